@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+RUN     = $(VENV)/bin/
+STAMP   = $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-slow check format lint types contracts examples readme clean
+
+help: ## Print this help
+	@echo "asng: one-shot neural architecture search that needs no tuning"
+	@echo
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: $(STAMP) ## Make the virtual environment and install what is needed (the others call it)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "asng needs Python 3.10 or newer, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[report,onnx,dev]'
+	@touch $@
+
+demo: $(STAMP) ## Search a network for real images, train it, compare it, open runs/demo/report.html
+	$(RUN)asng search --run-dir runs/demo --overwrite true
+
+test: $(STAMP) ## Run the tests (under 4 minutes on 2 cores)
+	$(RUN)python -m pytest -q -n 2
+
+test-slow: $(STAMP) ## Run the slow tests as well
+	$(RUN)python -m pytest -q -n 2 -m 'slow or not slow'
+
+check: format lint types contracts test ## Format, lint, types, import contracts, tests with examples and README code
+
+format: $(STAMP)
+	$(RUN)ruff format --check .
+
+lint: $(STAMP)
+	$(RUN)ruff check .
+
+types: $(STAMP)
+	$(RUN)mypy
+
+contracts: $(STAMP)
+	$(RUN)lint-imports
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info

@@ -1,0 +1,57 @@
+"""One-shot neural architecture search that needs no tuning, by Adaptive Stochastic Natural Gradient.
+
+Names are loaded when first used, so that `import asng` stays quick and a black-box search loads no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asng import nn
+    from asng.errors import AsngError, InputError, RunError, SpaceError
+    from asng.optim import ASNG, SNG, Adam, RandomSearch
+    from asng.search import OneShotSearch, SearchResult, supervised
+    from asng.space import Architecture, Candidate, Categorical, Integer, Real, Space
+
+__all__ = [
+    "ASNG",
+    "SNG",
+    "Adam",
+    "Architecture",
+    "AsngError",
+    "Candidate",
+    "Categorical",
+    "InputError",
+    "Integer",
+    "OneShotSearch",
+    "RandomSearch",
+    "Real",
+    "RunError",
+    "SearchResult",
+    "Space",
+    "SpaceError",
+    "nn",
+    "supervised",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "asng.errors": ("AsngError", "InputError", "RunError", "SpaceError"),
+    "asng.space": ("Architecture", "Candidate", "Categorical", "Integer", "Real", "Space"),
+    "asng.optim": ("ASNG", "SNG", "Adam", "RandomSearch"),
+    "asng.search": ("OneShotSearch", "SearchResult", "supervised"),
+}
+_ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "nn":
+        return import_module("asng.nn")
+    if name in _ROOM_OF:
+        return getattr(import_module(_ROOM_OF[name]), name)
+    raise AttributeError(f"module 'asng' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,74 @@
+"""One point of a search space, as the user meets it."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from asng.errors import SpaceError
+from asng.space.variables import Value
+
+__all__ = ["Architecture"]
+
+
+class Architecture(Mapping[str, Value]):
+    """A frozen mapping from the names of variables to their values.
+
+    It compares and hashes by content, whatever the order, so that it can be the key of a cache.
+
+    Args:
+        values: Name to value.
+
+    Example:
+        >>> a = Architecture({"op": "conv3", "width": 64})
+        >>> a["width"], Architecture.from_json(a.to_json()) == a
+        (64, True)
+    """
+
+    __slots__ = ("_hash", "_values")
+
+    def __init__(self, values: Mapping[str, Value]) -> None:
+        self._values = dict(values)
+        self._hash: int | None = None
+
+    def __getitem__(self, name: str) -> Value:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = hash(frozenset(self._values.items()))
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Architecture):
+            return self._values == other._values
+        return NotImplemented
+
+    def __repr__(self) -> str:
+        return f"Architecture({self._values!r})"
+
+    def to_json(self) -> str:
+        """Return the values as one JSON object."""
+        return json.dumps(self._values, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Architecture":
+        """Return the architecture that `to_json` wrote.
+
+        Raises:
+            SpaceError: `text` is no JSON object of plain values.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise SpaceError(f"architecture: expected JSON, got text that fails: {error}.") from None
+        if not isinstance(values, dict):
+            raise SpaceError(f"architecture: expected a JSON object, got {type(values).__name__}.")
+        for name, value in values.items():
+            if isinstance(value, (dict, list)):
+                raise SpaceError(f"architecture[{name!r}]: expected a plain value, got {value!r}.")
+        return cls(values)

@@ -1,0 +1,177 @@
+"""A search space: named variables."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
+
+from asng.checks import nearest
+from asng.errors import SpaceError
+from asng.space.architecture import Architecture
+from asng.space.candidate import Candidate
+from asng.space.variables import Categorical, Integer, Real, Variable, variable_from_json
+
+__all__ = ["Space", "Uniform"]
+
+
+class Uniform(Protocol):
+    """Anything with NumPy's or the standard library's `random()`."""
+
+    def random(self) -> float:
+        """Return a uniform number in [0, 1)."""
+
+
+class Space(Mapping[str, Variable]):
+    """Named variables in a fixed order.
+
+    Args:
+        variables: Name to variable. At least one.
+
+    Raises:
+        SpaceError: There is no variable, or one is of another kind.
+
+    Example:
+        >>> space = Space({"op": Categorical(["conv3", "skip"]), "width": Integer(16, 256, log=True)})
+        >>> space.size
+        482
+        >>> space.contains({"op": "conv3", "width": 64})
+        True
+    """
+
+    def __init__(self, variables: Mapping[str, Variable]) -> None:
+        if not isinstance(variables, Mapping):
+            raise SpaceError(f"variables: expected a dict of name to variable, got {variables!r}.")
+        if not variables:
+            raise SpaceError(
+                "variables: expected at least one variable, got an empty space. "
+                "Add a Categorical, an Integer or a Real."
+            )
+        for name, variable in variables.items():
+            if not isinstance(name, str):
+                raise SpaceError(f"variables: expected names that are strings, got {name!r}.")
+            if not isinstance(variable, (Categorical, Integer, Real)):
+                raise SpaceError(
+                    f"variables[{name!r}]: expected Categorical, Integer or Real, got {variable!r}."
+                )
+        self._variables = dict(variables)
+
+    def __getitem__(self, name: str) -> Variable:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Space):
+            return list(self._variables.items()) == list(other._variables.items())
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._variables.items()))
+
+    def __repr__(self) -> str:
+        return f"Space({self._variables!r})"
+
+    @property
+    def size(self) -> float:
+        """How many architectures there are: an integer, or infinity with reals."""
+        return math.prod(variable.size for variable in self._variables.values())
+
+    def sample(self, rng: Uniform) -> Architecture:
+        """Draw an architecture uniformly (reals: uniformly in their log coordinates where set).
+
+        Args:
+            rng: A NumPy Generator, or a `random.Random`.
+        """
+        return Architecture({n: v.uniform(rng.random()) for n, v in self._variables.items()})
+
+    def contains(self, architecture: Mapping[str, object]) -> bool:
+        """Whether every variable has a value of its own, and there is no other."""
+        return architecture.keys() == self._variables.keys() and all(
+            variable.contains(architecture[name]) for name, variable in self._variables.items()
+        )
+
+    def check(self, architecture: Mapping[str, object]) -> None:
+        """Raise the error that says why `architecture` is none of this space.
+
+        Raises:
+            SpaceError: A name is missing or unknown, or a value is none of its variable's.
+        """
+        for name in architecture:
+            if name not in self._variables:
+                raise SpaceError(
+                    f"architecture[{name!r}]: the space has no such variable.{nearest(name, self._variables)}"
+                )
+        for name, variable in self._variables.items():
+            if name not in architecture:
+                raise SpaceError(f"architecture[{name!r}]: expected a value, got none.")
+            if not variable.contains(architecture[name]):
+                raise SpaceError(f"architecture[{name!r}]: expected {variable.expected(architecture[name])}")
+
+    def decode(self, x: Sequence[float]) -> Architecture:
+        """Return the architecture that raw coordinates stand for."""
+        values = x.tolist() if hasattr(x, "tolist") else x
+        pairs = zip(self._variables.items(), values, strict=True)
+        return Architecture({name: variable.decode(value) for (name, variable), value in pairs})
+
+    def encode(self, architecture: Mapping[str, object]) -> tuple[float, ...]:
+        """Return raw coordinates that decode to `architecture`.
+
+        Raises:
+            SpaceError: It is none of this space.
+        """
+        self.check(architecture)
+        return tuple(
+            variable.encode(architecture[name])  # type: ignore[arg-type]
+            for name, variable in self._variables.items()
+        )
+
+    def candidate(self, x: Sequence[float], active: Iterable[str] | None = None) -> Candidate:
+        """Make a candidate from raw coordinates, to tell an optimiser of a point of one's own.
+
+        Args:
+            x: One finite float a variable, in the space's order: for a categorical the index of a choice.
+            active: Names of the variables that the evaluation read. Default: all.
+
+        Raises:
+            SpaceError: The number of coordinates is wrong, one is not finite or no index of a choice,
+                or `active` has an unknown name.
+        """
+        x = tuple(float(value) for value in x)
+        if len(x) != len(self):
+            raise SpaceError(f"x: expected {len(self)} coordinates, one a variable, got {len(x)}.")
+        for (name, variable), value in zip(self._variables.items(), x, strict=True):
+            if not math.isfinite(value):
+                raise SpaceError(f"x, variable {name!r}: expected a finite number, got {value!r}.")
+            if isinstance(variable, Categorical) and value not in range(len(variable.choices)):
+                raise SpaceError(
+                    f"x, variable {name!r}: expected the index of a choice, an integer in "
+                    f"[0, {len(variable.choices) - 1}], got {value!r}."
+                )
+        names = None if active is None else frozenset(active)
+        for name in names or ():
+            if name not in self._variables:
+                raise SpaceError(f"active: unknown variable {name!r}.{nearest(name, self._variables)}")
+        return Candidate(self, x, active=names)
+
+    def to_json(self) -> str:
+        """Return the space as one JSON object, variables in their order."""
+        return json.dumps({name: v.to_json() for name, v in self._variables.items()}, indent=2)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Space":
+        """Return the space that `to_json` wrote.
+
+        Raises:
+            SpaceError: `text` is not of that form.
+        """
+        try:
+            data = json.loads(text)
+        except ValueError as error:
+            raise SpaceError(f"space: expected JSON, got text that fails: {error}.") from None
+        if not isinstance(data, dict):
+            raise SpaceError(f"space: expected a JSON object, got {type(data).__name__}.")
+        return cls({name: variable_from_json(variable) for name, variable in data.items()})

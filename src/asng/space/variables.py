@@ -1,0 +1,260 @@
+"""The three kinds of variables that a search space is made of.
+
+A variable is a description and nothing else: it draws nothing, learns nothing and can be written as
+JSON. Each maps between a *value*, which the user meets ("conv3", 64, 0.1), and a *raw coordinate*, the
+one float that the optimiser draws: the index of a choice, or a real number that is rounded and clipped
+(in log coordinates where `log` is set).
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from asng.checks import nearest
+from asng.errors import SpaceError
+
+__all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "variable_from_json"]
+
+Value: TypeAlias = str | int | float | bool | None
+"""What a variable may stand for: all that JSON can hold in one place."""
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of several unordered choices.
+
+    Args:
+        choices: The choices, at least one, all different; each a str, int, float, bool or None.
+        label: Name under which a searchable module registers the variable; two modules that give the
+            same label share one variable. Default: the module's path. A `Space` ignores it.
+
+    Raises:
+        SpaceError: There is no choice, one occurs twice, or one is of another type.
+
+    Example:
+        >>> Categorical(["conv3", "conv5", "skip"]).decode(1.0)
+        'conv5'
+    """
+
+    choices: tuple[Value, ...]
+    label: str | None = field(default=None, compare=False)
+
+    def __init__(self, choices: Iterable[Value], label: str | None = None) -> None:
+        if isinstance(choices, str):
+            raise SpaceError(f"choices: expected a list of choices, got the string {choices!r}.")
+        choices = tuple(choices)
+        if not choices:
+            raise SpaceError("choices: expected at least one choice, got none.")
+        for choice in choices:
+            if choice is not None and not isinstance(choice, (str, int, float)):
+                raise SpaceError(
+                    f"choices: expected str, int, float, bool or None, got {choice!r}. "
+                    "Name the choices by strings and look the objects up by name."
+                )
+            if isinstance(choice, float) and not math.isfinite(choice):
+                raise SpaceError(f"choices: expected finite numbers, got {choice!r}.")
+        if len(set(choices)) < len(choices):
+            double = next(c for i, c in enumerate(choices) if c in choices[:i])
+            raise SpaceError(f"choices: expected different choices, got {double!r} twice.")
+        object.__setattr__(self, "choices", choices)
+        object.__setattr__(self, "label", label)
+
+    @property
+    def size(self) -> float:
+        """How many values there are."""
+        return len(self.choices)
+
+    def contains(self, value: object) -> bool:
+        """Whether `value` is one of the choices."""
+        try:
+            return value in self.choices
+        except TypeError:  # pragma: no cover - an exotic __eq__
+            return False
+
+    def decode(self, x: float) -> Value:
+        """Return the choice with index `x`."""
+        return self.choices[int(x)]
+
+    def encode(self, value: Value) -> float:
+        """Return the index of a choice as the raw coordinate."""
+        return float(self.choices.index(value))
+
+    def uniform(self, u: float) -> Value:
+        """Map a uniform number in [0, 1) to a choice, each equally likely."""
+        return self.choices[int(u * len(self.choices))]
+
+    def expected(self, value: object) -> str:
+        """Say what a value may be, for an error about `value`."""
+        words = ", ".join(repr(choice) for choice in self.choices)
+        return f"one of {words}, got {value!r}.{nearest(value, self.choices)}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        return {"type": "categorical", "choices": list(self.choices)}
+
+
+@dataclass(frozen=True)
+class Integer:
+    """An integer in [low, high], both ends included, whose order means something.
+
+    Args:
+        low: The least value.
+        high: The greatest value, at least `low`.
+        log: Search in log coordinates (then low >= 1): a step then is a ratio, as suits widths.
+        label: As in `Categorical`.
+
+    Raises:
+        SpaceError: An end is no integer, the ends are reversed, or log is set with low < 1.
+
+    Example:
+        >>> Integer(16, 256, log=True).decode(math.log(99.7))
+        100
+    """
+
+    low: int
+    high: int
+    log: bool = False
+    label: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, end in (("low", self.low), ("high", self.high)):
+            if isinstance(end, bool) or not isinstance(end, int):
+                raise SpaceError(f"{name}: expected an integer, got {end!r}. For reals use Real.")
+        _check_ends(self.low, self.high, log=self.log, least=1)
+
+    @property
+    def size(self) -> float:
+        """How many values there are."""
+        return self.high - self.low + 1
+
+    def contains(self, value: object) -> bool:
+        """Whether `value` is an integer between the ends."""
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        return whole and self.low <= value <= self.high  # type: ignore[operator]
+
+    def decode(self, x: float) -> int:
+        """Return the raw coordinate `x` rounded and clipped to the ends."""
+        return int(min(max(round(_from_raw(x, self)), self.low), self.high))
+
+    def encode(self, value: Value) -> float:
+        """Return the raw coordinate of a value: itself, or its logarithm."""
+        return _to_raw(float(value), self)  # type: ignore[arg-type]
+
+    def uniform(self, u: float) -> int:
+        """Map a uniform number in [0, 1) to an integer, each equally likely."""
+        return min(self.low + int(u * self.size), self.high)
+
+    def expected(self, value: object) -> str:
+        """Say what a value may be, for an error about `value`."""
+        return f"an integer in [{self.low}, {self.high}], got {value!r}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        return {"type": "integer", "low": self.low, "high": self.high, "log": self.log}
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real number in [low, high].
+
+    Args:
+        low: The least value.
+        high: The greatest value, at least `low`.
+        log: Search in log coordinates (then low > 0), as suits learning rates.
+        label: As in `Categorical`.
+
+    Raises:
+        SpaceError: An end is no finite number, the ends are reversed, or log is set with low <= 0.
+
+    Example:
+        >>> Real(0.0, 0.5).decode(0.7)
+        0.5
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    label: str | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        for name, end in (("low", self.low), ("high", self.high)):
+            number = isinstance(end, (int, float)) and not isinstance(end, bool)
+            if not number or not math.isfinite(end):
+                raise SpaceError(f"{name}: expected a finite number, got {end!r}.")
+        _check_ends(self.low, self.high, log=self.log, least=0.0)
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
+
+    @property
+    def size(self) -> float:
+        """Infinite, or 1 where the ends coincide."""
+        return math.inf if self.low < self.high else 1
+
+    def contains(self, value: object) -> bool:
+        """Whether `value` is a number between the ends."""
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        return number and self.low <= value <= self.high  # type: ignore[operator]
+
+    def decode(self, x: float) -> float:
+        """Return the raw coordinate `x` clipped to the ends."""
+        return float(min(max(_from_raw(x, self), self.low), self.high))
+
+    def encode(self, value: Value) -> float:
+        """Return the raw coordinate of a value: itself, or its logarithm."""
+        return _to_raw(float(value), self)  # type: ignore[arg-type]
+
+    def uniform(self, u: float) -> float:
+        """Map a uniform number in [0, 1) to a real, uniform in (log) coordinates."""
+        low, high = _to_raw(self.low, self), _to_raw(self.high, self)
+        return self.decode(low + u * (high - low))
+
+    def expected(self, value: object) -> str:
+        """Say what a value may be, for an error about `value`."""
+        return f"a number in [{self.low}, {self.high}], got {value!r}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dictionary that JSON can hold."""
+        return {"type": "real", "low": self.low, "high": self.high, "log": self.log}
+
+
+Variable: TypeAlias = Categorical | Integer | Real
+"""Any of the three kinds."""
+
+
+def variable_from_json(data: object) -> Variable:
+    """Return the variable that `to_json` wrote.
+
+    Raises:
+        SpaceError: `data` is not of that form.
+    """
+    if not isinstance(data, dict):
+        raise SpaceError(f"variable: expected a JSON object, got {data!r}.")
+    fields = {name: value for name, value in data.items() if name != "type"}
+    kinds = {"categorical": Categorical, "integer": Integer, "real": Real}
+    kind = data.get("type")
+    if kind not in kinds:
+        raise SpaceError(f"type: expected one of {', '.join(kinds)}, got {kind!r}.")
+    try:
+        return kinds[kind](**fields)  # type: ignore[no-any-return]
+    except TypeError as error:
+        raise SpaceError(f"{kind} variable: unexpected or missing fields in {data!r}.") from error
+
+
+def _check_ends(low: float, high: float, *, log: bool, least: float) -> None:
+    if low > high:
+        raise SpaceError(f"low, high: expected low <= high, got {low!r} > {high!r}. Swap them.")
+    if log and (low < least or low <= 0):
+        symbol = f">= {least}" if least else "> 0"
+        raise SpaceError(f"low: expected {symbol} where log is set, got {low!r}.")
+
+
+def _to_raw(value: float, variable: Integer | Real) -> float:
+    return math.log(value) if variable.log else value
+
+
+def _from_raw(x: float, variable: Integer | Real) -> float:
+    if not variable.log:
+        return x
+    # Far outside the bounds exp would overflow; the value is clipped to them anyway.
+    return math.exp(min(max(x, math.log(variable.low) - 1), math.log(variable.high) + 1))
