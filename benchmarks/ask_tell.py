@@ -1,0 +1,70 @@
+"""Time of one `ask` and one `tell` by the number of variables.
+
+Run `python benchmarks/ask_tell.py`: prints a table and writes benchmarks/results/ask_tell.json.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from asng.optim import ASNG
+from asng.space import Categorical, Space
+
+SIZES = {30: 2000, 1_000: 2000, 10_000: 300, 1_000_000: 5}
+"""Number of variables, and how often to measure."""
+CHOICES, LAM, SEED = 5, 2, 0
+RESULT = Path(__file__).parent / "results" / "ask_tell.json"
+
+
+def measure(variables: int, repeats: int) -> dict[str, float]:
+    opt = ASNG(Space({f"v{i}": Categorical(range(CHOICES)) for i in range(variables)}), lam=LAM, seed=SEED)
+    times = []
+    for _ in range(repeats + 2):
+        start = time.perf_counter()
+        candidates = opt.ask()
+        opt.tell(candidates, [0.0, 1.0])
+        times.append(1e3 * (time.perf_counter() - start))
+    quartiles = np.percentile(times[2:], [25, 50, 75])
+    return {"variables": variables, "repeats": repeats} | dict(
+        zip(("lower_quartile_ms", "median_ms", "upper_quartile_ms"), quartiles.tolist(), strict=True)
+    )
+
+
+def environment() -> dict[str, object]:
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
+    return {
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "commit": commit.stdout.strip(),
+        "seed": SEED,
+        "lam": LAM,
+        "choices": CHOICES,
+    }
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--largest", type=int, default=max(SIZES), help="leave larger spaces out")
+    parser.add_argument("--out", type=Path, default=RESULT, help="where to write the JSON")
+    args = parser.parse_args(arguments)
+    rows = [measure(size, repeats) for size, repeats in SIZES.items() if size <= args.largest]
+    for row in rows:
+        print(
+            f"{row['variables']:>9,} variables  {row['median_ms']:9.3f} ms  "
+            f"[{row['lower_quartile_ms']:.3f}, {row['upper_quartile_ms']:.3f}]"
+        )
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps({"environment": environment(), "ask_and_tell": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

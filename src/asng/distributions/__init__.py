@@ -1,0 +1,9 @@
+"""Probability distributions over a search space: sampling, natural gradients, Fisher metric, bounds."""
+
+from asng.distributions.arrays import Floats, Ints
+from asng.distributions.categorical import Categoricals
+from asng.distributions.gaussian import Gaussians
+from asng.distributions.product import Product, Tangent, Theta
+from asng.distributions.view import ThetaView
+
+__all__ = ["Product", "Theta", "Tangent", "ThetaView", "Categoricals", "Gaussians", "Floats", "Ints"]

@@ -1,0 +1,21 @@
+"""Names of array types, and the two sets of rules that a distribution may follow."""
+
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Floats", "Ints", "Rules", "as_slice"]
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.intp]
+
+Rules: TypeAlias = Literal["default", "paper"]
+"""Whose details to follow: this library's, or those of the paper's authors."""
+
+
+def as_slice(index: Ints) -> slice | Ints:
+    """Return consecutive indices as a slice, which NumPy copies several times faster."""
+    if len(index) and index[-1] - index[0] + 1 == len(index):
+        return slice(int(index[0]), int(index[-1]) + 1)
+    return index

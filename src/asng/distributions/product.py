@@ -1,0 +1,181 @@
+"""The distribution over a whole search space: a product of one-dimensional families."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from asng.distributions.arrays import Floats, Rules, as_slice
+from asng.distributions.categorical import Categoricals
+from asng.distributions.gaussian import Gaussians
+from asng.space import Categorical, Space, Variable
+
+__all__ = ["Product", "Theta", "Tangent"]
+
+
+class Theta(NamedTuple):
+    """Parameters of a `Product`.
+
+    Attributes:
+        p: Probabilities of all categoricals with two or more choices, end to end, shape (sum K_d,).
+        mean: Means of all ordered variables with low < high, shape (D_ordered,).
+        std: Their standard deviations, shape (D_ordered,).
+    """
+
+    p: Floats
+    mean: Floats
+    std: Floats
+
+
+class Tangent(NamedTuple):
+    """A natural gradient at some `Theta`.
+
+    Attributes:
+        p: Change of the probabilities, shape (sum K_d,).
+        g1: Change of the means in units of std, shape (D_ordered,).
+        g2: Change of the variances about the old means in units of std^2, shape (D_ordered,).
+    """
+
+    p: Floats
+    g1: Floats
+    g2: Floats
+
+
+class Product:
+    """Independent variables: categoricals, and Gaussians for integers and reals.
+
+    A variable with one value only is a constant: it has no parameters and is drawn as its value.
+
+    Args:
+        space: The search space, D variables.
+        rules: "default", or "paper" for the details of the paper's authors.
+
+    Attributes:
+        n_theta: Degrees of freedom, sum (K_d - 1) + 2 (number of Gaussians).
+        n_free: Number of variables that are no constants.
+
+    Example:
+        >>> from asng.space import Integer
+        >>> product = Product(Space({"op": Categorical(["conv", "skip"]), "width": Integer(1, 9)}))
+        >>> product.n_theta, product.initial().mean
+        (3, array([5.]))
+    """
+
+    def __init__(self, space: Space, *, rules: Rules = "default") -> None:
+        self.space = space
+        variables = list(space.values())
+        free = [i for i, variable in enumerate(variables) if not is_constant(variable)]
+        choices = [i for i in free if isinstance(variables[i], Categorical)]
+        ordered = [i for i in free if not isinstance(variables[i], Categorical)]
+        self.categoricals = Categoricals([len(variables[i].choices) for i in choices], rules=rules)  # type: ignore[union-attr]
+        self.gaussians = Gaussians([variables[i] for i in ordered], rules=rules)  # type: ignore[misc]
+        self.n_theta = self.categoricals.n_theta + self.gaussians.n_theta
+        self.n_free = len(free)
+        self.rank = {name: i for i, name in enumerate(space)}
+        self.choice_columns = np.array(choices, dtype=np.intp)
+        self.ordered_columns = np.array(ordered, dtype=np.intp)
+        self._choices = as_slice(self.choice_columns)
+        self._ordered = as_slice(self.ordered_columns)
+        self._constants = np.array([_only_value(variable) for variable in variables])
+
+    def initial(self) -> Theta:
+        """Return where every search starts: uniform choices, the middle of every range."""
+        return Theta(self.categoricals.initial(), *self.gaussians.initial())
+
+    def sample(self, theta: Theta, u: Floats) -> Floats:
+        """Map uniform numbers to raw draws.
+
+        Args:
+            theta: Parameters.
+            u: Uniform numbers in [0, 1), shape (n, n_free): first the categoricals, then the Gaussians.
+
+        Returns:
+            Raw coordinates in the space's order, shape (n, D).
+        """
+        x = self._blank(len(u))
+        split = self.categoricals.size
+        if split:
+            x[:, self._choices] = self.categoricals.sample(theta.p, u[:, :split])
+        if self.gaussians.size:
+            x[:, self._ordered] = self.gaussians.sample(theta.mean, theta.std, u[:, split:])
+        return x
+
+    def uniform(self, u: Floats) -> Floats:
+        """Map uniform numbers, as for `sample`, to raw points with every value equally likely."""
+        x = self._blank(len(u))
+        split = self.categoricals.size
+        x[:, self._choices] = np.floor(u[:, :split] * self.categoricals.counts)
+        x[:, self._ordered] = self.gaussians.uniform(u[:, split:])
+        return x
+
+    def mode(self, theta: Theta) -> Floats:
+        """Return raw coordinates of the most likely point, shape (D,)."""
+        x: Floats = self._blank(1)[0]
+        if self.categoricals.size:
+            x[self._choices] = self.categoricals.mode(theta.p)
+        x[self._ordered] = theta.mean
+        return x
+
+    def natural_gradient(self, theta: Theta, x: Floats, u: Floats, active: Floats | None = None) -> Tangent:
+        """Return G = (1/n) sum_i u_i (T(x_i) - theta).
+
+        Args:
+            theta: Parameters.
+            x: Raw draws, shape (n, D).
+            u: Utilities, shape (n,).
+            active: 1 where the evaluation of sample i read variable d, else 0, shape (n, D). A sample
+                is left out of the gradient of the variables that it did not read. Default: all 1.
+        """
+        w = u[:, None] if active is None else u[:, None] * active
+        p, g1, g2 = theta.p, theta.mean, theta.std
+        if self.categoricals.size:
+            c = x[:, self._choices].astype(np.intp)
+            p = self.categoricals.natural_gradient(theta.p, c, w if active is None else w[:, self._choices])
+        if self.gaussians.size:
+            own = w if active is None else w[:, self._ordered]
+            g1, g2 = self.gaussians.natural_gradient(theta.mean, theta.std, x[:, self._ordered], own)
+        return Tangent(p, g1, g2)
+
+    def fisher_root(self, theta: Theta, G: Tangent) -> Floats:
+        """Return a vector whose Euclidean norm is the norm of G in the Fisher metric."""
+        if not self.gaussians.size:
+            return self.categoricals.fisher_root(theta.p, G.p)
+        ordered = self.gaussians.fisher_root(theta.mean, theta.std, G.g1, G.g2)
+        return np.concatenate((self.categoricals.fisher_root(theta.p, G.p), ordered))
+
+    def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
+        """Return theta after a step of eps along G, inside all bounds."""
+        p, mean, std = theta
+        if self.categoricals.size:
+            p = self.categoricals.project(p + eps * G.p)
+        if self.gaussians.size:
+            mean, std = self.gaussians.move(mean, std, G.g1, G.g2, eps)
+        return Theta(p, mean, std)
+
+    def entropy(self, theta: Theta) -> float:
+        """Return how undecided theta is: the mean over the free variables, in [0, 1]; 0 without any."""
+        if not self.n_free:
+            return 0.0
+        total = np.sum(self.gaussians.entropy(theta.mean, theta.std))
+        if self.categoricals.size:
+            total += np.sum(self.categoricals.entropy(theta.p))
+        return float(total) / self.n_free
+
+    def is_fit(self, x: Floats) -> bool:
+        """Whether raw coordinates of shape (n, D) are finite and indices of choices where they must be."""
+        c = x[:, self._choices]
+        inside = (c >= 0) & (c < self.categoricals.counts) & (c == np.floor(c))
+        return bool(np.isfinite(x).all() and inside.all())
+
+    def _blank(self, n: int) -> Floats:
+        return np.repeat(self._constants[None], n, axis=0)
+
+
+def is_constant(variable: Variable) -> bool:
+    """Whether a variable has one value only."""
+    if isinstance(variable, Categorical):
+        return len(variable.choices) == 1
+    return variable.encode(variable.low) >= variable.encode(variable.high)
+
+
+def _only_value(variable: Variable) -> float:
+    return 0.0 if isinstance(variable, Categorical) else variable.encode(variable.low)

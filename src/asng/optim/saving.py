@@ -1,0 +1,132 @@
+"""State of an optimiser as plain values that JSON can hold, and back again."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from asng.distributions import Floats, Product, Theta
+from asng.errors import RunError
+from asng.optim.draws import Draws
+
+__all__ = ["FORMAT", "pack", "unpack", "pack_theta", "unpack_theta", "array", "number", "whole", "get"]
+
+FORMAT = 1
+"""Number of the layout of a state; a change of layout raises it."""
+
+
+def pack(kind: str, draws: Draws, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the state of every optimiser holds: whose it is, and where its generator stands.
+
+    Args:
+        kind: Name of the optimiser.
+        draws: Generator and generation.
+        settings: What must be the same in the optimiser that goes on.
+    """
+    return {
+        "format": FORMAT,
+        "optimizer": kind,
+        "space": draws.product.space.to_json(),
+        "settings": {name: str(value) for name, value in settings.items()},
+        "generation": draws.generation,
+        "generator": draws.rng.bit_generator.state,
+    }
+
+
+def unpack(state: Mapping[str, Any], kind: str, draws: Draws, settings: Mapping[str, Any]) -> tuple[int, Any]:
+    """Return generation and generator of a saved state that fits, changing nothing.
+
+    Raises:
+        RunError: The state is of another format, optimiser, space or settings, or lacks something.
+    """
+    expected = pack(kind, draws, settings)
+    for key in ("format", "optimizer", "space", "settings"):
+        if get(state, key) != expected[key]:
+            raise RunError(
+                f"state[{key!r}]: expected {expected[key]!r}, got {state[key]!r}. "
+                "Load it into an optimiser made with the same space and arguments."
+            )
+    generation = whole(state, "generation")
+    generator = np.random.default_rng()
+    try:
+        generator.bit_generator.state = get(state, "generator")
+    except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
+        raise RunError(
+            f"state['generator']: expected the state of a NumPy PCG64 generator: {error}."
+        ) from error
+    return generation, generator
+
+
+def pack_theta(theta: Theta) -> dict[str, list[float]]:
+    """Return theta as lists."""
+    return {name: part.tolist() for name, part in theta._asdict().items()}
+
+
+def unpack_theta(state: Mapping[str, Any], product: Product) -> Theta:
+    """Return theta of a saved state.
+
+    Raises:
+        RunError: It is missing, of another shape, not finite, or out of bounds.
+    """
+    saved = get(state, "theta")
+    first = product.initial()
+    parts = {name: array(saved, name, len(part)) for name, part in first._asdict().items()}
+    theta = Theta(**parts)
+    if (theta.p <= 0.0).any() or (theta.p >= 1.0).any() or (theta.std <= 0.0).any():
+        raise RunError("state['theta']: expected probabilities in (0, 1) and std > 0, got others.")
+    return theta
+
+
+def array(state: Any, key: str, size: int) -> Floats:
+    """Return `state[key]` as an array of `size` finite numbers.
+
+    Raises:
+        RunError: It is anything else.
+    """
+    try:
+        values = np.array(get(state, key), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise RunError(f"state: expected a list of numbers as {key!r}: {error}.") from error
+    if values.shape != (size,) or not np.isfinite(values).all():
+        raise RunError(f"state: expected {size} finite numbers as {key!r}, got shape {values.shape}.")
+    return values
+
+
+def number(state: Mapping[str, Any], key: str, low: float) -> float:
+    """Return `state[key]` as a finite number of at least `low`.
+
+    Raises:
+        RunError: It is anything else.
+    """
+    value = get(state, key)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not (low <= value < math.inf and math.isfinite(value))
+    ):
+        raise RunError(f"state[{key!r}]: expected a finite number >= {low}, got {value!r}.")
+    return float(value)
+
+
+def whole(state: Mapping[str, Any], key: str) -> int:
+    """Return `state[key]` as an integer >= 0.
+
+    Raises:
+        RunError: It is anything else.
+    """
+    value = get(state, key)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise RunError(f"state[{key!r}]: expected an integer >= 0, got {value!r}.")
+    return value
+
+
+def get(state: Any, key: str) -> Any:
+    """Return `state[key]`.
+
+    Raises:
+        RunError: There is none.
+    """
+    if not isinstance(state, Mapping) or key not in state:
+        raise RunError(f"state[{key!r}]: expected a value, got none. Is it what state_dict() returned?")
+    return state[key]

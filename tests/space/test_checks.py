@@ -1,0 +1,42 @@
+"""Checks of arguments, and the family of errors."""
+
+import math
+
+import pytest
+
+from asng.checks import integer_at_least, nearest, one_of, real_between
+from asng.errors import AsngError, InputError, RunError, SpaceError
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"), [(SpaceError, ValueError), (InputError, ValueError), (RunError, RuntimeError)]
+)
+def test_errors_are_asng_errors_and_their_builtin_kind(error, builtin):
+    assert issubclass(error, AsngError)
+    assert issubclass(error, builtin)
+
+
+def test_good_values_are_returned():
+    assert integer_at_least("n", 3, 3) == 3
+    assert real_between("r", 1, 0.0, 1.0) == 1.0
+    assert isinstance(real_between("r", 1, 0.0, 1.0), float)
+    assert real_between("r", math.inf, 1.0, math.inf) == math.inf
+    assert one_of("word", "a", iter(["a", "b"])) == "a"
+
+
+@pytest.mark.parametrize("bad", [2, 3.0, True, "3", None])
+def test_integer_at_least_refuses(bad):
+    with pytest.raises(InputError, match="n: expected an integer >= 3"):
+        integer_at_least("n", bad, 3)
+
+
+@pytest.mark.parametrize("bad", [0.0, 1.1, math.nan, True, "0.5", None])
+def test_real_between_refuses(bad):
+    with pytest.raises(InputError, match="r: expected a number"):
+        real_between("r", bad, 0.0, 1.0, open_low=True)
+
+
+def test_one_of_names_the_nearest_word():
+    with pytest.raises(InputError, match=r"got 'statified'. Did you mean 'stratified'"):
+        one_of("sampling", "statified", ["stratified", "independent"])
+    assert nearest("zzz", ["a"]) == ""

@@ -1,0 +1,109 @@
+"""Spaces, architectures and candidates."""
+
+import math
+import random
+
+import numpy as np
+import pytest
+
+from asng.errors import SpaceError
+from asng.space import Architecture, Categorical, Integer, Real, Space
+
+SPACE = Space(
+    {"op": Categorical(["conv", "skip"]), "width": Integer(1, 64, log=True), "drop": Real(0.0, 0.5)}
+)
+GOOD = {"op": "skip", "width": 9, "drop": 0.25}
+
+
+def test_json_returns_the_same_space_in_the_same_order():
+    again = Space.from_json(SPACE.to_json())
+    assert again == SPACE
+    assert hash(again) == hash(SPACE)
+    assert list(again) == list(SPACE)
+
+
+def test_order_matters_to_equality():
+    assert Space(dict(reversed(list(SPACE.items())))) != SPACE
+
+
+@pytest.mark.parametrize("rng", [np.random.default_rng(0), random.Random(0)])
+def test_samples_lie_in_the_space(rng):
+    for _ in range(50):
+        SPACE.check(SPACE.sample(rng))
+
+
+def test_decode_undoes_encode():
+    assert SPACE.decode(SPACE.encode(GOOD)) == Architecture(GOOD)
+    assert SPACE.decode(np.array(SPACE.encode(GOOD))) == Architecture(GOOD)
+
+
+def test_size_multiplies():
+    assert SPACE.size == math.inf
+    assert Space({"a": Integer(1, 3), "b": Categorical([1, 2])}).size == 6
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (GOOD | {"widht": 3}, "no such variable. Did you mean 'width'"),
+        ({"op": "skip", "width": 9}, r"architecture\['drop'\]: expected a value, got none"),
+        (GOOD | {"op": "skipp"}, "Did you mean 'skip'"),
+        (GOOD | {"width": 65}, r"an integer in \[1, 64\], got 65"),
+        (GOOD | {"width": 9.5}, "got 9.5"),
+        (GOOD | {"drop": math.nan}, r"a number in \[0.0, 0.5\], got nan"),
+    ],
+)
+def test_check_says_what_is_wrong(wrong, match):
+    assert not SPACE.contains(wrong)
+    with pytest.raises(SpaceError, match=match):
+        SPACE.check(wrong)
+
+
+@pytest.mark.parametrize("bad", [{}, [], {1: Integer(0, 1)}, {"a": 3}])
+def test_what_is_no_space_is_refused(bad):
+    with pytest.raises(SpaceError, match="variables"):
+        Space(bad)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"a": 3}', '{"a": {"type": "x"}}'])
+def test_json_of_no_space_is_refused(text):
+    with pytest.raises(SpaceError, match="expected"):
+        Space.from_json(text)
+
+
+def test_an_architecture_is_frozen_and_compares_by_content():
+    one, two = Architecture(GOOD), Architecture(dict(reversed(GOOD.items())))
+    assert one == two
+    assert {one: 1}[two] == 1
+    assert Architecture.from_json(one.to_json()) == one
+    with pytest.raises(TypeError):
+        one["op"] = "conv"
+
+
+@pytest.mark.parametrize("text", ["", "3", '{"a": [1]}'])
+def test_json_of_no_architecture_is_refused(text):
+    with pytest.raises(SpaceError, match="architecture"):
+        Architecture.from_json(text)
+
+
+def test_a_candidate_decodes_its_raw_coordinates():
+    candidate = SPACE.candidate([1, math.log(9.4), 0.7], active=["op"])
+    assert dict(candidate.architecture) == {"op": "skip", "width": 9, "drop": 0.5}
+    assert (candidate.active, candidate.generation) == (frozenset({"op"}), None)
+    twin = candidate.with_active(None)
+    assert (twin.active, twin.x, twin["width"]) == (None, candidate.x, 9)
+
+
+@pytest.mark.parametrize(
+    ("x", "active", "match"),
+    [
+        ([0.0], None, "expected 3 coordinates, one a variable, got 1"),
+        ([0.0, math.nan, 0.0], None, "variable 'width': expected a finite number"),
+        ([2.0, 0.0, 0.0], None, r"an integer in \[0, 1\], got 2.0"),
+        ([0.5, 0.0, 0.0], None, "index of a choice"),
+        ([0.0, 0.0, 0.0], ["widht"], "Did you mean 'width'"),
+    ],
+)
+def test_an_unfit_candidate_is_refused(x, active, match):
+    with pytest.raises(SpaceError, match=match):
+        SPACE.candidate(x, active=active)

@@ -1,0 +1,79 @@
+"""The three kinds of variables."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asng.errors import SpaceError
+from asng.space import Categorical, Integer, Real
+from asng.space.variables import variable_from_json
+
+ALL = [
+    Categorical(["a", 1, 2.5, True and "t", None]),
+    Integer(-3, 9),
+    Integer(1, 256, log=True),
+    Real(-1.0, 2.0),
+    Real(1e-5, 1.0, log=True),
+    Integer(7, 7),
+]
+
+
+@pytest.mark.parametrize("variable", ALL)
+def test_decode_undoes_encode(variable):
+    for u in (0.0, 0.3, 0.99):
+        value = variable.uniform(u)
+        assert variable.contains(value)
+        assert variable.decode(variable.encode(value)) == pytest.approx(value) if value is not None else True
+
+
+@pytest.mark.parametrize("variable", [v for v in ALL if not isinstance(v, Categorical)])
+@given(x=st.floats(allow_nan=False, allow_infinity=False))
+def test_any_raw_coordinate_decodes_into_the_range(variable, x):
+    assert variable.contains(variable.decode(x))
+
+
+@pytest.mark.parametrize("variable", ALL)
+def test_json_returns_the_same_variable(variable):
+    assert variable_from_json(variable.to_json()) == variable
+
+
+def test_a_label_is_no_part_of_the_description():
+    assert Integer(1, 2, label="x") == Integer(1, 2)
+    assert "label" not in Categorical([1], label="x").to_json()
+
+
+def test_sizes_count_the_values():
+    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1]
+    assert Real(1.0, 1.0).size == 1
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_uniform_integers_fall_in_equal_shares(u):
+    assert Integer(0, 9).uniform(u) == int(u * 10)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda: Categorical([]), "at least one choice"),
+        (lambda: Categorical("abc"), "got the string 'abc'"),
+        (lambda: Categorical(["a", "a"]), "got 'a' twice"),
+        (lambda: Categorical([1, 1.0]), "twice"),
+        (lambda: Categorical([math.nan]), "finite"),
+        (lambda: Categorical([object]), "expected str, int, float, bool or None"),
+        (lambda: Integer(0.5, 2), "low: expected an integer, got 0.5. For reals use Real"),
+        (lambda: Integer(0, True), "high: expected an integer"),
+        (lambda: Integer(5, 2), "Swap them"),
+        (lambda: Integer(0, 2, log=True), "low: expected >= 1 where log is set, got 0"),
+        (lambda: Real(0, math.inf), "high: expected a finite number"),
+        (lambda: Real(0.0, 1.0, log=True), "low: expected > 0 where log is set"),
+        (lambda: variable_from_json([]), "expected a JSON object"),
+        (lambda: variable_from_json({"type": "float"}), "got 'float'"),
+        (lambda: variable_from_json({"type": "integer", "low": 1}), "unexpected or missing fields"),
+    ],
+)
+def test_what_is_no_variable_is_refused(make, match):
+    with pytest.raises(SpaceError, match=match):
+        make()
