@@ -1,0 +1,75 @@
+"""Names for the variables of a model."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from asng.errors import SpaceError
+from asng.nn.searchable import Searchable
+from asng.space import Variable
+
+__all__ = ["bind_names"]
+
+
+def bind_names(model: nn.Module) -> dict[str, Variable]:
+    """Give every searchable module in `model` the names of its variables, and return name to variable.
+
+    A variable's name is its label; without a label it is the module's path, followed by the slot
+    where the module has several. Nothing is bound if anything is wrong.
+
+    Raises:
+        SpaceError: One name stands for two variables, or a module has other names already.
+    """
+    variables: dict[str, Variable] = {}
+    owner: dict[str, str] = {}
+    bound: list[tuple[Searchable, dict[str, str]]] = []
+    for path, module in _searchable_modules(model):
+        slots = module.variables()
+        names = {slot: _name(path, slot, variable, len(slots)) for slot, variable in slots.items()}
+        _check_unbound(path, module, names)
+        for slot, name in names.items():
+            _check_same(name, path, slots[slot], owner.get(name), variables.get(name))
+            owner.setdefault(name, path)
+            variables.setdefault(name, slots[slot])
+        bound.append((module, names))
+    for module, names in bound:
+        module.names = names
+    return variables
+
+
+def _searchable_modules(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
+    return ((path, m) for path, m in model.named_modules() if isinstance(m, Searchable))
+
+
+def _name(path: str, slot: str, variable: Variable, n_slots: int) -> str:
+    if variable.label is not None:
+        return variable.label
+    if not path:
+        return slot
+    return path if n_slots == 1 else f"{path}.{slot}"
+
+
+def _check_unbound(path: str, module: Searchable, names: dict[str, str]) -> None:
+    if module.names and module.names != names:
+        raise SpaceError(
+            f"module {path!r}: expected the names that another Supernet bound, "
+            f"{list(module.names.values())}, got {list(names.values())}. "
+            "Give its variables labels, or build the model anew."
+        )
+
+
+def _check_same(
+    name: str, path: str, variable: Variable, other_path: str | None, other: Variable | None
+) -> None:
+    if other is None:
+        return
+    if variable != other:
+        raise SpaceError(
+            f"variable {name!r}: expected one variable for one name, got {other} in module "
+            f"{other_path!r} and {variable} in module {path!r}. Give them different labels."
+        )
+    if variable.label is None or other.label is None:
+        raise SpaceError(
+            f"variable {name!r}: expected modules {other_path!r} and {path!r} both to share it by label, "
+            "got a label that is the path of the other. Rename the label."
+        )
