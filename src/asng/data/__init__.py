@@ -1,0 +1,19 @@
+"""Data: readers of file formats, the small embedded set, and splits. Nothing here downloads or unpickles."""
+
+from asng.data.fashion import FASHION_MNIST_CLASSES, load_fashion_mnist_subset
+from asng.data.idx import read_idx
+from asng.data.image_data import ImageData
+from asng.data.mnist_like import read_mnist_like
+from asng.data.normalise import channel_statistics, normalise
+from asng.data.split import split_half
+
+__all__ = [
+    "FASHION_MNIST_CLASSES",
+    "ImageData",
+    "channel_statistics",
+    "load_fashion_mnist_subset",
+    "normalise",
+    "read_idx",
+    "read_mnist_like",
+    "split_half",
+]

@@ -1,0 +1,82 @@
+"""Labelled images, split into a training and a test part."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asng.errors import InputError
+
+__all__ = ["ImageData"]
+
+
+# Tensors do not compare to one truth value, so two ImageData compare by identity.
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """Labelled images as they lie in the files: bytes, not yet normalised.
+
+    Args:
+        train_images: (N, C, H, W), uint8.
+        train_labels: (N,), int64, each in [0, len(classes) - 1].
+        test_images: (M, C, H, W), uint8.
+        test_labels: (M,), int64.
+        classes: Name of each class, at least one.
+        name: What tables and reports call the data.
+
+    Raises:
+        InputError: A shape, a type, a count or a label is not of that form.
+
+    Example:
+        >>> pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
+        >>> ImageData(pixels, labels, pixels, labels, classes=("cat", "dog"), name="tiny").shape
+        (1, 4, 4)
+    """
+
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    classes: tuple[str, ...]
+    name: str
+
+    def __post_init__(self) -> None:
+        for part, images, labels in (
+            ("train", self.train_images, self.train_labels),
+            ("test", self.test_images, self.test_labels),
+        ):
+            _check_part(f"{self.name}: {part}", images, labels, len(self.classes))
+        if self.train_images.shape[1:] != self.test_images.shape[1:]:
+            raise InputError(
+                f"{self.name}: expected training and test images of one size, got "
+                f"{tuple(self.train_images.shape[1:])} and {tuple(self.test_images.shape[1:])} (C, H, W)."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
+
+
+def _check_part(part: str, images: Tensor, labels: Tensor, n_classes: int) -> None:
+    if images.ndim != 4 or images.dtype != torch.uint8 or images.numel() == 0:
+        raise InputError(
+            f"{part}_images: expected a uint8 tensor (N, C, H, W) of at least one pixel, "
+            f"got {images.dtype} of shape {tuple(images.shape)}."
+        )
+    if labels.ndim != 1 or labels.dtype != torch.int64:
+        raise InputError(
+            f"{part}_labels: expected an int64 tensor (N,), got {labels.dtype} of shape "
+            f"{tuple(labels.shape)}."
+        )
+    if len(images) != len(labels):
+        raise InputError(
+            f"{part}: expected one label an image, got {len(images)} images and {len(labels)} labels. "
+            "Check that both files are of one set."
+        )
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= n_classes:
+        raise InputError(
+            f"{part}_labels: expected labels in [0, {n_classes - 1}] for {n_classes} class(es), "
+            f"got labels from {low} to {high}."
+        )

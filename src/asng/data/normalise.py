@@ -1,0 +1,74 @@
+"""From bytes to floats of mean 0 and standard deviation 1."""
+
+import torch
+from torch import Tensor
+from torch.utils.data import TensorDataset
+
+from asng.data.image_data import ImageData
+from asng.errors import InputError
+
+__all__ = ["normalise", "channel_statistics"]
+
+
+def normalise(data: ImageData, *, fit_on: Tensor | None = None) -> tuple[TensorDataset, TensorDataset]:
+    """Turn images into floats, normalised by the training part's mean and std of each channel.
+
+    The test part takes no part in the statistics, so nothing of it leaks into training.
+
+    Args:
+        data: The images.
+        fit_on: Indices of the training images that the statistics come from: give the training half of
+            a split where the validation half is to stay unseen too. Default: all training images.
+
+    Returns:
+        The training and the test set; items are (float32 image (C, H, W), int64 label).
+
+    Raises:
+        InputError: `fit_on` is empty.
+
+    Example:
+        >>> pixels = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        >>> data = ImageData(pixels, torch.tensor([0, 1]), pixels, torch.tensor([0, 1]), ("a", "b"), "tiny")
+        >>> train, test = normalise(data)
+        >>> train[1][0].item()
+        1.0
+    """
+    images = data.train_images if fit_on is None else data.train_images[fit_on]
+    mean, std = channel_statistics(images)
+    train, test = (
+        images.float().sub_(mean[:, None, None]).div_(std[:, None, None])
+        for images in (data.train_images, data.test_images)
+    )
+    return TensorDataset(train, data.train_labels), TensorDataset(test, data.test_labels)
+
+
+def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and standard deviation of each channel, in units of the pixels (0 to 255).
+
+    A channel of one value has std 1 here, so that dividing by it leaves it at 0.
+
+    Args:
+        images: (N, C, H, W), uint8, at least one pixel.
+
+    Returns:
+        Two float32 tensors (C,).
+
+    Raises:
+        InputError: There is no pixel, or the pixels are no bytes.
+
+    Example:
+        >>> channel_statistics(torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1))
+        (tensor([50.]), tensor([50.]))
+    """
+    if images.ndim != 4 or images.dtype != torch.uint8 or images.numel() == 0:
+        raise InputError(
+            f"images: expected a uint8 tensor (N, C, H, W) of at least one pixel, "
+            f"got {images.dtype} of shape {tuple(images.shape)}."
+        )
+    # Bytes have 256 values: their counts give exact sums in no more memory than the images.
+    counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)]).double()
+    share = counts / counts.sum(1, keepdim=True)
+    values = torch.arange(256, dtype=torch.float64)
+    mean = share @ values
+    std = (share * (values - mean[:, None]) ** 2).sum(1).sqrt()
+    return mean.float(), torch.where(std > 0, std, 1.0).float()

@@ -1,0 +1,119 @@
+"""Splits into a part that trains the weights and a part that scores the architectures."""
+
+from collections.abc import Sequence, Sized
+from typing import Any, cast, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+from asng.checks import integer_at_least, real_between
+from asng.errors import InputError
+
+__all__ = ["split_half", "Labels"]
+
+Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
+"""One integer class an item."""
+
+
+@overload
+def split_half(
+    what: int | Labels, share: float = 0.5, seed: int = 0, *, labels: None = None
+) -> tuple[Tensor, Tensor]: ...
+@overload
+def split_half(
+    what: Dataset[Any], share: float = 0.5, seed: int = 0, *, labels: Labels | None = None
+) -> tuple[Subset[Any], Subset[Any]]: ...
+def split_half(
+    what: int | Labels | Dataset[Any], share: float = 0.5, seed: int = 0, *, labels: Labels | None = None
+) -> tuple[Tensor, Tensor] | tuple[Subset[Any], Subset[Any]]:
+    """Split items into a training and a validation part, by chance but repeatably.
+
+    Weights and architecture must not learn from the same items, or the search rewards over-fitting. With
+    labels the split is stratified: each class is shared out as the whole is, to within one item.
+
+    Args:
+        what: How many items there are; or their labels, one an item; or a data set.
+        share: Share of the items that trains the weights, in (0, 1).
+        seed: Seed of the split, at least 0. The same seed splits the same number of items alike.
+        labels: Labels of the items of a data set, to stratify it.
+
+    Returns:
+        Training and validation part: sorted int64 indices, or two `Subset`s of a data set.
+
+    Raises:
+        InputError: The share leaves a part empty, labels are not one integer an item, or labels are
+            given beside something else than a data set.
+
+    Example:
+        >>> train, valid = split_half([0, 0, 0, 0, 1, 1, 1, 1])
+        >>> len(train), sum(index < 4 for index in train.tolist())
+        (4, 2)
+    """
+    integer_at_least("seed", seed, 0)
+    real_between("share", share, 0.0, 1.0)
+    if isinstance(what, Dataset):
+        strata = _strata_of(what, labels)
+        train, valid = _split(strata, share, seed)
+        return Subset(what, train.tolist()), Subset(what, valid.tolist())
+    if labels is not None:
+        raise InputError("labels: expected them beside a data set only. Give the labels alone instead.")
+    if isinstance(what, int):
+        return _split(torch.zeros(integer_at_least("what", what, 1), dtype=torch.int64), share, seed)
+    return _split(_as_labels(what), share, seed)
+
+
+def _strata_of(dataset: Dataset[Any], labels: Labels | None) -> Tensor:
+    if not hasattr(dataset, "__len__"):
+        raise InputError(
+            f"what: expected a data set with a length, got {type(dataset).__name__}. "
+            "A stream has no items to choose from: split it where it is made."
+        )
+    n = len(cast(Sized, dataset))
+    strata = torch.zeros(n, dtype=torch.int64) if labels is None else _as_labels(labels)
+    if len(strata) != n:
+        raise InputError(f"labels: expected one an item, {n}, got {len(strata)}.")
+    return strata
+
+
+def _as_labels(labels: Labels) -> Tensor:
+    try:
+        tensor = torch.as_tensor(labels).cpu()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"labels: expected integers, one an item, got {type(labels).__name__}.") from error
+    if tensor.ndim != 1 or tensor.is_floating_point() or tensor.is_complex():
+        raise InputError(
+            f"labels: expected integers, one an item, got {tensor.dtype} of shape {tuple(tensor.shape)}."
+        )
+    return tensor.long()
+
+
+def _split(strata: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
+    n = len(strata)
+    n_train = round(share * n)
+    if not 0 < n_train < n:
+        empty = "training" if n_train == 0 else "validation"
+        raise InputError(
+            f"share: expected one that leaves an item on either side, got {share} of {n} item(s), which "
+            f"leaves the {empty} part empty. Take a share nearer to 0.5, or more items."
+        )
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    # Stable: within a class the items stay in random order.
+    order = order[torch.argsort(strata[order], stable=True)]
+    train, valid, start = [], [], 0
+    for size, part in _quotas(torch.unique(strata, return_counts=True)[1].tolist(), share, n_train):
+        train.append(order[start : start + part])
+        valid.append(order[start + part : start + size])
+        start += size
+    return torch.cat(train).sort().values, torch.cat(valid).sort().values
+
+
+def _quotas(sizes: list[int], share: float, n_train: int) -> list[tuple[int, int]]:
+    """Share `n_train` out to classes by largest remainders, so that the parts sum up exactly."""
+    parts = [int(share * size) for size in sizes]
+    by_remainder = sorted(range(len(sizes)), key=lambda k: parts[k] - share * sizes[k])
+    for k in by_remainder[: n_train - sum(parts)]:
+        parts[k] += 1
+    return list(zip(sizes, parts, strict=True))
