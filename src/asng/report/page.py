@@ -1,0 +1,251 @@
+"""What the templates fill in: words and figures, gathered from a run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from asng.report.cells import colours_of, draw_graph
+from asng.report.comparison import Row, strip_plot
+from asng.report.curves import delta_curve, entropy_curve, loss_curves
+from asng.report.heatmap import band, heat_map, room_for
+from asng.report.log import Log, Normal
+from asng.report.reading import Run
+from asng.report.results import Result, SeedScore
+from asng.report.table import search_seconds, seed_rows
+from asng.report.verdict import compare, seeds_verdict, verdict
+from asng.report.words import count, describe, duration, flatten, score, share, size_of
+from asng.space import Categorical
+
+__all__ = ["run_page", "seeds_page"]
+
+
+def run_page(run: Run) -> Mapping[str, Any]:
+    """Return the values of the template of one search."""
+    comparison = compare(run.result)
+    return {
+        "title": run.folder.resolve().name,
+        "state": _state(run.log),
+        "verdict": verdict(run.result),
+        "mood": "unknown" if comparison is None else "good" if comparison.gain > 0 else "bad",
+        "tiles": _tiles(run),
+        "comparison": _comparison(run.result),
+        "networks": _networks(run.result),
+        "metric": run.result.metric if run.result else "score",
+        "space": _space(run.log),
+        "variables": _variables(run),
+        "graphs": _graphs(run),
+        "curves": _curves(run.log),
+        "thetas": _thetas(run),
+        "settings": flatten(run.config),
+        "circumstances": _circumstances(run),
+    }
+
+
+def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
+    """Return the values of the template over several seeds; `linked` are the folders with a page."""
+    summary = run.summary
+    if summary is None or not summary.seeds:
+        return {
+            "title": run.folder.resolve().name,
+            "verdict": "No seed has a score yet.",
+            "mood": "unknown",
+        } | {"metric": "score", "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
+    gains = [s.found - s.random_mean for s in summary.seeds if not math.isnan(s.found - s.random_mean)]
+    good = sum(gains) * (1 if summary.higher_is_better else -1) > 0
+    rows = [_row_of(seed, linked) for seed in summary.seeds]
+    strip = strip_plot(rows, metric=summary.metric, higher_is_better=summary.higher_is_better)
+    return {
+        "title": run.folder.resolve().name,
+        "verdict": seeds_verdict(summary),
+        "mood": "unknown" if not gains else "good" if good else "bad",
+        "metric": summary.metric,
+        "rows": seed_rows(summary),
+        "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds] + [None],
+        "strip": Markup(strip),
+        "settings": flatten(run.config),
+    }
+
+
+def _state(log: Log) -> str:
+    if log.end is not None:
+        reasons = {
+            "finished": "finished",
+            "entropy": "stopped early: theta had made up its mind (entropy)",
+            "patience": "stopped early: no better for long (patience)",
+            "interrupted": "interrupted",
+        }
+        reason = str(log.end.get("reason", "ended"))
+        return f"{reasons.get(reason, reason)} at step {log.end.get('step', '?')}"
+    if len(log.steps):
+        return f"not ended: the last step logged is {log.steps.step[-1]:.0f}"
+    return "no step logged"
+
+
+def _tiles(run: Run) -> list[tuple[str, str]]:
+    result, comparison = run.result, compare(run.result)
+    tiles = []
+    if result is not None and result.found is not None:
+        tiles.append((f"found, {result.metric}", score(result.found.score)))
+    if comparison is not None:
+        tiles.append((f"mean of {comparison.peers} random", score(comparison.mean)))
+        tiles.append(("rank", f"{comparison.rank} of {comparison.peers + 1}"))
+    if result is not None and result.found is not None:
+        tiles.append(("parameters", count(result.found.parameters)))
+    tiles.append(("search time", duration(search_seconds(run))))
+    if len(run.log.steps):
+        tiles.append(("steps", count(int(run.log.steps.step[-1]))))
+    return tiles
+
+
+def _comparison(result: Result | None) -> str:
+    if result is None or result.found is None or math.isnan(result.found.score):
+        return ""
+    c = compare(result)
+    row = Row(
+        name="",
+        found=result.found.score,
+        mean=c.mean if c else math.nan,
+        sd=c.sd if c else math.nan,
+        peers=_scores(result),
+    )
+    return Markup(strip_plot([row], metric=result.metric, higher_is_better=result.higher_is_better))
+
+
+def _row_of(seed: SeedScore, linked: Mapping[str, Run]) -> Row:
+    run = linked.get(seed.folder or "")
+    peers = _scores(run.result) if run is not None and run.result is not None else []
+    return Row(f"seed {seed.seed}", seed.found, seed.random_mean, seed.random_sd, peers)
+
+
+def _scores(result: Result) -> list[float]:
+    return [peer.score for peer in result.random if not math.isnan(peer.score)]
+
+
+def _networks(result: Result | None) -> list[tuple[str, str, str, str]]:
+    if result is None:
+        return []
+    named = [("found", result.found)] if result.found is not None else []
+    best_first = sorted(
+        (peer for peer in result.random if not math.isnan(peer.score)),
+        key=lambda peer: peer.score,
+        reverse=result.higher_is_better,
+    )
+    best_first += [peer for peer in result.random if math.isnan(peer.score)]
+    named += [("random", peer) for peer in best_first]
+    rows = [(name, score(n.score), count(n.parameters), duration(n.seconds)) for name, n in named]
+    if not math.isnan(result.inherited):
+        rows.append(("found, inherited", score(result.inherited), "", ""))
+    return rows
+
+
+def _space(log: Log) -> list[tuple[str, str]]:
+    if log.space is None:
+        return []
+    rows = [("variables", count(len(log.space))), ("architectures", size_of(log.space))]
+    if isinstance(log.start.get("n_theta"), int):
+        rows.append(("parameters of theta", count(log.start["n_theta"])))
+    return rows
+
+
+def _variables(run: Run) -> list[tuple[str, list[dict[str, str]]]]:
+    """Return the variables by groups: name, what it may be, what was found, how sure theta is."""
+    names = list(run.log.space or run.architecture or {})
+    last = run.log.theta[-1][1] if run.log.theta else {}
+    rows = []
+    for name in names:
+        variable = run.log.space[name] if run.log.space else None
+        found = (run.architecture or {}).get(name)
+        sure: float | None = None
+        theta = last.get(name)
+        if isinstance(variable, Categorical) and isinstance(theta, tuple) and found in variable.choices:
+            sure = theta[variable.choices.index(found)]
+        rows.append(
+            {
+                "name": name,
+                "choices": describe(variable) if variable is not None else "",
+                "found": "" if run.architecture is None else _value(found),
+                "sure": share(sure) if sure is not None else "",
+                "bar": f"{100 * sure:.0f}" if sure is not None and not math.isnan(sure) else "",
+            }
+        )
+    return _grouped(rows)
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Group rows by the part of their name before the first dot; one group if that says nothing."""
+    rows = sorted(rows, key=lambda row: _prefix(row["name"]) == "")
+    groups = [(prefix, list(group)) for prefix, group in groupby(rows, key=lambda row: _prefix(row["name"]))]
+    if len(groups) > max(1, len(rows) // 2):
+        return [("", list(rows))]
+    return [(prefix or ("others" if len(groups) > 1 else ""), group) for prefix, group in groups]
+
+
+def _prefix(name: str) -> str:
+    return name.split(".", 1)[0] if "." in name else ""
+
+
+def _graphs(run: Run) -> list[tuple[str, str]]:
+    colours = colours_of(run.graphs)
+    return [
+        (graph.title, Markup(draw_graph(graph, colours, key=f"graph{index}")))
+        for index, graph in enumerate(run.graphs)
+        if graph.nodes
+    ]
+
+
+def _curves(log: Log) -> dict[str, str]:
+    if not len(log.steps):
+        return {}
+    figures = {"entropy": entropy_curve, "delta": delta_curve, "loss": loss_curves}
+    return {name: Markup(draw(log.steps)) for name, draw in figures.items()}
+
+
+def _thetas(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
+    if not run.log.theta:
+        return []
+    rows = []
+    variables = [] if run.log.space is None else run.log.space.values()
+    room = max([50.0, *(room_for(v.choices) for v in variables if isinstance(v, Categorical))])
+    for index, name in enumerate(run.log.theta[-1][1]):
+        found = (run.architecture or {}).get(name)
+        figure = _theta_figure(run.log, name, found, room=room, key=f"theta{index}")
+        rows.append({"name": name, "figure": Markup(figure)})
+    return _grouped(rows)
+
+
+def _theta_figure(log: Log, name: str, found: Any, *, room: float, key: str) -> str:
+    records = [(step, theta[name]) for step, theta in log.theta if name in theta]
+    steps = [step for step, _ in records]
+    variable = log.space[name] if log.space is not None else None
+    label = f"theta of {name} over the steps"
+    if isinstance(records[-1][1], Normal):
+        if variable is None or isinstance(variable, Categorical):
+            return ""
+        means = [theta for _, theta in records if isinstance(theta, Normal)]
+        return band(steps, means, variable, room=room, key=key, label=label)
+    probabilities = np.array([theta for _, theta in records], dtype=float)
+    choices = variable.choices if isinstance(variable, Categorical) else range(probabilities.shape[1])
+    return heat_map(steps, probabilities, choices, found=found, room=room, key=key, label=label)
+
+
+def _circumstances(run: Run) -> list[tuple[str, str]]:
+    start = run.log.start
+    rows = [("folder", run.folder.resolve().name)]
+    for name in ("time", "seed"):
+        if name in start:
+            rows.append(("started" if name == "time" else name, str(start[name])))
+    if run.log.resumed:
+        rows.append(("resumed at step", ", ".join(str(step) for step in run.log.resumed)))
+    rows.append(("search time", duration(search_seconds(run))))
+    for name in ("versions", "machine"):
+        if start.get(name):
+            rows += flatten(start[name], name)
+    return rows

@@ -1,0 +1,152 @@
+"""Scores of a run: result.json of one search, summary.json of several seeds."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asng.errors import RunError
+from asng.files import read_json
+from asng.report.fields import as_list, as_object, number, text, whole
+
+__all__ = ["Result", "Scored", "SeedScore", "Summary", "read_result", "read_summary"]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One network trained alone.
+
+    Attributes:
+        score: In the metric of the run; NaN if it has none yet.
+        parameters: How many weights it has.
+        seconds: How long its training took; NaN if unknown.
+        architecture: Name to value, empty if unknown.
+    """
+
+    score: float
+    parameters: int | None
+    seconds: float
+    architecture: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a search came to; every part may be missing.
+
+    Attributes:
+        metric: Name of the score.
+        higher_is_better: Whether a higher score is better.
+        seed: Seed of the run.
+        search_seconds: How long the search took; NaN if unknown.
+        steps: How many steps it took.
+        inherited: Score of the found network with the supernet's weights; NaN if unknown.
+        found: The found network trained alone.
+        random: Random networks of the same space trained alike.
+    """
+
+    metric: str
+    higher_is_better: bool
+    seed: int | None
+    search_seconds: float
+    steps: int | None
+    inherited: float
+    found: Scored | None
+    random: tuple[Scored, ...]
+
+
+@dataclass(frozen=True)
+class SeedScore:
+    """The scores of one seed of several; NaN where unknown."""
+
+    seed: int
+    found: float
+    random_mean: float
+    random_sd: float
+    inherited: float
+    folder: str | None
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The scores of several seeds of the same search."""
+
+    metric: str
+    higher_is_better: bool
+    seeds: tuple[SeedScore, ...]
+
+
+def read_result(path: Path) -> Result | None:
+    """Read result.json, or return None where there is none.
+
+    Raises:
+        RunError: The file is no JSON object, or a field is of another type.
+    """
+    if not path.exists():
+        return None
+    where = str(path)
+    data = as_object(read_json(path), where)
+    found = data.get("found")
+    random = as_list(data.get("random") or [], f"{where}, random")
+    return Result(
+        metric=text(data, "metric", where, "score"),
+        higher_is_better=_direction(data, where),
+        seed=whole(data, "seed", where),
+        search_seconds=number(data, "search_seconds", where),
+        steps=whole(data, "steps", where),
+        inherited=number(data, "inherited", where),
+        found=None if found is None else _scored(found, f"{where}, found"),
+        random=tuple(_scored(one, f"{where}, random[{i}]") for i, one in enumerate(random)),
+    )
+
+
+def read_summary(path: Path) -> Summary | None:
+    """Read summary.json, or return None where there is none.
+
+    Raises:
+        RunError: The file is no JSON object, a field is of another type, or a folder is not one directly
+            below.
+    """
+    if not path.exists():
+        return None
+    where = str(path)
+    data = as_object(read_json(path), where)
+    seeds = as_list(data.get("seeds") or [], f"{where}, seeds")
+    return Summary(
+        metric=text(data, "metric", where, "score"),
+        higher_is_better=_direction(data, where),
+        seeds=tuple(_seed_score(one, f"{where}, seeds[{i}]", i) for i, one in enumerate(seeds)),
+    )
+
+
+def _direction(data: Mapping[str, Any], where: str) -> bool:
+    value = data.get("higher_is_better", True)
+    if not isinstance(value, bool):
+        raise RunError(f"{where}, higher_is_better: expected true or false, got {value!r:.80}.")
+    return value
+
+
+def _scored(value: Any, where: str) -> Scored:
+    data = as_object(value, where)
+    return Scored(
+        score=number(data, "score", where),
+        parameters=whole(data, "parameters", where),
+        seconds=number(data, "seconds", where),
+        architecture=as_object(data.get("architecture") or {}, f"{where}, architecture"),
+    )
+
+
+def _seed_score(value: Any, where: str, index: int) -> SeedScore:
+    data = as_object(value, where)
+    seed = whole(data, "seed", where)
+    folder = text(data, "folder", where, "") or None
+    # A report is written there: a path out of the run folder would write elsewhere.
+    if folder is not None and (folder in (".", "..") or Path(folder).name != folder or "\\" in folder):
+        raise RunError(f"{where}, folder: expected the name of a folder directly below, got {folder!r}.")
+    return SeedScore(
+        seed=index if seed is None else seed,
+        found=number(data, "found", where),
+        random_mean=number(data, "random_mean", where),
+        random_sd=number(data, "random_sd", where),
+        inherited=number(data, "inherited", where),
+        folder=folder,
+    )

@@ -1,0 +1,122 @@
+"""matplotlib figures as SVG elements to be put into one page.
+
+One unit is one CSS pixel at natural size, so font sizes here are font sizes on the page.
+"""
+
+import io
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+from xml.etree import ElementTree
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["draw", "tidy", "clean", "INK", "FAINT", "BLUE", "ORANGE"]
+
+INK, FAINT = "#1c2733", "#8a949e"
+# Okabe and Ito's blue and vermilion: told apart by the colour-blind, and dark and light when printed grey.
+BLUE, ORANGE = "#0072b2", "#d55e00"
+
+# Any: matplotlib types every key on its own.
+_STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "asng",
+    # A dollar sign in a name is a dollar sign.
+    "text.parse_math": False,
+    "axes.formatter.use_mathtext": False,
+    "font.size": 11,
+    "font.family": "DejaVu Sans",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 10,
+    "ytick.labelsize": 10,
+    "axes.titlesize": 11,
+}
+_SVG = "{http://www.w3.org/2000/svg}"
+_HREF = "{http://www.w3.org/1999/xlink}href"
+
+
+def draw(
+    paint: Callable[[Axes], None],
+    *,
+    size: tuple[float, float],
+    margins: tuple[float, float, float, float],
+    key: str,
+    label: str,
+) -> str:
+    """Draw one pair of axes and return it as an SVG element.
+
+    Args:
+        paint: Draws into the axes.
+        size: Width and height of the figure.
+        margins: Left, right, bottom and top of it that the axes leave free.
+        key: Prefix of all ids, of its own for each figure of a page.
+        label: What a screen reader says.
+
+    Returns:
+        The text of one `svg` element; names in it are escaped.
+    """
+    (width, height), (left, right, bottom, top) = size, margins
+    box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
+    with rc_context(_STYLE), warnings.catch_warnings():
+        # The browser has the letters that matplotlib's font lacks.
+        warnings.filterwarnings("ignore", message="Glyph")
+        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+        paint(figure.add_axes(box))
+        file = io.StringIO()
+        figure.savefig(file, format="svg", transparent=True)
+    return _element(file.getvalue(), key, label)
+
+
+def tidy(axes: Axes) -> None:
+    """Take the upper and the right line of the frame away, and lay a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e3e7eb", linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def clean(text: object, longest: int = 22) -> str:
+    r"""Return a name as one short line of letters that XML can hold.
+
+    Example:
+        >>> clean("a\x00b"), clean("separable convolution 5x5", 12)
+        ('a?b', 'separable c…')
+    """
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def _element(text: str, key: str, label: str) -> str:
+    root = ElementTree.fromstring(text)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            # Metadata names the maker; a style sheet in one figure would hold for the whole page.
+            if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
+                parent.remove(child)
+    for element in root.iter():
+        _prefix_ids(element, key)
+    width, height = (float(size) for size in root.attrib["viewBox"].split()[2:])
+    for name in ("width", "height"):
+        root.attrib.pop(name)
+    root.attrib |= {"role": "img", "aria-label": clean(label, 200), "stroke-linejoin": "round"}
+    root.attrib["style"] = f"max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}"
+    ElementTree.register_namespace("", _SVG[1:-1])
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+def _prefix_ids(element: ElementTree.Element, key: str) -> None:
+    for name, value in element.attrib.items():
+        if name == "id":
+            element.attrib[name] = f"{key}-{value}"
+        elif name == _HREF and value.startswith("#"):
+            element.attrib[name] = f"#{key}-{value[1:]}"
+        elif "url(#" in value:
+            element.attrib[name] = re.sub(r"url\(#", f"url(#{key}-", value)

@@ -1,0 +1,103 @@
+"""The outcome of a run as a table for the terminal."""
+
+import math
+from os import PathLike
+
+from rich.table import Table
+from rich.text import Text
+
+from asng.report.reading import Run, read_run
+from asng.report.results import Summary
+from asng.report.verdict import compare, mean_sd, seeds_verdict, verdict
+from asng.report.words import count, duration, plus_minus, score, spread, spread_sd
+
+__all__ = ["summary_table"]
+
+
+def summary_table(run_dir: str | PathLike[str]) -> Table:
+    """Return found against random as a table, the verdict below it; print it with rich.
+
+    Args:
+        run_dir: The run folder, of one search or of several seeds.
+
+    Returns:
+        Rows of found, inherited, random mean +- sd, gain, parameters and time; or one row a seed.
+
+    Raises:
+        RunError: The folder is no run folder, or a file in it is damaged.
+
+    Example:
+        >>> import rich
+        >>> rich.print(summary_table("runs/a"))   # doctest: +SKIP
+    """
+    run = read_run(run_dir)
+    # Text, not str: a name with square brackets in it is no markup.
+    title = Text(run.folder.resolve().name)
+    if run.summary is not None:
+        return _seeds_table(run.summary, title)
+    return _run_table(run, title)
+
+
+def _run_table(run: Run, title: Text) -> Table:
+    table = Table(title=title, caption=Text(verdict(run.result)), caption_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in _run_rows(run):
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _run_rows(run: Run) -> list[tuple[str, str]]:
+    result, comparison = run.result, compare(run.result)
+    found = None if result is None else result.found
+    metric = "score" if result is None else result.metric
+    rows = [(f"found ({metric})", score(found.score if found else None))]
+    if result is not None:
+        rows.append(("with the supernet's weights", score(result.inherited)))
+    if comparison is not None:
+        rows.append((f"random, mean of {comparison.peers}", plus_minus(comparison.mean, comparison.sd)))
+        rows.append(("gain", f"{'+' if comparison.gain > 0 else ''}{spread(comparison.gain)}"))
+        rows.append(("rank", f"{comparison.rank} of {comparison.peers + 1}"))
+    rows.append(("parameters", count(found.parameters if found else None)))
+    rows.append(("search time", duration(search_seconds(run))))
+    rows.append(("training time", duration(found.seconds if found else math.nan)))
+    return rows
+
+
+def search_seconds(run: Run) -> float:
+    """Return how long the search took, by its result or else by its last step; NaN if unknown."""
+    if run.result is not None and not math.isnan(run.result.search_seconds):
+        return run.result.search_seconds
+    return float(run.log.steps.seconds[-1]) if len(run.log.steps) else math.nan
+
+
+def _seeds_table(summary: Summary, title: Text) -> Table:
+    table = Table(title=title, caption=Text(seeds_verdict(summary)), caption_justify="left")
+    for heading in ("seed", f"found ({summary.metric})", "random", "gain", "inherited"):
+        table.add_column(Text(heading), justify="right")
+    for row in seed_rows(summary):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def seed_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """Return seed, found, random, gain and inherited of each seed as words, and a last row of means +- sd."""
+    sign = 1 if summary.higher_is_better else -1
+    gains = [sign * (seed.found - seed.random_mean) for seed in summary.seeds]
+    rows = [
+        (
+            str(s.seed),
+            score(s.found),
+            plus_minus(s.random_mean, s.random_sd),
+            score(gain),
+            score(s.inherited),
+        )
+        for s, gain in zip(summary.seeds, gains, strict=True)
+    ]
+    columns = (
+        [s.found for s in summary.seeds],
+        [s.random_mean for s in summary.seeds],
+        [s.inherited for s in summary.seeds],
+    )
+    found, random, inherited = (plus_minus(*mean_sd(column)) for column in columns)
+    return [*rows, ("mean +- sd", found, random, spread_sd(*mean_sd(gains)), inherited)]

@@ -1,0 +1,130 @@
+"""Numbers as people read them."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from asng.space import Categorical, Space, Variable
+
+__all__ = [
+    "UNKNOWN",
+    "score",
+    "spread",
+    "plus_minus",
+    "spread_sd",
+    "count",
+    "duration",
+    "big",
+    "share",
+    "describe",
+    "size_of",
+    "flatten",
+]
+
+UNKNOWN = "-"
+
+
+def score(value: float | None) -> str:
+    """Return a score with as many digits as say something.
+
+    Example:
+        >>> score(0.86123), score(0.0191), score(123.456), score(None)
+        ('0.861', '0.0191', '123.5', '-')
+    """
+    if value is None or math.isnan(value):
+        return UNKNOWN
+    if 0.1 <= abs(value) < 1000:
+        return f"{value:.3f}" if abs(value) < 100 else f"{value:.1f}"
+    return f"{value:.3g}"
+
+
+def spread(value: float) -> str:
+    """Return a difference of scores or a standard deviation, with the decimals of a score where they suffice.
+
+    Example:
+        >>> spread(0.01951), spread(0.00012), spread(0.0)
+        ('0.020', '0.00012', '0')
+    """
+    if math.isnan(value):
+        return UNKNOWN
+    return f"{value:.3f}" if 0.001 <= abs(value) < 100 else f"{value:.2g}"
+
+
+def plus_minus(mean: float, sd: float) -> str:
+    """Return a mean with its standard deviation, where there is one."""
+    return score(mean) if math.isnan(sd) else f"{score(mean)} +- {spread(sd)}"
+
+
+def spread_sd(mean: float, sd: float) -> str:
+    """Return a mean difference with its standard deviation, where there is one."""
+    return spread(mean) if math.isnan(sd) else f"{spread(mean)} +- {spread(sd)}"
+
+
+def count(value: int | None) -> str:
+    """Return an integer with its thousands apart, or a dash for None."""
+    return UNKNOWN if value is None else f"{value:,}"
+
+
+def share(value: float | None) -> str:
+    """Return a probability in per cent, or a dash for None."""
+    return UNKNOWN if value is None or math.isnan(value) else f"{100 * value:.0f} %"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in the units that suit its length.
+
+    Example:
+        >>> duration(7.26), duration(75), duration(7322)
+        ('7.3 s', '1 min 15 s', '2 h 2 min')
+    """
+    if math.isnan(seconds):
+        return UNKNOWN
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    return f"{hours:,} h {minutes_left} min" if hours else f"{minutes} min {rest} s"
+
+
+def big(value: float) -> str:
+    """Return a count that may be too long to write out, or infinite.
+
+    Example:
+        >>> big(625), big(5**40), big(math.inf)
+        ('625', '9.1e27', 'infinite')
+    """
+    if value == math.inf:
+        return "infinite"
+    if value < 1_000_000:
+        return f"{int(value):,}"
+    # Through the logarithm, since the integer may be too great for a float.
+    exponent, fraction = divmod(math.log10(value), 1)
+    return f"{10**fraction:.1f}e{exponent:.0f}"
+
+
+def size_of(space: Space) -> str:
+    """Say how many architectures a space has."""
+    return "infinite (real variables)" if space.size == math.inf else big(space.size)
+
+
+def describe(variable: Variable) -> str:
+    """Say what a variable may be."""
+    if isinstance(variable, Categorical):
+        return ", ".join(str(choice) for choice in variable.choices)
+    kind = "real" if isinstance(variable.low, float) else "integer"
+    return f"{kind} in [{variable.low:g}, {variable.high:g}]{', log scale' if variable.log else ''}"
+
+
+def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
+    """Return nested settings as (dotted name, value) in their order.
+
+    Example:
+        >>> flatten({"search": {"lam": 2, "ripen": 0.5}, "seed": 0})
+        [('search.lam', '2'), ('search.ripen', '0.5'), ('seed', '0')]
+    """
+    if not isinstance(value, Mapping) or (prefix and not value):
+        return [(prefix, str(value))]
+    rows: list[tuple[str, str]] = []
+    for name, item in value.items():
+        rows += flatten(item, f"{prefix}.{name}" if prefix else str(name))
+    return rows

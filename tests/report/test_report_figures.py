@@ -1,0 +1,132 @@
+import base64
+import io
+import re
+import warnings
+from xml.etree import ElementTree
+
+import matplotlib.image
+import numpy as np
+import pytest
+from matplotlib import colormaps
+from run_folders import write_log
+
+from asng.report.comparison import Row, strip_plot
+from asng.report.curves import delta_curve, entropy_curve, loss_curves, warm_up
+from asng.report.heatmap import COLOUR_MAP, band, heat_map
+from asng.report.log import Normal, read_log
+from asng.report.svg import BLUE, clean
+from asng.space import Integer, Real
+
+
+def texts(svg):
+    return [
+        "".join(e.itertext()).strip() for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("}text")
+    ]
+
+
+def colours(svg):
+    """Return the pixels of the picture in a heat map, from the top left."""
+    data = re.search(r"data:image/png;base64,([^\"]+)", svg).group(1)
+    return matplotlib.image.imread(io.BytesIO(base64.b64decode(data)))[..., :3]
+
+
+def drawn(steps, probabilities, choices=("a", "b"), found="b"):
+    return heat_map(steps, np.array(probabilities), choices, found=found, room=60, key="k", label="theta")
+
+
+def test_a_heat_map_shows_each_probability_in_its_row_and_at_its_step():
+    # Recorded at 0, 10 and 100: of an even grid 0, 50, 100 the middle one still shows the second record.
+    pixels = colours(drawn([0, 10, 100], [[0.5, 0.5], [0.2, 0.8], [0.0, 1.0]]))
+    expected = colormaps[COLOUR_MAP](np.array([[0.5, 0.2, 0.0], [0.5, 0.8, 1.0]]))[..., :3]
+    top = pixels if np.abs(pixels - expected).max() < 0.01 else pixels[::-1]
+    np.testing.assert_allclose(top, expected, atol=0.01)
+
+
+def test_every_choice_is_named_and_the_found_one_is_bold():
+    svg = drawn([0, 1], [[0.5, 0.5]] * 2, ("conv", "skip"), "skip")
+    assert [text for text in texts(svg) if text in ("conv", "skip")] == ["conv", "skip"]
+    (bold,) = re.findall(r"<text[^>]*(?:bold|700)[^>]*>([^<]*)", svg)
+    assert bold == "skip"
+
+
+def test_very_many_choices_stay_one_figure_of_a_screen():
+    svg = drawn([0, 1], np.full((2, 60), 1 / 60), range(60))
+    height = float(ElementTree.fromstring(svg).attrib["viewBox"].split()[3])
+    assert height < 300
+    assert len(texts(svg)) < 40
+
+
+@pytest.mark.parametrize(
+    "variable", [Integer(16, 256, log=True), Real(0.0, 0.5), Integer(3, 3), Real(1e-5, 1.0, log=True)]
+)
+def test_a_band_shows_the_bounds_in_the_units_of_the_variable(variable):
+    mean, std = variable.encode(variable.low), 1000.0
+    svg = band([0, 5], [Normal(mean, std)] * 2, variable, room=50, key="k", label="x")
+    numbers = {float(text) for text in texts(svg)}
+    assert {float(variable.low), float(variable.high)} <= numbers
+
+
+@pytest.fixture
+def steps(tmp_path):
+    write_log(tmp_path, steps=40, warm_up=0.25)
+    return read_log(tmp_path / "log.jsonl").steps
+
+
+def test_the_warm_up_is_the_steps_before_the_first_objective(steps):
+    assert warm_up(steps) == (1, 10)
+    for draw in (entropy_curve, delta_curve, loss_curves):
+        assert "warm-up" in texts(draw(steps))
+
+
+def test_a_run_without_warm_up_has_none_drawn(tmp_path):
+    write_log(tmp_path, warm_up=-0.1)
+    steps = read_log(tmp_path / "log.jsonl").steps
+    assert warm_up(steps) is None
+    assert "warm-up" not in texts(loss_curves(steps))
+
+
+def test_both_losses_are_in_the_legend(steps):
+    assert {"training", "validation objective"} <= set(texts(loss_curves(steps)))
+
+
+def row(**changes):
+    return Row(**{"name": "seed 0", "found": 0.86, "mean": 0.84, "sd": 0.01, "peers": [0.83, 0.85]} | changes)
+
+
+def test_a_strip_plot_has_a_dot_for_each_peer():
+    def dots(n):
+        svg = strip_plot([row(peers=[0.84] * n)], metric="accuracy", higher_is_better=True)
+        return svg.count("<use") + svg.count("<ns0:use")
+
+    assert dots(7) - dots(2) == 5
+
+
+def test_a_strip_plot_marks_the_found_network():
+    with_and_without = [
+        strip_plot([row(found=score)], metric="accuracy", higher_is_better=True).count(BLUE)
+        for score in (0.86, float("nan"))
+    ]
+    assert with_and_without == [2, 1]
+
+
+def test_a_strip_plot_bears_missing_scores():
+    nan = float("nan")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svg = strip_plot([row(found=nan, mean=nan, sd=nan, peers=[])], metric="loss", higher_is_better=False)
+    assert "loss (lower is better)" in texts(svg)
+
+
+def test_letters_that_the_font_lacks_raise_no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "卷积" in texts(drawn([0, 1], [[0.5, 0.5]] * 2, ("卷积", "skip")))
+
+
+def test_a_dollar_sign_is_a_dollar_sign():
+    assert "$x^2$" in texts(drawn([0, 1], [[0.5, 0.5]] * 2, ("$x^2$", "skip")))
+
+
+def test_a_name_is_cleaned_and_cut():
+    assert clean("tab\there\x00\ud800") == "tab?here??"
+    assert clean("x" * 30, 10) == "x" * 9 + "…"

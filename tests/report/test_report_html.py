@@ -1,0 +1,214 @@
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from run_folders import (
+    SMALL,
+    enas_graph,
+    result,
+    write_enas_run,
+    write_json,
+    write_lines,
+    write_log,
+    write_seeds_run,
+    write_small_run,
+)
+
+from asng.errors import RunError
+from asng.report import write_report
+
+EVIL = "<script>alert('x')</script> & \"$\\frac{1}$\""
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes, ids and text of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.attributes, self.words = [], [], []
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+        self.ids = [value for name, value in self.attributes if name == "id"]
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def enas(tmp_path_factory):
+    return write_report(write_enas_run(tmp_path_factory.mktemp("runs") / "enas")).read_text()
+
+
+def test_a_page_of_forty_variables_is_whole_and_of_moderate_size(enas):
+    page = Page(enas)
+    assert len(enas) < 3_000_000
+    assert enas.rstrip().endswith("</html>")
+    for cell in ("normal", "reduction"):
+        for node in range(1, 6):
+            assert f"{cell}.node{node}.op2" in page.text
+    for word in (
+        "better by 0.020 (rank 1 of 5)",
+        "warm-up",
+        "2.13.0",
+        "supernet.nodes",
+        "13 min 32 s",
+        "infinite",
+    ):
+        assert word in page.text
+    # 42 variables, two cells, three curves, one comparison.
+    assert page.tags.count("svg") == 48
+
+
+def test_a_page_needs_no_script_and_no_other_file(enas):
+    page = Page(enas)
+    assert not {"script", "link", "iframe", "object", "img"} & set(page.tags)
+    # Names of XML name spaces are no addresses to load from.
+    links = [v for n, v in page.attributes if n in ("href", "src", "xlink:href") and v]
+    assert all(link.startswith(("#", "data:image/png")) for link in links)
+    assert "@import" not in enas
+    assert re.findall(r"url\((?!#)", enas) == []
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(enas):
+    page = Page(enas)
+    assert len(page.ids) == len(set(page.ids))
+    used = re.findall(r"url\(#([^)]+)\)", enas) + re.findall(r'xlink:href="#([^"]+)"', enas)
+    assert set(used) <= set(page.ids)
+
+
+def test_every_label_of_a_cell_is_drawn_once_an_edge(tmp_path):
+    folder = write_enas_run(tmp_path / "run")
+    architecture = json.loads((folder / "architecture.json").read_text())
+    architecture |= {"normal.node1.input1": "cell-1", "normal.node1.input2": "cell-1"}
+    graph = enas_graph("parallel", architecture, "normal")
+    for number, edge in enumerate(graph["edges"]):
+        edge["label"] = f"operation{number}"
+    write_json(folder / "graphs.json", [graph])
+    text = Page(write_report(folder).read_text()).text
+    assert all(text.split().count(edge["label"]) == 1 for edge in graph["edges"])
+
+
+def test_names_from_the_folder_are_escaped_everywhere(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    space = {EVIL: {"type": "categorical", "choices": [EVIL, "b\x00\x1b"]}, f"{EVIL}.x": SMALL["drop"]}
+    architecture = write_log(folder, space)
+    write_json(folder / "architecture.json", architecture)
+    write_json(folder / "config.yaml", {EVIL: EVIL})
+    write_json(folder / "result.json", result(metric=EVIL, architecture=architecture))
+    nodes = [{"id": "a", "label": EVIL}, {"id": "b", "label": "\ud800"}]
+    edges = [{"from": "a", "to": "b", "label": EVIL}]
+    write_json(folder / "graphs.json", [{"title": EVIL, "nodes": nodes, "edges": edges}])
+    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    assert not {"script", "frac"} & set(page.tags)
+    assert EVIL in page.text
+    # In the figures it is cut short: as choice, as metric, as node and as operation.
+    assert page.text.count("<script>alert('x')</s") >= 4
+
+
+def test_half_a_surrogate_pair_does_not_stop_the_page(tmp_path):
+    write_json(tmp_path / "result.json", result(metric="acc\ud800"))
+    assert "found, acc?" in write_report(tmp_path).read_text(encoding="utf-8")
+
+
+def test_the_same_folder_gives_the_same_page(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    assert write_report(folder).read_bytes() == write_report(folder).read_bytes()
+
+
+@pytest.mark.parametrize("part", ["log.jsonl", "result.json", "architecture.json", "config.yaml"])
+def test_a_page_is_written_without_any_one_part(tmp_path, part):
+    folder = write_small_run(tmp_path / "run")
+    (folder / part).unlink()
+    assert "<h1>run</h1>" in write_report(folder).read_text()
+
+
+@pytest.mark.parametrize(
+    ("events", "word"),
+    [
+        ([{"event": "step", "step": 1}], "not ended: the last step logged is 1"),
+        (
+            [
+                {"event": "step", "step": 1, "loss": None},
+                {"event": "theta", "step": 1, "theta": {"a": [1.0]}},
+            ],
+            "theta over the steps",
+        ),
+        ([{"event": "start"}], "no step logged"),
+        ([{"event": "end", "step": 3, "reason": "patience"}], "no better for long (patience) at step 3"),
+    ],
+)
+def test_a_run_that_has_hardly_begun_has_a_page(tmp_path, events, word):
+    write_lines(tmp_path / "log.jsonl", events)
+    text = Page(write_report(tmp_path).read_text()).text
+    assert word in text
+    assert "not known" in text
+
+
+def test_a_search_that_lost_is_told_so_in_the_page(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    write_json(folder / "result.json", result(0.80))
+    text = write_report(folder).read_text()
+    assert "NOT better than the mean of its random peers" in text
+    assert 'class="verdict bad"' in text
+
+
+def test_several_seeds_have_one_page_and_a_link_to_each(tmp_path):
+    folder = write_seeds_run(tmp_path / "runs")
+    page = Page(write_report(folder).read_text())
+    links = [value for name, value in page.attributes if name == "href"]
+    assert links == [f"seed-{k}/report.html" for k in range(3)]
+    assert all((folder / link).exists() for link in links)
+    assert "better than random on 3 of 3" in page.text
+    assert "mean +- sd" in page.text
+
+
+def test_seeds_without_a_folder_or_a_score_are_listed_without_a_link(tmp_path):
+    seeds = [{"seed": 7, "found": None, "folder": "gone"}, {"seed": 8}]
+    write_json(tmp_path / "summary.json", {"seeds": seeds})
+    page = Page(write_report(tmp_path).read_text())
+    assert "href" not in [name for name, _ in page.attributes]
+    assert "not known" in page.text
+    write_json(tmp_path / "summary.json", {"seeds": []})
+    assert "No seed has a score yet" in write_report(tmp_path).read_text()
+
+
+def test_a_report_that_fails_leaves_the_old_page_and_no_other_file(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    old = write_report(folder).read_bytes()
+    files = sorted(folder.iterdir())
+    loop = {"title": "x", "nodes": [{"id": "a"}], "edges": [{"from": "a", "to": "a"}]}
+    write_json(folder / "graphs.json", [loop])
+    with pytest.raises(RunError, match="without cycles"):
+        write_report(folder)
+    (folder / "graphs.json").unlink()
+    assert (folder / "report.html").read_bytes() == old
+    assert sorted(folder.iterdir()) == files
+
+
+def test_a_missing_library_is_an_error_that_says_how_to_install_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "networkx", None)
+    with pytest.raises(RunError, match=r"the library networkx, .* pip install 'asng\[report\]'"):
+        write_report(tmp_path)
+
+
+def test_importing_the_report_loads_no_drawing_library():
+    heavy = "{'matplotlib', 'networkx', 'jinja2', 'torch'}"
+    code = f"import asng.report, sys; print(sorted({heavy} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_a_log_of_a_million_lines_is_read_and_drawn_small(tmp_path):
+    line = '{"event":"step","step":%d,"loss":%f,"objective":0.5,"entropy":0.9,"delta":1.0,"seconds":1.0}\n'
+    with (tmp_path / "log.jsonl").open("w") as file:
+        file.writelines(line % (n, 1 + n % 7) for n in range(1, 1_000_001))
+    assert write_report(tmp_path).stat().st_size < 1_000_000

@@ -1,0 +1,112 @@
+import json
+
+import numpy as np
+import pytest
+from run_folders import SMALL, write_lines, write_log
+
+from asng.errors import RunError
+from asng.report.log import Normal, read_log
+
+
+def steps(*numbers, **fields):
+    return [{"event": "step", "step": n, "loss": float(n)} | fields for n in numbers]
+
+
+def test_a_log_is_read_into_columns(tmp_path):
+    write_log(tmp_path, steps=40, thetas=10)
+    log = read_log(tmp_path / "log.jsonl")
+    assert log.steps.step.tolist() == list(range(1, 41))
+    assert np.isnan(log.steps.objective[:10]).all()
+    assert np.isfinite(log.steps.objective[10:]).all()
+    assert log.space["width"].high == 256
+    assert [step for step, _ in log.theta] == list(range(4, 41, 4))
+    assert isinstance(log.theta[0][1]["drop"], Normal)
+    assert log.end["reason"] == "finished"
+
+
+def test_a_missing_log_is_an_empty_log(tmp_path):
+    log = read_log(tmp_path / "log.jsonl")
+    assert (len(log.steps), log.theta, log.space, log.end) == (0, (), None, None)
+
+
+def test_a_log_cut_at_any_byte_is_read_as_far_as_it_is_whole(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write_lines(path, steps(1, 2, 3))
+    whole = path.read_bytes()
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        # A line is whole with its last bracket, newline or not.
+        assert len(read_log(path).steps) == whole[:length].count(b"}")
+
+
+@pytest.mark.parametrize("torn", ['{"event": "st', "[" * 100_000, "\x00\x00"])
+def test_a_torn_line_in_the_middle_is_an_error_with_its_number(tmp_path, torn):
+    path = tmp_path / "log.jsonl"
+    lines = [json.dumps(step) for step in steps(1, 2)]
+    path.write_text("\n".join([lines[0], "", torn, lines[1]]))
+    with pytest.raises(RunError, match=r"log\.jsonl, line 3: expected one JSON object a line"):
+        read_log(path)
+
+
+def test_steps_logged_again_after_a_resume_count_once(tmp_path):
+    path = tmp_path / "log.jsonl"
+    theta = [{"event": "theta", "step": n, "theta": {"op": [0.5, 0.5]}} for n in (2, 4)]
+    end = {"event": "end", "step": 4, "reason": "interrupted"}
+    again = [{"event": "resume", "step": 2}, *steps(3, 4, 5, loss=0.5), theta[1]]
+    write_lines(path, [*steps(1, 2), theta[0], *steps(3, 4), theta[1], end, *again])
+    log = read_log(path)
+    assert log.steps.step.tolist() == [1, 2, 3, 4, 5]
+    assert log.steps.loss.tolist() == [1, 2, 0.5, 0.5, 0.5]
+    assert [step for step, _ in log.theta] == [2, 4]
+    assert (log.resumed, log.end) == ((2,), None)
+
+
+def test_numbers_that_are_not_finite_are_nan(tmp_path):
+    path = tmp_path / "log.jsonl"
+    huge = "1" + "0" * 400
+    values = ["null", "NaN", "Infinity", "-Infinity", "1e999", huge]
+    path.write_text("\n".join(f'{{"event":"step","step":{n},"loss":{v}}}' for n, v in enumerate(values)))
+    assert np.isnan(read_log(path).steps.loss).tolist() == [True] * len(values)
+
+
+def test_many_thetas_are_thinned_evenly_and_the_last_is_kept(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write_lines(path, [{"event": "theta", "step": n, "theta": {"op": [0.5, 0.5]}} for n in range(1, 5001)])
+    at = [step for step, _ in read_log(path).theta]
+    assert len(at) <= 1026
+    assert at[-1] == 5000
+    assert set(np.diff(at[:-1])) == {at[1] - at[0]}
+
+
+def test_unknown_events_and_fields_are_passed_over(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write_lines(path, [{"event": "weather"}, {"note": 1}, *steps(1, wind=3)])
+    assert len(read_log(path).steps) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "message"),
+    [
+        ([1], r"line 2: expected a JSON object, got \[1\]"),
+        ({"event": "step"}, "line 2: expected the number of the step"),
+        ({"event": "step", "step": 1.5}, r"line 2, step: expected an integer or null, got 1\.5"),
+        ({"event": "step", "step": 1, "loss": "low"}, r"line 2, loss: expected a number or null, got 'low'"),
+        ({"event": "theta", "step": 1, "theta": [1]}, r"line 2, theta: expected a JSON object"),
+        ({"event": "theta", "step": 1, "theta": {"op": []}}, r"line 2, op: expected probabilities"),
+        ({"event": "theta", "step": 1, "theta": {"op": [1, 2, 3]}}, r"'op': expected 2, got 3"),
+        ({"event": "theta", "step": 1, "theta": {"drop": [1]}}, r"'drop': expected mean and std, got 1"),
+        ({"event": "theta", "step": 1, "theta": {"other": [1]}}, r"no variable 'other'"),
+    ],
+)
+def test_an_event_of_another_form_is_an_error(tmp_path, event, message):
+    path = tmp_path / "log.jsonl"
+    write_lines(path, [{"event": "start", "space": SMALL}, event, *steps(2)])
+    with pytest.raises(RunError, match=message):
+        read_log(path)
+
+
+def test_a_space_of_another_form_is_an_error(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write_lines(path, [{"event": "start", "space": {"op": {"type": "graph"}}}])
+    with pytest.raises(RunError, match=r"log\.jsonl, space: type: expected one of"):
+        read_log(path)

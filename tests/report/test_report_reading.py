@@ -1,0 +1,86 @@
+import pytest
+from run_folders import result, write_json, write_seeds_run, write_small_run
+
+from asng.errors import RunError
+from asng.report import read_run
+
+
+def test_a_whole_folder_is_read(tmp_path):
+    run = read_run(write_small_run(tmp_path / "run"))
+    assert run.config == {"search": {"lam": 2, "ripen": 0.5}, "seed": 0}
+    assert run.architecture.keys() == {"op", "width", "drop"}
+    assert (run.result.found.score, len(run.result.random)) == (0.861, 4)
+    assert (run.graphs, run.summary) == ((), None)
+
+
+@pytest.mark.parametrize("part", ["log.jsonl", "result.json", "architecture.json", "config.yaml"])
+def test_every_part_may_be_missing(tmp_path, part):
+    folder = write_small_run(tmp_path / "run")
+    (folder / part).unlink()
+    read_run(folder)
+
+
+def test_the_seeds_of_a_summary_are_read(tmp_path):
+    summary = read_run(write_seeds_run(tmp_path / "runs")).summary
+    assert [(seed.seed, seed.found, seed.folder) for seed in summary.seeds] == [
+        (0, 0.861, "seed-0"),
+        (1, 0.842, "seed-1"),
+        (2, 0.855, "seed-2"),
+    ]
+
+
+def test_a_missing_or_foreign_folder_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="expected a run folder, got no such folder"):
+        read_run(tmp_path / "none")
+    with pytest.raises(RunError, match="got none of them"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["..", ".", "a/b", "/tmp", "..\\x"])
+def test_a_summary_cannot_point_out_of_its_folder(tmp_path, folder):
+    write_json(tmp_path / "summary.json", {"seeds": [{"seed": 0, "folder": folder}]})
+    with pytest.raises(RunError, match=r"seeds\[0\], folder: expected the name of a folder directly below"):
+        read_run(tmp_path)
+
+
+def node(*names):
+    return [{"id": name} for name in names]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        ("result.json", [], r"result\.json: expected a JSON object"),
+        ("result.json", result(found="high"), r"found, score: expected a number or null, got 'high'"),
+        ("result.json", result(higher_is_better="yes"), r"higher_is_better: expected true or false"),
+        ("result.json", result(metric=3), r"metric: expected a string, got 3"),
+        ("result.json", {"random": {}, "found": 1}, r"found: expected a JSON object"),
+        ("result.json", {"random": 7}, r"random: expected a JSON array"),
+        ("architecture.json", [], r"architecture\.json: expected a JSON object"),
+        ("graphs.json", {}, r"graphs\.json: expected a JSON array"),
+        (
+            "graphs.json",
+            [{"nodes": node("a"), "edges": [{"from": "a", "to": "b"}]}],
+            r"the id of a node, got 'b'",
+        ),
+        ("summary.json", {"seeds": [{"seed": "x"}]}, r"seeds\[0\], seed: expected an integer"),
+    ],
+)
+def test_a_file_of_another_form_is_an_error_with_its_place(tmp_path, file, content, message):
+    write_json(tmp_path / "result.json", result())
+    write_json(tmp_path / file, content)
+    with pytest.raises(RunError, match=message):
+        read_run(tmp_path)
+
+
+def test_torn_json_is_an_error(tmp_path):
+    (tmp_path / "result.json").write_text('{"metric": "acc')
+    with pytest.raises(RunError, match=r"result\.json: expected JSON"):
+        read_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1", "a: !!python/object/apply:os.getcwd []"])
+def test_a_config_of_another_form_is_an_error_and_runs_nothing(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match=r"config\.yaml: expected"):
+        read_run(tmp_path)

@@ -1,0 +1,57 @@
+import io
+import json
+
+import pytest
+from rich.console import Console
+from run_folders import result, write_json, write_seeds_run, write_small_run
+
+from asng.errors import RunError
+from asng.report import summary_table
+
+
+def printed(folder):
+    console = Console(file=io.StringIO(), width=100)
+    console.print(summary_table(folder))
+    return console.file.getvalue()
+
+
+def test_a_table_has_found_random_gain_parameters_and_time(tmp_path):
+    text = printed(write_small_run(tmp_path / "run"))
+    for word in ("0.861", "0.712", "0.841 +- 0.010", "+0.020", "1 of 5", "41,234", "13 min 32 s", "20.1 s"):
+        assert word in text
+
+
+def test_a_loss_of_the_search_is_a_negative_gain(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    write_json(folder / "result.json", result(0.80))
+    text = printed(folder)
+    assert "-0.041" in text
+    assert "NOT" in text
+
+
+def test_a_table_is_made_of_what_is_there(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    (folder / "result.json").unlink()
+    text = printed(folder)
+    assert "not known" in text.replace("\n", " ")
+    assert "14.0 s" in text  # by the log: 40 steps of 0.35 s
+
+
+def test_several_seeds_are_rows_with_their_mean(tmp_path):
+    text = printed(write_seeds_run(tmp_path / "runs"))
+    assert "0.853 +- 0.010" in text
+    assert "mean +- sd" in text
+
+
+def test_square_brackets_in_a_name_are_no_markup(tmp_path):
+    folder = write_small_run(tmp_path / "run[bold]")
+    data = json.loads((folder / "result.json").read_text())
+    write_json(folder / "result.json", data | {"metric": "acc[/red]"})
+    text = printed(folder)
+    assert "run[bold]" in text
+    assert "acc[/red]" in text
+
+
+def test_a_table_of_no_run_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="expected a run folder"):
+        summary_table(tmp_path)

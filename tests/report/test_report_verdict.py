@@ -1,0 +1,85 @@
+import math
+
+import pytest
+from run_folders import result, write_json
+
+from asng.report.results import SeedScore, Summary, read_result
+from asng.report.verdict import compare, seeds_verdict, verdict
+
+
+@pytest.fixture
+def read(tmp_path):
+    def build(*args, **kwargs):
+        write_json(tmp_path / "result.json", result(*args, **kwargs))
+        return read_result(tmp_path / "result.json")
+
+    return build
+
+
+def test_a_better_network_is_said_to_be_better(read):
+    assert verdict(read(0.861, (0.853, 0.842, 0.842, 0.831))) == (
+        "The found network scored 0.861, its 4 random peers 0.842 +- 0.009: better by 0.019 (rank 1 of 5)."
+    )
+
+
+def test_a_worse_network_is_said_not_to_be_better(read):
+    sentence = verdict(read(0.830, (0.853, 0.842, 0.842, 0.831)))
+    assert (
+        "NOT better than the mean of its random peers on this seed (worse by 0.012, rank 5 of 5)" in sentence
+    )
+
+
+def test_an_equal_network_is_not_better(read):
+    assert "NOT better" in verdict(read(0.5, (0.5, 0.5)))
+    assert compare(read(0.5, (0.5, 0.5))).rank == 1
+
+
+def test_a_gain_within_the_spread_of_the_peers_is_called_chance(read):
+    assert verdict(read(0.846, (0.853, 0.842, 0.842, 0.831))).endswith("it may be chance.")
+
+
+def test_where_lower_is_better_less_is_a_gain(read):
+    better = read(0.2, (0.3, 0.5), metric="loss", higher_is_better=False)
+    assert compare(better).gain == pytest.approx(0.2)
+    assert compare(better).rank == 1
+    assert "NOT better" in verdict(read(0.6, (0.3, 0.5), higher_is_better=False))
+
+
+def test_one_peer_has_no_spread(read):
+    assert "its 1 random peer 0.850: better by 0.011 (rank 1 of 2)." in verdict(read(0.861, (0.85,)))
+
+
+def test_peers_that_failed_are_left_out(read):
+    assert compare(read(0.8, (0.7, None))).peers == 1
+
+
+@pytest.mark.parametrize("missing", [{"randoms": ()}, {"found": None}])
+def test_without_both_scores_nothing_is_claimed(read, missing):
+    sentence = verdict(read(**missing))
+    assert "not known" in sentence
+    assert "better" not in sentence
+    assert "not known" in verdict(None)
+
+
+def seeds(*pairs, higher=True):
+    scores = [SeedScore(k, found, mean, 0.01, math.nan, None) for k, (found, mean) in enumerate(pairs)]
+    return Summary("accuracy", higher, tuple(scores))
+
+
+def test_several_seeds_are_summed_up():
+    sentence = seeds_verdict(seeds((0.86, 0.84), (0.87, 0.84), (0.88, 0.85), (math.nan, 0.8)))
+    assert "better than random on 3 of 3, by 0.027 +- 0.006 on average." in sentence
+    assert sentence.endswith("1 seed(s) without both scores are left out.")
+
+
+def test_several_seeds_that_lost_are_told_so():
+    assert "NOT better" in seeds_verdict(seeds((0.80, 0.84), (0.85, 0.84)))
+    assert "NOT better" in seeds_verdict(seeds((0.86, 0.84), higher=False))
+
+
+def test_a_gain_that_varies_as_much_as_it_is_large_is_called_chance():
+    assert "it may be chance" in seeds_verdict(seeds((0.90, 0.84), (0.83, 0.84)))
+
+
+def test_no_seed_with_both_scores_claims_nothing():
+    assert "not known" in seeds_verdict(seeds((math.nan, 0.8)))
