@@ -1,0 +1,76 @@
+"""Files that are either whole or not there.
+
+A file is written under a temporary name beside its place, flushed to the disk, and renamed: whoever reads
+it meets the old content or the new, never half of it, however the process ended.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from asng.errors import RunError
+
+__all__ = ["write_atomically", "write_text", "write_json", "read_json"]
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> Path:
+    """Let `write` fill a temporary file, then rename that to `path`.
+
+    Args:
+        path: Where the file is to be; its folder is made where it is missing.
+        write: Is called with the temporary path and writes the whole content there.
+
+    Returns:
+        `path`.
+
+    Raises:
+        RunError: The folder or the file cannot be written; no temporary file is left behind.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
+            temporary = Path(handle.name)
+        write(temporary)
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RunError(f"{path}: cannot be written: {reason}. Is the disk full or read-only?") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write `text` as UTF-8, whole or not at all."""
+    return write_atomically(path, lambda temporary: _fill(temporary, text))
+
+
+def write_json(path: Path, data: Any) -> Path:
+    """Write `data` as indented JSON, whole or not at all."""
+    return write_text(path, json.dumps(data, indent=2) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        RunError: The file is missing, unreadable, or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(f"{path}: expected a file of a finished search, found none.") from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: expected JSON, got a file that cannot be read: {error}.") from error
+
+
+def _fill(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

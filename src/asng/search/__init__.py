@@ -1,0 +1,33 @@
+"""The one-shot loop, and what comes before and after it. Knows no images."""
+
+from asng.search.batch_norm import batch_statistics, recalibrate
+from asng.search.child import load_child_weights, save_child, save_onnx, save_program
+from asng.search.objective import Forward, Loss, Objective, accuracy, supervised
+from asng.search.one_shot import MakeOptimizer, MakeScheduler, OneShotSearch, cosine, sgd
+from asng.search.result import SearchResult
+from asng.search.stopping import StopRule
+from asng.search.train import count_parameters, score, train
+
+__all__ = [
+    "Forward",
+    "Loss",
+    "MakeOptimizer",
+    "MakeScheduler",
+    "Objective",
+    "OneShotSearch",
+    "SearchResult",
+    "StopRule",
+    "accuracy",
+    "batch_statistics",
+    "cosine",
+    "count_parameters",
+    "load_child_weights",
+    "recalibrate",
+    "save_child",
+    "save_onnx",
+    "save_program",
+    "score",
+    "sgd",
+    "supervised",
+    "train",
+]

@@ -1,0 +1,84 @@
+"""Batch norm in one-shot search: a child is never scored on the statistics of another.
+
+A supernet's running averages mix all the children that passed through it. During a search every pass
+therefore normalises by its own batch; a child gets averages of its own afterwards, from training data
+(Guo et al., 2020, Single Path One-Shot NAS, section 3.1).
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from asng.search.batches import to_device
+from asng.search.objective import Forward, Objective
+
+__all__ = ["batch_statistics", "recalibrate"]
+
+
+@contextmanager
+def batch_statistics(model: nn.Module) -> Iterator[list[_BatchNorm]]:
+    """Make every batch norm of `model` use the batch at hand, and keep its averages as they are.
+
+    Yields:
+        The batch norms. `model.eval()` turns them back to averages: call `train()` on them after it.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    before = [(norm.training, norm.track_running_stats) for norm in norms]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield norms
+    finally:
+        for norm, (training, tracks) in zip(norms, before, strict=True):
+            norm.training, norm.track_running_stats = training, tracks
+
+
+@torch.no_grad()
+def recalibrate(
+    model: nn.Module, loader: DataLoader[Any], *, loss: Objective, batches: int | None = None
+) -> nn.Module:
+    """Recompute the averages of every batch norm as the plain mean over training batches.
+
+    Args:
+        model: A child. Its batch norms get averages where they had none; all else stays. It is left in
+            eval mode.
+        loader: Training data.
+        loss: Says how a batch goes through the model; its value is not used.
+        batches: How many batches at the most. Default: one pass over the loader.
+
+    Returns:
+        `model`.
+    """
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        _give_averages(norm)
+        norm.reset_running_stats()
+        norm.momentum = None  # torch's word for the plain mean over all batches
+    model.eval()
+    for norm in norms:
+        norm.train()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    forward: Forward = model
+    for index, batch in enumerate(loader if norms else ()):
+        if batches is not None and index >= batches:
+            break
+        loss(forward, to_device(batch, device))
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+    return model
+
+
+def _give_averages(norm: _BatchNorm) -> None:
+    norm.track_running_stats = True
+    if norm.running_mean is None:
+        like = norm.weight if norm.weight is not None else torch.empty(1)
+        norm.register_buffer("running_mean", torch.zeros_like(like).expand(norm.num_features).clone())
+        norm.register_buffer("running_var", torch.ones_like(like).expand(norm.num_features).clone())
+        norm.register_buffer("num_batches_tracked", torch.tensor(0, device=like.device))

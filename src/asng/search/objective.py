@@ -1,0 +1,75 @@
+"""What a search trains for, and what it selects by.
+
+Both are functions `(forward, batch) -> value`: `forward` runs the architecture at hand on whatever inputs
+it is given, `batch` is what the loader yields, be it a tensor, a tuple, a dictionary or anything else. A
+loss returns a tensor with a gradient; an objective returns a number and needs none.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+
+from asng.errors import InputError
+
+__all__ = ["Forward", "Loss", "Objective", "accuracy", "as_number", "supervised"]
+
+Forward: TypeAlias = Callable[..., Any]
+"""Runs a network, or a supernet as one architecture."""
+Loss: TypeAlias = Callable[[Forward, Any], torch.Tensor]
+Objective: TypeAlias = Callable[[Forward, Any], "float | torch.Tensor"]
+
+
+def supervised(criterion: Callable[[Any, Any], torch.Tensor]) -> Loss:
+    """Turn a criterion of (output, target) into a loss for batches that are (input, target) pairs.
+
+    Args:
+        criterion: For instance `torch.nn.functional.cross_entropy`.
+
+    Returns:
+        A loss, which can serve as an objective too.
+
+    Example:
+        >>> loss = supervised(torch.nn.functional.mse_loss)
+        >>> batch = (torch.ones(2, 3), torch.zeros(2, 3))
+        >>> float(loss(torch.nn.Identity(), batch))
+        1.0
+    """
+
+    def loss(forward: Forward, batch: Any) -> torch.Tensor:
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise InputError(
+                f"batch: expected an (input, target) pair, got {type(batch).__name__}. For other batches "
+                "write the loss as a function of (forward, batch)."
+            )
+        inputs, target = batch
+        return criterion(forward(inputs), target)
+
+    return loss
+
+
+def accuracy(forward: Forward, batch: Any) -> float:
+    """Return the share of an (input, label) batch whose largest output is the label, in [0, 1].
+
+    Example:
+        >>> logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
+        >>> accuracy(torch.nn.Identity(), (logits, labels))
+        0.75
+    """
+    inputs, labels = batch
+    return float((forward(inputs).argmax(dim=1) == labels).float().mean())
+
+
+def as_number(value: Any, name: str = "objective") -> float:
+    """Return what an objective gave as a float; infinite and NaN values pass, to be ranked worst.
+
+    Raises:
+        InputError: It is neither a number nor a tensor of one element.
+    """
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+        raise InputError(f"{name}: expected one number, got {kind}. Return a float.")
+    return math.nan if math.isnan(value) else float(value)

@@ -1,0 +1,161 @@
+"""One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.checks import integer_at_least, real_between
+from asng.errors import InputError
+from asng.nn import Supernet
+from asng.optim import ASNG, Optimizer
+from asng.search.batch_norm import batch_statistics
+from asng.search.interrupt import graceful
+from asng.search.loaders import split_loader
+from asng.search.loop import Loop
+from asng.search.objective import Loss, Objective
+from asng.search.progress import progress_bar
+from asng.search.result import SearchResult
+from asng.search.stopping import StopRule
+
+__all__ = ["MakeOptimizer", "MakeScheduler", "OneShotSearch", "cosine", "sgd"]
+
+MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+MakeScheduler: TypeAlias = Callable[[torch.optim.Optimizer, int], Any]
+
+
+def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Make the paper's optimiser of weights: SGD, rate 0.025, momentum 0.9, decay 3e-4 (section 5.1)."""
+    return torch.optim.SGD(parameters, lr=0.025, momentum=0.9, weight_decay=3e-4)
+
+
+def cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:
+    """Let the rate fall to 0 along half a cosine over `steps` (the paper's schedule, section 5.1)."""
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+
+
+@dataclass
+class OneShotSearch:
+    """Trains a supernet and moves theta, by turns, until the architecture is chosen.
+
+    Every step trains `lam_x` sampled architectures on one training batch; after the warm-up it then scores
+    `lam_theta` sampled ones on one validation batch and takes a natural gradient step in theta.
+
+    Differs from the paper: there both lambdas are 2 and theta moves from the first step. Weights that
+    have not ripened favour what trains fastest, so theta here stays uniform for the share `warmup` of all
+    steps, and training takes one sample a step.
+
+    Args:
+        supernet: What to search. It is trained in place.
+        loss: Training loss, a function of (forward, batch); see `asng.supervised`.
+        minimize: Select by the least value of this function of (forward, batch). Default: the loss.
+        maximize: Select by the greatest value of this one instead. It needs no gradient.
+        optimizer: Makes the optimiser of weights from the parameters. Default: `sgd`.
+        scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
+            Default: `cosine`.
+        architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
+        lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
+        lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
+        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default 0.5.
+        clip: Greatest norm of the gradient of the weights, or None. Default 5 (section 5.1).
+        stop: When to end before the last step. Default: never.
+        seed: Seed of theta's generator, and of torch's during the search.
+        checkpoint_seconds: A checkpoint is written after so many seconds. Default 60.
+
+    Raises:
+        InputError: An argument is out of its range, or both `minimize` and `maximize` are given.
+
+    Example:
+        >>> import asng, torch
+        >>> block = asng.nn.Choice({"wide": torch.nn.Linear(4, 2), "none": torch.nn.Flatten()}, label="op")
+        >>> net = torch.nn.Sequential(block, torch.nn.LazyLinear(2))  # doctest: +SKIP
+    """
+
+    supernet: Supernet
+    loss: Loss
+    minimize: Objective | None = None
+    maximize: Objective | None = None
+    optimizer: MakeOptimizer = sgd
+    scheduler: MakeScheduler | None = cosine
+    architecture_optimizer: Optimizer | None = None
+    lam_x: int = 1
+    lam_theta: int = 2
+    warmup: float = 0.5
+    clip: float | None = 5.0
+    stop: StopRule = field(default_factory=StopRule)
+    seed: int = 0
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.supernet, Supernet):
+            raise InputError(
+                f"supernet: expected a Supernet, got {type(self.supernet).__name__}. "
+                "Wrap the model: asng.nn.Supernet(model)."
+            )
+        if self.minimize is not None and self.maximize is not None:
+            raise InputError("minimize, maximize: expected at most one of them, got both.")
+        integer_at_least("lam_x", self.lam_x, 1)
+        integer_at_least("lam_theta", self.lam_theta, 2)
+        real_between("warmup", self.warmup, 0.0, 1.0)
+        if self.clip is not None:
+            real_between("clip", self.clip, 0.0, math.inf, open_low=True)
+        if self.architecture_optimizer is None:
+            self.architecture_optimizer = ASNG(self.supernet.space, lam=self.lam_theta, seed=self.seed)
+        elif self.architecture_optimizer.space != self.supernet.space:
+            raise InputError("architecture_optimizer: expected one over supernet.space, got another space.")
+
+    def fit(
+        self,
+        train_loader: DataLoader[Any],
+        valid_loader: DataLoader[Any] | None = None,
+        *,
+        epochs: int = 30,
+        run_dir: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        progress: bool = True,
+    ) -> SearchResult:
+        """Search.
+
+        Args:
+            train_loader: Trains the weights.
+            valid_loader: Scores architectures. Default: a random half of the training data, held apart.
+            epochs: How many times to go through the training data, >= 1.
+            run_dir: Folder for log, checkpoint and the found architecture. Default: write nothing.
+            resume: Go on from the checkpoint in `run_dir`.
+            overwrite: Search anew although `run_dir` holds an earlier run.
+            progress: Show a progress bar.
+
+        Returns:
+            What was found, and by which road.
+
+        Raises:
+            InputError: An argument is not what it must be.
+            RunError: `run_dir` holds a run already, has no checkpoint to resume, or no loss is finite.
+            KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint was written.
+        """
+        integer_at_least("epochs", epochs, 1)
+        folder = None if run_dir is None else Path(run_dir)
+        if valid_loader is None:
+            train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
+        with torch.random.fork_rng(), batch_statistics(self.supernet) as norms, graceful() as interrupt:
+            torch.manual_seed(self.seed)
+            loop = Loop(self, train_loader, valid_loader, epochs=epochs, folder=folder, norms=norms)
+            loop.begin(resume=resume, overwrite=overwrite)
+            with progress_bar("search", loop.steps, show=progress) as bar:
+                loop.run(bar, interrupt)
+        return SearchResult(
+            architecture=loop.theta.best,
+            supernet=self.supernet,
+            loss=self.loss,
+            train_loader=train_loader,
+            steps=loop.step,
+            seconds=loop.seconds,
+            reason=loop.reason or "finished",
+            folder=folder,
+        )

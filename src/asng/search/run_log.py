@@ -1,0 +1,69 @@
+"""The log of a run: one JSON object a line, in the order of events."""
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+from asng.errors import RunError
+
+__all__ = ["RunLog"]
+
+
+class RunLog:
+    """Appends events to `log.jsonl`; without a path it swallows them.
+
+    Args:
+        path: The file, or None.
+        keep: How many bytes of an existing file to keep, the rest being cut off: what a resumed run has
+            logged after its checkpoint will be logged anew. Default: none of it.
+
+    Raises:
+        RunError: The file cannot be opened, or is shorter than `keep`.
+    """
+
+    def __init__(self, path: Path | None, *, keep: int = 0) -> None:
+        self._file = None
+        if path is None:
+            return
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("ab")
+            if self._file.tell() < keep:
+                raise RunError(f"{path}: expected at least {keep} bytes, got {self._file.tell()}.")
+            self._file.truncate(keep)
+            self._file.seek(keep)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event. Numbers that JSON cannot hold (NaN, infinities) become null."""
+        if self._file is not None:
+            line = json.dumps({"event": event, **_plain(fields)}, allow_nan=False)
+            self._file.write(line.encode() + b"\n")
+
+    def flush(self) -> int:
+        """Bring everything to the disk, and return the length of the file in bytes."""
+        if self._file is None:
+            return 0
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._file.tell()
+
+    def close(self) -> None:
+        """Flush and close the file."""
+        if self._file is not None:
+            self.flush()
+            self._file.close()
+            self._file = None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

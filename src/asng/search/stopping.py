@@ -1,0 +1,57 @@
+"""When a search may end before its last step."""
+
+from dataclasses import dataclass
+
+from asng.checks import integer_at_least, real_between
+from asng.space import Architecture
+
+__all__ = ["StopRule", "Watch"]
+
+
+@dataclass(frozen=True)
+class StopRule:
+    """Ends a search whose choice has settled.
+
+    Args:
+        entropy: End where the mean entropy of the variables falls to this share of the greatest possible
+            one, in [0, 1]. Default 0: never.
+        patience: End after this many theta steps in which the most likely architecture stayed the same.
+            Default None: never.
+    """
+
+    entropy: float = 0.0
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        real_between("entropy", self.entropy, 0.0, 1.0)
+        if self.patience is not None:
+            integer_at_least("patience", self.patience, 1)
+
+
+class Watch:
+    """Counts, over the theta steps of one search, what the rule asks about."""
+
+    def __init__(self, rule: StopRule) -> None:
+        self.rule = rule
+        self.unchanged = 0
+        self._best: Architecture | None = None
+
+    def reason_to_stop(self, entropy: float, best: Architecture) -> str | None:
+        """Return "entropy" or "patience" where the rule ends the search after this theta step."""
+        self.unchanged = self.unchanged + 1 if best == self._best else 0
+        self._best = best
+        if entropy <= self.rule.entropy and self.rule.entropy > 0:
+            return "entropy"
+        if self.rule.patience is not None and self.unchanged >= self.rule.patience:
+            return "patience"
+        return None
+
+    def state_dict(self) -> dict[str, object]:
+        """Return the count, for a checkpoint."""
+        return {"unchanged": self.unchanged, "best": None if self._best is None else self._best.to_json()}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Go on counting from a checkpoint."""
+        self.unchanged = int(state["unchanged"])  # type: ignore[call-overload]
+        best = state["best"]
+        self._best = Architecture.from_json(best) if isinstance(best, str) else None

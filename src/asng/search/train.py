@@ -1,0 +1,110 @@
+"""Training and scoring of plain networks: a child, or any other."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.checks import integer_at_least
+from asng.errors import RunError
+from asng.search.batches import batch_size_of, to_device
+from asng.search.objective import Loss, Objective, as_number
+from asng.search.one_shot import MakeOptimizer, MakeScheduler, cosine, sgd
+from asng.search.progress import progress_bar
+
+__all__ = ["count_parameters", "score", "train"]
+
+
+def train(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    *,
+    loss: Loss,
+    epochs: int,
+    optimizer: MakeOptimizer = sgd,
+    scheduler: MakeScheduler | None = cosine,
+    clip: float | None = 5.0,
+    title: str = "train",
+    progress: bool = False,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> nn.Module:
+    """Train a network as it stands.
+
+    Args:
+        model: Is trained in place.
+        loader: Training data.
+        loss: A function of (forward, batch).
+        epochs: How many times to go through the data, >= 1.
+        optimizer: Makes the optimiser from the parameters. Default: `asng.search.sgd`.
+        scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
+        clip: Greatest norm of the gradient, or None.
+        title: What the progress bar says.
+        progress: Show a progress bar.
+        keep_going: Is asked after every step; where it says no, KeyboardInterrupt is raised.
+
+    Returns:
+        `model`, in eval mode.
+
+    Raises:
+        RunError: The loss is not finite.
+        KeyboardInterrupt: `keep_going` said no.
+    """
+    integer_at_least("epochs", epochs, 1)
+    steps = epochs * len(loader)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    device = parameters[0].device
+    weights = optimizer(parameters)
+    schedule = None if scheduler is None else scheduler(weights, steps)
+    model.train()
+    done = 0
+    with progress_bar(title, steps, show=progress) as bar:
+        for _ in range(epochs):
+            for batch in loader:
+                weights.zero_grad(set_to_none=True)
+                value = loss(model, to_device(batch, device))
+                if not math.isfinite(value.item()):
+                    raise RunError(
+                        f"loss: expected a finite training loss, got {value.item()} at step {done}. Lower "
+                        "the learning rate, or look for a NaN in the data."
+                    )
+                value.backward()  # type: ignore[no-untyped-call]
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(parameters, clip)
+                weights.step()
+                if schedule is not None:
+                    schedule.step()
+                done += 1
+                bar.update(done, loss=value.item())
+                if not keep_going():
+                    raise KeyboardInterrupt
+    return model.eval()
+
+
+@torch.no_grad()
+def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> float:
+    """Return the mean of an objective over a loader, batches weighted by their size, in eval mode.
+
+    Raises:
+        InputError: The objective gave no number.
+        RunError: The loader has no batch.
+    """
+    was_training = model.training
+    model.eval()
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    total, count = 0.0, 0
+    for batch in loader:
+        size = batch_size_of(batch)
+        total += size * as_number(objective(model, to_device(batch, device)))
+        count += size
+    model.train(was_training)
+    if count == 0:
+        raise RunError("loader: expected at least one batch to score on, got none.")
+    return total / count
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many weights a network has, shared ones counted once."""
+    return sum(parameter.numel() for parameter in model.parameters())
