@@ -108,6 +108,8 @@ def test_modes_and_frozen_weights_come_over():
     modes = {path: module.training for path, module in child.named_modules()}
     assert modes == {"": True, "0": True, "0.op": True, "0.op.op": False, "0.source": False}
     assert not child[0].op.op.weight.requires_grad
+    still = supernet.eval().extract({"0.op": "first", "in": 1})
+    assert not any(module.training for module in still.modules())
 
 
 def test_what_the_model_shares_the_child_shares():

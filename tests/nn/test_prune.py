@@ -58,6 +58,15 @@ def test_attention_keeps_the_projection_that_it_never_calls():
     assert torch.equal(child(X[None]), supernet(X[None], architecture={"op": 0}))
 
 
+def test_layer_that_is_called_stays_whatever_it_reads():
+    class Doubling(nn.Linear):
+        def forward(self, x):
+            return 2 * x
+
+    child = _switched(Doubling(4, 4)).extract({"gate": "on"}, example=X)
+    assert torch.equal(child(X), 2 * X)
+
+
 def test_module_with_two_names_goes_from_both():
     class Twice(nn.Module):
         def __init__(self):

@@ -118,6 +118,16 @@ def test_child_is_one_graph_of_torch_modules():
     assert isinstance(child.get_submodule("cells.2.conv"), nn.Conv2d)
 
 
+def test_child_is_independent_of_the_supernet():
+    supernet = _supernet(channels=2)
+    before = {name: t.clone() for name, t in supernet.state_dict().items()}
+    for seed in range(5):
+        with torch.no_grad():
+            for parameter in supernet.extract(_architecture(supernet, seed=seed)).parameters():
+                parameter.add_(1)
+    assert all(torch.equal(t, before[name]) for name, t in supernet.state_dict().items())
+
+
 def test_retraining_gives_a_fresh_child_with_running_statistics():
     supernet = _supernet(retraining=True).train()
     child = supernet.extract(_architecture(supernet))

@@ -6,16 +6,12 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError
 
 __all__ = ["drop_unused"]
-
-# Classes of torch whose children are run as modules of their own. Others (attention, transformer
-# layers) may read the weights of their children in ways of their own; they stay whole.
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, fx.GraphModule)
 
 
 def drop_unused(child: nn.Module, args: tuple[Any, ...]) -> nn.Module:
@@ -100,9 +96,6 @@ def _run(module: nn.Module, args: tuple[Any, ...], watch: AbstractContextManager
 
 def _droppable(module: nn.Module, path: str, used: set[str]) -> Iterator[str]:
     """Yield the paths of the largest unused submodules with weights."""
-    torch_class = type(module).__module__.partition(".")[0] == "torch"
-    if torch_class and not isinstance(module, _CONTAINERS):
-        return
     # Not named_children: a module that has two names is to go from both.
     for name, child in module._modules.items():
         inner = f"{path}.{name}" if path else name
