@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP) ## Search a network for real images, train it, compare it, open runs/demo/report.html
-	$(RUN)asng search --run-dir runs/demo --overwrite true
+	$(RUN)asng search --run-dir runs/demo --overwrite
 
 test: $(STAMP) ## Run the tests (under 4 minutes on 2 cores)
 	$(RUN)python -m pytest -q -n 2

@@ -1,0 +1,29 @@
+"""What every benchmark writes beside its figures: machine, versions, commit."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from asng.search.environment import machine, versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def commit() -> str:
+    """Return the commit that is measured, with "+" where the tree differs from it."""
+    here = Path(__file__).parent
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+    changed = subprocess.run(
+        ["git", "status", "--porcelain", "../src"], cwd=here, capture_output=True, check=True
+    )
+    return head.stdout.strip() + ("+" if changed.stdout else "")
+
+
+def write(name: str, figures: dict[str, Any]) -> Path:
+    """Write `results/<name>.json`."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    head = {"benchmark": name, "commit": commit(), "machine": machine(), "versions": versions()}
+    path.write_text(json.dumps({**head, **figures}, indent=2) + "\n")
+    return path

@@ -1,0 +1,8 @@
+"""`python -m asng` is the command `asng`."""
+
+import sys
+
+from asng.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

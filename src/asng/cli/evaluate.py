@@ -1,0 +1,40 @@
+"""asng evaluate: score the trained child of a run."""
+
+from pathlib import Path
+
+from jsonargparse import Namespace
+from rich.console import Console
+
+from asng.cli.parsing import NearestNames
+from asng.search import count_parameters, score
+from asng.tasks.child import load_child
+from asng.tasks.stored import stored_run
+
+__all__ = ["HELP", "make_parser", "run"]
+
+HELP = "score the trained network of a run on test data"
+
+
+def make_parser() -> NearestNames:
+    """Return the parser of this subcommand."""
+    parser = NearestNames(prog="asng evaluate", description=HELP.capitalize() + ".")
+    parser.add_argument("run_dir", type=str, help="folder of a finished run, with its child.pt")
+    parser.add_argument(
+        "--data-dir",
+        type=str | None,
+        default=None,
+        help="folder with other IDX files (default: the run's data)",
+    )
+    return parser
+
+
+def run(arguments: Namespace) -> None:
+    """Load the child, score it, print the score."""
+    folder = Path(arguments.run_dir)
+    stored = stored_run(folder, network={"data_dir": arguments.data_dir})
+    child = load_child(stored, folder)
+    value = score(child, stored.task.loaders(stored.seeds[0]).test, stored.task.score)
+    line = f"{stored.task.metric} {value:.4f} on {stored.task.settings['data']}, "
+    Console(highlight=False, soft_wrap=True).print(
+        f"{line}{count_parameters(child):,} parameters", markup=False
+    )

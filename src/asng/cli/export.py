@@ -1,0 +1,46 @@
+"""asng export: write the trained child of a run in a form that runs without asng."""
+
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import Namespace
+from rich.console import Console
+
+from asng.cli.parsing import NearestNames
+from asng.search import save_onnx, save_program
+from asng.tasks.child import example_of, load_child
+from asng.tasks.stored import stored_run
+
+__all__ = ["HELP", "make_parser", "run"]
+
+HELP = "write the trained network of a run as ONNX or as a torch program"
+
+
+def make_parser() -> NearestNames:
+    """Return the parser of this subcommand."""
+    parser = NearestNames(prog="asng export", description=HELP.capitalize() + ".")
+    parser.add_argument("run_dir", type=str, help="folder of a finished run, with its child.pt")
+    parser.add_argument(
+        "--format",
+        type=Literal["pt2", "onnx"],
+        default="pt2",
+        help="pt2: for torch.export.load; onnx: for any ONNX runtime",
+    )
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="file to write (default: child.<format> in the run folder)",
+    )
+    return parser
+
+
+def run(arguments: Namespace) -> None:
+    """Load the child, write it, say where."""
+    folder = Path(arguments.run_dir)
+    stored = stored_run(folder)
+    child = load_child(stored, folder)
+    output = arguments.output or folder / f"child.{arguments.format}"
+    save = {"pt2": save_program, "onnx": save_onnx}[arguments.format]
+    save(Path(output), child, example_of(stored))
+    Console(highlight=False, soft_wrap=True).print(f"wrote {output}", markup=False)

@@ -1,0 +1,68 @@
+"""The command `asng` and its subcommands."""
+
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from jsonargparse import Namespace
+from rich.console import Console
+
+from asng import __version__
+from asng.cli import evaluate, export, report, retrain, search
+from asng.cli.parsing import NearestNames
+from asng.errors import AsngError
+
+__all__ = ["main", "make_parser"]
+
+SUBCOMMANDS: dict[str, Any] = {
+    "search": search,
+    "retrain": retrain,
+    "evaluate": evaluate,
+    "export": export,
+    "report": report,
+}
+
+
+def make_parser() -> NearestNames:
+    """Return the parser of the command line."""
+    parser = NearestNames(
+        prog="asng",
+        description="Choose the architecture of a neural network on your data, in one training run.",
+        epilog="asng SUBCOMMAND --help tells more. Try: asng search --run-dir runs/first",
+        version=__version__,
+    )
+    subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
+    for name, module in SUBCOMMANDS.items():
+        subcommands.add_subcommand(name, module.make_parser(), help=module.HELP)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after `asng`. Default: those of this process.
+
+    Returns:
+        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C. Wrong words on the
+        command line exit with 2.
+    """
+    parsed: Namespace = make_parser().parse_args(arguments)
+    module = SUBCOMMANDS[parsed.subcommand]
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    try:
+        module.run(parsed[parsed.subcommand])
+    except AsngError as error:
+        errors.print(f"asng {parsed.subcommand}: {error}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        errors.print(
+            "asng: stopped; what was reached is on the disk. Go on by adding --resume.", markup=False
+        )
+        return 128 + signal.SIGINT
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

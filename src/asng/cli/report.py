@@ -1,0 +1,26 @@
+"""asng report: make the report of a run anew."""
+
+from jsonargparse import Namespace
+from rich.console import Console
+
+from asng.cli.parsing import NearestNames
+from asng.report import summary_table, write_report
+
+__all__ = ["HELP", "make_parser", "run"]
+
+HELP = "write report.html of a run, finished or not, from its folder alone"
+
+
+def make_parser() -> NearestNames:
+    """Return the parser of this subcommand."""
+    parser = NearestNames(prog="asng report", description=HELP.capitalize() + ".")
+    parser.add_argument("run_dir", type=str, help="a run folder")
+    return parser
+
+
+def run(arguments: Namespace) -> None:
+    """Write the page and print the table."""
+    path = write_report(arguments.run_dir)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(summary_table(arguments.run_dir))
+    console.print(f"wrote {path}", markup=False)

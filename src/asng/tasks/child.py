@@ -1,0 +1,39 @@
+"""The trained child of a run, made again from its folder."""
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from asng.errors import RunError
+from asng.search import load_child_weights
+from asng.tasks.stored import StoredRun
+from asng.tasks.training import fresh_child
+
+__all__ = ["example_of", "load_child"]
+
+
+def load_child(stored: StoredRun, folder: Path) -> nn.Module:
+    """Return the trained network of a run, plain and in eval mode, on the CPU.
+
+    Args:
+        stored: What `stored_run` says of the folder.
+        folder: The run folder.
+
+    Raises:
+        RunError: child.pt is missing, damaged, or does not fit the settings.
+    """
+    path = folder / "child.pt"
+    architecture, weights = load_child_weights(path)
+    child = fresh_child(stored.task, architecture, torch.device("cpu"))
+    try:
+        child.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(f"{path}: does not fit the network that config.yaml describes: {error}") from error
+    return child.eval()
+
+
+def example_of(stored: StoredRun) -> tuple[torch.Tensor, ...]:
+    """Return the positional inputs of the network for the first two images of the test set."""
+    images, _ = next(iter(stored.task.loaders(stored.seeds[0]).test))
+    return (images[:2],)

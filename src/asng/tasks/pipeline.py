@@ -1,0 +1,208 @@
+"""The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
+
+import random
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asng.errors import RunError
+from asng.files import read_json, write_json
+from asng.nn import Supernet
+from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
+from asng.search.interrupt import graceful
+from asng.space import Architecture, Space
+from asng.tasks.run_folder import clear, holds_run, write_config
+from asng.tasks.settings import SearchSettings
+from asng.tasks.task import Loaders, Task
+from asng.tasks.training import device_of, train_from_scratch, weight_optimizer
+
+__all__ = ["retrain_run", "run_task"]
+
+
+def run_task(
+    task: Task,
+    settings: SearchSettings,
+    run_dir: str | Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Search a network for a task, train it and its random peers, and write the report.
+
+    Each stage is on the disk when the next begins, so that a resumed run repeats none.
+
+    Args:
+        task: What to search for.
+        settings: How.
+        run_dir: The run folder.
+        seed: Seed of the data split, the weights, theta, and the peers.
+        resume: Go on with the run in the folder; where it had not come to a checkpoint, begin again.
+        overwrite: Remove an earlier run from the folder first.
+        progress: Show progress bars.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        RunError: The folder holds an earlier run and neither `resume` nor `overwrite` was given, or it
+            cannot be written.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what was reached is on the disk.
+    """
+    folder = Path(run_dir)
+    _prepare(folder, resume=resume, overwrite=overwrite)
+    write_config(folder, config_of(task, settings, seed))
+    loaders = task.loaders(seed)
+    resumable = resume and any(folder.glob("checkpoint*.pt"))
+    found = _search(task, settings, loaders, folder, seed=seed, resume=resumable, progress=progress)
+    if task.graphs is not None:
+        write_json(folder / "graphs.json", task.graphs(found.architecture))
+    if not (folder / "result.json").exists():
+        write_json(folder / "result.json", _first_result(task, found, loaders, seed))
+    _train_all(task, settings, loaders, folder, seed=seed, space=found.supernet.space, progress=progress)
+    return folder
+
+
+def retrain_run(
+    task: Task, settings: SearchSettings, run_dir: str | Path, *, seed: int = 0, progress: bool = True
+) -> Path:
+    """Train the architecture of a finished search, and its random peers, anew with other settings.
+
+    The old scores and the old child are replaced.
+
+    Raises:
+        RunError: The folder has no found architecture.
+    """
+    folder = Path(run_dir)
+    read_architecture(folder)
+    result = read_json(folder / "result.json")
+    write_config(folder, config_of(task, settings, seed))
+    write_json(folder / "result.json", {**result, "found": None, "random": []})
+    space = Supernet(task.build(False)).space
+    _train_all(task, settings, task.loaders(seed), folder, seed=seed, space=space, progress=progress)
+    return folder
+
+
+def read_architecture(folder: Path) -> Architecture:
+    """Return the found architecture of a run.
+
+    Raises:
+        RunError: The search has not ended.
+        SpaceError: The file is damaged.
+    """
+    path = folder / "architecture.json"
+    if not path.exists():
+        raise RunError(f"{path}: expected what a finished search found, got no such file.")
+    return Architecture.from_json(path.read_text(encoding="utf-8"))
+
+
+def config_of(task: Task, settings: SearchSettings, seed: int) -> dict[str, Any]:
+    """Return what config.yaml holds."""
+    return {"task": task.name, "seed": seed, "network": dict(task.settings), "search": asdict(settings)}
+
+
+def _prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    if overwrite and not resume:
+        clear(folder)
+    elif not resume and holds_run(folder):
+        raise RunError(
+            f"{folder}: holds an earlier run. Go on with it by --resume, replace it by --overwrite, or choose "
+            "another --run-dir."
+        )
+
+
+def _search(
+    task: Task,
+    settings: SearchSettings,
+    loaders: Loaders,
+    folder: Path,
+    *,
+    seed: int,
+    resume: bool,
+    progress: bool,
+) -> SearchResult:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        supernet = Supernet(task.build(False))
+    supernet.to(device=device_of(settings.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
+    search = OneShotSearch(
+        supernet,
+        loss=task.loss,
+        minimize=task.objective,
+        optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate),
+        lam_x=settings.lam_x,
+        lam_theta=settings.lam_theta,
+        warmup=settings.warmup,
+        stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
+        seed=seed,
+    )
+    return search.fit(
+        loaders.search_train,
+        loaders.search_valid,
+        epochs=settings.epochs,
+        run_dir=folder,
+        resume=resume,
+        overwrite=True,  # the folder was looked at before
+        progress=progress,
+    )
+
+
+def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) -> dict[str, Any]:
+    return {
+        "metric": task.metric,
+        "higher_is_better": task.higher_is_better,
+        "seed": seed,
+        "steps": found.steps,
+        "search_seconds": round(found.seconds, 1),
+        "reason": found.reason,
+        "inherited": score(found.child, loaders.test, task.score),
+        "found": None,
+        "random": [],
+    }
+
+
+def _train_all(
+    task: Task,
+    settings: SearchSettings,
+    loaders: Loaders,
+    folder: Path,
+    *,
+    seed: int,
+    space: Space,
+    progress: bool,
+) -> None:
+    """Train the found architecture and its peers, as far as result.json does not have them."""
+    if settings.retrain_epochs == 0:
+        return
+    path = folder / "result.json"
+    result = read_json(path)
+    draw = random.Random(seed)
+    peers = [space.sample(draw) for _ in range(settings.peers)]
+    with graceful() as interrupt:
+        fit = partial(
+            train_from_scratch,
+            task,
+            settings,
+            loaders=loaders,
+            progress=progress,
+            keep_going=lambda: not interrupt,
+        )
+        if result["found"] is None:
+            trained = fit(read_architecture(folder), seed=_seed_of(seed, 0), title="train found")
+            save_child(folder / "child.pt", trained.network, trained.architecture)
+            result["found"] = trained.to_json()
+            write_json(path, result)
+        for index in range(len(result["random"]), len(peers)):
+            title = f"train random {index + 1} of {len(peers)}"
+            trained = fit(peers[index], seed=_seed_of(seed, index + 1), title=title)
+            result["random"].append(trained.to_json())
+            write_json(path, result)
+
+
+def _seed_of(seed: int, network: int) -> int:
+    """A seed for each network of a run: none shares its first weights or its batches with another."""
+    return 1_000 * seed + network

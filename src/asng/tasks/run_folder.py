@@ -1,0 +1,61 @@
+"""What lies in a run folder, and under which name."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asng.errors import RunError
+from asng.files import write_text
+
+__all__ = ["clear", "holds_run", "read_config", "write_config"]
+
+_PARTS = (
+    "config.yaml",
+    "log.jsonl",
+    "checkpoint.pt",
+    "checkpoint.previous.pt",
+    "architecture.json",
+    "graphs.json",
+    "result.json",
+    "summary.json",
+    "child.pt",
+    "report.html",
+)
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether anything of an earlier run is in the folder, or in one of its seeds' folders."""
+    return any((place / part).exists() for place in (folder, *folder.glob("seed-*")) for part in _PARTS)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a run wrote, by name, and nothing else."""
+    for place in (folder, *folder.glob("seed-*")):
+        for part in _PARTS:
+            (place / part).unlink(missing_ok=True)
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write the settings as `config.yaml`."""
+    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run.
+
+    Raises:
+        RunError: The folder holds no run, or its config.yaml is damaged.
+    """
+    path = folder / "config.yaml"
+    try:
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder}: expected a run folder with a config.yaml, found none. Check the path."
+        ) from None
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise RunError(f"{path}: expected YAML, got a file that fails: {error}.") from error
+    if not isinstance(config, dict) or not isinstance(config.get("task"), str):
+        raise RunError(f"{path}: expected the settings of a run with a 'task', got {str(config)[:80]!r}.")
+    return config

@@ -1,0 +1,48 @@
+"""The settings of a search that are not those of a task."""
+
+from dataclasses import dataclass
+
+from asng.checks import integer_at_least, real_between
+
+__all__ = ["SearchSettings"]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How long to search, how to train, and what to compare with.
+
+    Args:
+        epochs: Passes over the training half in the search.
+        retrain_epochs: Passes over all training data for each network trained from scratch; 0 trains none.
+        peers: Random networks of the same space, trained like the found one, to compare it with.
+        lam_x: Architectures trained per step.
+        lam_theta: Architectures scored per step, at least 2.
+        warmup: Share of the steps before the choice among architectures begins to move, 0 to 1.
+        learning_rate: Rate of the weights at the start; it falls along half a cosine.
+        stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
+        patience: End it after so many steps without a change of the likeliest architecture; default: never.
+        device: Where to compute: auto, cpu, cuda or cuda:N.
+    """
+
+    epochs: int = 40
+    retrain_epochs: int = 10
+    peers: int = 4
+    lam_x: int = 1
+    lam_theta: int = 2
+    warmup: float = 0.5
+    learning_rate: float = 0.025
+    stop_entropy: float = 0.0
+    patience: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        integer_at_least("epochs", self.epochs, 1)
+        integer_at_least("retrain_epochs", self.retrain_epochs, 0)
+        integer_at_least("peers", self.peers, 0)
+        integer_at_least("lam_x", self.lam_x, 1)
+        integer_at_least("lam_theta", self.lam_theta, 2)
+        real_between("warmup", self.warmup, 0.0, 1.0)
+        real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
+        real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
+        if self.patience is not None:
+            integer_at_least("patience", self.patience, 1)
