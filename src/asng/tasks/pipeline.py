@@ -110,8 +110,8 @@ def _prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
         clear(folder)
     elif not resume and holds_run(folder):
         raise RunError(
-            f"{folder}: holds an earlier run. Go on with it by --resume, replace it by --overwrite, or choose "
-            "another --run-dir."
+            f"{folder}: holds an earlier run. Go on with it by --resume, replace it by --overwrite, or choose"
+            " another --run-dir."
         )
 
 

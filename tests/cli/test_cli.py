@@ -1,0 +1,158 @@
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import onnxruntime
+import pytest
+import torch
+
+from asng.cli import main
+
+WORDS = [
+    *("--cells", "1", "--nodes", "1", "--channels", "2", "--epochs", "1"),
+    *("--retrain-epochs", "1", "--peers", "1", "--quiet", "--device", "cpu"),
+]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "run"
+    assert main(["search", "--run-dir", str(folder), *WORDS]) == 0
+    return folder
+
+
+def fails(words, capsys, code=2):
+    """Run a command line that must fail, and return its one line on standard error."""
+    try:
+        got = main(words)
+    except SystemExit as stop:
+        got = stop.code
+    out, err = capsys.readouterr()
+    assert got == code
+    assert "Traceback" not in out + err
+    return err
+
+
+def test_a_finished_search_says_what_it_found_and_where_it_lies(run_dir, capsys):
+    assert main(["report", str(run_dir)]) == 0
+    out = capsys.readouterr().out
+    assert "found (accuracy)" in out
+    assert "random" in out
+    assert "report.html" in out
+    assert "<svg" in (run_dir / "report.html").read_text()
+
+
+def test_evaluate_prints_the_score_of_the_result(run_dir, capsys):
+    assert main(["evaluate", str(run_dir)]) == 0
+    score = json.loads((run_dir / "result.json").read_text())["found"]["score"]
+    assert f"accuracy {score:.4f}" in capsys.readouterr().out
+
+
+def test_exported_programs_agree(run_dir, tmp_path, capsys):
+    for form in ("pt2", "onnx"):
+        out = str(tmp_path / f"child.{form}")
+        assert main(["export", str(run_dir), "--format", form, "--output", out]) == 0
+    images = torch.randn(5, 1, 14, 14)
+    program = torch.export.load(tmp_path / "child.pt2").module()
+    session = onnxruntime.InferenceSession(tmp_path / "child.onnx")
+    (logits,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    torch.testing.assert_close(program(images), torch.from_numpy(logits), atol=1e-4, rtol=1e-3)
+
+
+def test_retrain_takes_another_width(run_dir, capsys, tmp_path):
+    assert main(["retrain", str(run_dir), "--channels", "4", "--peers", "0", "--quiet"]) == 0
+    assert main(["evaluate", str(run_dir)]) == 0
+
+
+def test_the_printed_config_is_taken_back(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["search", "--epochs", "7", "--print_config"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert "epochs: 7" in text
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(SystemExit):
+        main(["search", "--config", str(tmp_path / "config.yaml"), "--print_config"])
+    assert capsys.readouterr().out == text
+
+
+@pytest.mark.parametrize("words", [[], ["search"], ["retrain"], ["evaluate"], ["export"], ["report"]])
+def test_help_is_there(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    assert "usage: asng" in out
+    assert "class '" not in out
+
+
+def test_a_wrong_flag_gets_the_nearest_right_one(capsys):
+    assert "Did you mean '--channels'?" in fails(["search", "--chanels", "3"], capsys)
+
+
+def test_a_wrong_value_is_named(capsys):
+    assert '"epochs"' in fails(["search", "--epochs", "many"], capsys)
+
+
+def test_an_unknown_subcommand_lists_the_known_ones(capsys):
+    assert "'search', 'retrain'" in fails(["serch"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "0"], "epochs: expected an integer >= 1, got 0"),
+        (["--lam-theta", "1"], "lam_theta: expected an integer >= 2, got 1"),
+        (["--warmup", "2"], r"warmup: expected a number in [0.0, 1.0], got 2"),
+        (["--data-dir", "nowhere"], "nowhere"),
+        (["--seeds", "0"], "seeds: expected an integer >= 1, got 0"),
+        (["--cells", "0"], "cells: expected an integer >= 1, got 0"),
+    ],
+)
+def test_unfit_settings_are_one_line_and_leave_no_folder(tmp_path, capsys, words, message):
+    folder = tmp_path / "run"
+    error = fails(["search", "--run-dir", str(folder), *words], capsys, code=1)
+    assert message in error
+    assert error.count("\n") == 1
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("command", ["retrain", "evaluate", "export", "report"])
+def test_a_folder_without_a_run_is_an_error(command, tmp_path, capsys):
+    error = fails([command, str(tmp_path / "nothing")], capsys, code=1)
+    assert "nothing" in error
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_torn_child_is_an_error(run_dir, tmp_path, capsys):
+    folder = tmp_path / "torn"
+    folder.mkdir()
+    (folder / "config.yaml").write_bytes((run_dir / "config.yaml").read_bytes())
+    (folder / "child.pt").write_bytes((run_dir / "child.pt").read_bytes()[:500])
+    assert "child.pt: expected a child" in fails(["evaluate", str(folder)], capsys, code=1)
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
+    folder = tmp_path / "run"
+    words = [sys.executable, "-m", "asng", "search", "--run-dir", str(folder)]
+    process = subprocess.Popen([*words, *WORDS, "--epochs", "300"], stderr=subprocess.PIPE, text=True)
+    log = folder / "log.jsonl"
+    for _ in range(600):
+        time.sleep(0.1)
+        if log.exists() and log.stat().st_size > 3000:  # well within the search
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in err
+    assert (folder / "checkpoint.pt").exists()
+    config = folder / "config.yaml"
+    assert "epochs: 300" in config.read_text()
+    # The rest of 300 epochs is much: end it early, by entropy, from the folder's own settings.
+    config.write_text(config.read_text().replace("stop_entropy: 0.0", "stop_entropy: 1.0"))
+    config.write_text(config.read_text().replace("warmup: 0.5", "warmup: 0.0"))
+    done = subprocess.run([*words, "--resume", "--quiet"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((folder / "result.json").read_text())["reason"] == "entropy"

@@ -1,0 +1,144 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from small_tasks import SMALL, small_cells
+
+from asng.errors import InputError, RunError
+from asng.report import read_run
+from asng.tasks import retrain_run, run_seeds, run_task, training
+from asng.tasks.child import load_child
+from asng.tasks.classification import ClassificationSettings, classification
+from asng.tasks.stored import stored_run
+
+
+@pytest.fixture
+def task(tmp_path):
+    return classification(small_cells(tmp_path))
+
+
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def without_times(result):
+    networks = [result["found"], *result["random"]]
+    return [(n["score"], n["parameters"], n["architecture"]) for n in networks], result["inherited"]
+
+
+def test_the_road_leads_to_all_files(task, tmp_path):
+    folder = run_task(task, SMALL, tmp_path / "run", progress=False)
+    names = {path.name for path in folder.iterdir()}
+    assert {"config.yaml", "log.jsonl", "checkpoint.pt", "architecture.json", "child.pt"} <= names
+    assert {"graphs.json", "result.json"} <= names
+    assert not [name for name in names if name.startswith(".")]
+    result = result_of(folder)
+    assert len(result["random"]) == SMALL.peers
+    assert result["found"]["architecture"] == json.loads((folder / "architecture.json").read_text())
+    assert read_run(folder).log.end["reason"] == "finished"
+
+
+def test_the_same_seed_gives_the_same_scores_and_another_seed_others(task, tmp_path):
+    first, again = (run_task(task, SMALL, tmp_path / name, seed=3, progress=False) for name in ("a", "b"))
+    other = run_task(task, SMALL, tmp_path / "c", seed=4, progress=False)
+    assert without_times(result_of(first)) == without_times(result_of(again))
+    assert without_times(result_of(first)) != without_times(result_of(other))
+
+
+def test_the_saved_child_scores_what_the_result_says(task, tmp_path):
+    folder = run_task(task, SMALL, tmp_path / "run", progress=False)
+    stored = stored_run(folder)
+    child = load_child(stored, folder)
+    images, labels = next(iter(task.loaders(0).test))
+    score = float((child(images).argmax(1) == labels).float().mean())
+    assert score == pytest.approx(result_of(folder)["found"]["score"])
+    assert not any(type(module).__module__.startswith("asng") for module in child.modules())
+
+
+def test_an_earlier_run_is_not_overwritten_by_accident(task, tmp_path):
+    folder = run_task(task, replace(SMALL, retrain_epochs=0), tmp_path / "run", progress=False)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(RunError, match=r"holds an earlier run.*--resume.*--overwrite"):
+        run_task(task, SMALL, folder, progress=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_overwriting_leaves_nothing_of_the_earlier_run(task, tmp_path):
+    folder = run_task(task, SMALL, tmp_path / "run", progress=False)
+    (folder / "notes.txt").write_text("mine")
+    run_task(task, replace(SMALL, retrain_epochs=0), folder, overwrite=True, progress=False)
+    assert not (folder / "child.pt").exists()
+    assert result_of(folder)["found"] is None
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 2])
+def test_a_run_stopped_between_networks_goes_on_to_the_same_scores(task, tmp_path, monkeypatch, stop_at):
+    whole = run_task(task, SMALL, tmp_path / "whole", progress=False)
+    count, real = iter(range(10)), training.train
+
+    def stopping(*args, **settings):
+        if next(count) == stop_at:
+            raise KeyboardInterrupt
+        return real(*args, **settings)
+
+    monkeypatch.setattr(training, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        run_task(task, SMALL, tmp_path / "run", progress=False)
+    monkeypatch.setattr(training, "train", real)
+    resumed = run_task(task, SMALL, tmp_path / "run", resume=True, progress=False)
+    assert without_times(result_of(resumed)) == without_times(result_of(whole))
+
+
+def test_retraining_replaces_the_scores_and_keeps_the_architecture(task, tmp_path):
+    folder = run_task(task, SMALL, tmp_path / "run", progress=False)
+    before = (folder / "architecture.json").read_bytes()
+    stored = stored_run(folder, network={"channels": 4})
+    retrain_run(stored.task, replace(stored.settings, peers=1), folder, progress=False)
+    assert (folder / "architecture.json").read_bytes() == before
+    assert len(result_of(folder)["random"]) == 1
+    assert load_child(stored_run(folder), folder)
+
+
+def test_retraining_an_unfinished_search_is_an_error(task, tmp_path):
+    with pytest.raises(RunError, match="expected what a finished search found"):
+        retrain_run(task, SMALL, tmp_path / "nothing", progress=False)
+
+
+def test_several_seeds_are_summed_up_with_mean_and_sd(task, tmp_path):
+    folder = run_seeds(task, SMALL, tmp_path / "run", seeds=[0, 1], progress=False)
+    summary = json.loads((folder / "summary.json").read_text())
+    for row in summary["seeds"]:
+        scores = torch.tensor([peer["score"] for peer in result_of(folder / row["folder"])["random"]])
+        assert row["random_mean"] == pytest.approx(float(scores.mean()))
+        assert row["random_sd"] == pytest.approx(float(scores.std()), abs=1e-6)
+    assert [row["seed"] for row in summary["seeds"]] == [0, 1]
+
+
+def test_the_search_halves_share_no_image(tmp_path):
+    loaders = classification(ClassificationSettings()).loaders(0)
+    first, second = loaders.search_train.dataset.tensors[0], loaders.search_valid.dataset.tensors[0]
+    assert len(first) == len(second) == 2_500
+    sides = [{image.numpy().tobytes() for image in part} for part in (first, second)]
+    assert not sides[0] & sides[1]
+
+
+def test_a_device_that_is_not_here_is_an_error(task, tmp_path):
+    with pytest.raises(InputError, match="device: expected auto, cpu or a device that is here, got 'gpu7'"):
+        run_task(task, replace(SMALL, device="gpu7"), tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: sorcery\n", "expected the task 'classification', got 'sorcery'"),
+        ("task: classification\nsearch: {epoch: 3}\n", "unknown setting 'epoch'. Did you mean 'epochs'"),
+        ("{torn", "expected YAML"),
+        ("[1, 2]", "expected the settings of a run with a 'task'"),
+    ],
+)
+def test_a_damaged_config_is_named(tmp_path, text, message):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match=message):
+        stored_run(tmp_path)
