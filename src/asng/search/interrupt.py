@@ -33,6 +33,8 @@ def graceful() -> Iterator[Interrupt]:
         yield interrupt
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A job in the background ignores SIGINT, and shall; None is a handler of C, which cannot be put back.
+    before = {number: old for number, old in before.items() if old not in (None, signal.SIG_IGN)}
 
     def note(number: int, frame: FrameType | None) -> None:
         interrupt.signal = number

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, random_split
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, random_split
 
 from asng.errors import InputError
 
@@ -21,18 +21,32 @@ def split_loader(
         seed: Which part.
 
     Raises:
-        InputError: The dataset cannot be split: it has no length, or too few items for a batch each.
+        InputError: The dataset cannot be split: it has no length, too few items, or a sampler of its own.
+
+    Example:
+        >>> whole = DataLoader(torch.arange(10), batch_size=2, shuffle=True)
+        >>> [len(part.dataset) for part in split_loader(whole, share=0.2)]
+        [2, 8]
     """
-    dataset, size = loader.dataset, loader.batch_size
+    dataset, size = getattr(loader, "dataset", None), getattr(loader, "batch_size", None)
     length = getattr(dataset, "__len__", None)
-    if length is None or size is None:
+    if dataset is None or length is None or size is None:
         raise InputError(
             "train_loader: expected a dataset with a length and a batch size, which can be halved, got "
-            f"{type(dataset).__name__}. Give a valid_loader of your own."
+            f"{type(loader if dataset is None else dataset).__name__}. Give a valid_loader of your own."
+        )
+    # Compared by class: a sampler of one's own may be a child of these.
+    if type(loader.sampler) not in (RandomSampler, SequentialSampler):
+        raise InputError(
+            f"train_loader: expected plain shuffling, which a half can take over, got "
+            f"{type(loader.sampler).__name__}. Give a valid_loader of your own."
         )
     first = round(share * length())
     if not 0 < first < length():
-        raise InputError(f"train_loader: expected items for both parts, got {length()} in all.")
+        raise InputError(
+            f"train_loader: expected items for both parts, got {length()} in all. Give more data, or a "
+            "valid_loader of your own."
+        )
     parts = random_split(dataset, [first, length() - first], torch.Generator().manual_seed(seed))
     left, right = (
         DataLoader(
@@ -43,6 +57,7 @@ def split_loader(
             num_workers=loader.num_workers,
             collate_fn=loader.collate_fn,
             pin_memory=loader.pin_memory,
+            worker_init_fn=loader.worker_init_fn,
         )
         for part in parts
     )

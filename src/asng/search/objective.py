@@ -5,8 +5,8 @@ it is given, `batch` is what the loader yields, be it a tensor, a tuple, a dicti
 loss returns a tensor with a gradient; an objective returns a number and needs none.
 """
 
-import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any, TypeAlias
 
 import torch
@@ -69,7 +69,7 @@ def as_number(value: Any, name: str = "objective") -> float:
     """
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers are Real too
         kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
         raise InputError(f"{name}: expected one number, got {kind}. Return a float.")
-    return math.nan if math.isnan(value) else float(value)
+    return float(value)

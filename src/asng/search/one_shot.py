@@ -18,6 +18,7 @@ from asng.search.batch_norm import batch_statistics
 from asng.search.interrupt import graceful
 from asng.search.loaders import split_loader
 from asng.search.loop import Loop
+from asng.search.modes import cuda_devices, kept_modes
 from asng.search.objective import Loss, Objective
 from asng.search.progress import progress_bar
 from asng.search.result import SearchResult
@@ -71,9 +72,20 @@ class OneShotSearch:
         InputError: An argument is out of its range, or both `minimize` and `maximize` are given.
 
     Example:
+        Which activation suits a small regression:
+
         >>> import asng, torch
-        >>> block = asng.nn.Choice({"wide": torch.nn.Linear(4, 2), "none": torch.nn.Flatten()}, label="op")
-        >>> net = torch.nn.Sequential(block, torch.nn.LazyLinear(2))  # doctest: +SKIP
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> ops = {"tanh": torch.nn.Tanh(), "relu": torch.nn.ReLU()}
+        >>> activation = asng.nn.Choice(ops, label="op")
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), activation, torch.nn.Linear(8, 1))
+        >>> x = torch.randn(64, 4)
+        >>> loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=8, shuffle=True)
+        >>> loss = asng.supervised(torch.nn.functional.mse_loss)
+        >>> search = OneShotSearch(asng.nn.Supernet(net), loss)
+        >>> result = search.fit(loader, epochs=1, progress=False)
+        >>> result.steps, result.architecture["op"] in ops, result.child(x).shape
+        (4, True, torch.Size([64, 1]))
     """
 
     supernet: Supernet
@@ -99,15 +111,26 @@ class OneShotSearch:
             )
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
+        for name in ("loss", "minimize", "maximize"):
+            self._check_function(name)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
         real_between("warmup", self.warmup, 0.0, 1.0)
+        real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
         if self.clip is not None:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.architecture_optimizer is None:
             self.architecture_optimizer = ASNG(self.supernet.space, lam=self.lam_theta, seed=self.seed)
         elif self.architecture_optimizer.space != self.supernet.space:
             raise InputError("architecture_optimizer: expected one over supernet.space, got another space.")
+
+    def selection(self) -> tuple[str, Objective, float]:
+        """Return what architectures are selected by: its name, the function, and 1 or -1 to minimise it."""
+        if self.maximize is not None:
+            return "maximize", self.maximize, -1.0
+        if self.minimize is not None:
+            return "minimize", self.minimize, 1.0
+        return "loss", self.loss, 1.0
 
     def fit(
         self,
@@ -121,6 +144,9 @@ class OneShotSearch:
         progress: bool = True,
     ) -> SearchResult:
         """Search.
+
+        A second call goes on from the weights and theta that the first one left. For another search make
+        the model, the supernet and the search anew.
 
         Args:
             train_loader: Trains the weights.
@@ -143,12 +169,22 @@ class OneShotSearch:
         folder = None if run_dir is None else Path(run_dir)
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
-        with torch.random.fork_rng(), batch_statistics(self.supernet) as norms, graceful() as interrupt:
+        with (
+            torch.random.fork_rng(devices=cuda_devices()),
+            kept_modes(self.supernet),
+            batch_statistics(self.supernet) as norms,
+            graceful() as interrupt,
+        ):
             torch.manual_seed(self.seed)
             loop = Loop(self, train_loader, valid_loader, epochs=epochs, folder=folder, norms=norms)
-            loop.begin(resume=resume, overwrite=overwrite)
-            with progress_bar("search", loop.steps, show=progress) as bar:
-                loop.run(bar, interrupt)
+            try:
+                loop.begin(resume=resume, overwrite=overwrite)
+                with progress_bar("search", loop.steps, show=progress) as bar:
+                    loop.run(bar, interrupt)
+            finally:
+                loop.log.close()
+        if interrupt:  # in the last step or after it: all is written, but the caller is to end too
+            raise KeyboardInterrupt
         return SearchResult(
             architecture=loop.theta.best,
             supernet=self.supernet,
@@ -159,3 +195,8 @@ class OneShotSearch:
             reason=loop.reason or "finished",
             folder=folder,
         )
+
+    def _check_function(self, name: str) -> None:
+        value = getattr(self, name)
+        if not callable(value) and (value is not None or name == "loss"):
+            raise InputError(f"{name}: expected a function of (forward, batch), got {value!r}.")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -11,6 +12,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search.batch_norm import recalibrate
 from asng.search.child import example_inputs, save_child
+from asng.search.modes import cuda_devices, kept_modes
 from asng.search.objective import Loss
 from asng.space import Architecture
 
@@ -49,9 +51,13 @@ class SearchResult:
         Its batch norms hold averages over the training data of the search. Made when first asked for.
         """
         if self._child is None:
-            inputs = example_inputs(self.supernet, self.architecture, self.loss, self.train_loader)
-            child = self.supernet.extract(self.architecture, example=inputs)
-            self._child = recalibrate(child, self.train_loader, loss=self.loss)
+            # Shuffling draws from torch's generator, on which the averages shall not depend.
+            with torch.random.fork_rng(devices=cuda_devices()), kept_modes(self.supernet):
+                torch.manual_seed(0)
+                self.supernet.eval()
+                inputs = example_inputs(self.supernet, self.architecture, self.loss, self.train_loader)
+                child = self.supernet.extract(self.architecture, example=inputs)
+                self._child = recalibrate(child, self.train_loader, loss=self.loss)
         return self._child
 
     def save(self, path: str | Path) -> Path:

@@ -4,11 +4,12 @@ import json
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from asng.distributions import ThetaView
 from asng.errors import RunError
 
-__all__ = ["RunLog"]
+__all__ = ["RunLog", "theta_fields"]
 
 
 class RunLog:
@@ -24,17 +25,22 @@ class RunLog:
     """
 
     def __init__(self, path: Path | None, *, keep: int = 0) -> None:
-        self._file = None
+        self._file: BinaryIO | None = None
         if path is None:
             return
+        size = path.stat().st_size if path.exists() else 0
+        if size < keep:
+            raise RunError(
+                f"{path}: expected the log of the checkpoint, at least {keep} bytes, got {size}. Put the log "
+                "back, or search anew with overwrite."
+            )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab")
-            if self._file.tell() < keep:
-                raise RunError(f"{path}: expected at least {keep} bytes, got {self._file.tell()}.")
             self._file.truncate(keep)
             self._file.seek(keep)
         except OSError as error:
+            self.close()
             raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error
 
     def write(self, event: str, **fields: Any) -> None:
@@ -57,6 +63,17 @@ class RunLog:
             self.flush()
             self._file.close()
             self._file = None
+
+
+def theta_fields(theta: ThetaView) -> dict[str, Any]:
+    """Return the parameters of a distribution as the log holds them, by name of variable."""
+    fields: dict[str, Any] = {}
+    for name, value in theta.items():
+        if isinstance(value, tuple):
+            fields[name] = {"mean": value[0], "std": value[1]}
+        else:
+            fields[name] = [round(float(p), 5) for p in value]
+    return fields
 
 
 def _plain(value: Any) -> Any:

@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import Optimizer
 from asng.search.objective import Loss, Objective, as_number
-from asng.space import Candidate
+from asng.space import Architecture, Candidate
 
 __all__ = ["theta_step", "weight_step"]
 
@@ -45,14 +46,18 @@ def weight_step(
         clip: Greatest norm of the gradient, or None for no bound.
 
     Returns:
-        The mean loss; NaN or infinite where the step was left out.
+        The mean loss; NaN where the step was left out.
+
+    Raises:
+        InputError: The loss gave no single number with a gradient's graph.
     """
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
     for candidate in candidates:
         forward = partial(supernet, architecture=candidate.architecture)
-        value = loss(forward, batch) / len(candidates)
-        value.backward()  # type: ignore[no-untyped-call]
+        value = _checked(loss(forward, batch)) / len(candidates)
+        if value.requires_grad:  # else this architecture has no weights
+            value.backward()  # type: ignore[no-untyped-call]
         total += value.item()
     used = [parameter for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(used, math.inf if clip is None else clip, foreach=True)
@@ -68,6 +73,7 @@ def theta_step(
     batch: Any,
     *,
     objective: Objective,
+    name: str,
     sign: float,
     optimizer: Optimizer,
     candidates: Sequence[Candidate],
@@ -78,6 +84,7 @@ def theta_step(
         supernet: Holds the weights x.
         batch: One batch on the supernet's device, the same for all candidates.
         objective: What to select by.
+        name: What the objective is called in messages.
         sign: 1 where less is better, -1 where more is.
         optimizer: Over theta; it drew the candidates.
         candidates: The lambda_theta architectures.
@@ -87,7 +94,30 @@ def theta_step(
     """
     values, read = [], []
     for candidate in candidates:
-        values.append(as_number(objective(partial(supernet, architecture=candidate.architecture), batch)))
-        read.append(candidate.with_active(supernet.active))
+        forward = _Forward(supernet, candidate.architecture)
+        values.append(as_number(objective(forward, batch), name))
+        read.append(candidate if forward.read is None else candidate.with_active(forward.read))
     optimizer.tell(read, [sign * value for value in values])
     return values
+
+
+class _Forward:
+    """Runs one architecture, and collects what all its passes read; None before the first."""
+
+    def __init__(self, supernet: Supernet, architecture: Architecture) -> None:
+        self.supernet, self.architecture = supernet, architecture
+        self.read: frozenset[str] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        output = self.supernet(*args, architecture=self.architecture, **kwargs)
+        self.read = self.supernet.active | (self.read or frozenset())
+        return output
+
+
+def _checked(value: object) -> torch.Tensor:
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+        raise InputError(
+            f"loss: expected a tensor of one number, got {kind}. Return the mean over the batch."
+        )
+    return value.reshape(())

@@ -14,9 +14,17 @@ class StopRule:
 
     Args:
         entropy: End where the mean entropy of the variables falls to this share of the greatest possible
-            one, in [0, 1]. Default 0: never.
+            one, in [0, 1]. Every choice keeps a little probability, so that a space of one variable with
+            two choices never falls below 0.84. Default 0: never.
         patience: End after this many theta steps in which the most likely architecture stayed the same.
             Default None: never.
+
+    Raises:
+        InputError: A number is out of its range.
+
+    Example:
+        >>> StopRule(entropy=0.3, patience=500)
+        StopRule(entropy=0.3, patience=500)
     """
 
     entropy: float = 0.0

@@ -9,8 +9,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least
-from asng.errors import RunError
+from asng.errors import InputError, RunError
 from asng.search.batches import batch_size_of, to_device
+from asng.search.modes import kept_modes
 from asng.search.objective import Loss, Objective, as_number
 from asng.search.one_shot import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.search.progress import progress_bar
@@ -49,12 +50,29 @@ def train(
         `model`, in eval mode.
 
     Raises:
+        InputError: The network has no weight to train, or the loader no batch.
         RunError: The loss is not finite.
         KeyboardInterrupt: `keep_going` said no.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> from asng.search import supervised
+        >>> x = torch.randn(64, 3)
+        >>> loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=8)
+        >>> loss, model = supervised(nn.functional.mse_loss), nn.Linear(3, 1)
+        >>> before = score(model, loader, loss)
+        >>> model = train(model, loader, loss=loss, epochs=5)
+        >>> score(model, loader, loss) < before
+        True
     """
     integer_at_least("epochs", epochs, 1)
     steps = epochs * len(loader)
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters or steps == 0:
+        raise InputError(
+            f"train: expected a weight to train and a batch to train on, got {len(parameters)} weights and "
+            f"{len(loader)} batches."
+        )
     device = parameters[0].device
     weights = optimizer(parameters)
     schedule = None if scheduler is None else scheduler(weights, steps)
@@ -90,21 +108,30 @@ def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> fl
     Raises:
         InputError: The objective gave no number.
         RunError: The loader has no batch.
+
+    Example:
+        >>> loader = DataLoader(torch.arange(5.0), batch_size=2)
+        >>> score(nn.Identity(), loader, lambda forward, batch: forward(batch).mean())
+        2.0
     """
-    was_training = model.training
-    model.eval()
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     total, count = 0.0, 0
-    for batch in loader:
-        size = batch_size_of(batch)
-        total += size * as_number(objective(model, to_device(batch, device)))
-        count += size
-    model.train(was_training)
+    with kept_modes(model):
+        model.eval()
+        for batch in loader:
+            size = batch_size_of(batch)
+            total += size * as_number(objective(model, to_device(batch, device)))
+            count += size
     if count == 0:
         raise RunError("loader: expected at least one batch to score on, got none.")
     return total / count
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many weights a network has, shared ones counted once."""
+    """Return how many weights a network has, shared ones counted once.
+
+    Example:
+        >>> count_parameters(nn.Linear(3, 2))
+        8
+    """
     return sum(parameter.numel() for parameter in model.parameters())

@@ -48,6 +48,10 @@ class Architecture(Mapping[str, Value]):
             return self._values == other._values
         return NotImplemented
 
+    def __reduce__(self) -> tuple[type["Architecture"], tuple[dict[str, Value]]]:
+        # Without the cached hash: strings hash otherwise in the process that reads the pickle.
+        return type(self), (self._values,)
+
     def __repr__(self) -> str:
         return f"Architecture({self._values!r})"
 

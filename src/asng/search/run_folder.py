@@ -1,0 +1,61 @@
+"""What a search keeps in its run folder, and when the folder may be used anew."""
+
+from pathlib import Path
+
+from asng.errors import RunError
+from asng.search.checkpoint import previous
+
+__all__ = ["architecture_path", "checkpoint_path", "clear", "log_path", "refuse_earlier_run"]
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Where the newest checkpoint is."""
+    return folder / "checkpoint.pt"
+
+
+def log_path(folder: Path) -> Path:
+    """Where the log is."""
+    return folder / "log.jsonl"
+
+
+def architecture_path(folder: Path) -> Path:
+    """Where the found architecture is, once there is one."""
+    return folder / "architecture.json"
+
+
+def refuse_earlier_run(folder: Path) -> None:
+    """Raise where the folder holds a run, finished or not.
+
+    Raises:
+        RunError: It does.
+    """
+    if any(path.exists() for path in _files(folder)):
+        raise RunError(
+            f"{folder}: holds an earlier run. Go on with it by resume, replace it by overwrite, or "
+            "choose another run_dir."
+        )
+
+
+def clear(folder: Path) -> None:
+    """Remove what an earlier search left, and what it was writing when it was killed.
+
+    Otherwise a run that ends early would lie beside the architecture of another.
+
+    Raises:
+        RunError: The folder is none, or may not be written to.
+    """
+    try:
+        for path in _files(folder):
+            path.unlink(missing_ok=True)
+            for half in folder.glob(f".{path.name}.*"):
+                half.unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
+            "run_dir."
+        ) from error
+
+
+def _files(folder: Path) -> list[Path]:
+    checkpoint = checkpoint_path(folder)
+    return [checkpoint, previous(checkpoint), log_path(folder), architecture_path(folder)]
