@@ -68,6 +68,7 @@ def test_recalibration_takes_the_plain_mean_over_batches(affine, tracks, batches
     used = list(ordered)[:batches]
     twin = [nn.BatchNorm1d(4, affine=affine, track_running_stats=False)]
     before = {name: value.clone() for name, value in model.named_parameters()}
+    model(torch.randn(9, 3) + 5)  # averages of before, which are to be forgotten
 
     assert recalibrate(model.train(), ordered, loss=mse, batches=batches) is model
     for norm, layers in ((first, model[0]), (second, nn.Sequential(model[0], *twin, model[3]))):

@@ -115,6 +115,16 @@ def test_weights_are_the_ones_of_plain_sgd_where_there_is_one_choice():
     torch.testing.assert_close(single.model[0].candidates["only"].weight, plain.weight, rtol=0, atol=0)
 
 
+def test_the_mean_over_the_architectures_of_a_step_is_descended():
+    weights = []
+    for lam_x in (1, 3):
+        torch.manual_seed(0)
+        supernet = Supernet(Choice({"only": nn.Linear(3, 1)}, label="op"))
+        fit(searcher(supernet, lam_x=lam_x, clip=None, warmup=1.0))
+        weights.append(supernet.model.candidates["only"].weight)
+    torch.testing.assert_close(weights[0], weights[1])
+
+
 @pytest.mark.parametrize("kind", ["plain", "own generator", "batch sampler"])
 def test_the_same_seed_is_the_same_run(kind):
     runs = [searcher(seed=4), searcher(seed=4), searcher(seed=5)]
@@ -308,8 +318,9 @@ def test_arguments_of_fit_are_named(settings, message):
     ("rule", "reason"), [(StopRule(entropy=0.9), "entropy"), (StopRule(patience=6), "patience")]
 )
 def test_a_settled_search_ends_early_and_says_why(rule, reason, tmp_path):
-    result = fit(searcher(linear_or_zero(), warmup=0.0, stop=rule), epochs=40, run_dir=tmp_path)
+    result = fit(searcher(linear_or_zero(), warmup=0.0, stop=rule), epochs=160, run_dir=tmp_path)
     assert (result.reason, result.steps < 240) == (reason, True)
+    assert result.steps % (960 // 150) != 0  # no step at which theta is logged anyway
     log = (tmp_path / "log.jsonl").read_text().splitlines()
     assert f'"reason": "{reason}"' in log[-1]
     assert '"event": "theta"' in log[-2]
