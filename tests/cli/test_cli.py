@@ -1,4 +1,5 @@
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -62,8 +63,15 @@ def test_exported_programs_agree(run_dir, tmp_path, capsys):
 
 
 def test_retrain_takes_another_width(run_dir, capsys, tmp_path):
-    assert main(["retrain", str(run_dir), "--channels", "4", "--peers", "0", "--quiet"]) == 0
-    assert main(["evaluate", str(run_dir)]) == 0
+    # In a copy: the other tests read the run as it was searched.
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    before = json.loads((folder / "result.json").read_text())["found"]["parameters"]
+    assert main(["retrain", str(folder), "--channels", "4", "--peers", "0", "--quiet"]) == 0
+    result = json.loads((folder / "result.json").read_text())
+    assert result["found"]["parameters"] > 1.5 * before
+    assert result["random"] == []
+    assert main(["evaluate", str(folder)]) == 0
+    assert f"{result['found']['parameters']:,} parameters" in capsys.readouterr().out
 
 
 def test_the_printed_config_is_taken_back(tmp_path, capsys):
