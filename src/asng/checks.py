@@ -55,5 +55,6 @@ def nearest(wrong: object, known: Iterable[object]) -> str:
         >>> nearest("widht", ["width", "depth"])
         " Did you mean 'width'?"
     """
-    close = get_close_matches(str(wrong), [str(name) for name in known], n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    names = {str(name).lower(): str(name) for name in known}
+    close = get_close_matches(str(wrong).lower(), names, n=1)
+    return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -88,3 +88,15 @@ def test_entropy_goes_from_1_to_0_with_the_spread():
 def test_the_smallest_std_of_a_log_integer_is_below_half_of_its_range(low):
     family = Gaussians([Integer(low, low + 1, log=True)])
     assert (family.std_min(family.low) < family.std_max).all()
+
+
+def test_steps_set_the_smallest_spread_and_the_values_of_uniform_draws():
+    family = Gaussians(
+        [Integer(8, 64, step=8), Integer(8, 64, step=8, log=True), Integer(1, 1001, step=1000)]
+    )
+    assert family.std_min(np.array([40.0, np.log(16.0), 500.0])).tolist() == [2.0, 0.125, 250.0]
+    u = np.arange(0.5, 8.5)[:, None].repeat(3, axis=1) / 8
+    raw = family.uniform(u)
+    assert raw[:, 0].tolist() == list(range(8, 65, 8))
+    assert np.exp(raw[:, 1]).round(9).tolist() == list(range(8, 65, 8))
+    assert sorted(set(raw[:, 2])) == [1.0, 1001.0]

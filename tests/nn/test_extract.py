@@ -142,7 +142,7 @@ class Thin(Searchable):
         return nn.functional.linear(x, self.weight[: self.value("out"), : x.shape[1]])
 
     def extract(self, extraction):
-        ((x,),) = extraction.calls(self)
+        (((x,), _),) = extraction.calls(self)
         twin = nn.Linear(x.shape[1], self.value("out"), bias=False)
         twin.weight = nn.Parameter(self.weight[: self.value("out"), : x.shape[1]].detach().clone())
         return twin

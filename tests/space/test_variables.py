@@ -17,6 +17,8 @@ ALL = [
     Real(-1.0, 2.0),
     Real(1e-5, 1.0, log=True),
     Integer(7, 7),
+    Integer(-4, 11, step=5),
+    Integer(8, 256, log=True, step=8),
 ]
 
 
@@ -45,8 +47,20 @@ def test_a_label_is_no_part_of_the_description():
 
 
 def test_sizes_count_the_values():
-    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1]
+    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1, 4, 32]
     assert Real(1.0, 1.0).size == 1
+
+
+@given(x=st.floats(-50, 50))
+def test_steps_round_to_the_nearest_value(x):
+    values = [-4, 1, 6, 11]
+    assert abs(Integer(-4, 11, step=5).decode(x) - x) == min(abs(value - x) for value in values)
+
+
+def test_a_step_of_one_is_not_written():
+    assert "step" not in Integer(1, 9).to_json()
+    assert Integer(1, 9, step=2).to_json()["step"] == 2
+    assert Integer(1, 9, step=2) != Integer(1, 9)
 
 
 @given(st.floats(0, 1, exclude_max=True))
@@ -66,6 +80,9 @@ def test_uniform_integers_fall_in_equal_shares(u):
         (lambda: Integer(0.5, 2), "low: expected an integer, got 0.5. For reals use Real"),
         (lambda: Integer(0, True), "high: expected an integer"),
         (lambda: Integer(5, 2), "Swap them"),
+        (lambda: Integer(1, 8, step=2), r"from low = 1 to high = 8, got 2\. Try high = 7"),
+        (lambda: Integer(1, 8, step=0), "step: expected an integer >= 1"),
+        (lambda: Integer(1, 8, step=1.0), "step: expected an integer, got 1.0"),
         (lambda: Integer(0, 2, log=True), "low: expected >= 1 where log is set, got 0"),
         (lambda: Real(0, math.inf), "high: expected a finite number"),
         (lambda: Real(0.0, 1.0, log=True), "low: expected > 0 where log is set"),

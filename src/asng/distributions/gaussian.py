@@ -78,7 +78,8 @@ class Gaussians:
         self._whole = np.array([isinstance(v, Integer) for v in variables], dtype=bool)
         self._log = np.array([v.log for v in variables], dtype=bool)
         self._ends = np.array([(v.low, v.high) for v in variables], dtype=np.float64).reshape(-1, 2)
-        self._std_min = np.where(self._whole, 0.25, 2e-6 * self.std_max)
+        self._step = np.array([v.step if isinstance(v, Integer) else 1 for v in variables], dtype=np.float64)
+        self._std_min = np.where(self._whole, 0.25 * self._step, 2e-6 * self.std_max)
         self._log_integers = bool(np.any(self._whole & self._log))
 
     def initial(self) -> tuple[Floats, Floats]:
@@ -88,12 +89,12 @@ class Gaussians:
     def std_min(self, mean: Floats) -> Floats:
         """Return the smallest standard deviations, shape (D,).
 
-        A quarter of a unit for integers (in log coordinates: of the unit at the mean, which is always
-        below half of the range), a millionth of the range for reals.
+        A quarter of a step for integers (in log coordinates: of the step at the mean, and never above half of
+        the range), a millionth of the range for reals.
         """
         if not self._log_integers:
             return self._std_min
-        quarter = 0.25 * np.exp(-np.where(self._log, mean, 0.0))
+        quarter = np.minimum(0.25 * self._step * np.exp(-np.where(self._log, mean, 0.0)), self.std_max)
         std_min: Floats = np.where(self._whole & self._log, quarter, self._std_min)
         return std_min
 
@@ -109,7 +110,7 @@ class Gaussians:
         Reals are uniform in their (log) coordinates, integers over their values. Shape (n, D).
         """
         low, high = self._ends.T
-        whole = np.minimum(low + np.floor(u * (high - low + 1.0)), high)
+        whole = np.minimum(low + self._step * np.floor(u * ((high - low) / self._step + 1.0)), high)
         whole = np.log(whole, where=self._log & self._whole, out=whole)
         return np.where(self._whole, whole, self.low + 2.0 * (u * self.std_max))
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from asng.errors import InputError, SpaceError
 from asng.nn.searchable import Searchable
+from asng.nn.sharing import versions
 from asng.space import Categorical, Variable
 
 if TYPE_CHECKING:
@@ -70,8 +71,21 @@ class Choice(Searchable):
         return self.candidates[self._keys[self.value("choice")]]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the chosen candidate."""
-        return self.chosen()(*args, **kwargs)
+        """Run the chosen candidate.
+
+        Raises:
+            InputError: It changes its input in place.
+        """
+        candidate = self.chosen()
+        before = versions((*args, *kwargs.values()))
+        output = candidate(*args, **kwargs)
+        if versions((*args, *kwargs.values())) != before:
+            raise InputError(
+                f"{self.described()}, candidate {self.value('choice')!r}: expected its input to stay as it "
+                "is, because other modules may read it, got one that was changed in place. Give "
+                "inplace=False, or begin with an operation that makes a new tensor."
+            )
+        return output
 
     def extract(self, extraction: "Extraction") -> nn.Module:
         """Return the plain form of the chosen candidate."""

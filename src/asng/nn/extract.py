@@ -11,7 +11,7 @@ How each module comes over, children first:
 import copy
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 from torch import fx, nn
@@ -22,9 +22,12 @@ from asng.nn.searchable import Searchable
 from asng.nn.selection import following
 from asng.space import Value
 
-__all__ = ["Extraction", "extract"]
+__all__ = ["Call", "Extraction", "extract"]
 
 _T = TypeVar("_T")
+
+Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+"""The arguments of a call, by position and by name."""
 
 
 def extract(model: nn.Module, architecture: Mapping[str, Value], example: Any = None) -> nn.Module:
@@ -73,8 +76,8 @@ class Extraction:
         """Return an independent copy of a weight or an attribute."""
         return copy.deepcopy(value, self._memo)
 
-    def calls(self, module: nn.Module) -> list[tuple[Any, ...]]:
-        """Return the positional arguments of every call of `module` in a run of the example.
+    def calls(self, module: nn.Module) -> list[Call]:
+        """Return the arguments, by position and by name, of every call of `module` in a run of the example.
 
         Layers that slice their weights to the input that they receive learn its width from it.
 
@@ -121,7 +124,7 @@ class Extraction:
         return twin
 
     @cached_property
-    def _calls(self) -> dict[nn.Module, list[tuple[Any, ...]]]:
+    def _calls(self) -> dict[nn.Module, list[Call]]:
         if self._example is None:
             raise InputError(
                 "example: expected an input, because a searchable layer takes its input width from it, "
@@ -148,15 +151,16 @@ def _attribute(module: nn.Module, path: str) -> Any:
     return getattr(module.get_submodule(owner), name)
 
 
-def _recorded_calls(model: nn.Module, args: tuple[Any, ...]) -> dict[nn.Module, list[tuple[Any, ...]]]:
+def _recorded_calls(model: nn.Module, args: tuple[Any, ...]) -> dict[nn.Module, list[Call]]:
     """Run the supernet's model in evaluation mode, so that the run leaves no trace in it."""
-    calls: dict[nn.Module, list[tuple[Any, ...]]] = {}
+    calls: dict[nn.Module, list[Call]] = {}
 
-    def note(module: nn.Module, args: tuple[Any, ...]) -> None:
-        calls.setdefault(module, []).append(args)
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.setdefault(module, []).append((args, kwargs))
 
     training = {m: m.training for m in model.modules()}
-    hooks = [m.register_forward_pre_hook(note) for m in model.modules() if isinstance(m, Searchable)]
+    searchable = [m for m in model.modules() if isinstance(m, Searchable)]
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in searchable]
     try:
         model.eval()
         with torch.no_grad():

@@ -22,7 +22,7 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
     """
     variables: dict[str, Variable] = {}
     owner: dict[str, str] = {}
-    bound: list[tuple[Searchable, dict[str, str]]] = []
+    bound: list[tuple[str, Searchable, dict[str, str]]] = []
     for path, module in _searchable_modules(model):
         slots = module.variables()
         names = {slot: _name(path, slot, variable, len(slots)) for slot, variable in slots.items()}
@@ -31,9 +31,9 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
             _check_same(name, path, slots[slot], owner.get(name), variables.get(name))
             owner.setdefault(name, path)
             variables.setdefault(name, slots[slot])
-        bound.append((module, names))
-    for module, names in bound:
-        module.names = names
+        bound.append((path, module, names))
+    for path, module, names in bound:
+        module.names, module.path = names, path
     return variables
 
 

@@ -1,5 +1,7 @@
 """What all searchable modules have in common."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from torch import nn
@@ -23,6 +25,7 @@ class Searchable(nn.Module):
 
     Attributes:
         names: Slot to the name of its variable in the supernet's space. Bound by the `Supernet`.
+        path: Where the module is in the supernet's model, "" for the model itself; None before it is bound.
 
     Example:
         >>> import torch
@@ -37,9 +40,9 @@ class Searchable(nn.Module):
         tensor([0.5000, 0.5000])
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: dict[str, str] = {}
+    # Not set in an __init__: the twins of torch's layers are made by torch's.
+    names: Mapping[str, str] = MappingProxyType({})
+    path: str | None = None
 
     def variables(self) -> dict[str, Variable]:
         """Return the variables, slot to variable. A variable's label, if it has one, is its name.
@@ -49,8 +52,13 @@ class Searchable(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__}.variables: expected in every searchable module.")
 
-    def value(self, slot: str) -> Value:
+    def value(self, slot: str, *, note: bool = True) -> Value:
         """Return what the current architecture holds for a slot.
+
+        Args:
+            slot: One of `variables`.
+            note: Note that the pass read the variable, so that it learns from the pass. False where the
+                value cannot change the output, as the rate of dropout in evaluation.
 
         Raises:
             InputError: No supernet is running, or the running one has not found this module.
@@ -59,16 +67,16 @@ class Searchable(nn.Module):
         name = self.names.get(slot)
         if selection is None:
             raise InputError(
-                f"{self._described(slot)} has no architecture to follow: call it through "
+                f"{self._slot_described(slot)} has no architecture to follow: call it through "
                 "asng.nn.Supernet(model)(x, architecture=a)."
             )
         if name is None or name not in selection.values:
             raise InputError(
-                f"{self._described(slot)} is unknown to the supernet that runs it: register the module as "
-                "a submodule (an attribute or in a torch.nn.ModuleList, not in a plain list) before the "
+                f"{self._slot_described(slot)} is unknown to the supernet that runs it: register the module "
+                "as a submodule (an attribute or in a torch.nn.ModuleList, not in a plain list) before the "
                 "Supernet is made."
             )
-        return selection.value(name)
+        return selection.value(name) if note else selection.values[name]
 
     def extract(self, extraction: "Extraction") -> nn.Module:
         """Return the plain module that computes the same under the architecture of `extraction`.
@@ -79,6 +87,11 @@ class Searchable(nn.Module):
         """
         return extraction.trace(self)
 
-    def _described(self, slot: str) -> str:
+    def described(self) -> str:
+        """Return what a message calls this module: its path in the model where a supernet has bound it."""
+        kind = f"asng.nn.{type(self).__name__}"
+        return kind if self.path is None else f"module {self.path!r} ({kind})"
+
+    def _slot_described(self, slot: str) -> str:
         name = self.names.get(slot)
         return f"asng.nn.{type(self).__name__}" + (f" {name!r}" if name is not None else f", slot {slot!r},")

@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
-from asng.errors import InputError, SpaceError
+from asng.errors import AsngError, InputError, SpaceError
 from asng.nn.extract import extract
+from asng.nn.mismatch import explain
 from asng.nn.naming import bind_names
 from asng.nn.selection import following
+from asng.nn.sharing import check_weights_unshared
 from asng.space import Architecture, Space, Value
 
 __all__ = ["Supernet"]
@@ -30,7 +33,8 @@ class Supernet(nn.Module):
 
     Raises:
         InputError: `model` is no module.
-        SpaceError: Nothing in it is searchable, or a label stands for two different variables.
+        SpaceError: Nothing in it is searchable, a label stands for two different variables, or a searchable
+            layer shares a weight with another module.
 
     Example:
         >>> import torch
@@ -51,10 +55,12 @@ class Supernet(nn.Module):
         if not isinstance(model, nn.Module):
             raise InputError(f"model: expected a torch.nn.Module, got {model!r}.")
         variables = bind_names(model)
+        check_weights_unshared(model)
         if not variables:
             raise SpaceError(
                 f"model: expected at least one searchable module, got none in {type(model).__name__}. "
-                "Put an asng.nn.Choice or asng.nn.InputChoice where the architecture is to decide."
+                "Put an asng.nn.Choice where the architecture is to decide, or a variable where a layer of "
+                "asng.nn has a size."
             )
         self.model = model
         self.space = Space(variables)
@@ -76,10 +82,20 @@ class Supernet(nn.Module):
 
         Raises:
             SpaceError: The architecture is none of the space.
+            InputError: Widths of two layers do not fit under this architecture.
         """
         self._check(architecture)
-        with following(architecture) as selection:
-            output = self.model(*args, **kwargs)
+        try:
+            with following(architecture) as selection:
+                output = self.model(*args, **kwargs)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            if not isinstance(error, AsngError) and (
+                reason := explain(self.model, architecture, args, kwargs)
+            ):
+                raise reason from error
+            raise
         self._active = frozenset(selection.read)
         return output
 

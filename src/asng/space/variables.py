@@ -103,39 +103,58 @@ class Integer:
         high: The greatest value, at least `low`.
         log: Search in log coordinates (then low >= 1): a step then is a ratio, as suits widths.
         label: As in `Categorical`.
+        step: Distance of neighbours, at least 1: the values are low, low + step, ..., high. So widths can be
+            multiples of a number of groups, and kernels odd.
 
     Raises:
-        SpaceError: An end is no integer, the ends are reversed, or log is set with low < 1.
+        SpaceError: An end is no integer, the ends are reversed, the step does not lead from one to the
+            other, or log is set with low < 1.
 
     Example:
         >>> Integer(16, 256, log=True).decode(math.log(99.7))
         100
+        >>> Integer(1, 7, step=2).decode(4.2)
+        5
     """
 
     low: int
     high: int
     log: bool = False
     label: str | None = field(default=None, compare=False)
+    step: int = field(default=1, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, end in (("low", self.low), ("high", self.high)):
+        for name, end in (("low", self.low), ("high", self.high), ("step", self.step)):
             if isinstance(end, bool) or not isinstance(end, int):
                 raise SpaceError(f"{name}: expected an integer, got {end!r}. For reals use Real.")
         _check_ends(self.low, self.high, log=self.log, least=1)
+        if self.step < 1 or (self.high - self.low) % self.step:
+            nearest_high = self.high - (self.high - self.low) % max(self.step, 1)
+            raise SpaceError(
+                f"step: expected an integer >= 1 that leads from low = {self.low} to high = {self.high}, got "
+                f"{self.step}. Try high = {nearest_high}."
+            )
 
     @property
     def size(self) -> float:
         """How many values there are."""
-        return self.high - self.low + 1
+        return (self.high - self.low) // self.step + 1
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is an integer between the ends."""
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        return whole and self.low <= value <= self.high  # type: ignore[operator]
+        """Whether `value` is one of the integers."""
+        return (
+            isinstance(value, int)
+            and not isinstance(value, bool)
+            and self.low <= value <= self.high
+            and (value - self.low) % self.step == 0
+        )
 
     def decode(self, x: float) -> int:
-        """Return the raw coordinate `x` rounded and clipped to the ends."""
-        return int(min(max(round(_from_raw(x, self)), self.low), self.high))
+        """Return the raw coordinate `x` rounded to the nearest value and clipped to the ends."""
+        raw = _from_raw(x, self)
+        # Without a step as the paper rounds, which differs where low is odd and raw lies half-way.
+        value = round(raw) if self.step == 1 else self.low + self.step * round((raw - self.low) / self.step)
+        return int(min(max(value, self.low), self.high))
 
     def encode(self, value: Value) -> float:
         """Return the raw coordinate of a value: itself, or its logarithm."""
@@ -143,15 +162,17 @@ class Integer:
 
     def uniform(self, u: float) -> int:
         """Map a uniform number in [0, 1) to an integer, each equally likely."""
-        return min(self.low + int(u * self.size), self.high)
+        return min(self.low + self.step * int(u * self.size), self.high)
 
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
-        return f"an integer in [{self.low}, {self.high}], got {value!r}."
+        steps = "" if self.step == 1 else f" in steps of {self.step}"
+        return f"an integer in [{self.low}, {self.high}]{steps}, got {value!r}."
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {"type": "integer", "low": self.low, "high": self.high, "log": self.log}
+        steps = {} if self.step == 1 else {"step": self.step}
+        return {"type": "integer", "low": self.low, "high": self.high, "log": self.log, **steps}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Normalisation of each item by itself: over its features, or over groups of its channels."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from asng.errors import InputError
+from asng.nn.plain import leading, shell
+from asng.nn.sizes import Size, largest, variables_among
+from asng.nn.twin import Twin
+
+__all__ = ["GroupNorm", "LayerNorm", "layer_norm_part"]
+
+
+class LayerNorm(Twin, nn.LayerNorm):
+    """torch.nn.LayerNorm over the last dimensions of its input, as wide as they come.
+
+    Args:
+        normalized_shape: The largest last dimension, or the largest last dimensions.
+        eps: As in torch.
+        elementwise_affine: As in torch.
+        bias: As in torch.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1.
+
+    Example:
+        >>> LayerNorm(8)(torch.randn(4, 5)).shape
+        torch.Size([4, 5])
+    """
+
+    def __init__(
+        self,
+        normalized_shape: Size | Sequence[Size],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = normalized_shape if isinstance(normalized_shape, Sequence) else [normalized_shape]
+        most = [largest("normalized_shape", size) for size in sizes]
+        nn.LayerNorm.__init__(self, most, eps, elementwise_affine, bias, device=device, dtype=dtype)
+        self.search_variables = {}
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (..., *features)."""
+        dims = len(self.normalized_shape)
+        shape = tuple(
+            self.width(input, i - dims, most, "normalized_shape")
+            for i, most in enumerate(self.normalized_shape)
+        )
+        return layer_norm_part(self, shape)
+
+
+def layer_norm_part(source: nn.LayerNorm, shape: tuple[int, ...]) -> nn.Module:
+    """Return a layer norm over smaller dimensions with the weights of a larger one."""
+    weights = {name: p if p is None else leading(p, *shape) for name, p in source._parameters.items()}
+    return shell(source, weights, {"normalized_shape": shape})
+
+
+class GroupNorm(Twin, nn.GroupNorm):
+    """torch.nn.GroupNorm of the width of its input; the number of groups may be a variable.
+
+    Args:
+        num_groups: Groups of channels; every width that comes must be a multiple.
+        num_channels: The most channels that an input may have.
+        eps: As in torch.
+        affine: As in torch.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1.
+        SpaceError: A variable stands for something else than integers >= 1.
+
+    Example:
+        >>> GroupNorm(2, 8)(torch.randn(4, 6, 3)).shape
+        torch.Size([4, 6, 3])
+    """
+
+    def __init__(
+        self,
+        num_groups: Size,
+        num_channels: Size,
+        eps: float = 1e-5,
+        affine: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        groups, most = largest("num_groups", num_groups), largest("num_channels", num_channels)
+        if not variables_among(num_groups=num_groups) and most % groups:
+            raise InputError(f"num_channels: expected a multiple of num_groups = {groups}, got {most}.")
+        # The greatest number of groups need not divide the greatest width: torch's check would be of that.
+        nn.GroupNorm.__init__(self, 1, most, eps, affine, device=device, dtype=dtype)
+        self.num_groups = groups
+        self.search_variables = variables_among(num_groups=num_groups)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, ...)."""
+        width = self.width(input, 1, self.num_channels, "num_channels")
+        groups = self.setting("num_groups")
+        if width % groups:
+            raise InputError(
+                f"{self.described()}: expected input channels in multiples of num_groups = {groups}, got "
+                f"{width}. Give the width a step of {groups}."
+            )
+        weights = {name: p if p is None else leading(p, width) for name, p in self._parameters.items()}
+        return shell(self, weights, {"num_channels": width, "num_groups": groups})

@@ -1,0 +1,76 @@
+"""Sizes of layers: whole numbers, or variables that stand for whole numbers."""
+
+from typing import TypeAlias
+
+from asng.checks import integer_at_least
+from asng.errors import SpaceError
+from asng.space import Categorical, Integer, Real, Variable
+
+__all__ = ["Rate", "Size", "largest", "rate_range", "variables_among"]
+
+Size: TypeAlias = int | Integer | Categorical
+"""A number of features, channels, heads, blocks or pixels, or the variable that decides it."""
+
+Rate: TypeAlias = float | Real | Categorical
+"""A probability, or the variable that decides it."""
+
+
+def largest(name: str, size: object, *, least: int = 1) -> int:
+    """Return the greatest number that a size may stand for; a layer holds weights for that one.
+
+    Args:
+        name: Name of the argument, for messages.
+        size: A whole number, an `Integer`, or a `Categorical` of whole numbers.
+        least: The least number allowed.
+
+    Raises:
+        InputError: A plain number is no integer of at least `least`.
+        SpaceError: A variable stands for something else too.
+
+    Example:
+        >>> largest("out_features", Integer(16, 64)), largest("kernel_size", Categorical([1, 5, 3]))
+        (64, 5)
+    """
+    if isinstance(size, Integer):
+        if size.low < least:
+            raise SpaceError(f"{name}: expected an Integer from {least} on, got {size}. Raise its low.")
+        return size.high
+    if isinstance(size, Categorical):
+        for choice in size.choices:
+            if isinstance(choice, bool) or not isinstance(choice, int) or choice < least:
+                raise SpaceError(f"{name}: expected choices that are integers >= {least}, got {choice!r}.")
+        return max(size.choices)  # type: ignore[type-var, return-value]
+    if isinstance(size, Real):
+        raise SpaceError(f"{name}: expected whole numbers, got {size}. Use asng.Integer.")
+    return integer_at_least(name, size, least)
+
+
+def rate_range(name: str, rate: object) -> float:
+    """Return the greatest rate that a probability may stand for.
+
+    Raises:
+        SpaceError: It, or one of its values, is no number in [0, 1].
+
+    Example:
+        >>> rate_range("p", Real(0.0, 0.5)), rate_range("p", 0.1)
+        (0.5, 0.1)
+    """
+    values: tuple[object, ...] = (rate,)
+    if isinstance(rate, Real):
+        values = (rate.low, rate.high)
+    elif isinstance(rate, Categorical):
+        values = rate.choices
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
+            raise SpaceError(f"{name}: expected rates in [0, 1], got {value!r}.")
+    return max(float(value) for value in values)  # type: ignore[arg-type]
+
+
+def variables_among(**arguments: object) -> dict[str, Variable]:
+    """Return the arguments that are variables, by name: the slots of a layer.
+
+    Example:
+        >>> variables_among(out_features=Integer(1, 8), p=0.5)
+        {'out_features': Integer(low=1, high=8, log=False, label=None, step=1)}
+    """
+    return {n: v for n, v in arguments.items() if isinstance(v, (Categorical, Integer, Real))}
