@@ -95,6 +95,18 @@ def test_every_label_of_a_cell_is_drawn_once_an_edge(tmp_path):
     assert all(text.split().count(edge["label"]) == 1 for edge in graph["edges"])
 
 
+def test_ordered_variables_show_their_steps_and_their_spread(tmp_path):
+    space = {"width": {"type": "integer", "low": 8, "high": 64, "log": False, "step": 8}}
+    theta = {"width": {"mean": 30.12, "std": 2.34}}
+    write_lines(
+        tmp_path / "log.jsonl",
+        [{"event": "start", "space": space}, {"event": "theta", "step": 1, "theta": theta}],
+    )
+    page = write_report(tmp_path).read_text()
+    assert "integer in [8, 64], steps of 8" in page
+    assert "30.1 +- 2.3" in page
+
+
 def test_names_from_the_folder_are_escaped_everywhere(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

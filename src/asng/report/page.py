@@ -17,8 +17,8 @@ from asng.report.reading import Run
 from asng.report.results import Result, SeedScore
 from asng.report.table import search_seconds, seed_rows
 from asng.report.verdict import compare, seeds_verdict, verdict
-from asng.report.words import count, describe, duration, flatten, score, share, size_of
-from asng.space import Categorical
+from asng.report.words import count, describe, duration, flatten, mean_and_spread, score, share, size_of
+from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page"]
 
@@ -163,12 +163,15 @@ def _variables(run: Run) -> list[tuple[str, list[dict[str, str]]]]:
         theta = last.get(name)
         if isinstance(variable, Categorical) and isinstance(theta, tuple) and found in variable.choices:
             sure = theta[variable.choices.index(found)]
+        spread = ""
+        if isinstance(theta, Normal) and isinstance(variable, (Integer, Real)):
+            spread = mean_and_spread(*theta, log=variable.log)
         rows.append(
             {
                 "name": name,
                 "choices": describe(variable) if variable is not None else "",
                 "found": "" if run.architecture is None else _value(found),
-                "sure": share(sure) if sure is not None else "",
+                "sure": share(sure) if sure is not None else spread,
                 "bar": f"{100 * sure:.0f}" if sure is not None and not math.isnan(sure) else "",
             }
         )

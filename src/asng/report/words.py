@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from asng.space import Categorical, Space, Variable
+from asng.space import Categorical, Integer, Space, Variable
 
 __all__ = [
     "UNKNOWN",
@@ -17,6 +17,7 @@ __all__ = [
     "big",
     "share",
     "describe",
+    "mean_and_spread",
     "size_of",
     "flatten",
 ]
@@ -108,11 +109,41 @@ def size_of(space: Space) -> str:
 
 
 def describe(variable: Variable) -> str:
-    """Say what a variable may be."""
+    """Say what a variable may be.
+
+    Example:
+        >>> describe(Integer(8, 64, log=True, step=8))
+        'integer in [8, 64], steps of 8, log scale'
+    """
     if isinstance(variable, Categorical):
         return ", ".join(str(choice) for choice in variable.choices)
-    kind = "real" if isinstance(variable.low, float) else "integer"
-    return f"{kind} in [{variable.low:g}, {variable.high:g}]{', log scale' if variable.log else ''}"
+    words = [
+        f"{'integer' if isinstance(variable, Integer) else 'real'} in [{variable.low:g}, {variable.high:g}]"
+    ]
+    if isinstance(variable, Integer) and variable.step > 1:
+        words.append(f"steps of {variable.step}")
+    if variable.log:
+        words.append("log scale")
+    return ", ".join(words)
+
+
+def mean_and_spread(mean: float, std: float, *, log: bool) -> str:
+    """Return theta of an ordered variable; on a log scale the spread is a factor.
+
+    Args:
+        mean: In raw coordinates.
+        std: In raw coordinates.
+        log: Whether those are logarithms.
+
+    Example:
+        >>> mean_and_spread(30.12, 2.34, log=False), mean_and_spread(math.log(30), math.log(1.2), log=True)
+        ('30.1 +- 2.3', '30 */ 1.2')
+    """
+    if not (math.isfinite(mean) and math.isfinite(std)):
+        return UNKNOWN
+    if log:
+        return f"{math.exp(mean):.3g} */ {math.exp(std):.2g}"
+    return f"{mean:.3g} +- {std:.2g}"
 
 
 def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
