@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from asng import nn
     from asng.errors import AsngError, InputError, RunError, SpaceError
     from asng.optim import ASNG, SNG, Adam, RandomSearch
-    from asng.search import OneShotSearch, SearchResult, supervised
+    from asng.search import Budget, OneShotSearch, Penalty, SearchResult, supervised
     from asng.space import Architecture, Candidate, Categorical, Integer, Real, Space
 
 __all__ = [
@@ -19,11 +19,13 @@ __all__ = [
     "Adam",
     "Architecture",
     "AsngError",
+    "Budget",
     "Candidate",
     "Categorical",
     "InputError",
     "Integer",
     "OneShotSearch",
+    "Penalty",
     "RandomSearch",
     "Real",
     "RunError",
@@ -40,7 +42,7 @@ _HOME = {
     "asng.errors": ("AsngError", "InputError", "RunError", "SpaceError"),
     "asng.space": ("Architecture", "Candidate", "Categorical", "Integer", "Real", "Space"),
     "asng.optim": ("ASNG", "SNG", "Adam", "RandomSearch"),
-    "asng.search": ("OneShotSearch", "SearchResult", "supervised"),
+    "asng.search": ("Budget", "OneShotSearch", "Penalty", "SearchResult", "supervised"),
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
 

@@ -224,3 +224,16 @@ def test_a_log_of_a_million_lines_is_read_and_drawn_small(tmp_path):
     with (tmp_path / "log.jsonl").open("w") as file:
         file.writelines(line % (n, 1 + n % 7) for n in range(1, 1_000_001))
     assert write_report(tmp_path).stat().st_size < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ({"over_budget": 12, "evaluated": 48}, "; 12 of 48 candidates were over the budget"),
+        ({"over_budget": "<b>", "evaluated": 48}, ""),
+        ({"evaluated": 48}, ""),
+    ],
+)
+def test_what_was_over_the_budget_is_counted(counts, said, tmp_path):
+    write_lines(tmp_path / "log.jsonl", [{"event": "end", "step": 4, "reason": "finished"} | counts])
+    assert f">finished at step 4{said}<" in write_report(tmp_path).read_text()

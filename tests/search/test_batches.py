@@ -74,6 +74,32 @@ def test_a_list_of_batches_will_do():
     assert [float(x) for x in _take(stream, 5)] == [0, 1, 0, 1, 0]
 
 
+@pytest.mark.parametrize("kind", ["plain", "own generator", "batch sampler", "own generator within"])
+def test_the_first_batch_is_given_again_without_a_trace(kind):
+    torch.manual_seed(0)
+    stream, twin = BatchStream(loader(kind=kind), "train"), BatchStream(loader(kind=kind), "train")
+    start = torch.get_rng_state()
+    firsts = [stream.first()[0]]
+    batches = _take(stream, 8)
+    firsts.append(stream.first()[0])
+    batches += _take(stream, 8)
+    torch.set_rng_state(start)
+    assert _equal(batches, _take(twin, 16))
+    assert _equal(firsts, [batches[0]] * 2)
+
+
+def test_the_first_batch_of_a_run_is_known_to_its_second_part():
+    torch.manual_seed(0)
+    stream = BatchStream(loader(kind="own generator"), "train")
+    first = stream.first()[0]
+    _take(stream, 7)
+    other = loader(kind="own generator")
+    other.generator.manual_seed(99)
+    again = BatchStream(other, "train")
+    again.load_state_dict(stream.state_dict())
+    assert torch.equal(again.first()[0], first)
+
+
 class _Endless(IterableDataset):
     def __iter__(self):
         yield from range(3)
@@ -103,6 +129,16 @@ def test_a_loader_shorter_than_its_length_is_named():
         stream.next()
 
 
+def test_a_loader_without_its_first_batch_is_named():
+    class Empty(_Boastful):
+        def __iter__(self):
+            yield from ()
+
+    stream = BatchStream(DataLoader(Empty(), batch_size=None), "train")
+    with pytest.raises(InputError, match="train: expected 5 batches a pass, as its length says, got 0"):
+        stream.first()
+
+
 def test_a_state_of_another_loader_is_refused():
     state = BatchStream(loader(), "train").state_dict()
     with pytest.raises(RunError, match="train: expected the loader of the checkpoint, 6 batches"):
@@ -128,9 +164,16 @@ def test_batches_of_all_shapes_go_to_the_device():
         (torch.tensor(1.0), 1),
         ({"names": ["a", "b", "c"], "x": torch.ones(3)}, 3),
         ((["a"], [7, (torch.ones(5), torch.ones(6))]), 5),
+        ([torch.ones(4, 2), torch.ones(4)], 4),
+        ([torch.ones(4), torch.ones(2), torch.ones(7)], 3),
+        (([torch.ones(4), torch.ones(2)], torch.ones(2)), 2),
+        ((torch.ones(4), torch.ones(9)), 4),
+        (pack_sequence([torch.ones(4), torch.ones(2), torch.ones(1)]), 3),
+        ({"packed": pack_sequence([torch.ones(4), torch.ones(2)])}, 2),
+        ([torch.tensor(1.0), torch.tensor(2.0)], 1),
         ("text", 1),
         ([], 1),
     ],
 )
-def test_the_size_of_a_batch_is_that_of_its_first_tensor(batch, size):
+def test_the_size_of_a_batch_is_how_many_items_it_holds(batch, size):
     assert batch_size_of(batch) == size

@@ -58,8 +58,15 @@ def test_a_no_to_going_on_interrupts():
 
 
 def test_a_loss_that_is_not_finite_ends_training():
-    with pytest.raises(RunError, match=r"expected a finite training loss, got nan at step 0\. Lower"):
+    with pytest.raises(RunError, match=r"finite training loss, got nan at step 0\. The outputs .* Lower the"):
         train(_linear(), loader(), loss=lambda f, b: mse(f, b) * math.nan, epochs=1)
+
+
+def test_the_module_that_a_nan_comes_from_is_named():
+    broken = _linear()
+    broken.weight.data.fill_(math.nan)
+    with pytest.raises(RunError, match=r"not finite is that of the module '1' \(Linear\)"):
+        train(nn.Sequential(nn.Identity(), broken, nn.Tanh()), loader(), loss=mse, epochs=1)
 
 
 def test_nothing_to_train_is_an_error():
@@ -88,7 +95,7 @@ def test_a_score_is_taken_in_evaluation_mode_without_gradient():
         return 2
 
     assert score(model, loader(), objective) == 2.0
-    with pytest.raises(InputError, match="objective: expected one number, got 'high'"):
+    with pytest.raises(InputError, match=r"objective: expected one number from .*lambda>, got 'high'"):
         score(model, loader(), lambda forward, batch: "high")
     assert [module.training for module in model.modules()] == modes
 

@@ -79,10 +79,17 @@ def _state(log: Log) -> str:
             "interrupted": "interrupted",
         }
         reason = str(log.end.get("reason", "ended"))
-        return f"{reasons.get(reason, reason)} at step {log.end.get('step', '?')}"
+        return f"{reasons.get(reason, reason)} at step {log.end.get('step', '?')}{_over_budget(log.end)}"
     if len(log.steps):
         return f"not ended: the last step logged is {log.steps.step[-1]:.0f}"
     return "no step logged"
+
+
+def _over_budget(end: Mapping[str, Any]) -> str:
+    over, evaluated = end.get("over_budget"), end.get("evaluated")
+    if not isinstance(over, int) or not isinstance(evaluated, int):
+        return ""
+    return f"; {over} of {evaluated} candidates were over the budget"
 
 
 def _tiles(run: Run) -> list[tuple[str, str]]:

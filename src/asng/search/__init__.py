@@ -2,6 +2,7 @@
 
 from asng.search.batch_norm import batch_statistics, recalibrate
 from asng.search.child import load_child_weights, save_child, save_onnx, save_program
+from asng.search.costs import Budget, Penalty
 from asng.search.objective import Forward, Loss, Objective, accuracy, supervised
 from asng.search.one_shot import MakeOptimizer, MakeScheduler, OneShotSearch, cosine, sgd
 from asng.search.result import SearchResult
@@ -9,12 +10,14 @@ from asng.search.stopping import StopRule
 from asng.search.train import count_parameters, score, train
 
 __all__ = [
+    "Budget",
     "Forward",
     "Loss",
     "MakeOptimizer",
     "MakeScheduler",
     "Objective",
     "OneShotSearch",
+    "Penalty",
     "SearchResult",
     "StopRule",
     "accuracy",

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader
 
 from asng.errors import InputError, RunError
 
-__all__ = ["BatchStream", "batch_size_of", "to_device"]
+__all__ = ["BatchStream", "batch_size_of", "tensors_in", "to_device"]
 
 
 class BatchStream:
@@ -34,7 +35,7 @@ class BatchStream:
         self.name = name
         self._taken = 0
         self._iterator: Iterator[Any] | None = None
-        self._start = _generator_states(loader)
+        self._start = self._first = _generator_states(loader)
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -46,21 +47,36 @@ class BatchStream:
             self._iterator = iter(self.loader)
         return self._next(self._iterator)
 
+    def first(self) -> Any:
+        """Return the first batch of the run, and leave the generators as they are."""
+        now = _generator_states(self.loader)
+        _restore(self.loader, self._first)
+        try:
+            return next(iter(self.loader))
+        except StopIteration:
+            raise self._too_short(0) from None
+        finally:
+            _restore(self.loader, now)
+
     def _next(self, iterator: Iterator[Any]) -> Any:
         try:
             batch = next(iterator)
         except StopIteration:
-            raise InputError(
-                f"{self.name}: expected {len(self)} batches a pass, as its length says, got {self._taken}. "
-                "Give a loader whose length is right."
-            ) from None
+            raise self._too_short(self._taken) from None
         self._taken += 1
         return batch
+
+    def _too_short(self, taken: int) -> InputError:
+        return InputError(
+            f"{self.name}: expected {len(self)} batches a pass, as its length says, got {taken}. "
+            "Give a loader whose length is right."
+        )
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands."""
         now = _generator_states(self.loader)
-        return {"batches": len(self), "taken": self._taken, "start": self._start, "now": now}
+        taken = {"batches": len(self), "taken": self._taken}
+        return taken | {"first": self._first, "start": self._start, "now": now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where `state_dict` was taken.
@@ -77,7 +93,7 @@ class BatchStream:
                 "with the same loaders."
             )
         default = torch.get_rng_state()
-        self._start, self._taken, self._iterator = state["start"], 0, None
+        self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
             _restore(self.loader, self._start)
             self._iterator = iter(self.loader)
@@ -136,14 +152,33 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 def batch_size_of(batch: Any) -> int:
-    """Return the length of the first tensor found in `batch`, or 1 where there is none."""
-    first = next(_tensors(batch), None)
-    return 1 if first is None or first.ndim == 0 else len(first)
+    """Return how many items a batch holds.
+
+    That is the length of the first tensor found in it; of a list of tensors of different lengths (sequences,
+    sets) and of a packed sequence it is how many there are. 1 where there is no tensor.
+    """
+    if isinstance(batch, PackedSequence):
+        return int(batch.batch_sizes[0])
+    if isinstance(batch, torch.Tensor):
+        return len(batch) if batch.ndim else 1
+    if isinstance(batch, list) and _is_ragged(batch):
+        return len(batch)
+    if isinstance(batch, (dict, tuple, list)):
+        parts = batch.values() if isinstance(batch, dict) else batch
+        first = next((part for part in parts if next(tensors_in(part), None) is not None), None)
+        return 1 if first is None else batch_size_of(first)
+    return 1
 
 
-def _tensors(batch: Any) -> Iterator[torch.Tensor]:
+def tensors_in(batch: Any) -> Iterator[torch.Tensor]:
+    """Yield all tensors in the tuples, lists and dictionaries of `batch`."""
     if isinstance(batch, torch.Tensor):
         yield batch
     elif isinstance(batch, (dict, tuple, list)):
         for part in batch.values() if isinstance(batch, dict) else batch:
-            yield from _tensors(part)
+            yield from tensors_in(part)
+
+
+def _is_ragged(parts: list[Any]) -> bool:
+    lengths = {len(part) for part in parts if isinstance(part, torch.Tensor) and part.ndim}
+    return len(lengths) > 1

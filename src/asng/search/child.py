@@ -14,12 +14,12 @@ from asng.errors import InputError, RunError, SpaceError
 from asng.files import write_atomically
 from asng.nn import Supernet
 from asng.search.batches import to_device
-from asng.search.modes import cuda_devices, kept_modes
+from asng.search.modes import cuda_devices, evaluating
 from asng.search.objective import Loss
 from asng.search.tensor_files import check_format, read_tensors, write_tensors
 from asng.space import Architecture
 
-__all__ = ["example_inputs", "load_child_weights", "save_child", "save_onnx", "save_program"]
+__all__ = ["example_inputs", "inputs_of", "load_child_weights", "save_child", "save_onnx", "save_program"]
 
 FORMAT = 1
 """Number of the format of child.pt."""
@@ -33,6 +33,16 @@ def example_inputs(
     Raises:
         InputError: The loss never runs the network, or gives it an input that goes by name only.
     """
+    with torch.random.fork_rng(devices=cuda_devices()):
+        return inputs_of(supernet, architecture, loss, next(iter(loader)))
+
+
+def inputs_of(supernet: Supernet, architecture: Architecture, loss: Loss, batch: Any) -> tuple[Any, ...]:
+    """Return the inputs that `loss` gives the network for a batch, by position.
+
+    Raises:
+        InputError: The loss never runs the network, or gives it an input that goes by name only.
+    """
     seen: list[tuple[Any, ...]] = []
 
     def forward(*inputs: Any, **named: Any) -> Any:
@@ -40,9 +50,8 @@ def example_inputs(
         return supernet(*inputs, architecture=architecture, **named)
 
     device = next(supernet.parameters()).device
-    with kept_modes(supernet), torch.random.fork_rng(devices=cuda_devices()), torch.no_grad():
-        supernet.eval()
-        loss(forward, to_device(next(iter(loader)), device))
+    with evaluating(supernet), torch.random.fork_rng(devices=cuda_devices()):
+        loss(forward, to_device(batch, device))
     if not seen:
         raise InputError("loss: expected it to call forward once at least, got a loss that never does.")
     return seen[0]

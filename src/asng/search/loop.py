@@ -1,22 +1,30 @@
-"""One run of a search: the steps, and all that a checkpoint must hold."""
+"""One run of a search: the steps, what is logged of them, and what is found."""
 
-import json
 import math
+import random
 import time
 import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch.utils.data import DataLoader
 
-from asng.errors import AsngError, InputError, RunError
+from asng.errors import InputError
 from asng.files import write_text
 from asng.search.batches import BatchStream, to_device
 from asng.search.checkpoint import load_checkpoint, save_checkpoint
+from asng.search.child import inputs_of
+from asng.search.costs.found import Found, best_within, nothing_within
+from asng.search.costs.meter import CostMeter
+from asng.search.costs.terms import checked_costs
 from asng.search.environment import machine, versions
 from asng.search.interrupt import Interrupt
+from asng.search.loop_state import restore, state_of
+from asng.search.nonfinite import FiniteWatch, origin
+from asng.search.objective import Objective, as_number, qualified_name
 from asng.search.progress import Bar
 from asng.search.run_folder import (
     architecture_path,
@@ -28,18 +36,12 @@ from asng.search.run_folder import (
 from asng.search.run_log import RunLog, theta_fields
 from asng.search.steps import theta_step, weight_step
 from asng.search.stopping import Watch
+from asng.space import Candidate
 
 if TYPE_CHECKING:
     from asng.search.one_shot import OneShotSearch
 
 __all__ = ["Loop"]
-
-MOST_SKIPPED_STEPS = 100
-"""So many weight steps without a finite loss, one after the other, mean that the weights are lost."""
-
-
-_MISFITS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
-"""What the `load_state_dict` methods of torch raise where a state is not theirs."""
 
 
 class Loop:
@@ -81,9 +83,13 @@ class Loop:
             raise InputError("architecture_optimizer: expected an optimiser, got None.")
         self.theta = search.architecture_optimizer
         self.watch = Watch(search.stop)
+        self.finite = FiniteWatch()
+        self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example)
         self.norms = norms
+        self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
         self.step = 0
-        self.skipped = 0
+        self.evaluated = 0
+        self.over_budget = 0
         self.seconds = 0.0
         self.reason: str | None = None
         self.ended = False
@@ -96,21 +102,35 @@ class Loop:
         if self.folder is None:
             if resume:
                 raise InputError("resume: expected a run_dir to resume from, got None.")
-            return
-        path = log_path(self.folder)
+        elif resume:
+            keep = restore(self, load_checkpoint(checkpoint_path(self.folder)))
+            self.log = RunLog(log_path(self.folder), keep=keep)
+        elif not overwrite:
+            refuse_earlier_run(self.folder)
+        if self.reason is None:
+            self.meter.prepare()  # while no pass over the data is under way
         if resume:
-            keep = self.load_state(load_checkpoint(checkpoint_path(self.folder)))
-            self.log = RunLog(path, keep=keep)
             if self.reason is None:
                 self.log.write("resume", step=self.step)
-            return
-        if not overwrite:
-            refuse_earlier_run(self.folder)
-        clear(self.folder)
-        self.log = RunLog(path)
+        elif self.folder is not None:
+            self.start(self.folder)
+
+    def start(self, folder: Path) -> None:
+        """Make the run folder that of a new run."""
+        clear(folder)
+        self.log = RunLog(log_path(folder))
         self.log_start()
         self.log_theta()
         self.save()  # a run killed in its first minute can be resumed too
+
+    def example(self) -> tuple[Any, ...]:
+        """Return the inputs that costs are measured on: the given ones, or those of the first batch."""
+        given = self.search.example
+        if given is not None:
+            # A packed sequence and other named tuples are one input.
+            return given if type(given) is tuple else (given,)
+        some = self.supernet.space.sample(random.Random(0))  # whichever: the loss does not know it
+        return inputs_of(self.supernet, some, self.search.loss, self.train.first())
 
     def log_start(self) -> None:
         """Log what the run is."""
@@ -129,23 +149,27 @@ class Loop:
     def save(self) -> None:
         """Write a checkpoint."""
         if self.folder is not None:
-            save_checkpoint(checkpoint_path(self.folder), self.state())
+            save_checkpoint(checkpoint_path(self.folder), state_of(self))
 
-    def end(self) -> None:
+    def end(self) -> Found:
         """Say why the run ended, and leave the found architecture; harmless where that was done."""
         if self.reason is None:
             self.reason = "finished"
+        found = best_within(self.meter, self.theta)
         if not self.ended:
             self.ended = True
-            self.log.write("end", step=self.step, reason=self.reason)
+            self.log.write("end", step=self.step, reason=self.reason, **self.cost_fields([found.cost]))
             self.save()
+        if found.excess > 0.0:
+            raise nothing_within(self.meter.terms, found.cost)
         if self.folder is not None:
-            write_text(architecture_path(self.folder), self.theta.best.to_json() + "\n")
+            write_text(architecture_path(self.folder), found.architecture.to_json() + "\n")
+        return found
 
     # --- the steps ----------------------------------------------------------------------------------
 
-    def run(self, bar: Bar, interrupt: Interrupt) -> None:
-        """Take steps until the last, a reason to stop, or a signal."""
+    def run(self, bar: Bar, interrupt: Interrupt) -> Found:
+        """Take steps until the last, a reason to stop, or a signal; return what was found."""
         saved = clock = time.perf_counter()
         while self.step < self.steps and self.reason is None:
             train_loss, objective = self.one_step()
@@ -159,21 +183,23 @@ class Loop:
             if now - saved > self.search.checkpoint_seconds:
                 self.save()
                 saved = time.perf_counter()
-        self.end()
+        return self.end()
 
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
         self.set_mode(training=True)
+        batch, loss = to_device(self.train.next(), self.device), self.search.loss
+        candidates = self.theta.ask(self.search.lam_x)
         train_loss = weight_step(
             self.supernet,
-            to_device(self.train.next(), self.device),
-            self.theta.ask(self.search.lam_x),
-            loss=self.search.loss,
+            batch,
+            candidates,
+            loss=loss,
             optimizer=self.optimizer,
             parameters=self.parameters,
             clip=self.search.clip,
         )
-        self.count_skipped(train_loss)
+        self.finite.trained(train_loss, self.step, lambda: self.origin(loss, batch, candidates))
         self.advance_schedule(skipped=not math.isfinite(train_loss))
         objective = self.move_theta() if self.step >= self.first_theta_step else None
         self.step += 1
@@ -188,21 +214,48 @@ class Loop:
                 warnings.filterwarnings("ignore", message=r".*before `optimizer\.step\(\)`")
             self.scheduler.step()
 
-    def move_theta(self) -> float:
-        """Take one step in theta; return the mean objective of its candidates."""
+    def move_theta(self) -> float | None:
+        """Take one step in theta; return the mean objective of the candidates that were scored, if any."""
         name, objective, sign = self.search.selection()
         self.set_mode(training=False)
-        values = theta_step(
+        batch = to_device(self.valid.next(), self.device)
+        candidates = self.theta.ask(self.search.lam_theta)
+        scores = theta_step(
             self.supernet,
-            to_device(self.valid.next(), self.device),
+            batch,
             objective=objective,
             name=name,
             sign=sign,
             optimizer=self.theta,
-            candidates=self.theta.ask(self.search.lam_theta),
+            candidates=candidates,
+            meter=self.meter,
+        )
+        self.evaluated += len(candidates)
+        self.over_budget += scores.over
+        self.costs = [cost.values for cost in scores.costs]
+        self.finite.scored(
+            scores.objectives,
+            self.step,
+            f"{name}: expected a finite number from {qualified_name(objective)}",
+            lambda: self.origin(objective, batch, scores.scored),
         )
         self.reason = self.watch.reason_to_stop(self.theta.entropy, self.theta.best)
-        return sum(values) / len(values)
+        return sum(scores.objectives) / len(scores.objectives) if scores.objectives else None
+
+    def origin(self, function: Objective, batch: Any, candidates: Sequence[Candidate]) -> str:
+        """Say where a value that is not finite comes from."""
+        name = qualified_name(function)
+
+        def run() -> float:
+            value = 0.0
+            for candidate in candidates:
+                forward = partial(self.supernet, architecture=candidate.architecture)
+                value = as_number(function(forward, batch), name, function)
+                if not math.isfinite(value):
+                    break
+            return value
+
+        return origin(self.supernet.model, run, name)
 
     def set_mode(self, *, training: bool) -> None:
         """Set training or evaluation; batch norms use the batch in both."""
@@ -210,16 +263,7 @@ class Loop:
         for norm in self.norms:
             norm.training = True
 
-    def count_skipped(self, train_loss: float) -> None:
-        """Give up where the weights are lost."""
-        self.skipped = 0 if math.isfinite(train_loss) else self.skipped + 1
-        if self.skipped >= MOST_SKIPPED_STEPS:
-            raise RunError(
-                f"loss: expected a finite training loss, got none in {self.skipped} steps in a row (step "
-                f"{self.step}). Lower the learning rate, or look for a NaN in the data."
-            )
-
-    # --- log and state ------------------------------------------------------------------------------
+    # --- the log ------------------------------------------------------------------------------------
 
     def note(self, train_loss: float, objective: float | None) -> None:
         """Log the step: about 1,000 lines over a run, and theta about 150 times."""
@@ -236,6 +280,7 @@ class Loop:
                 delta=self.theta.delta,
                 gamma=self.theta.gamma,
                 seconds=round(self.seconds, 3),
+                **self.cost_fields(self.costs),
             )
         if self.step % every_theta == 0 or last:
             self.log_theta()
@@ -244,68 +289,16 @@ class Loop:
         """Log the parameters of the distribution."""
         self.log.write("theta", step=self.step, theta=theta_fields(self.theta.theta))
 
+    def cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+        """Return what the log says of costs, where there are any: means by name, and counts up to now."""
+        if not self.meter.terms:
+            return {}
+        names = costs[0] if costs else ()
+        means = {name: sum(values[name] for values in costs) / len(costs) for name in names}
+        return {"cost": means, "evaluated": self.evaluated, "over_budget": self.over_budget}
+
     def end_interrupted(self) -> None:
         """Leave a checkpoint and go."""
         self.save()  # before the last line, which a resumed run cuts off
-        self.log.write("end", step=self.step, reason="interrupted")
+        self.log.write("end", step=self.step, reason="interrupted", **self.cost_fields([]))
         raise KeyboardInterrupt
-
-    def state(self) -> dict[str, Any]:
-        """Return all that a checkpoint must hold."""
-        return {
-            "step": self.step,
-            "steps": self.steps,
-            "seconds": self.seconds,
-            "skipped": self.skipped,
-            "reason": self.reason,
-            "ended": self.ended,
-            "log_bytes": self.log.flush(),
-            "space": self.supernet.space.to_json(),
-            "model": self.supernet.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
-            "theta": json.dumps(self.theta.state_dict()),
-            "watch": self.watch.state_dict(),
-            "train": self.train.state_dict(),
-            "valid": self.valid.state_dict(),
-            "generator": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state_all(),
-        }
-
-    def load_state(self, state: dict[str, Any]) -> int:
-        """Go to where the checkpoint was taken; return how many bytes of the log belong to it."""
-        if state["space"] != self.supernet.space.to_json():
-            raise RunError(f"{self.folder}: is of another search space. Resume with its own model.")
-        if state["steps"] != self.steps:
-            raise RunError(
-                f"{self.folder}: expected a run of {self.steps} steps, got one of {state['steps']}. "
-                "Resume it with its own data, batch size and epochs."
-            )
-        try:
-            self.take_over(state)
-        except AsngError:
-            raise
-        except _MISFITS as error:
-            raise RunError(
-                f"{self.folder}: the checkpoint does not fit this search: {error}. Resume with its own "
-                "model, optimizer and scheduler."
-            ) from error
-        return int(state["log_bytes"])
-
-    def take_over(self, state: dict[str, Any]) -> None:
-        """Set everything that changes to what the checkpoint holds."""
-        if (state["scheduler"] is None) != (self.scheduler is None):
-            raise ValueError("one of them has a scheduler and the other has none")
-        self.supernet.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scheduler is not None:
-            self.scheduler.load_state_dict(state["scheduler"])
-        self.theta.load_state_dict(json.loads(state["theta"]))
-        self.watch.load_state_dict(state["watch"])
-        for name in ("step", "seconds", "skipped", "reason", "ended"):
-            setattr(self, name, state[name])
-        self.train.load_state_dict(state["train"])
-        self.valid.load_state_dict(state["valid"])
-        torch.set_rng_state(state["generator"])
-        if len(state["cuda"]) == torch.cuda.device_count():  # else the run moved to another machine
-            torch.cuda.set_rng_state_all(state["cuda"])

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-__all__ = ["cuda_devices", "kept_modes"]
+__all__ = ["cuda_devices", "evaluating", "kept_modes"]
 
 
 @contextmanager
@@ -18,6 +18,14 @@ def kept_modes(model: nn.Module) -> Iterator[None]:
     finally:
         for module, training in before:
             module.training = training
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Have a network in eval mode and take no gradients, for a while."""
+    with kept_modes(model), torch.no_grad():
+        model.eval()
+        yield
 
 
 def cuda_devices() -> list[int]:

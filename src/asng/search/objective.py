@@ -6,6 +6,7 @@ loss returns a tensor with a gradient; an objective returns a number and needs n
 """
 
 from collections.abc import Callable
+from functools import partial
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -13,7 +14,7 @@ import torch
 
 from asng.errors import InputError
 
-__all__ = ["Forward", "Loss", "Objective", "accuracy", "as_number", "supervised"]
+__all__ = ["Forward", "Loss", "Objective", "accuracy", "as_number", "qualified_name", "supervised"]
 
 Forward: TypeAlias = Callable[..., Any]
 """Runs a network, or a supernet as one architecture."""
@@ -46,6 +47,7 @@ def supervised(criterion: Callable[[Any, Any], torch.Tensor]) -> Loss:
         inputs, target = batch
         return criterion(forward(inputs), target)
 
+    loss.__qualname__ = f"supervised({qualified_name(criterion)})"  # what messages name it by
     return loss
 
 
@@ -61,15 +63,41 @@ def accuracy(forward: Forward, batch: Any) -> float:
     return float((forward(inputs).argmax(dim=1) == labels).float().mean())
 
 
-def as_number(value: Any, name: str = "objective") -> float:
-    """Return what an objective gave as a float; infinite and NaN values pass, to be ranked worst.
+def as_number(value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True) -> float:
+    """Return what a function gave as a float; infinite and NaN values pass, to be ranked worst.
+
+    Args:
+        value: What it gave.
+        name: What the function is for, for messages.
+        function: Which one it is, for messages.
+        may_require_grad: Whether a tensor that holds a graph will do, as that of a loss.
 
     Raises:
-        InputError: It is neither a number nor a tensor of one element.
+        InputError: It is neither a number nor a tensor of one element, or it requires a gradient.
     """
+    if isinstance(value, torch.Tensor) and value.requires_grad and not may_require_grad:
+        raise InputError(
+            f"{name}: expected a number from {qualified_name(function)}, got a tensor that requires a "
+            "gradient. Return value.item(), or value.detach()."
+        )
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers are Real too
         kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-        raise InputError(f"{name}: expected one number, got {kind}. Return a float.")
+        raise InputError(
+            f"{name}: expected one number from {qualified_name(function)}, got {kind}. Return a float."
+        )
     return float(value)
+
+
+def qualified_name(function: Callable[..., Any]) -> str:
+    """Return a function's module and name in it, for messages; of an object that can be called, its class's.
+
+    Example:
+        >>> qualified_name(accuracy)
+        'asng.search.objective.accuracy'
+    """
+    while isinstance(function, partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"

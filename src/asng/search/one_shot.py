@@ -1,7 +1,7 @@
 """One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
 from asng.search.batch_norm import batch_statistics
+from asng.search.costs.terms import Cost, checked_costs
 from asng.search.interrupt import graceful
 from asng.search.loaders import split_loader
 from asng.search.loop import Loop
@@ -59,6 +60,10 @@ class OneShotSearch:
         optimizer: Makes the optimiser of weights from the parameters. Default: `sgd`.
         scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
             Default: `cosine`.
+        cost: What the architecture may cost: an `asng.Penalty` or `asng.Budget`, or a sequence of them.
+            Default: anything.
+        example: Inputs of the model, one or a tuple of them, that costs are measured on. Default: those of
+            the first training batch, so that multiply-adds, memory and latency are of a whole batch.
         architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
         lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
         lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
@@ -69,7 +74,7 @@ class OneShotSearch:
         checkpoint_seconds: A checkpoint is written after so many seconds. Default 60.
 
     Raises:
-        InputError: An argument is out of its range, or both `minimize` and `maximize` are given.
+        InputError: An argument is not as described, or both `minimize` and `maximize` are given.
 
     Example:
         Which activation suits a small regression:
@@ -94,6 +99,8 @@ class OneShotSearch:
     maximize: Objective | None = None
     optimizer: MakeOptimizer = sgd
     scheduler: MakeScheduler | None = cosine
+    cost: Cost | Sequence[Cost] = ()
+    example: Any = None
     architecture_optimizer: Optimizer | None = None
     lam_x: int = 1
     lam_theta: int = 2
@@ -113,6 +120,7 @@ class OneShotSearch:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         for name in ("loss", "minimize", "maximize"):
             self._check_function(name)
+        self.cost = checked_costs(self.cost)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
         real_between("warmup", self.warmup, 0.0, 1.0)
@@ -162,7 +170,8 @@ class OneShotSearch:
 
         Raises:
             InputError: An argument is not what it must be.
-            RunError: `run_dir` holds a run already, has no checkpoint to resume, or no loss is finite.
+            RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or no objective is
+                finite; or no likely architecture is within the budget.
             KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint was written.
         """
         integer_at_least("epochs", epochs, 1)
@@ -180,13 +189,13 @@ class OneShotSearch:
             try:
                 loop.begin(resume=resume, overwrite=overwrite)
                 with progress_bar("search", loop.steps, show=progress) as bar:
-                    loop.run(bar, interrupt)
+                    found = loop.run(bar, interrupt)
             finally:
                 loop.log.close()
         if interrupt:  # in the last step or after it: all is written, but the caller is to end too
             raise KeyboardInterrupt
         return SearchResult(
-            architecture=loop.theta.best,
+            architecture=found.architecture,
             supernet=self.supernet,
             loss=self.loss,
             train_loader=train_loader,
@@ -194,6 +203,9 @@ class OneShotSearch:
             seconds=loop.seconds,
             reason=loop.reason or "finished",
             folder=folder,
+            cost=found.cost,
+            evaluated=loop.evaluated,
+            over_budget=loop.over_budget,
         )
 
     def _check_function(self, name: str) -> None:

@@ -24,7 +24,7 @@ class SearchResult:
     """The found architecture, and what was made of it.
 
     Attributes:
-        architecture: The most likely one at the end.
+        architecture: The most likely one at the end; under a budget, the most likely one found within it.
         supernet: With the weights at the end of the search.
         loss: The training loss of the search.
         train_loader: The training data of the search.
@@ -32,6 +32,9 @@ class SearchResult:
         seconds: How long they took.
         reason: Why the search ended: "finished", "entropy" or "patience".
         folder: The run folder, or None.
+        cost: What the found architecture costs, by name of measure.
+        evaluated: How many candidates the steps in theta compared.
+        over_budget: How many of them were over a budget.
     """
 
     architecture: Architecture
@@ -42,6 +45,9 @@ class SearchResult:
     seconds: float
     reason: str
     folder: Path | None
+    cost: dict[str, float]
+    evaluated: int
+    over_budget: int
     _child: nn.Module | None = field(default=None, repr=False)
 
     @property

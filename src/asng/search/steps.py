@@ -7,7 +7,7 @@ section 2: minimise J(x, theta) = E[f(x, c)] by turns.
 import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -15,10 +15,12 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import Optimizer
-from asng.search.objective import Loss, Objective, as_number
+from asng.search.costs.meter import CostMeter, Costs
+from asng.search.costs.ranking import behind_budget
+from asng.search.objective import Loss, Objective, as_number, qualified_name
 from asng.space import Architecture, Candidate
 
-__all__ = ["theta_step", "weight_step"]
+__all__ = ["Scores", "theta_step", "weight_step"]
 
 
 def weight_step(
@@ -55,7 +57,7 @@ def weight_step(
     total = 0.0
     for candidate in candidates:
         forward = partial(supernet, architecture=candidate.architecture)
-        value = _checked(loss(forward, batch)) / len(candidates)
+        value = _checked(loss(forward, batch), loss) / len(candidates)
         if value.requires_grad:  # else this architecture has no weights
             value.backward()  # type: ignore[no-untyped-call]
         total += value.item()
@@ -65,6 +67,22 @@ def weight_step(
         return math.nan
     optimizer.step()
     return total
+
+
+class Scores(NamedTuple):
+    """What one theta step saw.
+
+    Attributes:
+        scored: The candidates that were scored: those within the budget.
+        objectives: What the objective gave for each of them.
+        over: How many candidates were over the budget.
+        costs: What each candidate costs, also those over.
+    """
+
+    scored: list[Candidate]
+    objectives: list[float]
+    over: int
+    costs: list[Costs]
 
 
 @torch.no_grad()
@@ -77,8 +95,11 @@ def theta_step(
     sign: float,
     optimizer: Optimizer,
     candidates: Sequence[Candidate],
-) -> list[float]:
+    meter: CostMeter,
+) -> Scores:
     """Score `candidates` on one validation batch and tell the optimiser of theta.
+
+    A candidate over a budget ranks by its costs alone, and is not run.
 
     Args:
         supernet: Holds the weights x.
@@ -88,17 +109,27 @@ def theta_step(
         sign: 1 where less is better, -1 where more is.
         optimizer: Over theta; it drew the candidates.
         candidates: The lambda_theta architectures.
-
-    Returns:
-        What the objective gave for each candidate.
+        meter: Measures what they cost.
     """
-    values, read = [], []
-    for candidate in candidates:
+    costs = [meter.of(candidate.architecture) for candidate in candidates]
+    losses, objectives, read, scored = [], [], [], []
+    for candidate, cost in zip(candidates, costs, strict=True):
+        if cost.excess > 0.0:
+            losses.append(math.nan)
+            read.append(candidate.with_active(cost.active))
+            continue
         forward = _Forward(supernet, candidate.architecture)
-        values.append(as_number(objective(forward, batch), name))
-        read.append(candidate if forward.read is None else candidate.with_active(forward.read))
-    optimizer.tell(read, [sign * value for value in values])
-    return values
+        value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+        scored.append(candidate)
+        objectives.append(value)
+        losses.append(sign * value + cost.penalty)
+        if forward.read is not None:
+            candidate = candidate.with_active(forward.read | (cost.active or frozenset()))
+        read.append(candidate)
+    if meter.has_budget:
+        losses = behind_budget(losses, [cost.excess for cost in costs])
+    optimizer.tell(read, losses)
+    return Scores(scored, objectives, len(candidates) - len(scored), costs)
 
 
 class _Forward:
@@ -114,10 +145,11 @@ class _Forward:
         return output
 
 
-def _checked(value: object) -> torch.Tensor:
+def _checked(value: object, loss: Loss) -> torch.Tensor:
     if not isinstance(value, torch.Tensor) or value.numel() != 1:
         kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
         raise InputError(
-            f"loss: expected a tensor of one number, got {kind}. Return the mean over the batch."
+            f"loss: expected a tensor of one number from {qualified_name(loss)}, got {kind}. Return the mean "
+            "over the batch."
         )
     return value.reshape(())

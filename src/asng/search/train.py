@@ -12,7 +12,8 @@ from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.search.batches import batch_size_of, to_device
 from asng.search.modes import kept_modes
-from asng.search.objective import Loss, Objective, as_number
+from asng.search.nonfinite import origin
+from asng.search.objective import Loss, Objective, as_number, qualified_name
 from asng.search.one_shot import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.search.progress import progress_bar
 
@@ -82,12 +83,10 @@ def train(
         for _ in range(epochs):
             for batch in loader:
                 weights.zero_grad(set_to_none=True)
-                value = loss(model, to_device(batch, device))
+                batch = to_device(batch, device)
+                value = loss(model, batch)
                 if not math.isfinite(value.item()):
-                    raise RunError(
-                        f"loss: expected a finite training loss, got {value.item()} at step {done}. Lower "
-                        "the learning rate, or look for a NaN in the data."
-                    )
+                    raise _not_finite(model, loss, batch, value.item(), done)
                 value.backward()  # type: ignore[no-untyped-call]
                 if clip is not None:
                     nn.utils.clip_grad_norm_(parameters, clip)
@@ -99,6 +98,14 @@ def train(
                 if not keep_going():
                     raise KeyboardInterrupt
     return model.eval()
+
+
+def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: int) -> RunError:
+    where = origin(model, lambda: loss(model, batch).item(), qualified_name(loss))
+    return RunError(
+        f"loss: expected a finite training loss, got {value} at step {step}. {where} Lower the learning "
+        "rate, or look for a NaN in the data."
+    )
 
 
 @torch.no_grad()
@@ -120,7 +127,7 @@ def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> fl
         model.eval()
         for batch in loader:
             size = batch_size_of(batch)
-            total += size * as_number(objective(model, to_device(batch, device)))
+            total += size * as_number(objective(model, to_device(batch, device)), "objective", objective)
             count += size
     if count == 0:
         raise RunError("loader: expected at least one batch to score on, got none.")

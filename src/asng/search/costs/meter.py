@@ -1,0 +1,157 @@
+"""Measures the costs of architectures, each once."""
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, TypeVar
+
+import torch
+
+from asng.errors import InputError
+from asng.nn import Supernet
+from asng.search.batches import to_device
+from asng.search.costs.measures import Measure, needs_numbers
+from asng.search.costs.place import Place, meta_copy
+from asng.search.costs.terms import Budget, Cost, excess, measures_of, penalty
+from asng.search.objective import as_number, qualified_name
+from asng.space import Architecture, Value
+
+__all__ = ["CostMeter", "Costs"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one architecture costs.
+
+    Attributes:
+        values: Cost by name of measure.
+        active: The variables that a pass on the example read, or None where nothing was measured.
+        penalty: What the penalties add to a minimised objective.
+        excess: How far it is over the budgets, 0 within.
+    """
+
+    values: Mapping[str, float]
+    active: frozenset[str] | None
+    penalty: float = 0.0
+    excess: float = 0.0
+
+
+class CostMeter:
+    """Extracts the child of an architecture and measures it, once for all architectures with that child.
+
+    Two architectures have the same child where they agree in all variables that a pass of the example reads.
+    What can be counted without numbers is counted on the meta device, where nothing is computed and no
+    weight is copied; where a module cannot run there, on its own device. Randomness is left as it was.
+
+    Without terms it measures nothing.
+
+    Args:
+        supernet: Whose children to measure.
+        terms: Say which measures.
+        example: Returns the positional inputs; called once, at the first measurement.
+    """
+
+    def __init__(
+        self, supernet: Supernet, terms: Iterable[Cost], example: Callable[[], tuple[Any, ...]]
+    ) -> None:
+        self.terms = tuple(terms)
+        self._supernet = supernet
+        self._measures = measures_of(self.terms)
+        self._example = example
+        self._known: dict[str, dict[str, float]] = {}  # digest of the values read -> cost by name
+        self._reads: dict[str, frozenset[str]] = {}  # digest of the architecture -> what it reads
+        self._sets: dict[frozenset[str], frozenset[str]] = {}  # one object for each set of names
+
+    def of(self, architecture: Architecture) -> Costs:
+        """Return what an architecture costs.
+
+        Raises:
+            InputError: A measure gave no finite number.
+        """
+        if not self.terms:
+            return Costs({}, None)
+        active = self._active(architecture)
+        known = self._known.setdefault(_digest({name: architecture[name] for name in active}), {})
+        missing = {name: measure for name, measure in self._measures.items() if name not in known}
+        if missing:
+            known |= self._measured(architecture, missing)
+        values = {name: known[name] for name in self._measures}
+        return Costs(values, active, penalty(self.terms, values), excess(self.terms, values))
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether a term is a hard budget."""
+        return any(isinstance(term, Budget) for term in self.terms)
+
+    def prepare(self) -> None:
+        """Get the example now, before anything else needs the data."""
+        if self.terms:
+            _ = self._on_device
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all costs measured so far: a latency cannot be measured again."""
+        return {"known": json.dumps(self._known)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the costs of a checkpoint."""
+        self._known = json.loads(state["known"])
+
+    def _active(self, architecture: Architecture) -> frozenset[str]:
+        key = _digest(architecture)
+        if key not in self._reads:
+            read = self._somewhere(lambda place: place.reads(architecture))
+            self._reads[key] = self._sets.setdefault(read, read)
+        return self._reads[key]
+
+    def _measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, float]:
+        counted = {name: measure for name, measure in measures.items() if not needs_numbers(measure)}
+        real = {name: measure for name, measure in measures.items() if needs_numbers(measure)}
+        values: dict[str, float] = {}
+        if counted:
+            values |= self._somewhere(lambda place: place.measured(architecture, counted))
+        if real:
+            values |= self._on_device.measured(architecture, real)
+        return {name: _checked(name, measures[name], values[name], architecture) for name in measures}
+
+    def _somewhere(self, work: Callable[[Place], _T]) -> _T:
+        """Do it on the meta device if that will do, and else on the supernet's own."""
+        if self._on_meta is not None:
+            try:
+                return work(self._on_meta)
+            except Exception:  # whatever a module raises for want of numbers; a real error comes again
+                pass
+        return work(self._on_device)
+
+    @cached_property
+    def _on_device(self) -> Place:
+        device = next(self._supernet.parameters()).device
+        return Place(self._supernet, to_device(self._example(), device), device)
+
+    @cached_property
+    def _on_meta(self) -> Place | None:
+        meta = torch.device("meta")
+        try:
+            return Place(meta_copy(self._supernet), to_device(self._on_device.inputs, meta), meta)
+        except Exception:  # an attribute that cannot be copied, an input that cannot be moved
+            return None
+
+
+def _digest(values: Mapping[str, Value]) -> str:
+    # Short, since a long search measures many: 128 bits never collide in practice.
+    text = json.dumps(dict(sorted(values.items())))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _checked(name: str, measure: Measure, value: object, architecture: Architecture) -> float:
+    number = as_number(value, f"cost {name!r}", measure)
+    if not math.isfinite(number):
+        raise InputError(
+            f"cost {name!r}: expected a finite number from {qualified_name(measure)}, got {number} for "
+            f"{architecture!r}."
+        )
+    return number

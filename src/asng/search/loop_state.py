@@ -1,0 +1,85 @@
+"""All that a checkpoint holds of a run, and the way back from it."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from asng.errors import AsngError, RunError
+
+if TYPE_CHECKING:
+    from asng.search.loop import Loop
+
+__all__ = ["restore", "state_of"]
+
+_MISFITS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
+"""What the `load_state_dict` methods of torch raise where a state is not theirs."""
+
+_PLAIN = ("step", "seconds", "evaluated", "over_budget", "reason", "ended")
+"""Attributes of a run that are numbers, strings or None."""
+
+
+def state_of(loop: "Loop") -> dict[str, Any]:
+    """Return all that a checkpoint must hold."""
+    return {name: getattr(loop, name) for name in _PLAIN} | {
+        "steps": loop.steps,
+        "log_bytes": loop.log.flush(),
+        "space": loop.supernet.space.to_json(),
+        "model": loop.supernet.state_dict(),
+        "optimizer": loop.optimizer.state_dict(),
+        "scheduler": None if loop.scheduler is None else loop.scheduler.state_dict(),
+        "theta": json.dumps(loop.theta.state_dict()),
+        "watch": loop.watch.state_dict(),
+        "finite": loop.finite.state_dict(),
+        "costs": loop.meter.state_dict(),
+        "train": loop.train.state_dict(),
+        "valid": loop.valid.state_dict(),
+        "generator": torch.get_rng_state(),
+        "cuda": torch.cuda.get_rng_state_all(),
+    }
+
+
+def restore(loop: "Loop", state: dict[str, Any]) -> int:
+    """Go to where the checkpoint was taken; return how many bytes of the log belong to it.
+
+    Raises:
+        RunError: It is of another search.
+    """
+    if state["space"] != loop.supernet.space.to_json():
+        raise RunError(f"{loop.folder}: is of another search space. Resume with its own model.")
+    if state["steps"] != loop.steps:
+        raise RunError(
+            f"{loop.folder}: expected a run of {loop.steps} steps, got one of {state['steps']}. "
+            "Resume it with its own data, batch size and epochs."
+        )
+    try:
+        _take_over(loop, state)
+    except AsngError:
+        raise
+    except _MISFITS as error:
+        raise RunError(
+            f"{loop.folder}: the checkpoint does not fit this search: {error}. Resume with its own "
+            "model, optimizer and scheduler."
+        ) from error
+    return int(state["log_bytes"])
+
+
+def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
+    """Set everything that changes to what the checkpoint holds."""
+    if (state["scheduler"] is None) != (loop.scheduler is None):
+        raise ValueError("one of them has a scheduler and the other has none")
+    loop.supernet.load_state_dict(state["model"])
+    loop.optimizer.load_state_dict(state["optimizer"])
+    if loop.scheduler is not None:
+        loop.scheduler.load_state_dict(state["scheduler"])
+    loop.theta.load_state_dict(json.loads(state["theta"]))
+    loop.watch.load_state_dict(state["watch"])
+    loop.finite.load_state_dict(state["finite"])
+    loop.meter.load_state_dict(state["costs"])
+    for name in _PLAIN:
+        setattr(loop, name, state[name])
+    loop.train.load_state_dict(state["train"])
+    loop.valid.load_state_dict(state["valid"])
+    torch.set_rng_state(state["generator"])
+    if len(state["cuda"]) == torch.cuda.device_count():  # else the run moved to another machine
+        torch.cuda.set_rng_state_all(state["cuda"])
