@@ -1,4 +1,4 @@
-"""What the documents say runs: the README's code, the examples, the examples in docstrings."""
+"""What the documents say runs: the code of the README and of docs/, the examples, those in docstrings."""
 
 import doctest
 import importlib
@@ -14,8 +14,16 @@ import pytest
 import asng
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 MODULES = sorted(m.name for m in pkgutil.walk_packages(asng.__path__, "asng.") if "__main__" not in m.name)
+
+
+def blocks(page: Path) -> list[str]:
+    """The Python code of a page, each block a program of its own."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
+
+
+BLOCKS = {f"{page.name}-{i}": block for page in PAGES for i, block in enumerate(blocks(page))}
 
 
 def run(*words: str, folder: Path) -> str:
@@ -26,12 +34,13 @@ def run(*words: str, folder: Path) -> str:
     return done.stdout
 
 
-def test_the_readme_has_code():
-    assert len(BLOCKS) == 2
+def test_pages_have_code():
+    assert len(blocks(ROOT / "README.md")) == 2
+    assert len(blocks(ROOT / "docs" / "objectives-and-costs.md")) == 2
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_readmes_code_runs(block, tmp_path):
+@pytest.mark.parametrize("block", BLOCKS.values(), ids=BLOCKS)
+def test_the_code_of_pages_runs(block, tmp_path):
     assert run("-W", "error", "-c", block, folder=tmp_path)
 
 
