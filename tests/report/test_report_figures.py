@@ -86,7 +86,7 @@ def test_a_run_without_warm_up_has_none_drawn(tmp_path):
 
 
 def test_both_losses_are_in_the_legend(steps):
-    assert {"training", "validation objective"} <= set(texts(loss_curves(steps)))
+    assert {"training loss", "validation loss"} <= set(texts(loss_curves(steps)))
 
 
 def row(**changes):

@@ -107,6 +107,18 @@ def test_ordered_variables_show_their_steps_and_their_spread(tmp_path):
     assert "30.1 +- 2.3" in page
 
 
+def test_an_objective_that_is_not_the_loss_has_an_axis_of_its_own(tmp_path):
+    step = {"event": "step", "step": 1, "loss": 2.0, "objective": 0.4}
+    pages = []
+    for select in ("loss", "maximize"):
+        start = {"event": "start", "objective": {"select": select, "function": "pkg.module.f1"}}
+        write_lines(tmp_path / "log.jsonl", [start, step, {**step, "step": 2}])
+        pages.append(write_report(tmp_path).read_text())
+    assert "validation loss" in pages[0]
+    assert "f1 on validation data" not in pages[0]
+    assert "f1 on validation data" in pages[1]
+
+
 def test_names_from_the_folder_are_escaped_everywhere(tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()

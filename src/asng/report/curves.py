@@ -48,29 +48,47 @@ def delta_curve(steps: Steps) -> str:
     return draw(paint, size=_SIZE, margins=_MARGINS, key="delta", label="Step size delta over the steps")
 
 
-def loss_curves(steps: Steps) -> str:
-    """Draw training and validation losses, raw and as running means, as an SVG element."""
-    series = [(steps.loss, BLUE, "training"), (steps.objective, ORANGE, "validation objective")]
+def loss_curves(steps: Steps, objective: str | None = None) -> str:
+    """Draw the training loss and what selects, raw and as running means, as an SVG element.
+
+    Args:
+        steps: Of a run.
+        objective: What the objective is called, if it is another function than the loss: it then has an axis
+            of its own, on the right.
+    """
+    selecting = "validation loss" if objective is None else f"{objective} on validation data"
 
     def paint(axes: Axes) -> None:
         _frame(axes, steps)
-        for values, colour, name in series:
-            if not np.isfinite(values).any():
-                continue
-            axes.plot(*envelope(steps.step, values), color=colour, linewidth=0.7, alpha=0.3)
-            axes.plot(*smooth(steps.step, values), color=colour, linewidth=2, label=name)
-        _limit(axes, [values for values, *_ in series])
         axes.set_ylabel("loss")
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(frameon=False, loc="upper right")
+        right = axes if objective is None else axes.twinx()
+        _line(axes, steps, steps.loss, BLUE, "training loss")
+        _line(right, steps, steps.objective, ORANGE, selecting)
+        if right is axes:
+            _limit(axes, [steps.loss, steps.objective])
+        else:
+            right.spines[["top", "left"]].set_visible(False)
+            right.tick_params(length=0)
+            right.set_ylabel(objective or "")
+            _limit(axes, [steps.loss])
+        drawn = [line for side in {axes: 0, right: 0} for line in side.get_legend_handles_labels()[0]]
+        if drawn:
+            axes.legend(handles=drawn, frameon=False, loc="upper right")
 
+    left, _, bottom, top = _MARGINS
     return draw(
         paint,
         size=(1100, 280),
-        margins=_MARGINS,
+        margins=_MARGINS if objective is None else (left, left, bottom, top),
         key="loss",
-        label="Training and validation losses over the steps",
+        label="Training loss and what selects over the steps",
     )
+
+
+def _line(axes: Axes, steps: Steps, values: NDArray[np.float64], colour: str, name: str) -> None:
+    if np.isfinite(values).any():
+        axes.plot(*envelope(steps.step, values), color=colour, linewidth=0.7, alpha=0.3)
+        axes.plot(*smooth(steps.step, values), color=colour, linewidth=2, label=name)
 
 
 def _frame(axes: Axes, steps: Steps) -> None:

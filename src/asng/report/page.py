@@ -214,8 +214,20 @@ def _graphs(run: Run) -> list[tuple[str, str]]:
 def _curves(log: Log) -> dict[str, str]:
     if not len(log.steps):
         return {}
-    figures = {"entropy": entropy_curve, "delta": delta_curve, "loss": loss_curves}
-    return {name: Markup(draw(log.steps)) for name, draw in figures.items()}
+    figures = {
+        "entropy": entropy_curve(log.steps),
+        "delta": delta_curve(log.steps),
+        "loss": loss_curves(log.steps, _objective(log)),
+    }
+    return {name: Markup(figure) for name, figure in figures.items()}
+
+
+def _objective(log: Log) -> str | None:
+    """Return what the objective is called, where it is another function than the loss."""
+    selected = log.start.get("objective")
+    if not isinstance(selected, Mapping) or selected.get("select") not in ("minimize", "maximize"):
+        return None
+    return str(selected.get("function", "objective")).rpartition(".")[2]
 
 
 def _thetas(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:

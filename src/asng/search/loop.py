@@ -135,6 +135,7 @@ class Loop:
     def log_start(self) -> None:
         """Log what the run is."""
         space = {name: variable.to_json() for name, variable in self.supernet.space.items()}
+        name, function, _ = self.search.selection()
         self.log.write(
             "start",
             time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -142,6 +143,7 @@ class Loop:
             steps=self.steps,
             space=space,
             n_theta=self.theta.n_theta,
+            objective={"select": name, "function": qualified_name(function)},
             versions=versions(),
             machine=machine(),
         )
