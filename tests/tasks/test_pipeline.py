@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_tasks import SMALL, small_cells
 
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, SpaceError
 from asng.report import read_run
 from asng.tasks import retrain_run, run_seeds, run_task, training
 from asng.tasks.child import load_child
@@ -124,15 +124,35 @@ def test_the_search_halves_share_no_image(tmp_path):
     assert not sides[0] & sides[1]
 
 
-def test_a_device_that_is_not_here_is_an_error(task, tmp_path):
+def test_a_device_that_is_not_here_is_an_error_and_nothing_is_written(task, tmp_path):
     with pytest.raises(InputError, match="device: expected auto, cpu or a device that is here, got 'gpu7'"):
         run_task(task, replace(SMALL, device="gpu7"), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_loss_or_a_score_that_is_no_number_is_an_error_and_nothing_is_written(task, tmp_path):
+    for part in ("loss", "score"):
+        wrong = replace(task, **{part: lambda forward, batch: forward(batch[0])})
+        with pytest.raises(InputError, match=r"expected one number from .*, got a tensor of shape \(8, 2\)"):
+            run_task(wrong, SMALL, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_retraining_another_space_is_an_error_and_keeps_the_scores(task, tmp_path):
+    folder = run_task(task, SMALL, tmp_path / "run", progress=False)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other = stored_run(folder, network={"nodes": 2}).task
+    with pytest.raises(SpaceError, match="node2"):
+        retrain_run(other, SMALL, folder, progress=False)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("task: sorcery\n", "expected the task 'classification', got 'sorcery'"),
+        ("task: classificaton\n", "expected one of the tasks 'classification', 'own', got .* Did you mean"),
+        ("task: own\n", "network: expected the setting 'model', got none"),
+        ("task: classification\nnetwork: 3\n", "network: expected settings by name, got 3"),
         ("task: classification\nsearch: {epoch: 3}\n", "unknown setting 'epoch'. Did you mean 'epochs'"),
         ("{torn", "expected YAML"),
         ("[1, 2]", "expected the settings of a run with a 'task'"),

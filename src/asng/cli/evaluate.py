@@ -33,8 +33,8 @@ def run(arguments: Namespace) -> None:
     folder = Path(arguments.run_dir)
     stored = stored_run(folder, network={"data_dir": arguments.data_dir})
     child = load_child(stored, folder)
-    value = score(child, stored.task.loaders(stored.seeds[0]).test, stored.task.score)
-    line = f"{stored.task.metric} {value:.4f} on {stored.task.settings['data']}, "
+    value = score(child, stored.loaders.test, stored.task.score)
+    line = f"{stored.task.metric_on(stored.loaders)} {value:.4f} on {stored.task.data}, "
     Console(highlight=False, soft_wrap=True).print(
         f"{line}{count_parameters(child):,} parameters", markup=False
     )

@@ -42,5 +42,5 @@ def run(arguments: Namespace) -> None:
     child = load_child(stored, folder)
     output = arguments.output or folder / f"child.{arguments.format}"
     save = {"pt2": save_program, "onnx": save_onnx}[arguments.format]
-    save(Path(output), child, example_of(stored))
+    save(Path(output), child, example_of(stored, folder))
     Console(highlight=False, soft_wrap=True).print(f"wrote {output}", markup=False)

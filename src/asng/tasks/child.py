@@ -1,12 +1,15 @@
 """The trained child of a run, made again from its folder."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from asng.errors import RunError
+from asng.nn import Supernet
 from asng.search import load_child_weights
+from asng.search.child import example_inputs
 from asng.tasks.stored import StoredRun
 from asng.tasks.training import fresh_child
 
@@ -25,7 +28,7 @@ def load_child(stored: StoredRun, folder: Path) -> nn.Module:
     """
     path = folder / "child.pt"
     architecture, weights = load_child_weights(path)
-    child = fresh_child(stored.task, architecture, torch.device("cpu"))
+    child = fresh_child(stored.task, architecture, stored.loaders, torch.device("cpu"))
     try:
         child.load_state_dict(weights)
     except RuntimeError as error:
@@ -33,7 +36,8 @@ def load_child(stored: StoredRun, folder: Path) -> nn.Module:
     return child.eval()
 
 
-def example_of(stored: StoredRun) -> tuple[torch.Tensor, ...]:
-    """Return the positional inputs of the network for the first two images of the test set."""
-    images, _ = next(iter(stored.task.loaders(stored.seeds[0]).test))
-    return (images[:2],)
+def example_of(stored: StoredRun, folder: Path) -> tuple[Any, ...]:
+    """Return the positional inputs of the trained network for the first batch of the test data."""
+    architecture, _ = load_child_weights(folder / "child.pt")
+    supernet = Supernet(stored.task.build(True))
+    return example_inputs(supernet, architecture, stored.task.loss, stored.loaders.test)

@@ -6,18 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from asng.errors import RunError
 from asng.files import read_json, write_json
-from asng.nn import Supernet
 from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
 from asng.search.interrupt import graceful
 from asng.space import Architecture, Space
+from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, holds_run, write_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
-from asng.tasks.training import device_of, train_from_scratch, weight_optimizer
+from asng.tasks.training import train_from_scratch, weight_optimizer
 
 __all__ = ["retrain_run", "run_task"]
 
@@ -51,19 +49,52 @@ def run_task(
     Raises:
         RunError: The folder holds an earlier run and neither `resume` nor `overwrite` was given, or it
             cannot be written.
+        InputError: The data, the model or the loss are not what they must be; nothing was written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was reached is on the disk.
     """
     folder = Path(run_dir)
-    _prepare(folder, resume=resume, overwrite=overwrite)
+    check_free(folder, resume=resume, overwrite=overwrite)
+    ready = prepare(task, settings, seed)
+    flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    return run_prepared(task, settings, folder, ready, seed=seed, **flags)
+
+
+def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, unless told what to do with it.
+
+    Raises:
+        RunError: It holds one.
+    """
+    if not resume and not overwrite and holds_run(folder):
+        raise RunError(
+            f"{folder}: holds an earlier run. Go on with it by --resume, replace it by --overwrite, or choose"
+            " another --run-dir."
+        )
+
+
+def run_prepared(
+    task: Task,
+    settings: SearchSettings,
+    folder: Path,
+    ready: Prepared,
+    *,
+    seed: int,
+    resume: bool,
+    overwrite: bool,
+    progress: bool,
+) -> Path:
+    """Do what `run_task` says, with data and supernet that are at hand."""
+    if overwrite and not resume:
+        clear(folder)
     write_config(folder, config_of(task, settings, seed))
-    loaders = task.loaders(seed)
     resumable = resume and any(folder.glob("checkpoint*.pt"))
-    found = _search(task, settings, loaders, folder, seed=seed, resume=resumable, progress=progress)
+    found = _search(task, settings, ready, folder, seed=seed, resume=resumable, progress=progress)
     if task.graphs is not None:
         write_json(folder / "graphs.json", task.graphs(found.architecture))
     if not (folder / "result.json").exists():
-        write_json(folder / "result.json", _first_result(task, found, loaders, seed))
-    _train_all(task, settings, loaders, folder, seed=seed, space=found.supernet.space, progress=progress)
+        write_json(folder / "result.json", _first_result(task, found, ready.loaders, seed))
+    space = ready.supernet.space
+    _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
     return folder
 
 
@@ -76,14 +107,17 @@ def retrain_run(
 
     Raises:
         RunError: The folder has no found architecture.
+        SpaceError: The architecture is none of this task.
     """
     folder = Path(run_dir)
-    read_architecture(folder)
+    architecture = read_architecture(folder)
     result = read_json(folder / "result.json")
+    ready = prepare(task, settings, seed)
+    space = ready.supernet.space
+    space.check(architecture)
     write_config(folder, config_of(task, settings, seed))
     write_json(folder / "result.json", {**result, "found": None, "random": []})
-    space = Supernet(task.build(False)).space
-    _train_all(task, settings, task.loaders(seed), folder, seed=seed, space=space, progress=progress)
+    _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
     return folder
 
 
@@ -102,37 +136,30 @@ def read_architecture(folder: Path) -> Architecture:
 
 def config_of(task: Task, settings: SearchSettings, seed: int) -> dict[str, Any]:
     """Return what config.yaml holds."""
-    return {"task": task.name, "seed": seed, "network": dict(task.settings), "search": asdict(settings)}
-
-
-def _prepare(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    if overwrite and not resume:
-        clear(folder)
-    elif not resume and holds_run(folder):
-        raise RunError(
-            f"{folder}: holds an earlier run. Go on with it by --resume, replace it by --overwrite, or choose"
-            " another --run-dir."
-        )
+    return {
+        "task": task.name,
+        "data": task.data,
+        "seed": seed,
+        "network": dict(task.settings),
+        "search": asdict(settings),
+    }
 
 
 def _search(
     task: Task,
     settings: SearchSettings,
-    loaders: Loaders,
+    ready: Prepared,
     folder: Path,
     *,
     seed: int,
     resume: bool,
     progress: bool,
 ) -> SearchResult:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        supernet = Supernet(task.build(False))
-    supernet.to(device=device_of(settings.device), memory_format=torch.channels_last)  # type: ignore[call-overload]
     search = OneShotSearch(
-        supernet,
+        ready.supernet,
         loss=task.loss,
-        minimize=task.objective,
+        minimize=task.minimize,
+        maximize=task.maximize,
         optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate),
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,
@@ -141,8 +168,8 @@ def _search(
         seed=seed,
     )
     return search.fit(
-        loaders.search_train,
-        loaders.search_valid,
+        ready.loaders.search_train,
+        ready.loaders.search_valid,
         epochs=settings.epochs,
         run_dir=folder,
         resume=resume,
@@ -153,7 +180,7 @@ def _search(
 
 def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) -> dict[str, Any]:
     return {
-        "metric": task.metric,
+        "metric": task.metric_on(loaders),
         "higher_is_better": task.higher_is_better,
         "seed": seed,
         "steps": found.steps,

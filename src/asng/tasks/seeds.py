@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asng.errors import RunError
 from asng.files import read_json, write_json
-from asng.tasks.pipeline import config_of, run_task
-from asng.tasks.run_folder import clear, holds_run, write_config
+from asng.tasks.pipeline import check_free, config_of, run_prepared
+from asng.tasks.preparing import Prepared, prepare
+from asng.tasks.run_folder import clear, write_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Task
 
@@ -43,19 +43,21 @@ def run_seeds(
         RunError: As `run_task`.
     """
     folder = Path(run_dir)
+    flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
+    check_free(folder, resume=resume, overwrite=overwrite)
+    ready: Prepared | None = prepare(task, settings, seeds[0])
     if overwrite and not resume:
         clear(folder)
-    elif not resume and holds_run(folder):
-        raise RunError(f"{folder}: holds an earlier run. Give --resume, --overwrite, or another --run-dir.")
-    config = config_of(task, settings, seeds[0])
-    write_config(folder, {**config, "seeds": list(seeds)})
+    write_config(folder, {**config_of(task, settings, seeds[0]), "seeds": list(seeds)})
     rows = []
     for seed in seeds:
         home = folder / f"seed-{seed}"
-        run_task(task, settings, home, seed=seed, resume=resume, overwrite=overwrite, progress=progress)
-        rows.append({**_scores(read_json(home / "result.json")), "seed": seed, "folder": home.name})
-        summary = {"metric": task.metric, "higher_is_better": task.higher_is_better, "seeds": rows}
-        write_json(folder / "summary.json", summary)
+        run_prepared(task, settings, home, ready or prepare(task, settings, seed), seed=seed, **flags)
+        ready = None
+        result = read_json(home / "result.json")
+        rows.append({**_scores(result), "seed": seed, "folder": home.name})
+        head = {"metric": result["metric"], "higher_is_better": task.higher_is_better}
+        write_json(folder / "summary.json", {**head, "seeds": rows})
     return folder
 
 

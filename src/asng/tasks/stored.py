@@ -1,20 +1,21 @@
 """A task and its settings, read back from a run folder."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from asng.checks import nearest
-from asng.errors import RunError
-from asng.tasks.classification import ClassificationSettings, classification
+from asng.errors import InputError, RunError
 from asng.tasks.run_folder import read_config
 from asng.tasks.settings import SearchSettings
-from asng.tasks.task import Task
+from asng.tasks.table import TASKS
+from asng.tasks.task import Loaders, Task
 
 __all__ = ["StoredRun", "stored_run"]
 
-_Settings = TypeVar("_Settings", ClassificationSettings, SearchSettings)
+_Settings = TypeVar("_Settings")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class StoredRun:
     """What config.yaml says.
 
     Attributes:
-        task: Made anew from its settings; the data have been read.
+        task: Made anew from its settings.
         settings: Of the search.
         seeds: One or several.
         several: Whether the folder is one of several seeds.
@@ -33,37 +34,58 @@ class StoredRun:
     seeds: list[int]
     several: bool
 
+    @cached_property
+    def loaders(self) -> Loaders:
+        """The data of the first seed, made when first asked for."""
+        return self.task.loaders(self.seeds[0])
+
 
 def stored_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> StoredRun:
     """Return the task and the settings of the run in a folder.
 
     Args:
         folder: The run folder.
-        network: Settings of the network to change, by name; None leaves one as it was.
+        network: Settings of the task to change, by name; None leaves one as it was.
 
     Raises:
         RunError: The folder holds no run, or its config.yaml has unknown or unfit settings.
-        InputError: The data are not where they were.
+        InputError: The data or the classes are not where they were, or a task has no such setting.
     """
     config = read_config(folder)
     where = f"{folder / 'config.yaml'}"
-    if config["task"] != "classification":
-        raise RunError(f"{where}: expected the task 'classification', got {config['task']!r}.")
-    stored = {name: value for name, value in dict(config.get("network") or {}).items() if name != "data"}
-    changed = {name: value for name, value in (network or {}).items() if value is not None}
-    cells = replace(_settings(ClassificationSettings, stored, f"{where}, network"), **changed)
+    name = config["task"]
+    if name not in TASKS:
+        known = ", ".join(repr(task) for task in TASKS)
+        raise RunError(f"{where}: expected one of the tasks {known}, got {name!r}.{nearest(name, TASKS)}")
+    kind = TASKS[name]
+    stored = _settings(kind.settings, config.get("network") or {}, f"{where}, network")
     seeds = config.get("seeds") or [config.get("seed", 0)]
     return StoredRun(
-        task=classification(cells),
+        task=kind.make(_changed(stored, network or {}, name)),
         settings=_settings(SearchSettings, config.get("search") or {}, f"{where}, search"),
         seeds=[int(seed) for seed in seeds],
         several="seeds" in config,
     )
 
 
-def _settings(kind: type[_Settings], values: Mapping[str, Any], where: str) -> _Settings:
-    known = [field.name for field in fields(kind)]
+def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
+    known = [field.name for field in fields(settings)]
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for name in changes:
+        if name not in known:
+            words = ", ".join(known)
+            raise InputError(f"{name}: expected a setting of the task {task!r}, which are {words}.")
+    return replace(settings, **changes)
+
+
+def _settings(kind: type[_Settings], values: Any, where: str) -> _Settings:
+    if not isinstance(values, Mapping):
+        raise RunError(f"{where}: expected settings by name, got {values!r}.")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
             raise RunError(f"{where}: unknown setting {name!r}.{nearest(name, known)}")
+    for name, field in known.items():
+        if field.default is MISSING and name not in values:
+            raise RunError(f"{where}: expected the setting {name!r}, got none.")
     return kind(**values)

@@ -20,14 +20,17 @@ class Loaders:
     Args:
         search_train: Trains the weights during the search.
         search_valid: Scores architectures during the search; apart from `search_train`.
-        train: Retrains chosen networks: both of the above.
-        test: Scores them; never seen before.
+        train: Retrains chosen networks; apart from `test`.
+        test: Scores them.
+        fresh: Whether the search never saw `test`. Where there is no such data, `test` is what scored
+            architectures, and the names of all scores say so.
     """
 
     search_train: DataLoader[Any]
     search_valid: DataLoader[Any]
     train: DataLoader[Any]
     test: DataLoader[Any]
+    fresh: bool = True
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,7 @@ class Task:
 
     Args:
         name: What config.yaml and the report call it.
+        data: What they call its data.
         settings: What made it, plain values, for config.yaml.
         build: Makes a fresh model with searchable modules; its argument says whether the model is for
             retraining (True) or for the search (False).
@@ -44,11 +48,13 @@ class Task:
         metric: Name of the score that networks are compared by.
         score: The score, a function of (forward, batch).
         higher_is_better: Whether a higher score is better.
-        objective: What the search minimises. Default: the loss.
+        minimize: What the search selects by the least of. Default: the loss.
+        maximize: What it selects by the greatest of, in its place.
         graphs: Draws an architecture as graphs for the report, or None.
     """
 
     name: str
+    data: str
     settings: Mapping[str, Any]
     build: Callable[[bool], nn.Module]
     loaders: Callable[[int], Loaders]
@@ -56,5 +62,10 @@ class Task:
     metric: str
     score: Objective
     higher_is_better: bool = True
-    objective: Objective | None = None
+    minimize: Objective | None = None
+    maximize: Objective | None = None
     graphs: Callable[[Architecture], list[dict[str, Any]]] | None = None
+
+    def metric_on(self, loaders: Loaders) -> str:
+        """Return the name of a score on these data: one on data that the search saw says so."""
+        return self.metric if loaders.fresh else f"{self.metric} on validation data"

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search import count_parameters, score, train
+from asng.search.child import example_inputs
 from asng.space import Architecture
+from asng.tasks.placing import device_of, place
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 
-__all__ = ["Trained", "device_of", "fresh_child", "train_from_scratch", "weight_optimizer"]
+__all__ = ["Trained", "fresh_child", "reseed", "train_from_scratch", "weight_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -38,34 +39,21 @@ class Trained:
         }
 
 
-def device_of(name: str) -> torch.device:
-    """Return the device of that name; "auto" is an accelerator where there is one.
-
-    Raises:
-        InputError: There is no such device.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"device: expected auto, cpu or a device that is here, got {name!r}: {reason}"
-        ) from None
-
-
 def weight_optimizer(parameters: Iterable[nn.Parameter], *, learning_rate: float) -> torch.optim.Optimizer:
     """Make SGD with the paper's momentum and weight decay (section 5.1)."""
     return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, weight_decay=3e-4)
 
 
-def fresh_child(task: Task, architecture: Architecture, device: torch.device) -> nn.Module:
-    """Return a plain network of that architecture with weights as they are at the start."""
+def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device: torch.device) -> nn.Module:
+    """Return a plain network of that architecture with weights as they are at the start.
+
+    Its layers take their sizes from the inputs that the loss gives the network for a first batch.
+    """
     supernet = Supernet(task.build(True))
     supernet.space.check(architecture)
-    child = supernet.extract(architecture)
-    return child.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    inputs = example_inputs(supernet, architecture, task.loss, loaders.train)
+    # Of a model in training mode: modules of yours that run only there are in the network too.
+    return place(supernet.extract(architecture, example=inputs), device)
 
 
 def train_from_scratch(
@@ -88,8 +76,10 @@ def train_from_scratch(
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         start = time.perf_counter()
+        child = fresh_child(task, architecture, loaders, device_of(settings.device))
+        reseed(loaders.train, seed)
         child = train(
-            fresh_child(task, architecture, device_of(settings.device)),
+            child,
             loaders.train,
             loss=task.loss,
             epochs=settings.retrain_epochs,
@@ -100,3 +90,17 @@ def train_from_scratch(
         )
         seconds = time.perf_counter() - start
     return Trained(child, architecture, score(child, loaders.test, task.score), seconds)
+
+
+def reseed(owner: Any, seed: int) -> None:
+    """Seed the generators that a loader, its samplers and its dataset have of their own.
+
+    They would go on from where the last network has left them, which a resumed run cannot know.
+    """
+    generator = getattr(owner, "generator", None)
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    for name in ("sampler", "batch_sampler", "dataset"):
+        part = getattr(owner, name, None)
+        if part is not None:
+            reseed(part, seed)

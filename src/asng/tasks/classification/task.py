@@ -75,7 +75,8 @@ def classification(settings: ClassificationSettings) -> Task:
 
     return Task(
         name="classification",
-        settings={"data": data.name, **asdict(settings)},
+        data=data.name,
+        settings=asdict(settings),
         build=build,
         loaders=lambda seed: _loaders(data, settings, seed),
         loss=supervised(nn.functional.cross_entropy),
