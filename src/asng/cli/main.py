@@ -10,6 +10,8 @@ from rich.console import Console
 
 from asng import __version__
 from asng.cli import evaluate, export, report, retrain, search
+from asng.cli.importable import current_folder_importable
+from asng.cli.own import Own, find_own, spelled_out
 from asng.cli.parsing import NearestNames
 from asng.errors import AsngError
 
@@ -24,8 +26,12 @@ SUBCOMMANDS: dict[str, Any] = {
 }
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of the command line."""
+def make_parser(named: Own | None = None) -> NearestNames:
+    """Return the parser of the command line.
+
+    Args:
+        named: What `asng search` is given as --model and --data, if any.
+    """
     parser = NearestNames(
         prog="asng",
         description="Choose the architecture of a neural network on your data, in one training run.",
@@ -34,7 +40,8 @@ def make_parser() -> NearestNames:
     )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
     for name, module in SUBCOMMANDS.items():
-        subcommands.add_subcommand(name, module.make_parser(), help=module.HELP)
+        parts = {"named": named} if module is search else {}
+        subcommands.add_subcommand(name, module.make_parser(**parts), help=module.HELP)
     return parser
 
 
@@ -48,13 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C. Wrong words on the
         command line exit with 2.
     """
-    parsed: Namespace = make_parser().parse_args(arguments)
-    module = SUBCOMMANDS[parsed.subcommand]
+    words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        module.run(parsed[parsed.subcommand])
+        with current_folder_importable():
+            _run(words)
     except AsngError as error:
-        errors.print(f"asng {parsed.subcommand}: {error}", style="red", markup=False)
+        errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
         return 1
     except KeyboardInterrupt:
         errors.print(
@@ -62,6 +69,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 128 + signal.SIGINT
     return 0
+
+
+def _run(words: list[str]) -> None:
+    named = None
+    if words[:1] == ["search"]:
+        words = spelled_out(words)
+        named = find_own(words)
+    parsed: Namespace = make_parser(named).parse_args(words)
+    SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
 
 
 if __name__ == "__main__":

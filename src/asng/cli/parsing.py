@@ -1,7 +1,8 @@
 """A parser that answers a wrong flag by the nearest right one."""
 
 import re
-from typing import Any, NoReturn
+from collections.abc import Set
+from typing import NoReturn
 
 from jsonargparse import ArgumentParser
 
@@ -13,16 +14,18 @@ __all__ = ["NearestNames"]
 class NearestNames(ArgumentParser):
     """jsonargparse's parser, whose errors are one line and name the nearest right flag."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(exit_on_error=True, **settings)
-
-    def add_settings(self, settings: type) -> None:
+    def add_settings(self, settings: type, *, skip: Set[str] = frozenset()) -> None:
         """Add a flag for each field of a dataclass, with hyphens as on other command lines.
 
         The name with underscores, as in a YAML file, is understood too.
+
+        Args:
+            settings: The dataclass.
+            skip: Fields that get no flag.
         """
-        self.add_class_arguments(settings)
-        for action in self._actions:
+        before = len(self._actions)
+        self.add_class_arguments(settings, skip=set(skip))
+        for action in self._actions[before:]:
             for flag in [flag for flag in action.option_strings if "_" in flag and "print_" not in flag]:
                 hyphened = flag.replace("_", "-")
                 action.option_strings = [hyphened, *action.option_strings]
@@ -30,11 +33,29 @@ class NearestNames(ArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong on standard error, and exit with 2."""
-        program = self.prog.replace(" [options]", "")
-        wrong = re.search(r"(?:[Uu]nrecognized arguments?|[Kk]ey)[: ]+'?(-{0,2}[\w.-]+)", message)
+        if not self.exit_on_error:  # of an inner class, for which jsonargparse makes a parser like this one
+            super().error(message, ex)
+        text = " ".join(message.split())
+        name, about = self._about(text)
+        program = about.prog.replace(" [options]", "")
+        text = re.sub(r"(?<=required: ).*", lambda found: _as_typed(found[0], name, about), text)
+        wrong = re.search(r"(?:[Uu]nrecognized arguments?|[Kk]ey|option)[: ]+'?(-{0,2}[\w.-]+)", text)
         hint = ""
         if wrong:
-            flags = [flag for action in self._actions for flag in action.option_strings[:1]]
+            flags = [flag for action in about._actions for flag in action.option_strings[:1]]
             hint = nearest("--" + wrong.group(1).lstrip("-").replace("_", "-"), flags)
-        text = " ".join(message.split())
         self.exit(2, f"{program}: {text}.{hint}\nTry: {program} --help\n")
+
+    def _about(self, text: str) -> tuple[str, ArgumentParser]:
+        """Return which parser a message is about: that of all tells of its parts by their names."""
+        for action in self._actions:
+            for name, part in action.choices.items() if isinstance(action.choices, dict) else ():
+                if f"Subcommand '{name}'" in text or f"required: {name}." in text:
+                    return name, part
+        return "", self
+
+
+def _as_typed(names: str, subcommand: str, parser: ArgumentParser) -> str:
+    typed = {action.dest: [*action.option_strings, action.dest][0] for action in parser._actions}
+    plain = [name.removeprefix(f"{subcommand}.") for name in names.split(", ")]
+    return ", ".join(typed.get(name, name) for name in plain)

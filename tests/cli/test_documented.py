@@ -1,0 +1,62 @@
+"""The example of docs/command-line.md, run as it stands there."""
+
+import re
+import shlex
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from asng.cli import main
+
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
+LINES = re.findall(r"^(asng .*?)(?: +#.*)?$", PAGE.partition("## Your own model")[2], flags=re.MULTILINE)
+QUICK = ["--epochs", "1", "--retrain-epochs", "1", "--peers", "1", "--quiet"]
+
+
+def run(line, capsys):
+    line, _, target = line.partition(" > ")
+    words = shlex.split(line)[1:]
+    if "--run-dir" in words and "--resume" not in words:
+        words += QUICK
+    try:
+        code = main(words)
+    except SystemExit as stop:
+        code = stop.code
+    out, err = capsys.readouterr()
+    assert code == 0, err
+    if target:
+        Path(target).write_text(out)
+    return out
+
+
+@pytest.fixture
+def at_home(tmp_path, monkeypatch):
+    for name, text in FILES:
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_documented_commands_work(at_home, capsys):
+    commands = [line for line in LINES if not line.startswith("asng search: ")]
+    assert len(FILES) == 2
+    assert len(commands) == 7
+    told = [run(line, capsys) for line in commands]
+    assert "Units of the hidden layers" in told[1]
+    assert "accuracy" in told[5]
+    assert (at_home / "runs/points/child.onnx").exists()
+    assert "width: 32" in (at_home / "runs/wide/config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--model", "points.net.Nett"], ["--model", "points.net.Net", "--model.width=1", "--model.widht", "64"]],
+)
+def test_the_documented_errors_are_the_real_ones(words, at_home, capsys):
+    with suppress(SystemExit):
+        main(["search", "--data", "points.data.loaders", *words])
+    assert f"\n{capsys.readouterr().err.splitlines()[0]}\n" in PAGE
