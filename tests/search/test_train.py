@@ -8,8 +8,11 @@ from problems import data, loader, mse
 from torch import nn
 from torch.utils.data import DataLoader
 
+from asng import nn as snn
 from asng.errors import InputError, RunError
+from asng.nn import Supernet
 from asng.search import accuracy, cosine, count_parameters, score, sgd, supervised, train
+from asng.space import Integer
 
 
 def _linear():
@@ -119,3 +122,21 @@ def test_accuracy_is_the_share_of_right_labels():
 def test_a_batch_that_is_no_pair_is_told(batch):
     with pytest.raises(InputError, match=r"batch: expected an \(input, target\) pair"):
         supervised(nn.functional.mse_loss)(nn.Identity(), batch)
+
+
+def test_trained_child_of_a_searchable_batch_norm_does_not_depend_on_its_batch():
+    torch.manual_seed(0)
+    supernet = Supernet(
+        nn.Sequential(snn.Linear(3, Integer(4, 8, label="w")), snn.BatchNorm1d(8), snn.Linear(8, 1))
+    )
+    child = supernet.extract({"w": 5}, example=torch.ones(4, 3))
+    assert child[1].running_mean is None
+    child = train(child, loader(), loss=mse, epochs=2)
+    assert child[1].running_mean.shape == (5,)
+    x = torch.randn(6, 3)
+    torch.testing.assert_close(child(x[:2]), child(x)[:2])
+
+
+def test_batch_norm_that_is_to_have_no_averages_gets_none():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 1))
+    assert train(model, loader(), loss=mse, epochs=1)[1].running_mean is None

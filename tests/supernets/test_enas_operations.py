@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -65,3 +69,21 @@ def test_channels_last_stays_channels_last(operation, stride):
     op = edge_operations(4, stride=stride, retraining=False)[operation].to(memory_format=torch.channels_last)
     y = op(torch.randn(2, 4, 8, 8).contiguous(memory_format=torch.channels_last))
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+TRAINED_ON_ONE_THREAD = """
+import torch
+from asng.supernets.enas_operations import FactorizedReduce
+torch.set_num_threads(1)
+op = FactorizedReduce(4, 4, retraining=False).to(memory_format=torch.channels_last)
+x = torch.randn(64, 4, 14, 14).to(memory_format=torch.channels_last).requires_grad_()
+for _ in range(400):
+    op(x).square().sum().backward()
+"""
+
+
+def test_factorized_reduce_survives_few_channels_on_one_thread():
+    # With convolutions of stride 2, torch 2.13 corrupts its memory here: the process is killed.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", TRAINED_ON_ONE_THREAD], env=environment, check=False)
+    assert done.returncode == 0

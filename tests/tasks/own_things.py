@@ -28,10 +28,11 @@ class Net(nn.Module):
 class WideNet(nn.Module):
     def __init__(self):
         super().__init__()
+        self.norm = asng.nn.BatchNorm1d(8)
         self.wide = asng.nn.Linear(8, asng.Integer(2, 8, label="width"), bias=False)
 
     def forward(self, x):
-        return self.wide(x)[:, :2]
+        return self.norm(self.wide(x))[:, :2]
 
 
 class Volumes(nn.Module):

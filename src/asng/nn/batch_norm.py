@@ -36,6 +36,7 @@ class BatchNorm1d(Twin, nn.BatchNorm1d):
         _refuse_averages(track_running_stats)
         most = largest("num_features", num_features)
         nn.BatchNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        self.track_running_stats = True  # without averages: a child is to have some once it is trained
         self.search_variables = {}
         self.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
 
@@ -50,16 +51,17 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
     Running averages of a supernet would mix all the children that passed through it, and each child would be
     scored by the statistics of the others. So there are none here, in training and in evaluation. The child
     has none either, and computes the same, until `asng.search.recalibrate` gives it averages of its own
-    (Guo et al., 2020, Single Path One-Shot NAS, section 3.1); `result.child` of a search has them.
+    (Guo et al., 2020, Single Path One-Shot NAS, section 3.1), as `result.child` of a search has them, or
+    until it is trained by `asng.search.train`.
 
-    Differs: `track_running_stats` is False. Loading leaves out the averages of a state dict of torch's layer.
+    Differs: there are no averages. Loading leaves out those of a state dict of torch's layer.
 
     Args:
         num_features: The most channels that an input may have.
         eps: As in torch.
         momentum: As in torch, for the child that is recalibrated and trained on.
         affine: As in torch.
-        track_running_stats: False.
+        track_running_stats: False: there are none.
         device: As in torch.
         dtype: As in torch.
 
@@ -84,6 +86,7 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
         _refuse_averages(track_running_stats)
         most = largest("num_features", num_features)
         nn.BatchNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        self.track_running_stats = True  # without averages: a child is to have some once it is trained
         self.search_variables = {}
         self.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
 

@@ -1,6 +1,6 @@
 """The one-shot loop, and what comes before and after it. Knows no images."""
 
-from asng.search.batch_norm import batch_statistics, recalibrate
+from asng.search.batch_norm import batch_statistics, give_averages, recalibrate
 from asng.search.child import load_child_weights, save_child, save_onnx, save_program
 from asng.search.costs import Budget, Penalty
 from asng.search.objective import Forward, Loss, Objective, accuracy, supervised
@@ -24,6 +24,7 @@ __all__ = [
     "batch_statistics",
     "cosine",
     "count_parameters",
+    "give_averages",
     "load_child_weights",
     "recalibrate",
     "save_child",

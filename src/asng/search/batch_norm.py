@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from asng.search.batches import to_device
 from asng.search.objective import Forward, Objective
 
-__all__ = ["batch_statistics", "recalibrate"]
+__all__ = ["batch_statistics", "give_averages", "recalibrate"]
 
 
 @contextmanager
@@ -75,7 +75,9 @@ def recalibrate(
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
-        _give_averages(norm)
+        norm.track_running_stats = True
+    give_averages(model)
+    for norm in norms:
         norm.reset_running_stats()
         norm.momentum = None  # torch's word for the plain mean over all batches
     model.eval()
@@ -93,10 +95,29 @@ def recalibrate(
     return model
 
 
-def _give_averages(norm: _BatchNorm) -> None:
-    norm.track_running_stats = True
-    if norm.running_mean is None:
-        like = norm.weight if norm.weight is not None else torch.empty(1)
-        norm.register_buffer("running_mean", torch.zeros_like(like).expand(norm.num_features).clone())
-        norm.register_buffer("running_var", torch.ones_like(like).expand(norm.num_features).clone())
-        norm.register_buffer("num_batches_tracked", torch.tensor(0, device=like.device))
+@torch.no_grad()
+def give_averages(model: nn.Module) -> nn.Module:
+    """Give averages to the batch norms that are to keep some and have none yet, as those of a fresh child.
+
+    In training they then follow the batches, and in evaluation the network does not depend on its batch.
+
+    Args:
+        model: A plain network. Norms with `track_running_stats=False` stay without.
+
+    Returns:
+        `model`.
+
+    Example:
+        >>> from asng.nn import BatchNorm1d, Choice, Supernet
+        >>> norm = Choice({"norm": BatchNorm1d(2), "none": nn.Identity()}, label="norm")
+        >>> child = Supernet(norm).extract({"norm": "norm"}, example=torch.ones(4, 2))
+        >>> child.running_mean, give_averages(child).running_mean
+        (None, tensor([0., 0.]))
+    """
+    for norm in model.modules():
+        if isinstance(norm, _BatchNorm) and norm.track_running_stats and norm.running_mean is None:
+            like = norm.weight if norm.weight is not None else next(model.parameters(), torch.empty(0))
+            norm.register_buffer("running_mean", like.new_zeros(norm.num_features))
+            norm.register_buffer("running_var", like.new_ones(norm.num_features))
+            norm.register_buffer("num_batches_tracked", torch.tensor(0, device=like.device))
+    return model

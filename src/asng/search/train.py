@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
+from asng.search.batch_norm import give_averages
 from asng.search.batches import batch_size_of, to_device
 from asng.search.modes import kept_modes
 from asng.search.nonfinite import origin
@@ -36,7 +37,7 @@ def train(
     """Train a network as it stands.
 
     Args:
-        model: Is trained in place.
+        model: Is trained in place. The batch norms of a child get averages first: see `give_averages`.
         loader: Training data.
         loss: A function of (forward, batch).
         epochs: How many times to go through the data, >= 1.
@@ -77,7 +78,7 @@ def train(
     device = parameters[0].device
     weights = optimizer(parameters)
     schedule = None if scheduler is None else scheduler(weights, steps)
-    model.train()
+    give_averages(model).train()
     done = 0
     with progress_bar(title, steps, show=progress) as bar:
         for _ in range(epochs):

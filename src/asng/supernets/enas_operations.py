@@ -5,6 +5,7 @@ With stride 2, an image of side n becomes one of side ceil(n / 2) by all of them
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asng.supernets.enas_wiring import OPERATIONS
 
@@ -38,8 +39,9 @@ def relu_conv_bn(in_channels: int, out_channels: int, *, retraining: bool) -> nn
 class FactorizedReduce(nn.Module):
     """Halve the sides of an image without leaving pixels out of sight.
 
-    Two 1 x 1 convolutions of stride 2 give half of the channels each, one on the even pixels, one on
-    the odd pixels. An odd side is padded by one row of zeros.
+    Two 1 x 1 convolutions give half of the channels each, one on the even pixels, one on the odd pixels. An
+    odd side is padded by one row of zeros. The pixels are picked before the convolutions, which then have a
+    stride of 1: those of stride 2 crash in torch 2.13 on one thread, channels last, with up to 4 channels.
 
     Args:
         in_channels: Channels of the input.
@@ -55,15 +57,14 @@ class FactorizedReduce(nn.Module):
         super().__init__()
         half = out_channels // 2
         self.relu = nn.ReLU()
-        self.even = nn.Conv2d(in_channels, out_channels - half, kernel_size=1, stride=2, bias=False)
-        # Padding shifts the grid of stride 2 by one pixel, and does for odd sides too.
-        self.odd = nn.Conv2d(in_channels, half, kernel_size=1, stride=2, padding=1, bias=False)
+        self.even = nn.Conv2d(in_channels, out_channels - half, kernel_size=1, bias=False)
+        self.odd = nn.Conv2d(in_channels, half, kernel_size=1, bias=False)
         self.norm = batch_norm(out_channels, retraining=retraining)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, in_channels, n, m) to (batch, out_channels, ceil(n / 2), ceil(m / 2))."""
-        x = self.relu(x)
-        halves = torch.cat([self.even(x), self.odd(x)[:, :, 1:, 1:]], dim=1)
+        x = functional.pad(self.relu(x), (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        halves = torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(x[:, :, 1::2, 1::2])], dim=1)
         return self.norm(halves)  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from asng.nn import Supernet
-from asng.search import count_parameters, score, train
+from asng.search import count_parameters, give_averages, score, train
 from asng.search.child import example_inputs
 from asng.space import Architecture
 from asng.tasks.placing import device_of, place
@@ -53,7 +53,7 @@ def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device
     supernet.space.check(architecture)
     inputs = example_inputs(supernet, architecture, task.loss, loaders.train)
     # Of a model in training mode: modules of yours that run only there are in the network too.
-    return place(supernet.extract(architecture, example=inputs), device)
+    return place(give_averages(supernet.extract(architecture, example=inputs)), device)
 
 
 def train_from_scratch(
