@@ -46,7 +46,7 @@ def test_pages_have_code(page, count):
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{p.stem}-{n}" for n, (p, _) in enumerate(BLOCKS)])
 def test_the_code_in_documents_runs_and_prints_what_it_says(page, block, tmp_path):
     printed = run("-W", "error", "-c", block, folder=tmp_path)
-    assert printed
+    assert printed or "print(" not in block
     for said in re.findall(r"^print\(.*\)  # (.*)$", block, flags=re.MULTILINE):
         pattern = re.escape(said).replace(re.escape("..."), ".*")
         assert re.search(f"^{pattern}$", printed, flags=re.DOTALL | re.MULTILINE), f"{page.name}: {said}"

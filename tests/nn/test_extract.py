@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from plain_blocks import Joined, Residual, Tied
 from torch import fx, nn
 
-from asng import Integer
+from asng import Categorical, Integer
+from asng import nn as snn
 from asng.errors import InputError
 from asng.nn import Choice, InputChoice, Searchable, Supernet
 
@@ -169,3 +170,35 @@ def test_run_of_the_example_leaves_the_supernet_as_it_was():
 def test_layer_that_needs_an_example_says_so():
     with pytest.raises(InputError, match=r"example: expected an input.*extract\(architecture, example=x\)"):
         Supernet(Thin("a")).extract({"a": 2})
+
+
+def test_fresh_child_is_drawn_for_its_own_width():
+    # The bound of torch's rule is 1 / sqrt(fan in): 0.5 for 4 features, 1/16 for the 256 that may come. Of
+    # 64 * 4 draws, that none comes above half of the bound has a chance of 2^-256.
+    layer = snn.Linear(256, Integer(64, 128, label="w"))
+    supernet = Supernet(nn.Sequential(snn.Linear(3, 4), layer))
+    slices = supernet.extract({"w": 64}, example=X)[1].weight
+    torch.manual_seed(0)
+    drawn = supernet.extract({"w": 64}, example=X, fresh=True)[1].weight
+    assert slices.abs().max() <= 1 / 16
+    assert 0.25 < drawn.abs().max() <= 0.5
+    assert supernet.extract({"w": 64}, example=X, fresh=True)[1].weight.shape == (64, 4)
+
+
+def test_fresh_child_keeps_the_first_weights_of_whole_layers():
+    supernet = Supernet(nn.Sequential(snn.Linear(3, Integer(2, 4, label="w")), nn.Tanh(), nn.Identity()))
+    whole = supernet.extract({"w": 4}, example=X, fresh=True)
+    assert torch.equal(whole[0].weight, supernet.model[0].weight)
+
+
+def test_fresh_attention_is_as_torchs():
+    torch.manual_seed(0)
+    attention = snn.MultiheadAttention(16, Categorical([1, 2], label="heads"))
+    x = torch.randn(5, 2, 8)
+    child = Supernet(attention).extract({"heads": 2}, example=(x, x, x), fresh=True)
+    torch.manual_seed(1)
+    plain = nn.MultiheadAttention(8, 2)
+    assert not child.in_proj_bias.any()
+    assert not child.out_proj.bias.any()
+    bounds = [float(attention.in_proj_weight.detach().abs().max()) for attention in (child, plain)]
+    assert bounds[0] == pytest.approx(bounds[1], rel=0.05)

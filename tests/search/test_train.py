@@ -135,8 +135,3 @@ def test_trained_child_of_a_searchable_batch_norm_does_not_depend_on_its_batch()
     assert child[1].running_mean.shape == (5,)
     x = torch.randn(6, 3)
     torch.testing.assert_close(child(x[:2]), child(x)[:2])
-
-
-def test_batch_norm_that_is_to_have_no_averages_gets_none():
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 1))
-    assert train(model, loader(), loss=mse, epochs=1)[1].running_mean is None

@@ -97,15 +97,25 @@ def test_a_model_that_cannot_be_trained_is_named_and_nothing_is_written(model, m
 
 
 def test_a_fresh_child_has_the_weights_of_a_model_built_anew_and_draws_nothing_else():
-    task = task_of("WideNet")
+    task = task_of("Volumes")
     loaders = task.loaders(0)
     torch.manual_seed(3)
     model = task.build(True)
     state = torch.get_rng_state()
     torch.manual_seed(3)
-    child = fresh_child(task, Architecture({"width": 3}), loaders, CPU)
-    torch.testing.assert_close(child.wide.weight, model.wide.weight[:3, :2])
+    child = fresh_child(task, Architecture({"op": "conv"}), loaders, CPU)
+    assert torch.equal(child.last.weight, model.last.weight)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_fresh_child_of_cut_layers_is_drawn_for_its_own_sizes():
+    task = task_of("WideNet")
+    torch.manual_seed(3)
+    cut = task.build(True).wide.weight[:3, :2]
+    torch.manual_seed(3)
+    child = fresh_child(task, Architecture({"width": 3}), task.loaders(0), CPU)
+    assert child.wide.weight.shape == cut.shape
+    assert not torch.equal(child.wide.weight, cut)
 
 
 @pytest.mark.parametrize("stop_at", [1, 2])

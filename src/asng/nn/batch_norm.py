@@ -36,7 +36,6 @@ class BatchNorm1d(Twin, nn.BatchNorm1d):
         _refuse_averages(track_running_stats)
         most = largest("num_features", num_features)
         nn.BatchNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
-        self.track_running_stats = True  # without averages: a child is to have some once it is trained
         self.search_variables = {}
         self.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
 
@@ -86,7 +85,6 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
         _refuse_averages(track_running_stats)
         most = largest("num_features", num_features)
         nn.BatchNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
-        self.track_running_stats = True  # without averages: a child is to have some once it is trained
         self.search_variables = {}
         self.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
 

@@ -30,13 +30,16 @@ Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
 """The arguments of a call, by position and by name."""
 
 
-def extract(model: nn.Module, architecture: Mapping[str, Value], example: Any = None) -> nn.Module:
+def extract(
+    model: nn.Module, architecture: Mapping[str, Value], example: Any = None, *, fresh: bool = False
+) -> nn.Module:
     """Return `model` under an architecture as a plain module. See `Supernet.extract`.
 
     Args:
         model: A model whose searchable modules a `Supernet` has bound.
         architecture: A value for every variable.
         example: An input or a tuple of inputs of the model, or None.
+        fresh: Whether cut layers are drawn anew.
 
     Raises:
         InputError: A searchable layer needs an example, or the child fails without the modules that
@@ -44,7 +47,7 @@ def extract(model: nn.Module, architecture: Mapping[str, Value], example: Any = 
     """
     args = example if isinstance(example, tuple) or example is None else (example,)
     with following(architecture):
-        child = Extraction(model, args).child(model)
+        child = Extraction(model, args, fresh=fresh).child(model)
     if args is not None:
         child = drop_unused(child, args)
     return child
@@ -56,9 +59,11 @@ class Extraction:
     Args:
         model: The whole model.
         example: Inputs of the model, or None.
+        fresh: Whether layers of which only parts are used are to be drawn anew.
     """
 
-    def __init__(self, model: nn.Module, example: tuple[Any, ...] | None) -> None:
+    def __init__(self, model: nn.Module, example: tuple[Any, ...] | None, *, fresh: bool = False) -> None:
+        self.fresh = fresh
         self._model = model
         self._example = example
         # The memo of copy.deepcopy, shared by all copies: what the model shares, the child shares.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["dense", "leading", "owning", "shell"]
+__all__ = ["dense", "draw_anew", "leading", "owning", "shell"]
 
 _FIELDS = vars(nn.Module())
 """What every module has of its own: hooks, and tables of weights and parts."""
@@ -98,6 +98,14 @@ def owning(layer: nn.Module, source: nn.Module) -> nn.Module:
         same = part is None or origin is None or part is origin
         own._modules[name] = copy.deepcopy(part) if same else owning(part, origin)  # type: ignore[arg-type]
     return own
+
+
+def draw_anew(layer: nn.Module) -> None:
+    """Draw the weights of a plain layer by torch's own rule, as when it is made: parts before the whole."""
+    for module in reversed(list(layer.modules())):
+        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if reset is not None:
+            reset()
 
 
 @cache

@@ -99,7 +99,9 @@ class Supernet(nn.Module):
         self._active = frozenset(selection.read)
         return output
 
-    def extract(self, architecture: Mapping[str, Value], example: Any = None) -> nn.Module:
+    def extract(
+        self, architecture: Mapping[str, Value], example: Any = None, *, fresh: bool = False
+    ) -> nn.Module:
         """Return one architecture as a plain module that needs no `asng`.
 
         The child holds copies of the weights that the architecture uses, under the same paths where
@@ -111,6 +113,9 @@ class Supernet(nn.Module):
             example: An input, or a tuple of the inputs, for the model. It is run once, to leave out
                 modules of yours that this architecture never runs. It is run in the mode, training or
                 evaluation, that each module is in.
+            fresh: Draw the weights of layers anew of which the architecture uses a part only, by torch's own
+                rule: for a child that is to be trained alone, since the first weights of the whole layer
+                were drawn for its greater width. They come from torch's generator.
 
         Raises:
             SpaceError: The architecture is none of the space.
@@ -118,7 +123,7 @@ class Supernet(nn.Module):
                 that the example did not run.
         """
         self._check(architecture)
-        return extract(self.model, architecture, example)
+        return extract(self.model, architecture, example, fresh=fresh)
 
     def _check(self, architecture: Mapping[str, Value]) -> None:
         # An Architecture is frozen: once checked, it stays right.

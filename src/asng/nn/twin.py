@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from asng.errors import InputError
-from asng.nn.plain import owning
+from asng.nn.plain import draw_anew, owning
 from asng.nn.searchable import Searchable
 from asng.space import Variable
 
@@ -70,7 +70,10 @@ class Twin(Searchable):
                 f"{self.described()}: expected inputs of one width, got several calls of different widths, "
                 f"which need weights of shapes {shapes}. One plain layer cannot serve them: use two layers."
             )
-        return owning(layers[0], self)
+        child = owning(layers[0], self)
+        if extraction.fresh and layers[0] is not self:
+            draw_anew(child)
+        return child
 
     def width(self, x: Tensor | None, dim: int, most: int, name: str) -> int:
         """Return the size of an input along `dim`, or the largest one without an input.

@@ -74,8 +74,6 @@ def recalibrate(
     """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.track_running_stats = True
     give_averages(model)
     for norm in norms:
         norm.reset_running_stats()
@@ -97,12 +95,12 @@ def recalibrate(
 
 @torch.no_grad()
 def give_averages(model: nn.Module) -> nn.Module:
-    """Give averages to the batch norms that are to keep some and have none yet, as those of a fresh child.
+    """Give averages to the batch norms that have none, as those of a fresh child.
 
     In training they then follow the batches, and in evaluation the network does not depend on its batch.
 
     Args:
-        model: A plain network. Norms with `track_running_stats=False` stay without.
+        model: A plain network.
 
     Returns:
         `model`.
@@ -115,7 +113,8 @@ def give_averages(model: nn.Module) -> nn.Module:
         (None, tensor([0., 0.]))
     """
     for norm in model.modules():
-        if isinstance(norm, _BatchNorm) and norm.track_running_stats and norm.running_mean is None:
+        if isinstance(norm, _BatchNorm) and norm.running_mean is None:
+            norm.track_running_stats = True
             like = norm.weight if norm.weight is not None else next(model.parameters(), torch.empty(0))
             norm.register_buffer("running_mean", like.new_zeros(norm.num_features))
             norm.register_buffer("running_var", like.new_ones(norm.num_features))

@@ -37,7 +37,7 @@ def train(
     """Train a network as it stands.
 
     Args:
-        model: Is trained in place. The batch norms of a child get averages first: see `give_averages`.
+        model: Is trained in place. Batch norms without averages get some first: see `give_averages`.
         loader: Training data.
         loss: A function of (forward, batch).
         epochs: How many times to go through the data, >= 1.

@@ -53,7 +53,7 @@ def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device
     supernet.space.check(architecture)
     inputs = example_inputs(supernet, architecture, task.loss, loaders.train)
     # Of a model in training mode: modules of yours that run only there are in the network too.
-    return place(give_averages(supernet.extract(architecture, example=inputs)), device)
+    return place(give_averages(supernet.extract(architecture, example=inputs, fresh=True)), device)
 
 
 def train_from_scratch(
