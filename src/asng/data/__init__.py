@@ -6,14 +6,20 @@ from asng.data.image_data import ImageData
 from asng.data.mnist_like import read_mnist_like
 from asng.data.normalise import channel_statistics, normalise
 from asng.data.split import split_half
+from asng.data.time_series import TimeSeries, normalise_series, pad_series
+from asng.data.ts_file import read_ts
 
 __all__ = [
     "FASHION_MNIST_CLASSES",
     "ImageData",
+    "TimeSeries",
     "channel_statistics",
     "load_fashion_mnist_subset",
     "normalise",
+    "normalise_series",
+    "pad_series",
     "read_idx",
     "read_mnist_like",
+    "read_ts",
     "split_half",
 ]
