@@ -43,7 +43,7 @@ def main() -> None:
 
     supernet = make_supernet()
     search = asng.OneShotSearch(supernet, LOSS, maximize=accuracy)
-    result = search.fit(loader, epochs=5, progress=False)  # a random half of the data scores architectures
+    result = search.fit(loader, epochs=4, progress=False)  # a random half of the data scores architectures
     print("found:", dict(result.architecture))
     print(f"accuracy from scratch: {accuracy_from_scratch(result.architecture, loader, test, seed=0):.3f}")
 

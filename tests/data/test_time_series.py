@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from asng.data import TimeSeries, normalise_series, pad_series
+from asng.data import TimeSeries, normalise_series, pad_series, split_half
 from asng.errors import InputError
 
 
@@ -32,6 +32,13 @@ def test_batch_holds_each_series_and_zeros_behind_it(lengths):
 def test_a_data_loader_makes_batches_of_it():
     batches = list(DataLoader(make(), batch_size=2, collate_fn=pad_series))
     assert [x.shape for x, *_ in batches] == [(2, 5, 2), (1, 3, 2)]
+
+
+def test_it_is_split_as_any_data_set():
+    data = make((5, 2, 3, 4))
+    halves = split_half(data, labels=data.labels)
+    assert sorted(len(series) for half in halves for series, _ in half) == [2, 3, 4, 5]
+    assert all(sorted(int(label) for _, label in half) == [0, 1] for half in halves)
 
 
 def test_a_loop_over_the_series_ends():

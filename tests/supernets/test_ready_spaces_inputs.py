@@ -11,7 +11,13 @@ from torch import nn
 from asng import Categorical, Integer, Real
 from asng.errors import InputError, SpaceError
 from asng.nn import Supernet
+from asng.nn.selection import following
 from asng.supernets import ResidualCNN, TabularMLP, TransformerEncoder
+from asng.supernets.residual_cnn import ResidualBlock
+
+MLP = {"features": 4, "outputs": 2}
+CNN = {"in_channels": 2, "outputs": 2}
+SERIES = {"features": 5, "outputs": 2}
 
 
 def encoder(**changes):
@@ -115,6 +121,20 @@ def test_residual_decides_whether_the_input_is_added():
     assert with_sum.std() > 0
 
 
+def test_residual_block_adds_its_input():
+    block, x = ResidualBlock(4, 3, "ReLU"), torch.randn(2, 4, 5, 5)
+    assert not torch.allclose(block(x), torch.relu(x))
+    torch.nn.init.zeros_(block.second_norm.weight)
+    assert torch.equal(block(x), torch.relu(x))
+
+
+def test_strides_say_where_the_image_shrinks():
+    for strides, side in ((None, 4), ([2, 2, 2], 2), ([1, 1, 1], 16)):
+        supernet = Supernet(ResidualCNN(**CNN, strides=strides))
+        with following(supernet.space.sample(Random(0))):
+            assert supernet.model.stages(torch.zeros(1, 2, 16, 16)).shape[2:] == (side, side)
+
+
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
@@ -130,11 +150,6 @@ def test_lengths_of_another_form_are_refused(lengths, message):
     supernet = encoder()
     with pytest.raises(InputError, match=message):
         supernet(torch.zeros(2, 6, 5), lengths, architecture=supernet.space.sample(Random(0)))
-
-
-MLP = {"features": 4, "outputs": 2}
-CNN = {"in_channels": 2, "outputs": 2}
-SERIES = {"features": 5, "outputs": 2}
 
 
 @pytest.mark.parametrize(

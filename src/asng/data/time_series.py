@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.data import Dataset
 
 from asng.errors import InputError
 
@@ -14,7 +15,7 @@ __all__ = ["TimeSeries", "normalise_series", "pad_series"]
 
 # Tensors do not compare to one truth value, so two TimeSeries compare by identity.
 @dataclass(frozen=True, eq=False)
-class TimeSeries:
+class TimeSeries(Dataset[tuple[Tensor, Tensor]]):
     """Labelled time series. A data set of torch: its items are (series, label).
 
     Args:
