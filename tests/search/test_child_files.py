@@ -98,6 +98,17 @@ def test_a_program_may_take_several_inputs(tmp_path):
     torch.testing.assert_close(program(*fewer), child(*fewer))
 
 
+def test_a_program_may_take_any_number_of_inputs(tmp_path):
+    class Summed(nn.Linear):
+        def forward(self, first, *others):
+            return super().forward(first + sum(others))
+
+    child, example = Summed(3, 2), (torch.randn(6, 3), torch.randn(6, 3), torch.randn(3))
+    save_program(tmp_path / "child.pt2", child, example)
+    fewer = (*(x[:2] for x in example[:2]), example[2])
+    torch.testing.assert_close(torch.export.load(tmp_path / "child.pt2").module()(*fewer), child(*fewer))
+
+
 def test_a_network_that_torch_cannot_follow_is_told(tmp_path):
     class Stubborn(nn.Module):
         def forward(self, x):

@@ -169,7 +169,9 @@ def _exported(child: nn.Module, example: tuple[Any, ...], path: Path) -> torch.e
     inputs = tuple(torch.cat([x, x]) if size == 1 and _is_batch(x, 1) else x for x in example)
     shapes = tuple({0: Dim("batch")} if _is_batch(x, max(size, 2)) else None for x in inputs)
     try:
-        return torch.export.export(child.eval(), inputs, dynamic_shapes=shapes)
+        # By argument: torch.export takes what goes to `*inputs` as one, a tuple.
+        by_argument = tuple(inspect.signature(child.forward).bind(*shapes).arguments.values())
+        return torch.export.export(child.eval(), inputs, dynamic_shapes=by_argument)
     except Exception as error:  # torch.export raises errors of many kinds
         raise RunError(f"{path}: torch.export cannot follow the network: {error}") from error
 
