@@ -113,6 +113,16 @@ def test_modes_and_frozen_weights_come_over():
     assert not any(module.training for module in still.modules())
 
 
+def test_child_that_is_extracted_in_inference_mode_can_be_trained():
+    ops = [snn.Linear(3, Integer(1, 4, label="out")), nn.Linear(3, 4)]
+    supernet = Supernet(Choice(ops, label="op"))
+    for op in (0, 1):
+        with torch.inference_mode():
+            child = supernet.extract({"op": op, "out": 2}, example=X.clone())
+        child(X).sum().backward()
+        assert all(p.grad is not None for p in child.parameters())
+
+
 def test_what_the_model_shares_the_child_shares():
     linear = nn.Linear(3, 3)
     supernet = Supernet(Tied(Choice({"tied": linear, "off": nn.Identity()}, label="op"), linear))

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from asng.errors import InputError
 from asng.nn.linear import linear_part
-from asng.nn.plain import dense, leading, shell
+from asng.nn.plain import leading, shell
 from asng.nn.sizes import Rate, Size, largest, rate_range, variables_among
 from asng.nn.twin import Twin
 
@@ -120,11 +120,19 @@ def check_heads(layer: Twin, width: int, heads: int) -> int:
 def attention_part(
     source: nn.MultiheadAttention, width: int, heads: int, rate: float, *, kdim: int, vdim: int
 ) -> nn.Module:
-    """Return attention of a smaller width and other heads over the weights of a larger one."""
-    most = source.embed_dim
+    """Return attention of smaller sizes over the weights of a larger one, that one where none are smaller."""
+    if (width, heads, rate, kdim, vdim) == (
+        source.embed_dim,
+        source.num_heads,
+        source.dropout,
+        source.kdim,
+        source.vdim,
+    ):
+        return source
     parts = {
-        "in_proj_weight": lambda p: _thirds(p, most, width, kdim),
-        "in_proj_bias": lambda p: _thirds(p, most, width),
+        # Three blocks each, for query, key and value.
+        "in_proj_weight": lambda p: leading(p, 3 * width, kdim, groups=3),
+        "in_proj_bias": lambda p: leading(p, 3 * width, groups=3),
         "q_proj_weight": lambda p: leading(p, width, width),
         "k_proj_weight": lambda p: leading(p, width, kdim),
         "v_proj_weight": lambda p: leading(p, width, vdim),
@@ -146,11 +154,3 @@ def attention_part(
         attributes,
         {"out_proj": linear_part(source.out_proj, width, width)},
     )
-
-
-def _thirds(weight: Tensor, most: int, *sizes: int) -> Tensor:
-    """Return the leading part of each of the three blocks for query, key and value."""
-    if most == sizes[0]:
-        return leading(weight, len(weight), *sizes[1:])
-    index = (slice(None), *map(slice, sizes))
-    return dense(weight.reshape(3, most, *weight.shape[1:])[index].flatten(0, 1), weight)

@@ -95,6 +95,8 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
 
 def _plain(layer: BatchNorm1d | BatchNorm2d, x: Tensor | None) -> nn.Module:
     width = layer.width(x, 1, layer.num_features, "num_features")
+    if width == layer.num_features:
+        return layer
     parameters = {name: p if p is None else leading(p, width) for name, p in layer._parameters.items()}
     return shell(layer, parameters, {"num_features": width})
 

@@ -5,7 +5,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from asng.nn.conv_sizes import ConvPart, ConvSizes, Kernel
+from asng.nn.conv_sizes import ConvSizes, Kernel
 from asng.nn.padding import Many, as_many, both_sides, half_kernel
 from asng.nn.plain import shell
 from asng.nn.sizes import Size
@@ -44,13 +44,13 @@ class Conv1d(Twin, nn.Conv1d):
         sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=1)
         nn.Conv1d.__init__(
             self,
-            sizes.in_channels,
-            sizes.out_channels,
-            sizes.kernel,  # type: ignore[arg-type]
+            sizes.largest.in_channels,
+            sizes.largest.out_channels,
+            sizes.largest.kernel_size,  # type: ignore[arg-type]
             stride=stride,  # type: ignore[arg-type]
-            padding=_largest_padding(padding, stride, sizes.kernel, dilation),  # type: ignore[arg-type]
+            padding=_largest_padding(padding, stride, sizes.largest.kernel_size, dilation),  # type: ignore[arg-type]
             dilation=dilation,  # type: ignore[arg-type]
-            groups=sizes.groups,
+            groups=sizes.largest.groups,
             bias=bias,
             padding_mode=padding_mode,
             device=device,
@@ -62,8 +62,7 @@ class Conv1d(Twin, nn.Conv1d):
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, length), or one without batch."""
-        part = self.search_sizes.part(self, input)
-        return shell(self, part.weights, part.sizes | _fitted_padding(self, part))
+        return _plain(self, input)
 
 
 class Conv2d(Twin, nn.Conv2d):
@@ -121,13 +120,13 @@ class Conv2d(Twin, nn.Conv2d):
         sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=2)
         nn.Conv2d.__init__(
             self,
-            sizes.in_channels,
-            sizes.out_channels,
-            sizes.kernel,  # type: ignore[arg-type]
+            sizes.largest.in_channels,
+            sizes.largest.out_channels,
+            sizes.largest.kernel_size,  # type: ignore[arg-type]
             stride=stride,  # type: ignore[arg-type]
-            padding=_largest_padding(padding, stride, sizes.kernel, dilation),  # type: ignore[arg-type]
+            padding=_largest_padding(padding, stride, sizes.largest.kernel_size, dilation),  # type: ignore[arg-type]
             dilation=dilation,  # type: ignore[arg-type]
-            groups=sizes.groups,
+            groups=sizes.largest.groups,
             bias=bias,
             padding_mode=padding_mode,
             device=device,
@@ -139,8 +138,7 @@ class Conv2d(Twin, nn.Conv2d):
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
-        part = self.search_sizes.part(self, input)
-        return shell(self, part.weights, part.sizes | _fitted_padding(self, part))
+        return _plain(self, input)
 
 
 def _largest_padding(
@@ -153,13 +151,20 @@ def _largest_padding(
     return padding
 
 
-def _fitted_padding(layer: Conv1d | Conv2d, part: ConvPart) -> dict[str, Any]:
+def _plain(layer: Conv1d | Conv2d, x: Tensor | None) -> nn.Module:
+    sizes = layer.search_sizes
+    part = sizes.part(layer, x)
+    if part == sizes.largest:
+        return layer
+    padding = _fitted_padding(layer, part.kernel_size) if layer.search_same else {}
+    return shell(layer, sizes.weights(layer, part), part._asdict() | padding)
+
+
+def _fitted_padding(layer: Conv1d | Conv2d, kernel: tuple[int, ...]) -> dict[str, Any]:
     """Return the attributes of the plain layer by which it pads for its kernel."""
-    if not layer.search_same or part.kernel == layer.kernel_size:
-        return {}
     if any(step != 1 for step in layer.stride):
-        padding = half_kernel(part.kernel, layer.dilation)
+        padding = half_kernel(kernel, layer.dilation)
         return {"padding": padding, "_reversed_padding_repeated_twice": both_sides(padding)}
-    total = [d * (k - 1) for k, d in zip(part.kernel, layer.dilation, strict=True)]
+    total = [d * (k - 1) for k, d in zip(kernel, layer.dilation, strict=True)]
     sides = [side for t in reversed(total) for side in (t // 2, t - t // 2)]
     return {"_reversed_padding_repeated_twice": sides}

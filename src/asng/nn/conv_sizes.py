@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
 from asng.errors import InputError, SpaceError
-from asng.nn.kernels import channel_part, kernel_part
+from asng.nn.kernels import kernel_part
+from asng.nn.plain import leading
 from asng.nn.sizes import Size, largest, variables_among
 from asng.space import Categorical, Integer, Variable
 
@@ -17,22 +18,13 @@ Kernel: TypeAlias = Size | Sequence[Size]
 """A side of the kernel, or one for each dimension; any may be a variable."""
 
 
-@dataclass(frozen=True)
-class ConvPart:
-    """What the architecture and an input leave of a convolution.
+class ConvPart(NamedTuple):
+    """Sizes of a plain convolution: a part of a larger one, or all of it. The names are torch's."""
 
-    Attributes:
-        weights: Its weight and bias.
-        sizes: Attributes of the plain layer: in_channels, out_channels, kernel_size, groups.
-    """
-
-    weights: dict[str, Tensor | None]
-    sizes: dict[str, Any]
-
-    @property
-    def kernel(self) -> tuple[int, ...]:
-        """The sides of the kernel."""
-        return self.sizes["kernel_size"]  # type: ignore[no-any-return]
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    groups: int
 
 
 @dataclass(frozen=True)
@@ -40,20 +32,17 @@ class ConvSizes:
     """The sizes of a convolution at their largest, and the variables among them.
 
     Attributes:
-        in_channels: The most channels of an input.
-        out_channels: The most channels of the output.
-        kernel: The largest sides of the kernel.
-        groups: Groups at the largest width.
+        largest: The most channels of an input and of the output, the largest sides of the kernel, and the
+            groups at the largest width.
         depthwise: Whether every input channel is a group, so that the output follows the input.
         variables: Slot to variable.
+        sides: Slots of the kernel, one for all dimensions or one for each; none where no side is a variable.
     """
 
-    in_channels: int
-    out_channels: int
-    kernel: tuple[int, ...]
-    groups: int
+    largest: ConvPart
     depthwise: bool
     variables: dict[str, Variable]
+    sides: tuple[str, ...]
 
     @classmethod
     def of(
@@ -74,51 +63,61 @@ class ConvSizes:
             _check_divided("in_channels", in_channels, most_groups)
             _check_divided("out_channels", out_channels, most_groups)
         outer = {} if depthwise else variables_among(out_channels=out_channels)
-        inner = variables_among(**_kernel_slots(kernel))
-        return cls(
+        slots = _kernel_slots(kernel)
+        inner = variables_among(**slots)
+        most = ConvPart(
             in_channels=largest("in_channels", in_channels),
             out_channels=largest("out_channels", out_channels),
-            kernel=tuple(largest("kernel_size", side) for side in sides),
+            kernel_size=tuple(largest("kernel_size", side) for side in sides),
             groups=most_groups,
-            depthwise=depthwise,
-            variables=outer | inner,
         )
+        return cls(most, depthwise, outer | inner, tuple(slots) if inner else ())
 
-    def part(self, layer: Any, x: Tensor | None, *, transposed: bool = False) -> ConvPart:
-        """Return the part of a layer of these sizes that the architecture and the input leave.
+    def part(self, layer: Any, x: Tensor | None) -> ConvPart:
+        """Return the sizes that the architecture and the input leave of a layer of these.
 
         Args:
             layer: The twin.
             x: Its input, shape (channels, *sides) or (batch, channels, *sides), or None for the largest.
-            transposed: Whether the weight has input channels first.
 
         Raises:
             InputError: The input is too wide, or its groups do not divide it.
         """
-        width = layer.width(x, -1 - len(self.kernel), self.in_channels, "in_channels")
-        kernel = self._kernel(layer)
-        blocks = 1 if self.depthwise else self.groups
-        if width % blocks:
+        most, most_out, kernel, groups = self.largest
+        width = layer.width(x, -1 - len(kernel), most, "in_channels")
+        if self.sides:
+            kernel = self._kernel(layer)
+        if self.depthwise:
+            return ConvPart(width, most_out // most * width, kernel, width)
+        if width % groups:
             raise InputError(
-                f"{layer.described()}: expected input channels in multiples of groups = {blocks}, got "
-                f"{width}. Give the width a step of {blocks}."
+                f"{layer.described()}: expected input channels in multiples of groups = {groups}, got "
+                f"{width}. Give the width a step of {groups}."
             )
-        factor = self.out_channels // self.in_channels
-        out = factor * width if self.depthwise else layer.setting("out_channels")
-        groups = width if self.depthwise else self.groups
+        return ConvPart(width, layer.setting("out_channels"), kernel, groups)
+
+    def weights(self, layer: Any, part: ConvPart, *, transposed: bool = False) -> dict[str, Tensor | None]:
+        """Return what a part of a layer of these sizes has for a weight and a bias.
+
+        Args:
+            layer: The twin.
+            part: The sizes wanted.
+            transposed: Whether the weight has input channels first.
+        """
+        weight, bias = layer.weight, layer.bias
+        width, out, kernel, groups = part
+        blocks = 1 if self.depthwise else groups
         first, second = (width, out // groups) if transposed else (out, width // groups)
-        weights = {
-            "weight": kernel_part(layer.weight, kernel, blocks, first, second),
-            "bias": None if layer.bias is None else channel_part(layer.bias, blocks, out),
+        return {
+            "weight": kernel_part(weight, kernel, blocks, first, second),
+            "bias": None if bias is None else leading(bias, out, groups=blocks),
         }
-        names = ("in_channels", "out_channels", "kernel_size", "groups")
-        return ConvPart(weights, dict(zip(names, (width, out, kernel, groups), strict=True)))
 
     def _kernel(self, layer: Any) -> tuple[int, ...]:
-        if "kernel_size" in self.variables:
-            return (layer.value("kernel_size"),) * len(self.kernel)
-        slots = [f"kernel_size[{i}]" for i in range(len(self.kernel))]
-        pairs = zip(slots, self.kernel, strict=True)
+        most = self.largest.kernel_size
+        if self.sides == ("kernel_size",):
+            return (layer.value("kernel_size"),) * len(most)
+        pairs = zip(self.sides, most, strict=True)
         return tuple(layer.value(slot) if slot in self.variables else side for slot, side in pairs)
 
 

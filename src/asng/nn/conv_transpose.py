@@ -63,19 +63,19 @@ class ConvTranspose2d(Twin, nn.ConvTranspose2d):
         dtype: torch.dtype | None = None,
     ) -> None:
         sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=2)
-        same = padding == "same"
+        most, same = sizes.largest, padding == "same"
         if same:
             steps, spread = as_many(stride, 2), as_many(dilation, 2)
-            padding, output_padding = transposed_padding(sizes.kernel, steps, spread)
+            padding, output_padding = transposed_padding(most.kernel_size, steps, spread)
         nn.ConvTranspose2d.__init__(
             self,
-            sizes.in_channels,
-            sizes.out_channels,
-            sizes.kernel,  # type: ignore[arg-type]
+            most.in_channels,
+            most.out_channels,
+            most.kernel_size,  # type: ignore[arg-type]
             stride=stride,  # type: ignore[arg-type]
             padding=padding,  # type: ignore[arg-type]
             output_padding=output_padding,  # type: ignore[arg-type]
-            groups=sizes.groups,
+            groups=most.groups,
             bias=bias,
             dilation=dilation,  # type: ignore[arg-type]
             padding_mode=padding_mode,  # type: ignore[arg-type]
@@ -88,8 +88,12 @@ class ConvTranspose2d(Twin, nn.ConvTranspose2d):
 
     def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
-        part = self.search_sizes.part(self, input, transposed=True)
+        sizes = self.search_sizes
+        part = sizes.part(self, input)
+        if part == sizes.largest:
+            return self
+        attributes = part._asdict()
         if self.search_same:
-            paddings = transposed_padding(part.kernel, self.stride, self.dilation)
-            part.sizes.update(zip(("padding", "output_padding"), paddings, strict=True))
-        return shell(self, part.weights, part.sizes)
+            paddings = transposed_padding(part.kernel_size, self.stride, self.dilation)
+            attributes.update(zip(("padding", "output_padding"), paddings, strict=True))
+        return shell(self, sizes.weights(self, part, transposed=True), attributes)

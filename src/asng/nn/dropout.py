@@ -38,4 +38,5 @@ class Dropout(Twin, nn.Dropout):
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer; the input does not matter."""
-        return shell(self, {}, {"p": float(self.setting("p", note=self.training))})
+        rate = float(self.setting("p", note=self.training))
+        return self if rate == self.p else shell(self, {}, {"p": rate})

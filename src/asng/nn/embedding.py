@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from asng.checks import integer_at_least
 from asng.errors import InputError
-from asng.nn.plain import leading, shell
+from asng.nn.plain import shell
 from asng.nn.sizes import Size, largest, variables_among
 from asng.nn.twin import Twin
 
@@ -74,5 +74,8 @@ class Embedding(Twin, nn.Embedding):
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer; the input, integers of any shape, does not matter."""
         width = self.setting("embedding_dim")
-        weights = {"weight": leading(self.weight, self.num_embeddings, width)}
+        if width == self.embedding_dim:
+            return self
+        # With gaps in memory: rows are looked up, not computed with, so that the table need not be copied.
+        weights = {"weight": self.weight[:, :width]}
         return shell(self, weights, {"embedding_dim": width})

@@ -46,7 +46,8 @@ def extract(
             the example did not run.
     """
     args = example if isinstance(example, tuple) or example is None else (example,)
-    with following(architecture):
+    # Copies that were made in inference mode could never be trained.
+    with torch.inference_mode(False), following(architecture):
         child = Extraction(model, args, fresh=fresh).child(model)
     if args is not None:
         child = drop_unused(child, args)

@@ -1,10 +1,10 @@
-"""Parts of the weights of convolutions: the centre of a kernel, channels by group."""
+"""Parts of the kernels of convolutions."""
 
 from torch import Tensor
 
-from asng.nn.plain import dense
+from asng.nn.plain import window
 
-__all__ = ["channel_part", "kernel_part"]
+__all__ = ["kernel_part"]
 
 
 def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int, second: int) -> Tensor:
@@ -32,25 +32,5 @@ def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int
         <BLANKLINE>
                 [[11, 12, 13]]])
     """
-    if weight.shape == (first, second, *kernel):
-        return weight
-    starts = [(most - side) // 2 for most, side in zip(weight.shape[2:], kernel, strict=True)]
-    window = (slice(start, start + side) for start, side in zip(starts, kernel, strict=True))
-    index = (slice(None), slice(second), *window)
-    return dense(channel_part(weight[index], groups, first), weight)
-
-
-def channel_part(weight: Tensor, groups: int, size: int) -> Tensor:
-    """Return the first entries of each group along the first dimension, `size` in all.
-
-    Example:
-        >>> import torch
-        >>> channel_part(torch.arange(8), 2, 4)
-        tensor([0, 1, 4, 5])
-    """
-    if len(weight) == size:
-        return weight
-    if groups == 1:
-        return weight[:size]
-    blocks = weight.reshape(groups, -1, *weight.shape[1:])
-    return blocks[:, : size // groups].flatten(0, 1)
+    middle = ((most - side) // 2 for most, side in zip(weight.shape[2:], kernel, strict=True))
+    return window(weight, (first, second, *kernel), (0, 0, *middle), groups)

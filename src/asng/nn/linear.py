@@ -54,9 +54,12 @@ class Linear(Twin, nn.Linear):
 
 
 def linear_part(source: nn.Linear, width: int, out: int) -> nn.Module:
-    """Return a layer of fewer features over the weights of a larger one."""
+    """Return a layer of fewer features over the weights of a larger one, that one where none are fewer."""
+    if width == source.in_features and out == source.out_features:
+        return source
+    weight, bias = source.weight, source.bias
     weights = {
-        "weight": leading(source.weight, out, width),
-        "bias": None if source.bias is None else leading(source.bias, out),
+        "weight": leading(weight, out, width),
+        "bias": None if bias is None else leading(bias, out),
     }
     return shell(source, weights, {"in_features": width, "out_features": out})

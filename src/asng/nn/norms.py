@@ -57,7 +57,9 @@ class LayerNorm(Twin, nn.LayerNorm):
 
 
 def layer_norm_part(source: nn.LayerNorm, shape: tuple[int, ...]) -> nn.Module:
-    """Return a layer norm over smaller dimensions with the weights of a larger one."""
+    """Return a layer norm over smaller dimensions with the weights of a larger one, that one if none are."""
+    if shape == source.normalized_shape:
+        return source
     weights = {name: p if p is None else leading(p, *shape) for name, p in source._parameters.items()}
     return shell(source, weights, {"normalized_shape": shape})
 
@@ -108,5 +110,7 @@ class GroupNorm(Twin, nn.GroupNorm):
                 f"{self.described()}: expected input channels in multiples of num_groups = {groups}, got "
                 f"{width}. Give the width a step of {groups}."
             )
+        if width == self.num_channels and groups == self.num_groups:
+            return self
         weights = {name: p if p is None else leading(p, width) for name, p in self._parameters.items()}
         return shell(self, weights, {"num_channels": width, "num_groups": groups})

@@ -2,45 +2,72 @@
 
 import copy
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-__all__ = ["dense", "draw_anew", "leading", "owning", "shell"]
+__all__ = ["draw_anew", "leading", "owning", "shell", "window"]
 
-_FIELDS = vars(nn.Module())
+_FIELDS = {name: value for name, value in vars(nn.Module()).items() if name != "training"}
 """What every module has of its own: hooks, and tables of weights and parts."""
 
-_NOT_TAKEN_OVER = (frozenset(_FIELDS) - {"training"}) | {"names", "path"}
+_NOT_TAKEN_OVER = {*_FIELDS, "names", "path"}
 """That, and what a supernet binds."""
 
 
-def leading(weight: Tensor, *sizes: int) -> Tensor:
+def leading(weight: Tensor, *sizes: int, groups: int = 1) -> Tensor:
     """Return the first entries along each dimension, the weight itself where that is all of it.
-
-    A part that has gaps in memory is copied into the weight's own memory format, so that it is computed with
-    just as the weight of a plain layer is, to the last bit.
 
     Args:
         weight: Of any shape.
         sizes: How many entries of the first dimensions; of the others, all.
+        groups: How many blocks the first dimension has: of each the first entries, `sizes[0]` in all.
 
     Example:
+        >>> import torch
         >>> leading(torch.arange(6).reshape(2, 3), 2, 1)
         tensor([[0],
                 [3]])
+        >>> leading(torch.arange(8), 4, groups=2)
+        tensor([0, 1, 4, 5])
     """
-    if weight.shape[: len(sizes)] == sizes:
+    return window(weight, (*sizes, *weight.shape[len(sizes) :]), groups=groups)
+
+
+def window(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...] = (), groups: int = 1) -> Tensor:
+    """Return a block of a weight: without gaps, in the weight's own memory format.
+
+    So it is computed with just as the weight of a plain layer is, to the last bit.
+
+    Args:
+        weight: Of any shape.
+        sizes: Shape of the block.
+        starts: Where it begins along the first dimensions; along the others, and by default, at 0.
+        groups: As in `leading`; then it begins at 0 along the first dimension.
+    """
+    shape = weight.shape
+    if shape == sizes:
         return weight
-    return dense(weight[tuple(slice(size) for size in sizes)], weight)
+    if groups > 1:
+        blocks = weight.view(groups, -1, *shape[1:])
+        return window(blocks, (groups, sizes[0] // groups, *sizes[1:]), (0, *starts)).flatten(0, 1)
+    if shape[1:] == sizes[1:]:
+        return weight[: sizes[0]]
+    return functional.pad(weight, _pads(shape, sizes, starts))
 
 
-def dense(part: Tensor, weight: Tensor) -> Tensor:
-    """Return `part` without gaps, in the memory format of the weight that it is a part of."""
-    last = weight.ndim == 4 and not weight.is_contiguous()
-    return part.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
+@lru_cache(maxsize=1024)
+def _pads(shape: tuple[int, ...], sizes: tuple[int, ...], starts: tuple[int, ...]) -> tuple[int, ...]:
+    """Return by how much to pad at each end of each dimension, the last one first.
+
+    Padding by negative numbers cuts, in one operation forth and one back. Slices would be one for each
+    dimension and a copy, and the gradient would be spread over a larger weight by each.
+    """
+    starts += (0,) * (len(shape) - len(starts))
+    ends = zip(reversed(starts), reversed(sizes), reversed(shape), strict=True)
+    return tuple(pad for start, size, most in ends for pad in (-start, start + size - most))
 
 
 def shell(
@@ -51,8 +78,8 @@ def shell(
 ) -> nn.Module:
     """Return the plain layer that is like `source`, a layer of torch or its twin, over other tensors.
 
-    It costs a few microseconds: nothing is drawn, copied or registered. It is to be run and thrown away, or
-    to be made a module of its own by `owning`. Gradients flow through the tensors.
+    It costs a few microseconds: nothing is drawn, copied or registered. Its `forward` is to be run, and it is
+    thrown away, or made a module of its own by `owning`. Gradients flow through the tensors.
 
     Args:
         source: The larger layer.
@@ -61,21 +88,19 @@ def shell(
         modules: Name to module, in place of the submodules.
 
     Returns:
-        A layer of the class of torch; `source` itself, where nothing differs.
+        A layer of the class of torch.
     """
-    if _is_same(source, weights, attributes, modules):
-        return source
     kind = _class_of_torch(type(source))  # type: ignore[arg-type]
     layer: nn.Module = kind.__new__(kind)
-    state = layer.__dict__
-    state.update(_FIELDS)
-    for name, value in source.__dict__.items():
-        if name not in _NOT_TAKEN_OVER and not name.startswith("search_"):
-            state[name] = value
-    state["_parameters"] = weights if torch.is_grad_enabled() else _as_trainable(weights, source)
-    state["_buffers"] = source._buffers
-    state["_modules"] = source._modules if modules is None else modules
-    state.update(attributes)
+    # What only a twin has comes along too, unused: to leave it out would cost more than all the rest.
+    layer.__dict__.update(source.__dict__)
+    layer.__dict__.update(_FIELDS)
+    layer.__dict__.update(
+        attributes,
+        _parameters=weights,
+        _buffers=source._buffers,
+        _modules=source._modules if modules is None else modules,
+    )
     return layer
 
 
@@ -111,29 +136,3 @@ def draw_anew(layer: nn.Module) -> None:
 @cache
 def _class_of_torch(kind: Any) -> Any:
     return next(base for base in kind.__mro__ if base.__module__.startswith("torch.nn.modules."))
-
-
-def _is_same(
-    source: nn.Module,
-    weights: Mapping[str, Tensor | None],
-    attributes: Mapping[str, object],
-    modules: Mapping[str, nn.Module] | None,
-) -> bool:
-    own, parts = source._parameters, source._modules
-    return (
-        all(tensor is own.get(name) for name, tensor in weights.items())
-        and all(getattr(source, name) == value for name, value in attributes.items())
-        and (modules is None or all(part is parts[name] for name, part in modules.items()))
-    )
-
-
-def _as_trainable(weights: Mapping[str, Tensor | None], source: nn.Module) -> dict[str, Tensor | None]:
-    """Let the tensors ask for gradients where the parameters of `source` do, though none are recorded.
-
-    torch.matmul computes differently, in the last bits, for tensors that do.
-    """
-    trained = {name for name, p in source._parameters.items() if p is not None and p.requires_grad}
-    return {
-        name: t if t is None or name not in trained or t.requires_grad else t.detach().requires_grad_()
-        for name, t in weights.items()
-    }

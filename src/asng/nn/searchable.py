@@ -64,19 +64,20 @@ class Searchable(nn.Module):
             InputError: No supernet is running, or the running one has not found this module.
         """
         selection = current_selection()
-        name = self.names.get(slot)
         if selection is None:
             raise InputError(
                 f"{self._slot_described(slot)} has no architecture to follow: call it through "
                 "asng.nn.Supernet(model)(x, architecture=a)."
             )
-        if name is None or name not in selection.values:
+        try:
+            name = self.names[slot]
+            return selection.value(name) if note else selection.values[name]
+        except KeyError:
             raise InputError(
                 f"{self._slot_described(slot)} is unknown to the supernet that runs it: register the module "
                 "as a submodule (an attribute or in a torch.nn.ModuleList, not in a plain list) before the "
                 "Supernet is made."
-            )
-        return selection.value(name) if note else selection.values[name]
+            ) from None
 
     def extract(self, extraction: "Extraction") -> nn.Module:
         """Return the plain module that computes the same under the architecture of `extraction`.

@@ -19,7 +19,10 @@ from asng.space import Categorical
 
 __all__ = ["TransformerEncoderLayer"]
 
-_ACTIVATIONS = {"relu": (functional.relu, 1), "gelu": (functional.gelu, 2)}
+_ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
+    "relu": (functional.relu, 1),
+    "gelu": (functional.gelu, 2),
+}
 """Name to function, and torch's number of it, by which its fast path knows the function."""
 
 
@@ -98,13 +101,20 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
 
     def plain(self, src: Tensor | None = None, *args: Any, **kwargs: Any) -> nn.Module:
         """Return the plain layer for a source (..., width)."""
-        width = self.width(src, -1, self.linear1.in_features, "d_model")
-        hidden = self._of("dim_feedforward", self.linear1.out_features)
-        heads = check_heads(self, width, self._of("nhead", self.self_attn.num_heads))
-        rate = float(self._of("dropout", self.dropout.p, note=self.training))
+        attention, linear = self.self_attn, self.linear1
+        most = (linear.in_features, linear.out_features, attention.num_heads, self.dropout.p, self.activation)
+        width = self.width(src, -1, most[0], "d_model")
+        hidden = self._of("dim_feedforward", most[1])
+        heads = check_heads(self, width, self._of("nhead", most[2]))
+        rate = float(self._of("dropout", most[3], note=self.training))
+        function, number = most[4], self.activation_relu_or_gelu
+        if "activation" in self.search_variables:
+            function, number = _ACTIVATIONS[cast(str, self.value("activation"))]
+        if (width, hidden, heads, rate, function) == most:
+            return self
         modules: dict[str, nn.Module] = {
-            "self_attn": attention_part(self.self_attn, width, heads, rate, kdim=width, vdim=width),
-            "linear1": linear_part(self.linear1, width, hidden),
+            "self_attn": attention_part(attention, width, heads, rate, kdim=width, vdim=width),
+            "linear1": linear_part(linear, width, hidden),
             "dropout": shell(self.dropout, {}, {"p": rate}),
             "linear2": linear_part(self.linear2, hidden, width),
             "norm1": layer_norm_part(self.norm1, (width,)),
@@ -112,12 +122,11 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
             "dropout1": shell(self.dropout1, {}, {"p": rate}),
             "dropout2": shell(self.dropout2, {}, {"p": rate}),
         }
-        if isinstance(self.activation, nn.Module):
-            modules["activation"] = self.activation
-        attributes: dict[str, Any] = {}
-        if "activation" in self.search_variables:
-            function, number = _ACTIVATIONS[cast(str, self.value("activation"))]
-            attributes = {"activation": function, "activation_relu_or_gelu": number}
+        attributes: dict[str, object] = {"activation_relu_or_gelu": number}
+        if isinstance(function, nn.Module):
+            modules["activation"] = function
+        else:
+            attributes["activation"] = function
         return shell(self, {}, attributes, modules)
 
     def _of(self, slot: str, fixed: Any, *, note: bool = True) -> Any:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
@@ -56,7 +57,13 @@ class Twin(Searchable):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the plain layer of the current sizes."""
-        layer = self.plain(*args, **kwargs)
+        if torch.is_grad_enabled():
+            layer = self.plain(*args, **kwargs)
+        else:
+            # torch.matmul computes differently, in the last bits, for weights that ask for gradients, also
+            # where none are recorded. Parts of a weight do so only if they are cut while gradients are.
+            with torch.inference_mode(False):
+                layer = self.plain(*args, **kwargs)
         # Where nothing is cut the twin is the plain layer already: then torch's own forward is to run.
         return super().forward(*args, **kwargs) if layer is self else layer.forward(*args, **kwargs)
 
@@ -83,12 +90,13 @@ class Twin(Searchable):
         """
         if x is None:
             return most
-        if not -x.ndim <= dim < x.ndim:
+        try:
+            size = x.size(dim)
+        except IndexError:
             raise InputError(
                 f"{self.described()}: expected an input with {name} along dimension {dim}, got shape "
                 f"{tuple(x.shape)}."
-            )
-        size = x.shape[dim]
+            ) from None
         if size > most:
             raise InputError(
                 f"{self.described()}: expected at most {name} = {most} along dimension {dim} of the input, "
