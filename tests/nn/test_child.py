@@ -1,80 +1,145 @@
-"""What a child can be used for, where nobody knows of asng."""
+"""What a child of every searchable layer can be used for, where nobody knows of asng."""
 
 import copy
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from plain_blocks import Joined, Residual
-from torch import nn
+from child_cases import NAMES, NETS, child_of
+from foreign import objects_of_asng
+from plain_blocks import Held
+from torch.export import Dim
 
-from asng.nn import Choice, InputChoice, Supernet
+from asng.search import save_onnx, save_program
 
 LOADER = """
 import sys
 sys.modules["asng"] = None  # an import of it fails from here on
 sys.path.insert(0, sys.argv[1])
-import pickle, torch
-with open(sys.argv[2] + "/child.pkl", "rb") as file:
-    child = pickle.load(file)
-whole = torch.load(sys.argv[2] + "/whole.pt", weights_only=False)
-x, y = torch.load(sys.argv[2] + "/io.pt", weights_only=True)
-assert torch.equal(child(x), y) and torch.equal(whole(x), y)
+import pathlib, pickle, torch
+folders = list(pathlib.Path(sys.argv[2]).iterdir())
+for folder in folders:
+    inputs, y = torch.load(folder / "io.pt", weights_only=True)
+    child = pickle.loads((folder / "child.pkl").read_bytes())
+    whole = torch.load(folder / "whole.pt", weights_only=False)
+    assert torch.equal(child(*inputs), y) and torch.equal(whole(*inputs), y), folder
+    for parameter in child.parameters():
+        torch.nn.init.zeros_(parameter)
+    child.load_state_dict(torch.load(folder / "state.pt", weights_only=True))
+    assert torch.equal(child(*inputs), y), folder
 assert not any(name.startswith("asng.") for name in sys.modules)
+print(len(folders))
 """
 
+OF_CONVERSION = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:# The axis name:UserWarning")
+"""Warnings of torch about its own parts, and that inputs share the one free dimension."""
 
-def _child():
-    ops = {"conv": nn.Conv2d(3, 3, 3, padding=1), "skip": nn.Identity()}
-    body = Joined(InputChoice(3, 2, label="in"), Residual(Choice(ops, label="op")), nn.BatchNorm2d(3))
-    supernet = Supernet(nn.Sequential(body, nn.Flatten(), nn.Linear(48, 2))).eval()
-    x = torch.linspace(-1, 1, 192).reshape(4, 3, 4, 4)
-    return supernet.extract({"op": "conv", "in.input1": 1, "in.input2": 2}, example=x), x
+every_case = pytest.mark.parametrize("name", NAMES)
 
 
-def test_child_is_loaded_and_run_without_asng(tmp_path):
-    child, x = _child()
-    (tmp_path / "child.pkl").write_bytes(pickle.dumps(child))
-    torch.save(child, tmp_path / "whole.pt")
-    torch.save((x, child(x).detach()), tmp_path / "io.pt")
-    here = str(Path(__file__).parent)
-    subprocess.run([sys.executable, "-W", "error", "-c", LOADER, here, str(tmp_path)], check=True)
+def dynamic(inputs):
+    """Free the first dimension of the first input, and of those as long."""
+    return tuple({0: Dim("batch")} if len(x) == len(inputs[0]) else None for x in inputs)
 
 
-def test_child_is_copied_deeply():
-    child, x = _child()
-    assert torch.equal(copy.deepcopy(child)(x), child(x))
+def fewer(inputs):
+    """The first two items of those inputs."""
+    return tuple(x[:2] if shape else x for x, shape in zip(inputs, dynamic(inputs), strict=True))
 
 
-def test_weights_of_a_child_are_saved_and_loaded_alone(tmp_path):
-    child, x = _child()
-    y = child(x)
-    torch.save(child.state_dict(), tmp_path / "child.pt")
-    torch.nn.init.zeros_(child[2].weight)
-    child.load_state_dict(torch.load(tmp_path / "child.pt", weights_only=True))
-    assert torch.equal(child(x), y)
+def test_children_are_loaded_and_run_without_asng(tmp_path):
+    for i, name in enumerate(NAMES):
+        child, inputs = child_of(name)
+        folder = tmp_path / str(i)
+        folder.mkdir()
+        (folder / "child.pkl").write_bytes(pickle.dumps(child))
+        torch.save(child, folder / "whole.pt")
+        torch.save(child.state_dict(), folder / "state.pt")
+        torch.save((inputs, child(*inputs).detach()), folder / "io.pt")
+    command = [sys.executable, "-W", "error", "-c", LOADER, str(Path(__file__).parent), str(tmp_path)]
+    run = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert int(run.stdout) == len(NAMES)
 
 
-def test_child_is_exported_for_any_batch(tmp_path):
-    child, x = _child()
-    batch = torch.export.Dim("batch", min=1, max=64)
-    torch.export.save(torch.export.export(child, (x,), dynamic_shapes=({0: batch},)), tmp_path / "child.pt2")
-    loaded = torch.export.load(tmp_path / "child.pt2").module()
-    for n in (1, 3):
-        torch.testing.assert_close(loaded(x[:n]), child(x[:n]))
+@every_case
+def test_child_is_copied_deeply(name):
+    child, inputs = child_of(name)
+    assert torch.equal(copy.deepcopy(child)(*inputs), child(*inputs))
+
+
+@every_case
+def test_child_refers_to_nothing_of_asng(name):
+    assert not objects_of_asng(child_of(name)[0])
+
+
+@every_case
+def test_child_is_exported_for_any_batch(name):
+    child, inputs = child_of(name)
+    program = torch.export.export(child, inputs, dynamic_shapes=_shapes(child, inputs)).module()
+    for x in (inputs, fewer(inputs)):
+        torch.testing.assert_close(program(*x), child(*x))
+
+
+@every_case
+def test_child_is_compiled_as_one_graph(name):
+    child, inputs = child_of(name)
+    torch.compiler.reset()
+    assert torch.equal(torch.compile(child, backend="eager", fullgraph=True)(*inputs), child(*inputs))
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-def test_child_is_converted_to_onnx(tmp_path):
-    runtime = pytest.importorskip("onnxruntime")
-    child, x = _child()
-    path = tmp_path / "child.onnx"
-    batch = torch.export.Dim("batch", min=1, max=64)
-    torch.onnx.export(child, (x,), path, dynamo=True, dynamic_shapes=({0: batch},), verbose=False)
-    session = runtime.InferenceSession(path)
-    (y,) = session.run(None, {session.get_inputs()[0].name: x[:3].numpy()})
-    torch.testing.assert_close(torch.from_numpy(y), child(x[:3]))
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch's own compiler needs one of C++")
+@pytest.mark.parametrize("name", NETS)
+def test_child_is_compiled_to_machine_code(name):
+    child, inputs = child_of(name)
+    torch.compiler.reset()
+    compiled = torch.compile(child, fullgraph=True)
+    torch.testing.assert_close(compiled(*inputs), child(*inputs))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_child_is_saved_as_a_program(name, tmp_path):
+    child, inputs = child_of(name)
+    program = torch.export.load(save_program(tmp_path / "child.pt2", child, inputs)).module()
+    torch.testing.assert_close(program(*fewer(inputs)), child(*fewer(inputs)))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(*OF_CONVERSION)
+@pytest.mark.parametrize("name", NETS)
+def test_child_is_saved_as_onnx(name, tmp_path):
+    child, inputs = child_of(name)
+    session = _session(str(save_onnx(tmp_path / "child.onnx", child, inputs)))
+    torch.testing.assert_close(_run(session, fewer(inputs)), child(*fewer(inputs)))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings(*OF_CONVERSION)
+@every_case
+def test_child_is_converted_to_onnx_for_any_batch(name):
+    child, inputs = child_of(name)
+    shapes = _shapes(child, inputs)
+    converted = torch.onnx.export(child, inputs, dynamo=True, dynamic_shapes=shapes, verbose=False)
+    session = _session(converted.model_proto.SerializeToString())
+    for x in (inputs, fewer(inputs)):
+        torch.testing.assert_close(_run(session, x), child(*x))
+
+
+def _session(model):
+    return pytest.importorskip("onnxruntime").InferenceSession(model)
+
+
+def _run(session, inputs):
+    names = [node.name for node in session.get_inputs()]
+    (y,) = session.run(None, {name: x.numpy() for name, x in zip(names, inputs, strict=True)})
+    return torch.from_numpy(y)
+
+
+def _shapes(child, inputs):
+    """Return the dimensions by argument: a module that takes *inputs has one argument for all of them."""
+    return (dynamic(inputs),) if isinstance(child, Held) else dynamic(inputs)

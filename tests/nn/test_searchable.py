@@ -6,32 +6,24 @@ from random import Random
 
 import pytest
 import torch
+from plain_blocks import Branches, Residual
 from torch import nn
 
 from asng.errors import InputError
-from asng.nn import Choice, InputChoice, Searchable, Supernet
-
-
-def _branches(source):
-    class Branches(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.first, self.second, self.source = nn.Linear(4, 4), nn.Linear(4, 4), source
-
-        def forward(self, x):
-            return self.source([x, self.first(x), self.second(x)])
-
-    return Branches()
-
+from asng.nn import Activation, Choice, InputChoice, Repeat, Searchable, Supernet
+from asng.space import Integer
 
 CASES = {
     "choice by name": lambda: Choice({"a": nn.Linear(4, 3), "b": nn.Sequential(nn.Linear(4, 4), nn.ReLU())}),
     "choice by index": lambda: Choice([nn.Linear(4, 3), nn.Identity()]),
     "choice of choices": lambda: Choice({"a": Choice([nn.Linear(4, 3), nn.Identity()]), "b": nn.Tanh()}),
-    "one input": lambda: _branches(InputChoice(3)),
-    "sum of two inputs": lambda: _branches(InputChoice(3, 2)),
-    "mean of three inputs": lambda: _branches(InputChoice(3, 3, reduce="mean")),
-    "two inputs side by side": lambda: _branches(InputChoice(3, 2, reduce="concat", label="in")),
+    "one input": lambda: Branches(InputChoice(3)),
+    "sum of two inputs": lambda: Branches(InputChoice(3, 2)),
+    "mean of three inputs": lambda: Branches(InputChoice(3, 3, reduce="mean")),
+    "two inputs side by side": lambda: Branches(InputChoice(3, 2, reduce="concat", label="in")),
+    "activation": lambda: Activation(["ReLU", "GELU", "Tanh"]),
+    "repeat": lambda: Repeat(lambda _: Residual(nn.Linear(4, 4)), Integer(0, 3)),
+    "repeat of a fixed depth": lambda: Repeat([Choice([nn.Linear(4, 4), nn.Identity()]), nn.ReLU()], 2),
 }
 
 

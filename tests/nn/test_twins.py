@@ -7,25 +7,12 @@ from random import Random
 import pytest
 import torch
 from torch import nn
-from twin_cases import CASES
+from twin_cases import CASES, held
 
 from asng import nn as snn
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.space import Integer
-
-
-class Held(nn.Module):
-    """The layer, and a choice beside it, so that every model has something searchable."""
-
-    def __init__(self, layer):
-        super().__init__()
-        self.layer = layer
-        self.other = snn.Choice([nn.Identity(), nn.Tanh()], label="other")
-
-    def forward(self, *inputs):
-        output = self.layer(*inputs)
-        return self.other(output[0] if isinstance(output, tuple) else output)
 
 
 @pytest.fixture(params=CASES)
@@ -36,7 +23,7 @@ def case(request):
 
 @pytest.fixture
 def supernet(case):
-    return Supernet(Held(case.twin)).eval()
+    return Supernet(held(case.twin)).eval()
 
 
 def settings(case, supernet, count=6):
@@ -191,7 +178,7 @@ def test_layer_that_the_example_does_not_run_is_left_out():
 
 
 def test_rate_of_dropout_is_active_in_training_only():
-    supernet, a = Supernet(Held(CASES["Dropout"]().twin)), {"rate": 0.3, "other": 0}
+    supernet, a = Supernet(held(CASES["Dropout"]().twin)), {"rate": 0.3, "other": 0}
     supernet(torch.ones(3), architecture=a)
     assert supernet.active == {"rate", "other"}
     supernet.eval()(torch.ones(3), architecture=a)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from plain_blocks import Held
 from torch import nn
 
 from asng import nn as snn
@@ -28,6 +29,11 @@ class Case:
     twin: nn.Module
     largest: nn.Module
     inputs: list[tuple[Any, ...]]
+
+
+def held(layer):
+    """Return the layer with a choice behind it, so that every model has something searchable."""
+    return Held(layer, snn.Choice([nn.Identity(), nn.Tanh()], label="other"))
 
 
 def _maps(*widths, sides=(6, 5)):
