@@ -77,6 +77,18 @@ def test_projection_of_an_overshooting_step_gives_all_to_the_best():
     np.testing.assert_allclose(p, [0.73, 0.135, 0.135])
 
 
+@given(COUNTS, st.integers(0, 999))
+def test_a_variable_without_a_gradient_keeps_its_probabilities_to_the_last_bit(counts, seed):
+    family, rng = Categoricals([4, *counts]), np.random.default_rng(seed)
+    p = family.project(drawn([4, *counts], seed))
+    G = rng.standard_normal(len(p)) * (family.owner == 0)
+    for _ in range(3):
+        moved = family.move(p, G, 0.1)
+        np.testing.assert_array_equal(moved[4:], p[4:])
+        np.testing.assert_array_equal(moved[:4], family.project(p + 0.1 * G)[:4])
+        p = moved
+
+
 def test_entropy_is_1_when_uniform_and_falls():
     family = Categoricals([2, 5])
     assert family.entropy(family.initial()) == pytest.approx([1, 1])

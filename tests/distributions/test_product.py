@@ -46,6 +46,15 @@ def test_degrees_of_freedom_leave_constants_out():
     assert (product.n_theta, product.n_free) == (2 + 1 + 2 * 2, 4)
 
 
+def test_numbers_of_variables_are_spread_over_their_coordinates_and_degrees():
+    product, values = Product(SPACE), np.array([0.5, 1.0, 9.0, 0.25, 0.75])
+    p, first, second = product.spread(values)
+    np.testing.assert_array_equal(p, [1.0, 1.0, 1.0, 0.75, 0.75])
+    np.testing.assert_array_equal([first, second], [[0.5, 0.25]] * 2)
+    assert product.degrees(values) == 1.0 * 2 + 0.75 * 1 + 2 * (0.5 + 0.25)
+    assert product.degrees(np.ones(5)) == product.n_theta
+
+
 @pytest.mark.parametrize("column", [0, 1])
 def test_unfit_coordinates_are_noticed(column):
     product = Product(SPACE)

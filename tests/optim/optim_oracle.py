@@ -80,13 +80,19 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
     names = list(space)
     choices = [n for n in names if isinstance(space[n], Categorical)]
     ordered = [n for n in names if not isinstance(space[n], Categorical)]
-    n_theta = sum(len(space[n].choices) - 1 for n in choices) + 2 * len(ordered)
+    share = dict.fromkeys(names, 1.0)
+    if active is not None and not paper:
+        share = {n: sum(row[d] for row in active) / len(active) for d, n in enumerate(names)}
+    n_theta = sum((len(space[n].choices) - 1 if n in choices else 2) * share[n] for n in names)
+    if n_theta == 0:
+        return theta, s, gamma, Delta
     delta = settings.delta_init / Delta
     beta = min(delta / math.sqrt(n_theta), 1)
     roots, moves = {}, {}
     for name in names:
         column = names.index(name)
         own = [ui * (1 if active is None else active[i][column]) for i, ui in enumerate(u)]
+        own = [w / math.sqrt(share[name]) if share[name] else 0.0 for w in own]
         draws = [row[column] for row in x]
         if name in choices:
             roots[name], moves[name] = slow_categorical(theta[name], draws, own, None, paper, len(choices))
@@ -95,6 +101,8 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
     root = [v for n in choices for v in roots[n]]
     root += [roots[n][0] for n in ordered] + [roots[n][1] for n in ordered]
     norm = math.sqrt(sum(v * v for v in root))
+    if norm < 1e-12 and not paper:
+        return theta, s, gamma, Delta
     if norm < 1e-12:
         root, norm = [0.0] * len(root), 0.0
         theta = {n: moves[n](0.0) for n in names}

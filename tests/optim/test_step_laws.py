@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from optim_oracle import random_space
 
 from asng.distributions import Categoricals, Gaussians, Product
-from asng.optim import ASNG
 from asng.optim.ranking import utilities
 from asng.optim.sampling import draw_uniforms
 from asng.optim.step import Settings, first_state, step
@@ -159,31 +158,14 @@ def test_noiseless_steps_lower_the_exact_objective_on_average():
     assert np.mean(changes) < -10 * np.std(changes) / math.sqrt(50)
 
 
-def test_a_sample_that_did_not_read_a_variable_carries_no_signal_for_it():
-    space = Space({"a": Categorical([0, 1]), "b": Categorical([0, 1]), "i": Integer(0, 9)})
-    opt = ASNG(space, lam=2)
-    names = frozenset({"a"})
-    candidates = [space.candidate(x, active=names) for x in ([0, 0, 1.0], [1, 1, 7.0])]
-    opt.tell(candidates, [0.0, 1.0])
-    assert opt.theta["a"][0] > 0.5
-    np.testing.assert_array_equal(opt.theta["b"], [0.5, 0.5])
-    assert opt.theta["i"] == (4.5, 4.5)
-
-
-def test_active_in_all_samples_equals_no_declaration():
-    space = Space({"a": Categorical([0, 1, 2]), "i": Integer(0, 9)})
-    plain, declared = ASNG(space), ASNG(space)
-    for opt in (plain, declared):
-        candidates = opt.ask()
-        if opt is declared:
-            candidates = [c.with_active(frozenset(space)) for c in candidates]
-        opt.tell(candidates, [float(sum(c.x)) for c in candidates])
-    np.testing.assert_allclose(plain.theta["a"], declared.theta["a"], rtol=1e-14)
-    np.testing.assert_allclose(plain.theta["i"], declared.theta["i"], rtol=1e-14)
-
-
-def test_where_samples_coincide_theta_stays_and_the_step_size_goes_on():
+def test_samples_that_coincide_change_nothing():
     product = Product(Space({"a": Categorical([0, 1, 2]), "i": Integer(0, 9)}))
+    state = first_state(product)
+    assert step(product, Settings(), state, np.repeat([[1.0, 3.0]], 9, axis=0), np.arange(9.0)) is state
+
+
+def test_by_the_papers_rules_the_step_size_goes_on_where_samples_coincide():
+    product = Product(Space({"a": Categorical([0, 1, 2]), "i": Integer(0, 9)}), rules="paper")
     state = first_state(product)
     x = np.repeat([[1.0, 3.0]], 9, axis=0)
     new = step(product, Settings(), state, x, np.arange(9.0))

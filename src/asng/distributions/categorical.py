@@ -122,6 +122,14 @@ class Categoricals:
         share = -G[last] / (theta[last] + root[last])
         return (G / root + root * share[self.owner])[self._but_last]
 
+    def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
+        """Return probabilities after a step of eps along G, inside their bounds.
+
+        A variable whose G is 0 keeps its probabilities to the last bit, which a projection might round.
+        """
+        moved = np.logical_or.reduceat(G != 0.0, self.starts)
+        return np.where(moved[self.owner], self.project(theta + eps * G), theta)
+
     def project(self, theta: Floats) -> Floats:
         """Return probabilities of at least theta_min that sum to 1.
 

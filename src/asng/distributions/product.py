@@ -50,8 +50,10 @@ class Product:
         rules: "default", or "paper" for the details of the paper's authors.
 
     Attributes:
+        rules: As given.
         n_theta: Degrees of freedom, sum (K_d - 1) + 2 (number of Gaussians).
         n_free: Number of variables that are no constants.
+        free: Their places in the space's order, shape (n_free,).
 
     Example:
         >>> from asng.space import Integer
@@ -62,6 +64,7 @@ class Product:
 
     def __init__(self, space: Space, *, rules: Rules = "default") -> None:
         self.space = space
+        self.rules = rules
         variables = list(space.values())
         free = [i for i, variable in enumerate(variables) if not is_constant(variable)]
         choices = [i for i in free if isinstance(variables[i], Categorical)]
@@ -70,6 +73,7 @@ class Product:
         self.gaussians = Gaussians([variables[i] for i in ordered], rules=rules)  # type: ignore[misc]
         self.n_theta = self.categoricals.n_theta + self.gaussians.n_theta
         self.n_free = len(free)
+        self.free = np.array(free, dtype=np.intp)
         self.rank = {name: i for i, name in enumerate(space)}
         self.choice_columns = np.array(choices, dtype=np.intp)
         self.ordered_columns = np.array(ordered, dtype=np.intp)
@@ -118,6 +122,11 @@ class Product:
     def natural_gradient(self, theta: Theta, x: Floats, u: Floats, active: Floats | None = None) -> Tangent:
         """Return G = (1/n) sum_i u_i (T(x_i) - theta).
 
+        What a sample did not read had no part in its loss. With independent samples, leaving it out thus
+        changes no expectation, whichever variables the samples read, and takes noise away. (Stratified
+        draws of one variable depend on each other, so that a draw that was not read repeats in part
+        what one that was read says: leaving it out shortens the expected gradient there.)
+
         Args:
             theta: Parameters.
             x: Raw draws, shape (n, D).
@@ -146,10 +155,20 @@ class Product:
         """Return theta after a step of eps along G, inside all bounds."""
         p, mean, std = theta
         if self.categoricals.size:
-            p = self.categoricals.project(p + eps * G.p)
+            p = self.categoricals.move(p, G.p, eps)
         if self.gaussians.size:
             mean, std = self.gaussians.move(mean, std, G.g1, G.g2, eps)
         return Theta(p, mean, std)
+
+    def spread(self, values: Floats) -> Tangent:
+        """Return one number a variable, shape (D,), as one for each coordinate of a gradient."""
+        ordered = values[self._ordered]
+        return Tangent(values[self._choices][self.categoricals.owner], ordered, ordered)
+
+    def degrees(self, share: Floats) -> float:
+        """Return n_theta with each variable counted by a share, shape (D,); n_theta where all are 1."""
+        choices = np.sum(share[self._choices] * (self.categoricals.counts - 1))
+        return float(choices + 2.0 * np.sum(share[self._ordered]))
 
     def entropy(self, theta: Theta) -> float:
         """Return how undecided theta is: the mean over the free variables, in [0, 1]; 0 without any."""

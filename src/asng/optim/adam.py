@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asng.checks import one_of, real_between
 from asng.distributions import Floats, Product, Tangent, Theta, ThetaView
@@ -23,6 +24,9 @@ class Adam:
 
     Every probability moves by about `learning_rate` an update; so does every mean, in units of half its
     range, and every log(std).
+
+    A variable that no sample of an update read stays as it is, and so do its moments, as in PyTorch's
+    SparseAdam: momentum would move it on for no reason of its own.
 
     Differs: the authors' Adam knows categoricals only.
 
@@ -115,12 +119,12 @@ class Adam:
         self._t += 1
         if found is not None:
             G, norm = found
-            g = self._coordinates(G) / norm
-            self._m = BETA_1 * self._m + (1.0 - BETA_1) * g
-            self._v = BETA_2 * self._v + (1.0 - BETA_2) * g**2
+            g, read = self._coordinates(G) / norm, self._read(told.active)
+            self._m = np.where(read, BETA_1 * self._m + (1.0 - BETA_1) * g, self._m)
+            self._v = np.where(read, BETA_2 * self._v + (1.0 - BETA_2) * g**2, self._v)
             m = self._m / (1.0 - BETA_1**self._t)
             v = self._v / (1.0 - BETA_2**self._t)
-            self._theta = self._moved(self.delta * m / (np.sqrt(v) + EPSILON))
+            self._theta = self._moved(np.where(read, self.delta * m / (np.sqrt(v) + EPSILON), 0.0))
         self._draws.generation += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -148,6 +152,12 @@ class Adam:
         """Return G as one vector: probabilities, means over half their range, log(std)."""
         scale = self._theta.std / self._product.gaussians.std_max
         return np.concatenate((G.p, scale * G.g1, 0.5 * G.g2))
+
+    def _read(self, active: Floats | None) -> NDArray[np.bool_] | bool:
+        """Return which coordinates belong to a variable that some sample read."""
+        if active is None:
+            return True
+        return np.concatenate(self._product.spread(active.max(axis=0))) > 0.0
 
     def _moved(self, change: Floats) -> Theta:
         """Return theta after a change in those coordinates, inside all bounds."""

@@ -110,7 +110,8 @@ class Draws:
             if candidate.active is not None:
                 row[:] = 0.0
                 row[[self._column(name) for name in candidate.active]] = 1.0
-        return active
+        # Constants count as read: nothing is learnt of them.
+        return None if active[:, self.product.free].all() else active
 
     def _column(self, name: str) -> int:
         if name not in self.product.rank:

@@ -15,6 +15,7 @@ r"""The update of ASNG as a pure function from state to state.
 | lam        | lambda_theta   | ()        | number of samples                              |             |
 | u          | u              | (lam,)    | utilities of the samples                       |             |
 | G          | G_theta        | `Tangent` | estimate of the natural gradient               |             |
+| share      |                | (D,)      | of the samples that read variable d            |             |
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -23,6 +24,7 @@ References:
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -81,7 +83,9 @@ def step(
     """Return the state after one update with samples and their losses.
 
     Differs: beta is at most 1 (a small delta_init on a tiny space once made it exceed 2, and s NaN); the
-    norm has 1e-9 added for the mixed case too.
+    norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
+    they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
+    a variable that few samples read takes steps as long as one that all do, see `gradient`.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -92,7 +96,7 @@ def step(
         active: 1 where the evaluation of sample i read variable d, else 0, shape (lam, D). Default: all 1.
 
     Returns:
-        The state after; the same object where all losses are equal, which says nothing.
+        The state after; the same object where nothing can be learnt.
 
     Example:
         >>> from asng.space import Categorical, Space
@@ -102,12 +106,12 @@ def step(
         >>> bool(state.theta.p[0] > 0.5)
         True
     """
-    u = utilities(losses)
-    if not (u.any() and product.n_theta):
+    found = _estimate(product, state.theta, x, losses, active)
+    if found is None:
         return state
+    G, root, norm, n_theta = found
     delta = settings.delta_init / state.Delta
-    beta = min(delta / math.sqrt(product.n_theta), 1.0)
-    G, root, norm = _estimate(product, state.theta, x, u, active)
+    beta = min(delta / math.sqrt(n_theta), 1.0)
     theta = product.move(state.theta, G, delta / norm)  # Algorithm 1, theta, and its projection
     s = (1.0 - beta) * state.s + (math.sqrt(beta * (2.0 - beta)) / norm) * root  # Algorithm 1, s
     gamma = (1.0 - beta) ** 2 * state.gamma + beta * (2.0 - beta)  # Algorithm 1, gamma
@@ -119,24 +123,50 @@ def step(
 def gradient(
     product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
 ) -> tuple[Tangent, float] | None:
-    """Return G and its norm in the Fisher metric, for the baselines; None where nothing can be learnt."""
-    u = utilities(losses)
-    if not (u.any() and product.n_theta):
-        return None
-    G, _, norm = _estimate(product, theta, x, u, active)
-    return G, norm
+    """Return G and its norm in the Fisher metric, for the baselines; None where nothing can be learnt.
+
+    The part of G of a variable that a share of the samples read is divided by the root of that share.
+    What chance does to a sum over few samples is thus as large as to one over all of them, so that every
+    variable wanders equally far, and `step` sees no direction preferred where there is no signal. Which
+    variables are read does not depend on their own values; hence no direction is preferred by this either.
+    """
+    found = _estimate(product, theta, x, losses, active)
+    return None if found is None else (found.G, found.norm)
+
+
+class _Estimate(NamedTuple):
+    """G, F^(1/2) G, ||G||_F > 0, and the degrees of freedom that G speaks of."""
+
+    G: Tangent
+    root: Floats
+    norm: float
+    n_theta: float
 
 
 def _estimate(
-    product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
-) -> tuple[Tangent, Floats, float]:
-    """Return G, F^(1/2) G and ||G||_F (Algorithm 1, G_theta)."""
+    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None
+) -> _Estimate | None:
+    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    u = utilities(losses)
+    if not (u.any() and product.n_theta):
+        return None
     G = product.natural_gradient(theta, x, u, active)
+    n_theta: float = product.n_theta
+    if active is not None and product.rules == "default":
+        share = active.mean(axis=0)
+        G, n_theta = _as_if_all_had_read(product, G, share), product.degrees(share)
     root = product.fisher_root(theta, G)
     norm = math.sqrt(_squared_length(root))
-    if norm < ROUNDING:
-        return _zero(theta), np.zeros_like(root), NORM_FLOOR
-    return G, root, norm + NORM_FLOOR
+    if norm >= ROUNDING:
+        return _Estimate(G, root, norm + NORM_FLOOR, n_theta)
+    if product.rules == "default":
+        return None
+    return _Estimate(_zero(theta), np.zeros_like(root), NORM_FLOOR, n_theta)
+
+
+def _as_if_all_had_read(product: Product, G: Tangent, share: Floats) -> Tangent:
+    scale = np.where(share > 0.0, 1.0 / np.sqrt(np.where(share > 0.0, share, 1.0)), 0.0)
+    return Tangent(*(part * factor for part, factor in zip(G, product.spread(scale), strict=True)))
 
 
 def _squared_length(vector: Floats) -> float:
