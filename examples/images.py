@@ -29,7 +29,7 @@ def accuracy_from_scratch(
     """Train one architecture alone, and score it on pictures that nothing was trained on."""
     torch.manual_seed(seed)
     images, _ = next(iter(loader))
-    child = make_supernet().extract(architecture, example=images)
+    child = make_supernet().extract(architecture, example=images, fresh=True)
     train(child, loader, loss=LOSS, epochs=2)
     recalibrate(child, loader, loss=LOSS)  # averages for its batch norms
     return score(child, test, accuracy)

@@ -41,7 +41,9 @@ def error_from_scratch(
     """Train one architecture alone; return its root mean squared error in units of the deviation."""
     torch.manual_seed(seed)
     rows, _ = next(iter(loader))
-    child = asng.nn.Supernet(TabularMLP(features=10, outputs=1)).extract(architecture, example=rows)
+    child = asng.nn.Supernet(TabularMLP(features=10, outputs=1)).extract(
+        architecture, example=rows, fresh=True
+    )
     train(child, loader, loss=LOSS, epochs=30, optimizer=adam)
     recalibrate(child, loader, loss=LOSS)  # averages for its batch norms, where it has some
     return score(child, test, LOSS) ** 0.5

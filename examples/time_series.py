@@ -52,7 +52,7 @@ def accuracy_from_scratch(
     """Train one architecture alone, and score it on series that nothing was trained on."""
     torch.manual_seed(seed)
     series, lengths, _ = next(iter(loader))
-    child = make_supernet(loader.dataset).extract(architecture, example=(series, lengths))
+    child = make_supernet(loader.dataset).extract(architecture, example=(series, lengths), fresh=True)
     return score(train(child, loader, loss=loss, epochs=10, optimizer=adam), test, accuracy)
 
 
