@@ -4,13 +4,14 @@ python benchmarks/layer_overhead.py
 
 Two twins are compared with torch's layer of 64 channels: "whole", of 64, whose variable is at its largest,
 and "cut", of 128, of which 64 are used, in and out. A repeat times torch's layer, a second one of torch
-("control", which shows the noise) and the twins, in turns of changing order; figures are of ratios within
+("control", which shows the noise) and the twins, in random order; figures are of ratios within
 repeats. Times are of the processor, not of the clock: other processes then count less.
 """
 
 import argparse
 import gc
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -128,6 +129,7 @@ def trainer(layer: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], None]:
 
 
 def seconds(train: Callable[[], None], runs: int) -> float:
+    train()  # so that no layer pays for what the one before it left in the caches
     start = time.process_time()
     for _ in range(runs):
         train()
@@ -138,13 +140,13 @@ def compare(trainers: dict[str, Callable[[], None]], budget: float) -> dict[str,
     """Return the seconds of each trainer, repeat by repeat."""
     once = min(seconds(trainers["torch"], 3) for _ in range(5))
     runs = max(1, round(SAMPLE_SECONDS / once))
-    names, times = list(trainers), {name: [] for name in trainers}
+    names, times, shuffle = list(trainers), {name: [] for name in trainers}, random.Random(0).shuffle
     end = time.perf_counter() + budget
     gc.disable()
     while time.perf_counter() < end or len(times["torch"]) < 15:
         for name in names:
             times[name].append(seconds(trainers[name], runs))
-        names = names[1:] + names[:1] if len(times["torch"]) % 2 else names[::-1]
+        shuffle(names)
     gc.enable()
     return times
 
