@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## Search a network for real images, train it, compare it, open runs/demo/report.html
 	$(RUN)asng search --run-dir runs/demo --overwrite
 
-test: $(STAMP) ## Run the tests (under 4 minutes on 2 cores)
+test: $(STAMP) ## Run the tests
 	$(RUN)python -m pytest -q -n 2
 
 test-slow: $(STAMP) ## Run the slow tests as well
