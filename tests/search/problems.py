@@ -1,5 +1,6 @@
 """Tiny searches, made the same way each time. Also run as a script, to be killed."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -62,6 +63,20 @@ def searcher(supernet=None, loss=mse, **settings):
 
 def fit(search, train="plain", *, epochs=4, **settings):
     return search.fit(loader(kind=train), loader(24, kind=train), epochs=epochs, progress=False, **settings)
+
+
+def events_without_clocks(folder):
+    """The log without clocks, and without the notes that the run was taken up again.
+
+    At the start the log names the loss: a run that is to be interrupted has a loss of its own for that.
+    """
+    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    for event in events:
+        for name in ("seconds", "time"):
+            event.pop(name, None)
+        if event["event"] == "start":
+            del event["objective"]["function"]
+    return [event for event in events if event["event"] != "resume"]
 
 
 if __name__ == "__main__":  # folder, loss calls after which it kills itself (0: never), resume

@@ -1,6 +1,5 @@
 """A run that is interrupted and resumed is the run that was never stopped, bit for bit."""
 
-import json
 import os
 import signal
 import subprocess
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import data, fit, loader, mse, searcher, two_layers
+from problems import data, events_without_clocks, fit, loader, mse, searcher, two_layers
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import RunError
@@ -19,22 +18,11 @@ SCRIPT = Path(__file__).with_name("problems.py")
 KINDS = ["plain", "own generator", "batch sampler", "own generator within"]
 
 
-def _events(folder):
-    """The log without clocks, the name of the loss, and the notes that the run was taken up again."""
-    events = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    for event in events:
-        # At the start it names the loss, which here may be one that interrupts; in a step it is a number.
-        left_out = ("seconds", "time", "objective") if event["event"] == "start" else ("seconds",)
-        for name in left_out:
-            event.pop(name, None)
-    return [event for event in events if event["event"] != "resume"]
-
-
 def _assert_same(search, whole, folder, whole_folder):
     one, other = search.supernet.state_dict(), whole.supernet.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in other)
     assert search.architecture_optimizer.state_dict() == whole.architecture_optimizer.state_dict()
-    assert _events(folder) == _events(whole_folder)
+    assert events_without_clocks(folder) == events_without_clocks(whole_folder)
     name = "architecture.json"
     assert (folder / name).read_text() == (whole_folder / name).read_text()
     assert not list(folder.glob(".*"))
@@ -156,7 +144,7 @@ def test_a_signal_in_the_last_step_ends_the_caller_and_the_run_is_whole(tmp_path
     fit(whole, run_dir=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fit(searcher(stop=StopRule(entropy=1.0), loss=_stopping(13)), run_dir=folder)
-    assert _events(folder) == _events(tmp_path / "whole")
+    assert events_without_clocks(folder) == events_without_clocks(tmp_path / "whole")
     (folder / "architecture.json").unlink()  # as where it was killed before it wrote that
     search = searcher(stop=StopRule(entropy=1.0))
     result = fit(search, run_dir=folder, resume=True)
@@ -182,7 +170,7 @@ def _assert_kills_leave_no_trace(tmp_path, kills):
     for part, calls in enumerate(kills):
         assert _killed(folder, calls, "resume" if part else "new") == -signal.SIGKILL
     assert _killed(folder, 0, "resume") == 0
-    assert _events(folder) == _events(tmp_path / "whole")
+    assert events_without_clocks(folder) == events_without_clocks(tmp_path / "whole")
     weights = torch.load(folder / "weights.pt", weights_only=True)
     assert all(torch.equal(weights[name], value) for name, value in whole.supernet.state_dict().items())
     assert (folder / "architecture.json").read_text() == (tmp_path / "whole/architecture.json").read_text()
@@ -226,10 +214,10 @@ def test_overwrite_leaves_nothing_of_the_earlier_run(tmp_path):
         fit(searcher(loss=_stopping(1)), run_dir=tmp_path, overwrite=True)
     names = {"config.yaml", "log.jsonl", "checkpoint.pt", "checkpoint.previous.pt"}
     assert {path.name for path in tmp_path.iterdir()} == names
-    assert len(_events(tmp_path)) == 5  # start, theta, step 1, theta, end
+    assert len(events_without_clocks(tmp_path)) == 5  # start, theta, step 1, theta, end
     fit(searcher(), run_dir=tmp_path, resume=True)
     fit(searcher(), run_dir=tmp_path / "whole")
-    assert _events(tmp_path) == _events(tmp_path / "whole")
+    assert events_without_clocks(tmp_path) == events_without_clocks(tmp_path / "whole")
 
 
 def test_resume_without_a_checkpoint_is_an_error_and_writes_nothing(tmp_path):
