@@ -49,6 +49,8 @@ class LayerNorm(Twin, nn.LayerNorm):
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (..., *features)."""
         dims = len(self.normalized_shape)
+        if input is not None and input.shape[-dims:] == self.normalized_shape:
+            return self
         shape = tuple(
             self.width(input, i - dims, most, "normalized_shape")
             for i, most in enumerate(self.normalized_shape)

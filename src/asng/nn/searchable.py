@@ -71,13 +71,16 @@ class Searchable(nn.Module):
             )
         try:
             name = self.names[slot]
-            return selection.value(name) if note else selection.values[name]
+            value = selection.values[name]
         except KeyError:
             raise InputError(
                 f"{self._slot_described(slot)} is unknown to the supernet that runs it: register the module "
                 "as a submodule (an attribute or in a torch.nn.ModuleList, not in a plain list) before the "
                 "Supernet is made."
             ) from None
+        if note:
+            selection.read.add(name)
+        return value
 
     def extract(self, extraction: "Extraction") -> nn.Module:
         """Return the plain module that computes the same under the architecture of `extraction`.

@@ -17,12 +17,7 @@ class Selection:
 
     Attributes:
         values: As given.
-        read: Names of the variables that have been read so far.
-
-    Example:
-        >>> selection = Selection({"op": "conv3", "width": 64})
-        >>> selection.value("op"), selection.read
-        ('conv3', {'op'})
+        read: Names of the variables that `Searchable.value` has read so far.
     """
 
     __slots__ = ("read", "values")
@@ -30,12 +25,6 @@ class Selection:
     def __init__(self, values: Mapping[str, Value]) -> None:
         self.values = values
         self.read: set[str] = set()
-
-    def value(self, name: str) -> Value:
-        """Return the value of a variable, and note that it was read."""
-        value = self.values[name]
-        self.read.add(name)
-        return value
 
 
 # A context variable rather than a global: threads and asyncio tasks each follow their own architecture.
@@ -62,6 +51,6 @@ def following(values: Mapping[str, Value]) -> Iterator[Selection]:
         _CURRENT.reset(token)
 
 
-def current_selection() -> Selection | None:
-    """Return what the current forward pass follows, or None outside of a supernet."""
-    return _CURRENT.get()
+# Not a function around it: every layer calls it in every pass.
+current_selection = _CURRENT.get
+"""Return what the current forward pass follows, or None outside of a supernet."""
