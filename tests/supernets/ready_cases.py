@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from asng import Categorical, Integer, Real
-from asng.supernets import ResidualCNN, TabularMLP, TransformerEncoder
+from asng.supernets import ConvAutoencoder, ResidualCNN, TabularMLP, TransformerEncoder
 
 LENGTHS = torch.tensor([9, 1, 4])
 CODES = torch.tensor([[0, 6], [2, 0], [1, 3]])
@@ -44,6 +44,14 @@ def _layers(kind, count, *names):
 
 _ENCODER = ["width", "depth", *_layers("layer", 4, "heads", "feedforward"), "pooling"]
 _MLP = ["width", "norm", "activation", "depth", "residual", *_layers("block", 3, "hidden")]
+
+
+def _nodes(count, *names):
+    """Names of an autoencoder's variables: node 1 reads the image, and has no choice."""
+    nodes = [f"node{i}.{name}" for i in range(1, count + 1) for name in (*names, "channels", "input")]
+    return [*nodes[: len(names) + 1], *nodes[len(names) + 2 :], "output"]
+
+
 _SMALL = {"width": Integer(8, 16, step=8), "depth": 1, "heads": 4}
 
 CASES = {
@@ -66,6 +74,20 @@ CASES = {
         (_x(3, 3, 7, 9),),
         ["w", "stage1.depth", "k", "stage2.activation"],
         n_theta=2 + 1 + 1 + 1,
+    ),
+    "small autoencoder": Case(
+        lambda: ConvAutoencoder(in_channels=2, image_size=(7, 10), columns=6, channels=(3, 4, 9)),
+        (_x(3, 2, 7, 10),),
+        _nodes(6, "op"),
+        n_theta=6 * 5 + 6 * 2 + (1 + 2 + 3 + 4 + 4) + 4,
+    ),
+    "small autoencoder, mixed": Case(
+        lambda: ConvAutoencoder(
+            in_channels=5, image_size=8, encoding="mixed", columns=3, level_back=2, channels=(2, 4)
+        ),
+        (_x(3, 5, 8, 8),),
+        _nodes(3, "skip", "kernel"),
+        n_theta=3 * (1 + 2 + 2) + (1 + 1) + 1,
     ),
     "encoder": Case(
         lambda: TransformerEncoder(features=5, outputs=4),

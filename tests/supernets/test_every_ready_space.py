@@ -90,7 +90,7 @@ def test_child_is_pickled_and_copied_without_a_word_of_asng(case, supernet):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cnn", "encoder", "mlp with categories"])
+@pytest.mark.parametrize("name", ["cnn", "small autoencoder", "encoder", "mlp with categories"])
 def test_child_is_loaded_and_run_without_asng(name, tmp_path):
     torch.manual_seed(0)
     case = CASES[name]
@@ -113,7 +113,7 @@ def test_child_is_exported_for_any_batch(case, supernet):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
-@pytest.mark.parametrize("name", ["cnn", "encoder", "mlp with categories"])
+@pytest.mark.parametrize("name", ["cnn", "small autoencoder", "encoder", "mlp with categories"])
 def test_child_is_converted_to_onnx(name, tmp_path):
     runtime = pytest.importorskip("onnxruntime")
     torch.manual_seed(0)

@@ -1,0 +1,160 @@
+"""Which nodes of a convolutional autoencoder an architecture uses, and what they do: pure description."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from asng.space import Categorical, Integer, Value, Variable
+
+__all__ = [
+    "IMAGE",
+    "Layer",
+    "channels_variable",
+    "inputs_of",
+    "node_variables",
+    "operation_name",
+    "output_variables",
+    "path",
+]
+
+IMAGE = "image"
+"""The input of the network, among what a node may read."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution on the way from the image to the output, and its mirror image in the decoder.
+
+    Attributes:
+        node: Number of the node, from 1.
+        kernel: Side of the kernel.
+        skip: Whether the output is added to that of the mirror image; if not, the stride is 2.
+        side: Height and width of the input, which the mirror image restores.
+    """
+
+    node: int
+    kernel: int
+    skip: bool
+    side: tuple[int, int]
+
+    @property
+    def side_after(self) -> tuple[int, int]:
+        """Height and width of the output."""
+        height, width = self.side
+        return self.side if self.skip else (-(-height // 2), -(-width // 2))
+
+    @property
+    def operation(self) -> str:
+        """Its kernel and kind as one word."""
+        return operation_name(self.kernel, skip=self.skip)
+
+
+def operation_name(kernel: int, *, skip: bool) -> str:
+    """Return a kernel, and whether there is a skip connection or downsampling, as one word.
+
+    Example:
+        >>> operation_name(3, skip=False)
+        'down_3x3'
+    """
+    return f"{'skip' if skip else 'down'}_{kernel}x{kernel}"
+
+
+def inputs_of(position: int, level_back: int) -> tuple[str, ...]:
+    """Return what node number `position` (from 1) may read: the last few of the image and the nodes before.
+
+    The output reads as the node after the last one would.
+
+    Example:
+        >>> inputs_of(3, level_back=5), inputs_of(7, level_back=2)
+        (('image', 'node1', 'node2'), ('node5', 'node6'))
+    """
+    before = [IMAGE, *(f"node{earlier}" for earlier in range(1, position))]
+    return tuple(before[-level_back:])
+
+
+def node_variables(node: int, level_back: int, kernels: Sequence[int], *, mixed: bool) -> dict[str, Variable]:
+    """Return the variables of a node but its channels, slot to variable. What has one choice only is none.
+
+    Args:
+        node: Number of the node, from 1.
+        level_back: How far back a node reads.
+        kernels: Sides of kernels, rising, and evenly spaced where `mixed`.
+        mixed: Whether the kernel is an integer beside a choice of skip or not. Else both are one choice.
+
+    Example:
+        >>> [variable.label for variable in node_variables(2, 5, [1, 3], mixed=True).values()]
+        ['node2.skip', 'node2.kernel', 'node2.input']
+    """
+    variables: dict[str, Variable] = {}
+    if mixed:
+        step = kernels[1] - kernels[0] if len(kernels) > 1 else 1
+        variables["skip"] = Categorical([False, True], label=f"node{node}.skip")
+        variables["kernel"] = Integer(kernels[0], kernels[-1], step=step, label=f"node{node}.kernel")
+    else:
+        operations = [operation_name(kernel, skip=skip) for skip in (True, False) for kernel in kernels]
+        variables["op"] = Categorical(operations, label=f"node{node}.op")
+    if len(sources := inputs_of(node, level_back)) > 1:
+        variables["input"] = Categorical(sources, label=f"node{node}.input")
+    return variables
+
+
+def output_variables(columns: int, level_back: int) -> dict[str, Variable]:
+    """Return the variable that says which node is the last, slot to variable; none for one choice."""
+    sources = inputs_of(columns + 1, level_back)
+    return {"output": Categorical(sources, label="output")} if len(sources) > 1 else {}
+
+
+def channels_variable(node: int, channels: Sequence[int], *, mixed: bool) -> Categorical | Integer:
+    """Return the channels of a node: one of them, or where `mixed` any number from the first to the last."""
+    label = f"node{node}.channels"
+    return Integer(channels[0], channels[-1], label=label) if mixed else Categorical(channels, label=label)
+
+
+def path(
+    value: Callable[[str], Value],
+    *,
+    columns: int,
+    level_back: int,
+    side: tuple[int, int],
+    mixed: bool,
+) -> list[Layer]:
+    """Return the layers from the image to the output.
+
+    A node that would halve an image of height or width 1 is passed over, as in the authors' code.
+
+    Args:
+        value: Returns what an architecture holds for a name. It is asked only for what the network depends
+            on: nothing of nodes that the output does not reach, no kernel of one that is passed over.
+        columns: Number of nodes.
+        level_back: As in `node_variables`.
+        side: Height and width of the image.
+        mixed: As in `node_variables`.
+    """
+    layers = []
+    for node in _reached(value, columns, level_back):
+        skip, kernel = _operation(value, node, mixed=mixed)
+        if not skip and min(side) == 1:
+            continue
+        layers.append(Layer(node, kernel(), skip, side))
+        side = layers[-1].side_after
+    return layers
+
+
+def _reached(value: Callable[[str], Value], columns: int, level_back: int) -> list[int]:
+    """Return the numbers of the nodes that the output depends on, rising."""
+    reached: list[int] = []
+    position, name = columns + 1, "output"
+    while True:
+        sources = inputs_of(position, level_back)
+        source = sources[0] if len(sources) == 1 else str(value(name))
+        if source == IMAGE:
+            return reached[::-1]
+        position = int(source.removeprefix("node"))
+        name = f"node{position}.input"
+        reached.append(position)
+
+
+def _operation(value: Callable[[str], Value], node: int, *, mixed: bool) -> tuple[bool, Callable[[], int]]:
+    if mixed:
+        return bool(value(f"node{node}.skip")), lambda: int(value(f"node{node}.kernel"))  # type: ignore[arg-type]
+    kind, side = str(value(f"node{node}.op")).split("_")
+    return kind == "skip", lambda: int(side.partition("x")[0])
