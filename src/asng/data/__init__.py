@@ -8,7 +8,8 @@ from asng.data.idx import read_idx
 from asng.data.image_data import ImageData
 from asng.data.mnist_like import read_mnist_like
 from asng.data.normalise import channel_statistics, normalise
-from asng.data.split import split_half
+from asng.data.photographs import PHOTOGRAPHS, load_photographs
+from asng.data.split import split_groups, split_half
 from asng.data.time_series import TimeSeries, normalise_series, pad_series
 from asng.data.ts_file import read_ts
 
@@ -17,10 +18,12 @@ __all__ = [
     "AugmentedDataset",
     "FASHION_MNIST_CLASSES",
     "ImageData",
+    "PHOTOGRAPHS",
     "TimeSeries",
     "channel_statistics",
     "cutout",
     "load_fashion_mnist_subset",
+    "load_photographs",
     "normalise",
     "normalise_series",
     "pad_series",
@@ -30,5 +33,6 @@ __all__ = [
     "read_idx",
     "read_mnist_like",
     "read_ts",
+    "split_groups",
     "split_half",
 ]
