@@ -6,6 +6,7 @@ from asng.data.cifar import read_cifar
 from asng.data.fashion import FASHION_MNIST_CLASSES, load_fashion_mnist_subset
 from asng.data.idx import read_idx
 from asng.data.image_data import ImageData
+from asng.data.image_folder import read_image_folder
 from asng.data.mnist_like import read_mnist_like
 from asng.data.normalise import channel_statistics, normalise
 from asng.data.photographs import PHOTOGRAPHS, load_photographs
@@ -31,6 +32,7 @@ __all__ = [
     "random_flip",
     "read_cifar",
     "read_idx",
+    "read_image_folder",
     "read_mnist_like",
     "read_ts",
     "split_groups",
