@@ -60,8 +60,8 @@ class ConvAutoencoder(Searchable):
         >>> from asng.nn import Supernet
         >>> model = ConvAutoencoder(in_channels=1, image_size=14, columns=6, channels=(4, 8))
         >>> supernet = Supernet(model)
-        >>> list(supernet.space)[-5:]
-        ['node5.channels', 'node6.op', 'node6.input', 'node6.channels', 'output']
+        >>> list(supernet.space)[:6]
+        ['output', 'node1.op', 'node1.channels', 'node2.op', 'node2.input', 'node2.channels']
         >>> a = supernet.space.sample(Random(0))
         >>> supernet(torch.zeros(2, 1, 14, 14), architecture=a).shape
         torch.Size([2, 1, 14, 14])
