@@ -34,7 +34,11 @@ def run(arguments: Namespace) -> None:
     stored = stored_run(folder, network={"data_dir": arguments.data_dir})
     child = load_child(stored, folder)
     value = score(child, stored.loaders.test, stored.task.score)
-    line = f"{stored.task.metric_on(stored.loaders)} {value:.4f} on {stored.task.data}, "
+    others = "".join(
+        f"{name} {score(child, stored.loaders.test, other):.4f}, "
+        for name, other in stored.task.others.items()
+    )
+    line = f"{stored.task.metric_on(stored.loaders)} {value:.4f} on {stored.task.data}, {others}"
     Console(highlight=False, soft_wrap=True).print(
         f"{line}{count_parameters(child):,} parameters", markup=False
     )

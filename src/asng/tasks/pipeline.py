@@ -162,7 +162,9 @@ def _search(
         loss=task.loss,
         minimize=task.minimize,
         maximize=task.maximize,
-        optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate),
+        optimizer=partial(
+            weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
+        ),
         architecture_optimizer=theta(ready.supernet.space, lam=settings.lam_theta, seed=seed),
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,
@@ -224,6 +226,8 @@ def _train_all(
         if result["found"] is None:
             trained = fit(read_architecture(folder), seed=_seed_of(seed, 0), title="train found")
             save_child(folder / "child.pt", trained.network, trained.architecture)
+            if task.pictures is not None:
+                write_json(folder / "pictures.json", task.pictures(trained.network, loaders))
             result["found"] = trained.to_json()
             write_json(path, result)
         for index in range(len(result["random"]), len(peers)):

@@ -17,6 +17,7 @@ _PARTS = (
     "checkpoint.previous.pt",
     "architecture.json",
     "graphs.json",
+    "pictures.json",
     "result.json",
     "summary.json",
     "child.pt",

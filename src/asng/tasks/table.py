@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from asng.tasks.classification import ClassificationSettings, classification
+from asng.tasks.inpainting import InpaintingSettings, inpainting
 from asng.tasks.own import OwnSettings, own
 from asng.tasks.task import Task
 
@@ -28,6 +29,7 @@ class TaskKind:
 TASKS: Mapping[str, TaskKind] = MappingProxyType(
     {
         "classification": TaskKind(ClassificationSettings, classification),
+        "inpainting": TaskKind(InpaintingSettings, inpainting),
         "own": TaskKind(OwnSettings, own),
     }
 )

@@ -1,7 +1,7 @@
 """What a task is: all that the road from data to report must know of it, and nothing of the road."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -52,8 +52,12 @@ class Task:
         higher_is_better: Whether a higher score is better.
         minimize: What the search selects by the least of. Default: the loss.
         maximize: What it selects by the greatest of, in its place.
+        others: Further scores of the trained networks, by name, which nothing is chosen by.
+        weight_decay: Of the weights in the search.
         recipe: How a chosen network is trained. Default: as the supernet is in the search.
         graphs: Draws an architecture as graphs for the report, or None.
+        pictures: Shows in pictures what a trained network does to test data: "caption", and "rows" of "label"
+            and "png" in base64; or None.
     """
 
     name: str
@@ -68,8 +72,11 @@ class Task:
     higher_is_better: bool = True
     minimize: Objective | None = None
     maximize: Objective | None = None
+    others: Mapping[str, Objective] = field(default_factory=dict)
+    weight_decay: float = 3e-4
     recipe: Recipe | None = None
     graphs: Callable[[Architecture], list[dict[str, Any]]] | None = None
+    pictures: Callable[[nn.Module, Loaders], dict[str, Any]] | None = None
 
     def metric_on(self, loaders: Loaders) -> str:
         """Return the name of a score on these data: one on data that the search saw says so."""

@@ -1,7 +1,7 @@
 """Training one architecture from scratch, and scoring it."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,21 +29,25 @@ class Trained:
     network: nn.Module
     architecture: Architecture
     score: float
+    others: Mapping[str, float]
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
         """Return what result.json keeps of it."""
         return {
             "score": self.score,
+            **({"others": dict(self.others)} if self.others else {}),
             "parameters": count_parameters(self.network),
             "seconds": round(self.seconds, 2),
             "architecture": dict(self.architecture),
         }
 
 
-def weight_optimizer(parameters: Iterable[nn.Parameter], *, learning_rate: float) -> torch.optim.Optimizer:
-    """Make SGD with the paper's momentum and weight decay (section 5.1)."""
-    return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, weight_decay=3e-4)
+def weight_optimizer(
+    parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Make SGD with the paper's momentum (section 5.1)."""
+    return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, weight_decay=weight_decay)
 
 
 def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device: torch.device) -> nn.Module:
@@ -82,7 +86,11 @@ def train_from_scratch(
         RunError: The loss is not finite.
         InputError: What the recipe builds lacks weights of the child.
     """
-    as_in_search = Recipe(optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate))
+    as_in_search = Recipe(
+        optimizer=partial(
+            weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
+        )
+    )
     recipe, device = task.recipe or as_in_search, device_of(settings.device)
     loss = recipe.loss or task.loss
     with torch.random.fork_rng():
@@ -108,7 +116,8 @@ def train_from_scratch(
         child = network
         if recipe.build is not None:
             child = _handed_over(network, fresh_child(task, architecture, loaders, device))
-    return Trained(child, architecture, score(child, loaders.test, task.score), seconds)
+    others = {name: score(child, loaders.test, other) for name, other in task.others.items()}
+    return Trained(child, architecture, score(child, loaders.test, task.score), others, seconds)
 
 
 def _handed_over(network: nn.Module, child: nn.Module) -> nn.Module:

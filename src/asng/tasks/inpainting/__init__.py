@@ -1,0 +1,7 @@
+"""Inpainting by symmetric autoencoders (Akimoto et al., 2019, section 5.3)."""
+
+from asng.tasks.inpainting.masks import draw_masks
+from asng.tasks.inpainting.settings import InpaintingSettings
+from asng.tasks.inpainting.task import inpainting
+
+__all__ = ["InpaintingSettings", "draw_masks", "inpainting"]

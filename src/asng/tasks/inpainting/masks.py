@@ -1,0 +1,74 @@
+"""What is hidden of an image: the three masks of Suganuma et al. (2018), section 4.1, and of the paper."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from asng.checks import integer_at_least, one_of
+
+__all__ = ["MISSING_PIXELS", "Mask", "draw_masks"]
+
+Mask = Literal["center", "pixel", "half"]
+"""The middle square of half the sides; 80 % of the pixels at random; the left, right, upper or lower half."""
+
+MISSING_PIXELS = 0.8
+"""Share of the pixels that the random pixel mask hides."""
+
+
+def draw_masks(
+    kind: Mask, n: int, height: int, width: int, *, generator: torch.Generator | None = None
+) -> Tensor:
+    """Draw a mask for each of n images.
+
+    Args:
+        kind: Which mask.
+        n: How many images, at least 1.
+        height: Of the images, in pixels.
+        width: Of the images, in pixels.
+        generator: What to draw from. Default: torch's.
+
+    Returns:
+        Shape (n, 1, height, width): 1 where a pixel is seen, 0 where it is missing, in all its channels.
+
+    Raises:
+        InputError: An argument is out of its range.
+
+    Example:
+        >>> draw_masks("center", 1, 4, 4)[0, 0]
+        tensor([[1., 1., 1., 1.],
+                [1., 0., 0., 1.],
+                [1., 0., 0., 1.],
+                [1., 1., 1., 1.]])
+    """
+    one_of("mask", kind, list(_KINDS))
+    for name, size in (("n", n), ("height", height), ("width", width)):
+        integer_at_least(name, size, 1)
+    return _KINDS[kind](n, height, width, generator)
+
+
+def _center(n: int, height: int, width: int, generator: torch.Generator | None) -> Tensor:
+    masks = torch.ones(n, 1, height, width)
+    masks[:, :, height // 4 : height * 3 // 4, width // 4 : width * 3 // 4] = 0
+    return masks
+
+
+def _pixel(n: int, height: int, width: int, generator: torch.Generator | None) -> Tensor:
+    return (torch.rand(n, 1, height, width, generator=generator) >= MISSING_PIXELS).float()
+
+
+def _half(n: int, height: int, width: int, generator: torch.Generator | None) -> Tensor:
+    halves = torch.ones(4, 1, height, width)
+    halves[0, :, :, : width // 2] = 0
+    halves[1, :, : height // 2] = 0
+    halves[2, :, :, width // 2 :] = 0
+    halves[3, :, height // 2 :] = 0
+    return halves[torch.randint(4, (n,), generator=generator)]
+
+
+_KINDS: dict[str, Callable[[int, int, int, torch.Generator | None], Tensor]] = {
+    "center": _center,
+    "pixel": _pixel,
+    "half": _half,
+}

@@ -1,0 +1,49 @@
+"""The settings of inpainting."""
+
+from dataclasses import dataclass, field
+
+from asng.checks import integer_at_least, one_of, real_between
+from asng.supernets.conv_autoencoder import Encoding
+from asng.tasks.inpainting.masks import Mask
+
+__all__ = ["InpaintingSettings"]
+
+
+@dataclass(frozen=True)
+class InpaintingSettings:
+    """Which images to restore, and in which space of networks to search.
+
+    Args:
+        data_dir: Folder of pictures, or of IDX, CIFAR or SVHN files; default: patches of photographs, which
+            come with the extra `images`.
+        image_size: Side of the images in pixels, to which pictures are brought.
+        mask: What is missing: center, pixel or half.
+        encoding: categorical, or mixed: channels and kernels as integers.
+        columns: Nodes of the encoder at most.
+        level_back: How many nodes back a node may read.
+        kernels: Sides of the kernels, odd.
+        channels: Channels of a node; mixed: any number from the least to the greatest.
+        batch_size: Images in a training batch.
+        valid_share: Share of the training images that scores architectures in the search, 0 to 1.
+        retrain_learning_rate: Adam's rate for networks trained alone; a tenth from 2/5 of the steps on, and
+            again from 4/5 on.
+    """
+
+    data_dir: str | None = None
+    image_size: int = 32
+    mask: Mask = "center"
+    encoding: Encoding = "categorical"
+    columns: int = 8
+    level_back: int = 5
+    kernels: list[int] = field(default_factory=lambda: [1, 3, 5])
+    channels: list[int] = field(default_factory=lambda: [8, 16, 32])
+    batch_size: int = 16
+    valid_share: float = 0.5
+    retrain_learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        one_of("mask", self.mask, ["center", "pixel", "half"])
+        integer_at_least("image_size", self.image_size, 6)  # windows of SSIM reach 5 pixels
+        integer_at_least("batch_size", self.batch_size, 1)
+        real_between("valid_share", self.valid_share, 0.0, 1.0)
+        real_between("retrain_learning_rate", self.retrain_learning_rate, 0.0, 1e3, open_low=True)
