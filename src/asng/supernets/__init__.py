@@ -1,9 +1,17 @@
 """Ready supernets: spaces of architectures for images, sequences and tables, to search in as they are."""
 
+from asng.supernets.drop_path import set_drop_path
 from asng.supernets.enas_cell import EnasCellNetwork
 from asng.supernets.enas_graphs import cell_graphs
 from asng.supernets.residual_cnn import ResidualCNN
 from asng.supernets.tabular_mlp import TabularMLP
 from asng.supernets.transformer_encoder import TransformerEncoder
 
-__all__ = ["EnasCellNetwork", "ResidualCNN", "TabularMLP", "TransformerEncoder", "cell_graphs"]
+__all__ = [
+    "EnasCellNetwork",
+    "ResidualCNN",
+    "TabularMLP",
+    "TransformerEncoder",
+    "cell_graphs",
+    "set_drop_path",
+]
