@@ -1,5 +1,8 @@
 """Data: readers of file formats, the small embedded set, and splits. Nothing here downloads or unpickles."""
 
+from asng.data.augment import Augmentation, cutout, random_crop, random_flip
+from asng.data.augmented import AugmentedDataset
+from asng.data.cifar import read_cifar
 from asng.data.fashion import FASHION_MNIST_CLASSES, load_fashion_mnist_subset
 from asng.data.idx import read_idx
 from asng.data.image_data import ImageData
@@ -10,14 +13,20 @@ from asng.data.time_series import TimeSeries, normalise_series, pad_series
 from asng.data.ts_file import read_ts
 
 __all__ = [
+    "Augmentation",
+    "AugmentedDataset",
     "FASHION_MNIST_CLASSES",
     "ImageData",
     "TimeSeries",
     "channel_statistics",
+    "cutout",
     "load_fashion_mnist_subset",
     "normalise",
     "normalise_series",
     "pad_series",
+    "random_crop",
+    "random_flip",
+    "read_cifar",
     "read_idx",
     "read_mnist_like",
     "read_ts",
