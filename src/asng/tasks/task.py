@@ -1,7 +1,7 @@
 """What a task is: all that the road from data to report must know of it, and nothing of the road."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -54,6 +54,7 @@ class Task:
         maximize: What it selects by the greatest of, in its place.
         recipe: How a chosen network is trained. Default: as the supernet is in the search.
         graphs: Draws an architecture as graphs for the report, or None.
+        fingerprint: Tells these data from others; a run is not resumed on others. None: unknown.
     """
 
     name: str
@@ -68,8 +69,9 @@ class Task:
     higher_is_better: bool = True
     minimize: Objective | None = None
     maximize: Objective | None = None
-    recipe: Recipe | None = None
+    recipe: Recipe = field(default_factory=Recipe)
     graphs: Callable[[Architecture], list[dict[str, Any]]] | None = None
+    fingerprint: str | None = None
 
     def metric_on(self, loaders: Loaders) -> str:
         """Return the name of a score on these data: one on data that the search saw says so."""
