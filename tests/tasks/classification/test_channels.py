@@ -11,7 +11,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search import count_parameters
 from asng.supernets import EnasCellNetwork
-from asng.tasks.classification.channels import channels_within, greatest_within
+from asng.tasks.classification.channels import channels_within, greatest_within, largest_architecture
 
 
 def _build(cells, nodes=2):
@@ -91,3 +91,10 @@ def test_the_network_of_the_paper_has_almost_4_million_weights():
     channels = channels_within(a, 4_000_000, build=build)
     assert _count(build, channels, a) <= 4_000_000 < _count(build, channels + 1, a)
     assert channels > 30
+
+
+def test_no_architecture_has_more_weights_than_the_largest():
+    supernet = Supernet(_build(cells=3)(2))
+    most = count_parameters(supernet.extract(largest_architecture(supernet.space)))
+    for seed in range(40):
+        assert count_parameters(supernet.extract(supernet.space.sample(Random(seed)))) <= most

@@ -8,9 +8,9 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search import count_parameters
-from asng.space import Architecture
+from asng.space import Architecture, Space
 
-__all__ = ["channels_within", "greatest_within"]
+__all__ = ["channels_within", "greatest_within", "largest_architecture"]
 
 
 def channels_within(
@@ -68,6 +68,15 @@ def greatest_within(parameters: Callable[[int], int], max_parameters: int) -> in
         middle = (low + high) // 2
         low, high = (middle, high) if parameters(middle) <= max_parameters else (low, middle)
     return low
+
+
+def largest_architecture(space: Space) -> Architecture:
+    """Return an architecture of a cell network with the most weights, to see beforehand that all will fit.
+
+    Every node has two 5 x 5 convolutions of its own, and none reads another: all are joined at the end.
+    """
+    values = {"input1": "cell-2", "input2": "cell-1", "op1": "sep_conv_5x5", "op2": "sep_conv_5x5"}
+    return Architecture({name: values[name.rpartition(".")[2]] for name in space})
 
 
 def _parameters(build: Callable[[int], nn.Module], channels: int, architecture: Architecture) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from asng.checks import integer_at_least, real_between
+from asng.errors import InputError
 
 __all__ = ["ClassificationSettings"]
 
@@ -53,7 +54,18 @@ class ClassificationSettings:
                 integer_at_least(name, getattr(self, name), 1)
         for name in ("crop_padding", "cutout"):
             integer_at_least(name, getattr(self, name), 0)
+        _check_kinds(self.cells, self.cells if self.retrain_cells is None else self.retrain_cells)
         real_between("valid_share", self.valid_share, 0.0, 1.0)
         real_between("flip", self.flip, 0.0, 1.0)
         real_between("drop_path", self.drop_path, 0.0, 0.9)
         real_between("auxiliary", self.auxiliary, 0.0, 1e3)
+
+
+def _check_kinds(cells: int, retrain_cells: int) -> None:
+    """Refuse a network to train whose kinds of cells the search does not have: it would not choose them."""
+    if (cells >= 3) != (retrain_cells >= 3):
+        expected, has = ("at least 3", "") if cells >= 3 else ("at most 2", "no ")
+        raise InputError(
+            f"retrain_cells: expected {expected}, because the search has {has}reduction cells with {cells} "
+            f"cells, got {retrain_cells}. Reduction cells come with 3."
+        )

@@ -8,10 +8,11 @@ from torch import nn
 
 from asng.data import ImageData, load_fashion_mnist_subset, read_cifar, read_mnist_like
 from asng.data.cifar import holds_cifar
+from asng.nn import Supernet
 from asng.search import accuracy, supervised
 from asng.space import Architecture
 from asng.supernets import EnasCellNetwork, cell_graphs
-from asng.tasks.classification.channels import channels_within
+from asng.tasks.classification.channels import channels_within, largest_architecture
 from asng.tasks.classification.loaders import image_loaders
 from asng.tasks.classification.settings import ClassificationSettings
 from asng.tasks.classification.training import classification_recipe
@@ -61,7 +62,11 @@ class _Networks:
         self.channels = lru_cache(maxsize=64)(self._channels)
 
     def searched(self) -> nn.Module:
-        return self._network(self.settings.cells, self.settings.channels)
+        network = self._network(self.settings.cells, self.settings.channels)
+        if self.settings.max_parameters is not None:
+            # Whatever is found must have room: better to hear that it has none before the search.
+            self.channels(largest_architecture(Supernet(network).space))
+        return network
 
     def kept(self, architecture: Architecture) -> nn.Module:
         return self._network(self.retrain_cells, self.channels(architecture), retraining=True)
