@@ -86,7 +86,9 @@ def test_the_printed_config_is_taken_back(tmp_path, capsys):
     assert capsys.readouterr().out == text
 
 
-@pytest.mark.parametrize("words", [[], ["search"], ["retrain"], ["evaluate"], ["export"], ["report"]])
+@pytest.mark.parametrize(
+    "words", [[], ["search"], ["classify"], ["retrain"], ["evaluate"], ["export"], ["report"]]
+)
 def test_help_is_there(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, "--help"])
@@ -105,7 +107,7 @@ def test_a_wrong_value_is_named(capsys):
 
 
 def test_an_unknown_subcommand_lists_the_known_ones(capsys):
-    assert "'search', 'retrain'" in fails(["serch"], capsys)
+    assert "'search', 'classify', 'retrain'" in fails(["serch"], capsys)
 
 
 @pytest.mark.parametrize(

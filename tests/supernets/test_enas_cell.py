@@ -41,6 +41,28 @@ def test_space_of_the_paper_has_40_variables_and_n_theta_140():
     assert space["reduction.node5.op1"] == Categorical(OPERATIONS)
 
 
+def _supernet_parameters(cells, nodes, channels):
+    """Count by hand, layer by layer, from the paper's description; batch norms of the search have none."""
+    count, width = 3 * 3 * 3 * 3 * channels + 2 * 3 * channels, channels
+    older = newer = 3 * channels
+    for index in range(cells):
+        reducing = index in (cells // 3, 2 * cells // 3)
+        width *= 2 if reducing else 1
+        edges = sum(2 + earlier for earlier in range(nodes))
+        separable = sum(2 * (k * k * width + width * width) for k in (3, 5))
+        count += (older + newer) * width  # the two 1 x 1 convolutions, or the factorised reduction
+        count += edges * separable + (2 * nodes * width * width if reducing else 0)
+        count += nodes * width * width  # over the unused nodes
+        older, newer = newer, width
+    return count + width * 10 + 10
+
+
+def test_supernet_of_the_paper_has_the_parameters_counted_by_hand():
+    network = EnasCellNetwork(in_channels=3, classes=10, image_size=32, cells=8, nodes=5, channels=16)
+    counted = sum(parameter.numel() for parameter in network.parameters())
+    assert counted == _supernet_parameters(cells=8, nodes=5, channels=16) == 1_863_162
+
+
 def test_names_come_node_by_node_and_normal_cells_first():
     names = list(_supernet(nodes=1).space)
     assert names == [

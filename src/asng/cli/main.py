@@ -9,7 +9,8 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.cli import evaluate, export, report, retrain, search
+from asng.cli import classify, evaluate, export, report, retrain, search
+from asng.cli.classify import find_preset
 from asng.cli.importable import current_folder_importable
 from asng.cli.own import Own, find_own, spelled_out
 from asng.cli.parsing import NearestNames
@@ -19,6 +20,7 @@ __all__ = ["main", "make_parser"]
 
 SUBCOMMANDS: dict[str, Any] = {
     "search": search,
+    "classify": classify,
     "retrain": retrain,
     "evaluate": evaluate,
     "export": export,
@@ -26,11 +28,12 @@ SUBCOMMANDS: dict[str, Any] = {
 }
 
 
-def make_parser(named: Own | None = None) -> NearestNames:
+def make_parser(named: Own | None = None, preset: str = "small") -> NearestNames:
     """Return the parser of the command line.
 
     Args:
         named: What `asng search` is given as --model and --data, if any.
+        preset: What `asng classify` takes its defaults from.
     """
     parser = NearestNames(
         prog="asng",
@@ -40,8 +43,8 @@ def make_parser(named: Own | None = None) -> NearestNames:
     )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
     for name, module in SUBCOMMANDS.items():
-        parts = {"named": named} if module is search else {}
-        subcommands.add_subcommand(name, module.make_parser(**parts), help=module.HELP)
+        given: dict[str, Any] = {"search": {"named": named}, "classify": {"preset": preset}}
+        subcommands.add_subcommand(name, module.make_parser(**given.get(name, {})), help=module.HELP)
     return parser
 
 
@@ -72,11 +75,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(words: list[str]) -> None:
-    named = None
+    named, preset = None, "small"
     if words[:1] == ["search"]:
         words = spelled_out(words)
         named = find_own(words)
-    parsed: Namespace = make_parser(named).parse_args(words)
+    elif words[:1] == ["classify"]:
+        preset = find_preset(words)
+    parsed: Namespace = make_parser(named, preset).parse_args(words)
     SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
 
 

@@ -8,13 +8,11 @@ import argparse
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import partial
-from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonargparse import Namespace
 
+from asng.cli.ahead import looked_ahead, settings_in
 from asng.cli.parsing import NearestNames
 from asng.errors import InputError
 from asng.tasks.classification import ClassificationSettings
@@ -25,6 +23,7 @@ from asng.tasks.own.task import import_data, import_model, takes_seed
 __all__ = ["Own", "find_own", "mention_own", "own_settings", "spelled_out"]
 
 _PARTS = ("model", "data")
+_OPTIONS = {**{part: [f"--{part}.import"] for part in _PARTS}, "config": ["--config"]}
 _SHORT = re.compile(rf"--({'|'.join(_PARTS)})(?=$|=)")
 
 
@@ -101,16 +100,10 @@ def own_settings(arguments: Namespace, others: Mapping[str, Any]) -> OwnSettings
 
 
 def _looked_ahead(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Return the flags that may name something, in their order, with their values."""
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    for flag in (*_PARTS, "config"):
-        option = f"--{flag}" if flag == "config" else f"--{flag}.import"
-        parser.add_argument(option, dest="found", action="append", default=[], type=partial(_pair, flag))
     try:
-        found: list[tuple[str, str]] = parser.parse_known_args(words)[0].found
-    except argparse.ArgumentError as error:  # a flag without a value
-        raise InputError(f"{error}.".replace(".import", "")) from None
-    return found
+        return looked_ahead(words, _OPTIONS)
+    except InputError as error:  # by the names that are typed
+        raise InputError(str(error).replace(".import", "")) from None
 
 
 def _refuse_alone(words: Sequence[str]) -> None:
@@ -125,21 +118,9 @@ def _refuse_alone(words: Sequence[str]) -> None:
             )
 
 
-def _pair(flag: str, value: str) -> tuple[str, str]:
-    return flag, value
-
-
 def _named_in(config: str) -> dict[str, str]:
-    """Return what a YAML file, or YAML itself, names; whatever else is wrong with it the parser will say."""
-    try:
-        text = Path(config).read_text(encoding="utf-8")
-    except (OSError, ValueError):  # no file, or none of text
-        text = config
-    try:
-        settings = yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
-        return {}
-    parts = settings if isinstance(settings, dict) else {}
+    """Return what a YAML file, or YAML itself, names."""
+    parts = settings_in(config)
     named = {}
     for part in _PARTS:
         value = parts.get(part)

@@ -38,7 +38,8 @@ def make_parser() -> NearestNames:
 def run(arguments: Namespace) -> None:
     """Retrain, and say how it went."""
     folder = Path(arguments.run_dir)
-    stored = stored_run(folder, network={"cells": arguments.cells, "channels": arguments.channels})
+    sizes = {"retrain_cells": arguments.cells, "retrain_channels": arguments.channels}
+    stored = stored_run(folder, network=sizes)
     changes = {"retrain_epochs": arguments.epochs, "peers": arguments.peers}
     settings = replace(stored.settings, **{k: v for k, v in changes.items() if v is not None})
     retrain_run(stored.task, settings, folder, seed=stored.seeds[0], progress=not arguments.quiet)

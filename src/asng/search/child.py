@@ -1,5 +1,6 @@
 """The child on the disk: weights that any torch can read, and forms that run without asng."""
 
+import copy
 import inspect
 import warnings
 from pathlib import Path
@@ -164,6 +165,8 @@ def save_onnx(path: Path, child: nn.Module, example: tuple[Any, ...]) -> Path:
 
 
 def _exported(child: nn.Module, example: tuple[Any, ...], path: Path) -> torch.export.ExportedProgram:
+    # torch.export.save takes a weight that is channels last for a part of a larger one, and warns.
+    child = copy.deepcopy(child).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     size = next((len(x) for x in example if isinstance(x, torch.Tensor) and x.ndim), 0)
     # torch.export takes a first dimension of 1 for a constant.
     inputs = tuple(torch.cat([x, x]) if size == 1 and _is_batch(x, 1) else x for x in example)

@@ -2,6 +2,7 @@
 
 from asng.supernets.autoencoder_graph import autoencoder_graph
 from asng.supernets.conv_autoencoder import ConvAutoencoder
+from asng.supernets.drop_path import set_drop_path
 from asng.supernets.enas_cell import EnasCellNetwork
 from asng.supernets.enas_graphs import cell_graphs
 from asng.supernets.residual_cnn import ResidualCNN
@@ -16,4 +17,5 @@ __all__ = [
     "TransformerEncoder",
     "autoencoder_graph",
     "cell_graphs",
+    "set_drop_path",
 ]

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from asng.checks import integer_at_least
-from asng.errors import InputError
+from asng.supernets.auxiliary_head import AuxiliaryHead
 from asng.supernets.enas_nodes import Node, UnusedNodesConv
 from asng.supernets.enas_operations import FactorizedReduce, batch_norm, relu_conv_bn
+from asng.supernets.enas_sizes import check_image_size, least_side_after, reduction_indices
 from asng.supernets.enas_wiring import CELL_INPUTS, unused_nodes
 
 __all__ = ["Cell", "EnasCellNetwork"]
@@ -26,6 +27,7 @@ class Cell(nn.Module):
         after_reduction: Whether the previous cell is a reduction, so that the older input is twice as
             large as the newer one, and is reduced first.
         retraining: As in `EnasCellNetwork`.
+        drop_path: As in `EnasCellNetwork`.
     """
 
     def __init__(
@@ -38,13 +40,15 @@ class Cell(nn.Module):
         nodes: int,
         after_reduction: bool,
         retraining: bool,
+        drop_path: bool,
     ) -> None:
         super().__init__()
         adapt_older = FactorizedReduce if after_reduction else relu_conv_bn
         self.older = adapt_older(older_channels, channels, retraining=retraining)
         self.newer = relu_conv_bn(newer_channels, channels, retraining=retraining)
         self.nodes = nn.ModuleList(
-            Node(kind, number, channels=channels, retraining=retraining) for number in range(1, nodes + 1)
+            Node(kind, number, channels=channels, retraining=retraining, drop_path=drop_path)
+            for number in range(1, nodes + 1)
         )
         self.relu = nn.ReLU()
         self.conv = UnusedNodesConv(kind, nodes, channels=channels)
@@ -81,8 +85,7 @@ class EnasCellNetwork(nn.Module):
     Two cells reduce the image, with twice the channels from there on. Cells whose output nothing reads
     are not run.
 
-    Differs: the authors' network has an auxiliary head for the retraining; this has none. Where both
-    sides of a node are the same operation on the same input, it is run once.
+    Differs: where both sides of a node are the same operation on the same input, it is run once.
 
     Args:
         in_channels: Channels of the images, at least 1.
@@ -98,6 +101,11 @@ class EnasCellNetwork(nn.Module):
         retraining: False for the search: batch normalisation by the statistics of the batch, without
             scale and shift. True to train one architecture afresh, with both: build it again with
             True and extract the architecture from its `Supernet`.
+        drop_path: Whether operations other than the identity are dropped at random in training, at a
+            rate that `set_drop_path` sets. Has no weights.
+        auxiliary: Whether a second classifier reads the output of cell 2 * cells // 3, the second
+            reduction, for the training. The network then returns both logits, its own first. Its other
+            weights have the names they have without.
 
     Raises:
         InputError: An argument is out of its range, or the image is too small for the reductions.
@@ -132,14 +140,16 @@ class EnasCellNetwork(nn.Module):
         stem_multiplier: int = 3,
         reductions: Sequence[int] | None = None,
         retraining: bool = False,
+        drop_path: bool = False,
+        auxiliary: bool = False,
     ) -> None:
         super().__init__()
         for name, value in (("in_channels", in_channels), ("classes", classes), ("cells", cells)):
             integer_at_least(name, value, 1)
         for name, value in (("nodes", nodes), ("channels", channels), ("stem_multiplier", stem_multiplier)):
             integer_at_least(name, value, 1)
-        reducing = _reduction_indices(reductions, cells)
-        _check_image_size(image_size, len(reducing))
+        reducing = reduction_indices(reductions, cells)
+        check_image_size(image_size, len(reducing))
         width = channels * stem_multiplier
         # As the authors', the stem's normalisation has scale and shift in the search too.
         self.stem = nn.Sequential(
@@ -147,6 +157,7 @@ class EnasCellNetwork(nn.Module):
             batch_norm(width, retraining=retraining, affine=True),
         )
         self.cells = nn.ModuleList()
+        widths = []
         older = newer = width
         for index in range(cells):
             channels *= 2 if index in reducing else 1
@@ -158,25 +169,40 @@ class EnasCellNetwork(nn.Module):
                 nodes=nodes,
                 after_reduction=index - 1 in reducing,
                 retraining=retraining,
+                drop_path=drop_path,
             )
             self.cells.append(cell)
+            widths.append(channels)
             older, newer = newer, channels
         self.head = nn.Linear(channels, classes)
+        self.auxiliary: AuxiliaryHead | None = None
+        self._auxiliary_cell = 2 * cells // 3
+        if auxiliary:  # last, so that all other weights are drawn as without it
+            side = least_side_after(image_size, self._auxiliary_cell, reducing)
+            self.auxiliary = AuxiliaryHead(widths[self._auxiliary_cell], classes=classes, side=side)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map images (batch, in_channels, height, width) to logits (batch, classes)."""
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        """Map images (batch, in_channels, height, width) to logits (batch, classes).
+
+        With an auxiliary head to its logits too, of the same shape, after the network's own.
+        """
         older: Tensor | None
         newer: Tensor | None
         older = newer = self.stem(x)
-        for cell, needed in zip(self.cells, self._needed(), strict=True):
+        auxiliary = None
+        for index, (cell, needed) in enumerate(zip(self.cells, self._needed(), strict=True)):
             older, newer = newer, cell(older, newer) if needed else None
+            if self.auxiliary is not None and index == self._auxiliary_cell:
+                auxiliary = self.auxiliary(newer)
         assert newer is not None  # the last cell is always needed
-        return self.head(newer.mean((2, 3)))  # type: ignore[no-any-return]
+        logits = self.head(newer.mean((2, 3)))
+        return logits if auxiliary is None else (logits, auxiliary)
 
     def _needed(self) -> list[bool]:
-        """Return for each cell whether the last one depends on it."""
+        """Return for each cell whether a head depends on it."""
         last = len(self.cells) - 1
-        needed = [index == last for index in range(len(self.cells))]
+        read = {last} if self.auxiliary is None else {last, self._auxiliary_cell}
+        needed = [index in read for index in range(len(self.cells))]
         for index in range(last, -1, -1):
             if needed[index]:
                 sources = self.cells[index].sources()  # type: ignore[operator]
@@ -184,28 +210,3 @@ class EnasCellNetwork(nn.Module):
                     if name in sources and index >= distance:
                         needed[index - distance] = True
         return needed
-
-
-def _reduction_indices(reductions: Sequence[int] | None, cells: int) -> frozenset[int]:
-    if reductions is None:
-        return frozenset((cells // 3, 2 * cells // 3) if cells >= 3 else ())
-    for index in reductions:
-        integer_at_least("reductions", index, 0)
-        if index >= cells:
-            raise InputError(
-                f"reductions: expected indices of the {cells} cells, in [0, {cells - 1}], got {index}."
-            )
-    return frozenset(reductions)
-
-
-def _check_image_size(image_size: int | tuple[int, int], reductions: int) -> None:
-    sides = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(sides) != 2:
-        raise InputError(f"image_size: expected one side, or height and width, got {image_size!r}.")
-    least = 2 ** (reductions - 1) + 1 if reductions else 1
-    for side in sides:
-        if integer_at_least("image_size", side, 1) < least:
-            raise InputError(
-                f"image_size: expected sides of at least {least}, which {reductions} reduction cells can "
-                f"halve, got {side}. Give larger images, or fewer `reductions`."
-            )

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from asng.nn import Searchable
 from asng.space import Value, Variable
+from asng.supernets.drop_path import DropPath
 from asng.supernets.enas_operations import edge_operations
 from asng.supernets.enas_wiring import CELL_INPUTS, input_names, node_variables, unused_nodes
 
@@ -30,12 +31,16 @@ class Node(Searchable):
         number: Number of the node in its cell, from 1.
         channels: Channels of inputs and output.
         retraining: As in `enas_operations.batch_norm`.
+        drop_path: As in `EnasCellNetwork`.
     """
 
-    def __init__(self, kind: str, number: int, *, channels: int, retraining: bool) -> None:
+    def __init__(
+        self, kind: str, number: int, *, channels: int, retraining: bool, drop_path: bool = False
+    ) -> None:
         super().__init__()
         self.kind = kind
         self.number = number
+        self.drop = DropPath() if drop_path else None
         self.edges = nn.ModuleDict()
         for source in input_names(number):
             stride = 2 if kind == "reduction" and source in CELL_INPUTS else 1
@@ -58,12 +63,21 @@ class Node(Searchable):
         first, second = self.sources()
         edges = [(first, self.value("op1")), (second, self.value("op2"))]
         one = self._run(edges[0], outputs)
-        return one + (one if edges[1] == edges[0] else self._run(edges[1], outputs))
+        other = one if edges[1] == edges[0] else self._run(edges[1], outputs)
+        # Each side by itself, also where both are the same.
+        return self._dropped(one, edges[0]) + self._dropped(other, edges[1])
 
     def _run(self, edge: tuple[str, Value], outputs: Mapping[str, Tensor]) -> Tensor:
-        source, operation = edge
-        operations: nn.ModuleDict = self.edges[source]  # type: ignore[assignment]
-        return operations[str(operation)](outputs[source])  # type: ignore[no-any-return]
+        return self._operation(edge)(outputs[edge[0]])  # type: ignore[no-any-return]
+
+    def _dropped(self, output: Tensor, edge: tuple[str, Value]) -> Tensor:
+        if self.drop is None or isinstance(self._operation(edge), nn.Identity):
+            return output
+        return self.drop(output)  # type: ignore[no-any-return]
+
+    def _operation(self, edge: tuple[str, Value]) -> nn.Module:
+        operations: nn.ModuleDict = self.edges[edge[0]]  # type: ignore[assignment]
+        return operations[str(edge[1])]
 
 
 class UnusedNodesConv(Searchable):

@@ -13,7 +13,7 @@ from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
 from asng.search.interrupt import graceful
 from asng.space import Architecture, Space
 from asng.tasks.preparing import Prepared, prepare
-from asng.tasks.run_folder import clear, holds_run, write_config
+from asng.tasks.run_folder import clear, holds_run, read_config, write_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 from asng.tasks.training import train_from_scratch, weight_optimizer
@@ -55,6 +55,8 @@ def run_task(
     """
     folder = Path(run_dir)
     check_free(folder, resume=resume, overwrite=overwrite)
+    if resume:
+        check_data(task, folder)
     ready = prepare(task, settings, seed)
     flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
     return run_prepared(task, settings, folder, ready, seed=seed, **flags)
@@ -70,6 +72,20 @@ def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
         raise RunError(
             f"{folder}: holds an earlier run. Go on with it by --resume, replace it by --overwrite, or choose"
             " another --run-dir."
+        )
+
+
+def check_data(task: Task, folder: Path) -> None:
+    """Refuse to go on with a run whose data are no longer what they were.
+
+    Raises:
+        RunError: Their fingerprint is another than that in the folder's config.yaml.
+    """
+    begun = read_config(folder).get("fingerprint") if (folder / "config.yaml").exists() else None
+    if None not in (begun, task.fingerprint) and begun != task.fingerprint:
+        raise RunError(
+            f"{folder}: expected the data that the run was begun on, of fingerprint {begun}, got "
+            f"{task.fingerprint} ({task.data}). Put those back, or begin anew in another --run-dir."
         )
 
 
@@ -140,6 +156,7 @@ def config_of(task: Task, settings: SearchSettings, seed: int) -> dict[str, Any]
     return {
         "task": task.name,
         "data": task.data,
+        "fingerprint": task.fingerprint,
         "seed": seed,
         "network": dict(task.settings),
         "search": asdict(settings),

@@ -21,7 +21,7 @@ class Recipe:
     paths thus help in training, and are gone afterwards.
 
     Args:
-        optimizer: Makes the optimiser from the parameters.
+        optimizer: Makes the optimiser from the parameters. Default: that of the search, SGD.
         scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
         clip: Greatest norm of the gradient, or None.
         build: Makes the model with searchable modules that is trained. Default: the kept one, `Task.child`.
@@ -42,7 +42,7 @@ class Recipe:
         5.0
     """
 
-    optimizer: MakeOptimizer
+    optimizer: MakeOptimizer | None = None
     scheduler: MakeScheduler | None = cosine
     clip: float | None = 5.0
     build: Callable[[Architecture], nn.Module] | None = None

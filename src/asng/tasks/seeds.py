@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.files import read_json, write_json
-from asng.tasks.pipeline import check_free, config_of, run_prepared
+from asng.tasks.pipeline import check_data, check_free, config_of, run_prepared
 from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, write_config
 from asng.tasks.settings import SearchSettings
@@ -45,6 +45,8 @@ def run_seeds(
     folder = Path(run_dir)
     flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
     check_free(folder, resume=resume, overwrite=overwrite)
+    if resume:
+        check_data(task, folder)
     ready: Prepared | None = prepare(task, settings, seeds[0])
     if overwrite and not resume:
         clear(folder)

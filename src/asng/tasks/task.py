@@ -58,6 +58,7 @@ class Task:
         graphs: Draws an architecture as graphs for the report, or None.
         pictures: Shows in pictures what a trained network does to test data: "caption", and "rows" of "label"
             and "png" in base64; or None.
+        fingerprint: Tells these data from others; a run is not resumed on others. None: unknown.
     """
 
     name: str
@@ -74,9 +75,10 @@ class Task:
     maximize: Objective | None = None
     others: Mapping[str, Objective] = field(default_factory=dict)
     weight_decay: float = 3e-4
-    recipe: Recipe | None = None
+    recipe: Recipe = field(default_factory=Recipe)
     graphs: Callable[[Architecture], list[dict[str, Any]]] | None = None
     pictures: Callable[[nn.Module, Loaders], dict[str, Any]] | None = None
+    fingerprint: str | None = None
 
     def metric_on(self, loaders: Loaders) -> str:
         """Return the name of a score on these data: one on data that the search saw says so."""

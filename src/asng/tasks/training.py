@@ -15,7 +15,6 @@ from asng.search import Loss, count_parameters, give_averages, score, train
 from asng.search.child import example_inputs
 from asng.space import Architecture
 from asng.tasks.placing import device_of, place
-from asng.tasks.recipe import Recipe
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 
@@ -86,12 +85,10 @@ def train_from_scratch(
         RunError: The loss is not finite.
         InputError: What the recipe builds lacks weights of the child.
     """
-    as_in_search = Recipe(
-        optimizer=partial(
-            weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
-        )
+    as_in_search = partial(
+        weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
     )
-    recipe, device = task.recipe or as_in_search, device_of(settings.device)
+    recipe, device = task.recipe, device_of(settings.device)
     loss = recipe.loss or task.loss
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -104,7 +101,7 @@ def train_from_scratch(
             loaders.train,
             loss=loss,
             epochs=settings.retrain_epochs,
-            optimizer=recipe.optimizer,
+            optimizer=recipe.optimizer or as_in_search,
             scheduler=recipe.scheduler,
             clip=recipe.clip,
             title=title,

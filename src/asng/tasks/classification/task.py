@@ -1,56 +1,31 @@
 """Classifying images by a network of cells."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, TensorDataset
+from torch import nn
 
-from asng.checks import integer_at_least, real_between
-from asng.data import ImageData, load_fashion_mnist_subset, normalise, read_mnist_like, split_half
+from asng.data import ImageData, load_fashion_mnist_subset, read_cifar, read_mnist_like
+from asng.data.cifar import holds_cifar
+from asng.nn import Supernet
 from asng.search import accuracy, supervised
+from asng.space import Architecture
 from asng.supernets import EnasCellNetwork, cell_graphs
-from asng.tasks.task import Loaders, Task
+from asng.tasks.classification.channels import channels_within, largest_architecture
+from asng.tasks.classification.loaders import image_loaders
+from asng.tasks.classification.settings import ClassificationSettings
+from asng.tasks.classification.training import classification_recipe
+from asng.tasks.task import Task
 
-__all__ = ["ClassificationSettings", "classification"]
-
-TEST_BATCH = 250
-"""Scoring needs no gradient, and so takes larger batches."""
-
-
-@dataclass(frozen=True)
-class ClassificationSettings:
-    """Which images to classify, and in which space of networks to search.
-
-    Args:
-        data_dir: Folder with a MNIST-like set in four IDX files; default: the embedded part of Fashion-MNIST.
-        cells: Cells of the network; from 3 on, two of them halve the image.
-        nodes: Nodes of a cell, each adding two operations.
-        channels: Channels of the first cell.
-        batch_size: Images in a training batch.
-        valid_share: Share of the training images that scores architectures in the search, 0 to 1.
-    """
-
-    data_dir: str | None = None
-    cells: int = 3
-    nodes: int = 2
-    channels: int = 4
-    batch_size: int = 64
-    valid_share: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("cells", "nodes", "channels", "batch_size"):
-            integer_at_least(name, getattr(self, name), 1)
-        real_between("valid_share", self.valid_share, 0.0, 1.0)
+__all__ = ["classification"]
 
 
 def classification(settings: ClassificationSettings) -> Task:
     """Return the task of classifying images; reads the data.
 
     Args:
-        settings: Which data, and which space.
+        settings: Which data, which space, and how the chosen network is trained.
 
     Raises:
         InputError: The data are missing or damaged, or the images are too small for the cells.
@@ -61,62 +36,84 @@ def classification(settings: ClassificationSettings) -> Task:
         ('accuracy', 4)
     """
     data = _read(settings)
-
-    def network(*, retraining: bool) -> nn.Module:
-        return EnasCellNetwork(
-            in_channels=data.shape[0],
-            classes=len(data.classes),
-            image_size=data.shape[1:],
-            cells=settings.cells,
-            nodes=settings.nodes,
-            channels=settings.channels,
-            retraining=retraining,
-        )
-
+    networks = _Networks(data, settings)
     return Task(
         name="classification",
         data=data.name,
+        fingerprint=data.fingerprint,
         settings=asdict(settings),
-        build=lambda: network(retraining=False),
-        child=lambda architecture: network(retraining=True),
-        loaders=lambda seed: _loaders(data, settings, seed),
+        build=networks.searched,
+        child=networks.kept,
+        loaders=lambda seed: image_loaders(data, settings, seed),
         loss=supervised(nn.functional.cross_entropy),
         metric="accuracy",
         score=accuracy,
+        recipe=classification_recipe(settings, networks.trained),
         graphs=lambda architecture: cell_graphs(architecture, settings.nodes),
     )
+
+
+class _Networks:
+    """The networks of a task: the one searched in, the one trained alone, and the one kept."""
+
+    def __init__(self, data: ImageData, settings: ClassificationSettings) -> None:
+        self.data, self.settings = data, settings
+        self.retrain_cells = settings.retrain_cells or settings.cells
+        self.channels = lru_cache(maxsize=64)(self._channels)
+
+    def searched(self) -> nn.Module:
+        network = self._network(self.settings.cells, self.settings.channels)
+        if self.settings.max_parameters is not None:
+            # Whatever is found must have room: better to hear that it has none before the search.
+            self.channels(largest_architecture(Supernet(network).space))
+        return network
+
+    def kept(self, architecture: Architecture) -> nn.Module:
+        return self._network(self.retrain_cells, self.channels(architecture), retraining=True)
+
+    def trained(self, architecture: Architecture) -> nn.Module:
+        return self._network(
+            self.retrain_cells,
+            self.channels(architecture),
+            retraining=True,
+            drop_path=self.settings.drop_path > 0.0,
+            auxiliary=self.settings.auxiliary > 0.0,
+        )
+
+    def _channels(self, architecture: Architecture) -> int:
+        settings = self.settings
+        if settings.retrain_channels is not None or settings.max_parameters is None:
+            return settings.retrain_channels or settings.channels
+
+        def build(channels: int) -> nn.Module:
+            return self._network(self.retrain_cells, channels, retraining=True)
+
+        return channels_within(architecture, settings.max_parameters, build=build)
+
+    def _network(
+        self,
+        cells: int,
+        channels: int,
+        *,
+        retraining: bool = False,
+        drop_path: bool = False,
+        auxiliary: bool = False,
+    ) -> nn.Module:
+        return EnasCellNetwork(
+            in_channels=self.data.shape[0],
+            classes=len(self.data.classes),
+            image_size=self.data.shape[1:],
+            cells=cells,
+            nodes=self.settings.nodes,
+            channels=channels,
+            retraining=retraining,
+            drop_path=drop_path,
+            auxiliary=auxiliary,
+        )
 
 
 def _read(settings: ClassificationSettings) -> ImageData:
     if settings.data_dir is None:
         return load_fashion_mnist_subset()
-    return read_mnist_like(Path(settings.data_dir))
-
-
-def _loaders(data: ImageData, settings: ClassificationSettings, seed: int) -> Loaders:
-    share = 1.0 - settings.valid_share
-    first, second = split_half(data.train_labels, share=share, seed=seed)
-    # The statistics come from the training half: the other one is to stay unseen by the weights.
-    train, test = normalise(data, fit_on=first)
-    size = settings.batch_size
-    return Loaders(
-        search_train=_loader(_part(train, first), size, shuffle=True),
-        search_valid=_loader(_part(train, second), size, shuffle=True),
-        train=_loader(train, size, shuffle=True),
-        test=_loader(test, TEST_BATCH, shuffle=False),
-    )
-
-
-def _part(dataset: TensorDataset, indices: Tensor) -> TensorDataset:
-    return TensorDataset(*(tensor[indices] for tensor in dataset.tensors))
-
-
-def _loader(dataset: TensorDataset, size: int, *, shuffle: bool) -> DataLoader[Any]:
-    """Batches taken by one index operation each, which is many times faster than item by item."""
-    sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)
-    batches = BatchSampler(sampler, min(size, len(dataset)), drop_last=shuffle)
-    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is)
-
-
-def _as_it_is(batch: Any) -> tuple[torch.Tensor, ...]:
-    return tuple(batch)
+    folder = Path(settings.data_dir)
+    return read_cifar(folder) if holds_cifar(folder) else read_mnist_like(folder)

@@ -1,0 +1,61 @@
+"""What the subcommands that search have in common."""
+
+from collections.abc import Callable, Set
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+
+from asng.checks import integer_at_least
+from asng.cli.parsing import NearestNames
+from asng.cli.tell import tell_outcome
+from asng.tasks import SearchSettings, Task, run_seeds, run_task
+from asng.tasks.stored import stored_run
+
+__all__ = ["add_run_flags", "part_of", "run_as_told"]
+
+
+def add_run_flags(parser: NearestNames, *, run_dir: str) -> None:
+    """Add the flags that say where a run lies, from which seed, and whether to begin it."""
+    parser.add_argument("--run-dir", type=str, default=run_dir, help="folder of this run")
+    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
+    parser.add_argument("--seeds", type=int, default=1, help="search so many times, from --seed on")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with the run in --run-dir, as it was set"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
+    parser.add_argument("--quiet", action="store_true", help="show no progress bars")
+    parser.add_argument("--config", action="config", help="YAML file with any of these settings")
+
+
+def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) -> None:
+    """Run a task, or go on with the one in the folder, and say what was found.
+
+    Args:
+        arguments: With the flags of `add_run_flags` and of `SearchSettings`.
+        make_task: Makes the task of a new run.
+    """
+    folder = Path(arguments.run_dir)
+    flags = {"resume": arguments.resume, "overwrite": arguments.overwrite, "progress": not arguments.quiet}
+    if arguments.resume:
+        stored = stored_run(folder)
+        task, settings, seeds = stored.task, stored.settings, stored.seeds
+        several = stored.several
+    else:
+        integer_at_least("seeds", arguments.seeds, 1)
+        integer_at_least("seed", arguments.seed, 0)
+        task = make_task(arguments)
+        settings = SearchSettings(**part_of(arguments, SearchSettings))
+        seeds = list(range(arguments.seed, arguments.seed + arguments.seeds))
+        several = arguments.seeds > 1
+    if several:
+        run_seeds(task, settings, folder, seeds=seeds, **flags)
+    else:
+        run_task(task, settings, folder, seed=seeds[0], **flags)
+    tell_outcome(folder)
+
+
+def part_of(arguments: Namespace, settings: type, *, skip: Set[str] = frozenset()) -> dict[str, Any]:
+    """Return the arguments that are fields of a dataclass."""
+    return {field.name: arguments[field.name] for field in fields(settings) if field.name not in skip}

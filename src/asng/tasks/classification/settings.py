@@ -1,0 +1,71 @@
+"""The settings of classifying images."""
+
+from dataclasses import dataclass
+
+from asng.checks import integer_at_least, real_between
+from asng.errors import InputError
+
+__all__ = ["ClassificationSettings"]
+
+
+@dataclass(frozen=True)
+class ClassificationSettings:
+    """Which images to classify, in which space of networks to search, and how to train what was found.
+
+    Args:
+        data_dir: Folder with images, MNIST-like or CIFAR; default: the embedded part of Fashion-MNIST.
+        cells: Cells of the network; from 3 on, two of them halve the image.
+        nodes: Nodes of a cell, each adding two operations.
+        channels: Channels of the first cell.
+        batch_size: Images in a training batch.
+        valid_share: Share of the training images that scores architectures in the search, 0 to 1.
+        crop_padding: Pixels of zeros about a training image before it is cut to its size again; 0: no crop.
+        flip: Probability of turning a training image from left to right, 0 to 1.
+        cutout: Side of the square that is blanked in images of the networks trained alone; 0: none.
+        retrain_cells: Cells of the networks trained alone; default: as in the search.
+        retrain_channels: Channels of their first cell; default: by max_parameters, or as in the search.
+        max_parameters: Greatest number of weights of such a network, which gets the most channels within it.
+        retrain_batch_size: Images in a batch of their training; default: as in the search.
+        drop_path: Rate at which operations are left out at the end of their training, 0 to 0.9.
+        auxiliary: Weight of an auxiliary head's loss in their training; 0: no head.
+    """
+
+    data_dir: str | None = None
+    cells: int = 3
+    nodes: int = 2
+    channels: int = 4
+    batch_size: int = 64
+    valid_share: float = 0.5
+    crop_padding: int = 0
+    flip: float = 0.0
+    cutout: int = 0
+    retrain_cells: int | None = None
+    retrain_channels: int | None = None
+    max_parameters: int | None = None
+    retrain_batch_size: int | None = None
+    drop_path: float = 0.0
+    auxiliary: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("cells", "nodes", "channels", "batch_size"):
+            integer_at_least(name, getattr(self, name), 1)
+        for name in ("retrain_cells", "retrain_channels", "max_parameters", "retrain_batch_size"):
+            if getattr(self, name) is not None:
+                integer_at_least(name, getattr(self, name), 1)
+        for name in ("crop_padding", "cutout"):
+            integer_at_least(name, getattr(self, name), 0)
+        _check_kinds(self.cells, self.cells if self.retrain_cells is None else self.retrain_cells)
+        real_between("valid_share", self.valid_share, 0.0, 1.0)
+        real_between("flip", self.flip, 0.0, 1.0)
+        real_between("drop_path", self.drop_path, 0.0, 0.9)
+        real_between("auxiliary", self.auxiliary, 0.0, 1e3)
+
+
+def _check_kinds(cells: int, retrain_cells: int) -> None:
+    """Refuse a network to train whose kinds of cells the search does not have: it would not choose them."""
+    if (cells >= 3) != (retrain_cells >= 3):
+        expected, has = ("at least 3", "") if cells >= 3 else ("at most 2", "no ")
+        raise InputError(
+            f"retrain_cells: expected {expected}, because the search has {has}reduction cells with {cells} "
+            f"cells, got {retrain_cells}. Reduction cells come with 3."
+        )
