@@ -11,6 +11,7 @@ from asng.data.mnist_like import read_mnist_like
 from asng.data.normalise import channel_statistics, normalise
 from asng.data.photographs import PHOTOGRAPHS, load_photographs
 from asng.data.split import split_groups, split_half
+from asng.data.svhn import read_svhn
 from asng.data.time_series import TimeSeries, normalise_series, pad_series
 from asng.data.ts_file import read_ts
 
@@ -34,6 +35,7 @@ __all__ = [
     "read_idx",
     "read_image_folder",
     "read_mnist_like",
+    "read_svhn",
     "read_ts",
     "split_groups",
     "split_half",
