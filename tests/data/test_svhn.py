@@ -5,26 +5,12 @@ from cifar_files import write_list
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.io import savemat
+from svhn_files import digits, write_svhn
 
 from asng.data import read_svhn
 from asng.data.checksums import Checksums
 from asng.data.svhn import _read
 from asng.errors import InputError
-
-
-def digits(n=12, seed=0):
-    rng = np.random.default_rng(seed)
-    return {
-        "X": rng.integers(0, 256, (32, 32, 3, n), dtype=np.uint8),
-        "y": (np.arange(n, dtype=np.uint8) % 10 + 1)[:, None],
-    }
-
-
-def write_svhn(folder, *, compressed=True, **change):
-    folder.mkdir(exist_ok=True)
-    for seed, part in enumerate(("train", "test", "extra")):
-        savemat(folder / f"{part}_32x32.mat", digits(12 - seed, seed) | change, do_compression=compressed)
-    return folder
 
 
 @pytest.mark.parametrize("compressed", [False, True])

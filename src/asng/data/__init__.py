@@ -1,5 +1,6 @@
 """Data: readers of file formats, the small embedded set, and splits. Nothing here downloads or unpickles."""
 
+from asng.data.any_images import read_images
 from asng.data.augment import Augmentation, cutout, random_crop, random_flip
 from asng.data.augmented import AugmentedDataset
 from asng.data.cifar import read_cifar
@@ -34,6 +35,7 @@ __all__ = [
     "read_cifar",
     "read_idx",
     "read_image_folder",
+    "read_images",
     "read_mnist_like",
     "read_svhn",
     "read_ts",
