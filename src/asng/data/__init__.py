@@ -1,5 +1,6 @@
 """Data: readers of file formats, the small embedded set, and splits. Nothing here downloads or unpickles."""
 
+from asng.data.any_images import read_images
 from asng.data.augment import Augmentation, cutout, random_crop, random_flip
 from asng.data.augmented import AugmentedDataset
 from asng.data.cifar import read_cifar
@@ -11,6 +12,7 @@ from asng.data.mnist_like import read_mnist_like
 from asng.data.normalise import channel_statistics, normalise
 from asng.data.photographs import PHOTOGRAPHS, load_photographs
 from asng.data.split import split_groups, split_half
+from asng.data.svhn import read_svhn
 from asng.data.time_series import TimeSeries, normalise_series, pad_series
 from asng.data.ts_file import read_ts
 
@@ -33,7 +35,9 @@ __all__ = [
     "read_cifar",
     "read_idx",
     "read_image_folder",
+    "read_images",
     "read_mnist_like",
+    "read_svhn",
     "read_ts",
     "split_groups",
     "split_half",

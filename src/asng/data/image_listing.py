@@ -1,6 +1,7 @@
 """Which pictures a folder holds, and of which classes they are."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from asng.data.split import split_half
 from asng.errors import InputError
 
-__all__ = ["ENDINGS", "Listing", "list_parts"]
+__all__ = ["ENDINGS", "Listing", "list_parts", "holds_pictures"]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 """How names of pictures end, in small or capital letters."""
@@ -69,6 +70,11 @@ def list_parts(
     return train, test
 
 
+def holds_pictures(folder: Path) -> bool:
+    """Return whether there is a picture in a folder or in the folders in it."""
+    return next(_walk(folder), None) is not None
+
+
 def _list(folder: Path, *, classes: bool) -> Listing:
     paths = _pictures(folder)
     if not classes:
@@ -89,7 +95,16 @@ def _pictures(folder: Path) -> list[Path]:
     """Return the pictures in a folder of any depth, sorted by the path from it; hidden files are left out."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got no such folder. Check the path.")
-    found, seen = [], set()
+    found = list(_walk(folder))
+    if not found:
+        raise InputError(
+            f"{folder}: expected pictures ({', '.join(ENDINGS)}) in it or in its folders, got none."
+        )
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         # A link to a folder above would lead round and round.
         real = os.path.realpath(place)
@@ -98,12 +113,7 @@ def _pictures(folder: Path) -> list[Path]:
             continue
         seen.add(real)
         folders[:] = [name for name in folders if not name.startswith(".")]
-        found += [Path(place, name) for name in files if _is_picture(name)]
-    if not found:
-        raise InputError(
-            f"{folder}: expected pictures ({', '.join(ENDINGS)}) in it or in its folders, got none."
-        )
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+        yield from (Path(place, name) for name in files if _is_picture(name))
 
 
 def _is_picture(name: str) -> bool:
