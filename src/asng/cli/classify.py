@@ -21,9 +21,9 @@ _OPTIONS = {"preset": ["--preset"], "data_dir": ["--data-dir", "--data_dir"], "c
 
 
 def find_preset(words: Sequence[str]) -> str:
-    """Return the preset that the words of `asng classify`, or their YAML file, ask for.
+    """Return the preset that the words of `asng classify` or `inpaint`, or their YAML file, ask for.
 
-    Without one it is the paper's where they name data, and the small one on the embedded images.
+    Without one it is the paper's where they name data, and the small one on the images that need no download.
 
     Raises:
         InputError: There is no such preset.

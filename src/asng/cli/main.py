@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.cli import classify, evaluate, export, report, retrain, search
+from asng.cli import classify, evaluate, export, inpaint, report, retrain, search
 from asng.cli.classify import find_preset
 from asng.cli.importable import current_folder_importable
 from asng.cli.own import Own, find_own, spelled_out
@@ -21,6 +21,7 @@ __all__ = ["main", "make_parser"]
 SUBCOMMANDS: dict[str, Any] = {
     "search": search,
     "classify": classify,
+    "inpaint": inpaint,
     "retrain": retrain,
     "evaluate": evaluate,
     "export": export,
@@ -33,7 +34,7 @@ def make_parser(named: Own | None = None, preset: str = "small") -> NearestNames
 
     Args:
         named: What `asng search` is given as --model and --data, if any.
-        preset: What `asng classify` takes its defaults from.
+        preset: What `asng classify` and `asng inpaint` take their defaults from.
     """
     parser = NearestNames(
         prog="asng",
@@ -42,8 +43,9 @@ def make_parser(named: Own | None = None, preset: str = "small") -> NearestNames
         version=__version__,
     )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
+    from_preset = {"preset": preset}
+    given: dict[str, Any] = {"search": {"named": named}, "classify": from_preset, "inpaint": from_preset}
     for name, module in SUBCOMMANDS.items():
-        given: dict[str, Any] = {"search": {"named": named}, "classify": {"preset": preset}}
         subcommands.add_subcommand(name, module.make_parser(**given.get(name, {})), help=module.HELP)
     return parser
 
@@ -79,7 +81,7 @@ def _run(words: list[str]) -> None:
     if words[:1] == ["search"]:
         words = spelled_out(words)
         named = find_own(words)
-    elif words[:1] == ["classify"]:
+    elif words[:1] in (["classify"], ["inpaint"]):
         preset = find_preset(words)
     parsed: Namespace = make_parser(named, preset).parse_args(words)
     SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])

@@ -35,6 +35,8 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "comparison": _comparison(run.result),
         "networks": _networks(run.result),
         "metric": run.result.metric if run.result else "score",
+        "others": _others(run.result),
+        "pictures": run.pictures,
         "space": _space(run.log),
         "variables": _variables(run),
         "graphs": _graphs(run),
@@ -132,7 +134,13 @@ def _scores(result: Result) -> list[float]:
     return [peer.score for peer in result.random if not math.isnan(peer.score)]
 
 
-def _networks(result: Result | None) -> list[tuple[str, str, str, str]]:
+def _others(result: Result | None) -> list[str]:
+    """Return the names of the further scores that any network has."""
+    networks = [] if result is None else [*([result.found] if result.found else []), *result.random]
+    return list(dict.fromkeys(name for network in networks for name in network.others))
+
+
+def _networks(result: Result | None) -> list[tuple[str, str, list[str], str, str]]:
     if result is None:
         return []
     named = [("found", result.found)] if result.found is not None else []
@@ -143,9 +151,19 @@ def _networks(result: Result | None) -> list[tuple[str, str, str, str]]:
     )
     best_first += [peer for peer in result.random if math.isnan(peer.score)]
     named += [("random", peer) for peer in best_first]
-    rows = [(name, score(n.score), count(n.parameters), duration(n.seconds)) for name, n in named]
+    others = _others(result)
+    rows = [
+        (
+            name,
+            score(n.score),
+            [score(n.others.get(other, math.nan)) for other in others],
+            count(n.parameters),
+            duration(n.seconds),
+        )
+        for name, n in named
+    ]
     if not math.isnan(result.inherited):
-        rows.append(("found, inherited", score(result.inherited), "", ""))
+        rows.append(("found, inherited", score(result.inherited), [""] * len(others), "", ""))
     return rows
 
 

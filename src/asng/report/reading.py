@@ -12,6 +12,7 @@ from asng.errors import RunError
 from asng.files import read_json
 from asng.report.fields import as_list, as_object, text
 from asng.report.log import Log, read_log
+from asng.report.pictures import Pictures, read_pictures
 from asng.report.results import Result, Summary, read_result, read_summary
 
 __all__ = ["Run", "Graph", "GraphEdge", "read_run"]
@@ -47,6 +48,7 @@ class Run:
         log: The log, empty if there is none.
         architecture: The found architecture, or None.
         graphs: Cells to draw, perhaps none.
+        pictures: What the found network does to test data, or None.
         result: Scores of the found and of random networks, or None.
         summary: Scores of several seeds, or None: then the folder is one search.
     """
@@ -56,6 +58,7 @@ class Run:
     log: Log
     architecture: Mapping[str, Any] | None
     graphs: tuple[Graph, ...]
+    pictures: Pictures | None
     result: Result | None
     summary: Summary | None
 
@@ -65,7 +68,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
 
     Args:
         run_dir: The folder, with any of config.yaml, log.jsonl, architecture.json, graphs.json,
-            result.json and, for several seeds, summary.json.
+            pictures.json, result.json and, for several seeds, summary.json.
 
     Returns:
         What is there.
@@ -90,6 +93,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         log=read_log(folder / "log.jsonl"),
         architecture=_read_architecture(folder / "architecture.json"),
         graphs=_read_graphs(folder / "graphs.json"),
+        pictures=read_pictures(folder / "pictures.json"),
         result=read_result(folder / "result.json"),
         summary=read_summary(folder / "summary.json"),
     )

@@ -21,12 +21,14 @@ class Scored:
         parameters: How many weights it has.
         seconds: How long its training took; NaN if unknown.
         architecture: Name to value, empty if unknown.
+        others: Further scores, by name.
     """
 
     score: float
     parameters: int | None
     seconds: float
     architecture: Mapping[str, Any]
+    others: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,13 @@ def _direction(data: Mapping[str, Any], where: str) -> bool:
 
 def _scored(value: Any, where: str) -> Scored:
     data = as_object(value, where)
+    others = as_object(data.get("others") or {}, f"{where}, others")
     return Scored(
         score=number(data, "score", where),
         parameters=whole(data, "parameters", where),
         seconds=number(data, "seconds", where),
         architecture=as_object(data.get("architecture") or {}, f"{where}, architecture"),
+        others={name: number(others, name, f"{where}, others") for name in others},
     )
 
 

@@ -52,6 +52,8 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
     found = None if result is None else result.found
     metric = "score" if result is None else result.metric
     rows = [(f"found ({metric})", score(found.score if found else None))]
+    if found is not None:
+        rows += [(f"found ({name})", score(value)) for name, value in found.others.items()]
     if result is not None:
         rows.append(("with the supernet's weights", score(result.inherited)))
     if comparison is not None:

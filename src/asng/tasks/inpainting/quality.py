@@ -40,6 +40,8 @@ def ssim(forward: Forward, batch: Any) -> float:
 
     Gaussian windows of standard deviation 1.5, as the authors' code has them; clipped as in `psnr`.
 
+    Differs: the mean is over all pixels, where scikit-image, which the authors use, leaves the border out.
+
     Args:
         forward: Restores images.
         batch: As of `psnr`; sides of 6 pixels at least.

@@ -14,11 +14,12 @@ from asng.data import (
     ImageData,
     load_photographs,
     read_image_folder,
-    read_mnist_like,
+    read_images,
     split_groups,
     split_half,
 )
 from asng.data.extra import require_images_extra
+from asng.data.image_listing import holds_pictures
 from asng.errors import InputError
 from asng.search import score, supervised
 from asng.space import Architecture
@@ -89,6 +90,7 @@ def inpainting(settings: InpaintingSettings) -> Task:
     return Task(
         name="inpainting",
         data=data.name,
+        fingerprint=data.fingerprint,
         settings=asdict(settings),
         build=network,
         child=lambda architecture: network(),
@@ -126,9 +128,9 @@ def _read(settings: InpaintingSettings) -> ImageData:
     if settings.data_dir is None:
         return load_photographs(settings.image_size)
     folder = Path(settings.data_dir)
-    if any(folder.glob("*-ubyte*")):
-        return read_mnist_like(folder)
-    return read_image_folder(folder, size=settings.image_size)
+    if folder.is_dir() and holds_pictures(folder):
+        return read_image_folder(folder, size=settings.image_size)
+    return read_images(folder)
 
 
 def _loaders(data: ImageData, settings: InpaintingSettings, seed: int) -> Loaders:

@@ -1,0 +1,66 @@
+"""asng inpaint: the paper's search for a network that restores images, or a small one like it."""
+
+from dataclasses import asdict
+from typing import Literal
+
+from jsonargparse import Namespace
+
+from asng.checks import integer_at_least
+from asng.cli.parsing import NearestNames
+from asng.cli.runs import add_run_flags, part_of, run_as_told
+from asng.tasks import SearchSettings, Task
+from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting, passes
+
+__all__ = ["HELP", "make_parser", "run"]
+
+HELP = "search the paper's space of autoencoders for one that restores images, train it as the paper does"
+
+
+def make_parser(preset: str = "small") -> NearestNames:
+    """Return the parser of this subcommand.
+
+    Args:
+        preset: Gives the defaults.
+    """
+    chosen = PRESETS[preset]
+    parser = NearestNames(prog="asng inpaint", description=HELP.capitalize() + ".")
+    parser.add_argument(
+        "--preset",
+        type=Literal["small", "paper"],
+        default=preset,
+        help="settings to start from; what else is given wins (default: paper with --data-dir, else small)",
+    )
+    add_run_flags(parser, run_dir="runs/inpaint")
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=chosen.iterations,
+        help="steps of the search, rounded to whole passes over the data",
+    )
+    parser.add_argument(
+        "--retrain-iterations",
+        type=int,
+        default=chosen.retrain_iterations,
+        help="steps of training each network from scratch, rounded likewise; 0 trains none",
+    )
+    parser.add_settings(InpaintingSettings)
+    parser.add_settings(SearchSettings, skip={"epochs", "retrain_epochs"})
+    given = {**asdict(chosen.task), **asdict(chosen.search)}
+    parser.set_defaults({name: given[name] for name in given if name not in ("epochs", "retrain_epochs")})
+    return parser
+
+
+def run(arguments: Namespace) -> None:
+    """Search, train, and say what was found."""
+    run_as_told(arguments, _task)
+
+
+def _task(arguments: Namespace) -> Task:
+    integer_at_least("iterations", arguments.iterations, 1)
+    integer_at_least("retrain_iterations", arguments.retrain_iterations, 0)
+    task = inpainting(InpaintingSettings(**part_of(arguments, InpaintingSettings)))
+    # Only the data say how many passes the iterations are.
+    loaders = task.loaders(arguments.seed)
+    arguments["epochs"] = passes(arguments.iterations, len(loaders.search_train))
+    arguments["retrain_epochs"] = passes(arguments.retrain_iterations, len(loaders.train))
+    return task
