@@ -30,7 +30,7 @@ class Preset:
 PRESETS: Mapping[str, Preset] = MappingProxyType(
     {
         # Minutes on two cores, and the networks differ by many decibels: docs/inpainting.md.
-        "small": Preset(InpaintingSettings(), SearchSettings(), iterations=3_100, retrain_iterations=1_240),
+        "small": Preset(InpaintingSettings(), SearchSettings(), iterations=1_240, retrain_iterations=620),
         # Akimoto et al., 2019, section 5.3, and what their code adds.
         "paper": Preset(
             InpaintingSettings(image_size=64, columns=20, channels=[64, 128, 256]),
