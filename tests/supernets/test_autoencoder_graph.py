@@ -30,14 +30,15 @@ def test_graph_shows_the_layers_that_run(seed, encoding):
     graph = _graph(supernet, a)
     assert json.loads(json.dumps(graph)) == graph
     operations = [edge["label"] for edge in graph["edges"] if edge["label"] != "skip"]
-    kernels = [module.kernel_size[0] for module, _ in run]
-    assert [int(label.split("x")[1][0]) for label in operations] == kernels
-    transposed = [isinstance(module, torch.nn.ConvTranspose2d) for module, _ in run]
-    assert [label.startswith("deconv") for label in operations] == transposed
+    assert [int(label[0]) for label in operations] == [module.kernel_size[0] for module, _ in run]
+    # Where a 1 x 1 kernel halves, other modules do it.
+    strides = [("down" in label) or ("up" in label) for label in operations if label[0] != "1"]
+    assert strides == [module.stride[0] == 2 for module, _ in run if module.kernel_size[0] != 1]
     channels = [shape[0] for _, shape in run[:-1]]
     assert [int(node["label"].split()[0]) for node in graph["nodes"][1:-1]] == channels
-    halved = sum("conv" in label and "stride 2" in label for label in operations)
-    assert len(operations) == 2 * sum(e["label"] == "skip" for e in graph["edges"]) + halved + 1
+    downs, ups = (sum(word in label for label in operations) for word in ("down", "up"))
+    assert downs == ups
+    assert len(operations) == 2 * (downs + sum(e["label"] == "skip" for e in graph["edges"])) + 1
 
 
 def test_architecture_of_another_network_is_an_error():

@@ -22,8 +22,9 @@ def autoencoder_graph(
         image_size: Height and width of the images.
 
     Returns:
-        A dictionary that JSON can hold: "title", "nodes" with "id" and "label" (channels and size of an
-        image), "edges" with "from", "to" and "label". What the output does not reach is left out.
+        A dictionary that JSON can hold: "title", "nodes" with "id" and "label" (channels @ side of the
+        images), "edges" with "from", "to" and "label": the kernel, "down" where a convolution halves the
+        images, and "up" where its mirror image doubles them. What the output does not reach is left out.
 
     Raises:
         InputError: `architecture` is of no such space.
@@ -32,9 +33,9 @@ def autoencoder_graph(
         >>> a = {"node1.op": "down_3x3", "node1.channels": 8, "output": "node1"}
         >>> graph = autoencoder_graph(a, columns=1, level_back=5, image_size=(32, 32))
         >>> [edge["label"] for edge in graph["edges"]]
-        ['conv 3x3, stride 2', 'deconv 3x3, stride 2', 'deconv 3x3']
+        ['3x3 down', '3x3 up', '3x3']
         >>> [node["label"] for node in graph["nodes"]]
-        ['input', '8 of 16x16', '8 of 32x32', 'output']
+        ['input', '8 @ 16', '8 @ 32', 'output']
     """
     try:
         layers = path(
@@ -52,21 +53,20 @@ def autoencoder_graph(
         ) from None
     # A layer is called by its node's name in the encoder, and by that and a stroke in the decoder.
     drawn = [{"id": "input", "label": "input"}]
-    drawn += [{"id": f"{x.node}", "label": f"{channels[x]} of {_size(x.side_after)}"} for x in layers]
-    drawn += [{"id": f"{x.node}'", "label": f"{channels[x]} of {_size(x.side)}"} for x in reversed(layers)]
+    drawn += [{"id": f"{x.node}", "label": f"{channels[x]} @ {_size(x.side_after)}"} for x in layers]
+    drawn += [{"id": f"{x.node}'", "label": f"{channels[x]} @ {_size(x.side)}"} for x in reversed(layers)]
     drawn += [{"id": "output", "label": "output"}]
     names = [node["id"] for node in drawn]
-    labels = [_label("conv", x) for x in layers] + [_label("deconv", x) for x in reversed(layers)]
-    labels += ["deconv 3x3"]
+    labels = [_label(x, "down") for x in layers] + [_label(x, "up") for x in reversed(layers)] + ["3x3"]
     steps = zip(names, names[1:], labels, strict=False)
     edges = [{"from": start, "to": end, "label": label} for start, end, label in steps]
     edges += [{"from": f"{x.node}", "to": f"{x.node}'", "label": "skip"} for x in layers if x.skip]
-    return {"title": "autoencoder", "nodes": drawn, "edges": edges}
+    return {"title": "channels @ side of images; kernels", "nodes": drawn, "edges": edges}
 
 
-def _label(kind: str, layer: Layer) -> str:
-    return f"{kind} {layer.kernel}x{layer.kernel}{'' if layer.skip else ', stride 2'}"
+def _label(layer: Layer, halving: str) -> str:
+    return f"{layer.kernel}x{layer.kernel}{'' if layer.skip else f' {halving}'}"
 
 
 def _size(side: tuple[int, int]) -> str:
-    return f"{side[0]}x{side[1]}"
+    return f"{side[0]}" if side[0] == side[1] else f"{side[0]}x{side[1]}"

@@ -60,7 +60,7 @@ def test_the_road_leads_to_both_scores_of_every_network_and_to_a_report(run):
     assert [row.label for row in rows] == ["masked", "restored", "true"]
     assert all(f"data:image/png;base64,{row.png}" in text for row in rows)
     assert "<th>SSIM</th>" in text
-    assert "autoencoder" in text
+    assert "channels @ side of images" in text
 
 
 def test_pictures_are_what_the_kept_network_makes_of_the_test_images(run):
