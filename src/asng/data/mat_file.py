@@ -5,7 +5,7 @@ A variable is an element of elements: class, dimensions, name, numbers with the 
 this is read, and whatever else a file holds is passed over: no structure, no object, nothing that could run.
 
 `scipy.io.loadmat` reads much more, but a single wrong byte can make it crash the whole process: of 760 files
-with one byte changed in the heads of their variables 14 did, by SIGSEGV or SIGBUS (scipy 1.17.1).
+with one byte of a head set anew 14 did, by SIGSEGV or SIGBUS (scipy 1.17.1).
 
 References:
     The MathWorks, "MAT-File Format", chapter "Level 5 MAT-File Format".

@@ -8,6 +8,7 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.files import read_json, write_json
+from asng.nn import Supernet
 from asng.optim import ASNG
 from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
 from asng.search.interrupt import graceful
@@ -18,7 +19,7 @@ from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 from asng.tasks.training import train_from_scratch, weight_optimizer
 
-__all__ = ["retrain_run", "run_task"]
+__all__ = ["one_shot_search", "retrain_run", "run_task"]
 
 
 def run_task(
@@ -173,23 +174,7 @@ def _search(
     resume: bool,
     progress: bool,
 ) -> SearchResult:
-    theta = ASNG.paper if settings.update == "paper" else ASNG
-    search = OneShotSearch(
-        ready.supernet,
-        loss=task.loss,
-        minimize=task.minimize,
-        maximize=task.maximize,
-        optimizer=partial(
-            weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
-        ),
-        architecture_optimizer=theta(ready.supernet.space, lam=settings.lam_theta, seed=seed),
-        lam_x=settings.lam_x,
-        lam_theta=settings.lam_theta,
-        warmup=settings.warmup,
-        stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
-        seed=seed,
-    )
-    return search.fit(
+    return one_shot_search(task, settings, ready.supernet, seed).fit(
         ready.loaders.search_train,
         ready.loaders.search_valid,
         epochs=settings.epochs,
@@ -197,6 +182,26 @@ def _search(
         resume=resume,
         overwrite=True,  # the folder was looked at before
         progress=progress,
+    )
+
+
+def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, seed: int) -> OneShotSearch:
+    """Return the search of a task, not yet begun."""
+    theta = ASNG.paper if settings.update == "paper" else ASNG
+    return OneShotSearch(
+        supernet,
+        loss=task.loss,
+        minimize=task.minimize,
+        maximize=task.maximize,
+        optimizer=partial(
+            weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
+        ),
+        architecture_optimizer=theta(supernet.space, lam=settings.lam_theta, seed=seed),
+        lam_x=settings.lam_x,
+        lam_theta=settings.lam_theta,
+        warmup=settings.warmup,
+        stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
+        seed=seed,
     )
 
 

@@ -13,7 +13,8 @@ class ClassificationSettings:
     """Which images to classify, in which space of networks to search, and how to train what was found.
 
     Args:
-        data_dir: Folder with images, MNIST-like or CIFAR; default: the embedded part of Fashion-MNIST.
+        data_dir: Folder with images (docs/data.md); default: the embedded part of Fashion-MNIST.
+        image_size: Side in pixels that pictures in folders, one a class, are brought to.
         cells: Cells of the network; from 3 on, two of them halve the image.
         nodes: Nodes of a cell, each adding two operations.
         channels: Channels of the first cell.
@@ -31,6 +32,7 @@ class ClassificationSettings:
     """
 
     data_dir: str | None = None
+    image_size: int | None = None
     cells: int = 3
     nodes: int = 2
     channels: int = 4
@@ -49,7 +51,13 @@ class ClassificationSettings:
     def __post_init__(self) -> None:
         for name in ("cells", "nodes", "channels", "batch_size"):
             integer_at_least(name, getattr(self, name), 1)
-        for name in ("retrain_cells", "retrain_channels", "max_parameters", "retrain_batch_size"):
+        for name in (
+            "image_size",
+            "retrain_cells",
+            "retrain_channels",
+            "max_parameters",
+            "retrain_batch_size",
+        ):
             if getattr(self, name) is not None:
                 integer_at_least(name, getattr(self, name), 1)
         for name in ("crop_padding", "cutout"):

@@ -2,12 +2,10 @@
 
 from dataclasses import asdict
 from functools import lru_cache
-from pathlib import Path
 
 from torch import nn
 
-from asng.data import ImageData, load_fashion_mnist_subset, read_cifar, read_mnist_like
-from asng.data.cifar import holds_cifar
+from asng.data import ImageData, load_fashion_mnist_subset, read_images
 from asng.nn import Supernet
 from asng.search import accuracy, supervised
 from asng.space import Architecture
@@ -115,5 +113,4 @@ class _Networks:
 def _read(settings: ClassificationSettings) -> ImageData:
     if settings.data_dir is None:
         return load_fashion_mnist_subset()
-    folder = Path(settings.data_dir)
-    return read_cifar(folder) if holds_cifar(folder) else read_mnist_like(folder)
+    return read_images(settings.data_dir, size=settings.image_size)
