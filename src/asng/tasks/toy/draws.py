@@ -67,11 +67,11 @@ def sample(theta: Floats, u: Floats) -> Ints:
     Returns:
         Indices of choices, shape (n, D, runs).
     """
-    below = theta[:-1].copy()
-    for k in range(1, len(below)):
-        below[k] += below[k - 1]
-    c: Ints = np.sum(below[:, None] <= u, axis=0, dtype=np.intp)
-    return c
+    below, c = np.zeros_like(theta[0]), np.zeros(u.shape, dtype=np.uint8)
+    for p in theta[:-1]:
+        below += p
+        c += below <= u
+    return c.astype(np.intp)
 
 
 def _generators(seed: int) -> list[np.random.Generator]:

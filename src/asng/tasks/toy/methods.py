@@ -85,7 +85,7 @@ class BatchedASNG:
         beta = np.where(pair.told, np.minimum(delta / math.sqrt(self._n_theta), 1.0), 0.0)
         self._accumulate(pair, beta, np.sqrt(beta * (2.0 - beta)) / norm)
         self._gamma = (1.0 - beta) ** 2 * self._gamma + beta * (2.0 - beta)  # Algorithm 1, gamma
-        length = np.sum(self._s * self._s, axis=(0, 1))
+        length = np.einsum("kdr,kdr->r", self._s, self._s)
         self._Delta = self._Delta * np.exp(beta * (self._gamma - length / self._alpha))  # Algorithm 1, Delta
         _add(self.theta, pair, delta / norm * pair.w)  # Algorithm 1, theta
         project(self.theta, self._theta_min)
@@ -97,8 +97,11 @@ class BatchedASNG:
         G_last = w * (pair.c[0] == last) - w * (pair.c[1] == last)
         share = -rate * G_last / (p_last + np.sqrt(p_last))
         s *= 1.0 - beta
-        s += np.sqrt(self.theta) * share
-        first, second = rate * w / pair.roots
+        # Few variables have a part of G at their last choice, and only these have this term.
+        where = np.flatnonzero(share)
+        by_column, theta = s.reshape(last + 1, -1), self.theta.reshape(last + 1, -1)
+        by_column[:-1, where] += np.sqrt(theta[:-1, where]) * share.reshape(-1)[where]
+        first, second = rate * w / np.sqrt(pair.p)
         flat = s.reshape(-1)
         flat[pair.at[0]] += first
         flat[pair.at[1]] -= second
@@ -131,10 +134,12 @@ class BatchedAdam:
         flat = self._v.reshape(-1)
         for places in pair.at:
             flat[places] += (1.0 - BETA_2) * (g * g)
-        rate = np.where(pair.told, self._rate, 0.0) / (1.0 - BETA_1**self._t)
-        divisor = np.sqrt(self._v * (1.0 / (1.0 - BETA_2**self._t)))
+        divisor = np.sqrt(self._v)
+        divisor *= 1.0 / math.sqrt(1.0 - BETA_2**self._t)
         divisor += EPSILON
-        self.theta += rate * self._m / divisor
+        change = np.divide(self._m, divisor, out=divisor)
+        change *= np.where(pair.told, self._rate, 0.0) / (1.0 - BETA_1**self._t)
+        self.theta += change
         project(self.theta, self._theta_min)
 
 

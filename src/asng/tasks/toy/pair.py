@@ -28,7 +28,7 @@ class Pair(NamedTuple):
         w: G at the choice of the first sample, and -G at that of the second; 0 where both chose alike.
             Shape (D, runs).
         norm: Of G in the Fisher metric, shape (runs,).
-        roots: sqrt(theta) at the choices, shape (2, D, runs).
+        p: theta at the choices, shape (2, D, runs).
     """
 
     c: Ints
@@ -36,7 +36,7 @@ class Pair(NamedTuple):
     told: Bools
     w: Floats
     norm: Floats
-    roots: Floats
+    p: Floats
 
 
 def read_pair(theta: Floats, c: Ints, at: Ints, losses: Floats) -> Pair:
@@ -53,8 +53,8 @@ def read_pair(theta: Floats, c: Ints, at: Ints, losses: Floats) -> Pair:
     w = 0.5 * u * (c[0] != c[1])
     p = theta.reshape(-1)[at]
     # ||G||_F^2 = sum_k G_k^2 / theta_k.
-    norm = np.sqrt(np.sum(w * w * (1.0 / p[0] + 1.0 / p[1]), axis=0))
-    return Pair(c, at, u != 0.0, w, norm, np.sqrt(p))
+    norm = np.sqrt(np.einsum("dr,dr,ldr->r", w, w, 1.0 / p))
+    return Pair(c, at, u != 0.0, w, norm, p)
 
 
 def project(theta: Floats, theta_min: float) -> None:
@@ -66,5 +66,8 @@ def project(theta: Floats, theta_min: float) -> None:
     """
     np.maximum(theta, theta_min, out=theta)
     total = theta.sum(axis=0)
-    theta -= (total - 1.0) / (total - theta_min * len(theta)) * (theta - theta_min)
-    theta /= theta.sum(axis=0)
+    shrink = (total - 1.0) / (total - theta_min * len(theta))
+    # theta - shrink (theta - theta_min), in two passes. Its sum is 1 up to rounding, which the next
+    # projection takes out again; the library's divides by it.
+    theta *= 1.0 - shrink
+    theta += shrink * theta_min

@@ -17,7 +17,7 @@ import numpy as np
 
 from asng.distributions import Floats, Ints
 
-__all__ = ["add_gradient", "excess", "losses", "noise_scale", "positions", "stop_level"]
+__all__ = ["add_gradient", "excess", "losses", "noise_scale", "positions", "prices", "stop_level"]
 
 
 def noise_scale(choices: int) -> float:
@@ -48,48 +48,49 @@ def positions(c: Ints) -> Ints:
     return at
 
 
-def losses(x: Floats, c: Ints, at: Ints, z: Floats) -> Floats:
+def prices(c: Ints, choices: int) -> Floats:
+    """Return what the choices cost besides their errors, sum_i k_i / K.
+
+    Args:
+        c: Indices of choices, shape (lam, D, runs).
+        choices: K.
+
+    Returns:
+        Shape (lam, runs).
+    """
+    price: Floats = c.sum(axis=1) / choices
+    return price
+
+
+def losses(chosen: Floats, price: Floats, z: Floats) -> Floats:
     """Return the losses on one draw of z.
 
     Args:
-        x: Weights, shape (K, D, runs).
-        c: Indices of choices, shape (lam, D, runs).
-        at: Their `positions`.
+        chosen: x at the choices, shape (lam, D, runs).
+        price: `prices` of the choices, shape (lam, runs).
         z: The draw, shape (D, runs).
 
     Returns:
         Shape (lam, runs).
     """
-    error = x.reshape(-1)[at] - z
-    return _sum(error * error) + _price(c, len(x))
+    return excess(chosen - z, price)
 
 
-def excess(x: Floats, c: Ints, at: Ints) -> Floats:
+def excess(chosen: Floats, price: Floats) -> Floats:
     """Return f, the expectation over z, less its least value D / K^2; arguments as of `losses`."""
-    error = x.reshape(-1)[at]
-    return _sum(error * error) + _price(c, len(x))
+    value: Floats = np.einsum("ldr,ldr->lr", chosen, chosen) + price
+    return value
 
 
-def add_gradient(g: Floats, x: Floats, at: Ints, z: Floats) -> None:
+def add_gradient(g: Floats, at: Ints, chosen: Floats, z: Floats) -> None:
     """Add to g the gradient in x of the mean loss of lam architectures on one draw of z.
 
     Args:
         g: Where to add, shape (K, D, runs), contiguous.
-        x: Weights, of the same shape.
         at: `positions` of the choices, shape (lam, D, runs).
+        chosen: x there, of the same shape.
         z: The draw, shape (D, runs).
     """
-    flat, weights = g.reshape(-1), x.reshape(-1)
-    for places in at:  # one by one: two samples may have chosen the same
-        flat[places] += (2.0 / len(at)) * (weights[places] - z)
-
-
-def _price(c: Ints, choices: int) -> Floats:
-    price: Floats = c.sum(axis=1) / choices
-    return price
-
-
-def _sum(values: Floats) -> Floats:
-    """Return the sum over the variables of an array of shape (lam, D, runs)."""
-    total: Floats = values.sum(axis=1)
-    return total
+    flat, change = g.reshape(-1), (2.0 / len(at)) * (chosen - z)
+    for places, part in zip(at, change, strict=True):  # one by one: two samples may have chosen the same
+        flat[places] += part

@@ -27,7 +27,7 @@ class ToySettings:
 
     Args:
         variables: Categorical variables, D.
-        choices: Choices of each, K, at least 2.
+        choices: Choices of each, K, 2 to 256.
         iterations: Steps of x and of theta in each run.
         methods: Of ASNG, SNG and Adam, which to run.
         exponents: f of the first step size of theta, n^-f with n = D (K - 1); for Adam its learning rate.
@@ -46,6 +46,8 @@ class ToySettings:
     def __post_init__(self) -> None:
         integer_at_least("variables", self.variables, 1)
         integer_at_least("choices", self.choices, 2)
+        if self.choices > 256:  # they are counted in bytes
+            raise InputError(f"choices: expected an integer in [2, 256], got {self.choices}.")
         integer_at_least("iterations", self.iterations, 1)
         for name in ("methods", "exponents", "learning_rates"):
             _check_distinct(name, getattr(self, name))

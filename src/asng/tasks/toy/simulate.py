@@ -10,7 +10,7 @@ from asng.distributions import Categoricals, Floats, Ints
 from asng.tasks.toy.draws import Draw, Streams, sample
 from asng.tasks.toy.methods import METHODS
 from asng.tasks.toy.pair import Bools
-from asng.tasks.toy.problem import add_gradient, excess, losses, positions, stop_level
+from asng.tasks.toy.problem import add_gradient, excess, losses, positions, prices, stop_level
 from asng.tasks.toy.settings import Cell, ToySettings
 
 __all__ = ["Outcome", "simulate"]
@@ -83,14 +83,16 @@ class _Runs:
         """Do iteration t: two architectures train x, two others from the same theta are then compared."""
         u, z = (np.take(numbers, self._column, axis=-1) for numbers in draw)
         c = sample(self.method.theta, u)
-        at = positions(c)
-        least = excess(self.x, c[:2], at[:2]).min(axis=0)
+        at, price, x = positions(c), prices(c, self.settings.choices), self.x.reshape(-1)
+        chosen = x[at[:2]]
+        least = excess(chosen, price[:2]).min(axis=0)
         self.velocity *= self.settings.momentum
-        add_gradient(self.velocity, self.x, at[:2], z[0])
+        add_gradient(self.velocity, at[:2], chosen, z[0])
         cosine = 0.5 * (1.0 + math.cos(math.pi * t / self.settings.iterations))
         self.x -= (cosine * self.rate) * self.velocity
-        least = np.minimum(least, excess(self.x, c[2:], at[2:]).min(axis=0))
-        self.method.tell(c[2:], at[2:], losses(self.x, c[2:], at[2:], z[1]))
+        chosen = x[at[2:]]
+        least = np.minimum(least, excess(chosen, price[2:]).min(axis=0))
+        self.method.tell(c[2:], at[2:], losses(chosen, price[2:], z[1]))
         self.watch.see(t, least, self.method.theta)
 
 

@@ -50,8 +50,9 @@ class CellStore:
         """Write all finished cells, in the order of the grid."""
         seconds = round(self._seconds + time.monotonic() - self._since, 1)
         ordered = [cell for part in self._settings.parts() for cell in part if cell in self._done]
-        head = {"seconds": seconds, "versions": versions(), "machine": machine()}
-        write_json(self._path, {**head, "cells": [self._row(cell) for cell in ordered]})
+        head = {"settings": asdict(self._settings), "seconds": seconds}
+        where = {"versions": versions(), "machine": machine()}
+        write_json(self._path, {**head, **where, "cells": [self._row(cell) for cell in ordered]})
 
     def _row(self, cell: Cell) -> dict[str, Any]:
         delta_init = self._settings.delta_init(cell.exponent)
