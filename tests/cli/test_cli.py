@@ -86,7 +86,9 @@ def test_the_printed_config_is_taken_back(tmp_path, capsys):
     assert capsys.readouterr().out == text
 
 
-@pytest.mark.parametrize("words", [[], ["search"], ["retrain"], ["evaluate"], ["export"], ["report"]])
+@pytest.mark.parametrize(
+    "words", [[], ["search"], ["retrain"], ["evaluate"], ["export"], ["report"], ["toy"]]
+)
 def test_help_is_there(words, capsys):
     with pytest.raises(SystemExit) as stop:
         main([*words, "--help"])

@@ -141,9 +141,10 @@ def test_an_earlier_run_is_kept_unless_told_otherwise(whole, tmp_path):
     with pytest.raises(RunError, match="holds an earlier run"):
         run_toy(SMALL, whole, seeds=[0], **QUIET)
     folder = tmp_path / "run"
-    run_toy(replace(SMALL, iterations=1), folder, seeds=[0], **QUIET)
-    run_toy(replace(SMALL, iterations=2, methods=("SNG",)), folder, seeds=[5], overwrite=True, **QUIET)
-    assert {(row["method"], *row["seeds"]) for row in cells(folder)} == {("SNG", 5)}
+    run_toy(SMALL, folder, seeds=[5], **QUIET)
+    changed = replace(SMALL, iterations=20, methods=("SNG",))
+    run_toy(changed, folder, seeds=[5, 6], overwrite=True, **QUIET)
+    assert cells(folder) == cells(run_toy(changed, tmp_path / "other", seeds=[5, 6], **QUIET))
 
 
 @pytest.mark.parametrize(
@@ -194,6 +195,14 @@ def test_wrong_arguments_leave_nothing_behind(flags, message, tmp_path):
 def test_a_damaged_config_is_an_error(config, message, tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
     with pytest.raises(RunError, match=message):
+        resume_toy(tmp_path, **QUIET)
+
+
+def test_cells_of_other_seeds_are_an_error(whole, tmp_path):
+    (tmp_path / "toy.json").write_bytes((whole / "toy.json").read_bytes())
+    config = yaml.safe_load((whole / "config.yaml").read_text()) | {"seeds": [0, 1, 2]}
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    with pytest.raises(RunError, match=r"expected cells of the seeds \[0, 1, 2\], got one of \[0, 1\]"):
         resume_toy(tmp_path, **QUIET)
 
 

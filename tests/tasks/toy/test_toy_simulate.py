@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy_by_hand import SMALL, one_run
 
+from asng.tasks.toy import simulate as module
 from asng.tasks.toy.draws import Streams
 from asng.tasks.toy.settings import Cell
 from asng.tasks.toy.simulate import _Runs, simulate
@@ -20,12 +21,24 @@ def of_seed(outcome, place):
     return {name: values[place] for name, values in asdict(outcome).items()}
 
 
+def at_end(cells, seeds, grid=SMALL):
+    """Return the state of runs, one a cell and seed, after the last iteration."""
+    streams = Streams(sorted(set(seeds)), grid.variables, grid.choices)
+    runs = _Runs(grid, cells, streams, np.array([sorted(set(seeds)).index(seed) for seed in seeds]))
+    for t, draw in enumerate(streams.draws(grid.iterations), start=1):
+        runs.step(t, draw)
+    return runs
+
+
 def test_a_run_goes_as_one_written_out_sample_by_sample():
     cells, seeds = [Cell("ASNG", 0.0, 0.05), Cell("ASNG", 0.5, 0.02)], [0, 1]
-    got = simulate(SMALL, cells, seeds)
-    for cell, outcome in zip(cells, got, strict=True):
+    got, state = simulate(SMALL, cells, seeds), at_end([cell for cell in cells for _ in seeds], seeds * 2)
+    for row, cell in enumerate(cells):
         for place, seed in enumerate(seeds):
-            assert of_seed(outcome, place) == one_run(SMALL, cell, seed)
+            outcome, x, theta = one_run(SMALL, cell, seed)
+            assert of_seed(got[row], place) == outcome
+            np.testing.assert_allclose(state.x[..., 2 * row + place], x, rtol=1e-9)
+            np.testing.assert_allclose(state.method.theta[..., 2 * row + place], theta, rtol=1e-9)
     # Otherwise nothing was compared.
     for name in ("stopped", "found", "settled"):
         assert any(value is not None for outcome in got for value in asdict(outcome)[name])
@@ -48,12 +61,23 @@ def test_no_bit_of_a_run_depends_on_those_beside_it():
     """The outcomes above are whole numbers; here x and theta, over widths that NumPy may treat apart."""
     ends = {}
     for width in (2, 3, 7, 8, 9, 33):
-        seeds = list(range(width))
-        runs = _Runs(SHORT, [CELLS[0]] * width, Streams(seeds, 4, 3), np.arange(width))
-        for t, draw in enumerate(runs.streams.draws(SHORT.iterations), start=1):
-            runs.step(t, draw)
+        runs = at_end([CELLS[0]] * width, list(range(width)), SHORT)
         ends[width] = (runs.x[..., 1].tobytes(), runs.method.theta[..., 1].tobytes())
     assert len(set(ends.values())) == 1
+
+
+def test_a_lone_run_is_not_done_alone(monkeypatch):
+    """NumPy would sum its single column in another order, and so to other last bits."""
+    widths = []
+
+    class Spy(_Runs):
+        def __init__(self, settings, cells, *rest):
+            widths.append(len(cells))
+            super().__init__(settings, cells, *rest)
+
+    monkeypatch.setattr(module, "_Runs", Spy)
+    assert len(simulate(SHORT, [CELLS[0]], [0])[0].stopped) == 1
+    assert widths == [2]
 
 
 def test_seeds_have_numbers_of_their_own_and_keep_them():
@@ -72,6 +96,7 @@ def test_the_noise_has_the_deviation_of_the_problem():
 
 
 def test_weights_that_diverge_are_no_error():
-    wild = replace(SHORT, learning_rates=(900.0,))
-    outcome = simulate(wild, [Cell("Adam", 0.0, 900.0)], [0])[0]
-    assert outcome.stopped == [None]
+    wild, cell = replace(SHORT, iterations=400, learning_rates=(900.0,)), Cell("Adam", 0.0, 900.0)
+    assert simulate(wild, [cell], [0])[0].stopped == [None]
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.isfinite(at_end([cell] * 2, [0, 1], wild).x).all()

@@ -20,8 +20,10 @@ SMALL = ToySettings(
 )
 
 
-def one_run(settings: ToySettings, cell: Cell, seed: int) -> dict[str, int | None]:
-    """Return what `simulate` says of one run of ASNG, computed sample by sample."""
+def one_run(
+    settings: ToySettings, cell: Cell, seed: int
+) -> tuple[dict[str, int | None], np.ndarray, np.ndarray]:
+    """Return what `simulate` says of one run of ASNG, and the last x and theta, computed sample by sample."""
     streams = Streams([seed], settings.variables, settings.choices)
     space = Space({f"c{i}": Categorical(range(settings.choices)) for i in range(settings.variables)})
     opt = ASNG.paper(space, delta_init=settings.delta_init(cell.exponent))
@@ -45,7 +47,8 @@ def one_run(settings: ToySettings, cell: Cell, seed: int) -> dict[str, int | Non
             seen |= {"stopped": t, "right_when_stopped": right}
         seen["settled"] = (seen["settled"] or t) if right == settings.variables else None
         seen["found"] = seen["found"] or seen["settled"]
-    return {**seen, "right_at_end": right}
+    theta = np.array(list(opt.theta.values())).T
+    return {**seen, "right_at_end": right}, x.detach().numpy(), theta
 
 
 def loss(x: torch.Tensor, c: list[int], z: torch.Tensor) -> torch.Tensor:

@@ -25,8 +25,8 @@ _APART = 0.045
 """How far the marks of two methods stand apart, as a share of the distance of two exponents."""
 
 
-def legend(grid: ToyGrid) -> str:
-    """Draw which method has which mark as an SVG element."""
+def legend(grid: ToyGrid, *, key: str) -> str:
+    """Draw which method has which mark as an SVG element; `key` is the prefix of ids."""
     handles = [Line2D([], [], label=clean(method), **style) for method, style in _styled(grid)]
 
     def paint(axes: Axes) -> None:
@@ -34,7 +34,7 @@ def legend(grid: ToyGrid) -> str:
         axes.legend(handles=handles, ncols=len(handles), loc="center left", frameon=False, borderpad=0)
 
     width = 20 + 110 * len(handles)
-    return draw(paint, size=(width, 24), margins=(0, 0, 0, 0), key="legend", label="Methods and their marks")
+    return draw(paint, size=(width, 24), margins=(0, 0, 0, 0), key=key, label="Methods and their marks")
 
 
 def success_panel(grid: ToyGrid, measure: Measure, rate: float, *, key: str) -> str:

@@ -22,7 +22,6 @@ def toy_page(title: str, grid: ToyGrid) -> Mapping[str, Any]:
         "mood": "unknown",
         "tiles": _tiles(grid),
         "problem": f"D = {grid.variables}, K = {grid.choices}, {count(grid.iterations)} iterations a run.",
-        "legend": Markup(legend(grid)) if grid.cells else "",
         "figures": [_figure(grid, measure) for measure in MEASURES] if grid.cells else [],
         "headings": headings(grid),
         "tables": [(f"{rate:g}", rows(grid, rate)) for rate in grid.rates],
@@ -40,7 +39,8 @@ def _figure(grid: ToyGrid, measure: Measure) -> Mapping[str, Any]:
         }
         for i, rate in enumerate(grid.rates)
     ]
-    return {"heading": measure.heading, "text": measure.text, "panels": panels}
+    marks = Markup(legend(grid, key=f"{measure.name}marks"))
+    return {"heading": measure.heading, "text": measure.text, "legend": marks, "panels": panels}
 
 
 def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:

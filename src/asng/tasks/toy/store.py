@@ -24,13 +24,13 @@ class CellStore:
         seeds: Of the runs of every cell.
 
     Raises:
-        RunError: The file is damaged.
+        RunError: The file is damaged, or has other seeds.
     """
 
     def __init__(self, folder: Path, settings: ToySettings, seeds: Sequence[int]) -> None:
         self._path = folder / "toy.json"
         self._settings, self._seeds = settings, list(seeds)
-        self._done, self._seconds = _read(self._path)
+        self._done, self._seconds = _read(self._path, self._seeds)
         self._since = time.monotonic()
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ class CellStore:
         return {**cell._asdict(), "delta_init": delta_init, "seeds": self._seeds, **self._done[cell]}
 
 
-def _read(path: Path) -> tuple[dict[Cell, dict[str, Any]], float]:
+def _read(path: Path, seeds: list[int]) -> tuple[dict[Cell, dict[str, Any]], float]:
     """Return the finished cells, and how many seconds they took."""
     if not path.exists():
         return {}, 0.0
@@ -70,8 +70,12 @@ def _read(path: Path) -> tuple[dict[Cell, dict[str, Any]], float]:
             Cell(*(row[name] for name in Cell._fields)): {name: row[name] for name in names}
             for row in data["cells"]
         }
-        return done, float(data["seconds"])
+        others = [row["seeds"] for row in data["cells"] if row["seeds"] != seeds]
+        seconds = float(data["seconds"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"{path}: expected cells of the toy problem, got a file that fails: {error!r}."
         ) from error
+    if others:
+        raise RunError(f"{path}: expected cells of the seeds {seeds}, got one of {others[0]}.")
+    return done, seconds
