@@ -39,7 +39,7 @@ def main() -> None:
         "seeds": list(range(arguments.seeds)),
         "settings": dict(grid.settings),
         "wall_seconds": grid.seconds,
-        "cpu_seconds": resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
+        "cpu_seconds_of_workers": resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
         "load_average_before": load,
         "load_average_after": os.getloadavg(),
         "methods": [over_the_grid(grid, method) for method in grid.methods],

@@ -119,7 +119,7 @@ def test_the_page_has_a_panel_a_learning_rate_for_each_measure(tmp_path):
     assert len(found.ids) == len(set(found.ids))
     assert "8 of 8" in found.text
     assert "1 min 15 s" in found.text
-    assert "75 % 200*" in found.text
+    assert "75 %, 200*" in found.text
     assert found.text.index("Learning rate of x: 0.005") < found.text.index("Learning rate of x: 0.05 ")
 
 
@@ -133,8 +133,8 @@ def test_the_table_has_a_row_a_cell_of_the_grid(tmp_path):
     console = Console(file=io.StringIO(), width=200)
     console.print(summary_table(write_toy_run(tmp_path, whole())))
     text = console.file.getvalue()
-    assert text.count("75 % 200*") == 8
-    assert text.count("75 % 310") == 8
+    assert text.count("75 %, 200*") == 8
+    assert text.count("75 %, 310") == 8
 
 
 @pytest.mark.parametrize("cells", [[], [cell()], [cell(), cell("SNG", 0.5, 0.005)]])

@@ -21,7 +21,7 @@ _STYLES: tuple[dict[str, Any], ...] = (
     {"color": ORANGE, "marker": "s", "linestyle": "--", "markersize": 5},
     {"color": "#00795a", "marker": "^", "linestyle": ":", "markersize": 5},
 )
-_APART = 0.045
+_APART = 0.2
 """How far the marks of two methods stand apart, as a share of the distance of two exponents."""
 
 

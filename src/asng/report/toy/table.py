@@ -54,6 +54,6 @@ def cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
     found = []
     for measure in MEASURES:
         rate, (_, median, _) = outcome(cell, measure, grid.variables)
-        found.append(f"{share(rate)} {median:,.0f}" if math.isfinite(median) else share(rate))
+        found.append(f"{share(rate)}, {median:,.0f}" if math.isfinite(median) else share(rate))
     star = "*" if premature([cell], grid.variables) else ""
     return [found[0] + star, *found[1:]]
