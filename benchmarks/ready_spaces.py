@@ -218,7 +218,7 @@ def from_scratch(problem: Problem, architecture: asng.Architecture, seed: int) -
     torch.manual_seed(seed)
     loader = loader_of(problem, problem.train)
     *inputs, _ = next(iter(loader))
-    child = supernet_of(problem).extract(architecture, example=tuple(inputs))
+    child = supernet_of(problem).extract(architecture, example=tuple(inputs), fresh=True)
     train(child, loader, loss=problem.loss, epochs=problem.train_epochs, optimizer=problem.optimizer)
     recalibrate(child, loader, loss=problem.loss)
     test = DataLoader(problem.test, 100, collate_fn=problem.collate)

@@ -69,3 +69,34 @@ def test_statistics_of_nothing_are_refused():
 def test_data_of_another_form_is_refused(change, message):
     with pytest.raises(InputError, match=message):
         dataclasses.replace(make(pixels()), **change)
+
+
+def test_the_fingerprint_tells_every_byte_every_label_and_the_shapes():
+    data = make(pixels())
+    changed_pixel = data.train_images.clone()
+    changed_pixel[5, 2, 3, 4] ^= 1
+    changes = [
+        {"train_images": changed_pixel},
+        {"test_images": changed_pixel},
+        {"train_labels": data.train_labels.roll(1)},
+        {"test_labels": data.test_labels.roll(1)},
+        {part: getattr(data, part).transpose(2, 3) for part in ("train_images", "test_images")},
+        {part: getattr(data, part).reshape(6, 3, 5, 4) for part in ("train_images", "test_images")},
+    ]
+    found = {dataclasses.replace(data, **change).fingerprint for change in changes}
+    assert len(found | {data.fingerprint}) == len(changes) + 1
+
+
+def test_the_fingerprint_tells_neither_names_nor_how_the_bytes_lie_in_memory():
+    data = make(pixels())
+    apart = data.train_images.repeat_interleave(2, 0)[::2]
+    assert not apart.is_contiguous()
+    other = dataclasses.replace(data, name="other", classes=("x", "y"), train_images=apart)
+    assert other.fingerprint == data.fingerprint
+    assert len(data.fingerprint) == 64
+
+
+def test_the_fingerprint_stays_the_same_over_versions():
+    # Were it to change, fingerprints in older runs would say nothing any more.
+    images = torch.arange(24, dtype=torch.uint8).reshape(2, 3, 2, 2)
+    assert make(images).fingerprint == "081eacc0f66dae918f409af2652fc1f2e7f2e99945a67c7ef6061de1dd43d881"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import IterableDataset, TensorDataset
 
-from asng.data import split_half
+from asng.data import split_groups, split_half
 from asng.errors import InputError
 
 LABELS = st.lists(st.integers(0, 4), min_size=2, max_size=60)
@@ -101,3 +101,28 @@ def test_labels_that_do_not_fit_the_data_set_are_refused():
         split_half(TensorDataset(torch.zeros(3)), labels=[0, 1])
     with pytest.raises(InputError, match="beside a data set only"):
         split_half(10, labels=[0] * 10)
+
+
+@given(st.lists(st.integers(-3, 5), min_size=2, max_size=60), st.floats(0.0, 1.0), st.integers(0, 1000))
+def test_groups_stay_whole_and_come_near_to_the_share(groups, share, seed):
+    if len(set(groups)) < 2:
+        return
+    train, valid = split_groups(groups, share, seed)
+    assert sorted([*train.tolist(), *valid.tolist()]) == list(range(len(groups)))
+    sides = [{groups[i] for i in part.tolist()} for part in (train, valid)]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    assert abs(len(train) - share * len(groups)) <= max(groups.count(group) for group in groups)
+
+
+def test_of_equal_groups_half_are_on_either_side_and_which_is_by_chance():
+    groups = torch.arange(20).repeat_interleave(3)
+    splits = [split_groups(groups, seed=seed)[0] for seed in (3, 3, 4)]
+    assert [len(train) for train in splits] == [30] * 3
+    assert torch.equal(splits[0], splits[1])
+    assert not torch.equal(splits[0], splits[2])
+
+
+def test_a_single_group_cannot_be_split():
+    with pytest.raises(InputError, match="expected two groups at least, one for each part, got 1"):
+        split_groups([4, 4, 4])

@@ -100,7 +100,7 @@ def test_a_fresh_child_has_the_weights_of_a_model_built_anew_and_draws_nothing_e
     task = task_of("Volumes")
     loaders = task.loaders(0)
     torch.manual_seed(3)
-    model = task.build(True)
+    model = task.build()
     state = torch.get_rng_state()
     torch.manual_seed(3)
     child = fresh_child(task, Architecture({"op": "conv"}), loaders, CPU)
@@ -111,7 +111,7 @@ def test_a_fresh_child_has_the_weights_of_a_model_built_anew_and_draws_nothing_e
 def test_a_fresh_child_of_cut_layers_is_drawn_for_its_own_sizes():
     task = task_of("WideNet")
     torch.manual_seed(3)
-    cut = task.build(True).wide.weight[:3, :2]
+    cut = task.build().wide.weight[:3, :2]
     torch.manual_seed(3)
     child = fresh_child(task, Architecture({"width": 3}), task.loaders(0), CPU)
     assert child.wide.weight.shape == cut.shape

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from asng.data.checksums import Checksums
 from asng.data.idx import read_idx
 from asng.data.image_data import ImageData
 from asng.errors import InputError
 
-__all__ = ["MNIST_FILES", "read_mnist_like", "from_idx_arrays"]
+__all__ = ["MNIST_FILES", "read_mnist_like", "holds_mnist_like", "from_idx_arrays"]
 
 MNIST_FILES = (
     "train-images-idx3-ubyte",
@@ -33,7 +34,7 @@ def read_mnist_like(
 
     Args:
         folder: Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
-            t10k-labels-idx1-ubyte, each plain or with .gz or .xz.
+            t10k-labels-idx1-ubyte, each plain or with .gz or .xz. A list of checksums is heeded.
         classes: Names of the classes. Default: "0", "1", ... up to the greatest training label.
         name: What reports call the data. Default: the folder's name.
 
@@ -51,6 +52,11 @@ def read_mnist_like(
     folder = Path(folder)
     arrays = {stem: _read(folder, stem, ndim=3 if "images" in stem else 1) for stem in MNIST_FILES}
     return from_idx_arrays(arrays, classes=classes, name=name or folder.resolve().name)
+
+
+def holds_mnist_like(folder: Path) -> bool:
+    """Return whether a folder holds one of the four files."""
+    return any((folder / f"{stem}{ending}").is_file() for stem in MNIST_FILES for ending in _ENDINGS)
 
 
 def from_idx_arrays(
@@ -89,6 +95,7 @@ def _read(folder: Path, stem: str, *, ndim: int) -> NDArray[Any]:
     for ending in _ENDINGS:
         path = folder / f"{stem}{ending}"
         if path.exists():
+            Checksums(folder).check(path)
             return read_idx(path, ndim=ndim)
     state = "a folder without it" if folder.is_dir() else "no such folder"
     raise InputError(

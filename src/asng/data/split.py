@@ -12,7 +12,7 @@ from torch.utils.data import Dataset, Subset
 from asng.checks import integer_at_least, real_between
 from asng.errors import InputError
 
-__all__ = ["split_half", "Labels"]
+__all__ = ["split_half", "split_groups", "Labels"]
 
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer class an item."""
@@ -63,6 +63,40 @@ def split_half(
     if isinstance(what, int):
         return _split(torch.zeros(integer_at_least("what", what, 1), dtype=torch.int64), share, seed)
     return _split(_as_labels(what), share, seed)
+
+
+def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Split items so that no group has items in both parts, by chance but repeatably.
+
+    For items that come from few sources and are alike within one: patches of a picture, images of a person.
+
+    Args:
+        groups: The group of each item, any integers; two groups at least.
+        share: Share of the items that trains the weights, in (0, 1). It is met as nearly as whole groups
+            in their random order allow, with a group at least on either side.
+        seed: Seed of the order of the groups, at least 0.
+
+    Returns:
+        Training and validation part, sorted int64 indices.
+
+    Raises:
+        InputError: There are fewer than two groups, or they are not one integer an item.
+
+    Example:
+        >>> train, valid = split_groups([7, 7, 8, 8, 8, 9])
+        >>> train, valid
+        (tensor([0, 1, 5]), tensor([2, 3, 4]))
+    """
+    integer_at_least("seed", seed, 0)
+    real_between("share", share, 0.0, 1.0)
+    _, group, sizes = torch.unique(_as_labels(groups), return_inverse=True, return_counts=True)
+    if len(sizes) < 2:
+        raise InputError(f"groups: expected two groups at least, one for each part, got {len(sizes)}.")
+    order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
+    # Of all ways to cut that order in two, the one nearest to the share.
+    misses = (sizes[order].cumsum(0)[:-1] - share * len(group)).abs()
+    in_train = torch.isin(group, order[: int(misses.argmin()) + 1])
+    return in_train.nonzero().flatten(), (~in_train).nonzero().flatten()
 
 
 def _strata_of(dataset: Dataset[Any], labels: Labels | None) -> Tensor:

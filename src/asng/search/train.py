@@ -33,6 +33,7 @@ def train(
     title: str = "train",
     progress: bool = False,
     keep_going: Callable[[], bool] = lambda: True,
+    before_step: Callable[[nn.Module, int, int], None] | None = None,
 ) -> nn.Module:
     """Train a network as it stands.
 
@@ -47,6 +48,8 @@ def train(
         title: What the progress bar says.
         progress: Show a progress bar.
         keep_going: Is asked after every step; where it says no, KeyboardInterrupt is raised.
+        before_step: Is called before every step with the network, the steps done, and how many there will be;
+            for what changes during training, such as a rate of dropped paths.
 
     Returns:
         `model`, in eval mode.
@@ -83,6 +86,8 @@ def train(
     with progress_bar(title, steps, show=progress) as bar:
         for _ in range(epochs):
             for batch in loader:
+                if before_step is not None:
+                    before_step(model, done, steps)
                 weights.zero_grad(set_to_none=True)
                 batch = to_device(batch, device)
                 value = loss(model, batch)

@@ -39,5 +39,5 @@ def load_child(stored: StoredRun, folder: Path) -> nn.Module:
 def example_of(stored: StoredRun, folder: Path) -> tuple[Any, ...]:
     """Return the positional inputs of the trained network for the first batch of the test data."""
     architecture, _ = load_child_weights(folder / "child.pt")
-    supernet = Supernet(stored.task.build(True))
+    supernet = Supernet(stored.task.child(architecture))
     return example_inputs(supernet, architecture, stored.task.loss, stored.loaders.test)

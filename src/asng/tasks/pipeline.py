@@ -8,6 +8,7 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.files import read_json, write_json
+from asng.optim import ASNG
 from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
 from asng.search.interrupt import graceful
 from asng.space import Architecture, Space
@@ -155,12 +156,14 @@ def _search(
     resume: bool,
     progress: bool,
 ) -> SearchResult:
+    theta = ASNG.paper if settings.update == "paper" else ASNG
     search = OneShotSearch(
         ready.supernet,
         loss=task.loss,
         minimize=task.minimize,
         maximize=task.maximize,
         optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate),
+        architecture_optimizer=theta(ready.supernet.space, lam=settings.lam_theta, seed=seed),
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,
         warmup=settings.warmup,

@@ -40,7 +40,7 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
     loaders = task.loaders(seed)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        supernet = Supernet(task.build(False))
+        supernet = Supernet(task.build())
     _check_weights(supernet)
     place(supernet, device)
     _try(supernet, "loss", task.loss, loaders.search_train, device)

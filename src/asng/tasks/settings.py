@@ -1,8 +1,9 @@
 """The settings of a search that are not those of a task."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import integer_at_least, one_of, real_between
 
 __all__ = ["SearchSettings"]
 
@@ -15,6 +16,7 @@ class SearchSettings:
         epochs: Passes over the training half in the search.
         retrain_epochs: Passes over all training data for each network trained from scratch; 0 trains none.
         peers: Random networks of the same space, trained like the found one, to compare it with.
+        update: How the choice moves: by this library's rules ("default") or by the paper's ("paper").
         lam_x: Architectures trained per step.
         lam_theta: Architectures scored per step, at least 2.
         warmup: Share of the steps before the choice among architectures begins to move, 0 to 1.
@@ -27,6 +29,7 @@ class SearchSettings:
     epochs: int = 40
     retrain_epochs: int = 10
     peers: int = 4
+    update: Literal["default", "paper"] = "default"
     lam_x: int = 1
     lam_theta: int = 2
     warmup: float = 0.5
@@ -41,6 +44,7 @@ class SearchSettings:
         integer_at_least("peers", self.peers, 0)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
+        one_of("update", self.update, ["default", "paper"])
         real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from asng.search import Loss, Objective
 from asng.space import Architecture
+from asng.tasks.recipe import Recipe
 
 __all__ = ["Loaders", "Task"]
 
@@ -41,8 +42,9 @@ class Task:
         name: What config.yaml and the report call it.
         data: What they call its data.
         settings: What made it, plain values, for config.yaml.
-        build: Makes a fresh model with searchable modules; its argument says whether the model is for
-            retraining (True) or for the search (False).
+        build: Makes a fresh model with searchable modules, to search in.
+        child: Makes the one for training an architecture alone: the network that is kept is extracted from
+            it. It may be larger than the one of the search, as long as it has the variables.
         loaders: Makes the data from a seed.
         loss: Training loss, a function of (forward, batch).
         metric: Name of the score that networks are compared by.
@@ -50,13 +52,15 @@ class Task:
         higher_is_better: Whether a higher score is better.
         minimize: What the search selects by the least of. Default: the loss.
         maximize: What it selects by the greatest of, in its place.
+        recipe: How a chosen network is trained. Default: as the supernet is in the search.
         graphs: Draws an architecture as graphs for the report, or None.
     """
 
     name: str
     data: str
     settings: Mapping[str, Any]
-    build: Callable[[bool], nn.Module]
+    build: Callable[[], nn.Module]
+    child: Callable[[Architecture], nn.Module]
     loaders: Callable[[int], Loaders]
     loss: Loss
     metric: str
@@ -64,6 +68,7 @@ class Task:
     higher_is_better: bool = True
     minimize: Objective | None = None
     maximize: Objective | None = None
+    recipe: Recipe | None = None
     graphs: Callable[[Architecture], list[dict[str, Any]]] | None = None
 
     def metric_on(self, loaders: Loaders) -> str:

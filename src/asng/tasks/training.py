@@ -9,11 +9,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from asng.errors import InputError
 from asng.nn import Supernet
-from asng.search import count_parameters, give_averages, score, train
+from asng.search import Loss, count_parameters, give_averages, score, train
 from asng.search.child import example_inputs
 from asng.space import Architecture
 from asng.tasks.placing import device_of, place
+from asng.tasks.recipe import Recipe
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 
@@ -49,9 +51,15 @@ def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device
 
     Its layers take their sizes from the inputs that the loss gives the network for a first batch.
     """
-    supernet = Supernet(task.build(True))
+    return _extracted(task.child(architecture), architecture, task.loss, loaders, device)
+
+
+def _extracted(
+    model: nn.Module, architecture: Architecture, loss: Loss, loaders: Loaders, device: torch.device
+) -> nn.Module:
+    supernet = Supernet(model)
     supernet.space.check(architecture)
-    inputs = example_inputs(supernet, architecture, task.loss, loaders.train)
+    inputs = example_inputs(supernet, architecture, loss, loaders.train)
     # Of a model in training mode: modules of yours that run only there are in the network too.
     return place(give_averages(supernet.extract(architecture, example=inputs, fresh=True)), device)
 
@@ -67,29 +75,53 @@ def train_from_scratch(
     progress: bool,
     keep_going: Callable[[], bool] = lambda: True,
 ) -> Trained:
-    """Build, train and score one architecture; the same seed gives the same network.
+    """Build, train and score one architecture by the task's recipe; the same seed gives the same network.
 
     Raises:
         KeyboardInterrupt: `keep_going` said no.
         RunError: The loss is not finite.
+        InputError: What the recipe builds lacks weights of the child.
     """
+    as_in_search = Recipe(optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate))
+    recipe, device = task.recipe or as_in_search, device_of(settings.device)
+    loss = recipe.loss or task.loss
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         start = time.perf_counter()
-        child = fresh_child(task, architecture, loaders, device_of(settings.device))
+        model = (recipe.build or task.child)(architecture)
+        network = _extracted(model, architecture, loss, loaders, device)
         reseed(loaders.train, seed)
-        child = train(
-            child,
+        network = train(
+            network,
             loaders.train,
-            loss=task.loss,
+            loss=loss,
             epochs=settings.retrain_epochs,
-            optimizer=partial(weight_optimizer, learning_rate=settings.learning_rate),
+            optimizer=recipe.optimizer,
+            scheduler=recipe.scheduler,
+            clip=recipe.clip,
             title=title,
             progress=progress,
             keep_going=keep_going,
+            before_step=recipe.before_step,
         )
         seconds = time.perf_counter() - start
+        child = network
+        if recipe.build is not None:
+            child = _handed_over(network, fresh_child(task, architecture, loaders, device))
     return Trained(child, architecture, score(child, loaders.test, task.score), seconds)
+
+
+def _handed_over(network: nn.Module, child: nn.Module) -> nn.Module:
+    """Give the child the weights of the network that was trained in its place, and return it in eval mode."""
+    trained = network.state_dict()
+    missing = [name for name in child.state_dict() if name not in trained]
+    if missing:
+        raise InputError(
+            f"recipe.build: expected a network with all weights of the child, got none of {missing[0]!r}. "
+            "Build the same model with modules added."
+        )
+    child.load_state_dict({name: trained[name] for name in child.state_dict()})
+    return child.eval()
 
 
 def reseed(owner: Any, seed: int) -> None:

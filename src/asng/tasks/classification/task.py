@@ -62,7 +62,7 @@ def classification(settings: ClassificationSettings) -> Task:
     """
     data = _read(settings)
 
-    def build(retraining: bool) -> nn.Module:
+    def network(*, retraining: bool) -> nn.Module:
         return EnasCellNetwork(
             in_channels=data.shape[0],
             classes=len(data.classes),
@@ -77,7 +77,8 @@ def classification(settings: ClassificationSettings) -> Task:
         name="classification",
         data=data.name,
         settings=asdict(settings),
-        build=build,
+        build=lambda: network(retraining=False),
+        child=lambda architecture: network(retraining=True),
         loaders=lambda seed: _loaders(data, settings, seed),
         loss=supervised(nn.functional.cross_entropy),
         metric="accuracy",

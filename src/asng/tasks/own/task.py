@@ -72,11 +72,16 @@ def own(settings: OwnSettings) -> Task:
         except InputError as error:
             raise InputError(f"data: {data_path}: {error}") from error
 
+    def build() -> nn.Module:
+        made: nn.Module = call("model", model_path, net, model)
+        return made
+
     return Task(
         name="own",
         data=data_path,
         settings=asdict(settings),
-        build=lambda retraining: call("model", model_path, net, model),
+        build=build,
+        child=lambda architecture: build(),
         loaders=loaders,
         loss=loss,
         metric=selection.metric,

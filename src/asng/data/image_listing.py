@@ -1,0 +1,128 @@
+"""Which pictures a folder holds, and of which classes they are."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from asng.data.split import split_half
+from asng.errors import InputError
+
+__all__ = ["ENDINGS", "Listing", "list_parts", "holds_pictures"]
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
+"""How names of pictures end, in small or capital letters."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Pictures and their labels.
+
+    Args:
+        paths: At least one.
+        labels: (N,), int64.
+        classes: Names of the labels.
+    """
+
+    paths: tuple[Path, ...]
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def take(self, indices: Tensor) -> "Listing":
+        """Return the pictures of those indices."""
+        return Listing(tuple(self.paths[i] for i in indices.tolist()), self.labels[indices], self.classes)
+
+
+def list_parts(
+    folder: Path, *, classes: bool, limit: int | None, test_share: float, seed: int
+) -> tuple[Listing, Listing]:
+    """Return the training and the test part of a folder.
+
+    Args:
+        folder: With `train` and `test`, or with pictures that are split by chance.
+        classes: Whether folders are classes.
+        limit: At most so many pictures, of `train` and of `test` each.
+        test_share: Share of the test part where the folder has none.
+        seed: Seed of that split.
+
+    Raises:
+        InputError: As for `read_image_folder`.
+    """
+    parts = [folder / name for name in ("train", "test") if (folder / name).is_dir()]
+    if not parts:
+        whole = _thin(_list(folder, classes=classes), limit)
+        train_indices, test_indices = split_half(whole.labels, share=1.0 - test_share, seed=seed)
+        return whole.take(train_indices), whole.take(test_indices)
+    if len(parts) == 1:
+        raise InputError(
+            f"{folder}: expected both folders, train and test, or neither, got {parts[0].name} alone. "
+            "Without them a part of all pictures is kept for the test."
+        )
+    train, test = (_thin(_list(part, classes=classes), limit) for part in parts)
+    if train.classes != test.classes:
+        odd = sorted(set(train.classes) ^ set(test.classes))
+        raise InputError(
+            f"{folder}: expected the same classes in train and in test, got {odd[0]!r} in one of them alone."
+        )
+    return train, test
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Return whether there is a picture in a folder or in the folders in it."""
+    return next(_walk(folder), None) is not None
+
+
+def _list(folder: Path, *, classes: bool) -> Listing:
+    paths = _pictures(folder)
+    if not classes:
+        return Listing(tuple(paths), torch.zeros(len(paths), dtype=torch.int64), ("image",))
+    owners = [path.relative_to(folder).parts for path in paths]
+    for path, parts in zip(paths, owners, strict=True):
+        if len(parts) == 1:
+            raise InputError(
+                f"{path}: expected pictures in folders, one a class, got one beside them. Move it "
+                "into a class."
+            )
+    names = sorted({parts[0] for parts in owners})
+    numbers = {name: number for number, name in enumerate(names)}
+    return Listing(tuple(paths), torch.tensor([numbers[parts[0]] for parts in owners]), tuple(names))
+
+
+def _pictures(folder: Path) -> list[Path]:
+    """Return the pictures in a folder of any depth, sorted by the path from it; hidden files are left out."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected a folder of pictures, got no such folder. Check the path.")
+    found = list(_walk(folder))
+    if not found:
+        raise InputError(
+            f"{folder}: expected pictures ({', '.join(ENDINGS)}) in it or in its folders, got none."
+        )
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen = set()
+    for place, folders, files in os.walk(folder, followlinks=True):
+        # A link to a folder above would lead round and round.
+        real = os.path.realpath(place)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if _is_picture(name))
+
+
+def _is_picture(name: str) -> bool:
+    return name.lower().endswith(ENDINGS) and not name.startswith(".")
+
+
+def _thin(listing: Listing, limit: int | None) -> Listing:
+    """Keep pictures evenly over the sorted names, so that every class keeps its share."""
+    n = len(listing.paths)
+    if limit is None or limit >= n:
+        return listing
+    return listing.take(torch.arange(limit) * n // limit)
