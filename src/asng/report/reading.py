@@ -14,10 +14,11 @@ from asng.report.fields import as_list, as_object, text
 from asng.report.log import Log, read_log
 from asng.report.pictures import Pictures, read_pictures
 from asng.report.results import Result, Summary, read_result, read_summary
+from asng.report.toy.cells import ToyGrid, read_toy
 
 __all__ = ["Run", "Graph", "GraphEdge", "read_run"]
 
-_PARTS = ("log.jsonl", "result.json", "architecture.json", "summary.json", "config.yaml")
+_PARTS = ("log.jsonl", "result.json", "architecture.json", "summary.json", "toy.json", "config.yaml")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Run:
         pictures: What the found network does to test data, or None.
         result: Scores of the found and of random networks, or None.
         summary: Scores of several seeds, or None: then the folder is one search.
+        toy: Cells of the toy problem, or None: then the folder is of a search.
     """
 
     folder: Path
@@ -61,6 +63,7 @@ class Run:
     pictures: Pictures | None
     result: Result | None
     summary: Summary | None
+    toy: ToyGrid | None
 
 
 def read_run(run_dir: str | PathLike[str]) -> Run:
@@ -68,7 +71,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
 
     Args:
         run_dir: The folder, with any of config.yaml, log.jsonl, architecture.json, graphs.json,
-            pictures.json, result.json and, for several seeds, summary.json.
+            pictures.json, result.json and, for several seeds, summary.json; or toy.json.
 
     Returns:
         What is there.
@@ -96,6 +99,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         pictures=read_pictures(folder / "pictures.json"),
         result=read_result(folder / "result.json"),
         summary=read_summary(folder / "summary.json"),
+        toy=read_toy(folder / "toy.json"),
     )
 
 

@@ -20,6 +20,7 @@ _PARTS = (
     "pictures.json",
     "result.json",
     "summary.json",
+    "toy.json",
     "child.pt",
     "report.html",
 )
