@@ -108,7 +108,7 @@ def test_a_wrong_value_is_named(capsys):
 
 
 def test_an_unknown_subcommand_lists_the_known_ones(capsys):
-    assert "'search', 'classify', 'retrain'" in fails(["serch"], capsys)
+    assert "'search', 'classify', 'inpaint', 'retrain'" in fails(["serch"], capsys)
 
 
 @pytest.mark.parametrize(

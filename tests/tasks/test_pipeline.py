@@ -150,7 +150,10 @@ def test_retraining_another_space_is_an_error_and_keeps_the_scores(task, tmp_pat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("task: classificaton\n", "expected one of the tasks 'classification', 'own', got .* Did you mean"),
+        (
+            "task: classificaton\n",
+            "expected one of the tasks 'classification', 'inpainting', 'own', got .* Did you mean",
+        ),
         ("task: own\n", "network: expected the setting 'model', got none"),
         ("task: classification\nnetwork: 3\n", "network: expected settings by name, got 3"),
         ("task: classification\nsearch: {epoch: 3}\n", "unknown setting 'epoch'. Did you mean 'epochs'"),
