@@ -87,7 +87,7 @@ def test_the_printed_config_is_taken_back(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["search"], ["classify"], ["retrain"], ["evaluate"], ["export"], ["report"]]
+    "words", [[], ["search"], ["classify"], ["retrain"], ["evaluate"], ["export"], ["report"], ["toy"]]
 )
 def test_help_is_there(words, capsys):
     with pytest.raises(SystemExit) as stop:

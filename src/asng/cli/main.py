@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.cli import classify, evaluate, export, report, retrain, search
+from asng.cli import classify, evaluate, export, report, retrain, search, toy
 from asng.cli.classify import find_preset
 from asng.cli.importable import current_folder_importable
 from asng.cli.own import Own, find_own, spelled_out
@@ -25,6 +25,7 @@ SUBCOMMANDS: dict[str, Any] = {
     "evaluate": evaluate,
     "export": export,
     "report": report,
+    "toy": toy,
 }
 
 
@@ -42,8 +43,8 @@ def make_parser(named: Own | None = None, preset: str = "small") -> NearestNames
         version=__version__,
     )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
+    given: dict[str, Any] = {"search": {"named": named}, "classify": {"preset": preset}}
     for name, module in SUBCOMMANDS.items():
-        given: dict[str, Any] = {"search": {"named": named}, "classify": {"preset": preset}}
         subcommands.add_subcommand(name, module.make_parser(**given.get(name, {})), help=module.HELP)
     return parser
 

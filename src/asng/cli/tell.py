@@ -15,6 +15,7 @@ _PARTS = {
     "architecture.json": "the found architecture",
     "child.pt": "its weights, for torch.load(..., weights_only=True)",
     "result.json": "all scores",
+    "toy.json": "all cells of the grid, seed by seed",
     "summary.json": "all scores, seed by seed",
     "log.jsonl": "the log of the search",
     "config.yaml": "the settings",

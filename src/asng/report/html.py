@@ -8,6 +8,7 @@ from typing import Any
 from asng.files import write_text
 from asng.report.extra import require_report_extra
 from asng.report.reading import Run, read_run
+from asng.report.toy.cells import ToyGrid
 
 __all__ = ["write_report"]
 
@@ -17,8 +18,9 @@ _PAGE = "report.html"
 def write_report(run_dir: str | PathLike[str]) -> Path:
     """Write report.html into a run folder, from what is in that folder alone.
 
-    A folder of several seeds gets a page over all seeds, and each seed's folder a page of its own. A run
-    that still goes on, or was killed, gets a page of what is there.
+    A folder of several seeds gets a page over all seeds, and each seed's folder a page of its own; a folder
+    of the toy problem gets a page with its figures. A run that still goes on, or was killed, gets a page of
+    what is there.
 
     Args:
         run_dir: The run folder; see `read_run` for what may be in it.
@@ -36,6 +38,8 @@ def write_report(run_dir: str | PathLike[str]) -> Path:
     """
     require_report_extra()
     run = read_run(run_dir)
+    if run.toy is not None:
+        return _write(run, "toy.html.j2", _toy_page(run, run.toy))
     if run.summary is None:
         return _write(run, "run.html.j2", _run_page(run))
     linked = {}
@@ -58,6 +62,12 @@ def _seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
     from asng.report.page import seeds_page
 
     return seeds_page(run, linked)
+
+
+def _toy_page(run: Run, grid: ToyGrid) -> Mapping[str, Any]:
+    from asng.report.toy.page import toy_page
+
+    return toy_page(run.folder.resolve().name, grid)
 
 
 def _write(run: Run, template: str, page: Mapping[str, Any]) -> Path:

@@ -13,10 +13,11 @@ from asng.files import read_json
 from asng.report.fields import as_list, as_object, text
 from asng.report.log import Log, read_log
 from asng.report.results import Result, Summary, read_result, read_summary
+from asng.report.toy.cells import ToyGrid, read_toy
 
 __all__ = ["Run", "Graph", "GraphEdge", "read_run"]
 
-_PARTS = ("log.jsonl", "result.json", "architecture.json", "summary.json", "config.yaml")
+_PARTS = ("log.jsonl", "result.json", "architecture.json", "summary.json", "toy.json", "config.yaml")
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Run:
         graphs: Cells to draw, perhaps none.
         result: Scores of the found and of random networks, or None.
         summary: Scores of several seeds, or None: then the folder is one search.
+        toy: Cells of the toy problem, or None: then the folder is of a search.
     """
 
     folder: Path
@@ -58,6 +60,7 @@ class Run:
     graphs: tuple[Graph, ...]
     result: Result | None
     summary: Summary | None
+    toy: ToyGrid | None
 
 
 def read_run(run_dir: str | PathLike[str]) -> Run:
@@ -65,7 +68,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
 
     Args:
         run_dir: The folder, with any of config.yaml, log.jsonl, architecture.json, graphs.json,
-            result.json and, for several seeds, summary.json.
+            result.json and, for several seeds, summary.json; or toy.json.
 
     Returns:
         What is there.
@@ -92,6 +95,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         graphs=_read_graphs(folder / "graphs.json"),
         result=read_result(folder / "result.json"),
         summary=read_summary(folder / "summary.json"),
+        toy=read_toy(folder / "toy.json"),
     )
 
 

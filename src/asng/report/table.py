@@ -8,6 +8,7 @@ from rich.text import Text
 
 from asng.report.reading import Run, read_run
 from asng.report.results import Summary
+from asng.report.toy.table import toy_table
 from asng.report.verdict import compare, mean_sd, seeds_verdict, verdict
 from asng.report.words import count, duration, plus_minus, score, spread, spread_sd
 
@@ -18,10 +19,11 @@ def summary_table(run_dir: str | PathLike[str]) -> Table:
     """Return found against random as a table, the verdict below it; print it with rich.
 
     Args:
-        run_dir: The run folder, of one search or of several seeds.
+        run_dir: The run folder, of one search, of several seeds, or of the toy problem.
 
     Returns:
-        Rows of found, inherited, random mean +- sd, gain, parameters and time; or one row a seed.
+        Rows of found, inherited, random mean +- sd, gain, parameters and time; or one row a seed; of the
+        toy problem one row a learning rate and first step size.
 
     Raises:
         RunError: The folder is no run folder, or a file in it is damaged.
@@ -33,6 +35,8 @@ def summary_table(run_dir: str | PathLike[str]) -> Table:
     run = read_run(run_dir)
     # Text, not str: a name with square brackets in it is no markup.
     title = Text(run.folder.resolve().name)
+    if run.toy is not None:
+        return toy_table(run.toy, title)
     if run.summary is not None:
         return _seeds_table(run.summary, title)
     return _run_table(run, title)

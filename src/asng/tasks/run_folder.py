@@ -19,6 +19,7 @@ _PARTS = (
     "graphs.json",
     "result.json",
     "summary.json",
+    "toy.json",
     "child.pt",
     "report.html",
 )

@@ -13,7 +13,7 @@ from asng.tasks.settings import SearchSettings
 from asng.tasks.table import TASKS
 from asng.tasks.task import Loaders, Task
 
-__all__ = ["StoredRun", "stored_run"]
+__all__ = ["StoredRun", "settings_from", "stored_run"]
 
 _Settings = TypeVar("_Settings")
 
@@ -58,11 +58,11 @@ def stored_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> Sto
         known = ", ".join(repr(task) for task in TASKS)
         raise RunError(f"{where}: expected one of the tasks {known}, got {name!r}.{nearest(name, TASKS)}")
     kind = TASKS[name]
-    stored = _settings(kind.settings, config.get("network") or {}, f"{where}, network")
+    stored = settings_from(kind.settings, config.get("network") or {}, f"{where}, network")
     seeds = config.get("seeds") or [config.get("seed", 0)]
     return StoredRun(
         task=kind.make(_changed(stored, network or {}, name)),
-        settings=_settings(SearchSettings, config.get("search") or {}, f"{where}, search"),
+        settings=settings_from(SearchSettings, config.get("search") or {}, f"{where}, search"),
         seeds=[int(seed) for seed in seeds],
         several="seeds" in config,
     )
@@ -78,7 +78,12 @@ def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
     return replace(settings, **changes)
 
 
-def _settings(kind: type[_Settings], values: Any, where: str) -> _Settings:
+def settings_from(kind: type[_Settings], values: Any, where: str) -> _Settings:
+    """Return settings of a kind from what YAML held.
+
+    Raises:
+        RunError: They are no mapping, a name is unknown, or one without a default is missing.
+    """
     if not isinstance(values, Mapping):
         raise RunError(f"{where}: expected settings by name, got {values!r}.")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]

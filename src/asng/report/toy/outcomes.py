@@ -1,0 +1,102 @@
+"""When a run of the toy problem counts as a success, and how long it took: by two measures.
+
+The paper's stop rule fires on a lucky sample, and can do so while the mode of theta is still wrong. What a
+search would hand over is the mode; so the second measure looks at that.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from asng.report.toy.cells import ToyCell, ToyGrid
+from asng.report.words import share
+
+__all__ = ["MEASURES", "Measure", "Outcome", "outcome", "premature", "toy_verdict"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What counts as a success.
+
+    Attributes:
+        name: Of one word.
+        heading: Of a figure.
+        text: What it is, in a sentence or two.
+    """
+
+    name: str
+    heading: str
+    text: str
+
+
+STOP = Measure(
+    "stop",
+    "By the paper's stop rule",
+    "A run succeeds where a sampled architecture has an expected loss of at most 1/K above the least "
+    "possible. The paper stops there; here the run goes on. Iterations are those up to there.",
+)
+MODE = Measure(
+    "mode",
+    "By the mode of theta",
+    "A run succeeds where the likeliest architecture is the optimum after the last iteration. Iterations are "
+    "those up to where it first was.",
+)
+MEASURES = (STOP, MODE)
+
+
+class Outcome(NamedTuple):
+    """One cell by one measure.
+
+    Attributes:
+        share: Of the seeds that succeeded, in [0, 1].
+        quartiles: First quartile, median and third quartile of the iterations, each that of one run. A run
+            without success counts as longer than any, so that they may be infinite.
+    """
+
+    share: float
+    quartiles: tuple[float, float, float]
+
+
+def outcome(cell: ToyCell, measure: Measure, variables: int) -> Outcome:
+    """Return the success rate and the iterations of a cell."""
+    iterations = np.array(_iterations(cell, measure, variables))
+    quartiles = np.quantile(iterations, (0.25, 0.5, 0.75), method="inverted_cdf")
+    return Outcome(float(np.isfinite(iterations).mean()), tuple(quartiles.tolist()))
+
+
+def _iterations(cell: ToyCell, measure: Measure, variables: int) -> Sequence[float]:
+    if measure is STOP:
+        return cell.stopped
+    ended = zip(cell.found, cell.right_at_end, strict=True)
+    return [found if right == variables else math.inf for found, right in ended]
+
+
+def premature(cells: Sequence[ToyCell], variables: int) -> list[float]:
+    """Return for each run that the stop rule ended with a wrong mode how many variables were right."""
+    return [right for cell in cells for right in cell.right_when_stopped if right < variables]
+
+
+def toy_verdict(grid: ToyGrid) -> str:
+    """Say how many runs of each method succeeded over the whole grid, and whether to trust the stop rule."""
+    if not grid.cells:
+        return "No cell of the grid is finished yet."
+    by_mode = ", ".join(f"{method} {share(_mean(grid, method, MODE))}" for method in grid.methods)
+    by_stop = ", ".join(f"{method} {share(_mean(grid, method, STOP))}" for method in grid.methods)
+    runs = sum(len(cell.stopped) for cell in grid.cells)
+    words = (
+        f"Over all step sizes and learning rates ({runs:,} runs), the likeliest architecture was the optimum "
+        f"at the end in this share of runs: {by_mode}. The paper's stop rule fired in: {by_stop}"
+    )
+    early = premature(grid.cells, grid.variables)
+    if not early:
+        return f"{words}, always with the right mode."
+    worst = f"{min(early):.0f} of {grid.variables} variables right"
+    return f"{words}; in {len(early):,} runs while the mode was wrong, at worst with {worst}."
+
+
+def _mean(grid: ToyGrid, method: str, measure: Measure) -> float:
+    cells = [cell for cell in grid.cells if cell.method == method]
+    return float(np.mean([outcome(cell, measure, grid.variables).share for cell in cells]))

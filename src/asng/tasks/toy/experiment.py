@@ -1,0 +1,117 @@
+"""The whole grid in a run folder: parts of it in several processes, each finished cell on the disk."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from asng.checks import integer_at_least
+from asng.errors import InputError, RunError
+from asng.search.progress import progress_bar
+from asng.tasks.pipeline import check_free
+from asng.tasks.run_folder import clear, read_config, write_config
+from asng.tasks.stored import settings_from
+from asng.tasks.toy.settings import ToySettings
+from asng.tasks.toy.store import CellStore
+from asng.tasks.toy.workers import simulate_parts
+
+__all__ = ["resume_toy", "run_toy"]
+
+
+def run_toy(
+    settings: ToySettings,
+    run_dir: str | Path,
+    *,
+    seeds: Sequence[int],
+    overwrite: bool = False,
+    workers: int = 2,
+    progress: bool = True,
+) -> Path:
+    """Run every cell of the grid with every seed, and write `toy.json`.
+
+    Args:
+        settings: The problem and the grid.
+        run_dir: The run folder.
+        seeds: One or more, all different, each >= 0.
+        overwrite: Remove an earlier run from the folder first.
+        workers: Processes, >= 1. With more than one, guard the code of your script by
+            `if __name__ == "__main__":`, since each process imports it. Of no influence on the results.
+        progress: Show a progress bar.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: The seeds or the number of workers are not as described; nothing was written.
+        RunError: The folder holds an earlier run, it cannot be written, or a process was killed.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the finished cells are on the disk.
+
+    Example:
+        >>> import tempfile
+        >>> small = ToySettings(iterations=20, methods=("SNG",), exponents=(0.5,), learning_rates=(0.05,))
+        >>> folder = run_toy(small, tempfile.mkdtemp(), seeds=[0, 1], workers=1, progress=False)
+        >>> sorted(file.name for file in folder.iterdir())
+        ['config.yaml', 'toy.json']
+    """
+    _check(seeds, workers)
+    folder = Path(run_dir)
+    check_free(folder, resume=False, overwrite=overwrite)
+    if overwrite:
+        clear(folder)
+    write_config(folder, {"task": "toy", "toy": asdict(settings), "seeds": list(seeds)})
+    return _go_on(folder, settings, seeds, workers=workers, progress=progress)
+
+
+def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) -> Path:
+    """Go on with a grid, by the settings in its folder; a finished cell is not run again.
+
+    Args:
+        run_dir: The run folder.
+        workers: Processes, >= 1.
+        progress: Show a progress bar.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: The number of workers is not >= 1.
+        RunError: The folder holds no run of the toy problem, or a file in it is damaged; and as `run_toy`.
+        KeyboardInterrupt: As `run_toy`.
+    """
+    folder = Path(run_dir)
+    config, where = read_config(folder), f"{folder / 'config.yaml'}"
+    if config["task"] != "toy":
+        raise RunError(f"{where}: expected a run of the toy problem, got the task {config['task']!r}.")
+    values = config.get("toy")
+    if isinstance(values, dict):
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    listed = config.get("seeds")
+    seeds = listed if isinstance(listed, list) else []
+    try:
+        settings = settings_from(ToySettings, values, f"{where}, toy")
+        _check(seeds, workers)
+    except InputError as error:
+        raise RunError(f"{where}: {error}") from error
+    return _go_on(folder, settings, seeds, workers=workers, progress=progress)
+
+
+def _check(seeds: Sequence[int], workers: int) -> None:
+    integer_at_least("workers", workers, 1)
+    for seed in seeds:
+        integer_at_least("seed", seed, 0)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
+
+
+def _go_on(
+    folder: Path, settings: ToySettings, seeds: Sequence[int], *, workers: int, progress: bool
+) -> Path:
+    store = CellStore(folder, settings, seeds)
+    store.write()  # so that there is something to report from the start
+    left = store.left()
+    total = len(store) + sum(len(part) for part in left)
+    with progress_bar("toy problem, cells", total, show=progress) as bar:
+        bar.update(len(store))
+        for cells, outcomes in simulate_parts(settings, left, seeds, workers):
+            store.add(cells, outcomes)
+            bar.update(len(store))
+    return folder
