@@ -23,7 +23,7 @@ def make_parser() -> NearestNames:
         "--data-dir",
         type=str | None,
         default=None,
-        help="folder with other IDX files (default: the run's data)",
+        help="folder with other images of that kind (default: the run's data)",
     )
     return parser
 
