@@ -1,7 +1,7 @@
 """Scores of a run: result.json of one search, summary.json of several seeds."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Scored:
     parameters: int | None
     seconds: float
     architecture: Mapping[str, Any]
-    others: Mapping[str, float]
+    others: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
