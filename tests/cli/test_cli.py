@@ -167,3 +167,13 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
     done = subprocess.run([*words, "--resume", "--quiet"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "result.json").read_text())["reason"] == "entropy"
+
+
+def test_a_word_that_is_none_of_several_is_answered_by_the_nearest(capsys):
+    err = fails(["inpaint", "--mask", "centr"], capsys)
+    assert "mask: expected one of 'center', 'pixel', 'half', got 'centr'" in err
+    assert "Did you mean 'center'?" in err
+    assert "typing" not in err
+    assert "update: expected one of 'default', 'paper', got 'papr'" in fails(
+        ["search", "--update", "papr"], capsys
+    )

@@ -184,3 +184,9 @@ def test_the_example_of_four_seeds_is_what_the_reader_returns(tmp_path):
     assert one.stopped == (100.0, 200.0, 300.0, math.inf)
     assert one.settled == (95.0, math.inf, 320.0, 450.0)
     assert np.isnan(one.right_when_stopped[3])
+
+
+def test_the_verdict_says_nothing_of_a_stop_rule_that_never_fired(tmp_path):
+    never = [cell(stopped=[None] * 4, right_when_stopped=[None] * 4)]
+    words = toy_verdict(read_run(write_toy_run(tmp_path, never)).toy)
+    assert words.endswith("ASNG 0 %.")

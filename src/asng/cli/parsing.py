@@ -38,13 +38,15 @@ class NearestNames(ArgumentParser):
         text = " ".join(message.split())
         name, about = self._about(text)
         program = about.prog.replace(" [options]", "")
+        text = _LITERAL.sub(_as_choices, text)
         text = re.sub(r"(?<=required: ).*", lambda found: _as_typed(found[0], name, about), text)
         wrong = re.search(r"(?:[Uu]nrecognized arguments?|[Kk]ey|option)[: ]+'?(-{0,2}[\w.-]+)", text)
         hint = ""
         if wrong:
             flags = [flag for action in about._actions for flag in action.option_strings[:1]]
             hint = nearest("--" + wrong.group(1).lstrip("-").replace("_", "-"), flags)
-        self.exit(2, f"{program}: {text}.{hint}\nTry: {program} --help\n")
+        end = "" if text.endswith((".", "?")) else "."
+        self.exit(2, f"{program}: {text}{end}{hint}\nTry: {program} --help\n")
 
     def _about(self, text: str) -> tuple[str, ArgumentParser]:
         """Return which parser a message is about: that of all tells of its parts by their names."""
@@ -53,6 +55,16 @@ class NearestNames(ArgumentParser):
                 if f"Subcommand '{name}'" in text or f"required: {name}." in text:
                     return name, part
         return "", self
+
+
+_LITERAL = re.compile(r"Parser key \"(\S+)\": Expected a typing\.Literal\[(.*?)\]\. Got value: (\S+)")
+
+
+def _as_choices(found: re.Match[str]) -> str:
+    """Say jsonargparse's error of a word that is none of several in our own words."""
+    key, choices, got = found.groups()
+    hint = nearest(got, re.findall(r"'([^']*)'", choices))
+    return f"{key.rpartition('.')[2]}: expected one of {choices}, got {got!r}.{hint}"
 
 
 def _as_typed(names: str, subcommand: str, parser: ArgumentParser) -> str:

@@ -92,7 +92,8 @@ def toy_verdict(grid: ToyGrid) -> str:
     )
     early = premature(grid.cells, grid.variables)
     if not early:
-        return f"{words}, always with the right mode."
+        fired = any(math.isfinite(at) for cell in grid.cells for at in cell.stopped)
+        return f"{words}, always with the right mode." if fired else f"{words}."
     worst = f"{min(early):.0f} of {grid.variables} variables right"
     return f"{words}; in {len(early):,} runs while the mode was wrong, at worst with {worst}."
 
