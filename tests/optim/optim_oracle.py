@@ -19,7 +19,7 @@ def slow_utilities(losses):
 
 
 def slow_categorical(p, draws, u, eps_of, paper, n_variables):
-    """Return root, projection, and the root of what the bounds let through, of one variable."""
+    """Return (G, root, projection) of one variable."""
     k = len(p)
     G = [sum(ui * ((c == j) - p[j]) for c, ui in zip(draws, u, strict=True)) / len(draws) for j in range(k)]
     if paper:
@@ -38,16 +38,11 @@ def slow_categorical(p, draws, u, eps_of, paper, n_variables):
         q = [v - over * (v - floor) / room for v in q]
         return [v / sum(q) for v in q]
 
-    def let_through(eps):
-        if all(p[j] + eps * G[j] >= floor for j in range(k)):
-            return root
-        return [(after - p[j]) / eps / math.sqrt(p[j]) for j, after in enumerate(project(eps))]
-
-    return root, project, let_through
+    return root, project
 
 
 def slow_gaussian(m, std, draws, u, variable, paper):
-    """Return root, move, and the root of what the bounds let through; in expectation parameters by paper."""
+    """Return (root, move) of one variable, in expectation parameters with paper's rules."""
     n = len(draws)
     G1 = sum(ui * (x - m) for x, ui in zip(draws, u, strict=True)) / n
     G2 = sum(ui * (x * x - m * m - std * std) for x, ui in zip(draws, u, strict=True)) / n
@@ -74,16 +69,7 @@ def slow_gaussian(m, std, draws, u, variable, paper):
             floor = min(0.25 * math.exp(-mean), half) if variable.log else 0.25
         return mean, min(max(new, floor), half)
 
-    def let_through(eps):
-        mean, new = move(eps)
-        floor = 1e-6 * (high - low)
-        if isinstance(variable, Integer):
-            floor = min(0.25 * math.exp(-mean), half) if variable.log else 0.25
-        first = (mean - m) / eps / std if mean in (low, high) else root[0]
-        outwards = (new <= floor and root[1] < 0) or (new >= half and root[1] > 0)
-        return [first, 0.0 if outwards else root[1]]
-
-    return root, move, let_through
+    return root, move
 
 
 def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active):
@@ -102,22 +88,18 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
         return theta, s, gamma, Delta
     delta = settings.delta_init / Delta
     beta = min(delta / math.sqrt(n_theta), 1)
-    roots, moves, parts = {}, {}, {}
+    roots, moves = {}, {}
     for name in names:
         column = names.index(name)
         own = [ui * (1 if active is None else active[i][column]) for i, ui in enumerate(u)]
         own = [w / math.sqrt(share[name]) if share[name] else 0.0 for w in own]
         draws = [row[column] for row in x]
         if name in choices:
-            found = slow_categorical(theta[name], draws, own, None, paper, len(choices))
+            roots[name], moves[name] = slow_categorical(theta[name], draws, own, None, paper, len(choices))
         else:
-            found = slow_gaussian(*theta[name], draws, own, space[name], paper)
-        roots[name], moves[name], parts[name] = found
-
-    def joined(of):
-        return [v for n in choices for v in of[n]] + [of[n][0] for n in ordered] + [of[n][1] for n in ordered]
-
-    root, part = joined(roots), 1.0
+            roots[name], moves[name] = slow_gaussian(*theta[name], draws, own, space[name], paper)
+    root = [v for n in choices for v in roots[n]]
+    root += [roots[n][0] for n in ordered] + [roots[n][1] for n in ordered]
     norm = math.sqrt(sum(v * v for v in root))
     if norm < 1e-12 and not paper:
         return theta, s, gamma, Delta
@@ -125,14 +107,10 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
         root, norm = [0.0] * len(root), 0.0
         theta = {n: moves[n](0.0) for n in names}
     else:
-        eps = delta / (norm + 1e-9)
-        theta = {n: moves[n](eps) for n in names}
-        if not paper:
-            root = joined({n: parts[n](eps) for n in names})
-            part = sum(v * v for v in root) / norm**2
+        theta = {n: moves[n](delta / (norm + 1e-9)) for n in names}
     norm += 1e-9
     s = [(1 - beta) * a + math.sqrt(beta * (2 - beta)) * r / norm for a, r in zip(s, root, strict=True)]
-    gamma = (1 - beta) ** 2 * gamma + beta * (2 - beta) * part
+    gamma = (1 - beta) ** 2 * gamma + beta * (2 - beta)
     Delta = Delta * math.exp(beta * (gamma - sum(v * v for v in s) / settings.alpha))
     return theta, s, gamma, min(Delta, settings.Delta_max)
 

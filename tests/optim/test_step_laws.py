@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optim_oracle import random_space
 
-from asng import ASNG
 from asng.distributions import Categoricals, Gaussians, Product
 from asng.optim.ranking import utilities
 from asng.optim.sampling import draw_uniforms
@@ -184,20 +183,3 @@ def test_a_step_edits_nothing_that_it_was_given():
     step(product, Settings(), state, x, losses)
     for now, then in zip((*state.theta, state.s, x, losses), given_before, strict=True):
         np.testing.assert_array_equal(now, then)
-
-
-@pytest.mark.parametrize(("lam", "left"), [(2, 0.25), (8, 0.5)])
-def test_a_search_that_has_arrived_takes_short_steps_and_leaves_the_rest_undecided(lam, left):
-    # Ten choices matter, ten do not. When the margin was taken for a signal, all of the latter were decided.
-    space = Space({f"c{i}": Categorical([0, 1]) for i in range(20)})
-    entropies = []
-    for seed in range(3):
-        opt = ASNG(space, lam=lam, seed=seed)
-        for _ in range(3_000):
-            candidates = opt.ask()
-            opt.tell(candidates, [float(sum(c[f"c{i}"] for i in range(10))) for c in candidates])
-        theta = [opt.theta[f"c{i}"] for i in range(20)]
-        assert all(p[0] > 0.98 for p in theta[:10])
-        assert opt.delta < 0.2
-        entropies += [-float(np.sum(p * np.log2(p))) for p in theta[10:]]
-    assert np.median(entropies) > left

@@ -130,18 +130,6 @@ class Categoricals:
         moved = np.logical_or.reduceat(G != 0.0, self.starts)
         return np.where(moved[self.owner], self.project(theta + eps * G), theta)
 
-    def let_through(self, theta: Floats, moved: Floats, G: Floats, eps: float) -> Floats:
-        """Return the part of G that `move` went along: all of it but where a bound stood in the way.
-
-        Args:
-            theta: Probabilities before the step.
-            moved: What `move` made of them.
-            G: The gradient.
-            eps: The step, > 0.
-        """
-        free = np.logical_and.reduceat(theta + eps * G >= self._floor, self.starts)
-        return np.where(free[self.owner], G, (moved - theta) / eps)
-
     def project(self, theta: Floats) -> Floats:
         """Return probabilities of at least theta_min that sum to 1.
 

@@ -158,27 +158,6 @@ class Gaussians:
                 new_std = self._paper_std(mean, std, shift, eps * g2, new_mean - mean)
         return new_mean, np.clip(new_std, self.std_min(new_mean), self.std_max)
 
-    def let_through(
-        self,
-        before: tuple[Floats, Floats],
-        after: tuple[Floats, Floats],
-        G: tuple[Floats, Floats],
-        eps: float,
-    ) -> tuple[Floats, Floats]:
-        """Return the part of a gradient that `move` went along: all of it but where a bound stood in the way.
-
-        Args:
-            before: Mean and std before the step.
-            after: What `move` made of them.
-            G: g1 and g2.
-            eps: The step, > 0.
-        """
-        (mean, std), (new_mean, new_std), (g1, g2) = before, after, G
-        held = (new_mean <= self.low) | (new_mean >= self.high)
-        kept = ((new_std <= self.std_min(new_mean)) & (g2 < 0.0)) | ((new_std >= self.std_max) & (g2 > 0.0))
-        with np.errstate(over="ignore"):
-            return np.where(held, (new_mean - mean) / (eps * std), g1), np.where(kept, 0.0, g2)
-
     def entropy(self, mean: Floats, std: Floats) -> Floats:
         """Return log(std / std_min) / log(std_max / std_min), shape (D,), in [0, 1]; 0 if both are equal."""
         low = self.std_min(mean)

@@ -160,16 +160,6 @@ class Product:
             mean, std = self.gaussians.move(mean, std, G.g1, G.g2, eps)
         return Theta(p, mean, std)
 
-    def let_through(self, theta: Theta, moved: Theta, G: Tangent, eps: float) -> Tangent:
-        """Return the part of G that `move` went along: all of it but where a bound stood in the way."""
-        p, g1, g2 = G
-        if self.categoricals.size:
-            p = self.categoricals.let_through(theta.p, moved.p, p, eps)
-        if self.gaussians.size:
-            before, after = (theta.mean, theta.std), (moved.mean, moved.std)
-            g1, g2 = self.gaussians.let_through(before, after, (g1, g2), eps)
-        return Tangent(p, g1, g2)
-
     def spread(self, values: Floats) -> Tangent:
         """Return one number a variable, shape (D,), as one for each coordinate of a gradient."""
         ordered = values[self._ordered]

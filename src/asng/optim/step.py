@@ -16,7 +16,6 @@ r"""The update of ASNG as a pure function from state to state.
 | u          | u              | (lam,)    | utilities of the samples                       |             |
 | G          | G_theta        | `Tangent` | estimate of the natural gradient               |             |
 | share      |                | (D,)      | of the samples that read variable d            |             |
-| part       |                | ()        | of the squared norm of G, what bounds let pass | 1           |
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -85,11 +84,8 @@ def step(
 
     Differs: beta is at most 1 (a small delta_init on a tiny space once made it exceed 2, and s NaN); the
     norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
-    they read change nothing, where the authors let s and gamma go on as if a signal had been missing; a
-    variable that few samples read takes steps as long as one that all do, see `gradient`; and s and gamma
-    take up only what the bounds let through. Where a variable has arrived at its bound, its gradient goes
-    on to point out of it, by all samples alike. Taken for a signal it would keep the steps long, in which
-    the variables that do not matter wander off.
+    they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
+    a variable that few samples read takes steps as long as one that all do, see `gradient`.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -117,13 +113,8 @@ def step(
     delta = settings.delta_init / state.Delta
     beta = min(delta / math.sqrt(n_theta), 1.0)
     theta = product.move(state.theta, G, delta / norm)  # Algorithm 1, theta, and its projection
-    part = 1.0
-    if product.rules == "default":
-        through = product.let_through(state.theta, theta, G, delta / norm)
-        whole, root = root, product.fisher_root(state.theta, through)
-        part = _squared_length(root) / _squared_length(whole)
     s = (1.0 - beta) * state.s + (math.sqrt(beta * (2.0 - beta)) / norm) * root  # Algorithm 1, s
-    gamma = (1.0 - beta) ** 2 * state.gamma + beta * (2.0 - beta) * part  # Algorithm 1, gamma
+    gamma = (1.0 - beta) ** 2 * state.gamma + beta * (2.0 - beta)  # Algorithm 1, gamma
     growth = math.exp(beta * (gamma - _squared_length(s) / settings.alpha))
     Delta = min(settings.Delta_max, state.Delta * growth)  # Algorithm 1, Delta
     return State(theta, s, gamma, Delta)
