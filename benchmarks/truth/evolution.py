@@ -1,0 +1,53 @@
+"""Evolution over a space of choices, as in SPOS: the parents are the best of all seen so far."""
+
+import random
+from collections.abc import Callable
+
+import asng
+
+__all__ = ["evolve"]
+
+POPULATION, PARENTS, MUTATION = 20, 5, 0.1
+"""As in the paper, with fewer in a generation (there 50, 10 parents), since there are fewer evaluations."""
+
+
+def evolve(
+    space: asng.Space,
+    losses: Callable[[list[asng.Architecture]], list[float]],
+    evaluations: int,
+    rng: random.Random,
+) -> asng.Architecture:
+    """Return the best network seen within so many evaluations; none is evaluated twice.
+
+    Half of a generation mutates a parent, each variable with probability 0.1, half crosses two.
+
+    References:
+        Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling", ECCV 2020,
+        Algorithm 1.
+    """
+    seen: dict[asng.Architecture, float] = {}
+    generation = [space.sample(rng) for _ in range(POPULATION)]
+    while True:
+        new = [network for network in dict.fromkeys(generation) if network not in seen]
+        new = new[: evaluations - len(seen)]
+        seen.update(zip(new, losses(new), strict=True))
+        ranked = sorted(seen, key=seen.__getitem__)
+        if len(seen) >= min(evaluations, space.size):
+            return ranked[0]
+        parents = ranked[:PARENTS]
+        generation = [
+            _mutated(rng.choice(parents), space, rng) if i % 2 else _crossed(parents, rng)
+            for i in range(POPULATION)
+        ]
+        if all(network in seen for network in generation):  # the parents agree: look elsewhere
+            generation = [space.sample(rng) for _ in range(POPULATION)]
+
+
+def _mutated(parent: asng.Architecture, space: asng.Space, rng: random.Random) -> asng.Architecture:
+    other = space.sample(rng)
+    return asng.Architecture({k: other[k] if rng.random() < MUTATION else v for k, v in parent.items()})
+
+
+def _crossed(parents: list[asng.Architecture], rng: random.Random) -> asng.Architecture:
+    one, two = rng.choice(parents), rng.choice(parents)
+    return asng.Architecture({key: rng.choice((one[key], two[key])) for key in one})

@@ -1,0 +1,91 @@
+"""One search at a given cost, on one space under one seed: data halved, supernet made, steps counted.
+
+The unit of cost is a forward pass of one network over one training batch; a training pass is 3 of them, and a
+pass over a batch of another size counts by its size.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader, TensorDataset
+
+import asng
+from asng.data import split_half
+from asng.search import accuracy, batch_statistics
+from truth.spaces import Problem
+from truth.tables import batches, supernet_of
+
+__all__ = ["LOSS", "TRAINING_PASS", "Found", "Run"]
+
+TRAINING_PASS = 3
+LOSS = asng.supervised(cross_entropy)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found, with the shared weights that it leaves, and what it cost."""
+
+    architecture: asng.Architecture
+    supernet: asng.nn.Supernet
+    cost: float
+
+
+class Run:
+    """What all searches need.
+
+    Args:
+        problem: The space and its data.
+        seed: Of the halves, the first weights, the batches and the search.
+        budget: What the search may cost.
+    """
+
+    def __init__(self, problem: Problem, seed: int, budget: float) -> None:
+        self.problem, self.seed, self.budget = problem, seed, budget
+        inputs, labels, _, _ = problem.data()
+        train, valid = (torch.as_tensor(part) for part in split_half(len(inputs), seed=seed))
+        self.train = TensorDataset(inputs[train], labels[train])
+        self.valid = TensorDataset(inputs[valid], labels[valid])
+        torch.manual_seed(seed)
+        self.supernet = supernet_of(problem)
+        self.rng = random.Random(seed)
+
+    def units(self, items: int) -> float:
+        """Return what a forward pass over so many items costs."""
+        return items / self.problem.batch
+
+    def shuffled(self, steps: int, *, valid: bool = False, size: int | None = None) -> DataLoader:
+        """Return a loader of `steps` batches of the training half, or of the validation half."""
+        data = self.valid if valid else self.train
+        return batches(data, min(size or self.problem.batch, len(data)), steps=steps)
+
+    def fit(self, steps: int, *, valid_batch: int | None = None, **settings) -> asng.search.SearchResult:
+        """Run `OneShotSearch` for so many steps."""
+        search = asng.OneShotSearch(
+            self.supernet, LOSS, optimizer=self.problem.optimizer, seed=self.seed, **settings
+        )
+        valid = self.shuffled(steps, valid=True, size=valid_batch)
+        return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
+
+    def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
+        """Return the first `most` items of the validation half (they come in random order), or all."""
+        inputs, labels = self.valid.tensors
+        return inputs[:most], labels[:most]
+
+    @torch.no_grad()
+    def losses(
+        self,
+        networks: Sequence[asng.Architecture],
+        items: tuple[Tensor, Tensor],
+        *,
+        by_accuracy: bool = False,
+    ) -> list[float]:
+        """Score networks on the shared weights, batch norms using the very items: less is better."""
+        self.supernet.eval()
+        score: Callable = (lambda *args: -accuracy(*args)) if by_accuracy else LOSS
+        with batch_statistics(self.supernet):
+            return [float(score(partial(self.supernet, architecture=network), items)) for network in networks]

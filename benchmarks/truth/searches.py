@@ -1,0 +1,151 @@
+"""The searches that are compared, each a function of a `Run`, at the cost that the run allows."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from torch import nn
+
+import asng
+from asng.search import accuracy, batch_statistics
+from truth.evolution import evolve
+from truth.mixed import Alphas, mixed
+from truth.reinforce import Reinforce
+from truth.run import LOSS, TRAINING_PASS, Found, Run
+
+__all__ = ["SEARCHES"]
+
+
+def one_shot(
+    run: Run,
+    *,
+    lam_x: int = 1,
+    lam_theta: int = 2,
+    warmup: float = 0.5,
+    valid_batch: int | None = None,
+    optimizer: Callable[..., asng.optim.Optimizer] = asng.ASNG,
+    final: float = 0.0,
+    by_accuracy: bool = False,
+) -> Found:
+    """`OneShotSearch` over as many steps as the cost allows.
+
+    A share `final` of the cost is kept for the end: the most likely network and as many draws from theta as
+    can be paid are then scored on the whole validation half, and the best of them is what is found.
+    """
+    items = min(valid_batch or run.problem.batch, len(run.valid))
+    units = run.units(items)
+    each = TRAINING_PASS * lam_x + (1.0 - warmup) * lam_theta * units
+    steps = int((1.0 - final) * run.budget / each)
+    theta = optimizer(run.supernet.space, lam=lam_theta, seed=run.seed)
+    result = run.fit(
+        steps,
+        valid_batch=items,
+        maximize=accuracy if by_accuracy else None,
+        lam_x=lam_x,
+        lam_theta=lam_theta,
+        warmup=warmup,
+        architecture_optimizer=theta,
+    )
+    cost = TRAINING_PASS * lam_x * steps + units * result.evaluated
+    if final == 0.0:
+        return Found(result.architecture, run.supernet, cost)
+    data = run.valid_items()
+    count = int((run.budget - cost) / run.units(len(data[1])))
+    drawn = [theta.best, *(candidate.architecture for candidate in theta.ask(4 * count))]
+    networks = list(dict.fromkeys(drawn))[:count]
+    losses = run.losses(networks, data, by_accuracy=by_accuracy)
+    cost += len(networks) * run.units(len(data[1]))
+    return Found(networks[losses.index(min(losses))], run.supernet, cost)
+
+
+def two_stages(run: Run, search: Callable[[Run, float], asng.Architecture], *, trained: float = 0.5) -> Found:
+    """Train the weights on uniform networks for a share of the cost, then search on them as they are."""
+    steps = int(trained * run.budget / TRAINING_PASS)
+    run.fit(steps, lam_x=1, warmup=1.0)
+    left = run.budget - TRAINING_PASS * steps
+    return Found(search(run, left), run.supernet, run.budget)
+
+
+def then_random(run: Run, left: float, *, items: int | None) -> asng.Architecture:
+    """Return the best of as many random networks as can be scored on the same validation items."""
+    inputs, labels = run.valid_items(items)
+    count = int(left / run.units(len(labels)))
+    networks = list(dict.fromkeys(run.supernet.space.sample(run.rng) for _ in range(count)))
+    losses = run.losses(networks, (inputs, labels))
+    return networks[losses.index(min(losses))]
+
+
+def then_evolution(run: Run, left: float, *, items: int) -> asng.Architecture:
+    """Return what evolution finds on the same validation items."""
+    data = run.valid_items(items)
+    return evolve(
+        run.supernet.space,
+        partial(run.losses, items=data),
+        int(left / run.units(len(data[1]))),
+        run.rng,
+    )
+
+
+def then_asng(run: Run, left: float, *, lam: int, items: int) -> asng.Architecture:
+    """Return what ASNG finds, each of its steps on validation items of its own."""
+    inputs, labels = run.valid.tensors
+    items = min(items, len(labels))
+    asng_ = asng.ASNG(run.supernet.space, lam=lam, seed=run.seed)
+    for _ in range(int(left / (lam * run.units(items)))):
+        some = torch.randperm(len(labels))[:items]
+        candidates = asng_.ask()
+        asng_.tell(candidates, run.losses([c.architecture for c in candidates], (inputs[some], labels[some])))
+    return asng_.best
+
+
+def by_gradient(run: Run, *, hard: bool, learning_rate: float) -> Found:
+    """DARTS of first order, or GDAS: weights and logits by turns, each by the gradient of its own half.
+
+    Adam moves the logits as in both papers, but at a rate tuned to a search of so few steps. GDAS lets tau
+    fall from 10 to 0.1, and passes the gradient of the candidate that ran only. A mixed pass of DARTS counts
+    as one pass for each candidate of a choice, on average over choices.
+
+    References:
+        Liu, Simonyan, Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, Algorithm 1 with xi = 0.
+        Dong, Yang, "Searching for a Robust Neural Architecture in Four GPU Hours", CVPR 2019.
+    """
+    space, model = run.supernet.space, run.supernet.model
+    alphas = Alphas(space, hard=hard)
+    paths = 1.0 if hard else sum(len(v.choices) for v in space.values()) / len(space)
+    steps = int(run.budget / (2 * TRAINING_PASS * paths))
+    weights = run.problem.optimizer(model.parameters())
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(weights, steps)
+    logits = torch.optim.Adam(alphas.parameters(), lr=learning_rate, betas=(0.5, 0.999), weight_decay=1e-3)
+    model.train()
+    with mixed(model, alphas), batch_statistics(model):
+        for step, (batch, held) in enumerate(
+            zip(run.shuffled(steps), run.shuffled(steps, valid=True), strict=True)
+        ):
+            alphas.tau = 10.0 - (10.0 - 0.1) * step / max(1, steps - 1)
+            _descend(model, alphas, batch, weights)
+            schedule.step()
+            _descend(model, alphas, held, logits)
+    return Found(alphas.best(), run.supernet, 2 * TRAINING_PASS * paths * steps)
+
+
+def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Optimizer) -> None:
+    model.zero_grad(set_to_none=True)
+    alphas.zero_grad(set_to_none=True)
+    alphas.draw()
+    LOSS(model, batch).backward()
+    nn.utils.clip_grad_norm_((p for group in optimizer.param_groups for p in group["params"]), 5.0)
+    optimizer.step()
+
+
+SEARCHES: dict[str, Callable[[Run], Found]] = {
+    "paper": partial(one_shot, lam_x=2, lam_theta=2, warmup=0.0, optimizer=asng.ASNG.paper),
+    "default": one_shot,
+    "default, selected": partial(one_shot, final=0.2),
+    "default, selected, accuracy": partial(one_shot, final=0.2, by_accuracy=True),
+    "uniform then ASNG": partial(two_stages, search=partial(then_asng, lam=8, items=50)),
+    "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),
+    "uniform then random": partial(two_stages, search=partial(then_random, items=200)),
+    "REINFORCE": partial(one_shot, warmup=0.0, optimizer=partial(Reinforce, learning_rate=0.03)),
+    "GDAS": partial(by_gradient, hard=True, learning_rate=0.01),
+    "DARTS": partial(by_gradient, hard=False, learning_rate=0.01),
+}

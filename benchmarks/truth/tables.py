@@ -1,0 +1,122 @@
+"""The truth: how every network of a space scores when it is trained alone."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
+
+import asng
+from asng.search import accuracy, score, train
+from asng.space import Categorical
+from truth.spaces import Problem
+
+__all__ = ["SEEDS", "Table", "all_architectures", "batches", "key_of", "supernet_of", "train_alone"]
+
+SEEDS = (0, 1, 2, 3)
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def supernet_of(problem: Problem) -> asng.nn.Supernet:
+    return asng.nn.Supernet(problem.model()).to(memory_format=torch.channels_last)
+
+
+def all_architectures(space: asng.Space) -> list[asng.Architecture]:
+    """Return every architecture, the last variable changing fastest."""
+    for variable in space.values():
+        if not isinstance(variable, Categorical):
+            raise TypeError(f"expected choices only, got {variable!r}")
+    choices = [variable.choices for variable in space.values()]  # type: ignore[union-attr]
+    return [asng.Architecture(dict(zip(space, values, strict=True))) for values in product(*choices)]
+
+
+def key_of(architecture: asng.Architecture) -> str:
+    return " ".join(str(value) for value in architecture.values())
+
+
+def batches(data: TensorDataset, size: int, *, steps: int | None = None, whole: bool = False) -> DataLoader:
+    """Return a loader that cuts batches out of tensors: shuffled, or `whole` passes in order.
+
+    Args:
+        data: Inputs and labels.
+        size: Items in a batch.
+        steps: Batches in a pass, however often they go through the data. Default: once, without the rest.
+        whole: In order, with the rest.
+    """
+    order = range(len(data)) if whole else RandomSampler(data, num_samples=steps and steps * size)
+    return DataLoader(data, batch_size=None, sampler=BatchSampler(order, size, drop_last=not whole))
+
+
+def train_alone(problem: Problem, architecture: asng.Architecture, seed: int) -> float:
+    """Train one network on all training data and return its accuracy on the test data."""
+    inputs, labels, test_inputs, test_labels = problem.data()
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        child = supernet_of(problem).extract(architecture, example=inputs[:2])
+        train(
+            child,
+            batches(TensorDataset(inputs, labels), problem.batch),
+            loss=asng.supervised(cross_entropy),
+            epochs=problem.epochs,
+            optimizer=problem.optimizer,
+        )
+        test = batches(TensorDataset(test_inputs, test_labels), 250, whole=True)
+        return score(child, test, accuracy)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The committed scores of a space.
+
+    Attributes:
+        scores: Key of a network to its accuracy, one a training seed.
+    """
+
+    scores: dict[str, tuple[float, ...]]
+
+    @classmethod
+    def read(cls, name: str) -> "Table":
+        """Read `results/truth_<name>.json`."""
+        return cls(json.loads((RESULTS / f"truth_{name}.json").read_text())["scores"])
+
+    def __getitem__(self, architecture: asng.Architecture) -> float:
+        """Return the mean accuracy over the training seeds."""
+        return self.means[key_of(architecture)]
+
+    @cached_property
+    def means(self) -> dict[str, float]:
+        return {key: float(np.mean(values)) for key, values in self.scores.items()}
+
+    @property
+    def best(self) -> float:
+        return max(self.means.values())
+
+    @property
+    def median(self) -> float:
+        return float(np.median(list(self.means.values())))
+
+    def closed(self, value: float) -> float:
+        """Return the share of the distance from the median network to the best that a score closes."""
+        return (value - self.median) / (self.best - self.median)
+
+    def rank(self, value: float) -> int:
+        """Return how many networks are better, and one."""
+        return 1 + sum(other > value for other in self.means.values())
+
+    def noise(self) -> dict[str, float]:
+        """Return how far networks differ, and how far the same network does between training seeds."""
+        table = np.array(list(self.scores.values()))
+        seeds = table.shape[1]
+        between = np.std(table.mean(axis=1), ddof=1)
+        mean_of = np.sqrt(np.mean(np.var(table, axis=1, ddof=1)) / seeds)
+        pairs = np.corrcoef(table.T)[np.triu_indices(seeds, 1)]
+        return {
+            "sd_between_networks": round(float(between), 4),
+            "sd_of_noise_of_mean": round(float(mean_of), 4),
+            "correlation_of_seeds": round(float(np.mean(pairs)), 3),
+        }
