@@ -49,8 +49,11 @@ def row_of(problem: Problem, method: str, seed: int, search: Callable[[Run], Fou
     }
 
 
-def correlation(table: Table, shared: dict[str, float]) -> float:
-    """Return Spearman's correlation of shared-weight scores with the truth."""
+def correlation(table: Table, row: dict) -> float:
+    """Return Spearman's correlation of a row's shared-weight scores with the truth, kept or computed."""
+    if "shared" not in row:
+        return row["spearman"]
+    shared = row["shared"]
     return float(
         spearmanr([-loss for loss in shared.values()], [table.means[key] for key in shared]).statistic
     )
@@ -61,7 +64,7 @@ def short(table: Table, row: dict) -> dict[str, object]:
     rest = {key: value for key, value in row.items() if key != "shared"}
     return rest | {
         "truth": table.means[row["found"]],
-        "spearman": round(correlation(table, row["shared"]), 3),
+        "spearman": round(correlation(table, row), 3),
     }
 
 
@@ -78,7 +81,7 @@ def summary(table: Table, rows: list[dict]) -> dict[str, dict[str, float]]:
             "worst": round(min(truth), 4),
             "rank": round(statistics.fmean(table.rank(value) for value in truth), 1),
             "closed": round(table.closed(statistics.fmean(truth)), 3),
-            "spearman": round(statistics.fmean(correlation(table, row["shared"]) for row in own), 3),
+            "spearman": round(statistics.fmean(correlation(table, row) for row in own), 3),
             "cost": round(max(row["cost"] for row in own)),
             "cpu_seconds": round(statistics.fmean(row["cpu_seconds"] for row in own), 1),
         }
@@ -94,7 +97,11 @@ def main() -> None:
     torch.set_num_threads(1)
     problem, table = PROBLEMS[arguments.space], Table.read(arguments.space)
     path = RESULTS / f"truth_search_{problem.name}.lines"
-    rows = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    known = RESULTS / f"truth_search_{problem.name}.json"
+    rows = json.loads(known.read_text())["rows"] if known.exists() else []
+    done = {(row["method"], row["seed"]) for row in rows}
+    stopped = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    rows += [row for row in stopped if (row["method"], row["seed"]) not in done]
     done = {(row["method"], row["seed"]) for row in rows}
     with path.open("a") as lines:
         for seed in range(arguments.seeds):  # all methods of one seed first: stopped early, they are even
