@@ -40,6 +40,8 @@ def write_report(run_dir: str | PathLike[str]) -> Path:
     run = read_run(run_dir)
     if run.toy is not None:
         return _write(run, "toy.html.j2", _toy_page(run, run.toy))
+    if run.of_black_box:
+        return _write(run, "minimize.html.j2", _minimize_page(run))
     if run.summary is None:
         return _write(run, "run.html.j2", _run_page(run))
     linked = {}
@@ -56,6 +58,12 @@ def _run_page(run: Run) -> Mapping[str, Any]:
     from asng.report.page import run_page
 
     return run_page(run)
+
+
+def _minimize_page(run: Run) -> Mapping[str, Any]:
+    from asng.report.black_box.page import minimize_page
+
+    return minimize_page(run)
 
 
 def _seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:

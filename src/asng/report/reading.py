@@ -65,6 +65,11 @@ class Run:
     summary: Summary | None
     toy: ToyGrid | None
 
+    @property
+    def of_black_box(self) -> bool:
+        """Whether it is a run of `asng.minimize`."""
+        return self.log.start.get("kind") == "minimize"
+
 
 def read_run(run_dir: str | PathLike[str]) -> Run:
     """Read a run folder, of a search that has ended or still goes on.

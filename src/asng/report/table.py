@@ -6,6 +6,7 @@ from os import PathLike
 from rich.table import Table
 from rich.text import Text
 
+from asng.report.black_box.table import minimize_table
 from asng.report.reading import Run, read_run
 from asng.report.results import Summary
 from asng.report.toy.table import toy_table
@@ -19,7 +20,7 @@ def summary_table(run_dir: str | PathLike[str]) -> Table:
     """Return found against random as a table, the verdict below it; print it with rich.
 
     Args:
-        run_dir: The run folder, of one search, of several seeds, or of the toy problem.
+        run_dir: The run folder, of one search, of several seeds, of a black box, or of the toy problem.
 
     Returns:
         Rows of found, inherited, random mean +- sd, gain, parameters and time; or one row a seed; of the
@@ -37,6 +38,8 @@ def summary_table(run_dir: str | PathLike[str]) -> Table:
     title = Text(run.folder.resolve().name)
     if run.toy is not None:
         return toy_table(run.toy, title)
+    if run.of_black_box:
+        return minimize_table(run, title)
     if run.summary is not None:
         return _seeds_table(run.summary, title)
     return _run_table(run, title)

@@ -1,0 +1,1 @@
+"""ASNG beside other methods on known problems: `asng benchmark`."""
