@@ -6,6 +6,7 @@ from os import PathLike
 from rich.table import Table
 from rich.text import Text
 
+from asng.report.benchmark.table import benchmark_table
 from asng.report.black_box.table import minimize_table
 from asng.report.reading import Run, read_run
 from asng.report.results import Summary
@@ -38,6 +39,8 @@ def summary_table(run_dir: str | PathLike[str]) -> Table:
     title = Text(run.folder.resolve().name)
     if run.toy is not None:
         return toy_table(run.toy, title)
+    if run.benchmark is not None:
+        return benchmark_table(run.benchmark, title)
     if run.of_black_box:
         return minimize_table(run, title)
     if run.summary is not None:
