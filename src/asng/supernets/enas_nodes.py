@@ -32,10 +32,18 @@ class Node(Searchable):
         channels: Channels of inputs and output.
         retraining: As in `enas_operations.batch_norm`.
         drop_path: As in `EnasCellNetwork`.
+        recompute: As in `EnasCellNetwork`.
     """
 
     def __init__(
-        self, kind: str, number: int, *, channels: int, retraining: bool, drop_path: bool = False
+        self,
+        kind: str,
+        number: int,
+        *,
+        channels: int,
+        retraining: bool,
+        drop_path: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.kind = kind
@@ -44,7 +52,9 @@ class Node(Searchable):
         self.edges = nn.ModuleDict()
         for source in input_names(number):
             stride = 2 if kind == "reduction" and source in CELL_INPUTS else 1
-            self.edges[source] = edge_operations(channels, stride=stride, retraining=retraining)
+            self.edges[source] = edge_operations(
+                channels, stride=stride, retraining=retraining, recompute=recompute
+            )
 
     def variables(self) -> dict[str, Variable]:
         """Return the four variables of the node, shared by all cells of its kind."""
