@@ -175,6 +175,39 @@ def test_a_folder_without_a_run_is_an_error(command, tmp_path, capsys):
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.parametrize("command", ["retrain", "evaluate", "export"])
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            "task: classification\nseeds: [4, 5]\n",
+            "expected the run of one seed, got a folder of 2. Name one",
+        ),
+        ("task: toy\nseeds: [4, 5]\n", "expected the run of a search, got one of asng toy"),
+    ],
+)
+def test_a_folder_without_one_network_says_what_it_is(command, config, message, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(config)
+    error = fails([command, str(tmp_path)], capsys, code=1)
+    assert message in error
+    assert ("seed-4" in error) == ("classification" in config)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "0"], "epochs: expected an integer >= 1, got 0"),
+        (["--seed", "-1"], "seed: expected an integer >= 0, got -1"),
+        (["--peers", "-1"], "peers: expected an integer >= 0, got -1"),
+        (["--epochs", "2", "--iterations", "9"], "expected at most one of --epochs and --iterations"),
+    ],
+)
+def test_unfit_settings_of_retraining_leave_the_run_as_it_was(words, message, run_dir, capsys):
+    before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+    assert message in fails(["retrain", str(run_dir), *words], capsys, code=1)
+    assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
+
+
 def test_a_torn_child_is_an_error(run_dir, tmp_path, capsys):
     folder = tmp_path / "torn"
     folder.mkdir()
