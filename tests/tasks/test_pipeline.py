@@ -156,6 +156,22 @@ def test_several_seeds_are_summed_up_with_mean_and_sd(task, tmp_path):
     assert [row["seed"] for row in summary["seeds"]] == [0, 1]
 
 
+def test_several_seeds_sum_up_every_score(task, tmp_path):
+    def confidence(forward, batch):
+        return float(forward(batch[0]).softmax(1).amax(1).mean())
+
+    two = replace(task, others={"confidence": confidence})
+    folder = run_seeds(two, SMALL, tmp_path / "run", seeds=[0, 1], progress=False)
+    for row in json.loads((folder / "summary.json").read_text())["seeds"]:
+        result = result_of(folder / row["folder"])
+        peers = torch.tensor([peer["others"]["confidence"] for peer in result["random"]])
+        assert row["others"]["confidence"] == {
+            "found": result["found"]["others"]["confidence"],
+            "random_mean": pytest.approx(float(peers.mean())),
+            "random_sd": pytest.approx(float(peers.std()), abs=1e-6),
+        }
+
+
 def test_the_search_halves_share_no_image(tmp_path):
     loaders = classification(ClassificationSettings()).loaders(0)
     first, second = loaders.search_train.dataset, loaders.search_valid.dataset
