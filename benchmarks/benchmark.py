@@ -16,11 +16,10 @@ from record import RESULTS, write
 OURS = [name for name in METHODS if name.startswith("ASNG")]
 
 
-def kept(problem: str, again: list[str], seeds: range) -> list[dict[str, object]]:
-    """Return the runs of a problem that are not to be run again."""
+def before(problem: str) -> dict[str, Any]:
+    """Return what is in results/ of a problem."""
     path = RESULTS / f"benchmark_{problem}.json"
-    rows = json.loads(path.read_text())["runs"] if path.exists() else []
-    return [row for row in rows if row["method"] not in again or row["seed"] not in seeds]
+    return json.loads(path.read_text()) if path.exists() else {"runs": [], "by_method": {}}
 
 
 def main() -> None:
@@ -40,8 +39,11 @@ def main() -> None:
         heads = {
             row["method"]: {"versions": row.pop("versions"), "machine": row.pop("machine")} for row in rows
         }
-        runs = [*kept(problem, arguments.methods, seeds), *rows]
-        print(write(f"benchmark_{problem}", {"of_the_last": heads, "runs": runs}), len(runs), flush=True)
+        earlier = before(problem)
+        again = {(row["method"], row["seed"]) for row in rows}
+        kept = [row for row in earlier["runs"] if (row["method"], row["seed"]) not in again]
+        figures = {"by_method": earlier["by_method"] | heads, "runs": [*kept, *rows]}
+        print(write(f"benchmark_{problem}", figures), len(figures["runs"]), flush=True)
 
 
 if __name__ == "__main__":
