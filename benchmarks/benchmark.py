@@ -7,6 +7,7 @@ python benchmarks/benchmark.py --seeds 2 --methods TPE "TPE multivariate"
 import argparse
 import json
 import tempfile
+from typing import Any
 
 from asng.comparison import BenchmarkSettings, run_benchmark
 from asng.comparison.methods import METHODS
