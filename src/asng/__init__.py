@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asng import nn
+    from asng.black_box import minimize
     from asng.errors import AsngError, InputError, RunError, SpaceError
     from asng.optim import ASNG, SNG, Adam, RandomSearch
     from asng.search import Budget, OneShotSearch, Penalty, SearchResult, supervised
@@ -32,6 +33,7 @@ __all__ = [
     "SearchResult",
     "Space",
     "SpaceError",
+    "minimize",
     "nn",
     "supervised",
 ]
@@ -42,6 +44,7 @@ _HOME = {
     "asng.errors": ("AsngError", "InputError", "RunError", "SpaceError"),
     "asng.space": ("Architecture", "Candidate", "Categorical", "Integer", "Real", "Space"),
     "asng.optim": ("ASNG", "SNG", "Adam", "RandomSearch"),
+    "asng.black_box": ("minimize",),
     "asng.search": ("Budget", "OneShotSearch", "Penalty", "SearchResult", "supervised"),
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}

@@ -9,7 +9,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.cli import classify, evaluate, export, inpaint, report, retrain, search, toy
+from asng.cli import benchmark, classify, evaluate, export, inpaint, report, retrain, search, toy
 from asng.cli.classify import find_preset
 from asng.cli.importable import current_folder_importable
 from asng.cli.own import Own, find_own, spelled_out
@@ -27,6 +27,7 @@ SUBCOMMANDS: dict[str, Any] = {
     "export": export,
     "report": report,
     "toy": toy,
+    "benchmark": benchmark,
 }
 
 

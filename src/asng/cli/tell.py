@@ -16,6 +16,7 @@ _PARTS = {
     "child.pt": "its weights, for torch.load(..., weights_only=True)",
     "result.json": "all scores",
     "toy.json": "all cells of the grid, seed by seed",
+    "benchmark.jsonl": "all runs, one a line",
     "summary.json": "all scores, seed by seed",
     "log.jsonl": "the log of the search",
     "config.yaml": "the settings",

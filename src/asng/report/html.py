@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.files import write_text
+from asng.report.benchmark.cells import BenchmarkRun
 from asng.report.extra import require_report_extra
 from asng.report.reading import Run, read_run
 from asng.report.toy.cells import ToyGrid
@@ -40,6 +41,10 @@ def write_report(run_dir: str | PathLike[str]) -> Path:
     run = read_run(run_dir)
     if run.toy is not None:
         return _write(run, "toy.html.j2", _toy_page(run, run.toy))
+    if run.benchmark is not None:
+        return _write(run, "benchmark.html.j2", _benchmark_page(run, run.benchmark))
+    if run.of_black_box:
+        return _write(run, "minimize.html.j2", _minimize_page(run))
     if run.summary is None:
         return _write(run, "run.html.j2", _run_page(run))
     linked = {}
@@ -56,6 +61,18 @@ def _run_page(run: Run) -> Mapping[str, Any]:
     from asng.report.page import run_page
 
     return run_page(run)
+
+
+def _benchmark_page(run: Run, found: BenchmarkRun) -> Mapping[str, Any]:
+    from asng.report.benchmark.page import benchmark_page
+
+    return benchmark_page(run.folder.resolve().name, found)
+
+
+def _minimize_page(run: Run) -> Mapping[str, Any]:
+    from asng.report.black_box.page import minimize_page
+
+    return minimize_page(run)
 
 
 def _seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:

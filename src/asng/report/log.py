@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asng.errors import RunError, SpaceError
+from asng.report.black_box.calls import Call, call_of
 from asng.report.fields import as_object, number, whole
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
@@ -71,6 +72,7 @@ class Log:
         theta: Step and theta, by rising step; thinned evenly to about a thousand.
         resumed: Steps at which the run was taken up again.
         end: Fields of the last event, or None while the run goes on or after it was killed.
+        calls: Of f, in a run of `asng.minimize`.
     """
 
     start: Mapping[str, Any]
@@ -79,6 +81,7 @@ class Log:
     theta: tuple[tuple[int, Theta], ...]
     resumed: tuple[int, ...]
     end: Mapping[str, Any] | None
+    calls: tuple[Call, ...] = ()
 
 
 def read_log(path: Path) -> Log:
@@ -142,6 +145,7 @@ class _Reader:
     resumed: list[int] = field(default_factory=list)
     columns: dict[str, "array[float]"] = field(default_factory=lambda: {c: array("d") for c in _COLUMNS})
     thetas: list[tuple[int, Theta]] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
     latest: tuple[int, Theta] | None = None
     stride: int = 1
     seen: int = 0
@@ -152,6 +156,8 @@ class _Reader:
             self.take_step(event, where)
         elif kind == "theta":
             self.take_theta(event, where)
+        elif kind == "evaluation":
+            self.calls.append(call_of(event, len(self.calls) + 1, where))
         elif kind == "start":
             self.start = event
         elif kind == "resume":
@@ -192,7 +198,8 @@ class _Reader:
         if space is not None:
             _check_thetas(self.thetas, space, where)
         columns = {name: np.frombuffer(column, np.float64) for name, column in self.columns.items()}
-        return Log(self.start, space, Steps(**columns), tuple(self.thetas), tuple(self.resumed), self.end)
+        rest = tuple(self.thetas), tuple(self.resumed), self.end, tuple(self.calls)
+        return Log(self.start, space, Steps(**columns), *rest)
 
 
 def _object_of(event: Mapping[str, Any], name: str, where: str) -> Iterator[tuple[str, Any]]:

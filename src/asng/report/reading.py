@@ -10,6 +10,7 @@ import yaml
 
 from asng.errors import RunError
 from asng.files import read_json
+from asng.report.benchmark.cells import BenchmarkRun, read_benchmark
 from asng.report.fields import as_list, as_object, text
 from asng.report.log import Log, read_log
 from asng.report.pictures import Pictures, read_pictures
@@ -18,7 +19,15 @@ from asng.report.toy.cells import ToyGrid, read_toy
 
 __all__ = ["Run", "Graph", "GraphEdge", "read_run"]
 
-_PARTS = ("log.jsonl", "result.json", "architecture.json", "summary.json", "toy.json", "config.yaml")
+_PARTS = (
+    "log.jsonl",
+    "result.json",
+    "architecture.json",
+    "summary.json",
+    "toy.json",
+    "benchmark.jsonl",
+    "config.yaml",
+)
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Run:
         result: Scores of the found and of random networks, or None.
         summary: Scores of several seeds, or None: then the folder is one search.
         toy: Cells of the toy problem, or None: then the folder is of a search.
+        benchmark: Cells of a benchmark, or None.
     """
 
     folder: Path
@@ -64,6 +74,12 @@ class Run:
     result: Result | None
     summary: Summary | None
     toy: ToyGrid | None
+    benchmark: BenchmarkRun | None = None
+
+    @property
+    def of_black_box(self) -> bool:
+        """Whether it is a run of `asng.minimize`."""
+        return self.log.start.get("kind") == "minimize"
 
 
 def read_run(run_dir: str | PathLike[str]) -> Run:
@@ -100,6 +116,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         result=read_result(folder / "result.json"),
         summary=read_summary(folder / "summary.json"),
         toy=read_toy(folder / "toy.json"),
+        benchmark=read_benchmark(folder / "benchmark.jsonl"),
     )
 
 

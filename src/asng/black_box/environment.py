@@ -1,0 +1,28 @@
+"""What a figure must be read with: versions of software, and the machine. Loads no torch."""
+
+import os
+import platform
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["machine", "versions"]
+
+
+def versions(packages: Iterable[str] = ("asng", "numpy", "scipy")) -> dict[str, str]:
+    """Return the versions of Python and of those of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """Return the kind of machine: system, architecture, cores."""
+    return {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count() or 1,
+    }

@@ -1,0 +1,198 @@
+"""One search of a black box, generation after generation."""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from asng.black_box.calling import Outcome
+from asng.black_box.evaluation import Evaluation, best_of, rank_key
+from asng.black_box.memory import Memory
+from asng.black_box.progress import Callback, Progress
+from asng.black_box.record import Record, evaluation_fields, theta_fields
+from asng.black_box.run_log import RunLog
+from asng.black_box.stopping import IDLE, StopRule
+from asng.black_box.workers import Batch
+from asng.errors import RunError
+from asng.optim import Optimizer
+from asng.space import Architecture, Candidate
+
+__all__ = ["Loop"]
+
+
+@dataclass
+class Loop:
+    """A search under way.
+
+    Attributes:
+        optimizer: Draws architectures, and learns from their losses.
+        budget: How many calls of f may be paid for.
+        call: Evaluates a batch.
+        memory: What is known.
+        stop: When to end before that.
+        callbacks: Are told of each generation.
+        fail: Whether a call that fails ends the search.
+        log: Takes down what happens.
+        record: What was taken down before, of a search that is resumed.
+        history: All evaluations so far.
+        evaluated: How many calls were paid for.
+        best: The best evaluation.
+    """
+
+    optimizer: Optimizer
+    budget: int
+    call: Batch
+    memory: Memory
+    stop: StopRule
+    callbacks: Sequence[Callback]
+    fail: bool
+    log: RunLog
+    record: Record
+    history: list[Evaluation] = field(default_factory=list)
+    evaluated: int = 0
+    best: Evaluation | None = None
+    _idle: int = 0
+    _improved: int = 0
+    _since: float = field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """How long the search has taken, earlier parts included."""
+        return self.record.elapsed + time.monotonic() - self._since
+
+    def run(self) -> str:
+        """Search until there is a reason to end, and return it."""
+        while True:
+            if self.evaluated >= self.budget:
+                return "budget"
+            reason = self._generation()
+            if reason is not None:
+                return reason
+
+    def _generation(self) -> str | None:
+        """Draw, evaluate what is new, tell; return why to end, if there is a reason."""
+        number, candidates = self.optimizer.generation, self.optimizer.ask()
+        architectures = [candidate.architecture for candidate in candidates]
+        new = self.memory.new(architectures)
+        paid = new[: self.budget - self.evaluated]
+        outcomes = self._pay(number, paid, architectures)
+        evaluations = self._take_in(number, architectures, outcomes)
+        if len(paid) < len(new):
+            # Not told of half a generation: with a larger budget a resumed search pays for the rest.
+            return "budget"
+        self._tell(candidates, evaluations)
+        self._idle = 0 if new else self._idle + 1
+        return self._end_of_generation(tuple(evaluations))
+
+    def _pay(self, number: int, places: list[int], architectures: list[Architecture]) -> dict[int, Outcome]:
+        """Return the outcomes at some places: those in the record, and for the others f is called."""
+        found = {place: self.record.outcome((number, place), architectures[place]) for place in places}
+        outcomes = {place: outcome for place, outcome in found.items() if outcome is not None}
+        left = [place for place in places if place not in outcomes]
+        failed: tuple[Architecture, Outcome] | None = None
+        for at, outcome in self.call([architectures[place] for place in left]) if left else ():
+            place = left[at]
+            if outcome.error is not None and self.fail:
+                failed = failed or (architectures[place], outcome)
+                continue
+            self.log.write("evaluation", **evaluation_fields((number, place), architectures[place], outcome))
+            outcomes[place] = outcome
+        if failed is not None:
+            raise _failure(*failed)
+        return outcomes
+
+    def _take_in(
+        self, number: int, architectures: list[Architecture], outcomes: dict[int, Outcome]
+    ) -> list[Evaluation]:
+        """Put a generation into history and memory, in the order of its places whoever came first."""
+        for place in sorted(outcomes):
+            self.memory.keep(architectures[place], outcomes[place])
+        evaluations = []
+        for place, architecture in enumerate(architectures):
+            outcome = outcomes.get(place) or self.memory.get(architecture)
+            if outcome is None:  # beyond the budget
+                continue
+            self.evaluated += place in outcomes
+            one = Evaluation(
+                architecture=architecture,
+                loss=outcome.loss,
+                generation=number,
+                cached=place not in outcomes,
+                active=outcome.active,
+                error=outcome.error,
+                seconds=outcome.seconds,
+            )
+            if self.best is None or rank_key(one.loss) < rank_key(self.best.loss):
+                self.best, self._improved = one, self.evaluated
+            evaluations.append(one)
+        self.history += evaluations
+        return evaluations
+
+    def _tell(self, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> None:
+        told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
+        self.optimizer.tell(told, [one.loss for one in evaluations])
+
+    def _end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
+        """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
+        generation, best = self.optimizer.generation, self.best or best_of(evaluations)
+        told_before = self.record.seconds.get(generation)
+        seconds = self.seconds if told_before is None else told_before
+        ended = False
+        if told_before is None:
+            progress = Progress(
+                generation=generation,
+                evaluated=self.evaluated,
+                evaluations=evaluations,
+                best=best,
+                most_likely=self.optimizer.best,
+                theta=self.optimizer.theta,
+                entropy=self.optimizer.entropy,
+                seconds=seconds,
+            )
+            answers = [callback(progress) for callback in self.callbacks]
+            ended = True in answers
+            self._log_step(generation, evaluations, seconds)
+        reason = self.stop.reason(
+            loss=rank_key(best.loss),
+            seconds=seconds,
+            unimproved=self.evaluated - self._improved,
+            entropy=self.optimizer.entropy,
+        )
+        if reason is None and not self.memory.noisy:
+            reason = self._nothing_new()
+        return "callback" if reason is None and ended else reason
+
+    def _nothing_new(self) -> str | None:
+        if len(self.memory) >= self.optimizer.space.size:
+            return "exhausted"
+        return "converged" if self._idle >= IDLE else None
+
+    def _log_step(self, generation: int, evaluations: Sequence[Evaluation], seconds: float) -> None:
+        optimizer = self.optimizer
+        finite = [one.loss for one in evaluations if math.isfinite(one.loss)]
+        self.log.write(
+            "step",
+            step=generation,
+            evaluated=self.evaluated,
+            objective=sum(finite) / len(finite) if finite else None,
+            entropy=round(optimizer.entropy, 6),
+            delta=optimizer.delta,
+            gamma=optimizer.gamma,
+            seconds=round(seconds, 3),
+        )
+        if _is_round(generation):
+            self.log.write("theta", step=generation, theta=theta_fields(optimizer.theta))
+
+
+def _is_round(number: int) -> bool:
+    """Whether a number has at most two digits that are not zeros at its end: 90 of them a decade."""
+    return number < 100 or number % 10 ** (len(str(number)) - 2) == 0
+
+
+def _failure(architecture: Architecture, outcome: Outcome) -> RunError:
+    error = RunError(
+        f"f({architecture!r}): expected a loss, got {outcome.error}. What was evaluated before is in the run "
+        "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."
+    )
+    error.__cause__ = RuntimeError(f"\n{outcome.trace}")
+    return error

@@ -1,0 +1,134 @@
+"""What a log holds of a run, and the way back: which calls of f were paid for, which generations told.
+
+A resumed run is not put back into a state: it is run again from the start, and every call that the log holds
+is taken from there. So it comes to the same bits, whatever it was doing when it was killed.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from asng.black_box.calling import Outcome
+from asng.distributions import ThetaView
+from asng.errors import RunError, SpaceError
+from asng.space import Architecture, Space
+
+__all__ = ["Record", "evaluation_fields", "read_record", "theta_fields"]
+
+Place = tuple[int, int]
+"""Generation, and place in it."""
+
+
+@dataclass
+class Record:
+    """What was logged.
+
+    Attributes:
+        start: Fields of the first event; empty where nothing was logged.
+        calls: Architecture and outcome of each call of f, by its place.
+        seconds: How long the search had taken after each generation that was told.
+    """
+
+    start: Mapping[str, Any] = field(default_factory=dict)
+    calls: dict[Place, tuple[Architecture, Outcome]] = field(default_factory=dict)
+    seconds: dict[int, float] = field(default_factory=dict)
+
+    def outcome(self, place: Place, architecture: Architecture) -> Outcome | None:
+        """Return what was logged of a call, or None.
+
+        Raises:
+            RunError: Another architecture was called there: the search does not repeat itself.
+        """
+        if place not in self.calls:
+            return None
+        logged, outcome = self.calls[place]
+        if logged != architecture:
+            raise RunError(
+                f"log.jsonl, generation {place[0]}: expected {architecture!r}, got {logged!r}: the run was "
+                "made by another optimiser, or by another version of asng or NumPy. Resume it with those, or "
+                "search anew with overwrite."
+            )
+        return outcome
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds that the logged part took."""
+        return max([0.0, *self.seconds.values()])
+
+
+def read_record(events: list[dict[str, Any]], folder: Path, space: Space) -> Record:
+    """Return what the events of a log say.
+
+    Raises:
+        RunError: They are of another kind of run or another space, or one lacks something.
+    """
+    record = Record()
+    for number, event in enumerate(events, start=1):
+        where = f"{folder / 'log.jsonl'}, line {number}"
+        try:
+            if event.get("event") == "start":
+                record.start = _checked_start(event, where, space)
+            elif event.get("event") == "evaluation":
+                record.calls[event["generation"], event["place"]] = _call(event, space)
+            elif event.get("event") == "step":
+                record.seconds[event["step"]] = float(event["seconds"])
+        except (KeyError, TypeError, ValueError, SpaceError) as error:
+            raise RunError(
+                f"{where}: expected an event of a search, got one that fails: {error!r}."
+            ) from error
+    if events and not record.start:
+        raise RunError(f"{folder / 'log.jsonl'}: expected a start of asng.minimize, found none.")
+    return record
+
+
+def _checked_start(event: dict[str, Any], where: str, space: Space) -> dict[str, Any]:
+    if event.get("kind") != "minimize":
+        raise RunError(f"{where}: expected a run of asng.minimize, got one of another kind.")
+    if event["space"] != json.loads(space.to_json()):
+        raise RunError(
+            f"{where}: expected a run over the same space, got one over another. Resume it with its own."
+        )
+    return event
+
+
+def _call(event: dict[str, Any], space: Space) -> tuple[Architecture, Outcome]:
+    architecture = Architecture(event["architecture"])
+    space.check(architecture)
+    active = event.get("active")
+    outcome = Outcome(
+        loss=float(event["loss"]),
+        active=None if active is None else frozenset(active),
+        seconds=float(event["seconds"]),
+        error=event.get("error"),
+    )
+    return architecture, outcome
+
+
+def evaluation_fields(place: Place, architecture: Architecture, outcome: Outcome) -> dict[str, Any]:
+    """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
+    fields: dict[str, Any] = {
+        "generation": place[0],
+        "place": place[1],
+        "architecture": dict(architecture),
+        "loss": outcome.loss if math.isfinite(outcome.loss) else repr(outcome.loss),
+        "seconds": round(outcome.seconds, 6),
+    }
+    if outcome.active is not None:
+        fields["active"] = sorted(outcome.active)
+    if outcome.error is not None:
+        fields["error"] = outcome.error
+    return fields
+
+
+def theta_fields(theta: ThetaView) -> dict[str, Any]:
+    """Return the parameters of a distribution as the log holds them, by name of variable."""
+    fields: dict[str, Any] = {}
+    for name, value in theta.items():
+        if isinstance(value, tuple):
+            fields[name] = {"mean": value[0], "std": value[1]}
+        else:
+            fields[name] = [round(float(p), 5) for p in value]
+    return fields

@@ -1,0 +1,1 @@
+"""The report of `asng benchmark`: a table and a figure each problem."""

@@ -1,0 +1,116 @@
+"""The finished cells of a benchmark, benchmark.jsonl, read and checked."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asng.errors import RunError
+from asng.report.fields import as_list, as_object, number, text, whole
+
+__all__ = ["BenchmarkCell", "BenchmarkRun", "Group", "read_benchmark"]
+
+
+@dataclass(frozen=True)
+class BenchmarkCell:
+    """One method on one problem with one seed.
+
+    Attributes:
+        problem: Its name.
+        method: Its name.
+        seed: Of the run.
+        budget: Evaluations.
+        hit: The evaluation that first drew a good enough point; infinite where none did.
+        distinct: How many points were different.
+        regret: Evaluation and true value above the optimum, wherever that fell.
+        microseconds: Of ask and tell, an evaluation.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    budget: int
+    hit: float
+    distinct: int
+    regret: tuple[tuple[float, float], ...]
+    microseconds: float
+
+
+@dataclass(frozen=True)
+class Group:
+    """The seeds of one method on one problem."""
+
+    method: str
+    cells: tuple[BenchmarkCell, ...]
+
+    @property
+    def hits(self) -> list[float]:
+        """Evaluations to the target, infinite where it was not reached."""
+        return [cell.hit for cell in self.cells]
+
+    @property
+    def quartiles(self) -> tuple[float, float, float]:
+        """Those of the hits, each that of one run; a run without success counts as longer than any."""
+        return tuple(np.quantile(self.hits, (0.25, 0.5, 0.75), method="inverted_cdf").tolist())
+
+    @property
+    def budget(self) -> int:
+        """The least that a run had."""
+        return min(cell.budget for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """All finished cells, by problem, and circumstances of the last one."""
+
+    groups: Mapping[str, Sequence[Group]]
+    circumstances: Mapping[str, Any]
+
+
+def read_benchmark(path: Path) -> BenchmarkRun | None:
+    """Read benchmark.jsonl, or return None where there is none; a torn last line is left out.
+
+    Raises:
+        RunError: A line is no finished cell.
+    """
+    if not path.exists():
+        return None
+    content = path.read_text(encoding="utf-8", errors="replace")
+    groups: dict[str, dict[str, list[BenchmarkCell]]] = {}
+    last: Mapping[str, Any] = {}
+    for index, line in enumerate(content[: content.rfind("\n") + 1].splitlines(), start=1):
+        where = f"{path}, line {index}"
+        try:
+            last = as_object(json.loads(line), where)
+        except ValueError as error:
+            raise RunError(f"{where}: expected a JSON object, got {line[:60]!r}.") from error
+        cell = _cell(last, where)
+        groups.setdefault(cell.problem, {}).setdefault(cell.method, []).append(cell)
+    return BenchmarkRun(
+        {name: [Group(m, tuple(c)) for m, c in methods.items()] for name, methods in groups.items()},
+        {name: last[name] for name in ("versions", "machine") if last.get(name)},
+    )
+
+
+def _cell(data: Mapping[str, Any], where: str) -> BenchmarkCell:
+    hit = number(data, "hit", where)
+    pairs = [as_list(pair, f"{where}, regret") for pair in as_list(data.get("regret"), f"{where}, regret")]
+    if any(len(pair) != 2 for pair in pairs):
+        raise RunError(f"{where}, regret: expected pairs of evaluation and regret, got {pairs!r:.80}.")
+    return BenchmarkCell(
+        problem=text(data, "problem", where, "problem"),
+        method=text(data, "method", where, "method"),
+        seed=whole(data, "seed", where) or 0,
+        budget=whole(data, "budget", where) or 1,
+        hit=math.inf if math.isnan(hit) else hit,
+        distinct=whole(data, "distinct", where) or 0,
+        regret=tuple(
+            (number({"at": at}, "at", where), number({"regret": value}, "regret", where))
+            for at, value in pairs
+        ),
+        microseconds=number(data, "microseconds", where),
+    )

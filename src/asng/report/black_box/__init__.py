@@ -1,0 +1,1 @@
+"""The report of `asng.minimize`: its losses, the best of them, and theta."""

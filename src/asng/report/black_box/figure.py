@@ -1,0 +1,54 @@
+"""Losses over the calls of f."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from asng.report.black_box.calls import Call
+from asng.report.svg import BLUE, FAINT, ORANGE, draw, tidy
+from asng.report.thinning import every
+
+__all__ = ["loss_figure"]
+
+_DOTS = 2_000
+"""As many as can be told apart on a page."""
+
+
+def loss_figure(calls: Sequence[Call]) -> str:
+    """Draw every loss, and the least so far, as an SVG element.
+
+    Args:
+        calls: One or more.
+    """
+    losses = np.array([call.loss for call in calls])
+    numbers = np.arange(1, len(losses) + 1)
+    finite = np.isfinite(losses)
+    least = np.minimum.accumulate(np.where(finite, losses, np.inf))
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.tick_params(length=0)
+        axes.set_xlabel("call of f")
+        axes.set_ylabel("loss")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.set_xlim(0, len(losses) + 1)
+        shown = every(len(losses), _DOTS)
+        axes.plot(numbers[shown], losses[shown], "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+        drawn = np.isfinite(least)
+        if drawn.any():
+            axes.step(
+                numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far"
+            )
+            low, high = losses[finite].min(), float(np.quantile(losses[finite], 0.98))
+            room = 0.05 * (high - low) or 1.0
+            axes.set_ylim(low - room, high + room)
+        if not finite.all():
+            failed = numbers[~finite]
+            edge = axes.get_xaxis_transform()
+            axes.plot(failed, np.ones(len(failed)), "x", color=ORANGE, transform=edge, label="no finite loss")
+        axes.legend(frameon=False, loc="upper right")
+
+    label = "Loss of every call of f, and the least so far"
+    return draw(paint, size=(1100, 280), margins=(58, 16, 38, 12), key="losses", label=label)

@@ -1,0 +1,88 @@
+"""The outcome of `asng.minimize` as words."""
+
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from asng.report.black_box.calls import best_first
+from asng.report.reading import Run
+from asng.report.words import UNKNOWN, count, duration, score
+
+__all__ = ["best_rows", "ending", "minimize_table", "minimize_tiles", "minimize_verdict", "variable_names"]
+
+_BEST = 10
+_COLUMNS = 12
+"""How many of the best are shown, and of how many variables the values."""
+
+_REASONS = {
+    "budget": "the budget is spent",
+    "target": "the target is reached",
+    "patience": "no better for long (patience)",
+    "entropy": "theta has made up its mind (entropy)",
+    "seconds": "the time is over (seconds)",
+    "exhausted": "every architecture is known (exhausted)",
+    "converged": "theta draws nothing new (converged)",
+    "callback": "a callback ended it",
+}
+
+
+def minimize_table(run: Run, title: Text) -> Table:
+    """Return the best architectures, one a row, the verdict below."""
+    table = Table(title=title, caption=Text(minimize_verdict(run)), caption_justify="left")
+    for heading in ("loss", "call", *variable_names(run)):
+        table.add_column(Text(heading), justify="right")
+    for row in best_rows(run):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def minimize_verdict(run: Run) -> str:
+    """Say what was found, and why the search ended."""
+    best = best_first(run.log.calls)
+    if not best:
+        return "No call has a finite loss yet."
+    calls = f"{count(best[0].number)} of {count(len(run.log.calls))}"
+    return f"The least loss is {score(best[0].loss)}, found by call {calls}; {ending(run)}."
+
+
+def ending(run: Run) -> str:
+    """Say whether the search has ended, and why."""
+    if run.log.end is None:
+        return "not ended"
+    reason = str(run.log.end.get("reason", "ended"))
+    return f"ended: {_REASONS.get(reason, reason)}"
+
+
+def minimize_tiles(run: Run) -> list[tuple[str, str]]:
+    """Return the figures at the head of the page."""
+    best, steps = best_first(run.log.calls), run.log.steps
+    budget = run.log.start.get("budget")
+    tiles = [
+        ("least loss", score(best[0].loss if best else None)),
+        ("calls of f", count(len(run.log.calls))),
+        ("budget", count(budget) if isinstance(budget, int) else UNKNOWN),
+        ("generations", count(int(steps.step[-1]) if len(steps) else 0)),
+    ]
+    if len(steps):
+        tiles.append(("search time", duration(float(steps.seconds[-1]))))
+    return tiles
+
+
+def variable_names(run: Run) -> list[str]:
+    """Return the variables that have a column."""
+    calls = run.log.calls
+    return list(calls[0].architecture)[:_COLUMNS] if calls else []
+
+
+def best_rows(run: Run) -> list[list[str]]:
+    """Return loss, number and values of the best calls, the best first."""
+    names = variable_names(run)
+    return [
+        [score(call.loss), count(call.number), *(_value(call.architecture.get(name)) for name in names)]
+        for call in best_first(run.log.calls)[:_BEST]
+    ]
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,51 @@
+"""Functions to minimise, at the top of a module so that other processes can import them."""
+
+import math
+import time
+
+from asng.space import Categorical, Integer, Real, Space
+
+SMALL = Space({"op": Categorical(["a", "b", "c"]), "k": Integer(1, 5), "flag": Categorical([False, True])})
+MIXED = Space(
+    {
+        "op": Categorical(["a", "b", "c"]),
+        "width": Integer(1, 64, log=True),
+        "rate": Real(1e-4, 1.0, log=True),
+        "one": Integer(7, 7),
+    }
+)
+GATED = Space(
+    {f"gate{i}": Categorical([False, True]) for i in range(4)} | {f"in{i}": Integer(0, 9) for i in range(4)}
+)
+
+
+def small(a):
+    return abs(a["k"] - 4) + 2.0 * (a["op"] != "b") + 0.5 * (not a["flag"])
+
+
+def mixed(a):
+    return (math.log10(a["rate"]) + 2) ** 2 + abs(a["width"] - 20) / 8 + (a["op"] != "c")
+
+
+def gated(a):
+    """Reads what is inside a gate only where it is open."""
+    return float(sum(abs(a[f"in{i}"] - 3) if a[f"gate{i}"] else 4 for i in range(4)))
+
+
+def slow_where_early(a):
+    """Takes longer for what is submitted first, so that later calls end before."""
+    time.sleep(0.02 if a["op"] == "a" else 0.0)
+    return small(a)
+
+
+class Counted:
+    """A function, and the architectures that it was called with."""
+
+    def __init__(self, f, dies_at=None, error=None):
+        self.f, self.dies_at, self.error, self.calls = f, dies_at, error, []
+
+    def __call__(self, a):
+        if len(self.calls) == self.dies_at:
+            raise self.error or KeyboardInterrupt
+        self.calls.append(dict(a._values))  # unwatched: what f reads is f's own matter
+        return self.f(a)

@@ -1,0 +1,180 @@
+"""A search that was killed, at whatever moment, goes on to the same bits and pays for nothing again."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pytest
+from black_boxes import GATED, MIXED, SMALL, Counted, gated, mixed, small
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asng.black_box import minimize
+from asng.errors import RunError
+from asng.optim import ASNG, SNG
+
+
+def same(one, other):
+    assert one.history == other.history
+    assert (one.architecture, one.loss, one.most_likely) == (
+        other.architecture,
+        other.loss,
+        other.most_likely,
+    )
+    assert (one.reason, one.evaluated, one.generations) == (
+        other.reason,
+        other.evaluated,
+        other.generations,
+    )
+
+
+def events(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("at", range(30))
+def test_killed_at_any_call_it_goes_on(at, noisy, tmp_path):
+    whole = Counted(gated)
+    straight = minimize(whole, GATED, 30, seed=1, noisy=noisy)
+    first, rest = Counted(gated, dies_at=at), Counted(gated)
+    with pytest.raises(KeyboardInterrupt):
+        minimize(first, GATED, 30, seed=1, noisy=noisy, run_dir=tmp_path)
+    resumed = minimize(rest, GATED, 30, seed=1, noisy=noisy, run_dir=tmp_path, resume=True)
+    same(resumed, straight)
+    assert first.calls + rest.calls == whole.calls
+
+
+@settings(max_examples=15)
+@given(st.floats(0, 1))
+def test_a_log_cut_at_any_byte_is_gone_on_with(share):
+    straight = minimize(gated, GATED, 30)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        minimize(gated, GATED, 30, run_dir=folder)
+        log = folder / "log.jsonl"
+        content = log.read_bytes()
+        kept = content[: int(share * len(content))]
+        log.write_bytes(kept)
+        rest = Counted(gated)
+        same(minimize(rest, GATED, 30, run_dir=folder, resume=True), straight)
+    assert len(rest.calls) == 30 - kept[: kept.rfind(b"\n") + 1].count(b'"evaluation"')
+
+
+def test_a_finished_search_is_the_same_again_without_a_call(tmp_path):
+    first = minimize(small, SMALL, 20, run_dir=tmp_path)
+    f = Counted(small)
+    same(minimize(f, SMALL, 20, run_dir=tmp_path, resume=True), first)
+    assert f.calls == []
+
+
+@pytest.mark.parametrize("budget", [8, 11, 16])
+def test_a_larger_budget_goes_on_as_if_it_had_been_given_at_once(budget, tmp_path):
+    minimize(mixed, MIXED, budget, run_dir=tmp_path)
+    f = Counted(mixed)
+    same(minimize(f, MIXED, 50, run_dir=tmp_path, resume=True), minimize(mixed, MIXED, 50))
+    assert len(f.calls) == 50 - budget
+
+
+def test_an_optimiser_of_ones_own_begins_where_it_began(tmp_path):
+    opt = SNG(SMALL, seed=4)
+    straight = minimize(small, SMALL, 30, optimizer=SNG(SMALL, seed=4))
+    minimize(small, SMALL, 12, optimizer=opt, run_dir=tmp_path)
+    same(minimize(small, SMALL, 30, optimizer=opt, run_dir=tmp_path, resume=True), straight)
+
+
+def test_callbacks_are_not_told_again(tmp_path):
+    seen = []
+    minimize(mixed, MIXED, 24, run_dir=tmp_path, callbacks=[lambda p: seen.append(p.generation)])
+    flags = {"run_dir": tmp_path, "resume": True, "callbacks": [lambda p: seen.append(p.generation)]}
+    minimize(mixed, MIXED, 40, **flags)
+    assert seen == [1, 2, 3, 4, 5]
+    steps = [event["step"] for event in events(tmp_path) if event["event"] == "step"]
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_failures_that_rank_worst_are_remembered_too(tmp_path):
+    def f(a):
+        if a["op"] == "b":
+            raise ValueError("no b here")
+        return small(a)
+
+    straight = minimize(f, SMALL, 30, on_error="worst")
+    minimize(f, SMALL, 14, on_error="worst", run_dir=tmp_path)
+    again = minimize(f, SMALL, 30, on_error="worst", run_dir=tmp_path, resume=True)
+    assert [(one.architecture, one.error) for one in again.history] == [
+        (one.architecture, one.error) for one in straight.history
+    ]
+    assert again.architecture == straight.architecture
+
+
+SCRIPT = """
+import sys, time
+from black_boxes import MIXED, mixed
+from asng.black_box import minimize
+
+def slow(a):
+    time.sleep(0.02)
+    return mixed(a)
+
+minimize(slow, MIXED, 10_000, seed=2, run_dir=sys.argv[1])
+"""
+
+
+def test_killed_by_the_system_it_goes_on(tmp_path):
+    home = str(Path(__file__).parent)
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([home, os.environ.get("PYTHONPATH", "")])}
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path)], env=env)
+    log = tmp_path / "log.jsonl"
+    try:
+        while not log.exists() or log.read_bytes().count(b"\n") < 15:
+            assert process.poll() is None
+            time.sleep(0.01)
+        with pytest.raises(RunError, match="another process is writing"):
+            minimize(mixed, MIXED, 60, seed=2, run_dir=tmp_path, resume=True)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    f = Counted(mixed)
+    same(minimize(f, MIXED, 80, seed=2, run_dir=tmp_path, resume=True), minimize(mixed, MIXED, 80, seed=2))
+    assert 0 < len(f.calls) < 80
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"seed": 9}, "other settings or another seed"),
+        ({"optimizer": ASNG(SMALL, lam=4)}, "other settings or another seed"),
+        ({"noisy": True}, "expected a search with noisy=True, got one with noisy=False"),
+        ({"activity": False}, "expected a search with activity=False"),
+    ],
+)
+def test_another_search_is_not_gone_on_with(flags, message, tmp_path):
+    minimize(small, SMALL, 10, run_dir=tmp_path)
+    before = (tmp_path / "log.jsonl").read_bytes()
+    with pytest.raises(RunError, match=message):
+        minimize(small, SMALL, 20, run_dir=tmp_path, resume=True, **flags)
+    assert (tmp_path / "log.jsonl").read_bytes() == before
+
+
+def test_a_log_that_is_not_of_this_search_is_named(tmp_path):
+    minimize(small, SMALL, 10, run_dir=tmp_path)
+    with pytest.raises(RunError, match="expected a run over the same space"):
+        minimize(mixed, MIXED, 20, run_dir=tmp_path, resume=True)
+    log = tmp_path / "log.jsonl"
+    good = log.read_text()
+    for wrong, message in [
+        (good.replace('"op": "a"', '"op": "c"'), "another version"),
+        (good.replace('"op": "a"', '"op": "z"'), "expected an event of a search"),
+        (good.replace("minimize", "maximize"), "one of another kind"),
+        (good.replace('"event": "start"', '"event": "begin"'), "expected a start"),
+        (good.replace("\n", "\nnonsense\n", 1), "line 2: expected a JSON object"),
+    ]:
+        log.write_text(wrong)
+        with pytest.raises(RunError, match=message):
+            minimize(small, SMALL, 20, run_dir=tmp_path, resume=True)
