@@ -103,8 +103,46 @@ def test_a_wrong_flag_gets_the_nearest_right_one(capsys):
     assert "Did you mean '--channels'?" in fails(["search", "--chanels", "3"], capsys)
 
 
-def test_a_wrong_value_is_named(capsys):
-    assert '"epochs"' in fails(["search", "--epochs", "many"], capsys)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["search", "--epochs", "many"], "epochs: expected an integer, got 'many'."),
+        (["toy", "--seeds", "x"], "seeds: expected an integer, got 'x'."),
+        (["classify", "--epochs", "1.5"], "epochs: expected an integer, got 1.5."),
+        (["inpaint", "--batch-size", "two"], "batch_size: expected an integer, got 'two'."),
+        (["inpaint", "--kernels", "3"], "kernels: expected a list in brackets, got 3."),
+        (["inpaint", "--kernels", "[3,a]"], "kernels: expected an integer, got 'a'."),
+        (
+            ["inpaint", "--mask", "the centre"],
+            "got 'the centre'. Did you mean 'center'?",
+        ),
+        (["retrain", "folder", "--epochs", "x"], "epochs: expected an integer, got 'x'."),
+        (["search", "--warmup", "half"], "warmup: expected a number, got 'half'."),
+        (["search", "--patience", "ten"], "patience: expected an integer, got 'ten'."),
+        (["toy", "--learning-rates", "[x]"], "learning_rates: expected a number, got 'x'."),
+        (["toy", "--config", "{seeds: [1, 2]}"], "seeds: expected an integer, got [1, 2]."),
+        (["classify", "--config", "{epochz: 3}"], "unknown setting 'epochz'. Did you mean 'epochs'?"),
+        (["classify", "--config", "[1, 2]"], "config: expected settings by name, got [1, 2]."),
+        (["classify", "--config", "nowhere.yaml"], "nowhere.yaml', which is not there. Check the path."),
+        (["search", "--resume=yes"], "--resume: expected no value, got 'yes'."),
+        (["search", "--epochs"], "--epochs: expected a value, got none."),
+    ],
+)
+def test_a_wrong_value_is_one_line_in_our_own_words(words, message, capsys):
+    first, second = fails(words, capsys).splitlines()
+    assert first.startswith(f"asng {words[0]}: ")
+    assert first.endswith(message)
+    assert second == f"Try: asng {words[0]} --help"
+
+
+def test_a_word_without_a_flag_is_not_taken_for_one(capsys):
+    assert fails(["classify", "folder"], capsys).startswith(
+        "asng classify: unrecognized arguments: folder.\n"
+    )
+
+
+def test_a_value_as_long_as_a_file_is_told_back_short(capsys):
+    assert len(fails(["search", "--epochs", "x" * 10_000], capsys)) < 200
 
 
 def test_an_unknown_subcommand_lists_the_known_ones(capsys):
@@ -135,6 +173,39 @@ def test_a_folder_without_a_run_is_an_error(command, tmp_path, capsys):
     error = fails([command, str(tmp_path / "nothing")], capsys, code=1)
     assert "nothing" in error
     assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize("command", ["retrain", "evaluate", "export"])
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            "task: classification\nseeds: [4, 5]\n",
+            "expected the run of one seed, got a folder of 2. Name one",
+        ),
+        ("task: toy\nseeds: [4, 5]\n", "expected the run of a search, got one of asng toy"),
+    ],
+)
+def test_a_folder_without_one_network_says_what_it_is(command, config, message, tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text(config)
+    error = fails([command, str(tmp_path)], capsys, code=1)
+    assert message in error
+    assert ("seed-4" in error) == ("classification" in config)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--epochs", "0"], "epochs: expected an integer >= 1, got 0"),
+        (["--seed", "-1"], "seed: expected an integer >= 0, got -1"),
+        (["--peers", "-1"], "peers: expected an integer >= 0, got -1"),
+        (["--epochs", "2", "--iterations", "9"], "expected at most one of --epochs and --iterations"),
+    ],
+)
+def test_unfit_settings_of_retraining_leave_the_run_as_it_was(words, message, run_dir, capsys):
+    before = {path.name: path.read_bytes() for path in run_dir.iterdir()}
+    assert message in fails(["retrain", str(run_dir), *words], capsys, code=1)
+    assert {path.name: path.read_bytes() for path in run_dir.iterdir()} == before
 
 
 def test_a_torn_child_is_an_error(run_dir, tmp_path, capsys):

@@ -73,7 +73,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing_behind(words, message, hom
         ([*NET, *DATA, "--data.btach_size", "4"], "--data.btach_size 4. Did you mean '--data.batch_size'?"),
         (
             [*NET, *DATA, "--model.width", "wide"],
-            "\"model.width\": Expected a <class 'int'>. Got value: wide",
+            "model.width: expected an integer, got 'wide'.",
         ),
         (
             [*NET, *DATA, "--model.act=torch.nn.ELU", "--model.act.alphe=3"],
@@ -81,10 +81,10 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing_behind(words, message, hom
         ),
         (["--model", "owned.net.Net", *DATA], "the following arguments are required: --model.width"),
         ([*NET, *DATA, "--cells", "3"], "unrecognized arguments: --cells 3"),
-        (["--config", "{epohcs: 3}"], "does not accept option 'epohcs'. Did you mean '--epochs'?"),
+        (["--config", "{epohcs: 3}"], "unknown setting 'epohcs'. Did you mean 'epochs'?"),
         (
             ["--config", "{model: {import: owned.net.Net, widht: 3}, data: {import: owned.data.loaders}}"],
-            "does not accept option 'model.widht'. Did you mean '--model.width'?",
+            "unknown setting 'model.widht'. Did you mean 'model.width'?",
         ),
     ],
 )
@@ -102,7 +102,7 @@ def test_wrong_flags_exit_with_2_and_leave_nothing_behind(words, message, home, 
         (DATA, "model: expected beside --data, got none. Give --model package.module.Net"),
         (["--model.width", "3"], "--model.width: expected beside --model and --data, got neither"),
         (["--loss=mse_loss"], "--loss: expected beside --model and --data, got neither"),
-        (["--model"], "argument --model: expected one argument"),
+        (["--model"], "--model: expected a value, got none"),
         (["--config", "model: owned.net.Net"], "expected a mapping, got 'owned.net.Net'. Write import:"),
     ],
 )

@@ -1,5 +1,7 @@
 import io
 import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -82,6 +84,62 @@ def test_no_bytes_raise_anything_but_an_input_error(tail):
             parse_mat(head + tail, "file", ["y"])
         except InputError as error:
             assert str(error).startswith("file: expected ")  # noqa: PT017 - it need not raise
+
+
+def zeros(size):
+    """The head of a variable y of zeros, an element of so many bytes; the zeros are to follow."""
+    shape = size - 48
+    parts = (
+        struct.pack("<4I", 6, 8, 9, 0),
+        struct.pack("<2I2i", 5, 8, shape, 1),
+        struct.pack("<2Hc3x", 1, 1, b"y"),
+    )
+    return struct.pack("<2I", 14, size) + b"".join(parts) + struct.pack("<2I", 2, shape)
+
+
+def compressed(body):
+    return b"MATLAB 5.0".ljust(126) + b"IM" + struct.pack("<2I", 15, len(body)) + body
+
+
+def bomb(size):
+    """A file that says `size` and would expand to 2 GB: one block of zeros, repeated as it is compressed."""
+    squeeze = zlib.compressobj(9)
+    head = squeeze.compress(zeros(size)) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    block = squeeze.compress(bytes(2**20)) + squeeze.flush(zlib.Z_FULL_FLUSH)
+    return compressed(head + 2**11 * block + squeeze.flush())
+
+
+def test_zeros_in_small_numbers_are_read_however_well_they_are_compressed():
+    y = parse_mat(compressed(zlib.compress(zeros(2**22) + bytes(2**22 - 48))), "file", ["y"])["y"]
+    assert (y.size, y.any()) == (2**22 - 48, np.False_)
+
+
+@pytest.mark.parametrize(
+    ("size", "message"),
+    [
+        (2**31 - 8, r"an element of 2147483640 bytes, compressed to 2\d{6}"),
+        (2**20, "more than the 1048576 bytes of a compressed element"),
+    ],
+)
+def test_a_small_file_of_two_gigabytes_of_zeros_is_refused_before_it_takes_memory(size, message):
+    content = bomb(size)
+    assert len(content) < 2**22
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=rf"file: expected a whole MATLAB file.*{message}"):
+            parse_mat(content, "file", ["y"])
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 2**24
+
+
+def test_a_compressed_element_without_its_end_or_with_another_checksum_is_refused():
+    body = zlib.compress(zeros(1024) + bytes(1024 - 48))
+    assert parse_mat(compressed(body), "file", ["y"])["y"].size == 976
+    for torn in (body[:-1], body[:-6], body[:-1] + bytes([body[-1] ^ 1])):
+        with pytest.raises(InputError, match=r"1024 bytes, of which \d+ are there|incorrect data check"):
+            parse_mat(compressed(torn), "file", ["y"])
 
 
 def test_a_missing_file_and_a_folder_are_input_errors(tmp_path):

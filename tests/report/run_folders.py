@@ -157,6 +157,16 @@ def write_enas_run(folder, *, steps=1200, seed=0, **scores):
     return folder
 
 
+def write_seeds_run_of_two_scores(folder):
+    """Write a folder of three seeds with a second score, of which the last does not have it."""
+    write_seeds_run(folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    for seed, found in zip(summary["seeds"], (0.61, 0.65), strict=False):
+        seed["others"] = {"SSIM": {"found": found, "random_mean": found - 0.2, "random_sd": 0.05}}
+    write_json(folder / "summary.json", summary)
+    return folder
+
+
 def write_seeds_run(folder, founds=(0.861, 0.842, 0.855)):
     """Write a folder of several seeds."""
     folder.mkdir(exist_ok=True)

@@ -14,6 +14,7 @@ from run_folders import (
     write_lines,
     write_log,
     write_seeds_run,
+    write_seeds_run_of_two_scores,
     write_small_run,
 )
 
@@ -192,6 +193,12 @@ def test_several_seeds_have_one_page_and_a_link_to_each(tmp_path):
     assert all((folder / link).exists() for link in links)
     assert "better than random on 3 of 3" in page.text
     assert "mean +- sd" in page.text
+
+
+def test_the_page_of_several_seeds_has_every_score(tmp_path):
+    text = Page(write_report(write_seeds_run_of_two_scores(tmp_path / "runs")).read_text()).text
+    for words in ("found (SSIM)", "random (SSIM)", "0.410 +- 0.050", "0.630 +- 0.028", "0.430 +- 0.028"):
+        assert words in text
 
 
 def test_seeds_without_a_folder_or_a_score_are_listed_without_a_link(tmp_path):

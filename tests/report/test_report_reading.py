@@ -64,6 +64,11 @@ def node(*names):
             r"the id of a node, got 'b'",
         ),
         ("summary.json", {"seeds": [{"seed": "x"}]}, r"seeds\[0\], seed: expected an integer"),
+        (
+            "summary.json",
+            {"seeds": [{"others": {"SSIM": {"found": "x"}}}]},
+            r"seeds\[0\], others, SSIM, found: expected a number",
+        ),
     ],
 )
 def test_a_file_of_another_form_is_an_error_with_its_place(tmp_path, file, content, message):

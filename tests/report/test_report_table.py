@@ -1,16 +1,17 @@
 import io
 import json
+import re
 
 import pytest
 from rich.console import Console
-from run_folders import result, write_json, write_seeds_run, write_small_run
+from run_folders import result, write_json, write_seeds_run, write_seeds_run_of_two_scores, write_small_run
 
 from asng.errors import RunError
 from asng.report import summary_table
 
 
 def printed(folder):
-    console = Console(file=io.StringIO(), width=100)
+    console = Console(file=io.StringIO(), width=120)
     console.print(summary_table(folder))
     return console.file.getvalue()
 
@@ -41,6 +42,28 @@ def test_several_seeds_are_rows_with_their_mean(tmp_path):
     text = printed(write_seeds_run(tmp_path / "runs"))
     assert "0.853 +- 0.010" in text
     assert "mean +- sd" in text
+
+
+def test_several_seeds_show_every_score_found_and_random(tmp_path):
+    lines = printed(write_seeds_run_of_two_scores(tmp_path / "runs")).splitlines()
+    words = [
+        [word.strip() for word in re.split("[┃│]", line)[1:-1]] for line in lines if re.search("[┃│]", line)
+    ]
+    assert words[0][5:] == ["found (SSIM)", "random (SSIM)"]
+    assert words[1][5:] == ["0.610", "0.410 +- 0.050"]
+    assert words[3][5:] == ["-", "-"]
+    assert words[4][5:] == ["0.630 +- 0.028", "0.430 +- 0.028"]  # over the seeds that have it
+
+
+def test_a_run_shows_every_score_of_its_peers(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    data = result()
+    for network, ssim in zip([data["found"], *data["random"]], (0.6, 0.4, 0.5, 0.3, 0.4), strict=True):
+        network["others"] = {"SSIM": ssim}
+    write_json(folder / "result.json", data)
+    text = printed(folder)
+    assert re.search(r"found \(SSIM\) +│ +0\.600", text)
+    assert re.search(r"random \(SSIM\) +│ 0\.400 \+- 0\.082", text)
 
 
 def test_square_brackets_in_a_name_are_no_markup(tmp_path):

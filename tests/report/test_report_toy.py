@@ -5,16 +5,19 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from itertools import combinations
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_rgb
 from rich.console import Console
 
 from asng.errors import RunError
 from asng.report import read_run, summary_table, write_report
 from asng.report.toy.cells import ToyCell, read_toy
+from asng.report.toy.figures import _STYLES
 from asng.report.toy.outcomes import MEASURES, outcome, premature, toy_verdict
 
 STOP, MODE = MEASURES
@@ -190,3 +193,9 @@ def test_the_verdict_says_nothing_of_a_stop_rule_that_never_fired(tmp_path):
     never = [cell(stopped=[None] * 4, right_when_stopped=[None] * 4)]
     words = toy_verdict(read_run(write_toy_run(tmp_path, never)).toy)
     assert words.endswith("ASNG 0 %.")
+
+
+def test_methods_are_told_apart_by_colour_by_mark_and_by_line():
+    for one, other in combinations(_STYLES, 2):
+        assert math.dist(to_rgb(one["color"]), to_rgb(other["color"])) > 0.5  # of at most 1.7
+        assert all(one[key] != other[key] for key in ("marker", "linestyle"))

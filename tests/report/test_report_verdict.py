@@ -62,7 +62,10 @@ def test_without_both_scores_nothing_is_claimed(read, missing):
 
 
 def seeds(*pairs, higher=True):
-    scores = [SeedScore(k, found, mean, 0.01, math.nan, None) for k, (found, mean) in enumerate(pairs)]
+    scores = [
+        SeedScore(found, mean, 0.01, seed=k, inherited=math.nan, folder=None)
+        for k, (found, mean) in enumerate(pairs)
+    ]
     return Summary("accuracy", higher, tuple(scores))
 
 

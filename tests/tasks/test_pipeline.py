@@ -22,6 +22,10 @@ def result_of(folder):
     return json.loads((folder / "result.json").read_text())
 
 
+def weights_of(folder):
+    return torch.nn.utils.parameters_to_vector(load_child(stored_run(folder), folder).parameters())
+
+
 def without_times(result):
     networks = [result["found"], *result["random"]]
     return [(n["score"], n["parameters"], n["architecture"]) for n in networks], result["inherited"]
@@ -101,6 +105,42 @@ def test_retraining_replaces_the_scores_and_keeps_the_architecture(task, tmp_pat
     assert load_child(stored_run(folder), folder)
 
 
+def test_retraining_with_another_seed_compares_with_the_same_peers(task, tmp_path):
+    folder = run_task(task, SMALL, tmp_path / "run", seed=3, progress=False)
+    results, weights = [result_of(folder)], [weights_of(folder)]
+    for retrain_seed in (None, 7):
+        retrain_run(task, replace(SMALL, retrain_seed=retrain_seed), folder, seed=3, progress=False)
+        results.append(result_of(folder))
+        weights.append(weights_of(folder))
+    assert without_times(results[0]) == without_times(results[1])
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+    peers = [[peer["architecture"] for peer in result["random"]] for result in results]
+    assert peers[0] == peers[2]
+    assert stored_run(folder).seeds == [3]
+
+
+def test_retraining_that_is_stopped_leaves_no_child_of_other_settings_and_goes_on(
+    task, tmp_path, monkeypatch
+):
+    folder = run_task(task, SMALL, tmp_path / "run", progress=False)
+    longer, real = replace(SMALL, retrain_epochs=2, retrain_seed=1), training.train
+
+    def stopping(*args, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        retrain_run(task, longer, folder, progress=False)
+    assert not (folder / "child.pt").exists()
+    monkeypatch.setattr(training, "train", real)
+    stored = stored_run(folder)
+    run_task(stored.task, stored.settings, folder, seed=0, resume=True, progress=False)
+    resumed = without_times(result_of(folder))
+    retrain_run(task, longer, folder, progress=False)
+    assert without_times(result_of(folder)) == resumed
+
+
 def test_retraining_an_unfinished_search_is_an_error(task, tmp_path):
     with pytest.raises(RunError, match="expected what a finished search found"):
         retrain_run(task, SMALL, tmp_path / "nothing", progress=False)
@@ -114,6 +154,22 @@ def test_several_seeds_are_summed_up_with_mean_and_sd(task, tmp_path):
         assert row["random_mean"] == pytest.approx(float(scores.mean()))
         assert row["random_sd"] == pytest.approx(float(scores.std()), abs=1e-6)
     assert [row["seed"] for row in summary["seeds"]] == [0, 1]
+
+
+def test_several_seeds_sum_up_every_score(task, tmp_path):
+    def confidence(forward, batch):
+        return float(forward(batch[0]).softmax(1).amax(1).mean())
+
+    two = replace(task, others={"confidence": confidence})
+    folder = run_seeds(two, SMALL, tmp_path / "run", seeds=[0, 1], progress=False)
+    for row in json.loads((folder / "summary.json").read_text())["seeds"]:
+        result = result_of(folder / row["folder"])
+        peers = torch.tensor([peer["others"]["confidence"] for peer in result["random"]])
+        assert row["others"]["confidence"] == {
+            "found": result["found"]["others"]["confidence"],
+            "random_mean": pytest.approx(float(peers.mean())),
+            "random_sd": pytest.approx(float(peers.std()), abs=1e-6),
+        }
 
 
 def test_the_search_halves_share_no_image(tmp_path):

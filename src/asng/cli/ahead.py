@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from asng.cli.wording import in_our_words
 from asng.errors import InputError
 
 __all__ = ["looked_ahead", "settings_in"]
@@ -33,7 +34,7 @@ def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> 
     try:
         found: list[tuple[str, str]] = parser.parse_known_args(words)[0].found
     except argparse.ArgumentError as error:  # a flag without a value
-        raise InputError(f"{error}.") from None
+        raise InputError(in_our_words(str(error))) from None
     return found
 
 

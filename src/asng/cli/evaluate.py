@@ -8,7 +8,7 @@ from rich.console import Console
 from asng.cli.parsing import NearestNames
 from asng.search import count_parameters, score
 from asng.tasks.child import load_child
-from asng.tasks.stored import stored_run
+from asng.tasks.stored import single_run
 
 __all__ = ["HELP", "make_parser", "run"]
 
@@ -31,7 +31,7 @@ def make_parser() -> NearestNames:
 def run(arguments: Namespace) -> None:
     """Load the child, score it, print the score."""
     folder = Path(arguments.run_dir)
-    stored = stored_run(folder, network={"data_dir": arguments.data_dir})
+    stored = single_run(folder, network={"data_dir": arguments.data_dir})
     child = load_child(stored, folder)
     value = score(child, stored.loaders.test, stored.task.score)
     others = "".join(

@@ -9,7 +9,7 @@ from rich.console import Console
 from asng.cli.parsing import NearestNames
 from asng.search import save_onnx, save_program
 from asng.tasks.child import example_of, load_child
-from asng.tasks.stored import stored_run
+from asng.tasks.stored import single_run
 
 __all__ = ["HELP", "make_parser", "run"]
 
@@ -38,7 +38,7 @@ def make_parser() -> NearestNames:
 def run(arguments: Namespace) -> None:
     """Load the child, write it, say where."""
     folder = Path(arguments.run_dir)
-    stored = stored_run(folder)
+    stored = single_run(folder)
     child = load_child(stored, folder)
     output = arguments.output or folder / f"child.{arguments.format}"
     save = {"pt2": save_program, "onnx": save_onnx}[arguments.format]

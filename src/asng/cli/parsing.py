@@ -7,6 +7,7 @@ from typing import NoReturn
 from jsonargparse import ArgumentParser
 
 from asng.checks import nearest
+from asng.cli.wording import in_our_words
 
 __all__ = ["NearestNames"]
 
@@ -35,16 +36,14 @@ class NearestNames(ArgumentParser):
         """Print what is wrong on standard error, and exit with 2."""
         if not self.exit_on_error:  # of an inner class, for which jsonargparse makes a parser like this one
             super().error(message, ex)
-        text = " ".join(message.split())
-        name, about = self._about(text)
+        name, about = self._about(message)
         program = about.prog.replace(" [options]", "")
-        text = _LITERAL.sub(_as_choices, text)
+        text = in_our_words(message, [action.dest for action in about._actions])
         text = re.sub(r"(?<=required: ).*", lambda found: _as_typed(found[0], name, about), text)
-        wrong = re.search(r"(?:[Uu]nrecognized arguments?|[Kk]ey|option)[: ]+'?(-{0,2}[\w.-]+)", text)
         hint = ""
-        if wrong:
+        if wrong := re.search(r"unrecognized arguments: --?([\w.-]+)", text):
             flags = [flag for action in about._actions for flag in action.option_strings[:1]]
-            hint = nearest("--" + wrong.group(1).lstrip("-").replace("_", "-"), flags)
+            hint = nearest("--" + wrong[1].replace("_", "-"), flags)
         end = "" if text.endswith((".", "?")) else "."
         self.exit(2, f"{program}: {text}{end}{hint}\nTry: {program} --help\n")
 
@@ -55,16 +54,6 @@ class NearestNames(ArgumentParser):
                 if f"Subcommand '{name}'" in text or f"required: {name}." in text:
                     return name, part
         return "", self
-
-
-_LITERAL = re.compile(r"Parser key \"(\S+)\": Expected a typing\.Literal\[(.*?)\]\. Got value: (\S+)")
-
-
-def _as_choices(found: re.Match[str]) -> str:
-    """Say jsonargparse's error of a word that is none of several in our own words."""
-    key, choices, got = found.groups()
-    hint = nearest(got, re.findall(r"'([^']*)'", choices))
-    return f"{key.rpartition('.')[2]}: expected one of {choices}, got {got!r}.{hint}"
 
 
 def _as_typed(names: str, subcommand: str, parser: ArgumentParser) -> str:

@@ -1,18 +1,25 @@
 """asng retrain: train what a search found from scratch, with other settings."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from jsonargparse import Namespace
 
+from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
+from asng.errors import InputError
 from asng.tasks import retrain_run
-from asng.tasks.stored import stored_run
+from asng.tasks.inpainting import passes
+from asng.tasks.run_folder import read_config
+from asng.tasks.stored import single_run
 
 __all__ = ["HELP", "make_parser", "run"]
 
 HELP = "train the found architecture of a run, and random ones beside it, from scratch"
+
+_LEAST = {"epochs": 1, "iterations": 1, "seed": 0, "cells": 1, "channels": 1, "peers": 0}
 
 
 def make_parser() -> NearestNames:
@@ -21,6 +28,15 @@ def make_parser() -> NearestNames:
     parser.add_argument("run_dir", type=str, help="folder of a finished search")
     parser.add_argument(
         "--epochs", type=int | None, default=None, help="passes over the data (default: as searched)"
+    )
+    parser.add_argument(
+        "--iterations",
+        type=int | None,
+        default=None,
+        help="steps, rounded to whole passes, in place of --epochs",
+    )
+    parser.add_argument(
+        "--seed", type=int | None, default=None, help="seed of first weights and batches (default: the run's)"
     )
     parser.add_argument(
         "--cells", type=int | None, default=None, help="cells of the network (default: as searched)"
@@ -38,9 +54,26 @@ def make_parser() -> NearestNames:
 def run(arguments: Namespace) -> None:
     """Retrain, and say how it went."""
     folder = Path(arguments.run_dir)
-    sizes = {"retrain_cells": arguments.cells, "retrain_channels": arguments.channels}
-    stored = stored_run(folder, network=sizes)
-    changes = {"retrain_epochs": arguments.epochs, "peers": arguments.peers}
-    settings = replace(stored.settings, **{k: v for k, v in changes.items() if v is not None})
+    given = {name: arguments[name] for name in _LEAST if arguments[name] is not None}
+    for name, value in given.items():
+        integer_at_least(name, value, _LEAST[name])
+    if {"epochs", "iterations"} <= given.keys():
+        raise InputError("iterations: expected at most one of --epochs and --iterations, got both.")
+    stored = single_run(folder, network=_sizes(given, str(read_config(folder)["task"])))
+    if "iterations" in given:
+        given["epochs"] = passes(given["iterations"], len(stored.loaders.train))
+    names = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
+    settings = replace(stored.settings, **{names[name]: given[name] for name in names if name in given})
     retrain_run(stored.task, settings, folder, seed=stored.seeds[0], progress=not arguments.quiet)
     tell_outcome(folder)
+
+
+def _sizes(given: Mapping[str, int], task: str) -> dict[str, int]:
+    """Return the settings of the task that the flags change: of networks of cells their sizes."""
+    sizes = {name: given[name] for name in ("cells", "channels") if name in given}
+    for name in sizes if task != "classification" else ():
+        raise InputError(
+            f"--{name}: expected a run of cells, got one of the task {task!r}, whose networks are trained as"
+            " large as they were searched. Leave it out."
+        )
+    return {f"retrain_{name}": value for name, value in sizes.items()}

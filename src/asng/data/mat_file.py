@@ -33,6 +33,11 @@ _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13
 _COMPLEX = 0x08
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MOST_DIMENSIONS = 32
+_FILLED_UP = 8
+_ALWAYS_EXPANDED, _MOST_EXPANDED = 64 * 2**20, 100
+"""Bytes that an element may have, and how many for each compressed one, whichever is more.
+
+Images are compressed to a tenth at best, and zeros to a thousandth: those of a small array may be."""
 
 
 def read_mat(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
@@ -81,7 +86,7 @@ def parse_mat(content: bytes, name: str, names: Collection[str]) -> dict[str, ND
     try:
         for kind, body in _elements(memoryview(content)[_HEAD:], order):
             if kind == _COMPRESSED:
-                kind, body = _next(_elements(memoryview(zlib.decompress(body)), order))
+                kind, body = _expanded(body, order)
             if kind == _MATRIX:
                 variable, array = _variable(body, order, names)
                 if array is not None:
@@ -125,6 +130,27 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
         yield kind, data[start : start + size]
         end = start + size
         at = end if kind == _COMPRESSED else end + -end % 8
+
+
+def _expanded(body: memoryview, order: str) -> tuple[int, memoryview]:
+    """Return type and body of the element that is compressed: what its head says, and no more.
+
+    A small file may hold zeros by the gigabyte. What its head does not say is never expanded, and what it
+    says only where it is plausible.
+    """
+    expand = zlib.decompressobj()
+    head = expand.decompress(body, 8)
+    kind, size = struct.unpack(f"{order}2I", head)
+    if kind >> 16:  # a small one, whole in its head
+        return _next(_elements(memoryview(head), order))
+    if size > max(_ALWAYS_EXPANDED, _MOST_EXPANDED * len(body)):
+        raise ValueError(f"an element of {size} bytes, compressed to {len(body)}")
+    content = expand.decompress(expand.unconsumed_tail, size + _FILLED_UP + 1)
+    if len(content) > size + _FILLED_UP:
+        raise ValueError(f"more than the {size} bytes of a compressed element")
+    if len(content) < size or not expand.eof:  # at its end zlib has compared the checksum
+        raise ValueError(f"a compressed element of {size} bytes, of which {len(content)} are there")
+    return kind, memoryview(content)[:size]
 
 
 def _variable(body: memoryview, order: str, names: Collection[str]) -> tuple[str, NDArray[Any] | None]:

@@ -15,7 +15,7 @@ from asng.report.heatmap import band, heat_map, room_for
 from asng.report.log import Log, Normal
 from asng.report.reading import Run
 from asng.report.results import Result, SeedScore
-from asng.report.table import search_seconds, seed_rows
+from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import compare, seeds_verdict, verdict
 from asng.report.words import count, describe, duration, flatten, mean_and_spread, score, share, size_of
 from asng.space import Categorical, Integer, Real
@@ -55,7 +55,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
             "title": run.folder.resolve().name,
             "verdict": "No seed has a score yet.",
             "mood": "unknown",
-        } | {"metric": "score", "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
+        } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
     gains = [s.found - s.random_mean for s in summary.seeds if not math.isnan(s.found - s.random_mean)]
     good = sum(gains) * (1 if summary.higher_is_better else -1) > 0
     rows = [_row_of(seed, linked) for seed in summary.seeds]
@@ -64,7 +64,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
         "title": run.folder.resolve().name,
         "verdict": seeds_verdict(summary),
         "mood": "unknown" if not gains else "good" if good else "bad",
-        "metric": summary.metric,
+        "headings": seed_headings(summary),
         "rows": seed_rows(summary),
         "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds] + [None],
         "strip": Markup(strip),

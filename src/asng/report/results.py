@@ -9,7 +9,7 @@ from asng.errors import RunError
 from asng.files import read_json
 from asng.report.fields import as_list, as_object, number, text, whole
 
-__all__ = ["Result", "Scored", "SeedScore", "Summary", "read_result", "read_summary"]
+__all__ = ["FoundAndRandom", "Result", "Scored", "SeedScore", "Summary", "read_result", "read_summary"]
 
 
 @dataclass(frozen=True)
@@ -57,15 +57,29 @@ class Result:
 
 
 @dataclass(frozen=True)
-class SeedScore:
-    """The scores of one seed of several; NaN where unknown."""
+class FoundAndRandom:
+    """One score of a found network, and mean and standard deviation of its peers'; NaN where unknown."""
 
-    seed: int
     found: float
     random_mean: float
     random_sd: float
+
+
+@dataclass(frozen=True)
+class SeedScore(FoundAndRandom):
+    """The scores of one seed of several; NaN where unknown.
+
+    Attributes:
+        seed: The seed.
+        inherited: Score of the found network with the supernet's weights.
+        folder: Name of its run folder, or None.
+        others: Further scores, by name.
+    """
+
+    seed: int
     inherited: float
     folder: str | None
+    others: Mapping[str, FoundAndRandom] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +89,11 @@ class Summary:
     metric: str
     higher_is_better: bool
     seeds: tuple[SeedScore, ...]
+
+    @property
+    def others(self) -> list[str]:
+        """Names of the further scores that any seed has."""
+        return list(dict.fromkeys(name for seed in self.seeds for name in seed.others))
 
 
 def read_result(path: Path) -> Result | None:
@@ -146,11 +165,19 @@ def _seed_score(value: Any, where: str, index: int) -> SeedScore:
     # A report is written there: a path out of the run folder would write elsewhere.
     if folder is not None and (folder in (".", "..") or Path(folder).name != folder or "\\" in folder):
         raise RunError(f"{where}, folder: expected the name of a folder directly below, got {folder!r}.")
+    others = as_object(data.get("others") or {}, f"{where}, others")
     return SeedScore(
+        **_found_and_random(data, where),
         seed=index if seed is None else seed,
-        found=number(data, "found", where),
-        random_mean=number(data, "random_mean", where),
-        random_sd=number(data, "random_sd", where),
         inherited=number(data, "inherited", where),
         folder=folder,
+        others={name: _other(others[name], f"{where}, others, {name}") for name in others},
     )
+
+
+def _other(value: Any, where: str) -> FoundAndRandom:
+    return FoundAndRandom(**_found_and_random(as_object(value, where), where))
+
+
+def _found_and_random(data: Mapping[str, Any], where: str) -> dict[str, float]:
+    return {name: number(data, name, where) for name in ("found", "random_mean", "random_sd")}

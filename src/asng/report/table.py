@@ -1,13 +1,14 @@
 """The outcome of a run as a table for the terminal."""
 
 import math
+from collections.abc import Sequence
 from os import PathLike
 
 from rich.table import Table
 from rich.text import Text
 
 from asng.report.reading import Run, read_run
-from asng.report.results import Summary
+from asng.report.results import FoundAndRandom, Result, SeedScore, Summary
 from asng.report.toy.table import toy_table
 from asng.report.verdict import compare, mean_sd, seeds_verdict, verdict
 from asng.report.words import count, duration, plus_minus, score, spread, spread_sd
@@ -62,12 +63,21 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
         rows.append(("with the supernet's weights", score(result.inherited)))
     if comparison is not None:
         rows.append((f"random, mean of {comparison.peers}", plus_minus(comparison.mean, comparison.sd)))
+        rows += [(f"random ({name})", words) for name, words in _others_of_peers(result)]
         rows.append(("gain", f"{'+' if comparison.gain > 0 else ''}{spread(comparison.gain)}"))
         rows.append(("rank", f"{comparison.rank} of {comparison.peers + 1}"))
     rows.append(("parameters", count(found.parameters if found else None)))
     rows.append(("search time", duration(search_seconds(run))))
     rows.append(("training time", duration(found.seconds if found else math.nan)))
     return rows
+
+
+def _others_of_peers(result: Result | None) -> list[tuple[str, str]]:
+    """Return the further scores of the random networks, mean +- sd."""
+    peers = () if result is None else result.random
+    names = dict.fromkeys(name for peer in peers for name in peer.others)
+    means = {name: mean_sd([peer.others.get(name, math.nan) for peer in peers]) for name in names}
+    return [(name, plus_minus(*means[name])) for name in names]
 
 
 def search_seconds(run: Run) -> float:
@@ -79,31 +89,50 @@ def search_seconds(run: Run) -> float:
 
 def _seeds_table(summary: Summary, title: Text) -> Table:
     table = Table(title=title, caption=Text(seeds_verdict(summary)), caption_justify="left")
-    for heading in ("seed", f"found ({summary.metric})", "random", "gain", "inherited"):
+    for heading in seed_headings(summary):
         table.add_column(Text(heading), justify="right")
     for row in seed_rows(summary):
         table.add_row(*(Text(cell) for cell in row))
     return table
 
 
-def seed_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
-    """Return seed, found, random, gain and inherited of each seed as words, and a last row of means +- sd."""
+def seed_headings(summary: Summary) -> list[str]:
+    """Return what the columns of `seed_rows` are called."""
+    others = [f"{what} ({name})" for name in summary.others for what in ("found", "random")]
+    return ["seed", f"found ({summary.metric})", f"random ({summary.metric})", "gain", "inherited", *others]
+
+
+def seed_rows(summary: Summary) -> list[list[str]]:
+    """Return found, random, gain and inherited of each seed as words, and found and random by further scores.
+
+    Nothing says which way these are better, so that they have no gain. The last row has means +- sd over
+    the seeds; of random networks, of the means of the seeds.
+    """
     sign = 1 if summary.higher_is_better else -1
-    gains = [sign * (seed.found - seed.random_mean) for seed in summary.seeds]
+    seeds, names = summary.seeds, summary.others
+    gains = [sign * (seed.found - seed.random_mean) for seed in seeds]
     rows = [
-        (
-            str(s.seed),
-            score(s.found),
-            plus_minus(s.random_mean, s.random_sd),
-            score(gain),
-            score(s.inherited),
-        )
-        for s, gain in zip(summary.seeds, gains, strict=True)
+        [str(s.seed), *_pair(s), score(gain), score(s.inherited), *_words_of(s, names)]
+        for s, gain in zip(seeds, gains, strict=True)
     ]
-    columns = (
-        [s.found for s in summary.seeds],
-        [s.random_mean for s in summary.seeds],
-        [s.inherited for s in summary.seeds],
-    )
-    found, random, inherited = (plus_minus(*mean_sd(column)) for column in columns)
-    return [*rows, ("mean +- sd", found, random, spread_sd(*mean_sd(gains)), inherited)]
+    others = [words for name in names for words in _pair_of_means([_other(s, name) for s in seeds])]
+    inherited = plus_minus(*mean_sd([seed.inherited for seed in seeds]))
+    last = ["mean +- sd", *_pair_of_means(seeds), spread_sd(*mean_sd(gains)), inherited, *others]
+    return [*rows, last]
+
+
+def _words_of(seed: SeedScore, names: Sequence[str]) -> list[str]:
+    return [words for name in names for words in _pair(_other(seed, name))]
+
+
+def _other(seed: SeedScore, name: str) -> FoundAndRandom:
+    return seed.others.get(name, FoundAndRandom(math.nan, math.nan, math.nan))
+
+
+def _pair(one: FoundAndRandom) -> list[str]:
+    return [score(one.found), plus_minus(one.random_mean, one.random_sd)]
+
+
+def _pair_of_means(all_seeds: Sequence[FoundAndRandom]) -> list[str]:
+    found, random = [one.found for one in all_seeds], [one.random_mean for one in all_seeds]
+    return [plus_minus(*mean_sd(found)), plus_minus(*mean_sd(random))]

@@ -1,11 +1,13 @@
 """The cell space of ENAS, in which the paper of ASNG searches for image classifiers."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from asng.checks import integer_at_least
+from asng.errors import InputError
 from asng.supernets.auxiliary_head import AuxiliaryHead
 from asng.supernets.enas_nodes import Node, UnusedNodesConv
 from asng.supernets.enas_operations import FactorizedReduce, batch_norm, relu_conv_bn
@@ -28,6 +30,7 @@ class Cell(nn.Module):
             large as the newer one, and is reduced first.
         retraining: As in `EnasCellNetwork`.
         drop_path: As in `EnasCellNetwork`.
+        recompute: As in `EnasCellNetwork`.
     """
 
     def __init__(
@@ -41,15 +44,15 @@ class Cell(nn.Module):
         after_reduction: bool,
         retraining: bool,
         drop_path: bool,
+        recompute: bool,
     ) -> None:
         super().__init__()
-        adapt_older = FactorizedReduce if after_reduction else relu_conv_bn
-        self.older = adapt_older(older_channels, channels, retraining=retraining)
-        self.newer = relu_conv_bn(newer_channels, channels, retraining=retraining)
-        self.nodes = nn.ModuleList(
-            Node(kind, number, channels=channels, retraining=retraining, drop_path=drop_path)
-            for number in range(1, nodes + 1)
-        )
+        adapt = partial(relu_conv_bn, retraining=retraining, recompute=recompute)
+        adapt_older = partial(FactorizedReduce, retraining=retraining) if after_reduction else adapt
+        self.older = adapt_older(older_channels, channels)
+        self.newer = adapt(newer_channels, channels)
+        build = partial(Node, kind, retraining=retraining, drop_path=drop_path, recompute=recompute)
+        self.nodes = nn.ModuleList(build(number, channels=channels) for number in range(1, nodes + 1))
         self.relu = nn.ReLU()
         self.conv = UnusedNodesConv(kind, nodes, channels=channels)
         self.norm = batch_norm(channels, retraining=retraining)
@@ -106,9 +109,13 @@ class EnasCellNetwork(nn.Module):
         auxiliary: Whether a second classifier reads the output of cell 2 * cells // 3, the second
             reduction, for the training. The network then returns both logits, its own first. Its other
             weights have the names they have without.
+        recompute: Whether training in the search keeps less for the gradient and computes normalisation and
+            ReLU before convolutions again: the same bits, less memory, more time (benchmarks/paper_step.py).
+            Not with `retraining`.
 
     Raises:
-        InputError: An argument is out of its range, or the image is too small for the reductions.
+        InputError: An argument is out of its range, the image is too small for the reductions, or
+            `recompute` is asked for with `retraining`.
 
     Example:
         >>> import torch
@@ -142,8 +149,14 @@ class EnasCellNetwork(nn.Module):
         retraining: bool = False,
         drop_path: bool = False,
         auxiliary: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
+        if recompute and retraining:
+            raise InputError(
+                "recompute: expected False with retraining=True, because running statistics would count each "
+                "batch twice, got True."
+            )
         for name, value in (("in_channels", in_channels), ("classes", classes), ("cells", cells)):
             integer_at_least(name, value, 1)
         for name, value in (("nodes", nodes), ("channels", channels), ("stem_multiplier", stem_multiplier)):
@@ -170,6 +183,7 @@ class EnasCellNetwork(nn.Module):
                 after_reduction=index - 1 in reducing,
                 retraining=retraining,
                 drop_path=drop_path,
+                recompute=recompute,
             )
             self.cells.append(cell)
             widths.append(channels)

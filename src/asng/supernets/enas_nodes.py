@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asng.nn import Searchable
+from asng.nn.plain import draw_anew
 from asng.space import Value, Variable
 from asng.supernets.drop_path import DropPath
 from asng.supernets.enas_operations import edge_operations
@@ -32,10 +33,18 @@ class Node(Searchable):
         channels: Channels of inputs and output.
         retraining: As in `enas_operations.batch_norm`.
         drop_path: As in `EnasCellNetwork`.
+        recompute: As in `EnasCellNetwork`.
     """
 
     def __init__(
-        self, kind: str, number: int, *, channels: int, retraining: bool, drop_path: bool = False
+        self,
+        kind: str,
+        number: int,
+        *,
+        channels: int,
+        retraining: bool,
+        drop_path: bool = False,
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.kind = kind
@@ -44,7 +53,9 @@ class Node(Searchable):
         self.edges = nn.ModuleDict()
         for source in input_names(number):
             stride = 2 if kind == "reduction" and source in CELL_INPUTS else 1
-            self.edges[source] = edge_operations(channels, stride=stride, retraining=retraining)
+            self.edges[source] = edge_operations(
+                channels, stride=stride, retraining=retraining, recompute=recompute
+            )
 
     def variables(self) -> dict[str, Variable]:
         """Return the four variables of the node, shared by all cells of its kind."""
@@ -117,11 +128,13 @@ class UnusedNodesConv(Searchable):
         return functional.conv2d(x, self._used_weight())
 
     def extract(self, extraction: "Extraction") -> nn.Module:
-        """Return a plain convolution with the blocks that are read."""
+        """Return a plain convolution with the blocks that are read, or drawn for their number where fresh."""
         weight = self._used_weight().detach().clone()
         # On the meta device nothing is drawn: an extraction leaves the generators alone.
         twin = nn.Conv2d(weight.shape[1], self.channels, kernel_size=1, bias=False, device="meta")
         twin.weight = nn.Parameter(weight, requires_grad=self.weight.requires_grad)
+        if extraction.fresh and weight.shape != self.weight.shape:
+            draw_anew(twin)
         return twin.train(self.training)
 
     def _used_weight(self) -> Tensor:

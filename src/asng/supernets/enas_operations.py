@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asng.supernets.enas_wiring import OPERATIONS
+from asng.supernets.recomputed import RecomputedSequential
 
 __all__ = ["FactorizedReduce", "batch_norm", "edge_operations", "relu_conv_bn"]
 
@@ -27,12 +28,20 @@ def batch_norm(channels: int, *, retraining: bool, affine: bool | None = None) -
     return nn.BatchNorm2d(channels, affine=scaled, track_running_stats=retraining)
 
 
-def relu_conv_bn(in_channels: int, out_channels: int, *, retraining: bool) -> nn.Sequential:
+def sequence(*layers: nn.Module, recompute: bool) -> nn.Sequential:
+    """Return layers in a row, which keep less for the gradient where `recompute` is true."""
+    return RecomputedSequential(*layers) if recompute else nn.Sequential(*layers)
+
+
+def relu_conv_bn(
+    in_channels: int, out_channels: int, *, retraining: bool, recompute: bool = False
+) -> nn.Sequential:
     """Return ReLU, 1 x 1 convolution and batch normalisation."""
-    return nn.Sequential(
+    return sequence(
         nn.ReLU(),
         nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
         batch_norm(out_channels, retraining=retraining),
+        recompute=recompute,
     )
 
 
@@ -68,25 +77,30 @@ class FactorizedReduce(nn.Module):
         return self.norm(halves)  # type: ignore[no-any-return]
 
 
-def edge_operations(channels: int, *, stride: int, retraining: bool) -> nn.ModuleDict:
+def edge_operations(
+    channels: int, *, stride: int, retraining: bool, recompute: bool = False
+) -> nn.ModuleDict:
     """Return the modules that one edge chooses from, one for each of `OPERATIONS`.
 
     Args:
         channels: Channels of input and output.
         stride: 1, or 2 on the edges from the inputs of a reduction cell.
         retraining: As in `batch_norm`.
+        recompute: As in `EnasCellNetwork`.
     """
     modules = (
         nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, retraining=retraining),
         nn.AvgPool2d(3, stride=stride, padding=1),
         nn.MaxPool2d(3, stride=stride, padding=1),
-        _separable_conv(channels, 3, stride=stride, retraining=retraining),
-        _separable_conv(channels, 5, stride=stride, retraining=retraining),
+        _separable_conv(channels, 3, stride=stride, retraining=retraining, recompute=recompute),
+        _separable_conv(channels, 5, stride=stride, retraining=retraining, recompute=recompute),
     )
     return nn.ModuleDict(dict(zip(OPERATIONS, modules, strict=True)))
 
 
-def _separable_conv(channels: int, kernel_size: int, *, stride: int, retraining: bool) -> nn.Sequential:
+def _separable_conv(
+    channels: int, kernel_size: int, *, stride: int, retraining: bool, recompute: bool
+) -> nn.Sequential:
     """Return ReLU, depthwise, pointwise convolution and batch normalisation, twice."""
     layers: list[nn.Module] = []
     for step in (stride, 1):
@@ -104,4 +118,4 @@ def _separable_conv(channels: int, kernel_size: int, *, stride: int, retraining:
             nn.Conv2d(channels, channels, kernel_size=1, bias=False),
             batch_norm(channels, retraining=retraining),
         ]
-    return nn.Sequential(*layers)
+    return sequence(*layers, recompute=recompute)

@@ -121,7 +121,8 @@ def retrain_run(
 ) -> Path:
     """Train the architecture of a finished search, and its random peers, anew with other settings.
 
-    The old scores and the old child are replaced.
+    The old scores and the old child are replaced; stopped early, it is gone on with as a search is. The seed
+    says which peers, and `settings.retrain_seed` where training begins.
 
     Raises:
         RunError: The folder has no found architecture.
@@ -133,6 +134,8 @@ def retrain_run(
     ready = prepare(task, settings, seed)
     space = ready.supernet.space
     space.check(architecture)
+    for part in ("child.pt", "pictures.json"):  # of the settings that are replaced
+        (folder / part).unlink(missing_ok=True)
     write_config(folder, config_of(task, settings, seed))
     write_json(folder / "result.json", {**result, "found": None, "random": []})
     _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
@@ -234,7 +237,8 @@ def _train_all(
         return
     path = folder / "result.json"
     result = read_json(path)
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # whatever the seed of training: the same peers
+    first = seed if settings.retrain_seed is None else settings.retrain_seed
     peers = [space.sample(draw) for _ in range(settings.peers)]
     with graceful() as interrupt:
         fit = partial(
@@ -246,7 +250,7 @@ def _train_all(
             keep_going=lambda: not interrupt,
         )
         if result["found"] is None:
-            trained = fit(read_architecture(folder), seed=_seed_of(seed, 0), title="train found")
+            trained = fit(read_architecture(folder), seed=_seed_of(first, 0), title="train found")
             save_child(folder / "child.pt", trained.network, trained.architecture)
             if task.pictures is not None:
                 write_json(folder / "pictures.json", task.pictures(trained.network, loaders))
@@ -254,7 +258,7 @@ def _train_all(
             write_json(path, result)
         for index in range(len(result["random"]), len(peers)):
             title = f"train random {index + 1} of {len(peers)}"
-            trained = fit(peers[index], seed=_seed_of(seed, index + 1), title=title)
+            trained = fit(peers[index], seed=_seed_of(first, index + 1), title=title)
             result["random"].append(trained.to_json())
             write_json(path, result)
 

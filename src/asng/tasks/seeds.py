@@ -57,17 +57,26 @@ def run_seeds(
         run_prepared(task, settings, home, ready or prepare(task, settings, seed), seed=seed, **flags)
         ready = None
         result = read_json(home / "result.json")
-        rows.append({**_scores(result), "seed": seed, "folder": home.name})
+        rows.append({**_summed_up(result), "seed": seed, "folder": home.name})
         head = {"metric": result["metric"], "higher_is_better": task.higher_is_better}
         write_json(folder / "summary.json", {**head, "seeds": rows})
     return folder
 
 
-def _scores(result: dict[str, Any]) -> dict[str, float | None]:
-    peers = [peer["score"] for peer in result["random"]]
+def _summed_up(result: dict[str, Any]) -> dict[str, Any]:
+    found, peers = result["found"], result["random"]
+    names = [] if found is None else list(found.get("others", {}))
+    others = {
+        name: _found_and_random(found["others"][name], [peer["others"][name] for peer in peers])
+        for name in names
+    }
+    scores = _found_and_random(None if found is None else found["score"], [peer["score"] for peer in peers])
+    return {**scores, "inherited": result["inherited"], **({"others": others} if others else {})}
+
+
+def _found_and_random(found: float | None, peers: Sequence[float]) -> dict[str, float | None]:
     return {
-        "found": None if result["found"] is None else result["found"]["score"],
-        "inherited": result["inherited"],
+        "found": found,
         "random_mean": statistics.fmean(peers) if peers else None,
         "random_sd": statistics.stdev(peers) if len(peers) > 1 else None,
     }

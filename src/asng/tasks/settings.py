@@ -15,6 +15,7 @@ class SearchSettings:
     Args:
         epochs: Passes over the training half in the search.
         retrain_epochs: Passes over all training data for each network trained from scratch; 0 trains none.
+        retrain_seed: Seed of their first weights and batches; default: that of the run.
         peers: Random networks of the same space, trained like the found one, to compare it with.
         update: How the choice moves: by this library's rules ("default") or by the paper's ("paper").
         lam_x: Architectures trained per step.
@@ -28,6 +29,7 @@ class SearchSettings:
 
     epochs: int = 40
     retrain_epochs: int = 10
+    retrain_seed: int | None = None
     peers: int = 4
     update: Literal["default", "paper"] = "default"
     lam_x: int = 1
@@ -48,5 +50,7 @@ class SearchSettings:
         real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
+        if self.retrain_seed is not None:
+            integer_at_least("retrain_seed", self.retrain_seed, 0)
         if self.patience is not None:
             integer_at_least("patience", self.patience, 1)

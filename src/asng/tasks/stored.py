@@ -13,7 +13,7 @@ from asng.tasks.settings import SearchSettings
 from asng.tasks.table import TASKS
 from asng.tasks.task import Loaders, Task
 
-__all__ = ["StoredRun", "settings_from", "stored_run"]
+__all__ = ["StoredRun", "settings_from", "single_run", "stored_run"]
 
 _Settings = TypeVar("_Settings")
 
@@ -54,6 +54,8 @@ def stored_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> Sto
     config = read_config(folder)
     where = f"{folder / 'config.yaml'}"
     name = config["task"]
+    if name == "toy":
+        raise RunError(f"{folder}: expected the run of a search, got one of asng toy, which has no network.")
     if name not in TASKS:
         known = ", ".join(repr(task) for task in TASKS)
         raise RunError(f"{where}: expected one of the tasks {known}, got {name!r}.{nearest(name, TASKS)}")
@@ -66,6 +68,23 @@ def stored_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> Sto
         seeds=[int(seed) for seed in seeds],
         several="seeds" in config,
     )
+
+
+def single_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> StoredRun:
+    """Return what `stored_run` does, of a folder that has one found network.
+
+    Raises:
+        RunError: It holds runs of several seeds; and as `stored_run`.
+        InputError: As `stored_run`.
+    """
+    config = read_config(folder)
+    seeds = config.get("seeds")
+    if seeds and config["task"] != "toy":
+        raise RunError(
+            f"{folder}: expected the run of one seed, got a folder of {len(seeds)}. Name one of them: "
+            f"{folder / f'seed-{seeds[0]}'}."
+        )
+    return stored_run(folder, network=network)
 
 
 def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:

@@ -191,6 +191,15 @@ def test_command_goes_from_pictures_to_a_report_and_on(folder, tmp_path, capsys)
     assert "SSIM" in out
     assert main(["inpaint", "--run-dir", str(home), "--resume", "--quiet"]) == 0
     assert main(["retrain", str(home), "--epochs", "1", "--quiet"]) == 0
+    assert main(["retrain", str(home), "--iterations", "18", "--seed", "5", "--peers", "2", "--quiet"]) == 0
+    settings = stored_run(home).settings
+    assert (settings.retrain_epochs, settings.retrain_seed, settings.peers) == (3, 5, 2)
+    capsys.readouterr()
+    assert main(["evaluate", str(home)]) == 0
+    found = json.loads((home / "result.json").read_text())["found"]
+    assert f"PSNR {found['score']:.4f}" in capsys.readouterr().out
+    assert main(["export", str(home)]) == 0
+    assert (home / "child.pt2").exists()
     assert main(["report", str(home)]) == 0
     assert main([*words, "--run-dir", str(home), "--quiet"]) == 1
     assert "holds an earlier run" in capsys.readouterr().err

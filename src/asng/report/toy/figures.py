@@ -15,11 +15,12 @@ from asng.report.toy.outcomes import Measure, Outcome, outcome
 __all__ = ["iterations_panel", "legend", "success_panel"]
 
 _SIZE, _MARGINS = (270, 200), (46, 10, 40, 12)
-# A colour and a mark each: the colours of Okabe and Ito that other figures of a report take too.
+# A colour, a mark and a line each. The third of Okabe and Ito's is black: their green is too near to blue for
+# thin lines, and black is told from both by lightness alone. Open marks show what lies under them.
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "marker": "o", "linestyle": "-", "markersize": 5},
     {"color": ORANGE, "marker": "s", "linestyle": "--", "markersize": 5},
-    {"color": "#00795a", "marker": "^", "linestyle": ":", "markersize": 5},
+    {"color": "#000000", "marker": "^", "linestyle": ":", "markersize": 6, "markerfacecolor": "white"},
 )
 _APART = 0.2
 """How far the marks of two methods stand apart, as a share of the distance of two exponents."""

@@ -43,6 +43,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 retrain_batch_size=80,
                 drop_path=0.3,
                 auxiliary=0.4,
+                recompute=True,
             ),
             SearchSettings(
                 epochs=100,

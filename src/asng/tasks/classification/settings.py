@@ -29,6 +29,7 @@ class ClassificationSettings:
         retrain_batch_size: Images in a batch of their training; default: as in the search.
         drop_path: Rate at which operations are left out at the end of their training, 0 to 0.9.
         auxiliary: Weight of an auxiliary head's loss in their training; 0: no head.
+        recompute: Whether the search keeps less in memory for gradients and computes it again: same result.
     """
 
     data_dir: str | None = None
@@ -47,6 +48,7 @@ class ClassificationSettings:
     retrain_batch_size: int | None = None
     drop_path: float = 0.0
     auxiliary: float = 0.0
+    recompute: bool = False
 
     def __post_init__(self) -> None:
         for name in ("cells", "nodes", "channels", "batch_size"):

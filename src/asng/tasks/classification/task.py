@@ -60,7 +60,9 @@ class _Networks:
         self.channels = lru_cache(maxsize=64)(self._channels)
 
     def searched(self) -> nn.Module:
-        network = self._network(self.settings.cells, self.settings.channels)
+        network = self._network(
+            self.settings.cells, self.settings.channels, recompute=self.settings.recompute
+        )
         if self.settings.max_parameters is not None:
             # Whatever is found must have room: better to hear that it has none before the search.
             self.channels(largest_architecture(Supernet(network).space))
@@ -96,6 +98,7 @@ class _Networks:
         retraining: bool = False,
         drop_path: bool = False,
         auxiliary: bool = False,
+        recompute: bool = False,
     ) -> nn.Module:
         return EnasCellNetwork(
             in_channels=self.data.shape[0],
@@ -107,6 +110,7 @@ class _Networks:
             retraining=retraining,
             drop_path=drop_path,
             auxiliary=auxiliary,
+            recompute=recompute,
         )
 
 
