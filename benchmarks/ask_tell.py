@@ -19,20 +19,21 @@ from asng.space import Categorical, Space
 
 SIZES = {30: 2000, 1_000: 2000, 10_000: 300, 1_000_000: 5}
 """Number of variables, and how often to measure."""
-CHOICES, LAM, SEED = 5, 2, 0
+CHOICES, SEED = 5, 0
+LAMBDAS = (2, 8)
 RESULT = Path(__file__).parent / "results" / "ask_tell.json"
 
 
-def measure(variables: int, repeats: int) -> dict[str, float]:
-    opt = ASNG(Space({f"v{i}": Categorical(range(CHOICES)) for i in range(variables)}), lam=LAM, seed=SEED)
+def measure(variables: int, lam: int, repeats: int) -> dict[str, float]:
+    opt = ASNG(Space({f"v{i}": Categorical(range(CHOICES)) for i in range(variables)}), lam=lam, seed=SEED)
     times = []
     for _ in range(repeats + 2):
         start = time.perf_counter()
         candidates = opt.ask()
-        opt.tell(candidates, [0.0, 1.0])
+        opt.tell(candidates, [float(i) for i in range(lam)])
         times.append(1e3 * (time.perf_counter() - start))
     quartiles = np.percentile(times[2:], [25, 50, 75])
-    return {"variables": variables, "repeats": repeats} | dict(
+    return {"variables": variables, "lam": lam, "repeats": repeats} | dict(
         zip(("lower_quartile_ms", "median_ms", "upper_quartile_ms"), quartiles.tolist(), strict=True)
     )
 
@@ -46,7 +47,6 @@ def environment() -> dict[str, object]:
         "numpy": np.__version__,
         "commit": commit.stdout.strip(),
         "seed": SEED,
-        "lam": LAM,
         "choices": CHOICES,
     }
 
@@ -56,10 +56,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--largest", type=int, default=max(SIZES), help="leave larger spaces out")
     parser.add_argument("--out", type=Path, default=RESULT, help="where to write the JSON")
     args = parser.parse_args(arguments)
-    rows = [measure(size, repeats) for size, repeats in SIZES.items() if size <= args.largest]
+    rows = [
+        measure(size, lam, repeats)
+        for lam in LAMBDAS
+        for size, repeats in SIZES.items()
+        if size <= args.largest
+    ]
     for row in rows:
         print(
-            f"{row['variables']:>9,} variables  {row['median_ms']:9.3f} ms  "
+            f"lambda {row['lam']}  {row['variables']:>9,} variables  {row['median_ms']:9.3f} ms  "
             f"[{row['lower_quartile_ms']:.3f}, {row['upper_quartile_ms']:.3f}]"
         )
     args.out.parent.mkdir(parents=True, exist_ok=True)

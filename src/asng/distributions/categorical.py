@@ -122,6 +122,26 @@ class Categoricals:
         share = -G[last] / (theta[last] + root[last])
         return (G / root + root * share[self.owner])[self._but_last]
 
+    def along(self, theta: Floats, c: Floats | Ints, root: Floats, w: Floats | None) -> Floats:
+        """Return sum_d w_id <phi_id, root_d> for each sample, phi its score, whitened as by `fisher_root`.
+
+        It is the adjoint of `fisher_root` after `natural_gradient`, default rules.
+
+        Args:
+            theta: Probabilities, shape (sum K_d,).
+            c: Indices of choices, shape (n, D).
+            root: A vector in these coordinates, shape (sum K_d,).
+            w: Weight of each sample and variable, shape (n, D). Default: all 1.
+
+        Returns:
+            Shape (n,).
+        """
+        effects = root / np.sqrt(theta)
+        effects -= np.add.reduceat(theta * effects, self.starts)[self.owner]
+        each = effects[c.astype(np.intp) + self.starts]
+        total: Floats = np.sum(each if w is None else w * each, axis=1)
+        return total
+
     def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
         """Return probabilities after a step of eps along G, inside their bounds.
 

@@ -104,6 +104,14 @@ class Gaussians:
         with np.errstate(over="ignore"):
             return np.clip(mean + std * z, -_X_MAX, _X_MAX)
 
+    def rounded(self, x: Floats) -> Floats:
+        """Return raw draws within their bounds, integers as the values that they stand for, shape (n, D)."""
+        low, high = self._ends.T
+        x = np.clip(x, self.low, self.high)
+        value = np.exp(x, where=self._log & self._whole, out=x.copy())
+        whole = np.minimum(low + np.rint((value - low) / self._step) * self._step, high)
+        return np.where(self._whole, whole, x)
+
     def uniform(self, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw points of the search space, each value equally likely.
 
@@ -123,9 +131,25 @@ class Gaussians:
             x: Raw draws, neither rounded nor clipped, shape (n, D).
             w: Weight of each sample, shape (n, 1), or of each sample and variable, shape (n, D).
         """
-        with np.errstate(over="ignore"):
-            z = np.clip((x - mean) / std, -_Z_MAX, _Z_MAX)
+        z = _standardised(mean, std, x)
         return np.mean(w * z, axis=0), np.mean(w * (z * z - 1.0), axis=0)
+
+    def along(self, mean: Floats, std: Floats, x: Floats, root: Floats, w: Floats | None) -> Floats:
+        """Return sum_d w_id (z_id root_1d + (z_id^2 - 1) / sqrt 2 root_2d) for each sample, shape (n,).
+
+        It is the adjoint of `fisher_root` after `natural_gradient`, default rules.
+
+        Args:
+            mean: Means, shape (D,).
+            std: Standard deviations, shape (D,).
+            x: Raw draws, shape (n, D).
+            root: A vector in the coordinates of `fisher_root`, shape (2 D,).
+            w: Weight of each sample and variable, shape (n, D). Default: all 1.
+        """
+        z = _standardised(mean, std, x)
+        each = z * root[: self.size] + (z * z - 1.0) * (root[self.size :] / _SQRT2)
+        total: Floats = np.sum(each if w is None else w * each, axis=1)
+        return total
 
     def fisher_root(self, mean: Floats, std: Floats, g1: Floats, g2: Floats) -> Floats:
         """Return coordinates of a gradient whose Euclidean norm is its norm in the Fisher metric.
@@ -173,3 +197,9 @@ class Gaussians:
         """
         variance = std**2 * (1.0 + growth) + 2.0 * mean * (shift - clipped) - clipped**2
         return np.sqrt(np.maximum(variance, 0.0))
+
+
+def _standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
+    with np.errstate(over="ignore"):
+        z: Floats = np.clip((x - mean) / std, -_Z_MAX, _Z_MAX)
+    return z

@@ -1,5 +1,6 @@
 """The distribution over a whole search space: a product of one-dimensional families."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -111,6 +112,14 @@ class Product:
         x[:, self._ordered] = self.gaussians.uniform(u[:, split:])
         return x
 
+    def rounded(self, x: Floats) -> Floats:
+        """Return raw draws with each ordered coordinate as the value that it stands for, shape (n, D)."""
+        if not self.gaussians.size:
+            return x
+        points: Floats = x.copy()
+        points[:, self._ordered] = self.gaussians.rounded(x[:, self._ordered])
+        return points
+
     def mode(self, theta: Theta) -> Floats:
         """Return raw coordinates of the most likely point, shape (D,)."""
         x: Floats = self._blank(1)[0]
@@ -150,6 +159,57 @@ class Product:
             return self.categoricals.fisher_root(theta.p, G.p)
         ordered = self.gaussians.fisher_root(theta.mean, theta.std, G.g1, G.g2)
         return np.concatenate((self.categoricals.fisher_root(theta.p, G.p), ordered))
+
+    def from_root(self, theta: Theta, root: Floats) -> Tangent:
+        """Return the gradient whose `fisher_root` is given; default rules."""
+        size, ordered = len(theta.p), len(theta.mean)
+        g2 = root[size + ordered :] * math.sqrt(2.0)
+        return Tangent(root[:size] * np.sqrt(theta.p), root[size : size + ordered], g2)
+
+    def free_root(self, theta: Theta) -> Floats:
+        """Return the factor from an effect to a coordinate of `fisher_root`: the root of p, and 1."""
+        return np.concatenate((np.sqrt(theta.p), np.ones(2 * len(theta.mean))))
+
+    def centred(self, theta: Theta, root: Floats) -> Floats:
+        """Return the part of a vector that changes no sum of probabilities."""
+        if not self.categoricals.size:
+            return root
+        family, root = self.categoricals, root.copy()
+        p, part = theta.p, root[: len(theta.p)]
+        scale = np.sqrt(p)
+        part -= scale * np.add.reduceat(scale * part, family.starts)[family.owner]
+        return root
+
+    def along(self, theta: Theta, x: Floats, root: Floats, active: Floats | None = None) -> Floats:
+        """Return the inner product of each sample's score with a vector, shape (n,); default rules.
+
+        Args:
+            theta: Parameters.
+            x: Raw draws, shape (n, D).
+            root: A vector in the coordinates of `fisher_root`.
+            active: Weight of each sample and variable, shape (n, D). Default: all 1.
+        """
+        total, size = np.zeros(len(x)), len(theta.p)
+        if self.categoricals.size:
+            own = None if active is None else active[:, self._choices]
+            total += self.categoricals.along(theta.p, x[:, self._choices], root[:size], own)
+        if self.gaussians.size:
+            own = None if active is None else active[:, self._ordered]
+            total += self.gaussians.along(theta.mean, theta.std, x[:, self._ordered], root[size:], own)
+        return total
+
+    def lengths(self, root: Floats) -> Floats:
+        """Return the squared length of each free variable's part of a vector, categoricals first."""
+        family, squares = self.categoricals, root * root
+        size, ordered = len(family.owner), self.gaussians.size
+        choices = np.add.reduceat(squares[:size], family.starts) if size else squares[:0]
+        return np.concatenate((choices, squares[size : size + ordered] + squares[size + ordered :]))
+
+    def each(self, factors: Floats, root: Floats) -> Floats:
+        """Return a vector with each free variable's part multiplied by its factor; default rules."""
+        split = self.categoricals.size
+        ordered = factors[split:]
+        return np.concatenate((factors[:split][self.categoricals.owner], ordered, ordered)) * root
 
     def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
         """Return theta after a step of eps along G, inside all bounds."""

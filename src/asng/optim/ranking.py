@@ -3,10 +3,11 @@
 import math
 
 import numpy as np
+from scipy.special import ndtri
 
 from asng.distributions import Floats
 
-__all__ = ["utilities"]
+__all__ = ["utilities", "normal_scores"]
 
 
 def utilities(losses: Floats) -> Floats:
@@ -34,14 +35,46 @@ def utilities(losses: Floats) -> Floats:
     """
     lam = len(losses)
     mu = math.ceil(lam / 4)
-    losses = np.where(np.isfinite(losses), losses, np.inf)
-    order = np.argsort(losses, kind="stable")
-    ranked = losses[order]
     # Whole numbers, so that the shares of a tie across best and worst cancel exactly.
     signs = np.zeros(lam)
     signs[:mu], signs[lam - mu :] = 1.0, -1.0
+    return _by_rank(losses, signs) / mu
+
+
+def normal_scores(losses: Floats) -> Floats:
+    """Return the utility of each sample as the place that its rank has in a normal distribution.
+
+    The sample of rank r = 1 .. lam gets ``-ndtri((r - 3/8) / (lam + 1/4))``, about what the r-th of lam
+    normal numbers is expected to be, so that all samples speak, not only the best and the worst quarter. With
+    two samples nothing differs from `utilities` but the scale. Ties and losses that are not finite
+    are treated as there.
+
+    Args:
+        losses: Losses, lower is better, shape (lam,), lam >= 2.
+
+    Returns:
+        Utilities u, shape (lam,), of sum 0. All exactly 0 where all losses are equal.
+
+    Example:
+        >>> normal_scores(np.array([3.0, 1.0, 2.0])).round(2)
+        array([-0.87,  0.87,  0.  ])
+
+    References:
+        Blom, "Statistical estimates and transformed beta-variables", 1958.
+    """
+    lam = len(losses)
+    scores = -ndtri((np.arange(lam) + 0.625) / (lam + 0.25))
+    u = _by_rank(losses, scores)
+    return u if (u != u[0]).any() else np.zeros(lam)
+
+
+def _by_rank(losses: Floats, values: Floats) -> Floats:
+    """Give the r-th value to the r-th best loss; equal losses share the mean of theirs."""
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    order = np.argsort(losses, kind="stable")
+    ranked = losses[order]
     tie = np.concatenate(([0], np.cumsum(ranked[1:] != ranked[:-1])))
-    shares = np.bincount(tie, weights=signs) / np.bincount(tie)
-    u = np.empty(lam)
-    u[order] = shares[tie] / mu
+    shares = np.bincount(tie, weights=values) / np.bincount(tie)
+    u = np.empty(len(losses))
+    u[order] = shares[tie]
     return u

@@ -16,6 +16,7 @@ r"""The update of ASNG as a pure function from state to state.
 | u          | u              | (lam,)    | utilities of the samples                       |             |
 | G          | G_theta        | `Tangent` | estimate of the natural gradient               |             |
 | share      |                | (D,)      | of the samples that read variable d            |             |
+| gammas     |                | (n_free,) | gamma by variable: what chance makes of \|s_d\|^2 | 0          |
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -23,19 +24,23 @@ References:
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
 from asng.distributions import Floats, Product, Tangent, Theta
-from asng.optim.ranking import utilities
+from asng.optim.memory import Memory, first_memory, predicted
+from asng.optim.ranking import normal_scores, utilities
 
 __all__ = ["Settings", "State", "first_state", "step", "gradient"]
 
 NORM_FLOOR = 1e-9
 """Added to the norm of G, as the authors do, for the case that all samples coincide and G is 0."""
 
+
+CHANCE = 2.0
+"""How many times what chance makes of it |s_d|^2 must be before a cautious search moves variable d."""
 
 ROUNDING = 1e-12
 """Where all samples coincide, their utilities cancel up to rounding; a norm below this is taken as 0."""
@@ -49,27 +54,40 @@ class Settings:
         alpha: Threshold of the step-size adaptation, > 0.
         delta_init: First step size, > 0.
         Delta_max: Largest Delta, >= 1, may be infinite.
+        memory: Predict utilities from former samples, `asng.optim.memory`; default rules only.
+        cautious: Move a variable only where its signal stands out from chance; default rules only.
+        scores: Utilities are normal scores, not +-1/mu for the best and the worst quarter.
     """
 
     alpha: float = 1.5
     delta_init: float = 1.0
     Delta_max: float = math.inf
+    memory: bool = False
+    cautious: bool = False
+    scores: bool = False
 
 
 @dataclass(frozen=True)
 class State:
-    """What an update changes. See the table of symbols at the top of this file."""
+    """What an update changes. See the table of symbols at the top of this file.
+
+    `memory` and `gammas` are None where the settings do without them.
+    """
 
     theta: Theta
     s: Floats
     gamma: float
     Delta: float
+    memory: Memory | None = None
+    gammas: Floats | None = None
 
 
-def first_state(product: Product) -> State:
-    """Return the state before the first update."""
-    theta = product.initial()
-    return State(theta, np.zeros(len(product.fisher_root(theta, _zero(theta)))), 0.0, 1.0)
+def first_state(product: Product, settings: Settings | None = None) -> State:
+    """Return the state before the first update, by default without memory or caution."""
+    theta, settings = product.initial(), settings or Settings()
+    s = np.zeros(len(product.fisher_root(theta, _zero(theta))))
+    memory = first_memory(product) if settings.memory else None
+    return State(theta, s, 0.0, 1.0, memory, np.zeros(product.n_free) if settings.cautious else None)
 
 
 def step(
@@ -85,7 +103,9 @@ def step(
     Differs: beta is at most 1 (a small delta_init on a tiny space once made it exceed 2, and s NaN); the
     norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
     they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
-    a variable that few samples read takes steps as long as one that all do, see `gradient`.
+    a variable that few samples read takes steps as long as one that all do, see `gradient`. By the settings,
+    utilities are normal scores, G has the noise taken off that former samples foresee, and a cautious
+    search leaves alone what does not stand out from chance.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -106,18 +126,31 @@ def step(
         >>> bool(state.theta.p[0] > 0.5)
         True
     """
-    found = _estimate(product, state.theta, x, losses, active)
+    u = normal_scores(losses) if settings.scores else utilities(losses)
+    found = _estimate(product, state.theta, x, u, active)
     if found is None:
         return state
-    G, root, norm, n_theta = found
     delta = settings.delta_init / state.Delta
-    beta = min(delta / math.sqrt(n_theta), 1.0)
+    beta = min(delta / math.sqrt(found.n_theta), 1.0)
+    memory = state.memory
+    if memory is not None:
+        read = None if active is None else _weights(active)
+        root, memory = predicted(product, state.theta, memory, x, u, active=read, rate=beta)
+        found = _measured(product.from_root(state.theta, root), root, found.n_theta)
+        if found is None:
+            return replace(state, memory=memory)
+    G, root, norm, _ = found
+    gain = beta * (2.0 - beta)
+    s = (1.0 - beta) * state.s + (math.sqrt(gain) / norm) * root  # Algorithm 1, s
+    gamma = (1.0 - beta) ** 2 * state.gamma + gain  # Algorithm 1, gamma
+    gammas = state.gammas
+    if gammas is not None:
+        gammas = (1.0 - beta) ** 2 * gammas + gain / norm**2 * product.lengths(root)
+        G = _damped(product, state.theta, root, product.lengths(s), gammas)
     theta = product.move(state.theta, G, delta / norm)  # Algorithm 1, theta, and its projection
-    s = (1.0 - beta) * state.s + (math.sqrt(beta * (2.0 - beta)) / norm) * root  # Algorithm 1, s
-    gamma = (1.0 - beta) ** 2 * state.gamma + beta * (2.0 - beta)  # Algorithm 1, gamma
     growth = math.exp(beta * (gamma - _squared_length(s) / settings.alpha))
     Delta = min(settings.Delta_max, state.Delta * growth)  # Algorithm 1, Delta
-    return State(theta, s, gamma, Delta)
+    return State(theta, s, gamma, Delta, memory, gammas)
 
 
 def gradient(
@@ -130,7 +163,7 @@ def gradient(
     variable wanders equally far, and `step` sees no direction preferred where there is no signal. Which
     variables are read does not depend on their own values; hence no direction is preferred by this either.
     """
-    found = _estimate(product, theta, x, losses, active)
+    found = _estimate(product, theta, x, utilities(losses), active)
     return None if found is None else (found.G, found.norm)
 
 
@@ -144,29 +177,45 @@ class _Estimate(NamedTuple):
 
 
 def _estimate(
-    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None
+    product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
 ) -> _Estimate | None:
     """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
-    u = utilities(losses)
     if not (u.any() and product.n_theta):
         return None
-    G = product.natural_gradient(theta, x, u, active)
     n_theta: float = product.n_theta
+    weights = active
     if active is not None and product.rules == "default":
-        share = active.mean(axis=0)
-        G, n_theta = _as_if_all_had_read(product, G, share), product.degrees(share)
+        weights, n_theta = _weights(active), product.degrees(active.mean(axis=0))
+    G = product.natural_gradient(theta, x, u, weights)
     root = product.fisher_root(theta, G)
+    found = _measured(G, root, n_theta)
+    if found is None and product.rules == "paper":
+        return _Estimate(_zero(theta), np.zeros_like(root), NORM_FLOOR, n_theta)
+    return found
+
+
+def _measured(G: Tangent, root: Floats, n_theta: float) -> _Estimate | None:
     norm = math.sqrt(_squared_length(root))
-    if norm >= ROUNDING:
-        return _Estimate(G, root, norm + NORM_FLOOR, n_theta)
-    if product.rules == "default":
-        return None
-    return _Estimate(_zero(theta), np.zeros_like(root), NORM_FLOOR, n_theta)
+    return _Estimate(G, root, norm + NORM_FLOOR, n_theta) if norm >= ROUNDING else None
 
 
-def _as_if_all_had_read(product: Product, G: Tangent, share: Floats) -> Tangent:
-    scale = np.where(share > 0.0, 1.0 / np.sqrt(np.where(share > 0.0, share, 1.0)), 0.0)
-    return Tangent(*(part * factor for part, factor in zip(G, product.spread(scale), strict=True)))
+def _weights(active: Floats) -> Floats:
+    """Return what each sample read over the root of its share, see `gradient`; 0 where none did."""
+    share = active.mean(axis=0)
+    return active / np.sqrt(np.where(share > 0.0, share, 1.0))
+
+
+def _damped(product: Product, theta: Theta, root: Floats, lengths: Floats, gammas: Floats) -> Tangent:
+    """Return G with the part of each variable shrunk towards 0, as James and Stein shrink a mean.
+
+    |s_d|^2 is what its accumulated gradient is, gamma_d what it would be by chance. A variable that does
+    not matter is left alone most of the time, so that the steps of the others do not take it along.
+    """
+    ratio = lengths / np.where(gammas > 0.0, gammas, 1.0)
+    # Half of the strongest signal is always enough, or a space of one variable would never move.
+    wanted = min(CHANCE, 0.5 * float(ratio.max()))
+    factors = np.maximum(1.0 - wanted / np.where(ratio > 0.0, ratio, wanted), 0.0) if wanted > 0.0 else ratio
+    return product.from_root(theta, product.each(factors, root))
 
 
 def _squared_length(vector: Floats) -> float:
