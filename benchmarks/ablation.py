@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from asng.optim import ASNG
 from asng.space import Space
-from problems import Problem, evaluations, leading_ones, nas_bench_201, onemax, sphere
+from black_boxes import Problem, evaluations, leading_ones, nas_bench_201, onemax, sphere
 from record import write
 
 BUDGET = 4_000
@@ -30,7 +30,6 @@ CASES: dict[str, Make] = {
     "default": lambda space, seed: ASNG(space, seed=seed),
     "no memory": lambda space, seed: ASNG(space, seed=seed, memory=False),
     "best and worst quarter": quarters,
-    "repeats drawn": lambda space, seed: ASNG(space, seed=seed, distinct=False),
     "independent draws": lambda space, seed: ASNG(space, seed=seed, sampling="independent"),
     "lambda 4": lambda space, seed: ASNG(space, lam=4, seed=seed),
     "lambda 16": lambda space, seed: ASNG(space, lam=16, seed=seed),

@@ -99,16 +99,6 @@ def test_losses_below_zero_cost_nothing():
     assert plain.state_dict() == shifted.state_dict()
 
 
-def test_no_update_draws_a_point_twice_where_the_space_has_enough():
-    opt = ASNG(Space({"a": Categorical(range(9)), "b": Integer(0, 9)}))
-    for _ in range(20):
-        candidates = opt.ask()
-        assert len({c.architecture for c in candidates}) == len(candidates)
-        opt.tell(candidates, [float(c["a"] != 3) for c in candidates])
-    with_repeats = ASNG(Space({"a": Categorical([0, 1])}))
-    assert len(with_repeats.ask()) == 8
-
-
 @pytest.mark.parametrize(
     "options", [{"cautious": True, "lam": 2}, {"memory": True, "lam": 2}, {"memory": True}]
 )

@@ -104,14 +104,6 @@ class Gaussians:
         with np.errstate(over="ignore"):
             return np.clip(mean + std * z, -_X_MAX, _X_MAX)
 
-    def rounded(self, x: Floats) -> Floats:
-        """Return raw draws within their bounds, integers as the values that they stand for, shape (n, D)."""
-        low, high = self._ends.T
-        x = np.clip(x, self.low, self.high)
-        value = np.exp(x, where=self._log & self._whole, out=x.copy())
-        whole = np.minimum(low + np.rint((value - low) / self._step) * self._step, high)
-        return np.where(self._whole, whole, x)
-
     def uniform(self, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw points of the search space, each value equally likely.
 

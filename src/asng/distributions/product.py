@@ -112,14 +112,6 @@ class Product:
         x[:, self._ordered] = self.gaussians.uniform(u[:, split:])
         return x
 
-    def rounded(self, x: Floats) -> Floats:
-        """Return raw draws with each ordered coordinate as the value that it stands for, shape (n, D)."""
-        if not self.gaussians.size:
-            return x
-        points: Floats = x.copy()
-        points[:, self._ordered] = self.gaussians.rounded(x[:, self._ordered])
-        return points
-
     def mode(self, theta: Theta) -> Floats:
         """Return raw coordinates of the most likely point, shape (D,)."""
         x: Floats = self._blank(1)[0]

@@ -25,10 +25,10 @@ class ASNG:
     of a step grows where steps agree and shrinks where they contradict each other.
 
     Differs from the paper in details that its authors' code shows to matter; `ASNG.paper` has theirs:
-    stratified samples instead of independent ones, none twice in one update; utilities in which every sample
-    speaks; a prediction of utilities that takes noise off (`asng.optim.memory`); a smaller margin of the
-    probabilities; coordinates that treat all choices alike; a geometric step in the spread of ordered
-    variables; more samples an update. What each of them brings: docs/optimiser.md.
+    stratified samples instead of independent ones; utilities in which every sample speaks; a prediction of
+    utilities that takes noise off (`asng.optim.memory`); a smaller margin of the probabilities; coordinates
+    that treat all choices alike; a geometric step in the spread of ordered variables; more samples an
+    update. What each of them brings: docs/optimiser.md.
 
     Args:
         space: The search space.
@@ -40,7 +40,6 @@ class ASNG:
         Delta_max: Largest divisor of the step size, >= 1. The step size never falls below
             delta_init / Delta_max.
         sampling: "stratified" or "independent".
-        distinct: Draw anew what repeats another draw of the same `ask` (three times at most).
         memory: Predict losses from former samples and learn from what was not foreseen. Default: with more
             than two samples an update, and without caution. Takes a third to a half of the evaluations off.
         cautious: Move a variable only where its accumulated signal is more than twice what chance makes of
@@ -75,7 +74,6 @@ class ASNG:
         delta_init: float = 1.0,
         Delta_max: float = math.inf,
         sampling: Literal["stratified", "independent"] = "stratified",
-        distinct: bool = True,
         memory: bool | None = None,
         cautious: bool = False,
         rules: Literal["default", "paper"] = "default",
@@ -89,7 +87,7 @@ class ASNG:
             )
         one_of("sampling", sampling, ["stratified", "independent"])
         one_of("rules", rules, ["default", "paper"])
-        for name, flag in {"distinct": distinct, "memory": memory, "cautious": cautious}.items():
+        for name, flag in {"memory": memory, "cautious": cautious}.items():
             if not (isinstance(flag, bool) or (flag is None and name == "memory")):
                 raise InputError(f"{name}: expected True or False, got {flag!r}.")
         if memory is None:
@@ -109,7 +107,7 @@ class ASNG:
         )
         self._rules = rules
         self._product = Product(space, rules=rules)
-        self._draws = Draws(self._product, seed=seed, sampling=sampling, distinct=distinct)
+        self._draws = Draws(self._product, seed=seed, sampling=sampling)
         self._state = first_state(self._product, self._settings)
 
     @classmethod
@@ -144,7 +142,6 @@ class ASNG:
             alpha=alpha,
             delta_init=delta_init,
             sampling="independent",
-            distinct=False,
             rules="paper",
         )
         if mirrored:
@@ -267,7 +264,6 @@ class ASNG:
             "delta_init": settings.delta_init,
             "Delta_max": settings.Delta_max,
             "sampling": self._draws.sampling,
-            "distinct": self._draws.distinct,
             "memory": settings.memory,
             "cautious": settings.cautious,
             "rules": self._rules,

@@ -13,9 +13,6 @@ from asng.space import Candidate, Space
 
 __all__ = ["Draws", "Told"]
 
-REDRAWS = 3
-"""How often samples that repeat each other are drawn again; a space may have fewer points than are asked."""
-
 
 class Told(NamedTuple):
     """Candidates and losses, checked, as arrays.
@@ -38,37 +35,27 @@ class Draws:
         product: Distribution to draw from.
         seed: Seed of the generator, an integer >= 0.
         sampling: How the samples of one `ask` relate.
-        distinct: Draw a sample again that decodes to the same as one before it in the same `ask`.
 
     Attributes:
         rng: The only source of randomness.
         generation: Number of updates so far; candidates carry the one that they were drawn in.
     """
 
-    def __init__(self, product: Product, *, seed: int, sampling: Sampling, distinct: bool = False) -> None:
+    def __init__(self, product: Product, *, seed: int, sampling: Sampling) -> None:
         self.product = product
         self.rng = np.random.default_rng(integer_at_least("seed", seed, 0))
         self.sampling: Sampling = sampling
-        self.distinct = distinct
         self.generation = 0
 
     def ask(self, n: int, place: Callable[[Floats], Floats]) -> list[Candidate]:
         """Draw n candidates, `place` mapping uniform numbers of shape (n, n_free) to raw coordinates."""
         integer_at_least("n", n, 1)
         product = self.product
-        x = place(self._uniforms(n))
-        for _ in range(REDRAWS if self.distinct and n > 1 else 0):
-            again = _repeats(product.rounded(x))
-            if not again:
-                break
-            x[again] = place(self._uniforms(n))[again]
+        u = draw_uniforms(self.rng, n, product.n_free, self.sampling, product.categoricals.size)
+        x = place(u)
         x.flags.writeable = False
         # A row of an array serves as the sequence of floats that Candidate wants, without a copy.
         return [Candidate(product.space, row, generation=self.generation) for row in x]
-
-    def _uniforms(self, n: int) -> Floats:
-        product = self.product
-        return draw_uniforms(self.rng, n, product.n_free, self.sampling, product.categoricals.size)
 
     def read(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> Told:
         """Return what is told as arrays.
@@ -130,18 +117,6 @@ class Draws:
         if name not in self.product.rank:
             raise InputError(f"active: expected names of variables, got {name!r}, which the space has not.")
         return self.product.rank[name]
-
-
-def _repeats(points: Floats) -> list[int]:
-    """Return the rows that equal one before them."""
-    seen: set[bytes] = set()
-    again = []
-    for i, row in enumerate(points):
-        key = row.tobytes()
-        if key in seen:
-            again.append(i)
-        seen.add(key)
-    return again
 
 
 def check_lam(space: Space, lam: int) -> int:

@@ -190,7 +190,9 @@ def _search(
 
 def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, seed: int) -> OneShotSearch:
     """Return the search of a task, not yet begun."""
-    theta = ASNG.paper if settings.update == "paper" else ASNG
+    paper = (
+        ASNG.paper(supernet.space, lam=settings.lam_theta, seed=seed) if settings.update == "paper" else None
+    )
     return OneShotSearch(
         supernet,
         loss=task.loss,
@@ -199,7 +201,7 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         optimizer=partial(
             weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
         ),
-        architecture_optimizer=theta(supernet.space, lam=settings.lam_theta, seed=seed),
+        architecture_optimizer=paper,
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,
         warmup=settings.warmup,
