@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from asng.optim import ASNG
 from asng.space import Space
-from black_boxes import Problem, evaluations, leading_ones, nas_bench_201, onemax, sphere
+from known_problems import Problem, evaluations, leading_ones, nas_bench_201, onemax, sphere
 from record import write
 
 BUDGET = 4_000

@@ -142,7 +142,7 @@ def test_callbacks_see_each_generation_and_may_end_the_search():
 
     def look(progress):
         seen.append(progress)
-        with pytest.raises(dataclasses.FrozenInstanceError):
+        with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign"):
             progress.generation = 0
         progress.theta["op"][:] = 9.0
         return progress.generation == 3

@@ -49,6 +49,6 @@ def test_it_is_an_architecture_like_the_plain_one():
     assert isinstance(watched, Architecture)
     assert (watched == PLAIN, hash(watched) == hash(PLAIN), repr(watched) == repr(PLAIN)) == (True,) * 3
     assert type(pickle.loads(pickle.dumps(watched))) is Architecture  # noqa: S301
-    with pytest.raises(KeyError):
+    with pytest.raises(KeyError, match="z"):
         watched["z"]
     assert "z" not in Watched(PLAIN)

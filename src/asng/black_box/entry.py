@@ -14,7 +14,7 @@ from asng.black_box.evaluation import best_of
 from asng.black_box.loop import Loop
 from asng.black_box.memory import Memory
 from asng.black_box.progress import Callback
-from asng.black_box.record import Record, read_record, theta_fields
+from asng.black_box.record import Record, read_record
 from asng.black_box.result import MinimizeResult
 from asng.black_box.run_log import RunLog, refuse_earlier_run, remove_earlier_run
 from asng.black_box.stopping import StopRule
@@ -214,7 +214,7 @@ def _end(loop: Loop, reason: str, folder: Path | None) -> MinimizeResult:
     optimizer = loop.optimizer
     if folder is not None:
         write_text(folder / "architecture.json", best.architecture.to_json() + "\n")
-    loop.log.write("theta", step=optimizer.generation, theta=theta_fields(optimizer.theta))
+    loop.log.write("theta", step=optimizer.generation, theta=optimizer.theta.to_json())
     loop.log.write(
         "end",
         reason=reason,

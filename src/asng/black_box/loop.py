@@ -9,7 +9,7 @@ from asng.black_box.calling import Outcome
 from asng.black_box.evaluation import Evaluation, best_of, rank_key
 from asng.black_box.memory import Memory
 from asng.black_box.progress import Callback, Progress
-from asng.black_box.record import Record, evaluation_fields, theta_fields
+from asng.black_box.record import Record, evaluation_fields
 from asng.black_box.run_log import RunLog
 from asng.black_box.stopping import IDLE, StopRule
 from asng.black_box.workers import Batch
@@ -181,7 +181,7 @@ class Loop:
             seconds=round(seconds, 3),
         )
         if _is_round(generation):
-            self.log.write("theta", step=generation, theta=theta_fields(optimizer.theta))
+            self.log.write("theta", step=generation, theta=optimizer.theta.to_json())
 
 
 def _is_round(number: int) -> bool:

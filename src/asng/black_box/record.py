@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from asng.black_box.calling import Outcome
-from asng.distributions import ThetaView
 from asng.errors import RunError, SpaceError
 from asng.space import Architecture, Space
 
-__all__ = ["Record", "evaluation_fields", "read_record", "theta_fields"]
+__all__ = ["Record", "evaluation_fields", "read_record"]
 
 Place = tuple[int, int]
 """Generation, and place in it."""
@@ -120,15 +119,4 @@ def evaluation_fields(place: Place, architecture: Architecture, outcome: Outcome
         fields["active"] = sorted(outcome.active)
     if outcome.error is not None:
         fields["error"] = outcome.error
-    return fields
-
-
-def theta_fields(theta: ThetaView) -> dict[str, Any]:
-    """Return the parameters of a distribution as the log holds them, by name of variable."""
-    fields: dict[str, Any] = {}
-    for name, value in theta.items():
-        if isinstance(value, tuple):
-            fields[name] = {"mean": value[0], "std": value[1]}
-        else:
-            fields[name] = [round(float(p), 5) for p in value]
     return fields

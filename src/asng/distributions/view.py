@@ -61,3 +61,13 @@ class ThetaView(Mapping[str, Parameters]):
 
     def __repr__(self) -> str:
         return f"theta({dict(self)!r})"
+
+    def to_json(self) -> dict[str, list[float] | dict[str, float]]:
+        """Return what JSON can hold, by name: probabilities to five places, or "mean" and "std"."""
+        fields: dict[str, list[float] | dict[str, float]] = {}
+        for name, value in self.items():
+            if isinstance(value, tuple):
+                fields[name] = {"mean": value[0], "std": value[1]}
+            else:
+                fields[name] = [round(float(p), 5) for p in value]
+        return fields

@@ -41,7 +41,8 @@ class ASNG:
             delta_init / Delta_max.
         sampling: "stratified" or "independent".
         memory: Predict losses from former samples and learn from what was not foreseen. Default: with more
-            than two samples an update, and without caution. Takes a third to a half of the evaluations off.
+            than two samples an update, and without caution. Takes about a fifth to a third of the evaluations
+            off, none where only the first wrong variable counts: docs/optimiser.md.
         cautious: Move a variable only where its accumulated signal is more than twice what chance makes of
             it. Variables that do not matter stay undecided, and the search takes longer: docs/optimiser.md.
         rules: "default", or "paper" for the update of the authors' code; see `ASNG.paper`.

@@ -33,7 +33,7 @@ from asng.search.run_folder import (
     log_path,
     refuse_earlier_run,
 )
-from asng.search.run_log import RunLog, theta_fields
+from asng.search.run_log import RunLog
 from asng.search.steps import theta_step, weight_step
 from asng.search.stopping import Watch
 from asng.space import Candidate
@@ -289,7 +289,7 @@ class Loop:
 
     def log_theta(self) -> None:
         """Log the parameters of the distribution."""
-        self.log.write("theta", step=self.step, theta=theta_fields(self.theta.theta))
+        self.log.write("theta", step=self.step, theta=self.theta.theta.to_json())
 
     def cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         """Return what the log says of costs, where there are any: means by name, and counts up to now."""

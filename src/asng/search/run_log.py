@@ -6,10 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from asng.distributions import ThetaView
 from asng.errors import RunError
 
-__all__ = ["RunLog", "theta_fields"]
+__all__ = ["RunLog"]
 
 
 class RunLog:
@@ -63,17 +62,6 @@ class RunLog:
             self.flush()
             self._file.close()
             self._file = None
-
-
-def theta_fields(theta: ThetaView) -> dict[str, Any]:
-    """Return the parameters of a distribution as the log holds them, by name of variable."""
-    fields: dict[str, Any] = {}
-    for name, value in theta.items():
-        if isinstance(value, tuple):
-            fields[name] = {"mean": value[0], "std": value[1]}
-        else:
-            fields[name] = [round(float(p), 5) for p in value]
-    return fields
 
 
 def _plain(value: Any) -> Any:
