@@ -214,3 +214,9 @@ def test_unfit_arguments_leave_nothing(flags, tmp_path):
     with pytest.raises(InputError, match="expected"):
         run_benchmark(SMALL, tmp_path / "run", **{"seeds": [0], **flags})
     assert not (tmp_path / "run").exists()
+
+
+def test_nowhere_to_resume_is_an_error(tmp_path):
+    with pytest.raises(RunError, match="to go on with, found none"):
+        run_benchmark(SMALL, tmp_path / "nowhere", seeds=[0], resume=True)
+    assert not (tmp_path / "nowhere").exists()

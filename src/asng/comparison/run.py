@@ -44,8 +44,8 @@ def run_benchmark(
 
     Raises:
         InputError: An argument is not as described; nothing was written.
-        RunError: The folder holds an earlier run or a damaged one, a library is missing, or a process was
-            killed.
+        RunError: The folder holds an earlier run, a damaged one, or none to resume; a library is missing, or
+            a process was killed.
 
     Example:
         >>> import tempfile
@@ -64,6 +64,11 @@ def run_benchmark(
     folder = Path(run_dir)
     if not resume:
         refuse_earlier_run(folder)
+    elif not (folder / "benchmark.jsonl").exists():
+        raise RunError(
+            f"{folder}: expected a run folder with a benchmark.jsonl to go on with, found none. Check the "
+            "path."
+        )
     cells = _cells(settings, seeds)
     store = CellStore(folder, redo=redo)
     left = [cell for cell in cells if cell not in store]
