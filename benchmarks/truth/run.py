@@ -71,6 +71,59 @@ class Run:
         valid = self.shuffled(steps, valid=True, size=valid_batch)
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
+    def fit_passes(self, steps: int, **settings) -> tuple[asng.search.SearchResult, float]:
+        """Run `OneShotSearch` for the whole passes over the training half in so many steps; return its cost too.
+
+        As a user would: its final scores finalists on one pass over the validation half.
+        """
+        cost = 0.0
+
+        def loss(forward: asng.search.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
+            nonlocal cost
+            cost += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
+            return LOSS(forward, batch)
+
+        search = asng.OneShotSearch(
+            self.supernet, loss, optimizer=self.problem.optimizer, seed=self.seed, **settings
+        )
+        train, valid = (batches(data, self.problem.batch) for data in (self.train, self.valid))
+        result = search.fit(train, valid, epochs=steps // len(train), progress=False)
+        return result, cost
+
+    def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:
+        """Train networks alone from the first weights, as long as `left` allows, and return the best.
+
+        As in the final of `OneShotSearch`: the same batches for all, the loss on the whole validation half, and
+        rather fewer networks than 10 steps each.
+        """
+        each = self.units(len(self.valid)) + 10 * TRAINING_PASS
+        networks = networks[: max(1, int(left / each))]
+        torch.manual_seed(self.seed)
+        fresh = supernet_of(self.problem)  # the first weights of the search
+        first = {name: value.clone() for name, value in fresh.state_dict().items()}
+        steps = int((left / len(networks) - self.units(len(self.valid))) / TRAINING_PASS)
+        losses = []
+        for network in networks:
+            fresh.load_state_dict(first)
+            torch.manual_seed(self.seed)
+            single = partial(fresh, architecture=network)
+            weights = self.problem.optimizer(fresh.parameters())
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(weights, steps)
+            fresh.train()
+            with batch_statistics(fresh):
+                for batch in self.shuffled(steps):
+                    weights.zero_grad(set_to_none=True)
+                    LOSS(single, batch).backward()
+                    torch.nn.utils.clip_grad_norm_(fresh.parameters(), 5.0)
+                    weights.step()
+                    schedule.step()
+                fresh.eval()
+                with torch.no_grad():
+                    losses.append(
+                        sum(float(LOSS(single, b)) for b in batches(self.valid, self.problem.batch))
+                    )
+        return networks[losses.index(min(losses))]
+
     def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the first `most` items of the validation half (they come in random order), or all."""
         inputs, labels = self.valid.tensors

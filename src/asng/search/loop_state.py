@@ -32,6 +32,7 @@ def state_of(loop: "Loop") -> dict[str, Any]:
         "watch": loop.watch.state_dict(),
         "finite": loop.finite.state_dict(),
         "costs": loop.meter.state_dict(),
+        "final": loop.final.state_dict(),
         "train": loop.train.state_dict(),
         "valid": loop.valid.state_dict(),
         "generator": torch.get_rng_state(),
@@ -69,6 +70,7 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     if (state["scheduler"] is None) != (loop.scheduler is None):
         raise ValueError("one of them has a scheduler and the other has none")
     loop.supernet.load_state_dict(state["model"])
+    loop.final.load_state_dict(state["final"])  # before the optimiser, which may be that of a finalist
     loop.optimizer.load_state_dict(state["optimizer"])
     if loop.scheduler is not None:
         loop.scheduler.load_state_dict(state["scheduler"])
