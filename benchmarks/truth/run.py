@@ -5,7 +5,7 @@ pass over a batch of another size counts by its size.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.data import split_half
-from asng.search import accuracy, batch_statistics
+from asng.search import batch_statistics
 from truth.spaces import Problem
 from truth.tables import batches, supernet_of
 
@@ -63,16 +63,16 @@ class Run:
         data = self.valid if valid else self.train
         return batches(data, min(size or self.problem.batch, len(data)), steps=steps)
 
-    def fit(self, steps: int, *, valid_batch: int | None = None, **settings) -> asng.search.SearchResult:
+    def fit(self, steps: int, **settings) -> asng.search.SearchResult:
         """Run `OneShotSearch` for so many steps."""
         search = asng.OneShotSearch(
             self.supernet, LOSS, optimizer=self.problem.optimizer, seed=self.seed, **settings
         )
-        valid = self.shuffled(steps, valid=True, size=valid_batch)
+        valid = self.shuffled(steps, valid=True)
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
     def fit_passes(self, steps: int, **settings) -> tuple[asng.search.SearchResult, float]:
-        """Run `OneShotSearch` for the whole passes over the training half in so many steps; return its cost too.
+        """Run `OneShotSearch` for the whole passes over the training half in so many steps; say its cost.
 
         As a user would: its final scores finalists on one pass over the validation half.
         """
@@ -93,8 +93,8 @@ class Run:
     def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:
         """Train networks alone from the first weights, as long as `left` allows, and return the best.
 
-        As in the final of `OneShotSearch`: the same batches for all, the loss on the whole validation half, and
-        rather fewer networks than 10 steps each.
+        As in the final of `OneShotSearch`: the same batches for all, the loss on the whole validation half,
+        and rather fewer networks than 10 steps each.
         """
         each = self.units(len(self.valid)) + 10 * TRAINING_PASS
         networks = networks[: max(1, int(left / each))]
@@ -130,15 +130,8 @@ class Run:
         return inputs[:most], labels[:most]
 
     @torch.no_grad()
-    def losses(
-        self,
-        networks: Sequence[asng.Architecture],
-        items: tuple[Tensor, Tensor],
-        *,
-        by_accuracy: bool = False,
-    ) -> list[float]:
+    def losses(self, networks: Sequence[asng.Architecture], items: tuple[Tensor, Tensor]) -> list[float]:
         """Score networks on the shared weights, batch norms using the very items: less is better."""
         self.supernet.eval()
-        score: Callable = (lambda *args: -accuracy(*args)) if by_accuracy else LOSS
         with batch_statistics(self.supernet):
-            return [float(score(partial(self.supernet, architecture=network), items)) for network in networks]
+            return [float(LOSS(partial(self.supernet, architecture=network), items)) for network in networks]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import asng
-from asng.search import accuracy, batch_statistics
+from asng.search import batch_statistics
 from truth.evolution import evolve
 from truth.mixed import Alphas, mixed
 from truth.reinforce import Reinforce
@@ -24,43 +24,14 @@ def one_shot(
     run: Run,
     *,
     lam_x: int = 1,
-    lam_theta: int = 2,
-    warmup: float = 0.5,
-    valid_batch: int | None = None,
+    warmup: float,
     optimizer: Callable[..., asng.optim.Optimizer] = asng.ASNG,
-    selected: float = 0.0,
-    by_accuracy: bool = False,
 ) -> Found:
-    """`OneShotSearch` without a final over as many steps as the cost allows.
-
-    A share `selected` of the cost is kept for the end: the most likely network and as many draws from theta
-    as can be paid are then scored on the whole validation half, and the best of them is what is found.
-    """
-    items = min(valid_batch or run.problem.batch, len(run.valid))
-    units = run.units(items)
-    each = TRAINING_PASS * lam_x + (1.0 - warmup) * lam_theta * units
-    steps = int((1.0 - selected) * run.budget / each)
-    theta = optimizer(run.supernet.space, lam=lam_theta, seed=run.seed)
-    result = run.fit(
-        steps,
-        valid_batch=items,
-        maximize=accuracy if by_accuracy else None,
-        lam_x=lam_x,
-        lam_theta=lam_theta,
-        warmup=warmup,
-        architecture_optimizer=theta,
-        final=0.0,
-    )
-    cost = TRAINING_PASS * lam_x * steps + units * result.evaluated
-    if selected == 0.0:
-        return Found(result.architecture, run.supernet, cost)
-    data = run.valid_items()
-    count = int((run.budget - cost) / run.units(len(data[1])))
-    drawn = [theta.best, *(candidate.architecture for candidate in theta.ask(4 * count))]
-    networks = list(dict.fromkeys(drawn))[:count]
-    losses = run.losses(networks, data, by_accuracy=by_accuracy)
-    cost += len(networks) * run.units(len(data[1]))
-    return Found(networks[losses.index(min(losses))], run.supernet, cost)
+    """`OneShotSearch` without a final and with lambda_theta 2, over as many steps as the cost allows."""
+    steps = int(run.budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * 2))
+    theta = optimizer(run.supernet.space, lam=2, seed=run.seed)
+    result = run.fit(steps, lam_x=lam_x, warmup=warmup, architecture_optimizer=theta, final=0.0)
+    return Found(result.architecture, run.supernet, TRAINING_PASS * lam_x * steps + result.evaluated)
 
 
 def with_final(
@@ -176,12 +147,10 @@ def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Opt
 
 
 SEARCHES: dict[str, Callable[[Run], Found]] = {
-    "paper": partial(one_shot, lam_x=2, lam_theta=2, warmup=0.0, optimizer=asng.ASNG.paper),
+    "paper": partial(one_shot, lam_x=2, warmup=0.0, optimizer=asng.ASNG.paper),
     "paper, with the final": partial(with_final, optimizer=asng.ASNG.paper, lam_x=2, warmup=0.0),
     "default": with_final,
     "default, without the final": partial(one_shot, warmup=WARMUP),
-    "default, selected": partial(one_shot, selected=0.2),
-    "default, selected, accuracy": partial(one_shot, selected=0.2, by_accuracy=True),
     "uniform then ASNG": partial(two_stages, search=partial(then_asng, lam=8, items=50)),
     "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),
     "uniform then random": partial(two_stages, search=partial(then_random, items=200)),
