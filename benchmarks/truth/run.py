@@ -117,11 +117,10 @@ class Run:
                     torch.nn.utils.clip_grad_norm_(fresh.parameters(), 5.0)
                     weights.step()
                     schedule.step()
-                fresh.eval()
-                with torch.no_grad():
-                    losses.append(
-                        sum(float(LOSS(single, b)) for b in batches(self.valid, self.problem.batch))
-                    )
+            fresh.eval()
+            with torch.no_grad(), batch_statistics(fresh):  # entered anew: eval() ends what it began
+                held = batches(self.valid, self.problem.batch)
+                losses.append(sum(float(LOSS(single, batch)) for batch in held))
         return networks[losses.index(min(losses))]
 
     def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
