@@ -12,7 +12,7 @@ from typing import Any
 from asng.comparison import BenchmarkSettings, run_benchmark
 from asng.comparison.methods import METHODS
 from asng.comparison.problems import PROBLEMS
-from record import RESULTS, write
+from record import RESULTS, commit, write
 
 OURS = [name for name in METHODS if name.startswith("ASNG")]
 
@@ -38,13 +38,25 @@ def main() -> None:
             file = run_benchmark(settings, folder, seeds=seeds, workers=arguments.workers) / "benchmark.jsonl"
             rows = [json.loads(line) for line in file.read_text().splitlines()]
         heads = {
-            row["method"]: {"versions": row.pop("versions"), "machine": row.pop("machine")} for row in rows
+            row["method"]: {
+                "commit": commit(),
+                "versions": row.pop("versions"),
+                "machine": row.pop("machine"),
+            }
+            for row in rows
         }
         earlier = before(problem)
-        again = {(row["method"], row["seed"]) for row in rows}
-        kept = [row for row in earlier["runs"] if (row["method"], row["seed"]) not in again]
-        figures = {"by_method": earlier["by_method"] | heads, "runs": [*kept, *rows]}
-        print(write(f"benchmark_{problem}", figures), len(figures["runs"]), flush=True)
+        runs = [*(row for row in earlier["runs"] if not replaced(row, rows)), *rows]
+        path = write(f"benchmark_{problem}", {"by_method": earlier["by_method"] | heads}, runs)
+        print(path, len(runs), flush=True)
+
+
+def replaced(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Whether a run is measured anew, or would stand among those of its method with another budget."""
+    return any(
+        new["method"] == row["method"] and (new["seed"] == row["seed"] or new["budget"] != row["budget"])
+        for new in rows
+    )
 
 
 if __name__ == "__main__":
