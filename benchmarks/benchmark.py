@@ -27,11 +27,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", nargs="+", default=list(PROBLEMS), choices=PROBLEMS)
     parser.add_argument("--methods", nargs="+", default=OURS, choices=METHODS)
+    parser.add_argument("--seed", type=int, default=0, help="the first")
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    seeds = range(arguments.seeds)
+    seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     for problem in arguments.problems:
         settings = BenchmarkSettings((problem,), tuple(arguments.methods), arguments.budget)
         with tempfile.TemporaryDirectory() as folder:
