@@ -6,6 +6,7 @@ python benchmarks/ablation.py
 """
 
 import argparse
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,11 +27,23 @@ def quarters(space: Space, seed: int) -> ASNG:
     return opt
 
 
+def last_choice_singled_out(space: Space, seed: int) -> ASNG:
+    """Return a search that measures F^(1/2) G of choices in the coordinates of the paper's authors."""
+    opt = ASNG(space, seed=seed)
+    opt._product.categoricals._rules = "paper"
+    return opt
+
+
 CASES: dict[str, Make] = {
     "default": lambda space, seed: ASNG(space, seed=seed),
     "no memory": lambda space, seed: ASNG(space, seed=seed, memory=False),
     "best and worst quarter": quarters,
     "independent draws": lambda space, seed: ASNG(space, seed=seed, sampling="independent"),
+    "settled 0.73, CatCMA's margin": lambda space, seed: ASNG(space, seed=seed, settled=0.73),
+    "settled 0.37, about the paper's": lambda space, seed: ASNG(space, seed=seed, settled=0.37),
+    "no early adaptation": lambda space, seed: ASNG(space, seed=seed, early=False),
+    "no longest step": lambda space, seed: ASNG(space, seed=seed, delta_max=math.inf),
+    "last choice singled out": last_choice_singled_out,
     "lambda 4": lambda space, seed: ASNG(space, lam=4, seed=seed),
     "lambda 16": lambda space, seed: ASNG(space, lam=16, seed=seed),
     "paper's rules, lambda 8": lambda space, seed: ASNG.paper(space, lam=8, seed=seed),
@@ -69,7 +82,7 @@ def main() -> None:
             failed = sum(count >= BUDGET for count in counts)
             median, most = statistics.median(counts), max(counts)
             rows.append({"problem": name, "case": case, "median": median, "most": most, "failed": failed})
-            print(f"{name:28} {case:26} {median:7.1f}  most {most:5}  failed {failed}", flush=True)
+            print(f"{name:28} {case:32} {median:7.1f}  most {most:5}  failed {failed}", flush=True)
     print(write("ablation", {"seeds": list(seeds), "budget": BUDGET, "rows": rows}))
 
 

@@ -47,9 +47,11 @@ def test_mode_is_the_first_largest_probability(counts, seed):
     np.testing.assert_array_equal(family.mode(family.initial()), 0)
 
 
-@given(COUNTS, st.sampled_from(["default", "paper"]))
-def test_margins_are_feasible(counts, rules):
-    family = Categoricals(counts, rules=rules)
+@given(
+    COUNTS, st.sampled_from(["default", "paper"]), st.floats(1e-6, 0.999), st.none() | st.integers(1, 10**6)
+)
+def test_margins_are_feasible(counts, rules, settled, among):
+    family = Categoricals(counts, rules=rules, settled=settled, among=among)
     assert (family.theta_min > 0).all()
     assert (family.theta_min * family.counts < 1).all()
 
@@ -59,9 +61,19 @@ def test_the_papers_margin_is_kept_where_it_is_feasible():
     assert Categoricals([2, 2], rules="paper").theta_min[0] == pytest.approx(1 - 0.73**0.5)
 
 
-def test_all_modes_are_drawn_with_chance_073_at_the_margins():
-    family = Categoricals([2, 5, 3])
-    assert np.prod(1 - family.theta_min * (family.counts - 1)) == pytest.approx(0.73)
+@given(st.lists(st.integers(2, 6), min_size=3, max_size=9), st.floats(0.5, 0.99))
+def test_all_modes_are_drawn_with_the_chance_given_at_the_margins(counts, settled):
+    family = Categoricals(counts, settled=settled)
+    assert np.prod(1 - family.theta_min * (family.counts - 1)) == pytest.approx(settled)
+
+
+def test_that_chance_is_shared_with_the_variables_of_other_families():
+    alone, among = Categoricals([3] * 9), Categoricals([3] * 4, among=9)
+    np.testing.assert_array_equal(among.theta_min, alone.theta_min[:4])
+
+
+def test_the_margin_is_at_most_half_of_a_uniform_share():
+    np.testing.assert_allclose(Categoricals([4], settled=0.1).theta_min, [1 / 8])
 
 
 @given(COUNTS, st.integers(0, 999))
@@ -72,9 +84,9 @@ def test_projecting_twice_changes_nothing(counts, seed):
 
 
 def test_projection_of_an_overshooting_step_gives_all_to_the_best():
-    family = Categoricals([3])
+    family = Categoricals([3], settled=0.7)
     p = family.project(np.array([3.0, -1.0, -1.0]))
-    np.testing.assert_allclose(p, [0.73, 0.135, 0.135])
+    np.testing.assert_allclose(p, [0.7, 0.15, 0.15])
 
 
 @given(COUNTS, st.integers(0, 999))

@@ -18,7 +18,7 @@ def slow_utilities(losses):
     return out
 
 
-def slow_categorical(p, draws, u, eps_of, paper, n_variables):
+def slow_categorical(p, draws, u, paper, n_variables, n_free):
     """Return (G, root, projection) of one variable."""
     k = len(p)
     G = [sum(ui * ((c == j) - p[j]) for c, ui in zip(draws, u, strict=True)) / len(draws) for j in range(k)]
@@ -27,7 +27,9 @@ def slow_categorical(p, draws, u, eps_of, paper, n_variables):
         root = [G[j] / math.sqrt(p[j]) + math.sqrt(p[j]) * tail for j in range(k - 1)]
     else:
         root = [G[j] / math.sqrt(p[j]) for j in range(k)]
-    floor = (1 - 0.73 ** (1 / n_variables)) / (k - 1)
+    floor = min((1 - 0.5 ** (1 / n_free)) / (k - 1), 0.5 / k)
+    if paper:
+        floor = (1 - 0.73 ** (1 / n_variables)) / (k - 1)
     if paper and 1 / (n_variables * (k - 1)) < 1 / k:
         floor = 1 / (n_variables * (k - 1))
 
@@ -72,7 +74,7 @@ def slow_gaussian(m, std, draws, u, variable, paper):
     return root, move
 
 
-def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active):
+def slow_step(space, paper, settings, theta, s, gamma, Delta, updates, x, losses, active):
     """Return (theta, s, gamma, Delta); theta maps names to a list or a (mean, std)."""
     u = slow_utilities(losses)
     if not any(u):
@@ -87,7 +89,9 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
     if n_theta == 0:
         return theta, s, gamma, Delta
     delta = settings.delta_init / Delta
-    beta = min(delta / math.sqrt(n_theta), 1)
+    beta = usual = min(delta / math.sqrt(n_theta), 1)
+    if settings.early:
+        beta = max(beta, 1 / (updates + 1))
     roots, moves = {}, {}
     for name in names:
         column = names.index(name)
@@ -95,7 +99,9 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
         own = [w / math.sqrt(share[name]) if share[name] else 0.0 for w in own]
         draws = [row[column] for row in x]
         if name in choices:
-            roots[name], moves[name] = slow_categorical(theta[name], draws, own, None, paper, len(choices))
+            roots[name], moves[name] = slow_categorical(
+                theta[name], draws, own, paper, len(choices), len(names)
+            )
         else:
             roots[name], moves[name] = slow_gaussian(*theta[name], draws, own, space[name], paper)
     root = [v for n in choices for v in roots[n]]
@@ -111,8 +117,13 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, x, losses, active)
     norm += 1e-9
     s = [(1 - beta) * a + math.sqrt(beta * (2 - beta)) * r / norm for a, r in zip(s, root, strict=True)]
     gamma = (1 - beta) ** 2 * gamma + beta * (2 - beta)
-    Delta = Delta * math.exp(beta * (gamma - sum(v * v for v in s) / settings.alpha))
-    return theta, s, gamma, min(Delta, settings.Delta_max)
+    grows = sum(v * v for v in s) > settings.alpha * gamma
+    rate = usual
+    if settings.early:
+        rate = min(1, max(rate, (5 if grows else 0.5) / (updates + 1)))
+    Delta = Delta * math.exp(rate * (gamma - sum(v * v for v in s) / settings.alpha))
+    Delta = min(Delta, settings.Delta_max)
+    return theta, s, gamma, max(Delta, settings.delta_init / settings.delta_max)
 
 
 def random_space(rng, kinds=("c", "i", "r", "li", "lr")):

@@ -20,14 +20,17 @@ def random_state(rng, product):
     std = low + rng.random(len(mean)) * (product.gaussians.std_max - low)
     size = len(first_state(product).s)
     s = rng.standard_normal(size) / np.sqrt(size)
-    return State(Theta(p, mean, std), s, float(rng.random()), float(rng.uniform(0.2, 5)))
+    return State(
+        Theta(p, mean, std), s, float(rng.random()), float(rng.uniform(0.2, 5)), int(rng.integers(0, 30))
+    )
 
 
 def compare(rng, rules, *, kinds=("c", "i", "r", "li", "lr"), tolerance=1e-12):
     space = random_space(rng, kinds)
     product = Product(space, rules=rules)
     state = random_state(rng, product)
-    settings = Settings(alpha=1.5, delta_init=float(rng.uniform(0.05, 2)), Delta_max=4.0)
+    bounds = {} if rules == "paper" else {"delta_max": 2.0, "early": bool(rng.random() < 0.8)}
+    settings = Settings(alpha=1.5, delta_init=float(rng.uniform(0.05, 2)), Delta_max=4.0, **bounds)
     lam = int(rng.integers(2, 10))
     x = product.sample(state.theta, rng.random((lam, product.n_free)))
     losses = rng.integers(-3, 3, lam).astype(float)
@@ -46,6 +49,7 @@ def compare(rng, rules, *, kinds=("c", "i", "r", "li", "lr"), tolerance=1e-12):
         state.s.tolist(),
         state.gamma,
         state.Delta,
+        state.updates,
         x,
         losses,
         active,

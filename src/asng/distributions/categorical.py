@@ -4,6 +4,7 @@ The probabilities of all variables lie end to end in one flat vector, so that ra
 need no padding and every operation costs time linear in their sum.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,7 +14,7 @@ from asng.distributions.arrays import Floats, Ints, Rules
 __all__ = ["Categoricals"]
 
 _ALL_MODES = 0.73
-"""Where every theta_d has reached its margin, all variables draw their mode with at least this chance."""
+"""CatCMA's chance that all variables draw their mode where every theta_d has reached its margin."""
 
 
 class Categoricals:
@@ -22,12 +23,17 @@ class Categoricals:
     The natural gradient of the log-likelihood in these coordinates is ``one_hot(c) - theta``. Stateless:
     every method takes theta, the flat vector of probabilities.
 
-    Differs: the smallest probability is CatCMA's, ``(1 - 0.73^(1/D)) / (K_d - 1)``. The paper's,
-    ``1 / (D (K_d - 1))``, is 3.2 times as large and infeasible (>= 1 / K_d) on small spaces. With
-    ``rules="paper"`` CatCMA's takes its place only there.
+    Differs: the smallest probability is of CatCMA's form, ``(1 - settled^(1/n)) / (K_d - 1)`` over n
+    variables, at most half of a uniform share. Where every variable has come to its bound, all of them draw
+    their mode with chance `settled`, whatever their number. The paper's, ``1 / (D (K_d - 1))``, has
+    that chance at 0.37 for many variables and is infeasible (>= 1 / K_d) for few. With ``rules="paper"``
+    CatCMA's, of 0.73, takes its place only there.
 
     Args:
         counts: K_d, the number of choices of each variable, each at least 2. Shape (D,).
+        settled: The chance that all variables draw their mode where all have come to their bounds, in (0, 1).
+            Lower finds a choice sooner that was given up wrongly; higher draws the mode more often.
+        among: n, how many variables share that chance: those of other families too. Default: D.
         rules: "paper" takes the paper's margin, and the coordinates of F^(1/2) G that single out the
             last choice; "default" treats all choices alike.
 
@@ -50,13 +56,20 @@ class Categoricals:
         Mixed-Category Problems", GECCO 2024 (the margin).
     """
 
-    def __init__(self, counts: Sequence[int], *, rules: Rules = "default") -> None:
+    def __init__(
+        self,
+        counts: Sequence[int],
+        *,
+        rules: Rules = "default",
+        settled: float = 0.5,
+        among: int | None = None,
+    ) -> None:
         self.counts = np.asarray(counts, dtype=np.intp)
         self.size = len(self.counts)
         self.ends = np.cumsum(self.counts)
         self.starts = self.ends - self.counts
         self.owner = np.repeat(np.arange(self.size), self.counts)
-        self.theta_min = _margins(self.counts, rules)
+        self.theta_min = _margins(self.counts, rules, settled, among or self.size)
         self.n_theta = int(np.sum(self.counts - 1))
         self._rules = rules
         self._floor = self.theta_min[self.owner]
@@ -181,9 +194,13 @@ class Categoricals:
         return np.cumsum(steps)
 
 
-def _margins(counts: Ints, rules: Rules) -> Floats:
-    small: Floats = (1.0 - _ALL_MODES ** (1.0 / max(len(counts), 1))) / (counts - 1)
+def _margins(counts: Ints, rules: Rules, settled: float, among: int) -> Floats:
     if rules == "default":
-        return small
+        return np.minimum(_shared(settled, among) / (counts - 1), 0.5 / counts)
     paper = 1.0 / (max(len(counts), 1) * (counts - 1))
-    return np.where(paper < 1.0 / counts, paper, small)
+    return np.where(paper < 1.0 / counts, paper, _shared(_ALL_MODES, len(counts)) / (counts - 1))
+
+
+def _shared(settled: float, among: int) -> float:
+    """Return how much of its probability one of so many variables has beside its mode."""
+    return 1.0 - math.pow(settled, 1.0 / max(among, 1))

@@ -49,6 +49,8 @@ class Product:
     Args:
         space: The search space, D variables.
         rules: "default", or "paper" for the details of the paper's authors.
+        settled: The chance that all variables draw their mode where all have come to their bounds, in (0, 1);
+            `Categoricals`. The default rules only.
 
     Attributes:
         rules: As given.
@@ -63,14 +65,15 @@ class Product:
         (3, array([5.]))
     """
 
-    def __init__(self, space: Space, *, rules: Rules = "default") -> None:
+    def __init__(self, space: Space, *, rules: Rules = "default", settled: float = 0.5) -> None:
         self.space = space
         self.rules = rules
         variables = list(space.values())
         free = [i for i, variable in enumerate(variables) if not is_constant(variable)]
         choices = [i for i in free if isinstance(variables[i], Categorical)]
         ordered = [i for i in free if not isinstance(variables[i], Categorical)]
-        self.categoricals = Categoricals([len(variables[i].choices) for i in choices], rules=rules)  # type: ignore[union-attr]
+        counts = [len(variables[i].choices) for i in choices]  # type: ignore[union-attr]
+        self.categoricals = Categoricals(counts, rules=rules, settled=settled, among=len(free))
         self.gaussians = Gaussians([variables[i] for i in ordered], rules=rules)  # type: ignore[misc]
         self.n_theta = self.categoricals.n_theta + self.gaussians.n_theta
         self.n_free = len(free)

@@ -10,7 +10,7 @@ from asng.distributions import Product, ThetaView
 from asng.errors import InputError, RunError
 from asng.optim.draws import Draws, check_lam
 from asng.optim.memory import Memory
-from asng.optim.saving import array, get, number, pack, pack_theta, unpack, unpack_theta
+from asng.optim.saving import array, get, number, pack, pack_theta, unpack, unpack_theta, whole
 from asng.optim.step import Settings, State, first_state, step
 from asng.space import Architecture, Candidate, Space
 
@@ -26,9 +26,9 @@ class ASNG:
 
     Differs from the paper in details that its authors' code shows to matter; `ASNG.paper` has theirs:
     stratified samples instead of independent ones; utilities in which every sample speaks; a prediction of
-    utilities that takes noise off (`asng.optim.memory`); a smaller margin of the probabilities; coordinates
-    that treat all choices alike; a geometric step in the spread of ordered variables; more samples an
-    update. What each of them brings: docs/optimiser.md.
+    utilities that takes noise off (`asng.optim.memory`); another margin of the probabilities; coordinates
+    that treat all choices alike; a geometric step in the spread of ordered variables; a step size that is
+    bounded, and adapts faster at first; more samples an update. What each of them brings: docs/optimiser.md.
 
     Args:
         space: The search space.
@@ -39,6 +39,11 @@ class ASNG:
         delta_init: First step size (delta^0_theta), > 0.
         Delta_max: Largest divisor of the step size, >= 1. The step size never falls below
             delta_init / Delta_max.
+        delta_max: Longest step (delta_theta), > 0; comes before Delta_max. Default: 2, with caution
+            1, since long steps take the spread of ordered variables along.
+        early: Adapt the step size faster during the first updates, so that delta_init hardly matters.
+        settled: The chance that all variables draw their mode where the search has settled, in (0, 0.999].
+            What is left is the margin of the probabilities: lower finds sooner what was given up wrongly.
         sampling: "stratified" or "independent".
         memory: Predict losses from former samples and learn from what was not foreseen. Default: with more
             than two samples an update, and without caution. Takes about a fifth to a third of the evaluations
@@ -74,6 +79,9 @@ class ASNG:
         alpha: float = 1.5,
         delta_init: float = 1.0,
         Delta_max: float = math.inf,
+        delta_max: float | None = None,
+        early: bool = True,
+        settled: float = 0.5,
         sampling: Literal["stratified", "independent"] = "stratified",
         memory: bool | None = None,
         cautious: bool = False,
@@ -88,9 +96,11 @@ class ASNG:
             )
         one_of("sampling", sampling, ["stratified", "independent"])
         one_of("rules", rules, ["default", "paper"])
-        for name, flag in {"memory": memory, "cautious": cautious}.items():
+        for name, flag in {"memory": memory, "cautious": cautious, "early": early}.items():
             if not (isinstance(flag, bool) or (flag is None and name == "memory")):
                 raise InputError(f"{name}: expected True or False, got {flag!r}.")
+        if delta_max is None:
+            delta_max = 1.0 if cautious else 2.0
         if memory is None:
             memory = self.lam > 2 and not cautious and rules == "default"
         if memory + cautious + (rules == "paper") > 1:
@@ -102,12 +112,15 @@ class ASNG:
             alpha=real_between("alpha", alpha, 0.0, 1e6, open_low=True),
             delta_init=real_between("delta_init", delta_init, 0.0, 1e6, open_low=True),
             Delta_max=real_between("Delta_max", Delta_max, 1.0, math.inf),
+            delta_max=real_between("delta_max", delta_max, 0.0, math.inf, open_low=True),
+            early=early,
             memory=memory,
             cautious=cautious,
             scores=rules == "default",
         )
         self._rules = rules
-        self._product = Product(space, rules=rules)
+        self._settled = real_between("settled", settled, 0.0, 0.999, open_low=True)
+        self._product = Product(space, rules=rules, settled=settled)
         self._draws = Draws(self._product, seed=seed, sampling=sampling)
         self._state = first_state(self._product, self._settings)
 
@@ -142,6 +155,8 @@ class ASNG:
             seed=seed,
             alpha=alpha,
             delta_init=delta_init,
+            delta_max=math.inf,
+            early=False,
             sampling="independent",
             rules="paper",
         )
@@ -219,6 +234,7 @@ class ASNG:
             "s": state.s.tolist(),
             "gamma": state.gamma,
             "Delta": state.Delta,
+            "updates": state.updates,
         }
         if state.memory is not None:
             saved["memory"] = asdict(state.memory) | {"effects": state.memory.effects.tolist()}
@@ -239,6 +255,7 @@ class ASNG:
             s=array(state, "s", len(self._state.s)),
             gamma=number(state, "gamma", 0.0),
             Delta=number(state, "Delta", 0.0),
+            updates=whole(state, "updates"),
             memory=self._unpack_memory(state),
             gammas=None if self._state.gammas is None else array(state, "gammas", len(self._state.gammas)),
         )
@@ -264,6 +281,9 @@ class ASNG:
             "alpha": settings.alpha,
             "delta_init": settings.delta_init,
             "Delta_max": settings.Delta_max,
+            "delta_max": settings.delta_max,
+            "early": settings.early,
+            "settled": self._settled,
             "sampling": self._draws.sampling,
             "memory": settings.memory,
             "cautious": settings.cautious,

@@ -12,6 +12,8 @@ r"""The update of ASNG as a pure function from state to state.
 | alpha      | alpha          | ()        | how far \|s\|^2 may exceed gamma               | 1.5         |
 | delta_init | delta^0_theta  | ()        | first delta                                    | 1           |
 | Delta_max  | Delta_max      | ()        | largest Delta                                  | infinity    |
+| delta_max  |                | ()        | longest step                                   | 2           |
+| t          |                | ()        | number of this update, from 1                  |             |
 | lam        | lambda_theta   | ()        | number of samples                              |             |
 | u          | u              | (lam,)    | utilities of the samples                       |             |
 | G          | G_theta        | `Tangent` | estimate of the natural gradient               |             |
@@ -42,6 +44,10 @@ NORM_FLOOR = 1e-9
 CHANCE = 2.0
 """How many times what chance makes of it |s_d|^2 must be before a cautious search moves variable d."""
 
+EARLY_GROWTH, EARLY_SHRINKAGE = 5.0, 0.5
+"""Over t these are the least rates at which an early step size grows and shrinks: it soon leaves a delta_init
+that is far too small, and is hardly led away from a good one by the noise of a few updates."""
+
 ROUNDING = 1e-12
 """Where all samples coincide, their utilities cancel up to rounding; a norm below this is taken as 0."""
 
@@ -54,6 +60,8 @@ class Settings:
         alpha: Threshold of the step-size adaptation, > 0.
         delta_init: First step size, > 0.
         Delta_max: Largest Delta, >= 1, may be infinite.
+        delta_max: Longest step, > 0, may be infinite; comes before Delta_max.
+        early: Let s and gamma be means over all updates, and Delta adapt faster, while updates are few.
         memory: Predict utilities from former samples, `asng.optim.memory`; default rules only.
         cautious: Move a variable only where its signal stands out from chance; default rules only.
         scores: Utilities are normal scores, not +-1/mu for the best and the worst quarter.
@@ -62,6 +70,8 @@ class Settings:
     alpha: float = 1.5
     delta_init: float = 1.0
     Delta_max: float = math.inf
+    delta_max: float = math.inf
+    early: bool = False
     memory: bool = False
     cautious: bool = False
     scores: bool = False
@@ -71,13 +81,14 @@ class Settings:
 class State:
     """What an update changes. See the table of symbols at the top of this file.
 
-    `memory` and `gammas` are None where the settings do without them.
+    `updates` is how many there were, t - 1. `memory` and `gammas` are None where the settings do without.
     """
 
     theta: Theta
     s: Floats
     gamma: float
     Delta: float
+    updates: int = 0
     memory: Memory | None = None
     gammas: Floats | None = None
 
@@ -85,9 +96,14 @@ class State:
 def first_state(product: Product, settings: Settings | None = None) -> State:
     """Return the state before the first update, by default without memory or caution."""
     theta, settings = product.initial(), settings or Settings()
-    s = np.zeros(len(product.fisher_root(theta, _zero(theta))))
-    memory = first_memory(product) if settings.memory else None
-    return State(theta, s, 0.0, 1.0, memory, np.zeros(product.n_free) if settings.cautious else None)
+    return State(
+        theta,
+        s=np.zeros(len(product.fisher_root(theta, _zero(theta)))),
+        gamma=0.0,
+        Delta=_bounded(settings, 1.0),
+        memory=first_memory(product) if settings.memory else None,
+        gammas=np.zeros(product.n_free) if settings.cautious else None,
+    )
 
 
 def step(
@@ -104,8 +120,9 @@ def step(
     norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
     they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
     a variable that few samples read takes steps as long as one that all do, see `gradient`. By the settings,
-    utilities are normal scores, G has the noise taken off that former samples foresee, and a cautious
-    search leaves alone what does not stand out from chance.
+    utilities are normal scores, G has the noise taken off that former samples foresee, a cautious
+    search leaves alone what does not stand out from chance, delta has an upper bound, and the first updates
+    adapt it faster.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -131,14 +148,17 @@ def step(
     if found is None:
         return state
     delta = settings.delta_init / state.Delta
-    beta = min(delta / math.sqrt(found.n_theta), 1.0)
+    t = state.updates + 1
+    plain = min(delta / math.sqrt(found.n_theta), 1.0)
+    # While there were fewer than 1/beta updates, s and gamma weigh all of them alike.
+    beta = max(plain, 1.0 / t) if settings.early else plain
     memory = state.memory
     if memory is not None:
         read = None if active is None else _weights(active)
         root, memory = predicted(product, state.theta, memory, x, u, active=read, rate=beta)
         found = _measured(product.from_root(state.theta, root), root, found.n_theta)
         if found is None:
-            return replace(state, memory=memory)
+            return replace(state, memory=memory, updates=t)
     G, root, norm, _ = found
     gain = beta * (2.0 - beta)
     s = (1.0 - beta) * state.s + (math.sqrt(gain) / norm) * root  # Algorithm 1, s
@@ -148,9 +168,16 @@ def step(
         gammas = (1.0 - beta) ** 2 * gammas + gain / norm**2 * product.lengths(root)
         G = _damped(product, state.theta, root, product.lengths(s), gammas)
     theta = product.move(state.theta, G, delta / norm)  # Algorithm 1, theta, and its projection
-    growth = math.exp(beta * (gamma - _squared_length(s) / settings.alpha))
-    Delta = min(settings.Delta_max, state.Delta * growth)  # Algorithm 1, Delta
-    return State(theta, s, gamma, Delta, memory, gammas)
+    excess = gamma - _squared_length(s) / settings.alpha
+    rate = plain
+    if settings.early:
+        rate = min(1.0, max(plain, (EARLY_SHRINKAGE if excess > 0.0 else EARLY_GROWTH) / t))
+    Delta = _bounded(settings, state.Delta * math.exp(rate * excess))  # Algorithm 1, Delta
+    return State(theta, s, gamma, Delta, t, memory, gammas)
+
+
+def _bounded(settings: Settings, Delta: float) -> float:
+    return max(settings.delta_init / settings.delta_max, min(settings.Delta_max, Delta))
 
 
 def gradient(

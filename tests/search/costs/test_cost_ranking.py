@@ -79,7 +79,7 @@ def test_where_all_are_over_theta_moves_towards_the_cheaper():
         # The dearer, the better the loss would be.
         opt.tell(asked, told([(-cost[c["op"]], cost[c["op"]]) for c in asked]))
     assert opt.best["op"] == "cheap"
-    assert opt.theta["op"][1] > 0.7  # 0.73 is the most that the margins allow
+    assert opt.theta["op"][1] > 0.66  # 2/3 is the most that the margins allow
 
 
 def test_lengths_that_differ_are_refused():
