@@ -4,6 +4,17 @@ from asng.distributions.arrays import Floats, Ints
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
 from asng.distributions.product import Product, Tangent, Theta
+from asng.distributions.scores import Scores
 from asng.distributions.view import ThetaView
 
-__all__ = ["Product", "Theta", "Tangent", "ThetaView", "Categoricals", "Gaussians", "Floats", "Ints"]
+__all__ = [
+    "Product",
+    "Theta",
+    "Tangent",
+    "ThetaView",
+    "Scores",
+    "Categoricals",
+    "Gaussians",
+    "Floats",
+    "Ints",
+]
