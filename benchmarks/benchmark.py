@@ -1,20 +1,27 @@
 """ASNG beside other methods on known problems; see docs/benchmark.md.
 
 python benchmarks/benchmark.py                       # our methods anew; the runs of peers stay as they are
+python benchmarks/benchmark.py --resume              # go on: what this commit has measured is left alone
 python benchmarks/benchmark.py --seeds 2 --methods TPE "TPE multivariate"
+python benchmarks/benchmark.py --table               # the table of docs/benchmark.md alone, from the results
 """
 
 import argparse
 import json
 import tempfile
+import time
+from collections.abc import Collection
 from typing import Any
 
 from asng.comparison import BenchmarkSettings, run_benchmark
 from asng.comparison.methods import METHODS
 from asng.comparison.problems import PROBLEMS
+from benchmark_table import renew
 from record import RESULTS, commit, write
 
 OURS = [name for name in METHODS if name.startswith("ASNG")]
+_COMMIT = commit()
+"""As the run starts; results that are written on the way do not count as changes."""
 
 
 def before(problem: str) -> dict[str, Any]:
@@ -31,25 +38,39 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--resume", action="store_true", help="leave what this commit has measured")
+    parser.add_argument("--table", action="store_true", help="measure nothing, write the table")
     arguments = parser.parse_args()
+    if arguments.table:
+        renew()
+        return
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     for problem in arguments.problems:
+        started, earlier = time.monotonic(), before(problem)
+        if arguments.resume and all(measured(earlier, name, seeds) for name in arguments.methods):
+            continue
         settings = BenchmarkSettings((problem,), tuple(arguments.methods), arguments.budget)
         with tempfile.TemporaryDirectory() as folder:
             file = run_benchmark(settings, folder, seeds=seeds, workers=arguments.workers) / "benchmark.jsonl"
             rows = [json.loads(line) for line in file.read_text().splitlines()]
         heads = {
             row["method"]: {
-                "commit": commit(),
+                "commit": _COMMIT,
                 "versions": row.pop("versions"),
                 "machine": row.pop("machine"),
             }
             for row in rows
         }
-        earlier = before(problem)
         runs = [*(row for row in earlier["runs"] if not replaced(row, rows)), *rows]
         path = write(f"benchmark_{problem}", {"by_method": earlier["by_method"] | heads}, runs)
-        print(path, len(runs), flush=True)
+        renew()
+        print(f"{path.name}: {len(runs)} runs, {time.monotonic() - started:.0f} s", flush=True)
+
+
+def measured(earlier: dict[str, Any], method: str, seeds: Collection[int]) -> bool:
+    """Whether the results have all seeds of a method, by this commit."""
+    have = {row["seed"] for row in earlier["runs"] if row["method"] == method}
+    return earlier["by_method"].get(method, {}).get("commit") == _COMMIT and have.issuperset(seeds)
 
 
 def replaced(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:

@@ -209,7 +209,17 @@ def test_unfit_settings_are_refused(flags, message):
         BenchmarkSettings(**flags)
 
 
-@pytest.mark.parametrize("flags", [{"seeds": []}, {"seeds": [0, 0]}, {"seeds": [-1]}, {"redo": ["ASGN"]}])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"seeds": []},
+        {"seeds": [0, 0]},
+        {"seeds": [-1]},
+        {"redo": ["ASNG"]},
+        {"redo": ["ASGN"], "resume": True},
+        {"redo": ["(1+1)-EA"], "resume": True},
+    ],
+)
 def test_unfit_arguments_leave_nothing(flags, tmp_path):
     with pytest.raises(InputError, match="expected"):
         run_benchmark(SMALL, tmp_path / "run", **{"seeds": [0], **flags})

@@ -37,7 +37,7 @@ def run_benchmark(
         seeds: One or more, all different, each >= 0; the same for all methods.
         workers: Processes, >= 1; of no influence on what is found.
         resume: Go on with what is in the folder: finished cells are not run again.
-        redo: Methods whose finished cells are run again when resuming.
+        redo: Methods of the settings whose finished cells are run again; with `resume` only.
         show: Is told of finished cells and their number in all, first before any is run.
 
     Returns:
@@ -61,7 +61,11 @@ def run_benchmark(
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
     for method in redo:
-        one_of("redo", method, METHODS)
+        one_of("redo", method, settings.methods)  # of others the runs would be gone, and not come again
+    if redo and not resume:
+        raise InputError(
+            f"redo: expected resume beside it, got {list(redo)!r} alone. Add --resume, or leave it out."
+        )
     folder = Path(run_dir)
     if not resume:
         refuse_earlier_run(folder)

@@ -12,7 +12,7 @@ from asng.errors import RunError
 from asng.lines import parse_lines
 from asng.report.fields import as_list, number, text, whole
 
-__all__ = ["BenchmarkCell", "BenchmarkRun", "Group", "read_benchmark"]
+__all__ = ["BenchmarkCell", "BenchmarkRun", "Group", "benchmark_cell", "read_benchmark"]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def read_benchmark(path: Path) -> BenchmarkRun | None:
     groups: dict[str, dict[str, list[BenchmarkCell]]] = {}
     last: Mapping[str, Any] = {}
     for index, last in enumerate(parse_lines(content, path), start=1):
-        cell = _cell(last, f"{path}, line {index}")
+        cell = benchmark_cell(last, f"{path}, line {index}")
         groups.setdefault(cell.problem, {}).setdefault(cell.method, []).append(cell)
     return BenchmarkRun(
         {name: [Group(m, tuple(c)) for m, c in methods.items()] for name, methods in groups.items()},
@@ -94,7 +94,8 @@ def read_benchmark(path: Path) -> BenchmarkRun | None:
     )
 
 
-def _cell(data: Mapping[str, Any], where: str) -> BenchmarkCell:
+def benchmark_cell(data: Mapping[str, Any], where: str) -> BenchmarkCell:
+    """Check a finished cell as JSON has it; `where` is told in errors."""
     hit = number(data, "hit", where)
     pairs = [as_list(pair, f"{where}, regret") for pair in as_list(data.get("regret"), f"{where}, regret")]
     if any(len(pair) != 2 for pair in pairs):
