@@ -3,6 +3,7 @@
 from asng.distributions.arrays import Floats, Ints
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
+from asng.distributions.prior import start
 from asng.distributions.product import Product, Tangent, Theta
 from asng.distributions.scores import Scores
 from asng.distributions.view import ThetaView
@@ -13,6 +14,7 @@ __all__ = [
     "Tangent",
     "ThetaView",
     "Scores",
+    "start",
     "Categoricals",
     "Gaussians",
     "Floats",

@@ -2,11 +2,11 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from asng.checks import one_of, real_between
-from asng.distributions import Product, ThetaView
+from asng.distributions import Product, ThetaView, start
 from asng.errors import InputError, RunError
 from asng.optim.draws import Draws, check_lam
 from asng.optim.memory import Memory
@@ -46,6 +46,10 @@ class ASNG:
         early: Adapt the step size faster during the first updates, so that delta_init hardly matters.
         settled: The chance that all variables draw their mode where the search has settled, in (0, 0.999].
             What is left is the margin of the probabilities: lower finds sooner what was given up wrongly.
+        prior: Where to begin: `theta` of an earlier search of the same or a similar kind, as it is, from a
+            run's log, or one's own guess, for some or all variables. Default: uniform, the middle of
+            each range.
+        trust: Share of the prior in the first theta, in [0, 1]; the rest is the usual start.
         sampling: "stratified" or "independent".
         reuse: Read the samples of the last update once more, by importance weights (`asng.optim.reuse`):
             about a sixth fewer evaluations. Their losses must be comparable with new ones; switch it off
@@ -87,6 +91,8 @@ class ASNG:
         delta_max: float | None = None,
         early: bool = True,
         settled: float = 0.37,
+        prior: Mapping[str, Any] | None = None,
+        trust: float = 0.5,
         sampling: Literal["stratified", "independent"] = "stratified",
         reuse: bool | None = None,
         memory: bool | None = None,
@@ -133,6 +139,9 @@ class ASNG:
         self._product = Product(space, rules=rules, settled=settled)
         self._draws = Draws(self._product, seed=seed, sampling=sampling)
         self._state = first_state(self._product, self._settings)
+        trust = real_between("trust", trust, 0.0, 1.0)
+        if prior is not None:
+            self._state = replace(self._state, theta=start(self._product, prior, trust))
 
     @classmethod
     def paper(
