@@ -1,4 +1,4 @@
-"""What a prior saves: NAS-Bench-201 on one data set, begun from a search on another, and from a misleading one.
+"""What a prior saves: NAS-Bench-201 on one data set begun from a search on another and from a misleading one.
 
 python benchmarks/warm_start.py
 """
@@ -16,7 +16,7 @@ PAIRS = [("cifar10", "cifar100"), ("cifar100", "cifar10")]
 
 
 def earlier(data: str, labels: int, seed: int) -> Any:
-    """Return theta after an earlier search, which ends where it found the optimum; `labels` permutes choices."""
+    """Return theta after an earlier search, which ends at the optimum; `labels` permutes choices."""
     problem = nas_bench_201(data)
     opt = ASNG(problem.space, seed=1_000 + seed)
     evaluations(problem, opt, labels, EARLIER)
