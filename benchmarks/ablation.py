@@ -27,23 +27,18 @@ def quarters(space: Space, seed: int) -> ASNG:
     return opt
 
 
-def last_choice_singled_out(space: Space, seed: int) -> ASNG:
-    """Return a search that measures F^(1/2) G of choices in the coordinates of the paper's authors."""
-    opt = ASNG(space, seed=seed)
-    opt._product.categoricals._rules = "paper"
-    return opt
-
-
 CASES: dict[str, Make] = {
     "default": lambda space, seed: ASNG(space, seed=seed),
     "no memory": lambda space, seed: ASNG(space, seed=seed, memory=False),
     "best and worst quarter": quarters,
     "independent draws": lambda space, seed: ASNG(space, seed=seed, sampling="independent"),
+    "no sample read twice": lambda space, seed: ASNG(space, seed=seed, reuse=False),
     "settled 0.73, CatCMA's margin": lambda space, seed: ASNG(space, seed=seed, settled=0.73),
-    "settled 0.37, about the paper's": lambda space, seed: ASNG(space, seed=seed, settled=0.37),
+    "settled 0.5": lambda space, seed: ASNG(space, seed=seed, settled=0.5),
+    "settled 0.2": lambda space, seed: ASNG(space, seed=seed, settled=0.2),
     "no early adaptation": lambda space, seed: ASNG(space, seed=seed, early=False),
+    "adaptation by beta alone": lambda space, seed: ASNG(space, seed=seed, early=False, delta_max=math.inf),
     "no longest step": lambda space, seed: ASNG(space, seed=seed, delta_max=math.inf),
-    "last choice singled out": last_choice_singled_out,
     "lambda 4": lambda space, seed: ASNG(space, lam=4, seed=seed),
     "lambda 16": lambda space, seed: ASNG(space, lam=16, seed=seed),
     "paper's rules, lambda 8": lambda space, seed: ASNG.paper(space, lam=8, seed=seed),

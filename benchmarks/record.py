@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,14 @@ def commit() -> str:
     return head.stdout.strip() + ("+" if changed.stdout else "")
 
 
-def write(name: str, figures: dict[str, Any]) -> Path:
-    """Write `results/<name>.json`."""
+def write(name: str, figures: dict[str, Any], runs: Sequence[Any] = ()) -> Path:
+    """Write `results/<name>.json`; what is many, `runs`, takes a line each."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     head = {"benchmark": name, "commit": commit(), "machine": machine(), "versions": versions()}
-    path.write_text(json.dumps({**head, **figures}, indent=2) + "\n")
+    text = json.dumps({**head, **figures}, indent=2)
+    if runs:
+        lines = ",\n    ".join(json.dumps(run) for run in runs)
+        text = f'{text[:-2]},\n  "runs": [\n    {lines}\n  ]\n}}'
+    path.write_text(text + "\n")
     return path

@@ -81,7 +81,7 @@ class Reinforce:
     def _softmax(self) -> np.ndarray:
         family = self._product.categoricals
         e = np.exp(self._logits - np.max(self._logits))
-        return e / np.add.reduceat(e, family.starts)[family.owner]
+        return e / np.add.reduceat(e, family.starts)[family.segments.owner]
 
     def state_dict(self) -> dict[str, Any]:
         raise NotImplementedError("a benchmark writes no checkpoint")

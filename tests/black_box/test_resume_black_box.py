@@ -135,8 +135,9 @@ def test_killed_by_the_system_it_goes_on(tmp_path):
         while not log.exists() or log.read_bytes().count(b"\n") < 15:
             assert process.poll() is None
             time.sleep(0.01)
-        with pytest.raises(RunError, match="another process is writing"):
-            minimize(mixed, MIXED, 60, seed=2, run_dir=tmp_path, resume=True)
+        for flag in ("resume", "overwrite"):
+            with pytest.raises(RunError, match="another process is writing"):
+                minimize(mixed, MIXED, 60, seed=2, run_dir=tmp_path, **{flag: True})
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -27,7 +27,7 @@ def slow_categorical(p, draws, u, paper, n_variables, n_free):
         root = [G[j] / math.sqrt(p[j]) + math.sqrt(p[j]) * tail for j in range(k - 1)]
     else:
         root = [G[j] / math.sqrt(p[j]) for j in range(k)]
-    floor = min((1 - 0.5 ** (1 / n_free)) / (k - 1), 0.5 / k)
+    floor = min((1 - 0.37 ** (1 / n_free)) / (k - 1), 0.5 / k)
     if paper:
         floor = (1 - 0.73 ** (1 / n_variables)) / (k - 1)
     if paper and 1 / (n_variables * (k - 1)) < 1 / k:
@@ -120,7 +120,7 @@ def slow_step(space, paper, settings, theta, s, gamma, Delta, updates, x, losses
     grows = sum(v * v for v in s) > settings.alpha * gamma
     rate = usual
     if settings.early:
-        rate = min(1, max(rate, (5 if grows else 0.5) / (updates + 1)))
+        rate = min(1, max(rate, (5 if grows else 1) / (updates + 1)))
     Delta = Delta * math.exp(rate * (gamma - sum(v * v for v in s) / settings.alpha))
     Delta = min(Delta, settings.Delta_max)
     return theta, s, gamma, max(Delta, settings.delta_init / settings.delta_max)

@@ -47,8 +47,8 @@ LOSSES = {
 def check(product, theta):
     cat, gauss = product.categoricals, product.gaussians
     assert all(np.isfinite(part).all() for part in theta)
-    np.testing.assert_allclose(np.bincount(cat.owner, theta.p, cat.size), 1, rtol=1e-9)
-    assert (theta.p >= cat.theta_min[cat.owner] * (1 - 1e-9)).all()
+    np.testing.assert_allclose(np.bincount(cat.segments.owner, theta.p, cat.size), 1, rtol=1e-9)
+    assert (theta.p >= cat.theta_min[cat.segments.owner] * (1 - 1e-9)).all()
     assert ((gauss.low <= theta.mean) & (theta.mean <= gauss.high)).all()
     assert ((gauss.std_min(theta.mean) <= theta.std) & (theta.std <= gauss.std_max)).all()
 

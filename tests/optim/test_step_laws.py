@@ -61,8 +61,8 @@ def test_a_step_keeps_simplex_margins_and_bounds(seed, rules):
         x = product.sample(state.theta, rng.random((4, product.n_free)))
         state = step(product, Settings(delta_init=2.0), state, x, rng.standard_normal(4))
         p, mean, std = state.theta
-        np.testing.assert_allclose(np.bincount(cat.owner, p, cat.size), 1, rtol=1e-12)
-        assert (p >= cat.theta_min[cat.owner] * (1 - 1e-12)).all()
+        np.testing.assert_allclose(np.bincount(cat.segments.owner, p, cat.size), 1, rtol=1e-12)
+        assert (p >= cat.theta_min[cat.segments.owner] * (1 - 1e-12)).all()
         assert ((gauss.low <= mean) & (mean <= gauss.high)).all()
         assert ((gauss.std_min(mean) <= std) & (std <= gauss.std_max)).all()
 

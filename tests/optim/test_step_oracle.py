@@ -13,7 +13,7 @@ def random_state(rng, product):
     first = product.initial()
     p = first.p * (rng.random(len(first.p)) + 1e-3)
     if product.categoricals.size:
-        p /= np.add.reduceat(p, product.categoricals.starts)[product.categoricals.owner]
+        p /= np.add.reduceat(p, product.categoricals.starts)[product.categoricals.segments.owner]
         p = product.categoricals.project(p)
     mean = rng.uniform(product.gaussians.low, product.gaussians.high)
     low = product.gaussians.std_min(mean)

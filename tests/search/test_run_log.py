@@ -6,6 +6,7 @@ import math
 import pytest
 
 from asng.errors import RunError
+from asng.search.run_folder import clear
 from asng.search.run_log import RunLog
 
 
@@ -59,3 +60,17 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
         RunLog(tmp_path / "file" / "log.jsonl")
     with pytest.raises(RunError, match="cannot be written"):
         RunLog(tmp_path)
+
+
+def test_a_log_that_is_being_written_is_left_alone(tmp_path):
+    path = tmp_path / "log.jsonl"
+    log = RunLog(path)
+    log.write("first")
+    keep = log.flush()
+    for refused in (lambda: RunLog(path), lambda: clear(tmp_path)):
+        with pytest.raises(RunError, match="another process is writing to it"):
+            refused()
+    assert path.stat().st_size == keep
+    log.close()
+    clear(tmp_path)
+    assert not path.exists()

@@ -1,5 +1,6 @@
 """asng benchmark: ASNG beside other methods on known problems."""
 
+from contextlib import ExitStack
 from dataclasses import fields
 
 from jsonargparse import Namespace
@@ -8,7 +9,7 @@ from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
 from asng.comparison import BenchmarkSettings, run_benchmark
-from asng.search.progress import progress_bar
+from asng.search.progress import Bar, progress_bar
 
 __all__ = ["HELP", "make_parser", "run"]
 
@@ -37,7 +38,15 @@ def run(arguments: Namespace) -> None:
     integer_at_least("seeds", arguments.seeds, 1)
     names = [field.name for field in fields(BenchmarkSettings)]
     settings = BenchmarkSettings(**{name: arguments[name] for name in names})
-    with progress_bar("benchmark, cells", 0, show=not arguments.quiet) as bar:
+    with ExitStack() as stack:
+        bars: list[Bar] = []
+
+        def show(done: int, total: int) -> None:
+            if not bars:  # not earlier: an error would leave an empty bar above it
+                bar = progress_bar("benchmark, runs", total, show=not arguments.quiet)
+                bars.append(stack.enter_context(bar))
+            bars[0].update(done)
+
         folder = run_benchmark(
             settings,
             arguments.run_dir,
@@ -45,6 +54,6 @@ def run(arguments: Namespace) -> None:
             workers=arguments.workers,
             resume=arguments.resume,
             redo=arguments.redo,
-            show=lambda done, total: bar.update(done, total=float(total)),
+            show=show,
         )
     tell_outcome(folder)

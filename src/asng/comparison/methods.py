@@ -36,13 +36,14 @@ METHODS: dict[str, Entry] = {
     "TPE": Entry(lambda space, seed, budget: TPE(space, seed), most=1_000),
     "TPE multivariate": Entry(lambda space, seed, budget: TPE(space, seed, multivariate=True), most=1_000),
     "Nevergrad": Entry(
-        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt"), most=500
+        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt", choice=True), most=500
+    ),
+    "Nevergrad arrays": Entry(
+        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt"), most=1_000
     ),
     "Nevergrad discrete": Entry(
-        lambda space, seed, budget: Nevergrad(
-            space, seed, budget=budget, name="DiscreteLenglerOnePlusOne", ordered=True
-        ),
-        most=500,
+        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="DiscreteOnePlusOne"),
+        most=2_000,
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from asng.comparison.extra import require
 from asng.comparison.method import Active
 from asng.comparison.problem import Point
 from asng.errors import InputError
-from asng.space import Categorical, Integer, Space
+from asng.space import Categorical, Integer, Space, Variable
 
 __all__ = ["CatCMA", "CatCMAwM", "Nevergrad", "TPE"]
 
@@ -138,33 +139,39 @@ class TPE:
 
 
 class Nevergrad:
-    """An optimiser of Nevergrad over `Choice` and integer scalars; or `TransitionChoice`, where `ordered`.
+    """An optimiser of Nevergrad over arrays of integers, one for each run of variables of one kind.
+
+    The arrays are bounded by its method "gaussian": a normal number, as its discrete mutations draw them, is
+    then a uniform integer. By its other methods, and by integer scalars, ends of a range are rare.
 
     Args:
         space: The search space.
         seed: Of its generator.
-        budget: It chooses its strategy by that.
+        budget: Some optimisers choose their strategy by that.
         name: Of the optimiser.
-        ordered: Mutate a choice to a neighbour, not to any.
+        choice: Give categoricals as its `Choice` instead, a softmax of as many numbers as there are choices.
 
     References:
         Bennet et al., "Nevergrad: black-box optimization platform", SIGEVOlution 14, 2021.
     """
 
-    def __init__(self, space: Space, seed: int, *, budget: int, name: str, ordered: bool = False) -> None:
+    def __init__(self, space: Space, seed: int, *, budget: int, name: str, choice: bool = False) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that it imports
             ng = require("nevergrad")
-        choice = ng.p.TransitionChoice if ordered else ng.p.Choice
-        parts = [
-            choice(list(v.choices))
-            if isinstance(v, Categorical)
-            else ng.p.Scalar(lower=v.low, upper=v.high).set_integer_casting()
-            for v in space.values()
-        ]
-        instrumentation = ng.p.Tuple(*parts)
-        instrumentation.random_state.seed(seed)
-        self._optimizer = ng.optimizers.registry[name](parametrization=instrumentation, budget=budget)
+
+        def part(variable: Variable, times: int) -> Any:
+            if choice and isinstance(variable, Categorical):
+                return ng.p.Choice(list(variable.choices), repetitions=times)
+            low, high = _ends(variable)
+            array = ng.p.Array(init=np.full(times, (low + high) / 2))
+            # Just under one half: what lies at a bound itself must not be rounded to beyond it.
+            return array.set_bounds(low - 0.499, high + 0.499, method="gaussian").set_integer_casting()
+
+        alike = [list(run) for _, run in groupby(space.values())]
+        parametrization = ng.p.Tuple(*(part(run[0], len(run)) for run in alike))
+        parametrization.random_state.seed(seed)
+        self._optimizer = ng.optimizers.registry[name](parametrization=parametrization, budget=budget)
         self._asked: Any = None
 
     def ask(self) -> list[Point]:
@@ -172,10 +179,15 @@ class Nevergrad:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._asked = self._optimizer.ask()
-        return [tuple(int(value) for value in self._asked.value)]
+        return [tuple(int(value) for values in self._asked.value for value in values)]
 
     def tell(self, points: Sequence[Point], losses: Sequence[float], active: Sequence[Active]) -> None:
         """Learn from one point."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             self._optimizer.tell(self._asked, losses[0])
+
+
+def _ends(variable: Variable) -> tuple[int, int]:
+    """Return the least and the largest value; choices are numbered from 0."""
+    return (variable.low, variable.high) if isinstance(variable, Integer) else (0, int(variable.size) - 1)

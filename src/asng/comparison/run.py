@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,16 @@ def run_benchmark(
         seeds: One or more, all different, each >= 0; the same for all methods.
         workers: Processes, >= 1; of no influence on what is found.
         resume: Go on with what is in the folder: finished cells are not run again.
-        redo: Methods whose finished cells are run again when resuming.
-        show: Is told of finished cells and their number in all.
+        redo: Methods of the settings whose finished cells are run again; with `resume` only.
+        show: Is told of finished cells and their number in all, first before any is run.
 
     Returns:
         The run folder.
 
     Raises:
         InputError: An argument is not as described; nothing was written.
-        RunError: The folder holds an earlier run, a damaged one, or none to resume; a library is missing, or
-            a process was killed.
+        RunError: The folder holds an earlier run, a damaged one, none to resume, or one that another process
+            writes to; a library is missing, or a process was killed.
 
     Example:
         >>> import tempfile
@@ -60,7 +61,11 @@ def run_benchmark(
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
     for method in redo:
-        one_of("redo", method, METHODS)
+        one_of("redo", method, settings.methods)  # of others the runs would be gone, and not come again
+    if redo and not resume:
+        raise InputError(
+            f"redo: expected resume beside it, got {list(redo)!r} alone. Add --resume, or leave it out."
+        )
     folder = Path(run_dir)
     if not resume:
         refuse_earlier_run(folder)
@@ -70,25 +75,30 @@ def run_benchmark(
             "path."
         )
     cells = _cells(settings, seeds)
-    store = CellStore(folder, redo=redo)
-    left = [cell for cell in cells if cell not in store]
-    done = len(cells) - len(left)
-    for cell, row in _run(left, workers):
-        store.add(cell, row)
-        done += 1
-        if show is not None:
-            show(done, len(cells))
+    with closing(CellStore(folder, redo=redo)) as store:
+        left = [cell for cell in cells if cell not in store]
+        done = len(cells) - len(left)
+        tell = show or (lambda done, total: None)
+        tell(done, len(cells))
+        for cell, row in _run(left, workers):
+            store.add(cell, row)
+            done += 1
+            tell(done, len(cells))
     return folder
 
 
 def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Cell]:
-    """Return what is to be run, a problem after the other; making each problem tells of missing libraries."""
+    """Return what is to be run, a problem after the other.
+
+    Each problem and method is made once, which tells of missing libraries before anything runs.
+    """
     cells = []
     for problem in settings.problems:
         space = PROBLEMS[problem]().space
         for name in settings.methods:
             if applies(name, space):
                 budget = min(settings.budget, METHODS[name].most or settings.budget)
+                METHODS[name].make(space, seeds[0], budget)
                 cells += [Cell(problem, name, seed, budget) for seed in seeds]
     return cells
 

@@ -1,6 +1,5 @@
 """Finished cells on the disk, `benchmark.jsonl`: one JSON object a line."""
 
-import json
 from collections.abc import Container
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from asng.black_box.environment import machine, versions
 from asng.comparison.cell import Cell
 from asng.errors import RunError
-from asng.files import write_text
+from asng.lines import JsonLines
 
 __all__ = ["CellStore", "PEERS"]
 
@@ -26,57 +25,45 @@ PEERS = (
 
 
 class CellStore:
-    """The cells that are finished; a line torn when a run was killed is left out.
+    """The cells that are finished, held by one process at a time.
 
     Args:
-        folder: The run folder.
+        folder: The run folder, made where it is missing.
         redo: Methods whose finished cells are thrown away.
 
     Raises:
-        RunError: A line is no finished cell, or the folder cannot be written to.
+        RunError: A line is no finished cell, another process writes to the file, or none can.
     """
 
     def __init__(self, folder: Path, *, redo: Container[str] = ()) -> None:
-        self._path = folder / "benchmark.jsonl"
-        rows = [row for row in _read(self._path) if row["method"] not in redo]
-        self._done = {_cell(row): row for row in rows}
-        # Whole or not at all; what follows is appended.
-        write_text(self._path, "".join(_line(row) for row in self._done.values()))
+        path = folder / "benchmark.jsonl"
+        self._lines = JsonLines(path)
+        try:
+            rows = self._lines.rows
+            cells = [_cell(row, f"{path}, line {number}") for number, row in enumerate(rows, start=1)]
+            kept = {cell: row for cell, row in zip(cells, rows, strict=True) if cell.method not in redo}
+            if len(kept) < len(rows):
+                self._lines.replace(kept.values())
+        except BaseException:
+            self._lines.close()
+            raise
+        self._done = set(kept)
 
     def __contains__(self, cell: Cell) -> bool:
         return cell in self._done
 
-    def __len__(self) -> int:
-        return len(self._done)
-
     def add(self, cell: Cell, row: dict[str, Any]) -> None:
         """Take in a finished cell, and write it."""
-        self._done[cell] = row | {"versions": versions(PEERS), "machine": machine()}
-        try:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(_line(self._done[cell]))
-        except OSError as error:
-            raise RunError(f"{self._path}: cannot be written: {error.strerror or error}.") from error
+        self._lines.append(row | {"versions": versions(PEERS), "machine": machine()})
+        self._done.add(cell)
+
+    def close(self) -> None:
+        """Let others write to the folder."""
+        self._lines.close()
 
 
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row) + "\n"
-
-
-def _cell(row: dict[str, Any]) -> Cell:
-    return Cell(*(row[name] for name in Cell._fields))
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    if not path.exists():
-        return []
-    text = path.read_text(encoding="utf-8", errors="replace")
-    rows = []
-    for number, line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            _cell(row)
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}, line {number}: expected a finished cell, got {line[:60]!r}.") from error
-        rows.append(row)
-    return rows
+def _cell(row: dict[str, Any], where: str) -> Cell:
+    try:
+        return Cell(*(row[name] for name in Cell._fields))
+    except KeyError as error:
+        raise RunError(f"{where}: expected a finished cell, got one without {error}: {row!r:.80}.") from None

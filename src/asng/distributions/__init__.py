@@ -3,7 +3,20 @@
 from asng.distributions.arrays import Floats, Ints
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
+from asng.distributions.prior import start
 from asng.distributions.product import Product, Tangent, Theta
+from asng.distributions.scores import Scores
 from asng.distributions.view import ThetaView
 
-__all__ = ["Product", "Theta", "Tangent", "ThetaView", "Categoricals", "Gaussians", "Floats", "Ints"]
+__all__ = [
+    "Product",
+    "Theta",
+    "Tangent",
+    "ThetaView",
+    "Scores",
+    "start",
+    "Categoricals",
+    "Gaussians",
+    "Floats",
+    "Ints",
+]

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from asng.distributions.arrays import Floats, Ints, Rules
+from asng.distributions.segments import Segments
 
 __all__ = ["Categoricals"]
 
@@ -40,7 +41,7 @@ class Categoricals:
     Attributes:
         counts: K_d as an array, shape (D,).
         starts: Where each variable's segment begins, shape (D,).
-        owner: Which variable each entry of theta belongs to, shape (sum K_d,).
+        segments: Where each variable's entries of theta are.
         theta_min: Smallest probability of each variable, shape (D,).
         n_theta: Degrees of freedom, sum (K_d - 1).
 
@@ -61,24 +62,22 @@ class Categoricals:
         counts: Sequence[int],
         *,
         rules: Rules = "default",
-        settled: float = 0.5,
+        settled: float = 0.37,
         among: int | None = None,
     ) -> None:
-        self.counts = np.asarray(counts, dtype=np.intp)
+        self.segments = segments = Segments(counts)
+        self.counts, self.starts, self.ends = segments.counts, segments.starts, segments.ends
         self.size = len(self.counts)
-        self.ends = np.cumsum(self.counts)
-        self.starts = self.ends - self.counts
-        self.owner = np.repeat(np.arange(self.size), self.counts)
         self.theta_min = _margins(self.counts, rules, settled, among or self.size)
         self.n_theta = int(np.sum(self.counts - 1))
         self._rules = rules
-        self._floor = self.theta_min[self.owner]
+        self._floor = segments.spread(self.theta_min)
         self._mass = self.theta_min * self.counts
-        self._but_last = np.setdiff1d(np.arange(len(self.owner)), self.ends - 1)
+        self._but_last = np.setdiff1d(np.arange(len(segments.owner)), self.ends - 1)
 
     def initial(self) -> Floats:
         """Return the uniform distribution, shape (sum K_d,)."""
-        return 1.0 / self.counts[self.owner]
+        return self.segments.spread(1.0 / self.counts)
 
     def sample(self, theta: Floats, u: Floats) -> Ints:
         """Map uniform numbers to choices by the inverse distribution function.
@@ -90,14 +89,20 @@ class Categoricals:
         Returns:
             Indices of choices, shape (n, D).
         """
-        below = self._cumulative(theta) <= u[:, self.owner]
+        cumulative, width = self._cumulative(theta), self.segments.width
+        if width:
+            index = np.zeros(u.shape, dtype=np.intp)
+            for bound in cumulative.reshape(-1, width).T[:-1]:
+                index += bound <= u
+            return index
+        below = cumulative <= u[:, self.segments.owner]
         index = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
         # The last cumulative sum may round to just below 1, and u lie above it.
         return np.minimum(index, self.counts - 1, out=index)
 
     def mode(self, theta: Floats) -> Ints:
         """Return the most likely choice of each variable (the first of equals), shape (D,)."""
-        peaks = np.flatnonzero(theta == np.maximum.reduceat(theta, self.starts)[self.owner])
+        peaks = np.flatnonzero(theta == self.segments.spread(np.maximum.reduceat(theta, self.starts)))
         first = np.searchsorted(peaks, self.starts)
         index: Ints = peaks[first] - self.starts
         return index
@@ -113,7 +118,9 @@ class Categoricals:
         n = len(c)
         weights = np.broadcast_to(w, c.shape)
         hits = np.bincount((c + self.starts).ravel(), weights=weights.ravel(), minlength=len(theta))
-        total = w.sum(axis=0)[self.owner if w.shape[1] > 1 else 0]
+        total = w.sum(axis=0)
+        if len(total) > 1:
+            total = self.segments.spread(total)
         G: Floats = (hits - total * theta) / n
         return G
 
@@ -133,27 +140,17 @@ class Categoricals:
         last = self.ends - 1
         # sum_{j<K} G_j = -G_K, because G sums to 0 over the choices.
         share = -G[last] / (theta[last] + root[last])
-        return (G / root + root * share[self.owner])[self._but_last]
+        return (G / root + root * self.segments.spread(share))[self._but_last]
 
-    def along(self, theta: Floats, c: Floats | Ints, root: Floats, w: Floats | None) -> Floats:
-        """Return sum_d w_id <phi_id, root_d> for each sample, phi its score, whitened as by `fisher_root`.
+    def centred(self, theta: Floats, root: Floats) -> Floats:
+        """Return the part of a vector, in coordinates as of `fisher_root`, that changes no sum of theta."""
+        scale = np.sqrt(theta)
+        return root - scale * self.segments.spread(self.segments.sums(scale * root))
 
-        It is the adjoint of `fisher_root` after `natural_gradient`, default rules.
-
-        Args:
-            theta: Probabilities, shape (sum K_d,).
-            c: Indices of choices, shape (n, D).
-            root: A vector in these coordinates, shape (sum K_d,).
-            w: Weight of each sample and variable, shape (n, D). Default: all 1.
-
-        Returns:
-            Shape (n,).
-        """
-        effects = root / np.sqrt(theta)
-        effects -= np.add.reduceat(theta * effects, self.starts)[self.owner]
-        each = effects[c.astype(np.intp) + self.starts]
-        total: Floats = np.sum(each if w is None else w * each, axis=1)
-        return total
+    def log_density(self, theta: Floats, c: Ints) -> Floats:
+        """Return the logarithm of the probability of each choice, shape (n, D)."""
+        density: Floats = np.log(theta)[c + self.starts]
+        return density
 
     def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
         """Return probabilities after a step of eps along G, inside their bounds.
@@ -161,7 +158,8 @@ class Categoricals:
         A variable whose G is 0 keeps its probabilities to the last bit, which a projection might round.
         """
         moved = np.logical_or.reduceat(G != 0.0, self.starts)
-        return np.where(moved[self.owner], self.project(theta + eps * G), theta)
+        new = self.project(theta + eps * G)
+        return new if moved.all() else np.where(self.segments.spread(moved), new, theta)
 
     def project(self, theta: Floats) -> Floats:
         """Return probabilities of at least theta_min that sum to 1.
@@ -172,15 +170,15 @@ class Categoricals:
             theta: Numbers that sum to 1 over each variable, of any sign, shape (sum K_d,).
         """
         theta = np.maximum(theta, self._floor)
-        total = np.add.reduceat(theta, self.starts)
+        total = self.segments.sums(theta)
         shrink = (total - 1.0) / (total - self._mass)
-        theta -= shrink[self.owner] * (theta - self._floor)
-        theta /= np.add.reduceat(theta, self.starts)[self.owner]
+        theta -= self.segments.spread(shrink) * (theta - self._floor)
+        theta /= self.segments.spread(self.segments.sums(theta))
         return theta
 
     def entropy(self, theta: Floats) -> Floats:
         """Return the entropy of each variable over its greatest value log K_d, shape (D,), in [0, 1]."""
-        total = np.add.reduceat(-theta * np.log(theta), self.starts)
+        total = self.segments.sums(-theta * np.log(theta))
         return np.clip(total / np.log(self.counts), 0.0, 1.0)
 
     def _cumulative(self, theta: Floats) -> Floats:
@@ -190,7 +188,7 @@ class Categoricals:
         it below 1, so that rounding does not grow with the number of variables.
         """
         steps = theta.copy()
-        steps[self.starts[1:]] -= np.add.reduceat(theta, self.starts)[:-1]
+        steps[self.starts[1:]] -= self.segments.sums(theta)[:-1]
         return np.cumsum(steps)
 
 

@@ -123,25 +123,14 @@ class Gaussians:
             x: Raw draws, neither rounded nor clipped, shape (n, D).
             w: Weight of each sample, shape (n, 1), or of each sample and variable, shape (n, D).
         """
-        z = _standardised(mean, std, x)
+        z = standardised(mean, std, x)
         return np.mean(w * z, axis=0), np.mean(w * (z * z - 1.0), axis=0)
 
-    def along(self, mean: Floats, std: Floats, x: Floats, root: Floats, w: Floats | None) -> Floats:
-        """Return sum_d w_id (z_id root_1d + (z_id^2 - 1) / sqrt 2 root_2d) for each sample, shape (n,).
-
-        It is the adjoint of `fisher_root` after `natural_gradient`, default rules.
-
-        Args:
-            mean: Means, shape (D,).
-            std: Standard deviations, shape (D,).
-            x: Raw draws, shape (n, D).
-            root: A vector in the coordinates of `fisher_root`, shape (2 D,).
-            w: Weight of each sample and variable, shape (n, D). Default: all 1.
-        """
-        z = _standardised(mean, std, x)
-        each = z * root[: self.size] + (z * z - 1.0) * (root[self.size :] / _SQRT2)
-        total: Floats = np.sum(each if w is None else w * each, axis=1)
-        return total
+    def log_density(self, mean: Floats, std: Floats, x: Floats) -> Floats:
+        """Return the logarithm of each draw's density but for a constant, shape (n, D)."""
+        z = standardised(mean, std, x)
+        density: Floats = -0.5 * z * z - np.log(std)
+        return density
 
     def fisher_root(self, mean: Floats, std: Floats, g1: Floats, g2: Floats) -> Floats:
         """Return coordinates of a gradient whose Euclidean norm is its norm in the Fisher metric.
@@ -191,7 +180,7 @@ class Gaussians:
         return np.sqrt(np.maximum(variance, 0.0))
 
 
-def _standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
+def standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
     with np.errstate(over="ignore"):
         z: Floats = np.clip((x - mean) / std, -_Z_MAX, _Z_MAX)
     return z

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Rules, as_slice
+from asng.distributions.arrays import Floats, Ints, Rules, as_slice
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
 from asng.space import Categorical, Space, Variable
@@ -65,7 +65,7 @@ class Product:
         (3, array([5.]))
     """
 
-    def __init__(self, space: Space, *, rules: Rules = "default", settled: float = 0.5) -> None:
+    def __init__(self, space: Space, *, rules: Rules = "default", settled: float = 0.37) -> None:
         self.space = space
         self.rules = rules
         variables = list(space.values())
@@ -141,7 +141,7 @@ class Product:
         w = u[:, None] if active is None else u[:, None] * active
         p, g1, g2 = theta.p, theta.mean, theta.std
         if self.categoricals.size:
-            c = x[:, self._choices].astype(np.intp)
+            c = self.choices_of(x)
             p = self.categoricals.natural_gradient(theta.p, c, w if active is None else w[:, self._choices])
         if self.gaussians.size:
             own = w if active is None else w[:, self._ordered]
@@ -163,48 +163,53 @@ class Product:
 
     def free_root(self, theta: Theta) -> Floats:
         """Return the factor from an effect to a coordinate of `fisher_root`: the root of p, and 1."""
-        return np.concatenate((np.sqrt(theta.p), np.ones(2 * len(theta.mean))))
+        choices: Floats = np.sqrt(theta.p)
+        return np.concatenate((choices, np.ones(2 * len(theta.mean)))) if len(theta.mean) else choices
 
     def centred(self, theta: Theta, root: Floats) -> Floats:
         """Return the part of a vector that changes no sum of probabilities."""
-        if not self.categoricals.size:
+        size = len(theta.p)
+        if not size:
             return root
-        family, root = self.categoricals, root.copy()
-        p, part = theta.p, root[: len(theta.p)]
-        scale = np.sqrt(p)
-        part -= scale * np.add.reduceat(scale * part, family.starts)[family.owner]
-        return root
+        choices = self.categoricals.centred(theta.p, root[:size])
+        return np.concatenate((choices, root[size:])) if self.gaussians.size else choices
 
-    def along(self, theta: Theta, x: Floats, root: Floats, active: Floats | None = None) -> Floats:
-        """Return the inner product of each sample's score with a vector, shape (n,); default rules.
+    def log_density(self, theta: Theta, x: Floats) -> Floats:
+        """Return the logarithm of the density of each draw but for a constant, by free variable.
 
         Args:
             theta: Parameters.
             x: Raw draws, shape (n, D).
-            root: A vector in the coordinates of `fisher_root`.
-            active: Weight of each sample and variable, shape (n, D). Default: all 1.
+
+        Returns:
+            Shape (n, n_free), the categoricals first.
         """
-        total, size = np.zeros(len(x)), len(theta.p)
-        if self.categoricals.size:
-            own = None if active is None else active[:, self._choices]
-            total += self.categoricals.along(theta.p, x[:, self._choices], root[:size], own)
-        if self.gaussians.size:
-            own = None if active is None else active[:, self._ordered]
-            total += self.gaussians.along(theta.mean, theta.std, x[:, self._ordered], root[size:], own)
-        return total
+        choices = self.categoricals.log_density(theta.p, self.choices_of(x))
+        if not self.gaussians.size:
+            return choices
+        ordered = self.gaussians.log_density(theta.mean, theta.std, self.ordered_of(x))
+        return np.concatenate((choices, ordered), axis=1)
+
+    def choices_of(self, x: Floats) -> Ints:
+        """Return the indices of choices in raw draws, shape (n, number of categoricals)."""
+        return x[:, self._choices].astype(np.intp)
+
+    def ordered_of(self, x: Floats) -> Floats:
+        """Return the coordinates of the ordered variables in raw draws, shape (n, their number)."""
+        return x[:, self._ordered]
 
     def lengths(self, root: Floats) -> Floats:
         """Return the squared length of each free variable's part of a vector, categoricals first."""
         family, squares = self.categoricals, root * root
-        size, ordered = len(family.owner), self.gaussians.size
-        choices = np.add.reduceat(squares[:size], family.starts) if size else squares[:0]
+        size, ordered = int(np.sum(family.counts)), self.gaussians.size
+        choices = family.segments.sums(squares[:size]) if size else squares[:0]
         return np.concatenate((choices, squares[size : size + ordered] + squares[size + ordered :]))
 
     def each(self, factors: Floats, root: Floats) -> Floats:
         """Return a vector with each free variable's part multiplied by its factor; default rules."""
         split = self.categoricals.size
         ordered = factors[split:]
-        return np.concatenate((factors[:split][self.categoricals.owner], ordered, ordered)) * root
+        return np.concatenate((self.categoricals.segments.spread(factors[:split]), ordered, ordered)) * root
 
     def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
         """Return theta after a step of eps along G, inside all bounds."""
@@ -218,7 +223,7 @@ class Product:
     def spread(self, values: Floats) -> Tangent:
         """Return one number a variable, shape (D,), as one for each coordinate of a gradient."""
         ordered = values[self._ordered]
-        return Tangent(values[self._choices][self.categoricals.owner], ordered, ordered)
+        return Tangent(self.categoricals.segments.spread(values[self._choices]), ordered, ordered)
 
     def degrees(self, share: Floats) -> float:
         """Return n_theta with each variable counted by a share, shape (D,); n_theta where all are 1."""

@@ -26,12 +26,13 @@ References:
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Theta
+from asng.distributions import Floats, Product, Scores, Theta
 
-__all__ = ["Memory", "first_memory", "predicted"]
+__all__ = ["Memory", "Prediction", "first_memory", "learnt", "predicted"]
 
 STEP = 0.5
 """Of the step along the gradient of the squared error that fits the newest generation best: old and new
@@ -55,41 +56,63 @@ def first_memory(product: Product) -> Memory:
     return Memory(np.zeros(len(product.free_root(product.initial()))))
 
 
+class Prediction(NamedTuple):
+    """What is foreseen of samples before their losses are known: w, v and c."""
+
+    w: Floats
+    v: Floats
+    c: float
+
+
 def predicted(
-    product: Product,
-    theta: Theta,
-    memory: Memory,
-    x: Floats,
-    u: Floats,
-    *,
-    active: Floats | None,
-    rate: float,
-) -> tuple[Floats, Memory]:
-    """Return G with less noise in the coordinates of the Fisher root, and what is known after.
+    product: Product, theta: Theta, memory: Memory, scores: Scores, active: Floats | None = None
+) -> Prediction:
+    """Return what the memory says of samples.
 
     Args:
         product: Family of distributions, default rules.
-        theta: Parameters that the samples were drawn from.
-        memory: What is known before.
-        x: Raw draws, shape (lam, D).
-        u: Their utilities, shape (lam,).
-        active: What each sample read, divided by the root of its share; shape (lam, D). None where all did.
-        rate: How fast c follows, in (0, 1].
+        theta: Parameters.
+        memory: What is known.
+        scores: Those of the samples.
+        active: 1 where a sample read a variable, shape (n, D). Default: all did.
     """
-    unit = product.free_root(theta)
-    w = product.centred(theta, memory.effects * unit)
+    w = product.centred(theta, memory.effects * product.free_root(theta))
     if active is not None:
         w = np.where(np.concatenate(product.spread(active.max(axis=0))) > 0.0, w, 0.0)
-    v = product.along(theta, x, w, active)
-    of_u = product.fisher_root(theta, product.natural_gradient(theta, x, u, active))
-    of_v = product.fisher_root(theta, product.natural_gradient(theta, x, v, active))
     c = min(max(memory.agreed / memory.squared, 0.0), 1.0) if memory.squared > 0.0 else 0.0
-    rate = min(rate, RATE_MAX)
-    agreed = (1.0 - rate) * memory.agreed + rate * float(np.sum(u * v))
-    squared = (1.0 - rate) * memory.squared + rate * float(np.sum(v * v))
-    error = of_u - of_v
-    seen = product.along(theta, x, error, active)
-    length = float(np.sum(seen * seen))
-    best = float(np.sum(error * error)) * len(x) / length if length > 0.0 else 0.0
+    return Prediction(w, scores.along(w), c)
+
+
+def learnt(
+    product: Product,
+    theta: Theta,
+    memory: Memory,
+    scores: Scores,
+    prediction: Prediction,
+    *,
+    u: Floats,
+    weights: Floats | float,
+    rate: float,
+) -> Memory:
+    """Return what is known after the utilities of samples came.
+
+    Args:
+        product: Family of distributions, default rules.
+        theta: Parameters.
+        memory: What was known before.
+        scores: Those of the samples.
+        prediction: What was foreseen of them.
+        u: Their utilities, shape (n,).
+        weights: How much each sample counts, shape (n,), of mean 1.
+        rate: How fast c follows, in (0, 1].
+    """
+    v, rate = prediction.v, min(rate, RATE_MAX)
+    agreed = (1.0 - rate) * memory.agreed + rate * float((weights * u * v).sum())
+    squared = (1.0 - rate) * memory.squared + rate * float((weights * v * v).sum())
+    error = scores.mean(weights * (u - v))
+    seen = scores.along(error)
+    length = float((weights * seen * seen).sum())
+    best = float((error * error).sum()) * len(u) / length if length > 0.0 else 0.0
+    unit = product.free_root(theta)
     effects = memory.effects + np.where(unit > 0.0, STEP * best * error / unit, 0.0)
-    return c * w + (of_u - c * of_v), Memory(effects, agreed, squared)
+    return Memory(effects, agreed, squared)

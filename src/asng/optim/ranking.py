@@ -1,6 +1,7 @@
 """From losses to utilities: only the order of the losses counts."""
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtri
@@ -63,9 +64,15 @@ def normal_scores(losses: Floats) -> Floats:
         Blom, "Statistical estimates and transformed beta-variables", 1958.
     """
     lam = len(losses)
-    scores = -ndtri((np.arange(lam) + 0.625) / (lam + 0.25))
-    u = _by_rank(losses, scores)
+    u = _by_rank(losses, _scores(lam))
     return u if (u != u[0]).any() else np.zeros(lam)
+
+
+@lru_cache(maxsize=64)
+def _scores(lam: int) -> Floats:
+    scores: Floats = 0.0 - ndtri((np.arange(lam) + 0.625) / (lam + 0.25))  # 0 in the middle, not -0
+    scores.flags.writeable = False
+    return scores
 
 
 def _by_rank(losses: Floats, values: Floats) -> Floats:
@@ -73,8 +80,12 @@ def _by_rank(losses: Floats, values: Floats) -> Floats:
     losses = np.where(np.isfinite(losses), losses, np.inf)
     order = np.argsort(losses, kind="stable")
     ranked = losses[order]
-    tie = np.concatenate(([0], np.cumsum(ranked[1:] != ranked[:-1])))
-    shares = np.bincount(tie, weights=values) / np.bincount(tie)
     u = np.empty(len(losses))
+    new = ranked[1:] != ranked[:-1]
+    if new.all():
+        u[order] = values
+        return u
+    tie = np.concatenate(([0], np.cumsum(new)))
+    shares = np.bincount(tie, weights=values) / np.bincount(tie)
     u[order] = shares[tie]
     return u

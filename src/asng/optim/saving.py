@@ -78,8 +78,8 @@ def unpack_theta(state: Mapping[str, Any], product: Product) -> Theta:
     return theta
 
 
-def array(state: Any, key: str, size: int) -> Floats:
-    """Return `state[key]` as an array of `size` finite numbers.
+def array(state: Any, key: str, size: int, *, infinite: bool = False) -> Floats:
+    """Return `state[key]` as an array of `size` finite numbers, or with `infinite` also infinite ones.
 
     Raises:
         RunError: It is anything else.
@@ -88,7 +88,7 @@ def array(state: Any, key: str, size: int) -> Floats:
         values = np.array(get(state, key), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise RunError(f"state: expected a list of numbers as {key!r}: {error}.") from error
-    if values.shape != (size,) or not np.isfinite(values).all():
+    if values.shape != (size,) or np.isnan(values).any() or not (infinite or np.isfinite(values).all()):
         raise RunError(f"state: expected {size} finite numbers as {key!r}, got shape {values.shape}.")
     return values
 

@@ -26,14 +26,16 @@ References:
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Tangent, Theta
-from asng.optim.memory import Memory, first_memory, predicted
+from asng.distributions import Floats, Product, Scores, Tangent, Theta
+from asng.optim.memory import Memory, first_memory, learnt, predicted
 from asng.optim.ranking import normal_scores, utilities
+from asng.optim.reuse import Former, Pool, kept, pooled
 
 __all__ = ["Settings", "State", "first_state", "step", "gradient"]
 
@@ -44,7 +46,7 @@ NORM_FLOOR = 1e-9
 CHANCE = 2.0
 """How many times what chance makes of it |s_d|^2 must be before a cautious search moves variable d."""
 
-EARLY_GROWTH, EARLY_SHRINKAGE = 5.0, 0.5
+EARLY_GROWTH, EARLY_SHRINKAGE = 5.0, 1.0
 """Over t these are the least rates at which an early step size grows and shrinks: it soon leaves a delta_init
 that is far too small, and is hardly led away from a good one by the noise of a few updates."""
 
@@ -62,6 +64,7 @@ class Settings:
         Delta_max: Largest Delta, >= 1, may be infinite.
         delta_max: Longest step, > 0, may be infinite; comes before Delta_max.
         early: Let s and gamma be means over all updates, and Delta adapt faster, while updates are few.
+        reuse: Read the samples of the last update once more, `asng.optim.reuse`; default rules only.
         memory: Predict utilities from former samples, `asng.optim.memory`; default rules only.
         cautious: Move a variable only where its signal stands out from chance; default rules only.
         scores: Utilities are normal scores, not +-1/mu for the best and the worst quarter.
@@ -72,6 +75,7 @@ class Settings:
     Delta_max: float = math.inf
     delta_max: float = math.inf
     early: bool = False
+    reuse: bool = False
     memory: bool = False
     cautious: bool = False
     scores: bool = False
@@ -81,7 +85,8 @@ class Settings:
 class State:
     """What an update changes. See the table of symbols at the top of this file.
 
-    `updates` is how many there were, t - 1. `memory` and `gammas` are None where the settings do without.
+    `updates` is how many there were, t - 1. `memory`, `gammas` and `former`, the samples of the
+    last update, are None where the settings do without.
     """
 
     theta: Theta
@@ -91,6 +96,7 @@ class State:
     updates: int = 0
     memory: Memory | None = None
     gammas: Floats | None = None
+    former: Former | None = None
 
 
 def first_state(product: Product, settings: Settings | None = None) -> State:
@@ -120,9 +126,9 @@ def step(
     norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
     they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
     a variable that few samples read takes steps as long as one that all do, see `gradient`. By the settings,
-    utilities are normal scores, G has the noise taken off that former samples foresee, a cautious
-    search leaves alone what does not stand out from chance, delta has an upper bound, and the first updates
-    adapt it faster.
+    utilities are normal scores, G has the noise taken off that former samples foresee, the last update's
+    samples are read once more, a cautious search leaves alone what does not stand out from chance, delta has
+    an upper bound, and the first updates adapt it faster.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -143,37 +149,39 @@ def step(
         >>> bool(state.theta.p[0] > 0.5)
         True
     """
-    u = normal_scores(losses) if settings.scores else utilities(losses)
-    found = _estimate(product, state.theta, x, u, active)
-    if found is None:
+    ranked = normal_scores if settings.scores else utilities
+    u = ranked(losses)
+    if not (u.any() and product.n_theta):
         return state
-    delta = settings.delta_init / state.Delta
     t = state.updates + 1
-    plain = min(delta / math.sqrt(found.n_theta), 1.0)
+    pool = pooled(product, state.theta, Pool(x, losses, active), state.former)
+    n_theta = _degrees(product, pool.active)
+    delta = settings.delta_init / state.Delta
+    plain = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0
     # While there were fewer than 1/beta updates, s and gamma weigh all of them alike.
     beta = max(plain, 1.0 / t) if settings.early else plain
-    memory = state.memory
-    if memory is not None:
-        read = None if active is None else _weights(active)
-        root, memory = predicted(product, state.theta, memory, x, u, active=read, rate=beta)
-        found = _measured(product.from_root(state.theta, root), root, found.n_theta)
-        if found is None:
-            return replace(state, memory=memory, updates=t)
-    G, root, norm, _ = found
+    if product.rules == "paper":
+        found, memory, former = _plain(product, state.theta, x, u, active), None, None
+    else:
+        found, memory = _estimate(product, state, pool, u, ranked, beta)
+        former = kept(product, state.theta, x, losses, active) if settings.reuse else None
+    if found is None:
+        return state if memory is state.memory else replace(state, memory=memory, updates=t, former=former)
     gain = beta * (2.0 - beta)
-    s = (1.0 - beta) * state.s + (math.sqrt(gain) / norm) * root  # Algorithm 1, s
+    s = (1.0 - beta) * state.s + (math.sqrt(gain) / found.strength) * found.signal  # Algorithm 1, s
     gamma = (1.0 - beta) ** 2 * state.gamma + gain  # Algorithm 1, gamma
-    gammas = state.gammas
+    G, gammas = found.G, state.gammas
     if gammas is not None:
-        gammas = (1.0 - beta) ** 2 * gammas + gain / norm**2 * product.lengths(root)
-        G = _damped(product, state.theta, root, product.lengths(s), gammas)
-    theta = product.move(state.theta, G, delta / norm)  # Algorithm 1, theta, and its projection
+        lengths = product.lengths(found.signal)
+        gammas = (1.0 - beta) ** 2 * gammas + gain / found.strength**2 * lengths
+        G = _damped(product, state.theta, found.root, product.lengths(s), gammas)
+    theta = product.move(state.theta, G, delta / found.norm)  # Algorithm 1, theta, and its projection
     excess = gamma - _squared_length(s) / settings.alpha
     rate = plain
     if settings.early:
         rate = min(1.0, max(plain, (EARLY_SHRINKAGE if excess > 0.0 else EARLY_GROWTH) / t))
     Delta = _bounded(settings, state.Delta * math.exp(rate * excess))  # Algorithm 1, Delta
-    return State(theta, s, gamma, Delta, t, memory, gammas)
+    return State(theta, s, gamma, Delta, t, memory, gammas, former)
 
 
 def _bounded(settings: Settings, Delta: float) -> float:
@@ -190,40 +198,79 @@ def gradient(
     variable wanders equally far, and `step` sees no direction preferred where there is no signal. Which
     variables are read does not depend on their own values; hence no direction is preferred by this either.
     """
-    found = _estimate(product, theta, x, utilities(losses), active)
+    u = utilities(losses)
+    found = _plain(product, theta, x, u, active) if u.any() and product.n_theta else None
     return None if found is None else (found.G, found.norm)
 
 
 class _Estimate(NamedTuple):
-    """G, F^(1/2) G, ||G||_F > 0, and the degrees of freedom that G speaks of."""
+    """G, F^(1/2) G and ||G||_F > 0; what goes into s, and its norm."""
 
     G: Tangent
     root: Floats
     norm: float
-    n_theta: float
+    signal: Floats
+    strength: float
+
+
+def _plain(product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None) -> _Estimate | None:
+    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    weights = _weights(active) if active is not None and product.rules == "default" else active
+    G = product.natural_gradient(theta, x, u, weights)
+    root = product.fisher_root(theta, G)
+    norm = math.sqrt(_squared_length(root))
+    if norm < ROUNDING:
+        if product.rules == "default":
+            return None
+        G, root, norm = _zero(theta), np.zeros_like(root), 0.0
+    return _Estimate(G, root, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
 
 
 def _estimate(
-    product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
-) -> _Estimate | None:
-    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
-    if not (u.any() and product.n_theta):
-        return None
-    n_theta: float = product.n_theta
-    weights = active
-    if active is not None and product.rules == "default":
-        weights, n_theta = _weights(active), product.degrees(active.mean(axis=0))
-    G = product.natural_gradient(theta, x, u, weights)
-    root = product.fisher_root(theta, G)
-    found = _measured(G, root, n_theta)
-    if found is None and product.rules == "paper":
-        return _Estimate(_zero(theta), np.zeros_like(root), NORM_FLOOR, n_theta)
-    return found
+    product: Product, state: State, pool: Pool, u: Floats, ranked: Callable[[Floats], Floats], rate: float
+) -> tuple[_Estimate | None, Memory | None]:
+    """Return the estimate by the default rules, None where the samples say nothing, and what is known after.
+
+    Args:
+        product: Family of distributions.
+        state: What was before.
+        pool: The new samples, and those that are read once more.
+        u: Utilities of the new samples among themselves.
+        ranked: What gives utilities to losses.
+        rate: How fast the memory follows.
+    """
+    theta, memory = state.theta, state.memory
+    scores = Scores(product, theta, pool.x, None if pool.active is None else _weights(pool.active))
+    signal = scores.mean(u)
+    if math.sqrt(_squared_length(signal)) < ROUNDING:
+        return None, memory
+    weights, of_all = pool.weights, u
+    if weights is not None:
+        of_all = ranked(pool.losses)
+        of_all = of_all - (weights * of_all).sum() / len(of_all)
+    root = signal
+    if memory is not None:
+        foreseen = predicted(product, theta, memory, scores, pool.active)
+        w, v, c = foreseen
+        root = signal = c * w + (signal - c * scores.mean(v[: len(u)]))
+        if weights is not None:
+            root = c * w + scores.mean(weights * (of_all - c * v))
+        by = 1.0 if weights is None else weights
+        memory = learnt(product, theta, memory, scores, foreseen, u=of_all, weights=by, rate=rate)
+    elif weights is not None:
+        root = scores.mean(weights * of_all)
+    norm, strength = math.sqrt(_squared_length(root)), math.sqrt(_squared_length(signal))
+    if min(norm, strength) < ROUNDING:
+        return None, memory
+    G = product.from_root(theta, root)
+    return _Estimate(G, root, norm + NORM_FLOOR, signal, strength + NORM_FLOOR), memory
 
 
-def _measured(G: Tangent, root: Floats, n_theta: float) -> _Estimate | None:
-    norm = math.sqrt(_squared_length(root))
-    return _Estimate(G, root, norm + NORM_FLOOR, n_theta) if norm >= ROUNDING else None
+def _degrees(product: Product, active: Floats | None) -> float:
+    """Return n_theta, each variable counted by the share of samples that read it; default rules."""
+    if active is None or product.rules == "paper":
+        return product.n_theta
+    return product.degrees(active.mean(axis=0))
 
 
 def _weights(active: Floats) -> Floats:
@@ -247,7 +294,7 @@ def _damped(product: Product, theta: Theta, root: Floats, lengths: Floats, gamma
 
 def _squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    return float(np.sum(vector * vector))
+    return float((vector * vector).sum())
 
 
 def _zero(theta: Theta) -> Tangent:

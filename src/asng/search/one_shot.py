@@ -141,7 +141,10 @@ class OneShotSearch:
         if self.clip is not None:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.architecture_optimizer is None:
-            self.architecture_optimizer = ASNG(self.supernet.space, lam=self.lam_theta, seed=self.seed)
+            # Weights ripen and batches differ: losses of two steps are not to be compared.
+            self.architecture_optimizer = ASNG(
+                self.supernet.space, lam=self.lam_theta, seed=self.seed, reuse=False
+            )
         elif self.architecture_optimizer.space != self.supernet.space:
             raise InputError("architecture_optimizer: expected one over supernet.space, got another space.")
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from asng.errors import RunError
+from asng.lines import refuse_running
 from asng.search.checkpoint import previous
 
 __all__ = ["architecture_path", "checkpoint_path", "clear", "log_path", "refuse_earlier_run"]
@@ -42,8 +43,9 @@ def clear(folder: Path) -> None:
     Otherwise a run that ends early would lie beside the architecture of another.
 
     Raises:
-        RunError: The folder is none, or may not be written to.
+        RunError: The folder is none, may not be written to, or holds a search that goes on.
     """
+    refuse_running(log_path(folder))
     try:
         for path in _files(folder):
             path.unlink(missing_ok=True)

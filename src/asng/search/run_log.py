@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from asng.errors import RunError
+from asng.lines import lock
 
 __all__ = ["RunLog"]
 
@@ -20,7 +21,7 @@ class RunLog:
             logged after its checkpoint will be logged anew. Default: none of it.
 
     Raises:
-        RunError: The file cannot be opened, or is shorter than `keep`.
+        RunError: The file cannot be opened, another process writes to it, or it is shorter than `keep`.
     """
 
     def __init__(self, path: Path | None, *, keep: int = 0) -> None:
@@ -36,11 +37,15 @@ class RunLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab")
+            lock(self._file, path)
             self._file.truncate(keep)
             self._file.seek(keep)
         except OSError as error:
             self.close()
             raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error
+        except RunError:
+            self.close()
+            raise
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event. Numbers that JSON cannot hold (NaN, infinities) become null."""

@@ -1,6 +1,5 @@
 """The finished cells of a benchmark, benchmark.jsonl, read and checked."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from asng.errors import RunError
-from asng.report.fields import as_list, as_object, number, text, whole
+from asng.lines import parse_lines
+from asng.report.fields import as_list, number, text, whole
 
-__all__ = ["BenchmarkCell", "BenchmarkRun", "Group", "read_benchmark"]
+__all__ = ["BenchmarkCell", "BenchmarkRun", "Group", "benchmark_cell", "read_benchmark"]
 
 
 @dataclass(frozen=True)
@@ -75,20 +75,18 @@ def read_benchmark(path: Path) -> BenchmarkRun | None:
     """Read benchmark.jsonl, or return None where there is none; a torn last line is left out.
 
     Raises:
-        RunError: A line is no finished cell.
+        RunError: The file is unreadable, or a line is no finished cell.
     """
-    if not path.exists():
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
         return None
-    content = path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise RunError(f"{path}: expected a readable file of runs, got: {error.strerror}.") from error
     groups: dict[str, dict[str, list[BenchmarkCell]]] = {}
     last: Mapping[str, Any] = {}
-    for index, line in enumerate(content[: content.rfind("\n") + 1].splitlines(), start=1):
-        where = f"{path}, line {index}"
-        try:
-            last = as_object(json.loads(line), where)
-        except ValueError as error:
-            raise RunError(f"{where}: expected a JSON object, got {line[:60]!r}.") from error
-        cell = _cell(last, where)
+    for index, last in enumerate(parse_lines(content, path), start=1):
+        cell = benchmark_cell(last, f"{path}, line {index}")
         groups.setdefault(cell.problem, {}).setdefault(cell.method, []).append(cell)
     return BenchmarkRun(
         {name: [Group(m, tuple(c)) for m, c in methods.items()] for name, methods in groups.items()},
@@ -96,7 +94,8 @@ def read_benchmark(path: Path) -> BenchmarkRun | None:
     )
 
 
-def _cell(data: Mapping[str, Any], where: str) -> BenchmarkCell:
+def benchmark_cell(data: Mapping[str, Any], where: str) -> BenchmarkCell:
+    """Check a finished cell as JSON has it; `where` is told in errors."""
     hit = number(data, "hit", where)
     pairs = [as_list(pair, f"{where}, regret") for pair in as_list(data.get("regret"), f"{where}, regret")]
     if any(len(pair) != 2 for pair in pairs):

@@ -21,7 +21,7 @@ def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
     """Return a section each problem, a row each method, the verdict below."""
     table = Table(title=title, caption=Text(benchmark_verdict(run)), caption_justify="left")
     for index, heading in enumerate(("problem", *HEADINGS)):
-        table.add_column(Text(heading), justify="left" if index < 2 else "right")
+        table.add_column(Text(heading), justify="left" if index < 2 else "right", no_wrap=index < 2)
     for problem, groups in run.groups.items():
         for index, row in enumerate(rows(groups)):
             table.add_row(Text(problem if index == 0 else ""), *(Text(cell) for cell in row))
@@ -46,7 +46,7 @@ def _row(group: Group, ours: Group | None) -> list[str]:
         group.method,
         f"{_solved(group)} of {len(group.cells)}",
         median,
-        f"{first} .. {third}",
+        f"{first} .. {third}" if math.isfinite(group.quartiles[0]) else UNKNOWN,
         count(distinct),
         against,
         UNKNOWN if math.isnan(cost) else f"{cost:,.0f}",

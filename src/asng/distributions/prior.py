@@ -1,0 +1,92 @@
+"""Where a search begins that knows something: an earlier theta, mixed with the usual start."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from asng.checks import nearest
+from asng.distributions.arrays import Floats
+from asng.distributions.product import Product, Theta
+from asng.distributions.view import ThetaView
+from asng.errors import InputError
+
+__all__ = ["start"]
+
+
+def start(product: Product, prior: Mapping[str, Any], trust: float) -> Theta:
+    """Return trust times a prior plus 1 - trust times the usual start, in the parameters E[T(x)].
+
+    For choices these are the probabilities, for ordered variables E[x] and E[x^2]: of both kinds it is what
+    one has who draws from the prior with chance `trust`, and else from the usual start.
+
+    Args:
+        product: Family of distributions.
+        prior: For some or all variables, what `ThetaView` has of them, or its JSON.
+        trust: In [0, 1].
+
+    Raises:
+        InputError: Another name, another number of choices, or values that are no distribution.
+
+    Example:
+        >>> from asng.space import Categorical, Integer, Space
+        >>> product = Product(Space({"op": Categorical(["conv", "skip"]), "width": Integer(0, 10)}))
+        >>> theta = start(product, {"op": [0.9, 0.1], "width": (2.0, 1.0)}, 0.5)
+        >>> theta.p.round(2).tolist(), theta.mean.tolist(), theta.std.round(2).tolist()
+        ([0.7, 0.3], [3.5], [3.91])
+    """
+    if not isinstance(prior, Mapping):
+        raise InputError(f"prior: expected a mapping from names to parameters, got {prior!r}.")
+    first = product.initial()
+    p, mean, std = (part.copy() for part in first)
+    family, gauss = product.categoricals, product.gaussians
+    for name in prior:
+        if name not in product.rank:
+            raise InputError(
+                f"prior[{name!r}]: expected a variable of the space, which has none of that name."
+                f"{nearest(str(name), product.rank)}"
+            )
+    usual = ThetaView(product, first)
+    places = {int(column): i for i, column in enumerate(product.choice_columns)}
+    for name, value in prior.items():
+        column, known = product.rank[name], usual[name]
+        if not isinstance(known, tuple):
+            new = _probabilities(name, value, len(known))
+            if column in places:
+                at = places[column]
+                p[family.starts[at] : family.ends[at]] = trust * new + (1.0 - trust) * known
+            continue
+        (mean_of, std_of), (middle, half) = _moments(name, value), known
+        at = int(np.searchsorted(product.ordered_columns, column))
+        if half > 0.0:
+            mean_of = min(max(mean_of, float(gauss.low[at])), float(gauss.high[at]))
+            std_of = min(std_of, half)
+            mean[at] = trust * mean_of + (1.0 - trust) * middle
+            spread = (
+                trust * std_of**2 + (1.0 - trust) * half**2 + trust * (1.0 - trust) * (mean_of - middle) ** 2
+            )
+            std[at] = min(float(np.sqrt(spread)), half)
+    std = np.clip(std, gauss.std_min(mean), gauss.std_max)
+    return Theta(family.project(p) if family.size else p, mean, std)
+
+
+def _probabilities(name: str, value: Any, choices: int) -> Floats:
+    try:
+        p = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        p = np.zeros(0)
+    if p.shape != (choices,) or not np.isfinite(p).all() or (p < 0.0).any() or abs(p.sum() - 1.0) > 1e-3:
+        raise InputError(f"prior[{name!r}]: expected {choices} probabilities that sum to 1, got {value!r}.")
+    shares: Floats = p / p.sum()
+    return shares
+
+
+def _moments(name: str, value: Any) -> tuple[float, float]:
+    try:
+        mean, std = (value["mean"], value["std"]) if isinstance(value, Mapping) else value
+        mean, std = float(mean), float(std)
+    except (TypeError, ValueError, KeyError):
+        mean, std = float("nan"), 0.0
+    if not (np.isfinite(mean) and np.isfinite(std) and std >= 0.0):
+        raise InputError(f"prior[{name!r}]: expected a finite mean and a std >= 0, got {value!r}.")
+    return mean, std

@@ -1,0 +1,128 @@
+r"""The samples of the last update, read once more under the present theta.
+
+A sample x that was drawn from p_former says of theta what one from p_theta does, if it counts
+p_theta(x) / p_former(x) times (importance sampling). Ratios above 1 are cut: a few samples that count for
+many would bring more noise than the little that they tell. Losses are ranked together, old and new, and the
+utilities centred by the weights. What goes into s is from the new samples only: gradients that share samples
+point the same way by chance, which the step size must not take for a signal.
+
+References:
+    Owen, "Monte Carlo theory, methods and examples", 2013, Chapter 9 (self-normalised importance sampling).
+    Ionides, "Truncated importance sampling", Journal of Computational and Graphical Statistics 17, 2008.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asng.distributions import Floats, Product, Theta
+from asng.errors import RunError
+from asng.optim.saving import array, get
+
+__all__ = ["Former", "Pool", "kept", "pack_former", "pooled", "unpack_former"]
+
+
+@dataclass(frozen=True)
+class Former:
+    """The samples of an update.
+
+    Attributes:
+        x: Raw draws, shape (n, D).
+        losses: Shape (n,).
+        active: 1 where a sample read a variable, shape (n, D); None where all read all.
+        density: Logarithm of what each was drawn with, over the variables that it read; shape (n,).
+    """
+
+    x: Floats
+    losses: Floats
+    active: Floats | None
+    density: Floats
+
+
+class Pool(NamedTuple):
+    """Samples that an update reads, the new ones first.
+
+    Attributes:
+        x: Raw draws, shape (n, D).
+        losses: Shape (n,).
+        active: 1 where a sample read a variable, shape (n, D); None where all read all.
+        weights: How much each counts, shape (n,), of mean 1; None where all count the same.
+    """
+
+    x: Floats
+    losses: Floats
+    active: Floats | None
+    weights: Floats | None = None
+
+
+def kept(product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None) -> Former:
+    """Return samples of theta as the next update wants them."""
+    return Former(x, losses, active, _density(product, theta, x, active))
+
+
+def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> Pool:
+    """Return new samples of theta with those of the last update, weighted."""
+    if former is None:
+        return new
+    now = _density(product, theta, former.x, former.active)
+    weights = np.concatenate((np.ones(len(new.x)), np.exp(np.minimum(now - former.density, 0.0))))
+    active = new.active
+    if active is not None or former.active is not None:
+        active = np.concatenate((_all_if_none(active, new.x), _all_if_none(former.active, former.x)))
+        active[:, active[: len(new.x)].max(axis=0) == 0.0] = 0.0  # what no new sample read stays as it is
+    return Pool(
+        np.concatenate((new.x, former.x)),
+        np.concatenate((new.losses, former.losses)),
+        active,
+        weights * (len(weights) / weights.sum()),
+    )
+
+
+def pack_former(former: Former) -> dict[str, Any]:
+    """Return samples as lists; a loss that is not finite as None, since all such rank alike."""
+    return {
+        "x": former.x.tolist(),
+        "losses": [loss if math.isfinite(loss) else None for loss in former.losses.tolist()],
+        "active": None if former.active is None else former.active.tolist(),
+        "density": former.density.tolist(),
+    }
+
+
+def unpack_former(saved: Any, product: Product) -> Former:
+    """Return samples of a saved state.
+
+    Raises:
+        RunError: Something is missing, of another shape, or no number.
+    """
+    rows, losses, active = (get(saved, key) for key in ("x", "losses", "active"))
+    if not isinstance(losses, list) or not losses:
+        raise RunError(f"state['former']['losses']: expected a list of losses, got {losses!r}.")
+    n, size = len(losses), len(product.space)
+    x = _matrix("x", rows, n, size)
+    if not product.is_fit(x):
+        raise RunError("state['former']['x']: expected indices of choices for categoricals, got others.")
+    known = array({"losses": [math.inf if v is None else v for v in losses]}, "losses", n, infinite=True)
+    return Former(
+        x, known, None if active is None else _matrix("active", active, n, size), array(saved, "density", n)
+    )
+
+
+def _matrix(key: str, rows: Any, n: int, size: int) -> Floats:
+    if not isinstance(rows, list) or len(rows) != n:
+        raise RunError(f"state['former'][{key!r}]: expected {n} rows, got {type(rows).__name__}.")
+    return np.array([array({key: row}, key, size) for row in rows])
+
+
+def _density(product: Product, theta: Theta, x: Floats, active: Floats | None) -> Floats:
+    each = product.log_density(theta, x)
+    if active is not None:
+        columns = np.concatenate((product.choice_columns, product.ordered_columns))
+        each *= active[:, columns]
+    density: Floats = each.sum(axis=1)
+    return density
+
+
+def _all_if_none(active: Floats | None, x: Floats) -> Floats:
+    return np.ones_like(x) if active is None else active
