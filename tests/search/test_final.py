@@ -263,8 +263,25 @@ def test_an_ended_run_is_read_back_with_its_finalists_and_its_winner(tmp_path):
 def test_a_run_with_another_final_is_not_gone_on_with(tmp_path):
     _whole(tmp_path)
     for other in ({"finalists": 2}, {"final": 0.4}):
-        with pytest.raises(RunError, match=r"final is planned as|expected a run of"):
+        with pytest.raises(RunError, match=r"its final is of 3 finalists|expected a run of"):
             fit(final_searcher(two_layers(norm=True), **other), epochs=EPOCHS, run_dir=tmp_path, resume=True)
+
+
+def test_a_warmup_changed_between_two_parts_leaves_the_lengths_as_they_were_begun(tmp_path):
+    whole = final_searcher(two_layers(norm=True), loss=stopping(100))
+    with pytest.raises(KeyboardInterrupt):
+        fit(whole, "own generator", epochs=EPOCHS, run_dir=tmp_path)
+    begun = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])["final"]["steps"]
+    calls = 0
+
+    def loss(forward, batch):
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        return mse(forward, batch)
+
+    again = final_searcher(two_layers(norm=True), loss=loss, warmup=0.0)
+    result = fit(again, "own generator", epochs=EPOCHS, run_dir=tmp_path, resume=True)
+    assert 100 + calls == result.steps + 3 * begun
 
 
 @pytest.mark.parametrize(

@@ -299,10 +299,12 @@ class Final:
         """Go to where a checkpoint was taken.
 
         Raises:
-            ValueError: It is of another plan.
+            ValueError: It is of another number of finalists.
         """
-        if state["plan"] != list(self.plan):
-            raise ValueError(f"its final is planned as {Plan(*state['plan'])}, and here as {self.plan}")
+        plan = Plan(*state["plan"])
+        if plan.finalists != self.plan.finalists:
+            raise ValueError(f"its final is of {plan.finalists} finalists, and here of {self.plan.finalists}")
+        self.plan = plan  # where the warm-up was changed, lengths as they were begun
         self.chosen = state["chosen"]
         self.finalists = [Finalist(Architecture.from_json(a), *scores) for a, *scores in state["finalists"]]
         self.taken = state["taken"]
