@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from scipy.stats import spearmanr
 
-from record import RESULTS, write
+from record import RESULTS, commit, write
 from truth.run import TRAINING_PASS, Found, Run
 from truth.searches import SEARCHES
 from truth.spaces import PROBLEMS, Problem
@@ -46,6 +46,7 @@ def row_of(problem: Problem, method: str, seed: int, search: Callable[[Run], Fou
         "shared": {key_of(network): round(loss, 5) for network, loss in zip(sample, shared, strict=True)},
         "cost": found.cost,
         "cpu_seconds": round(seconds, 1),
+        "commit": commit(),
     }
 
 
