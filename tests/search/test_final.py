@@ -184,8 +184,18 @@ def test_where_none_is_within_the_budget_there_is_no_final_and_a_larger_limit_en
 
 def test_a_search_that_settles_early_has_its_final():
     settled = {"stop": StopRule(entropy=0.9), "warmup": 0.0}
-    result = fit(final_searcher(linear_or_zero(), **settled), epochs=160)
+    trained = 0
+
+    def loss(forward, batch):
+        nonlocal trained
+        trained += torch.is_grad_enabled()
+        return mse(forward, batch)
+
+    result = fit(final_searcher(linear_or_zero(), loss, **settled), epochs=160)
+    trained -= result.steps  # those of the finalists
     assert result.reason == "entropy"
+    whole = plan_of(960, share=0.5, finalists=3, lam_x=1, moving=1.0, lam_theta=2, valid_batches=3)
+    assert trained == 2 * max(FEWEST_STEPS, whole.alone * 3 // 2 * result.steps // whole.steps)
     assert all(finalist.alone is not None for finalist in result.finalists)
     assert len(result.finalists) == 2
 

@@ -133,8 +133,12 @@ class Final:
 
     @property
     def alone(self) -> int:
-        """Training steps of each finalist: those planned, and those of finalists that there are not."""
-        return self.plan.alone * self.plan.finalists // max(1, len(self.finalists))
+        """Training steps of each finalist: those planned, and those of finalists that there are not.
+
+        Where the search ended early they are fewer in proportion.
+        """
+        steps = self.plan.alone * self.plan.finalists // max(1, len(self.finalists))
+        return max(FEWEST_STEPS, steps * self.loop.step // self.plan.steps)
 
     @property
     def over(self) -> bool:

@@ -69,6 +69,8 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     """Set everything that changes to what the checkpoint holds."""
     if (state["scheduler"] is None) != (loop.scheduler is None):
         raise ValueError("one of them has a scheduler and the other has none")
+    for name in _PLAIN:  # first, since the length of a final follows from the step
+        setattr(loop, name, state[name])
     loop.supernet.load_state_dict(state["model"])
     loop.final.load_state_dict(state["final"])  # before the optimiser, which may be that of a finalist
     loop.optimizer.load_state_dict(state["optimizer"])
@@ -78,8 +80,6 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     loop.watch.load_state_dict(state["watch"])
     loop.finite.load_state_dict(state["finite"])
     loop.meter.load_state_dict(state["costs"])
-    for name in _PLAIN:
-        setattr(loop, name, state[name])
     loop.train.load_state_dict(state["train"])
     loop.valid.load_state_dict(state["valid"])
     torch.set_rng_state(state["generator"])

@@ -76,7 +76,8 @@ class OneShotSearch:
             forward pass over a batch costs 1, a training pass 3. Default 0.5.
         finalists: How many architectures are trained alone, >= 2. They are the best on the shared weights
             among the mode and draws from theta, four times as many. There are fewer where each could not be
-            trained for 10 steps, and no final where that is so of two. Default 8.
+            trained for 10 steps, and no final where that is so of two. A search that ends early trains them
+            for less in proportion, at least 10 steps. Default 8.
         clip: Greatest norm of the gradient of the weights, or None. Default 5 (section 5.1).
         stop: When to end before the last step. Default: never.
         seed: Seed of theta's generator, and of torch's during the search.
