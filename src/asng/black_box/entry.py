@@ -214,15 +214,10 @@ def _end(loop: Loop, reason: str, folder: Path | None) -> MinimizeResult:
     optimizer = loop.optimizer
     if folder is not None:
         write_text(folder / "architecture.json", best.architecture.to_json() + "\n")
-    loop.log.write("theta", step=optimizer.generation, theta=optimizer.theta.to_json())
-    loop.log.write(
-        "end",
-        reason=reason,
-        step=optimizer.generation,
-        evaluated=loop.evaluated,
-        most_likely=dict(optimizer.best),
-        seconds=round(loop.seconds, 3),
-    )
+    loop.log_theta()
+    end = {"reason": reason, "step": optimizer.generation, "evaluated": loop.evaluated}
+    if any(loop.record.end.get(name) != value for name, value in end.items()):  # else it ended so before
+        loop.log.write("end", **end, most_likely=dict(optimizer.best), seconds=round(loop.seconds, 3))
     return MinimizeResult(
         architecture=best.architecture,
         loss=best.loss,

@@ -152,6 +152,8 @@ class Loop:
             answers = [callback(progress) for callback in self.callbacks]
             ended = True in answers
             self._log_step(generation, evaluations, seconds)
+        if _is_round(generation):
+            self.log_theta()
         reason = self.stop.reason(
             loss=rank_key(best.loss),
             seconds=seconds,
@@ -180,8 +182,13 @@ class Loop:
             gamma=optimizer.gamma,
             seconds=round(seconds, 3),
         )
-        if _is_round(generation):
-            self.log.write("theta", step=generation, theta=optimizer.theta.to_json())
+
+    def log_theta(self) -> None:
+        """Log theta as it is after this generation, where that was not done."""
+        generation = self.optimizer.generation
+        if generation not in self.record.thetas:
+            self.log.write("theta", step=generation, theta=self.optimizer.theta.to_json())
+            self.record.thetas.add(generation)
 
 
 def _is_round(number: int) -> bool:

@@ -29,11 +29,15 @@ class Record:
         start: Fields of the first event; empty where nothing was logged.
         calls: Architecture and outcome of each call of f, by its place.
         seconds: How long the search had taken after each generation that was told.
+        thetas: Generations after which theta was logged.
+        end: Fields of the last event, where that was an end.
     """
 
     start: Mapping[str, Any] = field(default_factory=dict)
     calls: dict[Place, tuple[Architecture, Outcome]] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
+    thetas: set[int] = field(default_factory=set)
+    end: Mapping[str, Any] = field(default_factory=dict)
 
     def outcome(self, place: Place, architecture: Architecture) -> Outcome | None:
         """Return what was logged of a call, or None.
@@ -74,6 +78,10 @@ def read_record(events: list[dict[str, Any]], folder: Path, space: Space) -> Rec
                 record.calls[event["generation"], event["place"]] = _call(event, space)
             elif event.get("event") == "step":
                 record.seconds[int(event["step"])] = float(event["seconds"])
+            elif event.get("event") == "theta":
+                record.thetas.add(int(event["step"]))
+            if event.get("event") != "resume":
+                record.end = event if event.get("event") == "end" else {}
         except (ArithmeticError, KeyError, TypeError, ValueError, SpaceError) as error:
             raise RunError(
                 f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."

@@ -55,6 +55,7 @@ class Product:
     Attributes:
         rules: As given.
         n_theta: Degrees of freedom, sum (K_d - 1) + 2 (number of Gaussians).
+        n_root: Length of what `fisher_root` returns.
         n_free: Number of variables that are no constants.
         free: Their places in the space's order, shape (n_free,).
 
@@ -76,6 +77,8 @@ class Product:
         self.categoricals = Categoricals(counts, rules=rules, settled=settled, among=len(free))
         self.gaussians = Gaussians([variables[i] for i in ordered], rules=rules)  # type: ignore[misc]
         self.n_theta = self.categoricals.n_theta + self.gaussians.n_theta
+        of_choices = self.categoricals.n_theta if rules == "paper" else sum(counts)
+        self.n_root = of_choices + self.gaussians.n_theta
         self.n_free = len(free)
         self.free = np.array(free, dtype=np.intp)
         self.rank = {name: i for i, name in enumerate(space)}

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from asng.checks import one_of, real_between
 from asng.distributions import Floats, Product, Tangent, Theta, ThetaView
 from asng.optim.draws import Draws, check_lam
+from asng.optim.estimate import gradient
 from asng.optim.saving import array, pack, pack_theta, unpack, unpack_theta, whole
-from asng.optim.step import gradient
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["Adam"]

@@ -6,8 +6,8 @@ from typing import Any, Literal
 from asng.checks import one_of, real_between
 from asng.distributions import Product, ThetaView
 from asng.optim.draws import Draws, check_lam
+from asng.optim.estimate import gradient
 from asng.optim.saving import pack, pack_theta, unpack, unpack_theta
-from asng.optim.step import gradient
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["SNG"]

@@ -12,7 +12,8 @@ import numpy as np
 
 from asng.distributions import Floats, Ints
 from asng.optim.adam import BETA_1, BETA_2, EPSILON
-from asng.optim.step import NORM_FLOOR, Settings
+from asng.optim.estimate import NORM_FLOOR
+from asng.optim.step import Settings
 from asng.tasks.toy.pair import Pair, project, read_pair
 
 __all__ = ["BatchedASNG", "BatchedAdam", "BatchedMethod", "BatchedSNG", "METHODS"]

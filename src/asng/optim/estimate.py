@@ -1,0 +1,136 @@
+"""The estimate of the natural gradient that an update follows, from samples and their utilities.
+
+The part of G of a variable that a share of the samples read is divided by the root of that share.
+What chance does to a sum over few samples is thus as large as to one over all of them, so that every
+variable wanders equally far, and the step size sees no direction preferred where there is no signal. Which
+variables are read does not depend on their own values; hence no direction is preferred by this either.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from asng.distributions import Floats, Product, Scores, Tangent, Theta
+from asng.optim.memory import Memory, learnt, predicted
+from asng.optim.ranking import utilities
+from asng.optim.reuse import Pool
+
+__all__ = [
+    "NORM_FLOOR",
+    "Estimate",
+    "degrees",
+    "estimate",
+    "gradient",
+    "plain_estimate",
+    "squared_length",
+]
+
+NORM_FLOOR = 1e-9
+"""Added to the norm of G, as the authors do, for the case that all samples coincide and G is 0."""
+
+ROUNDING = 1e-12
+"""Where all samples coincide, their utilities cancel up to rounding; a norm below this is taken as 0."""
+
+
+def gradient(
+    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
+) -> tuple[Tangent, float] | None:
+    """Return G and its norm in the Fisher metric, for the baselines; None where nothing can be learnt."""
+    u = utilities(losses)
+    found = plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
+    return None if found is None else (found.G, found.norm)
+
+
+class Estimate(NamedTuple):
+    """G, F^(1/2) G and ||G||_F > 0; what goes into s, and its norm."""
+
+    G: Tangent
+    root: Floats
+    norm: float
+    signal: Floats
+    strength: float
+
+
+def plain_estimate(
+    product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
+) -> Estimate | None:
+    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    weights = _weights(active) if active is not None and product.rules == "default" else active
+    G = product.natural_gradient(theta, x, u, weights)
+    root = product.fisher_root(theta, G)
+    norm = math.sqrt(squared_length(root))
+    if norm < ROUNDING:
+        if product.rules == "default":
+            return None
+        G, root, norm = _zero(theta), np.zeros_like(root), 0.0
+    return Estimate(G, root, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
+
+
+def estimate(
+    product: Product,
+    theta: Theta,
+    memory: Memory | None,
+    pool: Pool,
+    u: Floats,
+    ranked: Callable[[Floats], Floats],
+    rate: float,
+) -> tuple[Estimate | None, Memory | None]:
+    """Return the estimate by the default rules, None where the samples say nothing, and what is known after.
+
+    Args:
+        product: Family of distributions.
+        theta: What the new samples were drawn from.
+        memory: What is known before, or None to do without.
+        pool: The new samples, and those that are read once more.
+        u: Utilities of the new samples among themselves.
+        ranked: What gives utilities to losses.
+        rate: How fast the memory follows.
+    """
+    scores = Scores(product, theta, pool.x, None if pool.active is None else _weights(pool.active))
+    signal = scores.mean(u)
+    if math.sqrt(squared_length(signal)) < ROUNDING:
+        return None, memory
+    weights, of_all = pool.weights, u
+    if weights is not None:
+        of_all = ranked(pool.losses)
+        of_all = of_all - (weights * of_all).sum() / len(of_all)
+    root = signal
+    if memory is not None:
+        foreseen = predicted(product, theta, memory, scores, pool.active)
+        w, v, c = foreseen
+        root = signal = c * w + (signal - c * scores.mean(v[: len(u)]))
+        if weights is not None:
+            root = c * w + scores.mean(weights * (of_all - c * v))
+        by = 1.0 if weights is None else weights
+        memory = learnt(product, theta, memory, scores, foreseen, u=of_all, weights=by, rate=rate)
+    elif weights is not None:
+        root = scores.mean(weights * of_all)
+    norm, strength = math.sqrt(squared_length(root)), math.sqrt(squared_length(signal))
+    if min(norm, strength) < ROUNDING:
+        return None, memory
+    G = product.from_root(theta, root)
+    return Estimate(G, root, norm + NORM_FLOOR, signal, strength + NORM_FLOOR), memory
+
+
+def degrees(product: Product, active: Floats | None) -> float:
+    """Return n_theta, each variable counted by the share of samples that read it; default rules."""
+    if active is None or product.rules == "paper":
+        return product.n_theta
+    return product.degrees(active.mean(axis=0))
+
+
+def _weights(active: Floats) -> Floats:
+    """Return what each sample read over the root of its share, see above; 0 where none did."""
+    share = active.mean(axis=0)
+    return active / np.sqrt(np.where(share > 0.0, share, 1.0))
+
+
+def squared_length(vector: Floats) -> float:
+    """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
+    return float((vector * vector).sum())
+
+
+def _zero(theta: Theta) -> Tangent:
+    return Tangent(*(np.zeros_like(part) for part in theta))
