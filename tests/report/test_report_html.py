@@ -337,3 +337,11 @@ def assert_tame(path, evil):
     for raw in ("<script", "</style><", "<img src=x", '"onmouseover'):
         assert raw not in text
     assert evil in page.text or evil.replace("/", "|") in page.text or evil[:20] in page.text
+
+
+@pytest.mark.parametrize("budget", [0, -3, 10**400, None])
+def test_a_budget_that_cannot_be_is_told_with_its_line(budget, tmp_path):
+    row = {"problem": "p", "method": "m", "seed": 0, "budget": budget, "regret": [[1, 2.0]]}
+    write_lines(tmp_path / "benchmark.jsonl", [row])
+    with pytest.raises(RunError, match=r"benchmark\.jsonl, line 1, budget: expected an integer >= 1"):
+        write_report(tmp_path)
