@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 from scipy.stats import spearmanr
 
-from record import RESULTS, write
+from record import RESULTS, commit, write
 from truth.run import TRAINING_PASS, Found, Run
 from truth.searches import SEARCHES
 from truth.spaces import PROBLEMS, Problem
@@ -46,6 +46,7 @@ def row_of(problem: Problem, method: str, seed: int, search: Callable[[Run], Fou
         "shared": {key_of(network): round(loss, 5) for network, loss in zip(sample, shared, strict=True)},
         "cost": found.cost,
         "cpu_seconds": round(seconds, 1),
+        "commit": commit(),
     }
 
 
@@ -110,7 +111,7 @@ def main() -> None:
                     rows.append(row_of(problem, method, seed, SEARCHES[method]))
                     lines.write(json.dumps(rows[-1]) + "\n")
                     lines.flush()
-    rows = [row for row in rows if row["seed"] < arguments.seeds and row["method"] in arguments.methods]
+    rows = [row for row in rows if row["method"] in SEARCHES]
     figures = summary(table, rows)
     print(f"{'':32}" + " ".join(f"{name:>8}" for name in next(iter(figures.values()))))
     for method, row in sorted(figures.items(), key=lambda item: -item[1]["mean"]):

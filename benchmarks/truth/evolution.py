@@ -16,8 +16,8 @@ def evolve(
     losses: Callable[[list[asng.Architecture]], list[float]],
     evaluations: int,
     rng: random.Random,
-) -> asng.Architecture:
-    """Return the best network seen within so many evaluations; none is evaluated twice.
+) -> list[asng.Architecture]:
+    """Return the networks seen within so many evaluations, the best first; none is evaluated twice.
 
     Half of a generation mutates a parent, each variable with probability 0.1, half crosses two.
 
@@ -33,7 +33,7 @@ def evolve(
         seen.update(zip(new, losses(new), strict=True))
         ranked = sorted(seen, key=seen.__getitem__)
         if len(seen) >= min(evaluations, space.size):
-            return ranked[0]
+            return ranked
         parents = ranked[:PARENTS]
         generation = [
             _mutated(rng.choice(parents), space, rng) if i % 2 else _crossed(parents, rng)

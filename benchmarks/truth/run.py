@@ -5,7 +5,7 @@ pass over a batch of another size counts by its size.
 """
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.data import split_half
-from asng.search import accuracy, batch_statistics
+from asng.search import batch_statistics
 from truth.spaces import Problem
 from truth.tables import batches, supernet_of
 
@@ -63,13 +63,65 @@ class Run:
         data = self.valid if valid else self.train
         return batches(data, min(size or self.problem.batch, len(data)), steps=steps)
 
-    def fit(self, steps: int, *, valid_batch: int | None = None, **settings) -> asng.search.SearchResult:
+    def fit(self, steps: int, **settings) -> asng.search.SearchResult:
         """Run `OneShotSearch` for so many steps."""
         search = asng.OneShotSearch(
             self.supernet, LOSS, optimizer=self.problem.optimizer, seed=self.seed, **settings
         )
-        valid = self.shuffled(steps, valid=True, size=valid_batch)
+        valid = self.shuffled(steps, valid=True)
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
+
+    def fit_passes(self, steps: int, **settings) -> tuple[asng.search.SearchResult, float]:
+        """Run `OneShotSearch` for the whole passes over the training half in so many steps; say its cost.
+
+        As a user would: its final scores finalists on one pass over the validation half.
+        """
+        cost = 0.0
+
+        def loss(forward: asng.search.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
+            nonlocal cost
+            cost += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
+            return LOSS(forward, batch)
+
+        search = asng.OneShotSearch(
+            self.supernet, loss, optimizer=self.problem.optimizer, seed=self.seed, **settings
+        )
+        train, valid = (batches(data, self.problem.batch) for data in (self.train, self.valid))
+        result = search.fit(train, valid, epochs=steps // len(train), progress=False)
+        return result, cost
+
+    def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:
+        """Train networks alone from the first weights, as long as `left` allows, and return the best.
+
+        As in the final of `OneShotSearch`: the same batches for all, the loss on the whole validation half,
+        and rather fewer networks than 10 steps each.
+        """
+        each = self.units(len(self.valid)) + 10 * TRAINING_PASS
+        networks = networks[: max(1, int(left / each))]
+        torch.manual_seed(self.seed)
+        fresh = supernet_of(self.problem)  # the first weights of the search
+        first = {name: value.clone() for name, value in fresh.state_dict().items()}
+        steps = int((left / len(networks) - self.units(len(self.valid))) / TRAINING_PASS)
+        losses = []
+        for network in networks:
+            fresh.load_state_dict(first)
+            torch.manual_seed(self.seed)
+            single = partial(fresh, architecture=network)
+            weights = self.problem.optimizer(fresh.parameters())
+            schedule = torch.optim.lr_scheduler.CosineAnnealingLR(weights, steps)
+            fresh.train()
+            with batch_statistics(fresh):
+                for batch in self.shuffled(steps):
+                    weights.zero_grad(set_to_none=True)
+                    LOSS(single, batch).backward()
+                    torch.nn.utils.clip_grad_norm_(fresh.parameters(), 5.0)
+                    weights.step()
+                    schedule.step()
+            fresh.eval()
+            with torch.no_grad(), batch_statistics(fresh):  # entered anew: eval() ends what it began
+                held = batches(self.valid, self.problem.batch)
+                losses.append(sum(float(LOSS(single, batch)) for batch in held))
+        return networks[losses.index(min(losses))]
 
     def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the first `most` items of the validation half (they come in random order), or all."""
@@ -77,15 +129,8 @@ class Run:
         return inputs[:most], labels[:most]
 
     @torch.no_grad()
-    def losses(
-        self,
-        networks: Sequence[asng.Architecture],
-        items: tuple[Tensor, Tensor],
-        *,
-        by_accuracy: bool = False,
-    ) -> list[float]:
+    def losses(self, networks: Sequence[asng.Architecture], items: tuple[Tensor, Tensor]) -> list[float]:
         """Score networks on the shared weights, batch norms using the very items: less is better."""
         self.supernet.eval()
-        score: Callable = (lambda *args: -accuracy(*args)) if by_accuracy else LOSS
         with batch_statistics(self.supernet):
-            return [float(score(partial(self.supernet, architecture=network), items)) for network in networks]
+            return [float(LOSS(partial(self.supernet, architecture=network), items)) for network in networks]

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import asng
-from asng.search import accuracy, batch_statistics
+from asng.search import batch_statistics
 from truth.evolution import evolve
 from truth.mixed import Alphas, mixed
 from truth.reinforce import Reinforce
@@ -15,53 +15,62 @@ from truth.run import LOSS, TRAINING_PASS, Found, Run
 
 __all__ = ["SEARCHES"]
 
+FINALISTS = 8
+WARMUP = asng.OneShotSearch.warmup
+"""The defaults of `OneShotSearch`."""
+
 
 def one_shot(
     run: Run,
     *,
     lam_x: int = 1,
-    lam_theta: int = 2,
-    warmup: float = 0.5,
-    valid_batch: int | None = None,
+    warmup: float,
     optimizer: Callable[..., asng.optim.Optimizer] = asng.ASNG,
-    final: float = 0.0,
-    by_accuracy: bool = False,
 ) -> Found:
-    """`OneShotSearch` over as many steps as the cost allows.
+    """`OneShotSearch` without a final and with lambda_theta 2, over as many steps as the cost allows."""
+    steps = int(run.budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * 2))
+    theta = optimizer(run.supernet.space, lam=2, seed=run.seed)
+    result = run.fit(steps, lam_x=lam_x, warmup=warmup, architecture_optimizer=theta, final=0.0)
+    return Found(result.architecture, run.supernet, TRAINING_PASS * lam_x * steps + result.evaluated)
 
-    A share `final` of the cost is kept for the end: the most likely network and as many draws from theta as
-    can be paid are then scored on the whole validation half, and the best of them is what is found.
-    """
-    items = min(valid_batch or run.problem.batch, len(run.valid))
-    units = run.units(items)
-    each = TRAINING_PASS * lam_x + (1.0 - warmup) * lam_theta * units
-    steps = int((1.0 - final) * run.budget / each)
-    theta = optimizer(run.supernet.space, lam=lam_theta, seed=run.seed)
-    result = run.fit(
-        steps,
-        valid_batch=items,
-        maximize=accuracy if by_accuracy else None,
-        lam_x=lam_x,
-        lam_theta=lam_theta,
-        warmup=warmup,
-        architecture_optimizer=theta,
+
+def with_final(
+    run: Run, *, optimizer: Callable[..., asng.optim.Optimizer] | None = None, **settings
+) -> Found:
+    """`OneShotSearch` with its final, over as many whole passes as the cost allows."""
+    lam_x, warmup = settings.get("lam_x", 1), settings.get("warmup", WARMUP)
+    theta = None if optimizer is None else optimizer(run.supernet.space, lam=2, seed=run.seed)
+    steps = int(run.budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * 2))
+    result, cost = run.fit_passes(steps, architecture_optimizer=theta, **settings)
+    return Found(result.architecture, run.supernet, cost)
+
+
+def evolution_with_final(run: Run) -> Found:
+    """Uniform training and evolution for a quarter of the cost each, and the final for the best eight."""
+    steps = int(0.25 * run.budget / TRAINING_PASS)
+    run.fit(steps, lam_x=1, warmup=1.0, final=0.0)
+    data = run.valid_items(200)
+    ranked = evolve(
+        run.supernet.space,
+        partial(run.losses, items=data),
+        int(0.25 * run.budget / run.units(len(data[1]))),
+        run.rng,
     )
-    cost = TRAINING_PASS * lam_x * steps + units * result.evaluated
-    if final == 0.0:
-        return Found(result.architecture, run.supernet, cost)
-    data = run.valid_items()
-    count = int((run.budget - cost) / run.units(len(data[1])))
-    drawn = [theta.best, *(candidate.architecture for candidate in theta.ask(4 * count))]
-    networks = list(dict.fromkeys(drawn))[:count]
-    losses = run.losses(networks, data, by_accuracy=by_accuracy)
-    cost += len(networks) * run.units(len(data[1]))
-    return Found(networks[losses.index(min(losses))], run.supernet, cost)
+    return Found(run.best_alone(ranked[:FINALISTS], 0.5 * run.budget), run.supernet, run.budget)
+
+
+def random_alone(run: Run) -> Found:
+    """No shared weights at all: random networks, each trained as long as a finalist, and the best of them."""
+    each = (run.budget / 2) / FINALISTS
+    count = int(run.budget / each)
+    networks = list(dict.fromkeys(run.supernet.space.sample(run.rng) for _ in range(count)))
+    return Found(run.best_alone(networks, each * len(networks)), run.supernet, run.budget)
 
 
 def two_stages(run: Run, search: Callable[[Run, float], asng.Architecture], *, trained: float = 0.5) -> Found:
     """Train the weights on uniform networks for a share of the cost, then search on them as they are."""
     steps = int(trained * run.budget / TRAINING_PASS)
-    run.fit(steps, lam_x=1, warmup=1.0)
+    run.fit(steps, lam_x=1, warmup=1.0, final=0.0)
     left = run.budget - TRAINING_PASS * steps
     return Found(search(run, left), run.supernet, run.budget)
 
@@ -83,7 +92,7 @@ def then_evolution(run: Run, left: float, *, items: int) -> asng.Architecture:
         partial(run.losses, items=data),
         int(left / run.units(len(data[1]))),
         run.rng,
-    )
+    )[0]
 
 
 def then_asng(run: Run, left: float, *, lam: int, items: int) -> asng.Architecture:
@@ -138,13 +147,16 @@ def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Opt
 
 
 SEARCHES: dict[str, Callable[[Run], Found]] = {
-    "paper": partial(one_shot, lam_x=2, lam_theta=2, warmup=0.0, optimizer=asng.ASNG.paper),
-    "default": one_shot,
-    "default, selected": partial(one_shot, final=0.2),
-    "default, selected, accuracy": partial(one_shot, final=0.2, by_accuracy=True),
+    "paper": partial(one_shot, lam_x=2, warmup=0.0, optimizer=asng.ASNG.paper),
+    "paper, with the final": partial(with_final, optimizer=asng.ASNG.paper, lam_x=2, warmup=0.0),
+    "default": with_final,
+    "default, without the final": partial(one_shot, warmup=WARMUP),
     "uniform then ASNG": partial(two_stages, search=partial(then_asng, lam=8, items=50)),
     "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),
     "uniform then random": partial(two_stages, search=partial(then_random, items=200)),
+    "uniform then evolution, with the final": evolution_with_final,
+    "uniform then random, with the final": partial(with_final, warmup=1.0),
+    "random, trained alone": random_alone,
     "REINFORCE": partial(one_shot, warmup=0.0, optimizer=partial(Reinforce, learning_rate=0.03)),
     "GDAS": partial(by_gradient, hard=True, learning_rate=0.01),
     "DARTS": partial(by_gradient, hard=False, learning_rate=0.01),

@@ -83,7 +83,9 @@ def test_evolution_needs_fewer_evaluations_than_there_are_networks_and_repeats_n
         asked.extend(networks)
         return [_wrong(network) for network in networks]
 
-    assert _wrong(evolve(SPACE, losses, 150, random.Random(0))) == 0.0
+    ranked = evolve(SPACE, losses, 150, random.Random(0))
+    assert _wrong(ranked[0]) == 0.0
+    assert [_wrong(network) for network in ranked] == sorted(_wrong(network) for network in ranked)
     assert len(set(asked)) == len(asked) == 150
 
 

@@ -110,3 +110,21 @@ def test_a_space_of_another_form_is_an_error(tmp_path):
     write_lines(path, [{"event": "start", "space": {"op": {"type": "graph"}}}])
     with pytest.raises(RunError, match=r"log\.jsonl, space: type: expected one of"):
         read_log(path)
+
+
+def finalist(shared, alone, **architecture):
+    return {"event": "finalist", "number": 1, "architecture": architecture, "shared": shared, "alone": alone}
+
+
+def test_finalists_are_read_and_a_score_that_is_none_is_nan(tmp_path):
+    events = [*steps(1), finalist(0.5, 0.4, op="conv"), finalist(0.6, None, op="skip")]
+    write_lines(tmp_path / "log.jsonl", events)
+    first, second = read_log(tmp_path / "log.jsonl").finalists
+    assert (first.architecture, first.shared, first.alone) == ({"op": "conv"}, 0.5, 0.4)
+    assert np.isnan(second.alone)
+
+
+def test_a_finalist_without_an_architecture_is_named_by_its_line(tmp_path):
+    write_lines(tmp_path / "log.jsonl", [*steps(1), {"event": "finalist", "shared": 0.5}])
+    with pytest.raises(RunError, match="line 2, architecture: expected a JSON object"):
+        read_log(tmp_path / "log.jsonl")

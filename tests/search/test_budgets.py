@@ -53,6 +53,7 @@ def fashion_search(**settings):
     torch.manual_seed(0)
     body = {f"h{n}": nn.Sequential(nn.Linear(196, n), nn.ReLU(), nn.Linear(n, 10)) for n in (2, 8, 64)}
     supernet = Supernet(Choice(body, label="body"))
+    settings = {"final": 0.0, "warmup": 0.5} | settings
     search = OneShotSearch(supernet, supervised(nn.functional.cross_entropy), seed=0, **settings)
     batches = DataLoader(fashion(), batch_size=50, shuffle=True)
     return search.fit(batches, epochs=4, progress=False)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from asng.errors import RunError, SpaceError
 from asng.report.black_box.calls import Call, call_of
 from asng.report.fields import as_object, number, whole
+from asng.report.finalists import FinalistScores, finalist_of
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
 
@@ -73,6 +74,7 @@ class Log:
         resumed: Steps at which the run was taken up again.
         end: Fields of the last event, or None while the run goes on or after it was killed.
         calls: Of f, in a run of `asng.minimize`.
+        finalists: What was trained alone at the end of a one-shot search, up to now.
     """
 
     start: Mapping[str, Any]
@@ -82,6 +84,7 @@ class Log:
     resumed: tuple[int, ...]
     end: Mapping[str, Any] | None
     calls: tuple[Call, ...] = ()
+    finalists: tuple[FinalistScores, ...] = ()
 
 
 def read_log(path: Path) -> Log:
@@ -146,6 +149,7 @@ class _Reader:
     columns: dict[str, "array[float]"] = field(default_factory=lambda: {c: array("d") for c in _COLUMNS})
     thetas: list[tuple[int, Theta]] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
+    finalists: list[FinalistScores] = field(default_factory=list)
     latest: tuple[int, Theta] | None = None
     stride: int = 1
     seen: int = 0
@@ -158,6 +162,8 @@ class _Reader:
             self.take_theta(event, where)
         elif kind == "evaluation":
             self.calls.append(call_of(event, len(self.calls) + 1, where))
+        elif kind == "finalist":
+            self.finalists.append(finalist_of(event, where))
         elif kind == "start":
             self.start = event
         elif kind == "resume":
@@ -198,7 +204,7 @@ class _Reader:
         if space is not None:
             _check_thetas(self.thetas, space, where)
         columns = {name: np.frombuffer(column, np.float64) for name, column in self.columns.items()}
-        rest = tuple(self.thetas), tuple(self.resumed), self.end, tuple(self.calls)
+        rest = tuple(self.thetas), tuple(self.resumed), self.end, tuple(self.calls), tuple(self.finalists)
         return Log(self.start, space, Steps(**columns), *rest)
 
 

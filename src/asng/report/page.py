@@ -11,6 +11,7 @@ from markupsafe import Markup
 from asng.report.cells import colours_of, draw_graph
 from asng.report.comparison import Row, strip_plot
 from asng.report.curves import delta_curve, entropy_curve, loss_curves
+from asng.report.finalists import finalist_rows, told_apart
 from asng.report.heatmap import band, heat_map, room_for
 from asng.report.log import Log, Normal
 from asng.report.reading import Run
@@ -36,6 +37,8 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "networks": _networks(run.result),
         "metric": run.result.metric if run.result else "score",
         "others": _others(run.result),
+        "finalists": finalist_rows(run.log.finalists, run.architecture),
+        "finalists_differ_in": told_apart(run.log.finalists),
         "pictures": run.pictures,
         "space": _space(run.log),
         "variables": _variables(run),

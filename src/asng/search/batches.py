@@ -47,6 +47,11 @@ class BatchStream:
             self._iterator = iter(self.loader)
         return self._next(self._iterator)
 
+    def rewind(self) -> None:
+        """Have the next batch be the first of the run again, and the generators as they were before it."""
+        _restore(self.loader, self._first)
+        self._iterator, self._taken = None, 0
+
     def first(self) -> Any:
         """Return the first batch of the run, and leave the generators as they are."""
         now = _generator_states(self.loader)

@@ -17,10 +17,11 @@ from asng.files import write_text
 from asng.search.batches import BatchStream, to_device
 from asng.search.checkpoint import load_checkpoint, save_checkpoint
 from asng.search.child import inputs_of
-from asng.search.costs.found import Found, best_within, nothing_within
+from asng.search.costs.found import Found, best_within, found_of, nothing_within
 from asng.search.costs.meter import CostMeter
 from asng.search.costs.terms import checked_costs
 from asng.search.environment import machine, versions
+from asng.search.final import Final, plan_of
 from asng.search.interrupt import Interrupt
 from asng.search.loop_state import restore, state_of
 from asng.search.nonfinite import FiniteWatch, origin
@@ -70,15 +71,23 @@ class Loop:
         self.supernet = search.supernet
         self.train = BatchStream(train_loader, "train_loader")
         self.valid = BatchStream(valid_loader, "valid_loader")
-        self.steps = epochs * len(self.train)
+        plan = plan_of(
+            epochs * len(self.train),
+            share=search.final,
+            finalists=search.finalists,
+            lam_x=search.lam_x,
+            moving=1.0 - search.warmup,
+            lam_theta=search.lam_theta,
+            valid_batches=len(self.valid),
+        )
+        self.steps = plan.steps
         # Rounded first: 0.07 * 100 is a little more than 7.
         self.first_theta_step = math.ceil(round(search.warmup * self.steps, 6))
         self.parameters = [p for p in self.supernet.parameters() if p.requires_grad]
         if not self.parameters:
             raise InputError("supernet: expected at least one weight to train, got none.")
         self.device = self.parameters[0].device
-        self.optimizer = search.optimizer(self.parameters)
-        self.scheduler = None if search.scheduler is None else search.scheduler(self.optimizer, self.steps)
+        self.make_optimizer(self.steps)
         if search.architecture_optimizer is None:  # set in __post_init__
             raise InputError("architecture_optimizer: expected an optimiser, got None.")
         self.theta = search.architecture_optimizer
@@ -94,6 +103,18 @@ class Loop:
         self.reason: str | None = None
         self.ended = False
         self.log = RunLog(None)
+        self.final = Final(self, plan)
+
+    def make_optimizer(self, steps: int) -> None:
+        """Make the optimiser of weights anew, and its schedule over so many steps."""
+        make = self.search.scheduler
+        self.optimizer = self.search.optimizer(self.parameters)
+        self.scheduler = None if make is None else make(self.optimizer, steps)
+
+    @property
+    def all_steps(self) -> int:
+        """Training steps of the search and of all finalists."""
+        return self.steps + self.final.plan.finalists * self.final.plan.alone
 
     # --- begin, resume, end -------------------------------------------------------------------------
 
@@ -107,10 +128,10 @@ class Loop:
             self.log = RunLog(log_path(self.folder), keep=keep)
         elif not overwrite:
             refuse_earlier_run(self.folder)
-        if self.reason is None:
+        if not self.ended:
             self.meter.prepare()  # while no pass over the data is under way
         if resume:
-            if self.reason is None:
+            if not self.ended:
                 self.log.write("resume", step=self.step)
         elif self.folder is not None:
             self.start(self.folder)
@@ -144,6 +165,7 @@ class Loop:
             space=space,
             n_theta=self.theta.n_theta,
             objective={"select": name, "function": qualified_name(function)},
+            final={"finalists": self.final.plan.finalists, "steps": self.final.plan.alone},
             versions=versions(),
             machine=machine(),
         )
@@ -157,7 +179,11 @@ class Loop:
         """Say why the run ended, and leave the found architecture; harmless where that was done."""
         if self.reason is None:
             self.reason = "finished"
-        found = best_within(self.meter, self.theta)
+        found = (
+            found_of(self.meter, best)
+            if (best := self.final.found())
+            else best_within(self.meter, self.theta)
+        )
         if not self.ended:
             self.ended = True
             self.log.write("end", step=self.step, reason=self.reason, **self.cost_fields([found.cost]))
@@ -180,12 +206,33 @@ class Loop:
             self.note(train_loss, objective)
             figures = {"objective": objective, "entropy": self.theta.entropy, "delta": self.theta.delta}
             bar.update(self.step, loss=train_loss, **figures)
-            if interrupt and self.reason is None and self.step < self.steps:
-                self.end_interrupted()
-            if now - saved > self.search.checkpoint_seconds:
-                self.save()
-                saved = time.perf_counter()
+            more = (self.reason is None and self.step < self.steps) or not self.final.over
+            saved = self.pause(interrupt, more, saved)
+        while not self.final.over:
+            self.final.advance()
+            now = time.perf_counter()
+            self.seconds, clock = self.seconds + now - clock, now
+            bar.update(self.steps + self.final.steps_taken)
+            saved = self.pause(interrupt, not self.final.over, saved)
         return self.end()
+
+    def pause(self, interrupt: Interrupt, more: bool, saved: float) -> float:
+        """Between two pieces of work: end at a signal, or write a checkpoint if the last one is old.
+
+        Args:
+            interrupt: Whether a signal came.
+            more: Whether work is left.
+            saved: When the last checkpoint was written.
+
+        Returns:
+            When the last one was written now.
+        """
+        if interrupt and more:
+            self.end_interrupted()
+        if time.perf_counter() - saved > self.search.checkpoint_seconds:
+            self.save()
+            return time.perf_counter()
+        return saved
 
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
@@ -195,7 +242,7 @@ class Loop:
         train_loss = weight_step(
             self.supernet,
             batch,
-            candidates,
+            [candidate.architecture for candidate in candidates],
             loss=loss,
             optimizer=self.optimizer,
             parameters=self.parameters,

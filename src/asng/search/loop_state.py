@@ -24,7 +24,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 
 _OTHERS = (
     *("steps", "log_bytes", "space", "model", "optimizer", "scheduler", "theta", "watch", "finite", "costs"),
-    *("train", "valid", "generator", "cuda"),
+    *("final", "train", "valid", "generator", "cuda"),
 )
 """What else a checkpoint must hold."""
 
@@ -47,6 +47,7 @@ def state_of(loop: "Loop") -> dict[str, Any]:
         "watch": loop.watch.state_dict(),
         "finite": loop.finite.state_dict(),
         "costs": loop.meter.state_dict(),
+        "final": loop.final.state_dict(),
         "train": loop.train.state_dict(),
         "valid": loop.valid.state_dict(),
         "generator": torch.get_rng_state(),
@@ -100,7 +101,10 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     """Set everything that changes to what the checkpoint holds."""
     if (state["scheduler"] is None) != (loop.scheduler is None):
         raise ValueError("one of them has a scheduler and the other has none")
+    for name in _PLAIN:  # first, since the length of a final follows from the step
+        setattr(loop, name, state[name])
     loop.supernet.load_state_dict(state["model"])
+    loop.final.load_state_dict(state["final"])  # before the optimiser, which may be that of a finalist
     loop.optimizer.load_state_dict(state["optimizer"])
     if loop.scheduler is not None:
         loop.scheduler.load_state_dict(state["scheduler"])
@@ -108,8 +112,6 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     loop.watch.load_state_dict(state["watch"])
     loop.finite.load_state_dict(state["finite"])
     loop.meter.load_state_dict(state["costs"])
-    for name in _PLAIN:
-        setattr(loop, name, state[name])
     loop.train.load_state_dict(state["train"])
     loop.valid.load_state_dict(state["valid"])
     torch.set_rng_state(state["generator"])

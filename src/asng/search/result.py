@@ -12,8 +12,10 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search.batch_norm import recalibrate
 from asng.search.child import example_inputs, save_child
+from asng.search.final import Finalist
 from asng.search.modes import cuda_devices, kept_modes
 from asng.search.objective import Loss
+from asng.search.weights import weights_of
 from asng.space import Architecture
 
 __all__ = ["SearchResult"]
@@ -24,17 +26,22 @@ class SearchResult:
     """The found architecture, and what was made of it.
 
     Attributes:
-        architecture: The most likely one at the end; under a budget, the most likely one found within it.
-        supernet: With the weights at the end of the search.
+        architecture: The best finalist; without a final the most likely one at the end, or under a budget the
+            most likely one found within it.
+        supernet: With the shared weights at the end of the search.
         loss: The training loss of the search.
         train_loader: The training data of the search.
-        steps: How many steps were taken.
+        steps: How many steps were taken, without those of finalists.
         seconds: How long they took.
         reason: Why the search ended: "finished", "entropy" or "patience".
         folder: The run folder, or None.
         cost: What the found architecture costs, by name of measure.
         evaluated: How many candidates the steps in theta compared.
         over_budget: How many of them were over a budget.
+        finalists: What was trained alone at the end, the best on the shared weights first, with its scores;
+            empty where there was no final.
+        winner: The supernet's weights after the best finalist was trained alone; None where none was, or
+            where the shared weights suit it better.
     """
 
     architecture: Architecture
@@ -48,23 +55,35 @@ class SearchResult:
     cost: dict[str, float]
     evaluated: int
     over_budget: int
+    finalists: tuple[Finalist, ...] = ()
+    winner: dict[str, Any] | None = field(default=None, repr=False)
     _child: nn.Module | None = field(default=None, repr=False)
 
     @property
     def child(self) -> nn.Module:
-        """The found network with the inherited weights: plain modules in eval mode.
+        """The found network as a plain module in eval mode.
 
-        Its batch norms hold averages over the training data of the search. Made when first asked for.
+        It has the weights with which it scored better: those of its training alone in the final, or those
+        that it inherits from the supernet, which it always has without a final. Its batch norms hold averages
+        over the training data of the search. Made when first asked for.
         """
         if self._child is None:
-            # Shuffling draws from torch's generator, on which the averages shall not depend.
-            with torch.random.fork_rng(devices=cuda_devices()), kept_modes(self.supernet):
-                torch.manual_seed(0)
-                self.supernet.eval()
-                inputs = example_inputs(self.supernet, self.architecture, self.loss, self.train_loader)
-                child = self.supernet.extract(self.architecture, example=inputs)
-                self._child = recalibrate(child, self.train_loader, loss=self.loss)
+            self._child = self._extracted(self.winner)
         return self._child
+
+    def inherited(self) -> nn.Module:
+        """Return a new child with the weights that it inherits from the supernet, otherwise as `child`."""
+        return self._extracted(None)
+
+    def _extracted(self, weights: dict[str, Any] | None) -> nn.Module:
+        # Shuffling draws from torch's generator, on which the averages shall not depend.
+        with torch.random.fork_rng(devices=cuda_devices()), kept_modes(self.supernet):
+            torch.manual_seed(0)
+            self.supernet.eval()
+            inputs = example_inputs(self.supernet, self.architecture, self.loss, self.train_loader)
+            with weights_of(self.supernet, weights):
+                child = self.supernet.extract(self.architecture, example=inputs)
+            return recalibrate(child, self.train_loader, loss=self.loss)
 
     def save(self, path: str | Path) -> Path:
         """Write weights and architecture of the child to `path`: see `asng.search.save_child`."""

@@ -20,28 +20,28 @@ from asng.search.costs.ranking import behind_budget
 from asng.search.objective import Loss, Objective, as_number, qualified_name
 from asng.space import Architecture, Candidate
 
-__all__ = ["Scores", "theta_step", "weight_step"]
+__all__ = ["ReadingForward", "Scores", "theta_step", "weight_step"]
 
 
 def weight_step(
     supernet: Supernet,
     batch: Any,
-    candidates: Sequence[Candidate],
+    architectures: Sequence[Architecture],
     *,
     loss: Loss,
     optimizer: torch.optim.Optimizer,
     parameters: Sequence[nn.Parameter],
     clip: float | None,
 ) -> float:
-    """Descend the mean loss of `candidates` on one training batch.
+    """Descend the mean loss of `architectures` on one training batch.
 
-    Weights that no candidate used have no gradient, so the optimiser leaves them and their momentum alone.
+    Weights that none of them used have no gradient, so the optimiser leaves them and their momentum alone.
     A step whose loss or gradient is not finite is left out, since it would destroy the shared weights.
 
     Args:
         supernet: Holds the weights x.
         batch: One batch on the supernet's device.
-        candidates: The lambda_x architectures.
+        architectures: The lambda_x ones.
         loss: f(x, c) on the batch.
         optimizer: Over `parameters`.
         parameters: All weights.
@@ -55,9 +55,9 @@ def weight_step(
     """
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for candidate in candidates:
-        forward = partial(supernet, architecture=candidate.architecture)
-        value = _checked(loss(forward, batch), loss) / len(candidates)
+    for architecture in architectures:
+        forward = partial(supernet, architecture=architecture)
+        value = _checked(loss(forward, batch), loss) / len(architectures)
         if value.requires_grad:  # else this architecture has no weights
             value.backward()  # type: ignore[no-untyped-call]
         total += value.item()
@@ -118,7 +118,7 @@ def theta_step(
             losses.append(math.nan)
             read.append(candidate.with_active(cost.active))
             continue
-        forward = _Forward(supernet, candidate.architecture)
+        forward = ReadingForward(supernet, candidate.architecture)
         value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
         scored.append(candidate)
         objectives.append(value)
@@ -132,14 +132,19 @@ def theta_step(
     return Scores(scored, objectives, len(candidates) - len(scored), costs)
 
 
-class _Forward:
-    """Runs one architecture, and collects what all its passes read; None before the first."""
+class ReadingForward:
+    """Runs one architecture, and collects what all its passes read.
+
+    Attributes:
+        read: Names of variables; None before the first pass.
+    """
 
     def __init__(self, supernet: Supernet, architecture: Architecture) -> None:
         self.supernet, self.architecture = supernet, architecture
         self.read: frozenset[str] | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the supernet as the architecture."""
         output = self.supernet(*args, architecture=self.architecture, **kwargs)
         self.read = self.supernet.active | (self.read or frozenset())
         return output

@@ -207,6 +207,8 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,
         warmup=settings.warmup,
+        final=settings.final,
+        finalists=settings.finalists,
         stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
         seed=seed,
     )
@@ -220,7 +222,7 @@ def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) 
         "steps": found.steps,
         "search_seconds": round(found.seconds, 1),
         "reason": found.reason,
-        "inherited": score(found.child, loaders.test, task.score),
+        "inherited": score(found.inherited(), loaders.test, task.score),
         "found": None,
         "random": [],
     }

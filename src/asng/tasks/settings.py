@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asng.checks import integer_at_least, one_of, real_between
+from asng.search.final import MOST_FINAL
 
 __all__ = ["SearchSettings"]
 
@@ -21,6 +22,8 @@ class SearchSettings:
         lam_x: Architectures trained per step.
         lam_theta: Architectures scored per step, at least 2.
         warmup: Share of the steps before the choice among architectures begins to move, 0 to 1.
+        final: Share of the search's cost for training finalists alone at its end, 0 (none) to 0.9.
+        finalists: How many architectures that are at most, at least 2.
         learning_rate: Rate of the weights at the start; it falls along half a cosine.
         stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
         patience: End it after so many steps without a change of the likeliest architecture; default: never.
@@ -34,7 +37,9 @@ class SearchSettings:
     update: Literal["default", "paper"] = "default"
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.5
+    warmup: float = 0.1
+    final: float = 0.5
+    finalists: int = 8
     learning_rate: float = 0.025
     stop_entropy: float = 0.0
     patience: int | None = None
@@ -48,6 +53,8 @@ class SearchSettings:
         integer_at_least("lam_theta", self.lam_theta, 2)
         one_of("update", self.update, ["default", "paper"])
         real_between("warmup", self.warmup, 0.0, 1.0)
+        real_between("final", self.final, 0.0, MOST_FINAL)
+        integer_at_least("finalists", self.finalists, 2)
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
         if self.retrain_seed is not None:

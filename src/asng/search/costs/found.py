@@ -12,7 +12,7 @@ from asng.search.costs.meter import CostMeter
 from asng.search.costs.terms import Budget, Cost
 from asng.space import Architecture, Space
 
-__all__ = ["DRAWS", "Found", "best_within", "likely", "nothing_within"]
+__all__ = ["DRAWS", "Found", "best_within", "found_of", "likely", "nothing_within"]
 
 DRAWS = 500
 """How many architectures are drawn: one of a hundred within the budget is then missed in 0.7 % of cases."""
@@ -37,9 +37,9 @@ def best_within(meter: CostMeter, theta: Optimizer) -> Found:
 
     Where none is within, the one that is over by the least.
     """
-    nearest = _found(meter, theta.best)
+    nearest = found_of(meter, theta.best)
     for architecture in likely(theta.space, theta.theta) if nearest.excess > 0.0 else ():
-        found = _found(meter, architecture)
+        found = found_of(meter, architecture)
         if found.excess < nearest.excess:
             nearest = found
         if found.excess == 0.0:
@@ -92,6 +92,7 @@ def likely(space: Space, theta: ThetaView, n: int = DRAWS) -> list[Architecture]
     return list(dict.fromkeys(space.decode(raw[i]) for i in order))
 
 
-def _found(meter: CostMeter, architecture: Architecture) -> Found:
+def found_of(meter: CostMeter, architecture: Architecture) -> Found:
+    """Return an architecture with what it costs."""
     costs = meter.of(architecture)
     return Found(architecture, dict(costs.values), costs.excess)

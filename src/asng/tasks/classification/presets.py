@@ -53,6 +53,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 lam_x=2,
                 lam_theta=2,
                 warmup=0.0,
+                final=0.0,
                 learning_rate=0.025,
             ),
         ),
