@@ -89,3 +89,10 @@ def test_a_file_that_is_no_json_is_told(content, tmp_path):
 def test_a_missing_file_is_told(tmp_path):
     with pytest.raises(RunError, match=r"x.json: expected a file of a finished search, found none"):
         read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a": "\xff"}', b"9" * 5_000, b'{"a"\n\n: }'])
+def test_json_that_cannot_be_read_is_one_error_in_one_line(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"^.*a\.json: expected JSON, got a file that cannot be read: .*$"):
+        read_json(tmp_path / "a.json")

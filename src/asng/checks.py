@@ -8,6 +8,9 @@ from asng.errors import InputError
 
 __all__ = ["integer_at_least", "real_between", "one_of", "nearest"]
 
+_LONGEST = 100
+"""Of a name to compare, in letters: the time grows with the square."""
+
 
 def integer_at_least(name: str, value: object, low: int) -> int:
     """Return `value` as an integer of at least `low`.
@@ -55,6 +58,8 @@ def nearest(wrong: object, known: Iterable[object]) -> str:
         >>> nearest("widht", ["width", "depth"])
         " Did you mean 'width'?"
     """
-    names = {str(name).lower(): str(name) for name in known}
+    if len(str(wrong)) > _LONGEST:
+        return ""
+    names = {str(name).lower(): str(name) for name in known if len(str(name)) <= _LONGEST}
     close = get_close_matches(str(wrong).lower(), names, n=1)
     return f" Did you mean {names[close[0]]!r}?" if close else ""

@@ -3,7 +3,7 @@
 Every message names the thing, what was expected, what came instead, and what to do about it.
 """
 
-__all__ = ["AsngError", "SpaceError", "InputError", "RunError"]
+__all__ = ["AsngError", "SpaceError", "InputError", "RunError", "in_one_line"]
 
 
 class AsngError(Exception):
@@ -20,3 +20,14 @@ class InputError(AsngError, ValueError):
 
 class RunError(AsngError, RuntimeError):
     """A run cannot go on: its folder, its checkpoint or its losses are unusable."""
+
+
+def in_one_line(text: object, longest: int = 300) -> str:
+    r"""Return what another library says, as part of a message of ours: one line, no longer than a few.
+
+    Example:
+        >>> in_one_line(ValueError("no such\n  token."))
+        'no such token'
+    """
+    line = " ".join(str(text).split()).rstrip(".")
+    return line if len(line) <= longest else f"{line[:longest]}..."

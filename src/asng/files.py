@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asng.errors import RunError
+from asng.errors import RunError, in_one_line
 
 __all__ = ["write_atomically", "write_text", "write_json", "read_json"]
 
@@ -66,8 +66,10 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise RunError(f"{path}: expected a file of a finished search, found none.") from None
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: expected JSON, got a file that cannot be read: {error}.") from error
+    except (OSError, ValueError, RecursionError) as error:  # the last of a deep nest
+        raise RunError(
+            f"{path}: expected JSON, got a file that cannot be read: {in_one_line(error)}."
+        ) from error
 
 
 def _fill(path: Path, text: str) -> None:

@@ -187,3 +187,25 @@ def test_a_log_that_is_not_of_this_search_is_named(tmp_path):
         log.write_text(wrong)
         with pytest.raises(RunError, match=message):
             minimize(small, SMALL, 20, run_dir=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"loss": ', '"loss": 1' + "0" * 400 + ', "old": '),
+        ('"seconds": ', '"seconds": 1' + "0" * 400 + ', "old": '),
+        ('"event": "step", "step": ', '"event": "step", "step": "x", "old": '),
+        ('"event": "step", "step": ', '"event": "step", "step": [1], "old": '),
+        ('"generation": ', '"generation": [], "old": '),
+        ('"settings": ', '"settings": [], "old": '),
+        ('"settings": ', '"sets": '),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_with_its_line(old, new, tmp_path):
+    minimize(small, SMALL, 20, run_dir=tmp_path)
+    path = tmp_path / "log.jsonl"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(RunError, match=r"log\.jsonl, line \d+: expected "):
+        minimize(small, SMALL, 30, run_dir=tmp_path, resume=True)

@@ -1,5 +1,6 @@
 """asng search --model --data: a user's own classes, from the command line to the exported child."""
 
+import copy
 import json
 import os
 import shutil
@@ -17,6 +18,8 @@ from asng.cli import main
 from asng.tasks import training
 
 pytestmark = pytest.mark.usefixtures("at_home")
+
+TRUST = ["--trust", "owned.net.Net,owned.data.loaders"]
 
 
 @pytest.fixture(scope="module")
@@ -57,12 +60,12 @@ def test_the_report_of_a_run_without_graphs_has_all_else(run_dir, capsys):
 
 def test_evaluate_prints_the_score_of_the_result(run_dir, capsys):
     score = json_of(run_dir / "result.json")["found"]["score"]
-    assert f"accuracy {score:.4f} on owned.data.loaders" in told(["evaluate", "run"], capsys)[0]
+    assert f"accuracy {score:.4f} on owned.data.loaders" in told(["evaluate", "run", *TRUST], capsys)[0]
 
 
 def test_exported_programs_agree(run_dir, tmp_path, capsys):
     for form in ("pt2", "onnx"):
-        told(["export", "run", "--format", form, "--output", str(tmp_path / f"child.{form}")], capsys)
+        told(["export", "run", *TRUST, "--format", form, "--output", str(tmp_path / f"child.{form}")], capsys)
     points = torch.randn(5, 2)
     program = torch.export.load(tmp_path / "child.pt2").module()
     session = onnxruntime.InferenceSession(tmp_path / "child.onnx")
@@ -72,7 +75,7 @@ def test_exported_programs_agree(run_dir, tmp_path, capsys):
 
 def test_retrain_takes_other_settings_and_keeps_the_architecture(run_dir, tmp_path, capsys):
     folder = shutil.copytree(run_dir, tmp_path / "run")
-    told(["retrain", str(folder), "--epochs", "2", "--peers", "2", "--quiet"], capsys)
+    told(["retrain", str(folder), *TRUST, "--epochs", "2", "--peers", "2", "--quiet"], capsys)
     result = json_of(folder / "result.json")
     assert len(result["random"]) == 2
     assert result["found"]["architecture"] == json_of(run_dir / "architecture.json")
@@ -93,7 +96,7 @@ def test_resume_takes_everything_from_the_folder(tmp_path, capsys, monkeypatch):
     told(["search", "--run-dir", str(folder), *words], capsys, code=130)
     assert not (folder / "child.pt").exists()
     monkeypatch.setattr(training, "train", real)
-    told(["search", "--run-dir", str(folder), "--resume", "--quiet"], capsys)
+    told(["search", "--run-dir", str(folder), "--resume", "--quiet", *TRUST], capsys)
     assert scores(folder) == scores(whole)
 
 
@@ -120,7 +123,7 @@ def test_a_config_file_alone_is_enough_and_an_inner_class_is_made(tmp_path, caps
     path.write_text(told(["search", *words, "--print_config"], capsys)[0])
     told(["search", "--config", str(path)], capsys)
     program = tmp_path / "child.pt2"
-    told(["export", str(tmp_path / "run"), "--output", str(program)], capsys)
+    told(["export", str(tmp_path / "run"), *TRUST, "--output", str(program)], capsys)
     assert "elu" in str(torch.export.load(program).graph)
 
 
@@ -129,8 +132,11 @@ def test_batches_of_ones_own_form(tmp_path, capsys):
     folder = str(tmp_path / "run")
     words += ["--maximize", "owned.scores.hits", *QUICK, "--run-dir", folder]
     assert "found (hits)" in told(["search", *NET, *words], capsys)[0]
-    assert "hits" in told(["evaluate", folder], capsys)[0]
-    told(["export", folder], capsys)
+    names = ["owned.net.Net", "owned.data.as_dicts", "owned.scores.dict_loss", "owned.scores.hits"]
+    _, error = told(["evaluate", folder], capsys, code=1)
+    assert f"--trust {','.join(names)}." in error
+    assert "hits" in told(["evaluate", folder, "--trust", ", ".join(names)], capsys)[0]
+    told(["export", folder, "--trust", ",".join(names)], capsys)
     program = torch.export.load(tmp_path / "run" / "child.pt2").module()
     assert program(torch.zeros(3, 2)).shape == (3, 2)
 
@@ -139,7 +145,10 @@ def test_without_test_data_every_score_says_so(tmp_path, capsys):
     words = [*NET, "--data", "owned.data.one", *QUICK, "--run-dir", str(tmp_path / "run")]
     assert "loss on validation data" in " ".join(told(["search", *words], capsys)[0].split())
     score = json_of(tmp_path / "run" / "result.json")["found"]["score"]
-    assert f"loss on validation data {score:.4f}" in told(["evaluate", str(tmp_path / "run")], capsys)[0]
+    assert (
+        f"loss on validation data {score:.4f}"
+        in told(["evaluate", str(tmp_path / "run"), "--trust", "owned.net.Net,owned.data.one"], capsys)[0]
+    )
 
 
 def test_several_seeds(tmp_path, capsys):
@@ -148,7 +157,7 @@ def test_several_seeds(tmp_path, capsys):
     summary = json_of(tmp_path / "run" / "summary.json")
     assert [row["seed"] for row in summary["seeds"]] == [0, 1]
     assert summary["higher_is_better"] is False
-    told(["search", "--run-dir", str(tmp_path / "run"), "--resume", "--quiet"], capsys)
+    told(["search", *NET, *DATA, "--run-dir", str(tmp_path / "run"), "--resume", "--quiet"], capsys)
     assert json_of(tmp_path / "run" / "summary.json") == summary
 
 
@@ -177,7 +186,8 @@ def test_a_run_whose_modules_are_not_here_says_where_they_are_looked_for(run_dir
     folder = shutil.copytree(run_dir, tmp_path / "run")
     config = folder / "config.yaml"
     config.write_text(config.read_text().replace("owned.net", "elsewhere.net"))
-    _, error = told(["evaluate", str(folder)], capsys, code=1)
+    trust = ["--trust", "elsewhere.net.Net,owned.data.loaders"]
+    _, error = told(["evaluate", str(folder), *trust], capsys, code=1)
     assert f"no module 'elsewhere'. Modules are looked for in the current folder, {home}" in error
 
 
@@ -193,3 +203,42 @@ def test_a_failing_search_with_overwrite_keeps_the_earlier_run(run_dir, tmp_path
     words = [*NET, "--data", "owned.wrong.none", "--run-dir", str(folder), "--overwrite"]
     told(["search", *words], capsys, code=1)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "retrain", "search", "classify"])
+def test_a_run_folder_of_someone_else_runs_nothing(command, run_dir, tmp_path, capsys):
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    written = tmp_path / "written"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    config["network"]["data"] = {"import": "os.system", "command": f"touch {written}"}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    words = ["--run-dir", str(folder), "--resume"] if command in ("search", "classify") else [str(folder)]
+    _, error = told([command, *words], capsys, code=1)
+    assert "config.yaml: would have owned.net.Net, os.system imported and called." in error
+    assert "--trust owned.net.Net,os.system." in error
+    assert not written.exists()
+    assert told(["report", str(folder)], capsys)[0]  # imports nothing, whatever is named
+    assert not written.exists()
+    told([command, *words, "--trust", "owned.net.Net,os.system"], capsys, code=1)
+    assert written.exists()  # the attack is a real one
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("owned.data.torch.hub.load", "torch.load", "torch.nn.functional.importlib.import_module"),
+        *("asng.search.loop.time.sleep", "owned.net.Net.register_module", "pickle.load"),
+    ],
+)
+def test_a_path_through_what_is_trusted_is_not_trusted(name, run_dir, tmp_path, capsys):
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    whole = yaml.safe_load((folder / "config.yaml").read_text())
+    for place in ("data", "loss", "act"):
+        config = copy.deepcopy(whole)
+        network = config["network"]
+        if place == "act":
+            network["model"]["act"] = {"class_path": name, "init_args": {}}
+        else:
+            network[place] = {"import": name} if place == "data" else name
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        assert f"--trust {name}." in told(["evaluate", str(folder), *TRUST], capsys, code=1)[1]

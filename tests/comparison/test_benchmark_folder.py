@@ -75,7 +75,15 @@ def test_a_missing_library_is_told_before_anything_runs(names, module, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "line", ["[]", "nonsense", '{"problem": "onemax", "method": "random", "seed": 0}', "{}"]
+    "line",
+    [
+        *("[]", "nonsense", '{"problem": "onemax", "method": "random", "seed": 0}', "{}"),
+        *(
+            f'{{"problem": {one}, "method": "x", "seed": 0, "budget": 5}}'
+            for one in ("[]", "{}", "3", "null")
+        ),
+        '{"problem": "onemax", "method": "random", "seed": "0", "budget": 5}',
+    ],
 )
 def test_a_folder_with_a_damaged_line_is_not_gone_on_with(line, tmp_path):
     file = tmp_path / "benchmark.jsonl"

@@ -2,6 +2,7 @@ import dataclasses
 import hashlib
 import os
 import re
+import tarfile
 
 import numpy as np
 import pytest
@@ -175,15 +176,40 @@ def test_an_archive_of_another_md5_is_refused(tmp_path, monkeypatch):
     [
         ("../data_batch_1.bin", b""),
         ("data_batch_1.bin", b""),
+        ("/cifar-10-batches-bin/data_batch_1.bin", b""),
+        ("cifar-10-batches-bin/../cifar-10-batches-bin/data_batch_1.bin", b""),
         ("cifar-10-batches-bin/data_batch_1.bin", None),
     ],
 )
 def test_members_are_taken_by_their_exact_name_and_links_are_not_followed(tmp_path, monkeypatch, wrong):
-    write_archive(tmp_path, monkeypatch, [wrong, *INSIDE[1:]])
+    folder = tmp_path / "inner" / "folder"
+    folder.mkdir(parents=True)
+    write_archive(folder, monkeypatch, [wrong, *INSIDE[1:]])
     with pytest.raises(
         InputError, match=r"expected the member cifar-10-batches-bin/data_batch_1\.bin, got none"
     ):
-        read_cifar(tmp_path)
+        read_cifar(folder)
+    assert [path.name for path in tmp_path.rglob("*")] == ["inner", "folder", "cifar-10-binary.tar.gz"]
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_a_member_that_is_no_file_is_none(tmp_path, monkeypatch, kind):
+    real = tarfile.TarInfo
+    name = INSIDE[0][0]
+
+    def of_kind(member):
+        info = real(member)
+        info.type = kind if member == name else info.type
+        info.linkname = "../../etc/hostname" if member == name else ""
+        return info
+
+    monkeypatch.setattr(tarfile, "TarInfo", of_kind)
+    packed = tar_bytes([(name, b""), *INSIDE[1:]])
+    monkeypatch.undo()
+    (tmp_path / "cifar-10-binary.tar.gz").write_bytes(packed)
+    here = dataclasses.replace(cifar._CIFAR10, md5=hashlib.md5(packed).hexdigest())
+    with pytest.raises(InputError, match="expected the member"):
+        cifar._read_archive(tmp_path / "cifar-10-binary.tar.gz", here)
 
 
 def test_an_archive_cut_short_is_an_input_error_whatever_its_md5(tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from idx_files import CODES, idx_bytes, write_idx
 
+from asng.data import idx
 from asng.data.idx import parse_idx, read_idx
 from asng.errors import InputError
 
@@ -90,3 +91,13 @@ def test_a_missing_file_and_a_folder_are_input_errors(tmp_path):
         read_idx(tmp_path / "none.gz")
     with pytest.raises(InputError, match="expected a readable IDX file"):
         read_idx(tmp_path)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_a_small_file_that_unpacks_to_much_is_refused_before_it_fills_the_memory(pack, monkeypatch):
+    monkeypatch.setattr(idx, "_ALWAYS_UNPACKED", 10_000)
+    zeros = idx_bytes(np.zeros((1_000, 1_000), np.uint8))
+    with pytest.raises(InputError, match=r"expected at most \d+ bytes in a compressed file of \d+, got more"):
+        parse_idx(pack(zeros), "file")
+    few = np.zeros((90, 100), np.uint8)
+    assert parse_idx(pack(idx_bytes(few)), "file").shape == (90, 100)

@@ -75,6 +75,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, cases):
         (HEADER + "1:2:low\n1,x:3,4:low\n", "line 12, dimension 1: expected a finite number, got 'x'"),
         (HEADER + "1,2:3,?:low\n", r"line 11, dimension 2: .* got '\?'. It is a missing value: fill it in"),
         (HEADER + "1:inf:low\n", "line 11, dimension 2: expected a finite number, got 'inf'"),
+        (HEADER + "1:1e300:low\n", "line 11, dimension 2: .* got '1e300'. It is too great for 32 bits"),
         (HEADER + "1,,2:1,2,3:low\n", "line 11, dimension 1: expected a finite number, got ''"),
         (
             HEADER.replace("@dimensions 2\n", "") + "1:2:low\n1:low\n",
@@ -95,3 +96,9 @@ def test_files_that_cannot_be_read_are_told(tmp_path):
     (tmp_path / "bytes.ts").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match=r"bytes\.ts: expected a readable \.ts file"):
         read_ts(tmp_path / "bytes.ts")
+
+
+def test_a_number_of_dimensions_beyond_all_reason_is_none(tmp_path):
+    file = tmp_path / "tiny.ts"
+    file.write_text(f"@dimensions {'9' * 5_000}\n@classLabel true a\n@data\n1,2:a\n")
+    assert read_ts(file).channels == 1

@@ -258,6 +258,95 @@ def test_what_was_over_the_budget_is_counted(counts, said, tmp_path):
     assert f">finished at step 4{said}<" in write_report(tmp_path).read_text()
 
 
+BREAKS_OUT = '"onmouseover="alert(1)'
+
+
+@pytest.mark.parametrize(
+    "evil", [EVIL, BREAKS_OUT, "'><img src=x onerror=alert(1)>", "</style><script>x</script>"]
+)
+def test_no_name_can_become_a_tag_or_an_attribute(evil, tmp_path):
+    """As variable, choice, metric, score, setting, caption, label, run folder, reason, version and seed."""
+    folder = tmp_path / evil.replace("/", "|")
+    folder.mkdir()
+    space = {evil: {"type": "categorical", "choices": [evil, "b"]}, f"{evil}.{evil}": SMALL["drop"]}
+    architecture = write_log(folder, space, end=evil)
+    others = {"others": {evil: 0.5}, "score": 0.5, "architecture": architecture}
+    write_json(folder / "architecture.json", architecture)
+    write_json(folder / "config.yaml", {evil: {evil: evil}})
+    write_json(folder / "result.json", result(metric=evil, found=1.0) | {"found": others, "random": [others]})
+    graph = {
+        "title": evil,
+        "nodes": [{"id": evil}, {"id": "b"}],
+        "edges": [{"from": evil, "to": "b", "label": evil}],
+    }
+    write_json(folder / "graphs.json", [graph])
+    write_json(folder / "pictures.json", {"caption": evil, "rows": [{"label": evil, "png": PNG}]})
+    assert_tame(write_report(folder), evil)
+
+
+@pytest.mark.parametrize("evil", [EVIL, BREAKS_OUT])
+def test_no_name_in_any_other_page_can_become_a_tag_or_an_attribute(evil, tmp_path):
+    pages = {
+        "seeds": (
+            "summary.json",
+            {"metric": evil, "seeds": [{"seed": 0, "found": 1.0, "others": {evil: {}}}]},
+        ),
+        "toy": (
+            "toy.json",
+            {
+                "settings": {"variables": 3, "choices": 2, "iterations": 9, evil: evil}
+                | {name: [evil] for name in ("methods", "exponents", "learning_rates")},
+                "versions": {evil: evil},
+                "cells": [
+                    {"method": evil, "exponent": 0.5, "learning_rate": 0.1}
+                    | {
+                        name: [3]
+                        for name in ("stopped", "right_when_stopped", "found", "settled", "right_at_end")
+                    }
+                ],
+            },
+        ),
+        "benchmark": (
+            "benchmark.jsonl",
+            {"problem": evil, "method": evil, "seed": 0, "budget": 9, "distinct": 3, "regret": [[1, 2.0]]}
+            | {"versions": {evil: evil}},
+        ),
+        "minimize": (
+            "log.jsonl",
+            {"event": "start", "kind": "minimize", "settings": {evil: evil}, "versions": {evil: evil}},
+            {"event": "evaluation", "architecture": {evil: evil}, "loss": 1.0},
+            {"event": "end", "reason": evil},
+        ),
+    }
+    for name, (file, *rows) in pages.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        write_lines(folder / file, rows)
+        assert_tame(write_report(folder), evil)
+
+
+PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+
+
+def assert_tame(path, evil):
+    text = path.read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"script", "frac", "iframe", "object", "embed"} & set(page.tags)
+    assert [name for name, _ in page.attributes if name.startswith("on")] == []
+    assert all(value.startswith("data:image/png") for name, value in page.attributes if name == "src")
+    for raw in ("<script", "</style><", "<img src=x", '"onmouseover'):
+        assert raw not in text
+    assert evil in page.text or evil.replace("/", "|") in page.text or evil[:20] in page.text
+
+
+@pytest.mark.parametrize("budget", [0, -3, 10**400, None])
+def test_a_budget_that_cannot_be_is_told_with_its_line(budget, tmp_path):
+    row = {"problem": "p", "method": "m", "seed": 0, "budget": budget, "regret": [[1, 2.0]]}
+    write_lines(tmp_path / "benchmark.jsonl", [row])
+    with pytest.raises(RunError, match=r"benchmark\.jsonl, line 1, budget: expected an integer >= 1"):
+        write_report(tmp_path)
+
+
 def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     run = write_small_run(tmp_path / "run")
     assert "The final" not in write_report(run).read_text()

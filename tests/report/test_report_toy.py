@@ -173,6 +173,9 @@ def test_names_are_escaped(tmp_path):
         ({"settings": SETTINGS, "cells": [cell(found=[1])]}, r"cells\[0\]: expected one entry a seed"),
         ({"settings": SETTINGS, "cells": [cell(stopped=["a"] * 4)]}, "stopped, entry: expected a number"),
         ({"settings": SETTINGS, "cells": [cell(exponent=None)]}, "expected an exponent"),
+        ({"settings": SETTINGS, "cells": [cell(found=[0, 1, 2, 3])]}, "which count from 1"),
+        ({"settings": SETTINGS, "cells": [cell(stopped=[-1, 1, 2, 3])]}, "which count from 1"),
+        ({"settings": {**SETTINGS, "iterations": 10**400}, "cells": []}, r"at most 2\^53, got 10000"),
     ],
 )
 def test_a_damaged_file_is_named(data, message, tmp_path):

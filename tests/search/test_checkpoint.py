@@ -1,6 +1,9 @@
 """A checkpoint is read whole or not at all."""
 
+import pickle
 import random
+import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,13 +79,45 @@ def test_another_format_is_refused_although_the_one_before_would_do(path, number
         load_checkpoint(path)
 
 
-def test_code_in_a_checkpoint_is_not_run(path, tmp_path):
-    class Evil:
-        def __reduce__(self):
-            return (print, ("run",))
+class Evil:
+    """Unpickled by an unpickler that trusts, it writes a file."""
 
-    torch.save({"format": FORMAT, "model": Evil()}, path)
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+def test_code_in_a_checkpoint_is_not_run(path, tmp_path):
+    target = tmp_path / "written"
+    torch.save({"format": FORMAT, "model": Evil(target)}, path)
     assert _same(load_checkpoint(path), 1)
+    assert not target.exists()
+    torch.load(path, weights_only=False)
+    assert target.exists()  # the attack is a real one
+
+
+def test_a_bare_pickle_is_foreign(path, tmp_path):
+    target = tmp_path / "written"
+    path.write_bytes(pickle.dumps({"format": FORMAT, "model": Evil(target)}))
+    path.with_name("checkpoint.previous.pt").write_bytes(path.read_bytes())
+    with pytest.raises(RunError, match="expected a checkpoint, got a torn or foreign file"):
+        load_checkpoint(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("how", ["compressed", "overlapping"])
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused_at_once(how, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_DEFLATED if how == "compressed" else zipfile.ZIP_STORED
+    ) as archive:
+        archive.writestr("a/data.pkl", bytes(10_000))
+        if how == "overlapping":
+            archive.filelist += archive.filelist * 50
+    with pytest.raises(RunError, match="expected a checkpoint, got a torn or foreign file"):
+        load_checkpoint(path)
 
 
 def test_an_archive_of_something_else_is_foreign(path):

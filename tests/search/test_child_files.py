@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import nn
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
 from asng.search import load_child_weights, save_child, save_onnx, save_program
-from asng.search.child import example_inputs
+from asng.search.child import example_inputs, load_into
 from asng.space import Architecture
 
 RUN = """
@@ -74,6 +75,36 @@ def test_a_foreign_child_is_refused(content, message, tmp_path):
     torch.save(content, tmp_path / "child.pt")
     with pytest.raises(RunError, match=message):
         load_child_weights(tmp_path / "child.pt")
+
+
+def test_code_in_a_child_is_not_run(tmp_path):
+    class Evil:
+        def __reduce__(self):
+            return (Path.touch, (tmp_path / "written",))
+
+    torch.save({"format": 1, "architecture": "{}", "state_dict": {"weight": Evil()}}, tmp_path / "child.pt")
+    with pytest.raises(RunError, match="expected a child, got a torn or foreign file"):
+        load_child_weights(tmp_path / "child.pt")
+    assert not (tmp_path / "written").exists()
+
+
+@pytest.mark.parametrize("weights", [[1], {"weight": 3}, {1: torch.zeros(1)}, torch.zeros(1), None])
+def test_what_is_no_weights_by_name_is_refused(weights, tmp_path):
+    torch.save({"format": 1, "architecture": "{}", "state_dict": weights}, tmp_path / "child.pt")
+    with pytest.raises(RunError, match=r"child\.pt: expected weights by name, got"):
+        load_child_weights(tmp_path / "child.pt")
+
+
+@pytest.mark.parametrize("number", [torch.zeros(2), torch.zeros(0), torch.zeros(3, 3), None, "1", [1]])
+def test_a_format_that_is_no_number_is_another_one(number, tmp_path):
+    torch.save({"format": number}, tmp_path / "child.pt")
+    with pytest.raises(RunError, match=r"^.*expected a child of format 1, got .*$"):
+        load_child_weights(tmp_path / "child.pt")
+
+
+def test_weights_of_another_network_are_told_in_one_line(tmp_path):
+    with pytest.raises(RunError, match=r"^.*child\.pt: does not fit the network that is described: .*$"):
+        load_into(nn.Linear(3, 1), {"weight": torch.zeros(2, 2)}, tmp_path / "child.pt")
 
 
 @pytest.mark.parametrize("size", [1, 8])

@@ -11,8 +11,9 @@ import torch
 from problems import data, events_without_clocks, fit, loader, mse, searcher, two_layers
 from torch.utils.data import DataLoader, TensorDataset
 
-from asng.errors import RunError
+from asng.errors import AsngError, RunError
 from asng.search import StopRule
+from asng.search.loop_state import state_names
 
 SCRIPT = Path(__file__).with_name("problems.py")
 KINDS = ["plain", "own generator", "batch sampler", "own generator within"]
@@ -296,3 +297,27 @@ def test_a_run_dir_that_is_a_file_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="file: expected a folder to write a run into"):
         fit(searcher(), run_dir=tmp_path / "file")
+
+
+JUNK = [None, -1, 10**30, float("nan"), "x", [], {"a": 1}, torch.zeros(2), torch.zeros(0), "[" * 100_000]
+
+
+@pytest.mark.parametrize("name", sorted(state_names()))
+def test_a_checkpoint_with_a_value_that_cannot_be_is_a_run_error_or_is_taken(name, tmp_path):
+    fit(searcher(), epochs=1, run_dir=tmp_path)
+    path = tmp_path / "checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    torch.save({key: value for key, value in state.items() if key != name}, path)
+    with pytest.raises(RunError, match=f"expected a checkpoint with '{name}', got one without"):
+        fit(searcher(), epochs=1, run_dir=tmp_path, resume=True)
+    refused = 0
+    for junk in JUNK:
+        torch.save(state | {name: junk}, path)
+        try:
+            fit(searcher(), epochs=1, run_dir=tmp_path, resume=True)
+        except AsngError as error:
+            assert str(tmp_path) in str(error)  # noqa: PT017 - it need not raise
+            assert "\n" not in str(error)  # noqa: PT017
+            refused += 1
+    # None and "x" may be reasons; without a GPU there are no states; a schedule takes what it does not know.
+    assert refused >= {"reason": 7, "cuda": 4, "scheduler": 7}.get(name, 9)

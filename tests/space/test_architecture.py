@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from asng.errors import SpaceError
 from asng.space import Architecture
 
 MAKE = """
@@ -40,3 +41,14 @@ def test_copies_are_equal_and_hash_alike(twin):
     architecture = Architecture({"op": "conv3"})
     assert hash(twin(architecture)) == hash(architecture)
     assert twin(architecture) == architecture
+
+
+def test_a_deep_nest_is_a_space_error():
+    with pytest.raises(SpaceError, match="architecture: expected JSON, got text that fails"):
+        Architecture.from_json("[" * 100_000)
+
+
+def test_a_long_value_is_told_in_short():
+    with pytest.raises(SpaceError, match=r"architecture\['a'\]: expected a plain value") as caught:
+        Architecture.from_json('{"a": [' + "1, " * 10_000 + "1]}")
+    assert len(str(caught.value)) < 200

@@ -40,3 +40,8 @@ def test_one_of_names_the_nearest_word():
     with pytest.raises(InputError, match=r"got 'statified'. Did you mean 'stratified'"):
         one_of("sampling", "statified", ["stratified", "independent"])
     assert nearest("zzz", ["a"]) == ""
+
+
+def test_no_nearest_is_looked_for_among_long_names():
+    assert nearest("x" * 100_000, ["x" * 99_999, "y"]) == ""
+    assert nearest("widht", ["width" * 10_000, "width"]) == " Did you mean 'width'?"

@@ -107,3 +107,11 @@ def test_a_candidate_decodes_its_raw_coordinates():
 def test_an_unfit_candidate_is_refused(x, active, match):
     with pytest.raises(SpaceError, match=match):
         SPACE.candidate(x, active=active)
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, '{"a": ' + "[" * 100_000, '{"a": {"type": []}}', '{"a": {"type": {}}}']
+)
+def test_a_deep_nest_and_a_kind_that_is_no_word_are_space_errors(text):
+    with pytest.raises(SpaceError, match=r"expected (JSON, got text that fails|one of categorical)"):
+        Space.from_json(text)

@@ -10,6 +10,7 @@ from asng.report import read_run
 from asng.tasks import retrain_run, run_seeds, run_task, training
 from asng.tasks.child import load_child
 from asng.tasks.classification import ClassificationSettings, classification
+from asng.tasks.pipeline import read_architecture
 from asng.tasks.stored import stored_run
 
 
@@ -220,4 +221,41 @@ def test_retraining_another_space_is_an_error_and_keeps_the_scores(task, tmp_pat
 def test_a_damaged_config_is_named(tmp_path, text, message):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunError, match=message):
+        stored_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"[1", b"3", b"\xff", b"[" * 100_000, b'{"op": []}', b'{"op": {"a": 1}}']
+)
+def test_a_damaged_architecture_is_told_with_its_file(content, tmp_path):
+    (tmp_path / "architecture.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"^.*architecture\.json: .*$"):
+        read_architecture(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(
+            "seed: x",
+            "seed: -1",
+            "seed: [1]",
+            "seeds: []",
+            "seeds: 3",
+            "seeds: [a]",
+            "seeds: [true]",
+            "seed: null",
+        ),
+        *("search: {epochs: x}", "search: {epochs: 0}", "search: {update: none}", "search: {warmup: [1]}"),
+        *(
+            "network: {cells: x}",
+            "network: {cells: {a: 1}}",
+            "search: {1: 2}",
+            "search: {lam_theta: !!int ''}",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_is_told_with_its_file(line, tmp_path):
+    (tmp_path / "config.yaml").write_text(f"task: classification\n{line}\n")
+    with pytest.raises(RunError, match=r"^.*config\.yaml.*: .*$"):
         stored_run(tmp_path)

@@ -193,7 +193,7 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         RunError: It is another one, or the search was set otherwise.
     """
     for name, value in settings.items():
-        logged = record.start.get("settings", {}).get(name)
+        logged = record.start["settings"].get(name)
         if logged != value:
             raise RunError(f"{folder}: expected a search with {name}={value}, got one with {name}={logged}.")
     begun = record.start.get("optimizer")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.black_box.calling import Outcome
-from asng.errors import RunError, SpaceError
+from asng.errors import RunError, SpaceError, in_one_line
 from asng.space import Architecture, Space
 
 __all__ = ["Record", "evaluation_fields", "read_record"]
@@ -77,14 +77,14 @@ def read_record(events: list[dict[str, Any]], folder: Path, space: Space) -> Rec
             elif event.get("event") == "evaluation":
                 record.calls[event["generation"], event["place"]] = _call(event, space)
             elif event.get("event") == "step":
-                record.seconds[event["step"]] = float(event["seconds"])
+                record.seconds[int(event["step"])] = float(event["seconds"])
             elif event.get("event") == "theta":
                 record.thetas.add(int(event["step"]))
             if event.get("event") != "resume":
                 record.end = event if event.get("event") == "end" else {}
-        except (KeyError, TypeError, ValueError, SpaceError) as error:
+        except (ArithmeticError, KeyError, TypeError, ValueError, SpaceError) as error:
             raise RunError(
-                f"{where}: expected an event of a search, got one that fails: {error!r}."
+                f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
             ) from error
     if events and not record.start:
         raise RunError(f"{folder / 'log.jsonl'}: expected a start of asng.minimize, found none.")
@@ -94,6 +94,8 @@ def read_record(events: list[dict[str, Any]], folder: Path, space: Space) -> Rec
 def _checked_start(event: dict[str, Any], where: str, space: Space) -> dict[str, Any]:
     if event.get("kind") != "minimize":
         raise RunError(f"{where}: expected a run of asng.minimize, got one of another kind.")
+    if not isinstance(event.get("settings"), dict):
+        raise RunError(f"{where}: expected settings by name, got {event.get('settings')!r:.80}.")
     if event["space"] != json.loads(space.to_json()):
         raise RunError(
             f"{where}: expected a run over the same space, got one over another. Resume it with its own."

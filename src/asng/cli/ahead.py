@@ -46,7 +46,7 @@ def settings_in(config: str) -> Mapping[str, Any]:
         text = config
     try:
         settings = yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError):
+    except Exception:  # wrong scalars under a tag (!!int '') and deep nests fail in many ways
         return {}
     return settings if isinstance(settings, dict) else {}
 

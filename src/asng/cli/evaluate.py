@@ -6,6 +6,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
+from asng.cli.trust import add_trust_flag, trusted_names
 from asng.search import count_parameters, score
 from asng.tasks.child import load_child
 from asng.tasks.stored import single_run
@@ -25,13 +26,14 @@ def make_parser() -> NearestNames:
         default=None,
         help="folder with other images of that kind (default: the run's data)",
     )
+    add_trust_flag(parser)
     return parser
 
 
 def run(arguments: Namespace) -> None:
     """Load the child, score it, print the score."""
     folder = Path(arguments.run_dir)
-    stored = single_run(folder, network={"data_dir": arguments.data_dir})
+    stored = single_run(folder, network={"data_dir": arguments.data_dir}, trusted=trusted_names(arguments))
     child = load_child(stored, folder)
     value = score(child, stored.loaders.test, stored.task.score)
     others = "".join(

@@ -7,6 +7,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
+from asng.cli.trust import add_trust_flag, trusted_names
 from asng.search import save_onnx, save_program
 from asng.tasks.child import example_of, load_child
 from asng.tasks.stored import single_run
@@ -32,13 +33,14 @@ def make_parser() -> NearestNames:
         default=None,
         help="file to write (default: child.<format> in the run folder)",
     )
+    add_trust_flag(parser)
     return parser
 
 
 def run(arguments: Namespace) -> None:
     """Load the child, write it, say where."""
     folder = Path(arguments.run_dir)
-    stored = single_run(folder)
+    stored = single_run(folder, trusted=trusted_names(arguments))
     child = load_child(stored, folder)
     output = arguments.output or folder / f"child.{arguments.format}"
     save = {"pt2": save_program, "onnx": save_onnx}[arguments.format]

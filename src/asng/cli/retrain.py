@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
+from asng.cli.trust import add_trust_flag, trusted_names
 from asng.errors import InputError
 from asng.tasks import retrain_run
 from asng.tasks.inpainting import passes
@@ -48,6 +49,7 @@ def make_parser() -> NearestNames:
         "--peers", type=int | None, default=None, help="random networks (default: as searched)"
     )
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
+    add_trust_flag(parser)
     return parser
 
 
@@ -59,7 +61,8 @@ def run(arguments: Namespace) -> None:
         integer_at_least(name, value, _LEAST[name])
     if {"epochs", "iterations"} <= given.keys():
         raise InputError("iterations: expected at most one of --epochs and --iterations, got both.")
-    stored = single_run(folder, network=_sizes(given, str(read_config(folder)["task"])))
+    network = _sizes(given, str(read_config(folder)["task"]))
+    stored = single_run(folder, network=network, trusted=trusted_names(arguments))
     if "iterations" in given:
         given["epochs"] = passes(given["iterations"], len(stored.loaders.train))
     names = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}

@@ -10,6 +10,7 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
+from asng.cli.trust import add_trust_flag, trusted_names
 from asng.tasks import SearchSettings, Task, run_seeds, run_task
 from asng.tasks.stored import stored_run
 
@@ -24,6 +25,7 @@ def add_run_flags(parser: NearestNames, *, run_dir: str) -> None:
     parser.add_argument(
         "--resume", action="store_true", help="go on with the run in --run-dir, as it was set"
     )
+    add_trust_flag(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
     parser.add_argument("--config", action="config", help="YAML file with any of these settings")
@@ -39,7 +41,7 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
     folder = Path(arguments.run_dir)
     flags = {"resume": arguments.resume, "overwrite": arguments.overwrite, "progress": not arguments.quiet}
     if arguments.resume:
-        stored = stored_run(folder)
+        stored = stored_run(folder, trusted=trusted_names(arguments))
         task, settings, seeds = stored.task, stored.settings, stored.seeds
         several = stored.several
     else:

@@ -64,6 +64,9 @@ class CellStore:
 
 def _cell(row: dict[str, Any], where: str) -> Cell:
     try:
-        return Cell(*(row[name] for name in Cell._fields))
+        cell = Cell(*(row[name] for name in Cell._fields))
     except KeyError as error:
         raise RunError(f"{where}: expected a finished cell, got one without {error}: {row!r:.80}.") from None
+    if [type(value) for value in cell] != [str, str, int, int]:
+        raise RunError(f"{where}: expected a finished cell, got one of other types: {tuple(cell)!r:.80}.")
+    return cell

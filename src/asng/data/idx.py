@@ -8,6 +8,7 @@ References:
 """
 
 import gzip
+import io
 import lzma
 import math
 import struct
@@ -25,6 +26,9 @@ __all__ = ["read_idx", "parse_idx"]
 
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
+_ALWAYS_UNPACKED, _MOST_UNPACKED = 64 * 2**20, 100
+"""Bytes that a compressed file may have in it, and how many for each compressed one, whichever is more."""
+
 # NumPy 1.26 holds no array of more dimensions.
 _MOST_DIMENSIONS = 32
 
@@ -100,17 +104,24 @@ def parse_idx(packed: bytes, name: str, *, ndim: int | None = None) -> NDArray[A
 
 
 def _unpack(packed: bytes, name: str) -> bytes:
+    if not packed.startswith((_GZIP, _XZ)):
+        return packed
+    most = max(_ALWAYS_UNPACKED, _MOST_UNPACKED * len(packed))
+    opened = gzip.open if packed.startswith(_GZIP) else lzma.open
     try:
-        if packed.startswith(_GZIP):
-            return gzip.decompress(packed)
-        if packed.startswith(_XZ):
-            return lzma.decompress(packed)
+        with opened(io.BytesIO(packed)) as file:
+            data = file.read(most + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise InputError(
             f"{name}: expected a whole compressed file, got one that fails to unpack ({error}). "
             "Fetch it again."
         ) from error
-    return packed
+    if len(data) > most:
+        raise InputError(
+            f"{name}: expected at most {most} bytes in a compressed file of {len(packed)}, got more. A "
+            "small file that unpacks to so much may be an attack; unpack it yourself if you trust it."
+        )
+    return data
 
 
 def _header(data: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:

@@ -22,6 +22,8 @@ from asng.errors import InputError
 
 __all__ = ["read_ts"]
 
+_LARGEST = torch.finfo(torch.float32).max
+
 
 def read_ts(path: str | PathLike[str]) -> TimeSeries:
     r"""Read the labelled time series of one .ts file, of one length or of several.
@@ -114,7 +116,7 @@ def _header_of(path: Path, entries: dict[str, str]) -> _Header:
             f"{path}: expected class labels, a header line such as '@classLabel true a b c', got {found}."
         )
     dimensions = entries.get("dimensions", "")
-    count = int(dimensions) if dimensions.isdecimal() else None
+    count = int(dimensions) if dimensions.isdecimal() and len(dimensions) < 10 else None
     return _Header(entries.get("problemname", path.stem), tuple(classes), count)
 
 
@@ -153,7 +155,8 @@ def _number(where: str, text: str, dimension: int) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
+    if not abs(value) <= _LARGEST:  # nor is NaN
         hint = " It is a missing value: fill it in first." if text.strip() in {"?", "NaN", "nan"} else ""
-        raise InputError(f"{where}, dimension {dimension}: expected a finite number, got {text!r}.{hint}")
+        hint = " It is too great for 32 bits: scale the series." if math.isfinite(value) else hint
+        raise InputError(f"{where}, dimension {dimension}: expected a finite number, got {text!r:.40}.{hint}")
     return value

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from asng.distributions import Floats, Product, Theta
-from asng.errors import RunError
+from asng.errors import RunError, in_one_line
 from asng.optim.draws import Draws
 
 __all__ = ["FORMAT", "pack", "unpack", "pack_theta", "unpack_theta", "array", "number", "whole", "get"]
@@ -44,7 +44,7 @@ def unpack(state: Mapping[str, Any], kind: str, draws: Draws, settings: Mapping[
     for key in ("format", "optimizer", "space", "settings"):
         if get(state, key) != expected[key]:
             raise RunError(
-                f"state[{key!r}]: expected {expected[key]!r}, got {state[key]!r}. "
+                f"state[{key!r}]: expected {expected[key]!r}, got {state[key]!r:.80}. "
                 "Load it into an optimiser made with the same space and arguments."
             )
     generation = whole(state, "generation")
@@ -53,7 +53,7 @@ def unpack(state: Mapping[str, Any], kind: str, draws: Draws, settings: Mapping[
         generator.bit_generator.state = get(state, "generator")
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise RunError(
-            f"state['generator']: expected the state of a NumPy PCG64 generator: {error}."
+            f"state['generator']: expected the state of a NumPy PCG64 generator: {in_one_line(error)}."
         ) from error
     return generation, generator
 
@@ -86,8 +86,8 @@ def array(state: Any, key: str, size: int, *, infinite: bool = False) -> Floats:
     """
     try:
         values = np.array(get(state, key), dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise RunError(f"state: expected a list of numbers as {key!r}: {error}.") from error
+    except (OverflowError, TypeError, ValueError) as error:
+        raise RunError(f"state: expected a list of numbers as {key!r}: {in_one_line(error)}.") from error
     if values.shape != (size,) or np.isnan(values).any() or not (infinite or np.isfinite(values).all()):
         raise RunError(f"state: expected {size} finite numbers as {key!r}, got shape {values.shape}.")
     return values
@@ -105,7 +105,7 @@ def number(state: Mapping[str, Any], key: str, low: float) -> float:
         or not isinstance(value, (int, float))
         or not (low <= value < math.inf and math.isfinite(value))
     ):
-        raise RunError(f"state[{key!r}]: expected a finite number >= {low}, got {value!r}.")
+        raise RunError(f"state[{key!r}]: expected a finite number >= {low}, got {value!r:.80}.")
     return float(value)
 
 
@@ -117,7 +117,7 @@ def whole(state: Mapping[str, Any], key: str) -> int:
     """
     value = get(state, key)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise RunError(f"state[{key!r}]: expected an integer >= 0, got {value!r}.")
+        raise RunError(f"state[{key!r}]: expected an integer >= 0, got {value!r:.80}.")
     return value
 
 

@@ -6,7 +6,10 @@ from typing import Any
 
 from asng.errors import RunError
 
-__all__ = ["as_object", "as_list", "number", "whole", "text"]
+__all__ = ["as_object", "as_list", "number", "positive", "whole", "text"]
+
+_MOST = 2**53
+"""Of a count: beyond it a float, which figures are drawn by, no longer tells integers apart."""
 
 
 def as_object(value: Any, where: str) -> Mapping[str, Any]:
@@ -42,6 +45,14 @@ def whole(data: Mapping[str, Any], name: str, where: str) -> int | None:
     value = data.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise RunError(f"{where}, {name}: expected an integer or null, got {value!r:.80}.")
+    return value
+
+
+def positive(data: Mapping[str, Any], name: str, where: str) -> int:
+    """Return a count of one or more."""
+    value = whole(data, name, where)
+    if value is None or not 1 <= value <= _MOST:
+        raise RunError(f"{where}, {name}: expected an integer >= 1, at most 2^53, got {value!r:.80}.")
     return value
 
 

@@ -6,10 +6,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from asng.errors import RunError
 from asng.files import read_json
+from asng.plain_yaml import read_yaml
 from asng.report.benchmark.cells import BenchmarkRun, read_benchmark
 from asng.report.fields import as_list, as_object, text
 from asng.report.log import Log, read_log
@@ -123,10 +122,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
 def _read_config(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: expected YAML of plain values, got a file that fails: {error}.") from error
+    config = read_yaml(path)
     if config is None:
         return {}
     if not isinstance(config, dict):

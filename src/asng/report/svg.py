@@ -109,7 +109,9 @@ def _element(text: str, key: str, label: str) -> str:
     root.attrib["style"] = f"max-width:{width:.0f}px;aspect-ratio:{width:.0f}/{height:.0f}"
     ElementTree.register_namespace("", _SVG[1:-1])
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
-    return ElementTree.tostring(root, encoding="unicode")
+    text = ElementTree.tostring(root, encoding="unicode")
+    # Between tags a quotation mark ends nothing; escaped, it does not either where the text is moved.
+    return re.sub(r">[^<]+<", lambda words: words[0].replace('"', "&quot;"), text)
 
 
 def _prefix_ids(element: ElementTree.Element, key: str) -> None:

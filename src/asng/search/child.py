@@ -11,7 +11,7 @@ from torch import nn
 from torch.export import Dim
 from torch.utils.data import DataLoader
 
-from asng.errors import InputError, RunError, SpaceError
+from asng.errors import InputError, RunError, SpaceError, in_one_line
 from asng.files import write_atomically
 from asng.nn import Supernet
 from asng.search.batches import to_device
@@ -20,7 +20,15 @@ from asng.search.objective import Loss
 from asng.search.tensor_files import check_format, read_tensors, write_tensors
 from asng.space import Architecture
 
-__all__ = ["example_inputs", "inputs_of", "load_child_weights", "save_child", "save_onnx", "save_program"]
+__all__ = [
+    "example_inputs",
+    "inputs_of",
+    "load_child_weights",
+    "load_into",
+    "save_child",
+    "save_onnx",
+    "save_program",
+]
 
 FORMAT = 1
 """Number of the format of child.pt."""
@@ -109,9 +117,30 @@ def load_child_weights(path: Path) -> tuple[Architecture, dict[str, torch.Tensor
     content = read_tensors(path, "a child")
     check_format(path, "a child", content, FORMAT)
     try:
-        return Architecture.from_json(content["architecture"]), content["state_dict"]
+        architecture, weights = Architecture.from_json(content["architecture"]), content["state_dict"]
     except (KeyError, TypeError, SpaceError) as error:
-        raise RunError(f"{path}: expected a child of asng, got a foreign file: {error!r}.") from error
+        raise RunError(
+            f"{path}: expected a child of asng, got a foreign file: {in_one_line(repr(error))}."
+        ) from error
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
+        raise RunError(f"{path}: expected weights by name, got {in_one_line(repr(weights), 80)}.")
+    return architecture, weights
+
+
+def load_into(child: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
+    """Give a child the weights that were read from `path`.
+
+    Raises:
+        RunError: They are those of another network; the message names the first misfit.
+    """
+    try:
+        child.load_state_dict(weights)
+    except RuntimeError as error:
+        raise RunError(
+            f"{path}: does not fit the network that is described: {in_one_line(error)}."
+        ) from error
 
 
 def save_program(path: Path, child: nn.Module, example: tuple[Any, ...]) -> Path:

@@ -303,9 +303,11 @@ class Final:
         """Go to where a checkpoint was taken.
 
         Raises:
-            ValueError: It is of another number of finalists.
+            ValueError: It is of another number of finalists, or a count is none.
         """
         plan = Plan(*state["plan"])
+        if not all(type(count) is int and count >= 0 for count in (*plan, state["taken"])):
+            raise ValueError(f"its final has the counts {[*plan, state['taken']]!r:.80}")
         if plan.finalists != self.plan.finalists:
             raise ValueError(f"its final is of {plan.finalists} finalists, and here of {self.plan.finalists}")
         self.plan = plan  # where the warm-up was changed, lengths as they were begun

@@ -5,18 +5,33 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asng.errors import AsngError, RunError
+from asng.errors import AsngError, RunError, in_one_line
 
 if TYPE_CHECKING:
     from asng.search.loop import Loop
 
-__all__ = ["restore", "state_of"]
+__all__ = ["restore", "state_names", "state_of"]
 
-_MISFITS = (AttributeError, KeyError, RuntimeError, TypeError, ValueError)
-"""What the `load_state_dict` methods of torch raise where a state is not theirs."""
+_PLAIN: dict[str, tuple[type, ...]] = {
+    "step": (int,),
+    "seconds": (float,),
+    "evaluated": (int,),
+    "over_budget": (int,),
+    "reason": (str, type(None)),
+    "ended": (bool,),
+}
+"""Attributes of a run that are numbers, strings or None, and their types."""
 
-_PLAIN = ("step", "seconds", "evaluated", "over_budget", "reason", "ended")
-"""Attributes of a run that are numbers, strings or None."""
+_OTHERS = (
+    *("steps", "log_bytes", "space", "model", "optimizer", "scheduler", "theta", "watch", "finite", "costs"),
+    *("final", "train", "valid", "generator", "cuda"),
+)
+"""What else a checkpoint must hold."""
+
+
+def state_names() -> tuple[str, ...]:
+    """Return the names of all that a checkpoint must hold."""
+    return (*_PLAIN, *_OTHERS)
 
 
 def state_of(loop: "Loop") -> dict[str, Any]:
@@ -46,23 +61,40 @@ def restore(loop: "Loop", state: dict[str, Any]) -> int:
     Raises:
         RunError: It is of another search.
     """
-    if state["space"] != loop.supernet.space.to_json():
-        raise RunError(f"{loop.folder}: is of another search space. Resume with its own model.")
-    if state["steps"] != loop.steps:
-        raise RunError(
-            f"{loop.folder}: expected a run of {loop.steps} steps, got one of {state['steps']}. "
-            "Resume it with its own data, batch size and epochs."
-        )
+    _check(loop, state)
     try:
         _take_over(loop, state)
-    except AsngError:
-        raise
-    except _MISFITS as error:
+    except AsngError as error:
+        raise type(error)(f"{loop.folder}: {error}") from error
+    # Of many kinds, from the `load_state_dict` methods of torch where a state is not theirs.
+    except Exception as error:
         raise RunError(
-            f"{loop.folder}: the checkpoint does not fit this search: {error}. Resume with its own "
-            "model, optimizer and scheduler."
+            f"{loop.folder}: the checkpoint does not fit this search: {in_one_line(error)}. Resume with its "
+            "own model, optimizer and scheduler."
         ) from error
     return int(state["log_bytes"])
+
+
+def _check(loop: "Loop", state: dict[str, Any]) -> None:
+    """Raise where a checkpoint lacks something, is of another search, or has a number that is none."""
+    lacking = [name for name in state_names() if name not in state]
+    if lacking:
+        raise RunError(f"{loop.folder}: expected a checkpoint with {lacking[0]!r}, got one without.")
+    if state["space"] != loop.supernet.space.to_json():
+        raise RunError(f"{loop.folder}: is of another search space. Resume with its own model.")
+    if type(state["steps"]) is not int or state["steps"] != loop.steps:
+        got = in_one_line(repr(state["steps"]), 80)
+        raise RunError(
+            f"{loop.folder}: expected a run of {loop.steps} steps, got one of {got}. Resume it with its own "
+            "data, batch size and epochs."
+        )
+    for name, types in (*_PLAIN.items(), ("log_bytes", (int,))):
+        value = state[name]
+        negative = type(value) in (int, float) and not value >= 0
+        if type(value) not in types or negative or (name == "step" and value > loop.steps):
+            raise RunError(
+                f"{loop.folder}: expected a number as {name!r}, got {in_one_line(repr(value), 80)}."
+            )
 
 
 def _take_over(loop: "Loop", state: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from asng.errors import RunError
+from asng.errors import RunError, in_one_line
 from asng.files import write_atomically
 
 __all__ = ["check_format", "read_tensors", "write_tensors"]
@@ -49,6 +49,7 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            _refuse_bomb(archive.infolist(), path)
             torn = archive.testzip()  # torch.load does not look at the checksums
         if torn is None:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -69,5 +70,14 @@ def check_format(path: Path, kind: str, content: dict[str, Any], known: int) -> 
         RunError: It is another one.
     """
     number = content.get("format")
-    if number != known:
-        raise RunError(f"{path}: expected {kind} of format {known}, got {number!r}. Update asng?")
+    if not isinstance(number, int) or number != known:
+        raise RunError(
+            f"{path}: expected {kind} of format {known}, got {in_one_line(repr(number), 80)}. Update asng?"
+        )
+
+
+def _refuse_bomb(parts: list[zipfile.ZipInfo], path: Path) -> None:
+    """Raise where reading the parts would take more than the file: torch.save compresses nothing."""
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ValueError("compressed, or parts that lie over each other")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 
-from asng.errors import SpaceError
+from asng.errors import SpaceError, in_one_line
 from asng.space.variables import Value
 
 __all__ = ["Architecture"]
@@ -68,11 +68,13 @@ class Architecture(Mapping[str, Value]):
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
-            raise SpaceError(f"architecture: expected JSON, got text that fails: {error}.") from None
+        except (ValueError, RecursionError) as error:  # the last of a deep nest
+            raise SpaceError(
+                f"architecture: expected JSON, got text that fails: {in_one_line(error)}."
+            ) from None
         if not isinstance(values, dict):
             raise SpaceError(f"architecture: expected a JSON object, got {type(values).__name__}.")
         for name, value in values.items():
             if isinstance(value, (dict, list)):
-                raise SpaceError(f"architecture[{name!r}]: expected a plain value, got {value!r}.")
+                raise SpaceError(f"architecture[{name!r}]: expected a plain value, got {value!r:.80}.")
         return cls(values)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from asng.checks import nearest
-from asng.errors import SpaceError
+from asng.errors import SpaceError, in_one_line
 from asng.space.architecture import Architecture
 from asng.space.candidate import Candidate
 from asng.space.variables import Categorical, Integer, Real, Variable, variable_from_json
@@ -170,8 +170,8 @@ class Space(Mapping[str, Variable]):
         """
         try:
             data = json.loads(text)
-        except ValueError as error:
-            raise SpaceError(f"space: expected JSON, got text that fails: {error}.") from None
+        except (ValueError, RecursionError) as error:  # the last of a deep nest
+            raise SpaceError(f"space: expected JSON, got text that fails: {in_one_line(error)}.") from None
         if not isinstance(data, dict):
             raise SpaceError(f"space: expected a JSON object, got {type(data).__name__}.")
         return cls({name: variable_from_json(variable) for name, variable in data.items()})

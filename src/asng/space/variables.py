@@ -87,7 +87,7 @@ class Categorical:
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
         words = ", ".join(repr(choice) for choice in self.choices)
-        return f"one of {words}, got {value!r}.{nearest(value, self.choices)}"
+        return f"one of {words}, got {value!r:.80}.{nearest(value, self.choices)}"
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
@@ -167,7 +167,7 @@ class Integer:
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
         steps = "" if self.step == 1 else f" in steps of {self.step}"
-        return f"an integer in [{self.low}, {self.high}]{steps}, got {value!r}."
+        return f"an integer in [{self.low}, {self.high}]{steps}, got {value!r:.80}."
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
@@ -232,7 +232,7 @@ class Real:
 
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
-        return f"a number in [{self.low}, {self.high}], got {value!r}."
+        return f"a number in [{self.low}, {self.high}], got {value!r:.80}."
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
@@ -250,16 +250,16 @@ def variable_from_json(data: object) -> Variable:
         SpaceError: `data` is not of that form.
     """
     if not isinstance(data, dict):
-        raise SpaceError(f"variable: expected a JSON object, got {data!r}.")
+        raise SpaceError(f"variable: expected a JSON object, got {data!r:.80}.")
     fields = {name: value for name, value in data.items() if name != "type"}
     kinds = {"categorical": Categorical, "integer": Integer, "real": Real}
     kind = data.get("type")
-    if kind not in kinds:
-        raise SpaceError(f"type: expected one of {', '.join(kinds)}, got {kind!r}.")
+    if not isinstance(kind, str) or kind not in kinds:
+        raise SpaceError(f"type: expected one of {', '.join(kinds)}, got {kind!r:.80}.")
     try:
         return kinds[kind](**fields)  # type: ignore[no-any-return]
     except TypeError as error:
-        raise SpaceError(f"{kind} variable: unexpected or missing fields in {data!r}.") from error
+        raise SpaceError(f"{kind} variable: unexpected or missing fields in {data!r:.80}.") from error
 
 
 def _check_ends(low: float, high: float, *, log: bool, least: float) -> None:

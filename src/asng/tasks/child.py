@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from asng.errors import RunError
 from asng.nn import Supernet
 from asng.search import load_child_weights
-from asng.search.child import example_inputs
+from asng.search.child import example_inputs, load_into
 from asng.tasks.stored import StoredRun
 from asng.tasks.training import fresh_child
 
@@ -29,10 +28,7 @@ def load_child(stored: StoredRun, folder: Path) -> nn.Module:
     path = folder / "child.pt"
     architecture, weights = load_child_weights(path)
     child = fresh_child(stored.task, architecture, stored.loaders, torch.device("cpu"))
-    try:
-        child.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RunError(f"{path}: does not fit the network that config.yaml describes: {error}") from error
+    load_into(child, weights, path)
     return child.eval()
 
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asng.errors import RunError
+from asng.errors import RunError, SpaceError, in_one_line
 from asng.files import read_json, write_json
 from asng.nn import Supernet
 from asng.optim import ASNG
@@ -146,13 +146,15 @@ def read_architecture(folder: Path) -> Architecture:
     """Return the found architecture of a run.
 
     Raises:
-        RunError: The search has not ended.
-        SpaceError: The file is damaged.
+        RunError: The search has not ended, or the file is damaged.
     """
     path = folder / "architecture.json"
     if not path.exists():
         raise RunError(f"{path}: expected what a finished search found, got no such file.")
-    return Architecture.from_json(path.read_text(encoding="utf-8"))
+    try:
+        return Architecture.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, SpaceError) as error:
+        raise RunError(f"{path}: {in_one_line(error)}.") from error
 
 
 def config_of(task: Task, settings: SearchSettings, seed: int) -> dict[str, Any]:

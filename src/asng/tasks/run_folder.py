@@ -3,10 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from asng.errors import RunError
-from asng.files import write_text
+from asng.plain_yaml import read_yaml, write_yaml
 
 __all__ = ["clear", "holds_run", "read_config", "write_config"]
 
@@ -40,7 +38,7 @@ def clear(folder: Path) -> None:
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
     """Write the settings as `config.yaml`."""
-    write_text(folder / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+    write_yaml(folder / "config.yaml", config)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -51,13 +49,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.yaml"
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        config = read_yaml(path)
     except FileNotFoundError:
         raise RunError(
             f"{folder}: expected a run folder with a config.yaml, found none. Check the path."
         ) from None
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise RunError(f"{path}: expected YAML, got a file that fails: {error}.") from error
     if not isinstance(config, dict) or not isinstance(config.get("task"), str):
         raise RunError(f"{path}: expected the settings of a run with a 'task', got {str(config)[:80]!r}.")
     return config

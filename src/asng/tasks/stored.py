@@ -1,13 +1,14 @@
 """A task and its settings, read back from a run folder."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from asng.checks import nearest
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, in_one_line
+from asng.tasks.own.trust import refuse_untrusted
 from asng.tasks.run_folder import read_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.table import TASKS
@@ -40,15 +41,19 @@ class StoredRun:
         return self.task.loaders(self.seeds[0])
 
 
-def stored_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> StoredRun:
+def stored_run(
+    folder: Path, *, network: Mapping[str, Any] | None = None, trusted: Collection[str] = ()
+) -> StoredRun:
     """Return the task and the settings of the run in a folder.
 
     Args:
         folder: The run folder.
         network: Settings of the task to change, by name; None leaves one as it was.
+        trusted: Import paths that config.yaml may have imported and called.
 
     Raises:
-        RunError: The folder holds no run, or its config.yaml has unknown or unfit settings.
+        RunError: The folder holds no run, or its config.yaml has unknown or unfit settings, or names what is
+            not trusted, and then nothing is imported.
         InputError: The data or the classes are not where they were, or a task has no such setting.
     """
     config = read_config(folder)
@@ -58,19 +63,23 @@ def stored_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> Sto
         raise RunError(f"{folder}: expected the run of a search, got one of asng toy, which has no network.")
     if name not in TASKS:
         known = ", ".join(repr(task) for task in TASKS)
-        raise RunError(f"{where}: expected one of the tasks {known}, got {name!r}.{nearest(name, TASKS)}")
+        raise RunError(f"{where}: expected one of the tasks {known}, got {name!r:.80}.{nearest(name, TASKS)}")
     kind = TASKS[name]
+    if name == "own":
+        refuse_untrusted(config.get("network"), trusted, where)
     stored = settings_from(kind.settings, config.get("network") or {}, f"{where}, network")
-    seeds = config.get("seeds") or [config.get("seed", 0)]
+    seeds = _seeds(config, where)
     return StoredRun(
         task=kind.make(_changed(stored, network or {}, name)),
         settings=settings_from(SearchSettings, config.get("search") or {}, f"{where}, search"),
-        seeds=[int(seed) for seed in seeds],
+        seeds=seeds,
         several="seeds" in config,
     )
 
 
-def single_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> StoredRun:
+def single_run(
+    folder: Path, *, network: Mapping[str, Any] | None = None, trusted: Collection[str] = ()
+) -> StoredRun:
     """Return what `stored_run` does, of a folder that has one found network.
 
     Raises:
@@ -78,13 +87,21 @@ def single_run(folder: Path, *, network: Mapping[str, Any] | None = None) -> Sto
         InputError: As `stored_run`.
     """
     config = read_config(folder)
-    seeds = config.get("seeds")
-    if seeds and config["task"] != "toy":
+    seeds = _seeds(config, f"{folder / 'config.yaml'}")
+    if "seeds" in config and config["task"] != "toy":
         raise RunError(
             f"{folder}: expected the run of one seed, got a folder of {len(seeds)}. Name one of them: "
             f"{folder / f'seed-{seeds[0]}'}."
         )
-    return stored_run(folder, network=network)
+    return stored_run(folder, network=network, trusted=trusted)
+
+
+def _seeds(config: Mapping[str, Any], where: str) -> list[int]:
+    seeds = config["seeds"] if "seeds" in config else [config.get("seed", 0)]
+    right = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not right:
+        raise RunError(f"{where}: expected one or more seeds, integers >= 0, got {seeds!r:.80}.")
+    return list(seeds)
 
 
 def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
@@ -101,15 +118,19 @@ def settings_from(kind: type[_Settings], values: Any, where: str) -> _Settings:
     """Return settings of a kind from what YAML held.
 
     Raises:
-        RunError: They are no mapping, a name is unknown, or one without a default is missing.
+        RunError: They are no mapping, a name is unknown, one without a default is missing, or a value is not
+            what it must be.
     """
     if not isinstance(values, Mapping):
-        raise RunError(f"{where}: expected settings by name, got {values!r}.")
+        raise RunError(f"{where}: expected settings by name, got {values!r:.80}.")
     known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            raise RunError(f"{where}: unknown setting {name!r}.{nearest(name, known)}")
+            raise RunError(f"{where}: unknown setting {name!r:.80}.{nearest(name, known)}")
     for name, field in known.items():
         if field.default is MISSING and name not in values:
             raise RunError(f"{where}: expected the setting {name!r}, got none.")
-    return kind(**values)
+    try:
+        return kind(**values)
+    except (InputError, TypeError, ValueError, OverflowError) as error:
+        raise RunError(f"{where}: {in_one_line(error)}.") from error

@@ -10,7 +10,7 @@ import numpy as np
 
 from asng.errors import RunError
 from asng.lines import parse_lines
-from asng.report.fields import as_list, number, text, whole
+from asng.report.fields import as_list, number, positive, text, whole
 
 __all__ = ["BenchmarkCell", "BenchmarkRun", "Group", "benchmark_cell", "read_benchmark"]
 
@@ -104,7 +104,7 @@ def benchmark_cell(data: Mapping[str, Any], where: str) -> BenchmarkCell:
         problem=text(data, "problem", where, "problem"),
         method=text(data, "method", where, "method"),
         seed=whole(data, "seed", where) or 0,
-        budget=whole(data, "budget", where) or 1,
+        budget=positive(data, "budget", where) if "budget" in data else 1,
         hit=math.inf if math.isnan(hit) else hit,
         distinct=whole(data, "distinct", where) or 0,
         regret=tuple(

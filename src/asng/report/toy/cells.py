@@ -8,7 +8,7 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.files import read_json
-from asng.report.fields import as_list, as_object, number, text, whole
+from asng.report.fields import as_list, as_object, number, positive, text
 
 __all__ = ["ToyCell", "ToyGrid", "read_toy"]
 
@@ -90,7 +90,7 @@ def read_toy(path: Path) -> ToyGrid | None:
     data = as_object(read_json(path), where)
     settings = as_object(data.get("settings"), f"{where}, settings")
     variables, choices, iterations = (
-        _count(settings, name, f"{where}, settings") for name in ("variables", "choices", "iterations")
+        positive(settings, name, f"{where}, settings") for name in ("variables", "choices", "iterations")
     )
     axes = (
         as_list(settings.get(name), f"{where}, settings, {name}")
@@ -121,6 +121,8 @@ def _cell(value: Any, where: str) -> ToyCell:
         settled=_column(data, "settled", where, math.inf),
         right_at_end=_column(data, "right_at_end", where, math.nan),
     )
+    if min(*cell.stopped, *cell.found, *cell.settled, math.inf) < 1.0:
+        raise RunError(f"{where}: expected iterations, which count from 1, got {dict(data)!r:.200}.")
     if not math.isfinite(cell.exponent + cell.learning_rate):
         raise RunError(f"{where}: expected an exponent and a learning_rate, got {dict(data)!r:.80}.")
     lengths = {
@@ -141,10 +143,3 @@ def _column(data: Mapping[str, Any], name: str, where: str, never: float) -> tup
     values = as_list(data.get(name), f"{where}, {name}")
     numbers = (number({"entry": value}, "entry", f"{where}, {name}") for value in values)
     return tuple(never if math.isnan(value) else value for value in numbers)
-
-
-def _count(data: Mapping[str, Any], name: str, where: str) -> int:
-    value = whole(data, name, where)
-    if value is None or value < 1:
-        raise RunError(f"{where}, {name}: expected an integer >= 1, got {value!r}.")
-    return value

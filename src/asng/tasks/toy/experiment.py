@@ -80,7 +80,7 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
     folder = Path(run_dir)
     config, where = read_config(folder), f"{folder / 'config.yaml'}"
     if config["task"] != "toy":
-        raise RunError(f"{where}: expected a run of the toy problem, got the task {config['task']!r}.")
+        raise RunError(f"{where}: expected a run of the toy problem, got the task {config['task']!r:.80}.")
     values = config.get("toy")
     if isinstance(values, dict):
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}

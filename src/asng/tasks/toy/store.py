@@ -6,7 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from asng.errors import RunError
+from asng.errors import RunError, in_one_line
 from asng.files import read_json, write_json
 from asng.search.environment import machine, versions
 from asng.tasks.toy.settings import Cell, ToySettings
@@ -72,10 +72,10 @@ def _read(path: Path, seeds: list[int]) -> tuple[dict[Cell, dict[str, Any]], flo
         }
         others = [row["seeds"] for row in data["cells"] if row["seeds"] != seeds]
         seconds = float(data["seconds"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, OverflowError, TypeError, ValueError) as error:
         raise RunError(
-            f"{path}: expected cells of the toy problem, got a file that fails: {error!r}."
+            f"{path}: expected cells of the toy problem, got a file that fails: {in_one_line(repr(error))}."
         ) from error
     if others:
-        raise RunError(f"{path}: expected cells of the seeds {seeds}, got one of {others[0]}.")
+        raise RunError(f"{path}: expected cells of the seeds {seeds}, got one of {others[0]!r:.80}.")
     return done, seconds
