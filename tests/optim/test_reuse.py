@@ -104,6 +104,17 @@ def running():
     return opt
 
 
+def test_a_state_without_its_samples_is_refused_and_changes_nothing():
+    opt = running()
+    before = opt.state_dict()
+    with pytest.raises(RunError, match="former"):
+        opt.load_state_dict({name: value for name, value in before.items() if name != "former"})
+    assert opt.state_dict() == before
+    first = ASNG(MIXED, seed=3).state_dict()
+    opt.load_state_dict(first)  # there are none before the first update
+    assert opt.state_dict() == first
+
+
 def test_losses_that_are_not_finite_and_what_was_read_are_saved():
     opt, other = running(), ASNG(MIXED, seed=3)
     other.load_state_dict(json.loads(json.dumps(opt.state_dict(), allow_nan=False)))

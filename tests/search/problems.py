@@ -1,6 +1,8 @@
 """Tiny searches, made the same way each time. Also run as a script, to be killed."""
 
 import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -67,6 +69,20 @@ def fit(search, train="plain", *, epochs=4, **settings):
     return search.fit(loader(kind=train), loader(24, kind=train), epochs=epochs, progress=False, **settings)
 
 
+def stopping(call, number=signal.SIGINT):
+    """A loss that has the process signalled at one of its training passes."""
+    calls = 0
+
+    def loss(forward, batch):
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        if calls == call and torch.is_grad_enabled():
+            os.kill(os.getpid(), number)
+        return mse(forward, batch)
+
+    return loss
+
+
 def events_without_clocks(folder):
     """The log without clocks, and without the notes that the run was taken up again.
 
@@ -89,9 +105,6 @@ if __name__ == "__main__":  # folder, loss calls after which it kills itself (0:
         global calls
         calls += 1
         if calls == kill_at:
-            import os
-            import signal
-
             os.kill(os.getpid(), signal.SIGKILL)
         return mse(forward, batch)
 

@@ -2,14 +2,12 @@
 
 import json
 import math
-import os
 import random
-import signal
 from itertools import pairwise
 
 import pytest
 import torch
-from problems import Zero, data, events_without_clocks, fit, loader, mse, searcher
+from problems import Zero, data, events_without_clocks, fit, loader, mse, searcher, stopping
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -278,19 +276,6 @@ def test_without_costs_the_log_says_nothing_of_them(tmp_path):
     assert not any(event.keys() & {"cost", "evaluated", "over_budget"} for event in _events(tmp_path))
 
 
-def _stopping(step):
-    calls = 0
-
-    def loss(forward, batch):
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        if calls == step and torch.is_grad_enabled():
-            os.kill(os.getpid(), signal.SIGINT)
-        return mse(forward, batch)
-
-    return loss
-
-
 class Drifting:
     """A measure that never gives the same twice, like a clock."""
 
@@ -315,7 +300,7 @@ def test_a_resumed_run_takes_the_costs_that_were_measured(step, tmp_path):
     whole, expected = run(mse, Drifting(), tmp_path / "whole")
     measure = Drifting()
     with pytest.raises(KeyboardInterrupt):
-        run(_stopping(step), measure, tmp_path / "parts")
+        run(stopping(step), measure, tmp_path / "parts")
     search, result = run(mse, measure, tmp_path / "parts", resume=True)
     assert (result.cost, result.architecture) == (expected.cost, expected.architecture)
     assert (result.evaluated, result.over_budget) == (expected.evaluated, expected.over_budget)
@@ -341,7 +326,7 @@ def test_a_resumed_run_measures_on_the_same_inputs(tmp_path):
         return seen
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", _stopping(3))
+        run(tmp_path / "parts", stopping(3))
     assert set(run(tmp_path / "parts", seed=99, resume=True)) == set(run(tmp_path / "whole"))
 
 

@@ -2,12 +2,20 @@
 
 import json
 import math
-import os
-import signal
 
 import pytest
 import torch
-from problems import data, events_without_clocks, fit, linear_or_zero, loader, mse, searcher, two_layers
+from problems import (
+    data,
+    events_without_clocks,
+    fit,
+    linear_or_zero,
+    loader,
+    mse,
+    searcher,
+    stopping,
+    two_layers,
+)
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -219,20 +227,6 @@ def test_a_loader_that_cannot_be_rewound_still_has_its_final():
 
 
 # --- stopped and taken up again ------------------------------------------------------------------------
-
-
-def stopping(call):
-    """A loss that has the process signalled at one of its training passes."""
-    calls = 0
-
-    def loss(forward, batch):
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        if calls == call and torch.is_grad_enabled():
-            os.kill(os.getpid(), signal.SIGINT)
-        return mse(forward, batch)
-
-    return loss
 
 
 def _whole(folder):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from problems import data, events_without_clocks, fit, loader, mse, searcher, two_layers
+from problems import data, events_without_clocks, fit, loader, searcher, stopping, two_layers
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import AsngError, RunError
@@ -29,20 +29,6 @@ def _assert_same(search, whole, folder, whole_folder):
     assert not list(folder.glob(".*"))
 
 
-def _stopping(step, number=signal.SIGINT):
-    """A loss that has the process signalled while it computes the training loss of a step."""
-    calls = 0
-
-    def loss(forward, batch):
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        if calls == step and torch.is_grad_enabled():
-            os.kill(os.getpid(), number)
-        return mse(forward, batch)
-
-    return loss
-
-
 def _whole(kind, folder):
     whole = searcher()
     fit(whole, kind, run_dir=folder)
@@ -54,7 +40,7 @@ def _whole(kind, folder):
 def test_an_interrupted_run_goes_on_as_if_it_had_not_been(kind, step, tmp_path):
     whole, folder = _whole(kind, tmp_path / "whole"), tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
-        fit(searcher(loss=_stopping(step)), kind, run_dir=folder)
+        fit(searcher(loss=stopping(step)), kind, run_dir=folder)
     torch.manual_seed(step)  # the state of the caller's generator must not matter
     search = searcher()
     result = fit(search, kind, run_dir=folder, resume=True)
@@ -66,7 +52,7 @@ def test_an_interrupted_run_goes_on_as_if_it_had_not_been(kind, step, tmp_path):
 def test_a_run_may_be_interrupted_many_times(number, tmp_path):
     whole, folder = _whole("plain", tmp_path / "whole"), tmp_path / "parts"
     for part in range(5):
-        search = searcher(loss=_stopping(5, number))
+        search = searcher(loss=stopping(5, number))
         try:
             fit(search, run_dir=folder, resume=part > 0)
         except KeyboardInterrupt:
@@ -76,7 +62,7 @@ def test_a_run_may_be_interrupted_many_times(number, tmp_path):
 
 def test_the_same_search_object_can_go_on(tmp_path):
     whole, folder = _whole("own generator", tmp_path / "whole"), tmp_path / "parts"
-    search = searcher(loss=_stopping(8))
+    search = searcher(loss=stopping(8))
     with pytest.raises(KeyboardInterrupt):
         fit(search, "own generator", run_dir=folder)
     fit(search, "own generator", run_dir=folder, resume=True)
@@ -93,7 +79,7 @@ def test_two_loaders_may_share_a_generator(step, tmp_path):
     whole, folder = searcher(warmup=0.2), tmp_path / "parts"
     go(whole, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        go(searcher(warmup=0.2, loss=_stopping(step)), folder)
+        go(searcher(warmup=0.2, loss=stopping(step)), folder)
     search = searcher(warmup=0.2)
     go(search, folder, resume=True)
     _assert_same(search, whole, folder, tmp_path / "whole")
@@ -112,7 +98,7 @@ def test_data_that_is_drawn_at_random_goes_on_too(tmp_path):
     whole, folder = searcher(), tmp_path / "parts"
     go(whole, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        go(searcher(loss=_stopping(9)), folder)
+        go(searcher(loss=stopping(9)), folder)
     search = searcher()
     go(search, folder, resume=True)
     _assert_same(search, whole, folder, tmp_path / "whole")
@@ -123,7 +109,7 @@ def test_adam_and_a_run_without_schedule_go_on_too(tmp_path):
     whole, folder = searcher(**settings), tmp_path / "parts"
     fit(whole, run_dir=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit(searcher(loss=_stopping(9), **settings), run_dir=folder)
+        fit(searcher(loss=stopping(9), **settings), run_dir=folder)
     search = searcher(**settings)
     fit(search, run_dir=folder, resume=True)
     _assert_same(search, whole, folder, tmp_path / "whole")
@@ -134,7 +120,7 @@ def test_a_count_of_patience_goes_on(tmp_path):
     whole, folder = searcher(**settings), tmp_path / "parts"
     assert fit(whole, run_dir=tmp_path / "whole").steps == 17
     with pytest.raises(KeyboardInterrupt):
-        fit(searcher(loss=_stopping(15), **settings), run_dir=folder)
+        fit(searcher(loss=stopping(15), **settings), run_dir=folder)
     search = searcher(**settings)
     assert fit(search, run_dir=folder, resume=True).reason == "patience"
     _assert_same(search, whole, folder, tmp_path / "whole")
@@ -144,7 +130,7 @@ def test_a_signal_in_the_last_step_ends_the_caller_and_the_run_is_whole(tmp_path
     whole, folder = searcher(stop=StopRule(entropy=1.0)), tmp_path / "parts"
     fit(whole, run_dir=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
-        fit(searcher(stop=StopRule(entropy=1.0), loss=_stopping(13)), run_dir=folder)
+        fit(searcher(stop=StopRule(entropy=1.0), loss=stopping(13)), run_dir=folder)
     assert events_without_clocks(folder) == events_without_clocks(tmp_path / "whole")
     (folder / "architecture.json").unlink()  # as where it was killed before it wrote that
     search = searcher(stop=StopRule(entropy=1.0))
@@ -192,7 +178,7 @@ def test_a_run_killed_again_and_again_goes_on(tmp_path):
 @pytest.fixture
 def stopped(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(searcher(loss=_stopping(8)), run_dir=tmp_path)
+        fit(searcher(loss=stopping(8)), run_dir=tmp_path)
     return tmp_path
 
 
@@ -212,7 +198,7 @@ def test_overwrite_leaves_nothing_of_the_earlier_run(tmp_path):
     (tmp_path / ".checkpoint.pt.0a1b2c3d").write_text("half")
     (tmp_path / "config.yaml").write_text("mine: 1")
     with pytest.raises(KeyboardInterrupt):
-        fit(searcher(loss=_stopping(1)), run_dir=tmp_path, overwrite=True)
+        fit(searcher(loss=stopping(1)), run_dir=tmp_path, overwrite=True)
     names = {"config.yaml", "log.jsonl", "checkpoint.pt", "checkpoint.previous.pt"}
     assert {path.name for path in tmp_path.iterdir()} == names
     assert len(events_without_clocks(tmp_path)) == 5  # start, theta, step 1, theta, end

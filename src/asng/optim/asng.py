@@ -10,7 +10,7 @@ from asng.distributions import Product, ThetaView, start
 from asng.errors import InputError, RunError
 from asng.optim.draws import Draws, check_lam
 from asng.optim.memory import Memory
-from asng.optim.reuse import pack_former, unpack_former
+from asng.optim.reuse import Former, pack_former, unpack_former
 from asng.optim.saving import array, get, number, pack, pack_theta, unpack, unpack_theta, whole
 from asng.optim.step import Settings, State, first_state, step
 from asng.space import Architecture, Candidate, Space
@@ -279,12 +279,17 @@ class ASNG:
             updates=whole(state, "updates"),
             memory=self._unpack_memory(state),
             gammas=None if self._state.gammas is None else array(state, "gammas", len(self._state.gammas)),
-            former=unpack_former(state["former"], self._product) if "former" in state else None,
+            former=self._unpack_former(state),
         )
         if loaded.Delta == 0.0:
             raise RunError("state['Delta']: expected a number > 0, got 0.")
         self._state = loaded
         self._draws.generation, self._draws.rng = generation, generator
+
+    def _unpack_former(self, state: Mapping[str, Any]) -> Former | None:
+        if not self._settings.reuse or whole(state, "updates") == 0:
+            return None
+        return unpack_former(get(state, "former"), self._product)
 
     def _unpack_memory(self, state: Mapping[str, Any]) -> Memory | None:
         if self._state.memory is None:
