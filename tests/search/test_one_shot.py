@@ -307,3 +307,12 @@ def test_patience_counts_theta_steps_without_a_change():
 def test_stop_rules_are_checked(settings, message):
     with pytest.raises(InputError, match=message):
         StopRule(**settings)
+
+
+def test_losses_of_another_step_are_not_read_again():
+    # Weights ripen and batches differ: a loss of the step before says nothing beside one of this step.
+    search = searcher(lam_theta=8, warmup=0.0)
+    fit(search)
+    state = search.architecture_optimizer.state_dict()
+    assert "memory" in state
+    assert "former" not in state
