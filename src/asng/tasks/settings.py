@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asng.checks import integer_at_least, one_of, real_between
-from asng.search.final import MOST_FINAL
+from asng.search.final_plan import MOST_FINAL
 
 __all__ = ["SearchSettings"]
 
