@@ -72,7 +72,7 @@ class OneShotSearch:
         architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
         lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
         lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
-        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default 0.5.
+        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default 0.25.
         final: Share of the cost that is kept for the final, in [0, 0.9]: 0 for none, as in the paper. A
             forward pass over a batch costs 1, a training pass 3. Default 0.5.
         finalists: How many architectures are trained alone, >= 2. Each is the best of four on the shared
@@ -116,7 +116,7 @@ class OneShotSearch:
     architecture_optimizer: Optimizer | None = None
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.5
+    warmup: float = 0.25
     final: float = 0.5
     finalists: int = 8
     clip: float | None = 5.0

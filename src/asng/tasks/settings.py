@@ -37,7 +37,7 @@ class SearchSettings:
     update: Literal["default", "paper"] = "default"
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.5
+    warmup: float = 0.25
     final: float = 0.5
     finalists: int = 8
     learning_rate: float = 0.025
