@@ -1,10 +1,15 @@
 """Settings of the whole suite."""
 
 import os
+import signal
 
 # Two workers on two cores: more threads each would only fight.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
+
+# A shell has what it starts in the background ignore ctrl-C, and so would the processes that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from hypothesis import settings
 
