@@ -7,8 +7,10 @@ is left out when the file is read, and cut off when it is written to again.
 import json
 import os
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+import weakref
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +27,8 @@ __all__ = ["JsonLines", "lock", "parse_lines", "refuse_running"]
 _SYNC = 1.0
 """Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
 this is for the machine that loses power."""
+_LOCKED: "weakref.WeakSet[Any]" = weakref.WeakSet()
+"""Files that this process has locked."""
 
 
 class JsonLines:
@@ -32,9 +36,10 @@ class JsonLines:
 
     Args:
         path: The file; it and its folder are made where they are missing.
+        take: Is given what was there before, row after row. Default: keep it as `rows`.
 
     Attributes:
-        rows: What was there before, in its order.
+        rows: What was there before, in its order; empty where `take` took it.
 
     Raises:
         RunError: The file cannot be opened, another process writes to it, or a line is no JSON object.
@@ -50,15 +55,15 @@ class JsonLines:
         '{"a": 1}\n{"a": 2}\n'
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, take: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._path = path
         self._synced = time.monotonic()
         self._file = _opened(path)
+        self.rows: list[dict[str, Any]] = []
         try:
             self._file.seek(0)
-            content = self._file.read()
-            self.rows = parse_lines(content, path)
-            self._file.truncate(content.rfind(b"\n") + 1)
+            whole = _take_rows(self._file, path, take or self.rows.append)
+            self._file.truncate(whole)
         except BaseException:
             self._file.close()
             raise
@@ -85,11 +90,21 @@ class JsonLines:
         self._file = _opened(self._path)
 
     def close(self) -> None:
-        """Force everything to the disk, and let others write to the file."""
-        if not self._file.closed:
+        """Force everything to the disk, and let others write to the file.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        if self._file.closed:
+            return
+        try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
+        except OSError as error:
+            raise RunError(f"{self._path}: cannot be written: {error.strerror or error}.") from error
+        finally:
+            with suppress(OSError):  # it flushes once more, and closes whatever comes of that
+                self._file.close()
 
 
 def refuse_running(path: Path) -> None:
@@ -105,6 +120,9 @@ def refuse_running(path: Path) -> None:
 def lock(file: BinaryIO, path: Path) -> None:
     """Keep other processes from writing to an open file, until it is closed or this process ends.
 
+    Processes that are forked from this one, such as the workers of a data loader, do not hold it: they may
+    outlive it by seconds.
+
     Raises:
         RunError: Another process keeps it, or has put another file in its place.
     """
@@ -119,6 +137,22 @@ def lock(file: BinaryIO, path: Path) -> None:
         raise RunError(
             f"{path}: another process is writing to it. Wait for its end, or choose another run_dir."
         )
+    _LOCKED.add(file)
+
+
+def _let_go() -> None:
+    """Hold no lock of the parent in a process that was forked, and write nothing to its files."""
+    held = [file for file in _LOCKED if not file.closed]
+    if held:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for file in held:
+            os.dup2(nowhere, file.fileno())
+        os.close(nowhere)
+    _LOCKED.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
@@ -127,20 +161,30 @@ def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
     Raises:
         RunError: A line is no JSON object.
     """
-    rows = []
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+    rows: list[dict[str, Any]] = []
+    _take_rows(BytesIO(content), path, rows.append)
+    return rows
+
+
+def _take_rows(lines: Iterable[bytes], path: Path, take: Callable[[dict[str, Any]], None]) -> int:
+    """Hand over the objects of all lines that have an end; return how many bytes those are."""
+    whole = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            break
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise _unfit(path, number, line) from error
         if not isinstance(row, dict):
             raise _unfit(path, number, line)
-        rows.append(row)
-    return rows
+        take(row)
+        whole += len(line)
+    return whole
 
 
 def _unfit(path: Path, number: int, line: bytes) -> RunError:
-    return RunError(f"{path}, line {number}: expected a JSON object, got {line[:60]!r}.")
+    return RunError(f"{path}, line {number}: expected a JSON object, got {line[:60].rstrip()!r}.")
 
 
 def _line(row: dict[str, Any]) -> str:

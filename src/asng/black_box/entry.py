@@ -23,6 +23,7 @@ from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.files import write_text
 from asng.optim import ASNG, Optimizer
+from asng.resumes import note_resume
 from asng.space import Space
 
 __all__ = ["minimize"]
@@ -169,7 +170,7 @@ def _begin(
     if folder is not None and log.events:
         record = read_record(log.events, folder, optimizer.space)
         _resume(record, folder, optimizer, settings)
-        log.write("resume", step=max([0, *record.seconds]), budget=budget)
+        note_resume(folder, step=max([0, *record.seconds]), budget=budget)
         return record
     log.write(
         "start",

@@ -80,7 +80,7 @@ def read_record(events: list[dict[str, Any]], folder: Path, space: Space) -> Rec
                 record.seconds[int(event["step"])] = float(event["seconds"])
             elif event.get("event") == "theta":
                 record.thetas.add(int(event["step"]))
-            if event.get("event") != "resume":
+            if event.get("event") != "resume":  # in the log of an older asng
                 record.end = event if event.get("event") == "end" else {}
         except (ArithmeticError, KeyError, TypeError, ValueError, SpaceError) as error:
             raise RunError(

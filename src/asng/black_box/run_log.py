@@ -5,10 +5,11 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.lines import JsonLines, refuse_running
+from asng.resumes import RESUMES
 
 __all__ = ["RunLog", "refuse_earlier_run", "remove_earlier_run"]
 
-_OURS = ("log.jsonl", "architecture.json", "report.html")
+_OURS = ("log.jsonl", RESUMES, "architecture.json", "report.html")
 _OTHERS = ("config.yaml", "checkpoint.pt", "summary.json", "toy.json", "benchmark.jsonl")
 
 

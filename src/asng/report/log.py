@@ -15,6 +15,7 @@ from asng.errors import RunError, SpaceError
 from asng.report.black_box.calls import Call, call_of
 from asng.report.fields import as_object, number, whole
 from asng.report.finalists import FinalistScores, finalist_of
+from asng.resumes import RESUMES, resumes_of
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
 
@@ -114,6 +115,8 @@ def read_log(path: Path) -> Log:
         with path.open("rb") as file:
             for where, event in _events(file, path):
                 reader.take(event, where)
+        for note in resumes_of(path.parent):
+            reader.resumed.append(whole(note, "step", str(path.with_name(RESUMES))) or 0)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -156,6 +159,7 @@ class _Reader:
 
     def take(self, event: Mapping[str, Any], where: str) -> None:
         kind = event.get("event")
+        self.end = None  # a search of a black box goes on after its end, with a larger budget
         if kind == "step":
             self.take_step(event, where)
         elif kind == "theta":
@@ -166,9 +170,8 @@ class _Reader:
             self.finalists.append(finalist_of(event, where))
         elif kind == "start":
             self.start = event
-        elif kind == "resume":
+        elif kind == "resume":  # of a run by an older asng
             self.resumed.append(whole(event, "step", where) or 0)
-            self.end = None
         elif kind == "end":
             self.end = event
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.search.batch_norm import give_averages
-from asng.search.batches import batch_size_of, to_device
+from asng.search.batches import batch_size_of, to_device, with_new_workers
 from asng.search.modes import kept_modes
 from asng.search.nonfinite import origin
 from asng.search.objective import Loss, Objective, as_number, qualified_name
@@ -78,6 +78,7 @@ def train(
             f"train: expected a weight to train and a batch to train on, got {len(parameters)} weights and "
             f"{len(loader)} batches."
         )
+    loader = with_new_workers(loader)  # or they would go on from where another training left them
     device = parameters[0].device
     weights = optimizer(parameters)
     schedule = None if scheduler is None else scheduler(weights, steps)

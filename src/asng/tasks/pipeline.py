@@ -210,6 +210,8 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         final=settings.final,
         finalists=settings.finalists,
         stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
+        checkpoint_seconds=settings.checkpoint_seconds,
+        checkpoint_steps=settings.checkpoint_steps,
         seed=seed,
     )
 
@@ -253,7 +255,7 @@ def _train_all(
             settings,
             loaders=loaders,
             progress=progress,
-            keep_going=lambda: not interrupt,
+            keep_going=interrupt.go_on,
         )
         if result["found"] is None:
             trained = fit(read_architecture(folder), seed=_seed_of(first, 0), title="train found")

@@ -5,12 +5,14 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.plain_yaml import read_yaml, write_yaml
+from asng.resumes import RESUMES
 
 __all__ = ["clear", "holds_run", "read_config", "write_config"]
 
 _PARTS = (
     "config.yaml",
     "log.jsonl",
+    RESUMES,
     "checkpoint.pt",
     "checkpoint.previous.pt",
     "architecture.json",
