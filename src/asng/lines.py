@@ -7,7 +7,6 @@ is left out when the file is read, and cut off when it is written to again.
 import json
 import os
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from io import BytesIO
@@ -16,19 +15,13 @@ from typing import Any, BinaryIO
 
 from asng.errors import RunError
 from asng.files import write_text
+from asng.locks import lock
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows, where two runs in one folder go unnoticed
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["JsonLines", "lock", "parse_lines", "refuse_running"]
+__all__ = ["JsonLines", "parse_lines", "refuse_running"]
 
 _SYNC = 1.0
 """Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
 this is for the machine that loses power."""
-_LOCKED: "weakref.WeakSet[Any]" = weakref.WeakSet()
-"""Files that this process has locked."""
 
 
 class JsonLines:
@@ -115,44 +108,6 @@ def refuse_running(path: Path) -> None:
     """
     if path.exists():
         _opened(path).close()
-
-
-def lock(file: BinaryIO, path: Path) -> None:
-    """Keep other processes from writing to an open file, until it is closed or this process ends.
-
-    Processes that are forked from this one, such as the workers of a data loader, do not hold it: they may
-    outlive it by seconds.
-
-    Raises:
-        RunError: Another process keeps it, or has put another file in its place.
-    """
-    if fcntl is None:  # pragma: no cover - Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except BlockingIOError:
-        mine = False
-    if not mine:
-        raise RunError(
-            f"{path}: another process is writing to it. Wait for its end, or choose another run_dir."
-        )
-    _LOCKED.add(file)
-
-
-def _let_go() -> None:
-    """Hold no lock of the parent in a process that was forked, and write nothing to its files."""
-    held = [file for file in _LOCKED if not file.closed]
-    if held:
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for file in held:
-            os.dup2(nowhere, file.fileno())
-        os.close(nowhere)
-    _LOCKED.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
 
 
 def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from asng.errors import RunError
-from asng.lines import lock
+from asng.locks import lock
 
 __all__ = ["RunLog"]
 
