@@ -8,14 +8,14 @@ with the weights that the search began with.
 import json
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from asng.search.batches import batch_size_of, to_device
 from asng.search.costs.found import best_within
-from asng.search.objective import as_number
-from asng.search.steps import ReadingForward, weight_step
+from asng.search.steps import ReadingForward, value_of, weight_step
 from asng.search.weights import copy_of
 from asng.space import Architecture
 
@@ -220,6 +220,7 @@ class Final:
             optimizer=loop.optimizer,
             parameters=loop.parameters,
             clip=loop.search.clip,
+            memory=loop.memory,
         )
         loop.advance_schedule(skipped=not math.isfinite(loss))
         self.taken += 1
@@ -274,7 +275,7 @@ class Final:
             size = batch_size_of(batch)
             items += size
             for i, forward in enumerate(forwards):
-                value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+                value = loop.memory.value(partial(value_of, objective, forward, batch, name))
                 totals[i] += size * value
         return [_Score(t / items, f.read or frozenset()) for t, f in zip(totals, forwards, strict=True)]
 

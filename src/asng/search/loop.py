@@ -27,6 +27,7 @@ from asng.search.interrupt import Interrupt
 from asng.search.loop_state import restore, state_of
 from asng.search.nonfinite import FiniteWatch, origin
 from asng.search.objective import Objective, as_number, qualified_name
+from asng.search.out_of_memory import OutOfMemory, is_out_of_memory
 from asng.search.pace import CheckpointPace
 from asng.search.progress import Bar
 from asng.search.run_folder import (
@@ -96,6 +97,7 @@ class Loop:
         self.theta = search.architecture_optimizer
         self.watch = Watch(search.stop)
         self.finite = FiniteWatch()
+        self.memory = OutOfMemory()
         self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example)
         self.norms = norms
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
@@ -249,6 +251,7 @@ class Loop:
             optimizer=self.optimizer,
             parameters=self.parameters,
             clip=self.search.clip,
+            memory=self.memory,
         )
         self.finite.trained(train_loss, self.step, lambda: self.origin(loss, batch, candidates))
         self.advance_schedule(skipped=not math.isfinite(train_loss))
@@ -280,6 +283,7 @@ class Loop:
             optimizer=self.theta,
             candidates=candidates,
             meter=self.meter,
+            memory=self.memory,
         )
         self.evaluated += len(candidates)
         self.over_budget += scores.over
@@ -306,7 +310,12 @@ class Loop:
                     break
             return value
 
-        return origin(self.supernet.model, run, name)
+        try:
+            return origin(self.supernet.model, run, name)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return f"{name} needs more memory than there is: give smaller batches, or a Budget over memory."
 
     def set_mode(self, *, training: bool) -> None:
         """Set training or evaluation; batch norms use the batch in both."""
@@ -342,11 +351,12 @@ class Loop:
 
     def cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         """Return what the log says of costs, where there are any: means by name, and counts up to now."""
+        missed = {"out_of_memory": self.memory.count} if self.memory.count else {}
         if not self.meter.terms:
-            return {}
+            return missed
         names = costs[0] if costs else ()
         means = {name: sum(values[name] for values in costs) / len(costs) for name in names}
-        return {"cost": means, "evaluated": self.evaluated, "over_budget": self.over_budget}
+        return {"cost": means, "evaluated": self.evaluated, "over_budget": self.over_budget, **missed}
 
     def end_interrupted(self, interrupt: Interrupt) -> None:
         """Leave a checkpoint and go."""

@@ -26,7 +26,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 
 _OTHERS = (
     *("steps", "log_bytes", "space", "model", "optimizer", "scheduler", "theta", "watch", "finite", "costs"),
-    *("final", "train", "valid", "generator", "cuda", "plain_generators", "settings"),
+    *("final", "train", "valid", "generator", "cuda", "plain_generators", "settings", "memory"),
 )
 """What else a checkpoint must hold."""
 
@@ -48,6 +48,7 @@ def state_of(loop: "Loop") -> dict[str, Any]:
         "theta": json.dumps(loop.theta.state_dict()),
         "watch": loop.watch.state_dict(),
         "finite": loop.finite.state_dict(),
+        "memory": loop.memory.state_dict(),
         "costs": loop.meter.state_dict(),
         "final": loop.final.state_dict(),
         "train": loop.train.state_dict(),
@@ -135,6 +136,7 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     loop.theta.load_state_dict(json.loads(state["theta"]))
     loop.watch.load_state_dict(state["watch"])
     loop.finite.load_state_dict(state["finite"])
+    loop.memory.load_state_dict(state["memory"])
     loop.meter.load_state_dict(state["costs"])
     loop.train.load_state_dict(state["train"])
     loop.valid.load_state_dict(state["valid"])

@@ -16,6 +16,7 @@ from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
 from asng.search.batch_norm import batch_statistics
 from asng.search.costs.terms import Cost, checked_costs
+from asng.search.dead_workers import dead_workers_told
 from asng.search.final import MOST_FINAL
 from asng.search.generators import seeded
 from asng.search.interrupt import graceful
@@ -195,7 +196,8 @@ class OneShotSearch:
         Raises:
             InputError: An argument is not what it must be.
             RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or no objective is
-                finite; or no likely architecture is within the budget.
+                finite; no likely architecture is within the budget; a worker of a loader was killed; or the
+                disk is full. docs/faults.md says what to do.
             KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.search.interrupt.Terminated`, which ends
                 a process with 143 where it is not caught. A checkpoint was written.
         """
@@ -208,6 +210,7 @@ class OneShotSearch:
             kept_modes(self.supernet),
             batch_statistics(self.supernet) as norms,
             graceful() as interrupt,
+            dead_workers_told(),
         ):
             loop = Loop(self, train_loader, valid_loader, epochs=epochs, folder=folder, norms=norms)
             try:
@@ -232,6 +235,7 @@ class OneShotSearch:
             over_budget=loop.over_budget,
             finalists=tuple(loop.final.finalists),
             winner=loop.final.winner,
+            out_of_memory=loop.memory.count,
         )
 
     def _check_function(self, name: str) -> None:
