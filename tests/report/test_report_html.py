@@ -353,9 +353,9 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     found = json.loads((run / "architecture.json").read_text())
     other = found | {"op": EVIL, "drop": 0.123456}
     with (run / "log.jsonl").open("a") as log:
-        for architecture, shared, alone in ((other, 0.61, 0.72), (found, 0.62, None)):
-            event = {"event": "finalist", "architecture": architecture, "shared": shared, "alone": alone}
-            log.write(json.dumps(event) + "\n")
+        for road, architecture, shared, alone in ((EVIL, other, 0.61, 0.72), ("uniform", found, 0.62, None)):
+            event = {"event": "finalist", "road": road, "architecture": architecture}
+            log.write(json.dumps(event | {"shared": shared, "alone": alone}) + "\n")
     text = write_report(run).read_text()
     section = text[text.index("<h2>The final</h2>") :]
     section = section[: section.index("</section>")]
@@ -364,3 +364,4 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     assert "<script>alert" not in section
     assert section.count('<tr class="strong">') == 1
     assert "0.620" in section[section.index('<tr class="strong">') :]
+    assert section.index("drawn uniformly") > section.index('<tr class="strong">')

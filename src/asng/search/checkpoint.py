@@ -9,7 +9,7 @@ from asng.search.tensor_files import check_format, read_tensors, write_tensors
 
 __all__ = ["FORMAT", "PASSED_OVER", "load_checkpoint", "previous", "save_checkpoint"]
 
-FORMAT = 3
+FORMAT = 4
 """Number of the format; a file with a greater one is of a newer asng."""
 PASSED_OVER = "passed_over"
 """Where a loaded state says why a newer checkpoint was not used; empty where it is the newest."""
