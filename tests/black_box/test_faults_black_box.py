@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 import pytest
-from black_boxes import MIXED, Counted, mixed
+from black_boxes import MIXED, SMALL, Counted, deadly, mixed, small
 from test_resume_black_box import same, without_clocks
 
 from asng.black_box import minimize
@@ -30,6 +30,17 @@ def test_a_full_disk_ends_it_and_every_whole_line_is_gone_on_with(tmp_path):
     same(minimize(rest, MIXED, 60, run_dir=tmp_path, resume=True), minimize(mixed, MIXED, 60))
     assert len(first.calls) + len(rest.calls) == 61  # the call whose line was torn is paid for again
     assert log.read_bytes().endswith(b"}\n")
+
+
+def test_a_killed_worker_ends_it_and_what_was_computed_is_kept(tmp_path, monkeypatch):
+    armed, folder = tmp_path / "armed", tmp_path / "run"
+    armed.touch()
+    monkeypatch.setenv("DEADLY_WHERE", str(armed))
+    with pytest.raises(RunError, match="f: expected every process to finish its call, but one was killed"):
+        minimize(deadly, SMALL, 30, workers=2, run_dir=folder)
+    armed.unlink()
+    resumed = minimize(deadly, SMALL, 30, workers=2, run_dir=folder, resume=True)
+    same(resumed, minimize(small, SMALL, 30))
 
 
 def test_a_clock_that_is_moved_changes_nothing(tmp_path, monkeypatch):

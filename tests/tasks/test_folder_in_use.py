@@ -1,6 +1,8 @@
 """Two runs do not share a folder, whatever the one that came first is doing."""
 
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 import pytest
 from small_tasks import SMALL, small_cells
@@ -53,6 +55,21 @@ def test_nor_while_a_network_is_trained(task, tmp_path):
     run_task(replace(task, loss=loss), SMALL, folder, progress=False)
     assert tried
     assert (folder / "child.pt").exists()
+
+
+@pytest.mark.parametrize("seeds", [None, [0, 1]])
+def test_a_run_that_came_while_the_data_were_made_is_not_overwritten(seeds, task, tmp_path):
+    folder = tmp_path / "run"
+
+    def loaders(seed):
+        folder.mkdir(exist_ok=True)
+        (folder / "config.yaml").write_text("task: another\n")
+        return task.loaders(seed)
+
+    run = run_task if seeds is None else partial(run_seeds, seeds=seeds)
+    with pytest.raises(RunError, match="holds an earlier run"):
+        run(replace(task, loaders=loaders), SMALL, folder, progress=False)
+    assert contents(folder) == {Path("config.yaml"): b"task: another\n"}
 
 
 def test_a_seed_of_several_is_not_gone_on_with_by_another(task, tmp_path):

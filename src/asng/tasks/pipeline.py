@@ -62,6 +62,7 @@ def run_task(
     ready = prepare(task, settings, seed)
     flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
     with held(folder):
+        check_free(folder, resume=resume, overwrite=overwrite)  # another run may have come in between
         return run_prepared(task, settings, folder, ready, seed=seed, **flags)
 
 

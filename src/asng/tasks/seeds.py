@@ -50,6 +50,7 @@ def run_seeds(
         check_data(task, folder)
     ready: Prepared | None = prepare(task, settings, seeds[0])
     with held(folder):
+        check_free(folder, resume=resume, overwrite=overwrite)  # another run may have come in between
         if overwrite and not resume:
             clear(folder)
         write_config(folder, {**config_of(task, settings, seeds[0]), "seeds": list(seeds)})
