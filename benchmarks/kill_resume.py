@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils.data import DataLoader
 
 from asng import Categorical, Integer, Space, minimize
 from asng.comparison import BenchmarkSettings, run_benchmark
@@ -30,8 +31,9 @@ from asng.tasks.classification import classification
 from record import write
 
 sys.path[:0] = [str(Path(__file__).parent.parent / "tests" / part) for part in ("search", "tasks")]
-from problems import events_without_clocks, fit, searcher  # noqa: E402
+from problems import data, events_without_clocks, fit, loader, searcher  # noqa: E402
 from small_tasks import SMALL, small_cells  # noqa: E402
+from test_resume_generators import Augmented  # noqa: E402
 
 CLOCKS = ("seconds", "time", "microseconds", "log_bytes")
 
@@ -49,6 +51,14 @@ def search_result(folder: Path) -> Any:
     )
 
 
+def augmented(folder: Path, resume: bool) -> None:
+    """Search with data that torch's, Python's and NumPy's generators change, by workers that persist."""
+    settings = {"batch_size": 8, "shuffle": True, "num_workers": 2, "persistent_workers": True}
+    loaders = DataLoader(Augmented(*data().tensors), **settings), loader(24)
+    search = searcher(final=0.6, finalists=2, warmup=0.2, checkpoint_steps=3)
+    search.fit(*loaders, epochs=6, progress=False, run_dir=folder, resume=resume)
+
+
 def black_box(folder: Path, resume: bool) -> None:
     space = Space({f"c{i}": Categorical(range(4)) for i in range(8)} | {"i": Integer(0, 20)})
     minimize(_slow_loss, space, 150, seed=3, run_dir=folder, resume=resume)
@@ -60,8 +70,7 @@ def _slow_loss(architecture: Any) -> float:
 
 
 def black_box_result(folder: Path) -> Any:
-    lines = [_plain(json.loads(line)) for path in sorted(folder.glob("*.jsonl")) for line in path.open()]
-    return [line for line in lines if line.get("event") != "resume"]
+    return [_plain(json.loads(line)) for line in (folder / "log.jsonl").open()]
 
 
 def retraining(folder: Path, resume: bool) -> None:
@@ -72,7 +81,8 @@ def retraining(folder: Path, resume: bool) -> None:
 
 def retraining_result(folder: Path) -> Any:
     child = torch.load(folder / "child.pt", weights_only=True)
-    return _plain(json.loads((folder / "result.json").read_text())), _plain(child["state_dict"])
+    result = json.loads((folder / "result.json").read_text())
+    return _plain(result), _plain(child["state_dict"]), events_without_clocks(folder)
 
 
 def benchmark(folder: Path, resume: bool) -> None:
@@ -87,6 +97,7 @@ def benchmark_result(folder: Path) -> Any:
 
 SUBJECTS: dict[str, tuple[Callable[[Path, bool], None], Callable[[Path], Any]]] = {
     "search": (search, search_result),
+    "search of augmented data": (augmented, search_result),
     "minimize": (black_box, black_box_result),
     "search and retraining": (retraining, retraining_result),
     "benchmark": (benchmark, benchmark_result),

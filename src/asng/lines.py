@@ -7,20 +7,17 @@ is left out when the file is read, and cut off when it is written to again.
 import json
 import os
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from asng.errors import RunError
 from asng.files import write_text
+from asng.locks import lock
 
-try:
-    import fcntl
-except ImportError:  # pragma: no cover - Windows, where two runs in one folder go unnoticed
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["JsonLines", "lock", "parse_lines", "refuse_running"]
+__all__ = ["JsonLines", "parse_lines", "refuse_running"]
 
 _SYNC = 1.0
 """Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
@@ -32,9 +29,10 @@ class JsonLines:
 
     Args:
         path: The file; it and its folder are made where they are missing.
+        take: Is given what was there before, row after row. Default: keep it as `rows`.
 
     Attributes:
-        rows: What was there before, in its order.
+        rows: What was there before, in its order; empty where `take` took it.
 
     Raises:
         RunError: The file cannot be opened, another process writes to it, or a line is no JSON object.
@@ -50,15 +48,15 @@ class JsonLines:
         '{"a": 1}\n{"a": 2}\n'
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, take: Callable[[dict[str, Any]], None] | None = None) -> None:
         self._path = path
         self._synced = time.monotonic()
         self._file = _opened(path)
+        self.rows: list[dict[str, Any]] = []
         try:
             self._file.seek(0)
-            content = self._file.read()
-            self.rows = parse_lines(content, path)
-            self._file.truncate(content.rfind(b"\n") + 1)
+            whole = _take_rows(self._file, path, take or self.rows.append)
+            self._file.truncate(whole)
         except BaseException:
             self._file.close()
             raise
@@ -85,11 +83,21 @@ class JsonLines:
         self._file = _opened(self._path)
 
     def close(self) -> None:
-        """Force everything to the disk, and let others write to the file."""
-        if not self._file.closed:
+        """Force everything to the disk, and let others write to the file.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        if self._file.closed:
+            return
+        try:
             self._file.flush()
             os.fsync(self._file.fileno())
-            self._file.close()
+        except OSError as error:
+            raise RunError(f"{self._path}: cannot be written: {error.strerror or error}.") from error
+        finally:
+            with suppress(OSError):  # it flushes once more, and closes whatever comes of that
+                self._file.close()
 
 
 def refuse_running(path: Path) -> None:
@@ -102,45 +110,36 @@ def refuse_running(path: Path) -> None:
         _opened(path).close()
 
 
-def lock(file: BinaryIO, path: Path) -> None:
-    """Keep other processes from writing to an open file, until it is closed or this process ends.
-
-    Raises:
-        RunError: Another process keeps it, or has put another file in its place.
-    """
-    if fcntl is None:  # pragma: no cover - Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
-    except BlockingIOError:
-        mine = False
-    if not mine:
-        raise RunError(
-            f"{path}: another process is writing to it. Wait for its end, or choose another run_dir."
-        )
-
-
 def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
     """Return the objects of all lines that have an end.
 
     Raises:
         RunError: A line is no JSON object.
     """
-    rows = []
-    for number, line in enumerate(content[: content.rfind(b"\n") + 1].splitlines(), start=1):
+    rows: list[dict[str, Any]] = []
+    _take_rows(BytesIO(content), path, rows.append)
+    return rows
+
+
+def _take_rows(lines: Iterable[bytes], path: Path, take: Callable[[dict[str, Any]], None]) -> int:
+    """Hand over the objects of all lines that have an end; return how many bytes those are."""
+    whole = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            break
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             raise _unfit(path, number, line) from error
         if not isinstance(row, dict):
             raise _unfit(path, number, line)
-        rows.append(row)
-    return rows
+        take(row)
+        whole += len(line)
+    return whole
 
 
 def _unfit(path: Path, number: int, line: bytes) -> RunError:
-    return RunError(f"{path}, line {number}: expected a JSON object, got {line[:60]!r}.")
+    return RunError(f"{path}, line {number}: expected a JSON object, got {line[:60].rstrip()!r}.")
 
 
 def _line(row: dict[str, Any]) -> str:

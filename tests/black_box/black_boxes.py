@@ -1,7 +1,10 @@
 """Functions to minimise, at the top of a module so that other processes can import them."""
 
 import math
+import os
+import signal
 import time
+from pathlib import Path
 
 from asng.space import Categorical, Integer, Real, Space
 
@@ -35,6 +38,13 @@ def gated(a):
 def slow_where_early(a):
     """Takes longer for what is submitted first, so that later calls end before."""
     time.sleep(0.02 if a["op"] == "a" else 0.0)
+    return small(a)
+
+
+def deadly(a):
+    """Kill the process that computes it, where a file is there that the environment names."""
+    if Path(os.environ["DEADLY_WHERE"]).exists() and a["op"] == "b":
+        os.kill(os.getpid(), signal.SIGKILL)
     return small(a)
 
 

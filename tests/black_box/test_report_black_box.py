@@ -2,6 +2,7 @@
 
 import io
 import json
+import random
 import re
 
 import pytest
@@ -24,12 +25,26 @@ def test_the_page_tells_what_was_found(tmp_path):
     result = minimize(mixed, MIXED, 40, run_dir=tmp_path / "run")
     text = result.report().read_text()
     calls = read_run(tmp_path / "run").log.calls
-    assert [call.loss for call in calls] == [one.loss for one in result.history]
-    assert min(calls, key=lambda call: call.loss).architecture == dict(result.architecture)
+    assert calls.losses.tolist() == [one.loss for one in result.history]
+    assert calls.best[0].architecture == dict(result.architecture)
+    ranked = sorted(enumerate(calls.losses.tolist(), start=1), key=lambda call: call[1])
+    assert [(call.number, call.loss) for call in calls.best] == ranked[:10]
     assert text.count("<svg") == 3 + len(MIXED)  # losses, entropy, delta, and each theta
     assert "the budget is spent" in text
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     assert write_report(tmp_path / "run").read_text() == text
+
+
+def test_the_page_of_a_long_run_stays_small(tmp_path):
+    rows = [{"event": "start", "kind": "minimize", "space": json.loads(SMALL.to_json())}]
+    architecture = dict(SMALL.sample(random.Random(0)))
+    for n in range(30_000):
+        loss = "nan" if n % 3 == 0 else 1 / (1 + n // 3)
+        rows.append({"event": "evaluation", "loss": loss, "architecture": architecture})
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = write_report(tmp_path)
+    assert page.stat().st_size < 1_500_000
+    assert "found by call 29,999 of 30,000" in page.read_text()
 
 
 def test_the_table_has_the_best_first(tmp_path):

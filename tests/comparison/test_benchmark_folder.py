@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import active_children
 
 import pytest
 
@@ -42,6 +43,20 @@ def test_killed_by_the_system_it_goes_on(workers, tmp_path):
     run_benchmark(SETTINGS, tmp_path / "a", seeds=seeds, resume=True)
     assert file.read_bytes().splitlines(keepends=True)[: len(lines)] == lines
     run_benchmark(SETTINGS, tmp_path / "b", seeds=seeds)
+    assert rows_in(tmp_path / "a") == rows_in(tmp_path / "b")
+
+
+def test_a_killed_worker_ends_it_and_finished_cells_stay(tmp_path):
+    def show(done, total):
+        for child in active_children() if done == 1 else ():
+            child.kill()
+
+    with pytest.raises(
+        RunError, match=r"every process to finish its cell, but one was killed\. Go on by --resume"
+    ):
+        run_benchmark(SETTINGS, tmp_path / "a", seeds=range(30), workers=2, show=show)
+    run_benchmark(SETTINGS, tmp_path / "a", seeds=range(30), resume=True)
+    run_benchmark(SETTINGS, tmp_path / "b", seeds=range(30))
     assert rows_in(tmp_path / "a") == rows_in(tmp_path / "b")
 
 

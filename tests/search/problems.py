@@ -84,7 +84,7 @@ def stopping(call, number=signal.SIGINT):
 
 
 def events_without_clocks(folder):
-    """The log without clocks, and without the notes that the run was taken up again.
+    """The log without clocks.
 
     At the start the log names the loss: a run that is to be interrupted has a loss of its own for that.
     """
@@ -94,7 +94,7 @@ def events_without_clocks(folder):
             event.pop(name, None)
         if event["event"] == "start":
             del event["objective"]["function"]
-    return [event for event in events if event["event"] != "resume"]
+    return events
 
 
 if __name__ == "__main__":  # folder, loss calls after which it kills itself (0: never), resume

@@ -2,6 +2,8 @@
 
 import pickle
 import random
+import re
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from asng.errors import RunError
-from asng.search.checkpoint import FORMAT, load_checkpoint, save_checkpoint
+from asng.search.checkpoint import FORMAT, PASSED_OVER, load_checkpoint, save_checkpoint
 
 
 def _state(step):
@@ -24,10 +26,18 @@ def path(tmp_path):
     return tmp_path / "checkpoint.pt"
 
 
+def _passing_over(path, why):
+    """Load a checkpoint, and see that the newest is named with a reason and not used."""
+    with pytest.warns(UserWarning, match=rf"checkpoint\.pt: .*{why}.*Going on from checkpoint\.previous\.pt"):
+        state = load_checkpoint(path)
+    assert re.search(why, state[PASSED_OVER])
+    return state
+
+
 def _same(state, step):
     expected = _state(step)
     model, other = state["model"]["w"], expected["model"]["w"]
-    rest = {"format": FORMAT, **expected, "model": state["model"]}
+    rest = {"format": FORMAT, **expected, "model": state["model"], PASSED_OVER: state[PASSED_OVER]}
     return state == rest and torch.equal(model, other)
 
 
@@ -42,7 +52,7 @@ def test_where_the_newest_is_cut_the_one_before_is_read(path):
     whole = path.read_bytes()
     for length in [*range(0, 64, 7), *range(64, len(whole), 97), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        assert _same(load_checkpoint(path), 1), length
+        assert _same(_passing_over(path, "torn or foreign file"), 1), length
 
 
 def test_a_changed_bit_is_never_taken_for_weights(path):
@@ -51,7 +61,10 @@ def test_a_changed_bit_is_never_taken_for_weights(path):
         changed = bytearray(whole)
         changed[position] ^= 1 << rng.randrange(8)
         path.write_bytes(changed)
-        state = load_checkpoint(path)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            state = load_checkpoint(path)
+        assert bool(told) == bool(state[PASSED_OVER]) == _same(state, 1)
         # Padding and dates in the archive may change without harm.
         assert _same(state, 1) or _same(state, 2), position
         fell_back += _same(state, 1)
@@ -72,11 +85,22 @@ def test_without_any_the_way_out_is_told(tmp_path):
         load_checkpoint(tmp_path / "checkpoint.pt")
 
 
-@pytest.mark.parametrize("number", [FORMAT + 1, None, "1"])
-def test_another_format_is_refused_although_the_one_before_would_do(path, number):
+@pytest.mark.parametrize("number", [FORMAT + 1, FORMAT - 1, None, "1"])
+def test_another_format_is_named_and_the_one_before_is_used(path, number):
     torch.save({**_state(3), "format": number}, path)
-    with pytest.raises(RunError, match=rf"checkpoint of format {FORMAT}, got {number!r}\. Update asng"):
+    why = rf"checkpoint of format {FORMAT}, got {number!r}\. Update asng"
+    assert _same(_passing_over(path, why), 1)
+    path.with_name("checkpoint.previous.pt").unlink()
+    with pytest.raises(RunError, match=why):
         load_checkpoint(path)
+
+
+def test_one_that_was_passed_over_never_takes_the_place_of_the_one_that_was_used(path):
+    path.write_bytes(b"torn")
+    assert _same(_passing_over(path, "torn"), 1)
+    save_checkpoint(path, _state(3), keep=False)
+    path.unlink()
+    assert _same(load_checkpoint(path), 1)
 
 
 class Evil:
@@ -92,7 +116,7 @@ class Evil:
 def test_code_in_a_checkpoint_is_not_run(path, tmp_path):
     target = tmp_path / "written"
     torch.save({"format": FORMAT, "model": Evil(target)}, path)
-    assert _same(load_checkpoint(path), 1)
+    assert _same(_passing_over(path, "torn or foreign"), 1)
     assert not target.exists()
     torch.load(path, weights_only=False)
     assert target.exists()  # the attack is a real one
@@ -150,7 +174,7 @@ def test_a_damaged_checkpoint_does_not_replace_a_whole_one_before_the_new_is_wri
     with pytest.raises(RunError, match="Input/output error"):
         save_checkpoint(path, _state(3))
     monkeypatch.undo()
-    assert _same(load_checkpoint(path), 1)
+    assert _same(_passing_over(path, "torn or foreign"), 1)
 
 
 def test_tensors_keep_their_bits(tmp_path):

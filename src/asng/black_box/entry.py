@@ -14,7 +14,7 @@ from asng.black_box.evaluation import best_of
 from asng.black_box.loop import Loop
 from asng.black_box.memory import Memory
 from asng.black_box.progress import Callback
-from asng.black_box.record import Record, read_record
+from asng.black_box.record import Record, RecordReader
 from asng.black_box.result import MinimizeResult
 from asng.black_box.run_log import RunLog, refuse_earlier_run, remove_earlier_run
 from asng.black_box.stopping import StopRule
@@ -23,6 +23,7 @@ from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.files import write_text
 from asng.optim import ASNG, Optimizer
+from asng.resumes import note_resume
 from asng.space import Space
 
 __all__ = ["minimize"]
@@ -103,9 +104,10 @@ def minimize(
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
     folder = None if run_dir is None else Path(run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
-    log = RunLog(folder)
+    logged = RecordReader(folder or Path(), space)
+    log = RunLog(folder, logged.take)
     try:
-        record = _begin(log, folder, optimizer, budget, noisy, activity)
+        record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
         with executor_of(workers) as executor:
             loop = Loop(
                 optimizer=optimizer,
@@ -162,14 +164,20 @@ def _make_free(folder: Path | None, *, resume: bool, overwrite: bool) -> None:
 
 
 def _begin(
-    log: RunLog, folder: Path | None, optimizer: Optimizer, budget: int, noisy: bool, activity: bool
+    log: RunLog,
+    logged: RecordReader,
+    folder: Path | None,
+    optimizer: Optimizer,
+    budget: int,
+    noisy: bool,
+    activity: bool,
 ) -> Record:
     """Log the start, or go back to the one that was logged; return what was logged after it."""
     settings = {"noisy": noisy, "activity": activity}
-    if folder is not None and log.events:
-        record = read_record(log.events, folder, optimizer.space)
+    if folder is not None and logged.seen:
+        record = logged.record()
         _resume(record, folder, optimizer, settings)
-        log.write("resume", step=max([0, *record.seconds]), budget=budget)
+        note_resume(folder, step=max([0, *record.seconds]), budget=budget)
         return record
     log.write(
         "start",

@@ -6,6 +6,7 @@ is taken from there. So it comes to the same bits, whatever it was doing when it
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ from asng.black_box.calling import Outcome
 from asng.errors import RunError, SpaceError, in_one_line
 from asng.space import Architecture, Space
 
-__all__ = ["Record", "evaluation_fields", "read_record"]
+__all__ = ["Record", "RecordReader", "evaluation_fields"]
 
 Place = tuple[int, int]
 """Generation, and place in it."""
@@ -31,6 +32,7 @@ class Record:
         seconds: How long the search had taken after each generation that was told.
         thetas: Generations after which theta was logged.
         end: Fields of the last event, where that was an end.
+        elapsed: Seconds that the logged part took.
     """
 
     start: Mapping[str, Any] = field(default_factory=dict)
@@ -38,16 +40,17 @@ class Record:
     seconds: dict[int, float] = field(default_factory=dict)
     thetas: set[int] = field(default_factory=set)
     end: Mapping[str, Any] = field(default_factory=dict)
+    elapsed: float = 0.0
 
     def outcome(self, place: Place, architecture: Architecture) -> Outcome | None:
-        """Return what was logged of a call, or None.
+        """Return what was logged of a call, or None, and forget it: it is asked for once.
 
         Raises:
             RunError: Another architecture was called there: the search does not repeat itself.
         """
         if place not in self.calls:
             return None
-        logged, outcome = self.calls[place]
+        logged, outcome = self.calls.pop(place)
         if logged != architecture:
             raise RunError(
                 f"log.jsonl, generation {place[0]}: expected {architecture!r}, got {logged!r}: the run was "
@@ -56,39 +59,58 @@ class Record:
             )
         return outcome
 
-    @property
-    def elapsed(self) -> float:
-        """Seconds that the logged part took."""
-        return max([0.0, *self.seconds.values()])
 
+class RecordReader:
+    """Takes in the events of a log one after the other: there may be a million.
 
-def read_record(events: list[dict[str, Any]], folder: Path, space: Space) -> Record:
-    """Return what the events of a log say.
-
-    Raises:
-        RunError: They are of another kind of run or another space, or one lacks something.
+    Args:
+        folder: The run folder.
+        space: What is searched.
     """
-    record = Record()
-    for number, event in enumerate(events, start=1):
-        where = f"{folder / 'log.jsonl'}, line {number}"
+
+    def __init__(self, folder: Path, space: Space) -> None:
+        self._path, self._space = folder / "log.jsonl", space
+        self._record = Record()
+        self.seen = 0
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take in an event.
+
+        Raises:
+            RunError: It is of another kind of run or another space, or lacks something.
+        """
+        self.seen += 1
+        where = f"{self._path}, line {self.seen}"
         try:
-            if event.get("event") == "start":
-                record.start = _checked_start(event, where, space)
-            elif event.get("event") == "evaluation":
-                record.calls[event["generation"], event["place"]] = _call(event, space)
-            elif event.get("event") == "step":
-                record.seconds[int(event["step"])] = float(event["seconds"])
-            elif event.get("event") == "theta":
-                record.thetas.add(int(event["step"]))
-            if event.get("event") != "resume":
-                record.end = event if event.get("event") == "end" else {}
+            self._take(event, where)
         except (ArithmeticError, KeyError, TypeError, ValueError, SpaceError) as error:
             raise RunError(
                 f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
             ) from error
-    if events and not record.start:
-        raise RunError(f"{folder / 'log.jsonl'}: expected a start of asng.minimize, found none.")
-    return record
+
+    def _take(self, event: dict[str, Any], where: str) -> None:
+        record, kind = self._record, event.get("event")
+        if kind == "start":
+            record.start = _checked_start(event, where, self._space)
+        elif kind == "evaluation":
+            record.calls[event["generation"], event["place"]] = _call(event, self._space)
+        elif kind == "step":
+            seconds = record.seconds[int(event["step"])] = float(event["seconds"])
+            record.elapsed = max(record.elapsed, seconds)
+        elif kind == "theta":
+            record.thetas.add(int(event["step"]))
+        if kind != "resume":  # in the log of an older asng
+            record.end = event if kind == "end" else {}
+
+    def record(self) -> Record:
+        """Return what was taken in.
+
+        Raises:
+            RunError: It lacks a start.
+        """
+        if self.seen and not self._record.start:
+            raise RunError(f"{self._path}: expected a start of asng.minimize, found none.")
+        return self._record
 
 
 def _checked_start(event: dict[str, Any], where: str, space: Space) -> dict[str, Any]:
@@ -106,14 +128,20 @@ def _checked_start(event: dict[str, Any], where: str, space: Space) -> dict[str,
 def _call(event: dict[str, Any], space: Space) -> tuple[Architecture, Outcome]:
     architecture = Architecture(event["architecture"])
     space.check(architecture)
+    # Names and values as the space has them, once in memory and not once a line.
+    architecture = Architecture({name: _once(architecture[name]) for name in space})
     active = event.get("active")
     outcome = Outcome(
         loss=float(event["loss"]),
-        active=None if active is None else frozenset(active),
+        active=None if active is None else frozenset(map(_once, active)),
         seconds=float(event["seconds"]),
         error=event.get("error"),
     )
     return architecture, outcome
+
+
+def _once(value: Any) -> Any:
+    return sys.intern(value) if type(value) is str else value
 
 
 def evaluation_fields(place: Place, architecture: Architecture, outcome: Outcome) -> dict[str, Any]:

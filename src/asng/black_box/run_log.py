@@ -1,14 +1,16 @@
 """The log of a run: one JSON object a line, appended as things happen, and all that a resumed run needs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
 from asng.lines import JsonLines, refuse_running
+from asng.resumes import RESUMES
 
 __all__ = ["RunLog", "refuse_earlier_run", "remove_earlier_run"]
 
-_OURS = ("log.jsonl", "architecture.json", "report.html")
+_OURS = ("log.jsonl", RESUMES, "architecture.json", "report.html")
 _OTHERS = ("config.yaml", "checkpoint.pt", "summary.json", "toy.json", "benchmark.jsonl")
 
 
@@ -17,17 +19,15 @@ class RunLog:
 
     Args:
         folder: The run folder, made where it is missing; or None.
-
-    Attributes:
-        events: What was there before, in its order.
+        take: Is given what was there before, event after event.
 
     Raises:
-        RunError: The file cannot be opened, another process writes to it, or a line is no JSON object.
+        RunError: The file cannot be opened, another process writes to it, or a line is no JSON object; and
+            what `take` raises.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self._lines = None if folder is None else JsonLines(folder / "log.jsonl")
-        self.events: list[dict[str, Any]] = [] if self._lines is None else self._lines.rows
+    def __init__(self, folder: Path | None, take: Callable[[dict[str, Any]], None]) -> None:
+        self._lines = None if folder is None else JsonLines(folder / "log.jsonl", take)
 
     def write(self, event: str, **fields: Any) -> None:
         """Append one event. It stays however the process ends."""

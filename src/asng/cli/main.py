@@ -15,6 +15,7 @@ from asng.cli.importable import current_folder_importable
 from asng.cli.own import Own, find_own, spelled_out
 from asng.cli.parsing import NearestNames
 from asng.errors import AsngError
+from asng.search.interrupt import Terminated, terminable
 
 __all__ = ["main", "make_parser"]
 
@@ -59,22 +60,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `asng`. Default: those of this process.
 
     Returns:
-        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C. Wrong words on the
-        command line exit with 2.
+        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C, 143 after SIGTERM. Wrong
+        words on the command line exit with 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     try:
-        with current_folder_importable():
+        with terminable(), current_folder_importable():
             _run(words)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
         return 1
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         errors.print(
             "asng: stopped; what was reached is on the disk. Go on by adding --resume.", markup=False
         )
-        return 128 + signal.SIGINT
+        return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
     return 0
 
 

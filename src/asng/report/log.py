@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asng.errors import RunError, SpaceError
-from asng.report.black_box.calls import Call, call_of
+from asng.report.black_box.calls import CallReader, Calls
 from asng.report.fields import as_object, number, whole
 from asng.report.finalists import FinalistScores, finalist_of
+from asng.resumes import RESUMES, resumes_of
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
 
@@ -83,7 +84,7 @@ class Log:
     theta: tuple[tuple[int, Theta], ...]
     resumed: tuple[int, ...]
     end: Mapping[str, Any] | None
-    calls: tuple[Call, ...] = ()
+    calls: Calls = field(default_factory=Calls)
     finalists: tuple[FinalistScores, ...] = ()
 
 
@@ -114,6 +115,8 @@ def read_log(path: Path) -> Log:
         with path.open("rb") as file:
             for where, event in _events(file, path):
                 reader.take(event, where)
+        for note in resumes_of(path.parent):
+            reader.resumed.append(whole(note, "step", str(path.with_name(RESUMES))) or 0)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -148,7 +151,7 @@ class _Reader:
     resumed: list[int] = field(default_factory=list)
     columns: dict[str, "array[float]"] = field(default_factory=lambda: {c: array("d") for c in _COLUMNS})
     thetas: list[tuple[int, Theta]] = field(default_factory=list)
-    calls: list[Call] = field(default_factory=list)
+    calls: CallReader = field(default_factory=CallReader)
     finalists: list[FinalistScores] = field(default_factory=list)
     latest: tuple[int, Theta] | None = None
     stride: int = 1
@@ -156,19 +159,19 @@ class _Reader:
 
     def take(self, event: Mapping[str, Any], where: str) -> None:
         kind = event.get("event")
+        self.end = None  # a search of a black box goes on after its end, with a larger budget
         if kind == "step":
             self.take_step(event, where)
         elif kind == "theta":
             self.take_theta(event, where)
         elif kind == "evaluation":
-            self.calls.append(call_of(event, len(self.calls) + 1, where))
+            self.calls.take(event, where)
         elif kind == "finalist":
             self.finalists.append(finalist_of(event, where))
         elif kind == "start":
             self.start = event
-        elif kind == "resume":
+        elif kind == "resume":  # of a run by an older asng
             self.resumed.append(whole(event, "step", where) or 0)
-            self.end = None
         elif kind == "end":
             self.end = event
 
@@ -204,7 +207,7 @@ class _Reader:
         if space is not None:
             _check_thetas(self.thetas, space, where)
         columns = {name: np.frombuffer(column, np.float64) for name, column in self.columns.items()}
-        rest = tuple(self.thetas), tuple(self.resumed), self.end, tuple(self.calls), tuple(self.finalists)
+        rest = tuple(self.thetas), tuple(self.resumed), self.end, self.calls.calls(), tuple(self.finalists)
         return Log(self.start, space, Steps(**columns), *rest)
 
 

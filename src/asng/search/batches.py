@@ -1,5 +1,6 @@
 """An endless stream of batches that can be put down and taken up again at the same batch."""
 
+import copy
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,15 +9,24 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader
 
 from asng.errors import InputError, RunError
+from asng.search.generators import (
+    GLOBAL,
+    generator_states,
+    plain_states,
+    restore_generators,
+    restore_plain,
+)
 
-__all__ = ["BatchStream", "batch_size_of", "tensors_in", "to_device"]
+__all__ = ["BatchStream", "batch_size_of", "tensors_in", "to_device", "with_new_workers"]
 
 
 class BatchStream:
     """Goes round and round a loader, one pass after the other.
 
-    Where a pass stands is its number of batches so far and the state that torch's generators had when it
-    began. Taking it up again begins the same pass, with the same shuffling, and skips that many batches.
+    Where a pass stands is its number of batches so far and the states that torch's, Python's and NumPy's
+    generators had when it began. Taking it up again begins the same pass, with the same shuffling, and skips
+    that many batches. Persistent workers are begun anew with every pass like others: how far their own
+    generators have come could not be restored.
 
     Args:
         loader: What yields the batches; with a length.
@@ -31,11 +41,11 @@ class BatchStream:
             raise InputError(
                 f"{name}: expected at least one batch, got none. Give more data or a smaller batch."
             )
-        self.loader = loader
+        self.loader = loader = with_new_workers(loader)
         self.name = name
         self._taken = 0
         self._iterator: Iterator[Any] | None = None
-        self._start = self._first = _generator_states(loader)
+        self._start = self._first = generator_states(loader)
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -43,25 +53,25 @@ class BatchStream:
     def next(self) -> Any:
         """Return the next batch, of a new pass where the last one is over."""
         if self._iterator is None or self._taken == len(self.loader):
-            self._start, self._taken = _generator_states(self.loader), 0
+            self._start, self._taken = generator_states(self.loader), 0
             self._iterator = iter(self.loader)
         return self._next(self._iterator)
 
     def rewind(self) -> None:
         """Have the next batch be the first of the run again, and the generators as they were before it."""
-        _restore(self.loader, self._first)
+        restore_generators(self.loader, self._first)
         self._iterator, self._taken = None, 0
 
     def first(self) -> Any:
         """Return the first batch of the run, and leave the generators as they are."""
-        now = _generator_states(self.loader)
-        _restore(self.loader, self._first)
+        now = generator_states(self.loader)
+        restore_generators(self.loader, self._first)
         try:
             return next(iter(self.loader))
         except StopIteration:
             raise self._too_short(0) from None
         finally:
-            _restore(self.loader, now)
+            restore_generators(self.loader, now)
 
     def _next(self, iterator: Iterator[Any]) -> Any:
         try:
@@ -79,14 +89,14 @@ class BatchStream:
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands."""
-        now = _generator_states(self.loader)
+        now = generator_states(self.loader)
         taken = {"batches": len(self), "taken": self._taken}
         return taken | {"first": self._first, "start": self._start, "now": now}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where `state_dict` was taken.
 
-        The loader's generators are left as they were then, torch's default one as it is now.
+        The loader's generators are left as they were then, the global ones as they are now.
 
         Raises:
             RunError: It was taken of a loader of another length or with other generators.
@@ -94,19 +104,20 @@ class BatchStream:
         if state["batches"] != len(self) or state["start"].keys() != self._start.keys():
             raise RunError(
                 f"{self.name}: expected the loader of the checkpoint, {state['batches']} batches and "
-                f"generators {sorted(state['start'])}, got {len(self)} and {sorted(self._start)}. Resume "
+                f"generators {_own(state['start'])}, got {len(self)} and {_own(self._start)}. Resume "
                 "with the same loaders."
             )
-        default = torch.get_rng_state()
+        default, plain = torch.get_rng_state(), plain_states()
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
-            _restore(self.loader, self._start)
+            restore_generators(self.loader, self._start)
             self._iterator = iter(self.loader)
             for _ in range(state["taken"]):
                 self._next(self._iterator)
         # Where two loaders share a generator, it stands where neither of them has left it.
-        _restore(self.loader, state["now"])
+        restore_generators(self.loader, state["now"])
         torch.set_rng_state(default)
+        restore_plain(plain)
 
 
 def _length(loader: DataLoader[Any], name: str) -> int:
@@ -119,26 +130,19 @@ def _length(loader: DataLoader[Any], name: str) -> int:
         ) from None
 
 
-def _generators(owner: Any, path: str = "loader") -> dict[str, torch.Generator]:
-    """The generators that a pass draws from: torch's own, and those of the loader and its samplers."""
-    found = {"default": torch.default_generator}
-    generator = getattr(owner, "generator", None)
-    if isinstance(generator, torch.Generator):
-        found[path] = generator
-    for name in ("sampler", "batch_sampler", "dataset"):
-        part = getattr(owner, name, None)
-        if part is not None:
-            found |= _generators(part, f"{path}.{name}")
-    return found
+def _own(states: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the generators, for messages; those that every loader has are one."""
+    return sorted(states.keys() - set(GLOBAL[1:]))
 
 
-def _generator_states(loader: DataLoader[Any]) -> dict[str, torch.Tensor]:
-    return {name: generator.get_state() for name, generator in _generators(loader).items()}
-
-
-def _restore(loader: DataLoader[Any], states: dict[str, torch.Tensor]) -> None:
-    for name, generator in _generators(loader).items():
-        generator.set_state(states[name])
+def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """Return a loader that begins every pass with new workers: itself, or a copy of it."""
+    if not getattr(loader, "persistent_workers", False):
+        return loader
+    loader = copy.copy(loader)
+    # Past `__setattr__`, which allows no change; and not the iterator that the other one keeps.
+    loader.__dict__ |= {"persistent_workers": False, "_iterator": None}
+    return loader
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

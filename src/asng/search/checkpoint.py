@@ -1,50 +1,60 @@
 """Checkpoints: whole, recognisable, and with the one before kept."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
 from asng.search.tensor_files import check_format, read_tensors, write_tensors
 
-__all__ = ["FORMAT", "load_checkpoint", "previous", "save_checkpoint"]
+__all__ = ["FORMAT", "PASSED_OVER", "load_checkpoint", "previous", "save_checkpoint"]
 
-FORMAT = 3
+FORMAT = 4
 """Number of the format; a file with a greater one is of a newer asng."""
+PASSED_OVER = "passed_over"
+"""Where a loaded state says why a newer checkpoint was not used; empty where it is the newest."""
 
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, state: dict[str, Any], *, keep: bool = True) -> None:
     """Write `state` to `path`; what was there before stays as `<name>.previous<suffix>`.
 
     Args:
         path: For instance `run/checkpoint.pt`.
         state: Tensors, numbers, strings, and lists and dictionaries of them.
+        keep: Keep what was there before. Not where it was passed over: it would take the place of the one
+            that was read instead.
 
     Raises:
         RunError: The file cannot be written.
     """
-    write_tensors(path, {"format": FORMAT, **state}, rotate_to=previous(path))
+    write_tensors(path, {"format": FORMAT, **state}, rotate_to=previous(path) if keep else None)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Return the newest whole checkpoint: that at `path`, or else the one before.
+    """Return the newest checkpoint that can be used: that at `path`, or else the one before.
+
+    Where the one at `path` is passed over, since it is torn, foreign, or of another format, a warning names
+    it, and the state has the reason under `PASSED_OVER`.
 
     Raises:
-        RunError: There is none, none is whole, or the newest whole one is of another format.
+        RunError: There is none, or none that can be used.
     """
-    reasons = []
+    reasons: list[str] = []
     for candidate in (path, previous(path)):
-        if candidate.exists():
-            try:
-                state = read_tensors(candidate, "a checkpoint")
-            except RunError as error:
-                reasons.append(str(error))
-                continue
-            # Not a reason to take the one before: that would throw away steps of a newer asng.
+        if not candidate.exists():
+            continue
+        try:
+            state = read_tensors(candidate, "a checkpoint")
             check_format(candidate, "a checkpoint", state, FORMAT)
-            return state
+        except RunError as error:
+            reasons.append(str(error))
+            continue
+        if reasons:
+            warnings.warn(f"{reasons[0]} Going on from {candidate.name}, the one before.", stacklevel=2)
+        return {**state, PASSED_OVER: " ".join(reasons)}
     if not reasons:
         raise RunError(f"{path}: expected a checkpoint to resume from, found none. Search without resume.")
-    raise RunError(" ".join(reasons) + " No whole checkpoint is left: search anew with overwrite.")
+    raise RunError(" ".join(reasons) + " No checkpoint that can be used is left: search anew with overwrite.")
 
 
 def previous(path: Path) -> Path:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -16,8 +17,7 @@ import torch
 from asng.search.batches import batch_size_of, to_device
 from asng.search.final_plan import COMPARED, FEWEST_STEPS, Plan, places_of
 from asng.search.finalists import Candidates, Finalist
-from asng.search.objective import as_number
-from asng.search.steps import ReadingForward, weight_step
+from asng.search.steps import ReadingForward, value_of, weight_step
 from asng.search.weights import copy_of
 from asng.space import Architecture
 
@@ -173,6 +173,7 @@ class Final:
             optimizer=loop.optimizer,
             parameters=loop.parameters,
             clip=loop.search.clip,
+            memory=loop.memory,
         )
         loop.advance_schedule(skipped=not math.isfinite(loss))
         self.taken += 1
@@ -228,7 +229,7 @@ class Final:
             size = batch_size_of(batch)
             items += size
             for i, forward in enumerate(forwards):
-                value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+                value = loop.memory.value(partial(value_of, objective, forward, batch, name))
                 totals[i] += size * value
         return [_Score(t / items, f.read or frozenset()) for t, f in zip(totals, forwards, strict=True)]
 

@@ -6,7 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["Interrupt", "graceful"]
+__all__ = ["Interrupt", "Terminated", "graceful", "terminable"]
+
+
+class Terminated(KeyboardInterrupt, SystemExit):
+    """A run was ended by SIGTERM as it would have been by ctrl-C.
+
+    Not caught, it ends the process with 143, as ctrl-C does with 130: what a shell tells of those signals.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+        self.code = 128 + signal.SIGTERM
 
 
 class Interrupt:
@@ -17,6 +28,20 @@ class Interrupt:
 
     def __bool__(self) -> bool:
         return self.signal is not None
+
+    def error(self) -> KeyboardInterrupt:
+        """Return what ends the run: `Terminated` after SIGTERM, KeyboardInterrupt otherwise."""
+        return Terminated() if self.signal == signal.SIGTERM else KeyboardInterrupt()
+
+    def go_on(self) -> bool:
+        """Return True where no signal came.
+
+        Raises:
+            KeyboardInterrupt: One did.
+        """
+        if self:
+            raise self.error()
+        return True
 
 
 @contextmanager
@@ -47,3 +72,24 @@ def graceful() -> Iterator[Interrupt]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated` in a block that knows nothing of signals, so that it cleans up.
+
+    Where SIGTERM is handled or ignored already, or outside the main thread, nothing is changed.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def end(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from asng.errors import InputError
 from asng.files import write_text
+from asng.resumes import note_resume
 from asng.search.batches import BatchStream, to_device
 from asng.search.checkpoint import load_checkpoint, save_checkpoint
 from asng.search.child import inputs_of
@@ -27,6 +28,8 @@ from asng.search.interrupt import Interrupt
 from asng.search.loop_state import restore, state_of
 from asng.search.nonfinite import FiniteWatch, origin
 from asng.search.objective import Objective, as_number, qualified_name
+from asng.search.out_of_memory import OutOfMemory, is_out_of_memory
+from asng.search.pace import CheckpointPace
 from asng.search.progress import Bar
 from asng.search.run_folder import (
     architecture_path,
@@ -34,6 +37,7 @@ from asng.search.run_folder import (
     clear,
     log_path,
     refuse_earlier_run,
+    remove_halves,
 )
 from asng.search.run_log import RunLog
 from asng.search.steps import theta_step, weight_step
@@ -94,6 +98,7 @@ class Loop:
         self.theta = search.architecture_optimizer
         self.watch = Watch(search.stop)
         self.finite = FiniteWatch()
+        self.memory = OutOfMemory()
         self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example)
         self.norms = norms
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
@@ -103,8 +108,10 @@ class Loop:
         self.seconds = 0.0
         self.reason: str | None = None
         self.ended = False
+        self.passed_over = ""  # why the newest checkpoint was not the one to go on from
         self.log = RunLog(None)
         self.final = Final(self, plan)
+        self.pace = CheckpointPace(search.checkpoint_seconds, search.checkpoint_steps)
 
     def make_optimizer(self, steps: int) -> None:
         """Make the optimiser of weights anew, and its schedule over so many steps."""
@@ -127,15 +134,15 @@ class Loop:
         elif resume:
             keep = restore(self, load_checkpoint(checkpoint_path(self.folder)))
             self.log = RunLog(log_path(self.folder), keep=keep)
+            remove_halves(self.folder)
         elif not overwrite:
             refuse_earlier_run(self.folder)
         if not self.ended:
             self.meter.prepare()  # while no pass over the data is under way
-        if resume:
-            if not self.ended:
-                self.log.write("resume", step=self.step)
-        elif self.folder is not None:
+        if self.folder is not None and not resume:
             self.start(self.folder)
+        elif self.folder is not None and not self.ended:
+            note_resume(self.folder, step=self.step, passed_over=self.passed_over)
 
     def start(self, folder: Path) -> None:
         """Make the run folder that of a new run."""
@@ -174,7 +181,10 @@ class Loop:
     def save(self) -> None:
         """Write a checkpoint."""
         if self.folder is not None:
-            save_checkpoint(checkpoint_path(self.folder), state_of(self))
+            began = time.perf_counter()
+            save_checkpoint(checkpoint_path(self.folder), state_of(self), keep=not self.passed_over)
+            self.passed_over = ""
+            self.pace.saved(took=time.perf_counter() - began)
 
     def end(self) -> Found:
         """Say why the run ended, and leave the found architecture; harmless where that was done."""
@@ -199,7 +209,7 @@ class Loop:
 
     def run(self, bar: Bar, interrupt: Interrupt) -> Found:
         """Take steps until the last, a reason to stop, or a signal; return what was found."""
-        saved = clock = time.perf_counter()
+        clock = time.perf_counter()
         while self.step < self.steps and self.reason is None:
             train_loss, objective = self.one_step()
             now = time.perf_counter()
@@ -208,32 +218,26 @@ class Loop:
             figures = {"objective": objective, "entropy": self.theta.entropy, "delta": self.theta.delta}
             bar.update(self.step, loss=train_loss, **figures)
             more = (self.reason is None and self.step < self.steps) or not self.final.over
-            saved = self.pause(interrupt, more, saved)
+            self.pause(interrupt, more)
         while not self.final.over:
             self.final.advance()
             now = time.perf_counter()
             self.seconds, clock = self.seconds + now - clock, now
             bar.update(self.steps + self.final.steps_taken)
-            saved = self.pause(interrupt, not self.final.over, saved)
+            self.pause(interrupt, not self.final.over)
         return self.end()
 
-    def pause(self, interrupt: Interrupt, more: bool, saved: float) -> float:
-        """Between two pieces of work: end at a signal, or write a checkpoint if the last one is old.
+    def pause(self, interrupt: Interrupt, more: bool) -> None:
+        """Between two pieces of work: end at a signal, or write a checkpoint if one is due.
 
         Args:
             interrupt: Whether a signal came.
             more: Whether work is left.
-            saved: When the last checkpoint was written.
-
-        Returns:
-            When the last one was written now.
         """
         if interrupt and more:
-            self.end_interrupted()
-        if time.perf_counter() - saved > self.search.checkpoint_seconds:
+            self.end_interrupted(interrupt)
+        if self.pace.due():
             self.save()
-            return time.perf_counter()
-        return saved
 
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
@@ -248,6 +252,7 @@ class Loop:
             optimizer=self.optimizer,
             parameters=self.parameters,
             clip=self.search.clip,
+            memory=self.memory,
         )
         self.finite.trained(train_loss, self.step, lambda: self.origin(loss, batch, candidates))
         self.advance_schedule(skipped=not math.isfinite(train_loss))
@@ -279,6 +284,7 @@ class Loop:
             optimizer=self.theta,
             candidates=candidates,
             meter=self.meter,
+            memory=self.memory,
         )
         self.evaluated += len(candidates)
         self.over_budget += scores.over
@@ -305,7 +311,12 @@ class Loop:
                     break
             return value
 
-        return origin(self.supernet.model, run, name)
+        try:
+            return origin(self.supernet.model, run, name)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return f"{name} needs more memory than there is: give smaller batches, or a Budget over memory."
 
     def set_mode(self, *, training: bool) -> None:
         """Set training or evaluation; batch norms use the batch in both."""
@@ -341,14 +352,15 @@ class Loop:
 
     def cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         """Return what the log says of costs, where there are any: means by name, and counts up to now."""
+        missed = {"out_of_memory": self.memory.count} if self.memory.count else {}
         if not self.meter.terms:
-            return {}
+            return missed
         names = costs[0] if costs else ()
         means = {name: sum(values[name] for values in costs) / len(costs) for name in names}
-        return {"cost": means, "evaluated": self.evaluated, "over_budget": self.over_budget}
+        return {"cost": means, "evaluated": self.evaluated, "over_budget": self.over_budget, **missed}
 
-    def end_interrupted(self) -> None:
+    def end_interrupted(self, interrupt: Interrupt) -> None:
         """Leave a checkpoint and go."""
         self.save()  # before the last line, which a resumed run cuts off
         self.log.write("end", step=self.step, reason="interrupted", **self.cost_fields([]))
-        raise KeyboardInterrupt
+        raise interrupt.error()

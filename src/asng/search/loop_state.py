@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from asng.errors import AsngError, RunError, in_one_line
+from asng.search.checkpoint import PASSED_OVER
+from asng.search.generators import plain_states, restore_plain
 
 if TYPE_CHECKING:
     from asng.search.loop import Loop
@@ -24,7 +26,7 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 
 _OTHERS = (
     *("steps", "log_bytes", "space", "model", "optimizer", "scheduler", "theta", "watch", "finite", "costs"),
-    *("final", "train", "valid", "generator", "cuda"),
+    *("final", "train", "valid", "generator", "cuda", "plain_generators", "settings", "memory"),
 )
 """What else a checkpoint must hold."""
 
@@ -46,13 +48,22 @@ def state_of(loop: "Loop") -> dict[str, Any]:
         "theta": json.dumps(loop.theta.state_dict()),
         "watch": loop.watch.state_dict(),
         "finite": loop.finite.state_dict(),
+        "memory": loop.memory.state_dict(),
         "costs": loop.meter.state_dict(),
         "final": loop.final.state_dict(),
         "train": loop.train.state_dict(),
         "valid": loop.valid.state_dict(),
         "generator": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all(),
+        "plain_generators": plain_states(),
+        "settings": _settings(loop),
     }
+
+
+def _settings(loop: "Loop") -> dict[str, Any]:
+    """Return the settings that a run is not resumed without, by the names of `OneShotSearch`."""
+    names = ("seed", "lam_x", "lam_theta", "clip")
+    return {name: getattr(loop.search, name) for name in names} | {"select": loop.search.selection()[0]}
 
 
 def restore(loop: "Loop", state: dict[str, Any]) -> int:
@@ -72,6 +83,7 @@ def restore(loop: "Loop", state: dict[str, Any]) -> int:
             f"{loop.folder}: the checkpoint does not fit this search: {in_one_line(error)}. Resume with its "
             "own model, optimizer and scheduler."
         ) from error
+    loop.passed_over = state.get(PASSED_OVER, "")
     return int(state["log_bytes"])
 
 
@@ -82,6 +94,7 @@ def _check(loop: "Loop", state: dict[str, Any]) -> None:
         raise RunError(f"{loop.folder}: expected a checkpoint with {lacking[0]!r}, got one without.")
     if state["space"] != loop.supernet.space.to_json():
         raise RunError(f"{loop.folder}: is of another search space. Resume with its own model.")
+    _check_settings(loop, state["settings"])
     if type(state["steps"]) is not int or state["steps"] != loop.steps:
         got = in_one_line(repr(state["steps"]), 80)
         raise RunError(
@@ -94,6 +107,18 @@ def _check(loop: "Loop", state: dict[str, Any]) -> None:
         if type(value) not in types or negative or (name == "step" and value > loop.steps):
             raise RunError(
                 f"{loop.folder}: expected a number as {name!r}, got {in_one_line(repr(value), 80)}."
+            )
+
+
+def _check_settings(loop: "Loop", begun: Any) -> None:
+    if not isinstance(begun, dict):
+        raise RunError(f"{loop.folder}: expected settings by name in the checkpoint, got {begun!r:.80}.")
+    for name, value in _settings(loop).items():
+        if name not in begun or type(begun[name]) is not type(value) or begun[name] != value:
+            got = in_one_line(repr(begun.get(name)), 80)
+            raise RunError(
+                f"{loop.folder}: expected a run with {name}={value!r}, got one with {name}={got}. Resume it "
+                "with its own, or search anew in another run_dir."
             )
 
 
@@ -111,9 +136,11 @@ def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
     loop.theta.load_state_dict(json.loads(state["theta"]))
     loop.watch.load_state_dict(state["watch"])
     loop.finite.load_state_dict(state["finite"])
+    loop.memory.load_state_dict(state["memory"])
     loop.meter.load_state_dict(state["costs"])
     loop.train.load_state_dict(state["train"])
     loop.valid.load_state_dict(state["valid"])
     torch.set_rng_state(state["generator"])
+    restore_plain(state["plain_generators"])
     if len(state["cuda"]) == torch.cuda.device_count():  # else the run moved to another machine
         torch.cuda.set_rng_state_all(state["cuda"])

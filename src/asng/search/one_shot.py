@@ -16,11 +16,13 @@ from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
 from asng.search.batch_norm import batch_statistics
 from asng.search.costs.terms import Cost, checked_costs
+from asng.search.dead_workers import dead_workers_told
 from asng.search.final_plan import MOST_FINAL
+from asng.search.generators import seeded
 from asng.search.interrupt import graceful
 from asng.search.loaders import split_loader
 from asng.search.loop import Loop
-from asng.search.modes import cuda_devices, kept_modes
+from asng.search.modes import kept_modes
 from asng.search.objective import Loss, Objective
 from asng.search.progress import progress_bar
 from asng.search.result import SearchResult
@@ -82,8 +84,10 @@ class OneShotSearch:
             two. A search that ends early trains them for less in proportion, at least 10 steps. Default 8.
         clip: Greatest norm of the gradient of the weights, or None. Default 5 (section 5.1).
         stop: When to end before the last step. Default: never.
-        seed: Seed of theta's generator, and of torch's during the search.
-        checkpoint_seconds: A checkpoint is written after so many seconds. Default 60.
+        seed: Seed of theta's generator, and of torch's, Python's and NumPy's global ones during the search.
+        checkpoint_seconds: A checkpoint is written after so many seconds, >= 0, but at most 2 % of the time
+            is spent on them: of large networks they come less often. 0: after every step. Default 60.
+        checkpoint_steps: One is written after so many steps too, >= 1. Default None: by time alone.
 
     Raises:
         InputError: An argument is not as described, or both `minimize` and `maximize` are given.
@@ -123,6 +127,7 @@ class OneShotSearch:
     stop: StopRule = field(default_factory=StopRule)
     seed: int = 0
     checkpoint_seconds: float = 60.0
+    checkpoint_steps: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.supernet, Supernet):
@@ -141,6 +146,8 @@ class OneShotSearch:
         real_between("final", self.final, 0.0, MOST_FINAL)
         integer_at_least("finalists", self.finalists, 2)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
+        if self.checkpoint_steps is not None:
+            integer_at_least("checkpoint_steps", self.checkpoint_steps, 1)
         if self.clip is not None:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.architecture_optimizer is None:
@@ -191,20 +198,22 @@ class OneShotSearch:
         Raises:
             InputError: An argument is not what it must be.
             RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or no objective is
-                finite; or no likely architecture is within the budget.
-            KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint was written.
+                finite; no likely architecture is within the budget; a worker of a loader was killed; or the
+                disk is full. docs/faults.md says what to do.
+            KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.search.interrupt.Terminated`, which ends
+                a process with 143 where it is not caught. A checkpoint was written.
         """
         integer_at_least("epochs", epochs, 1)
         folder = None if run_dir is None else Path(run_dir)
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
         with (
-            torch.random.fork_rng(devices=cuda_devices()),
+            seeded(self.seed),
             kept_modes(self.supernet),
             batch_statistics(self.supernet) as norms,
             graceful() as interrupt,
+            dead_workers_told(),
         ):
-            torch.manual_seed(self.seed)
             loop = Loop(self, train_loader, valid_loader, epochs=epochs, folder=folder, norms=norms)
             try:
                 loop.begin(resume=resume, overwrite=overwrite)
@@ -213,7 +222,7 @@ class OneShotSearch:
             finally:
                 loop.log.close()
         if interrupt:  # in the last step or after it: all is written, but the caller is to end too
-            raise KeyboardInterrupt
+            raise interrupt.error()
         return SearchResult(
             architecture=found.architecture,
             supernet=self.supernet,
@@ -228,6 +237,7 @@ class OneShotSearch:
             over_budget=loop.over_budget,
             finalists=tuple(loop.final.finalists),
             winner=loop.final.winner,
+            out_of_memory=loop.memory.count,
         )
 
     def _check_function(self, name: str) -> None:

@@ -42,6 +42,8 @@ class SearchResult:
             empty where there was no final.
         winner: The supernet's weights after the best finalist was trained alone; None where none was, or
             where the shared weights suit it better.
+        out_of_memory: How many passes did not fit into memory: such a candidate ranked worst, such a step of
+            the weights was left out.
     """
 
     architecture: Architecture
@@ -57,6 +59,7 @@ class SearchResult:
     over_budget: int
     finalists: tuple[Finalist, ...] = ()
     winner: dict[str, Any] | None = field(default=None, repr=False)
+    out_of_memory: int = 0
     _child: nn.Module | None = field(default=None, repr=False)
 
     @property

@@ -4,9 +4,17 @@ from pathlib import Path
 
 from asng.errors import RunError
 from asng.lines import refuse_running
+from asng.resumes import RESUMES
 from asng.search.checkpoint import previous
 
-__all__ = ["architecture_path", "checkpoint_path", "clear", "log_path", "refuse_earlier_run"]
+__all__ = [
+    "architecture_path",
+    "checkpoint_path",
+    "clear",
+    "log_path",
+    "refuse_earlier_run",
+    "remove_halves",
+]
 
 
 def checkpoint_path(folder: Path) -> Path:
@@ -49,8 +57,7 @@ def clear(folder: Path) -> None:
     try:
         for path in _files(folder):
             path.unlink(missing_ok=True)
-            for half in folder.glob(f".{path.name}.*"):
-                half.unlink(missing_ok=True)
+        remove_halves(folder)
     except OSError as error:
         raise RunError(
             f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
@@ -58,6 +65,17 @@ def clear(folder: Path) -> None:
         ) from error
 
 
+def remove_halves(folder: Path) -> None:
+    """Remove what a search was writing when it was killed: a checkpoint may be large.
+
+    To be called by the process that holds the log.
+    """
+    for path in _files(folder):
+        for half in folder.glob(f".{path.name}.*"):
+            half.unlink(missing_ok=True)
+
+
 def _files(folder: Path) -> list[Path]:
     checkpoint = checkpoint_path(folder)
-    return [checkpoint, previous(checkpoint), log_path(folder), architecture_path(folder)]
+    others = (log_path(folder), architecture_path(folder), folder / RESUMES)
+    return [checkpoint, previous(checkpoint), *others]

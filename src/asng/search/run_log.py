@@ -3,11 +3,13 @@
 import json
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from asng.errors import RunError
-from asng.lines import lock
+from asng.locks import lock
 
 __all__ = ["RunLog"]
 
@@ -25,6 +27,7 @@ class RunLog:
     """
 
     def __init__(self, path: Path | None, *, keep: int = 0) -> None:
+        self._path = path
         self._file: BinaryIO | None = None
         if path is None:
             return
@@ -48,25 +51,52 @@ class RunLog:
             raise
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one event. Numbers that JSON cannot hold (NaN, infinities) become null."""
+        """Append one event. Numbers that JSON cannot hold (NaN, infinities) become null.
+
+        Raises:
+            RunError: The disk is full.
+        """
         if self._file is not None:
             line = json.dumps({"event": event, **_plain(fields)}, allow_nan=False)
-            self._file.write(line.encode() + b"\n")
+            with self._told():
+                self._file.write(line.encode() + b"\n")
 
     def flush(self) -> int:
-        """Bring everything to the disk, and return the length of the file in bytes."""
+        """Bring everything to the disk, and return the length of the file in bytes.
+
+        Raises:
+            RunError: The disk is full.
+        """
         if self._file is None:
             return 0
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return self._file.tell()
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._file.tell()
 
     def close(self) -> None:
-        """Flush and close the file."""
-        if self._file is not None:
+        """Flush and close the file; it is closed whatever comes of that.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        if self._file is None:
+            return
+        try:
             self.flush()
-            self._file.close()
+        finally:
+            with suppress(OSError):  # it flushes once more
+                self._file.close()
             self._file = None
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"{self._path}: cannot be written: {error.strerror or error}. Make room, and go on by resume."
+            ) from error
 
 
 def _plain(value: Any) -> Any:

@@ -18,9 +18,10 @@ from asng.optim import Optimizer
 from asng.search.costs.meter import CostMeter, Costs
 from asng.search.costs.ranking import behind_budget
 from asng.search.objective import Loss, Objective, as_number, qualified_name
+from asng.search.out_of_memory import OutOfMemory
 from asng.space import Architecture, Candidate
 
-__all__ = ["ReadingForward", "Scores", "theta_step", "weight_step"]
+__all__ = ["ReadingForward", "Scores", "theta_step", "value_of", "weight_step"]
 
 
 def weight_step(
@@ -32,11 +33,13 @@ def weight_step(
     optimizer: torch.optim.Optimizer,
     parameters: Sequence[nn.Parameter],
     clip: float | None,
+    memory: OutOfMemory,
 ) -> float:
     """Descend the mean loss of `architectures` on one training batch.
 
     Weights that none of them used have no gradient, so the optimiser leaves them and their momentum alone.
-    A step whose loss or gradient is not finite is left out, since it would destroy the shared weights.
+    A step whose loss or gradient is not finite is left out, since it would destroy the shared weights; so is
+    one that does not fit into memory.
 
     Args:
         supernet: Holds the weights x.
@@ -46,6 +49,7 @@ def weight_step(
         optimizer: Over `parameters`.
         parameters: All weights.
         clip: Greatest norm of the gradient, or None for no bound.
+        memory: Counts what does not fit.
 
     Returns:
         The mean loss; NaN where the step was left out.
@@ -54,13 +58,17 @@ def weight_step(
         InputError: The loss gave no single number with a gradient's graph.
     """
     optimizer.zero_grad(set_to_none=True)
-    total = 0.0
-    for architecture in architectures:
-        forward = partial(supernet, architecture=architecture)
-        value = _checked(loss(forward, batch), loss) / len(architectures)
-        if value.requires_grad:  # else this architecture has no weights
-            value.backward()  # type: ignore[no-untyped-call]
-        total += value.item()
+    total, missed = 0.0, memory.count
+    with memory.noted():
+        for architecture in architectures:
+            forward = partial(supernet, architecture=architecture)
+            value = _checked(loss(forward, batch), loss) / len(architectures)
+            if value.requires_grad:  # else this architecture has no weights
+                value.backward()  # type: ignore[no-untyped-call]
+            total += value.item()
+    if memory.count > missed:
+        optimizer.zero_grad(set_to_none=True)
+        total = math.nan
     used = [parameter for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(used, math.inf if clip is None else clip, foreach=True)
     if not math.isfinite(total) or not torch.isfinite(norm):
@@ -96,10 +104,12 @@ def theta_step(
     optimizer: Optimizer,
     candidates: Sequence[Candidate],
     meter: CostMeter,
+    memory: OutOfMemory,
 ) -> Scores:
     """Score `candidates` on one validation batch and tell the optimiser of theta.
 
-    A candidate over a budget ranks by its costs alone, and is not run.
+    A candidate over a budget ranks by its costs alone, and is not run. One that does not fit into memory has
+    no objective, and ranks worst.
 
     Args:
         supernet: Holds the weights x.
@@ -110,6 +120,7 @@ def theta_step(
         optimizer: Over theta; it drew the candidates.
         candidates: The lambda_theta architectures.
         meter: Measures what they cost.
+        memory: Counts what does not fit.
     """
     costs = [meter.of(candidate.architecture) for candidate in candidates]
     losses, objectives, read, scored = [], [], [], []
@@ -119,7 +130,7 @@ def theta_step(
             read.append(candidate.with_active(cost.active))
             continue
         forward = ReadingForward(supernet, candidate.architecture)
-        value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+        value = memory.value(partial(value_of, objective, forward, batch, name))
         scored.append(candidate)
         objectives.append(value)
         losses.append(sign * value + cost.penalty)
@@ -148,6 +159,11 @@ class ReadingForward:
         output = self.supernet(*args, architecture=self.architecture, **kwargs)
         self.read = self.supernet.active | (self.read or frozenset())
         return output
+
+
+def value_of(objective: Objective, forward: "ReadingForward", batch: Any, name: str) -> float:
+    """Return what an objective gives for an architecture, as a number."""
+    return as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
 
 
 def _checked(value: object, loss: Loss) -> torch.Tensor:

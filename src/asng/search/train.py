@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.search.batch_norm import give_averages
-from asng.search.batches import batch_size_of, to_device
+from asng.search.batches import batch_size_of, to_device, with_new_workers
+from asng.search.dead_workers import dead_workers_told
 from asng.search.modes import kept_modes
 from asng.search.nonfinite import origin
 from asng.search.objective import Loss, Objective, as_number, qualified_name
@@ -56,7 +57,7 @@ def train(
 
     Raises:
         InputError: The network has no weight to train, or the loader no batch.
-        RunError: The loss is not finite.
+        RunError: The loss is not finite, or a worker of the loader was killed.
         KeyboardInterrupt: `keep_going` said no.
 
     Example:
@@ -78,12 +79,13 @@ def train(
             f"train: expected a weight to train and a batch to train on, got {len(parameters)} weights and "
             f"{len(loader)} batches."
         )
+    loader = with_new_workers(loader)  # or they would go on from where another training left them
     device = parameters[0].device
     weights = optimizer(parameters)
     schedule = None if scheduler is None else scheduler(weights, steps)
     give_averages(model).train()
     done = 0
-    with progress_bar(title, steps, show=progress) as bar:
+    with dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
         for _ in range(epochs):
             for batch in loader:
                 if before_step is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from asng.errors import RunError, SpaceError, in_one_line
 from asng.files import read_json, write_json
+from asng.locks import held
 from asng.nn import Supernet
 from asng.optim import ASNG
 from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
@@ -60,7 +61,9 @@ def run_task(
         check_data(task, folder)
     ready = prepare(task, settings, seed)
     flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
-    return run_prepared(task, settings, folder, ready, seed=seed, **flags)
+    with held(folder):
+        check_free(folder, resume=resume, overwrite=overwrite)  # another run may have come in between
+        return run_prepared(task, settings, folder, ready, seed=seed, **flags)
 
 
 def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -90,6 +93,19 @@ def check_data(task: Task, folder: Path) -> None:
         )
 
 
+def check_seed(folder: Path, seed: int) -> None:
+    """Refuse to go on with a run from another seed: its split and its peers would be others.
+
+    Raises:
+        RunError: The folder's config.yaml has another one.
+    """
+    begun = read_config(folder).get("seed", seed) if (folder / "config.yaml").exists() else seed
+    if begun != seed:
+        raise RunError(
+            f"{folder}: expected a run of seed {seed}, got one of seed {begun!r:.80}. Resume it with its own."
+        )
+
+
 def run_prepared(
     task: Task,
     settings: SearchSettings,
@@ -102,7 +118,9 @@ def run_prepared(
     progress: bool,
 ) -> Path:
     """Do what `run_task` says, with data and supernet that are at hand."""
-    if overwrite and not resume:
+    if resume:
+        check_seed(folder, seed)
+    elif overwrite:
         clear(folder)
     write_config(folder, config_of(task, settings, seed))
     resumable = resume and any(folder.glob("checkpoint*.pt"))
@@ -134,11 +152,12 @@ def retrain_run(
     ready = prepare(task, settings, seed)
     space = ready.supernet.space
     space.check(architecture)
-    for part in ("child.pt", "pictures.json"):  # of the settings that are replaced
-        (folder / part).unlink(missing_ok=True)
-    write_config(folder, config_of(task, settings, seed))
-    write_json(folder / "result.json", {**result, "found": None, "random": []})
-    _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
+    with held(folder):
+        for part in ("child.pt", "pictures.json"):  # of the settings that are replaced
+            (folder / part).unlink(missing_ok=True)
+        write_config(folder, config_of(task, settings, seed))
+        write_json(folder / "result.json", {**result, "found": None, "random": []})
+        _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
     return folder
 
 
@@ -210,6 +229,8 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         final=settings.final,
         finalists=settings.finalists,
         stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
+        checkpoint_seconds=settings.checkpoint_seconds,
+        checkpoint_steps=settings.checkpoint_steps,
         seed=seed,
     )
 
@@ -253,7 +274,7 @@ def _train_all(
             settings,
             loaders=loaders,
             progress=progress,
-            keep_going=lambda: not interrupt,
+            keep_going=interrupt.go_on,
         )
         if result["found"] is None:
             trained = fit(read_architecture(folder), seed=_seed_of(first, 0), title="train found")

@@ -12,6 +12,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search import Objective
 from asng.search.batches import to_device
+from asng.search.generators import seeded
 from asng.search.modes import cuda_devices, kept_modes
 from asng.search.objective import as_number
 from asng.tasks.placing import device_of, place
@@ -38,8 +39,7 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
     """
     device = device_of(settings.device)
     loaders = task.loaders(seed)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         supernet = Supernet(task.build())
     _check_weights(supernet)
     place(supernet, device)

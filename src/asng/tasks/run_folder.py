@@ -4,13 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
+from asng.lines import refuse_running
 from asng.plain_yaml import read_yaml, write_yaml
+from asng.resumes import RESUMES
 
 __all__ = ["clear", "holds_run", "read_config", "write_config"]
 
 _PARTS = (
     "config.yaml",
     "log.jsonl",
+    RESUMES,
     "checkpoint.pt",
     "checkpoint.previous.pt",
     "architecture.json",
@@ -30,10 +33,23 @@ def holds_run(folder: Path) -> bool:
 
 
 def clear(folder: Path) -> None:
-    """Remove what a run wrote, by name, and nothing else."""
-    for place in (folder, *folder.glob("seed-*")):
-        for part in _PARTS:
-            (place / part).unlink(missing_ok=True)
+    """Remove what a run wrote, by name, and nothing else.
+
+    Raises:
+        RunError: A search goes on in it, or it may not be written to.
+    """
+    places = (folder, *folder.glob("seed-*"))
+    for place in places:
+        refuse_running(place / "log.jsonl")
+    try:
+        for place in places:
+            for part in _PARTS:
+                (place / part).unlink(missing_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
+            "--run-dir."
+        ) from error
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.files import read_json, write_json
+from asng.locks import held
 from asng.tasks.pipeline import check_data, check_free, config_of, run_prepared
 from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, write_config
@@ -48,18 +49,22 @@ def run_seeds(
     if resume:
         check_data(task, folder)
     ready: Prepared | None = prepare(task, settings, seeds[0])
-    if overwrite and not resume:
-        clear(folder)
-    write_config(folder, {**config_of(task, settings, seeds[0]), "seeds": list(seeds)})
-    rows = []
-    for seed in seeds:
-        home = folder / f"seed-{seed}"
-        run_prepared(task, settings, home, ready or prepare(task, settings, seed), seed=seed, **flags)
-        ready = None
-        result = read_json(home / "result.json")
-        rows.append({**_summed_up(result), "seed": seed, "folder": home.name})
-        head = {"metric": result["metric"], "higher_is_better": task.higher_is_better}
-        write_json(folder / "summary.json", {**head, "seeds": rows})
+    with held(folder):
+        check_free(folder, resume=resume, overwrite=overwrite)  # another run may have come in between
+        if overwrite and not resume:
+            clear(folder)
+        write_config(folder, {**config_of(task, settings, seeds[0]), "seeds": list(seeds)})
+        rows = []
+        for seed in seeds:
+            home = folder / f"seed-{seed}"
+            ready = ready or prepare(task, settings, seed)
+            with held(home):
+                run_prepared(task, settings, home, ready, seed=seed, **flags)
+            ready = None
+            result = read_json(home / "result.json")
+            rows.append({**_summed_up(result), "seed": seed, "folder": home.name})
+            head = {"metric": result["metric"], "higher_is_better": task.higher_is_better}
+            write_json(folder / "summary.json", {**head, "seeds": rows})
     return folder
 
 

@@ -1,5 +1,6 @@
 """The settings of a search that are not those of a task."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +28,8 @@ class SearchSettings:
         learning_rate: Rate of the weights at the start; it falls along half a cosine.
         stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
         patience: End it after so many steps without a change of the likeliest architecture; default: never.
+        checkpoint_seconds: Seconds between two checkpoints; more where they would take over 2 % of the time.
+        checkpoint_steps: Write one after so many steps too; default: by time alone.
         device: Where to compute: auto, cpu, cuda or cuda:N.
     """
 
@@ -43,6 +46,8 @@ class SearchSettings:
     learning_rate: float = 0.025
     stop_entropy: float = 0.0
     patience: int | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_steps: int | None = None
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -57,6 +62,9 @@ class SearchSettings:
         integer_at_least("finalists", self.finalists, 2)
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
+        real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
+        if self.checkpoint_steps is not None:
+            integer_at_least("checkpoint_steps", self.checkpoint_steps, 1)
         if self.retrain_seed is not None:
             integer_at_least("retrain_seed", self.retrain_seed, 0)
         if self.patience is not None:

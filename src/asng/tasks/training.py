@@ -13,6 +13,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search import Loss, count_parameters, give_averages, score, train
 from asng.search.child import example_inputs
+from asng.search.generators import seeded
 from asng.space import Architecture
 from asng.tasks.placing import device_of, place
 from asng.tasks.settings import SearchSettings
@@ -90,8 +91,7 @@ def train_from_scratch(
     )
     recipe, device = task.recipe, device_of(settings.device)
     loss = recipe.loss or task.loss
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded(seed):
         start = time.perf_counter()
         model = (recipe.build or task.child)(architecture)
         network = _extracted(model, architecture, loss, loaders, device)

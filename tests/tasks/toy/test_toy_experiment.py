@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,26 @@ def test_processes_end_with_the_first_one(number, tmp_path):
     first.send_signal(number)
     assert first.wait(20) != 0
     wait_for(lambda: not any(map(alive, children)), 20)
+
+
+@pytest.mark.slow
+def test_a_killed_process_ends_it_and_finished_cells_stay(whole, tmp_path, monkeypatch):
+    folder, add = tmp_path / "run", experiment.CellStore.add
+
+    def adding(*arguments):
+        add(*arguments)
+        for child in active_children():
+            child.kill()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment.CellStore, "add", adding)
+        with pytest.raises(
+            RunError, match="toy: expected every process to finish its part, but one was killed"
+        ):
+            run_toy(SMALL, folder, seeds=[0, 1], workers=2, progress=False)
+    assert 0 < len(cells(folder)) < 8
+    resume_toy(folder, **QUIET)
+    assert cells(folder) == cells(whole)
 
 
 def children_of(pid):

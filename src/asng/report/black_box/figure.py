@@ -1,12 +1,10 @@
 """Losses over the calls of f."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from asng.report.black_box.calls import Call
+from asng.report.black_box.calls import Calls
 from asng.report.svg import BLUE, FAINT, ORANGE, draw, tidy
 from asng.report.thinning import every
 
@@ -16,13 +14,13 @@ _DOTS = 2_000
 """As many as can be told apart on a page."""
 
 
-def loss_figure(calls: Sequence[Call]) -> str:
+def loss_figure(calls: Calls) -> str:
     """Draw every loss, and the least so far, as an SVG element.
 
     Args:
         calls: One or more.
     """
-    losses = np.array([call.loss for call in calls])
+    losses = calls.losses
     numbers = np.arange(1, len(losses) + 1)
     finite = np.isfinite(losses)
     least = np.minimum.accumulate(np.where(finite, losses, np.inf))
@@ -36,8 +34,10 @@ def loss_figure(calls: Sequence[Call]) -> str:
         axes.set_xlim(0, len(losses) + 1)
         shown = every(len(losses), _DOTS)
         axes.plot(numbers[shown], losses[shown], "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
-        drawn = np.isfinite(least)
-        if drawn.any():
+        better = np.concatenate([least[:1] < np.inf, least[1:] < least[:-1]])
+        drawn = np.flatnonzero(better)
+        if len(drawn):
+            drawn = np.append(drawn, len(least) - 1)
             axes.step(
                 numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far"
             )
@@ -46,6 +46,7 @@ def loss_figure(calls: Sequence[Call]) -> str:
             axes.set_ylim(low - room, high + room)
         if not finite.all():
             failed = numbers[~finite]
+            failed = failed[every(len(failed), _DOTS)]
             edge = axes.get_xaxis_transform()
             axes.plot(failed, np.ones(len(failed)), "x", color=ORANGE, transform=edge, label="no finite loss")
         axes.legend(frameon=False, loc="upper right")

@@ -5,15 +5,13 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from asng.report.black_box.calls import best_first
 from asng.report.reading import Run
 from asng.report.words import UNKNOWN, count, duration, score
 
 __all__ = ["best_rows", "ending", "minimize_table", "minimize_tiles", "minimize_verdict", "variable_names"]
 
-_BEST = 10
 _COLUMNS = 12
-"""How many of the best are shown, and of how many variables the values."""
+"""Of how many variables the values are shown."""
 
 _REASONS = {
     "budget": "the budget is spent",
@@ -39,7 +37,7 @@ def minimize_table(run: Run, title: Text) -> Table:
 
 def minimize_verdict(run: Run) -> str:
     """Say what was found, and why the search ended."""
-    best = best_first(run.log.calls)
+    best = run.log.calls.best
     if not best:
         return "No call has a finite loss yet."
     calls = f"{count(best[0].number)} of {count(len(run.log.calls))}"
@@ -56,7 +54,7 @@ def ending(run: Run) -> str:
 
 def minimize_tiles(run: Run) -> list[tuple[str, str]]:
     """Return the figures at the head of the page."""
-    best, steps = best_first(run.log.calls), run.log.steps
+    best, steps = run.log.calls.best, run.log.steps
     budget = run.log.start.get("budget")
     tiles = [
         ("least loss", score(best[0].loss if best else None)),
@@ -71,8 +69,7 @@ def minimize_tiles(run: Run) -> list[tuple[str, str]]:
 
 def variable_names(run: Run) -> list[str]:
     """Return the variables that have a column."""
-    calls = run.log.calls
-    return list(calls[0].architecture)[:_COLUMNS] if calls else []
+    return list(run.log.calls.names[:_COLUMNS])
 
 
 def best_rows(run: Run) -> list[list[str]]:
@@ -80,7 +77,7 @@ def best_rows(run: Run) -> list[list[str]]:
     names = variable_names(run)
     return [
         [score(call.loss), count(call.number), *(_value(call.architecture.get(name)) for name in names)]
-        for call in best_first(run.log.calls)[:_BEST]
+        for call in run.log.calls.best
     ]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
+from asng.locks import held
 from asng.search.progress import progress_bar
 from asng.tasks.pipeline import check_free
 from asng.tasks.run_folder import clear, read_config, write_config
@@ -55,10 +56,11 @@ def run_toy(
     _check(seeds, workers)
     folder = Path(run_dir)
     check_free(folder, resume=False, overwrite=overwrite)
-    if overwrite:
-        clear(folder)
-    write_config(folder, {"task": "toy", "toy": asdict(settings), "seeds": list(seeds)})
-    return _go_on(folder, settings, seeds, workers=workers, progress=progress)
+    with held(folder):
+        if overwrite:
+            clear(folder)
+        write_config(folder, {"task": "toy", "toy": asdict(settings), "seeds": list(seeds)})
+        return _go_on(folder, settings, seeds, workers=workers, progress=progress)
 
 
 def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) -> Path:
@@ -91,7 +93,8 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
         _check(seeds, workers)
     except InputError as error:
         raise RunError(f"{where}: {error}") from error
-    return _go_on(folder, settings, seeds, workers=workers, progress=progress)
+    with held(folder):
+        return _go_on(folder, settings, seeds, workers=workers, progress=progress)
 
 
 def _check(seeds: Sequence[int], workers: int) -> None:

@@ -51,7 +51,6 @@ def _as_done(
     with graceful() as interrupt:
         while waiting:
             done = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done
-            if interrupt:
-                raise KeyboardInterrupt
+            interrupt.go_on()
             for future in done:
                 yield waiting.pop(future), future.result()

@@ -1,0 +1,59 @@
+"""A search of a black box whose disk fails or whose clock is moved loses nothing that was paid for."""
+
+import resource
+import time
+from collections import Counter
+
+import pytest
+from black_boxes import MIXED, SMALL, Counted, deadly, mixed, small
+from test_resume_black_box import same, without_clocks
+
+from asng.black_box import minimize
+from asng.errors import RunError
+
+
+def test_a_full_disk_ends_it_and_every_whole_line_is_gone_on_with(tmp_path):
+    log = tmp_path / "log.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def filling(architecture):
+        if len(first.calls) == 20:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size + 40, before[1]))
+        return mixed(architecture)
+
+    first, rest = Counted(filling), Counted(mixed)
+    try:
+        with pytest.raises(RunError, match=r"log\.jsonl: cannot be written: File too large"):
+            minimize(first, MIXED, 60, run_dir=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    same(minimize(rest, MIXED, 60, run_dir=tmp_path, resume=True), minimize(mixed, MIXED, 60))
+    assert len(first.calls) + len(rest.calls) == 61  # the call whose line was torn is paid for again
+    assert log.read_bytes().endswith(b"}\n")
+
+
+def test_a_killed_worker_ends_it_and_what_was_computed_is_kept(tmp_path, monkeypatch):
+    armed, folder = tmp_path / "armed", tmp_path / "run"
+    armed.touch()
+    monkeypatch.setenv("DEADLY_WHERE", str(armed))
+    with pytest.raises(RunError, match="f: expected every process to finish its call, but one was killed"):
+        minimize(deadly, SMALL, 30, workers=2, run_dir=folder)
+    armed.unlink()
+    resumed = minimize(deadly, SMALL, 30, workers=2, run_dir=folder, resume=True)
+    same(resumed, minimize(small, SMALL, 30))
+
+
+def test_a_clock_that_is_moved_changes_nothing(tmp_path, monkeypatch):
+    true, moves = time.time, Counter()
+
+    def moved():
+        moves["all"] += 1
+        return true() + (-1) ** moves["all"] * 1e8
+
+    monkeypatch.setattr(time, "time", moved)
+    result = minimize(mixed, MIXED, 40, run_dir=tmp_path / "moved")
+    monkeypatch.undo()
+    same(result, minimize(mixed, MIXED, 40, run_dir=tmp_path / "still"))
+    logs = [without_clocks((tmp_path / name / "log.jsonl").read_bytes()) for name in ("moved", "still")]
+    assert logs[0] == logs[1]
+    assert 0.0 <= result.seconds < 60.0
