@@ -1,13 +1,17 @@
 """An endless stream of batches that can be put down and taken up again at the same batch."""
 
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
 from torch.utils.data import DataLoader
 
+from asng.distributed import Comm, LocalComm
 from asng.errors import InputError, RunError
+from asng.search.generators import generator_states, restore_generators
+from asng.search.shares import Shares, repeats_items
 
 __all__ = ["BatchStream", "batch_size_of", "tensors_in", "to_device"]
 
@@ -17,25 +21,32 @@ class BatchStream:
 
     Where a pass stands is its number of batches so far and the state that torch's generators had when it
     began. Taking it up again begins the same pass, with the same shuffling, and skips that many batches.
+    None of that depends on how many processes share the batches.
 
     Args:
         loader: What yields the batches; with a length.
         name: For messages.
+        comm: The processes that share each batch. Default: every one has it whole.
+
+    Attributes:
+        weight: What the mean over the last batch counts in that over the shares of all processes.
 
     Raises:
         InputError: The loader has no length or no batch.
     """
 
-    def __init__(self, loader: DataLoader[Any], name: str) -> None:
+    def __init__(self, loader: DataLoader[Any], name: str, comm: Comm | None = None) -> None:
         if _length(loader, name) == 0:
             raise InputError(
                 f"{name}: expected at least one batch, got none. Give more data or a smaller batch."
             )
         self.loader = loader
         self.name = name
+        self.weight = 1.0
+        self.shares = Shares(loader, LocalComm() if comm is None else comm, batch_size_of)
         self._taken = 0
-        self._iterator: Iterator[Any] | None = None
-        self._start = self._first = _generator_states(loader)
+        self._iterator: Iterator[tuple[Any, float]] | None = None
+        self._start = self._first = generator_states(loader)
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -43,29 +54,38 @@ class BatchStream:
     def next(self) -> Any:
         """Return the next batch, of a new pass where the last one is over."""
         if self._iterator is None or self._taken == len(self.loader):
-            self._start, self._taken = _generator_states(self.loader), 0
-            self._iterator = iter(self.loader)
+            self._start, self._taken = generator_states(self.loader), 0
+            self._iterator = iter(self.shares)
         return self._next(self._iterator)
 
     def rewind(self) -> None:
         """Have the next batch be the first of the run again, and the generators as they were before it."""
-        _restore(self.loader, self._first)
+        restore_generators(self.loader, self._first)
         self._iterator, self._taken = None, 0
 
     def first(self) -> Any:
-        """Return the first batch of the run, and leave the generators as they are."""
-        now = _generator_states(self.loader)
-        _restore(self.loader, self._first)
+        """Return the first batch of the run, whole, and leave the generators as they are."""
+        now = generator_states(self.loader)
+        restore_generators(self.loader, self._first)
         try:
             return next(iter(self.loader))
         except StopIteration:
             raise self._too_short(0) from None
         finally:
-            _restore(self.loader, now)
+            restore_generators(self.loader, now)
 
-    def _next(self, iterator: Iterator[Any]) -> Any:
+    def fingerprint(self) -> str:
+        """Sum up the first batch of the run; empty where its items are drawn anew whenever they are taken."""
+        if not repeats_items(self.loader):
+            return ""
+        total = blake2b(digest_size=16)
+        for tensor in tensors_in(self.first()):
+            total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()
+
+    def _next(self, iterator: Iterator[tuple[Any, float]]) -> Any:
         try:
-            batch = next(iterator)
+            batch, self.weight = next(iterator)
         except StopIteration:
             raise self._too_short(self._taken) from None
         self._taken += 1
@@ -79,7 +99,7 @@ class BatchStream:
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the stream stands."""
-        now = _generator_states(self.loader)
+        now = generator_states(self.loader)
         taken = {"batches": len(self), "taken": self._taken}
         return taken | {"first": self._first, "start": self._start, "now": now}
 
@@ -100,12 +120,12 @@ class BatchStream:
         default = torch.get_rng_state()
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
-            _restore(self.loader, self._start)
-            self._iterator = iter(self.loader)
+            restore_generators(self.loader, self._start)
+            self._iterator = iter(self.shares)
             for _ in range(state["taken"]):
                 self._next(self._iterator)
         # Where two loaders share a generator, it stands where neither of them has left it.
-        _restore(self.loader, state["now"])
+        restore_generators(self.loader, state["now"])
         torch.set_rng_state(default)
 
 
@@ -117,28 +137,6 @@ def _length(loader: DataLoader[Any], name: str) -> int:
             f"{name}: expected a loader with a length, got {type(loader).__name__}. Give its dataset a "
             "__len__, so that a pass over the data has an end."
         ) from None
-
-
-def _generators(owner: Any, path: str = "loader") -> dict[str, torch.Generator]:
-    """The generators that a pass draws from: torch's own, and those of the loader and its samplers."""
-    found = {"default": torch.default_generator}
-    generator = getattr(owner, "generator", None)
-    if isinstance(generator, torch.Generator):
-        found[path] = generator
-    for name in ("sampler", "batch_sampler", "dataset"):
-        part = getattr(owner, name, None)
-        if part is not None:
-            found |= _generators(part, f"{path}.{name}")
-    return found
-
-
-def _generator_states(loader: DataLoader[Any]) -> dict[str, torch.Tensor]:
-    return {name: generator.get_state() for name, generator in _generators(loader).items()}
-
-
-def _restore(loader: DataLoader[Any], states: dict[str, torch.Tensor]) -> None:
-    for name, generator in _generators(loader).items():
-        generator.set_state(states[name])
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

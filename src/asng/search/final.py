@@ -14,8 +14,7 @@ import torch
 
 from asng.search.batches import batch_size_of, to_device
 from asng.search.costs.found import best_within
-from asng.search.objective import as_number
-from asng.search.steps import ReadingForward, weight_step
+from asng.search.steps import scored_by, weight_step
 from asng.search.weights import copy_of
 from asng.space import Architecture
 
@@ -220,6 +219,8 @@ class Final:
             optimizer=loop.optimizer,
             parameters=loop.parameters,
             clip=loop.search.clip,
+            comm=loop.comm,
+            weight=loop.train.weight,
         )
         loop.advance_schedule(skipped=not math.isfinite(loss))
         self.taken += 1
@@ -267,16 +268,23 @@ class Final:
         name, objective, _ = loop.search.selection()
         loop.set_mode(training=False)
         loop.valid.rewind()
-        forwards = [ReadingForward(loop.supernet, architecture) for architecture in architectures]
-        totals, items = [0.0] * len(forwards), 0
-        for _ in range(batches):
-            batch = to_device(loop.valid.next(), loop.device)
-            size = batch_size_of(batch)
-            items += size
-            for i, forward in enumerate(forwards):
-                value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
-                totals[i] += size * value
-        return [_Score(t / items, f.read or frozenset()) for t, f in zip(totals, forwards, strict=True)]
+        totals = [0.0] * len(architectures)
+        read: list[set[str]] = [set() for _ in architectures]
+        items = 0
+        for first in range(0, batches, loop.comm.size):  # as many batches at once as there are processes
+            count = min(loop.comm.size, batches - first)
+            held = [to_device(loop.valid.next(), loop.device) for _ in range(count)]
+            pairs = [(batch, architecture) for batch in held for architecture in architectures]
+            scores = loop.comm.deal(
+                len(pairs),
+                lambda k, pairs=pairs: scored_by(objective, loop.supernet, pairs[k][1], pairs[k][0], name),
+            )
+            for k, (value, names) in enumerate(scores):
+                size = batch_size_of(pairs[k][0])
+                totals[k % len(architectures)] += size * value
+                read[k % len(architectures)].update(names or ())
+            items += sum(batch_size_of(batch) for batch in held)
+        return [_Score(t / items, frozenset(names)) for t, names in zip(totals, read, strict=True)]
 
     def _worth(self, finalist: Finalist) -> float:
         """Return what to minimise; what is not finite is worst."""

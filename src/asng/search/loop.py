@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
+from asng.distributed import Comm
 from asng.errors import InputError
 from asng.files import write_text
 from asng.search.batches import BatchStream, to_device
-from asng.search.checkpoint import load_checkpoint, save_checkpoint
+from asng.search.alike import CHECK_EVERY, become_alike, check_alike, restore_alike
+from asng.search.checkpoint import save_checkpoint
 from asng.search.child import inputs_of
 from asng.search.costs.found import Found, best_within, found_of, nothing_within
 from asng.search.costs.meter import CostMeter
@@ -23,7 +25,7 @@ from asng.search.costs.terms import checked_costs
 from asng.search.environment import machine, versions
 from asng.search.final import Final, plan_of
 from asng.search.interrupt import Interrupt
-from asng.search.loop_state import restore, state_of
+from asng.search.loop_state import state_of
 from asng.search.nonfinite import FiniteWatch, origin
 from asng.search.objective import Objective, as_number, qualified_name
 from asng.search.progress import Bar
@@ -55,6 +57,7 @@ class Loop:
         epochs: How many times to go through the training data.
         folder: The run folder, or None.
         norms: The batch norms of the supernet, which use the batch at hand.
+        comm: The processes of the run.
     """
 
     def __init__(
@@ -66,10 +69,11 @@ class Loop:
         epochs: int,
         folder: Path | None,
         norms: list[Any],
+        comm: Comm,
     ) -> None:
-        self.search, self.folder = search, folder
+        self.search, self.folder, self.comm = search, folder, comm
         self.supernet = search.supernet
-        self.train = BatchStream(train_loader, "train_loader")
+        self.train = BatchStream(train_loader, "train_loader", comm)
         self.valid = BatchStream(valid_loader, "valid_loader")
         plan = plan_of(
             epochs * len(self.train),
@@ -93,7 +97,7 @@ class Loop:
         self.theta = search.architecture_optimizer
         self.watch = Watch(search.stop)
         self.finite = FiniteWatch()
-        self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example)
+        self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example, comm)
         self.norms = norms
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
         self.step = 0
@@ -103,6 +107,7 @@ class Loop:
         self.reason: str | None = None
         self.ended = False
         self.log = RunLog(None)
+        become_alike(self)
         self.final = Final(self, plan)
 
     def make_optimizer(self, steps: int) -> None:
@@ -124,10 +129,10 @@ class Loop:
             if resume:
                 raise InputError("resume: expected a run_dir to resume from, got None.")
         elif resume:
-            keep = restore(self, load_checkpoint(checkpoint_path(self.folder)))
-            self.log = RunLog(log_path(self.folder), keep=keep)
+            keep = restore_alike(self, checkpoint_path(self.folder))
+            self.log = RunLog(log_path(self.folder) if self.comm.leads else None, keep=keep)
         elif not overwrite:
-            refuse_earlier_run(self.folder)
+            self.comm.once(partial(refuse_earlier_run, self.folder))
         if not self.ended:
             self.meter.prepare()  # while no pass over the data is under way
         if resume:
@@ -138,8 +143,8 @@ class Loop:
 
     def start(self, folder: Path) -> None:
         """Make the run folder that of a new run."""
-        clear(folder)
-        self.log = RunLog(log_path(folder))
+        self.comm.once(partial(clear, folder))
+        self.log = RunLog(log_path(folder) if self.comm.leads else None)
         self.log_start()
         self.log_theta()
         self.save()  # a run killed in its first minute can be resumed too
@@ -172,8 +177,10 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint."""
+        check_alike(self, weights=True)
         if self.folder is not None:
-            save_checkpoint(checkpoint_path(self.folder), state_of(self))
+            path = checkpoint_path(self.folder)
+            self.comm.once(lambda: save_checkpoint(path, state_of(self)))
 
     def end(self) -> Found:
         """Say why the run ended, and leave the found architecture; harmless where that was done."""
@@ -190,7 +197,7 @@ class Loop:
             self.save()
         if found.excess > 0.0:
             raise nothing_within(self.meter.terms, found.cost)
-        if self.folder is not None:
+        if self.folder is not None and self.comm.leads:
             write_text(architecture_path(self.folder), found.architecture.to_json() + "\n")
         return found
 
@@ -227,9 +234,11 @@ class Loop:
         Returns:
             When the last one was written now.
         """
-        if interrupt and more:
+        due = time.perf_counter() - saved > self.search.checkpoint_seconds
+        interrupted, due = self.comm.either(bool(interrupt), due)
+        if interrupted and more:
             self.end_interrupted()
-        if time.perf_counter() - saved > self.search.checkpoint_seconds:
+        if due:
             self.save()
             return time.perf_counter()
         return saved
@@ -247,11 +256,15 @@ class Loop:
             optimizer=self.optimizer,
             parameters=self.parameters,
             clip=self.search.clip,
+            comm=self.comm,
+            weight=self.train.weight,
         )
         self.finite.trained(train_loss, self.step, lambda: self.origin(loss, batch, candidates))
         self.advance_schedule(skipped=not math.isfinite(train_loss))
         objective = self.move_theta() if self.step >= self.first_theta_step else None
         self.step += 1
+        if self.step % CHECK_EVERY == 0:
+            check_alike(self)
         return train_loss, objective
 
     def advance_schedule(self, *, skipped: bool) -> None:
@@ -278,6 +291,7 @@ class Loop:
             optimizer=self.theta,
             candidates=candidates,
             meter=self.meter,
+            comm=self.comm,
         )
         self.evaluated += len(candidates)
         self.over_budget += scores.over

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import Optimizer
@@ -20,7 +21,9 @@ from asng.search.costs.ranking import behind_budget
 from asng.search.objective import Loss, Objective, as_number, qualified_name
 from asng.space import Architecture, Candidate
 
-__all__ = ["ReadingForward", "Scores", "theta_step", "weight_step"]
+__all__ = ["ReadingForward", "Scores", "scored_by", "theta_step", "weight_step"]
+
+_ALONE = LocalComm()
 
 
 def weight_step(
@@ -32,35 +35,43 @@ def weight_step(
     optimizer: torch.optim.Optimizer,
     parameters: Sequence[nn.Parameter],
     clip: float | None,
+    comm: Comm = _ALONE,
+    weight: float = 1.0,
 ) -> float:
-    """Descend the mean loss of `architectures` on one training batch.
+    """Descend the mean loss of `architectures` on one training batch, all processes on its shares together.
 
     Weights that none of them used have no gradient, so the optimiser leaves them and their momentum alone.
     A step whose loss or gradient is not finite is left out, since it would destroy the shared weights.
 
     Args:
         supernet: Holds the weights x.
-        batch: One batch on the supernet's device.
+        batch: One batch on the supernet's device, or this process's share of it.
         architectures: The lambda_x ones.
         loss: f(x, c) on the batch.
         optimizer: Over `parameters`.
         parameters: All weights.
         clip: Greatest norm of the gradient, or None for no bound.
+        comm: The processes. Default: this one alone.
+        weight: What the mean over the share counts in the mean over the batch.
 
     Returns:
-        The mean loss; NaN where the step was left out.
+        The mean loss over the whole batch; NaN where the step was left out.
 
     Raises:
         InputError: The loss gave no single number with a gradient's graph.
     """
     optimizer.zero_grad(set_to_none=True)
     total = 0.0
-    for architecture in architectures:
-        forward = partial(supernet, architecture=architecture)
-        value = _checked(loss(forward, batch), loss) / len(architectures)
-        if value.requires_grad:  # else this architecture has no weights
-            value.backward()  # type: ignore[no-untyped-call]
-        total += value.item()
+    with comm.passes():
+        for architecture in architectures:
+            forward = partial(supernet, architecture=architecture)
+            value = _checked(loss(forward, batch), loss) / len(architectures)
+            if weight != 1.0:
+                value = value * weight
+            if value.requires_grad:  # else this architecture has no weights
+                value.backward()  # type: ignore[no-untyped-call]
+            total += value.item()
+    total = comm.reduce(total, parameters)
     used = [parameter for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(used, math.inf if clip is None else clip, foreach=True)
     if not math.isfinite(total) or not torch.isfinite(norm):
@@ -96,6 +107,7 @@ def theta_step(
     optimizer: Optimizer,
     candidates: Sequence[Candidate],
     meter: CostMeter,
+    comm: Comm = _ALONE,
 ) -> Scores:
     """Score `candidates` on one validation batch and tell the optimiser of theta.
 
@@ -110,26 +122,41 @@ def theta_step(
         optimizer: Over theta; it drew the candidates.
         candidates: The lambda_theta architectures.
         meter: Measures what they cost.
+        comm: The processes that the candidates are dealt out to. Default: this one alone.
     """
-    costs = [meter.of(candidate.architecture) for candidate in candidates]
-    losses, objectives, read, scored = [], [], [], []
+    costs = meter.of_all([candidate.architecture for candidate in candidates])
+    scored = [c for c, cost in zip(candidates, costs, strict=True) if cost.excess <= 0.0]
+    scores = comm.deal(
+        len(scored), lambda i: scored_by(objective, supernet, scored[i].architecture, batch, name)
+    )
+    losses, objectives, read, results = [], [], [], iter(scores)
     for candidate, cost in zip(candidates, costs, strict=True):
         if cost.excess > 0.0:
             losses.append(math.nan)
             read.append(candidate.with_active(cost.active))
             continue
-        forward = ReadingForward(supernet, candidate.architecture)
-        value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
-        scored.append(candidate)
+        value, variables = next(results)
         objectives.append(value)
         losses.append(sign * value + cost.penalty)
-        if forward.read is not None:
-            candidate = candidate.with_active(forward.read | (cost.active or frozenset()))
+        if variables is not None:
+            candidate = candidate.with_active(frozenset(variables) | (cost.active or frozenset()))
         read.append(candidate)
     if meter.has_budget:
         losses = behind_budget(losses, [cost.excess for cost in costs])
     optimizer.tell(read, losses)
     return Scores(scored, objectives, len(candidates) - len(scored), costs)
+
+
+def scored_by(
+    objective: Objective, supernet: Supernet, architecture: Architecture, batch: Any, name: str
+) -> tuple[float, list[str] | None]:
+    """Return what an objective gives for an architecture, and the names of the variables that it read.
+
+    Plain values, which can be sent to other processes; None for the names where the network was not run.
+    """
+    forward = ReadingForward(supernet, architecture)
+    value = as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+    return value, None if forward.read is None else sorted(forward.read)
 
 
 class ReadingForward:

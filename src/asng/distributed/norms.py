@@ -1,0 +1,148 @@
+"""Batch norm over a batch whose parts lie in several processes.
+
+A search normalises by the batch at hand, and that is the whole batch, not the share of one process. Torch's
+SyncBatchNorm computes the same, on CUDA only and in modules of its own class; here every call of
+`torch.nn.functional.batch_norm` is met, whichever module it comes from.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeAlias
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["SharedNorms"]
+
+Explained: TypeAlias = Callable[[], AbstractContextManager[None]]
+
+
+class SharedNorms(TorchFunctionMode):
+    """While it is entered, batch norms in training use the statistics of all processes together.
+
+    All processes must call the same batch norms in the same order, forward and backward.
+
+    Args:
+        explained: Returns a context in which failures of communication become errors that say what to do.
+    """
+
+    def __init__(self, explained: Explained) -> None:
+        super().__init__()
+        self.explained = explained
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Take the place of batch norm, and let all else be."""
+        if func is functional.batch_norm:
+            return _batch_norm(self.explained, *args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
+def _batch_norm(
+    explained: Explained,
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Do what `torch.nn.functional.batch_norm` does, for all processes together."""
+    if not training:
+        return functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    mean, var, count = _statistics(input, explained)
+    if count < 2:
+        raise ValueError(f"Expected more than 1 value per channel when training, got {tuple(input.shape)}")
+    if running_mean is not None and running_var is not None:
+        running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+        running_var.lerp_((var * (count / (count - 1))).to(running_var.dtype), momentum)
+    exact = torch.float64 if input.dtype == torch.float64 else torch.float32
+    normed: Tensor = _Normed.apply(input, weight, bias, mean.to(exact), var.to(exact), eps, count, explained)  # type: ignore[no-untyped-call]
+    return normed
+
+
+@torch.no_grad()
+def _statistics(x: Tensor, explained: Explained) -> tuple[Tensor, Tensor, float]:
+    """Return mean and (biased) variance of each channel over all processes, and how many values each had.
+
+    The parts are put together by the formula of Chan, Golub, LeVeque (1983), which loses no digits where the
+    mean is large; in double precision.
+    """
+    values = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    var, mean = torch.var_mean(values, dim=_others(x), correction=0)
+    own = torch.cat([mean, var, mean.new_tensor([x.numel() / x.shape[1]])]).double()
+    parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    with explained():
+        dist.all_gather(parts, own)
+    table = torch.stack(parts)
+    means, variances = table[:, :-1].chunk(2, dim=1)
+    counts = table[:, -1:]
+    count = counts.sum()
+    mean = (counts * means).sum(dim=0) / count
+    var = (counts * (variances + (means - mean) ** 2)).sum(dim=0) / count
+    return mean, var, float(count)
+
+
+class _Normed(torch.autograd.Function):
+    """Normalisation by given statistics, which depend on the input of all processes."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        mean: Tensor,
+        var: Tensor,
+        eps: float,
+        count: float,
+        explained: Explained,
+    ) -> Tensor:
+        # Weights in the precision of the statistics, as torch wants them beside inputs of bfloat16.
+        weight = None if weight is None else weight.to(mean.dtype)
+        bias = None if bias is None else bias.to(mean.dtype)
+        ctx.save_for_backward(x, weight, mean, var)
+        ctx.eps, ctx.count, ctx.explained = eps, count, explained
+        return _normalised(x, weight, bias, mean, var, eps)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+        # dx = w / std (dy - mean(dy) - x' mean(dy x')), x' = (x - mean) / std, means over all processes.
+        x, weight, mean, var = ctx.saved_tensors
+        _, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
+            dy, x, weight, mean, var, None, None, False, ctx.eps, [False, True, True]
+        )
+        sums = torch.cat([dweight, dbias])
+        with ctx.explained():
+            dist.all_reduce(sums)
+        scale = (var + ctx.eps).rsqrt() * (1.0 if weight is None else weight)
+        slope, offset = (sums / -ctx.count).chunk(2)
+        dx = _normalised(x, scale * slope, scale * offset, mean, var, ctx.eps)
+        scale = scale.view([1, -1, *(1 for _ in range(x.ndim - 2))])
+        # With the scale in its own precision the sum has that too, where the input has less.
+        dx = dx.addcmul_(dy, scale) if dx.dtype == scale.dtype else torch.addcmul(dx, dy, scale).to(dx.dtype)
+        needs_weight, needs_bias = ctx.needs_input_grad[1:3]
+        return dx, dweight if needs_weight else None, dbias if needs_bias else None, *(None,) * 5
+
+
+def _normalised(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, eps: float
+) -> Tensor:
+    return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, torch.backends.cudnn.enabled)
+
+
+def _others(x: Tensor) -> list[int]:
+    """All dimensions but that of the channels."""
+    return [0, *range(2, x.ndim)]
