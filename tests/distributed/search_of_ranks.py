@@ -76,7 +76,7 @@ def calling(call, act):
         nonlocal calls
         calls += torch.is_grad_enabled()
         value = cross_entropy(forward, batch)
-        if calls == call and torch.is_grad_enabled() and RANK == int(os.environ.get("WORLD_SIZE", "1")) - 1:
+        if calls == call and torch.is_grad_enabled() and int(os.environ.get("WORLD_SIZE", "1")) - 1 == RANK:
             return act(value)
         return value
 

@@ -59,11 +59,19 @@ class Comm(ABC):
 
     @abstractmethod
     def once(self, work: Callable[[], _T]) -> _T:
-        """Do something in one process while the others wait, and return its result, plain JSON, everywhere."""
+        """Do something in one process while the others wait; return its result, plain JSON, everywhere."""
 
     @abstractmethod
-    def either(self, *flags: bool) -> tuple[bool, ...]:
-        """Return for each flag whether it is set in any process."""
+    def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
+        """Return for each flag whether it is set in any process.
+
+        Args:
+            flags: Of this process.
+            digest: Sums up, in hexadecimals, what must be the same everywhere, and is compared on the way.
+
+        Raises:
+            RunError: The digests differ.
+        """
 
     @abstractmethod
     def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:

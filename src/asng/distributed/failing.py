@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-import torch.distributed as dist
+from torch._C._distributed_c10d import Store
 
 from asng.errors import RunError, in_one_line
 
@@ -26,7 +26,7 @@ class Failures:
         size: How many there are.
     """
 
-    def __init__(self, store: dist.Store | None, rank: int, size: int) -> None:
+    def __init__(self, store: Store | None, rank: int, size: int) -> None:
         self.store, self.rank, self.size = store, rank, size
 
     def tell(self, error: BaseException) -> None:
@@ -38,10 +38,8 @@ class Failures:
             "interrupted": isinstance(error, KeyboardInterrupt),
             "message": f"{type(error).__name__}: {in_one_line(error)}",
         }
-        try:
+        with suppress(RuntimeError):  # the store has gone with the process that held it
             self.store.compare_set(_KEY, "", json.dumps(word))
-        except RuntimeError:  # the store has gone with the process that held it
-            pass
 
     @contextmanager
     def explained(self) -> Iterator[None]:

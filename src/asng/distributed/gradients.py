@@ -16,7 +16,7 @@ from asng.errors import InputError
 __all__ = ["BUCKET_BYTES", "mask_of", "reduce_gradients", "union_of"]
 
 BUCKET_BYTES = 25 * 2**20
-"""Size of one message at most, unless a single weight is larger: as torch's DistributedDataParallel has it."""
+"""Size of one message at most, unless a weight is larger: as torch's DistributedDataParallel has it."""
 
 
 def mask_of(parameters: Sequence[nn.Parameter]) -> bytes:
@@ -53,7 +53,7 @@ def reduce_gradients(parameters: Sequence[nn.Parameter]) -> None:
     for flat, bucket, work in under_way:
         if work is not None:
             work.wait()
-        for gradient, sums in zip(bucket, flat.split([g.numel() for g in bucket]), strict=True):
+        for gradient, sums in zip(bucket, torch.split(flat, [g.numel() for g in bucket]), strict=True):
             gradient.copy_(sums.view_as(gradient))
 
 

@@ -8,6 +8,8 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+from torch._C._distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 
 from asng.distributed.comm import Comm
 from asng.distributed.failing import Failures
@@ -92,7 +94,7 @@ def _find() -> Comm:
     return LocalComm() if _comm is None else _comm
 
 
-def _make_group() -> dist.Store:
+def _make_group() -> Store:
     """Make torch.distributed's default group, over NCCL where every process has a GPU of its own."""
     device = own_device()
     here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
@@ -101,13 +103,13 @@ def _make_group() -> dist.Store:
         torch.cuda.set_device(device)
         if torch.cuda.device_count() >= here and dist.is_nccl_available():
             backend = "cpu:gloo,cuda:nccl"
-    store, rank, size = next(dist.rendezvous("env://"))
+    store, rank, size = next(rendezvous("env://"))
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     atexit.register(_leave)
-    return store
+    return store  # type: ignore[no-any-return]
 
 
-def _of_group(store: dist.Store | None) -> TorchComm:
+def _of_group(store: Store | None) -> TorchComm:
     control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     if not isinstance(control, dist.ProcessGroup):
         raise RunError("processes: expected a group of all of them, got none. Let every process take part.")

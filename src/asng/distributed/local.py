@@ -36,7 +36,7 @@ class LocalComm(Comm):
         """Do it."""
         return work()
 
-    def either(self, *flags: bool) -> tuple[bool, ...]:
+    def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
         """Return the flags."""
         return flags
 

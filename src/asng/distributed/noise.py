@@ -53,14 +53,18 @@ class Noise:
         """Go on with other numbers, where any process drew."""
         if drew:
             seed = int(torch.randint(2**63 - 1, ()))
-            if torch.cuda.is_initialized():
+            if _on_cuda():
                 torch.cuda.manual_seed(seed)
         self.drew = False
 
 
 def _states() -> list[torch.Tensor]:
-    cuda = [torch.cuda.get_rng_state()] if torch.cuda.is_initialized() else []
+    cuda = [torch.cuda.get_rng_state()] if _on_cuda() else []
     return [torch.get_rng_state(), *cuda]
+
+
+def _on_cuda() -> bool:
+    return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
 def _restore(states: list[torch.Tensor]) -> None:

@@ -117,7 +117,7 @@ class _Normed(torch.autograd.Function):
         return _normalised(x, weight, bias, mean, var, eps)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         # dx = w / std (dy - mean(dy) - x' mean(dy x')), x' = (x - mean) / std, means over all processes.
         x, weight, mean, var = ctx.saved_tensors

@@ -62,12 +62,16 @@ class TorchComm(Comm):
                 result = work()
         return self._gather(result)[0]  # type: ignore[no-any-return]
 
-    def either(self, *flags: bool) -> tuple[bool, ...]:
-        """Take the greatest of all processes, flag by flag."""
-        table = torch.tensor(flags, dtype=torch.uint8)
+    def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
+        """Take the greatest of all processes, flag by flag, and of the digest and its negative."""
+        number = 0 if digest is None else int(digest()[:15], 16)
+        table = torch.tensor([number, -number, *flags])
         with self.failures.explained():
             dist.all_reduce(table, dist.ReduceOp.MAX, group=self.control)
-        return tuple(bool(flag) for flag in table.tolist())
+        most, least, *set_somewhere = table.tolist()
+        if most != -least:
+            raise _unlike("theta, its generator and the order of batches", self.size, f"{most:x}, {-least:x}")
+        return tuple(bool(flag) for flag in set_somewhere)
 
     def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:
         """Send the state of the first process as torch.save writes it."""
@@ -85,11 +89,7 @@ class TorchComm(Comm):
         """Compare the digests of all processes."""
         digests = self._gather(digest())
         if len(set(digests)) > 1:
-            got = ", ".join(f"{digest[:8]} in process {rank}" for rank, digest in enumerate(digests))
-            raise RunError(
-                f"{what}: expected the same in all {self.size} processes, got other digests: {got}. Let every "
-                "process make the same model, data and seeds, and draw no random numbers in one of them only."
-            )
+            raise _unlike(what, self.size, ", ".join(digests))
 
     @contextmanager
     def passes(self) -> Iterator[None]:
@@ -114,3 +114,10 @@ class TorchComm(Comm):
             gathered = gather_json([self.noise.drew, value], self.control)
         self.noise.settle(any(drew for drew, _ in gathered))
         return [value for _, value in gathered]
+
+
+def _unlike(what: str, size: int, digests: str) -> RunError:
+    return RunError(
+        f"{what}: expected the same in all {size} processes, got other digests: {digests}. Let every process "
+        "make the same model, data and seeds, and draw no random numbers in one of them only."
+    )

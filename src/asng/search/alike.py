@@ -15,14 +15,11 @@ from asng.search.loop_state import restore
 if TYPE_CHECKING:
     from asng.search.loop import Loop
 
-__all__ = ["CHECK_EVERY", "become_alike", "check_alike", "digest", "restore_alike"]
-
-CHECK_EVERY = 100
-"""So many steps apart theta is compared: seldom enough to cost nothing, and a drift is found while it is small."""
+__all__ = ["become_alike", "check_alike", "digest", "restore_alike"]
 
 
 def become_alike(loop: "Loop") -> None:
-    """Give all processes the weights, theta and generators of the first, and see that their data are the same.
+    """Give all processes the weights, theta and generators of the first, and see that their data are alike.
 
     Raises:
         RunError: They yield other batches.
@@ -50,7 +47,7 @@ def become_alike(loop: "Loop") -> None:
 
 
 def restore_alike(loop: "Loop", path: Path) -> int:
-    """Go to where the newest checkpoint was taken, in all processes; return how much of the log belongs to it.
+    """Go to where the newest checkpoint was taken, in all processes; return how long its log is.
 
     It is read by one process only, so that all go on from the same one.
 
@@ -64,20 +61,13 @@ def restore_alike(loop: "Loop", path: Path) -> int:
     return restore(loop, state)
 
 
-def check_alike(loop: "Loop", *, weights: bool = False) -> None:
-    """Raise where theta, its generator or the stream of batches are not the same in all processes.
-
-    Args:
-        loop: The run.
-        weights: Compare the weights too.
+def check_alike(loop: "Loop") -> None:
+    """Raise where the weights are not the same in all processes.
 
     Raises:
         RunError: They are not.
     """
-    what = f"step {loop.step}: theta, its generator and the order of batches"
-    loop.comm.check(lambda: digest(loop), what)
-    if weights:
-        loop.comm.check(lambda: _sum_of(loop.supernet.state_dict()), f"step {loop.step}: the weights")
+    loop.comm.check(lambda: _sum_of(loop.supernet.state_dict()), f"step {loop.step}: the weights")
 
 
 def digest(loop: "Loop") -> str:
@@ -93,5 +83,5 @@ def _sum_of(state: Any) -> str:
     total = 0
     for tensor in tensors_in(state):
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        total = zlib.crc32(flat.view(torch.uint8).numpy(), total)
+        total = zlib.crc32(flat.view(torch.uint8).numpy().data, total)
     return f"{total:08x}"

@@ -275,10 +275,11 @@ class Final:
             count = min(loop.comm.size, batches - first)
             held = [to_device(loop.valid.next(), loop.device) for _ in range(count)]
             pairs = [(batch, architecture) for batch in held for architecture in architectures]
-            scores = loop.comm.deal(
-                len(pairs),
-                lambda k, pairs=pairs: scored_by(objective, loop.supernet, pairs[k][1], pairs[k][0], name),
-            )
+
+            def work(k: int, pairs: list[tuple[Any, Architecture]] = pairs) -> tuple[float, list[str] | None]:
+                return scored_by(objective, loop.supernet, pairs[k][1], pairs[k][0], name)
+
+            scores = loop.comm.deal(len(pairs), work)
             for k, (value, names) in enumerate(scores):
                 size = batch_size_of(pairs[k][0])
                 totals[k % len(architectures)] += size * value

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 from asng.distributed import Comm
 from asng.errors import InputError
 from asng.files import write_text
+from asng.search.alike import become_alike, check_alike, digest, restore_alike
 from asng.search.batches import BatchStream, to_device
-from asng.search.alike import CHECK_EVERY, become_alike, check_alike, restore_alike
 from asng.search.checkpoint import save_checkpoint
 from asng.search.child import inputs_of
 from asng.search.costs.found import Found, best_within, found_of, nothing_within
@@ -177,7 +177,7 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint."""
-        check_alike(self, weights=True)
+        check_alike(self)
         if self.folder is not None:
             path = checkpoint_path(self.folder)
             self.comm.once(lambda: save_checkpoint(path, state_of(self)))
@@ -235,7 +235,7 @@ class Loop:
             When the last one was written now.
         """
         due = time.perf_counter() - saved > self.search.checkpoint_seconds
-        interrupted, due = self.comm.either(bool(interrupt), due)
+        interrupted, due = self.comm.either(bool(interrupt), due, digest=lambda: digest(self))
         if interrupted and more:
             self.end_interrupted()
         if due:
@@ -263,8 +263,6 @@ class Loop:
         self.advance_schedule(skipped=not math.isfinite(train_loss))
         objective = self.move_theta() if self.step >= self.first_theta_step else None
         self.step += 1
-        if self.step % CHECK_EVERY == 0:
-            check_alike(self)
         return train_loss, objective
 
     def advance_schedule(self, *, skipped: bool) -> None:

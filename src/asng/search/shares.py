@@ -55,8 +55,8 @@ class Shares:
             return cut(batch, part.start, part.stop, items), part.weight
         except ValueError as error:
             warnings.warn(
-                f"train_loader: every process trains on whole batches, since one cannot be cut: {error}. Give "
-                "a torch.utils.data.DataLoader over a dataset with a length, for a share each.",
+                f"train_loader: every process trains on whole batches, since one cannot be cut: {error}. "
+                "Give a torch.utils.data.DataLoader over a dataset with a length, for a share each.",
                 stacklevel=2,
             )
             return batch, 1.0 / self.comm.size
@@ -82,7 +82,7 @@ def _over(loader: DataLoader[Any], indices: _Indices) -> DataLoader[Any]:
     workers = {"prefetch_factor": loader.prefetch_factor, "persistent_workers": loader.persistent_workers}
     return DataLoader(
         loader.dataset,
-        batch_sampler=indices if by_batch else None,  # type: ignore[arg-type]
+        batch_sampler=indices if by_batch else None,
         **({} if by_batch else {"batch_size": None, "sampler": indices}),  # type: ignore[arg-type]
         collate_fn=loader.collate_fn,
         num_workers=loader.num_workers,

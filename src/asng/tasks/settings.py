@@ -5,6 +5,7 @@ from typing import Literal
 
 from asng.checks import integer_at_least, one_of, real_between
 from asng.search.final import MOST_FINAL
+from asng.search.precision import PRECISIONS, Precision
 
 __all__ = ["SearchSettings"]
 
@@ -27,7 +28,8 @@ class SearchSettings:
         learning_rate: Rate of the weights at the start; it falls along half a cosine.
         stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
         patience: End it after so many steps without a change of the likeliest architecture; default: never.
-        device: Where to compute: auto, cpu, cuda or cuda:N.
+        device: Where to compute: auto, cpu, cuda or cuda:N. With auto each of several processes has its own.
+        precision: Of the passes: float32, or bfloat16 by torch's autocast.
     """
 
     epochs: int = 40
@@ -44,6 +46,7 @@ class SearchSettings:
     stop_entropy: float = 0.0
     patience: int | None = None
     device: str = "auto"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         integer_at_least("epochs", self.epochs, 1)
@@ -51,6 +54,7 @@ class SearchSettings:
         integer_at_least("peers", self.peers, 0)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
+        one_of("precision", self.precision, PRECISIONS)
         one_of("update", self.update, ["default", "paper"])
         real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)

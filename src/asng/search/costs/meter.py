@@ -55,8 +55,8 @@ class CostMeter:
         supernet: Whose children to measure.
         terms: Say which measures.
         example: Returns the positional inputs; called once, at the first measurement.
-        comm: The processes that measurements are dealt out to. Each then knows what all have measured, so that
-            a latency is the same everywhere. Default: this one alone.
+        comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
+            that a latency is the same everywhere. Default: this one alone.
     """
 
     def __init__(
