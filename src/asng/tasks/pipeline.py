@@ -1,6 +1,7 @@
 """The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
 
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -302,15 +303,18 @@ def _train_all(
         left += range(1 + len(result["random"]), len(networks))
         for start in range(0, len(left), comm.size):
             together = left[start : start + comm.size]
-            for number, trained in zip(
-                together, comm.deal(len(together), lambda i, now=together: train_one(now[i])), strict=True
-            ):
+            trainings = [partial(train_one, number) for number in together]
+            for number, trained in zip(together, comm.deal(len(together), _call(trainings)), strict=True):
                 if number == 0:
                     result["found"] = trained
                 else:
                     result["random"].append(trained)
             if comm.leads:
                 write_json(path, result)
+
+
+def _call(works: Sequence[Callable[[], dict[str, Any]]]) -> Callable[[int], dict[str, Any]]:
+    return lambda number: works[number]()
 
 
 def _seed_of(seed: int, network: int) -> int:
