@@ -168,7 +168,9 @@ def measured(preset: str, folder: Path, *, repeats: int, steps: int) -> dict[str
         for index in range(repeats + 1):
             taken.append({name: take(steps) for name, take in sides[:: 1 if index % 2 else -1]})
     one, two = taken[-1]["one"], taken[-1]["two"]  # bytes of all steps
-    pairs = [(t["one"]["seconds"], t["two"]["seconds"]) for t in taken[1:]]  # the first makes what is made once
+    pairs = [
+        (t["one"]["seconds"], t["two"]["seconds"]) for t in taken[1:]
+    ]  # the first makes what is made once
     all_steps = (repeats + 1) * steps
     return {
         "preset": preset,

@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
     assert "epochs: 300" in config.read_text()
     # The rest of 300 epochs is much: end it early, by entropy, from the folder's own settings.
     config.write_text(config.read_text().replace("stop_entropy: 0.0", "stop_entropy: 1.0"))
-    config.write_text(config.read_text().replace("warmup: 0.5", "warmup: 0.0"))
+    config.write_text(config.read_text().replace("warmup: 0.25", "warmup: 0.0"))
     done = subprocess.run([*words, "--resume", "--quiet"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((folder / "result.json").read_text())["reason"] == "entropy"

@@ -1,7 +1,7 @@
 """Runs a function in several processes that find each other as those of torchrun do, in a second each.
 
-They are forked from a server that has imported torch once. As under torchrun, the store by which they find each
-other outlives them. What a function returns goes through JSON.
+They are forked from a server that has imported torch once. As under torchrun, the store by which they find
+each other outlives them. What a function returns goes through JSON.
 """
 
 import json

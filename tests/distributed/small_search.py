@@ -1,4 +1,4 @@
-"""A small search with batch norm, the same in one process and in several, and ways in which one of them can fail."""
+"""A small search with batch norm, the same in one process and in several, and ways in which one can fail."""
 
 import json
 import os

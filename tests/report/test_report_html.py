@@ -349,14 +349,17 @@ def test_a_budget_that_cannot_be_is_told_with_its_line(budget, tmp_path):
 
 def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     run = write_small_run(tmp_path / "run")
-    assert "The final" not in write_report(run).read_text()
+    before = write_report(run).read_text()
+    assert "The final" not in before
+    assert "in the final another" not in before
     found = json.loads((run / "architecture.json").read_text())
     other = found | {"op": EVIL, "drop": 0.123456}
     with (run / "log.jsonl").open("a") as log:
-        for architecture, shared, alone in ((other, 0.61, 0.72), (found, 0.62, None)):
-            event = {"event": "finalist", "architecture": architecture, "shared": shared, "alone": alone}
-            log.write(json.dumps(event) + "\n")
+        for road, architecture, shared, alone in ((EVIL, other, 0.61, 0.72), ("uniform", found, 0.62, None)):
+            event = {"event": "finalist", "road": road, "architecture": architecture}
+            log.write(json.dumps(event | {"shared": shared, "alone": alone}) + "\n")
     text = write_report(run).read_text()
+    assert "in the final another" in text
     section = text[text.index("<h2>The final</h2>") :]
     section = section[: section.index("</section>")]
     assert [f"<th>{name}</th>" in section for name in ("op", "drop", "width")] == [True, True, False]
@@ -364,3 +367,4 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     assert "<script>alert" not in section
     assert section.count('<tr class="strong">') == 1
     assert "0.620" in section[section.index('<tr class="strong">') :]
+    assert section.index("drawn uniformly") > section.index('<tr class="strong">')

@@ -117,11 +117,22 @@ def finalist(shared, alone, **architecture):
 
 
 def test_finalists_are_read_and_a_score_that_is_none_is_nan(tmp_path):
-    events = [*steps(1), finalist(0.5, 0.4, op="conv"), finalist(0.6, None, op="skip")]
+    events = [
+        *steps(1),
+        finalist(0.5, 0.4, op="conv") | {"road": "neighbour"},
+        finalist(0.6, None, op="skip"),
+    ]
     write_lines(tmp_path / "log.jsonl", events)
     first, second = read_log(tmp_path / "log.jsonl").finalists
     assert (first.architecture, first.shared, first.alone) == ({"op": "conv"}, 0.5, 0.4)
     assert np.isnan(second.alone)
+    assert (first.road, second.road) == ("neighbour", "theta")
+
+
+def test_a_finalist_whose_road_is_no_string_is_named_by_its_line(tmp_path):
+    write_lines(tmp_path / "log.jsonl", [*steps(1), finalist(0.5, 0.4, op="conv") | {"road": 3}])
+    with pytest.raises(RunError, match="line 2, road: expected"):
+        read_log(tmp_path / "log.jsonl")
 
 
 def test_a_finalist_without_an_architecture_is_named_by_its_line(tmp_path):

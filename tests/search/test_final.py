@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -21,8 +22,9 @@ from torch.utils.data import DataLoader
 
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
+from asng.optim import ASNG
 from asng.search import Budget, StopRule
-from asng.search.final import FEWEST_STEPS, plan_of
+from asng.search.final_plan import FEWEST_STEPS, places_of, plan_of
 
 EPOCHS = 40  # of 6 training and 3 validation batches
 
@@ -82,13 +84,74 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
 # --- who comes in, and who wins ------------------------------------------------------------------------
 
 
-def test_finalists_are_distinct_and_best_on_the_shared_weights_first():
-    result = fit(final_searcher(), epochs=EPOCHS)
-    assert len({finalist.architecture for finalist in result.finalists}) == 3
-    shared = [finalist.shared for finalist in result.finalists]
+@pytest.mark.parametrize("finalists", range(2, 40))
+def test_all_places_are_dealt_out_and_theta_has_two_at_least(finalists):
+    places = places_of(finalists)
+    assert sum(places) == finalists
+    assert places.likely >= 2
+    assert min(places) >= 0
+    assert places.likely <= places.anywhere + places.neighbours + 2
+
+
+def layers(options=5, depth=3):
+    """Choices one after another, of matrices that are all different: a space of 125."""
+    torch.manual_seed(3)
+    choices = [
+        Choice([nn.Linear(3, 3) for _ in range(options)], label=f"layer{number}") for number in range(depth)
+    ]
+    return Supernet(nn.Sequential(*choices, nn.Linear(3, 1)))
+
+
+def differing(one, other):
+    return {name for name in one if one[name] != other[name]}
+
+
+def test_finalists_are_those_of_theta_then_any_then_neighbours_of_the_best_up_to_then():
+    result = fit(searcher(layers(), final=0.5), epochs=80)
+    finalists = result.finalists
+    roads = [finalist.road for finalist in finalists]
+    assert sorted(roads[:5]) == ["theta"] * 3 + ["uniform"] * 2
+    assert roads[5:] == ["neighbour"] * 3
+    assert len({finalist.architecture for finalist in finalists}) == 8
+    shared = [finalist.shared for finalist in finalists[:5]]
     assert shared == sorted(shared)
-    best = min(result.finalists, key=lambda finalist: finalist.alone)
+    for number in range(5, 8):
+        best = min(finalists[:number], key=lambda finalist: finalist.alone)
+        assert len(differing(best.architecture, finalists[number].architecture)) == 1
+    best = min(finalists, key=lambda finalist: finalist.alone)
     assert result.architecture == best.architecture
+
+
+def test_a_neighbour_is_compared_on_the_shared_weights_and_not_on_those_of_a_finalist():
+    result = fit(searcher(layers(), final=0.5), "own generator", epochs=80)
+    held = loader(24)  # all of them in one mean, whatever their order
+    for finalist in result.finalists:
+        with torch.no_grad():
+            forward = partial(result.supernet, architecture=finalist.architecture)
+            losses = [len(batch[0]) * float(mse(forward, batch)) for batch in held]
+        assert finalist.shared == pytest.approx(sum(losses) / 24, rel=1e-5), finalist.road
+
+
+class Settled(ASNG):
+    """Draws its mode alone."""
+
+    def ask(self, n=None):
+        return [self.space.candidate(self.space.encode(self.best))] * n
+
+
+def test_places_that_a_settled_theta_leaves_empty_are_for_uniform_draws():
+    supernet = layers()
+    search = searcher(supernet, architecture_optimizer=Settled(supernet.space), final=0.5, warmup=1.0)
+    roads = [finalist.road for finalist in fit(search, epochs=80).finalists]
+    assert [roads.count(road) for road in ("theta", "uniform", "neighbour")] == [1, 4, 3]
+
+
+def test_other_seeds_draw_other_finalists():
+    uniform = [
+        {f.architecture for f in fit(searcher(layers(), final=0.5, seed=seed), epochs=80).finalists}
+        for seed in (0, 1)
+    ]
+    assert uniform[0] != uniform[1]
 
 
 @pytest.mark.parametrize("rule", ["minimize", "maximize"])

@@ -86,6 +86,8 @@ def _find() -> Comm:
             "processes: expected all that torchrun has started, got those that an earlier error has parted. "
             "Start anew by torchrun."
         )
+    if _comm is not None and _comm.failures.store is None and _comm.world is not dist.group.WORLD:
+        _comm = None  # of a group that is no longer there; who made it may have made another
     if _comm is None:
         if dist.is_available() and dist.is_initialized():
             _comm = _of_group(None) if dist.get_world_size() > 1 else None

@@ -85,7 +85,8 @@ def _statistics(x: Tensor, explained: Explained) -> tuple[Tensor, Tensor, Tensor
     sums *= x.numel() / channels
     with explained():
         dist.all_reduce(sums)
-    mean, square, _ = (sums / sums[-1]).split([channels, channels, 1])
+    means = sums / sums[-1]
+    mean, square = means[:channels], means[channels:-1]
     return mean, torch.addcmul(square, mean, mean, value=-1.0).clamp_(min=0.0), sums[-1]
 
 
@@ -136,4 +137,3 @@ def _normalised(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, var: Tensor, eps: float
 ) -> Tensor:
     return torch.batch_norm(x, weight, bias, mean, var, False, 0.0, eps, torch.backends.cudnn.enabled)
-

@@ -37,7 +37,7 @@ class TorchComm(Comm):
     def __init__(self, control: dist.ProcessGroup, failures: Failures) -> None:
         self.size, self.rank = dist.get_world_size(), dist.get_rank()
         self.leads = self.rank == 0
-        self.control, self.failures = control, failures
+        self.world, self.control, self.failures = dist.group.WORLD, control, failures
         self.noise = Noise(self.rank)
 
     def part(self, items: int) -> Part:

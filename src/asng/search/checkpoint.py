@@ -8,7 +8,7 @@ from asng.search.tensor_files import check_format, read_tensors, write_tensors
 
 __all__ = ["FORMAT", "load_checkpoint", "previous", "save_checkpoint"]
 
-FORMAT = 2
+FORMAT = 3
 """Number of the format; a file with a greater one is of a newer asng."""
 
 

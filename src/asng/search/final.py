@@ -7,13 +7,15 @@ with the weights that the search began with.
 
 import json
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from asng.search.batches import batch_size_of, to_device
-from asng.search.costs.found import best_within
+from asng.search.final_plan import COMPARED, FEWEST_STEPS, Plan, places_of
+from asng.search.finalists import Candidates, Finalist
 from asng.search.steps import scored_by, weight_step
 from asng.search.weights import copy_of
 from asng.space import Architecture
@@ -21,87 +23,7 @@ from asng.space import Architecture
 if TYPE_CHECKING:
     from asng.search.loop import Loop
 
-__all__ = ["MOST_FINAL", "Final", "Finalist", "Plan", "plan_of"]
-
-MOST_FINAL = 0.9
-"""Greatest share of the cost for the final: without a search there is nothing to choose finalists by."""
-TRAINING_PASS = 3
-"""What a training pass over a batch costs, where a forward pass costs 1."""
-COMPARED = 4
-"""Architectures that are compared on the shared weights, for each finalist."""
-ROUNDS = 10
-"""So many times that number are drawn from theta at most, where draws repeat each other."""
-COMPARING = 0.2
-"""Share of the final's cost that comparing them may take, as far as batches can be left out."""
-FEWEST_STEPS = 10
-"""Training steps of a finalist below which there are rather fewer finalists, and less than two are none."""
-
-
-class Plan(NamedTuple):
-    """How the cost of a search is dealt out.
-
-    Attributes:
-        steps: Of the search itself.
-        finalists: How many there are at most; 0 for no final.
-        batches: Validation batches that candidates are compared on with the shared weights.
-        alone: Training steps of each finalist.
-    """
-
-    steps: int
-    finalists: int
-    batches: int
-    alone: int
-
-
-def plan_of(
-    steps: int, *, share: float, finalists: int, lam_x: int, moving: float, lam_theta: int, valid_batches: int
-) -> Plan:
-    """Return the plan of a search that would take so many steps without a final, at the same cost.
-
-    A forward pass over a batch costs 1, a training pass 3. Where the final could not train two finalists for
-    10 steps each, there is none.
-
-    Args:
-        steps: Of a search without a final.
-        share: Of the cost, for the final.
-        finalists: At most.
-        lam_x: Architectures trained per step.
-        moving: Share of the steps in which theta moves.
-        lam_theta: Architectures scored per such step.
-        valid_batches: Batches in a pass over the validation data.
-
-    Example:
-        >>> settings = dict(lam_x=1, moving=0.5, lam_theta=2, valid_batches=25)
-        >>> plan_of(600, share=0.5, finalists=8, **settings)
-        Plan(steps=300, finalists=8, batches=7, alone=32)
-        >>> plan_of(20, share=0.5, finalists=8, **settings)
-        Plan(steps=20, finalists=0, batches=0, alone=0)
-    """
-    searching = max(1, round((1.0 - share) * steps))
-    cost = (steps - searching) * (TRAINING_PASS * lam_x + moving * lam_theta)
-    for count in range(finalists, 1, -1):
-        batches = min(valid_batches, max(1, int(COMPARING * cost / (COMPARED * count))))
-        left = cost - COMPARED * count * batches - count * valid_batches
-        alone = int(left / (TRAINING_PASS * count))
-        if alone >= FEWEST_STEPS:
-            return Plan(searching, count, batches, alone)
-    return Plan(steps, 0, 0, 0)
-
-
-@dataclass(frozen=True)
-class Finalist:
-    """An architecture that was trained alone at the end of a search.
-
-    Attributes:
-        architecture: The one.
-        shared: Its mean objective on the shared weights, over the validation batches that candidates were
-            compared on.
-        alone: Its mean objective over the validation data after its training alone; None before.
-    """
-
-    architecture: Architecture
-    shared: float
-    alone: float | None = None
+__all__ = ["Final"]
 
 
 class Final:
@@ -119,7 +41,8 @@ class Final:
     def __init__(self, loop: "Loop", plan: Plan) -> None:
         self.loop, self.plan = loop, plan
         self.finalists: list[Finalist] = []
-        self.chosen = plan.finalists == 0  # or there are none to choose
+        self.count = plan.finalists  # how many there are going to be
+        self.chosen = plan.finalists == 0  # those that no other has to be trained for, or there are none
         self.taken = 0  # training steps of the finalist at hand
         self.first = copy_of(loop.supernet) if plan.finalists else None
         self.shared: dict[str, Any] | None = None  # while finalists train in the supernet's place
@@ -136,13 +59,13 @@ class Final:
 
         Where the search ended early they are fewer in proportion.
         """
-        steps = self.plan.alone * self.plan.finalists // max(1, len(self.finalists))
+        steps = self.plan.alone * self.plan.finalists // max(1, self.count)
         return max(FEWEST_STEPS, steps * self.loop.step // self.plan.steps)
 
     @property
     def over(self) -> bool:
         """Whether no work is left."""
-        return self.chosen and (len(self.finalists) < 2 or self.scored == len(self.finalists))
+        return self.chosen and (self.count < 2 or self.scored >= self.count)
 
     @property
     def steps_taken(self) -> int:
@@ -150,11 +73,13 @@ class Final:
         return self.scored * self.alone + self.taken
 
     def advance(self) -> bool:
-        """Choose the finalists, take a training step, or score a finalist; return whether work is left."""
+        """Choose finalists, take a training step, or score a finalist; return whether work is left."""
         if self.over:
             return False
         if not self.chosen:
             self._choose()
+        elif self.scored == len(self.finalists):
+            self._choose_neighbour()
         elif self.taken < self.alone:
             self._train()
         else:
@@ -175,35 +100,63 @@ class Final:
     # --- what `advance` does ------------------------------------------------------------------------
 
     def _choose(self) -> None:
-        """Compare the mode of theta and draws from it on the shared weights, and keep the best."""
+        """Choose those that theta likes and those from anywhere, the best on the shared weights first."""
         self.chosen = True
-        candidates = self._candidates()
-        if not candidates:  # none within the budget
+        places, candidates = places_of(self.plan.finalists), self._candidates()
+        likely = candidates.likely(COMPARED * places.likely)
+        if not likely:  # none within the budget
+            self.count = 0
             return
-        scores = self._scores(candidates, self.plan.batches)
-        compared = [Finalist(a, score.mean) for a, score in zip(candidates, scores, strict=True)]
-        order = sorted(range(len(compared)), key=lambda i: self._worth(compared[i]))
-        best: dict[frozenset[Any], Finalist] = {}  # one of those that differ only in what is not read
-        for i in order:
-            read = frozenset((name, candidates[i][name]) for name in scores[i].read)
-            best.setdefault(read, compared[i])
-        self.finalists = list(best.values())[: self.plan.finalists]
+        self._admit("theta", likely, places.likely)
+        # Places that a settled theta leaves empty are for all the others.
+        empty = places.likely + places.anywhere - len(self.finalists)
+        others = candidates.anywhere(COMPARED * empty, likely)
+        self._admit("uniform", others, empty)
+        self.finalists.sort(key=self._worth)
+        if any(self._neighbours()):
+            self.count = int(min(self.count, self.loop.supernet.space.size))
+        else:
+            self.count = len(self.finalists)
         self.loop.log.write(
-            "finalists", step=self.loop.step, compared=len(candidates), batches=self.plan.batches
+            "finalists",
+            step=self.loop.step,
+            compared=len(likely) + len(others),
+            batches=self.plan.batches,
         )
 
-    def _candidates(self) -> list[Architecture]:
-        """Return distinct architectures within the budgets: the mode first, then draws from theta."""
-        loop, most = self.loop, COMPARED * self.plan.finalists
-        within = best_within(loop.meter, loop.theta)
-        if within.excess > 0.0:
-            return []
-        found = {within.architecture: None}
-        for _ in range(ROUNDS):
-            for candidate in loop.theta.ask(most):
-                if len(found) < most and loop.meter.of(candidate.architecture).excess == 0.0:
-                    found.setdefault(candidate.architecture)
-        return list(found)
+    def _choose_neighbour(self) -> None:
+        """Choose a neighbour of the best finalist up to now, or where it has none, of the next."""
+        self.loop.supernet.load_state_dict(self.shared or {})
+        for neighbours in self._neighbours():
+            if self._admit("neighbour", neighbours, 1):
+                return
+        self.count = len(self.finalists)
+        self._finish()
+
+    def _neighbours(self) -> Iterator[list[Architecture]]:
+        """Yield neighbours of each finalist, those of the best first."""
+        known = [finalist.architecture for finalist in self.finalists]
+        for finalist in sorted(self.finalists, key=self._worth):
+            yield self._candidates().neighbours(finalist, COMPARED, known)
+
+    def _candidates(self) -> Candidates:
+        return Candidates(self.loop.theta, self.loop.meter, self.loop.search.seed)
+
+    def _admit(self, road: str, candidates: Sequence[Architecture], places: int) -> int:
+        """Let the best candidates on the shared weights come in; return how many did.
+
+        Of those that differ only in what is not read, one comes in.
+        """
+        if not candidates or places < 1:
+            return 0
+        scores = self._scores(candidates, self.plan.batches)
+        compared = [Finalist(a, road, s.read, s.mean) for a, s in zip(candidates, scores, strict=True)]
+        known, before = {finalist.child for finalist in self.finalists}, len(self.finalists)
+        for finalist in sorted(compared, key=self._worth):
+            if finalist.child not in known and len(self.finalists) < before + places:
+                known.add(finalist.child)
+                self.finalists.append(finalist)
+        return len(self.finalists) - before
 
     def _train(self) -> None:
         """Take one training step of the finalist at hand."""
@@ -245,6 +198,7 @@ class Final:
         loop.log.write(
             "finalist",
             number=number + 1,
+            road=finalist.road,
             architecture=json.loads(finalist.architecture.to_json()),
             shared=finalist.shared,
             alone=finalist.alone,
@@ -262,7 +216,7 @@ class Final:
             self.winner = None
 
     @torch.no_grad()
-    def _scores(self, architectures: list[Architecture], batches: int) -> list["_Score"]:
+    def _scores(self, architectures: Sequence[Architecture], batches: int) -> list["_Score"]:
         """Return every architecture's mean objective over the same validation batches, and what it read."""
         loop = self.loop
         name, objective, _ = loop.search.selection()
@@ -301,7 +255,10 @@ class Final:
         return {
             "plan": list(self.plan),
             "chosen": self.chosen,
-            "finalists": [(f.architecture.to_json(), f.shared, f.alone) for f in self.finalists],
+            "count": self.count,
+            "finalists": [
+                (f.architecture.to_json(), f.road, sorted(f.read), f.shared, f.alone) for f in self.finalists
+            ],
             "taken": self.taken,
             "first": self.first,
             "shared": self.shared,
@@ -315,13 +272,17 @@ class Final:
             ValueError: It is of another number of finalists, or a count is none.
         """
         plan = Plan(*state["plan"])
-        if not all(type(count) is int and count >= 0 for count in (*plan, state["taken"])):
-            raise ValueError(f"its final has the counts {[*plan, state['taken']]!r:.80}")
+        counts = [*plan, state["count"], state["taken"]]
+        if not all(type(count) is int and count >= 0 for count in counts):
+            raise ValueError(f"its final has the counts {counts!r:.80}")
         if plan.finalists != self.plan.finalists:
             raise ValueError(f"its final is of {plan.finalists} finalists, and here of {self.plan.finalists}")
         self.plan = plan  # where the warm-up was changed, lengths as they were begun
-        self.chosen = state["chosen"]
-        self.finalists = [Finalist(Architecture.from_json(a), *scores) for a, *scores in state["finalists"]]
+        self.chosen, self.count = state["chosen"], state["count"]
+        self.finalists = [
+            Finalist(Architecture.from_json(architecture), road, frozenset(read), shared, alone)
+            for architecture, road, read, shared, alone in state["finalists"]
+        ]
         self.taken = state["taken"]
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
         if self.shared is not None:

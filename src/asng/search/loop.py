@@ -23,7 +23,8 @@ from asng.search.costs.found import Found, best_within, found_of, nothing_within
 from asng.search.costs.meter import CostMeter
 from asng.search.costs.terms import checked_costs
 from asng.search.environment import machine, versions
-from asng.search.final import Final, plan_of
+from asng.search.final import Final
+from asng.search.final_plan import plan_of
 from asng.search.interrupt import Interrupt
 from asng.search.loop_state import state_of
 from asng.search.nonfinite import FiniteWatch, origin

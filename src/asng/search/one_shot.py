@@ -17,7 +17,7 @@ from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
 from asng.search.batch_norm import batch_statistics
 from asng.search.costs.terms import Cost, checked_costs
-from asng.search.final import MOST_FINAL
+from asng.search.final_plan import MOST_FINAL
 from asng.search.interrupt import graceful
 from asng.search.loaders import split_loader
 from asng.search.loop import Loop
@@ -51,9 +51,10 @@ class OneShotSearch:
     Every step trains `lam_x` sampled architectures on one training batch; after the warm-up it then scores
     `lam_theta` sampled ones on one validation batch and takes a natural gradient step in theta.
 
-    At the end comes a final: the most promising architectures are trained alone, from the weights that the
-    search began with, and the best of them is what is found. Its cost is taken off the steps, so that a
-    search with a final takes no longer than one without.
+    At the end comes a final: some architectures are trained alone, from the weights that the search began
+    with, and the best of them is what is found. Three of eight come from theta, two from anywhere, and three
+    are neighbours of the best up to then. Its cost is taken off the steps, so that a search with a final
+    takes no longer than one without.
 
     Differs from the paper: there both lambdas are 2, and what is found is the mode of theta. Shared weights
     are only a hint of how well an architecture trains alone: docs/truth_tables.md.
@@ -73,13 +74,14 @@ class OneShotSearch:
         architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
         lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
         lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
-        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default 0.5.
+        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default 0.25.
         final: Share of the cost that is kept for the final, in [0, 0.9]: 0 for none, as in the paper. A
             forward pass over a batch costs 1, a training pass 3. Default 0.5.
-        finalists: How many architectures are trained alone, >= 2. They are the best on the shared weights
-            among the mode and draws from theta, four times as many. There are fewer where each could not be
-            trained for 10 steps, and no final where that is so of two. A search that ends early trains them
-            for less in proportion, at least 10 steps. Default 8.
+        finalists: How many architectures are trained alone, >= 2. Each is the best of four on the shared
+            weights: first the mode and draws from theta, and uniform draws for a quarter of the places; then,
+            for three eighths, architectures that differ in one variable from the best finalist up to then.
+            There are fewer where each could not be trained for 10 steps, and no final where that is so of
+            two. A search that ends early trains them for less in proportion, at least 10 steps. Default 8.
         clip: Greatest norm of the gradient of the weights, or None. Default 5 (section 5.1).
         stop: When to end before the last step. Default: never.
         seed: Seed of theta's generator, and of torch's during the search.
@@ -118,7 +120,7 @@ class OneShotSearch:
     architecture_optimizer: Optimizer | None = None
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.5
+    warmup: float = 0.25
     final: float = 0.5
     finalists: int = 8
     clip: float | None = 5.0

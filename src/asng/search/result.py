@@ -12,7 +12,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search.batch_norm import recalibrate
 from asng.search.child import example_inputs, save_child
-from asng.search.final import Finalist
+from asng.search.finalists import Finalist
 from asng.search.modes import cuda_devices, kept_modes
 from asng.search.objective import Loss
 from asng.search.weights import weights_of

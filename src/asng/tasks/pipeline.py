@@ -1,7 +1,7 @@
 """The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -299,22 +299,20 @@ def _train_all(
                     write_json(folder / "pictures.json", task.pictures(trained.network, loaders))
             return trained.to_json()
 
+        def train_these(numbers: Sequence[int]) -> list[dict[str, Any]]:
+            return comm.deal(len(numbers), lambda i: train_one(numbers[i]))
+
         left = [0] if result["found"] is None else []
         left += range(1 + len(result["random"]), len(networks))
         for start in range(0, len(left), comm.size):
             together = left[start : start + comm.size]
-            trainings = [partial(train_one, number) for number in together]
-            for number, trained in zip(together, comm.deal(len(together), _call(trainings)), strict=True):
+            for number, trained in zip(together, train_these(together), strict=True):
                 if number == 0:
                     result["found"] = trained
                 else:
                     result["random"].append(trained)
             if comm.leads:
                 write_json(path, result)
-
-
-def _call(works: Sequence[Callable[[], dict[str, Any]]]) -> Callable[[int], dict[str, Any]]:
-    return lambda number: works[number]()
 
 
 def _seed_of(seed: int, network: int) -> int:

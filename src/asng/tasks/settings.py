@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asng.checks import integer_at_least, one_of, real_between
-from asng.search.final import MOST_FINAL
+from asng.search.final_plan import MOST_FINAL
 from asng.search.precision import PRECISIONS, Precision
 
 __all__ = ["SearchSettings"]
@@ -39,7 +39,7 @@ class SearchSettings:
     update: Literal["default", "paper"] = "default"
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.5
+    warmup: float = 0.25
     final: float = 0.5
     finalists: int = 8
     learning_rate: float = 0.025
