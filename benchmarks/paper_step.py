@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from asng.distributed import LocalComm
 from asng.nn import Supernet
 from asng.search.loop import Loop
 from asng.space import Candidate
@@ -72,7 +73,7 @@ class Ours:
         # As `fit` does; those of the search keep no averages that it would have to switch off.
         norms = [module for module in ready.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         halves = ready.loaders.search_train, ready.loaders.search_valid
-        self.loop = Loop(search, *halves, epochs=settings.epochs, folder=None, norms=norms)
+        self.loop = Loop(search, *halves, epochs=settings.epochs, folder=None, norms=norms, comm=LocalComm())
         self.ask = self.loop.theta.ask
 
     def draw(self) -> tuple[Any, Any, list[Candidate], list[Candidate]]:

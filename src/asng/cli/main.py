@@ -14,6 +14,7 @@ from asng.cli.classify import find_preset
 from asng.cli.importable import current_folder_importable
 from asng.cli.own import Own, find_own, spelled_out
 from asng.cli.parsing import NearestNames
+from asng.distributed import leads
 from asng.errors import AsngError
 from asng.search.interrupt import Terminated, terminable
 
@@ -30,6 +31,8 @@ SUBCOMMANDS: dict[str, Any] = {
     "toy": toy,
     "benchmark": benchmark,
 }
+_SHARED = ("search", "classify", "inpaint", "retrain")
+"""What several processes of torchrun do together; all else the first one does alone."""
 
 
 def make_parser(named: Own | None = None, preset: str = "small") -> NearestNames:
@@ -87,6 +90,8 @@ def _run(words: list[str]) -> None:
     elif words[:1] in (["classify"], ["inpaint"]):
         preset = find_preset(words)
     parsed: Namespace = make_parser(named, preset).parse_args(words)
+    if parsed.subcommand not in _SHARED and not leads():
+        return
     SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
 
 

@@ -10,6 +10,7 @@ from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
 from asng.cli.trust import add_trust_flag, trusted_names
+from asng.distributed import leads
 from asng.errors import InputError
 from asng.tasks import retrain_run
 from asng.tasks.inpainting import passes
@@ -68,7 +69,8 @@ def run(arguments: Namespace) -> None:
     names = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
     settings = replace(stored.settings, **{names[name]: given[name] for name in names if name in given})
     retrain_run(stored.task, settings, folder, seed=stored.seeds[0], progress=not arguments.quiet)
-    tell_outcome(folder)
+    if leads():
+        tell_outcome(folder)
 
 
 def _sizes(given: Mapping[str, int], task: str) -> dict[str, int]:

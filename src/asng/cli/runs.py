@@ -11,6 +11,7 @@ from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
 from asng.cli.trust import add_trust_flag, trusted_names
+from asng.distributed import leads
 from asng.tasks import SearchSettings, Task, run_seeds, run_task
 from asng.tasks.stored import stored_run
 
@@ -55,7 +56,8 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
         run_seeds(task, settings, folder, seeds=seeds, **flags)
     else:
         run_task(task, settings, folder, seed=seeds[0], **flags)
-    tell_outcome(folder)
+    if leads():
+        tell_outcome(folder)
 
 
 def part_of(arguments: Namespace, settings: type, *, skip: Set[str] = frozenset()) -> dict[str, Any]:

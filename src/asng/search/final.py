@@ -9,15 +9,14 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from asng.search.batches import batch_size_of, to_device
 from asng.search.final_plan import COMPARED, FEWEST_STEPS, Plan, places_of
 from asng.search.finalists import Candidates, Finalist
-from asng.search.steps import ReadingForward, value_of, weight_step
+from asng.search.steps import Score, score_pairs, weight_step
 from asng.search.weights import copy_of
 from asng.space import Architecture
 
@@ -151,7 +150,9 @@ class Final:
         if not candidates or places < 1:
             return 0
         scores = self._scores(candidates, self.plan.batches)
-        compared = [Finalist(a, road, s.read, s.mean) for a, s in zip(candidates, scores, strict=True)]
+        compared = [
+            Finalist(a, road, s.read or frozenset(), s.value) for a, s in zip(candidates, scores, strict=True)
+        ]
         known, before = {finalist.child for finalist in self.finalists}, len(self.finalists)
         for finalist in sorted(compared, key=self._worth):
             if finalist.child not in known and len(self.finalists) < before + places:
@@ -174,6 +175,8 @@ class Final:
             parameters=loop.parameters,
             clip=loop.search.clip,
             memory=loop.memory,
+            comm=loop.comm,
+            weight=loop.train.weight,
         )
         loop.advance_schedule(skipped=not math.isfinite(loss))
         self.taken += 1
@@ -191,7 +194,7 @@ class Final:
         loop, number = self.loop, self.scored
         finalist = self.finalists[number]
         score = self._scores([finalist.architecture], len(loop.valid))[0]
-        finalist = self.finalists[number] = replace(finalist, alone=score.mean)
+        finalist = self.finalists[number] = replace(finalist, alone=score.value)
         self.taken = 0
         if self._best() is finalist:
             self.winner = copy_of(loop.supernet)
@@ -216,22 +219,27 @@ class Final:
             self.winner = None
 
     @torch.no_grad()
-    def _scores(self, architectures: Sequence[Architecture], batches: int) -> list["_Score"]:
+    def _scores(self, architectures: Sequence[Architecture], batches: int) -> list[Score]:
         """Return every architecture's mean objective over the same validation batches, and what it read."""
         loop = self.loop
         name, objective, _ = loop.search.selection()
         loop.set_mode(training=False)
         loop.valid.rewind()
-        forwards = [ReadingForward(loop.supernet, architecture) for architecture in architectures]
-        totals, items = [0.0] * len(forwards), 0
-        for _ in range(batches):
-            batch = to_device(loop.valid.next(), loop.device)
-            size = batch_size_of(batch)
-            items += size
-            for i, forward in enumerate(forwards):
-                value = loop.memory.value(partial(value_of, objective, forward, batch, name))
-                totals[i] += size * value
-        return [_Score(t / items, f.read or frozenset()) for t, f in zip(totals, forwards, strict=True)]
+        totals = [0.0] * len(architectures)
+        read: list[frozenset[str]] = [frozenset() for _ in architectures]
+        items = 0
+        for first in range(0, batches, loop.comm.size):  # as many batches at once as there are processes
+            count = min(loop.comm.size, batches - first)
+            held = [to_device(loop.valid.next(), loop.device) for _ in range(count)]
+            pairs = [(architecture, batch) for batch in held for architecture in architectures]
+            scores = score_pairs(
+                loop.supernet, pairs, objective=objective, name=name, memory=loop.memory, comm=loop.comm
+            )
+            for k, score in enumerate(scores):
+                totals[k % len(architectures)] += batch_size_of(pairs[k][1]) * score.value
+                read[k % len(architectures)] |= score.read or frozenset()
+            items += sum(batch_size_of(batch) for batch in held)
+        return [Score(total / items, names) for total, names in zip(totals, read, strict=True)]
 
     def _worth(self, finalist: Finalist) -> float:
         """Return what to minimise; what is not finite is worst."""
@@ -279,8 +287,3 @@ class Final:
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
         if self.shared is not None:
             self.loop.make_optimizer(self.alone)
-
-
-class _Score(NamedTuple):
-    mean: float
-    read: frozenset[str]

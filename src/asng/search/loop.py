@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
+from asng.distributed import Comm
 from asng.errors import InputError
 from asng.files import write_text
 from asng.resumes import note_resume
+from asng.search.alike import become_alike, check_alike, digest, restore_alike
 from asng.search.batches import BatchStream, to_device
-from asng.search.checkpoint import load_checkpoint, save_checkpoint
+from asng.search.checkpoint import save_checkpoint
 from asng.search.child import inputs_of
 from asng.search.costs.found import Found, best_within, found_of, nothing_within
 from asng.search.costs.meter import CostMeter
@@ -25,7 +27,7 @@ from asng.search.environment import machine, versions
 from asng.search.final import Final
 from asng.search.final_plan import plan_of
 from asng.search.interrupt import Interrupt
-from asng.search.loop_state import restore, state_of
+from asng.search.loop_state import state_of
 from asng.search.nonfinite import FiniteWatch, origin
 from asng.search.objective import Objective, as_number, qualified_name
 from asng.search.out_of_memory import OutOfMemory, is_out_of_memory
@@ -60,6 +62,7 @@ class Loop:
         epochs: How many times to go through the training data.
         folder: The run folder, or None.
         norms: The batch norms of the supernet, which use the batch at hand.
+        comm: The processes of the run.
     """
 
     def __init__(
@@ -71,10 +74,11 @@ class Loop:
         epochs: int,
         folder: Path | None,
         norms: list[Any],
+        comm: Comm,
     ) -> None:
-        self.search, self.folder = search, folder
+        self.search, self.folder, self.comm = search, folder, comm
         self.supernet = search.supernet
-        self.train = BatchStream(train_loader, "train_loader")
+        self.train = BatchStream(train_loader, "train_loader", comm)
         self.valid = BatchStream(valid_loader, "valid_loader")
         plan = plan_of(
             epochs * len(self.train),
@@ -99,7 +103,7 @@ class Loop:
         self.watch = Watch(search.stop)
         self.finite = FiniteWatch()
         self.memory = OutOfMemory()
-        self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example)
+        self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example, comm)
         self.norms = norms
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
         self.step = 0
@@ -110,6 +114,7 @@ class Loop:
         self.ended = False
         self.passed_over = ""  # why the newest checkpoint was not the one to go on from
         self.log = RunLog(None)
+        become_alike(self)
         self.final = Final(self, plan)
         self.pace = CheckpointPace(search.checkpoint_seconds, search.checkpoint_steps)
 
@@ -132,22 +137,23 @@ class Loop:
             if resume:
                 raise InputError("resume: expected a run_dir to resume from, got None.")
         elif resume:
-            keep = restore(self, load_checkpoint(checkpoint_path(self.folder)))
-            self.log = RunLog(log_path(self.folder), keep=keep)
-            remove_halves(self.folder)
+            keep = restore_alike(self, checkpoint_path(self.folder))
+            self.log = RunLog(log_path(self.folder) if self.comm.leads else None, keep=keep)
+            self.comm.once(partial(remove_halves, self.folder))
         elif not overwrite:
-            refuse_earlier_run(self.folder)
+            self.comm.once(partial(refuse_earlier_run, self.folder))
         if not self.ended:
             self.meter.prepare()  # while no pass over the data is under way
         if self.folder is not None and not resume:
             self.start(self.folder)
         elif self.folder is not None and not self.ended:
-            note_resume(self.folder, step=self.step, passed_over=self.passed_over)
+            note = partial(note_resume, self.folder, step=self.step, passed_over=self.passed_over)
+            self.comm.once(note)
 
     def start(self, folder: Path) -> None:
         """Make the run folder that of a new run."""
-        clear(folder)
-        self.log = RunLog(log_path(folder))
+        self.comm.once(partial(clear, folder))
+        self.log = RunLog(log_path(folder) if self.comm.leads else None)
         self.log_start()
         self.log_theta()
         self.save()  # a run killed in its first minute can be resumed too
@@ -180,9 +186,11 @@ class Loop:
 
     def save(self) -> None:
         """Write a checkpoint."""
+        check_alike(self)
         if self.folder is not None:
-            began = time.perf_counter()
-            save_checkpoint(checkpoint_path(self.folder), state_of(self), keep=not self.passed_over)
+            began, path = time.perf_counter(), checkpoint_path(self.folder)
+            keep = not self.passed_over
+            self.comm.once(lambda: save_checkpoint(path, state_of(self), keep=keep))
             self.passed_over = ""
             self.pace.saved(took=time.perf_counter() - began)
 
@@ -201,7 +209,7 @@ class Loop:
             self.save()
         if found.excess > 0.0:
             raise nothing_within(self.meter.terms, found.cost)
-        if self.folder is not None:
+        if self.folder is not None and self.comm.leads:
             write_text(architecture_path(self.folder), found.architecture.to_json() + "\n")
         return found
 
@@ -234,9 +242,11 @@ class Loop:
             interrupt: Whether a signal came.
             more: Whether work is left.
         """
-        if interrupt and more:
+        flags = bool(interrupt), self.pace.due()
+        interrupted, due = self.comm.either(*flags, digest=lambda: digest(self))
+        if interrupted and more:
             self.end_interrupted(interrupt)
-        if self.pace.due():
+        if due:
             self.save()
 
     def one_step(self) -> tuple[float, float | None]:
@@ -253,6 +263,8 @@ class Loop:
             parameters=self.parameters,
             clip=self.search.clip,
             memory=self.memory,
+            comm=self.comm,
+            weight=self.train.weight,
         )
         self.finite.trained(train_loss, self.step, lambda: self.origin(loss, batch, candidates))
         self.advance_schedule(skipped=not math.isfinite(train_loss))
@@ -285,6 +297,7 @@ class Loop:
             candidates=candidates,
             meter=self.meter,
             memory=self.memory,
+            comm=self.comm,
         )
         self.evaluated += len(candidates)
         self.over_budget += scores.over

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import integer_at_least, one_of, real_between
+from asng.distributed import joined
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
@@ -24,6 +25,7 @@ from asng.search.loaders import split_loader
 from asng.search.loop import Loop
 from asng.search.modes import kept_modes
 from asng.search.objective import Loss, Objective
+from asng.search.precision import PRECISIONS, Precision, in_precision
 from asng.search.progress import progress_bar
 from asng.search.result import SearchResult
 from asng.search.stopping import StopRule
@@ -128,6 +130,7 @@ class OneShotSearch:
     seed: int = 0
     checkpoint_seconds: float = 60.0
     checkpoint_steps: int | None = None
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         if not isinstance(self.supernet, Supernet):
@@ -148,6 +151,7 @@ class OneShotSearch:
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
         if self.checkpoint_steps is not None:
             integer_at_least("checkpoint_steps", self.checkpoint_steps, 1)
+        one_of("precision", self.precision, PRECISIONS)
         if self.clip is not None:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.architecture_optimizer is None:
@@ -208,21 +212,30 @@ class OneShotSearch:
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
         with (
+            joined() as comm,
             seeded(self.seed),
             kept_modes(self.supernet),
             batch_statistics(self.supernet) as norms,
             graceful() as interrupt,
             dead_workers_told(),
         ):
-            loop = Loop(self, train_loader, valid_loader, epochs=epochs, folder=folder, norms=norms)
+            loop = Loop(
+                self._in_precision(),
+                train_loader,
+                valid_loader,
+                epochs=epochs,
+                folder=folder,
+                norms=norms,
+                comm=comm,
+            )
             try:
                 loop.begin(resume=resume, overwrite=overwrite)
-                with progress_bar("search", loop.all_steps, show=progress) as bar:
+                with progress_bar("search", loop.all_steps, show=progress and comm.leads) as bar:
                     found = loop.run(bar, interrupt)
             finally:
                 loop.log.close()
-        if interrupt:  # in the last step or after it: all is written, but the caller is to end too
-            raise interrupt.error()
+            if comm.either(bool(interrupt))[0]:  # in the last step or after it: all is written, but the
+                raise interrupt.error()  # caller is to end too
         return SearchResult(
             architecture=found.architecture,
             supernet=self.supernet,
@@ -239,6 +252,18 @@ class OneShotSearch:
             winner=loop.final.winner,
             out_of_memory=loop.memory.count,
         )
+
+    def _in_precision(self) -> "OneShotSearch":
+        """Return the search with functions that compute in its precision."""
+        if self.precision == "float32":
+            return self
+        device = next((p.device for p in self.supernet.parameters()), torch.device("cpu"))
+        functions = {
+            name: in_precision(function, self.precision, device)
+            for name in ("loss", "minimize", "maximize")
+            if (function := getattr(self, name)) is not None
+        }
+        return replace(self, **functions)
 
     def _check_function(self, name: str) -> None:
         value = getattr(self, name)

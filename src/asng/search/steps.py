@@ -6,12 +6,14 @@ section 2: minimise J(x, theta) = E[f(x, c)] by turns.
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 
+from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import Optimizer
@@ -21,7 +23,9 @@ from asng.search.objective import Loss, Objective, as_number, qualified_name
 from asng.search.out_of_memory import OutOfMemory
 from asng.space import Architecture, Candidate
 
-__all__ = ["ReadingForward", "Scores", "theta_step", "value_of", "weight_step"]
+__all__ = ["ReadingForward", "Scores", "Score", "score_pairs", "theta_step", "weight_step"]
+
+_ALONE = LocalComm()
 
 
 def weight_step(
@@ -34,8 +38,10 @@ def weight_step(
     parameters: Sequence[nn.Parameter],
     clip: float | None,
     memory: OutOfMemory,
+    comm: Comm = _ALONE,
+    weight: float = 1.0,
 ) -> float:
-    """Descend the mean loss of `architectures` on one training batch.
+    """Descend the mean loss of `architectures` on one training batch, all processes on its shares together.
 
     Weights that none of them used have no gradient, so the optimiser leaves them and their momentum alone.
     A step whose loss or gradient is not finite is left out, since it would destroy the shared weights; so is
@@ -43,32 +49,38 @@ def weight_step(
 
     Args:
         supernet: Holds the weights x.
-        batch: One batch on the supernet's device.
+        batch: One batch on the supernet's device, or this process's share of it.
         architectures: The lambda_x ones.
         loss: f(x, c) on the batch.
         optimizer: Over `parameters`.
         parameters: All weights.
         clip: Greatest norm of the gradient, or None for no bound.
-        memory: Counts what does not fit.
+        memory: Counts what does not fit. Of several processes none can go on without the others, so there the
+            error is raised.
+        comm: The processes. Default: this one alone.
+        weight: What the mean over the share counts in the mean over the batch.
 
     Returns:
-        The mean loss; NaN where the step was left out.
+        The mean loss over the whole batch; NaN where the step was left out.
 
     Raises:
         InputError: The loss gave no single number with a gradient's graph.
     """
     optimizer.zero_grad(set_to_none=True)
     total, missed = 0.0, memory.count
-    with memory.noted():
+    with memory.noted() if comm.size == 1 else nullcontext(), comm.passes():
         for architecture in architectures:
             forward = partial(supernet, architecture=architecture)
             value = _checked(loss(forward, batch), loss) / len(architectures)
+            if weight != 1.0:
+                value = value * weight
             if value.requires_grad:  # else this architecture has no weights
                 value.backward()  # type: ignore[no-untyped-call]
             total += value.item()
     if memory.count > missed:
         optimizer.zero_grad(set_to_none=True)
         total = math.nan
+    total = comm.reduce(total, parameters)
     used = [parameter for parameter in parameters if parameter.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(used, math.inf if clip is None else clip, foreach=True)
     if not math.isfinite(total) or not torch.isfinite(norm):
@@ -105,6 +117,7 @@ def theta_step(
     candidates: Sequence[Candidate],
     meter: CostMeter,
     memory: OutOfMemory,
+    comm: Comm = _ALONE,
 ) -> Scores:
     """Score `candidates` on one validation batch and tell the optimiser of theta.
 
@@ -121,26 +134,73 @@ def theta_step(
         candidates: The lambda_theta architectures.
         meter: Measures what they cost.
         memory: Counts what does not fit.
+        comm: The processes that the candidates are dealt out to. Default: this one alone.
     """
-    costs = [meter.of(candidate.architecture) for candidate in candidates]
-    losses, objectives, read, scored = [], [], [], []
+    costs = meter.of_all([candidate.architecture for candidate in candidates])
+    scored = [c for c, cost in zip(candidates, costs, strict=True) if cost.excess <= 0.0]
+    pairs = [(candidate.architecture, batch) for candidate in scored]
+    scores = score_pairs(supernet, pairs, objective=objective, name=name, memory=memory, comm=comm)
+    losses, objectives, read, results = [], [], [], iter(scores)
     for candidate, cost in zip(candidates, costs, strict=True):
         if cost.excess > 0.0:
             losses.append(math.nan)
             read.append(candidate.with_active(cost.active))
             continue
-        forward = ReadingForward(supernet, candidate.architecture)
-        value = memory.value(partial(value_of, objective, forward, batch, name))
-        scored.append(candidate)
+        value, variables = next(results)
         objectives.append(value)
         losses.append(sign * value + cost.penalty)
-        if forward.read is not None:
-            candidate = candidate.with_active(forward.read | (cost.active or frozenset()))
+        if variables is not None:
+            candidate = candidate.with_active(variables | (cost.active or frozenset()))
         read.append(candidate)
     if meter.has_budget:
         losses = behind_budget(losses, [cost.excess for cost in costs])
     optimizer.tell(read, losses)
     return Scores(scored, objectives, len(candidates) - len(scored), costs)
+
+
+class Score(NamedTuple):
+    """What an objective gave for an architecture.
+
+    Attributes:
+        value: The number; NaN where the architecture does not fit into memory.
+        read: The variables that its passes read; None where it was not run.
+    """
+
+    value: float
+    read: frozenset[str] | None
+
+
+def score_pairs(
+    supernet: Supernet,
+    pairs: Sequence[tuple[Architecture, Any]],
+    *,
+    objective: Objective,
+    name: str,
+    memory: OutOfMemory,
+    comm: Comm,
+) -> list[Score]:
+    """Score architectures, each on a batch, and each in one of the processes; return all scores everywhere.
+
+    Args:
+        supernet: Holds the weights x.
+        pairs: Of an architecture and a batch on the supernet's device.
+        objective: What to score by.
+        name: What the objective is called in messages.
+        memory: Counts what does not fit, in whichever process.
+        comm: The processes.
+    """
+
+    def work(number: int) -> tuple[float, list[str] | None, int]:
+        architecture, batch = pairs[number]
+        forward, missed = ReadingForward(supernet, architecture), OutOfMemory()
+        value = missed.value(
+            lambda: as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+        )
+        return value, None if forward.read is None else sorted(forward.read), missed.count
+
+    results = comm.deal(len(pairs), work)
+    memory.count += sum(missed for _, _, missed in results)
+    return [Score(value, None if read is None else frozenset(read)) for value, read, _ in results]
 
 
 class ReadingForward:
@@ -159,11 +219,6 @@ class ReadingForward:
         output = self.supernet(*args, architecture=self.architecture, **kwargs)
         self.read = self.supernet.active | (self.read or frozenset())
         return output
-
-
-def value_of(objective: Objective, forward: "ReadingForward", batch: Any, name: str) -> float:
-    """Return what an objective gives for an architecture, as a number."""
-    return as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
 
 
 def _checked(value: object, loss: Loss) -> torch.Tensor:

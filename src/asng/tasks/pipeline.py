@@ -1,11 +1,14 @@
 """The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
 
 import random
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asng.distributed import Comm, joined
 from asng.errors import RunError, SpaceError, in_one_line
 from asng.files import read_json, write_json
 from asng.locks import held
@@ -56,14 +59,30 @@ def run_task(
         KeyboardInterrupt: Ctrl-C or SIGTERM; what was reached is on the disk.
     """
     folder = Path(run_dir)
+    with joined() as comm:
+        comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
+        ready = prepare(task, settings, seed)
+        flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
+        with held_by_one(comm, folder):
+            # Another run may have come in between.
+            comm.once(lambda: check_free(folder, resume=resume, overwrite=overwrite))
+            return run_prepared(task, settings, folder, ready, seed=seed, comm=comm, **flags)
+
+
+def held_by_one(comm: Comm, folder: Path) -> AbstractContextManager[None]:
+    """Have the process that leads hold the folder against other runs."""
+    return held(folder) if comm.leads else nullcontext()
+
+
+def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, unless told what to do with it, and one of other data.
+
+    Raises:
+        RunError: It holds one, or that of other data.
+    """
     check_free(folder, resume=resume, overwrite=overwrite)
     if resume:
         check_data(task, folder)
-    ready = prepare(task, settings, seed)
-    flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
-    with held(folder):
-        check_free(folder, resume=resume, overwrite=overwrite)  # another run may have come in between
-        return run_prepared(task, settings, folder, ready, seed=seed, **flags)
 
 
 def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -116,21 +135,30 @@ def run_prepared(
     resume: bool,
     overwrite: bool,
     progress: bool,
+    comm: Comm,
 ) -> Path:
     """Do what `run_task` says, with data and supernet that are at hand."""
-    if resume:
-        check_seed(folder, seed)
-    elif overwrite:
-        clear(folder)
-    write_config(folder, config_of(task, settings, seed))
-    resumable = resume and any(folder.glob("checkpoint*.pt"))
+
+    def begin() -> bool:
+        if resume:
+            check_seed(folder, seed)
+        elif overwrite:
+            clear(folder)
+        write_config(folder, config_of(task, settings, seed))
+        return resume and any(folder.glob("checkpoint*.pt"))
+
+    resumable = comm.once(begin)
     found = _search(task, settings, ready, folder, seed=seed, resume=resumable, progress=progress)
-    if task.graphs is not None:
-        write_json(folder / "graphs.json", task.graphs(found.architecture))
-    if not (folder / "result.json").exists():
-        write_json(folder / "result.json", _first_result(task, found, ready.loaders, seed))
+
+    def write_down() -> None:
+        if task.graphs is not None:
+            write_json(folder / "graphs.json", task.graphs(found.architecture))
+        if not (folder / "result.json").exists():
+            write_json(folder / "result.json", _first_result(task, found, ready.loaders, seed))
+
+    comm.once(write_down)
     space = ready.supernet.space
-    _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
+    _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress, comm=comm)
     return folder
 
 
@@ -147,17 +175,23 @@ def retrain_run(
         SpaceError: The architecture is none of this task.
     """
     folder = Path(run_dir)
-    architecture = read_architecture(folder)
-    result = read_json(folder / "result.json")
-    ready = prepare(task, settings, seed)
-    space = ready.supernet.space
-    space.check(architecture)
-    with held(folder):
-        for part in ("child.pt", "pictures.json"):  # of the settings that are replaced
-            (folder / part).unlink(missing_ok=True)
-        write_config(folder, config_of(task, settings, seed))
-        write_json(folder / "result.json", {**result, "found": None, "random": []})
-        _train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress)
+    with joined() as comm:
+        architecture = read_architecture(folder)
+        result = comm.once(lambda: read_json(folder / "result.json"))
+        ready = prepare(task, settings, seed)
+        space = ready.supernet.space
+        space.check(architecture)
+
+        def begin() -> None:
+            for part in ("child.pt", "pictures.json"):  # of the settings that are replaced
+                (folder / part).unlink(missing_ok=True)
+            write_config(folder, config_of(task, settings, seed))
+            write_json(folder / "result.json", {**result, "found": None, "random": []})
+
+        with held_by_one(comm, folder):
+            comm.once(begin)
+            loaders = ready.loaders
+            _train_all(task, settings, loaders, folder, seed=seed, space=space, progress=progress, comm=comm)
     return folder
 
 
@@ -228,6 +262,7 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         warmup=settings.warmup,
         final=settings.final,
         finalists=settings.finalists,
+        precision=settings.precision,
         stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
         checkpoint_seconds=settings.checkpoint_seconds,
         checkpoint_steps=settings.checkpoint_steps,
@@ -258,36 +293,54 @@ def _train_all(
     seed: int,
     space: Space,
     progress: bool,
+    comm: Comm,
 ) -> None:
-    """Train the found architecture and its peers, as far as result.json does not have them."""
+    """Train the found architecture and its peers, as far as result.json does not have them.
+
+    Each process trains another of them, and all are waited for before the next ones.
+    """
     if settings.retrain_epochs == 0:
         return
     path = folder / "result.json"
-    result = read_json(path)
+    result = comm.once(lambda: read_json(path))
     draw = random.Random(seed)  # whatever the seed of training: the same peers
     first = seed if settings.retrain_seed is None else settings.retrain_seed
-    peers = [space.sample(draw) for _ in range(settings.peers)]
+    found = Architecture.from_json(comm.once(lambda: read_architecture(folder).to_json()))
+    networks = [found, *(space.sample(draw) for _ in range(settings.peers))]
+    titles = ["train found", *(f"train random {n + 1} of {settings.peers}" for n in range(settings.peers))]
     with graceful() as interrupt:
-        fit = partial(
-            train_from_scratch,
-            task,
-            settings,
-            loaders=loaders,
-            progress=progress,
-            keep_going=interrupt.go_on,
-        )
-        if result["found"] is None:
-            trained = fit(read_architecture(folder), seed=_seed_of(first, 0), title="train found")
-            save_child(folder / "child.pt", trained.network, trained.architecture)
-            if task.pictures is not None:
-                write_json(folder / "pictures.json", task.pictures(trained.network, loaders))
-            result["found"] = trained.to_json()
-            write_json(path, result)
-        for index in range(len(result["random"]), len(peers)):
-            title = f"train random {index + 1} of {len(peers)}"
-            trained = fit(peers[index], seed=_seed_of(first, index + 1), title=title)
-            result["random"].append(trained.to_json())
-            write_json(path, result)
+
+        def train_one(number: int) -> dict[str, Any]:
+            trained = train_from_scratch(
+                task,
+                settings,
+                networks[number],
+                loaders=loaders,
+                seed=_seed_of(first, number),
+                title=titles[number],
+                progress=progress and comm.leads,
+                keep_going=lambda: not interrupt,
+            )
+            if number == 0:
+                save_child(folder / "child.pt", trained.network, trained.architecture)
+                if task.pictures is not None:
+                    write_json(folder / "pictures.json", task.pictures(trained.network, loaders))
+            return trained.to_json()
+
+        def train_these(numbers: Sequence[int]) -> list[dict[str, Any]]:
+            return comm.deal(len(numbers), lambda i: train_one(numbers[i]))
+
+        left = [0] if result["found"] is None else []
+        left += range(1 + len(result["random"]), len(networks))
+        for start in range(0, len(left), comm.size):
+            together = left[start : start + comm.size]
+            for number, trained in zip(together, train_these(together), strict=True):
+                if number == 0:
+                    result["found"] = trained
+                else:
+                    result["random"].append(trained)
+            if comm.leads:
+                write_json(path, result)
 
 
 def _seed_of(seed: int, network: int) -> int:

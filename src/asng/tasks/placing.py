@@ -5,19 +5,20 @@ from itertools import chain
 import torch
 from torch import nn
 
+from asng.distributed import own_device
 from asng.errors import InputError
 
 __all__ = ["device_of", "place"]
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device of that name; "auto" is an accelerator where there is one.
+    """Return the device of that name; "auto" is an accelerator where there is one, each process its own.
 
     Raises:
         InputError: There is no such device.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return own_device()
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:

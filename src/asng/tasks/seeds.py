@@ -2,12 +2,13 @@
 
 import statistics
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asng.distributed import joined
 from asng.files import read_json, write_json
-from asng.locks import held
-from asng.tasks.pipeline import check_data, check_free, config_of, run_prepared
+from asng.tasks.pipeline import check_begin, check_free, config_of, held_by_one, run_prepared
 from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, write_config
 from asng.tasks.settings import SearchSettings
@@ -45,26 +46,33 @@ def run_seeds(
     """
     folder = Path(run_dir)
     flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
-    check_free(folder, resume=resume, overwrite=overwrite)
-    if resume:
-        check_data(task, folder)
-    ready: Prepared | None = prepare(task, settings, seeds[0])
-    with held(folder):
-        check_free(folder, resume=resume, overwrite=overwrite)  # another run may have come in between
+    rows: list[dict[str, Any]] = []
+
+    def begin() -> None:
         if overwrite and not resume:
             clear(folder)
         write_config(folder, {**config_of(task, settings, seeds[0]), "seeds": list(seeds)})
-        rows = []
-        for seed in seeds:
-            home = folder / f"seed-{seed}"
-            ready = ready or prepare(task, settings, seed)
-            with held(home):
-                run_prepared(task, settings, home, ready, seed=seed, **flags)
-            ready = None
-            result = read_json(home / "result.json")
-            rows.append({**_summed_up(result), "seed": seed, "folder": home.name})
-            head = {"metric": result["metric"], "higher_is_better": task.higher_is_better}
-            write_json(folder / "summary.json", {**head, "seeds": rows})
+
+    def sum_up(seed: int, home: Path) -> None:
+        result = read_json(home / "result.json")
+        rows.append({**_summed_up(result), "seed": seed, "folder": home.name})
+        head = {"metric": result["metric"], "higher_is_better": task.higher_is_better}
+        write_json(folder / "summary.json", {**head, "seeds": rows})
+
+    with joined() as comm:
+        comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
+        ready: Prepared | None = prepare(task, settings, seeds[0])
+        with held_by_one(comm, folder):
+            # Another run may have come in between.
+            comm.once(lambda: check_free(folder, resume=resume, overwrite=overwrite))
+            comm.once(begin)
+            for seed in seeds:
+                home = folder / f"seed-{seed}"
+                prepared = ready or prepare(task, settings, seed)
+                with held_by_one(comm, home):
+                    run_prepared(task, settings, home, prepared, seed=seed, comm=comm, **flags)
+                ready = None
+                comm.once(partial(sum_up, seed, home))
     return folder
 
 

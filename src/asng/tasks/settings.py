@@ -6,6 +6,7 @@ from typing import Literal
 
 from asng.checks import integer_at_least, one_of, real_between
 from asng.search.final_plan import MOST_FINAL
+from asng.search.precision import PRECISIONS, Precision
 
 __all__ = ["SearchSettings"]
 
@@ -49,6 +50,7 @@ class SearchSettings:
     checkpoint_seconds: float = 60.0
     checkpoint_steps: int | None = None
     device: str = "auto"
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         integer_at_least("epochs", self.epochs, 1)
@@ -56,6 +58,7 @@ class SearchSettings:
         integer_at_least("peers", self.peers, 0)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
+        one_of("precision", self.precision, PRECISIONS)
         one_of("update", self.update, ["default", "paper"])
         real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)

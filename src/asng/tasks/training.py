@@ -14,6 +14,7 @@ from asng.nn import Supernet
 from asng.search import Loss, count_parameters, give_averages, score, train
 from asng.search.child import example_inputs
 from asng.search.generators import seeded
+from asng.search.precision import in_precision
 from asng.space import Architecture
 from asng.tasks.placing import device_of, place
 from asng.tasks.settings import SearchSettings
@@ -90,7 +91,7 @@ def train_from_scratch(
         weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
     )
     recipe, device = task.recipe, device_of(settings.device)
-    loss = recipe.loss or task.loss
+    loss = in_precision(recipe.loss or task.loss, settings.precision, device)
     with seeded(seed):
         start = time.perf_counter()
         model = (recipe.build or task.child)(architecture)

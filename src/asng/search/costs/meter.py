@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import torch
 
+from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search.batches import to_device
@@ -54,11 +55,18 @@ class CostMeter:
         supernet: Whose children to measure.
         terms: Say which measures.
         example: Returns the positional inputs; called once, at the first measurement.
+        comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
+            that a latency is the same everywhere. Default: this one alone.
     """
 
     def __init__(
-        self, supernet: Supernet, terms: Iterable[Cost], example: Callable[[], tuple[Any, ...]]
+        self,
+        supernet: Supernet,
+        terms: Iterable[Cost],
+        example: Callable[[], tuple[Any, ...]],
+        comm: Comm | None = None,
     ) -> None:
+        self._comm = LocalComm() if comm is None else comm
         self.terms = tuple(terms)
         self._supernet = supernet
         self._measures = measures_of(self.terms)
@@ -73,13 +81,25 @@ class CostMeter:
         Raises:
             InputError: A measure gave no finite number.
         """
+        return self.of_all([architecture])[0]
+
+    def of_all(self, architectures: Sequence[Architecture]) -> list[Costs]:
+        """Return what each architecture costs.
+
+        Raises:
+            InputError: A measure gave no finite number.
+        """
         if not self.terms:
-            return Costs({}, None)
-        active = self._active(architecture)
-        known = self._known.setdefault(_digest({name: architecture[name] for name in active}), {})
-        missing = {name: measure for name, measure in self._measures.items() if name not in known}
-        if missing:
-            known |= self._measured(architecture, missing)
+            return [Costs({}, None)] * len(architectures)
+        actives = self._actives(architectures)
+        keys = [
+            _digest({name: architecture[name] for name in active})
+            for architecture, active in zip(architectures, actives, strict=True)
+        ]
+        self._measure(dict(zip(keys, architectures, strict=True)))
+        return [self._costs(active, self._known[key]) for active, key in zip(actives, keys, strict=True)]
+
+    def _costs(self, active: frozenset[str], known: Mapping[str, float]) -> Costs:
         values = {name: known[name] for name in self._measures}
         return Costs(values, active, penalty(self.terms, values), excess(self.terms, values))
 
@@ -101,12 +121,32 @@ class CostMeter:
         """Take over the costs of a checkpoint."""
         self._known = json.loads(state["known"])
 
-    def _active(self, architecture: Architecture) -> frozenset[str]:
-        key = _digest(architecture)
-        if key not in self._reads:
-            read = self._somewhere(lambda place: place.reads(architecture))
-            self._reads[key] = self._sets.setdefault(read, read)
-        return self._reads[key]
+    def _actives(self, architectures: Sequence[Architecture]) -> list[frozenset[str]]:
+        """Return what a pass under each of them reads."""
+        keys = [_digest(architecture) for architecture in architectures]
+        unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._reads}
+        if unknown:
+            todo = list(unknown.values())
+            reads = self._comm.deal(
+                len(todo), lambda i: sorted(self._somewhere(lambda place: place.reads(todo[i])))
+            )
+            for key, names in zip(unknown, reads, strict=True):
+                self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
+        return [self._reads[key] for key in keys]
+
+    def _measure(self, architectures: Mapping[str, Architecture]) -> None:
+        """Measure what is not yet known of the children, given by the digests of what they read."""
+        missing = {
+            key: {n: measure for n, measure in self._measures.items() if n not in self._known.get(key, {})}
+            for key in architectures
+        }
+        todo = [key for key in architectures if missing[key]]
+        if todo:
+            found = self._comm.deal(
+                len(todo), lambda i: self._measured(architectures[todo[i]], missing[todo[i]])
+            )
+            for key, values in zip(todo, found, strict=True):
+                self._known.setdefault(key, {}).update(values)
 
     def _measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, float]:
         counted = {name: measure for name, measure in measures.items() if not needs_numbers(measure)}

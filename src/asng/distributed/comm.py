@@ -1,0 +1,109 @@
+"""What a search asks of the processes that it runs in, be they one or several."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, TypeVar
+
+from torch import nn
+
+__all__ = ["Comm", "Part"]
+
+_T = TypeVar("_T")
+
+
+class Part(NamedTuple):
+    """The share of a batch that one process trains on.
+
+    Attributes:
+        start: Its first item.
+        stop: The item after its last.
+        weight: What its mean counts in the mean over the whole batch.
+    """
+
+    start: int
+    stop: int
+    weight: float
+
+
+class Comm(ABC):
+    """Divides the work of a search among processes, and sees to it that they stay alike.
+
+    All processes call the same methods in the same order. None is asked which one it is: a search is written
+    as for one process, and `LocalComm` makes it just that.
+
+    Attributes:
+        size: How many processes there are.
+        leads: Whether this one writes files and shows progress.
+    """
+
+    size: int
+    leads: bool
+
+    @abstractmethod
+    def part(self, items: int) -> Part:
+        """Return this process's share of a batch of so many items.
+
+        Shares of all processes together are the batch, without overlap. Of a batch with fewer items than
+        processes each takes the whole, with the weight 1 / size.
+        """
+
+    @abstractmethod
+    def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
+        """Do independent pieces of work, each in one process, and return all results in order everywhere.
+
+        Args:
+            pieces: How many.
+            work: Does the piece of a number; returns what JSON can hold.
+        """
+
+    @abstractmethod
+    def once(self, work: Callable[[], _T]) -> _T:
+        """Do something in one process while the others wait; return its result, plain JSON, everywhere."""
+
+    @abstractmethod
+    def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
+        """Return for each flag whether it is set in any process.
+
+        Args:
+            flags: Of this process.
+            digest: Sums up, in hexadecimals, what must be the same everywhere, and is compared on the way.
+
+        Raises:
+            RunError: The digests differ.
+        """
+
+    @abstractmethod
+    def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:
+        """Have all processes take over the state of one.
+
+        Args:
+            get: Returns the state, tensors and plain values; called in the process that has it.
+            put: Takes it over; called in the others.
+        """
+
+    @abstractmethod
+    def check(self, digest: Callable[[], str], what: str) -> None:
+        """Raise where processes that ought to be alike are not.
+
+        Args:
+            digest: Sums up what must be the same everywhere.
+            what: Names it, for the message.
+
+        Raises:
+            RunError: The digests differ.
+        """
+
+    @abstractmethod
+    def passes(self) -> AbstractContextManager[object]:
+        """Return a context for training passes, forward and backward, over the shares of one batch.
+
+        In it batch norms use the statistics of the whole batch.
+        """
+
+    @abstractmethod
+    def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
+        """Sum up gradients over the processes, of all weights that got one in any; likewise return the loss.
+
+        Call it after `passes`.
+        """

@@ -1,0 +1,123 @@
+"""Several processes, by torch.distributed."""
+
+import io
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from asng.distributed.comm import Comm, Part
+from asng.distributed.failing import Failures
+from asng.distributed.gradients import mask_of, reduce_gradients, union_of
+from asng.distributed.messages import gather_bytes, gather_json, send_bytes
+from asng.distributed.noise import Noise
+from asng.distributed.norms import SharedNorms
+from asng.errors import RunError
+
+__all__ = ["TorchComm"]
+
+_T = TypeVar("_T")
+_HEAD = struct.Struct(">d?")
+"""What stands before the mask of weights: the loss, and whether the pass drew random numbers."""
+
+
+class TorchComm(Comm):
+    """The processes of torch.distributed's default group.
+
+    Args:
+        control: A group of the gloo backend of the same processes, for short messages. Waiting for these may
+            take as long as the longest piece of work.
+        failures: Tells why a process ended.
+    """
+
+    def __init__(self, control: dist.ProcessGroup, failures: Failures) -> None:
+        self.size, self.rank = dist.get_world_size(), dist.get_rank()
+        self.leads = self.rank == 0
+        self.world, self.control, self.failures = dist.group.WORLD, control, failures
+        self.noise = Noise(self.rank)
+
+    def part(self, items: int) -> Part:
+        """Return this process's share: items in a row, their numbers differing by one at most."""
+        if items < self.size:
+            return Part(0, items, 1.0 / self.size)
+        start, stop = self.rank * items // self.size, (self.rank + 1) * items // self.size
+        return Part(start, stop, (stop - start) / items)
+
+    def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
+        """Do every `size`-th piece, and gather the results."""
+        with self.noise.apart():
+            mine = [work(number) for number in range(self.rank, pieces, self.size)]
+        dealt = self._gather(mine)
+        return [dealt[number % self.size][number // self.size] for number in range(pieces)]
+
+    def once(self, work: Callable[[], _T]) -> _T:
+        """Do it in the first process."""
+        result = None
+        if self.leads:
+            with self.noise.apart():
+                result = work()
+        return self._gather(result)[0]  # type: ignore[no-any-return]
+
+    def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
+        """Take the greatest of all processes, flag by flag, and of the digest and its negative."""
+        number = 0 if digest is None else int(digest()[:15], 16)
+        table = torch.tensor([number, -number, *flags])
+        with self.failures.explained():
+            dist.all_reduce(table, dist.ReduceOp.MAX, group=self.control)
+        most, least, *set_somewhere = table.tolist()
+        if most != -least:
+            raise _unlike("theta, its generator and the order of batches", self.size, f"{most:x}, {-least:x}")
+        return tuple(bool(flag) for flag in set_somewhere)
+
+    def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:
+        """Send the state of the first process as torch.save writes it."""
+        if self.leads:
+            buffer = io.BytesIO()
+            torch.save(get(), buffer)
+            with self.failures.explained():
+                send_bytes(buffer.getvalue(), self.control)
+        else:
+            with self.failures.explained():
+                content = send_bytes(None, self.control)
+            put(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+
+    def check(self, digest: Callable[[], str], what: str) -> None:
+        """Compare the digests of all processes."""
+        digests = self._gather(digest())
+        if len(set(digests)) > 1:
+            raise _unlike(what, self.size, ", ".join(digests))
+
+    @contextmanager
+    def passes(self) -> Iterator[None]:
+        """Share the statistics of batch norms, and draw random numbers apart."""
+        with self.noise.apart(), SharedNorms(self.failures.explained):
+            yield
+
+    def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
+        """Agree on the union of the weights that were used, and sum up their gradients."""
+        message = _HEAD.pack(loss, self.noise.drew) + mask_of(parameters)
+        with self.failures.explained():
+            messages = gather_bytes(message, self.control)
+            used = union_of([message[_HEAD.size :] for message in messages], len(parameters))
+            reduce_gradients([parameters[index] for index in used])
+        heads = [_HEAD.unpack_from(message) for message in messages]
+        self.noise.settle(any(drew for _, drew in heads))
+        return float(sum(loss for loss, _ in heads))
+
+    def _gather(self, value: Any) -> list[Any]:
+        """Return the values of all processes, and let generators go on alike."""
+        with self.failures.explained():
+            gathered = gather_json([self.noise.drew, value], self.control)
+        self.noise.settle(any(drew for drew, _ in gathered))
+        return [value for _, value in gathered]
+
+
+def _unlike(what: str, size: int, digests: str) -> RunError:
+    return RunError(
+        f"{what}: expected the same in all {size} processes, got other digests: {digests}. Let every process "
+        "make the same model, data and seeds, and draw no random numbers in one of them only."
+    )

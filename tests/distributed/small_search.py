@@ -1,0 +1,182 @@
+"""A small search with batch norm, the same in one process and in several, and ways in which one can fail."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, TensorDataset
+
+from asng import Penalty
+from asng.nn import Choice, Supernet
+from asng.search import OneShotSearch, loop, supervised
+
+STEPS = 24
+"""Of all cases but that with a final."""
+PASSES, ITEMS, BATCH = 4, 50, 9
+"""Batches of 9, five a pass, and one of 5."""
+FAILS = 9
+"""The training pass at which a process fails."""
+
+cross_entropy = supervised(nn.functional.cross_entropy)
+
+
+class Counted(Dataset):
+    """Remembers which items were taken."""
+
+    def __init__(self, data):
+        self.data, self.taken = data, []
+
+    def __len__(self):
+        return len(self.data)
+
+    def __getitem__(self, index):
+        self.taken.append(index)
+        return self.data[index]
+
+
+class Jittered(Counted):
+    """Draws noise for every item that is taken."""
+
+    def __getitem__(self, index):
+        x, y = super().__getitem__(index)
+        return x + 0.1 * torch.randn_like(x), y
+
+
+def rank():
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_last():
+    return rank() == int(os.environ.get("WORLD_SIZE", "1")) - 1
+
+
+def data(n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 3, 6, 6, generator=generator)
+    return TensorDataset(x, (x.mean(dim=(1, 2, 3)) > 0).long())
+
+
+def supernet(dropout=0.0):
+    """A space of 6, with other weights in every process: the first one gives the others its own."""
+    torch.manual_seed(3 + rank())
+
+    def conv(kernel):
+        return nn.Sequential(nn.Conv2d(3, 6, kernel, padding=kernel // 2), nn.BatchNorm2d(6), nn.ReLU())
+
+    first = Choice({"one": conv(1), "three": conv(3), "five": conv(5)}, label="first")
+    norm = Choice({"norm": nn.BatchNorm2d(6), "none": nn.Identity()}, label="norm")
+    pooled = [nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Dropout(dropout), nn.Linear(24, 2)]
+    return Supernet(nn.Sequential(first, norm, *pooled))
+
+
+def failing(act):
+    """A loss that does something in the last process at one of its training passes."""
+    calls = 0
+
+    def loss(forward, batch):
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        value = cross_entropy(forward, batch)
+        return act(value) if calls == FAILS and torch.is_grad_enabled() and is_last() else value
+
+    return loss
+
+
+def signalled(number):
+    def act(value):
+        os.kill(os.getpid(), number)
+        return value
+
+    return act
+
+
+def raised(value):
+    raise ValueError("this loss is wrong")
+
+
+LOSSES = {
+    "raise": failing(raised),
+    "kill": failing(signalled(signal.SIGKILL)),
+    "terminate": failing(signalled(signal.SIGTERM)),
+    "interrupt": failing(signalled(signal.SIGINT)),
+    "nan": failing(lambda value: value * float("nan")),
+}
+CASES = {
+    "two": {"lam_x": 2},
+    "final": {"final": 0.6},
+    "bfloat16": {"precision": "bfloat16"},
+    "kill": {"checkpoint_seconds": 0.0},
+    "cost": {"cost": Penalty("parameters", target=200, weight=0.1)},
+}
+
+
+def search(case, folder=None, resume=False):
+    """Search, and return the road that was gone and where it ended; the weights, exact, as lists."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as a process of torchrun has it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    train = (Jittered if case == "jitter" else Counted)(data(ITEMS, 7))
+    traffic = spy()
+    if case == "drift":
+        loop.Loop.one_step = drifting(loop.Loop.one_step)
+    settings = {"final": 0.0, "finalists": 2, "warmup": 0.25, "lam_theta": 3, **CASES.get(case, {})}
+    model = supernet(dropout=0.5 if case == "dropout" else 0.0)
+    one = OneShotSearch(model, LOSSES.get(case, cross_entropy), **settings)
+    result = one.fit(
+        DataLoader(train, batch_size=BATCH, shuffle=True),
+        DataLoader(data(20, 8), batch_size=10, shuffle=True),
+        epochs=20 if case == "final" else PASSES,
+        run_dir=None if folder is None else Path(folder) / "run",
+        resume=resume,
+        progress=False,
+    )
+    return {
+        "architecture": result.architecture.to_json(),
+        "theta": one.architecture_optimizer.state_dict()["theta"],
+        "finalists": [[f.architecture.to_json(), f.shared, f.alone] for f in result.finalists],
+        "weights": {name: weight.tolist() for name, weight in result.supernet.state_dict().items()},
+        "taken": train.taken,
+        "traffic": traffic,
+        "steps": result.steps,
+    }
+
+
+def drifting(step):
+    """Draw from theta's generator once more, in the last process only."""
+
+    def one_step(self):
+        found = step(self)
+        if self.step == 5 and is_last():
+            self.theta.ask(1)
+        return found
+
+    return one_step
+
+
+def spy():
+    """Count the bytes of all gradients that are summed up, and of those that a step then has."""
+    counts = {"reduced": 0, "messages": 0, "gradients": 0}
+    all_reduce, step = dist.all_reduce, torch.optim.SGD.step
+
+    def counting(tensor, *args, **named):
+        if named.get("async_op"):  # else it is of a batch norm
+            counts["reduced"] += tensor.nbytes
+            counts["messages"] += 1
+        return all_reduce(tensor, *args, **named)
+
+    def counting_step(self, *args, **named):
+        counts["gradients"] += sum(
+            p.grad.nbytes for g in self.param_groups for p in g["params"] if p.grad is not None
+        )
+        return step(self, *args, **named)
+
+    dist.all_reduce, torch.optim.SGD.step = counting, counting_step
+    return counts
+
+
+def log(folder):
+    """Return the events of the log of a run in a folder."""
+    return [json.loads(line) for line in (Path(folder) / "run/log.jsonl").read_text().splitlines()]

@@ -1,0 +1,31 @@
+"""When one process ends, so do the others, and say why."""
+
+import signal
+
+import pytest
+from processes import together
+from small_search import FAILS, log, search
+
+
+def test_a_killed_process_ends_the_others_with_an_error():
+    first, second, killed = together(search, "kill", size=3)
+    assert killed.code == -signal.SIGKILL
+    for ended in (first, second):
+        assert ended.code == 1
+        assert ended.error.startswith(
+            "LostProcess: processes: expected 3 that go on, got one that ended without"
+        )
+        assert "resume" in ended.error
+
+
+def test_an_error_in_one_process_ends_the_others_and_is_told():
+    other, failed = together(search, "raise")
+    assert failed.error == "ValueError: this loss is wrong"
+    assert "got an error in process 1: ValueError: this loss is wrong." in other.error
+
+
+@pytest.mark.parametrize("case", ["terminate", "interrupt"])
+def test_a_signal_to_one_process_ends_all_after_the_same_step(case, tmp_path):
+    for ended in together(search, case, tmp_path):
+        assert (ended.code, ended.error) == (1, "KeyboardInterrupt: ")
+    assert log(tmp_path)[-1] == {"event": "end", "step": FAILS, "reason": "interrupted"}
