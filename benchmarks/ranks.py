@@ -4,8 +4,9 @@ python benchmarks/ranks.py
 
 A candidate is an architecture that a step trains or scores on a batch of 64. The search is that of `asng
 classify` with the paper's preset (random images of CIFAR-10's size) and with the small one. One process and
-two of torchrun are started beside each other and wait; they take turns, some steps at a time, each being first
-in turn, so that figures are of the ratio within repeats. Idle ones hold no core, but run it where nothing else does.
+two of torchrun are started beside each other and wait; they take turns, some steps at a time, each being
+first in turn, so that figures are of the ratio within repeats. Idle ones hold no core, but run it where
+nothing else runs.
 
 Both go through the same steps with the same architectures. The bytes of gradients that a step sums up are set
 against those of the weights that have a gradient where one process trains the same architectures; beside them

@@ -28,7 +28,7 @@ def mask_of(parameters: Sequence[nn.Parameter]) -> bytes:
         >>> union_of([mask_of(weights), mask_of(weights)], 3)
         [1]
     """
-    return np.packbits([parameter.grad is not None for parameter in parameters]).tobytes()
+    return np.packbits(np.array([p.grad is not None for p in parameters], dtype=bool)).tobytes()
 
 
 def union_of(masks: Sequence[bytes], count: int) -> list[int]:

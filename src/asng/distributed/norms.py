@@ -2,11 +2,13 @@
 
 A search normalises by the batch at hand, and that is the whole batch, not the share of one process. Torch's
 SyncBatchNorm computes the same, on CUDA only and in modules of its own class; here every call of
-`torch.nn.functional.batch_norm` is met, whichever module it comes from.
+`torch.nn.functional.batch_norm` is met, whichever module it comes from, also where a backward pass runs
+modules again (torch.utils.checkpoint).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any, TypeAlias
 
 import torch
@@ -19,6 +21,9 @@ from torch.overrides import TorchFunctionMode
 __all__ = ["SharedNorms"]
 
 Explained: TypeAlias = Callable[[], AbstractContextManager[None]]
+
+_plain = functional.batch_norm
+_BACKWARD = (Tensor.backward, torch.autograd.backward, torch.autograd.grad)
 
 
 class SharedNorms(TorchFunctionMode):
@@ -42,9 +47,21 @@ class SharedNorms(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         """Take the place of batch norm, and let all else be."""
-        if func is functional.batch_norm:
+        if func is _plain:
             return _batch_norm(self.explained, *args, **(kwargs or {}))
+        if func in _BACKWARD:  # in which torch leaves this mode
+            with self._in_place():
+                return func(*args, **(kwargs or {}))
         return func(*args, **(kwargs or {}))
+
+    @contextmanager
+    def _in_place(self) -> Iterator[None]:
+        """Put the shared batch norm where modules look for torch's."""
+        functional.batch_norm = partial(_batch_norm, self.explained)
+        try:
+            yield
+        finally:
+            functional.batch_norm = _plain
 
 
 def _batch_norm(
@@ -60,7 +77,7 @@ def _batch_norm(
 ) -> Tensor:
     """Do what `torch.nn.functional.batch_norm` does, for all processes together."""
     if not training:
-        return functional.batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+        return _plain(input, running_mean, running_var, weight, bias, False, momentum, eps)
     mean, var, count = _statistics(input, explained)
     if running_mean is not None and running_var is not None:
         running_mean.lerp_(mean.to(running_mean.dtype), momentum)

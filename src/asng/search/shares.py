@@ -38,11 +38,12 @@ class Shares:
             self.loader = _over(loader, self.indices)
 
     def __iter__(self) -> Iterator[tuple[Any, float]]:
+        if self.indices is not None:
+            self.indices.weights.clear()  # before workers are sent ahead, which take the first batches
         iterator = iter(self.loader)
         if self.comm.size == 1:
             return ((batch, 1.0) for batch in iterator)
         if self.indices is not None:
-            self.indices.weights.clear()
             return ((batch, self.indices.weights.popleft()) for batch in iterator)
         return (self._cut(batch) for batch in iterator)
 

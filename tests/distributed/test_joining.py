@@ -1,0 +1,124 @@
+"""Which processes, backend and device a run finds."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+from processes import together, values
+from small_search import search
+
+from asng.distributed import TorchComm, joined, joining, leads, own_device
+from asng.distributed.local import LocalComm
+
+
+@pytest.fixture
+def beside_others(monkeypatch):
+    names = {"RANK": "3", "LOCAL_RANK": "1", "WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "2"}
+    for name, value in {**names, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Let torch say that there are GPUs."""
+
+    def pretend(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return pretend
+
+
+def test_without_torchrun_there_is_one_process():
+    with joined() as comm:
+        assert isinstance(comm, LocalComm)
+    assert leads()
+    assert not dist.is_initialized()
+
+
+def test_the_first_of_several_leads(beside_others, monkeypatch):
+    assert not leads()
+    monkeypatch.setenv("RANK", "0")
+    assert leads()
+
+
+@pytest.mark.parametrize(("count", "device"), [(2, "cuda:1"), (8, "cuda:1"), (1, "cuda:0")])
+def test_each_process_of_a_machine_takes_its_own_gpu(beside_others, gpus, count, device):
+    gpus(count)
+    assert own_device() == torch.device(device)
+
+
+def test_one_process_takes_the_default_gpu_and_none_without(gpus):
+    assert own_device() == torch.device("cpu")
+    gpus(2)
+    assert own_device() == torch.device("cuda")
+
+
+@pytest.mark.parametrize(
+    ("count", "nccl", "backend"),
+    [
+        (0, True, "gloo"),
+        (1, True, "gloo"),  # two processes share it, which NCCL refuses
+        (2, False, "gloo"),
+        (2, True, "cpu:gloo,cuda:nccl"),
+    ],
+)
+def test_nccl_is_used_where_each_process_has_a_gpu(beside_others, gpus, monkeypatch, count, nccl, backend):
+    asked, devices = [], []
+    if count:
+        gpus(count)
+    monkeypatch.setattr(torch.cuda, "set_device", devices.append)
+    monkeypatch.setattr(dist, "is_nccl_available", lambda: nccl)
+    monkeypatch.setattr(joining, "rendezvous", lambda url: iter([("store", 3, 4)]))
+    monkeypatch.setattr(joining.atexit, "register", lambda leave: None)
+    monkeypatch.setattr(dist, "init_process_group", lambda name, **named: asked.append((name, named)))
+    joining._make_group()
+    assert asked == [(backend, {"store": "store", "rank": 3, "world_size": 4})]
+    assert devices == ([torch.device("cuda", 1 % count)] if count else [])
+
+
+def own_group(folder):
+    """A group that the caller made, and made anew."""
+    found, rank, size = [], int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    for number in range(2):
+        dist.init_process_group("gloo", f"file://{folder}/{number}", rank=rank, world_size=size)
+        with joined() as comm, joined() as inner:
+            found.append([isinstance(comm, TorchComm), comm.size, inner is comm, comm.deal(2, lambda n: n)])
+        dist.destroy_process_group()
+    return found
+
+
+def test_a_process_group_of_the_caller_is_used_also_a_second_one(tmp_path):
+    assert values(own_group, str(tmp_path)) == [[[True, 2, True, [0, 1]]] * 2] * 2
+
+
+def group_of_one():
+    dist.init_process_group("gloo", init_method="tcp://127.0.0.1:0", rank=0, world_size=1)
+    with joined() as comm:
+        return type(comm).__name__
+
+
+def test_a_group_of_one_process_is_none():
+    assert values(group_of_one, size=1) == ["LocalComm"]
+
+
+def twice():
+    first, second = search("plain"), search("plain")
+    return first["theta"] == second["theta"]
+
+
+def test_processes_stay_together_for_a_second_search():
+    assert values(twice) == [True, True]
+
+
+def after_an_error():
+    try:
+        search("raise")
+    except Exception:
+        search("plain")
+
+
+def test_processes_that_an_error_has_parted_do_not_go_on():
+    for ended in together(after_an_error):
+        assert "RunError: processes: expected all that torchrun has started, got those" in ended.error
