@@ -24,8 +24,10 @@ def test_an_error_in_one_process_ends_the_others_and_is_told():
     assert "got an error in process 1: ValueError: this loss is wrong." in other.error
 
 
-@pytest.mark.parametrize("case", ["terminate", "interrupt"])
-def test_a_signal_to_one_process_ends_all_after_the_same_step(case, tmp_path):
+@pytest.mark.parametrize(
+    ("case", "error"), [("terminate", "Terminated: 143"), ("interrupt", "KeyboardInterrupt: ")]
+)
+def test_a_signal_to_one_process_ends_all_after_the_same_step(case, error, tmp_path):
     for ended in together(search, case, tmp_path):
-        assert (ended.code, ended.error) == (1, "KeyboardInterrupt: ")
+        assert (ended.code, ended.error) == (1, error)
     assert log(tmp_path)[-1] == {"event": "end", "step": FAILS, "reason": "interrupted"}

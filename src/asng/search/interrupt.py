@@ -29,9 +29,18 @@ class Interrupt:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    @property
+    def terminated(self) -> bool:
+        """Whether the signal was SIGTERM."""
+        return self.signal == signal.SIGTERM
+
+    def hear(self, *, terminated: bool) -> None:
+        """Take over a signal that another process of the run got: SIGTERM, or else SIGINT."""
+        self.signal = signal.SIGTERM if terminated else signal.SIGINT
+
     def error(self) -> KeyboardInterrupt:
         """Return what ends the run: `Terminated` after SIGTERM, KeyboardInterrupt otherwise."""
-        return Terminated() if self.signal == signal.SIGTERM else KeyboardInterrupt()
+        return Terminated() if self.terminated else KeyboardInterrupt()
 
     def go_on(self) -> bool:
         """Return True where no signal came.

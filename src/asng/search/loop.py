@@ -242,10 +242,12 @@ class Loop:
             interrupt: Whether a signal came.
             more: Whether work is left.
         """
-        flags = bool(interrupt), self.pace.due()
-        interrupted, due = self.comm.either(*flags, digest=lambda: digest(self))
-        if interrupted and more:
-            self.end_interrupted(interrupt)
+        flags = bool(interrupt), interrupt.terminated, self.pace.due()
+        interrupted, terminated, due = self.comm.either(*flags, digest=lambda: digest(self))
+        if interrupted:
+            interrupt.hear(terminated=terminated)
+            if more:
+                self.end_interrupted(interrupt)
         if due:
             self.save()
 

@@ -234,8 +234,10 @@ class OneShotSearch:
                     found = loop.run(bar, interrupt)
             finally:
                 loop.log.close()
-            if comm.either(bool(interrupt))[0]:  # in the last step or after it: all is written, but the
-                raise interrupt.error()  # caller is to end too
+            interrupted, terminated = comm.either(bool(interrupt), interrupt.terminated)
+            if interrupted:  # in the last step or after it: all is written, but the caller is to end too
+                interrupt.hear(terminated=terminated)
+                raise interrupt.error()
         return SearchResult(
             architecture=found.architecture,
             supernet=self.supernet,

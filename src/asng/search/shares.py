@@ -5,7 +5,6 @@ as by augmentation, where a loader has a way of its own, or where its items are 
 whole batch and cuts its share out, so that all processes draw the same numbers as a single one does.
 """
 
-import random
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -110,19 +109,19 @@ def repeats_items(loader: Any) -> bool:
         return False
     if type(loader).__iter__ is not DataLoader.__iter__:
         return False
-    before = _all_states(loader)
+    before = generator_states(loader)
     try:
         indices = next(iter(_sampler(loader)), None)
         if not isinstance(indices, (list, tuple)):
             return False
-        unmoved = _all_states(loader)
+        unmoved = generator_states(loader)
         if loader.batch_sampler is None:
             loader.collate_fn(loader.dataset[indices])
         else:
             loader.collate_fn([loader.dataset[index] for index in indices[:2]])
-        return _alike(unmoved, _all_states(loader))
+        return _alike(unmoved, generator_states(loader))
     finally:
-        _restore_all(loader, before)
+        restore_generators(loader, before)
 
 
 def _sampler(loader: DataLoader[Any]) -> Iterable[Any]:
@@ -130,24 +129,8 @@ def _sampler(loader: DataLoader[Any]) -> Iterable[Any]:
     return loader.sampler if loader.batch_sampler is None else loader.batch_sampler
 
 
-def _all_states(loader: Any) -> tuple[Any, ...]:
-    return generator_states(loader), random.getstate(), np.random.get_state()  # noqa: NPY002
-
-
-def _restore_all(loader: Any, states: tuple[Any, ...]) -> None:
-    restore_generators(loader, states[0])
-    random.setstate(states[1])
-    np.random.set_state(states[2])  # noqa: NPY002
-
-
-def _alike(a: Any, b: Any) -> bool:
-    if isinstance(a, (torch.Tensor, np.ndarray)):
-        return bool((a == b).all())
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
-    if isinstance(a, (tuple, list)):
-        return len(a) == len(b) and all(map(_alike, a, b))
-    return bool(a == b)
+def _alike(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return all(torch.equal(a[name], b[name]) for name in a)
 
 
 def cut(batch: Any, start: int, stop: int, items: int) -> Any:
