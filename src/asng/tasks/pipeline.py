@@ -319,7 +319,7 @@ def _train_all(
                 seed=_seed_of(first, number),
                 title=titles[number],
                 progress=progress and comm.leads,
-                keep_going=lambda: not interrupt,
+                keep_going=interrupt.go_on,
             )
             if number == 0:
                 save_child(folder / "child.pt", trained.network, trained.architecture)
