@@ -47,7 +47,7 @@ def generator_states(loader: Any) -> dict[str, torch.Tensor]:
     Example:
         >>> from torch.utils.data import DataLoader
         >>> list(generator_states(DataLoader(torch.arange(4), generator=torch.Generator())))
-        ['default', 'loader', 'loader.sampler', 'python', 'numpy']
+        ['default', 'loader', 'python', 'numpy']
     """
     return {name: generator.get_state() for name, generator in _generators(loader).items()} | plain_states()
 
