@@ -121,7 +121,7 @@ def serve(preset: str, folder: Path, port: int) -> None:
             with traffic.counted():
                 for _ in range(steps):
                     loop.one_step()
-                    loop.pause(Interrupt(), True, time.perf_counter())
+                    loop.pause(Interrupt(), more=True)
                     traffic.look()
             told = {"seconds": time.perf_counter() - start, "theta": loop.theta.state_dict()["theta"]}
             told |= {name: getattr(traffic, name) for name in ("had", "reduced", "messages", "norms")}
