@@ -10,6 +10,7 @@ import torch
 
 from asng.search.batches import tensors_in
 from asng.search.checkpoint import load_checkpoint
+from asng.search.generators import plain_states, restore_plain
 from asng.search.loop_state import restore
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def become_alike(loop: "Loop") -> None:
         loop.train.load_state_dict(state["train"])
         loop.valid.load_state_dict(state["valid"])
         torch.set_rng_state(state["generator"])
+        restore_plain(state["plain_generators"])
 
     loop.comm.spread(
         lambda: {
@@ -39,6 +41,7 @@ def become_alike(loop: "Loop") -> None:
             "train": loop.train.state_dict(),
             "valid": loop.valid.state_dict(),
             "generator": torch.get_rng_state(),
+            "plain_generators": plain_states(),
         },
         put,
     )
