@@ -107,6 +107,8 @@ LOSSES = {
 }
 CASES = {
     "two": {"lam_x": 2},
+    "three": {"lam_x": 3},
+    "two and final": {"lam_x": 2, "final": 0.6},
     "final": {"final": 0.6},
     "bfloat16": {"precision": "bfloat16"},
     "kill": {"checkpoint_seconds": 0.0},
@@ -128,7 +130,7 @@ def search(case, folder=None, resume=False):
     result = one.fit(
         DataLoader(train, batch_size=BATCH, shuffle=True),
         DataLoader(data(20, 8), batch_size=10, shuffle=True),
-        epochs=20 if case == "final" else PASSES,
+        epochs=20 if "final" in case else PASSES,
         run_dir=None if folder is None else Path(folder) / "run",
         resume=resume,
         progress=False,

@@ -29,17 +29,24 @@ def test_the_processes_of_torchrun_are_found():
     ]
 
 
+def parts(batches):
+    with joined() as comm:
+        return [comm.part(items) for items in batches]
+
+
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("items", [1, 2, 3, 7, 64])
-def test_parts_are_the_batch_without_overlap_and_weigh_one_in_all(size, items):
-    parts = values(of_all, "part", items, size=size)
-    assert sum(weight for _, _, weight in parts) == pytest.approx(1.0)
-    if items < size:
-        assert parts == [[0, items, 1.0 / size]] * size
-    else:
-        assert [i for start, stop, _ in parts for i in range(start, stop)] == list(range(items))
-        assert max(stop - start for start, stop, _ in parts) - min(b - a for a, b, _ in parts) <= 1
-        assert [weight for _, _, weight in parts] == [(stop - start) / items for start, stop, _ in parts]
+def test_parts_are_the_batch_without_overlap_and_weigh_one_in_all(size):
+    batches = [1, 2, 3, 7, 64]
+    for items, shares in zip(batches, zip(*values(parts, batches, size=size), strict=True), strict=True):
+        assert sum(weight for _, _, weight in shares) == pytest.approx(1.0)
+        if items < size:
+            assert list(shares) == [[0, items, 1.0 / size]] * size
+        else:
+            assert [i for start, stop, _ in shares for i in range(start, stop)] == list(range(items))
+            assert max(stop - start for start, stop, _ in shares) <= -(-items // size)
+            assert [weight for _, _, weight in shares] == [
+                (stop - start) / items for start, stop, _ in shares
+            ]
 
 
 def dealt():

@@ -37,7 +37,7 @@ def assert_alike(one, two):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["plain", "jitter", "final", "two", "cost"])
+@pytest.mark.parametrize("case", ["plain", "jitter", "final", "two", "three", "two and final", "cost"])
 def test_two_processes_find_what_one_does(case, found):
     assert_alike(found(case, 1), found(case, 2))
 
@@ -65,6 +65,12 @@ def test_each_process_loads_its_share_of_the_training_data_without_overlap(found
     assert sorted(shares[0] + shares[1]) == sorted(whole)
     assert [len(items) for items in shares] == [PASSES * 22, PASSES * 28]  # 4 of 9 and 2 of 5; 5 and 3
     assert len(whole) == PASSES * ITEMS
+
+
+def test_architectures_that_can_be_dealt_out_evenly_are_trained_on_whole_batches(found):
+    whole, looked = found("two", 1)["taken"], 2 + BATCH + 2
+    for rank in (0, 1):
+        assert found("two", 2, rank)["taken"][looked:] == whole
 
 
 @pytest.mark.parametrize("case", ["plain", "two", "cost"])

@@ -47,7 +47,7 @@ class Stream(IterableDataset):
 
 def shares(of, rank):
     torch.manual_seed(0)
-    return list(Shares(of, Second(rank), batch_size_of))
+    return list(Shares(of, Second(rank), batch_size_of).over())
 
 
 KINDS = ["plain", "own generator", "batch sampler", "own generator within"]
@@ -85,7 +85,9 @@ def test_items_that_are_drawn_anew_are_known(kind, repeats):
 
 def test_workers_load_shares():
     data = TensorDataset(torch.arange(10))
-    batches = [x.tolist() for (x,), _ in Shares(DataLoader(data, 4, num_workers=1), Second(), batch_size_of)]
+    batches = [
+        x.tolist() for (x,), _ in Shares(DataLoader(data, 4, num_workers=1), Second(), batch_size_of).over()
+    ]
     assert batches == [[2, 3], [6, 7], [9]]
 
 
@@ -130,5 +132,5 @@ def test_what_cannot_be_cut_is_told_and_trained_on_as_a_whole(batch):
         cut(batch, 1, 3, 4)
     if batch_size_of(batch) > 1:
         with pytest.warns(UserWarning, match="every process trains on whole batches.*DataLoader"):
-            (share,) = Shares([batch], Second(), batch_size_of)
+            (share,) = Shares([batch], Second(), batch_size_of).over()
         assert share == (batch, 0.5) or share[0] is batch

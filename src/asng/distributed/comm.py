@@ -49,6 +49,13 @@ class Comm(ABC):
         """
 
     @abstractmethod
+    def trains_apart(self, architectures: int) -> bool:
+        """Return whether of so many architectures of a step each process trains some, on the whole batch.
+
+        Else each trains all of them on its share of the batch.
+        """
+
+    @abstractmethod
     def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
         """Do independent pieces of work, each in one process, and return all results in order everywhere.
 
@@ -95,10 +102,12 @@ class Comm(ABC):
         """
 
     @abstractmethod
-    def passes(self) -> AbstractContextManager[object]:
-        """Return a context for training passes, forward and backward, over the shares of one batch.
+    def passes(self, *, apart: bool = False) -> AbstractContextManager[object]:
+        """Return a context for training passes, forward and backward, over one batch.
 
-        In it batch norms use the statistics of the whole batch.
+        Args:
+            apart: Whether each process has the whole batch. Else it has a share, and batch norms use the
+                statistics of all shares.
         """
 
     @abstractmethod

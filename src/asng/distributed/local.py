@@ -28,6 +28,10 @@ class LocalComm(Comm):
         """Return the whole batch."""
         return Part(0, items, 1.0)
 
+    def trains_apart(self, architectures: int) -> bool:
+        """There is nobody to divide them with."""
+        return False
+
     def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
         """Do all pieces."""
         return [work(number) for number in range(pieces)]
@@ -46,7 +50,7 @@ class LocalComm(Comm):
     def check(self, digest: Callable[[], str], what: str) -> None:
         """One is always like itself."""
 
-    def passes(self) -> AbstractContextManager[object]:
+    def passes(self, *, apart: bool = False) -> AbstractContextManager[object]:
         """Batch norms use the batch as it is."""
         return nullcontext()
 

@@ -5,17 +5,20 @@ dropout does, and draws more or fewer numbers than that of another process. So e
 generator of its own, and afterwards all go on from where they were; one number further where any drew.
 """
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from typing import Any
 
+import numpy as np
 import torch
 
 __all__ = ["Noise"]
 
 
 class Noise:
-    """Keeps torch's default generators alike in all processes.
+    """Keeps the global generators of torch, Python and NumPy alike in all processes.
 
     Args:
         rank: Number of this process. The first one draws as a single process would.
@@ -41,35 +44,48 @@ class Noise:
         """Draw from a generator of this process while the block runs."""
         before = _states()
         if self.rank > 0:
-            torch.manual_seed(_seed(before[0], self.rank))
+            seed = _seed(before[0], self.rank)
+            torch.manual_seed(seed)
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one, which losses of users draw from
         own = _states()
         try:
             yield
         finally:
-            self.drew |= not all(torch.equal(a, b) for a, b in zip(own, _states(), strict=True))
+            self.drew |= not all(_same(a, b) for a, b in zip(own, _states(), strict=True))
             _restore(before)
 
     def settle(self, drew: bool) -> None:
         """Go on with other numbers, where any process drew."""
         if drew:
             seed = int(torch.randint(2**63 - 1, ()))
+            random.seed(seed)
+            np.random.seed(seed % 2**32)  # noqa: NPY002
             if _on_cuda():
                 torch.cuda.manual_seed(seed)
         self.drew = False
 
 
-def _states() -> list[torch.Tensor]:
+def _states() -> list[Any]:
     cuda = [torch.cuda.get_rng_state()] if _on_cuda() else []
-    return [torch.get_rng_state(), *cuda]
+    return [torch.get_rng_state(), random.getstate(), np.random.get_state(), *cuda]  # noqa: NPY002
+
+
+def _same(one: Any, other: Any) -> bool:
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 def _on_cuda() -> bool:
     return bool(torch.cuda.is_initialized())  # type: ignore[no-untyped-call]
 
 
-def _restore(states: list[torch.Tensor]) -> None:
+def _restore(states: list[Any]) -> None:
     torch.set_rng_state(states[0])
-    for state in states[1:]:
+    random.setstate(states[1])
+    np.random.set_state(states[2])  # noqa: NPY002
+    for state in states[3:]:
         torch.cuda.set_rng_state(state)
 
 

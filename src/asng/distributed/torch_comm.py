@@ -3,7 +3,7 @@
 import io
 import struct
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -46,6 +46,10 @@ class TorchComm(Comm):
             return Part(0, items, 1.0 / self.size)
         start, stop = self.rank * items // self.size, (self.rank + 1) * items // self.size
         return Part(start, stop, (stop - start) / items)
+
+    def trains_apart(self, architectures: int) -> bool:
+        """Where each process gets as many: nothing is to be sent within a pass then."""
+        return architectures % self.size == 0
 
     def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
         """Do every `size`-th piece, and gather the results."""
@@ -92,9 +96,9 @@ class TorchComm(Comm):
             raise _unlike(what, self.size, ", ".join(digests))
 
     @contextmanager
-    def passes(self) -> Iterator[None]:
-        """Share the statistics of batch norms, and draw random numbers apart."""
-        with self.noise.apart(), SharedNorms(self.failures.explained):
+    def passes(self, *, apart: bool = False) -> Iterator[None]:
+        """Share the statistics of batch norms over shares of a batch, and draw random numbers apart."""
+        with self.noise.apart(), nullcontext() if apart else SharedNorms(self.failures.explained):
             yield
 
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:

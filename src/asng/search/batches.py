@@ -38,6 +38,7 @@ class BatchStream:
 
     Attributes:
         weight: What the mean over the last batch counts in that over the shares of all processes.
+        whole: Whether every process is given whole batches after all, from the next pass on.
 
     Raises:
         InputError: The loader has no length or no batch.
@@ -51,6 +52,7 @@ class BatchStream:
         self.loader = loader = with_new_workers(loader)
         self.name = name
         self.weight = 1.0
+        self.whole = False
         self.shares = Shares(loader, LocalComm() if comm is None else comm, batch_size_of)
         self._taken = 0
         self._iterator: Iterator[tuple[Any, float]] | None = None
@@ -63,7 +65,7 @@ class BatchStream:
         """Return the next batch, of a new pass where the last one is over."""
         if self._iterator is None or self._taken == len(self.loader):
             self._start, self._taken = generator_states(self.loader), 0
-            self._iterator = iter(self.shares)
+            self._iterator = self.shares.over(whole=self.whole)
         return self._next(self._iterator)
 
     def rewind(self) -> None:
@@ -129,7 +131,7 @@ class BatchStream:
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
             restore_generators(self.loader, self._start)
-            self._iterator = iter(self.shares)
+            self._iterator = self.shares.over(whole=self.whole)
             for _ in range(state["taken"]):
                 self._next(self._iterator)
         # Where two loaders share a generator, it stands where neither of them has left it.

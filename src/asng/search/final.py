@@ -186,8 +186,12 @@ class Final:
         if self.shared is None:
             self.shared = copy_of(self.loop.supernet)
         self.loop.supernet.load_state_dict(self.first or {})
-        self.loop.make_optimizer(self.alone)
+        self._train_one_at_a_time()
         self.loop.train.rewind()
+
+    def _train_one_at_a_time(self) -> None:
+        self.loop.make_optimizer(self.alone)
+        self.loop.train.whole = self.loop.comm.trains_apart(1)
 
     def _score(self) -> None:
         """Score the finalist at hand, and keep its weights where it is the best so far."""
@@ -286,4 +290,4 @@ class Final:
         self.taken = state["taken"]
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
         if self.shared is not None:
-            self.loop.make_optimizer(self.alone)
+            self._train_one_at_a_time()

@@ -79,6 +79,7 @@ class Loop:
         self.search, self.folder, self.comm = search, folder, comm
         self.supernet = search.supernet
         self.train = BatchStream(train_loader, "train_loader", comm)
+        self.train.whole = comm.trains_apart(search.lam_x)
         self.valid = BatchStream(valid_loader, "valid_loader")
         plan = plan_of(
             epochs * len(self.train),

@@ -30,18 +30,20 @@ class Shares:
     """
 
     def __init__(self, loader: DataLoader[Any], comm: Comm, size_of: Any) -> None:
-        self.loader, self.comm, self.size_of = loader, comm, size_of
+        self.given = self.loader = loader
+        self.comm, self.size_of = comm, size_of
         self.indices: _Indices | None = None
         if comm.size > 1 and repeats_items(loader):
             self.indices = _Indices(_sampler(loader), comm)
             self.loader = _over(loader, self.indices)
 
-    def __iter__(self) -> Iterator[tuple[Any, float]]:
+    def over(self, *, whole: bool = False) -> Iterator[tuple[Any, float]]:
+        """Begin a pass; of whole batches, if asked for."""
+        if self.comm.size == 1 or whole:
+            return ((batch, 1.0) for batch in iter(self.given))
         if self.indices is not None:
             self.indices.weights.clear()  # before workers are sent ahead, which take the first batches
         iterator = iter(self.loader)
-        if self.comm.size == 1:
-            return ((batch, 1.0) for batch in iterator)
         if self.indices is not None:
             return ((batch, self.indices.weights.popleft()) for batch in iterator)
         return (self._cut(batch) for batch in iterator)

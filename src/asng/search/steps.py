@@ -41,7 +41,10 @@ def weight_step(
     comm: Comm = _ALONE,
     weight: float = 1.0,
 ) -> float:
-    """Descend the mean loss of `architectures` on one training batch, all processes on its shares together.
+    """Descend the mean loss of `architectures` on one training batch, all processes together.
+
+    Where they can be dealt out evenly each process trains some of them on the whole batch; else each trains
+    all of them on its share of it.
 
     Weights that none of them used have no gradient, so the optimiser leaves them and their momentum alone.
     A step whose loss or gradient is not finite is left out, since it would destroy the shared weights; so is
@@ -67,9 +70,10 @@ def weight_step(
         InputError: The loss gave no single number with a gradient's graph.
     """
     optimizer.zero_grad(set_to_none=True)
-    total, missed = 0.0, memory.count
-    with memory.noted() if comm.size == 1 else nullcontext(), comm.passes():
-        for architecture in architectures:
+    total, missed, apart = 0.0, memory.count, comm.trains_apart(len(architectures))
+    mine = comm.part(len(architectures)) if apart else slice(None)
+    with memory.noted() if comm.size == 1 else nullcontext(), comm.passes(apart=apart):
+        for architecture in architectures[mine.start : mine.stop]:
             forward = partial(supernet, architecture=architecture)
             value = _checked(loss(forward, batch), loss) / len(architectures)
             if weight != 1.0:
