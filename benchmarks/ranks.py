@@ -2,8 +2,10 @@
 
 python benchmarks/ranks.py
 
-A candidate is an architecture that a step trains or scores on a batch of 64. The search is that of `asng
-classify` with the paper's preset (random images of CIFAR-10's size) and with the small one. One process and
+A candidate is an architecture that a step trains or scores on a batch of 64. The searches are those of `asng
+classify` with the paper's preset (random images of CIFAR-10's size), which trains 2 architectures a step and
+scores 2, so that each process has one of both; the same with 4 and 8 ("wide"), which evens out that some take
+longer; and the small preset, which trains 1, so that each process has half of the batch. One process and
 two of torchrun are started beside each other and wait; they take turns, some steps at a time, each being
 first in turn, so that figures are of the ratio within repeats. Idle ones hold no core, but run it where
 nothing else runs.
@@ -39,12 +41,16 @@ from asng.search.loop import Loop
 from asng.tasks.classification import PRESETS, classification
 from asng.tasks.pipeline import one_shot_search
 from asng.tasks.preparing import prepare
+from asng.tasks.settings import SearchSettings
 from paper_step import write_noise
 from record import write
 
 RATIO, EXTRA_BYTES = 1.7, 0.05
 """What is aimed at: candidates per second at least, bytes beyond the union of the sampled paths at most."""
 SEED = 0
+PRESET_OF = {"paper": "paper", "wide": "paper", "small": "small"}
+STEPS = {"paper": 4, "wide": 2, "small": 100}
+"""Cases, and how many steps of each make a turn."""
 
 
 # --- in the processes that are measured -----------------------------------------------------------------
@@ -85,11 +91,16 @@ class Traffic:
         self.had += sum(p.grad.nbytes for p in self.parameters if p.grad is not None)
 
 
-def make_loop(preset: str, folder: Path, comm: Comm, norms: list[Any]) -> Loop:
-    """Return the loop of the preset, theta moving from the first step."""
-    chosen = PRESETS[preset]
-    settings = replace(chosen.search, device="cpu", warmup=0.0, final=0.0)
-    data = replace(chosen.task, data_dir=str(folder)) if preset == "paper" else chosen.task
+def settings_of(case: str) -> SearchSettings:
+    """Return the settings of a case, theta moving from the first step."""
+    settings = replace(PRESETS[PRESET_OF[case]].search, device="cpu", warmup=0.0, final=0.0)
+    return replace(settings, lam_x=4, lam_theta=8) if case == "wide" else settings
+
+
+def make_loop(case: str, folder: Path, comm: Comm, norms: list[Any]) -> Loop:
+    """Return the loop of a case."""
+    settings, data = settings_of(case), PRESETS[PRESET_OF[case]].task
+    data = data if case == "small" else replace(data, data_dir=str(folder))
     task = classification(data)
     ready = prepare(task, settings, seed=SEED)
     torch.manual_seed(SEED)
@@ -110,10 +121,10 @@ def batch_norms(supernet: nn.Module) -> list[Any]:
 _kept: list[Any] = []
 
 
-def serve(preset: str, folder: Path, port: int) -> None:
+def serve(case: str, folder: Path, port: int) -> None:
     """Take as many steps as is asked for, and say how long they took and what was sent, until told to end."""
     with joined() as comm:
-        loop = make_loop(preset, folder, comm, [])
+        loop = make_loop(case, folder, comm, [])
         traffic = Traffic(loop.parameters)
         link = Client(("127.0.0.1", port)) if comm.leads else None
         while steps := comm.once(lambda: asked(link)):
@@ -139,12 +150,12 @@ def asked(link: Connection | None) -> int:
 
 
 @contextmanager
-def started(processes: int, preset: str, folder: Path) -> Any:
+def started(processes: int, case: str, folder: Path) -> Any:
     """Start that many processes, and give a function that has them take steps."""
     with Listener(("127.0.0.1", 0)) as listener:
         port = listener.address[1]
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-        words = [sys.executable, *(launcher if processes > 1 else []), __file__, "--presets", preset]
+        words = [sys.executable, *(launcher if processes > 1 else []), __file__, "--cases", case]
         words += ["--serve", str(port), "--folder", str(folder)]
         child = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
         with listener.accept() as link:
@@ -159,11 +170,11 @@ def started(processes: int, preset: str, folder: Path) -> Any:
             raise SystemExit(f"{processes} processes: exit code {child.returncode}")
 
 
-def measured(preset: str, folder: Path, *, repeats: int, steps: int) -> dict[str, Any]:
-    """Return the figures of one preset."""
-    search = PRESETS[preset].search
+def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, Any]:
+    """Return the figures of one case."""
+    search = settings_of(case)
     candidates = steps * (search.lam_x + search.lam_theta)
-    with started(1, preset, folder) as alone, started(2, preset, folder) as both:
+    with started(1, case, folder) as alone, started(2, case, folder) as both:
         sides: list[tuple[str, Callable[[int], dict[str, Any]]]] = [("one", alone), ("two", both)]
         taken = []
         for index in range(repeats + 1):
@@ -174,7 +185,9 @@ def measured(preset: str, folder: Path, *, repeats: int, steps: int) -> dict[str
     ]  # the first makes what is made once
     all_steps = (repeats + 1) * steps
     return {
-        "preset": preset,
+        "case": case,
+        "lam_x": search.lam_x,
+        "lam_theta": search.lam_theta,
         "repeats": repeats,
         "steps": steps,
         "candidates_per_second": {
@@ -202,22 +215,21 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--presets", nargs="+", choices=["paper", "small"], default=["paper", "small"])
+    parser.add_argument("--cases", nargs="+", choices=list(PRESET_OF), default=list(PRESET_OF))
     parser.add_argument("--repeats", type=int, default=15)
-    parser.add_argument("--steps", type=int, nargs=2, default=[4, 100], help="a turn: paper's, small one's")
+    parser.add_argument("--steps", type=int, help="of a turn (default: 4 of paper, 2 of wide, 100 of small)")
     parser.add_argument("--dry", action="store_true", help="print only, and write no results")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
-        serve(arguments.presets[0], arguments.folder, arguments.serve)
+        serve(arguments.cases[0], arguments.folder, arguments.serve)
         return
-    steps = dict(zip(("paper", "small"), arguments.steps, strict=True))
     with tempfile.TemporaryDirectory() as place:
         folder = write_noise(Path(place), records=2_000)
         runs = [
-            measured(preset, folder, repeats=arguments.repeats, steps=steps[preset])
-            for preset in arguments.presets
+            measured(case, folder, repeats=arguments.repeats, steps=arguments.steps or STEPS[case])
+            for case in arguments.cases
         ]
     figures = {"seed": SEED, "threads_each": 1, "limit_ratio": RATIO, "limit_extra_bytes": EXTRA_BYTES}
     print(json.dumps({**figures, "runs": runs}, indent=2))
