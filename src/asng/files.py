@@ -7,14 +7,14 @@ it meets the old content or the new, never half of it, however the process ended
 import json
 import os
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError, in_one_line
 
-__all__ = ["write_atomically", "write_text", "write_json", "read_json"]
+__all__ = ["write_atomically", "write_text", "write_json", "read_json", "writes_into"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> Path:
@@ -44,6 +44,28 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> Path:
         with suppress(OSError):  # where it cannot be removed, the error above says why
             temporary.unlink(missing_ok=True)
     return path
+
+
+@contextmanager
+def writes_into(folder: Path) -> Iterator[None]:
+    """Say of a run folder that cannot be made or changed in the block what to do.
+
+    Raises:
+        RunError: It cannot.
+
+    Example:
+        >>> with writes_into(Path("/dev/null/run")):
+        ...     Path("/dev/null/run").mkdir()
+        Traceback (most recent call last):
+        asng.errors.RunError: /dev/null/run: expected a folder to write a run into: Not a directory. ...
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
+            "run_dir."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> Path:

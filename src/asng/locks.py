@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from asng.errors import RunError
+from asng.files import writes_into
 
 try:
     import fcntl
@@ -60,13 +61,8 @@ def held(folder: Path) -> Iterator[None]:
         ...     print("it is ours")
         it is ours
     """
-    try:
+    with writes_into(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
-            "run_dir."
-        ) from error
     if fcntl is None:  # pragma: no cover - Windows, where a folder cannot be opened either
         yield
         return

@@ -43,7 +43,8 @@ def test_parts_are_the_batch_without_overlap_and_weigh_one_in_all(size):
             assert list(shares) == [[0, items, 1.0 / size]] * size
         else:
             assert [i for start, stop, _ in shares for i in range(start, stop)] == list(range(items))
-            assert max(stop - start for start, stop, _ in shares) <= -(-items // size)
+            sizes = [stop - start for start, stop, _ in shares]
+            assert max(sizes) - min(sizes) <= 1
             assert [weight for _, _, weight in shares] == [
                 (stop - start) / items for start, stop, _ in shares
             ]

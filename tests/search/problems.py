@@ -69,18 +69,23 @@ def fit(search, train="plain", *, epochs=4, **settings):
     return search.fit(loader(kind=train), loader(24, kind=train), epochs=epochs, progress=False, **settings)
 
 
-def stopping(call, number=signal.SIGINT):
-    """A loss that has the process signalled at one of its training passes."""
+def at_step(step, act):
+    """A loss that acts in one of its training passes."""
     calls = 0
 
     def loss(forward, batch):
         nonlocal calls
         calls += torch.is_grad_enabled()
-        if calls == call and torch.is_grad_enabled():
-            os.kill(os.getpid(), number)
+        if calls == step and torch.is_grad_enabled():
+            act()
         return mse(forward, batch)
 
     return loss
+
+
+def stopping(step, number=signal.SIGINT):
+    """A loss that has the process signalled in one of its training passes."""
+    return at_step(step, lambda: os.kill(os.getpid(), number))
 
 
 def events_without_clocks(folder):

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 import torch
-from problems import data, events_without_clocks, fit, loader, mse, searcher
+from problems import at_step, data, events_without_clocks, fit, loader, mse, searcher
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -30,21 +30,6 @@ def assert_resumes_to_the_same(folder, tmp_path, search=searcher, **flags):
     one, other = whole.supernet.state_dict(), again.supernet.state_dict()
     assert all(torch.equal(one[name], other[name]) for name in other)
     assert events_without_clocks(folder) == events_without_clocks(tmp_path / "whole")
-
-
-def at_step(step, act):
-    """A loss that acts in one of its training passes."""
-    calls = 0
-
-    def loss(forward, batch):
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        if calls == step and torch.is_grad_enabled():
-            calls += 1000
-            act()
-        return mse(forward, batch)
-
-    return loss
 
 
 # --- the disk ---------------------------------------------------------------------------------------------

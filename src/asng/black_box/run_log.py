@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
+from asng.files import writes_into
 from asng.lines import JsonLines, refuse_running
 from asng.resumes import RESUMES
 
@@ -62,11 +63,6 @@ def remove_earlier_run(folder: Path) -> None:
     if any((folder / name).exists() for name in _OTHERS):
         raise RunError(f"{folder}: holds a run of another kind. Choose another run_dir.")
     refuse_running(folder / "log.jsonl")
-    try:
+    with writes_into(folder):
         for name in _OURS:
             (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
-            "run_dir."
-        ) from error

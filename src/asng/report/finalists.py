@@ -11,8 +11,6 @@ __all__ = ["FinalistScores", "finalist_of", "finalist_rows", "told_apart"]
 
 _MOST_COLUMNS = 12
 """Variables by which finalists are told apart in a table; what is more does not fit on a page."""
-
-
 _ROADS = {
     "theta": "drawn from theta",
     "uniform": "drawn uniformly",

@@ -90,6 +90,8 @@ class OneShotSearch:
         checkpoint_seconds: A checkpoint is written after so many seconds, >= 0, but at most 2 % of the time
             is spent on them: of large networks they come less often. 0: after every step. Default 60.
         checkpoint_steps: One is written after so many steps too, >= 1. Default None: by time alone.
+        precision: "float32", or "bfloat16" for passes under torch's autocast; weights stay as they are.
+            The child is scored and kept in its own. Default "float32".
 
     Raises:
         InputError: An argument is not as described, or both `minimize` and `maximize` are given.

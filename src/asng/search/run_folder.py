@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from asng.errors import RunError
+from asng.files import writes_into
 from asng.lines import refuse_running
 from asng.resumes import RESUMES
 from asng.search.checkpoint import previous
@@ -54,15 +55,10 @@ def clear(folder: Path) -> None:
         RunError: The folder is none, may not be written to, or holds a search that goes on.
     """
     refuse_running(log_path(folder))
-    try:
+    with writes_into(folder):
         for path in _files(folder):
             path.unlink(missing_ok=True)
         remove_halves(folder)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
-            "run_dir."
-        ) from error
 
 
 def remove_halves(folder: Path) -> None:

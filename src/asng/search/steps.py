@@ -23,7 +23,7 @@ from asng.search.objective import Loss, Objective, as_number, qualified_name
 from asng.search.out_of_memory import OutOfMemory
 from asng.space import Architecture, Candidate
 
-__all__ = ["ReadingForward", "Scores", "Score", "score_pairs", "theta_step", "weight_step"]
+__all__ = ["ReadingForward", "Score", "Scores", "score_pairs", "theta_step", "weight_step"]
 
 _ALONE = LocalComm()
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
+from asng.files import writes_into
 from asng.lines import refuse_running
 from asng.plain_yaml import read_yaml, write_yaml
 from asng.resumes import RESUMES
@@ -41,15 +42,10 @@ def clear(folder: Path) -> None:
     places = (folder, *folder.glob("seed-*"))
     for place in places:
         refuse_running(place / "log.jsonl")
-    try:
+    with writes_into(folder):
         for place in places:
             for part in _PARTS:
                 (place / part).unlink(missing_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
-            "--run-dir."
-        ) from error
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:
