@@ -165,7 +165,7 @@ class Final:
         loop, finalist = self.loop, self.finalists[self.scored]
         if self.taken == 0:
             self._begin()
-        loop.set_mode(training=True)
+        loop.modes.set(training=True)
         loss = weight_step(
             loop.supernet,
             to_device(loop.train.next(), loop.device),
@@ -227,7 +227,7 @@ class Final:
         """Return every architecture's mean objective over the same validation batches, and what it read."""
         loop = self.loop
         name, objective, _ = loop.search.selection()
-        loop.set_mode(training=False)
+        loop.modes.set(training=False)
         loop.valid.rewind()
         totals = [0.0] * len(architectures)
         read: list[frozenset[str]] = [frozenset() for _ in architectures]

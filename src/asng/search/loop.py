@@ -28,6 +28,7 @@ from asng.search.final import Final
 from asng.search.final_plan import plan_of
 from asng.search.interrupt import Interrupt
 from asng.search.loop_state import state_of
+from asng.search.modes import Modes
 from asng.search.nonfinite import FiniteWatch, origin
 from asng.search.objective import Objective, as_number, qualified_name
 from asng.search.out_of_memory import OutOfMemory, is_out_of_memory
@@ -61,7 +62,7 @@ class Loop:
         valid_loader: Scores architectures.
         epochs: How many times to go through the training data.
         folder: The run folder, or None.
-        norms: The batch norms of the supernet, which use the batch at hand.
+        norms: The batch norms of the supernet, which use the batch at hand in evaluation too.
         comm: The processes of the run.
     """
 
@@ -105,7 +106,7 @@ class Loop:
         self.finite = FiniteWatch()
         self.memory = OutOfMemory()
         self.meter = CostMeter(self.supernet, checked_costs(search.cost), self.example, comm)
-        self.norms = norms
+        self.modes = Modes(self.supernet, norms)
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
         self.step = 0
         self.evaluated = 0
@@ -254,7 +255,7 @@ class Loop:
 
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
-        self.set_mode(training=True)
+        self.modes.set(training=True)
         batch, loss = to_device(self.train.next(), self.device), self.search.loss
         candidates = self.theta.ask(self.search.lam_x)
         train_loss = weight_step(
@@ -287,7 +288,7 @@ class Loop:
     def move_theta(self) -> float | None:
         """Take one step in theta; return the mean objective of the candidates that were scored, if any."""
         name, objective, sign = self.search.selection()
-        self.set_mode(training=False)
+        self.modes.set(training=False)
         batch = to_device(self.valid.next(), self.device)
         candidates = self.theta.ask(self.search.lam_theta)
         scores = theta_step(
@@ -333,12 +334,6 @@ class Loop:
             if not is_out_of_memory(error):
                 raise
             return f"{name} needs more memory than there is: give smaller batches, or a Budget over memory."
-
-    def set_mode(self, *, training: bool) -> None:
-        """Set training or evaluation; batch norms use the batch in both."""
-        self.supernet.train(training)
-        for norm in self.norms:
-            norm.training = True
 
     # --- the log ------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from asng.distributed import Comm
 from asng.search.generators import generator_states, restore_generators
+from asng.search.whole_batches import by_whole_batches
 
 __all__ = ["Shares", "cut", "repeats_items"]
 
@@ -30,12 +31,12 @@ class Shares:
     """
 
     def __init__(self, loader: DataLoader[Any], comm: Comm, size_of: Any) -> None:
-        self.given = self.loader = loader
+        self.given = self.loader = by_whole_batches(loader)
         self.comm, self.size_of = comm, size_of
         self.indices: _Indices | None = None
         if comm.size > 1 and repeats_items(loader):
             self.indices = _Indices(_sampler(loader), comm)
-            self.loader = _over(loader, self.indices)
+            self.loader = by_whole_batches(_over(loader, self.indices))
 
     def over(self, *, whole: bool = False) -> Iterator[tuple[Any, float]]:
         """Begin a pass; of whole batches, if asked for."""
