@@ -71,21 +71,19 @@ def main() -> None:
     torch.set_num_threads(1)
     problem, table = PROBLEMS[arguments.space], Table.read(arguments.space)
     path, known = (RESULTS / f"truth_pilots_{problem.name}.{kind}" for kind in ("lines", "json"))
-    rows = json.loads(known.read_text())["rows"] if known.exists() else []
-    done = {(row["method"], row["seed"]) for row in rows}
+    kept = json.loads(known.read_text())["rows"] if known.exists() else []
     stopped = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    rows += [row for row in stopped if (row["method"], row["seed"]) not in done]
-    done |= {(row["method"], row["seed"]) for row in rows}
+    done = {(row["method"], row["seed"]): row for row in [*stopped, *kept]}
     wanted = [pilot for pilot in PILOTS if set(pilot.names) & set(arguments.methods)]
     with path.open("a") as lines:
         for seed in range(FIRST_SEED, FIRST_SEED + arguments.seeds):  # all of one seed first: they are even
             for pilot in wanted:
                 if (pilot.names[0], seed) not in done:
                     new = rows_of(problem, pilot, seed)
-                    rows += new
+                    done |= {(row["method"], row["seed"]): row for row in new}
                     lines.write("".join(json.dumps(row) + "\n" for row in new))
                     lines.flush()
-    rows = [row for row in rows if row["method"] in names]
+    rows = [row for row in done.values() if row["method"] in names]
     others = {name: pilot.beside for pilot in PILOTS for name in pilot.names}
     figures = {
         method: row | beside(table, rows, method, others[method])
