@@ -9,13 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules
+from asng.distributions.arrays import Floats, Ints, Rules, few_rows
 from asng.distributions.segments import Segments
 
 __all__ = ["Categoricals"]
 
 _ALL_MODES = 0.73
 """CatCMA's chance that all variables draw their mode where every theta_d has reached its margin."""
+
+
+_MOST_CHOICES = 64
+"""So few are counted all at once, in one byte each; variables with many more than others one by one."""
 
 
 class Categoricals:
@@ -74,6 +78,8 @@ class Categoricals:
         self._floor = segments.spread(self.theta_min)
         self._mass = self.theta_min * self.counts
         self._but_last = np.setdiff1d(np.arange(len(segments.owner)), self.ends - 1)
+        self._later_starts = self.starts[1:]
+        self._bounds = _bounds(segments)
 
     def initial(self) -> Floats:
         """Return the uniform distribution, shape (sum K_d,)."""
@@ -89,14 +95,16 @@ class Categoricals:
         Returns:
             Indices of choices, shape (n, D).
         """
-        cumulative, width = self._cumulative(theta), self.segments.width
-        if width:
-            index = np.zeros(u.shape, dtype=np.intp)
-            for bound in cumulative.reshape(-1, width).T[:-1]:
-                index += bound <= u
+        cumulative, index = self._cumulative(theta), np.empty(u.shape, dtype=np.intp)
+        if self._bounds is not None:
+            bounds = cumulative[self._bounds][:, None]
+            for rows in few_rows(len(u), bounds.size):
+                below = bounds <= u[rows]
+                np.add.reduce(below.view(np.int8), axis=0, dtype=np.int8, out=index[rows])
             return index
-        below = cumulative <= u[:, self.segments.owner]
-        index = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
+        for rows in few_rows(len(u), len(theta)):
+            below = cumulative[:-1] <= u[rows].take(self.segments.owner, axis=1)
+            np.add.reduceat(below, self.starts, axis=1, dtype=np.intp, out=index[rows])
         # The last cumulative sum may round to just below 1, and u lie above it.
         return np.minimum(index, self.counts - 1, out=index)
 
@@ -142,23 +150,24 @@ class Categoricals:
         share = -G[last] / (theta[last] + root[last])
         return (G / root + root * self.segments.spread(share))[self._but_last]
 
-    def centred(self, theta: Floats, root: Floats) -> Floats:
-        """Return the part of a vector, in coordinates as of `fisher_root`, that changes no sum of theta."""
-        scale = np.sqrt(theta)
-        return root - scale * self.segments.spread(self.segments.sums(scale * root))
+    def centred(self, scale: Floats, root: Floats) -> Floats:
+        """Return the part of a vector, in coordinates as of `fisher_root`, that changes no sum of theta.
 
-    def log_density(self, theta: Floats, c: Ints) -> Floats:
-        """Return the logarithm of the probability of each choice, shape (n, D)."""
-        density: Floats = np.log(theta)[c + self.starts]
-        return density
+        Args:
+            scale: The roots of theta, shape (sum K_d,).
+            root: The vector, of the same shape.
+        """
+        return root - scale * self.segments.spread(self.segments.sums(scale * root))
 
     def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
         """Return probabilities after a step of eps along G, inside their bounds.
 
         A variable whose G is 0 keeps its probabilities to the last bit, which a projection might round.
         """
-        moved = np.logical_or.reduceat(G != 0.0, self.starts)
         new = self.project(theta + eps * G)
+        if np.count_nonzero(G) == len(G):
+            return new
+        moved = np.logical_or.reduceat(G != 0.0, self.starts)
         return new if moved.all() else np.where(self.segments.spread(moved), new, theta)
 
     def project(self, theta: Floats) -> Floats:
@@ -182,14 +191,28 @@ class Categoricals:
         return np.clip(total / np.log(self.counts), 0.0, 1.0)
 
     def _cumulative(self, theta: Floats) -> Floats:
-        """Return the cumulative sums within each variable, shape (sum K_d,).
+        """Return the cumulative sums within each variable, and a last 1 as a bound, shape (sum K_d + 1,).
 
         One running sum serves all variables; taking the former variable's total off at each start keeps
         it below 1, so that rounding does not grow with the number of variables.
         """
-        steps = theta.copy()
-        steps[self.starts[1:]] -= self.segments.sums(theta)[:-1]
-        return np.cumsum(steps)
+        steps = np.empty(len(theta) + 1)
+        steps[:-1], steps[-1] = theta, 1.0
+        steps[self._later_starts] -= self.segments.sums(theta)[:-1]
+        steps[:-1].cumsum(out=steps[:-1])
+        return steps
+
+
+def _bounds(segments: Segments) -> Ints | None:
+    """Return where the first K_d - 1 cumulative sums of each variable lie, a row each; None where most are few.
+
+    A variable with fewer choices than others has the place after all sums, of 1, instead.
+    """
+    counts, most = segments.counts, max(segments.counts.max(initial=0), 2)
+    if most > _MOST_CHOICES or most * len(counts) > 2 * counts.sum():
+        return None
+    place = np.arange(most - 1)[:, None]
+    return np.where(place < counts - 1, segments.starts + place, len(segments.owner))
 
 
 def _margins(counts: Ints, rules: Rules, settled: float, among: int) -> Floats:

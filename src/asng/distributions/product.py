@@ -1,19 +1,26 @@
 """The distribution over a whole search space: a product of one-dimensional families."""
 
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, as_slice
+from asng.distributions.arrays import Floats, Ints, Rules, as_slice, few_rows
 from asng.distributions.categorical import Categoricals
-from asng.distributions.gaussian import Gaussians
+from asng.distributions.gaussian import Gaussians, log_densities, standardised
 from asng.space import Categorical, Space, Variable
 
-__all__ = ["Product", "Theta", "Tangent"]
+__all__ = ["Placed", "Product", "Theta", "Tangent"]
 
 
-class Theta(NamedTuple):
+class _Parameters(NamedTuple):
+    p: Floats
+    mean: Floats
+    std: Floats
+
+
+class Theta(_Parameters):
     """Parameters of a `Product`.
 
     Attributes:
@@ -22,9 +29,11 @@ class Theta(NamedTuple):
         std: Their standard deviations, shape (D_ordered,).
     """
 
-    p: Floats
-    mean: Floats
-    std: Floats
+    @cached_property
+    def root(self) -> Floats:
+        """The square roots of p, which an update needs several times."""
+        root: Floats = np.sqrt(self.p)
+        return root
 
 
 class Tangent(NamedTuple):
@@ -39,6 +48,18 @@ class Tangent(NamedTuple):
     p: Floats
     g1: Floats
     g2: Floats
+
+
+class Placed(NamedTuple):
+    """Samples in the coordinates of some `Theta`.
+
+    Attributes:
+        at: Where each choice has its probability in p, shape (n, number of categoricals).
+        z: Ordered variables, ``(x - mean) / std``, shape (n, D_ordered).
+    """
+
+    at: Ints
+    z: Floats
 
 
 class Product:
@@ -87,6 +108,8 @@ class Product:
         self._choices = as_slice(self.choice_columns)
         self._ordered = as_slice(self.ordered_columns)
         self._constants = np.array([_only_value(variable) for variable in variables])
+        self._free_columns = np.concatenate((self.choice_columns, self.ordered_columns))
+        self._ones = np.ones(self.gaussians.n_theta)
 
     def initial(self) -> Theta:
         """Return where every search starts: uniform choices, the middle of every range."""
@@ -162,36 +185,48 @@ class Product:
         """Return the gradient whose `fisher_root` is given; default rules."""
         size, ordered = len(theta.p), len(theta.mean)
         g2 = root[size + ordered :] * math.sqrt(2.0)
-        return Tangent(root[:size] * np.sqrt(theta.p), root[size : size + ordered], g2)
+        return Tangent(root[:size] * theta.root, root[size : size + ordered], g2)
 
     def free_root(self, theta: Theta) -> Floats:
         """Return the factor from an effect to a coordinate of `fisher_root`: the root of p, and 1."""
-        choices: Floats = np.sqrt(theta.p)
-        return np.concatenate((choices, np.ones(2 * len(theta.mean)))) if len(theta.mean) else choices
+        return np.concatenate((theta.root, self._ones)) if self.gaussians.size else theta.root
 
     def centred(self, theta: Theta, root: Floats) -> Floats:
         """Return the part of a vector that changes no sum of probabilities."""
         size = len(theta.p)
         if not size:
             return root
-        choices = self.categoricals.centred(theta.p, root[:size])
+        choices = self.categoricals.centred(theta.root, root[:size])
         return np.concatenate((choices, root[size:])) if self.gaussians.size else choices
 
-    def log_density(self, theta: Theta, x: Floats) -> Floats:
-        """Return the logarithm of the density of each draw but for a constant, by free variable.
+    def placed(self, theta: Theta, x: Floats) -> Placed:
+        """Return raw draws, shape (n, D), in the coordinates of theta."""
+        at = self.choices_of(x)
+        at += self.categoricals.starts
+        z = standardised(theta.mean, theta.std, self.ordered_of(x)) if self.gaussians.size else x[:, :0]
+        return Placed(at, z)
+
+    def log_density(self, theta: Theta, placed: Placed, active: Floats | None = None) -> Floats:
+        """Return the logarithm of the density of each draw but for a constant, over what it read.
 
         Args:
             theta: Parameters.
-            x: Raw draws, shape (n, D).
+            placed: Draws, in the coordinates of theta.
+            active: 1 where a draw read a variable, shape (n, D). Default: all did.
 
         Returns:
-            Shape (n, n_free), the categoricals first.
+            Shape (n,).
         """
-        choices = self.categoricals.log_density(theta.p, self.choices_of(x))
-        if not self.gaussians.size:
-            return choices
-        ordered = self.gaussians.log_density(theta.mean, theta.std, self.ordered_of(x))
-        return np.concatenate((choices, ordered), axis=1)
+        log_p, log_std = np.log(theta.p), np.log(theta.std)
+        density: Floats = np.empty(len(placed.at))
+        for rows in few_rows(len(density), self.n_free):
+            each = log_p[placed.at[rows]]
+            if self.gaussians.size:
+                each = np.concatenate((each, log_densities(placed.z[rows], log_std)), axis=1)
+            if active is not None:
+                each *= active[rows, self._free_columns]
+            density[rows] = each.sum(axis=1)
+        return density
 
     def choices_of(self, x: Floats) -> Ints:
         """Return the indices of choices in raw draws, shape (n, number of categoricals)."""

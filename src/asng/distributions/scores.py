@@ -13,9 +13,8 @@ import math
 
 import numpy as np
 
-from asng.distributions.arrays import Floats
-from asng.distributions.gaussian import standardised
-from asng.distributions.product import Product, Theta
+from asng.distributions.arrays import Floats, few_rows
+from asng.distributions.product import Placed, Product, Theta
 
 __all__ = ["Scores"]
 
@@ -28,6 +27,7 @@ class Scores:
         theta: Parameters.
         x: Raw draws, shape (n, D).
         weights: Factor of each sample's score in each variable, shape (n, D). Default: all 1.
+        placed: The draws in the coordinates of theta, where that is known already.
 
     Example:
         >>> from asng.space import Categorical, Space
@@ -39,18 +39,24 @@ class Scores:
         array([ 1.414, -1.414, -1.414])
     """
 
-    def __init__(self, product: Product, theta: Theta, x: Floats, weights: Floats | None = None) -> None:
+    def __init__(
+        self,
+        product: Product,
+        theta: Theta,
+        x: Floats,
+        weights: Floats | None = None,
+        *,
+        placed: Placed | None = None,
+    ) -> None:
         self._product, self._theta, self._n = product, theta, len(x)
         self._choices = self._ordered = weights
         self._split = len(theta.p)
-        if self._split:
-            self._root = np.sqrt(theta.p)
-            self._at = product.choices_of(x) + product.categoricals.starts
-            self._choices = None if weights is None else weights[:, product.choice_columns]
+        self._at, z = placed or product.placed(theta, x)
         if len(theta.mean):
-            z = standardised(theta.mean, theta.std, product.ordered_of(x))
             self._z, self._z2 = z, (z * z - 1.0) / math.sqrt(2.0)
-            self._ordered = None if weights is None else weights[:, product.ordered_columns]
+        if weights is not None:
+            self._choices = weights[:, product.choice_columns]
+            self._ordered = weights[:, product.ordered_columns]
 
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
@@ -70,8 +76,12 @@ class Scores:
         """
         total: Floats = np.zeros(self._n)
         if self._split:
-            each = (root[: self._split] / self._root)[self._at]
-            total += (each if self._choices is None else self._choices * each).sum(axis=1)
+            of_choice = root[: self._split] / self._theta.root
+            for rows in few_rows(self._n, self._at.shape[1]):
+                each = of_choice[self._at[rows]]
+                if self._choices is not None:
+                    each *= self._choices[rows]
+                total[rows] = each.sum(axis=1)
         if len(root) > self._split:
             first, second = np.split(root[self._split :], 2)
             each = self._z * first + self._z2 * second
@@ -82,10 +92,11 @@ class Scores:
         """Return the mean by counting: G = (hits - total theta) / n, over the root of theta."""
         n, size = len(u), self._at.shape[1]
         if self._choices is None:
-            weights, total = np.repeat(u, size), u.sum(keepdims=True)
+            weights, total = u.repeat(size), u.sum()
         else:
             each = u[:, None] * self._choices[:n]
             weights, total = each.ravel(), self._product.categoricals.segments.spread(each.sum(axis=0))
         hits = np.bincount(self._at[:n].ravel(), weights=weights, minlength=self._split)
-        mean: Floats = (hits - total * self._theta.p) / (n * self._root)
-        return mean
+        hits -= total * self._theta.p
+        hits /= n * self._theta.root
+        return hits

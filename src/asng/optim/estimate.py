@@ -88,7 +88,8 @@ def estimate(
         ranked: What gives utilities to losses.
         rate: How fast the memory follows.
     """
-    scores = Scores(product, theta, pool.x, None if pool.active is None else _weights(pool.active))
+    shares = None if pool.active is None else _weights(pool.active)
+    scores = Scores(product, theta, pool.x, shares, placed=pool.placed)
     signal = scores.mean(u)
     if math.sqrt(squared_length(signal)) < ROUNDING:
         return None, memory

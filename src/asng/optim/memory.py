@@ -113,6 +113,5 @@ def learnt(
     seen = scores.along(error)
     length = float((weights * seen * seen).sum())
     best = float((error * error).sum()) * len(u) / length if length > 0.0 else 0.0
-    unit = product.free_root(theta)
-    effects = memory.effects + np.where(unit > 0.0, STEP * best * error / unit, 0.0)
+    effects = memory.effects + STEP * best * error / product.free_root(theta)
     return Memory(effects, agreed, squared)

@@ -77,14 +77,14 @@ def _scores(lam: int) -> Floats:
 
 def _by_rank(losses: Floats, values: Floats) -> Floats:
     """Give the r-th value to the r-th best loss; equal losses share the mean of theirs."""
-    losses = np.where(np.isfinite(losses), losses, np.inf)
-    order = np.argsort(losses, kind="stable")
-    ranked = losses[order]
-    u = np.empty(len(losses))
-    new = ranked[1:] != ranked[:-1]
-    if new.all():
-        u[order] = values
+    u, listed = np.empty(len(losses)), losses.tolist()
+    if len(set(listed)) == len(listed) and all(map(math.isfinite, listed)):
+        u[losses.argsort(kind="stable")] = values
         return u
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    order = losses.argsort(kind="stable")
+    ranked = losses[order]
+    new = ranked[1:] != ranked[:-1]
     tie = np.concatenate(([0], np.cumsum(new)))
     shares = np.bincount(tie, weights=values) / np.bincount(tie)
     u[order] = shares[tie]
