@@ -1,6 +1,6 @@
 """Probability distributions over a search space: sampling, natural gradients, Fisher metric, bounds."""
 
-from asng.distributions.arrays import Floats, Ints
+from asng.distributions.arrays import Floats, Ints, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
 from asng.distributions.prior import start
@@ -15,6 +15,7 @@ __all__ = [
     "Tangent",
     "ThetaView",
     "Scores",
+    "blocks",
     "start",
     "Categoricals",
     "Gaussians",

@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Floats", "Ints", "Rules", "as_slice", "few_rows"]
+__all__ = ["Floats", "Ints", "Rules", "as_slice", "blocks"]
 
 Floats: TypeAlias = NDArray[np.float64]
 Ints: TypeAlias = NDArray[np.intp]
@@ -15,13 +15,20 @@ Rules: TypeAlias = Literal["default", "paper"]
 
 
 _CACHED = 2**17
-"""How many numbers at a time stay in a processor's cache from one operation to the next."""
+"""So many numbers at a time stay in a processor's cache from one operation to the next."""
 
 
-def few_rows(n: int, size: int) -> list[slice]:
-    """Return slices that cover n rows of so many numbers, each as few as stay in the cache (at least one)."""
-    step = max(1, _CACHED // max(size, 1))
-    return [slice(i, min(i + step, n)) for i in range(0, n, step)]
+def blocks(n: int, *sizes: int) -> list[tuple[slice, ...]]:
+    """Return slices that divide variables of several kinds into blocks, n numbers a variable, for the cache.
+
+    Example:
+        >>> blocks(8, 30, 2)
+        [(slice(0, 30, None), slice(0, 2, None))]
+        >>> blocks(8, 30_000)
+        [(slice(0, 15000, None),), (slice(15000, 30000, None),)]
+    """
+    m = 1 + n * sum(sizes) // _CACHED
+    return [tuple(slice(size * i // m, size * (i + 1) // m) for size in sizes) for i in range(m)]
 
 
 def as_slice(index: Ints) -> slice | Ints:

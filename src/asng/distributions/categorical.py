@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, few_rows
+from asng.distributions.arrays import Floats, Ints, Rules, blocks
 from asng.distributions.segments import Segments
 
 __all__ = ["Categoricals"]
@@ -97,14 +97,13 @@ class Categoricals:
         """
         cumulative, index = self._cumulative(theta), np.empty(u.shape, dtype=np.intp)
         if self._bounds is not None:
-            bounds = cumulative[self._bounds][:, None]
-            for rows in few_rows(len(u), bounds.size):
-                below = bounds <= u[rows]
-                np.add.reduce(below.view(np.int8), axis=0, dtype=np.int8, out=index[rows])
+            for (own,) in blocks(len(u) * len(self._bounds), self.size):
+                below = cumulative[self._bounds[:, None, own]] <= u[:, own]
+                index[:, own] = np.add.reduce(below.view(np.int8), axis=0, dtype=np.int8)
             return index
-        for rows in few_rows(len(u), len(theta)):
-            below = cumulative[:-1] <= u[rows].take(self.segments.owner, axis=1)
-            np.add.reduceat(below, self.starts, axis=1, dtype=np.intp, out=index[rows])
+        for (row,) in blocks(len(theta), len(u)):
+            below = cumulative[:-1] <= u[row].take(self.segments.owner, axis=1)
+            index[row] = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
         # The last cumulative sum may round to just below 1, and u lie above it.
         return np.minimum(index, self.counts - 1, out=index)
 
@@ -157,33 +156,45 @@ class Categoricals:
             scale: The roots of theta, shape (sum K_d,).
             root: The vector, of the same shape.
         """
-        return root - scale * self.segments.spread(self.segments.sums(scale * root))
+        centred = np.empty_like(root)
+        for _, entries, segments in self.segments.parts:
+            own = scale[entries]
+            sums = segments.spread(segments.sums(own * root[entries]))
+            np.subtract(root[entries], own * sums, out=centred[entries])
+        return centred
 
     def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
         """Return probabilities after a step of eps along G, inside their bounds.
 
         A variable whose G is 0 keeps its probabilities to the last bit, which a projection might round.
         """
-        new = self.project(theta + eps * G)
+        new = self.project(theta, G, eps)
         if np.count_nonzero(G) == len(G):
             return new
         moved = np.logical_or.reduceat(G != 0.0, self.starts)
         return new if moved.all() else np.where(self.segments.spread(moved), new, theta)
 
-    def project(self, theta: Floats) -> Floats:
+    def project(self, theta: Floats, G: Floats | None = None, eps: float = 0.0) -> Floats:
         """Return probabilities of at least theta_min that sum to 1.
 
         Clips from below, then shrinks what exceeds theta_min in proportion.
 
         Args:
             theta: Numbers that sum to 1 over each variable, of any sign, shape (sum K_d,).
+            G: What to add to theta before, eps times. Default: nothing.
+            eps: Its factor.
         """
-        theta = np.maximum(theta, self._floor)
-        total = self.segments.sums(theta)
-        shrink = (total - 1.0) / (total - self._mass)
-        theta -= self.segments.spread(shrink) * (theta - self._floor)
-        theta /= self.segments.spread(self.segments.sums(theta))
-        return theta
+        projected = np.empty_like(theta)
+        for own, entries, segments in self.segments.parts:
+            floor, moved = self._floor[entries], theta[entries]
+            if G is not None:
+                moved = moved + eps * G[entries]
+            new = np.maximum(moved, floor, out=projected[entries])
+            total = segments.sums(new)
+            shrink = (total - 1.0) / (total - self._mass[own])
+            new -= segments.spread(shrink) * (new - floor)
+            new /= segments.spread(segments.sums(new))
+        return projected
 
     def entropy(self, theta: Floats) -> Floats:
         """Return the entropy of each variable over its greatest value log K_d, shape (D,), in [0, 1]."""

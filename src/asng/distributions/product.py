@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, as_slice, few_rows
+from asng.distributions.arrays import Floats, Ints, Rules, as_slice, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians, log_densities, standardised
 from asng.space import Categorical, Space, Variable
@@ -108,7 +108,6 @@ class Product:
         self._choices = as_slice(self.choice_columns)
         self._ordered = as_slice(self.ordered_columns)
         self._constants = np.array([_only_value(variable) for variable in variables])
-        self._free_columns = np.concatenate((self.choice_columns, self.ordered_columns))
         self._ones = np.ones(self.gaussians.n_theta)
 
     def initial(self) -> Theta:
@@ -218,14 +217,17 @@ class Product:
             Shape (n,).
         """
         log_p, log_std = np.log(theta.p), np.log(theta.std)
-        density: Floats = np.empty(len(placed.at))
-        for rows in few_rows(len(density), self.n_free):
-            each = log_p[placed.at[rows]]
-            if self.gaussians.size:
-                each = np.concatenate((each, log_densities(placed.z[rows], log_std)), axis=1)
+        density: Floats = np.zeros(len(placed.at))
+        for own, ordered in blocks(len(density), self.categoricals.size, self.gaussians.size):
+            each = log_p[placed.at[:, own]]
             if active is not None:
-                each *= active[rows, self._free_columns]
-            density[rows] = each.sum(axis=1)
+                each *= active[:, self.choice_columns[own]]
+            if self.gaussians.size:
+                more = log_densities(placed.z[:, ordered], log_std[ordered])
+                if active is not None:
+                    more *= active[:, self.ordered_columns[ordered]]
+                each = np.concatenate((each, more), axis=1)
+            density += each.sum(axis=1)
         return density
 
     def choices_of(self, x: Floats) -> Ints:

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, few_rows
+from asng.distributions.arrays import Floats, blocks
 from asng.distributions.product import Placed, Product, Theta
 
 __all__ = ["Scores"]
@@ -60,13 +60,12 @@ class Scores:
 
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
-        n, parts = len(u), []
+        mean: Floats = np.empty(self._product.n_root)
         if self._split:
-            parts.append(self._mean_of_choices(u))
+            self._mean_of_choices(u, out=mean[: self._split])
         if len(self._theta.mean):
-            w = u[:, None] if self._ordered is None else u[:, None] * self._ordered[:n]
-            parts += [np.mean(w * self._z[:n], axis=0), np.mean(w * self._z2[:n], axis=0)]
-        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+            self._mean_of_ordered(u, *np.split(mean[self._split :], 2))
+        return mean
 
     def along(self, root: Floats) -> Floats:
         """Return the inner product of each sample's score with a vector, shape (n,).
@@ -77,26 +76,42 @@ class Scores:
         total: Floats = np.zeros(self._n)
         if self._split:
             of_choice = root[: self._split] / self._theta.root
-            for rows in few_rows(self._n, self._at.shape[1]):
-                each = of_choice[self._at[rows]]
+            for (own,) in blocks(self._n, self._at.shape[1]):
+                each = of_choice[self._at[:, own]]
                 if self._choices is not None:
-                    each *= self._choices[rows]
-                total[rows] = each.sum(axis=1)
+                    each *= self._choices[:, own]
+                total += each.sum(axis=1)
         if len(root) > self._split:
             first, second = np.split(root[self._split :], 2)
-            each = self._z * first + self._z2 * second
-            total += (each if self._ordered is None else self._ordered * each).sum(axis=1)
+            for (own,) in blocks(self._n, len(first)):
+                each = self._z[:, own] * first[own] + self._z2[:, own] * second[own]
+                if self._ordered is not None:
+                    each *= self._ordered[:, own]
+                total += each.sum(axis=1)
         return total
 
-    def _mean_of_choices(self, u: Floats) -> Floats:
-        """Return the mean by counting: G = (hits - total theta) / n, over the root of theta."""
-        n, size = len(u), self._at.shape[1]
-        if self._choices is None:
-            weights, total = u.repeat(size), u.sum()
-        else:
-            each = u[:, None] * self._choices[:n]
-            weights, total = each.ravel(), self._product.categoricals.segments.spread(each.sum(axis=0))
-        hits = np.bincount(self._at[:n].ravel(), weights=weights, minlength=self._split)
-        hits -= total * self._theta.p
-        hits /= n * self._theta.root
-        return hits
+    def _mean_of_choices(self, u: Floats, out: Floats) -> None:
+        """Write the mean by counting: G = (hits - total theta) / n, over the root of theta."""
+        n, segments = len(u), self._product.categoricals.segments
+        total: Floats | float = u.sum()
+        for (own,) in blocks(n, len(segments.counts)):
+            entries = segments.entries(own)
+            at = self._at[:n, own]
+            if self._choices is None:
+                weights = u.repeat(at.shape[1])
+            else:
+                each = u[:, None] * self._choices[:n, own]
+                weights, total = each.ravel(), each.sum(axis=0).repeat(segments.counts[own])
+            if entries.start:
+                at = at - entries.start
+            hits = np.bincount(at.ravel(), weights=weights, minlength=entries.stop - entries.start)
+            hits -= total * self._theta.p[entries]
+            hits /= n * self._theta.root[entries]
+            out[entries] = hits
+
+    def _mean_of_ordered(self, u: Floats, first: Floats, second: Floats) -> None:
+        n = len(u)
+        for (own,) in blocks(n, len(first)):
+            w = u[:, None] if self._ordered is None else u[:, None] * self._ordered[:n, own]
+            first[own] = (w * self._z[:n, own]).sum(axis=0) / n
+            second[own] = (w * self._z2[:n, own]).sum(axis=0) / n

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Scores, Tangent, Theta
+from asng.distributions import Floats, Product, Scores, Tangent, Theta, blocks
 from asng.optim.memory import Memory, learnt, predicted
 from asng.optim.ranking import utilities
 from asng.optim.reuse import Pool
@@ -130,7 +130,11 @@ def _weights(active: Floats) -> Floats:
 
 def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    return float((vector * vector).sum())
+    total = 0.0
+    for (own,) in blocks(1, len(vector)):
+        part = vector[own]
+        total += float((part * part).sum())
+    return total
 
 
 def _zero(theta: Theta) -> Tangent:

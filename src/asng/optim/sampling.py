@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from asng.distributions import Floats
+from asng.distributions import Floats, blocks
 
 __all__ = ["Sampling", "draw_uniforms"]
 
@@ -56,12 +56,15 @@ def _stratified(rng: np.random.Generator, n: int, size: int) -> Floats:
         # v and v + 1/2 in either order: v itself is uniform on [0, 1), so the order is random already.
         u = np.empty((2, size))
         u[0], u[1] = v, v + 0.5
-    else:
-        u = np.empty((n, size))
-        u[:] = _strata(n)
-        rng.permuted(u, axis=0, out=u)
-        u += v
-    u -= np.floor(u)
+        u -= np.floor(u)
+        return u
+    u = np.empty((n, size))
+    for (own,) in blocks(n, size):
+        part = u[:, own]
+        part[:] = _strata(n)
+        rng.permuted(part, axis=0, out=part)
+        part += v[own]
+        part -= np.floor(part)
     return u
 
 
