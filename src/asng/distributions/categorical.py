@@ -172,7 +172,7 @@ class Categoricals:
         if np.count_nonzero(G) == len(G):
             return new
         moved = np.logical_or.reduceat(G != 0.0, self.starts)
-        return new if moved.all() else np.where(self.segments.spread(moved), new, theta)
+        return np.where(self.segments.spread(moved), new, theta)
 
     def project(self, theta: Floats, G: Floats | None = None, eps: float = 0.0) -> Floats:
         """Return probabilities of at least theta_min that sum to 1.

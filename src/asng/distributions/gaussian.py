@@ -184,7 +184,7 @@ def standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
     return z.clip(-_Z_MAX, _Z_MAX, out=z)
 
 
-def log_densities(z: Floats, log_std: Floats) -> Floats:
+def log_densities(z: Floats, std: Floats) -> Floats:
     """Return the logarithm of each standardised draw's density but for a constant, shape (n, D)."""
-    density: Floats = -0.5 * z * z - log_std
+    density: Floats = -0.5 * z * z - np.log(std)
     return density

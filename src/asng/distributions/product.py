@@ -1,6 +1,7 @@
 """The distribution over a whole search space: a product of one-dimensional families."""
 
 import math
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -50,15 +51,20 @@ class Tangent(NamedTuple):
     g2: Floats
 
 
+_AT_ONCE = 16
+"""About as many samples are read at once as by lambda 8, where each is read twice."""
+
+
 class Placed(NamedTuple):
     """Samples in the coordinates of some `Theta`.
 
     Attributes:
-        at: Where each choice has its probability in p, shape (n, number of categoricals).
+        at: Where each choice has its probability, an array of shape (n, its variables) for each of the
+            categoricals' `segments.parts`, counted from the first of its entries.
         z: Ordered variables, ``(x - mean) / std``, shape (n, D_ordered).
     """
 
-    at: Ints
+    at: list[Ints]
     z: Floats
 
 
@@ -109,6 +115,9 @@ class Product:
         self._ordered = as_slice(self.ordered_columns)
         self._constants = np.array([_only_value(variable) for variable in variables])
         self._ones = np.ones(self.gaussians.n_theta)
+        parts = self.categoricals.segments.parts
+        self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
+        self._few = len(parts) <= 1 and len(blocks(_AT_ONCE, self.gaussians.size)) == 1
 
     def initial(self) -> Theta:
         """Return where every search starts: uniform choices, the middle of every range."""
@@ -200,8 +209,11 @@ class Product:
 
     def placed(self, theta: Theta, x: Floats) -> Placed:
         """Return raw draws, shape (n, D), in the coordinates of theta."""
-        at = self.choices_of(x)
-        at += self.categoricals.starts
+        at = []
+        for columns, segments in self._parts:
+            choices = x[:, columns].astype(np.intp)
+            choices += segments.starts
+            at.append(choices)
         z = standardised(theta.mean, theta.std, self.ordered_of(x)) if self.gaussians.size else x[:, :0]
         return Placed(at, z)
 
@@ -216,18 +228,12 @@ class Product:
         Returns:
             Shape (n,).
         """
-        log_p, log_std = np.log(theta.p), np.log(theta.std)
-        density: Floats = np.zeros(len(placed.at))
-        for own, ordered in blocks(len(density), self.categoricals.size, self.gaussians.size):
-            each = log_p[placed.at[:, own]]
-            if active is not None:
-                each *= active[:, self.choice_columns[own]]
-            if self.gaussians.size:
-                more = log_densities(placed.z[:, ordered], log_std[ordered])
-                if active is not None:
-                    more *= active[:, self.ordered_columns[ordered]]
-                each = np.concatenate((each, more), axis=1)
-            density += each.sum(axis=1)
+        each = self._log_densities(theta, placed, active)
+        if self._few:
+            each = iter([np.concatenate(list(each), axis=1)])
+        density: Floats = np.zeros(len(placed.z))
+        for part in each:
+            density += part.sum(axis=1)
         return density
 
     def choices_of(self, x: Floats) -> Ints:
@@ -285,8 +291,19 @@ class Product:
         inside = (c >= 0) & (c < self.categoricals.counts) & (c == np.floor(c))
         return bool(np.isfinite(x).all() and inside.all())
 
+    def _log_densities(self, theta: Theta, placed: Placed, active: Floats | None) -> Iterator[Floats]:
+        parts = zip(placed.at, self.categoricals.segments.parts, strict=True)
+        for at, (own, entries, _) in parts:
+            each = np.log(theta.p[entries])[at]
+            yield each if active is None else each * active[:, self.choice_columns[own]]
+        for (own,) in blocks(_AT_ONCE, self.gaussians.size) if self.gaussians.size else ():
+            each = log_densities(placed.z[:, own], theta.std[own])
+            yield each if active is None else each * active[:, self.ordered_columns[own]]
+
     def _blank(self, n: int) -> Floats:
-        return np.repeat(self._constants[None], n, axis=0)
+        x = np.empty((n, len(self._constants)))
+        x[:] = self._constants
+        return x
 
 
 def is_constant(variable: Variable) -> bool:

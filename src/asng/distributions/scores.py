@@ -10,10 +10,11 @@ G = mean_i u_i phi_i in these coordinates.
 """
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, blocks
+from asng.distributions.arrays import Floats, Ints, blocks
 from asng.distributions.product import Placed, Product, Theta
 
 __all__ = ["Scores"]
@@ -58,14 +59,25 @@ class Scores:
             self._choices = weights[:, product.choice_columns]
             self._ordered = weights[:, product.ordered_columns]
 
+    @property
+    def _parts(self) -> Iterator[tuple[Ints, slice, slice]]:
+        """The choices of some variables, counted from the first entry of the part; which variables; which entries."""
+        parts = self._product.categoricals.segments.parts
+        return ((at, own, entries) for at, (own, entries, _) in zip(self._at, parts, strict=True))
+
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
-        mean: Floats = np.empty(self._product.n_root)
-        if self._split:
-            self._mean_of_choices(u, out=mean[: self._split])
-        if len(self._theta.mean):
-            self._mean_of_ordered(u, *np.split(mean[self._split :], 2))
+        mean: Floats = self.means(u[None])[0]
         return mean
+
+    def means(self, u: Floats) -> Floats:
+        """Return what `mean` does of several utilities at once: u of shape (m, n), result (m, n_root)."""
+        means: Floats = np.empty((len(u), self._product.n_root))
+        if self._split:
+            self._means_of_choices(u, means)
+        if len(self._theta.mean):
+            self._means_of_ordered(u, means[:, self._split :])
+        return means
 
     def along(self, root: Floats) -> Floats:
         """Return the inner product of each sample's score with a vector, shape (n,).
@@ -75,9 +87,8 @@ class Scores:
         """
         total: Floats = np.zeros(self._n)
         if self._split:
-            of_choice = root[: self._split] / self._theta.root
-            for (own,) in blocks(self._n, self._at.shape[1]):
-                each = of_choice[self._at[:, own]]
+            for at, own, entries in self._parts:
+                each = (root[entries] / self._theta.root[entries])[at]
                 if self._choices is not None:
                     each *= self._choices[:, own]
                 total += each.sum(axis=1)
@@ -90,28 +101,28 @@ class Scores:
                 total += each.sum(axis=1)
         return total
 
-    def _mean_of_choices(self, u: Floats, out: Floats) -> None:
-        """Write the mean by counting: G = (hits - total theta) / n, over the root of theta."""
-        n, segments = len(u), self._product.categoricals.segments
-        total: Floats | float = u.sum()
-        for (own,) in blocks(n, len(segments.counts)):
-            entries = segments.entries(own)
-            at = self._at[:n, own]
+    def _means_of_choices(self, u: Floats, out: Floats) -> None:
+        """Write the means by counting: G = (hits - total theta) / n, over the root of theta."""
+        (m, n), theta = u.shape, self._theta
+        total: Floats = u.sum(axis=1)[:, None]
+        for at, own, entries in self._parts:
+            size = entries.stop - entries.start
             if self._choices is None:
-                weights = u.repeat(at.shape[1])
+                weights = u.repeat(at.shape[1], axis=1)
             else:
-                each = u[:, None] * self._choices[:n, own]
-                weights, total = each.ravel(), each.sum(axis=0).repeat(segments.counts[own])
-            if entries.start:
-                at = at - entries.start
-            hits = np.bincount(at.ravel(), weights=weights, minlength=entries.stop - entries.start)
-            hits -= total * self._theta.p[entries]
-            hits /= n * self._theta.root[entries]
-            out[entries] = hits
+                each = u[:, :, None] * self._choices[:n, own]
+                total = each.sum(axis=1).repeat(self._product.categoricals.counts[own], axis=1)
+                weights = each.reshape(m, -1)
+            # Each utility counts into entries of its own.
+            places = at[:n].ravel() + np.arange(0, m * size, size)[:, None]
+            hits = np.bincount(places.ravel(), weights=weights.ravel(), minlength=m * size).reshape(m, size)
+            hits -= total * theta.p[entries]
+            np.divide(hits, n * theta.root[entries], out=out[:, entries])
 
-    def _mean_of_ordered(self, u: Floats, first: Floats, second: Floats) -> None:
-        n = len(u)
-        for (own,) in blocks(n, len(first)):
-            w = u[:, None] if self._ordered is None else u[:, None] * self._ordered[:n, own]
-            first[own] = (w * self._z[:n, own]).sum(axis=0) / n
-            second[own] = (w * self._z2[:n, own]).sum(axis=0) / n
+    def _means_of_ordered(self, u: Floats, out: Floats) -> None:
+        n, size = u.shape[1], len(self._theta.mean)
+        for own, one in zip(out, u, strict=True):
+            for (part,) in blocks(n, size):
+                w = one[:, None] if self._ordered is None else one[:, None] * self._ordered[:n, part]
+                own[:size][part] = (w * self._z[:n, part]).sum(axis=0) / n
+                own[size:][part] = (w * self._z2[:n, part]).sum(axis=0) / n

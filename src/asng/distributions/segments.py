@@ -13,6 +13,10 @@ _FEW_CHOICES, _MANY_VARIABLES = 16, 64
 """Equal segments so short and so many are summed column by column, several times faster than one by one."""
 
 
+_AT_ONCE = 16
+"""About as many samples are read at once as by lambda 8, where each is read twice."""
+
+
 class Segments:
     """Consecutive segments of a flat vector, one a variable.
 
@@ -63,7 +67,7 @@ class Segments:
 
     def _parts(self) -> list[tuple[slice, slice, "Segments"]]:
         size = len(self.counts)
-        owns = [own for (own,) in blocks(math.ceil(len(self.owner) / max(size, 1)), size)]
+        owns = [own for (own,) in blocks(max(_AT_ONCE, math.ceil(len(self.owner) / max(size, 1))), size)]
         if len(owns) == 1:
             return [(slice(0, size), slice(0, len(self.owner)), self)]
         parts = [(own, self.entries(own), Segments(self.counts[own])) for own in owns if own.start < own.stop]
