@@ -202,22 +202,22 @@ class Categoricals:
         return np.clip(total / np.log(self.counts), 0.0, 1.0)
 
     def _cumulative(self, theta: Floats) -> Floats:
-        """Return the cumulative sums within each variable, and a last 1 as a bound, shape (sum K_d + 1,).
+        """Return the cumulative sums within each variable, and infinity last, shape (sum K_d + 1,).
 
         One running sum serves all variables; taking the former variable's total off at each start keeps
         it below 1, so that rounding does not grow with the number of variables.
         """
         steps = np.empty(len(theta) + 1)
-        steps[:-1], steps[-1] = theta, 1.0
+        steps[:-1], steps[-1] = theta, np.inf
         steps[self._later_starts] -= self.segments.sums(theta)[:-1]
         steps[:-1].cumsum(out=steps[:-1])
         return steps
 
 
 def _bounds(segments: Segments) -> Ints | None:
-    """Return where the first K_d - 1 cumulative sums of each variable lie, a row each; None where most are few.
+    """Return where the first K_d - 1 cumulative sums of each variable lie, or None where most do not exist.
 
-    A variable with fewer choices than others has the place after all sums, of 1, instead.
+    A variable with fewer choices than others has the place after all sums, of infinity, instead.
     """
     counts, most = segments.counts, max(segments.counts.max(initial=0), 2)
     if most > _MOST_CHOICES or most * len(counts) > 2 * counts.sum():

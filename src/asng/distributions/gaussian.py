@@ -101,8 +101,8 @@ class Gaussians:
     def sample(self, mean: Floats, std: Floats, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw draws by the quantile function, shape (n, D)."""
         z: Floats = ndtri(u.clip(_U_MIN, 1.0 - 2 * _U_MIN))
-        z *= std
         with np.errstate(over="ignore"):
+            z *= std
             z += mean
         return z.clip(-_X_MAX, _X_MAX, out=z)
 

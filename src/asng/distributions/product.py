@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -117,7 +117,9 @@ class Product:
         self._ones = np.ones(self.gaussians.n_theta)
         parts = self.categoricals.segments.parts
         self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
-        self._few = len(parts) <= 1 and len(blocks(_AT_ONCE, self.gaussians.size)) == 1
+        self._few = (
+            self.gaussians.size > 0 and len(parts) == 1 and len(blocks(_AT_ONCE, self.gaussians.size)) == 1
+        )
 
     def initial(self) -> Theta:
         """Return where every search starts: uniform choices, the middle of every range."""
@@ -231,10 +233,8 @@ class Product:
         each = self._log_densities(theta, placed, active)
         if self._few:
             each = iter([np.concatenate(list(each), axis=1)])
-        density: Floats = np.zeros(len(placed.z))
-        for part in each:
-            density += part.sum(axis=1)
-        return density
+        none: Floats = np.zeros(len(placed.z))
+        return reduce(np.add, (part.sum(axis=1) for part in each), none)
 
     def choices_of(self, x: Floats) -> Ints:
         """Return the indices of choices in raw draws, shape (n, number of categoricals)."""

@@ -10,12 +10,13 @@ G = mean_i u_i phi_i in these coordinates.
 """
 
 import math
-from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from asng.distributions.arrays import Floats, Ints, blocks
 from asng.distributions.product import Placed, Product, Theta
+from asng.distributions.segments import Segments
 
 __all__ = ["Scores"]
 
@@ -49,21 +50,19 @@ class Scores:
         *,
         placed: Placed | None = None,
     ) -> None:
-        self._product, self._theta, self._n = product, theta, len(x)
-        self._choices = self._ordered = weights
-        self._split = len(theta.p)
-        self._at, z = placed or product.placed(theta, x)
-        if len(theta.mean):
-            self._z, self._z2 = z, (z * z - 1.0) / math.sqrt(2.0)
-        if weights is not None:
-            self._choices = weights[:, product.choice_columns]
-            self._ordered = weights[:, product.ordered_columns]
-
-    @property
-    def _parts(self) -> Iterator[tuple[Ints, slice, slice]]:
-        """The choices of some variables, counted from the first entry of the part; which variables; which entries."""
-        parts = self._product.categoricals.segments.parts
-        return ((at, own, entries) for at, (own, entries, _) in zip(self._at, parts, strict=True))
+        at, z = placed or product.placed(theta, x)
+        self._n, self._n_root = len(z), product.n_root
+        self._choices: list[_Choices] = []
+        self._ordered: list[_Ordered] = []
+        for c, (own, entries, segments) in zip(at, product.categoricals.segments.parts, strict=True):
+            w = None if weights is None else weights[:, product.choice_columns[own]]
+            self._choices.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
+        size, start = len(theta.mean), len(theta.p)
+        z2 = (z * z - 1.0) / math.sqrt(2.0) if size else z
+        for (own,) in blocks(self._n, size) if size else ():
+            w = None if weights is None else weights[:, product.ordered_columns[own]]
+            first, second = (slice(i + own.start, i + own.stop) for i in (start, start + size))
+            self._ordered.append(_Ordered(z[:, own], z2[:, own], first, second, w))
 
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
@@ -72,11 +71,11 @@ class Scores:
 
     def means(self, u: Floats) -> Floats:
         """Return what `mean` does of several utilities at once: u of shape (m, n), result (m, n_root)."""
-        means: Floats = np.empty((len(u), self._product.n_root))
-        if self._split:
-            self._means_of_choices(u, means)
-        if len(self._theta.mean):
-            self._means_of_ordered(u, means[:, self._split :])
+        means: Floats = np.empty((len(u), self._n_root))
+        for choices in self._choices:
+            choices.means(u, means)
+        for ordered in self._ordered:
+            ordered.means(u, means)
         return means
 
     def along(self, root: Floats) -> Floats:
@@ -86,43 +85,65 @@ class Scores:
             root: In these coordinates, centred as `Product.centred` does it.
         """
         total: Floats = np.zeros(self._n)
-        if self._split:
-            for at, own, entries in self._parts:
-                each = (root[entries] / self._theta.root[entries])[at]
-                if self._choices is not None:
-                    each *= self._choices[:, own]
-                total += each.sum(axis=1)
-        if len(root) > self._split:
-            first, second = np.split(root[self._split :], 2)
-            for (own,) in blocks(self._n, len(first)):
-                each = self._z[:, own] * first[own] + self._z2[:, own] * second[own]
-                if self._ordered is not None:
-                    each *= self._ordered[:, own]
-                total += each.sum(axis=1)
+        for choices in self._choices:
+            total += choices.along(root)
+        for ordered in self._ordered:
+            total += ordered.along(root)
         return total
 
-    def _means_of_choices(self, u: Floats, out: Floats) -> None:
-        """Write the means by counting: G = (hits - total theta) / n, over the root of theta."""
-        (m, n), theta = u.shape, self._theta
-        total: Floats = u.sum(axis=1)[:, None]
-        for at, own, entries in self._parts:
-            size = entries.stop - entries.start
-            if self._choices is None:
-                weights = u.repeat(at.shape[1], axis=1)
-            else:
-                each = u[:, :, None] * self._choices[:n, own]
-                total = each.sum(axis=1).repeat(self._product.categoricals.counts[own], axis=1)
-                weights = each.reshape(m, -1)
-            # Each utility counts into entries of its own.
-            places = at[:n].ravel() + np.arange(0, m * size, size)[:, None]
-            hits = np.bincount(places.ravel(), weights=weights.ravel(), minlength=m * size).reshape(m, size)
-            hits -= total * theta.p[entries]
-            np.divide(hits, n * theta.root[entries], out=out[:, entries])
 
-    def _means_of_ordered(self, u: Floats, out: Floats) -> None:
-        n, size = u.shape[1], len(self._theta.mean)
+class _Choices(NamedTuple):
+    """The choices of some variables: where they are in p, what p is there, and the factors of scores."""
+
+    at: Ints
+    segments: Segments
+    entries: slice
+    p: Floats
+    root: Floats
+    weights: Floats | None
+
+    def means(self, u: Floats, out: Floats) -> None:
+        """Write the means by counting: G = (hits - total theta) / n, over the root of theta."""
+        n, size = u.shape[1], len(self.p)
+        at, scale = self.at[:n], n * self.root
+        places = at.ravel()
         for own, one in zip(out, u, strict=True):
-            for (part,) in blocks(n, size):
-                w = one[:, None] if self._ordered is None else one[:, None] * self._ordered[:n, part]
-                own[:size][part] = (w * self._z[:n, part]).sum(axis=0) / n
-                own[size:][part] = (w * self._z2[:n, part]).sum(axis=0) / n
+            if self.weights is None:
+                w, total = one.repeat(at.shape[1]), one.sum()
+            else:
+                each = one[:, None] * self.weights[:n]
+                w, total = each.ravel(), self.segments.spread(each.sum(axis=0))
+            hits = np.bincount(places, weights=w, minlength=size)
+            hits -= total * self.p
+            np.divide(hits, scale, out=own[self.entries])
+
+    def along(self, root: Floats) -> Floats:
+        each = (root[self.entries] / self.root)[self.at]
+        if self.weights is not None:
+            each *= self.weights
+        total: Floats = each.sum(axis=1)
+        return total
+
+
+class _Ordered(NamedTuple):
+    """Some ordered variables: z, (z^2 - 1) / sqrt 2, their places in a vector, and the factors of scores."""
+
+    z: Floats
+    z2: Floats
+    first: slice
+    second: slice
+    weights: Floats | None
+
+    def means(self, u: Floats, out: Floats) -> None:
+        n = u.shape[1]
+        z = self.z[:n]
+        w = u[:, :, None] if self.weights is None else u[:, :, None] * self.weights[:n]
+        out[:, self.first] = (w * z).sum(axis=1) / n
+        out[:, self.second] = (w * self.z2[:n]).sum(axis=1) / n
+
+    def along(self, root: Floats) -> Floats:
+        each = self.z * root[self.first] + self.z2 * root[self.second]
+        if self.weights is not None:
+            each *= self.weights
+        total: Floats = each.sum(axis=1)
+        return total

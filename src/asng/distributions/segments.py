@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, blocks
+from asng.distributions.arrays import Floats, Ints, blocks
 
 __all__ = ["Segments"]
 
@@ -40,7 +40,7 @@ class Segments:
         array([7., 7., 8., 8., 8.])
     """
 
-    def __init__(self, counts: Sequence[int]) -> None:
+    def __init__(self, counts: Sequence[int] | Ints) -> None:
         self.counts = np.asarray(counts, dtype=np.intp)
         self.ends = np.cumsum(self.counts)
         self.starts = self.ends - self.counts
@@ -68,6 +68,8 @@ class Segments:
     def _parts(self) -> list[tuple[slice, slice, "Segments"]]:
         size = len(self.counts)
         owns = [own for (own,) in blocks(max(_AT_ONCE, math.ceil(len(self.owner) / max(size, 1))), size)]
+        if not size:
+            return []
         if len(owns) == 1:
             return [(slice(0, size), slice(0, len(self.owner)), self)]
         parts = [(own, self.entries(own), Segments(self.counts[own])) for own in owns if own.start < own.stop]

@@ -1,8 +1,7 @@
 """Asking, and reading what is told: the part that all optimisers share."""
 
 from collections.abc import Callable, Sequence
-from operator import is_
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +46,8 @@ class Draws:
         self.rng = np.random.default_rng(integer_at_least("seed", seed, 0))
         self.sampling: Sampling = sampling
         self.generation = 0
-        self._asked, self._rows = np.empty((0, 0)), ()  # by the last ask: one array, and its rows
+        self._asked: Floats = np.empty((0, 0))  # by the last ask: one array,
+        self._rows: tuple[Any, ...] = ()  # and its rows
 
     def ask(self, n: int, place: Callable[[Floats], Floats]) -> list[Candidate]:
         """Draw n candidates, `place` mapping uniform numbers of shape (n, n_free) to raw coordinates."""
@@ -75,15 +75,21 @@ class Draws:
                 "Tell several candidates at once."
             )
         values = _losses(losses, len(candidates))
-        for i, candidate in enumerate(candidates):
-            self._check(i, candidate)
-        return Told(self._coordinates(candidates), values, self._active(candidates))
+        x = self._asked if self._are_asked(candidates) else self._coordinates(candidates)
+        return Told(x, values, self._active(candidates))
+
+    def _are_asked(self, candidates: list[Candidate]) -> bool:
+        """Whether these are what the last `ask` returned, in whose array nobody can have written since."""
+        space, generation = self.product.space, self.generation
+        return len(candidates) == len(self._rows) and all(
+            type(c) is Candidate and c.x is row and c.generation == generation and c.space is space
+            for c, row in zip(candidates, self._rows, strict=True)
+        )
 
     def _coordinates(self, candidates: list[Candidate]) -> Floats:
-        rows = [candidate.x for candidate in candidates]
-        if len(rows) == len(self._rows) and all(map(is_, rows, self._rows)):
-            return self._asked  # nobody can have written into it
-        x = np.array(rows, dtype=np.float64)
+        for i, candidate in enumerate(candidates):
+            self._check(i, candidate)
+        x = np.array([candidate.x for candidate in candidates], dtype=np.float64)
         if not self.product.is_fit(x):
             raise InputError(
                 "candidates: expected finite coordinates, and indices of choices for categoricals, got "

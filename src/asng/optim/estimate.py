@@ -135,11 +135,8 @@ def _weights(active: Floats) -> Floats:
 
 def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    total = 0.0
-    for (own,) in blocks(1, len(vector)):
-        part = vector[own]
-        total += float((part * part).sum())
-    return total
+    parts = (vector[own] for (own,) in blocks(1, len(vector)))
+    return sum(float((part * part).sum()) for part in parts)
 
 
 def _zero(theta: Theta) -> Tangent:
