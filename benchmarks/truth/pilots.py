@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
-import torch
 
 import asng
 from asng.search.final_plan import Plan, plan_of
 from truth.distilled import FinalistsTaught, SearchTaught
 from truth.proposer import proposed
 from truth.run import TRAINING_PASS, Found, Run
-from truth.searches import FINALISTS, WARMUP, random_alone, with_final
+from truth.searches import FINALISTS, WARMUP, proposed_alone, random_alone, with_final
 from truth.thetas import Averaged, Fair, Remembering
 from truth.tied import tied
 
@@ -127,15 +126,6 @@ def taught_finalists(run: Run, *, teachers: int = 3) -> Found:
 # --- the final ------------------------------------------------------------------------------------------
 
 
-def proposed_alone(run: Run, *, first: int = 6) -> Found:
-    """Nothing shared: as many networks as "random, trained alone", all but the first proposed."""
-    count = 2 * FINALISTS
-    pool = _distinct(run, 256)
-    steps = run.steps_alone(run.budget / count)
-    best = proposed(pool[:first], pool, count, partial(_alone, run, steps=steps))
-    return Found(best, run.supernet, count * (TRAINING_PASS * steps + run.units(len(run.valid))))
-
-
 def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48, items: int = 500) -> Found:
     """A search, then finalists: half by their shared scores, half proposed, knowing these scores.
 
@@ -145,7 +135,7 @@ def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48
     theta = asng.ASNG(run.supernet.space, lam=2, seed=run.seed, reuse=False)
     searched = run.fit(steps, warmup=WARMUP, architecture_optimizer=theta, final=0.0)
     likely = list(dict.fromkeys([theta.best, *(c.architecture for c in theta.ask(pool // 2 - 1))]))
-    anywhere = [network for network in _distinct(run, pool) if network not in likely]
+    anywhere = [network for network in run.distinct(pool) if network not in likely]
     networks = [*likely, *anywhere][:pool]
     held = run.valid_items(items)
     scores = np.array(run.losses(networks, held))
@@ -158,20 +148,11 @@ def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48
         first,
         networks,
         finalists,
-        partial(_alone, run, steps=alone),
+        lambda network: run.losses_alone([network], alone)[0],
         lambda some: np.array([standard[network] for network in some]),
     )
     cost += finalists * (TRAINING_PASS * alone + run.units(len(run.valid)))
     return Found(best, run.supernet, cost)
-
-
-def _alone(run: Run, network: asng.Architecture, *, steps: int) -> float:
-    with torch.random.fork_rng():
-        return run.losses_alone([network], steps)[0]
-
-
-def _distinct(run: Run, draws: int) -> list[asng.Architecture]:
-    return list(dict.fromkeys(run.supernet.space.sample(run.rng) for _ in range(draws)))
 
 
 def _best(

@@ -58,6 +58,10 @@ class Run:
         """Return what a forward pass over so many items costs."""
         return items / self.problem.batch
 
+    def distinct(self, draws: int) -> list[asng.Architecture]:
+        """Return the different ones of so many uniform draws."""
+        return list(dict.fromkeys(self.supernet.space.sample(self.rng) for _ in range(draws)))
+
     def shuffled(self, steps: int, *, valid: bool = False, size: int | None = None) -> DataLoader:
         """Return a loader of `steps` batches of the training half, or of the validation half."""
         data = self.valid if valid else self.train
