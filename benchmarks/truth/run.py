@@ -58,6 +58,10 @@ class Run:
         """Return what a forward pass over so many items costs."""
         return items / self.problem.batch
 
+    def distinct(self, draws: int) -> list[asng.Architecture]:
+        """Return the different ones of so many uniform draws."""
+        return list(dict.fromkeys(self.supernet.space.sample(self.rng) for _ in range(draws)))
+
     def shuffled(self, steps: int, *, valid: bool = False, size: int | None = None) -> DataLoader:
         """Return a loader of `steps` batches of the training half, or of the validation half."""
         data = self.valid if valid else self.train
@@ -71,20 +75,23 @@ class Run:
         valid = self.shuffled(steps, valid=True)
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
-    def fit_passes(self, steps: int, **settings) -> tuple[asng.search.SearchResult, float]:
+    def fit_passes(
+        self, steps: int, *, loss: asng.search.Loss = LOSS, **settings
+    ) -> tuple[asng.search.SearchResult, float]:
         """Run `OneShotSearch` for the whole passes over the training half in so many steps; say its cost.
 
-        As a user would: its final scores finalists on one pass over the validation half.
+        As a user would: its final scores finalists on one pass over the validation half. Only one pass a call
+        of the loss is counted.
         """
         cost = 0.0
 
-        def loss(forward: asng.search.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
+        def counted(forward: asng.search.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
             nonlocal cost
             cost += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
-            return LOSS(forward, batch)
+            return loss(forward, batch)
 
         search = asng.OneShotSearch(
-            self.supernet, loss, optimizer=self.problem.optimizer, seed=self.seed, **settings
+            self.supernet, counted, optimizer=self.problem.optimizer, seed=self.seed, **settings
         )
         train, valid = (batches(data, self.problem.batch) for data in (self.train, self.valid))
         result = search.fit(train, valid, epochs=steps // len(train), progress=False)
@@ -98,10 +105,18 @@ class Run:
         """
         each = self.units(len(self.valid)) + 10 * TRAINING_PASS
         networks = networks[: max(1, int(left / each))]
+        losses = self.losses_alone(networks, self.steps_alone(left / len(networks)))
+        return networks[losses.index(min(losses))]
+
+    def steps_alone(self, left: float) -> int:
+        """Return the training steps of one network for so much, beside a pass over the validation half."""
+        return int((left - self.units(len(self.valid))) / TRAINING_PASS)
+
+    def losses_alone(self, networks: Sequence[asng.Architecture], steps: int) -> list[float]:
+        """Train networks alone from the first weights for so many steps; return their validation losses."""
         torch.manual_seed(self.seed)
         fresh = supernet_of(self.problem)  # the first weights of the search
         first = {name: value.clone() for name, value in fresh.state_dict().items()}
-        steps = int((left / len(networks) - self.units(len(self.valid))) / TRAINING_PASS)
         losses = []
         for network in networks:
             fresh.load_state_dict(first)
@@ -121,7 +136,7 @@ class Run:
             with torch.no_grad(), batch_statistics(fresh):  # entered anew: eval() ends what it began
                 held = batches(self.valid, self.problem.batch)
                 losses.append(sum(float(LOSS(single, batch)) for batch in held))
-        return networks[losses.index(min(losses))]
+        return losses
 
     def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
         """Return the first `most` items of the validation half (they come in random order), or all."""

@@ -10,6 +10,7 @@ import asng
 from asng.search import batch_statistics
 from truth.evolution import evolve
 from truth.mixed import Alphas, mixed
+from truth.proposer import proposed
 from truth.reinforce import Reinforce
 from truth.run import LOSS, TRAINING_PASS, Found, Run
 
@@ -63,8 +64,17 @@ def random_alone(run: Run) -> Found:
     """No shared weights at all: random networks, each trained as long as a finalist, and the best of them."""
     each = (run.budget / 2) / FINALISTS
     count = int(run.budget / each)
-    networks = list(dict.fromkeys(run.supernet.space.sample(run.rng) for _ in range(count)))
+    networks = run.distinct(count)
     return Found(run.best_alone(networks, each * len(networks)), run.supernet, run.budget)
+
+
+def proposed_alone(run: Run, *, first: int = 6) -> Found:
+    """Nothing shared either, and as many networks; all but the first are proposed by what is known."""
+    fewest = run.units(len(run.valid)) + 10 * TRAINING_PASS
+    count = max(1, min(2 * FINALISTS, int(run.budget / fewest)))
+    pool, steps = run.distinct(256), run.steps_alone(run.budget / count)
+    best = proposed(pool[: min(first, count)], pool, count, lambda n: run.losses_alone([n], steps)[0])
+    return Found(best, run.supernet, count * (TRAINING_PASS * steps + run.units(len(run.valid))))
 
 
 def two_stages(run: Run, search: Callable[[Run, float], asng.Architecture], *, trained: float = 0.5) -> Found:
@@ -79,7 +89,7 @@ def then_random(run: Run, left: float, *, items: int | None) -> asng.Architectur
     """Return the best of as many random networks as can be scored on the same validation items."""
     inputs, labels = run.valid_items(items)
     count = int(left / run.units(len(labels)))
-    networks = list(dict.fromkeys(run.supernet.space.sample(run.rng) for _ in range(count)))
+    networks = run.distinct(count)
     losses = run.losses(networks, (inputs, labels))
     return networks[losses.index(min(losses))]
 
@@ -157,6 +167,7 @@ SEARCHES: dict[str, Callable[[Run], Found]] = {
     "uniform then evolution, with the final": evolution_with_final,
     "uniform then random, with the final": partial(with_final, warmup=1.0),
     "random, trained alone": random_alone,
+    "proposed, nothing shared": proposed_alone,
     "REINFORCE": partial(one_shot, warmup=0.0, optimizer=partial(Reinforce, learning_rate=0.03)),
     "GDAS": partial(by_gradient, hard=True, learning_rate=0.01),
     "DARTS": partial(by_gradient, hard=False, learning_rate=0.01),

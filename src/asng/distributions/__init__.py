@@ -1,19 +1,21 @@
 """Probability distributions over a search space: sampling, natural gradients, Fisher metric, bounds."""
 
-from asng.distributions.arrays import Floats, Ints
+from asng.distributions.arrays import Floats, Ints, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
 from asng.distributions.prior import start
-from asng.distributions.product import Product, Tangent, Theta
+from asng.distributions.product import Placed, Product, Tangent, Theta
 from asng.distributions.scores import Scores
 from asng.distributions.view import ThetaView
 
 __all__ = [
+    "Placed",
     "Product",
     "Theta",
     "Tangent",
     "ThetaView",
     "Scores",
+    "blocks",
     "start",
     "Categoricals",
     "Gaussians",

@@ -9,13 +9,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules
+from asng.distributions.arrays import Floats, Ints, Rules, blocks
 from asng.distributions.segments import Segments
 
 __all__ = ["Categoricals"]
 
 _ALL_MODES = 0.73
 """CatCMA's chance that all variables draw their mode where every theta_d has reached its margin."""
+
+
+_MOST_CHOICES = 64
+"""So few are counted all at once, in one byte each; variables with many more than others one by one."""
 
 
 class Categoricals:
@@ -74,6 +78,8 @@ class Categoricals:
         self._floor = segments.spread(self.theta_min)
         self._mass = self.theta_min * self.counts
         self._but_last = np.setdiff1d(np.arange(len(segments.owner)), self.ends - 1)
+        self._later_starts = self.starts[1:]
+        self._bounds = _bounds(segments)
 
     def initial(self) -> Floats:
         """Return the uniform distribution, shape (sum K_d,)."""
@@ -89,14 +95,15 @@ class Categoricals:
         Returns:
             Indices of choices, shape (n, D).
         """
-        cumulative, width = self._cumulative(theta), self.segments.width
-        if width:
-            index = np.zeros(u.shape, dtype=np.intp)
-            for bound in cumulative.reshape(-1, width).T[:-1]:
-                index += bound <= u
+        cumulative, index = self._cumulative(theta), np.empty(u.shape, dtype=np.intp)
+        if self._bounds is not None:
+            for (own,) in blocks(len(u) * len(self._bounds), self.size):
+                below = cumulative[self._bounds[:, None, own]] <= u[:, own]
+                index[:, own] = np.add.reduce(below.view(np.int8), axis=0, dtype=np.int8)
             return index
-        below = cumulative <= u[:, self.segments.owner]
-        index = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
+        for (row,) in blocks(len(theta), len(u)):
+            below = cumulative[:-1] <= u[row].take(self.segments.owner, axis=1)
+            index[row] = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
         # The last cumulative sum may round to just below 1, and u lie above it.
         return np.minimum(index, self.counts - 1, out=index)
 
@@ -142,39 +149,52 @@ class Categoricals:
         share = -G[last] / (theta[last] + root[last])
         return (G / root + root * self.segments.spread(share))[self._but_last]
 
-    def centred(self, theta: Floats, root: Floats) -> Floats:
-        """Return the part of a vector, in coordinates as of `fisher_root`, that changes no sum of theta."""
-        scale = np.sqrt(theta)
-        return root - scale * self.segments.spread(self.segments.sums(scale * root))
+    def centred(self, scale: Floats, root: Floats) -> Floats:
+        """Return the part of a vector, in coordinates as of `fisher_root`, that changes no sum of theta.
 
-    def log_density(self, theta: Floats, c: Ints) -> Floats:
-        """Return the logarithm of the probability of each choice, shape (n, D)."""
-        density: Floats = np.log(theta)[c + self.starts]
-        return density
+        Args:
+            scale: The roots of theta, shape (sum K_d,).
+            root: The vector, of the same shape.
+        """
+        centred = np.empty_like(root)
+        for _, entries, segments in self.segments.parts:
+            own = scale[entries]
+            sums = segments.spread(segments.sums(own * root[entries]))
+            np.subtract(root[entries], own * sums, out=centred[entries])
+        return centred
 
     def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
         """Return probabilities after a step of eps along G, inside their bounds.
 
         A variable whose G is 0 keeps its probabilities to the last bit, which a projection might round.
         """
+        new = self.project(theta, G, eps)
+        if np.count_nonzero(G) == len(G):
+            return new
         moved = np.logical_or.reduceat(G != 0.0, self.starts)
-        new = self.project(theta + eps * G)
-        return new if moved.all() else np.where(self.segments.spread(moved), new, theta)
+        return np.where(self.segments.spread(moved), new, theta)
 
-    def project(self, theta: Floats) -> Floats:
+    def project(self, theta: Floats, G: Floats | None = None, eps: float = 0.0) -> Floats:
         """Return probabilities of at least theta_min that sum to 1.
 
         Clips from below, then shrinks what exceeds theta_min in proportion.
 
         Args:
             theta: Numbers that sum to 1 over each variable, of any sign, shape (sum K_d,).
+            G: What to add to theta before, eps times. Default: nothing.
+            eps: Its factor.
         """
-        theta = np.maximum(theta, self._floor)
-        total = self.segments.sums(theta)
-        shrink = (total - 1.0) / (total - self._mass)
-        theta -= self.segments.spread(shrink) * (theta - self._floor)
-        theta /= self.segments.spread(self.segments.sums(theta))
-        return theta
+        projected = np.empty_like(theta)
+        for own, entries, segments in self.segments.parts:
+            floor, moved = self._floor[entries], theta[entries]
+            if G is not None:
+                moved = moved + eps * G[entries]
+            new = np.maximum(moved, floor, out=projected[entries])
+            total = segments.sums(new)
+            shrink = (total - 1.0) / (total - self._mass[own])
+            new -= segments.spread(shrink) * (new - floor)
+            new /= segments.spread(segments.sums(new))
+        return projected
 
     def entropy(self, theta: Floats) -> Floats:
         """Return the entropy of each variable over its greatest value log K_d, shape (D,), in [0, 1]."""
@@ -182,14 +202,28 @@ class Categoricals:
         return np.clip(total / np.log(self.counts), 0.0, 1.0)
 
     def _cumulative(self, theta: Floats) -> Floats:
-        """Return the cumulative sums within each variable, shape (sum K_d,).
+        """Return the cumulative sums within each variable, and infinity last, shape (sum K_d + 1,).
 
         One running sum serves all variables; taking the former variable's total off at each start keeps
         it below 1, so that rounding does not grow with the number of variables.
         """
-        steps = theta.copy()
-        steps[self.starts[1:]] -= self.segments.sums(theta)[:-1]
-        return np.cumsum(steps)
+        steps = np.empty(len(theta) + 1)
+        steps[:-1], steps[-1] = theta, np.inf
+        steps[self._later_starts] -= self.segments.sums(theta)[:-1]
+        steps[:-1].cumsum(out=steps[:-1])
+        return steps
+
+
+def _bounds(segments: Segments) -> Ints | None:
+    """Return where the first K_d - 1 cumulative sums of each variable lie, or None where most do not exist.
+
+    A variable with fewer choices than others has the place after all sums, of infinity, instead.
+    """
+    counts, most = segments.counts, max(segments.counts.max(initial=0), 2)
+    if most > _MOST_CHOICES or most * len(counts) > 2 * counts.sum():
+        return None
+    place = np.arange(most - 1)[:, None]
+    return np.where(place < counts - 1, segments.starts + place, len(segments.owner))
 
 
 def _margins(counts: Ints, rules: Rules, settled: float, among: int) -> Floats:

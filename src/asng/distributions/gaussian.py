@@ -14,7 +14,7 @@ from scipy.special import ndtri
 from asng.distributions.arrays import Floats, Rules
 from asng.space import Integer, Real
 
-__all__ = ["Gaussians"]
+__all__ = ["Gaussians", "log_densities", "standardised"]
 
 _U_MIN = 2.0**-54
 """A uniform draw of exactly 0 would stand for minus infinity; this one stands for mean - 8.3 std."""
@@ -100,9 +100,11 @@ class Gaussians:
 
     def sample(self, mean: Floats, std: Floats, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw draws by the quantile function, shape (n, D)."""
-        z: Floats = ndtri(np.clip(u, _U_MIN, 1.0 - 2 * _U_MIN))
+        z: Floats = ndtri(u.clip(_U_MIN, 1.0 - 2 * _U_MIN))
         with np.errstate(over="ignore"):
-            return np.clip(mean + std * z, -_X_MAX, _X_MAX)
+            z *= std
+            z += mean
+        return z.clip(-_X_MAX, _X_MAX, out=z)
 
     def uniform(self, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw points of the search space, each value equally likely.
@@ -125,12 +127,6 @@ class Gaussians:
         """
         z = standardised(mean, std, x)
         return np.mean(w * z, axis=0), np.mean(w * (z * z - 1.0), axis=0)
-
-    def log_density(self, mean: Floats, std: Floats, x: Floats) -> Floats:
-        """Return the logarithm of each draw's density but for a constant, shape (n, D)."""
-        z = standardised(mean, std, x)
-        density: Floats = -0.5 * z * z - np.log(std)
-        return density
 
     def fisher_root(self, mean: Floats, std: Floats, g1: Floats, g2: Floats) -> Floats:
         """Return coordinates of a gradient whose Euclidean norm is its norm in the Fisher metric.
@@ -181,6 +177,14 @@ class Gaussians:
 
 
 def standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
+    """Return draws in units of std from the mean, shape (n, D)."""
     with np.errstate(over="ignore"):
-        z: Floats = np.clip((x - mean) / std, -_Z_MAX, _Z_MAX)
-    return z
+        z = x - mean
+        z /= std
+    return z.clip(-_Z_MAX, _Z_MAX, out=z)
+
+
+def log_densities(z: Floats, std: Floats) -> Floats:
+    """Return the logarithm of each standardised draw's density but for a constant, shape (n, D)."""
+    density: Floats = -0.5 * z * z - np.log(std)
+    return density

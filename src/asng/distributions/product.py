@@ -1,19 +1,27 @@
 """The distribution over a whole search space: a product of one-dimensional families."""
 
 import math
+from collections.abc import Iterator
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, as_slice
+from asng.distributions.arrays import Floats, Ints, Rules, as_slice, blocks
 from asng.distributions.categorical import Categoricals
-from asng.distributions.gaussian import Gaussians
+from asng.distributions.gaussian import Gaussians, log_densities, standardised
 from asng.space import Categorical, Space, Variable
 
-__all__ = ["Product", "Theta", "Tangent"]
+__all__ = ["Placed", "Product", "Theta", "Tangent"]
 
 
-class Theta(NamedTuple):
+class _Parameters(NamedTuple):
+    p: Floats
+    mean: Floats
+    std: Floats
+
+
+class Theta(_Parameters):
     """Parameters of a `Product`.
 
     Attributes:
@@ -22,9 +30,11 @@ class Theta(NamedTuple):
         std: Their standard deviations, shape (D_ordered,).
     """
 
-    p: Floats
-    mean: Floats
-    std: Floats
+    @cached_property
+    def root(self) -> Floats:
+        """The square roots of p, which an update needs several times."""
+        root: Floats = np.sqrt(self.p)
+        return root
 
 
 class Tangent(NamedTuple):
@@ -39,6 +49,23 @@ class Tangent(NamedTuple):
     p: Floats
     g1: Floats
     g2: Floats
+
+
+_AT_ONCE = 16
+"""About as many samples are read at once as by lambda 8, where each is read twice."""
+
+
+class Placed(NamedTuple):
+    """Samples in the coordinates of some `Theta`.
+
+    Attributes:
+        at: Where each choice has its probability, an array of shape (n, its variables) for each of the
+            categoricals' `segments.parts`, counted from the first of its entries.
+        z: Ordered variables, ``(x - mean) / std``, shape (n, D_ordered).
+    """
+
+    at: list[Ints]
+    z: Floats
 
 
 class Product:
@@ -87,6 +114,12 @@ class Product:
         self._choices = as_slice(self.choice_columns)
         self._ordered = as_slice(self.ordered_columns)
         self._constants = np.array([_only_value(variable) for variable in variables])
+        self._ones = np.ones(self.gaussians.n_theta)
+        parts = self.categoricals.segments.parts
+        self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
+        self._few = (
+            self.gaussians.size > 0 and len(parts) == 1 and len(blocks(_AT_ONCE, self.gaussians.size)) == 1
+        )
 
     def initial(self) -> Theta:
         """Return where every search starts: uniform choices, the middle of every range."""
@@ -162,36 +195,46 @@ class Product:
         """Return the gradient whose `fisher_root` is given; default rules."""
         size, ordered = len(theta.p), len(theta.mean)
         g2 = root[size + ordered :] * math.sqrt(2.0)
-        return Tangent(root[:size] * np.sqrt(theta.p), root[size : size + ordered], g2)
+        return Tangent(root[:size] * theta.root, root[size : size + ordered], g2)
 
     def free_root(self, theta: Theta) -> Floats:
         """Return the factor from an effect to a coordinate of `fisher_root`: the root of p, and 1."""
-        choices: Floats = np.sqrt(theta.p)
-        return np.concatenate((choices, np.ones(2 * len(theta.mean)))) if len(theta.mean) else choices
+        return np.concatenate((theta.root, self._ones)) if self.gaussians.size else theta.root
 
     def centred(self, theta: Theta, root: Floats) -> Floats:
         """Return the part of a vector that changes no sum of probabilities."""
         size = len(theta.p)
         if not size:
             return root
-        choices = self.categoricals.centred(theta.p, root[:size])
+        choices = self.categoricals.centred(theta.root, root[:size])
         return np.concatenate((choices, root[size:])) if self.gaussians.size else choices
 
-    def log_density(self, theta: Theta, x: Floats) -> Floats:
-        """Return the logarithm of the density of each draw but for a constant, by free variable.
+    def placed(self, theta: Theta, x: Floats) -> Placed:
+        """Return raw draws, shape (n, D), in the coordinates of theta."""
+        at = []
+        for columns, segments in self._parts:
+            choices = x[:, columns].astype(np.intp)
+            choices += segments.starts
+            at.append(choices)
+        z = standardised(theta.mean, theta.std, self.ordered_of(x)) if self.gaussians.size else x[:, :0]
+        return Placed(at, z)
+
+    def log_density(self, theta: Theta, placed: Placed, active: Floats | None = None) -> Floats:
+        """Return the logarithm of the density of each draw but for a constant, over what it read.
 
         Args:
             theta: Parameters.
-            x: Raw draws, shape (n, D).
+            placed: Draws, in the coordinates of theta.
+            active: 1 where a draw read a variable, shape (n, D). Default: all did.
 
         Returns:
-            Shape (n, n_free), the categoricals first.
+            Shape (n,).
         """
-        choices = self.categoricals.log_density(theta.p, self.choices_of(x))
-        if not self.gaussians.size:
-            return choices
-        ordered = self.gaussians.log_density(theta.mean, theta.std, self.ordered_of(x))
-        return np.concatenate((choices, ordered), axis=1)
+        each = self._log_densities(theta, placed, active)
+        if self._few:
+            each = iter([np.concatenate(list(each), axis=1)])
+        none: Floats = np.zeros(len(placed.z))
+        return reduce(np.add, (part.sum(axis=1) for part in each), none)
 
     def choices_of(self, x: Floats) -> Ints:
         """Return the indices of choices in raw draws, shape (n, number of categoricals)."""
@@ -248,8 +291,19 @@ class Product:
         inside = (c >= 0) & (c < self.categoricals.counts) & (c == np.floor(c))
         return bool(np.isfinite(x).all() and inside.all())
 
+    def _log_densities(self, theta: Theta, placed: Placed, active: Floats | None) -> Iterator[Floats]:
+        parts = zip(placed.at, self.categoricals.segments.parts, strict=True)
+        for at, (own, entries, _) in parts:
+            each = np.log(theta.p[entries])[at]
+            yield each if active is None else each * active[:, self.choice_columns[own]]
+        for (own,) in blocks(_AT_ONCE, self.gaussians.size) if self.gaussians.size else ():
+            each = log_densities(placed.z[:, own], theta.std[own])
+            yield each if active is None else each * active[:, self.ordered_columns[own]]
+
     def _blank(self, n: int) -> Floats:
-        return np.repeat(self._constants[None], n, axis=0)
+        x = np.empty((n, len(self._constants)))
+        x[:] = self._constants
+        return x
 
 
 def is_constant(variable: Variable) -> bool:

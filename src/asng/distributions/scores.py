@@ -10,12 +10,13 @@ G = mean_i u_i phi_i in these coordinates.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats
-from asng.distributions.gaussian import standardised
-from asng.distributions.product import Product, Theta
+from asng.distributions.arrays import Floats, Ints, blocks
+from asng.distributions.product import Placed, Product, Theta
+from asng.distributions.segments import Segments
 
 __all__ = ["Scores"]
 
@@ -28,6 +29,7 @@ class Scores:
         theta: Parameters.
         x: Raw draws, shape (n, D).
         weights: Factor of each sample's score in each variable, shape (n, D). Default: all 1.
+        placed: The draws in the coordinates of theta, where that is known already.
 
     Example:
         >>> from asng.space import Categorical, Space
@@ -39,28 +41,42 @@ class Scores:
         array([ 1.414, -1.414, -1.414])
     """
 
-    def __init__(self, product: Product, theta: Theta, x: Floats, weights: Floats | None = None) -> None:
-        self._product, self._theta, self._n = product, theta, len(x)
-        self._choices = self._ordered = weights
-        self._split = len(theta.p)
-        if self._split:
-            self._root = np.sqrt(theta.p)
-            self._at = product.choices_of(x) + product.categoricals.starts
-            self._choices = None if weights is None else weights[:, product.choice_columns]
-        if len(theta.mean):
-            z = standardised(theta.mean, theta.std, product.ordered_of(x))
-            self._z, self._z2 = z, (z * z - 1.0) / math.sqrt(2.0)
-            self._ordered = None if weights is None else weights[:, product.ordered_columns]
+    def __init__(
+        self,
+        product: Product,
+        theta: Theta,
+        x: Floats,
+        weights: Floats | None = None,
+        *,
+        placed: Placed | None = None,
+    ) -> None:
+        at, z = placed or product.placed(theta, x)
+        self._n, self._n_root = len(z), product.n_root
+        self._choices: list[_Choices] = []
+        self._ordered: list[_Ordered] = []
+        for c, (own, entries, segments) in zip(at, product.categoricals.segments.parts, strict=True):
+            w = None if weights is None else weights[:, product.choice_columns[own]]
+            self._choices.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
+        size, start = len(theta.mean), len(theta.p)
+        z2 = (z * z - 1.0) / math.sqrt(2.0) if size else z
+        for (own,) in blocks(self._n, size) if size else ():
+            w = None if weights is None else weights[:, product.ordered_columns[own]]
+            first, second = (slice(i + own.start, i + own.stop) for i in (start, start + size))
+            self._ordered.append(_Ordered(z[:, own], z2[:, own], first, second, w))
 
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
-        n, parts = len(u), []
-        if self._split:
-            parts.append(self._mean_of_choices(u))
-        if len(self._theta.mean):
-            w = u[:, None] if self._ordered is None else u[:, None] * self._ordered[:n]
-            parts += [np.mean(w * self._z[:n], axis=0), np.mean(w * self._z2[:n], axis=0)]
-        return np.concatenate(parts) if len(parts) != 1 else parts[0]
+        mean: Floats = self.means(u[None])[0]
+        return mean
+
+    def means(self, u: Floats) -> Floats:
+        """Return what `mean` does of several utilities at once: u of shape (m, n), result (m, n_root)."""
+        means: Floats = np.empty((len(u), self._n_root))
+        for choices in self._choices:
+            choices.means(u, means)
+        for ordered in self._ordered:
+            ordered.means(u, means)
+        return means
 
     def along(self, root: Floats) -> Floats:
         """Return the inner product of each sample's score with a vector, shape (n,).
@@ -69,23 +85,65 @@ class Scores:
             root: In these coordinates, centred as `Product.centred` does it.
         """
         total: Floats = np.zeros(self._n)
-        if self._split:
-            each = (root[: self._split] / self._root)[self._at]
-            total += (each if self._choices is None else self._choices * each).sum(axis=1)
-        if len(root) > self._split:
-            first, second = np.split(root[self._split :], 2)
-            each = self._z * first + self._z2 * second
-            total += (each if self._ordered is None else self._ordered * each).sum(axis=1)
+        for choices in self._choices:
+            total += choices.along(root)
+        for ordered in self._ordered:
+            total += ordered.along(root)
         return total
 
-    def _mean_of_choices(self, u: Floats) -> Floats:
-        """Return the mean by counting: G = (hits - total theta) / n, over the root of theta."""
-        n, size = len(u), self._at.shape[1]
-        if self._choices is None:
-            weights, total = np.repeat(u, size), u.sum(keepdims=True)
-        else:
-            each = u[:, None] * self._choices[:n]
-            weights, total = each.ravel(), self._product.categoricals.segments.spread(each.sum(axis=0))
-        hits = np.bincount(self._at[:n].ravel(), weights=weights, minlength=self._split)
-        mean: Floats = (hits - total * self._theta.p) / (n * self._root)
-        return mean
+
+class _Choices(NamedTuple):
+    """The choices of some variables: where they are in p, what p is there, and the factors of scores."""
+
+    at: Ints
+    segments: Segments
+    entries: slice
+    p: Floats
+    root: Floats
+    weights: Floats | None
+
+    def means(self, u: Floats, out: Floats) -> None:
+        """Write the means by counting: G = (hits - total theta) / n, over the root of theta."""
+        n, size = u.shape[1], len(self.p)
+        at, scale = self.at[:n], n * self.root
+        places = at.ravel()
+        for own, one in zip(out, u, strict=True):
+            if self.weights is None:
+                w, total = one.repeat(at.shape[1]), one.sum()
+            else:
+                each = one[:, None] * self.weights[:n]
+                w, total = each.ravel(), self.segments.spread(each.sum(axis=0))
+            hits = np.bincount(places, weights=w, minlength=size)
+            hits -= total * self.p
+            np.divide(hits, scale, out=own[self.entries])
+
+    def along(self, root: Floats) -> Floats:
+        each = (root[self.entries] / self.root)[self.at]
+        if self.weights is not None:
+            each *= self.weights
+        total: Floats = each.sum(axis=1)
+        return total
+
+
+class _Ordered(NamedTuple):
+    """Some ordered variables: z, (z^2 - 1) / sqrt 2, their places in a vector, and the factors of scores."""
+
+    z: Floats
+    z2: Floats
+    first: slice
+    second: slice
+    weights: Floats | None
+
+    def means(self, u: Floats, out: Floats) -> None:
+        n = u.shape[1]
+        z = self.z[:n]
+        w = u[:, :, None] if self.weights is None else u[:, :, None] * self.weights[:n]
+        out[:, self.first] = (w * z).sum(axis=1) / n
+        out[:, self.second] = (w * self.z2[:n]).sum(axis=1) / n
+
+    def along(self, root: Floats) -> Floats:
+        each = self.z * root[self.first] + self.z2 * root[self.second]
+        if self.weights is not None:
+            each *= self.weights
+        total: Floats = each.sum(axis=1)
+        return total

@@ -1,7 +1,7 @@
 """Asking, and reading what is told: the part that all optimisers share."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +46,8 @@ class Draws:
         self.rng = np.random.default_rng(integer_at_least("seed", seed, 0))
         self.sampling: Sampling = sampling
         self.generation = 0
+        self._asked: Floats = np.empty((0, 0))  # by the last ask: one array,
+        self._rows: tuple[Any, ...] = ()  # and its rows
 
     def ask(self, n: int, place: Callable[[Floats], Floats]) -> list[Candidate]:
         """Draw n candidates, `place` mapping uniform numbers of shape (n, n_free) to raw coordinates."""
@@ -55,7 +57,9 @@ class Draws:
         x = place(u)
         x.flags.writeable = False
         # A row of an array serves as the sequence of floats that Candidate wants, without a copy.
-        return [Candidate(product.space, row, generation=self.generation) for row in x]
+        self._asked, self._rows = x, tuple(x)
+        space, generation = product.space, self.generation
+        return [Candidate(space, row, generation=generation) for row in self._rows]
 
     def read(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> Told:
         """Return what is told as arrays.
@@ -71,6 +75,18 @@ class Draws:
                 "Tell several candidates at once."
             )
         values = _losses(losses, len(candidates))
+        x = self._asked if self._are_asked(candidates) else self._coordinates(candidates)
+        return Told(x, values, self._active(candidates))
+
+    def _are_asked(self, candidates: list[Candidate]) -> bool:
+        """Whether these are what the last `ask` returned, in whose array nobody can have written since."""
+        space, generation = self.product.space, self.generation
+        return len(candidates) == len(self._rows) and all(
+            type(c) is Candidate and c.x is row and c.generation == generation and c.space is space
+            for c, row in zip(candidates, self._rows, strict=True)
+        )
+
+    def _coordinates(self, candidates: list[Candidate]) -> Floats:
         for i, candidate in enumerate(candidates):
             self._check(i, candidate)
         x = np.array([candidate.x for candidate in candidates], dtype=np.float64)
@@ -79,7 +95,7 @@ class Draws:
                 "candidates: expected finite coordinates, and indices of choices for categoricals, got "
                 f"{x.tolist()!r}. Make candidates by ask() or space.candidate()."
             )
-        return Told(x, values, self._active(candidates))
+        return x
 
     def _check(self, i: int, candidate: object) -> None:
         if not isinstance(candidate, Candidate):
@@ -92,7 +108,7 @@ class Draws:
                 f"candidates[{i}]: expected a candidate of this optimiser's space, got one of another space. "
                 "Tell each optimiser its own candidates."
             )
-        if candidate.generation not in (None, self.generation):
+        if candidate.generation != self.generation and candidate.generation is not None:
             raise InputError(
                 f"candidates[{i}]: expected a draw of generation {self.generation}, got one of generation "
                 f"{candidate.generation}: it was already told, or drawn before the last tell. Ask again."

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Scores, Tangent, Theta
+from asng.distributions import Floats, Product, Scores, Tangent, Theta, blocks
 from asng.optim.memory import Memory, learnt, predicted
 from asng.optim.ranking import utilities
 from asng.optim.reuse import Pool
@@ -88,8 +88,14 @@ def estimate(
         ranked: What gives utilities to losses.
         rate: How fast the memory follows.
     """
-    scores = Scores(product, theta, pool.x, None if pool.active is None else _weights(pool.active))
-    signal = scores.mean(u)
+    shares = None if pool.active is None else _weights(pool.active)
+    scores = Scores(product, theta, pool.x, shares, placed=pool.placed)
+    if memory is None:
+        signal = scores.mean(u)
+    else:
+        foreseen = predicted(product, theta, memory, scores, pool.active)
+        w, v, c = foreseen
+        signal, known = scores.means(np.array((u, v[: len(u)])))
     if math.sqrt(squared_length(signal)) < ROUNDING:
         return None, memory
     weights, of_all = pool.weights, u
@@ -98,13 +104,13 @@ def estimate(
         of_all = of_all - (weights * of_all).sum() / len(of_all)
     root = signal
     if memory is not None:
-        foreseen = predicted(product, theta, memory, scores, pool.active)
-        w, v, c = foreseen
-        root = signal = c * w + (signal - c * scores.mean(v[: len(u)]))
-        if weights is not None:
-            root = c * w + scores.mean(weights * (of_all - c * v))
         by = 1.0 if weights is None else weights
-        memory = learnt(product, theta, memory, scores, foreseen, u=of_all, weights=by, rate=rate)
+        new, error = scores.means(np.array((by * (of_all - c * v), by * (of_all - v))))
+        signal = c * w + (signal - c * known)
+        root = signal if weights is None else c * w + new
+        memory = learnt(
+            product, theta, memory, scores, foreseen, u=of_all, weights=by, rate=rate, error=error
+        )
     elif weights is not None:
         root = scores.mean(weights * of_all)
     norm, strength = math.sqrt(squared_length(root)), math.sqrt(squared_length(signal))
@@ -129,7 +135,8 @@ def _weights(active: Floats) -> Floats:
 
 def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    return float((vector * vector).sum())
+    parts = (vector[own] for (own,) in blocks(1, len(vector)))
+    return sum(float((part * part).sum()) for part in parts)
 
 
 def _zero(theta: Theta) -> Tangent:

@@ -93,6 +93,7 @@ def learnt(
     u: Floats,
     weights: Floats | float,
     rate: float,
+    error: Floats | None = None,
 ) -> Memory:
     """Return what is known after the utilities of samples came.
 
@@ -105,14 +106,14 @@ def learnt(
         u: Their utilities, shape (n,).
         weights: How much each sample counts, shape (n,), of mean 1.
         rate: How fast c follows, in (0, 1].
+        error: The mean score weighted by what was not foreseen, where it is known already.
     """
     v, rate = prediction.v, min(rate, RATE_MAX)
     agreed = (1.0 - rate) * memory.agreed + rate * float((weights * u * v).sum())
     squared = (1.0 - rate) * memory.squared + rate * float((weights * v * v).sum())
-    error = scores.mean(weights * (u - v))
+    error = scores.mean(weights * (u - v)) if error is None else error
     seen = scores.along(error)
     length = float((weights * seen * seen).sum())
     best = float((error * error).sum()) * len(u) / length if length > 0.0 else 0.0
-    unit = product.free_root(theta)
-    effects = memory.effects + np.where(unit > 0.0, STEP * best * error / unit, 0.0)
+    effects = memory.effects + STEP * best * error / product.free_root(theta)
     return Memory(effects, agreed, squared)

@@ -1,7 +1,9 @@
 """From losses to utilities: only the order of the losses counts."""
 
 import math
-from functools import lru_cache
+from functools import lru_cache, reduce
+from itertools import groupby
+from operator import add
 
 import numpy as np
 from scipy.special import ndtri
@@ -37,8 +39,7 @@ def utilities(losses: Floats) -> Floats:
     lam = len(losses)
     mu = math.ceil(lam / 4)
     # Whole numbers, so that the shares of a tie across best and worst cancel exactly.
-    signs = np.zeros(lam)
-    signs[:mu], signs[lam - mu :] = 1.0, -1.0
+    signs = [1.0] * mu + [0.0] * (lam - 2 * mu) + [-1.0] * mu
     return _by_rank(losses, signs) / mu
 
 
@@ -63,29 +64,25 @@ def normal_scores(losses: Floats) -> Floats:
     References:
         Blom, "Statistical estimates and transformed beta-variables", 1958.
     """
-    lam = len(losses)
-    u = _by_rank(losses, _scores(lam))
-    return u if (u != u[0]).any() else np.zeros(lam)
+    return _by_rank(losses, _scores(len(losses)))
 
 
 @lru_cache(maxsize=64)
-def _scores(lam: int) -> Floats:
-    scores: Floats = 0.0 - ndtri((np.arange(lam) + 0.625) / (lam + 0.25))  # 0 in the middle, not -0
-    scores.flags.writeable = False
+def _scores(lam: int) -> list[float]:
+    scores: list[float] = (0.0 - ndtri((np.arange(lam) + 0.625) / (lam + 0.25))).tolist()  # 0, not -0
     return scores
 
 
-def _by_rank(losses: Floats, values: Floats) -> Floats:
-    """Give the r-th value to the r-th best loss; equal losses share the mean of theirs."""
-    losses = np.where(np.isfinite(losses), losses, np.inf)
-    order = np.argsort(losses, kind="stable")
-    ranked = losses[order]
-    u = np.empty(len(losses))
-    new = ranked[1:] != ranked[:-1]
-    if new.all():
-        u[order] = values
-        return u
-    tie = np.concatenate(([0], np.cumsum(new)))
-    shares = np.bincount(tie, weights=values) / np.bincount(tie)
-    u[order] = shares[tie]
+def _by_rank(losses: Floats, values: list[float]) -> Floats:
+    """Give the r-th value to the r-th best loss; equal losses share their mean, 0 where all are equal."""
+    ranks = [loss if math.isfinite(loss) else math.inf for loss in losses.tolist()]
+    u, place = np.zeros(len(ranks)), 0
+    for _, equals in groupby(sorted(range(len(ranks)), key=ranks.__getitem__), key=ranks.__getitem__):
+        tied = list(equals)
+        if len(tied) == len(ranks):
+            break
+        share = reduce(add, values[place : place + len(tied)]) / len(tied)
+        for i in tied:
+            u[i] = share
+        place += len(tied)
     return u

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Theta
+from asng.distributions import Floats, Placed, Product, Theta
 from asng.errors import RunError
 from asng.optim.saving import array, get
 
@@ -49,35 +49,48 @@ class Pool(NamedTuple):
         losses: Shape (n,).
         active: 1 where a sample read a variable, shape (n, D); None where all read all.
         weights: How much each counts, shape (n,), of mean 1; None where all count the same.
+        placed: The draws in the coordinates of theta, where they are known.
+        density: Logarithm of what theta draws each with, over the variables that it read, shape (n,); None
+            where it is not known.
     """
 
     x: Floats
     losses: Floats
     active: Floats | None
     weights: Floats | None = None
+    placed: Placed | None = None
+    density: Floats | None = None
 
 
-def kept(product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None) -> Former:
-    """Return samples of theta as the next update wants them."""
-    return Former(x, losses, active, _density(product, theta, x, active))
+def kept(
+    product: Product,
+    theta: Theta,
+    x: Floats,
+    losses: Floats,
+    active: Floats | None,
+    density: Floats | None = None,
+) -> Former:
+    """Return samples of theta as the next update wants them; their density is computed where not known."""
+    if density is None:
+        density = product.log_density(theta, product.placed(theta, x), active)
+    return Former(x, losses, active, density)
 
 
 def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> Pool:
     """Return new samples of theta with those of the last update, weighted."""
     if former is None:
         return new
-    now = _density(product, theta, former.x, former.active)
-    weights = np.concatenate((np.ones(len(new.x)), np.exp(np.minimum(now - former.density, 0.0))))
-    active = new.active
+    n, x, active = len(new.x), np.concatenate((new.x, former.x)), new.active
     if active is not None or former.active is not None:
         active = np.concatenate((_all_if_none(active, new.x), _all_if_none(former.active, former.x)))
-        active[:, active[: len(new.x)].max(axis=0) == 0.0] = 0.0  # what no new sample read stays as it is
-    return Pool(
-        np.concatenate((new.x, former.x)),
-        np.concatenate((new.losses, former.losses)),
-        active,
-        weights * (len(weights) / weights.sum()),
-    )
+    placed = product.placed(theta, x)
+    density = product.log_density(theta, placed, active)
+    if active is not None:
+        active[:, active[:n].max(axis=0) == 0.0] = 0.0  # what no new sample read stays as it is
+    weights = np.ones(len(x))
+    weights[n:] = np.exp(np.minimum(density[n:] - former.density, 0.0))
+    weights *= len(x) / weights.sum()
+    return Pool(x, np.concatenate((new.losses, former.losses)), active, weights, placed, density)
 
 
 def pack_former(former: Former) -> dict[str, Any]:
@@ -113,15 +126,6 @@ def _matrix(key: str, rows: Any, n: int, size: int) -> Floats:
     if not isinstance(rows, list) or len(rows) != n:
         raise RunError(f"state['former'][{key!r}]: expected {n} rows, got {type(rows).__name__}.")
     return np.array([array({key: row}, key, size) for row in rows])
-
-
-def _density(product: Product, theta: Theta, x: Floats, active: Floats | None) -> Floats:
-    each = product.log_density(theta, x)
-    if active is not None:
-        columns = np.concatenate((product.choice_columns, product.ordered_columns))
-        each *= active[:, columns]
-    density: Floats = each.sum(axis=1)
-    return density
 
 
 def _all_if_none(active: Floats | None, x: Floats) -> Floats:

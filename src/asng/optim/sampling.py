@@ -1,10 +1,11 @@
 """Uniform numbers to draw samples from: the randomness of a search, apart from any distribution."""
 
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from asng.distributions import Floats
+from asng.distributions import Floats, blocks
 
 __all__ = ["Sampling", "draw_uniforms"]
 
@@ -53,9 +54,23 @@ def _stratified(rng: np.random.Generator, n: int, size: int) -> Floats:
     v = rng.random(size)
     if n == 2:
         # v and v + 1/2 in either order: v itself is uniform on [0, 1), so the order is random already.
-        u = np.stack((v, v + 0.5))
-    else:
-        strata = np.repeat(np.arange(n, dtype=np.float64)[:, None], size, axis=1)
-        u = v + rng.permuted(strata, axis=0) / n
-    np.subtract(u, 1.0, out=u, where=u >= 1.0)
+        u = np.empty((2, size))
+        u[0], u[1] = v, v + 0.5
+        u -= np.floor(u)
+        return u
+    u = np.empty((n, size))
+    for (own,) in blocks(n, size):
+        part = u[:, own]
+        part[:] = _strata(n)
+        rng.permuted(part, axis=0, out=part)
+        part += v[own]
+        part -= np.floor(part)
     return u
+
+
+@lru_cache(maxsize=64)
+def _strata(n: int) -> Floats:
+    """Return k/n for k = 0 .. n-1, shape (n, 1)."""
+    strata: Floats = (np.arange(n, dtype=np.float64) / n)[:, None]
+    strata.flags.writeable = False
+    return strata

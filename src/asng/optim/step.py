@@ -150,11 +150,14 @@ def step(
     plain = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0
     # While there were fewer than 1/beta updates, s and gamma weigh all of them alike.
     beta = max(plain, 1.0 / t) if settings.early else plain
+    former = None
     if product.rules == "paper":
-        found, memory, former = plain_estimate(product, state.theta, x, u, active), None, None
+        found, memory = plain_estimate(product, state.theta, x, u, active), None
     else:
         found, memory = estimate(product, state.theta, state.memory, pool, u, ranked, beta)
-        former = kept(product, state.theta, x, losses, active) if settings.reuse else None
+        if settings.reuse:
+            known = None if pool.density is None else pool.density[: len(x)]
+            former = kept(product, state.theta, x, losses, active, known)
     if found is None:
         return state if memory is state.memory else replace(state, memory=memory, updates=t, former=former)
     gain = beta * (2.0 - beta)

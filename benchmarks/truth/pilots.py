@@ -1,0 +1,184 @@
+"""Variants of the default search, each at the cost that the run allows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+import asng
+from asng.search.final_plan import Plan, plan_of
+from truth.distilled import FinalistsTaught, SearchTaught
+from truth.proposer import proposed
+from truth.run import TRAINING_PASS, Found, Run
+from truth.searches import FINALISTS, WARMUP, proposed_alone, random_alone, with_final
+from truth.thetas import Averaged, Fair, Remembering
+from truth.tied import tied
+
+__all__ = ["PILOTS", "Pilot"]
+
+FINAL = asng.OneShotSearch.final
+MOVING = 2.0 * (1.0 - WARMUP)
+"""What theta costs a step of the search, on average, where two architectures are scored."""
+
+
+@dataclass(frozen=True)
+class Pilot:
+    """A search, or two that differ only after it.
+
+    Attributes:
+        names: Of what it finds.
+        search: Returns as many findings.
+        beside: The name of what it is compared with, under the same seeds.
+    """
+
+    names: tuple[str, ...]
+    search: Callable[[Run], tuple[Found, ...]]
+    beside: str = "default"
+
+
+def _pilot(name: str, search: Callable[[Run], Found], beside: str = "default") -> Pilot:
+    return Pilot((name,), lambda run: (search(run),), beside)
+
+
+def planned(run: Run, steps: int, *, final: float = FINAL) -> Plan:
+    """Return the plan of the search that `Run.fit_passes` takes for so many steps."""
+    batches = len(run.train) // run.problem.batch
+    return plan_of(
+        steps // batches * batches,
+        share=final,
+        finalists=FINALISTS,
+        lam_x=1,
+        moving=1.0 - WARMUP,
+        lam_theta=2,
+        valid_batches=-(-len(run.valid) // run.problem.batch),
+    )
+
+
+def steps_of(budget: float) -> int:
+    """Return the steps of a search of so much without a final."""
+    return int(budget / (TRAINING_PASS + MOVING))
+
+
+# --- theta ----------------------------------------------------------------------------------------------
+
+
+def with_theta(run: Run, *, optimizer: Callable[..., asng.optim.Optimizer]) -> Found:
+    """The default with another optimiser of theta."""
+    theta = optimizer(run.supernet.space, seed=run.seed)
+    result, cost = run.fit_passes(steps_of(run.budget), architecture_optimizer=theta)
+    return Found(result.architecture, run.supernet, cost)
+
+
+def averaged(run: Run) -> Found:
+    """The default, candidates for the final drawn from the averaged theta."""
+    moves = _moves(planned(run, steps_of(run.budget)).steps)
+    return with_theta(run, optimizer=partial(Averaged, moves=moves))
+
+
+def averaged_without_final(run: Run) -> tuple[Found, Found]:
+    """All of the cost for the search: the mode of theta, and that of the averaged one."""
+    steps = steps_of(run.budget)
+    theta = Averaged(run.supernet.space, moves=_moves(steps), seed=run.seed)
+    result = run.fit(steps, warmup=WARMUP, architecture_optimizer=theta, final=0.0)
+    assert theta.unaveraged is not None, "the search took another number of steps"
+    cost = TRAINING_PASS * steps + result.evaluated
+    return (Found(theta.unaveraged, run.supernet, cost), Found(result.architecture, run.supernet, cost))
+
+
+def _moves(steps: int) -> int:
+    """Return in how many of so many steps theta moves."""
+    return steps - int(np.ceil(round(WARMUP * steps, 6)))
+
+
+# --- weights --------------------------------------------------------------------------------------------
+
+
+def tied_positions(run: Run) -> Found:
+    """The default, an operation having the same weights at all positions while weights are shared."""
+    problem = replace(run.problem, model=lambda: tied(run.problem.model()))
+    return with_final(Run(problem, run.seed, run.budget))
+
+
+def taught_search(run: Run, *, teachers: int = 2) -> Found:
+    """The default, each architecture also learning from those that were trained just before it.
+
+    The search has as much of the cost as ever, and so takes fewer steps.
+    """
+    searching = (1.0 - FINAL) * run.budget / (TRAINING_PASS + teachers + MOVING)
+    finishing = FINAL * run.budget / (TRAINING_PASS + MOVING)
+    share = finishing / (searching + finishing)
+    steps = int(searching + finishing)
+    loss = SearchTaught(run.supernet, steps=planned(run, steps, final=share).steps, teachers=teachers)
+    result, cost = run.fit_passes(steps, loss=loss, final=share)
+    return Found(result.architecture, run.supernet, cost + loss.passes)
+
+
+def taught_finalists(run: Run, *, teachers: int = 3) -> Found:
+    """The default, finalists also learning from an ensemble of the last shared weights."""
+    extra = teachers * run.units(len(run.train))
+    steps = steps_of(run.budget - extra)
+    loss = FinalistsTaught(run.supernet, steps=planned(run, steps).steps, teachers=teachers)
+    result, cost = run.fit_passes(steps, loss=loss)
+    return Found(result.architecture, run.supernet, cost + extra)
+
+
+# --- the final ------------------------------------------------------------------------------------------
+
+
+def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48, items: int = 500) -> Found:
+    """A search, then finalists: half by their shared scores, half proposed, knowing these scores.
+
+    The pool is half from theta and half from anywhere, and of each half the best come first.
+    """
+    steps = steps_of((1.0 - final) * run.budget)
+    theta = asng.ASNG(run.supernet.space, lam=2, seed=run.seed, reuse=False)
+    searched = run.fit(steps, warmup=WARMUP, architecture_optimizer=theta, final=0.0)
+    likely = list(dict.fromkeys([theta.best, *(c.architecture for c in theta.ask(pool // 2 - 1))]))
+    anywhere = [network for network in run.distinct(pool) if network not in likely]
+    networks = [*likely, *anywhere][:pool]
+    held = run.valid_items(items)
+    scores = np.array(run.losses(networks, held))
+    standard = dict(zip(networks, (scores - scores.mean()) / scores.std(), strict=True))
+    first = _best(likely, standard, finalists // 4)
+    first += _best([n for n in networks if n not in likely], standard, finalists // 2 - len(first))
+    cost = TRAINING_PASS * steps + searched.evaluated + len(networks) * run.units(len(held[1]))
+    alone = run.steps_alone((run.budget - cost) / finalists)
+    best = proposed(
+        first,
+        networks,
+        finalists,
+        lambda network: run.losses_alone([network], alone)[0],
+        lambda some: np.array([standard[network] for network in some]),
+    )
+    cost += finalists * (TRAINING_PASS * alone + run.units(len(run.valid)))
+    return Found(best, run.supernet, cost)
+
+
+def _best(
+    networks: Sequence[asng.Architecture], scores: dict[asng.Architecture, float], n: int
+) -> list[asng.Architecture]:
+    return sorted(networks, key=scores.__getitem__)[:n]
+
+
+PILOTS: tuple[Pilot, ...] = (
+    _pilot("default", with_final),
+    _pilot("final of 12 for 3/4", partial(with_final, final=0.75, finalists=12)),
+    _pilot("final of 16 for 3/4", partial(with_final, final=0.75, finalists=16)),
+    _pilot("final of 12 for 1/2", partial(with_final, finalists=12)),
+    _pilot("proposed, nothing shared", proposed_alone),
+    _pilot("12 for 3/4, 6 proposed", partial(proposed_finalists, final=0.75, finalists=12)),
+    _pilot("theta averaged", averaged),
+    Pilot(
+        ("without the final", "without the final, theta averaged"),
+        averaged_without_final,
+        beside="without the final",
+    ),
+    _pilot("weights: last update", partial(with_theta, optimizer=partial(asng.ASNG, lam=2, reuse=True))),
+    _pilot("weights: last four updates", partial(with_theta, optimizer=Remembering)),
+    _pilot("fair paths", partial(with_theta, optimizer=Fair)),
+    _pilot("tied positions", tied_positions),
+    _pilot("taught by the last two", taught_search),
+    _pilot("finalists taught", taught_finalists),
+    _pilot("random, trained alone", random_alone),
+)

@@ -1,0 +1,113 @@
+"""Optimisers of theta that differ from the default of one-shot search in one thing each."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+import asng
+from asng.optim.draws import Draws
+from asng.optim.reuse import Former, kept
+from asng.optim.sampling import draw_uniforms
+from asng.space import Architecture, Candidate, Space
+
+__all__ = ["Averaged", "Fair", "Remembering"]
+
+
+class Averaged(asng.ASNG):
+    """ASNG whose theta is, after the last of so many updates, the mean over the last half of them.
+
+    The search itself is that of `ASNG` to the bit.
+
+    Args:
+        space: Choices only.
+        moves: Updates of the whole search.
+        seed: Of the generator.
+
+    Attributes:
+        unaveraged: The mode before theta was averaged.
+    """
+
+    def __init__(self, space: Space, *, moves: int, seed: int) -> None:
+        super().__init__(space, lam=2, seed=seed, reuse=False)
+        self.moves, self._seen = moves, []
+        self.unaveraged: Architecture | None = None
+
+    def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
+        super().tell(candidates, losses)
+        theta = self._state.theta
+        self._seen.append(theta.p)
+        if len(self._seen) == self.moves:
+            self.unaveraged = self.best
+            mean = np.mean(self._seen[self.moves // 2 :], axis=0)
+            self._state = replace(self._state, theta=theta._replace(p=mean))
+
+
+class Fair(asng.ASNG):
+    """ASNG that deals architectures to be trained, asked for one by one, out of a stratified deck.
+
+    While theta is uniform every candidate of a choice is trained equally often within a deck; later, about as
+    often as theta has it.
+
+    Args:
+        space: Choices only.
+        seed: Of the generator.
+
+    References:
+        Chu, Zhang, Xu, "FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural Architecture
+        Search", ICCV 2021 (there the paths of a deck are one step of the weights).
+    """
+
+    def __init__(self, space: Space, *, seed: int) -> None:
+        super().__init__(space, lam=2, seed=seed, reuse=False)
+        self.size = math.lcm(*(len(variable.choices) for variable in space.values()))
+        self._deck: list[np.ndarray] = []
+
+    def ask(self, n: int | None = None) -> list[Candidate]:
+        if n != 1:
+            return super().ask(n)
+        draws: Draws = self._draws
+        if not self._deck:
+            columns = self._product.n_free
+            self._deck = list(draw_uniforms(draws.rng, self.size, columns, "stratified", columns))
+        return draws.ask(1, lambda _: self._product.sample(self._state.theta, self._deck.pop()[None]))
+
+
+class Remembering(asng.ASNG):
+    """ASNG that reads the samples of the last updates again, by importance weights, the older the less.
+
+    Losses are taken less the mean of their update, since weights ripen and batches differ. A sample of `a`
+    updates ago counts p_now / p_then times fading^a, at most once.
+
+    Args:
+        space: Choices only, all of them read by every pass.
+        seed: Of the generator.
+        updates: How many former updates are read.
+        fading: What a loss loses in weight with every update, in (0, 1].
+    """
+
+    def __init__(self, space: Space, *, seed: int, updates: int = 4, fading: float = 0.7) -> None:
+        super().__init__(space, lam=2, seed=seed, reuse=True)
+        self.updates, self.fading = updates, fading
+        self._former: list[Former] = []  # the newest last
+
+    def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
+        centred = np.asarray(losses) - np.mean(losses)
+        if self._former:
+            self._state = replace(self._state, former=self._faded())
+        x = np.array([candidate.x for candidate in candidates])
+        newest = kept(self._product, self._state.theta, x, centred, None)
+        super().tell(candidates, centred.tolist())
+        self._former = [*self._former, newest][-self.updates :]
+
+    def _faded(self) -> Former:
+        """Return all former samples as those of one update: a greater density is a smaller weight."""
+        ages = range(len(self._former), 0, -1)
+        faded = [f.density - age * math.log(self.fading) for age, f in zip(ages, self._former, strict=True)]
+        return Former(
+            np.concatenate([f.x for f in self._former]),
+            np.concatenate([f.losses for f in self._former]),
+            None,
+            np.concatenate(faded),
+        )
