@@ -28,8 +28,9 @@ from typing import Any
 
 import torch
 
+from measuring import spread
 from nni_peer import NniStep
-from paper_step import Ours, memory_of, seconds, spread, write_noise
+from paper_step import Ours, memory_of, seconds, write_noise
 from record import write
 
 TRAINED = {"ours": 2, "random": 1}

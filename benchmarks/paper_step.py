@@ -34,6 +34,7 @@ from asng.supernets import EnasCellNetwork
 from asng.tasks.classification import PRESETS, classification
 from asng.tasks.pipeline import one_shot_search
 from asng.tasks.preparing import prepare
+from measuring import peak_bytes, spread
 from plain_supernet import PlainSupernet, plain_step
 from record import write
 
@@ -128,11 +129,6 @@ def times(ours: Ours, plain: Plain, repeats: int) -> list[tuple[float, float]]:
     return pairs[1:]  # the first one makes what torch makes once
 
 
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    low, median, high = statistics.quantiles(values, n=4)
-    return {"median": round(median, 4), "quartiles": [round(low, 4), round(high, 4)]}
-
-
 def remember(which: str, folder: Path, steps: int) -> float:
     """Take steps of one kind, and return the most memory that this process held, in GB (1e9 bytes)."""
     if which == "ours":
@@ -141,10 +137,7 @@ def remember(which: str, folder: Path, steps: int) -> float:
             ours.step(*ours.draw())
     else:
         plain_steps(steps)
-    # Not getrusage's ru_maxrss, which a process takes over from the one that started it.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(kibibytes) * 1024 / 1e9
+    return peak_bytes() / 1e9
 
 
 def plain_steps(steps: int) -> None:

@@ -18,7 +18,6 @@ stands how many bytes batch norms sum up.
 import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -42,6 +41,7 @@ from asng.tasks.classification import PRESETS, classification
 from asng.tasks.pipeline import one_shot_search
 from asng.tasks.preparing import prepare
 from asng.tasks.settings import SearchSettings
+from measuring import spread
 from paper_step import write_noise
 from record import write
 
@@ -206,11 +206,6 @@ def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, 
         "theta_alike": one["theta"] == two["theta"],
         "pairs_of_seconds": [[round(mine, 4), round(other, 4)] for mine, other in pairs],
     }
-
-
-def spread(values: Sequence[float]) -> dict[str, Any]:
-    low, median, high = statistics.quantiles(values, n=4)
-    return {"median": round(median, 4), "quartiles": [round(low, 4), round(high, 4)]}
 
 
 def main() -> None:

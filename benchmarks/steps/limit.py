@@ -6,9 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from asng.search import Forward, Loss
-from steps.ours import Drawn
-from steps.spaces import Setting
+from asng.search import Loss
+from steps.spaces import Drawn, Setting
 
 __all__ = ["Limit"]
 
@@ -38,8 +37,8 @@ class Limit:
             step.train(self.train)
         self._steps = iter(steps)
 
-    def step(self) -> Any:
-        """Train the children of a step, and score the others."""
+    def step(self) -> tuple[float, float]:
+        """Train the children of a step, and score the others; return as `Ours.step`."""
         step = next(self._steps)
         return step.train(self.train), step.score(self.valid)
 
@@ -70,7 +69,7 @@ class _Step:
         self.trained, self.scored = trained, scored
         self.loss, self.optimizer, self.schedule, self.clip = loss, optimizer, schedule, clip
         for child in scored:
-            as_scored(child)
+            _as_scored(child)
         self.parameters = [p for child in trained for p in child.parameters()]
 
     def train(self, batch: Any) -> float:
@@ -86,11 +85,11 @@ class _Step:
         return total
 
     @torch.inference_mode()
-    def score(self, batch: Any) -> list[float]:
-        return [float(self.loss(child, batch)) for child in self.scored]
+    def score(self, batch: Any) -> float:
+        return sum(self.loss(child, batch).item() for child in self.scored) / len(self.scored)
 
 
-def as_scored(child: Forward) -> None:
+def _as_scored(child: nn.Module) -> None:
     """Set evaluation, but batch norms to the batch at hand."""
     child.eval()
     for module in child.modules():

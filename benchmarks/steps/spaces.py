@@ -1,9 +1,10 @@
 """The spaces on which a step is measured: a supernet, data as a user would give them, and the settings."""
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +14,14 @@ from torch.utils.data import DataLoader, TensorDataset
 from asng import OneShotSearch
 from asng.nn import Supernet
 from asng.search import Loss, supervised
+from asng.space import Candidate, Space
 from asng.supernets import ConvAutoencoder, EnasCellNetwork, TabularMLP, TransformerEncoder
 from asng.tasks.placing import place
 
-__all__ = ["SPACES", "Setting"]
+__all__ = ["SPACES", "Drawn", "Setting"]
+
+Drawn: TypeAlias = Sequence[Sequence[Candidate]]
+"""What the steps of a turn train and score, by turns."""
 
 BATCHES = 8
 """In each half of the data."""
@@ -60,8 +65,16 @@ class Setting:
         return place(Supernet(self.build()), torch.device("cpu"))  # type: ignore[return-value]
 
     def search(self, supernet: Supernet) -> OneShotSearch:
-        """Return the search."""
-        return OneShotSearch(supernet, self.objective, seed=0, final=0.0, **self.settings)
+        """Return a search whose theta moves from the first step on."""
+        return OneShotSearch(supernet, self.objective, seed=0, warmup=0.0, final=0.0, **self.settings)
+
+    def draw(self, space: Space, generator: random.Random) -> Drawn:
+        """Return what the steps of a turn run, drawn uniformly."""
+        return [
+            [space.candidate(space.encode(space.sample(generator))) for _ in range(lam)]
+            for _ in range(self.steps)
+            for lam in self.lams
+        ]
 
     def loader(self, seed: int) -> DataLoader[Any]:
         """Return a loader over one half of the data."""

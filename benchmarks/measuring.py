@@ -1,0 +1,27 @@
+"""What several benchmarks measure alike."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = ["peak_bytes", "spread"]
+
+
+def spread(values: Sequence[float]) -> dict[str, Any]:
+    """Return median and quartiles of two values or more.
+
+    Example:
+        >>> spread([1.0, 2.0, 3.0])
+        {'median': 2.0, 'quartiles': [1.0, 3.0]}
+    """
+    low, median, high = statistics.quantiles(values, n=4)
+    return {"median": round(median, 4), "quartiles": [round(low, 4), round(high, 4)]}
+
+
+def peak_bytes() -> int:
+    """Return the most memory that this process has held."""
+    # Not getrusage's ru_maxrss, which a process takes over from the one that started it.
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(kibibytes) * 1024
