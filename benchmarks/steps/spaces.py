@@ -118,11 +118,11 @@ SPACES: Mapping[str, Setting] = {
         settings=PAPER,
     ),
     "autoencoder": Setting(
-        partial(ConvAutoencoder, in_channels=3, image_size=32, columns=20, channels=(16, 32, 64)),
+        partial(ConvAutoencoder, in_channels=3, image_size=32),
         _masked,
         batch=16,
         loss=mse_loss,
-        steps=4,
+        steps=1,
         settings=PAPER,
     ),
     "transformer": Setting(
