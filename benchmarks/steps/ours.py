@@ -1,7 +1,9 @@
 """A step of our search, told what to draw."""
 
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import Any
 
 from asng.distributed import LocalComm
 from asng.search import batch_statistics
@@ -20,6 +22,9 @@ class Ours:
 
     Args:
         setting: The space and its settings.
+
+    Attributes:
+        of_theta: Seconds that theta has taken to be asked and told, up to now.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -28,9 +33,11 @@ class Ours:
         norms = ExitStack().enter_context(batch_statistics(self.supernet))  # for good
         halves = setting.loader(1), setting.loader(2)
         self.loop = Loop(search, *halves, epochs=setting.epochs, folder=None, norms=norms, comm=LocalComm())
-        self._ask = self.loop.theta.ask
+        self.of_theta = 0.0
         self._given: Iterator[Sequence[Candidate]] = iter(())
-        self.loop.theta.ask = self._next  # type: ignore[method-assign]
+        theta = self.loop.theta
+        self._ask, self._tell = self._timed(theta.ask), self._timed(theta.tell)
+        theta.ask, theta.tell = self._next, self._tell  # type: ignore[method-assign]
 
     def ready(self, drawn: Drawn) -> None:
         """Take what the next turn runs."""
@@ -45,3 +52,12 @@ class Ours:
     def _next(self, count: int) -> Sequence[Candidate]:
         self._ask(count)
         return next(self._given)
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args)
+            self.of_theta += time.perf_counter() - start
+            return result
+
+        return timed

@@ -63,6 +63,7 @@ def test_every_figure_is_there():
     assert row["ms"].keys() == {"ours", "limit", "control"}
     assert min(times["median"] for times in row["ms"].values()) > 0.0
     assert row["ours"]["of_sums"] > 0.0
+    assert 0.0 < row["ask_and_tell"] < 1.0
     operations = difference(setting)["operations_ms"]
     assert len(operations) == 8
     assert any(name.startswith("aten::") for name in operations)
