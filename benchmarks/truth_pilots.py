@@ -84,6 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     problem, table = PROBLEMS[arguments.space], Table.read(arguments.space)
+    problem.data()  # read once, so not in the time of the first search
     path, known = (RESULTS / f"truth_pilots_{problem.name}.{kind}" for kind in ("lines", "json"))
     kept = json.loads(known.read_text())["rows"] if known.exists() else []
     stopped = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
