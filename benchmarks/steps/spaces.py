@@ -18,7 +18,7 @@ from asng.space import Candidate, Space
 from asng.supernets import ConvAutoencoder, EnasCellNetwork, TabularMLP, TransformerEncoder
 from asng.tasks.placing import place
 
-__all__ = ["SPACES", "Drawn", "Setting"]
+__all__ = ["SPACES", "Drawn", "Setting", "images"]
 
 Drawn: TypeAlias = Sequence[Sequence[Candidate]]
 """What the steps of a turn train and score, by turns."""
@@ -83,7 +83,8 @@ class Setting:
         return DataLoader(data, batch_size=self.batch, shuffle=True, drop_last=True)
 
 
-def _images(count: int, side: int) -> tuple[Tensor, Tensor]:
+def images(count: int, side: int) -> tuple[Tensor, Tensor]:
+    """Return so many random images, (count, 3, side, side), and labels."""
     return torch.randn(count, 3, side, side), torch.randint(10, (count,))
 
 
@@ -111,7 +112,7 @@ PLAIN = {"lam_x": 1, "lam_theta": 2, "optimizer": partial(torch.optim.SGD, lr=0.
 SPACES: Mapping[str, Setting] = {
     "cells": Setting(
         partial(EnasCellNetwork, in_channels=3, classes=10, image_size=32),
-        partial(_images, side=32),
+        partial(images, side=32),
         batch=64,
         loss=cross_entropy,
         steps=1,
