@@ -61,6 +61,20 @@ def beside(table: Table, rows: list[dict], method: str, other: str) -> dict[str,
     }
 
 
+def seconds_beside(rows: list[dict], method: str, other: str) -> dict[str, float]:
+    """Return the median ratio of a method's processor time to another's, paired by seeds and by commit.
+
+    Rows of other commits were timed in other hours. Nothing where there are no pairs.
+    """
+    taken = {(row["method"], row["seed"], row["commit"]): row["cpu_seconds"] for row in rows}
+    ratios = [
+        seconds / taken[other, seed, commit]
+        for (name, seed, commit), seconds in taken.items()
+        if name == method and (other, seed, commit) in taken
+    ]
+    return {"seconds_ratio": round(statistics.median(ratios), 3)} if ratios else {}
+
+
 def main() -> None:
     names = [name for pilot in PILOTS for name in pilot.names]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -70,6 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     problem, table = PROBLEMS[arguments.space], Table.read(arguments.space)
+    problem.data()  # read once, so not in the time of the first search
     path, known = (RESULTS / f"truth_pilots_{problem.name}.{kind}" for kind in ("lines", "json"))
     kept = json.loads(known.read_text())["rows"] if known.exists() else []
     stopped = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -86,7 +101,9 @@ def main() -> None:
     rows = [row for row in done.values() if row["method"] in names]
     others = {name: pilot.beside for pilot in PILOTS for name in pilot.names}
     figures = {
-        method: row | beside(table, rows, method, others[method])
+        method: row
+        | beside(table, rows, method, others[method])
+        | seconds_beside(rows, method, others[method])
         for method, row in summary(table, rows).items()
     }
     print(f"{'':36}" + " ".join(f"{name:>8}" for name in next(iter(figures.values()))))

@@ -9,6 +9,7 @@ import numpy as np
 import asng
 from asng.search.final_plan import Plan, plan_of
 from truth.distilled import FinalistsTaught, SearchTaught
+from truth.paces import theta_paced
 from truth.proposer import proposed
 from truth.run import TRAINING_PASS, Found, Run
 from truth.searches import FINALISTS, WARMUP, proposed_alone, random_alone, with_final
@@ -20,6 +21,8 @@ __all__ = ["PILOTS", "Pilot"]
 FINAL = asng.OneShotSearch.final
 MOVING = 2.0 * (1.0 - WARMUP)
 """What theta costs a step of the search, on average, where two architectures are scored."""
+AGAIN = "default, again"
+"""Timed in one run with what is compared by the second."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,19 @@ def averaged_without_final(run: Run) -> tuple[Found, Found]:
 def _moves(steps: int) -> int:
     """Return in how many of so many steps theta moves."""
     return steps - int(np.ceil(round(WARMUP * steps, 6)))
+
+
+def paced(run: Run, *, moves: int = 1, of_steps: int = 1) -> Found:
+    """The default, theta moving so often in so many steps of the weights instead of once in each.
+
+    Search and final have as much of the cost as ever, so the search takes more steps or fewer.
+    """
+    searching = (1.0 - FINAL) * run.budget / (TRAINING_PASS + MOVING * moves / of_steps)
+    finishing = FINAL * run.budget / (TRAINING_PASS + MOVING)
+    with theta_paced(moves=moves, of_steps=of_steps):
+        share = finishing / (searching + finishing)
+        result, cost = run.fit_passes(int(searching + finishing), final=share)
+    return Found(result.architecture, run.supernet, cost)
 
 
 # --- weights --------------------------------------------------------------------------------------------
@@ -181,4 +197,10 @@ PILOTS: tuple[Pilot, ...] = (
     _pilot("taught by the last two", taught_search),
     _pilot("finalists taught", taught_finalists),
     _pilot("random, trained alone", random_alone),
+    _pilot(AGAIN, with_final),
+    _pilot("lambda_x 2", partial(with_final, lam_x=2), AGAIN),
+    _pilot("lambda_x 4", partial(with_final, lam_x=4), AGAIN),
+    _pilot("lambda_theta 4", partial(with_final, lam_theta=4), AGAIN),
+    _pilot("theta every second step", partial(paced, of_steps=2), AGAIN),
+    _pilot("theta twice a step", partial(paced, moves=2), AGAIN),
 )

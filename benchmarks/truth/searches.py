@@ -39,9 +39,10 @@ def with_final(
     run: Run, *, optimizer: Callable[..., asng.optim.Optimizer] | None = None, **settings
 ) -> Found:
     """`OneShotSearch` with its final, over as many whole passes as the cost allows."""
-    lam_x, warmup = settings.get("lam_x", 1), settings.get("warmup", WARMUP)
-    theta = None if optimizer is None else optimizer(run.supernet.space, lam=2, seed=run.seed)
-    steps = int(run.budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * 2))
+    lam_x, lam_theta = settings.get("lam_x", 1), settings.get("lam_theta", 2)
+    moving = 1.0 - settings.get("warmup", WARMUP)
+    theta = None if optimizer is None else optimizer(run.supernet.space, lam=lam_theta, seed=run.seed)
+    steps = int(run.budget / (TRAINING_PASS * lam_x + moving * lam_theta))
     result, cost = run.fit_passes(steps, architecture_optimizer=theta, **settings)
     return Found(result.architecture, run.supernet, cost)
 

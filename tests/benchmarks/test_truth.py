@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 from truth.distilled import FinalistsTaught
 from truth.evolution import evolve
 from truth.mixed import Alphas, mixed
+from truth.paces import theta_paced
 from truth.pilots import PILOTS
 from truth.proposer import Posterior, proposed
 from truth.reinforce import Reinforce
@@ -29,7 +30,7 @@ from truth.spaces import PROBLEMS
 from truth.tables import SEEDS, Table, all_architectures, batches, key_of, supernet_of
 from truth.thetas import Averaged, Fair, Remembering
 from truth.tied import tied
-from truth_pilots import beside
+from truth_pilots import beside, seconds_beside
 
 SPACE = asng.Space({name: asng.Categorical(range(4)) for name in "abcd"})
 
@@ -101,6 +102,30 @@ def test_pilots_are_compared_seed_by_seed():
     rows.append({"method": "one", "seed": 3, "found": "c"})  # the other has no such seed
     gains = beside(table, rows, "one", "other")
     assert gains == {"gain": 0.667, "error": 0.882, "better": 2, "worse": 1}
+
+
+def test_seconds_are_compared_within_a_seed_and_a_commit():
+    taken = {"one": [(0, "a", 6.0), (1, "a", 4.0), (2, "b", 9.0)], "other": [(0, "a", 2.0), (1, "b", 1.0)]}
+    rows = [
+        {"method": method, "seed": seed, "commit": commit, "cpu_seconds": seconds}
+        for method, some in taken.items()
+        for seed, commit, seconds in some
+    ]
+    assert seconds_beside(rows, "one", "other") == {"seconds_ratio": 3.0}
+    assert seconds_beside(rows[2:], "one", "other") == {}
+
+
+@pytest.mark.parametrize(
+    ("pace", "expected"),
+    [({}, 6), ({"of_steps": 2}, 3), ({"moves": 2}, 12), ({"moves": 2, "of_steps": 4}, 4)],
+    ids=str,
+)
+def test_theta_moves_as_often_as_it_is_told(pace, expected):
+    run = Run(FASHION, seed=0, budget=60.0)
+    theta = asng.ASNG(run.supernet.space, lam=2, reuse=False)
+    with theta_paced(**pace):
+        run.fit(8, warmup=0.25, architecture_optimizer=theta, final=0.0)
+    assert theta.generation == expected
 
 
 def test_theta_is_averaged_after_the_last_update_and_not_before():

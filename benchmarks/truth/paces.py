@@ -1,0 +1,30 @@
+"""How often theta moves beside the weights, which no setting of `OneShotSearch` changes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from asng.search.loop import Loop
+
+__all__ = ["theta_paced"]
+
+
+@contextmanager
+def theta_paced(*, moves: int = 1, of_steps: int = 1) -> Iterator[None]:
+    """Let searches within move theta so often, one after the other, in each so manieth step past the warm-up.
+
+    Args:
+        moves: Theta steps where theta moves, each on a validation batch of its own, >= 1.
+        of_steps: Theta moves in the first of so many steps of the weights, >= 1.
+    """
+
+    class Paced(Loop):
+        def move_theta(self) -> float | None:
+            objective = None
+            if (self.step - self.first_theta_step) % of_steps == 0:
+                for _ in range(moves):
+                    objective = super().move_theta()
+            return objective
+
+    with patch("asng.search.one_shot.Loop", Paced):
+        yield
