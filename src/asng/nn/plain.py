@@ -47,13 +47,22 @@ def window(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...] = (),
         starts: Where it begins along the first dimensions; along the others, and by default, at 0.
         groups: As in `leading`; then it begins at 0 along the first dimension.
     """
-    shape = weight.shape
-    if shape == sizes:
+    if weight.shape == sizes:
         return weight
+    part = _cut(weight, sizes, starts, groups)
+    # torch.matmul computes differently, in the last bits, for weights that ask for gradients, also where none
+    # are recorded.
+    if weight.requires_grad and not part.requires_grad:
+        part.requires_grad_()
+    return part
+
+
+def _cut(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...], groups: int) -> Tensor:
+    shape = weight.shape
     if groups > 1:
         blocks = weight.view(groups, -1, *shape[1:])
         return window(blocks, (groups, sizes[0] // groups, *sizes[1:]), (0, *starts)).flatten(0, 1)
-    if shape[1:] == sizes[1:]:
+    if len(sizes) == 1 or shape[1:] == sizes[1:]:
         return weight[: sizes[0]]
     return functional.pad(weight, _pads(shape, sizes, starts))
 

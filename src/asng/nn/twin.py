@@ -57,13 +57,12 @@ class Twin(Searchable):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the plain layer of the current sizes."""
-        if torch.is_grad_enabled():
-            layer = self.plain(*args, **kwargs)
-        else:
-            # torch.matmul computes differently, in the last bits, for weights that ask for gradients, also
-            # where none are recorded. Parts of a weight do so only if they are cut while gradients are.
+        if torch.is_inference_mode_enabled():
+            # torch.matmul computes differently, in the last bits, for weights that are inference tensors.
             with torch.inference_mode(False):
                 layer = self.plain(*args, **kwargs)
+        else:
+            layer = self.plain(*args, **kwargs)
         # Where nothing is cut the twin is the plain layer already: then torch's own forward is to run.
         return super().forward(*args, **kwargs) if layer is self else layer.forward(*args, **kwargs)
 

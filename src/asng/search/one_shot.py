@@ -1,13 +1,12 @@
 """One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
-from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least, one_of, real_between
@@ -18,6 +17,7 @@ from asng.optim import ASNG, Optimizer
 from asng.search.batch_norm import batch_statistics
 from asng.search.costs.terms import Cost, checked_costs
 from asng.search.dead_workers import dead_workers_told
+from asng.search.descent import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.search.final_plan import MOST_FINAL
 from asng.search.generators import seeded
 from asng.search.interrupt import graceful
@@ -30,20 +30,7 @@ from asng.search.progress import progress_bar
 from asng.search.result import SearchResult
 from asng.search.stopping import StopRule
 
-__all__ = ["MakeOptimizer", "MakeScheduler", "OneShotSearch", "cosine", "sgd"]
-
-MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
-MakeScheduler: TypeAlias = Callable[[torch.optim.Optimizer, int], Any]
-
-
-def sgd(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Make the paper's optimiser of weights: SGD, rate 0.025, momentum 0.9, decay 3e-4 (section 5.1)."""
-    return torch.optim.SGD(parameters, lr=0.025, momentum=0.9, weight_decay=3e-4)
-
-
-def cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:
-    """Let the rate fall to 0 along half a cosine over `steps` (the paper's schedule, section 5.1)."""
-    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+__all__ = ["OneShotSearch"]
 
 
 @dataclass

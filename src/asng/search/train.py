@@ -13,10 +13,10 @@ from asng.errors import InputError, RunError
 from asng.search.batch_norm import give_averages
 from asng.search.batches import batch_size_of, to_device, with_new_workers
 from asng.search.dead_workers import dead_workers_told
+from asng.search.descent import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.search.modes import kept_modes
 from asng.search.nonfinite import origin
 from asng.search.objective import Loss, Objective, as_number, qualified_name
-from asng.search.one_shot import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.search.progress import progress_bar
 
 __all__ = ["count_parameters", "score", "train"]

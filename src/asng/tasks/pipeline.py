@@ -14,14 +14,14 @@ from asng.files import read_json, write_json
 from asng.locks import held
 from asng.nn import Supernet
 from asng.optim import ASNG
-from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score
+from asng.search import OneShotSearch, SearchResult, StopRule, save_child, score, sgd
 from asng.search.interrupt import graceful
 from asng.space import Architecture, Space
 from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, holds_run, read_config, write_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
-from asng.tasks.training import train_from_scratch, weight_optimizer
+from asng.tasks.training import train_from_scratch
 
 __all__ = ["one_shot_search", "retrain_run", "run_task"]
 
@@ -253,9 +253,7 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         loss=task.loss,
         minimize=task.minimize,
         maximize=task.maximize,
-        optimizer=partial(
-            weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
-        ),
+        optimizer=partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay),
         architecture_optimizer=paper,
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from asng.search import Loss
-from asng.search.one_shot import MakeOptimizer, MakeScheduler, cosine
+from asng.search.descent import MakeOptimizer, MakeScheduler, cosine
 from asng.space import Architecture
 
 __all__ = ["Recipe"]

@@ -1,7 +1,7 @@
 """Training one architecture from scratch, and scoring it."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.search import Loss, count_parameters, give_averages, score, train
+from asng.search import Loss, count_parameters, give_averages, score, sgd, train
 from asng.search.child import example_inputs
 from asng.search.generators import seeded
 from asng.search.precision import in_precision
@@ -20,7 +20,7 @@ from asng.tasks.placing import device_of, place
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 
-__all__ = ["Trained", "fresh_child", "reseed", "train_from_scratch", "weight_optimizer"]
+__all__ = ["Trained", "fresh_child", "reseed", "train_from_scratch"]
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,6 @@ class Trained:
             "seconds": round(self.seconds, 2),
             "architecture": dict(self.architecture),
         }
-
-
-def weight_optimizer(
-    parameters: Iterable[nn.Parameter], *, learning_rate: float, weight_decay: float
-) -> torch.optim.Optimizer:
-    """Make SGD with the paper's momentum (section 5.1)."""
-    return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, weight_decay=weight_decay)
 
 
 def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device: torch.device) -> nn.Module:
@@ -87,9 +80,7 @@ def train_from_scratch(
         RunError: The loss is not finite.
         InputError: What the recipe builds lacks weights of the child.
     """
-    as_in_search = partial(
-        weight_optimizer, learning_rate=settings.learning_rate, weight_decay=task.weight_decay
-    )
+    as_in_search = partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay)
     recipe, device = task.recipe, device_of(settings.device)
     loss = in_precision(recipe.loss or task.loss, settings.precision, device)
     with seeded(seed):
