@@ -51,17 +51,27 @@ def test_parts_are_the_batch_without_overlap_and_weigh_one_in_all(size):
 
 
 def dealt():
-    mine = []
+    mine, settled = [], []
+
+    def work(number):
+        mine.append(number)
+        return {number}
+
+    def settle(result):
+        settled.append(len(mine))
+        return [*result, "x" * 3000, float("nan")]
+
     with joined() as comm:
-        results = comm.deal(5, lambda number: mine.append(number) or [number, "x" * 3000, float("nan")])
-    return mine, [number for number, _, _ in results]
+        results = comm.deal(5, work, settle)
+    return mine, settled, [number for number, _, _ in results]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_each_piece_is_done_once_and_known_everywhere(size):
+def test_each_piece_is_done_once_and_settled_after_all_and_known_everywhere(size):
     ended = values(dealt, size=size)
-    assert sorted(number for mine, _ in ended for number in mine) == [0, 1, 2, 3, 4]
-    assert all(results == [0, 1, 2, 3, 4] for _, results in ended)
+    assert all(settled == [len(mine)] * len(mine) for mine, settled, _ in ended)
+    assert sorted(number for mine, _, _ in ended for number in mine) == [0, 1, 2, 3, 4]
+    assert all(results == [0, 1, 2, 3, 4] for _, _, results in ended)
 
 
 def once():
@@ -164,7 +174,7 @@ def noisy():
     torch.manual_seed(0)
     with joined() as comm:
         before = torch.rand(()).item()
-        drawn = comm.deal(2, lambda number: torch.rand(()).item())
+        drawn = comm.deal(2, lambda number: torch.rand(()), torch.Tensor.item)
         return before, drawn, torch.rand(()).item()
 
 

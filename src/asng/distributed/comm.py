@@ -10,6 +10,7 @@ from torch import nn
 __all__ = ["Comm", "Part"]
 
 _T = TypeVar("_T")
+_S = TypeVar("_S")
 
 
 class Part(NamedTuple):
@@ -56,12 +57,16 @@ class Comm(ABC):
         """
 
     @abstractmethod
-    def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
+    def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
         """Do independent pieces of work, each in one process, and return all results in order everywhere.
+
+        All pieces of a process are done before the first is settled: a GPU then gets the next while it still
+        computes one, and is waited for once.
 
         Args:
             pieces: How many.
-            work: Does the piece of a number; returns what JSON can hold.
+            work: Does the piece of a number.
+            settle: Makes of what `work` returned what JSON can hold.
         """
 
     @abstractmethod

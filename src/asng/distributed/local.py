@@ -11,14 +11,15 @@ from asng.distributed.comm import Comm, Part
 __all__ = ["LocalComm"]
 
 _T = TypeVar("_T")
+_S = TypeVar("_S")
 
 
 class LocalComm(Comm):
     """What a search in one process runs with; costs nothing.
 
     Example:
-        >>> LocalComm().deal(3, lambda number: 10 * number)
-        [0, 10, 20]
+        >>> LocalComm().deal(3, lambda number: 10 * number, float)
+        [0.0, 10.0, 20.0]
     """
 
     size = 1
@@ -32,9 +33,10 @@ class LocalComm(Comm):
         """There is nobody to divide them with."""
         return False
 
-    def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
+    def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
         """Do all pieces."""
-        return [work(number) for number in range(pieces)]
+        done = [work(number) for number in range(pieces)]
+        return [settle(result) for result in done]
 
     def once(self, work: Callable[[], _T]) -> _T:
         """Do it."""

@@ -21,6 +21,7 @@ from asng.errors import RunError
 __all__ = ["TorchComm"]
 
 _T = TypeVar("_T")
+_S = TypeVar("_S")
 _HEAD = struct.Struct(">d?")
 """What stands before the mask of weights: the loss, and whether the pass drew random numbers."""
 
@@ -51,11 +52,12 @@ class TorchComm(Comm):
         """Where each process gets as many: nothing is to be sent within a pass then."""
         return architectures % self.size == 0
 
-    def deal(self, pieces: int, work: Callable[[int], _T]) -> list[_T]:
+    def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
         """Do every `size`-th piece, and gather the results."""
         with self.noise.apart():
             mine = [work(number) for number in range(self.rank, pieces, self.size)]
-        dealt = self._gather(mine)
+            settled = [settle(result) for result in mine]
+        dealt = self._gather(settled)
         return [dealt[number % self.size][number // self.size] for number in range(pieces)]
 
     def once(self, work: Callable[[], _T]) -> _T:

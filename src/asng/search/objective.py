@@ -64,7 +64,16 @@ def accuracy(forward: Forward, batch: Any) -> float:
 
 
 def as_number(value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True) -> float:
-    """Return what a function gave as a float; infinite and NaN values pass, to be ranked worst.
+    """Return what a function gave as a float, as `checked_value` allows it."""
+    return to_float(checked_value(value, name, function, may_require_grad=may_require_grad))
+
+
+def checked_value(
+    value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True
+) -> float | torch.Tensor:
+    """Return the number that a function gave; in a tensor, where it was, without waiting for the device.
+
+    Infinite and NaN values pass, to be ranked worst.
 
     Args:
         value: What it gave.
@@ -81,6 +90,8 @@ def as_number(value: Any, name: str, function: Callable[..., Any], *, may_requir
             "gradient. Return value.item(), or value.detach()."
         )
     if isinstance(value, torch.Tensor) and value.numel() == 1:
+        if value.dtype is not torch.bool and not value.is_complex():
+            return value.detach()
         value = value.item()
     if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers are Real too
         kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
@@ -88,6 +99,11 @@ def as_number(value: Any, name: str, function: Callable[..., Any], *, may_requir
             f"{name}: expected one number from {qualified_name(function)}, got {kind}. Return a float."
         )
     return float(value)
+
+
+def to_float(value: float | torch.Tensor) -> float:
+    """Return a number as Python's, which waits for the device that computes it."""
+    return float(value.item()) if isinstance(value, torch.Tensor) else value
 
 
 def qualified_name(function: Callable[..., Any]) -> str:

@@ -3,11 +3,13 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 __all__ = ["OutOfMemory", "is_out_of_memory"]
 
+_T = TypeVar("_T")
 _SAID = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 """What torch says where the memory of the CPU, or of a library of the GPU, is over; that has no class."""
 
@@ -46,7 +48,7 @@ class OutOfMemory:
             raise ValueError(f"{state['count']!r:.80} passes without memory")
         self.count = state["count"]
 
-    def value(self, score: Callable[[], float]) -> float:
+    def value(self, score: Callable[[], _T]) -> _T | float:
         """Return what `score` returns, or NaN where memory is over.
 
         Example:

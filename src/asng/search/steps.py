@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import nn
@@ -19,13 +19,14 @@ from asng.nn import Supernet
 from asng.optim import Optimizer
 from asng.search.costs.meter import CostMeter, Costs
 from asng.search.costs.ranking import behind_budget
-from asng.search.objective import Loss, Objective, as_number, qualified_name
+from asng.search.objective import Loss, Objective, checked_value, qualified_name, to_float
 from asng.search.out_of_memory import OutOfMemory
 from asng.space import Architecture, Candidate
 
 __all__ = ["ReadingForward", "Score", "Scores", "score_pairs", "theta_step", "weight_step"]
 
 _ALONE = LocalComm()
+_Settled: TypeAlias = tuple[float, list[str] | None, int]
 
 
 def weight_step(
@@ -71,6 +72,7 @@ def weight_step(
     """
     optimizer.zero_grad(set_to_none=True)
     total, missed, apart = 0.0, memory.count, comm.trains_apart(len(architectures))
+    values: list[torch.Tensor] = []
     mine = comm.part(len(architectures)) if apart else slice(None)
     with memory.noted() if comm.size == 1 else nullcontext(), comm.passes(apart=apart):
         for architecture in architectures[mine.start : mine.stop]:
@@ -80,7 +82,9 @@ def weight_step(
                 value = value * weight
             if value.requires_grad:  # else this architecture has no weights
                 value.backward()  # type: ignore[no-untyped-call]
-            total += value.item()
+            values.append(value.detach())
+        # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
+        total = sum((value.item() for value in values), 0.0)
     if memory.count > missed:
         optimizer.zero_grad(set_to_none=True)
         total = math.nan
@@ -194,15 +198,19 @@ def score_pairs(
         comm: The processes.
     """
 
-    def work(number: int) -> tuple[float, list[str] | None, int]:
+    def work(number: int) -> tuple[float | torch.Tensor, list[str] | None, int]:
         architecture, batch = pairs[number]
         forward, missed = ReadingForward(supernet, architecture), OutOfMemory()
         value = missed.value(
-            lambda: as_number(objective(forward, batch), name, objective, may_require_grad=name == "loss")
+            lambda: checked_value(objective(forward, batch), name, objective, may_require_grad=name == "loss")
         )
         return value, None if forward.read is None else sorted(forward.read), missed.count
 
-    results = comm.deal(len(pairs), work)
+    def settle(result: tuple[float | torch.Tensor, list[str] | None, int]) -> _Settled:
+        value, read, missed = result
+        return to_float(value), read, missed
+
+    results = comm.deal(len(pairs), work, settle)
     memory.count += sum(missed for _, _, missed in results)
     return [Score(value, None if read is None else frozenset(read)) for value, read, _ in results]
 

@@ -21,7 +21,7 @@ from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, holds_run, read_config, write_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
-from asng.tasks.training import train_from_scratch
+from asng.tasks.training import Trained, train_from_scratch
 
 __all__ = ["one_shot_search", "retrain_run", "run_task"]
 
@@ -308,7 +308,7 @@ def _train_all(
     titles = ["train found", *(f"train random {n + 1} of {settings.peers}" for n in range(settings.peers))]
     with graceful() as interrupt:
 
-        def train_one(number: int) -> dict[str, Any]:
+        def train_one(number: int) -> Trained:
             trained = train_from_scratch(
                 task,
                 settings,
@@ -323,10 +323,10 @@ def _train_all(
                 save_child(folder / "child.pt", trained.network, trained.architecture)
                 if task.pictures is not None:
                     write_json(folder / "pictures.json", task.pictures(trained.network, loaders))
-            return trained.to_json()
+            return trained
 
         def train_these(numbers: Sequence[int]) -> list[dict[str, Any]]:
-            return comm.deal(len(numbers), lambda i: train_one(numbers[i]))
+            return comm.deal(len(numbers), lambda i: train_one(numbers[i]), Trained.to_json)
 
         left = [0] if result["found"] is None else []
         left += range(1 + len(result["random"]), len(networks))

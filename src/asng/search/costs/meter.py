@@ -128,7 +128,7 @@ class CostMeter:
         if unknown:
             todo = list(unknown.values())
             reads = self._comm.deal(
-                len(todo), lambda i: sorted(self._somewhere(lambda place: place.reads(todo[i])))
+                len(todo), lambda i: self._somewhere(lambda place: place.reads(todo[i])), sorted
             )
             for key, names in zip(unknown, reads, strict=True):
                 self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
@@ -143,20 +143,27 @@ class CostMeter:
         todo = [key for key in architectures if missing[key]]
         if todo:
             found = self._comm.deal(
-                len(todo), lambda i: self._measured(architectures[todo[i]], missing[todo[i]])
+                len(todo),
+                lambda i: (architectures[todo[i]], self._measured(architectures[todo[i]], missing[todo[i]])),
+                lambda measured: self._checked(*measured),
             )
             for key, values in zip(todo, found, strict=True):
                 self._known.setdefault(key, {}).update(values)
 
-    def _measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, float]:
+    def _measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
         counted = {name: measure for name, measure in measures.items() if not needs_numbers(measure)}
         real = {name: measure for name, measure in measures.items() if needs_numbers(measure)}
-        values: dict[str, float] = {}
+        values: dict[str, Any] = {}
         if counted:
             values |= self._somewhere(lambda place: place.measured(architecture, counted))
         if real:
             values |= self._on_device.measured(architecture, real)
-        return {name: _checked(name, measures[name], values[name], architecture) for name in measures}
+        return {name: values[name] for name in measures}
+
+    def _checked(self, architecture: Architecture, values: Mapping[str, Any]) -> dict[str, float]:
+        return {
+            name: _finite(name, self._measures[name], value, architecture) for name, value in values.items()
+        }
 
     def _somewhere(self, work: Callable[[Place], _T]) -> _T:
         """Do it on the meta device if that will do, and else on the supernet's own."""
@@ -187,7 +194,7 @@ def _digest(values: Mapping[str, Value]) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _checked(name: str, measure: Measure, value: object, architecture: Architecture) -> float:
+def _finite(name: str, measure: Measure, value: object, architecture: Architecture) -> float:
     number = as_number(value, f"cost {name!r}", measure)
     if not math.isfinite(number):
         raise InputError(
