@@ -1,0 +1,87 @@
+"""A step of the paper's cells with every operation compiled by torch, over the same step as it is.
+
+OMP_NUM_THREADS=1 python benchmarks/compiled_step.py
+
+Compiled are the modules with weights that edges choose from. Those of one kind and size share what torch has
+compiled, in training and in scoring. The first step, which compiles, is timed by itself. Its losses
+are noted too: compiled, they differ in their last digits, and so from those of the child that is extracted.
+"""
+
+import argparse
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from measuring import spread
+from record import write
+from steps.ours import Ours
+from steps.spaces import SPACES, Setting
+
+LIMIT = 256
+"""Of variants of a function: torch's default of 8 is less than there are kinds and sizes of operations."""
+
+
+def compile_operations(model: nn.Module) -> int:
+    """Have every option with weights in a dictionary of modules run compiled; return how many there are."""
+    count = 0
+    for options in model.modules():
+        if isinstance(options, nn.ModuleDict):
+            for operation in options.values():
+                if next(operation.parameters(), None) is not None:
+                    # Module.compile() leaves out torch's own containers, which most of these are.
+                    operation._compiled_call_impl = _compiled(operation._call_impl)
+                    count += 1
+    return count
+
+
+def _compiled(call: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*inputs: Any) -> Any:
+        return call(*inputs)
+
+    return torch.compile(run, dynamic=False)
+
+
+def compare(setting: Setting, repeats: int) -> dict[str, Any]:
+    """Return the seconds of the first step and what is left of the step's time, over the same networks."""
+    eager, compiled = sides = Ours(setting), Ours(setting)
+    count = compile_operations(compiled.supernet)
+    draw, order = random.Random(0), random.Random(1)
+    rows = []
+    for number in range(repeats + 1):
+        drawn = setting.draw(eager.supernet.space, draw)
+        row = {}
+        for side in order.sample(sides, 2):
+            side.ready(drawn)
+            torch.manual_seed(number)  # of the order of batches
+            start = time.perf_counter()
+            results = [side.step() for _ in range(setting.steps)]
+            row[side] = time.perf_counter() - start, results[0]
+        rows.append(row)
+    first, *rest = ({side: seconds for side, (seconds, _) in row.items()} for row in rows)
+    return {
+        "operations": count,
+        "first_step_seconds": {"eager": round(first[eager], 2), "compiled": round(first[compiled], 2)},
+        "eager_ms": spread([1e3 * row[eager] / setting.steps for row in rest]),
+        "ratio": spread([row[compiled] / row[eager] for row in rest]),
+        "first_loss": [rows[0][side][1][0] for side in sides],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=30, help="2 or more (default: 30)")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch._dynamo.config.recompile_limit = LIMIT
+    row = compare(SPACES["cells"], arguments.repeats)
+    print(json.dumps(row))
+    print(write("compiled_step", {"repeats": arguments.repeats, "cells": row}))
+
+
+if __name__ == "__main__":
+    main()
