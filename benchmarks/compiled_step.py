@@ -2,48 +2,23 @@
 
 OMP_NUM_THREADS=1 python benchmarks/compiled_step.py
 
-Compiled are the modules with weights that edges choose from. Those of one kind and size share what torch has
-compiled, in training and in scoring. The first step, which compiles, is timed by itself. Its losses
-are noted too: compiled, they differ in their last digits, and so from those of the child that is extracted.
+By `asng.nn.compile_operations`. The first step, which compiles, is timed by itself. Its losses are noted too:
+compiled, they differ in their last digits, and so from those of the child that is extracted.
 """
 
 import argparse
 import json
 import random
 import time
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import nn
 
+from asng.nn import compile_operations
 from measuring import spread
 from record import write
 from steps.ours import Ours
 from steps.spaces import SPACES, Setting
-
-LIMIT = 256
-"""Of variants of a function: torch's default of 8 is less than there are kinds and sizes of operations."""
-
-
-def compile_operations(model: nn.Module) -> int:
-    """Have every option with weights in a dictionary of modules run compiled; return how many there are."""
-    count = 0
-    for options in model.modules():
-        if isinstance(options, nn.ModuleDict):
-            for operation in options.values():
-                if next(operation.parameters(), None) is not None:
-                    # Module.compile() leaves out torch's own containers, which most of these are.
-                    operation._compiled_call_impl = _compiled(operation._call_impl)
-                    count += 1
-    return count
-
-
-def _compiled(call: Callable[..., Any]) -> Callable[..., Any]:
-    def run(*inputs: Any) -> Any:
-        return call(*inputs)
-
-    return torch.compile(run, dynamic=False)
 
 
 def compare(setting: Setting, repeats: int) -> dict[str, Any]:
@@ -77,7 +52,6 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=30, help="2 or more (default: 30)")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    torch._dynamo.config.recompile_limit = LIMIT
     row = compare(SPACES["cells"], arguments.repeats)
     print(json.dumps(row))
     print(write("compiled_step", {"repeats": arguments.repeats, "cells": row}))

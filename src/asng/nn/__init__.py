@@ -7,6 +7,7 @@ from asng.nn.activation import Activation
 from asng.nn.attention import MultiheadAttention
 from asng.nn.batch_norm import BatchNorm1d, BatchNorm2d
 from asng.nn.choice import Choice
+from asng.nn.compiling import compile_operations
 from asng.nn.conv import Conv1d, Conv2d
 from asng.nn.conv_transpose import ConvTranspose2d
 from asng.nn.dropout import Dropout
@@ -40,4 +41,5 @@ __all__ = [
     "Supernet",
     "TransformerEncoderLayer",
     "Twin",
+    "compile_operations",
 ]
