@@ -6,6 +6,7 @@ import pytest
 import torch
 from tests.search.problems import fit, searcher
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from asng.nn import Choice, Supernet, compile_operations, compiling
 from asng.supernets import EnasCellNetwork
@@ -90,6 +91,23 @@ def test_a_search_runs_with_compiled_operations(compiled):
     plain = fit(searcher(two()), epochs=2)
     assert compiled
     assert result.architecture == plain.architecture
+
+
+class Doubled(TorchFunctionMode):
+    """Doubles what a linear layer gives."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        output = func(*args, **(kwargs or {}))
+        return 2.0 * output if func is nn.functional.linear else output
+
+
+def test_a_mode_that_changes_what_functions_do_holds_in_operations_too(compiled):
+    supernet, x = two(), torch.randn(4, 3)
+    compile_operations(supernet)
+    with Doubled():
+        expected = two()(x, architecture={"op": "wide"})
+        assert torch.equal(supernet(x, architecture={"op": "wide"}), expected)
+    assert compiled == []
 
 
 def test_what_torch_cannot_compile_runs_as_it_is(monkeypatch):

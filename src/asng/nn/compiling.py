@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch._C import _len_torch_function_stack
 
 from asng.nn.searchable import Searchable
 
@@ -21,7 +22,8 @@ def compile_operations(supernet: nn.Module) -> int:
 
     An operation is a largest module in which nothing is searchable, of several layers and with weights. Each
     is compiled when it first runs, once for all of the same kind and size, in training and in scoring. What
-    torch cannot compile runs as it is; without a compiler of C++ (on a GPU: without Triton) all do.
+    torch cannot compile runs as it is; without a compiler of C++ (on a GPU: without Triton) all do. So does a
+    pass within a `TorchFunctionMode`: several processes share batch norms by one.
 
     It pays in long searches of convolutional cells: `docs/performance.md` has figures. Compiled, results
     differ in their last digits from those of the child, which is extracted, copied and saved uncompiled.
@@ -67,7 +69,7 @@ def _compiled(call: Callable[..., Any]) -> Callable[..., Any]:
 
     def tried(*inputs: Any, **words: Any) -> Any:
         nonlocal works
-        if works:
+        if works and not _len_torch_function_stack():
             try:
                 return compiled(*inputs, **words)
             except torch._dynamo.exc.TorchDynamoException:
