@@ -1,6 +1,8 @@
 """Which processes, backend and device a run finds."""
 
+import atexit
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -71,7 +73,6 @@ def test_nccl_is_used_where_each_process_has_a_gpu(beside_others, gpus, monkeypa
     monkeypatch.setattr(torch.cuda, "set_device", devices.append)
     monkeypatch.setattr(dist, "is_nccl_available", lambda: nccl)
     monkeypatch.setattr(joining, "rendezvous", lambda url: iter([("store", 3, 4)]))
-    monkeypatch.setattr(joining.atexit, "register", lambda leave: None)
     monkeypatch.setattr(dist, "init_process_group", lambda name, **named: asked.append((name, named)))
     joining._make_group()
     assert asked == [(backend, {"store": "store", "rank": 3, "world_size": 4})]
@@ -110,6 +111,34 @@ def twice():
 
 def test_processes_stay_together_for_a_second_search():
     assert values(twice) == [True, True]
+
+
+def gloo_threads():
+    """Those of torch's gloo backend in this process."""
+    names = [path.read_text() for path in Path("/proc/self/task").glob("*/comm")]
+    return sum("gloo" in name for name in names)
+
+
+def threads_at_the_end(*folder):
+    """How many there are while processes work together, and when Python has run what is to run at its end."""
+    for of_caller in folder:
+        rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        dist.init_process_group("gloo", f"file://{of_caller}/store", rank=rank, world_size=size)
+    search("plain")
+    with joined() as comm:  # kept by this function to its end
+        comm.deal(2, str, int)
+    working = gloo_threads()
+    if folder:
+        dist.destroy_process_group()
+    atexit._run_exitfuncs()  # multiprocessing's children would leave it out
+    return [working > 0, gloo_threads()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads are counted in Linux's /proc")
+@pytest.mark.parametrize("of_caller", [False, True])
+def test_no_thread_of_a_group_outlives_what_python_runs_at_its_end(tmp_path, of_caller):
+    # One that then lets go of a tensor needs an interpreter that is no longer there, and aborts the process.
+    assert values(threads_at_the_end, *([str(tmp_path)] if of_caller else [])) == [[True, 0]] * 2
 
 
 def after_an_error():

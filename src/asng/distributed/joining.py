@@ -87,7 +87,7 @@ def _find() -> Comm:
             "Start anew by torchrun."
         )
     if _comm is not None and _comm.failures.store is None and _comm.world is not dist.group.WORLD:
-        _comm = None  # of a group that is no longer there; who made it may have made another
+        _let_go()  # of a group that is no longer there; who made it may have made another
     if _comm is None:
         if dist.is_available() and dist.is_initialized():
             _comm = _of_group(None) if dist.get_world_size() > 1 else None
@@ -107,7 +107,6 @@ def _make_group() -> Store:
             backend = "cpu:gloo,cuda:nccl"
     store, rank, size = next(rendezvous("env://"))
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
-    atexit.register(_leave)
     return store  # type: ignore[no-any-return]
 
 
@@ -115,18 +114,28 @@ def _of_group(store: Store | None) -> TorchComm:
     control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     if not isinstance(control, dist.ProcessGroup):
         raise RunError("processes: expected a group of all of them, got none. Let every process take part.")
+    atexit.register(_let_go if store is None else _leave)
     return TorchComm(control, Failures(store, dist.get_rank(), dist.get_world_size()))
 
 
 def _part(comm: TorchComm, error: BaseException) -> None:
     """Leave word of the error, and close the connections, on which the others wait."""
-    global _comm, _parted
+    global _parted
     comm.failures.tell(error)
     if comm.failures.store is not None:  # else the group is not ours to close
-        _parted, _comm = True, None
+        _parted = True
         _leave()
 
 
 def _leave() -> None:
+    """Close the connections."""
+    _let_go()
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def _let_go() -> None:
+    global _comm
+    if _comm is not None:
+        _comm.close()
+        _comm = None

@@ -41,6 +41,14 @@ class TorchComm(Comm):
         self.world, self.control, self.failures = dist.group.WORLD, control, failures
         self.noise = Noise(self.rank)
 
+    def close(self) -> None:
+        """Let go of the groups; there is no working together afterwards.
+
+        Their threads run for as long as anything refers to them, also when torch.distributed has destroyed
+        them. One that lets go of a tensor while Python ends aborts the process.
+        """
+        del self.world, self.control
+
     def part(self, items: int) -> Part:
         """Return this process's share: items in a row, their numbers differing by one at most."""
         if items < self.size:
