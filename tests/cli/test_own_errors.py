@@ -55,6 +55,7 @@ def files(folder):
         (["--maximize", "accurcy"], "module asng.search has no 'accurcy'. Did you mean 'accuracy'?"),
         (["--maximize", "accuracy", "--minimize", "accuracy"], "expected at most one of them, got both"),
         (["--seeds", "2", "--data", "owned.wrong.none"], "expected a training loader, got None"),
+        (["--trust", "owned.net.Net"], "trust: expected with --resume, for what the run's config.yaml names"),
         (["--device", "gpu7"], "device: expected auto, cpu or a device that is here, got 'gpu7'"),
     ],
 )

@@ -1,5 +1,6 @@
 import json
 from dataclasses import replace
+from statistics import fmean, stdev
 
 import pytest
 import torch
@@ -157,10 +158,37 @@ def test_several_seeds_are_summed_up_with_mean_and_sd(task, tmp_path):
     assert [row["seed"] for row in summary["seeds"]] == [0, 1]
 
 
-def test_several_seeds_sum_up_every_score(task, tmp_path):
-    def confidence(forward, batch):
-        return float(forward(batch[0]).softmax(1).amax(1).mean())
+def confidence(forward, batch):
+    """A score that no two networks share, unlike the accuracy of such small ones."""
+    return float(forward(batch[0]).softmax(1).amax(1).mean())
 
+
+def test_a_seed_that_is_retrained_is_summed_up_anew(task, tmp_path, monkeypatch):
+    two = replace(task, others={"confidence": confidence})
+    folder = run_seeds(two, SMALL, tmp_path / "run", seeds=[0, 1], progress=False)
+    before = json.loads((folder / "summary.json").read_text())
+    monkeypatch.chdir(folder / "seed-0")
+    retrain_run(two, replace(SMALL, retrain_epochs=2, peers=3), ".", seed=0, progress=False)
+    after, result = json.loads((folder / "summary.json").read_text()), result_of(folder / "seed-0")
+    peers = [peer["others"]["confidence"] for peer in result["random"]]
+    assert after["seeds"][0]["others"]["confidence"] == {
+        "found": result["found"]["others"]["confidence"],
+        "random_mean": pytest.approx(fmean(peers)),
+        "random_sd": pytest.approx(stdev(peers)),
+    }
+    assert after["seeds"][0] != before["seeds"][0]
+    assert after == {**before, "seeds": [after["seeds"][0], before["seeds"][1]]}
+
+
+@pytest.mark.parametrize("text", ["no JSON", "[1]", '{"seeds": {}}', '{"seeds": [1, {"seed": 0}]}'])
+def test_a_damaged_summary_is_left_for_the_report_to_tell(task, tmp_path, text):
+    folder = run_task(task, SMALL, tmp_path / "seed-0", progress=False)
+    (tmp_path / "summary.json").write_text(text)
+    retrain_run(task, SMALL, folder, progress=False)
+    assert (tmp_path / "summary.json").read_text() == text
+
+
+def test_several_seeds_sum_up_every_score(task, tmp_path):
     two = replace(task, others={"confidence": confidence})
     folder = run_seeds(two, SMALL, tmp_path / "run", seeds=[0, 1], progress=False)
     for row in json.loads((folder / "summary.json").read_text())["seeds"]:

@@ -12,6 +12,7 @@ from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
 from asng.cli.trust import add_trust_flag, trusted_names
 from asng.distributed import leads
+from asng.errors import InputError
 from asng.tasks import SearchSettings, Task, run_seeds, run_task
 from asng.tasks.stored import stored_run
 
@@ -46,6 +47,12 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
         task, settings, seeds = stored.task, stored.settings, stored.seeds
         several = stored.several
     else:
+        if arguments.trust:
+            raise InputError(
+                "trust: expected with --resume, for what the run's config.yaml names, got "
+                f"{arguments.trust!r} for a new run. Add --resume, or leave it out: what "
+                "--model and --data name is trusted."
+            )
         integer_at_least("seeds", arguments.seeds, 1)
         integer_at_least("seed", arguments.seed, 0)
         task = make_task(arguments)

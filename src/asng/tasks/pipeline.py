@@ -19,6 +19,7 @@ from asng.search.interrupt import graceful
 from asng.space import Architecture, Space
 from asng.tasks.preparing import Prepared, prepare
 from asng.tasks.run_folder import clear, holds_run, read_config, write_config
+from asng.tasks.scores import RESULT, write_result
 from asng.tasks.settings import SearchSettings
 from asng.tasks.task import Loaders, Task
 from asng.tasks.training import Trained, train_from_scratch
@@ -153,8 +154,8 @@ def run_prepared(
     def write_down() -> None:
         if task.graphs is not None:
             write_json(folder / "graphs.json", task.graphs(found.architecture))
-        if not (folder / "result.json").exists():
-            write_json(folder / "result.json", _first_result(task, found, ready.loaders, seed))
+        if not (folder / RESULT).exists():
+            write_result(folder, _first_result(task, found, ready.loaders, seed))
 
     comm.once(write_down)
     space = ready.supernet.space
@@ -177,7 +178,7 @@ def retrain_run(
     folder = Path(run_dir)
     with joined() as comm:
         architecture = read_architecture(folder)
-        result = comm.once(lambda: read_json(folder / "result.json"))
+        result = comm.once(lambda: read_json(folder / RESULT))
         ready = prepare(task, settings, seed)
         space = ready.supernet.space
         space.check(architecture)
@@ -186,7 +187,7 @@ def retrain_run(
             for part in ("child.pt", "pictures.json"):  # of the settings that are replaced
                 (folder / part).unlink(missing_ok=True)
             write_config(folder, config_of(task, settings, seed))
-            write_json(folder / "result.json", {**result, "found": None, "random": []})
+            write_result(folder, {**result, "found": None, "random": []})
 
         with held_by_one(comm, folder):
             comm.once(begin)
@@ -299,8 +300,7 @@ def _train_all(
     """
     if settings.retrain_epochs == 0:
         return
-    path = folder / "result.json"
-    result = comm.once(lambda: read_json(path))
+    result = comm.once(lambda: read_json(folder / RESULT))
     draw = random.Random(seed)  # whatever the seed of training: the same peers
     first = seed if settings.retrain_seed is None else settings.retrain_seed
     found = Architecture.from_json(comm.once(lambda: read_architecture(folder).to_json()))
@@ -338,7 +338,7 @@ def _train_all(
                 else:
                     result["random"].append(trained)
             if comm.leads:
-                write_json(path, result)
+                write_result(folder, result)
 
 
 def _seed_of(seed: int, network: int) -> int:
