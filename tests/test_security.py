@@ -65,6 +65,33 @@ def _of_call(name: str, given: dict[str | None, str]) -> str:
     return "allow_pickle" if given.get("allow_pickle") == "True" else ""
 
 
+IMPORTS = {"import_module", "importlib.import_module", "pkgutil.resolve_name", "resolve_name"}
+IMPORTING = {
+    "__init__.py",  # public names, when first asked for
+    "comparison/extra.py",  # libraries of an extra, by names in the code
+    "report/extra.py",
+    "tasks/own/importing.py",  # what settings name
+}
+
+
+def imported_by_name(source: str) -> list[str]:
+    """Return the imports of modules whose names do not stand in the source."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    named = [node for node in calls if ast.unparse(node.func) in IMPORTS]
+    return [ast.unparse(node) for node in named if not isinstance(node.args[0], ast.Constant)]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda path: path.relative_to(SRC).as_posix())
+def test_one_place_imports_what_is_named(file):
+    if file.relative_to(SRC).as_posix() not in IMPORTING:
+        assert imported_by_name(file.read_text(encoding="utf-8")) == []
+
+
+def test_the_check_of_imports_sees_what_it_is_for():
+    assert imported_by_name("import_module(config['data'])") == ["import_module(config['data'])"]
+    assert imported_by_name("import_module('matplotlib')") == []
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda path: path.relative_to(SRC).as_posix())
 def test_nothing_in_the_package_runs_what_a_file_holds(file):
     text = file.read_text(encoding="utf-8")

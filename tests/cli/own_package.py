@@ -100,6 +100,15 @@ PARTS = {
         def hits(forward, batch):
             return (forward(batch["point"]).argmax(dim=1) == batch["label"]).float().mean()
         ''',
+    "shell": '''
+        """What a stranger would have called: anything that does harm."""
+
+        import os
+
+
+        def run(command):
+            os.system(command)
+        ''',
     "broken": "import torch\n\ntorch.nn.Embedding(2, 3, padding_idx=9)\n",
     "unwritten": "def f(:\n",
     "lacking": "import nonesuch\n",

@@ -119,11 +119,12 @@ def test_the_printed_config_has_all_arguments_and_is_taken_back(tmp_path, capsys
 
 def test_a_config_file_alone_is_enough_and_an_inner_class_is_made(tmp_path, capsys):
     words = [*NET, "--model.act", "torch.nn.ELU", *DATA, *QUICK, "--run-dir", str(tmp_path / "run")]
+    trust = ["--trust", f"{TRUST[1]},torch.nn.ELU"]
     path = tmp_path / "config.yaml"
     path.write_text(told(["search", *words, "--print_config"], capsys)[0])
     told(["search", "--config", str(path)], capsys)
     program = tmp_path / "child.pt2"
-    told(["export", str(tmp_path / "run"), *TRUST, "--output", str(program)], capsys)
+    told(["export", str(tmp_path / "run"), *trust, "--output", str(program)], capsys)
     assert "elu" in str(torch.export.load(program).graph)
 
 
@@ -210,16 +211,40 @@ def test_a_run_folder_of_someone_else_runs_nothing(command, run_dir, tmp_path, c
     folder = shutil.copytree(run_dir, tmp_path / "run")
     written = tmp_path / "written"
     config = yaml.safe_load((folder / "config.yaml").read_text())
-    config["network"]["data"] = {"import": "os.system", "command": f"touch {written}"}
+    config["network"]["data"] = {"import": "owned.shell.run", "command": f"touch {written}"}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     words = ["--run-dir", str(folder), "--resume"] if command in ("search", "classify") else [str(folder)]
     _, error = told([command, *words], capsys, code=1)
-    assert "config.yaml: would have owned.net.Net, os.system imported and called." in error
-    assert "--trust owned.net.Net,os.system." in error
+    assert "config.yaml: would have owned.net.Net, owned.shell.run imported and called." in error
+    assert "--trust owned.net.Net,owned.shell.run." in error
     assert not written.exists()
     assert told(["report", str(folder)], capsys)[0]  # imports nothing, whatever is named
     assert not written.exists()
-    told([command, *words, "--trust", "owned.net.Net,os.system"], capsys, code=1)
+    told([command, *words, "--trust", "owned.net.Net,owned.shell.run"], capsys, code=1)
+    assert written.exists()  # the attack is a real one
+
+
+@pytest.mark.parametrize("command", ["evaluate", "export", "retrain", "search"])
+def test_a_function_of_ours_given_a_shell_command_runs_nothing(command, run_dir, tmp_path, capsys):
+    folder = shutil.copytree(run_dir, tmp_path / "run")
+    written = tmp_path / "written"
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    attack = {
+        "import": "asng.search.accuracy",
+        "forward": "owned.shell.run",
+        "batch": [f"touch {written}", 1],
+    }
+    config["network"] |= {"model": {"import": "torch.nn.Identity"}, "data": attack}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    words = ["--run-dir", str(folder), "--resume"] if command == "search" else [str(folder)]
+    _, error = told([command, *words], capsys, code=1)
+    assert "would have torch.nn.Identity, asng.search.accuracy imported" in error
+    _, error = told([command, *words, "--trust", "torch.nn.Identity,asng.search.accuracy"], capsys, code=1)
+    assert "would have owned.shell.run imported and called." in error
+    assert not written.exists()
+    told(
+        [command, *words, "--trust", "torch.nn.Identity,asng.search.accuracy,owned.shell.run"], capsys, code=1
+    )
     assert written.exists()  # the attack is a real one
 
 
@@ -228,6 +253,7 @@ def test_a_run_folder_of_someone_else_runs_nothing(command, run_dir, tmp_path, c
     [
         *("owned.data.torch.hub.load", "torch.load", "torch.nn.functional.importlib.import_module"),
         *("asng.search.loop.time.sleep", "owned.net.Net.register_module", "pickle.load"),
+        *("torch.nn.functional.has_torch_function", "torch.nn.Module", "asng.search.save_onnx"),
     ],
 )
 def test_a_path_through_what_is_trusted_is_not_trusted(name, run_dir, tmp_path, capsys):

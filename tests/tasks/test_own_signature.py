@@ -1,4 +1,7 @@
+import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Literal
 
 import own_things
 import pytest
@@ -9,9 +12,10 @@ from jsonargparse import ArgumentParser
 from own_things import Colour, Odd, Options
 from torch import nn
 
-from asng.errors import InputError, SpaceError
+from asng.errors import InputError, RunError, SpaceError
 from asng.tasks.own.importing import import_named
-from asng.tasks.own.signature import add_arguments, call, plain_arguments
+from asng.tasks.own.signature import add_arguments, call, named_by, plain_arguments
+from asng.tasks.own.trust import Imports
 
 
 def through_flags(target, words, **settings):
@@ -153,3 +157,66 @@ def test_a_wrong_import_path_gets_the_nearest_right_name(path, message):
 def test_inner_names_and_modules_not_yet_imported_are_found():
     assert import_named("model", "own_things.Net.forward") is own_things.Net.forward
     assert import_named("loss", "xml.dom.minidom.parseString").__module__ == "xml.dom.minidom"
+
+
+def takes_all(
+    plain: str = "",
+    number: float | None = None,
+    words: list[str] | None = None,
+    sizes: "dict[str, int] | None" = None,
+    kind: Literal["a", "b"] = "a",
+    anything: Any = None,
+    untyped=None,
+    call: Callable[..., Any] | None = None,
+    several: list[Callable[..., Any]] | None = None,
+    by_name: dict[str, type] | None = None,
+    either: "int | Callable[..., Any]" = 1,
+    module: nn.Module | None = None,
+    names: "str | list[str]" = "",
+    bare: list | None = None,
+    pair: "tuple[int, Callable[..., Any]] | None" = None,
+):
+    """Has an argument of every kind."""
+    return locals()
+
+
+SPEC = {"class_path": "fractions.Fraction", "init_args": {"numerator": "numbers.Real"}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ({"plain": "os.system", "words": ["os.system"], "sizes": {"os.system": 1}, "kind": "a"}, []),
+        ({"number": "3", "anything": "os.system", "untyped": ["os.system", {"a": "os.system"}]}, []),
+        ({"call": "os.system"}, ["os.system"]),
+        ({"several": ["os.system", "os.remove"]}, ["os.system", "os.remove"]),
+        ({"by_name": {"a": "fractions.Fraction"}}, ["fractions.Fraction"]),
+        ({"either": "os.system"}, ["os.system"]),
+        ({"module": "Identity"}, ["Identity"]),  # jsonargparse knows classes by their last name too
+        ({"pair": [1, "os.system"]}, ["os.system"]),
+        ({"module": SPEC}, ["fractions.Fraction", "numbers.Real"]),
+        ({"anything": SPEC}, ["fractions.Fraction", "numbers.Real"]),
+        ({"untyped": [{"deep": SPEC}]}, ["fractions.Fraction", "numbers.Real"]),
+        ({"names": "os.system", "bare": ["os.system"]}, []),
+        ({"bare": [SPEC]}, ["fractions.Fraction", "numbers.Real"]),
+        ({"anything": '{"class_p\u0061th": "fractions.Fraction"}'}, ["fractions.Fraction"]),
+        ({"no_such": "os.system"}, ["os.system"]),
+    ],
+)
+def test_words_that_could_be_imported_are_known_before_anything_is(arguments, names):
+    assert named_by("data", takes_all, arguments) == names
+    if names:
+        with pytest.raises(RunError, match=re.escape(f"would have {', '.join(names)} imported")):
+            call("data", "pkg.takes_all", takes_all, arguments, imports=Imports(frozenset(), "config.yaml"))
+
+
+class Lazy(nn.Module):
+    """Hands its arguments on by **kwargs, whose types jsonargparse finds in the code."""
+
+    def __init__(self, **kwargs):
+        super().__init__()
+        takes_all(**kwargs)
+
+
+def test_arguments_that_are_handed_on_are_known_as_well():
+    assert named_by("model", Lazy, {"call": "os.system", "plain": "os.system"}) == ["os.system"]

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from asng.checks import nearest
 from asng.errors import InputError, RunError, in_one_line
-from asng.tasks.own.trust import refuse_untrusted
+from asng.tasks.own import own
+from asng.tasks.own.trust import Imports
 from asng.tasks.run_folder import read_config
 from asng.tasks.settings import SearchSettings
 from asng.tasks.table import TASKS
@@ -65,12 +66,13 @@ def stored_run(
         known = ", ".join(repr(task) for task in TASKS)
         raise RunError(f"{where}: expected one of the tasks {known}, got {name!r:.80}.{nearest(name, TASKS)}")
     kind = TASKS[name]
-    if name == "own":
-        refuse_untrusted(config.get("network"), trusted, where)
+    make = kind.make
+    if name == "own":  # the only one whose settings name code
+        make = partial(own, imports=Imports(frozenset(trusted), where))
     stored = settings_from(kind.settings, config.get("network") or {}, f"{where}, network")
     seeds = _seeds(config, where)
     return StoredRun(
-        task=kind.make(_changed(stored, network or {}, name)),
+        task=make(_changed(stored, network or {}, name)),
         settings=settings_from(SearchSettings, config.get("search") or {}, f"{where}, search"),
         seeds=seeds,
         several="seeds" in config,

@@ -10,19 +10,22 @@ from typing import Any
 from asng.checks import nearest
 from asng.errors import InputError
 from asng.tasks.own.blame import blame
+from asng.tasks.own.trust import ANYTHING, Imports
 
-__all__ = ["import_named"]
+__all__ = ["import_named", "whole_path"]
 
 
-def import_named(name: str, path: str, *, home: str | None = None) -> Any:
+def import_named(name: str, path: str, *, home: str | None = None, imports: Imports = ANYTHING) -> Any:
     """Return what an import path names.
 
     Args:
         name: What it is for, for messages.
         path: A package or module, and what to take from it: `package.module.thing`.
         home: Module that a path without a dot is taken from. Default: such a path is an error.
+        imports: What may be imported.
 
     Raises:
+        RunError: The path may not be imported, and then nothing is.
         InputError: There is no such module, or nothing of that name in it, or importing it fails.
 
     Example:
@@ -33,7 +36,8 @@ def import_named(name: str, path: str, *, home: str | None = None) -> Any:
         asng.errors.InputError: loss: module torch.nn.functional has no 'cros_entropy'. Did you mean \
 'cross_entropy'?
     """
-    whole = path if home is None or "." in path else f"{home}.{path}"
+    whole = whole_path(path, home)
+    imports.check([whole] if home is None else (), functions=[] if home is None else [whole])
     parts = whole.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise InputError(f"{name}: expected an import path such as package.module.name, got {path!r}.")
@@ -43,6 +47,11 @@ def import_named(name: str, path: str, *, home: str | None = None) -> Any:
     if not hasattr(found, parts[-1]):
         _module(name, found, parts[-1])  # once imported, it is an attribute too
     return _attribute(name, found, parts[-1])
+
+
+def whole_path(path: str, home: str | None) -> str:
+    """Return the import path with the module that one without a dot is taken from."""
+    return path if home is None or "." in path else f"{home}.{path}"
 
 
 def _top(name: str, module: str) -> Any:

@@ -9,8 +9,17 @@ from torch import nn
 from asng.errors import InputError
 from asng.search import Loss, Objective, supervised
 from asng.tasks.own.importing import import_named
+from asng.tasks.own.trust import ANYTHING, Imports
 
-__all__ = ["Selection", "loss_of", "selection_of"]
+__all__ = ["HOMES", "Selection", "loss_of", "selection_of"]
+
+HOMES = {
+    "loss": "torch.nn.functional",
+    "batch_loss": None,
+    "minimize": "asng.search",
+    "maximize": "asng.search",
+}
+"""Modules that names without a dot are taken from."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +37,39 @@ class Selection:
     higher_is_better: bool
 
 
-def loss_of(criterion: str, batch_loss: str | None) -> Loss:
+def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports = ANYTHING) -> Loss:
     """Return the training loss.
 
     Args:
         criterion: Import path of a function of (output, target), or of a module class that is one; a name
             without a dot is one of torch.nn.functional.
         batch_loss: Import path of a function of (forward, batch), in place of `criterion`.
+        imports: What may be imported.
 
     Raises:
+        RunError: A path may not be imported.
         InputError: A path names nothing that can be called.
     """
     if batch_loss is not None:
-        return _function("batch_loss", batch_loss)  # type: ignore[no-any-return]
-    found = _function("loss", criterion, home="torch.nn.functional", kinds=(nn.Module,))
+        return _function("batch_loss", batch_loss, imports)  # type: ignore[no-any-return]
+    found = _function("loss", criterion, imports, home=HOMES["loss"], kinds=(nn.Module,))
     ready: Any = found() if inspect.isclass(found) else found
     return supervised(ready)
 
 
-def selection_of(loss: Loss, *, minimize: str | None, maximize: str | None) -> Selection:
+def selection_of(
+    loss: Loss, *, minimize: str | None, maximize: str | None, imports: Imports = ANYTHING
+) -> Selection:
     """Return what to compare by: one of the two, or else the loss.
 
     Args:
         loss: The training loss.
         minimize: Import path of a function of (forward, batch); a name without a dot is one of asng.search.
         maximize: Another one.
+        imports: What may be imported.
 
     Raises:
+        RunError: A path may not be imported.
         InputError: Both are given, or a path names nothing that can be called.
 
     Example:
@@ -64,16 +79,18 @@ def selection_of(loss: Loss, *, minimize: str | None, maximize: str | None) -> S
     if minimize is not None and maximize is not None:
         raise InputError("minimize, maximize: expected at most one of them, got both.")
     if maximize is not None:
-        score = _function("maximize", maximize, home="asng.search")
+        score = _function("maximize", maximize, imports, home=HOMES["maximize"])
         return Selection(maximize.rpartition(".")[2], score, higher_is_better=True)
     if minimize is not None:
-        score = _function("minimize", minimize, home="asng.search")
+        score = _function("minimize", minimize, imports, home=HOMES["minimize"])
         return Selection(minimize.rpartition(".")[2], score, higher_is_better=False)
     return Selection("loss", loss, higher_is_better=False)
 
 
-def _function(name: str, path: str, *, home: str | None = None, kinds: tuple[type, ...] = ()) -> Any:
-    found = import_named(name, path, home=home)
+def _function(
+    name: str, path: str, imports: Imports, *, home: str | None = None, kinds: tuple[type, ...] = ()
+) -> Any:
+    found = import_named(name, path, home=home, imports=imports)
     if not callable(found) or (inspect.isclass(found) and not issubclass(found, kinds)):
         kind = "a class" if inspect.isclass(found) else f"a {type(found).__name__}"
         form = "(output, target)" if name == "loss" else "(forward, batch)"

@@ -3,9 +3,15 @@
 import inspect
 import warnings
 from argparse import ArgumentError
-from collections.abc import Callable, Mapping, Set
+from collections import abc
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import suppress
+from enum import Enum
 from functools import cache
-from typing import Any
+from itertools import chain
+from pathlib import PurePath
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -13,8 +19,14 @@ from jsonargparse import ArgumentParser, Namespace
 from asng.checks import nearest
 from asng.errors import AsngError, InputError
 from asng.tasks.own.blame import blame
+from asng.tasks.own.trust import ANYTHING, Imports
 
-__all__ = ["add_arguments", "call", "plain_arguments"]
+__all__ = ["add_arguments", "call", "named_by", "plain_arguments"]
+
+_UNIONS = (Union, UnionType)
+_MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
+_PLAIN = (bool, int, float, complex, str, bytes, NoneType)
+_SEQUENCES = (list, tuple, set, frozenset, abc.Sequence, abc.Iterable, abc.Collection, abc.Set)
 
 
 def add_arguments(
@@ -49,6 +61,7 @@ def call(
     arguments: Mapping[str, Any],
     *,
     given: Mapping[str, Any] | None = None,
+    imports: Imports = ANYTHING,
 ) -> Any:
     """Call a class or function with plain arguments, which are checked against its signature first.
 
@@ -58,8 +71,10 @@ def call(
         target: The class or function.
         arguments: By name.
         given: More of them, as they are.
+        imports: What arguments may have imported.
 
     Raises:
+        RunError: An argument names what may not be imported, and then nothing is imported or called.
         InputError: An argument is unknown, missing or of a wrong type, or the call itself fails.
 
     Example:
@@ -72,6 +87,7 @@ def call(
         asng.errors.InputError: data: pkg.scale has no argument 'widht'. Did you mean 'width'?
     """
     given = given or {}
+    imports.check(named_by(key, target, arguments))
     checked = _checked(key, path, target, arguments, given.keys())
     try:
         return target(**checked, **given)
@@ -79,6 +95,86 @@ def call(
         raise type(error)(f"{key}: {path}: {error}") from error
     except Exception as error:  # whatever the user's code raises
         raise InputError(f"{key}: {path} fails: {blame(error)}.") from error
+
+
+def named_by(key: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Return the words among plain arguments that jsonargparse may take for import paths.
+
+    These are all words of an argument unless its type is known to be one of plain values: a type that is not
+    known, of a class or of a callable among others, is taken for one that imports.
+
+    Example:
+        >>> def loaders(folder: str, share: float, transform: Callable[..., Any] | None = None): ...
+        >>> named_by("data", loaders, {"folder": "here", "share": "0.5", "transform": "os.system"})
+        ['os.system']
+    """
+    types = {action.dest: getattr(action, "_typehint", None) for action in _parser(key, target)._actions}
+    return [
+        word for name, value in arguments.items() for word in _named_in(types.get(f"{key}.{name}"), value)
+    ]
+
+
+def _named_in(kind: Any, value: Any) -> Iterator[str]:
+    origin, parts = get_origin(kind), get_args(kind)
+    if _is_plain(kind):
+        return
+    if _is_anything(kind):
+        yield from _classes_in(value)
+    elif origin in _UNIONS:
+        yield from dict.fromkeys(name for part in parts for name in _named_in(part, value))
+    elif isinstance(value, Mapping) and origin in _MAPPINGS and len(parts) == 2:
+        for item in value.values():
+            yield from _named_in(parts[1], item)
+    elif isinstance(value, (list, tuple)) and origin in _SEQUENCES and parts:
+        for item, part in zip(value, _each(parts, len(value)), strict=False):
+            yield from _named_in(part, item)
+    else:
+        yield from _words(value)
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type has plain values only, at any depth."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin in (*_UNIONS, *_MAPPINGS, *_SEQUENCES):
+        return bool(parts) and all(part is ... or _is_plain(part) for part in parts)
+    is_named = inspect.isclass(kind) and issubclass(kind, (Enum, PurePath))
+    return origin is Literal or is_named or any(kind is plain for plain in _PLAIN)
+
+
+def _each(parts: tuple[Any, ...], count: int) -> tuple[Any, ...]:
+    """The types of the items of a sequence; tuple[int, str] has one for each, None stands for too many."""
+    whole = len(parts) == 1 or parts[1:] == (...,)
+    return parts[:1] * count if whole else (*parts, *[None] * count)
+
+
+def _is_anything(kind: Any) -> bool:
+    """Whether a type takes any value as it is: Any, a bare list or dict, or, to jsonargparse, no type."""
+    bare = (Any, object, *_MAPPINGS, *_SEQUENCES)
+    return any(kind is one for one in bare) or type(kind).__name__ in ("UntypedType", "UnvalidatedType")
+
+
+def _classes_in(value: Any) -> Iterator[str]:
+    """Yield the words of mappings with a class_path: jsonargparse makes classes of them at any depth."""
+    if isinstance(value, str):  # it reads words without a type as YAML
+        with suppress(yaml.YAMLError, ValueError):
+            inner = yaml.safe_load(value)
+            if isinstance(inner, (Mapping, list)):
+                yield from _classes_in(inner)
+    elif isinstance(value, Mapping):
+        items = value.values()
+        yield from _words(value) if "class_path" in value else chain.from_iterable(map(_classes_in, items))
+    elif isinstance(value, (list, tuple, set)):
+        yield from chain.from_iterable(map(_classes_in, value))
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Yield every word at any depth."""
+    if isinstance(value, Mapping):
+        yield from chain.from_iterable(map(_words, value.values()))
+    elif isinstance(value, (list, tuple, set)):
+        yield from chain.from_iterable(map(_words, value))
+    elif value is not None and not isinstance(value, (bool, int, float)):
+        yield str(value)
 
 
 def _checked(

@@ -9,10 +9,11 @@ from torch import nn
 
 from asng.checks import real_between
 from asng.errors import InputError
-from asng.tasks.own.importing import import_named
+from asng.tasks.own.importing import import_named, whole_path
 from asng.tasks.own.loaders import loaders_from
-from asng.tasks.own.scoring import loss_of, selection_of
-from asng.tasks.own.signature import call
+from asng.tasks.own.scoring import HOMES, loss_of, selection_of
+from asng.tasks.own.signature import call, named_by
+from asng.tasks.own.trust import ANYTHING, Imports
 from asng.tasks.task import Loaders, Task
 
 __all__ = ["OwnSettings", "import_data", "import_model", "own", "takes_seed"]
@@ -48,10 +49,15 @@ class OwnSettings:
         real_between("valid_share", self.valid_share, 0.0, 1.0)
 
 
-def own(settings: OwnSettings) -> Task:
+def own(settings: OwnSettings, *, imports: Imports = ANYTHING) -> Task:
     """Return the task of searching a model of one's own; imports what the settings name.
 
+    Args:
+        settings: Of the model, the data and what to compare by.
+        imports: What the settings may have imported. Default: anything, since they are the user's own.
+
     Raises:
+        RunError: The settings name what may not be imported, and then nothing is.
         InputError: Something cannot be imported, or is not what it must be.
 
     Example:
@@ -60,20 +66,24 @@ def own(settings: OwnSettings) -> Task:
     """
     model, data = dict(settings.model), dict(settings.data)
     model_path, data_path = model.pop("import"), data.pop("import")
-    net, function = import_model(model_path), import_data(data_path)
-    loss = loss_of(settings.loss, settings.batch_loss)
-    selection = selection_of(loss, minimize=settings.minimize, maximize=settings.maximize)
+    functions = {name: getattr(settings, name) for name in HOMES}
+    whole = [whole_path(path, HOMES[name]) for name, path in functions.items() if path is not None]
+    imports.check([model_path, data_path], functions=whole)  # all at once, so that one answer is enough
+    net, function = import_model(model_path, imports=imports), import_data(data_path, imports=imports)
+    imports.check([*named_by("model", net, model), *named_by("data", function, data)])
+    loss = loss_of(settings.loss, settings.batch_loss, imports=imports)
+    selection = selection_of(loss, minimize=settings.minimize, maximize=settings.maximize, imports=imports)
 
     def loaders(seed: int) -> Loaders:
         given = {"seed": seed} if takes_seed(function) else {}
-        returned = call("data", data_path, function, data, given=given)
+        returned = call("data", data_path, function, data, given=given, imports=imports)
         try:
             return loaders_from(returned, valid_share=settings.valid_share, seed=seed)
         except InputError as error:
             raise InputError(f"data: {data_path}: {error}") from error
 
     def build() -> nn.Module:
-        made: nn.Module = call("model", model_path, net, model)
+        made: nn.Module = call("model", model_path, net, model, imports=imports)
         return made
 
     return Task(
@@ -92,25 +102,27 @@ def own(settings: OwnSettings) -> Task:
     )
 
 
-def import_model(path: str) -> type[nn.Module]:
+def import_model(path: str, *, imports: Imports = ANYTHING) -> type[nn.Module]:
     """Return the model class of that import path.
 
     Raises:
+        RunError: It may not be imported.
         InputError: There is none, or it is no torch.nn.Module class.
     """
-    found = import_named("model", path)
+    found = import_named("model", path, imports=imports)
     if not inspect.isclass(found) or not issubclass(found, nn.Module):
         raise InputError(f"model: expected {path} to be a torch.nn.Module class, got {_kind(found)}.")
     return found
 
 
-def import_data(path: str) -> Callable[..., Any]:
+def import_data(path: str, *, imports: Imports = ANYTHING) -> Callable[..., Any]:
     """Return the function of that import path.
 
     Raises:
+        RunError: It may not be imported.
         InputError: There is none, or it is no function.
     """
-    found = import_named("data", path)
+    found = import_named("data", path, imports=imports)
     if inspect.isclass(found) or not callable(found):
         raise InputError(f"data: expected {path} to be a function that returns loaders, got {_kind(found)}.")
     return found  # type: ignore[no-any-return]

@@ -1,73 +1,79 @@
-"""Names in a run folder that would be imported, and whether the user has said so.
+"""What may be imported: all that the user names, and of a run folder's names those that the user repeats.
 
 To import a module is to run it, and what config.yaml names is called with the arguments that it gives: a run
-folder of someone else's could run anything. So only names that the user gives too are looked for.
+folder of someone else's could run anything. The rule: `import_named` and `signature.call` are the only places
+that import what a setting names, both ask an `Imports`, and an `Imports` of a file allows nothing but what
+the command line has named. Arguments in a file are data: if a signature asks for a class or a function, their
+words are import paths, and are asked for like all others.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import nn
 
 from asng.errors import RunError
 
-__all__ = ["refuse_untrusted"]
+__all__ = ["ANYTHING", "Imports"]
 
-# Layers and losses of torch, scores of ours: what is directly in these modules, since a longer path could
-# lead on into whatever they have imported (torch.nn.functional.importlib.import_module).
-_KNOWN = ("torch.nn", "torch.nn.functional", "asng.search")
-_FUNCTIONS = ("loss", "batch_loss", "minimize", "maximize")
+_OBJECTIVES = frozenset({"asng.search.accuracy"})
+_LOSSES = frozenset({"cross_entropy", "binary_cross_entropy", "binary_cross_entropy_with_logits", "kl_div"})
 
 
-def refuse_untrusted(network: object, trusted: Collection[str], where: str) -> None:
-    """Raise where settings of one's own model and data name something that the user has not named.
+@dataclass(frozen=True)
+class Imports:
+    """Which import paths may be followed.
 
     Args:
-        network: The settings, as YAML has them.
-        trusted: Whole import paths.
-        where: The file, for messages.
-
-    Raises:
-        RunError: They do; the message says how to name it.
+        named: Whole import paths that the user has named; None: all, since the settings are the user's own.
+        where: The file that the settings come from, for messages.
 
     Example:
-        >>> network = {"model": {"import": "pkg.Net"}, "data": {"import": "os.system"}, "loss": "mse_loss"}
-        >>> refuse_untrusted(network, ["pkg.Net", "os.system"], "config.yaml")
-        >>> refuse_untrusted(network, ["pkg.Net"], "config.yaml")
+        >>> imports = Imports(frozenset({"pkg.Net"}), where="config.yaml")
+        >>> imports.check(["pkg.Net"], functions=["torch.nn.functional.mse_loss"])
+        >>> imports.check(["pkg.Net", "os.system"])
         Traceback (most recent call last):
             ...
         asng.errors.RunError: config.yaml: would have os.system imported and called... --trust os.system.
     """
-    named = dict.fromkeys(_names(network))
-    foreign = [name for name in named if name not in trusted and name.rpartition(".")[0] not in _KNOWN]
-    if foreign:
-        words = ",".join(name[:200] for name in foreign[:8])
-        raise RunError(
-            f"{where}: would have {words.replace(',', ', ')} imported and called. Is the run yours, or do "
-            f"you trust who made it? Then name {'it' if len(foreign) == 1 else 'them'}: --trust {words}."
-        )
+
+    named: frozenset[str] | None = None
+    where: str = ""
+
+    def check(self, names: Iterable[str], *, functions: Iterable[str] = ()) -> None:
+        """Raise unless each of the names may be imported.
+
+        Args:
+            names: Whole import paths.
+            functions: More of them, of what is called as a loss or an objective. Those of torch and of ours
+                need not be named: they get nothing but outputs and targets.
+
+        Raises:
+            RunError: One may not; the message says how to name it.
+        """
+        if self.named is None:
+            return
+        asked = dict.fromkeys([*names, *(name for name in functions if not _is_ready(name))])
+        foreign = [name for name in asked if name not in self.named]
+        if foreign:
+            shown = [name[:200] for name in foreign[:8]]
+            raise RunError(
+                f"{self.where}: would have {', '.join(shown)} imported and called. Is the run yours, or do "
+                f"you trust who made it? Then name {'it' if len(foreign) == 1 else 'them'}: "
+                f"--trust {','.join(shown)}."
+            )
 
 
-def _names(network: object) -> Iterator[str]:
-    if not isinstance(network, Mapping):
-        return
-    for part in ("model", "data"):
-        settings = network.get(part)
-        if isinstance(settings, Mapping):
-            yield str(settings.get("import"))
-            yield from _classes(settings)
-    for part in _FUNCTIONS:
-        name = network.get(part)
-        # Without a dot it is one of torch.nn.functional or asng.search.
-        if name is not None and "." in str(name):
-            yield str(name)
+ANYTHING = Imports()
+"""For settings that the user has written."""
 
 
-def _classes(value: Any) -> Iterator[str]:
-    """Yield the classes that arguments at any depth are made of, as jsonargparse writes them."""
-    if isinstance(value, Mapping):
-        if "class_path" in value:
-            yield str(value["class_path"])
-        for item in value.values():
-            yield from _classes(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _classes(item)
+def _is_ready(name: str) -> bool:
+    """Whether a path names a loss of torch or an objective of ours, by lists and not by a prefix."""
+    module, _, last = name.rpartition(".")
+    if module == "torch.nn":
+        found = getattr(nn, last, None)
+        return isinstance(found, type) and issubclass(found, nn.modules.loss._Loss)
+    if module == "torch.nn.functional":
+        return last in _LOSSES or (last.endswith("_loss") and not last.startswith("_"))
+    return name in _OBJECTIVES
