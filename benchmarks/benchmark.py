@@ -13,9 +13,9 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from asng.comparison import BenchmarkSettings, run_benchmark
-from asng.comparison.methods import METHODS
-from asng.comparison.problems import PROBLEMS
+from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
+from asng.experiments.benchmark.methods import METHODS
+from asng.experiments.benchmark.problems import PROBLEMS
 from benchmark_table import renew
 from record import RESULTS, commit, write
 

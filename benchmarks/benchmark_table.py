@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from asng.comparison.methods import METHODS
-from asng.comparison.problems import PROBLEMS
-from asng.report.benchmark.cells import BenchmarkCell, Group, benchmark_cell
-from asng.report.benchmark.table import OURS, wins_and_losses
+from asng.experiments.benchmark.methods import METHODS
+from asng.experiments.benchmark.problems import PROBLEMS
+from asng.experiments.benchmark.report.cells import BenchmarkCell, Group, benchmark_cell
+from asng.experiments.benchmark.report.table import OURS, wins_and_losses
 from record import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmark.md"

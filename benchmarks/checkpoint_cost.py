@@ -23,8 +23,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from asng import OneShotSearch, supervised
 from asng.nn import Choice, Supernet
+from asng.runs.checkpoint import CheckpointPace
 from asng.search.loop import Loop
-from asng.search.pace import CheckpointPace
 from asng.supernets import EnasCellNetwork
 from record import write
 

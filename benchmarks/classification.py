@@ -11,7 +11,7 @@ import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from asng.tasks import run_seeds
+from asng.pipeline import run_seeds
 from asng.tasks.classification import PRESETS, classification
 from record import write
 

@@ -10,7 +10,7 @@ import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from asng.tasks import run_seeds
+from asng.pipeline import run_seeds
 from asng.tasks.inpainting import PRESETS, inpainting, passes
 from record import write
 

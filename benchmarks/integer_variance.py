@@ -15,7 +15,7 @@ import numpy as np
 
 from asng.optim import ASNG
 from asng.space import Architecture, Categorical, Integer, Space
-from asng.supernets.autoencoder_wiring import channels_variable, node_variables, output_variables
+from asng.supernets.autoencoder.wiring import channels_variable, node_variables, output_variables
 from record import write
 
 STEPS, COLUMNS = 5_000, 20

@@ -25,8 +25,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from asng import Categorical, Integer, Space, minimize
-from asng.comparison import BenchmarkSettings, run_benchmark
-from asng.tasks import run_task
+from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
+from asng.pipeline import run_task
 from asng.tasks.classification import classification
 from record import write
 

@@ -28,12 +28,12 @@ from torch import nn
 
 from asng.distributed import LocalComm
 from asng.nn import Supernet
+from asng.pipeline.prepare import prepare
+from asng.pipeline.run import one_shot_search
 from asng.search.loop import Loop
 from asng.space import Candidate
 from asng.supernets import EnasCellNetwork
 from asng.tasks.classification import PRESETS, classification
-from asng.tasks.pipeline import one_shot_search
-from asng.tasks.preparing import prepare
 from measuring import peak_bytes, spread
 from plain_supernet import PlainSupernet, plain_step
 from record import write

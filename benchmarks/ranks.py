@@ -34,13 +34,13 @@ import torch.distributed as dist
 from torch import nn
 
 from asng.distributed import Comm, joined
-from asng.search.batch_norm import batch_statistics
-from asng.search.interrupt import Interrupt
+from asng.pipeline.prepare import prepare
+from asng.pipeline.run import one_shot_search
+from asng.pipeline.settings import SearchSettings
 from asng.search.loop import Loop
 from asng.tasks.classification import PRESETS, classification
-from asng.tasks.pipeline import one_shot_search
-from asng.tasks.preparing import prepare
-from asng.tasks.settings import SearchSettings
+from asng.training.batch_norm import batch_statistics
+from asng.training.signals import Interrupt
 from measuring import spread
 from paper_step import write_noise
 from record import write

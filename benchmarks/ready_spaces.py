@@ -25,8 +25,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset, default_collate
 
 import asng
 from asng.data import load_fashion_mnist_subset, normalise, normalise_series, pad_series, read_ts, split_half
-from asng.search import accuracy, count_parameters, recalibrate, score, sgd, train
 from asng.supernets import ResidualCNN, TabularMLP, TransformerEncoder
+from asng.training import accuracy, count_parameters, recalibrate, score, sgd, train
 from record import write
 
 

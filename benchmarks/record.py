@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asng.search.environment import machine, versions
+from asng.runs.environment import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 

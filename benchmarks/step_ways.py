@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-from asng.search.precision import in_precision
-from asng.supernets.enas_operations import edge_operations
-from asng.tasks.placing import place
+from asng.pipeline.prepare import place
+from asng.supernets.enas.operations import edge_operations
+from asng.training.objective import in_precision
 from measuring import spread
 from record import write
 from steps.ours import Ours

@@ -13,10 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
-from asng.report import read_run, summary_table, write_report
-from asng.report.toy.cells import ToyCell, ToyGrid
-from asng.report.toy.outcomes import MEASURES, outcome, premature
-from asng.tasks.toy import ToySettings, resume_toy, run_toy
+from asng.experiments.toy import ToySettings, resume_toy, run_toy
+from asng.experiments.toy.report import TOY
+from asng.experiments.toy.report.cells import MEASURES, ToyCell, ToyGrid, outcome, premature, read_toy
+from asng.report import summary_table, write_report
 from record import write
 
 
@@ -31,9 +31,9 @@ def main() -> None:
         resume_toy(folder, workers=arguments.workers)
     else:
         run_toy(ToySettings(), folder, seeds=range(arguments.seeds), workers=arguments.workers)
-    write_report(folder)
-    Console().print(summary_table(folder))
-    grid = read_run(folder).toy
+    write_report(folder, kinds=[TOY])
+    Console().print(summary_table(folder, kinds=[TOY]))
+    grid = read_toy(folder / "toy.json")
     assert grid is not None
     figures = {
         "seeds": list(range(arguments.seeds)),

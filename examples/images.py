@@ -9,8 +9,8 @@ from torch.utils.data import DataLoader
 
 import asng
 from asng.data import load_fashion_mnist_subset, normalise
-from asng.search import accuracy, recalibrate, score, train
 from asng.supernets import ResidualCNN
+from asng.training import accuracy, recalibrate, score, train
 
 PEERS = 3
 LOSS = asng.supervised(cross_entropy)

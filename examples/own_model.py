@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 
 import asng
 from asng.data import load_fashion_mnist_subset, normalise
-from asng.search import accuracy, score
+from asng.training import accuracy, score
 
 
 class Block(nn.Module):

@@ -10,8 +10,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.data import split_half
-from asng.search import recalibrate, score, train
 from asng.supernets import TabularMLP
+from asng.training import recalibrate, score, train
 
 PEERS = 4
 LOSS = asng.supervised(mse_loss)

@@ -15,8 +15,8 @@ from torch.utils.data import DataLoader
 
 import asng
 from asng.data import TimeSeries, normalise_series, pad_series, read_ts, split_half
-from asng.search import score, train
 from asng.supernets import TransformerEncoder
+from asng.training import score, train
 
 PEERS = 3
 

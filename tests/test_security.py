@@ -68,9 +68,9 @@ def _of_call(name: str, given: dict[str | None, str]) -> str:
 IMPORTS = {"import_module", "importlib.import_module", "pkgutil.resolve_name", "resolve_name"}
 IMPORTING = {
     "__init__.py",  # public names, when first asked for
-    "comparison/extra.py",  # libraries of an extra, by names in the code
-    "report/extra.py",
-    "tasks/own/importing.py",  # what settings name
+    "experiments/benchmark/extra.py",  # libraries of an extra, by names in the code
+    "report/html.py",
+    "tasks/user/importing.py",  # what settings name
 }
 
 

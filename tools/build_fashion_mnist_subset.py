@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from asng.data import read_mnist_like
-from asng.data.mnist_like import MNIST_FILES
+from asng.data.readers.mnist_like import MNIST_FILES
 
 TARGET = Path(__file__).parents[1] / "src" / "asng" / "data" / "fashion_mnist"
 # lc=4 packs pooled clothes 4 % smaller than the default; bytes have no alignment, hence pb=0.

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
+from asng.costs import multiply_adds
 from asng.nn import Supernet
 from asng.optim import ASNG
-from asng.search.costs import multiply_adds
 from asng.space import Architecture, Categorical, Space
 from asng.supernets import EnasCellNetwork
 from steps.ours import Ours

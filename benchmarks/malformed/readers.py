@@ -9,15 +9,17 @@ from typing import Any
 
 import asng
 import asng.errors
-import asng.files
-from asng.comparison.store import CellStore as BenchmarkStore
-from asng.data import cifar, read_cifar, read_idx, read_image_folder, read_mnist_like, read_svhn, read_ts
+import asng.runs.files
+from asng.cli.tell import KINDS
+from asng.data import read_cifar, read_idx, read_image_folder, read_mnist_like, read_svhn, read_ts
+from asng.data.readers import cifar
+from asng.experiments.benchmark.store import CellStore as BenchmarkStore
+from asng.experiments.toy.settings import ToySettings
+from asng.experiments.toy.store import CellStore as ToyStore
+from asng.pipeline.retrain import read_architecture
 from asng.report import read_run, summary_table
-from asng.search.checkpoint import load_checkpoint
-from asng.tasks.pipeline import read_architecture
-from asng.tasks.stored import stored_run
-from asng.tasks.toy.settings import ToySettings
-from asng.tasks.toy.store import CellStore as ToyStore
+from asng.runs.checkpoint import load_checkpoint
+from asng.tasks.reopen import stored_run
 from malformed import whole
 from malformed.mutations import (
     Mutation,
@@ -64,7 +66,7 @@ class Reader:
 
 def _report(folder: Path) -> None:
     read_run(folder)
-    summary_table(folder)
+    summary_table(folder, kinds=KINDS)
 
 
 def _config(folder: Path) -> None:
@@ -98,7 +100,7 @@ def _minimize(folder: Path) -> None:
 def _optimizer(folder: Path) -> None:
     """Load the state of an optimiser from JSON, and go on with it."""
     path = folder / "state.json"
-    state = asng.files.read_json(path)
+    state = asng.runs.files.read_json(path)
     for optimizer in whole.optimizers():
         if isinstance(state, dict) and optimizer.state_dict()["settings"] == state.get("settings"):
             break

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.nn import Choice, Supernet
-from asng.search import OneShotSearch, load_child_weights, save_child, supervised
+from asng.search import OneShotSearch
+from asng.training import load_child_weights, save_child, supervised
 from malformed.mutations import bytes_of
 
 # --- data -------------------------------------------------------------------------------------------
@@ -204,7 +205,7 @@ def write_child(folder: Path) -> None:
 
 def load_child(folder: Path) -> None:
     """Load them into a network."""
-    from asng.search.child import load_into
+    from asng.training.child_file import load_into
 
     _, weights = load_child_weights(folder / "child.pt")
     load_into(nn.Linear(3, 1), weights, folder / "child.pt")

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from asng.search import Loss
+from asng.training import Loss
 from steps.spaces import Drawn, Setting
 
 __all__ = ["Limit"]

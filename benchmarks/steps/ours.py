@@ -6,9 +6,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from asng.distributed import LocalComm
-from asng.search import batch_statistics
 from asng.search.loop import Loop
 from asng.space import Candidate
+from asng.training import batch_statistics
 from steps.spaces import Drawn, Setting
 
 __all__ = ["Ours"]

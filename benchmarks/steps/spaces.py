@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from asng import OneShotSearch
 from asng.nn import Supernet
-from asng.search import Loss, supervised
+from asng.pipeline.prepare import place
 from asng.space import Candidate, Space
 from asng.supernets import ConvAutoencoder, EnasCellNetwork, TabularMLP, TransformerEncoder
-from asng.tasks.placing import place
+from asng.training import Loss, supervised
 
 __all__ = ["SPACES", "Drawn", "Setting", "images"]
 

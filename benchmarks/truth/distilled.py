@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import asng
-from asng.search import Forward, batch_statistics
+from asng.training import Forward, batch_statistics
 from truth.run import LOSS
 
 __all__ = ["FinalistsTaught", "SearchTaught"]

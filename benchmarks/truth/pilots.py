@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 
 import asng
-from asng.search.final_plan import Plan, plan_of
+from asng.search.finalists import Plan, plan_of
 from truth.distilled import FinalistsTaught, SearchTaught
 from truth.paces import theta_paced
 from truth.proposer import proposed

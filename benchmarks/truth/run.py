@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.data import split_half
-from asng.search import batch_statistics
+from asng.training import batch_statistics
 from truth.spaces import Problem
 from truth.tables import batches, supernet_of
 
@@ -76,7 +76,7 @@ class Run:
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
     def fit_passes(
-        self, steps: int, *, loss: asng.search.Loss = LOSS, **settings
+        self, steps: int, *, loss: asng.training.Loss = LOSS, **settings
     ) -> tuple[asng.search.SearchResult, float]:
         """Run `OneShotSearch` for the whole passes over the training half in so many steps; say its cost.
 
@@ -85,7 +85,7 @@ class Run:
         """
         cost = 0.0
 
-        def counted(forward: asng.search.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
+        def counted(forward: asng.training.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
             nonlocal cost
             cost += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
             return loss(forward, batch)

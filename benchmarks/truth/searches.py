@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import asng
-from asng.search import batch_statistics
+from asng.training import batch_statistics
 from truth.evolution import evolve
 from truth.mixed import Alphas, mixed
 from truth.proposer import proposed

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 import asng
-from asng.search import accuracy, score, train
 from asng.space import Categorical
+from asng.training import accuracy, score, train
 from truth.spaces import Problem
 
 __all__ = ["SEEDS", "Table", "all_architectures", "batches", "key_of", "supernet_of", "train_alone"]

@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 import asng
-from asng.optim.draws import Draws
+from asng.optim.draws import Draws, draw_uniforms
 from asng.optim.reuse import Former, kept
-from asng.optim.sampling import draw_uniforms
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["Averaged", "Fair", "Remembering"]

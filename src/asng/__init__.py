@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asng import nn
     from asng.black_box import minimize
+    from asng.costs import Budget, Penalty
     from asng.errors import AsngError, InputError, RunError, SpaceError
     from asng.optim import ASNG, SNG, Adam, RandomSearch
-    from asng.search import Budget, OneShotSearch, Penalty, SearchResult, supervised
+    from asng.search import OneShotSearch, SearchResult
     from asng.space import Architecture, Candidate, Categorical, Integer, Real, Space
+    from asng.training import supervised
 
 __all__ = [
     "ASNG",
@@ -45,7 +47,9 @@ _HOME = {
     "asng.space": ("Architecture", "Candidate", "Categorical", "Integer", "Real", "Space"),
     "asng.optim": ("ASNG", "SNG", "Adam", "RandomSearch"),
     "asng.black_box": ("minimize",),
-    "asng.search": ("Budget", "OneShotSearch", "Penalty", "SearchResult", "supervised"),
+    "asng.costs": ("Budget", "Penalty"),
+    "asng.search": ("OneShotSearch", "SearchResult"),
+    "asng.training": ("supervised",),
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
 

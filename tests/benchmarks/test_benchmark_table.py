@@ -8,9 +8,9 @@ import pytest
 
 import asng
 from asng.black_box import StopRule
-from asng.comparison.cell import Cell, _Labels, run_cell
-from asng.comparison.problems import PROBLEMS
-from asng.report.benchmark.cells import BenchmarkCell, Group
+from asng.experiments.benchmark.cell import Cell, _Labels, run_cell
+from asng.experiments.benchmark.problems import PROBLEMS
+from asng.experiments.benchmark.report.cells import BenchmarkCell, Group
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

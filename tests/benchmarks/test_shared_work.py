@@ -8,7 +8,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from tests.search.problems import fit, searcher
+from problems import fit, searcher
 
 from shared_work import Pass, Step, figures, shared, watched
 

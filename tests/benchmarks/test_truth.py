@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from torch.utils.data import TensorDataset
 
 import asng
-from asng.search import batch_statistics
+from asng.training import batch_statistics
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

@@ -88,12 +88,12 @@ def test_failures_can_rank_worst():
 
 def test_an_earlier_run_stays_unless_it_is_to_be_replaced(tmp_path):
     minimize(small, SMALL, 10, run_dir=tmp_path)
-    with pytest.raises(RunError, match="holds an earlier run"):
+    with pytest.raises(RunError, match="already contains a run"):
         minimize(small, SMALL, 10, run_dir=tmp_path)
     minimize(mixed, MIXED, 10, run_dir=tmp_path, overwrite=True)
     (tmp_path / "config.yaml").write_text("task: toy\n")
     for flags in ({}, {"overwrite": True}):
-        with pytest.raises(RunError, match="holds"):
+        with pytest.raises(RunError, match="contains"):
             minimize(small, SMALL, 10, run_dir=tmp_path, **flags)
 
 

@@ -5,7 +5,7 @@ import pickle
 
 import pytest
 
-from asng.black_box.watched import Watched
+from asng.black_box.calling import Watched
 from asng.space import Architecture
 
 PLAIN = Architecture({"a": 1, "b": "x", "c": None})

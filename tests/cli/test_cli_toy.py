@@ -67,7 +67,7 @@ def test_an_earlier_run_stays_unless_it_is_to_be_replaced(tmp_path, capsys):
     folder = tmp_path / "run"
     toy(folder)
     error = fails(["toy", "--run-dir", str(folder), *WORDS], capsys)
-    assert "holds an earlier run" in error
+    assert "already contains a run" in error
     assert error.count("\n") == 1
     assert toy(folder, "--overwrite", "--methods", "[Adam]") == 0
     assert {row["method"] for row in cells(folder)} == {"Adam"}

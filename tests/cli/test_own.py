@@ -15,7 +15,7 @@ import yaml
 from own_package import DATA, NET, QUICK, told
 
 from asng.cli import main
-from asng.tasks import training
+from asng.pipeline import train_alone as training
 
 pytestmark = pytest.mark.usefixtures("at_home")
 
@@ -230,7 +230,7 @@ def test_a_function_of_ours_given_a_shell_command_runs_nothing(command, run_dir,
     written = tmp_path / "written"
     config = yaml.safe_load((folder / "config.yaml").read_text())
     attack = {
-        "import": "asng.search.accuracy",
+        "import": "asng.training.accuracy",
         "forward": "owned.shell.run",
         "batch": [f"touch {written}", 1],
     }
@@ -238,12 +238,14 @@ def test_a_function_of_ours_given_a_shell_command_runs_nothing(command, run_dir,
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     words = ["--run-dir", str(folder), "--resume"] if command == "search" else [str(folder)]
     _, error = told([command, *words], capsys, code=1)
-    assert "would have torch.nn.Identity, asng.search.accuracy imported" in error
-    _, error = told([command, *words, "--trust", "torch.nn.Identity,asng.search.accuracy"], capsys, code=1)
+    assert "would have torch.nn.Identity, asng.training.accuracy imported" in error
+    _, error = told([command, *words, "--trust", "torch.nn.Identity,asng.training.accuracy"], capsys, code=1)
     assert "would have owned.shell.run imported and called." in error
     assert not written.exists()
     told(
-        [command, *words, "--trust", "torch.nn.Identity,asng.search.accuracy,owned.shell.run"], capsys, code=1
+        [command, *words, "--trust", "torch.nn.Identity,asng.training.accuracy,owned.shell.run"],
+        capsys,
+        code=1,
     )
     assert written.exists()  # the attack is a real one
 
@@ -253,7 +255,7 @@ def test_a_function_of_ours_given_a_shell_command_runs_nothing(command, run_dir,
     [
         *("owned.data.torch.hub.load", "torch.load", "torch.nn.functional.importlib.import_module"),
         *("asng.search.loop.time.sleep", "owned.net.Net.register_module", "pickle.load"),
-        *("torch.nn.functional.has_torch_function", "torch.nn.Module", "asng.search.save_onnx"),
+        *("torch.nn.functional.has_torch_function", "torch.nn.Module", "asng.training.save_onnx"),
     ],
 )
 def test_a_path_through_what_is_trusted_is_not_trusted(name, run_dir, tmp_path, capsys):

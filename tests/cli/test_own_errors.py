@@ -52,7 +52,7 @@ def files(folder):
             "expected owned.net.Frame to be a function of (output, target), got a",
         ),
         (["--batch-loss", "dict_loss"], "batch_loss: expected an import path such as package.module.name"),
-        (["--maximize", "accurcy"], "module asng.search has no 'accurcy'. Did you mean 'accuracy'?"),
+        (["--maximize", "accurcy"], "module asng.training has no 'accurcy'. Did you mean 'accuracy'?"),
         (["--maximize", "accuracy", "--minimize", "accuracy"], "expected at most one of them, got both"),
         (["--seeds", "2", "--data", "owned.wrong.none"], "expected a training loader, got None"),
         (["--trust", "owned.net.Net"], "trust: expected with --resume, for what the run's config.yaml names"),

@@ -9,12 +9,12 @@ import pytest
 from test_cli import WORDS
 
 from asng.cli import main
-from asng.comparison import run as comparison
+from asng.experiments.benchmark import run as comparison
+from asng.experiments.toy import experiment as workers
 from asng.search import loop
-from asng.tasks.toy import workers
 
 # Where a name of the package is a function of the same name.
-cli, train = import_module("asng.cli.main"), import_module("asng.search.train")
+cli, train = import_module("asng.cli.main"), import_module("asng.training.train")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 TOY = [
     "--iterations",

@@ -8,7 +8,7 @@ from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorData
 
 from asng.data import Augmentation, AugmentedDataset, cutout, random_crop, random_flip
 from asng.errors import InputError
-from asng.search.batches import BatchStream
+from asng.training.data.stream import BatchStream
 
 SIZES = st.tuples(st.integers(1, 6), st.integers(1, 3), st.integers(1, 9), st.integers(1, 9))
 

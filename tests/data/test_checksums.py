@@ -3,7 +3,7 @@ from cifar_files import write_list
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asng.data.checksums import Checksums
+from asng.data.readers.checksums import Checksums
 from asng.errors import InputError
 
 

@@ -11,7 +11,8 @@ from cifar_files import NAMES, TEN, cifar_contents, random_records, tar_bytes, w
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asng.data import cifar, read_cifar
+from asng.data import read_cifar
+from asng.data.readers import cifar
 from asng.errors import InputError
 
 

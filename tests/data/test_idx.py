@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from idx_files import CODES, idx_bytes, write_idx
 
-from asng.data import idx
-from asng.data.idx import parse_idx, read_idx
+from asng.data.readers import idx
+from asng.data.readers.idx import parse_idx, read_idx
 from asng.errors import InputError
 
 SMALL = np.arange(12, dtype=np.int16).reshape(2, 2, 3)

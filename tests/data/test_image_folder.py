@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from asng.data import read_image_folder
-from asng.data.image_file import Cut, decode, read_head
+from asng.data.readers.image_file import Cut, decode, read_head
 from asng.errors import InputError, RunError
 
 FORMATS = {"png": "PNG", "jpg": "JPEG", "bmp": "BMP", "webp": "WEBP", "ppm": "PPM"}

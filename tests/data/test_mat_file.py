@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.io import savemat
 
-from asng.data.mat_file import parse_mat, read_mat
+from asng.data.readers.mat_file import parse_mat, read_mat
 from asng.errors import InputError
 
 TYPES = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]

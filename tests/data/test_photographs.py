@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from asng.data import PHOTOGRAPHS, extra, load_photographs, photographs, split_groups
+from asng.data import PHOTOGRAPHS, load_photographs, photographs, split_groups
+from asng.data.readers import image_file as extra
 from asng.errors import InputError, RunError
 
 

@@ -8,8 +8,8 @@ from scipy.io import savemat
 from svhn_files import digits, write_svhn
 
 from asng.data import read_svhn
-from asng.data.checksums import Checksums
-from asng.data.svhn import _read
+from asng.data.readers.checksums import Checksums
+from asng.data.readers.svhn import _read
 from asng.errors import InputError
 
 

@@ -12,7 +12,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from asng import Penalty
 from asng.nn import Choice, Supernet
-from asng.search import OneShotSearch, loop, supervised
+from asng.search import OneShotSearch, loop
+from asng.training import supervised
 
 STEPS = 24
 """Of all cases but that with a final."""

@@ -11,7 +11,7 @@ from processes import together, values
 from small_search import search
 
 from asng.distributed import TorchComm, joined, joining, leads, own_device
-from asng.distributed.local import LocalComm
+from asng.distributed.comm import LocalComm
 
 
 @pytest.fixture

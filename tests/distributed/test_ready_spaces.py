@@ -7,8 +7,9 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.nn import Supernet
-from asng.search import OneShotSearch, supervised
+from asng.search import OneShotSearch
 from asng.supernets import ConvAutoencoder, EnasCellNetwork
+from asng.training import supervised
 
 
 def found(kind, lam_x):

@@ -61,7 +61,7 @@ def test_two_processes_train_the_networks_of_one_and_go_on_with_its_run(tmp_path
     assert len(networks(folders[0])) == 2
     refused = run("asng", "search", *TINY, "--run-dir", str(folders[0]), processes=2)
     assert refused.returncode == 1
-    assert "holds an earlier run" in refused.stderr
+    assert "already contains a run" in refused.stderr
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from plain_blocks import Across, Again, Joined, Mean, Residual, SelfAttention
 from torch import nn
 
 from asng import nn as snn
-from asng.nn.sizes import largest
+from asng.nn.layers.sizes import largest
 from asng.space import Categorical, Integer, Real
 
 SHARED = [Integer(4, 12, label="a", step=4), Integer(4, 12, label="b", step=4)]

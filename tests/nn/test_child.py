@@ -14,7 +14,7 @@ from foreign import objects_of_asng
 from plain_blocks import Held
 from torch.export import Dim
 
-from asng.search import save_onnx, save_program
+from asng.training import save_onnx, save_program
 
 LOADER = """
 import sys

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from tests.search.problems import fit, searcher
+from problems import fit, searcher
 from torch import nn
 from torch.overrides import TorchFunctionMode
 

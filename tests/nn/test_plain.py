@@ -4,8 +4,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asng.nn.kernels import kernel_part
-from asng.nn.plain import leading, window
+from asng.nn.layers.conv_sizes import kernel_part
+from asng.nn.layers.plain import leading, window
 
 
 @st.composite

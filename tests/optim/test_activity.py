@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from asng.distributions import Product, Theta
 from asng.optim import ASNG, SNG, Adam, RandomSearch
+from asng.optim.draws import draw_uniforms
 from asng.optim.estimate import gradient
 from asng.optim.ranking import utilities
-from asng.optim.sampling import draw_uniforms
 from asng.optim.step import Settings, first_state, step
 from asng.space import Categorical, Integer, Space
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from asng import ASNG, Categorical, Integer, Space
-from asng.supernets.autoencoder_wiring import channels_variable, node_variables, output_variables
+from asng.supernets.autoencoder.wiring import channels_variable, node_variables, output_variables
 
 STEPS = 5_000
 BEST = {

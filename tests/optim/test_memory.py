@@ -12,7 +12,7 @@ from test_step_oracle import random_state
 from asng import ASNG, Categorical, Integer, Real, Space
 from asng.distributions import Product, Scores
 from asng.errors import InputError
-from asng.optim.memory import Memory, learnt, predicted
+from asng.optim.control_variate import Memory, learnt, predicted
 from asng.optim.ranking import normal_scores, utilities
 from asng.optim.step import Settings, first_state, step
 

@@ -8,7 +8,7 @@ from onemax import choices, evaluations
 
 from asng.distributions import Product
 from asng.optim import ASNG, SNG, Adam
-from asng.optim.sampling import draw_uniforms
+from asng.optim.draws import draw_uniforms
 from asng.optim.step import Settings, first_state, step
 from asng.space import Categorical, Integer, Real, Space
 

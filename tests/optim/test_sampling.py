@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from asng.optim.sampling import draw_uniforms
+from asng.optim.draws import draw_uniforms
 
 KINDS = ["stratified", "independent", "mirrored"]
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from optim_oracle import random_space
 
 from asng.distributions import Categoricals, Gaussians, Product
+from asng.optim.draws import draw_uniforms
 from asng.optim.ranking import utilities
-from asng.optim.sampling import draw_uniforms
 from asng.optim.step import Settings, first_state, step
 from asng.space import Categorical, Integer, Real, Space
 

@@ -10,11 +10,11 @@ import pytest
 from matplotlib import colormaps
 from run_folders import write_log
 
-from asng.report.comparison import Row, strip_plot
-from asng.report.curves import delta_curve, entropy_curve, loss_curves, warm_up
-from asng.report.heatmap import COLOUR_MAP, band, heat_map
-from asng.report.log import Normal, read_log
-from asng.report.svg import BLUE, clean
+from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves, warm_up
+from asng.report.figures.heatmap import COLOUR_MAP, band, heat_map
+from asng.report.figures.strip import Row, strip_plot
+from asng.report.figures.svg import BLUE, clean
+from asng.runs.history import Normal, read_log
 from asng.space import Integer, Real
 
 

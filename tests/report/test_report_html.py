@@ -18,6 +18,7 @@ from run_folders import (
     write_small_run,
 )
 
+from asng.cli.tell import KINDS
 from asng.errors import RunError
 from asng.report import write_report
 
@@ -322,7 +323,7 @@ def test_no_name_in_any_other_page_can_become_a_tag_or_an_attribute(evil, tmp_pa
         folder = tmp_path / name
         folder.mkdir()
         write_lines(folder / file, rows)
-        assert_tame(write_report(folder), evil)
+        assert_tame(write_report(folder, kinds=KINDS), evil)
 
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
@@ -344,7 +345,7 @@ def test_a_budget_that_cannot_be_is_told_with_its_line(budget, tmp_path):
     row = {"problem": "p", "method": "m", "seed": 0, "budget": budget, "regret": [[1, 2.0]]}
     write_lines(tmp_path / "benchmark.jsonl", [row])
     with pytest.raises(RunError, match=r"benchmark\.jsonl, line 1, budget: expected an integer >= 1"):
-        write_report(tmp_path)
+        write_report(tmp_path, kinds=KINDS)
 
 
 def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asng.errors import RunError
-from asng.report.layers import lay_out
-from asng.report.reading import Graph, GraphEdge
+from asng.report.figures.layers import lay_out
+from asng.runs.graphs import Graph, GraphEdge
 
 
 @st.composite

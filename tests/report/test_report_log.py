@@ -5,7 +5,7 @@ import pytest
 from run_folders import SMALL, write_lines, write_log
 
 from asng.errors import RunError
-from asng.report.log import Normal, read_log
+from asng.runs.history import Normal, read_log
 
 
 def steps(*numbers, **fields):

@@ -3,8 +3,8 @@ import math
 import pytest
 from run_folders import result, write_json
 
-from asng.report.results import SeedScore, Summary, read_result
 from asng.report.verdict import compare, seeds_verdict, verdict
+from asng.runs.results import SeedScore, Summary, read_result
 
 
 @pytest.fixture

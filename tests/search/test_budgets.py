@@ -11,12 +11,13 @@ from problems import Zero, data, events_without_clocks, fit, loader, mse, search
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from asng.costs import Budget, Penalty, parameters
 from asng.data import load_fashion_mnist_subset
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
-from asng.search import Budget, OneShotSearch, Penalty, supervised
-from asng.search.costs import parameters
+from asng.search import OneShotSearch
 from asng.space import Architecture
+from asng.training import supervised
 
 WIDTHS = (6, 41, 161)
 

@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import RunError
 from asng.nn import Choice, Supernet
-from asng.search import nonfinite, train
-from asng.search.checkpoint import load_checkpoint
-from asng.search.dead_workers import dead_workers_told
+from asng.runs.checkpoint import load_checkpoint
+from asng.training import faults as nonfinite
+from asng.training import train
+from asng.training.faults import dead_workers_told
 
 
 def assert_resumes_to_the_same(folder, tmp_path, search=searcher, **flags):

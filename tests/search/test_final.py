@@ -20,11 +20,12 @@ from problems import (
 from torch import nn
 from torch.utils.data import DataLoader
 
+from asng.costs import Budget
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
 from asng.optim import ASNG
-from asng.search import Budget, StopRule
-from asng.search.final_plan import FEWEST_STEPS, places_of, plan_of
+from asng.search import StopRule
+from asng.search.finalists import FEWEST_STEPS, places_of, plan_of
 
 EPOCHS = 40  # of 6 training and 3 validation batches
 

@@ -12,9 +12,9 @@ from torch import nn
 
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
-from asng.search import accuracy, supervised
-from asng.search.nonfinite import MOST_SKIPPED_STEPS, FiniteWatch, origin
-from asng.search.objective import as_number, qualified_name
+from asng.training import accuracy, supervised
+from asng.training.faults import MOST_SKIPPED_STEPS, FiniteWatch, origin
+from asng.training.objective import as_number, qualified_name
 
 # --- what is no number ---------------------------------------------------------------------------------
 
@@ -80,11 +80,11 @@ class Metric:
 
 
 def test_functions_are_named_by_where_they_are():
-    assert qualified_name(partial(partial(accuracy))) == "asng.search.objective.accuracy"
+    assert qualified_name(partial(partial(accuracy))) == "asng.training.objective.accuracy"
     assert qualified_name(Metric()) == f"{__name__}.Metric"
     assert qualified_name(Metric().__call__) == f"{__name__}.Metric.__call__"
     named = qualified_name(supervised(nn.functional.mse_loss))
-    assert named == "asng.search.objective.supervised(torch.nn.functional.mse_loss)"
+    assert named == "asng.training.objective.supervised(torch.nn.functional.mse_loss)"
 
 
 def test_numbers_of_torch_and_numpy_become_floats():

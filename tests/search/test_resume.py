@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import problems
 import pytest
 import torch
 from problems import data, events_without_clocks, fit, loader, searcher, stopping, two_layers
@@ -13,9 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import AsngError, RunError
 from asng.search import StopRule
-from asng.search.loop_state import state_names
+from asng.search.run_state import state_names
 
-SCRIPT = Path(__file__).with_name("problems.py")
+SCRIPT = Path(problems.__file__)
 KINDS = ["plain", "own generator", "batch sampler", "own generator within"]
 
 
@@ -187,7 +188,7 @@ def stopped(tmp_path):
 )
 def test_an_earlier_run_is_not_overwritten_unasked(left, tmp_path):
     (tmp_path / left).write_text("earlier")
-    with pytest.raises(RunError, match=r"holds an earlier run\. Go on with it by resume"):
+    with pytest.raises(RunError, match=r"already contains a run\. Pass resume=True"):
         fit(searcher(), run_dir=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [left]
     assert (tmp_path / left).read_text() == "earlier"

@@ -11,8 +11,8 @@ from problems import data, events_without_clocks, loader, searcher, stopping
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import RunError
-from asng.resumes import RESUMES, resumes_of
-from asng.search import train
+from asng.runs.log import RESUMES, resumes_of
+from asng.training import train
 
 
 class Augmented(TensorDataset):

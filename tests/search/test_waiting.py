@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from tests.search.problems import fit, mse, searcher
+from problems import fit, mse, searcher
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from asng.search.objective import checked_value, to_float
+from asng.training.objective import checked_value, to_float
 
 
 class Asked(TorchDispatchMode):

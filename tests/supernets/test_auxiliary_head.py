@@ -7,8 +7,8 @@ import torch
 
 from asng.nn import Supernet
 from asng.supernets import EnasCellNetwork
-from asng.supernets.auxiliary_head import AuxiliaryHead
-from asng.supernets.enas_sizes import least_side_after
+from asng.supernets.enas.retraining import AuxiliaryHead
+from asng.supernets.enas.wiring import least_side_after
 
 
 def _supernet(**changes):

@@ -8,7 +8,7 @@ from torch import nn
 
 from asng.nn import Supernet
 from asng.supernets import EnasCellNetwork, set_drop_path
-from asng.supernets.drop_path import DropPath
+from asng.supernets.enas.retraining import DropPath
 
 
 def _supernet(**changes):

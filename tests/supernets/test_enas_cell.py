@@ -10,7 +10,7 @@ from asng import Categorical
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.supernets import EnasCellNetwork
-from asng.supernets.enas_wiring import OPERATIONS
+from asng.supernets.enas.wiring import OPERATIONS
 
 
 def _supernet(**changes):

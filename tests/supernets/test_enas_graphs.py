@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from asng import Space
 from asng.errors import InputError
 from asng.supernets import cell_graphs
-from asng.supernets.enas_wiring import node_variables
+from asng.supernets.enas.wiring import node_variables
 
 
 def _space(nodes, kinds=("normal", "reduction")):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from asng.supernets.enas_operations import FactorizedReduce, batch_norm, edge_operations, relu_conv_bn
-from asng.supernets.enas_wiring import OPERATIONS
+from asng.supernets.enas.operations import FactorizedReduce, batch_norm, edge_operations, relu_conv_bn
+from asng.supernets.enas.wiring import OPERATIONS
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -73,7 +73,7 @@ def test_channels_last_stays_channels_last(operation, stride):
 
 TRAINED_ON_ONE_THREAD = """
 import torch
-from asng.supernets.enas_operations import FactorizedReduce
+from asng.supernets.enas.operations import FactorizedReduce
 torch.set_num_threads(1)
 op = FactorizedReduce(4, 4, retraining=False).to(memory_format=torch.channels_last)
 x = torch.randn(64, 4, 14, 14).to(memory_format=torch.channels_last).requires_grad_()

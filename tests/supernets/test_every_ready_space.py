@@ -15,7 +15,7 @@ from torch import nn
 
 from asng import ASNG, OneShotSearch
 from asng.nn import Supernet
-from asng.search import recalibrate, train
+from asng.training import recalibrate, train
 
 LOADER = """
 import sys

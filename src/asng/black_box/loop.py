@@ -5,16 +5,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from asng.black_box.cache import Memory
 from asng.black_box.calling import Outcome
-from asng.black_box.evaluation import Evaluation, best_of, rank_key
-from asng.black_box.memory import Memory
-from asng.black_box.progress import Callback, Progress
-from asng.black_box.record import Record, evaluation_fields
-from asng.black_box.run_log import RunLog
+from asng.black_box.replay import Record, evaluation_fields
+from asng.black_box.result import Callback, Evaluation, Progress, best_of, rank_key
 from asng.black_box.stopping import IDLE, StopRule
 from asng.black_box.workers import Batch
 from asng.errors import RunError
 from asng.optim import Optimizer
+from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
 __all__ = ["Loop"]

@@ -1,13 +1,78 @@
 """What a search of a black box found."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
-from asng.black_box.evaluation import Evaluation
+from asng.distributions import ThetaView
 from asng.errors import InputError
 from asng.space import Architecture
 
-__all__ = ["MinimizeResult"]
+__all__ = ["MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An architecture and its loss.
+
+    Attributes:
+        architecture: What was evaluated.
+        loss: What f returned; NaN where it failed.
+        generation: In which it was drawn, from 0 on.
+        cached: Whether the loss was remembered, and f not called.
+        active: Names of the variables that f read; None for all of them.
+        error: What went wrong, where f failed.
+        seconds: How long the call took; not compared.
+    """
+
+    architecture: Architecture
+    loss: float
+    generation: int
+    cached: bool = False
+    active: frozenset[str] | None = None
+    error: str | None = None
+    seconds: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a search stands; nothing in it can change the search.
+
+    Attributes:
+        generation: How many were told.
+        evaluated: How many calls of f were paid for.
+        evaluations: Those of this generation, remembered ones too.
+        best: The best so far.
+        most_likely: What theta stands for now.
+        theta: Parameters by name.
+        entropy: How undecided theta is, from 1 to 0.
+        seconds: Since the start of the search.
+    """
+
+    generation: int
+    evaluated: int
+    evaluations: tuple[Evaluation, ...]
+    best: Evaluation
+    most_likely: Architecture
+    theta: ThetaView
+    entropy: float
+    seconds: float
+
+
+Callback: TypeAlias = Callable[[Progress], bool | None]
+"""Is told of every generation; where it returns True, the search ends."""
+
+
+def rank_key(loss: float) -> float:
+    """Return what a loss ranks by: NaN and infinities worst, as optimisers rank them."""
+    return loss if math.isfinite(loss) else math.inf
+
+
+def best_of(evaluations: Iterable[Evaluation]) -> Evaluation:
+    """Return the one with the least loss, of equal ones the first."""
+    return min(evaluations, key=lambda one: rank_key(one.loss))
 
 
 @dataclass(frozen=True)
@@ -51,6 +116,7 @@ class MinimizeResult:
             raise InputError(
                 "report: expected a search with a run_dir, got one without. Give minimize a run_dir."
             )
-        from asng.report import write_report  # loads matplotlib
+        from asng.black_box.report import MINIMIZE  # loads more than a search needs
+        from asng.report import write_report
 
-        return write_report(self.folder)
+        return write_report(self.folder, kinds=[MINIMIZE])

@@ -1,18 +1,21 @@
 """Calls of f side by side: in this process, in others, or wherever an executor puts them."""
 
+import os
 import pickle
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, wait
-from contextlib import AbstractContextManager, nullcontext
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from multiprocessing import active_children, get_context, parent_process
 from typing import TypeAlias
 
 from asng.black_box.calling import Function, Outcome, call
-from asng.black_box.processes import process_pool
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
-__all__ = ["Batch", "batch_caller", "check_workers", "executor_of"]
+__all__ = ["Batch", "batch_caller", "check_workers", "executor_of", "process_pool"]
 
 Batch: TypeAlias = Callable[[Sequence[Architecture]], Iterator[tuple[int, Outcome]]]
 """Calls f with each of some architectures, and gives place and outcome of each as it is done."""
@@ -86,3 +89,37 @@ def _elsewhere(
     finally:
         for future in waiting:
             future.cancel()
+
+
+# Processes that compute for another one, and end when it ends.
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes, which are gone when the block is left, however it is left.
+
+    Args:
+        workers: How many, >= 1.
+    """
+    others = set(active_children())
+    # Not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(active_children()) - others:
+            child.terminate()
+
+
+def _begin() -> None:
+    """Prepare a process: the first one alone answers ctrl-C, and none outlives it, however it ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -8,8 +8,8 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
-from asng.comparison import BenchmarkSettings, run_benchmark
-from asng.search.progress import Bar, progress_bar
+from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
+from asng.training.progress import Bar, progress_bar
 
 __all__ = ["HELP", "make_parser", "run"]
 

@@ -7,10 +7,9 @@ from typing import Literal
 from jsonargparse import Namespace
 
 from asng.checks import one_of
-from asng.cli.ahead import looked_ahead, settings_in
-from asng.cli.parsing import NearestNames
+from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.cli.runs import add_run_flags, part_of, run_as_told
-from asng.tasks import SearchSettings
+from asng.pipeline import SearchSettings
 from asng.tasks.classification import PRESETS, ClassificationSettings, classification
 
 __all__ = ["HELP", "find_preset", "make_parser", "run"]

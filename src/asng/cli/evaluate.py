@@ -6,10 +6,9 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
-from asng.cli.trust import add_trust_flag, trusted_names
-from asng.search import count_parameters, score
-from asng.tasks.child import load_child
-from asng.tasks.stored import single_run
+from asng.cli.runs import add_trust_flag, trusted_names
+from asng.tasks.reopen import load_child, single_run
+from asng.training import count_parameters, score
 
 __all__ = ["HELP", "make_parser", "run"]
 

@@ -7,10 +7,9 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
-from asng.cli.trust import add_trust_flag, trusted_names
-from asng.search import save_onnx, save_program
-from asng.tasks.child import example_of, load_child
-from asng.tasks.stored import single_run
+from asng.cli.runs import add_trust_flag, trusted_names
+from asng.tasks.reopen import example_of, load_child, single_run
+from asng.training import save_onnx, save_program
 
 __all__ = ["HELP", "make_parser", "run"]
 

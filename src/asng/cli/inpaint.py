@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, part_of, run_as_told
-from asng.tasks import SearchSettings, Task
+from asng.pipeline import SearchSettings, Task
 from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting, passes
 
 __all__ = ["HELP", "make_parser", "run"]

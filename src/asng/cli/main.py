@@ -2,7 +2,9 @@
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
@@ -11,14 +13,13 @@ from rich.console import Console
 from asng import __version__
 from asng.cli import benchmark, classify, evaluate, export, inpaint, report, retrain, search, toy
 from asng.cli.classify import find_preset
-from asng.cli.importable import current_folder_importable
-from asng.cli.own import Own, find_own, spelled_out
 from asng.cli.parsing import NearestNames
+from asng.cli.user import Own, find_own, spelled_out
 from asng.distributed import leads
 from asng.errors import AsngError
-from asng.search.interrupt import Terminated, terminable
+from asng.training.signals import Terminated, terminable
 
-__all__ = ["main", "make_parser"]
+__all__ = ["main", "make_parser", "current_folder_importable"]
 
 SUBCOMMANDS: dict[str, Any] = {
     "search": search,
@@ -97,3 +98,18 @@ def _run(words: list[str]) -> None:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+# Modules beside the user are found, as with python -m.
+
+
+@contextmanager
+def current_folder_importable() -> Iterator[None]:
+    """Look for modules in the current folder first, for a while."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        with suppress(ValueError):  # where the user's modules have removed it
+            sys.path.remove(here)

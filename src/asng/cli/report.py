@@ -4,6 +4,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
+from asng.cli.tell import KINDS
 from asng.report import summary_table, write_report
 
 __all__ = ["HELP", "make_parser", "run"]
@@ -20,7 +21,7 @@ def make_parser() -> NearestNames:
 
 def run(arguments: Namespace) -> None:
     """Write the page and print the table."""
-    path = write_report(arguments.run_dir)
+    path = write_report(arguments.run_dir, kinds=KINDS)
     console = Console(highlight=False, soft_wrap=True)
-    console.print(summary_table(arguments.run_dir))
+    console.print(summary_table(arguments.run_dir, kinds=KINDS))
     console.print(f"wrote {path}", markup=False)

@@ -8,14 +8,14 @@ from jsonargparse import Namespace
 
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
+from asng.cli.runs import add_trust_flag, trusted_names
 from asng.cli.tell import tell_outcome
-from asng.cli.trust import add_trust_flag, trusted_names
 from asng.distributed import leads
 from asng.errors import InputError
-from asng.tasks import retrain_run
+from asng.pipeline import retrain_run
+from asng.runs.folder import read_config
 from asng.tasks.inpainting import passes
-from asng.tasks.run_folder import read_config
-from asng.tasks.stored import single_run
+from asng.tasks.reopen import single_run
 
 __all__ = ["HELP", "make_parser", "run"]
 

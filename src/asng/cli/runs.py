@@ -10,13 +10,12 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
-from asng.cli.trust import add_trust_flag, trusted_names
 from asng.distributed import leads
 from asng.errors import InputError
-from asng.tasks import SearchSettings, Task, run_seeds, run_task
-from asng.tasks.stored import stored_run
+from asng.pipeline import SearchSettings, Task, run_seeds, run_task
+from asng.tasks.reopen import stored_run
 
-__all__ = ["add_run_flags", "part_of", "run_as_told"]
+__all__ = ["add_run_flags", "part_of", "run_as_told", "add_trust_flag", "trusted_names"]
 
 
 def add_run_flags(parser: NearestNames, *, run_dir: str) -> None:
@@ -70,3 +69,26 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
 def part_of(arguments: Namespace, settings: type, *, skip: Set[str] = frozenset()) -> dict[str, Any]:
     """Return the arguments that are fields of a dataclass."""
     return {field.name: arguments[field.name] for field in fields(settings) if field.name not in skip}
+
+
+# The names of classes and functions that a run folder may have imported.
+
+
+_NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
+
+
+def add_trust_flag(parser: NearestNames) -> None:
+    """Add the flag `--trust`."""
+    parser.add_argument(
+        "--trust",
+        type=str,
+        default="",
+        metavar="NAMES",
+        help="import paths, separated by commas, that the run's config.yaml may have imported and called",
+    )
+
+
+def trusted_names(arguments: Namespace) -> frozenset[str]:
+    """Return what the user has named: by `--trust`, and by `--model` and its like."""
+    named = {name.strip() for name in arguments.trust.split(",")}
+    return frozenset(named | {str(arguments[key]) for key in _NAMING if key in arguments})

@@ -2,12 +2,12 @@
 
 from jsonargparse import Namespace
 
-from asng.cli.own import Own, mention_own, own_settings
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, part_of, run_as_told
-from asng.tasks import SearchSettings, Task
+from asng.cli.user import Own, mention_own, own_settings
+from asng.pipeline import SearchSettings, Task
 from asng.tasks.classification import ClassificationSettings, classification
-from asng.tasks.own import OwnSettings, own
+from asng.tasks.user import OwnSettings, own
 
 __all__ = ["HELP", "make_parser", "run"]
 

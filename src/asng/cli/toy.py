@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.tell import tell_outcome
-from asng.tasks.toy import ToySettings, resume_toy, run_toy
+from asng.experiments.toy import ToySettings, resume_toy, run_toy
 
 __all__ = ["HELP", "make_parser", "run"]
 

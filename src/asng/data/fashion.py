@@ -7,9 +7,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from asng.data.idx import parse_idx
 from asng.data.image_data import ImageData
-from asng.data.mnist_like import MNIST_FILES, from_idx_arrays
+from asng.data.readers.idx import parse_idx
+from asng.data.readers.mnist_like import MNIST_FILES, from_idx_arrays
 from asng.errors import InputError
 
 __all__ = ["load_fashion_mnist_subset", "FASHION_MNIST_CLASSES"]

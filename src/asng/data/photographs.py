@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from asng.checks import integer_at_least, one_of
-from asng.data.extra import installed_folder, require_images_extra
 from asng.data.image_data import ImageData
+from asng.data.readers.image_file import installed_folder, require_images_extra
 from asng.errors import InputError, RunError
 
 __all__ = ["PHOTOGRAPHS", "load_photographs"]

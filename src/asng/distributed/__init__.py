@@ -1,8 +1,7 @@
 """Several processes of one search, by torch.distributed: what they divide, and what they agree on."""
 
-from asng.distributed.comm import Comm, Part
+from asng.distributed.comm import Comm, LocalComm, Part
 from asng.distributed.joining import joined, leads, own_device
-from asng.distributed.local import LocalComm
 from asng.distributed.torch_comm import TorchComm
 
 __all__ = ["Comm", "LocalComm", "Part", "TorchComm", "joined", "leads", "own_device"]

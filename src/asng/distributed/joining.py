@@ -11,9 +11,8 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
-from asng.distributed.comm import Comm
+from asng.distributed.comm import Comm, LocalComm
 from asng.distributed.failing import Failures
-from asng.distributed.local import LocalComm
 from asng.distributed.torch_comm import TorchComm
 from asng.errors import RunError
 

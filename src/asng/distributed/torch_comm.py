@@ -1,6 +1,7 @@
 """Several processes, by torch.distributed."""
 
 import io
+import json
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -13,12 +14,11 @@ from torch import nn
 from asng.distributed.comm import Comm, Part
 from asng.distributed.failing import Failures
 from asng.distributed.gradients import mask_of, reduce_gradients, union_of
-from asng.distributed.messages import gather_bytes, gather_json, send_bytes
 from asng.distributed.noise import Noise
 from asng.distributed.norms import SharedNorms
 from asng.errors import RunError
 
-__all__ = ["TorchComm"]
+__all__ = ["TorchComm", "gather_bytes", "gather_json", "send_bytes"]
 
 _T = TypeVar("_T")
 _S = TypeVar("_S")
@@ -135,3 +135,50 @@ def _unlike(what: str, size: int, digests: str) -> RunError:
         f"{what}: expected the same in all {size} processes, got other digests: {digests}. Let every process "
         "make the same model, data and seeds, and draw no random numbers in one of them only."
     )
+
+
+# Short messages from every process to every other, as JSON over a tensor of bytes.
+
+
+_SLOT = 2048
+"""Bytes that the first round has room for: most messages need no second one."""
+_LENGTH = 8
+
+
+def gather_json(value: Any, group: dist.ProcessGroup) -> list[Any]:
+    """Return the values of all processes, by rank.
+
+    Not by `torch.distributed.all_gather_object`, which would load pickles.
+    """
+    return [json.loads(message) for message in gather_bytes(json.dumps(value).encode(), group)]
+
+
+def gather_bytes(message: bytes, group: dist.ProcessGroup) -> list[bytes]:
+    """Return the messages of all processes, by rank, of whatever lengths."""
+    head = len(message).to_bytes(_LENGTH, "big")
+    slots = _gather((head + message)[:_SLOT].ljust(_SLOT, b"\0"), group)
+    lengths = [int.from_bytes(slot[:_LENGTH], "big") for slot in slots]
+    most = max(lengths)
+    if most + _LENGTH > _SLOT:
+        return [m[:n] for m, n in zip(_gather(message.ljust(most, b"\0"), group), lengths, strict=True)]
+    return [slot[_LENGTH : _LENGTH + n] for slot, n in zip(slots, lengths, strict=True)]
+
+
+def send_bytes(message: bytes | None, group: dist.ProcessGroup) -> bytes:
+    """Return in all processes what the first one gives; the others give None."""
+    length = torch.tensor([0 if message is None else len(message)])
+    dist.broadcast(length, 0, group=group)
+    content = torch.empty(int(length), dtype=torch.uint8) if message is None else _tensor(message)
+    dist.broadcast(content, 0, group=group)
+    return content.numpy().tobytes()
+
+
+def _gather(message: bytes, group: dist.ProcessGroup) -> list[bytes]:
+    mine = _tensor(message)
+    slots = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(slots, mine, group=group)
+    return [slot.numpy().tobytes() for slot in slots]
+
+
+def _tensor(message: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(message), dtype=torch.uint8)

@@ -3,23 +3,22 @@
 `asng.nn.X` is the searchable twin of `torch.nn.X`: the same arguments, of which sizes may be variables.
 """
 
-from asng.nn.activation import Activation
-from asng.nn.attention import MultiheadAttention
-from asng.nn.batch_norm import BatchNorm1d, BatchNorm2d
-from asng.nn.choice import Choice
+from asng.nn.choices.activation import Activation
+from asng.nn.choices.choice import Choice
+from asng.nn.choices.input_choice import InputChoice
+from asng.nn.choices.repeat import Repeat
 from asng.nn.compiling import compile_operations
-from asng.nn.conv import Conv1d, Conv2d
-from asng.nn.conv_transpose import ConvTranspose2d
-from asng.nn.dropout import Dropout
-from asng.nn.embedding import Embedding
-from asng.nn.input_choice import InputChoice
-from asng.nn.linear import Linear
-from asng.nn.norms import GroupNorm, LayerNorm
-from asng.nn.repeat import Repeat
+from asng.nn.layers.attention import MultiheadAttention
+from asng.nn.layers.conv import Conv1d, Conv2d
+from asng.nn.layers.conv_transpose import ConvTranspose2d
+from asng.nn.layers.dropout import Dropout
+from asng.nn.layers.embedding import Embedding
+from asng.nn.layers.linear import Linear
+from asng.nn.layers.norms import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
+from asng.nn.layers.transformer import TransformerEncoderLayer
+from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Searchable
 from asng.nn.supernet import Supernet
-from asng.nn.transformer import TransformerEncoderLayer
-from asng.nn.twin import Twin
 
 __all__ = [
     "Activation",

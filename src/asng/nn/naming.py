@@ -1,14 +1,16 @@
 """Names for the variables of a model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from asng.errors import SpaceError
+from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Searchable
 from asng.space import Variable
 
-__all__ = ["bind_names"]
+__all__ = ["bind_names", "check_weights_unshared", "versions"]
 
 
 def bind_names(model: nn.Module) -> dict[str, Variable]:
@@ -73,3 +75,43 @@ def _check_same(
             f"variable {name!r}: expected modules {other_path!r} and {path!r} both to share it by label, "
             "got a label that is the path of the other. Rename the label."
         )
+
+
+# What the modules of a supernet must not share: weights of twins, and tensors changed in place.
+
+
+def check_weights_unshared(model: nn.Module) -> None:
+    """Raise where a weight of a twin is a weight of another module too.
+
+    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied.
+
+    Raises:
+        SpaceError: One is.
+    """
+    owners: dict[int, str] = {}
+    cut = {id(p) for twin in model.modules() if isinstance(twin, Twin) for p in twin.parameters()}
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) not in cut:
+                continue
+            here = f"{path}.{name}" if path else name
+            other = owners.setdefault(id(parameter), here)
+            if other != here:
+                raise SpaceError(
+                    f"{here}: expected a weight of this layer alone, got the one of {other}. Searchable "
+                    "layers cannot tie their weights: call one layer twice, or give each a weight."
+                )
+
+
+def versions(inputs: Iterable[Any]) -> list[int]:
+    """Return how often each tensor among the inputs has been changed in place; 0 where torch does not count.
+
+    Example:
+        >>> import torch
+        >>> x = torch.ones(2)
+        >>> before = versions([x, "no tensor"])
+        >>> _ = x.add_(1)
+        >>> before, versions([x, "no tensor"])
+        ([0], [1])
+    """
+    return [0 if x.is_inference() else x._version for x in inputs if isinstance(x, Tensor)]

@@ -11,7 +11,7 @@ from asng.nn.selection import current_selection
 from asng.space import Value, Variable
 
 if TYPE_CHECKING:
-    from asng.nn.extract import Extraction
+    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["Searchable"]
 

@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 from asng.errors import AsngError, InputError, SpaceError
-from asng.nn.extract import extract
+from asng.nn.extraction.extract import extract
 from asng.nn.mismatch import explain
-from asng.nn.naming import bind_names
+from asng.nn.naming import bind_names, check_weights_unshared
 from asng.nn.selection import following
-from asng.nn.sharing import check_weights_unshared
 from asng.space import Architecture, Space, Value
 
 __all__ = ["Supernet"]

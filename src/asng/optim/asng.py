@@ -8,8 +8,8 @@ from typing import Any, Literal
 from asng.checks import one_of, real_between
 from asng.distributions import Product, ThetaView, start
 from asng.errors import InputError, RunError
+from asng.optim.control_variate import Memory
 from asng.optim.draws import Draws, check_lam
-from asng.optim.memory import Memory
 from asng.optim.reuse import Former, pack_former, unpack_former
 from asng.optim.saving import array, get, number, pack, pack_theta, unpack, unpack_theta, whole
 from asng.optim.step import Settings, State, first_state, step
@@ -27,10 +27,10 @@ class ASNG:
 
     Differs from the paper in details that its authors' code shows to matter; `ASNG.paper` has theirs:
     stratified samples instead of independent ones; utilities in which every sample speaks; a prediction of
-    utilities that takes noise off (`asng.optim.memory`); samples that are read twice (`asng.optim.reuse`);
-    another margin of the probabilities; coordinates that treat all choices alike; a geometric step in the
-    spread of ordered variables; a step size that is bounded, and adapts faster at first; more samples an
-    update. What each of them brings: docs/optimiser.md.
+    utilities that takes noise off (`asng.optim.control_variate`); samples that are read twice
+    (`asng.optim.reuse`); another margin of the probabilities; coordinates that treat all choices alike; a
+    geometric step in the spread of ordered variables; a step size that is bounded, and adapts faster at
+    first; more samples an update. What each of them brings: docs/optimiser.md.
 
     Args:
         space: The search space.

@@ -1,17 +1,83 @@
 """Asking, and reading what is told: the part that all optimisers share."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from asng.checks import integer_at_least
-from asng.distributions import Floats, Product
+from asng.distributions import Floats, Product, blocks
 from asng.errors import InputError
-from asng.optim.sampling import Sampling, draw_uniforms
 from asng.space import Candidate, Space
 
-__all__ = ["Draws", "Told"]
+__all__ = ["Draws", "Told", "Sampling", "draw_uniforms"]
+
+Sampling: TypeAlias = Literal["stratified", "independent", "mirrored"]
+
+
+def draw_uniforms(
+    rng: np.random.Generator, n: int, size: int, sampling: Sampling, mirror_from: int
+) -> Floats:
+    """Return uniform numbers in [0, 1), one row a sample.
+
+    "stratified": each variable's n numbers are ``(v + k/n) mod 1``, v uniform and k a permutation, both
+    drawn anew for each variable. Each number is exactly uniform, so that estimates stay unbiased, but
+    together they cover the range evenly, so that two samples rarely repeat each other.
+
+    "mirrored": independent, but the columns from `mirror_from` on come in pairs u, 1 - u, as the authors
+    draw their integers. With two samples a pair's second moments say nothing of the spread, and each
+    update shrinks the variance: there only to show that.
+
+    Args:
+        rng: Source of randomness.
+        n: Number of samples, at least 1.
+        size: Number of variables.
+        sampling: How the samples of one variable relate.
+        mirror_from: First mirrored column.
+
+    Returns:
+        Shape (n, size).
+
+    Example:
+        >>> u = draw_uniforms(np.random.default_rng(0), 4, 1, "stratified", 0)
+        >>> sorted((4 * u[:, 0]).astype(int).tolist())
+        [0, 1, 2, 3]
+    """
+    if sampling == "stratified" and n > 1:
+        return _stratified(rng, n, size)
+    u = rng.random((n, size))
+    if sampling == "mirrored":
+        half = u[: (n + 1) // 2, mirror_from:].copy()
+        u[::2, mirror_from:] = half
+        u[1::2, mirror_from:] = 1.0 - half[: n // 2]
+    return u
+
+
+def _stratified(rng: np.random.Generator, n: int, size: int) -> Floats:
+    v = rng.random(size)
+    if n == 2:
+        # v and v + 1/2 in either order: v itself is uniform on [0, 1), so the order is random already.
+        u = np.empty((2, size))
+        u[0], u[1] = v, v + 0.5
+        u -= np.floor(u)
+        return u
+    u = np.empty((n, size))
+    for (own,) in blocks(n, size):
+        part = u[:, own]
+        part[:] = _strata(n)
+        rng.permuted(part, axis=0, out=part)
+        part += v[own]
+        part -= np.floor(part)
+    return u
+
+
+@lru_cache(maxsize=64)
+def _strata(n: int) -> Floats:
+    """Return k/n for k = 0 .. n-1, shape (n, 1)."""
+    strata: Floats = (np.arange(n, dtype=np.float64) / n)[:, None]
+    strata.flags.writeable = False
+    return strata
 
 
 class Told(NamedTuple):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asng.distributions import Floats, Product, Scores, Tangent, Theta, blocks
-from asng.optim.memory import Memory, learnt, predicted
+from asng.optim.control_variate import Memory, learnt, predicted
 from asng.optim.ranking import utilities
 from asng.optim.reuse import Pool
 

@@ -32,8 +32,8 @@ import numpy as np
 
 from asng.distributions import Floats, Product, Theta
 from asng.optim.caution import damped
+from asng.optim.control_variate import Memory, first_memory
 from asng.optim.estimate import degrees, estimate, plain_estimate, squared_length
-from asng.optim.memory import Memory, first_memory
 from asng.optim.ranking import normal_scores, utilities
 from asng.optim.reuse import Former, Pool, kept, pooled
 
@@ -55,7 +55,7 @@ class Settings:
         delta_max: Longest step, > 0, may be infinite; comes before Delta_max.
         early: Let s and gamma be means over all updates, and Delta adapt faster, while updates are few.
         reuse: Read the samples of the last update once more, `asng.optim.reuse`; default rules only.
-        memory: Predict utilities from former samples, `asng.optim.memory`; default rules only.
+        memory: Predict utilities from former samples, `asng.optim.control_variate`; default rules only.
         cautious: Move a variable only where its signal stands out from chance; default rules only.
         scores: Utilities are normal scores, not +-1/mu for the best and the worst quarter.
     """

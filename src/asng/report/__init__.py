@@ -3,19 +3,22 @@
 Drawing needs the extra `report` (matplotlib, networkx, Jinja2), loaded when a page is written.
 """
 
-from asng.report.html import write_report
-from asng.report.log import Log, Normal, Steps, read_log
-from asng.report.reading import Graph, Run, read_run
-from asng.report.results import Result, Scored, SeedScore, Summary
-from asng.report.table import summary_table
+from asng.report.html import summary_table, write_report
+from asng.report.kinds import Page, RunKind
+from asng.report.reading import Run, read_run
 from asng.report.verdict import seeds_verdict, verdict
+from asng.runs.graphs import Graph
+from asng.runs.history import Log, Normal, Steps, read_log
+from asng.runs.results import Result, Scored, SeedScore, Summary
 
 __all__ = [
     "Graph",
     "Log",
     "Normal",
+    "Page",
     "Result",
     "Run",
+    "RunKind",
     "Scored",
     "SeedScore",
     "Steps",

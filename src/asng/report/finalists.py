@@ -1,13 +1,12 @@
 """The finalists of a search, which were trained alone at its end."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from asng.report.fields import as_object, number, text
 from asng.report.words import score
+from asng.runs.history import FinalistScores
 
-__all__ = ["FinalistScores", "finalist_of", "finalist_rows", "told_apart"]
+__all__ = ["finalist_rows", "told_apart"]
 
 _MOST_COLUMNS = 12
 """Variables by which finalists are told apart in a table; what is more does not fit on a page."""
@@ -16,30 +15,6 @@ _ROADS = {
     "uniform": "drawn uniformly",
     "neighbour": "neighbour of the best before",
 }
-
-
-@dataclass(frozen=True)
-class FinalistScores:
-    """One finalist.
-
-    Attributes:
-        architecture: Name to value.
-        road: How it came in: "theta", "uniform" or "neighbour".
-        shared: Its objective on the shared weights, by which it was chosen; NaN if not finite.
-        alone: Its objective after it was trained alone, by which the best is found; NaN if not finite.
-    """
-
-    architecture: Mapping[str, Any]
-    road: str
-    shared: float
-    alone: float
-
-
-def finalist_of(event: Mapping[str, Any], where: str) -> FinalistScores:
-    """Return the finalist of an event of the log."""
-    architecture = as_object(event.get("architecture"), f"{where}, architecture")
-    road = text(event, "road", where, "theta")  # the only road there was in earlier runs
-    return FinalistScores(architecture, road, number(event, "shared", where), number(event, "alone", where))
 
 
 def told_apart(finalists: Sequence[FinalistScores]) -> list[str]:

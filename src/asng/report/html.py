@@ -1,30 +1,34 @@
 """The report of a run as one HTML page that needs nothing else: no script, no network, no other file."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
-from asng.files import write_text
-from asng.report.benchmark.cells import BenchmarkRun
-from asng.report.extra import require_report_extra
-from asng.report.reading import Run, read_run
-from asng.report.toy.cells import ToyGrid
+from rich.table import Table
+from rich.text import Text
 
-__all__ = ["write_report"]
+from asng.errors import RunError
+from asng.report.kinds import Page, RunKind, kind_of
+from asng.report.reading import read_run
+from asng.report.table import run_table, seeds_table
+from asng.runs.files import write_text
+from asng.runs.folder import REPORT, SUMMARY
 
-_PAGE = "report.html"
+__all__ = ["SEARCHES", "require_report_extra", "summary_table", "write_report"]
+
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(run_dir: str | PathLike[str]) -> Path:
+def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()) -> Path:
     """Write report.html into a run folder, from what is in that folder alone.
 
-    A folder of several seeds gets a page over all seeds, and each seed's folder a page of its own; a folder
-    of the toy problem gets a page with its figures. A run that still goes on, or was killed, gets a page of
-    what is there.
+    A folder of several seeds gets a page over all seeds, and each seed's folder a page of its own. A run that
+    still goes on, or was killed, gets a page of what is there.
 
     Args:
         run_dir: The run folder; see `read_run` for what may be in it.
+        kinds: Kinds of runs besides searches that the folder may hold.
 
     Returns:
         The path of the page. It is written whole or not at all.
@@ -38,66 +42,102 @@ def write_report(run_dir: str | PathLike[str]) -> Path:
         PosixPath('runs/a/report.html')
     """
     require_report_extra()
-    run = read_run(run_dir)
-    if run.toy is not None:
-        return _write(run, "toy.html.j2", _toy_page(run, run.toy))
-    if run.benchmark is not None:
-        return _write(run, "benchmark.html.j2", _benchmark_page(run, run.benchmark))
-    if run.of_black_box:
-        return _write(run, "minimize.html.j2", _minimize_page(run))
-    if run.summary is None:
-        return _write(run, "run.html.j2", _run_page(run))
-    linked = {}
-    for seed in run.summary.seeds:
-        if seed.folder is not None and (run.folder / seed.folder).is_dir():
-            linked[seed.folder] = read_run(run.folder / seed.folder)
-            # One level of seeds and no more: a folder that names itself must not go on for ever.
-            _write(linked[seed.folder], "run.html.j2", _run_page(linked[seed.folder]))
-    return _write(run, "seeds.html.j2", _seeds_page(run, linked))
+    folder = Path(run_dir)
+    for page in kind_of(folder, (*kinds, *SEARCHES)).pages(folder):
+        _write(page)
+    return folder / REPORT
 
 
-def _run_page(run: Run) -> Mapping[str, Any]:
+def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()) -> Table:
+    """Return the outcome of a run as a table, the verdict below it; print it with rich.
+
+    Args:
+        run_dir: The run folder.
+        kinds: Kinds of runs besides searches that the folder may hold.
+
+    Returns:
+        Of a search, rows of found, inherited, random mean +- sd, gain, parameters and time; of several seeds,
+        one row a seed.
+
+    Raises:
+        RunError: The folder is no run folder, or a file in it is damaged.
+
+    Example:
+        >>> import rich
+        >>> rich.print(summary_table("runs/a"))   # doctest: +SKIP
+    """
+    folder = Path(run_dir)
+    return kind_of(folder, (*kinds, *SEARCHES)).table(folder)
+
+
+def title_of(folder: Path) -> Text:
+    """Return the name of a folder as a title; as Text, since square brackets in it are no markup."""
+    return Text(folder.resolve().name)
+
+
+def _run_pages(folder: Path) -> Iterator[Page]:
     # Loaded here, since matplotlib takes its time and a table in the terminal needs none of it.
     from asng.report.page import run_page
 
-    return run_page(run)
+    yield Page(folder, _TEMPLATES / "run.html.j2", run_page(read_run(folder)))
 
 
-def _benchmark_page(run: Run, found: BenchmarkRun) -> Mapping[str, Any]:
-    from asng.report.benchmark.page import benchmark_page
+def _seeds_pages(folder: Path) -> Iterator[Page]:
+    from asng.report.page import run_page, seeds_page
 
-    return benchmark_page(run.folder.resolve().name, found)
-
-
-def _minimize_page(run: Run) -> Mapping[str, Any]:
-    from asng.report.black_box.page import minimize_page
-
-    return minimize_page(run)
-
-
-def _seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
-    from asng.report.page import seeds_page
-
-    return seeds_page(run, linked)
+    run, linked = read_run(folder), {}
+    for seed in run.summary.seeds if run.summary else ():
+        if seed.folder is not None and (folder / seed.folder).is_dir():
+            home = folder / seed.folder
+            linked[seed.folder] = read_run(home)
+            # One level of seeds and no more: a folder that names itself must not go on for ever.
+            yield Page(home, _TEMPLATES / "run.html.j2", run_page(linked[seed.folder]))
+    yield Page(folder, _TEMPLATES / "seeds.html.j2", seeds_page(run, linked))
 
 
-def _toy_page(run: Run, grid: ToyGrid) -> Mapping[str, Any]:
-    from asng.report.toy.page import toy_page
+def _seeds_table(folder: Path) -> Table:
+    run = read_run(folder)
+    return seeds_table(run.summary, title_of(folder)) if run.summary else _run_table(folder)
 
-    return toy_page(run.folder.resolve().name, grid)
+
+def _run_table(folder: Path) -> Table:
+    return run_table(read_run(folder), title_of(folder))
 
 
-def _write(run: Run, template: str, page: Mapping[str, Any]) -> Path:
+SEARCHES = (
+    RunKind(lambda folder: (folder / SUMMARY).exists(), _seeds_pages, _seeds_table),
+    RunKind(lambda folder: True, _run_pages, _run_table),
+)
+"""A search over several seeds, and a single one: whatever is no other kind of run."""
+
+
+def _write(page: Page) -> Path:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader([page.template.parent, _TEMPLATES]),
         # For every template: .j2 names are not among those that select_autoescape knows.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(template).render(page)
+    text = environment.get_template(page.template.name).render(page.values)
     # JSON can hold half of a surrogate pair, UTF-8 cannot.
-    return write_text(run.folder / _PAGE, text.encode("utf-8", "replace").decode("utf-8"))
+    return write_text(page.folder / REPORT, text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def require_report_extra() -> None:
+    """Check that the libraries of the extra `report` can be imported.
+
+    Raises:
+        RunError: One is missing.
+    """
+    for module in ("matplotlib", "networkx", "jinja2"):
+        try:
+            import_module(module)
+        except ImportError as error:
+            raise RunError(
+                f"report: expected the library {module}, got: {error}. "
+                "Install it: pip install 'asng[report]'."
+            ) from error

@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from asng.report.cells import colours_of, draw_graph
-from asng.report.comparison import Row, strip_plot
-from asng.report.curves import delta_curve, entropy_curve, loss_curves
+from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
+from asng.report.figures.graph import colours_of, draw_graph
+from asng.report.figures.heatmap import band, heat_map, room_for
+from asng.report.figures.strip import Row, strip_plot
 from asng.report.finalists import finalist_rows, told_apart
-from asng.report.heatmap import band, heat_map, room_for
-from asng.report.log import Log, Normal
 from asng.report.reading import Run
-from asng.report.results import Result, SeedScore
 from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import compare, seeds_verdict, verdict
 from asng.report.words import count, describe, duration, flatten, mean_and_spread, score, share, size_of
+from asng.runs.history import Log, Normal
+from asng.runs.results import Result, SeedScore
 from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page"]

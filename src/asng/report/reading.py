@@ -7,44 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
-from asng.files import read_json
-from asng.plain_yaml import read_yaml
-from asng.report.benchmark.cells import BenchmarkRun, read_benchmark
-from asng.report.fields import as_list, as_object, text
-from asng.report.log import Log, read_log
-from asng.report.pictures import Pictures, read_pictures
-from asng.report.results import Result, Summary, read_result, read_summary
-from asng.report.toy.cells import ToyGrid, read_toy
+from asng.runs.config import read_yaml
+from asng.runs.fields import as_object
+from asng.runs.files import read_json
+from asng.runs.folder import ARCHITECTURE, CONFIG, GRAPHS, LOG, PICTURES, RESULT, SUMMARY, refuse_no_run
+from asng.runs.graphs import Graph, read_graphs
+from asng.runs.history import Log, read_log
+from asng.runs.pictures import Pictures, read_pictures
+from asng.runs.results import Result, Summary, read_result, read_summary
 
-__all__ = ["Run", "Graph", "GraphEdge", "read_run"]
-
-_PARTS = (
-    "log.jsonl",
-    "result.json",
-    "architecture.json",
-    "summary.json",
-    "toy.json",
-    "benchmark.jsonl",
-    "config.yaml",
-)
-
-
-@dataclass(frozen=True)
-class GraphEdge:
-    """One operation between two nodes; several may join the same two."""
-
-    source: str
-    target: str
-    label: str
-
-
-@dataclass(frozen=True)
-class Graph:
-    """A found cell to draw: node ids with their labels, and edges."""
-
-    title: str
-    nodes: Mapping[str, str]
-    edges: tuple[GraphEdge, ...]
+__all__ = ["Run", "read_run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +32,6 @@ class Run:
         pictures: What the found network does to test data, or None.
         result: Scores of the found and of random networks, or None.
         summary: Scores of several seeds, or None: then the folder is one search.
-        toy: Cells of the toy problem, or None: then the folder is of a search.
-        benchmark: Cells of a benchmark, or None.
     """
 
     folder: Path
@@ -72,13 +42,6 @@ class Run:
     pictures: Pictures | None
     result: Result | None
     summary: Summary | None
-    toy: ToyGrid | None
-    benchmark: BenchmarkRun | None = None
-
-    @property
-    def of_black_box(self) -> bool:
-        """Whether it is a run of `asng.minimize`."""
-        return self.log.start.get("kind") == "minimize"
 
 
 def read_run(run_dir: str | PathLike[str]) -> Run:
@@ -86,7 +49,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
 
     Args:
         run_dir: The folder, with any of config.yaml, log.jsonl, architecture.json, graphs.json,
-            pictures.json, result.json and, for several seeds, summary.json; or toy.json.
+            pictures.json, result.json and, for several seeds, summary.json.
 
     Returns:
         What is there.
@@ -99,23 +62,16 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         0.41
     """
     folder = Path(run_dir)
-    if not folder.is_dir():
-        raise RunError(f"{folder}: expected a run folder, got no such folder. Check the path.")
-    if not any((folder / part).exists() for part in _PARTS):
-        raise RunError(
-            f"{folder}: expected a run folder, with at least one of {', '.join(_PARTS)}; got none of them."
-        )
+    refuse_no_run(folder)
     return Run(
         folder=folder,
-        config=_read_config(folder / "config.yaml"),
-        log=read_log(folder / "log.jsonl"),
-        architecture=_read_architecture(folder / "architecture.json"),
-        graphs=_read_graphs(folder / "graphs.json"),
-        pictures=read_pictures(folder / "pictures.json"),
-        result=read_result(folder / "result.json"),
-        summary=read_summary(folder / "summary.json"),
-        toy=read_toy(folder / "toy.json"),
-        benchmark=read_benchmark(folder / "benchmark.jsonl"),
+        config=_read_config(folder / CONFIG),
+        log=read_log(folder / LOG),
+        architecture=_read_architecture(folder / ARCHITECTURE),
+        graphs=read_graphs(folder / GRAPHS),
+        pictures=read_pictures(folder / PICTURES),
+        result=read_result(folder / RESULT),
+        summary=read_summary(folder / SUMMARY),
     )
 
 
@@ -132,28 +88,3 @@ def _read_config(path: Path) -> Mapping[str, Any]:
 
 def _read_architecture(path: Path) -> Mapping[str, Any] | None:
     return as_object(read_json(path), str(path)) if path.exists() else None
-
-
-def _read_graphs(path: Path) -> tuple[Graph, ...]:
-    if not path.exists():
-        return ()
-    graphs = as_list(read_json(path), str(path))
-    return tuple(_graph(graph, f"{path}, [{index}]") for index, graph in enumerate(graphs))
-
-
-def _graph(value: Any, where: str) -> Graph:
-    data = as_object(value, where)
-    nodes = {}
-    for index, item in enumerate(as_list(data.get("nodes"), f"{where}, nodes")):
-        node = as_object(item, f"{where}, nodes[{index}]")
-        name = str(node.get("id"))
-        nodes[name] = str(node.get("label", name))
-    edges = []
-    for index, item in enumerate(as_list(data.get("edges"), f"{where}, edges")):
-        edge = as_object(item, f"{where}, edges[{index}]")
-        ends = str(edge.get("from")), str(edge.get("to"))
-        for end in ends:
-            if end not in nodes:
-                raise RunError(f"{where}, edges[{index}]: expected the id of a node, got {end!r}.")
-        edges.append(GraphEdge(*ends, label=str(edge.get("label") or "")))
-    return Graph(text(data, "title", where, "graph"), nodes, tuple(edges))

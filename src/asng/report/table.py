@@ -2,54 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from os import PathLike
 
 from rich.table import Table
 from rich.text import Text
 
-from asng.report.benchmark.table import benchmark_table
-from asng.report.black_box.table import minimize_table
-from asng.report.reading import Run, read_run
-from asng.report.results import FoundAndRandom, Result, SeedScore, Summary
-from asng.report.toy.table import toy_table
+from asng.report.reading import Run
 from asng.report.verdict import compare, mean_sd, seeds_verdict, verdict
 from asng.report.words import count, duration, plus_minus, score, spread, spread_sd
+from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary
 
-__all__ = ["summary_table"]
-
-
-def summary_table(run_dir: str | PathLike[str]) -> Table:
-    """Return found against random as a table, the verdict below it; print it with rich.
-
-    Args:
-        run_dir: The run folder, of one search, of several seeds, of a black box, or of the toy problem.
-
-    Returns:
-        Rows of found, inherited, random mean +- sd, gain, parameters and time; or one row a seed; of the
-        toy problem one row a learning rate and first step size.
-
-    Raises:
-        RunError: The folder is no run folder, or a file in it is damaged.
-
-    Example:
-        >>> import rich
-        >>> rich.print(summary_table("runs/a"))   # doctest: +SKIP
-    """
-    run = read_run(run_dir)
-    # Text, not str: a name with square brackets in it is no markup.
-    title = Text(run.folder.resolve().name)
-    if run.toy is not None:
-        return toy_table(run.toy, title)
-    if run.benchmark is not None:
-        return benchmark_table(run.benchmark, title)
-    if run.of_black_box:
-        return minimize_table(run, title)
-    if run.summary is not None:
-        return _seeds_table(run.summary, title)
-    return _run_table(run, title)
+__all__ = ["run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
 
 
-def _run_table(run: Run, title: Text) -> Table:
+def run_table(run: Run, title: Text) -> Table:
+    """Return found against random, the verdict below."""
     table = Table(title=title, caption=Text(verdict(run.result)), caption_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -93,7 +59,8 @@ def search_seconds(run: Run) -> float:
     return float(run.log.steps.seconds[-1]) if len(run.log.steps) else math.nan
 
 
-def _seeds_table(summary: Summary, title: Text) -> Table:
+def seeds_table(summary: Summary, title: Text) -> Table:
+    """Return one row a seed, the verdict below."""
     table = Table(title=title, caption=Text(seeds_verdict(summary)), caption_justify="left")
     for heading in seed_headings(summary):
         table.add_column(Text(heading), justify="right")

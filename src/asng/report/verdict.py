@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from asng.report.results import Result, Summary
 from asng.report.words import plus_minus, score, spread, spread_sd
+from asng.runs.results import Result, Summary
 
 __all__ = ["Comparison", "compare", "verdict", "seeds_verdict", "mean_sd"]
 
@@ -56,7 +56,7 @@ def verdict(result: Result | None) -> str:
         result: The scores of one search, or None.
 
     Example:
-        >>> from asng.report.results import Scored
+        >>> from asng.runs.results import Scored
         >>> found, a, b = (Scored(s, None, 1.0, {}) for s in (0.861, 0.85, 0.83))
         >>> verdict(Result("accuracy", True, 0, 1.0, 1, 0.7, found, (a, b)))
         'The found network scored 0.861, its 2 random peers 0.840 +- 0.014: better by 0.021 (rank 1 of 3).'

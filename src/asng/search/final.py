@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from asng.search.batches import batch_size_of, to_device
-from asng.search.final_plan import COMPARED, FEWEST_STEPS, Plan, places_of
-from asng.search.finalists import Candidates, Finalist
-from asng.search.steps import Score, score_pairs, weight_step
-from asng.search.weights import copy_of
+from asng.search.finalists import COMPARED, FEWEST_STEPS, Candidates, Finalist, Plan, places_of
+from asng.search.scorer import Score, score_pairs
+from asng.search.trainer import copy_of, weight_step
 from asng.space import Architecture
+from asng.training.data.nested import batch_size_of, to_device
 
 if TYPE_CHECKING:
     from asng.search.loop import Loop

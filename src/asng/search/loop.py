@@ -12,40 +12,39 @@ from typing import TYPE_CHECKING, Any
 
 from torch.utils.data import DataLoader
 
+from asng.costs.meter import CostMeter
+from asng.costs.terms import checked_costs
 from asng.distributed import Comm
 from asng.errors import InputError
-from asng.files import write_text
-from asng.resumes import note_resume
-from asng.search.alike import become_alike, check_alike, digest, restore_alike
-from asng.search.batches import BatchStream, to_device
-from asng.search.checkpoint import save_checkpoint
-from asng.search.child import inputs_of
-from asng.search.costs.found import Found, best_within, found_of, nothing_within
-from asng.search.costs.meter import CostMeter
-from asng.search.costs.terms import checked_costs
-from asng.search.environment import machine, versions
-from asng.search.final import Final
-from asng.search.final_plan import plan_of
-from asng.search.interrupt import Interrupt
-from asng.search.loop_state import state_of
-from asng.search.modes import Modes
-from asng.search.nonfinite import FiniteWatch, origin
-from asng.search.objective import Objective, as_number, qualified_name
-from asng.search.out_of_memory import OutOfMemory, is_out_of_memory
-from asng.search.pace import CheckpointPace
-from asng.search.progress import Bar
-from asng.search.run_folder import (
-    architecture_path,
-    checkpoint_path,
-    clear,
-    log_path,
+from asng.runs.checkpoint import CheckpointPace, save_checkpoint
+from asng.runs.environment import machine, versions
+from asng.runs.files import write_text
+from asng.runs.folder import (
+    ARCHITECTURE,
+    CHECKPOINT,
+    LOG,
+    SEARCH_FILES,
     refuse_earlier_run,
     remove_halves,
+    remove_run,
 )
-from asng.search.run_log import RunLog
-from asng.search.steps import theta_step, weight_step
+from asng.runs.log import RunLog, note_resume
+from asng.search.final import Final
+from asng.search.finalists import plan_of
+from asng.search.found import Found, best_within, found_of, nothing_within
+from asng.search.run_state import become_alike, check_alike, digest, restore_alike, state_of
+from asng.search.steps import theta_step
 from asng.search.stopping import Watch
+from asng.search.trainer import weight_step
 from asng.space import Candidate
+from asng.training.data.nested import to_device
+from asng.training.data.stream import BatchStream
+from asng.training.faults import FiniteWatch, OutOfMemory, is_out_of_memory, origin
+from asng.training.inputs import inputs_of
+from asng.training.modes import Modes
+from asng.training.objective import Objective, as_number, qualified_name
+from asng.training.progress import Bar
+from asng.training.signals import Interrupt
 
 if TYPE_CHECKING:
     from asng.search.one_shot import OneShotSearch
@@ -139,11 +138,11 @@ class Loop:
             if resume:
                 raise InputError("resume: expected a run_dir to resume from, got None.")
         elif resume:
-            keep = restore_alike(self, checkpoint_path(self.folder))
-            self.log = RunLog(log_path(self.folder) if self.comm.leads else None, keep=keep)
+            keep = restore_alike(self, self.folder / CHECKPOINT)
+            self.log = RunLog(self.folder / LOG if self.comm.leads else None, keep=keep)
             self.comm.once(partial(remove_halves, self.folder))
         elif not overwrite:
-            self.comm.once(partial(refuse_earlier_run, self.folder))
+            self.comm.once(partial(refuse_earlier_run, self.folder, SEARCH_FILES))
         if not self.ended:
             self.meter.prepare()  # while no pass over the data is under way
         if self.folder is not None and not resume:
@@ -154,8 +153,8 @@ class Loop:
 
     def start(self, folder: Path) -> None:
         """Make the run folder that of a new run."""
-        self.comm.once(partial(clear, folder))
-        self.log = RunLog(log_path(folder) if self.comm.leads else None)
+        self.comm.once(partial(remove_run, folder, SEARCH_FILES))
+        self.log = RunLog(folder / LOG if self.comm.leads else None, keep=0)
         self.log_start()
         self.log_theta()
         self.save()  # a run killed in its first minute can be resumed too
@@ -190,7 +189,7 @@ class Loop:
         """Write a checkpoint."""
         check_alike(self)
         if self.folder is not None:
-            began, path = time.perf_counter(), checkpoint_path(self.folder)
+            began, path = time.perf_counter(), self.folder / CHECKPOINT
             keep = not self.passed_over
             self.comm.once(lambda: save_checkpoint(path, state_of(self), keep=keep))
             self.passed_over = ""
@@ -212,7 +211,7 @@ class Loop:
         if found.excess > 0.0:
             raise nothing_within(self.meter.terms, found.cost)
         if self.folder is not None and self.comm.leads:
-            write_text(architecture_path(self.folder), found.architecture.to_json() + "\n")
+            write_text(self.folder / ARCHITECTURE, found.architecture.to_json() + "\n")
         return found
 
     # --- the steps ----------------------------------------------------------------------------------

@@ -10,25 +10,24 @@ import torch
 from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least, one_of, real_between
+from asng.costs.terms import Cost, checked_costs
 from asng.distributed import joined
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
-from asng.search.batch_norm import batch_statistics
-from asng.search.costs.terms import Cost, checked_costs
-from asng.search.dead_workers import dead_workers_told
-from asng.search.descent import MakeOptimizer, MakeScheduler, cosine, sgd
-from asng.search.final_plan import MOST_FINAL
-from asng.search.generators import seeded
-from asng.search.interrupt import graceful
-from asng.search.loaders import split_loader
+from asng.search.finalists import MOST_FINAL
 from asng.search.loop import Loop
-from asng.search.modes import kept_modes
-from asng.search.objective import Loss, Objective
-from asng.search.precision import PRECISIONS, Precision, in_precision
-from asng.search.progress import progress_bar
 from asng.search.result import SearchResult
 from asng.search.stopping import StopRule
+from asng.training.batch_norm import batch_statistics
+from asng.training.data.halves import split_loader
+from asng.training.data.random_state import seeded
+from asng.training.faults import dead_workers_told
+from asng.training.modes import kept_modes
+from asng.training.objective import PRECISIONS, Loss, Objective, Precision, in_precision
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
+from asng.training.progress import progress_bar
+from asng.training.signals import graceful
 
 __all__ = ["OneShotSearch"]
 
@@ -193,7 +192,7 @@ class OneShotSearch:
             RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or no objective is
                 finite; no likely architecture is within the budget; a worker of a loader was killed; or the
                 disk is full. docs/faults.md says what to do.
-            KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.search.interrupt.Terminated`, which ends
+            KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.training.signals.Terminated`, which ends
                 a process with 143 where it is not caught. A checkpoint was written.
         """
         integer_at_least("epochs", epochs, 1)

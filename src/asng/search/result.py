@@ -10,13 +10,14 @@ from torch.utils.data import DataLoader
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.search.batch_norm import recalibrate
-from asng.search.child import example_inputs, save_child
 from asng.search.finalists import Finalist
-from asng.search.modes import cuda_devices, kept_modes
-from asng.search.objective import Loss
-from asng.search.weights import weights_of
+from asng.search.trainer import weights_of
 from asng.space import Architecture
+from asng.training.batch_norm import recalibrate
+from asng.training.child_file import save_child
+from asng.training.inputs import example_inputs
+from asng.training.modes import cuda_devices, kept_modes
+from asng.training.objective import Loss
 
 __all__ = ["SearchResult"]
 
@@ -89,7 +90,7 @@ class SearchResult:
             return recalibrate(child, self.train_loader, loss=self.loss)
 
     def save(self, path: str | Path) -> Path:
-        """Write weights and architecture of the child to `path`: see `asng.search.save_child`."""
+        """Write weights and architecture of the child to `path`: see `asng.training.save_child`."""
         return save_child(Path(path), self.child, self.architecture)
 
     def report(self) -> Path:

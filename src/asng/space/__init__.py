@@ -1,8 +1,7 @@
 """Search spaces: what may be chosen, apart from how it is chosen. Needs neither NumPy nor torch."""
 
 from asng.space.architecture import Architecture
-from asng.space.candidate import Candidate
-from asng.space.space import Space, Uniform
+from asng.space.space import Candidate, Space, Uniform
 from asng.space.variables import Categorical, Integer, Real, Value, Variable
 
 __all__ = [

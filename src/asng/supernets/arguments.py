@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
+
+from torch import nn
 
 from asng.errors import InputError
-from asng.nn.sizes import Size, largest
+from asng.nn import Activation
+from asng.nn.layers.sizes import Size, largest
 from asng.space import Categorical, Integer, Real
 
-__all__ = ["labelled", "one_a_stage", "values_of"]
+__all__ = ["labelled", "one_a_stage", "values_of", "ActivationName", "make_activation"]
 
 _T = TypeVar("_T")
 
@@ -72,3 +75,32 @@ def values_of(name: str, size: Size, *, least: int = 1) -> Sequence[int]:
     if isinstance(size, Integer):
         return range(size.low, size.high + 1, size.step)
     return cast(Sequence[int], size.choices) if isinstance(size, Categorical) else [most]
+
+
+# A fixed or a searched activation.
+
+
+ActivationName: TypeAlias = str | Categorical
+"""Name of an activation of torch.nn, or a variable over such names."""
+
+
+def make_activation(activation: ActivationName) -> nn.Module:
+    """Return an activation by name, or a choice among several.
+
+    Args:
+        activation: "ReLU", "GELU", ..., or a `Categorical` of such names.
+
+    Raises:
+        InputError: It is neither, or torch.nn has no activation of that name.
+
+    Example:
+        >>> make_activation("GELU"), len(make_activation(Categorical(["ReLU", "Tanh"])).candidates)
+        (GELU(approximate='none'), 2)
+    """
+    if isinstance(activation, Categorical):
+        return Activation(cast(Sequence[str], activation.choices), label=activation.label)
+    if not isinstance(activation, str):
+        raise InputError(
+            f"activation: expected a name such as 'ReLU', or a Categorical of names, got {activation!r}."
+        )
+    return Activation([activation]).candidates[activation]

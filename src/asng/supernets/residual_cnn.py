@@ -7,10 +7,9 @@ from torch import Tensor, nn
 from asng.checks import integer_at_least
 from asng.errors import InputError
 from asng.nn import BatchNorm2d, Conv2d, Linear, Repeat
-from asng.nn.sizes import Size
+from asng.nn.layers.sizes import Size
 from asng.space import Categorical, Integer
-from asng.supernets.activations import ActivationName, make_activation
-from asng.supernets.arguments import one_a_stage, values_of
+from asng.supernets.arguments import ActivationName, make_activation, one_a_stage, values_of
 from asng.supernets.inputs import check_shape
 
 __all__ = ["ResidualBlock", "ResidualCNN"]
@@ -55,7 +54,7 @@ class ResidualCNN(nn.Module):
     Every size is a number or a variable. One that is given for all stages is searched in each by itself,
     under the name "stage<i>.<argument>"; give a variable a label to have one for all.
 
-    The child has no running averages of batch norm until `asng.search.recalibrate` gives it some, after
+    The child has no running averages of batch norm until `asng.training.recalibrate` gives it some, after
     training it from scratch too; `result.child` of a search has them.
 
     Args:

@@ -8,14 +8,13 @@ from torch import Tensor, nn
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
 from asng.nn import BatchNorm1d, Choice, Dropout, Embedding, LayerNorm, Linear, Repeat, Searchable
-from asng.nn.sizes import Rate, Size
+from asng.nn.layers.sizes import Rate, Size
 from asng.space import Categorical, Integer, Variable
-from asng.supernets.activations import ActivationName, make_activation
-from asng.supernets.arguments import labelled
+from asng.supernets.arguments import ActivationName, labelled, make_activation
 from asng.supernets.inputs import check_shape, settle_input
 
 if TYPE_CHECKING:
-    from asng.nn.extract import Extraction
+    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["NORMS", "NormName", "TabularMLP"]
 
@@ -90,7 +89,7 @@ class TabularMLP(Searchable):
 
     The rate of dropout may be a variable too, but a one-shot search cannot learn it: see
     `asng.nn.Dropout`. Where "batch" is among the norms, the child has no running averages until
-    `asng.search.recalibrate` gives it some, as it does for `result.child`.
+    `asng.training.recalibrate` gives it some, as it does for `result.child`.
 
     Args:
         features: Numbers a row, at least 0.

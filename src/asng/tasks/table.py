@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from asng.pipeline.task import Task
 from asng.tasks.classification import ClassificationSettings, classification
 from asng.tasks.inpainting import InpaintingSettings, inpainting
-from asng.tasks.own import OwnSettings, own
-from asng.tasks.task import Task
+from asng.tasks.user import OwnSettings, own
 
 __all__ = ["TASKS", "TaskKind"]
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.search import count_parameters
 from asng.supernets import EnasCellNetwork
 from asng.tasks.classification.channels import channels_within, greatest_within, largest_architecture
+from asng.training import count_parameters
 
 
 def _build(cells, nodes=2):

@@ -9,13 +9,12 @@ from PIL import Image
 from asng.cli import main
 from asng.data import load_photographs
 from asng.errors import InputError, RunError
+from asng.pipeline import SearchSettings, retrain_run, run_task
 from asng.report import read_run, write_report
-from asng.search import score
-from asng.tasks import SearchSettings, retrain_run, run_task
-from asng.tasks.child import load_child
 from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting, passes
 from asng.tasks.inpainting.quality import psnr, ssim
-from asng.tasks.stored import stored_run
+from asng.tasks.reopen import load_child, stored_run
+from asng.training import score
 
 SEARCH = SearchSettings(epochs=1, retrain_epochs=1, peers=2, device="cpu")
 
@@ -202,7 +201,7 @@ def test_command_goes_from_pictures_to_a_report_and_on(folder, tmp_path, capsys)
     assert (home / "child.pt2").exists()
     assert main(["report", str(home)]) == 0
     assert main([*words, "--run-dir", str(home), "--quiet"]) == 1
-    assert "holds an earlier run" in capsys.readouterr().err
+    assert "already contains a run" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from asng.errors import InputError
 from asng.tasks.inpainting import draw_masks
-from asng.tasks.inpainting.masked import MaskedImages
+from asng.tasks.inpainting.masks import MaskedImages
 
 KINDS = ("center", "pixel", "half")
 SIDES = {"height": st.integers(2, 40), "width": st.integers(2, 40)}

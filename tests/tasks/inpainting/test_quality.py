@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.metrics import structural_similarity
 
-from asng.search import score
 from asng.tasks.inpainting.quality import MOST_PSNR, psnr, ssim
+from asng.training import score
 
 
 def _batch(n=5, channels=3, side=16, noise=0.1, seed=0):

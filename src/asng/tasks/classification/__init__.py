@@ -1,7 +1,6 @@
 """Image classification in the paper's cell space (Akimoto et al., 2019, section 5.2)."""
 
-from asng.tasks.classification.presets import PRESETS, Preset
-from asng.tasks.classification.settings import ClassificationSettings
+from asng.tasks.classification.settings import PRESETS, ClassificationSettings, Preset
 from asng.tasks.classification.task import classification
 
 __all__ = ["PRESETS", "ClassificationSettings", "Preset", "classification"]

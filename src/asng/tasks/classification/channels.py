@@ -7,8 +7,8 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.search import count_parameters
 from asng.space import Architecture, Space
+from asng.training import count_parameters
 
 __all__ = ["channels_within", "greatest_within", "largest_architecture"]
 

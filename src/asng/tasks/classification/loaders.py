@@ -15,8 +15,8 @@ from torch.utils.data import (
 )
 
 from asng.data import Augmentation, AugmentedDataset, ImageData, channel_statistics, split_half
+from asng.pipeline.task import Loaders
 from asng.tasks.classification.settings import ClassificationSettings
-from asng.tasks.task import Loaders
 
 __all__ = ["image_loaders"]
 

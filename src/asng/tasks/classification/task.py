@@ -1,22 +1,22 @@
 """Classifying images by a network of cells."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 
-from torch import nn
+from torch import Tensor, nn
 
 from asng.data import ImageData, load_fashion_mnist_subset, read_images
 from asng.nn import Supernet
-from asng.search import accuracy, supervised
+from asng.pipeline.task import Recipe, Task
 from asng.space import Architecture
-from asng.supernets import EnasCellNetwork, cell_graphs
+from asng.supernets import EnasCellNetwork, cell_graphs, set_drop_path
 from asng.tasks.classification.channels import channels_within, largest_architecture
 from asng.tasks.classification.loaders import image_loaders
 from asng.tasks.classification.settings import ClassificationSettings
-from asng.tasks.classification.training import classification_recipe
-from asng.tasks.task import Task
+from asng.training import Loss, accuracy, supervised
 
-__all__ = ["classification"]
+__all__ = ["classification", "classification_recipe"]
 
 
 def classification(settings: ClassificationSettings) -> Task:
@@ -118,3 +118,40 @@ def _read(settings: ClassificationSettings) -> ImageData:
     if settings.data_dir is None:
         return load_fashion_mnist_subset()
     return read_images(settings.data_dir, size=settings.image_size)
+
+
+# How a found classifier is trained alone (Akimoto et al., 2019, section 5.2, after DARTS and ENAS).
+
+
+def classification_recipe(
+    settings: ClassificationSettings, build: Callable[[Architecture], nn.Module]
+) -> Recipe:
+    """Return the recipe with auxiliary head and drop path, as far as the settings have them.
+
+    The rate of drop path grows linearly with the steps.
+
+    Args:
+        settings: Say the rate, and the weight of the head.
+        build: Makes the model that is trained, with both.
+    """
+    rate = settings.drop_path
+
+    def before_step(network: nn.Module, done: int, steps: int) -> None:
+        set_drop_path(network, rate * done / steps)
+
+    return Recipe(
+        build=build if rate or settings.auxiliary else None,
+        loss=_with_auxiliary(settings.auxiliary) if settings.auxiliary else None,
+        before_step=before_step if rate else None,
+    )
+
+
+def _with_auxiliary(weight: float) -> Loss:
+    """Return the cross entropy of both heads, the auxiliary one's times a weight."""
+
+    def cross_entropies(output: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
+        logits, auxiliary = output
+        cross_entropy = nn.functional.cross_entropy
+        return cross_entropy(logits, target) + weight * cross_entropy(auxiliary, target)
+
+    return supervised(cross_entropies)

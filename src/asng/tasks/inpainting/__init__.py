@@ -1,8 +1,7 @@
 """Inpainting by symmetric autoencoders (Akimoto et al., 2019, section 5.3)."""
 
 from asng.tasks.inpainting.masks import draw_masks
-from asng.tasks.inpainting.presets import PRESETS, Preset, passes
-from asng.tasks.inpainting.settings import InpaintingSettings
+from asng.tasks.inpainting.settings import PRESETS, InpaintingSettings, Preset, passes
 from asng.tasks.inpainting.task import inpainting
 
 __all__ = ["PRESETS", "InpaintingSettings", "Preset", "draw_masks", "inpainting", "passes"]

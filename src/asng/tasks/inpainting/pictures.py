@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asng.tasks.inpainting.masked import MaskedImages
+from asng.tasks.inpainting.masks import MaskedImages
 
 __all__ = ["SHOWN", "restored_pictures"]
 

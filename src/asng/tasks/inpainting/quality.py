@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from asng.errors import RunError
-from asng.search import Forward
+from asng.training import Forward
 
 __all__ = ["MOST_PSNR", "psnr", "require_torchmetrics", "ssim"]
 

@@ -18,18 +18,17 @@ from asng.data import (
     split_groups,
     split_half,
 )
-from asng.data.extra import require_images_extra
-from asng.data.image_listing import holds_pictures
+from asng.data.readers.image_file import require_images_extra
+from asng.data.readers.image_listing import holds_pictures
 from asng.errors import InputError
-from asng.search import score, supervised
+from asng.pipeline.task import Loaders, Recipe, Task
 from asng.space import Architecture
 from asng.supernets import ConvAutoencoder, autoencoder_graph
-from asng.tasks.inpainting.masked import MaskedImages
+from asng.tasks.inpainting.masks import MaskedImages
 from asng.tasks.inpainting.pictures import restored_pictures
 from asng.tasks.inpainting.quality import psnr, require_torchmetrics, ssim
 from asng.tasks.inpainting.settings import InpaintingSettings
-from asng.tasks.recipe import Recipe
-from asng.tasks.task import Loaders, Task
+from asng.training import score, supervised
 
 __all__ = ["inpainting"]
 

@@ -1,0 +1,237 @@
+"""`asng.minimize`: the short way in for a black box."""
+
+import json
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from os import PathLike
+from pathlib import Path
+from typing import Literal
+
+from asng.black_box.cache import Memory
+from asng.black_box.calling import Function
+from asng.black_box.loop import Loop
+from asng.black_box.replay import Record, RecordReader
+from asng.black_box.result import Callback, MinimizeResult, best_of
+from asng.black_box.stopping import StopRule
+from asng.black_box.workers import batch_caller, check_workers, executor_of
+from asng.checks import integer_at_least, one_of
+from asng.errors import InputError, RunError
+from asng.optim import ASNG, Optimizer
+from asng.runs.environment import machine, versions
+from asng.runs.files import write_text
+from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, refuse_earlier_run, remove_run
+from asng.runs.log import RunLog, note_resume
+from asng.space import Space
+
+__all__ = ["minimize"]
+
+
+def minimize(
+    f: Function,
+    space: Space,
+    budget: int,
+    *,
+    seed: int = 0,
+    optimizer: Optimizer | None = None,
+    noisy: bool = False,
+    activity: bool = True,
+    workers: int | Executor = 1,
+    stop: StopRule | None = None,
+    callbacks: Sequence[Callback] = (),
+    on_error: Literal["raise", "worst"] = "raise",
+    run_dir: str | PathLike[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> MinimizeResult:
+    """Minimise a function of an architecture: no gradient, nothing to set.
+
+    Losses are remembered: no architecture is paid for twice, and what the optimiser draws again it is told
+    from memory. Which variables f reads is watched, so that one which a call never looked at is not credited
+    with its loss; f need not say so.
+
+    The same seed gives the same search, bit for bit, whatever the number of workers, and whether or not it
+    was interrupted on the way.
+
+    Args:
+        f: Takes an `Architecture`, a mapping from names to values, and returns its loss: lower is better. To
+            maximise, return the negative. NaN and infinities rank worst.
+        space: What to choose from.
+        budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
+        seed: Seed of the default optimiser, >= 0.
+        optimizer: Any with `ask` and `tell`. Default: `ASNG(space, seed=seed)`.
+        noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
+            draw is paid for.
+        activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
+            mapping.
+        workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
+            defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
+            executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`; it is left open.
+        stop: When to end before the budget is spent. Default: where there is nothing new to find.
+        callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
+            search.
+        on_error: "raise" ends the search where f raises or returns no number; "worst" lets the architecture
+            rank worst, and remembers the error.
+        run_dir: Folder for the log, for what was found, and for the report. Default: write nothing.
+        resume: Go on with the search in `run_dir`, also after its end, with a larger budget. Nothing that
+            was paid for is paid for again. An empty folder is begun.
+        overwrite: Search anew although `run_dir` holds an earlier search.
+
+    Returns:
+        The best architecture, the most likely one, the history, and why the search ended.
+
+    Raises:
+        InputError: An argument is not as described; nothing was written.
+        RunError: f failed; a process was killed; or `run_dir` holds a run already, or one that this is not.
+
+    Example:
+        >>> from asng.space import Categorical, Integer
+        >>> space = Space({"kernel": Categorical(["linear", "poly", "rbf"]), "degree": Integer(1, 9)})
+        >>> def loss(a):
+        ...     return abs(a["degree"] - 4) if a["kernel"] == "poly" else 3.0
+        >>> result = minimize(loss, space, 100)
+        >>> result.architecture, result.loss, result.evaluated <= 27
+        (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
+    """
+    _check(f, space, budget, noisy, activity, callbacks, stop)
+    one_of("on_error", on_error, ["raise", "worst"])
+    check_workers(workers, f)
+    if optimizer is None:
+        optimizer = ASNG(space, seed=seed)
+    elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
+        raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
+    folder = None if run_dir is None else Path(run_dir)
+    _make_free(folder, resume=resume, overwrite=overwrite)
+    logged = RecordReader(folder or Path(), space)
+    log = RunLog(None if folder is None else folder / LOG, logged.take)
+    try:
+        record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
+        with executor_of(workers) as executor:
+            loop = Loop(
+                optimizer=optimizer,
+                budget=budget,
+                call=batch_caller(f, executor, activity=activity, until_error=on_error == "raise"),
+                memory=Memory(noisy=noisy),
+                stop=stop or StopRule(),
+                callbacks=callbacks,
+                fail=on_error == "raise",
+                log=log,
+                record=record,
+            )
+            reason = loop.run()
+        return _end(loop, reason, folder)
+    finally:
+        log.close()
+
+
+def _check(
+    f: object,
+    space: object,
+    budget: object,
+    noisy: object,
+    activity: object,
+    callbacks: object,
+    stop: object,
+) -> None:
+    if not callable(f):
+        raise InputError(f"f: expected a function of an architecture, got {f!r}.")
+    if not isinstance(space, Space):
+        raise InputError(f"space: expected an asng.Space, got {space!r}.")
+    integer_at_least("budget", budget, 1)
+    for name, flag in (("noisy", noisy), ("activity", activity)):
+        if not isinstance(flag, bool):
+            raise InputError(f"{name}: expected True or False, got {flag!r}.")
+    if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
+        raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
+    if stop is not None and not isinstance(stop, StopRule):
+        raise InputError(f"stop: expected an asng.black_box.StopRule, got {stop!r}.")
+
+
+def _make_free(folder: Path | None, *, resume: bool, overwrite: bool) -> None:
+    """See to it that a folder may be written to."""
+    if folder is None:
+        if resume or overwrite:
+            raise InputError("resume, overwrite: expected a run_dir with them, got none.")
+        return
+    if resume and overwrite:
+        raise InputError("resume, overwrite: expected at most one of them, got both.")
+    if overwrite:
+        remove_run(folder, BLACK_BOX_FILES, alone=True)
+    elif not resume:
+        refuse_earlier_run(folder)
+
+
+def _begin(
+    log: RunLog,
+    logged: RecordReader,
+    folder: Path | None,
+    optimizer: Optimizer,
+    budget: int,
+    noisy: bool,
+    activity: bool,
+) -> Record:
+    """Log the start, or go back to the one that was logged; return what was logged after it."""
+    settings = {"noisy": noisy, "activity": activity}
+    if folder is not None and logged.seen:
+        record = logged.record()
+        _resume(record, folder, optimizer, settings)
+        note_resume(folder, step=max([0, *record.seconds]), budget=budget)
+        return record
+    log.write(
+        "start",
+        kind="minimize",
+        time=time.strftime("%Y-%m-%d %H:%M:%S"),
+        budget=budget,
+        settings=settings,
+        space=json.loads(optimizer.space.to_json()),
+        n_theta=optimizer.n_theta,
+        optimizer=optimizer.state_dict(),
+        versions=versions(),
+        machine=machine(),
+    )
+    return Record()
+
+
+def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, bool]) -> None:
+    """Bring the optimiser to where the search began.
+
+    Raises:
+        RunError: It is another one, or the search was set otherwise.
+    """
+    for name, value in settings.items():
+        logged = record.start["settings"].get(name)
+        if logged != value:
+            raise RunError(f"{folder}: expected a search with {name}={value}, got one with {name}={logged}.")
+    begun = record.start.get("optimizer")
+    if not isinstance(begun, dict):
+        raise RunError(
+            f"{folder}: expected the state of an optimiser in the first line of log.jsonl, got none."
+        )
+    if optimizer.generation == 0 and begun != json.loads(json.dumps(optimizer.state_dict())):
+        raise RunError(
+            f"{folder}: expected a search that began with this optimiser, got one with other settings or "
+            "another seed. Resume it with its own."
+        )
+    optimizer.load_state_dict(begun)
+
+
+def _end(loop: Loop, reason: str, folder: Path | None) -> MinimizeResult:
+    best = loop.best or best_of(loop.history)
+    optimizer = loop.optimizer
+    if folder is not None:
+        write_text(folder / ARCHITECTURE, best.architecture.to_json() + "\n")
+    loop.log_theta()
+    end = {"reason": reason, "step": optimizer.generation, "evaluated": loop.evaluated}
+    if any(loop.record.end.get(name) != value for name, value in end.items()):  # else it ended so before
+        loop.log.write("end", **end, most_likely=dict(optimizer.best), seconds=round(loop.seconds, 3))
+    return MinimizeResult(
+        architecture=best.architecture,
+        loss=best.loss,
+        most_likely=optimizer.best,
+        history=tuple(loop.history),
+        evaluated=loop.evaluated,
+        generations=optimizer.generation,
+        reason=reason,
+        seconds=loop.seconds,
+        folder=folder,
+    )

@@ -1,0 +1,84 @@
+"""What the template of a run of `asng.minimize` fills in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
+from asng.report.figures.thinning import every
+from asng.report.page import run_page
+from asng.report.reading import Run
+from asng.report.words import flatten
+from asng.runs.calls import Calls
+
+__all__ = ["minimize_page", "loss_figure"]
+
+
+def minimize_page(run: Run) -> Mapping[str, Any]:
+    """Return the values of the template; a run that is not finished gives a page of what is."""
+    start = run.log.start
+    names = ("budget", "settings")
+    return {
+        **run_page(run),
+        "state": ending(run),
+        "verdict": minimize_verdict(run),
+        "mood": "unknown",
+        "tiles": minimize_tiles(run),
+        "losses": Markup(loss_figure(run.log.calls)) if run.log.calls else "",
+        "columns": variable_names(run),
+        "best": best_rows(run),
+        "settings": flatten({name: start[name] for name in names if name in start}),
+    }
+
+
+# Losses over the calls of f.
+
+
+_DOTS = 2_000
+"""As many as can be told apart on a page."""
+
+
+def loss_figure(calls: Calls) -> str:
+    """Draw every loss, and the least so far, as an SVG element.
+
+    Args:
+        calls: One or more.
+    """
+    losses = calls.losses
+    numbers = np.arange(1, len(losses) + 1)
+    finite = np.isfinite(losses)
+    least = np.minimum.accumulate(np.where(finite, losses, np.inf))
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.tick_params(length=0)
+        axes.set_xlabel("call of f")
+        axes.set_ylabel("loss")
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.set_xlim(0, len(losses) + 1)
+        shown = every(len(losses), _DOTS)
+        axes.plot(numbers[shown], losses[shown], "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+        better = np.concatenate([least[:1] < np.inf, least[1:] < least[:-1]])
+        drawn = np.flatnonzero(better)
+        if len(drawn):
+            drawn = np.append(drawn, len(least) - 1)
+            axes.step(
+                numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far"
+            )
+            low, high = losses[finite].min(), float(np.quantile(losses[finite], 0.98))
+            room = 0.05 * (high - low) or 1.0
+            axes.set_ylim(low - room, high + room)
+        if not finite.all():
+            failed = numbers[~finite]
+            failed = failed[every(len(failed), _DOTS)]
+            edge = axes.get_xaxis_transform()
+            axes.plot(failed, np.ones(len(failed)), "x", color=ORANGE, transform=edge, label="no finite loss")
+        axes.legend(frameon=False, loc="upper right")
+
+    label = "Loss of every call of f, and the least so far"
+    return draw(paint, size=(1100, 280), margins=(58, 16, 38, 12), key="losses", label=label)

@@ -1,0 +1,115 @@
+"""Costs that are counted: parameters and multiply-adds; and the names of all measures.
+
+A measure is a function `(child, inputs) -> float`: `child` is a plain network, `inputs` the tuple of its
+positional inputs.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeAlias
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from asng.checks import one_of
+from asng.costs.activations import activation_memory
+from asng.costs.timing import latency
+from asng.errors import InputError
+from asng.training.modes import evaluating
+
+__all__ = ["MEASURES", "Measure", "measure_of", "multiply_adds", "name_of", "needs_numbers", "parameters"]
+
+Measure: TypeAlias = Callable[[nn.Module, tuple[Any, ...]], float]
+"""A cost of a child on inputs."""
+
+
+def parameters(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
+    """Return how many weights a network has, shared ones counted once; buffers are none.
+
+    Example:
+        >>> parameters(nn.Linear(3, 2))
+        8.0
+    """
+    return float(sum(parameter.numel() for parameter in child.parameters()))
+
+
+def multiply_adds(child: nn.Module, inputs: tuple[Any, ...]) -> float:
+    """Return the multiply-adds of one forward pass in eval mode: half of what torch's counter counts.
+
+    Matrix products, convolutions and attention count, also those within recurrent layers. Elementwise
+    functions, biases, normalisation, pooling, softmax and look-ups count nothing, nor does what torch's
+    counter does not know (kernels of one's own).
+
+    Args:
+        child: A network, on any device; on "meta" nothing is computed.
+        inputs: Its positional inputs, on the same device. The count is for all that they hold.
+
+    Example:
+        >>> multiply_adds(nn.Linear(3, 2), (torch.ones(5, 3),))
+        30.0
+    """
+    counter = FlopCounterMode(display=False)
+    with evaluating(child), _countable(), counter:
+        child(*inputs)
+    return counter.get_total_flops() / 2
+
+
+MEASURES: dict[str, Measure] = {
+    "parameters": parameters,
+    "multiply_adds": multiply_adds,
+    "activation_memory": activation_memory,
+    "latency": latency,
+}
+"""What a measure may be called by."""
+
+_COUNTED = (parameters, multiply_adds, activation_memory)
+
+
+def measure_of(measure: object) -> Measure:
+    """Return the measure of that name, or the function as it is.
+
+    Raises:
+        InputError: It is neither a known name nor a function.
+    """
+    if isinstance(measure, str):
+        return MEASURES[one_of("measure", measure, MEASURES)]
+    if not callable(measure):
+        raise InputError(
+            f"measure: expected one of {', '.join(MEASURES)}, or a function of (child, inputs), got "
+            f"{measure!r}."
+        )
+    return measure
+
+
+def name_of(measure: str | Measure) -> str:
+    """Return what a measure is called: its own name, or that of its function."""
+    if isinstance(measure, str):
+        return measure
+    function = measure.func if isinstance(measure, partial) else measure
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def needs_numbers(measure: Measure) -> bool:
+    """Whether a measure is to be given real weights and inputs; the others count on the meta device."""
+    return measure not in _COUNTED
+
+
+@contextmanager
+def _countable() -> Iterator[None]:
+    """Keep torch from its fused kernels of recurrent and attention layers, which its counter cannot see."""
+    backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
+    before = [backend.enabled for backend in backends]
+    fused_attention = torch.backends.mha.get_fastpath_enabled()
+    for backend in backends:
+        backend.enabled = False
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused_attention)
+        for backend, enabled in zip(backends, before, strict=True):
+            backend.enabled = enabled

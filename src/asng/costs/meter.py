@@ -1,0 +1,262 @@
+"""Measures the costs of architectures, each once."""
+
+import copy
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+from asng.costs.measures import Measure, needs_numbers
+from asng.costs.terms import Budget, Cost, excess, measures_of, penalty
+from asng.distributed import Comm, LocalComm
+from asng.errors import InputError
+from asng.nn import Supernet
+from asng.space import Architecture, Value
+from asng.training.data.nested import to_device
+from asng.training.modes import cuda_devices, evaluating
+from asng.training.objective import as_number, qualified_name
+
+__all__ = ["CostMeter", "Costs", "Place", "meta_copy"]
+
+_M = TypeVar("_M", bound=nn.Module)
+
+
+def meta_copy(model: _M) -> _M:
+    """Return a copy whose parameters and buffers are on the meta device. None of theirs is copied.
+
+    A pass of it costs the time of Python and torch's bookkeeping only, and no memory. What the model
+    shares, the copy shares.
+
+    Example:
+        >>> meta_copy(nn.Linear(3, 2))(torch.ones(5, 3, device="meta")).shape
+        torch.Size([5, 2])
+    """
+    # The memo of copy.deepcopy says what is already copied.
+    memo: dict[int, Any] = {id(buffer): torch.empty_like(buffer, device="meta") for buffer in model.buffers()}
+    for parameter in model.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, memo)
+
+
+class Place(NamedTuple):
+    """A supernet and inputs for it on one device. What is done there leaves randomness and modes alone.
+
+    Attributes:
+        supernet: Whose children to measure.
+        inputs: Positional inputs of the model.
+        device: Where both are.
+    """
+
+    supernet: Supernet
+    inputs: tuple[Any, ...]
+    device: torch.device
+
+    def reads(self, architecture: Architecture) -> frozenset[str]:
+        """Return the names of the variables that a pass under the architecture reads."""
+        with self._quietly():
+            self.supernet(*self.inputs, architecture=architecture)
+            return self.supernet.active
+
+    def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
+        """Return what the measures give for the child of an architecture."""
+        with self._quietly():
+            child = self.supernet.extract(architecture, example=self.inputs).eval()
+            return {name: measure(child, self.inputs) for name, measure in measures.items()}
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        # On the meta device new tensors are to be without numbers too. Elsewhere the context would only
+        # slow down what is timed.
+        new_tensors = self.device if self.device.type == "meta" else nullcontext()
+        with torch.random.fork_rng(devices=cuda_devices()), evaluating(self.supernet), new_tensors:
+            yield
+
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one architecture costs.
+
+    Attributes:
+        values: Cost by name of measure.
+        active: The variables that a pass on the example read, or None where nothing was measured.
+        penalty: What the penalties add to a minimised objective.
+        excess: How far it is over the budgets, 0 within.
+    """
+
+    values: Mapping[str, float]
+    active: frozenset[str] | None
+    penalty: float = 0.0
+    excess: float = 0.0
+
+
+class CostMeter:
+    """Extracts the child of an architecture and measures it, once for all architectures with that child.
+
+    Two architectures have the same child where they agree in all variables that a pass of the example reads.
+    What can be counted without numbers is counted on the meta device, where nothing is computed and no
+    weight is copied; where a module cannot run there, on its own device. Randomness is left as it was.
+
+    Without terms it measures nothing.
+
+    Args:
+        supernet: Whose children to measure.
+        terms: Say which measures.
+        example: Returns the positional inputs; called once, at the first measurement.
+        comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
+            that a latency is the same everywhere. Default: this one alone.
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        terms: Iterable[Cost],
+        example: Callable[[], tuple[Any, ...]],
+        comm: Comm | None = None,
+    ) -> None:
+        self._comm = LocalComm() if comm is None else comm
+        self.terms = tuple(terms)
+        self._supernet = supernet
+        self._measures = measures_of(self.terms)
+        self._example = example
+        self._known: dict[str, dict[str, float]] = {}  # digest of the values read -> cost by name
+        self._reads: dict[str, frozenset[str]] = {}  # digest of the architecture -> what it reads
+        self._sets: dict[frozenset[str], frozenset[str]] = {}  # one object for each set of names
+
+    def of(self, architecture: Architecture) -> Costs:
+        """Return what an architecture costs.
+
+        Raises:
+            InputError: A measure gave no finite number.
+        """
+        return self.of_all([architecture])[0]
+
+    def of_all(self, architectures: Sequence[Architecture]) -> list[Costs]:
+        """Return what each architecture costs.
+
+        Raises:
+            InputError: A measure gave no finite number.
+        """
+        if not self.terms:
+            return [Costs({}, None)] * len(architectures)
+        actives = self._actives(architectures)
+        keys = [
+            _digest({name: architecture[name] for name in active})
+            for architecture, active in zip(architectures, actives, strict=True)
+        ]
+        self._measure(dict(zip(keys, architectures, strict=True)))
+        return [self._costs(active, self._known[key]) for active, key in zip(actives, keys, strict=True)]
+
+    def _costs(self, active: frozenset[str], known: Mapping[str, float]) -> Costs:
+        values = {name: known[name] for name in self._measures}
+        return Costs(values, active, penalty(self.terms, values), excess(self.terms, values))
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether a term is a hard budget."""
+        return any(isinstance(term, Budget) for term in self.terms)
+
+    def prepare(self) -> None:
+        """Get the example now, before anything else needs the data."""
+        if self.terms:
+            _ = self._on_device
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all costs measured so far: a latency cannot be measured again."""
+        return {"known": json.dumps(self._known)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take over the costs of a checkpoint."""
+        self._known = json.loads(state["known"])
+
+    def _actives(self, architectures: Sequence[Architecture]) -> list[frozenset[str]]:
+        """Return what a pass under each of them reads."""
+        keys = [_digest(architecture) for architecture in architectures]
+        unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._reads}
+        if unknown:
+            todo = list(unknown.values())
+            reads = self._comm.deal(
+                len(todo), lambda i: self._somewhere(lambda place: place.reads(todo[i])), sorted
+            )
+            for key, names in zip(unknown, reads, strict=True):
+                self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
+        return [self._reads[key] for key in keys]
+
+    def _measure(self, architectures: Mapping[str, Architecture]) -> None:
+        """Measure what is not yet known of the children, given by the digests of what they read."""
+        missing = {
+            key: {n: measure for n, measure in self._measures.items() if n not in self._known.get(key, {})}
+            for key in architectures
+        }
+        todo = [key for key in architectures if missing[key]]
+        if todo:
+            found = self._comm.deal(
+                len(todo),
+                lambda i: (architectures[todo[i]], self._measured(architectures[todo[i]], missing[todo[i]])),
+                lambda measured: self._checked(*measured),
+            )
+            for key, values in zip(todo, found, strict=True):
+                self._known.setdefault(key, {}).update(values)
+
+    def _measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
+        counted = {name: measure for name, measure in measures.items() if not needs_numbers(measure)}
+        real = {name: measure for name, measure in measures.items() if needs_numbers(measure)}
+        values: dict[str, Any] = {}
+        if counted:
+            values |= self._somewhere(lambda place: place.measured(architecture, counted))
+        if real:
+            values |= self._on_device.measured(architecture, real)
+        return {name: values[name] for name in measures}
+
+    def _checked(self, architecture: Architecture, values: Mapping[str, Any]) -> dict[str, float]:
+        return {
+            name: _finite(name, self._measures[name], value, architecture) for name, value in values.items()
+        }
+
+    def _somewhere(self, work: Callable[[Place], _T]) -> _T:
+        """Do it on the meta device if that will do, and else on the supernet's own."""
+        if self._on_meta is not None:
+            try:
+                return work(self._on_meta)
+            except Exception:  # whatever a module raises for want of numbers; a real error comes again
+                pass
+        return work(self._on_device)
+
+    @cached_property
+    def _on_device(self) -> Place:
+        device = next(self._supernet.parameters()).device
+        return Place(self._supernet, to_device(self._example(), device), device)
+
+    @cached_property
+    def _on_meta(self) -> Place | None:
+        meta = torch.device("meta")
+        try:
+            return Place(meta_copy(self._supernet), to_device(self._on_device.inputs, meta), meta)
+        except Exception:  # an attribute that cannot be copied, an input that cannot be moved
+            return None
+
+
+def _digest(values: Mapping[str, Value]) -> str:
+    # Short, since a long search measures many: 128 bits never collide in practice.
+    text = json.dumps(dict(sorted(values.items())))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _finite(name: str, measure: Measure, value: object, architecture: Architecture) -> float:
+    number = as_number(value, f"cost {name!r}", measure)
+    if not math.isfinite(number):
+        raise InputError(
+            f"cost {name!r}: expected a finite number from {qualified_name(measure)}, got {number} for "
+            f"{architecture!r}."
+        )
+    return number

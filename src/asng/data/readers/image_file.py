@@ -1,0 +1,171 @@
+"""One picture of a folder: its head, and its pixels cut and brought to a size."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from asng.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+from importlib import import_module
+from importlib.util import find_spec
+
+from asng.errors import RunError
+
+__all__ = ["Head", "Cut", "read_head", "decode", "require_images_extra", "installed_folder"]
+
+# Named, so that Pillow tries no other of its many decoders on files from elsewhere.
+_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
+_GREY = ("1", "L", "LA")
+_COLOUR = ("RGB", "RGBA", "P", "CMYK", "YCbCr")
+_ORIENTATION = 0x0112  # EXIF
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file says before its pixels: the size as it is to be looked at, and whether it is grey."""
+
+    width: int
+    height: int
+    grey: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Which part of a picture is taken, and what size it is brought to.
+
+    Args:
+        crop: Side of the square in the middle; None: the largest one where there is a `size`, else all.
+        size: Side of the result; None: as it was cut.
+    """
+
+    crop: int | None = None
+    size: int | None = None
+
+    def box(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return left, upper, right and lower edge of the part."""
+        if self.crop is None and self.size is None:
+            return 0, 0, width, height
+        side = self.crop or min(width, height)
+        left, upper = (width - side) // 2, (height - side) // 2
+        return left, upper, left + side, upper + side
+
+    def shape(self, head: Head) -> tuple[int, int]:
+        """Return height and width of the result."""
+        left, upper, right, lower = self.box(head.width, head.height)
+        return (self.size or lower - upper), (self.size or right - left)
+
+
+def read_head(path: Path) -> Head:
+    """Read the head of a picture.
+
+    Raises:
+        InputError: It is of another format, too large, damaged, or has more than 8 bits a channel.
+    """
+    with _opened(path) as image:
+        if image.mode not in _GREY + _COLOUR:
+            raise InputError(
+                f"{path}: expected a grey or coloured picture of 8 bits a channel, got Pillow's mode "
+                f"{image.mode!r}. Convert it first."
+            )
+        width, height = image.size
+        # The last four of the eight orientations lie on their side.
+        if _orientation(image) >= 5:
+            width, height = height, width
+        return Head(width, height, image.mode in _GREY)
+
+
+def decode(path: Path, cut: Cut, *, grey: bool) -> Tensor:
+    """Read the pixels of a picture, (C, H, W), uint8, of one channel where `grey`, else of three.
+
+    Raises:
+        InputError: It is cut short or damaged.
+    """
+    from PIL import Image, ImageOps
+
+    with _opened(path) as image:
+        upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
+        if "transparency" in upright.info:
+            upright = upright.convert("RGBA")  # straight to RGB Pillow warns of transparent palettes
+        # Cut before it is resized, or the filter would see what lies beyond the edge of the part.
+        plain = upright.convert("L" if grey else "RGB").crop(cut.box(*upright.size))
+        if cut.size is not None:
+            # Pillow's filters widen where a picture shrinks, which is what keeps it from aliasing.
+            plain = plain.resize((cut.size, cut.size), Image.Resampling.BICUBIC)
+        pixels = np.array(plain)
+    return torch.from_numpy(pixels).unsqueeze(0) if grey else torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator["Image.Image"]:
+    """Open a picture; whatever goes wrong with it, then or later, is an error that names it."""
+    from PIL import Image
+
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            limit = Image.MAX_IMAGE_PIXELS
+            if limit is not None and image.width * image.height > limit:
+                raise Image.DecompressionBombError(
+                    f"{image.width} x {image.height} pixels, more than {limit}"
+                )
+            yield image
+    except InputError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise InputError(
+            f"{path}: expected a picture that is not too large, got: {error}. A small file that unpacks to "
+            "so much may be an attack; make it smaller by a program of your trust."
+        ) from error
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected a picture, got no such file.") from None
+    # Pillow's decoders raise errors of many kinds on damaged files (OSError, SyntaxError, ValueError, ...).
+    except Exception as error:
+        raise InputError(
+            f"{path}: expected a whole picture ({', '.join(_FORMATS)}), got: {error}. It is cut short, "
+            "damaged or of another format: fetch it again or take it out of the folder."
+        ) from error
+
+
+def _orientation(image: "Image.Image") -> int:
+    """How a camera was held, 1 to 8; of JPEG only, since PNG would be decoded to tell."""
+    orientation = image.getexif().get(_ORIENTATION, 1) if image.format == "JPEG" else 1
+    return orientation if isinstance(orientation, int) else 1
+
+
+# The optional libraries that pictures need.
+
+
+def require_images_extra() -> None:
+    """Check that Pillow, which decodes pictures, can be imported.
+
+    Raises:
+        RunError: It cannot.
+    """
+    try:
+        import_module("PIL.Image")
+    except ImportError as error:
+        raise RunError(
+            f"images: expected the library Pillow, got: {error}. Install it: pip install 'asng[images]'."
+        ) from error
+
+
+def installed_folder(package: str) -> Path:
+    """Return the folder of an installed package, which is not imported.
+
+    Raises:
+        RunError: It is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise RunError(
+            f"images: expected the package {package}, whose photographs are read, got none. Install it: "
+            "pip install 'asng[images]'."
+        )
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,1 @@
+"""What the paper and its peers are compared by: the toy problem, known black boxes."""

@@ -1,0 +1,5 @@
+"""ASNG beside other methods on known problems: `asng benchmark`. The peers are the extra `benchmark`."""
+
+from asng.experiments.benchmark.run import BenchmarkSettings, run_benchmark
+
+__all__ = ["BenchmarkSettings", "run_benchmark"]

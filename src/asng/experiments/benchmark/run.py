@@ -1,0 +1,149 @@
+"""All cells of a benchmark in a run folder, several at a time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asng.black_box.workers import process_pool
+from asng.checks import integer_at_least, one_of
+from asng.errors import InputError, RunError
+from asng.experiments.benchmark.cell import Cell, run_cell
+from asng.experiments.benchmark.methods import METHODS, applies
+from asng.experiments.benchmark.problems import PROBLEMS
+from asng.experiments.benchmark.store import CellStore
+from asng.runs.folder import BENCHMARK, refuse_earlier_run
+
+__all__ = ["run_benchmark", "BenchmarkSettings"]
+
+
+@dataclass(frozen=True)
+class BenchmarkSettings:
+    """Problems and methods; each method runs on each problem with each seed.
+
+    Args:
+        problems: Names of problems. Default: all.
+        methods: Names of methods. Default: all.
+        budget: Evaluations a run, >= 1; slow methods have a smaller limit of their own.
+
+    Raises:
+        InputError: A name is unknown or occurs twice, or the budget is not as described.
+    """
+
+    problems: tuple[str, ...] = tuple(PROBLEMS)
+    methods: tuple[str, ...] = tuple(METHODS)
+    budget: int = 10_000
+
+    def __post_init__(self) -> None:
+        integer_at_least("budget", self.budget, 1)
+        for field, names, known in (
+            ("problems", self.problems, PROBLEMS),
+            ("methods", self.methods, METHODS),
+        ):
+            if not names or len(set(names)) < len(names):
+                raise InputError(f"{field}: expected one or more different names, got {list(names)!r}.")
+            for name in names:
+                one_of(field, name, known)
+
+
+def run_benchmark(
+    settings: BenchmarkSettings,
+    run_dir: str | Path,
+    *,
+    seeds: Sequence[int],
+    workers: int = 1,
+    resume: bool = False,
+    redo: Sequence[str] = (),
+    show: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Run every method on every problem with every seed, and write `benchmark.jsonl`.
+
+    Args:
+        settings: Problems, methods, budget.
+        run_dir: The run folder.
+        seeds: One or more, all different, each >= 0; the same for all methods.
+        workers: Processes, >= 1; of no influence on what is found.
+        resume: Go on with what is in the folder: finished cells are not run again.
+        redo: Methods of the settings whose finished cells are run again; with `resume` only.
+        show: Is told of finished cells and their number in all, first before any is run.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: An argument is not as described; nothing was written.
+        RunError: The folder holds an earlier run, a damaged one, none to resume, or one that another process
+            writes to; a library is missing, or a process was killed.
+
+    Example:
+        >>> import tempfile
+        >>> small = BenchmarkSettings(problems=("onemax",), methods=("random", "(1+1)-EA"), budget=20)
+        >>> folder = run_benchmark(small, tempfile.mkdtemp(), seeds=[0, 1])
+        >>> len((folder / "benchmark.jsonl").read_text().splitlines())
+        4
+    """
+    integer_at_least("workers", workers, 1)
+    for seed in seeds:
+        integer_at_least("seed", seed, 0)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
+    for method in redo:
+        one_of("redo", method, settings.methods)  # of others the runs would be gone, and not come again
+    if redo and not resume:
+        raise InputError(
+            f"redo: expected resume beside it, got {list(redo)!r} alone. Add --resume, or leave it out."
+        )
+    folder = Path(run_dir)
+    if not resume:
+        refuse_earlier_run(folder)
+    elif not (folder / BENCHMARK).exists():
+        raise RunError(
+            f"{folder}: expected a run folder with a {BENCHMARK} to go on with, found none. Check the path."
+        )
+    cells = _cells(settings, seeds)
+    with closing(CellStore(folder, redo=redo)) as store:
+        left = [cell for cell in cells if cell not in store]
+        done = len(cells) - len(left)
+        tell = show or (lambda done, total: None)
+        tell(done, len(cells))
+        for cell, row in _run(left, workers):
+            store.add(cell, row)
+            done += 1
+            tell(done, len(cells))
+    return folder
+
+
+def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Cell]:
+    """Return what is to be run, a problem after the other.
+
+    Each problem and method is made once, which tells of missing libraries before anything runs.
+    """
+    cells = []
+    for problem in settings.problems:
+        space = PROBLEMS[problem]().space
+        for name in settings.methods:
+            if applies(name, space):
+                budget = min(settings.budget, METHODS[name].most or settings.budget)
+                METHODS[name].make(space, seeds[0], budget)
+                cells += [Cell(problem, name, seed, budget) for seed in seeds]
+    return cells
+
+
+def _run(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
+    if workers == 1 or len(cells) < 2:
+        for cell in cells:
+            yield cell, run_cell(cell)
+        return
+    with process_pool(min(workers, len(cells))) as pool:
+        try:
+            waiting = {pool.submit(run_cell, cell): cell for cell in cells}
+            while waiting:
+                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+                    yield waiting.pop(future), future.result()
+        except BrokenExecutor as error:
+            raise RunError(
+                "benchmark: expected every process to finish its cell, but one was killed. Go on by "
+                "--resume, with fewer --workers."
+            ) from error

@@ -1,0 +1,171 @@
+"""The whole grid in a run folder: parts of it in several processes, each finished cell on the disk."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
+from pathlib import Path
+
+from asng.black_box.workers import process_pool
+from asng.checks import integer_at_least
+from asng.errors import InputError, RunError
+from asng.experiments.toy.settings import Cell, ToySettings
+from asng.experiments.toy.simulate import Outcome, simulate
+from asng.experiments.toy.store import CellStore
+from asng.pipeline.begin import check_free
+from asng.runs.folder import CONFIG, read_config, remove_run, write_config
+from asng.runs.locks import held
+from asng.tasks.reopen import settings_from
+from asng.training.progress import progress_bar
+from asng.training.signals import graceful
+
+__all__ = ["resume_toy", "run_toy", "simulate_parts"]
+
+
+def run_toy(
+    settings: ToySettings,
+    run_dir: str | Path,
+    *,
+    seeds: Sequence[int],
+    overwrite: bool = False,
+    workers: int = 2,
+    progress: bool = True,
+) -> Path:
+    """Run every cell of the grid with every seed, and write `toy.json`.
+
+    Args:
+        settings: The problem and the grid.
+        run_dir: The run folder.
+        seeds: One or more, all different, each >= 0.
+        overwrite: Remove an earlier run from the folder first.
+        workers: Processes, >= 1. With more than one, guard the code of your script by
+            `if __name__ == "__main__":`, since each process imports it. Of no influence on the results.
+        progress: Show a progress bar.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: The seeds or the number of workers are not as described; nothing was written.
+        RunError: The folder holds an earlier run, it cannot be written, or a process was killed.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the finished cells are on the disk.
+
+    Example:
+        >>> import tempfile
+        >>> small = ToySettings(iterations=20, methods=("SNG",), exponents=(0.5,), learning_rates=(0.05,))
+        >>> folder = run_toy(small, tempfile.mkdtemp(), seeds=[0, 1], workers=1, progress=False)
+        >>> sorted(file.name for file in folder.iterdir())
+        ['config.yaml', 'toy.json']
+    """
+    _check(seeds, workers)
+    folder = Path(run_dir)
+    check_free(folder, resume=False, overwrite=overwrite)
+    with held(folder):
+        if overwrite:
+            remove_run(folder)
+        write_config(folder, {"task": "toy", "toy": asdict(settings), "seeds": list(seeds)})
+        return _go_on(folder, settings, seeds, workers=workers, progress=progress)
+
+
+def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) -> Path:
+    """Go on with a grid, by the settings in its folder; a finished cell is not run again.
+
+    Args:
+        run_dir: The run folder.
+        workers: Processes, >= 1.
+        progress: Show a progress bar.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: The number of workers is not >= 1.
+        RunError: The folder holds no run of the toy problem, or a file in it is damaged; and as `run_toy`.
+        KeyboardInterrupt: As `run_toy`.
+    """
+    folder = Path(run_dir)
+    config, where = read_config(folder), f"{folder / CONFIG}"
+    if config["task"] != "toy":
+        raise RunError(f"{where}: expected a run of the toy problem, got the task {config['task']!r:.80}.")
+    values = config.get("toy")
+    if isinstance(values, dict):
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    listed = config.get("seeds")
+    seeds = listed if isinstance(listed, list) else []
+    try:
+        settings = settings_from(ToySettings, values, f"{where}, toy")
+        _check(seeds, workers)
+    except InputError as error:
+        raise RunError(f"{where}: {error}") from error
+    with held(folder):
+        return _go_on(folder, settings, seeds, workers=workers, progress=progress)
+
+
+def _check(seeds: Sequence[int], workers: int) -> None:
+    integer_at_least("workers", workers, 1)
+    for seed in seeds:
+        integer_at_least("seed", seed, 0)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
+
+
+def _go_on(
+    folder: Path, settings: ToySettings, seeds: Sequence[int], *, workers: int, progress: bool
+) -> Path:
+    store = CellStore(folder, settings, seeds)
+    store.write()  # so that there is something to report from the start
+    left = store.left()
+    total = len(store) + sum(len(part) for part in left)
+    with progress_bar("toy problem, cells", total, show=progress) as bar:
+        bar.update(len(store))
+        for cells, outcomes in simulate_parts(settings, left, seeds, workers):
+            store.add(cells, outcomes)
+            bar.update(len(store))
+    return folder
+
+
+# Parts of the grid in several processes, which end when the first one ends.
+
+
+_LOOK = 0.2
+"""Seconds between two looks at whether a signal came."""
+
+
+def simulate_parts(
+    settings: ToySettings, parts: Sequence[Sequence[Cell]], seeds: Sequence[int], workers: int
+) -> Iterator[tuple[Sequence[Cell], list[Outcome]]]:
+    """Simulate parts of the grid, and return each as it is done.
+
+    Args:
+        settings: The problem.
+        parts: Cells of one method each.
+        seeds: Of the runs of every cell.
+        workers: Processes; 1 stands for this one.
+
+    Raises:
+        RunError: A process was killed.
+        KeyboardInterrupt: Ctrl-C or SIGTERM.
+    """
+    if workers == 1 or len(parts) < 2:
+        for part in parts:
+            yield part, simulate(settings, part, seeds)
+        return
+    try:
+        with process_pool(min(workers, len(parts))) as pool:
+            yield from _as_done({pool.submit(simulate, settings, part, seeds): part for part in parts})
+    except BrokenProcessPool as error:
+        raise RunError(
+            "toy: expected every process to finish its part, but one was killed; is the memory too small? "
+            "Go on by --resume, with fewer --workers or in less memory by fewer --seeds."
+        ) from error
+
+
+def _as_done(
+    waiting: dict[Future[list[Outcome]], Sequence[Cell]],
+) -> Iterator[tuple[Sequence[Cell], list[Outcome]]]:
+    with graceful() as interrupt:
+        while waiting:
+            done = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done
+            interrupt.go_on()
+            for future in done:
+                yield waiting.pop(future), future.result()

@@ -1,0 +1,30 @@
+"""The report of the toy problem: successes and iterations against the first step size."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.table import Table
+
+from asng.experiments.toy.report.cells import read_toy
+from asng.report.html import title_of
+from asng.report.kinds import Page, RunKind
+from asng.runs.folder import TOY as FILE
+
+__all__ = ["TOY"]
+
+
+def _pages(folder: Path) -> Iterator[Page]:
+    from asng.experiments.toy.report.page import toy_page  # loads matplotlib
+
+    values = toy_page(folder.resolve().name, read_toy(folder / FILE))
+    yield Page(folder, Path(__file__).parent / "toy.html.j2", values)
+
+
+def _table(folder: Path) -> Table:
+    from asng.experiments.toy.report.page import toy_table
+
+    return toy_table(read_toy(folder / FILE), title_of(folder))
+
+
+TOY = RunKind(lambda folder: (folder / FILE).exists(), _pages, _table)
+"""How `asng report` knows and shows a run of `asng toy`."""

@@ -1,0 +1,113 @@
+"""What the template of the toy problem fills in."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from markupsafe import Markup
+from rich.table import Table
+from rich.text import Text
+
+from asng.experiments.toy.report.cells import (
+    MEASURES,
+    Measure,
+    ToyCell,
+    ToyGrid,
+    outcome,
+    premature,
+    toy_verdict,
+)
+from asng.experiments.toy.report.figures import iterations_panel, legend, success_panel
+from asng.report.words import count, duration, flatten, share
+
+__all__ = ["toy_page", "cell_words", "headings", "rows", "toy_table"]
+
+
+def toy_page(title: str, grid: ToyGrid) -> Mapping[str, Any]:
+    """Return the values of the template; a grid that is not finished gives a page of what is."""
+    return {
+        "title": title,
+        "verdict": toy_verdict(grid),
+        "mood": "unknown",
+        "tiles": _tiles(grid),
+        "problem": f"D = {grid.variables}, K = {grid.choices}, {count(grid.iterations)} iterations a run.",
+        "figures": [_figure(grid, measure) for measure in MEASURES] if grid.cells else [],
+        "headings": headings(grid),
+        "tables": [(f"{rate:g}", rows(grid, rate)) for rate in grid.rates],
+        "settings": flatten(grid.settings),
+        "circumstances": [("wall time", duration(grid.seconds)), *flatten(grid.circumstances)],
+    }
+
+
+def _figure(grid: ToyGrid, measure: Measure) -> Mapping[str, Any]:
+    panels = [
+        {
+            "rate": f"{rate:g}",
+            "success": Markup(success_panel(grid, measure, rate, key=f"{measure.name}{i}s")),
+            "iterations": Markup(iterations_panel(grid, measure, rate, key=f"{measure.name}{i}i")),
+        }
+        for i, rate in enumerate(grid.rates)
+    ]
+    marks = Markup(legend(grid, key=f"{measure.name}marks"))
+    return {"heading": measure.heading, "text": measure.text, "legend": marks, "panels": panels}
+
+
+def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:
+    runs = sum(len(cell.stopped) for cell in grid.cells)
+    return [
+        ("cells", f"{len(grid.cells)} of {grid.planned}"),
+        ("seeds a cell", count(max((len(cell.stopped) for cell in grid.cells), default=0))),
+        ("runs", count(runs)),
+        ("iterations a run", count(grid.iterations)),
+        ("wall time", duration(grid.seconds)),
+    ]
+
+
+# Successes and iterations of every cell of the toy problem as words.
+
+
+def toy_table(grid: ToyGrid, title: Text) -> Table:
+    """Return success rate and median iterations of every cell, the verdict below."""
+    table = Table(title=title, caption=Text(toy_verdict(grid)), caption_justify="left")
+    for heading in ("rate of x", *headings(grid)):
+        table.add_column(Text(heading), justify="right")
+    for rate in grid.rates:
+        for row in rows(grid, rate):
+            table.add_row(f"{rate:g}", *(Text(word) for word in row))
+        table.add_section()
+    return table
+
+
+def headings(grid: ToyGrid) -> list[str]:
+    """Return the headings of `rows`."""
+    return ["f", *(f"{method}, {measure.name}" for method in grid.methods for measure in MEASURES)]
+
+
+def rows(grid: ToyGrid, rate: float) -> list[list[str]]:
+    """Return one row an exponent at one learning rate: the exponent, then each method by each measure."""
+    cells = {(cell.exponent, cell.method): cell for cell in grid.cells if cell.learning_rate == rate}
+    exponents = sorted({exponent for exponent, _ in cells})
+    return [
+        [
+            f"{exponent:g}",
+            *(word for method in grid.methods for word in cell_words(grid, cells.get((exponent, method)))),
+        ]
+        for exponent in exponents
+    ]
+
+
+def cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
+    """Return success rate and median of the iterations by each measure; a star where the stop rule lied.
+
+    Args:
+        grid: The whole.
+        cell: One cell, or None where it is not finished.
+    """
+    if cell is None:
+        return ["" for _ in MEASURES]
+    found = []
+    for measure in MEASURES:
+        rate, (_, median, _) = outcome(cell, measure, grid.variables)
+        found.append(f"{share(rate)}, {median:,.0f}" if math.isfinite(median) else share(rate))
+    star = "*" if premature([cell], grid.variables) else ""
+    return [found[0] + star, *found[1:]]

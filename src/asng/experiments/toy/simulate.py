@@ -1,0 +1,141 @@
+"""Runs of the toy problem, side by side: steps of x and of theta by turns, and what is watched meanwhile."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from asng.distributions import Categoricals, Floats, Ints
+from asng.experiments.toy.methods import METHODS, Bools
+from asng.experiments.toy.problem import (
+    Draw,
+    Streams,
+    add_gradient,
+    excess,
+    losses,
+    positions,
+    prices,
+    sample,
+    stop_level,
+)
+from asng.experiments.toy.settings import Cell, ToySettings
+
+__all__ = ["Outcome", "simulate"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of the runs of one cell, one entry a seed; iterations count from 1, None means never.
+
+    Attributes:
+        stopped: First iteration with a sample whose excess is 1/K or less: where the paper stops.
+        right_when_stopped: For how many variables the first choice was then the only likeliest one.
+        found: First iteration after which the mode of theta is the optimum, the first choice everywhere.
+        settled: First iteration from which on it is so up to the last.
+        right_at_end: For how many variables the first choice is the only likeliest one after the last.
+    """
+
+    stopped: list[int | None]
+    right_when_stopped: list[int | None]
+    found: list[int | None]
+    settled: list[int | None]
+    right_at_end: list[int]
+
+
+def simulate(settings: ToySettings, cells: Sequence[Cell], seeds: Sequence[int]) -> list[Outcome]:
+    """Run cells of one method, each with every seed, for all iterations.
+
+    No run ends before the last iteration: what the mode does after the stop belongs to the outcome.
+
+    Args:
+        settings: The problem, the iterations and the momentum.
+        cells: One or more, of one method.
+        seeds: One or more, each >= 0.
+
+    Returns:
+        One a cell, in their order. A cell's does not depend, to the last bit, on which others are beside it.
+    """
+    one_a_run = np.repeat(np.arange(len(cells)), len(seeds))
+    # NumPy sums a single column in another order than several: a lone run is done twice.
+    of_run = np.resize(one_a_run, max(2, len(one_a_run)))
+    column = np.resize(np.arange(len(seeds)), len(of_run))
+    runs = _Runs(
+        settings, [cells[index] for index in of_run.tolist()], Streams(seeds, *_sizes(settings)), column
+    )
+    with np.errstate(over="ignore", invalid="ignore"):  # where x diverges, its losses rank worst
+        for t, draw in enumerate(runs.streams.draws(settings.iterations), start=1):
+            runs.step(t, draw)
+    return [runs.watch.outcome(range(k * len(seeds), (k + 1) * len(seeds))) for k in range(len(cells))]
+
+
+def _sizes(settings: ToySettings) -> tuple[int, int]:
+    return settings.variables, settings.choices
+
+
+class _Runs:
+    """The state of all runs: x and its velocity, theta, and what was seen."""
+
+    def __init__(self, settings: ToySettings, cells: Sequence[Cell], streams: Streams, column: Ints) -> None:
+        self.settings, self.streams, self._column = settings, streams, column
+        variables, choices = _sizes(settings)
+        self.x = np.take(streams.first_weights(), column, axis=-1)
+        self.velocity = np.zeros_like(self.x)
+        self.rate = np.array([cell.learning_rate for cell in cells])
+        delta_init = np.array([settings.delta_init(cell.exponent) for cell in cells])
+        theta_min = float(Categoricals([choices] * variables, rules="paper").theta_min[0])
+        self.method = METHODS[cells[0].method]((choices, variables), delta_init, theta_min)
+        self.watch = _Watch(settings, len(cells))
+
+    def step(self, t: int, draw: Draw) -> None:
+        """Do iteration t: two architectures train x, two others from the same theta are then compared."""
+        u, z = (np.take(numbers, self._column, axis=-1) for numbers in draw)
+        c = sample(self.method.theta, u)
+        at, price, x = positions(c), prices(c, self.settings.choices), self.x.reshape(-1)
+        chosen = x[at[:2]]
+        least = excess(chosen, price[:2]).min(axis=0)
+        self.velocity *= self.settings.momentum
+        add_gradient(self.velocity, at[:2], chosen, z[0])
+        cosine = 0.5 * (1.0 + math.cos(math.pi * t / self.settings.iterations))
+        self.x -= (cosine * self.rate) * self.velocity
+        chosen = x[at[2:]]
+        least = np.minimum(least, excess(chosen, price[2:]).min(axis=0))
+        self.method.tell(c[2:], at[2:], losses(chosen, price[2:], z[1]))
+        self.watch.see(t, least, self.method.theta)
+
+
+class _Watch:
+    """Notes when what is looked for is first seen; 0 stands for never."""
+
+    def __init__(self, settings: ToySettings, runs: int) -> None:
+        self._level, self._variables, self._t = stop_level(settings.choices), settings.variables, 0
+        self.stopped, self.right_when_stopped, self.found, self.lost, self.right = np.zeros((5, runs), int)
+
+    def see(self, t: int, least: Floats, theta: Floats) -> None:
+        """Look at the least excess of the samples, shape (runs,), and at theta after the iteration t."""
+        self._t = t
+        # The only likeliest: at the uniform start, where all are equal, nothing is right.
+        self.right = (theta[0] > theta[1:].max(axis=0)).sum(axis=0, dtype=np.intp)
+        optimal = self.right == self._variables
+        stops = (least <= self._level) & (self.stopped == 0)
+        if stops.any():
+            self.stopped[stops] = t
+            self.right_when_stopped[stops] = self.right[stops]
+        self.found[optimal & (self.found == 0)] = t
+        self.lost[~optimal] = t
+
+    def outcome(self, runs: range) -> Outcome:
+        """Return what was seen in some of the runs."""
+        one = slice(runs.start, runs.stop)
+        stopped = self.stopped[one]
+        return Outcome(
+            stopped=_numbers(stopped, stopped > 0),
+            right_when_stopped=_numbers(self.right_when_stopped[one], stopped > 0),
+            found=_numbers(self.found[one], self.found[one] > 0),
+            settled=_numbers(self.lost[one] + 1, self.lost[one] < self._t),
+            right_at_end=self.right[one].tolist(),
+        )
+
+
+def _numbers(values: Ints, known: Bools) -> list[int | None]:
+    return [int(value) if yes else None for value, yes in zip(values, known, strict=True)]

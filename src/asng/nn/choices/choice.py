@@ -1,0 +1,109 @@
+"""One of several modules."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from asng.errors import InputError, SpaceError
+from asng.nn.naming import versions
+from asng.nn.searchable import Searchable
+from asng.space import Categorical, Variable
+
+if TYPE_CHECKING:
+    from asng.nn.extraction.extract import Extraction
+
+__all__ = ["Choice"]
+
+
+class Choice(Searchable):
+    """Run one of several candidate modules, the one that the architecture names.
+
+    The others cost nothing in that pass: they are not called, and get no gradient.
+
+    Args:
+        candidates: Name to module, or a sequence of modules, which are then named 0, 1, ... Use
+            `torch.nn.Identity()` for "do nothing".
+        label: Name of the variable; choices with the same label choose alike. Default: the path of
+            this module in the model.
+
+    Raises:
+        SpaceError: There is no candidate.
+        InputError: A candidate is no module, or its name cannot name a submodule.
+
+    Example:
+        >>> import torch
+        >>> from asng.nn import Supernet
+        >>> op = Choice({"twice": torch.nn.Linear(4, 2), "skip": torch.nn.Identity()}, label="op")
+        >>> Supernet(op)(torch.ones(1, 4), architecture={"op": "skip"})
+        tensor([[1., 1., 1., 1.]])
+    """
+
+    def __init__(
+        self, candidates: Mapping[str, nn.Module] | Sequence[nn.Module], label: str | None = None
+    ) -> None:
+        super().__init__()
+        if not candidates:
+            raise SpaceError("candidates: expected at least one module, got none.")
+        named: dict[Any, nn.Module]
+        if isinstance(candidates, Mapping):
+            _check_names(candidates)
+            named = dict(candidates)
+        else:
+            named = dict(enumerate(candidates))
+        for name, module in named.items():
+            _check_module(name, module)
+        self.variable = Categorical(named, label=label)
+        self.candidates = nn.ModuleDict({str(name): module for name, module in named.items()})
+        # Looked up by value and not by its text: 1.0 and a NumPy 1 are the choice 1.
+        self._keys = {name: str(name) for name in named}
+
+    def variables(self) -> dict[str, Variable]:
+        """Return the one variable, slot "choice"."""
+        return {"choice": self.variable}
+
+    def chosen(self) -> nn.Module:
+        """Return the candidate that the current architecture names.
+
+        Raises:
+            InputError: No supernet is running.
+        """
+        return self.candidates[self._keys[self.value("choice")]]
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the chosen candidate.
+
+        Raises:
+            InputError: It changes its input in place.
+        """
+        candidate = self.chosen()
+        before = versions((*args, *kwargs.values()))
+        output = candidate(*args, **kwargs)
+        if versions((*args, *kwargs.values())) != before:
+            raise InputError(
+                f"{self.described()}, candidate {self.value('choice')!r}: expected its input to stay as it "
+                "is, because other modules may read it, got one that was changed in place. Give "
+                "inplace=False, or begin with an operation that makes a new tensor."
+            )
+        return output
+
+    def extract(self, extraction: "Extraction") -> nn.Module:
+        """Return the plain form of the chosen candidate."""
+        return extraction.child(self.chosen())
+
+
+def _check_names(names: Iterable[object]) -> None:
+    # The limits of torch.nn.Module.add_module, said before half of the modules are in.
+    empty = nn.ModuleDict()
+    for name in names:
+        if not isinstance(name, str) or not name or "." in name or hasattr(empty, name):
+            raise InputError(
+                f"candidates: expected names that can name a submodule, got {name!r}. "
+                "Choose one that is not empty, has no dot and is no attribute of torch.nn.ModuleDict."
+            )
+
+
+def _check_module(name: object, module: object) -> None:
+    if not isinstance(module, nn.Module):
+        hint = " Use torch.nn.Identity() for no operation." if module is None else ""
+        raise InputError(f"candidates[{name!r}]: expected a torch.nn.Module, got {module!r}.{hint}")

@@ -1,0 +1,1 @@
+"""From a supernet to a plain network."""

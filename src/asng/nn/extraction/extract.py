@@ -1,0 +1,179 @@
+"""A plain child from a supernet.
+
+How each module comes over, children first:
+
+- a searchable module becomes what its `extract` returns;
+- a module of a class of `asng` is traced by `torch.fx` under the architecture, so that its control
+  flow vanishes, and becomes a `GraphModule`; all other modules are leaves of that trace;
+- any other module keeps its class: a copy with its children replaced.
+"""
+
+import copy
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, TypeAlias, TypeVar
+
+import torch
+from torch import fx, nn
+
+from asng.errors import InputError
+from asng.nn.extraction.prune import drop_unused
+from asng.nn.searchable import Searchable
+from asng.nn.selection import following
+from asng.space import Value
+
+__all__ = ["Call", "Extraction", "extract"]
+
+_T = TypeVar("_T")
+
+Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+"""The arguments of a call, by position and by name."""
+
+
+def extract(
+    model: nn.Module, architecture: Mapping[str, Value], example: Any = None, *, fresh: bool = False
+) -> nn.Module:
+    """Return `model` under an architecture as a plain module. See `Supernet.extract`.
+
+    Args:
+        model: A model whose searchable modules a `Supernet` has bound.
+        architecture: A value for every variable.
+        example: An input or a tuple of inputs of the model, or None.
+        fresh: Whether cut layers are drawn anew.
+
+    Raises:
+        InputError: A searchable layer needs an example, or the child fails without the modules that
+            the example did not run.
+    """
+    args = example if isinstance(example, tuple) or example is None else (example,)
+    # Copies that were made in inference mode could never be trained.
+    with torch.inference_mode(False), following(architecture):
+        child = Extraction(model, args, fresh=fresh).child(model)
+    if args is not None:
+        child = drop_unused(child, args)
+    return child
+
+
+class Extraction:
+    """What a searchable module is given to make its plain twin.
+
+    Args:
+        model: The whole model.
+        example: Inputs of the model, or None.
+        fresh: Whether layers of which only parts are used are to be drawn anew.
+    """
+
+    def __init__(self, model: nn.Module, example: tuple[Any, ...] | None, *, fresh: bool = False) -> None:
+        self.fresh = fresh
+        self._model = model
+        self._example = example
+        # The memo of copy.deepcopy, shared by all copies: what the model shares, the child shares.
+        self._memo: dict[int, Any] = {}
+
+    def child(self, module: nn.Module) -> nn.Module:
+        """Return the plain form of a module of the model, the same one each time."""
+        if id(module) not in self._memo:
+            # The rebuilt copy enters itself, before its children may refer to it.
+            twin = self._plain(module)
+            self._memo[id(module)] = twin
+        return self._memo[id(module)]  # type: ignore[no-any-return]
+
+    def copy(self, value: _T) -> _T:
+        """Return an independent copy of a weight or an attribute."""
+        return copy.deepcopy(value, self._memo)
+
+    def calls(self, module: nn.Module) -> list[Call]:
+        """Return the arguments, by position and by name, of every call of `module` in a run of the example.
+
+        Layers that slice their weights to the input that they receive learn its width from it.
+
+        Raises:
+            InputError: No example was given.
+        """
+        return self._calls.get(module, [])
+
+    def trace(self, module: nn.Module) -> nn.Module:
+        """Return `module`, of a class of `asng`, with its control flow on the architecture resolved."""
+        graph = _Tracer().trace(module)
+        graph._tracer_cls = None  # or a pickled child would look for this module's tracer
+        parts: dict[str, Any] = {}
+        for node in graph.nodes:
+            node.meta.clear()  # it names classes of asng
+            if node.op == "call_module":
+                parts[node.target] = self.child(module.get_submodule(node.target))
+            elif node.op == "get_attr":
+                parts[node.target] = self.copy(_attribute(module, node.target))
+        twin = fx.GraphModule(parts, graph, class_name=type(module).__name__)
+        for path, container in twin.named_modules():
+            if not any(path == part or path.startswith(f"{part}.") for part in parts):
+                container.training = module.get_submodule(path).training
+        return twin
+
+    def _plain(self, module: nn.Module) -> nn.Module:
+        if isinstance(module, Searchable):
+            return module.extract(self)
+        if _is_own(module):
+            return self.trace(module)
+        if not any(isinstance(m, Searchable) or _is_own(m) for m in module.modules()):
+            return self.copy(module)
+        return self._rebuilt(module)
+
+    def _rebuilt(self, module: nn.Module) -> nn.Module:
+        twin = type(module).__new__(type(module))
+        self._memo[id(module)] = twin
+        children = {
+            name: None if child is None else self.child(child) for name, child in module._modules.items()
+        }
+        # Attributes after children: one that refers to a child then refers to the child's plain form.
+        for name, value in vars(module).items():
+            twin.__dict__[name] = children if name == "_modules" else self.copy(value)
+        return twin
+
+    @cached_property
+    def _calls(self) -> dict[nn.Module, list[Call]]:
+        if self._example is None:
+            raise InputError(
+                "example: expected an input, because a searchable layer takes its input width from it, "
+                "got None. Call supernet.extract(architecture, example=x)."
+            )
+        return _recorded_calls(self._model, self._example)
+
+
+class _Tracer(fx.Tracer):
+    """Looks into classes of `asng` only, and not where a searchable module has a twin of its own."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if isinstance(m, Searchable):
+            return type(m).extract is not Searchable.extract
+        return not _is_own(m)
+
+
+def _is_own(module: nn.Module) -> bool:
+    return any(base.__module__.partition(".")[0] == "asng" for base in type(module).__mro__)
+
+
+def _attribute(module: nn.Module, path: str) -> Any:
+    owner, _, name = path.rpartition(".")
+    return getattr(module.get_submodule(owner), name)
+
+
+def _recorded_calls(model: nn.Module, args: tuple[Any, ...]) -> dict[nn.Module, list[Call]]:
+    """Run the supernet's model in evaluation mode, so that the run leaves no trace in it."""
+    calls: dict[nn.Module, list[Call]] = {}
+
+    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        calls.setdefault(module, []).append((args, kwargs))
+
+    training = {m: m.training for m in model.modules()}
+    searchable = [m for m in model.modules() if isinstance(m, Searchable)]
+    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in searchable]
+    try:
+        model.eval()
+        with torch.no_grad():
+            model(*args)
+    finally:
+        for hook in hooks:
+            hook.remove()
+        for module, mode in training.items():
+            module.training = mode
+    return calls

@@ -1,0 +1,1 @@
+"""Searchable twins of torch's layers."""

@@ -1,0 +1,156 @@
+"""Attention of several heads."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asng.errors import InputError
+from asng.nn.layers.linear import linear_part
+from asng.nn.layers.plain import leading, shell
+from asng.nn.layers.sizes import Rate, Size, largest, rate_range, variables_among
+from asng.nn.layers.twin import Twin
+
+__all__ = ["MultiheadAttention", "attention_part", "check_heads"]
+
+
+class MultiheadAttention(Twin, nn.MultiheadAttention):
+    """torch.nn.MultiheadAttention of the width of its query, whose heads and dropout may be variables.
+
+    The heads share the width: more heads are narrower ones, over the same weights.
+
+    Args:
+        embed_dim: The greatest width of queries and outputs. Every width that comes must be a multiple of the
+            number of heads.
+        num_heads: Number of heads.
+        dropout: Rate of the attention weights, read in training mode only; see `Dropout`.
+        bias: As in torch.
+        add_bias_kv: As in torch.
+        add_zero_attn: As in torch.
+        kdim: The greatest width of keys. Default: `embed_dim`, and as wide as the query.
+        vdim: The greatest width of values. Default: `embed_dim`, and as wide as the query.
+        batch_first: As in torch.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1.
+        SpaceError: A variable stands for something else, or no width can be divided by the heads.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Categorical
+        >>> attention = MultiheadAttention(16, Categorical([1, 2, 4], label="heads"), batch_first=True)
+        >>> x = torch.ones(2, 5, 8)
+        >>> output, weights = Supernet(attention)(x, x, x, architecture={"heads": 4})
+        >>> output.shape
+        torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self,
+        embed_dim: Size,
+        num_heads: Size,
+        dropout: Rate = 0.0,
+        bias: bool = True,
+        add_bias_kv: bool = False,
+        add_zero_attn: bool = False,
+        kdim: Size | None = None,
+        vdim: Size | None = None,
+        batch_first: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        heads = largest("num_heads", num_heads)
+        # One head, which divides any width: torch's check would be of the greatest numbers only.
+        nn.MultiheadAttention.__init__(
+            self,
+            largest("embed_dim", embed_dim),
+            1,
+            rate_range("dropout", dropout),
+            bias,
+            add_bias_kv,
+            add_zero_attn,
+            None if kdim is None else largest("kdim", kdim),
+            None if vdim is None else largest("vdim", vdim),
+            batch_first,
+            device=device,
+            dtype=dtype,
+        )
+        self.num_heads, self.head_dim = heads, self.embed_dim // heads
+        self.search_variables = variables_among(num_heads=num_heads, dropout=dropout)
+
+    def plain(
+        self,
+        query: Tensor | None = None,
+        key: Tensor | None = None,
+        value: Tensor | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> nn.Module:
+        """Return the plain layer for a query, key and value (..., width)."""
+        width = self.width(query, -1, self.embed_dim, "embed_dim")
+        widths = {"kdim": width, "vdim": width}
+        for name, x in (("kdim", key), ("vdim", value)):
+            widths[name] = self.width(x, -1, getattr(self, name), name)
+            if self._qkv_same_embed_dim and x is not None and widths[name] != width:
+                raise InputError(
+                    f"{self.described()}: expected keys and values as wide as the query, {width}, got "
+                    f"{widths[name]}. Give kdim and vdim."
+                )
+        heads = check_heads(self, width, self.setting("num_heads"))
+        rate = float(self.setting("dropout", note=self.training))
+        return attention_part(self, width, heads, rate, **widths)
+
+
+def check_heads(layer: Twin, width: int, heads: int) -> int:
+    """Return the number of heads, which must divide the width.
+
+    Raises:
+        InputError: It does not.
+    """
+    if width % heads:
+        raise InputError(
+            f"{layer.described()}: expected a width in multiples of the number of heads = {heads}, got "
+            f"{width}. Give the width a step that all numbers of heads divide."
+        )
+    return heads
+
+
+def attention_part(
+    source: nn.MultiheadAttention, width: int, heads: int, rate: float, *, kdim: int, vdim: int
+) -> nn.Module:
+    """Return attention of smaller sizes over the weights of a larger one, that one where none are smaller."""
+    if (width, heads, rate, kdim, vdim) == (
+        source.embed_dim,
+        source.num_heads,
+        source.dropout,
+        source.kdim,
+        source.vdim,
+    ):
+        return source
+    parts = {
+        # Three blocks each, for query, key and value.
+        "in_proj_weight": lambda p: leading(p, 3 * width, kdim, groups=3),
+        "in_proj_bias": lambda p: leading(p, 3 * width, groups=3),
+        "q_proj_weight": lambda p: leading(p, width, width),
+        "k_proj_weight": lambda p: leading(p, width, kdim),
+        "v_proj_weight": lambda p: leading(p, width, vdim),
+        "bias_k": lambda p: leading(p, 1, 1, width),
+        "bias_v": lambda p: leading(p, 1, 1, width),
+    }
+    attributes = {
+        "embed_dim": width,
+        "num_heads": heads,
+        "head_dim": width // heads,
+        "kdim": kdim,
+        "vdim": vdim,
+        "dropout": rate,
+    }
+    weights = {name: p if p is None else parts[name](p) for name, p in source._parameters.items()}
+    return shell(
+        source,
+        weights,
+        attributes,
+        {"out_proj": linear_part(source.out_proj, width, width)},
+    )

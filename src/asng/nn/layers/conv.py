@@ -1,0 +1,169 @@
+"""Convolutions."""
+
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from asng.nn.layers.conv_sizes import ConvSizes, Kernel, Many, as_many, both_sides, half_kernel
+from asng.nn.layers.plain import shell
+from asng.nn.layers.sizes import Size
+from asng.nn.layers.twin import Twin
+
+__all__ = ["Conv1d", "Conv2d"]
+
+PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
+
+
+class Conv1d(Twin, nn.Conv1d):
+    """torch.nn.Conv1d whose channels and kernel may be variables; arguments and errors as of `Conv2d`.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Integer
+        >>> conv = Conv1d(8, 16, Integer(1, 9, step=2, label="kernel"), padding="same")
+        >>> Supernet(conv)(torch.ones(2, 8, 20), architecture={"kernel": 5}).shape
+        torch.Size([2, 16, 20])
+    """
+
+    def __init__(
+        self,
+        in_channels: Size,
+        out_channels: Size,
+        kernel_size: Kernel,
+        stride: Many = 1,
+        padding: str | Many = 0,
+        dilation: Many = 1,
+        groups: Size = 1,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=1)
+        nn.Conv1d.__init__(
+            self,
+            sizes.largest.in_channels,
+            sizes.largest.out_channels,
+            sizes.largest.kernel_size,  # type: ignore[arg-type]
+            stride=stride,  # type: ignore[arg-type]
+            padding=_largest_padding(padding, stride, sizes.largest.kernel_size, dilation),  # type: ignore[arg-type]
+            dilation=dilation,  # type: ignore[arg-type]
+            groups=sizes.largest.groups,
+            bias=bias,
+            padding_mode=padding_mode,
+            device=device,
+            dtype=dtype,
+        )
+        self.search_variables = sizes.variables
+        self.search_sizes = sizes
+        self.search_same = padding == "same"
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, length), or one without batch."""
+        return _plain(self, input)
+
+
+class Conv2d(Twin, nn.Conv2d):
+    """torch.nn.Conv2d whose channels and kernel may be variables.
+
+    Kernels of all sizes share one, centred. Where `groups` equals `in_channels` the convolution is depthwise:
+    it has as many groups as channels come, and its output follows its input.
+
+    Differs: `padding="same"` goes with a stride too, for odd kernels: then half the kernel on each side.
+
+    Args:
+        in_channels: The most channels that an input may have.
+        out_channels: Channels of the output; a multiple of `groups`.
+        kernel_size: Side of the kernel, or one for each dimension.
+        stride: As in torch.
+        padding: As in torch. A number stays the same for all kernels, "same" fits each.
+        dilation: As in torch.
+        groups: As in torch, or the variable of `in_channels` for a depthwise convolution.
+        bias: As in torch.
+        padding_mode: As in torch.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1.
+        SpaceError: A variable stands for something else, or for widths that `groups` does not divide.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Categorical, Integer
+        >>> width = Integer(4, 32, label="width")
+        >>> expand = Conv2d(3, width, Categorical([1, 3, 5], label="kernel"), padding="same")
+        >>> supernet = Supernet(nn.Sequential(expand, Conv2d(width, width, 3, groups=width)))
+        >>> a = {"width": 9, "kernel": 3}
+        >>> supernet(torch.ones(1, 3, 8, 8), architecture=a).shape
+        torch.Size([1, 9, 6, 6])
+        >>> supernet.extract(a, example=torch.ones(1, 3, 8, 8))[1]
+        Conv2d(9, 9, kernel_size=(3, 3), stride=(1, 1), groups=9)
+    """
+
+    def __init__(
+        self,
+        in_channels: Size,
+        out_channels: Size,
+        kernel_size: Kernel,
+        stride: Many = 1,
+        padding: str | Many = 0,
+        dilation: Many = 1,
+        groups: Size = 1,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=2)
+        nn.Conv2d.__init__(
+            self,
+            sizes.largest.in_channels,
+            sizes.largest.out_channels,
+            sizes.largest.kernel_size,  # type: ignore[arg-type]
+            stride=stride,  # type: ignore[arg-type]
+            padding=_largest_padding(padding, stride, sizes.largest.kernel_size, dilation),  # type: ignore[arg-type]
+            dilation=dilation,  # type: ignore[arg-type]
+            groups=sizes.largest.groups,
+            bias=bias,
+            padding_mode=padding_mode,
+            device=device,
+            dtype=dtype,
+        )
+        self.search_variables = sizes.variables
+        self.search_sizes = sizes
+        self.search_same = padding == "same"
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
+        return _plain(self, input)
+
+
+def _largest_padding(
+    padding: str | Many, stride: Many, kernel: tuple[int, ...], dilation: Many
+) -> str | Many:
+    """Return padding that torch takes: it knows "same" for a stride of 1 only."""
+    dims = len(kernel)
+    if padding == "same" and any(step != 1 for step in as_many(stride, dims)):
+        return half_kernel(kernel, as_many(dilation, dims))
+    return padding
+
+
+def _plain(layer: Conv1d | Conv2d, x: Tensor | None) -> nn.Module:
+    sizes = layer.search_sizes
+    part = sizes.part(layer, x)
+    if part == sizes.largest:
+        return layer
+    padding = _fitted_padding(layer, part.kernel_size) if layer.search_same else {}
+    return shell(layer, sizes.weights(layer, part), part._asdict() | padding)
+
+
+def _fitted_padding(layer: Conv1d | Conv2d, kernel: tuple[int, ...]) -> dict[str, Any]:
+    """Return the attributes of the plain layer by which it pads for its kernel."""
+    if any(step != 1 for step in layer.stride):
+        padding = half_kernel(kernel, layer.dilation)
+        return {"padding": padding, "_reversed_padding_repeated_twice": both_sides(padding)}
+    total = [d * (k - 1) for k, d in zip(kernel, layer.dilation, strict=True)]
+    sides = [side for t in reversed(total) for side in (t // 2, t - t // 2)]
+    return {"_reversed_padding_repeated_twice": sides}

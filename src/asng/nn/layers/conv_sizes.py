@@ -1,0 +1,248 @@
+"""What convolutions of all kinds ask of their sizes: channels, kernels, groups."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+from torch import Tensor
+
+from asng.errors import InputError, SpaceError
+from asng.nn.layers.plain import leading, window
+from asng.nn.layers.sizes import Size, largest, variables_among
+from asng.space import Categorical, Integer, Variable
+
+__all__ = [
+    "ConvPart",
+    "ConvSizes",
+    "Kernel",
+    "kernel_part",
+    "Many",
+    "as_many",
+    "both_sides",
+    "half_kernel",
+    "transposed_padding",
+]
+
+Kernel: TypeAlias = Size | Sequence[Size]
+"""A side of the kernel, or one for each dimension; any may be a variable."""
+
+
+class ConvPart(NamedTuple):
+    """Sizes of a plain convolution: a part of a larger one, or all of it. The names are torch's."""
+
+    in_channels: int
+    out_channels: int
+    kernel_size: tuple[int, ...]
+    groups: int
+
+
+@dataclass(frozen=True)
+class ConvSizes:
+    """The sizes of a convolution at their largest, and the variables among them.
+
+    Attributes:
+        largest: The most channels of an input and of the output, the largest sides of the kernel, and the
+            groups at the largest width.
+        depthwise: Whether every input channel is a group, so that the output follows the input.
+        variables: Slot to variable.
+        sides: Slots of the kernel, one for all dimensions or one for each; none where no side is a variable.
+    """
+
+    largest: ConvPart
+    depthwise: bool
+    variables: dict[str, Variable]
+    sides: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, in_channels: Size, out_channels: Size, kernel: Kernel, groups: Size, *, dims: int
+    ) -> "ConvSizes":
+        """Read the arguments of a convolution over `dims` dimensions.
+
+        Raises:
+            InputError: A size is no integer >= 1, or groups do not divide the channels.
+            SpaceError: A variable stands for something else, or for widths that groups do not divide.
+        """
+        sides: Sequence[Size] = kernel if isinstance(kernel, Sequence) else [kernel] * dims
+        if len(sides) != dims:
+            raise InputError(f"kernel_size: expected one side, or {dims} of them, got {len(sides)}.")
+        depthwise = _is_depthwise(in_channels, out_channels, groups)
+        most_groups = largest("groups", groups)
+        if not depthwise:
+            _check_divided("in_channels", in_channels, most_groups)
+            _check_divided("out_channels", out_channels, most_groups)
+        outer = {} if depthwise else variables_among(out_channels=out_channels)
+        slots = _kernel_slots(kernel)
+        inner = variables_among(**slots)
+        most = ConvPart(
+            in_channels=largest("in_channels", in_channels),
+            out_channels=largest("out_channels", out_channels),
+            kernel_size=tuple(largest("kernel_size", side) for side in sides),
+            groups=most_groups,
+        )
+        return cls(most, depthwise, outer | inner, tuple(slots) if inner else ())
+
+    def part(self, layer: Any, x: Tensor | None) -> ConvPart:
+        """Return the sizes that the architecture and the input leave of a layer of these.
+
+        Args:
+            layer: The twin.
+            x: Its input, shape (channels, *sides) or (batch, channels, *sides), or None for the largest.
+
+        Raises:
+            InputError: The input is too wide, or its groups do not divide it.
+        """
+        most, most_out, kernel, groups = self.largest
+        width = layer.width(x, -1 - len(kernel), most, "in_channels")
+        if self.sides:
+            kernel = self._kernel(layer)
+        if self.depthwise:
+            return ConvPart(width, most_out // most * width, kernel, width)
+        if width % groups:
+            raise InputError(
+                f"{layer.described()}: expected input channels in multiples of groups = {groups}, got "
+                f"{width}. Give the width a step of {groups}."
+            )
+        return ConvPart(width, layer.setting("out_channels"), kernel, groups)
+
+    def weights(self, layer: Any, part: ConvPart, *, transposed: bool = False) -> dict[str, Tensor | None]:
+        """Return what a part of a layer of these sizes has for a weight and a bias.
+
+        Args:
+            layer: The twin.
+            part: The sizes wanted.
+            transposed: Whether the weight has input channels first.
+        """
+        weight, bias = layer.weight, layer.bias
+        width, out, kernel, groups = part
+        blocks = 1 if self.depthwise else groups
+        first, second = (width, out // groups) if transposed else (out, width // groups)
+        return {
+            "weight": kernel_part(weight, kernel, blocks, first, second),
+            "bias": None if bias is None else leading(bias, out, groups=blocks),
+        }
+
+    def _kernel(self, layer: Any) -> tuple[int, ...]:
+        most = self.largest.kernel_size
+        if self.sides == ("kernel_size",):
+            return (layer.value("kernel_size"),) * len(most)
+        pairs = zip(self.sides, most, strict=True)
+        return tuple(layer.value(slot) if slot in self.variables else side for slot, side in pairs)
+
+
+def _kernel_slots(kernel: Kernel) -> dict[str, Size]:
+    if isinstance(kernel, Sequence):
+        return {f"kernel_size[{i}]": side for i, side in enumerate(kernel)}
+    return {"kernel_size": kernel}
+
+
+def _is_depthwise(in_channels: Size, out_channels: Size, groups: Size) -> bool:
+    if isinstance(groups, int):
+        if groups == 1 or groups != in_channels:
+            return False
+    elif groups != in_channels:
+        raise InputError(
+            "groups: expected an integer, or the variable of in_channels for a depthwise convolution, got "
+            f"{groups}."
+        )
+    most = largest("in_channels", in_channels)
+    if out_channels != in_channels and not (isinstance(out_channels, int) and out_channels % most == 0):
+        raise SpaceError(
+            "out_channels: expected in_channels or a multiple of it in a depthwise convolution (groups = "
+            f"in_channels = {most}), whose output follows its input, got {out_channels}."
+        )
+    return True
+
+
+def _check_divided(name: str, size: Size, groups: int) -> None:
+    values: Sequence[Any] = [size]
+    if isinstance(size, Integer):
+        values = [size.low, size.low + size.step] if size.low < size.high else [size.low]
+    elif isinstance(size, Categorical):
+        values = size.choices
+    for value in values:
+        if value % groups:
+            hint = f" Use an Integer with step={groups}." if isinstance(size, Integer) else ""
+            raise SpaceError(f"{name}: expected multiples of groups = {groups}, got {value!r}.{hint}")
+
+
+# Parts of the kernels of convolutions.
+
+
+def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int, second: int) -> Tensor:
+    """Return the part of a convolution's weight that a smaller convolution uses.
+
+    It has the middle of the kernel, so that kernels of all sizes share one; where two sizes differ by an odd
+    number there is no exact middle, and the part lies half a pixel towards the start. Of the channels it has
+    the first ones, along the first dimension those of each group.
+
+    Args:
+        weight: Shape (groups * a, b, *largest kernel).
+        kernel: Sides of the kernel wanted.
+        groups: How many groups of channels the first dimension has.
+        first: How many channels are wanted of the first dimension, a multiple of `groups`.
+        second: How many are wanted of the second.
+
+    Returns:
+        Shape (first, second, *kernel), without gaps in memory; `weight` itself where all of it is wanted.
+
+    Example:
+        >>> import torch
+        >>> weight = torch.arange(20).reshape(4, 1, 5)
+        >>> kernel_part(weight, (3,), groups=2, first=2, second=1)
+        tensor([[[ 1,  2,  3]],
+        <BLANKLINE>
+                [[11, 12, 13]]])
+    """
+    middle = ((most - side) // 2 for most, side in zip(weight.shape[2:], kernel, strict=True))
+    return window(weight, (first, second, *kernel), (0, 0, *middle), groups)
+
+
+# Padding that fits every size of a kernel.
+
+
+Many: TypeAlias = int | Sequence[int]
+"""One number, or one for each dimension."""
+
+
+def as_many(value: Many, dims: int) -> tuple[int, ...]:
+    """Return one number for each dimension."""
+    return tuple(value) if isinstance(value, Sequence) else (value,) * dims
+
+
+def both_sides(padding: Sequence[int]) -> list[int]:
+    """Return padding as torch.nn.functional.pad takes it: last dimension first, twice each."""
+    return [side for side in reversed(padding) for _ in range(2)]
+
+
+def half_kernel(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
+    """Return the padding with which an odd kernel of stride s takes a side n to ceil(n / s).
+
+    Raises:
+        InputError: A side of the kernel is even.
+
+    Example:
+        >>> half_kernel((3, 5), (1, 2))
+        (1, 4)
+    """
+    for side in kernel:
+        if side % 2 == 0:
+            raise InputError(
+                f"padding: expected odd kernels with 'same' and a stride, got a side of {side}. "
+                "Choose odd ones, or give a number."
+            )
+    return tuple(d * (k - 1) // 2 for k, d in zip(kernel, dilation, strict=True))
+
+
+def transposed_padding(
+    kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return padding and output padding with which a transposed convolution takes a side n to n * stride.
+
+    Example:
+        >>> transposed_padding((3, 4), (2, 2), (1, 1))
+        ((1, 1), (1, 0))
+    """
+    excess = [d * (k - 1) + 1 - s for k, s, d in zip(kernel, stride, dilation, strict=True)]
+    padding = tuple(max(0, -(-e // 2)) for e in excess)
+    return padding, tuple(2 * p - e for p, e in zip(padding, excess, strict=True))

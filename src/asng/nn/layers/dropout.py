@@ -1,0 +1,42 @@
+"""Dropout at a searched rate."""
+
+from torch import Tensor, nn
+
+from asng.nn.layers.plain import shell
+from asng.nn.layers.sizes import Rate, rate_range, variables_among
+from asng.nn.layers.twin import Twin
+
+__all__ = ["Dropout"]
+
+
+class Dropout(Twin, nn.Dropout):
+    """torch.nn.Dropout whose rate may be a variable.
+
+    The variable is active in training mode only: in evaluation nothing is dropped, so that a score says
+    nothing of the rate. A one-shot search, which scores in evaluation mode, therefore leaves its distribution
+    as it was; a search that trains every candidate by itself, by ask and tell, does not.
+
+    Args:
+        p: Rate in [0, 1].
+        inplace: As in torch.
+
+    Raises:
+        SpaceError: The rate may lie outside of [0, 1].
+
+    Example:
+        >>> import torch
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Real
+        >>> supernet = Supernet(Dropout(Real(0.0, 0.5, label="rate")))
+        >>> supernet.extract({"rate": 0.2}, example=torch.ones(3))
+        Dropout(p=0.2, inplace=False)
+    """
+
+    def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
+        nn.Dropout.__init__(self, rate_range("p", p), inplace)
+        self.search_variables = variables_among(p=p)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer; the input does not matter."""
+        rate = float(self.setting("p", note=self.training))
+        return self if rate == self.p else shell(self, {}, {"p": rate})

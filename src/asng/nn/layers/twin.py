@@ -1,0 +1,109 @@
+"""What all twins of torch's layers have in common."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from asng.errors import InputError
+from asng.nn.layers.plain import draw_anew, owning
+from asng.nn.searchable import Searchable
+from asng.space import Variable
+
+if TYPE_CHECKING:
+    from asng.nn.extraction.extract import Extraction
+
+__all__ = ["Twin"]
+
+
+class Twin(Searchable):
+    """A layer of torch some sizes of which an architecture decides.
+
+    A twin *is* torch's layer of its largest size: the same arguments, initialisation, parameters, state
+    dict, dtypes and devices. It runs as the plain layer of the sizes that the architecture names and of the
+    width of the input that it receives, over the leading parts of its weights. Its child is that same plain
+    layer with a copy of those parts, so that both compute the same to the last bit.
+
+    A size that is the width of the input (`in_features`, `in_channels`, `num_features`, ...) is the largest
+    that may come; a variable may stand there, but is not read: the input decides.
+
+    Attributes:
+        search_variables: Argument to the variable that was given for it, where one was.
+    """
+
+    search_variables: dict[str, Variable]
+
+    def variables(self) -> dict[str, Variable]:
+        """Return the variables, one slot an argument."""
+        return dict(self.search_variables)
+
+    def setting(self, slot: str, *, note: bool = True) -> Any:
+        """Return the value of an argument: what the architecture holds for it, or the number given.
+
+        Args:
+            slot: Name of the argument.
+            note: As in `value`.
+        """
+        return self.value(slot, note=note) if slot in self.search_variables else getattr(self, slot)
+
+    def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """Return torch's layer of the current sizes, over parts of these weights; `self` if that is it.
+
+        Args:
+            *args: The inputs of a call, from which the widths are taken. Without any: the largest.
+            **kwargs: The same, by name.
+        """
+        raise NotImplementedError(f"{type(self).__name__}.plain: expected in every twin.")
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the plain layer of the current sizes."""
+        if torch.is_inference_mode_enabled():
+            # torch.matmul computes differently, in the last bits, for weights that are inference tensors.
+            with torch.inference_mode(False):
+                layer = self.plain(*args, **kwargs)
+        else:
+            layer = self.plain(*args, **kwargs)
+        # Where nothing is cut the twin is the plain layer already: then torch's own forward is to run.
+        return super().forward(*args, **kwargs) if layer is self else layer.forward(*args, **kwargs)
+
+    def extract(self, extraction: "Extraction") -> nn.Module:
+        """Return the plain layer with weights of its own."""
+        calls = extraction.calls(self)
+        layers = [self.plain(*args, **kwargs) for args, kwargs in calls] or [self.plain()]
+        shapes = [[tuple(p.shape) for p in layer.parameters()] for layer in layers]
+        if any(other != shapes[0] for other in shapes):
+            raise InputError(
+                f"{self.described()}: expected inputs of one width, got several calls of different widths, "
+                f"which need weights of shapes {shapes}. One plain layer cannot serve them: use two layers."
+            )
+        child = owning(layers[0], self)
+        if extraction.fresh and layers[0] is not self:
+            draw_anew(child)
+        return child
+
+    def width(self, x: Tensor | None, dim: int, most: int, name: str) -> int:
+        """Return the size of an input along `dim`, or the largest one without an input.
+
+        Raises:
+            InputError: The input is wider than the layer.
+        """
+        if x is None:
+            return most
+        try:
+            size = x.size(dim)
+        except IndexError:
+            raise InputError(
+                f"{self.described()}: expected an input with {name} along dimension {dim}, got shape "
+                f"{tuple(x.shape)}."
+            ) from None
+        if size > most:
+            raise InputError(
+                f"{self.described()}: expected at most {name} = {most} along dimension {dim} of the input, "
+                f"got shape {tuple(x.shape)}. Raise {name} to the largest width that may come."
+            )
+        return size
+
+    def extra_repr(self) -> str:
+        """Return torch's words, and the variables."""
+        words = [super().extra_repr(), *(f"{slot}={v}" for slot, v in self.search_variables.items())]
+        return ", ".join(word for word in words if word)

@@ -1,0 +1,78 @@
+"""Whether a run may begin in a folder, and what of it is written first."""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asng.distributed import Comm
+from asng.errors import RunError
+from asng.pipeline.settings import SearchSettings
+from asng.pipeline.task import Task
+from asng.runs.folder import CONFIG, read_config, refuse_earlier_run
+from asng.runs.locks import held
+
+
+def held_by_one(comm: Comm, folder: Path) -> AbstractContextManager[None]:
+    """Have the process that leads hold the folder against other runs."""
+    return held(folder) if comm.leads else nullcontext()
+
+
+def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, unless told what to do with it, and one of other data.
+
+    Raises:
+        RunError: It holds one, or that of other data.
+    """
+    check_free(folder, resume=resume, overwrite=overwrite)
+    if resume:
+        check_data(task, folder)
+
+
+def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
+    """Refuse a folder that holds a run, unless told what to do with it.
+
+    Raises:
+        RunError: It holds one.
+    """
+    if not resume and not overwrite:
+        refuse_earlier_run(folder)
+
+
+def check_data(task: Task, folder: Path) -> None:
+    """Refuse to go on with a run whose data are no longer what they were.
+
+    Raises:
+        RunError: Their fingerprint is another than that in the folder's config.yaml.
+    """
+    begun = read_config(folder).get("fingerprint") if (folder / CONFIG).exists() else None
+    if None not in (begun, task.fingerprint) and begun != task.fingerprint:
+        raise RunError(
+            f"{folder}: expected the data that the run was begun on, of fingerprint {begun}, got "
+            f"{task.fingerprint} ({task.data}). Put those back, or begin anew in another --run-dir."
+        )
+
+
+def check_seed(folder: Path, seed: int) -> None:
+    """Refuse to go on with a run from another seed: its split and its peers would be others.
+
+    Raises:
+        RunError: The folder's config.yaml has another one.
+    """
+    begun = read_config(folder).get("seed", seed) if (folder / CONFIG).exists() else seed
+    if begun != seed:
+        raise RunError(
+            f"{folder}: expected a run of seed {seed}, got one of seed {begun!r:.80}. Resume it with its own."
+        )
+
+
+def config_of(task: Task, settings: SearchSettings, seed: int) -> dict[str, Any]:
+    """Return what config.yaml holds."""
+    return {
+        "task": task.name,
+        "data": task.data,
+        "fingerprint": task.fingerprint,
+        "seed": seed,
+        "network": dict(task.settings),
+        "search": asdict(settings),
+    }

@@ -1,0 +1,161 @@
+"""The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from asng.distributed import Comm, joined
+from asng.nn import Supernet
+from asng.optim import ASNG
+from asng.pipeline.begin import check_begin, check_free, check_seed, config_of, held_by_one
+from asng.pipeline.prepare import Prepared, prepare
+from asng.pipeline.retrain import train_all
+from asng.pipeline.settings import SearchSettings
+from asng.pipeline.task import Loaders, Task
+from asng.runs.files import write_json
+from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_run, write_config
+from asng.runs.results import write_result
+from asng.search import OneShotSearch, SearchResult, StopRule
+from asng.training import score, sgd
+
+__all__ = ["one_shot_search", "run_task"]
+
+
+def run_task(
+    task: Task,
+    settings: SearchSettings,
+    run_dir: str | Path,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Path:
+    """Search a network for a task, train it and its random peers, and write the report.
+
+    Each stage is on the disk when the next begins, so that a resumed run repeats none.
+
+    Args:
+        task: What to search for.
+        settings: How.
+        run_dir: The run folder.
+        seed: Seed of the data split, the weights, theta, and the peers.
+        resume: Go on with the run in the folder; where it had not come to a checkpoint, begin again.
+        overwrite: Remove an earlier run from the folder first.
+        progress: Show progress bars.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        RunError: The folder holds an earlier run and neither `resume` nor `overwrite` was given, or it
+            cannot be written.
+        InputError: The data, the model or the loss are not what they must be; nothing was written.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; what was reached is on the disk.
+    """
+    folder = Path(run_dir)
+    with joined() as comm:
+        comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
+        ready = prepare(task, settings, seed)
+        flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
+        with held_by_one(comm, folder):
+            # Another run may have come in between.
+            comm.once(lambda: check_free(folder, resume=resume, overwrite=overwrite))
+            return run_prepared(task, settings, folder, ready, seed=seed, comm=comm, **flags)
+
+
+def run_prepared(
+    task: Task,
+    settings: SearchSettings,
+    folder: Path,
+    ready: Prepared,
+    *,
+    seed: int,
+    resume: bool,
+    overwrite: bool,
+    progress: bool,
+    comm: Comm,
+) -> Path:
+    """Do what `run_task` says, with data and supernet that are at hand."""
+
+    def begin() -> bool:
+        if resume:
+            check_seed(folder, seed)
+        elif overwrite:
+            remove_run(folder)
+        write_config(folder, config_of(task, settings, seed))
+        return resume and any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
+
+    resumable = comm.once(begin)
+    found = _search(task, settings, ready, folder, seed=seed, resume=resumable, progress=progress)
+
+    def write_down() -> None:
+        if task.graphs is not None:
+            write_json(folder / GRAPHS, task.graphs(found.architecture))
+        if not (folder / RESULT).exists():
+            write_result(folder, _first_result(task, found, ready.loaders, seed))
+
+    comm.once(write_down)
+    space = ready.supernet.space
+    train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress, comm=comm)
+    return folder
+
+
+def _search(
+    task: Task,
+    settings: SearchSettings,
+    ready: Prepared,
+    folder: Path,
+    *,
+    seed: int,
+    resume: bool,
+    progress: bool,
+) -> SearchResult:
+    return one_shot_search(task, settings, ready.supernet, seed).fit(
+        ready.loaders.search_train,
+        ready.loaders.search_valid,
+        epochs=settings.epochs,
+        run_dir=folder,
+        resume=resume,
+        overwrite=True,  # the folder was looked at before
+        progress=progress,
+    )
+
+
+def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, seed: int) -> OneShotSearch:
+    """Return the search of a task, not yet begun."""
+    paper = (
+        ASNG.paper(supernet.space, lam=settings.lam_theta, seed=seed) if settings.update == "paper" else None
+    )
+    return OneShotSearch(
+        supernet,
+        loss=task.loss,
+        minimize=task.minimize,
+        maximize=task.maximize,
+        optimizer=partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay),
+        architecture_optimizer=paper,
+        lam_x=settings.lam_x,
+        lam_theta=settings.lam_theta,
+        warmup=settings.warmup,
+        final=settings.final,
+        finalists=settings.finalists,
+        precision=settings.precision,
+        stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
+        checkpoint_seconds=settings.checkpoint_seconds,
+        checkpoint_steps=settings.checkpoint_steps,
+        seed=seed,
+    )
+
+
+def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) -> dict[str, Any]:
+    return {
+        "metric": task.metric_on(loaders),
+        "higher_is_better": task.higher_is_better,
+        "seed": seed,
+        "steps": found.steps,
+        "search_seconds": round(found.seconds, 1),
+        "reason": found.reason,
+        "inherited": score(found.inherited(), loaders.test, task.score),
+        "found": None,
+        "random": [],
+    }

@@ -1,0 +1,75 @@
+"""The settings of a search that are not those of a task."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from asng.checks import integer_at_least, one_of, real_between
+from asng.search.finalists import MOST_FINAL
+from asng.training.objective import PRECISIONS, Precision
+
+__all__ = ["SearchSettings"]
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How long to search, how to train, and what to compare with.
+
+    Args:
+        epochs: Passes over the training half in the search.
+        retrain_epochs: Passes over all training data for each network trained from scratch; 0 trains none.
+        retrain_seed: Seed of their first weights and batches; default: that of the run.
+        peers: Random networks of the same space, trained like the found one, to compare it with.
+        update: How the choice moves: by this library's rules ("default") or by the paper's ("paper").
+        lam_x: Architectures trained per step.
+        lam_theta: Architectures scored per step, at least 2.
+        warmup: Share of the steps before the choice among architectures begins to move, 0 to 1.
+        final: Share of the search's cost for training finalists alone at its end, 0 (none) to 0.9.
+        finalists: How many architectures that are at most, at least 2.
+        learning_rate: Rate of the weights at the start; it falls along half a cosine.
+        stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
+        patience: End it after so many steps without a change of the likeliest architecture; default: never.
+        checkpoint_seconds: Seconds between two checkpoints; more where they would take over 2 % of the time.
+        checkpoint_steps: Write one after so many steps too; default: by time alone.
+        device: Where to compute: auto, cpu, cuda or cuda:N. With auto each of several processes has its own.
+        precision: Of the passes: float32, or bfloat16 by torch's autocast.
+    """
+
+    epochs: int = 40
+    retrain_epochs: int = 10
+    retrain_seed: int | None = None
+    peers: int = 4
+    update: Literal["default", "paper"] = "default"
+    lam_x: int = 1
+    lam_theta: int = 2
+    warmup: float = 0.25
+    final: float = 0.5
+    finalists: int = 8
+    learning_rate: float = 0.025
+    stop_entropy: float = 0.0
+    patience: int | None = None
+    checkpoint_seconds: float = 60.0
+    checkpoint_steps: int | None = None
+    device: str = "auto"
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        integer_at_least("epochs", self.epochs, 1)
+        integer_at_least("retrain_epochs", self.retrain_epochs, 0)
+        integer_at_least("peers", self.peers, 0)
+        integer_at_least("lam_x", self.lam_x, 1)
+        integer_at_least("lam_theta", self.lam_theta, 2)
+        one_of("precision", self.precision, PRECISIONS)
+        one_of("update", self.update, ["default", "paper"])
+        real_between("warmup", self.warmup, 0.0, 1.0)
+        real_between("final", self.final, 0.0, MOST_FINAL)
+        integer_at_least("finalists", self.finalists, 2)
+        real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
+        real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
+        real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
+        if self.checkpoint_steps is not None:
+            integer_at_least("checkpoint_steps", self.checkpoint_steps, 1)
+        if self.retrain_seed is not None:
+            integer_at_least("retrain_seed", self.retrain_seed, 0)
+        if self.patience is not None:
+            integer_at_least("patience", self.patience, 1)

@@ -1,0 +1,136 @@
+"""Training one architecture from scratch, and scoring it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from asng.errors import InputError
+from asng.nn import Supernet
+from asng.pipeline.prepare import device_of, place
+from asng.pipeline.settings import SearchSettings
+from asng.pipeline.task import Loaders, Task
+from asng.space import Architecture
+from asng.training import Loss, count_parameters, give_averages, score, sgd, train
+from asng.training.data.random_state import seeded
+from asng.training.inputs import example_inputs
+from asng.training.objective import in_precision
+
+__all__ = ["Trained", "fresh_child", "reseed", "train_from_scratch"]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained alone, and how it did."""
+
+    network: nn.Module
+    architecture: Architecture
+    score: float
+    others: Mapping[str, float]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what result.json keeps of it."""
+        return {
+            "score": self.score,
+            **({"others": dict(self.others)} if self.others else {}),
+            "parameters": count_parameters(self.network),
+            "seconds": round(self.seconds, 2),
+            "architecture": dict(self.architecture),
+        }
+
+
+def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device: torch.device) -> nn.Module:
+    """Return a plain network of that architecture with weights as they are at the start.
+
+    Its layers take their sizes from the inputs that the loss gives the network for a first batch.
+    """
+    return _extracted(task.child(architecture), architecture, task.loss, loaders, device)
+
+
+def _extracted(
+    model: nn.Module, architecture: Architecture, loss: Loss, loaders: Loaders, device: torch.device
+) -> nn.Module:
+    supernet = Supernet(model)
+    supernet.space.check(architecture)
+    inputs = example_inputs(supernet, architecture, loss, loaders.train)
+    # Of a model in training mode: modules of yours that run only there are in the network too.
+    return place(give_averages(supernet.extract(architecture, example=inputs, fresh=True)), device)
+
+
+def train_from_scratch(
+    task: Task,
+    settings: SearchSettings,
+    architecture: Architecture,
+    *,
+    loaders: Loaders,
+    seed: int,
+    title: str,
+    progress: bool,
+    keep_going: Callable[[], bool] = lambda: True,
+) -> Trained:
+    """Build, train and score one architecture by the task's recipe; the same seed gives the same network.
+
+    Raises:
+        KeyboardInterrupt: `keep_going` said no.
+        RunError: The loss is not finite.
+        InputError: What the recipe builds lacks weights of the child.
+    """
+    as_in_search = partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay)
+    recipe, device = task.recipe, device_of(settings.device)
+    loss = in_precision(recipe.loss or task.loss, settings.precision, device)
+    with seeded(seed):
+        start = time.perf_counter()
+        model = (recipe.build or task.child)(architecture)
+        network = _extracted(model, architecture, loss, loaders, device)
+        reseed(loaders.train, seed)
+        network = train(
+            network,
+            loaders.train,
+            loss=loss,
+            epochs=settings.retrain_epochs,
+            optimizer=recipe.optimizer or as_in_search,
+            scheduler=recipe.scheduler,
+            clip=recipe.clip,
+            title=title,
+            progress=progress,
+            keep_going=keep_going,
+            before_step=recipe.before_step,
+        )
+        seconds = time.perf_counter() - start
+        child = network
+        if recipe.build is not None:
+            child = _handed_over(network, fresh_child(task, architecture, loaders, device))
+    others = {name: score(child, loaders.test, other) for name, other in task.others.items()}
+    return Trained(child, architecture, score(child, loaders.test, task.score), others, seconds)
+
+
+def _handed_over(network: nn.Module, child: nn.Module) -> nn.Module:
+    """Give the child the weights of the network that was trained in its place, and return it in eval mode."""
+    trained = network.state_dict()
+    missing = [name for name in child.state_dict() if name not in trained]
+    if missing:
+        raise InputError(
+            f"recipe.build: expected a network with all weights of the child, got none of {missing[0]!r}. "
+            "Build the same model with modules added."
+        )
+    child.load_state_dict({name: trained[name] for name in child.state_dict()})
+    return child.eval()
+
+
+def reseed(owner: Any, seed: int) -> None:
+    """Seed the generators that a loader, its samplers and its dataset have of their own.
+
+    They would go on from where the last network has left them, which a resumed run cannot know.
+    """
+    generator = getattr(owner, "generator", None)
+    if isinstance(generator, torch.Generator):
+        generator.manual_seed(seed)
+    for name in ("sampler", "batch_sampler", "dataset"):
+        part = getattr(owner, name, None)
+        if part is not None:
+            reseed(part, seed)

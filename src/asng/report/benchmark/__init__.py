@@ -1,1 +1,0 @@
-"""The report of `asng benchmark`: a table and a figure each problem."""

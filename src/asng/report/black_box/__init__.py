@@ -1,1 +1,0 @@
-"""The report of `asng.minimize`: its losses, the best of them, and theta."""

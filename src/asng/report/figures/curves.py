@@ -1,0 +1,115 @@
+"""Entropy, step size and losses over the steps."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
+from asng.report.figures.thinning import envelope, smooth
+from asng.runs.history import Steps
+
+__all__ = ["entropy_curve", "delta_curve", "loss_curves", "warm_up"]
+
+_SIZE, _MARGINS = (540, 230), (58, 16, 38, 12)
+
+
+def warm_up(steps: Steps) -> tuple[float, float] | None:
+    """Return the first and the last step before the first objective, or None if there was no warm-up."""
+    scored = np.flatnonzero(np.isfinite(steps.objective))
+    end = int(scored[0]) if len(scored) else len(steps)
+    return (float(steps.step[0]), float(steps.step[end - 1])) if end else None
+
+
+def entropy_curve(steps: Steps) -> str:
+    """Draw the entropy of theta over that of the uniform distribution as an SVG element."""
+
+    def paint(axes: Axes) -> None:
+        _frame(axes, steps)
+        axes.plot(*envelope(steps.step, steps.entropy), color=BLUE, linewidth=1.8)
+        axes.set_ylim(-0.03, 1.05)
+        axes.set_ylabel("entropy (1 = uniform)")
+
+    return draw(paint, size=_SIZE, margins=_MARGINS, key="entropy", label="Entropy of theta over the steps")
+
+
+def delta_curve(steps: Steps) -> str:
+    """Draw the step size delta as an SVG element, on a log scale where it changes tenfold or more."""
+    finite = steps.delta[np.isfinite(steps.delta)]
+
+    def paint(axes: Axes) -> None:
+        _frame(axes, steps)
+        axes.plot(*envelope(steps.step, steps.delta), color=BLUE, linewidth=1.8)
+        if len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min():
+            axes.set_yscale("log")
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.set_ylabel("step size delta")
+
+    return draw(paint, size=_SIZE, margins=_MARGINS, key="delta", label="Step size delta over the steps")
+
+
+def loss_curves(steps: Steps, objective: str | None = None) -> str:
+    """Draw the training loss and what selects, raw and as running means, as an SVG element.
+
+    Args:
+        steps: Of a run.
+        objective: What the objective is called, if it is another function than the loss: it then has an axis
+            of its own, on the right.
+    """
+    selecting = "validation loss" if objective is None else f"{objective} on validation data"
+
+    def paint(axes: Axes) -> None:
+        _frame(axes, steps)
+        axes.set_ylabel("loss")
+        right = axes if objective is None else axes.twinx()
+        _line(axes, steps, steps.loss, BLUE, "training loss")
+        _line(right, steps, steps.objective, ORANGE, selecting)
+        if right is axes:
+            _limit(axes, [steps.loss, steps.objective])
+        else:
+            right.spines[["top", "left"]].set_visible(False)
+            right.tick_params(length=0)
+            right.set_ylabel(objective or "")
+            _limit(axes, [steps.loss])
+        drawn = [line for side in {axes: 0, right: 0} for line in side.get_legend_handles_labels()[0]]
+        if drawn:
+            axes.legend(handles=drawn, frameon=False, loc="upper right")
+
+    left, _, bottom, top = _MARGINS
+    return draw(
+        paint,
+        size=(1100, 280),
+        margins=_MARGINS if objective is None else (left, left, bottom, top),
+        key="loss",
+        label="Training loss and what selects over the steps",
+    )
+
+
+def _line(axes: Axes, steps: Steps, values: NDArray[np.float64], colour: str, name: str) -> None:
+    if np.isfinite(values).any():
+        axes.plot(*envelope(steps.step, values), color=colour, linewidth=0.7, alpha=0.3)
+        axes.plot(*smooth(steps.step, values), color=colour, linewidth=2, label=name)
+
+
+def _frame(axes: Axes, steps: Steps) -> None:
+    tidy(axes)
+    axes.set_xlabel("step")
+    axes.set_xlim(steps.step[0], max(steps.step[-1], steps.step[0] + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.tick_params(length=0)
+    shaded = warm_up(steps)
+    if shaded is not None:
+        axes.axvspan(*shaded, color="#eef0f2", linewidth=0, zorder=0)
+        top = axes.get_xaxis_transform()
+        axes.annotate(
+            "warm-up", (shaded[0], 0.0), xycoords=top, xytext=(6, 6), textcoords="offset pixels", color=FAINT
+        )
+
+
+def _limit(axes: Axes, series: list[NDArray[np.float64]]) -> None:
+    """Cut off the highest spikes: one divergent step must not press all the rest flat."""
+    values = np.concatenate([values[np.isfinite(values)] for values in series])
+    if len(values):
+        low, high = values.min(), np.quantile(values, 0.995)
+        room = 0.05 * (high - low) or 1.0
+        axes.set_ylim(low - room, high + room)

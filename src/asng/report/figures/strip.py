@@ -1,0 +1,95 @@
+"""Found against random: every network a dot."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from asng.report.figures.svg import BLUE, FAINT, INK, clean, draw, tidy
+
+__all__ = ["Row", "strip_plot"]
+
+_ROW = 40
+_DOT: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "white", "markeredgecolor": INK}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One search in the plot; NaN where a score is unknown.
+
+    Attributes:
+        name: At the left of the row, may be empty.
+        found: Score of the found network.
+        mean: Mean of its random peers.
+        sd: Their standard deviation.
+        peers: Their scores, empty where only mean and sd are known.
+    """
+
+    name: str
+    found: float
+    mean: float
+    sd: float
+    peers: Sequence[float]
+
+
+def strip_plot(rows: Sequence[Row], *, metric: str, higher_is_better: bool) -> str:
+    """Draw rows of dots, random ones open, the found one filled, as an SVG element.
+
+    Args:
+        rows: One a search, at least one.
+        metric: Name of the score, for the axis.
+        higher_is_better: Says on the axis which way is better.
+    """
+    names = [clean(row.name, 16) for row in rows]
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        for at, row in enumerate(rows):
+            _paint_row(axes, at, row)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set_yticks(range(len(rows)), names)
+        axes.tick_params(length=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.set_xlabel(f"{clean(metric, 40)} ({'higher' if higher_is_better else 'lower'} is better)")
+        axes.margins(x=0.06)
+        _legend(axes, rows)
+
+    left = 16 + 6.5 * max(len(name) for name in names)
+    return draw(
+        paint,
+        size=(480, _ROW * len(rows) + 84),
+        margins=(left, 16, 42, 42),
+        key="strip",
+        label=f"{metric} of the found network against random ones",
+    )
+
+
+def _paint_row(axes: Axes, at: int, row: Row) -> None:
+    if math.isfinite(row.mean):
+        if math.isfinite(row.sd):
+            axes.fill_betweenx(
+                [at - 0.3, at + 0.3], row.mean - row.sd, row.mean + row.sd, color="#e6e9ec", lw=0
+            )
+        axes.vlines(row.mean, at - 0.3, at + 0.3, color=FAINT, linewidth=2, linestyle=(0, (3, 2)))
+    # Offsets that repeat, so that the page is the same each time and equal scores stay apart.
+    height = at + 0.18 * np.resize([0.0, -1.0, 1.0, -0.5, 0.5], len(row.peers))
+    axes.plot(row.peers, height, linestyle="none", alpha=0.8, **_DOT)
+    if math.isfinite(row.found):
+        axes.vlines(row.found, at - 0.38, at + 0.38, color=BLUE, linewidth=3)
+
+
+def _legend(axes: Axes, rows: Sequence[Row]) -> None:
+    handles = [
+        Line2D([], [], color=BLUE, linewidth=3, label="found"),
+        Line2D([], [], color=FAINT, linewidth=2, linestyle=(0, (3, 2)), label="mean of random +- sd"),
+    ]
+    if any(len(row.peers) for row in rows):
+        handles.append(Line2D([], [], linestyle="none", label="random", **_DOT))
+    axes.legend(handles=handles, ncols=len(handles), loc="lower left", bbox_to_anchor=(0, 1), frameon=False)

@@ -1,0 +1,97 @@
+"""YAML files of plain values, read as if someone else had written them.
+
+The safe loader makes no objects, and yet a small file can keep it, or whoever reads the result, busy for
+ever: aliases of aliases stand for a billion values ("billion laughs"), a deep nest overflows the stack. Our
+own files have neither.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from asng.errors import RunError, in_one_line
+from asng.runs.files import write_text
+
+__all__ = ["read_yaml", "write_yaml"]
+
+_LARGEST = 2**17
+"""Bytes of a file. Settings take a few thousand; the loader, half a second for so many."""
+
+_DEEPEST = 64
+"""How deep values may nest."""
+
+# The parser in C, where PyYAML was built with it, is twenty times as fast, and keeps its stack on the heap.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a value that occurs twice twice, and not as an alias."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def write_yaml(path: Path, data: Any) -> Path:
+    """Write plain values in their order, whole or not at all.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    return write_text(path, yaml.dump(data, Dumper=_Dumper, sort_keys=False))
+
+
+def read_yaml(path: Path) -> Any:
+    r"""Return the values of a YAML file.
+
+    Args:
+        path: At most 128 KiB of UTF-8; at most 64 levels, no anchors and no aliases.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        RunError: It is unreadable, too large, no YAML, or more than plain values.
+
+    Example:
+        >>> import tempfile
+        >>> file = write_yaml(Path(tempfile.mkdtemp(), "config.yaml"), {"seed": 0, "search": {"lam": 2}})
+        >>> read_yaml(file)
+        {'seed': 0, 'search': {'lam': 2}}
+        >>> _ = file.write_text("a: &a [x, x]\nb: [*a, *a]")
+        >>> read_yaml(file)
+        Traceback (most recent call last):
+            ...
+        asng.errors.RunError: ...: expected YAML of plain values, got an anchor or an alias. Write values out.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise RunError(f"{path}: expected YAML, got a file that cannot be read: {error.strerror}.") from error
+    if len(content) > _LARGEST:
+        raise RunError(f"{path}: expected YAML of at most {_LARGEST} bytes, got a larger file.")
+    try:
+        text = content.decode("utf-8")
+        fault = _fault(text)
+        data = None if fault else yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one
+    except Exception as error:  # wrong scalars under a tag (!!int '') fail in many ways
+        raise RunError(
+            f"{path}: expected YAML of plain values, got a file that fails: {in_one_line(error)}."
+        ) from error
+    if fault:
+        raise RunError(f"{path}: expected YAML of plain values, got {fault}.")
+    return data
+
+
+def _fault(text: str) -> str:
+    """Say what there is beside plain values; by events, which are few whatever they stand for."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if getattr(event, "anchor", None) is not None:  # of an alias too
+            return "an anchor or an alias. Write values out"
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            return f"more than {_DEEPEST} levels"
+    return ""

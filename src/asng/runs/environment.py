@@ -1,0 +1,33 @@
+"""What a figure must be read with: versions of software, and the machine. Loads no torch."""
+
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+__all__ = ["machine", "versions"]
+
+
+def versions(packages: Iterable[str] = ("asng", "torch", "numpy", "scipy")) -> dict[str, str]:
+    """Return the versions of Python and of those of the packages that are installed."""
+    found = {"python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def machine() -> dict[str, str | int]:
+    """Return the kind of machine: system, architecture, cores; threads and accelerator if torch is loaded."""
+    found: dict[str, str | int] = {
+        "system": platform.system(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count() or 1,
+    }
+    if torch := sys.modules.get("torch"):
+        found["threads"] = torch.get_num_threads()
+        found["accelerator"] = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    return found

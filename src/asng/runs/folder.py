@@ -1,0 +1,176 @@
+"""What lies in a run folder: every name once, and whether a run may use the folder."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from asng.errors import RunError
+from asng.runs.config import read_yaml, write_yaml
+from asng.runs.files import writes_into
+from asng.runs.log import RESUMES, refuse_running
+
+__all__ = [
+    "ARCHITECTURE",
+    "BENCHMARK",
+    "CHECKPOINT",
+    "CHILD",
+    "CONFIG",
+    "FILES",
+    "GRAPHS",
+    "INNER_FILES",
+    "LOG",
+    "NAMES",
+    "PICTURES",
+    "REPORT",
+    "RESULT",
+    "SUMMARY",
+    "TOY",
+    "read_config",
+    "refuse_earlier_run",
+    "refuse_no_run",
+    "remove_halves",
+    "remove_run",
+    "seed_folder",
+    "write_config",
+]
+
+CONFIG = "config.yaml"
+LOG = "log.jsonl"
+CHECKPOINT = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+ARCHITECTURE = "architecture.json"
+GRAPHS = "graphs.json"
+PICTURES = "pictures.json"
+CHILD = "child.pt"
+RESULT = "result.json"
+SUMMARY = "summary.json"
+TOY = "toy.json"
+BENCHMARK = "benchmark.jsonl"
+REPORT = "report.html"
+
+FILES = {
+    REPORT: "the report: open it in a browser",
+    ARCHITECTURE: "the found architecture",
+    CHILD: "its weights, for torch.load(..., weights_only=True)",
+    RESULT: "all scores",
+    TOY: "all cells of the grid, seed by seed",
+    BENCHMARK: "all runs, one a line",
+    SUMMARY: "all scores, seed by seed",
+    LOG: "the log of the search",
+    CONFIG: "the settings",
+}
+"""What a user opens, and what is in it."""
+
+INNER_FILES = {
+    GRAPHS: "the cells of the found network, to draw",
+    PICTURES: "what the found network does to test data",
+    CHECKPOINT: "what a resumed search goes on from",
+    PREVIOUS: "the checkpoint before",
+    RESUMES: "when the run was taken up again",
+}
+"""What commands read, and what is in it."""
+
+NAMES = (*FILES, *INNER_FILES)
+"""Every file that a run may write."""
+
+SEARCH_FILES = (LOG, RESUMES, CHECKPOINT, PREVIOUS, ARCHITECTURE)
+"""Those of a one-shot search by itself; the files of a task lie beside them."""
+BLACK_BOX_FILES = (LOG, RESUMES, ARCHITECTURE, REPORT)
+"""Those of `asng.minimize`."""
+
+
+def seed_folder(folder: Path, seed: int) -> Path:
+    """Return where one of several seeds of a run is."""
+    return folder / f"seed-{seed}"
+
+
+def refuse_earlier_run(folder: Path, names: Collection[str] = NAMES) -> None:
+    """Raise if the folder, or that of one of its seeds, holds a run, finished or not.
+
+    Args:
+        folder: The run folder.
+        names: The files that count. Default: those of every kind of run.
+
+    Raises:
+        RunError: It does.
+    """
+    if any((place / name).exists() for place in _places(folder) for name in names):
+        raise RunError(
+            f"{folder}: already contains a run. Pass resume=True (--resume) to continue it, overwrite=True "
+            "(--overwrite) to replace it, or choose another run_dir (--run-dir)."
+        )
+
+
+def refuse_no_run(folder: Path) -> None:
+    """Raise unless the folder holds anything of a run.
+
+    Raises:
+        RunError: There is no such folder, or nothing of a run is in it.
+    """
+    if not folder.is_dir():
+        raise RunError(f"{folder}: expected a run folder, got no such folder. Check the path.")
+    if not any((folder / name).exists() for name in NAMES):
+        names = ", ".join(NAMES)
+        raise RunError(f"{folder}: expected a run folder, with at least one of {names}; got none of them.")
+
+
+def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = False) -> None:
+    """Remove what a run wrote, by name, and what it was writing when it was killed; nothing else.
+
+    Otherwise a run that ends early would lie beside the architecture of another.
+
+    Args:
+        folder: The run folder.
+        names: The files of the run, in the folder and in those of its seeds.
+        alone: Refuse a folder that has files of another kind of run too.
+
+    Raises:
+        RunError: A run is going on in it, it has files of another kind of run, or it cannot be changed.
+    """
+    others = [name for name in NAMES if name not in names and (folder / name).exists()] if alone else []
+    if others:
+        raise RunError(f"{folder}: contains a run of another kind ({others[0]}). Choose another run_dir.")
+    for place in _places(folder):
+        refuse_running(place / LOG)
+    with writes_into(folder):
+        for place in _places(folder):
+            for name in names:
+                (place / name).unlink(missing_ok=True)
+            remove_halves(place, names)
+
+
+def remove_halves(folder: Path, names: Collection[str] = SEARCH_FILES) -> None:
+    """Remove what a run was writing when it was killed: a checkpoint may be large.
+
+    To be called by the process that holds the log.
+    """
+    for name in names:
+        for half in folder.glob(f".{name}.*"):
+            half.unlink(missing_ok=True)
+
+
+def _places(folder: Path) -> tuple[Path, ...]:
+    return (folder, *folder.glob("seed-*"))
+
+
+def write_config(folder: Path, config: dict[str, Any]) -> None:
+    """Write the settings as `config.yaml`."""
+    write_yaml(folder / CONFIG, config)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the settings of a run.
+
+    Raises:
+        RunError: The folder holds no run, or its config.yaml is damaged.
+    """
+    path = folder / CONFIG
+    try:
+        config = read_yaml(path)
+    except FileNotFoundError:
+        raise RunError(
+            f"{folder}: expected a run folder with a {CONFIG}, found none. Check the path."
+        ) from None
+    if not isinstance(config, dict) or not isinstance(config.get("task"), str):
+        raise RunError(f"{path}: expected the settings of a run with a 'task', got {str(config)[:80]!r}.")
+    return config

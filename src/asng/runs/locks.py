@@ -1,0 +1,105 @@
+"""One process at a time writes to a file, or runs in a folder.
+
+A lock is gone when its process ends, however that was. Processes that are forked from it, such as the workers
+of a data loader, do not hold it: they may outlive it by seconds, in which it is to be gone on with already.
+"""
+
+import os
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from asng.errors import RunError
+from asng.runs.files import writes_into
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover - Windows, where two runs in one folder go unnoticed
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["held", "lock"]
+
+_LOCKED: "weakref.WeakSet[Any]" = weakref.WeakSet()
+"""Files and folders that this process has locked."""
+
+
+def lock(file: "BinaryIO | _Folder", path: Path) -> None:
+    """Keep other processes from writing to an open file, until it is closed or this process ends.
+
+    Raises:
+        RunError: Another process keeps it, or has put another file in its place.
+    """
+    if fcntl is None:  # pragma: no cover - Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        mine = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
+    except BlockingIOError:
+        mine = False
+    if not mine:
+        raise RunError(
+            f"{path}: another process is writing to it. Wait for its end, or choose another run_dir."
+        )
+    _LOCKED.add(file)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes from running in a folder while the block runs.
+
+    Args:
+        folder: Is made where it is missing.
+
+    Raises:
+        RunError: Another process runs in it, or it cannot be made.
+
+    Example:
+        >>> import tempfile
+        >>> with held(Path(tempfile.mkdtemp(), "run")) as _:
+        ...     print("it is ours")
+        it is ours
+    """
+    with writes_into(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    if fcntl is None:  # pragma: no cover - Windows, where a folder cannot be opened either
+        yield
+        return
+    opened = _Folder(folder)
+    try:
+        with suppress(OSError):  # of file systems whose folders have no locks
+            lock(opened, folder)
+        yield
+    finally:
+        opened.close()
+
+
+class _Folder:
+    """An open folder, with what is used here of open files."""
+
+    def __init__(self, path: Path) -> None:
+        self._number = os.open(path, os.O_RDONLY)
+        self.closed = False
+
+    def fileno(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        self.closed = True
+        os.close(self._number)
+
+
+def _let_go() -> None:
+    """In a process that was forked: hold no lock of its parent, and write nothing to its files."""
+    files = [file for file in _LOCKED if not file.closed]
+    if files:
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        for file in files:  # not closed: a buffer would be written to the file that next has its number
+            os.dup2(nowhere, file.fileno(), inheritable=False)
+        os.close(nowhere)
+    _LOCKED.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

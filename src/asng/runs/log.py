@@ -1,0 +1,278 @@
+"""Logs: files of one JSON object a line, to which one process at a time appends.
+
+What was written stays however the process ends: a last line without its end, torn when a process was killed,
+is left out when the file is read, and cut off when it is written to again.
+"""
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from io import BytesIO
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from asng.errors import RunError
+from asng.runs.files import write_text
+from asng.runs.locks import lock
+
+__all__ = ["RESUMES", "JsonLines", "RunLog", "note_resume", "parse_lines", "refuse_running", "resumes_of"]
+
+RESUMES = "resumes.jsonl"
+"""Beside the log of a run: when it was taken up again. Not in the log itself, which is so, apart from clocks,
+the same as that of a run that was never stopped."""
+
+_SYNC = 1.0
+"""Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
+this is for the machine that loses power."""
+
+
+class JsonLines:
+    r"""A file that is held by this process until it is closed.
+
+    Args:
+        path: The file; it and its folder are made where they are missing.
+        take: Is given what was there before, row after row. Default: keep it as `rows`.
+        keep: How many bytes of what was there to keep, unread, the rest being cut off. Default: every line
+            that has an end.
+
+    Attributes:
+        rows: What was there before, in its order; empty if `take` took it.
+
+    Raises:
+        RunError: The file cannot be opened, another process writes to it, a line is no JSON object, or the
+            file is shorter than `keep`.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "log.jsonl")
+        >>> _ = path.write_text('{"a": 1}\n{"a": ')
+        >>> file = JsonLines(path)
+        >>> file.append({"a": 2})
+        >>> file.close()
+        >>> path.read_text()
+        '{"a": 1}\n{"a": 2}\n'
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        take: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        keep: int | None = None,
+    ) -> None:
+        self._path = path
+        self._synced = time.monotonic()
+        self.rows: list[dict[str, Any]] = []
+        if keep and (size := path.stat().st_size if path.exists() else 0) < keep:
+            raise RunError(
+                f"{path}: expected the log of the checkpoint, at least {keep} bytes, got {size}. Put the log "
+                "back, or search anew with overwrite."
+            )
+        self._file = _opened(path)
+        try:
+            self._file.seek(0)
+            with self._told():
+                self._file.truncate(
+                    _take_rows(self._file, path, take or self.rows.append) if keep is None else keep
+                )
+        except BaseException:
+            self._file.close()
+            raise
+
+    def append(self, row: dict[str, Any]) -> None:
+        """Write one line; the system has it when this returns.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        with self._told():
+            self._file.write(_line(row).encode())
+            self._file.flush()
+            if time.monotonic() - self._synced > _SYNC:
+                os.fsync(self._file.fileno())
+                self._synced = time.monotonic()
+
+    def sync(self) -> int:
+        """Force everything to the disk, and return the length of the file in bytes.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            return self._file.seek(0, os.SEEK_END)
+
+    def replace(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Put these rows in the place of all, wholly or not at all."""
+        write_text(self._path, "".join(map(_line, rows)))
+        self._file.close()
+        self._file = _opened(self._path)
+
+    def close(self) -> None:
+        """Force everything to the disk, and let others write to the file.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        if self._file.closed:
+            return
+        try:
+            self.sync()
+        finally:
+            with suppress(OSError):  # it flushes once more, and closes whatever comes of that
+                self._file.close()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"{self._path}: cannot be written: {error.strerror or error}. Make room, and go on by resume."
+            ) from error
+
+
+class RunLog:
+    """The events of a run, in their order; without a path it swallows them.
+
+    Args:
+        path: The log of the run, or None.
+        take: As `JsonLines` has it.
+        keep: As `JsonLines` has it; 0 begins anew.
+
+    Raises:
+        RunError: As `JsonLines`.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        take: Callable[[dict[str, Any]], None] | None = None,
+        *,
+        keep: int | None = None,
+    ) -> None:
+        self._lines = None if path is None else JsonLines(path, take, keep=keep)
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event. Numbers that JSON cannot hold (NaN, infinities) become null.
+
+        Raises:
+            RunError: The disk is full.
+        """
+        if self._lines is not None:
+            self._lines.append({"event": event, **fields})
+
+    def sync(self) -> int:
+        """Force everything to the disk, and return the length of the file in bytes."""
+        return 0 if self._lines is None else self._lines.sync()
+
+    def close(self) -> None:
+        """Force everything to the disk, let others write to the file, and swallow what comes later."""
+        lines, self._lines = self._lines, None
+        if lines is not None:
+            lines.close()
+
+
+def note_resume(folder: Path, **fields: Any) -> None:
+    """Note in a run folder that the run is taken up again: the time of day, and what is given.
+
+    Raises:
+        RunError: The file cannot be written, or a line of it is no JSON object.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> note_resume(folder, step=120)
+        >>> [sorted(note) for note in resumes_of(folder)]
+        [['step', 'time']]
+    """
+    file = JsonLines(folder / RESUMES)  # which cuts off what a killed process has half written
+    try:
+        file.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **fields})
+    finally:
+        file.close()
+
+
+def resumes_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the notes of `note_resume`, the earliest first.
+
+    Raises:
+        RunError: A line is no JSON object.
+    """
+    path = folder / RESUMES
+    return parse_lines(path.read_bytes(), path) if path.exists() else []
+
+
+def refuse_running(path: Path) -> None:
+    """Raise if a process writes to a file; a missing one is none.
+
+    Raises:
+        RunError: A process does, or the file may not be written to.
+    """
+    if path.exists():
+        _opened(path).close()
+
+
+def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
+    """Return the objects of all lines that have an end.
+
+    Raises:
+        RunError: A line is no JSON object.
+    """
+    rows: list[dict[str, Any]] = []
+    _take_rows(BytesIO(content), path, rows.append)
+    return rows
+
+
+def _take_rows(lines: Iterable[bytes], path: Path, take: Callable[[dict[str, Any]], None]) -> int:
+    """Hand over the objects of all lines that have an end; return how many bytes those are."""
+    whole = 0
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _unfit(path, number, line) from error
+        if not isinstance(row, dict):
+            raise _unfit(path, number, line)
+        take(row)
+        whole += len(line)
+    return whole
+
+
+def _unfit(path: Path, number: int, line: bytes) -> RunError:
+    return RunError(f"{path}, line {number}: expected a JSON object, got {line[:60].rstrip()!r}.")
+
+
+def _line(row: dict[str, Any]) -> str:
+    try:
+        return json.dumps(row, allow_nan=False) + "\n"
+    except ValueError:  # seldom: the walk over all values costs several times what JSON does
+        return json.dumps(_finite(row), allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return value
+
+
+def _opened(path: Path) -> BinaryIO:
+    with ExitStack() as stack:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = stack.enter_context(path.open("a+b"))
+            lock(file, path)
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error
+        stack.pop_all()
+        return file

@@ -1,0 +1,83 @@
+"""Files of torch.save that are written whole and read with suspicion."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from asng.errors import RunError, in_one_line
+from asng.runs.files import write_atomically
+
+__all__ = ["check_format", "read_tensors", "write_tensors"]
+
+
+def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None = None) -> Path:
+    """Write tensors, numbers, strings, and lists and dictionaries of them.
+
+    Args:
+        path: Where.
+        content: What.
+        rotate_to: Where the file now at `path`, if any, is to stay. It moves once the new one is written.
+
+    Returns:
+        `path`.
+
+    Raises:
+        RunError: The file cannot be written. What was there stays.
+    """
+
+    def write(temporary: Path) -> None:
+        # A handle of ours: given a path, torch.save tells of a full disk by errors of its own.
+        with temporary.open("wb") as handle:
+            torch.save(content, handle)
+        if rotate_to is not None and path.exists():
+            path.replace(rotate_to)
+
+    return write_atomically(path, write)
+
+
+def read_tensors(path: Path, kind: str) -> dict[str, Any]:
+    """Return what `write_tensors` wrote, on the CPU.
+
+    Args:
+        path: Where.
+        kind: What it is, for messages.
+
+    Raises:
+        RunError: The file is torn, foreign, or changed on the disk.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _refuse_bomb(archive.infolist(), path)
+            torn = archive.testzip()  # torch.load does not look at the checksums
+        if torn is None:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a foreign file makes of zipfile and torch.load
+        name = type(error).__name__
+        raise RunError(f"{path}: expected {kind}, got a torn or foreign file ({name}).") from error
+    if torn is not None:
+        raise RunError(f"{path}: expected {kind}, got a damaged file: its part {torn!r} fails its checksum.")
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected {kind}, got a file that holds {type(content).__name__}.")
+    return content
+
+
+def check_format(path: Path, kind: str, content: dict[str, Any], known: int) -> None:
+    """Raise where the format of `content` is not the one that this asng knows.
+
+    Raises:
+        RunError: It is another one.
+    """
+    number = content.get("format")
+    if not isinstance(number, int) or number != known:
+        raise RunError(
+            f"{path}: expected {kind} of format {known}, got {in_one_line(repr(number), 80)}. Update asng?"
+        )
+
+
+def _refuse_bomb(parts: list[zipfile.ZipInfo], path: Path) -> None:
+    """Raise where reading the parts would take more than the file: torch.save compresses nothing."""
+    packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
+    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+        raise ValueError("compressed, or parts that lie over each other")

@@ -1,0 +1,121 @@
+"""The operations of ENAS cells, of plain torch.
+
+With stride 2, an image of side n becomes one of side ceil(n / 2) by all of them, odd n included.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from asng.supernets.enas.recomputed import RecomputedSequential
+from asng.supernets.enas.wiring import OPERATIONS
+
+__all__ = ["FactorizedReduce", "batch_norm", "edge_operations", "relu_conv_bn"]
+
+
+def batch_norm(channels: int, *, retraining: bool, affine: bool | None = None) -> nn.BatchNorm2d:
+    """Return batch normalisation for the search, or for retraining.
+
+    In search it has no running statistics: they would mix all the children that passed, and score
+    each by the statistics of the others. It has no scale and shift either, as in the paper.
+
+    Args:
+        channels: Channels of its input.
+        retraining: Whether to keep running statistics.
+        affine: Whether to scale and shift. Default: when retraining.
+    """
+    scaled = retraining if affine is None else affine
+    return nn.BatchNorm2d(channels, affine=scaled, track_running_stats=retraining)
+
+
+def sequence(*layers: nn.Module, recompute: bool) -> nn.Sequential:
+    """Return layers in a row, which keep less for the gradient where `recompute` is true."""
+    return RecomputedSequential(*layers) if recompute else nn.Sequential(*layers)
+
+
+def relu_conv_bn(
+    in_channels: int, out_channels: int, *, retraining: bool, recompute: bool = False
+) -> nn.Sequential:
+    """Return ReLU, 1 x 1 convolution and batch normalisation."""
+    return sequence(
+        nn.ReLU(),
+        nn.Conv2d(in_channels, out_channels, kernel_size=1, bias=False),
+        batch_norm(out_channels, retraining=retraining),
+        recompute=recompute,
+    )
+
+
+class FactorizedReduce(nn.Module):
+    """Halve the sides of an image without leaving pixels out of sight.
+
+    Two 1 x 1 convolutions give half of the channels each, one on the even pixels, one on the odd pixels. An
+    odd side is padded by one row of zeros. The pixels are picked before the convolutions, which then have a
+    stride of 1: those of stride 2 crash in torch 2.13 on one thread, channels last, with up to 4 channels.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        retraining: As in `batch_norm`.
+
+    Example:
+        >>> FactorizedReduce(3, 8, retraining=False)(torch.zeros(2, 3, 7, 7)).shape
+        torch.Size([2, 8, 4, 4])
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, retraining: bool) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.relu = nn.ReLU()
+        self.even = nn.Conv2d(in_channels, out_channels - half, kernel_size=1, bias=False)
+        self.odd = nn.Conv2d(in_channels, half, kernel_size=1, bias=False)
+        self.norm = batch_norm(out_channels, retraining=retraining)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, in_channels, n, m) to (batch, out_channels, ceil(n / 2), ceil(m / 2))."""
+        x = functional.pad(self.relu(x), (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        halves = torch.cat([self.even(x[:, :, ::2, ::2]), self.odd(x[:, :, 1::2, 1::2])], dim=1)
+        return self.norm(halves)  # type: ignore[no-any-return]
+
+
+def edge_operations(
+    channels: int, *, stride: int, retraining: bool, recompute: bool = False
+) -> nn.ModuleDict:
+    """Return the modules that one edge chooses from, one for each of `OPERATIONS`.
+
+    Args:
+        channels: Channels of input and output.
+        stride: 1, or 2 on the edges from the inputs of a reduction cell.
+        retraining: As in `batch_norm`.
+        recompute: As in `EnasCellNetwork`.
+    """
+    modules = (
+        nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, retraining=retraining),
+        nn.AvgPool2d(3, stride=stride, padding=1),
+        nn.MaxPool2d(3, stride=stride, padding=1),
+        _separable_conv(channels, 3, stride=stride, retraining=retraining, recompute=recompute),
+        _separable_conv(channels, 5, stride=stride, retraining=retraining, recompute=recompute),
+    )
+    return nn.ModuleDict(dict(zip(OPERATIONS, modules, strict=True)))
+
+
+def _separable_conv(
+    channels: int, kernel_size: int, *, stride: int, retraining: bool, recompute: bool
+) -> nn.Sequential:
+    """Return ReLU, depthwise, pointwise convolution and batch normalisation, twice."""
+    layers: list[nn.Module] = []
+    for step in (stride, 1):
+        layers += [
+            nn.ReLU(),
+            nn.Conv2d(
+                channels,
+                channels,
+                kernel_size,
+                stride=step,
+                padding=kernel_size // 2,
+                groups=channels,
+                bias=False,
+            ),
+            nn.Conv2d(channels, channels, kernel_size=1, bias=False),
+            batch_norm(channels, retraining=retraining),
+        ]
+    return sequence(*layers, recompute=recompute)

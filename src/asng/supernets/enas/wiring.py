@@ -1,0 +1,156 @@
+"""How the nodes of a cell are connected: names of variables and values, read from an architecture."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from asng.checks import integer_at_least
+from asng.errors import InputError
+from asng.space import Categorical, Value
+
+__all__ = [
+    "CELL_INPUTS",
+    "OPERATIONS",
+    "Edge",
+    "cell_edges",
+    "input_names",
+    "node_variables",
+    "unused_nodes",
+    "check_image_size",
+    "least_side_after",
+    "reduction_indices",
+]
+
+CELL_INPUTS = ("cell-2", "cell-1")
+"""The outputs of the cell before the previous one, and of the previous one."""
+
+OPERATIONS = ("identity", "avg_pool_3x3", "max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5")
+"""The five operations of ENAS, in the order of its paper."""
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One of the two operations of a node: where it reads from, and what it does.
+
+    Attributes:
+        source: One of `CELL_INPUTS`, or an earlier node.
+        operation: One of `OPERATIONS`.
+    """
+
+    source: str
+    operation: str
+
+
+def input_names(node: int) -> tuple[str, ...]:
+    """Return what node number `node` (from 1) may read: both cell inputs, then the earlier nodes.
+
+    Example:
+        >>> input_names(3)
+        ('cell-2', 'cell-1', 'node1', 'node2')
+    """
+    return (*CELL_INPUTS, *(f"node{earlier}" for earlier in range(1, node)))
+
+
+def node_variables(kind: str, node: int) -> dict[str, Categorical]:
+    """Return the four variables of a node of the cells of one kind, slot to variable.
+
+    Args:
+        kind: "normal" or "reduction". It is part of the labels, so that all cells of a kind are alike.
+        node: Number of the node, from 1.
+
+    Example:
+        >>> [variable.label for variable in node_variables("normal", 2).values()]
+        ['normal.node2.input1', 'normal.node2.op1', 'normal.node2.input2', 'normal.node2.op2']
+    """
+    variables = {}
+    for side in (1, 2):
+        for slot, choices in ((f"input{side}", input_names(node)), (f"op{side}", OPERATIONS)):
+            variables[slot] = Categorical(choices, label=f"{kind}.node{node}.{slot}")
+    return variables
+
+
+def cell_edges(architecture: Mapping[str, Value], kind: str, nodes: int) -> list[tuple[Edge, Edge]]:
+    """Return the two edges of each node of the cells of one kind."""
+    return [
+        (_edge(architecture, f"{kind}.node{node}", 1), _edge(architecture, f"{kind}.node{node}", 2))
+        for node in range(1, nodes + 1)
+    ]
+
+
+def unused_nodes(sources: Sequence[Value], nodes: int) -> tuple[int, ...]:
+    """Return the numbers (from 1) of the nodes that are no node's input: the cell's output.
+
+    The last node always is one of them.
+
+    Args:
+        sources: Where the edges of all nodes read from.
+        nodes: How many nodes there are.
+
+    Example:
+        >>> unused_nodes(["cell-2", "cell-1", "node1", "cell-1", "cell-1", "node1"], 3)
+        (2, 3)
+    """
+    return tuple(node for node in range(1, nodes + 1) if f"node{node}" not in sources)
+
+
+def _edge(architecture: Mapping[str, Value], node: str, side: int) -> Edge:
+    return Edge(str(architecture[f"{node}.input{side}"]), str(architecture[f"{node}.op{side}"]))
+
+
+# Which cells of an ENAS network reduce the image, and which sizes of images they can reduce.
+
+
+def reduction_indices(reductions: Sequence[int] | None, cells: int) -> frozenset[int]:
+    """Return the indices of the reduction cells: as given, or after a third and two thirds of the cells.
+
+    Raises:
+        InputError: An index is that of no cell.
+    """
+    if reductions is None:
+        return frozenset((cells // 3, 2 * cells // 3) if cells >= 3 else ())
+    for index in reductions:
+        integer_at_least("reductions", index, 0)
+        if index >= cells:
+            raise InputError(
+                f"reductions: expected indices of the {cells} cells, in [0, {cells - 1}], got {index}."
+            )
+    return frozenset(reductions)
+
+
+def check_image_size(image_size: int | tuple[int, int], reductions: int) -> None:
+    """Refuse images that so many reduction cells cannot halve.
+
+    Raises:
+        InputError: A side is too small, or they are not one side or two.
+    """
+    sides = _sides(image_size)
+    if len(sides) != 2:
+        raise InputError(f"image_size: expected one side, or height and width, got {image_size!r}.")
+    least = 2 ** (reductions - 1) + 1 if reductions else 1
+    for side in sides:
+        if integer_at_least("image_size", side, 1) < least:
+            raise InputError(
+                f"image_size: expected sides of at least {least}, which {reductions} reduction cells can "
+                f"halve, got {side}. Give larger images, or fewer `reductions`."
+            )
+
+
+def least_side_after(image_size: int | tuple[int, int], cell: int, reducing: Collection[int]) -> int:
+    """Return the lesser side of the output of a cell, in pixels.
+
+    Args:
+        image_size: Side of the images, or height and width.
+        cell: Index of the cell.
+        reducing: Indices of the reduction cells.
+
+    Example:
+        >>> least_side_after((28, 32), 13, reducing={6, 13})
+        7
+    """
+    side = min(_sides(image_size))
+    for _ in range(sum(index <= cell for index in reducing)):
+        side = (side + 1) // 2
+    return side
+
+
+def _sides(image_size: int | tuple[int, int]) -> tuple[int, ...]:
+    return tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)

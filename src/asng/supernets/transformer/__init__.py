@@ -1,0 +1,1 @@
+"""A Transformer encoder of sequences."""

@@ -1,5 +1,0 @@
-"""A user's own model, data, loss and objective, named by their import paths."""
-
-from asng.tasks.own.task import OwnSettings, own
-
-__all__ = ["OwnSettings", "own"]

@@ -1,0 +1,173 @@
+"""A task and its settings, read back from a run folder."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from asng.checks import nearest
+from asng.errors import InputError, RunError, in_one_line
+from asng.nn import Supernet
+from asng.pipeline.settings import SearchSettings
+from asng.pipeline.task import Loaders, Task
+from asng.pipeline.train_alone import fresh_child
+from asng.runs.folder import CHILD, CONFIG, read_config, seed_folder
+from asng.tasks.table import TASKS
+from asng.tasks.user import own
+from asng.tasks.user.trust import Imports
+from asng.training import load_child_weights
+from asng.training.child_file import load_into
+from asng.training.inputs import example_inputs
+
+__all__ = ["StoredRun", "settings_from", "single_run", "stored_run", "example_of", "load_child"]
+
+_Settings = TypeVar("_Settings")
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What config.yaml says.
+
+    Attributes:
+        task: Made anew from its settings.
+        settings: Of the search.
+        seeds: One or several.
+        several: Whether the folder is one of several seeds.
+    """
+
+    task: Task
+    settings: SearchSettings
+    seeds: list[int]
+    several: bool
+
+    @cached_property
+    def loaders(self) -> Loaders:
+        """The data of the first seed, made when first asked for."""
+        return self.task.loaders(self.seeds[0])
+
+
+def stored_run(
+    folder: Path, *, network: Mapping[str, Any] | None = None, trusted: Collection[str] = ()
+) -> StoredRun:
+    """Return the task and the settings of the run in a folder.
+
+    Args:
+        folder: The run folder.
+        network: Settings of the task to change, by name; None leaves one as it was.
+        trusted: Import paths that config.yaml may have imported and called.
+
+    Raises:
+        RunError: The folder holds no run, or its config.yaml has unknown or unfit settings, or names what is
+            not trusted, and then nothing is imported.
+        InputError: The data or the classes are not where they were, or a task has no such setting.
+    """
+    config = read_config(folder)
+    where = f"{folder / CONFIG}"
+    name = config["task"]
+    if name == "toy":
+        raise RunError(f"{folder}: expected the run of a search, got one of asng toy, which has no network.")
+    if name not in TASKS:
+        known = ", ".join(repr(task) for task in TASKS)
+        raise RunError(f"{where}: expected one of the tasks {known}, got {name!r:.80}.{nearest(name, TASKS)}")
+    kind = TASKS[name]
+    make = kind.make
+    if name == "own":  # the only one whose settings name code
+        make = partial(own, imports=Imports(frozenset(trusted), where))
+    stored = settings_from(kind.settings, config.get("network") or {}, f"{where}, network")
+    seeds = _seeds(config, where)
+    return StoredRun(
+        task=make(_changed(stored, network or {}, name)),
+        settings=settings_from(SearchSettings, config.get("search") or {}, f"{where}, search"),
+        seeds=seeds,
+        several="seeds" in config,
+    )
+
+
+def single_run(
+    folder: Path, *, network: Mapping[str, Any] | None = None, trusted: Collection[str] = ()
+) -> StoredRun:
+    """Return what `stored_run` does, of a folder that has one found network.
+
+    Raises:
+        RunError: It holds runs of several seeds; and as `stored_run`.
+        InputError: As `stored_run`.
+    """
+    config = read_config(folder)
+    seeds = _seeds(config, f"{folder / CONFIG}")
+    if "seeds" in config and config["task"] != "toy":
+        raise RunError(
+            f"{folder}: expected the run of one seed, got a folder of {len(seeds)}. Name one of them: "
+            f"{seed_folder(folder, seeds[0])}."
+        )
+    return stored_run(folder, network=network, trusted=trusted)
+
+
+def _seeds(config: Mapping[str, Any], where: str) -> list[int]:
+    seeds = config["seeds"] if "seeds" in config else [config.get("seed", 0)]
+    right = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
+    if not right:
+        raise RunError(f"{where}: expected one or more seeds, integers >= 0, got {seeds!r:.80}.")
+    return list(seeds)
+
+
+def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
+    known = [field.name for field in fields(settings)]
+    changes = {name: value for name, value in changes.items() if value is not None}
+    for name in changes:
+        if name not in known:
+            words = ", ".join(known)
+            raise InputError(f"{name}: expected a setting of the task {task!r}, which are {words}.")
+    return replace(settings, **changes)
+
+
+def settings_from(kind: type[_Settings], values: Any, where: str) -> _Settings:
+    """Return settings of a kind from what YAML held.
+
+    Raises:
+        RunError: They are no mapping, a name is unknown, one without a default is missing, or a value is not
+            what it must be.
+    """
+    if not isinstance(values, Mapping):
+        raise RunError(f"{where}: expected settings by name, got {values!r:.80}.")
+    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            raise RunError(f"{where}: unknown setting {name!r:.80}.{nearest(name, known)}")
+    for name, field in known.items():
+        if field.default is MISSING and name not in values:
+            raise RunError(f"{where}: expected the setting {name!r}, got none.")
+    try:
+        return kind(**values)
+    except (InputError, TypeError, ValueError, OverflowError) as error:
+        raise RunError(f"{where}: {in_one_line(error)}.") from error
+
+
+# The trained child of a run, made again from its folder.
+
+
+def load_child(stored: StoredRun, folder: Path) -> nn.Module:
+    """Return the trained network of a run, plain and in eval mode, on the CPU.
+
+    Args:
+        stored: What `stored_run` says of the folder.
+        folder: The run folder.
+
+    Raises:
+        RunError: child.pt is missing, damaged, or does not fit the settings.
+    """
+    path = folder / CHILD
+    architecture, weights = load_child_weights(path)
+    child = fresh_child(stored.task, architecture, stored.loaders, torch.device("cpu"))
+    load_into(child, weights, path)
+    return child.eval()
+
+
+def example_of(stored: StoredRun, folder: Path) -> tuple[Any, ...]:
+    """Return the positional inputs of the trained network for the first batch of the test data."""
+    architecture, _ = load_child_weights(folder / CHILD)
+    supernet = Supernet(stored.task.child(architecture))
+    return example_inputs(supernet, architecture, stored.task.loss, stored.loaders.test)

@@ -1,6 +1,0 @@
-"""The paper's toy problem (Akimoto et al., 2019): ASNG, SNG and Adam over step sizes and learning rates."""
-
-from asng.tasks.toy.experiment import resume_toy, run_toy
-from asng.tasks.toy.settings import ToySettings
-
-__all__ = ["ToySettings", "resume_toy", "run_toy"]

@@ -1,0 +1,112 @@
+"""The loaders of a task, from what a user's function returns."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch.utils.data import DataLoader, Dataset
+
+from asng.checks import nearest
+from asng.errors import InputError
+from asng.pipeline.task import Loaders
+from asng.training.data.halves import split_loader
+
+__all__ = ["loaders_from"]
+
+_NAMES = {1: ("train",), 2: ("train", "test"), 3: ("train", "valid", "test")}
+_FORMS = "Return (train, valid, test), (train, test), a dictionary of these names, or one training loader."
+
+
+def loaders_from(returned: Any, *, valid_share: float, seed: int) -> Loaders:
+    """Return which loader does what.
+
+    - train: trains weights, in the search and alone.
+    - valid: scores architectures in the search. Without one, the search holds a random part of the training
+      data apart for it, and networks trained alone get the whole.
+    - test: scores the trained networks. Without one the validation data do, on which the search has chosen;
+      the part of the training data that was held apart for it then trains nothing.
+
+    Args:
+        returned: (train, valid, test), (train, test), a dictionary of these names, or one training loader;
+            None stands for none.
+        valid_share: Share of the training data to hold apart where there is no validation loader, in (0, 1).
+        seed: Which part.
+
+    Raises:
+        InputError: It is nothing of this, something in it is no loader, or it cannot be split.
+
+    Example:
+        >>> import torch
+        >>> loaders = loaders_from(DataLoader(torch.arange(10), batch_size=2), valid_share=0.4, seed=0)
+        >>> len(loaders.search_train), len(loaders.test), loaders.fresh
+        (3, 2, False)
+    """
+    named = _named(returned)
+    whole, valid, test = (named.get(name) for name in _NAMES[3])
+    if whole is None:
+        raise InputError(f"expected a training loader, got {_described(returned)}. {_FORMS}")
+    train = whole
+    if valid is None:
+        train, valid = split_loader(whole, share=1.0 - valid_share, seed=seed)
+        if test is None:
+            # A part held apart for both trains nothing, and is scored whole and in its order.
+            whole, test = train, _in_order(valid)
+    return Loaders(
+        search_train=train,
+        search_valid=valid,
+        train=whole,
+        test=valid if test is None else test,
+        fresh=named.get("test") is not None,
+    )
+
+
+def _named(returned: Any) -> dict[str, Any]:
+    if isinstance(returned, Mapping):
+        for name in returned:
+            if name not in _NAMES[3]:
+                raise InputError(
+                    f"expected loaders by name, got {name!r}.{nearest(name, _NAMES[3])} {_FORMS}"
+                )
+        parts = dict(returned)
+    else:
+        several = returned if isinstance(returned, (tuple, list)) else (returned,)
+        if len(several) not in _NAMES:
+            raise InputError(f"expected 1 to 3 loaders, got {len(several)}. {_FORMS}")
+        parts = dict(zip(_NAMES[len(several)], several, strict=True))
+    parts = {name: loader for name, loader in parts.items() if loader is not None}
+    for name, loader in parts.items():
+        _check(name, loader)
+    return parts
+
+
+def _check(name: str, loader: Any) -> None:
+    if isinstance(loader, Dataset):
+        raise InputError(
+            f"{name}: expected a loader, got a dataset, {type(loader).__name__}. Wrap it: "
+            "torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True)."
+        )
+    if isinstance(loader, str) or not hasattr(loader, "__iter__"):
+        raise InputError(f"{name}: expected a loader, got {_described(loader)}. {_FORMS}")
+    try:
+        batches = len(loader)
+    except TypeError:
+        raise InputError(
+            f"{name}: expected a loader with a length, got {type(loader).__name__}. Give its dataset a "
+            "__len__."
+        ) from None
+    if batches == 0:
+        raise InputError(f"{name}: expected at least one batch, got none. Give more data or a smaller batch.")
+
+
+def _in_order(loader: DataLoader[Any]) -> DataLoader[Any]:
+    return DataLoader(
+        loader.dataset,
+        batch_size=loader.batch_size,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        worker_init_fn=loader.worker_init_fn,
+    )
+
+
+def _described(value: Any) -> str:
+    return "None" if value is None else f"{type(value).__name__} {str(value)[:60]!r}"

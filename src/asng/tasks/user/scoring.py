@@ -1,0 +1,98 @@
+"""The loss of a user, and what architectures and networks are compared by."""
+
+import inspect
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from asng.errors import InputError
+from asng.tasks.user.importing import import_named
+from asng.tasks.user.trust import ANYTHING, Imports
+from asng.training import Loss, Objective, supervised
+
+__all__ = ["HOMES", "Selection", "loss_of", "selection_of"]
+
+HOMES = {
+    "loss": "torch.nn.functional",
+    "batch_loss": None,
+    "minimize": "asng.training",
+    "maximize": "asng.training",
+}
+"""Modules that names without a dot are taken from."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What networks are compared by.
+
+    Attributes:
+        metric: Its name.
+        score: A function of (forward, batch).
+        higher_is_better: Whether more of it is better.
+    """
+
+    metric: str
+    score: Objective
+    higher_is_better: bool
+
+
+def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports = ANYTHING) -> Loss:
+    """Return the training loss.
+
+    Args:
+        criterion: Import path of a function of (output, target), or of a module class that is one; a name
+            without a dot is one of torch.nn.functional.
+        batch_loss: Import path of a function of (forward, batch), in place of `criterion`.
+        imports: What may be imported.
+
+    Raises:
+        RunError: A path may not be imported.
+        InputError: A path names nothing that can be called.
+    """
+    if batch_loss is not None:
+        return _function("batch_loss", batch_loss, imports)  # type: ignore[no-any-return]
+    found = _function("loss", criterion, imports, home=HOMES["loss"], kinds=(nn.Module,))
+    ready: Any = found() if inspect.isclass(found) else found
+    return supervised(ready)
+
+
+def selection_of(
+    loss: Loss, *, minimize: str | None, maximize: str | None, imports: Imports = ANYTHING
+) -> Selection:
+    """Return what to compare by: one of the two, or else the loss.
+
+    Args:
+        loss: The training loss.
+        minimize: Import path of a function of (forward, batch); a name without a dot is one of asng.training.
+        maximize: Another one.
+        imports: What may be imported.
+
+    Raises:
+        RunError: A path may not be imported.
+        InputError: Both are given, or a path names nothing that can be called.
+
+    Example:
+        >>> selection_of(supervised(nn.functional.mse_loss), minimize=None, maximize="accuracy").metric
+        'accuracy'
+    """
+    if minimize is not None and maximize is not None:
+        raise InputError("minimize, maximize: expected at most one of them, got both.")
+    if maximize is not None:
+        score = _function("maximize", maximize, imports, home=HOMES["maximize"])
+        return Selection(maximize.rpartition(".")[2], score, higher_is_better=True)
+    if minimize is not None:
+        score = _function("minimize", minimize, imports, home=HOMES["minimize"])
+        return Selection(minimize.rpartition(".")[2], score, higher_is_better=False)
+    return Selection("loss", loss, higher_is_better=False)
+
+
+def _function(
+    name: str, path: str, imports: Imports, *, home: str | None = None, kinds: tuple[type, ...] = ()
+) -> Any:
+    found = import_named(name, path, home=home, imports=imports)
+    if not callable(found) or (inspect.isclass(found) and not issubclass(found, kinds)):
+        kind = "a class" if inspect.isclass(found) else f"a {type(found).__name__}"
+        form = "(output, target)" if name == "loss" else "(forward, batch)"
+        raise InputError(f"{name}: expected {path} to be a function of {form}, got {kind}.")
+    return found

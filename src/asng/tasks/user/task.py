@@ -1,0 +1,137 @@
+"""Searching a model of one's own, on data of one's own."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from torch import nn
+
+from asng.checks import real_between
+from asng.errors import InputError
+from asng.pipeline.task import Loaders, Task
+from asng.tasks.user.importing import import_named, whole_path
+from asng.tasks.user.loaders import loaders_from
+from asng.tasks.user.scoring import HOMES, loss_of, selection_of
+from asng.tasks.user.signature import call, named_by
+from asng.tasks.user.trust import ANYTHING, Imports
+
+__all__ = ["OwnSettings", "import_data", "import_model", "own", "takes_seed"]
+
+
+@dataclass(frozen=True)
+class OwnSettings:
+    """Which model and data, by import path, and what to train and to compare by.
+
+    Args:
+        model: The import path of a torch.nn.Module class under "import", and arguments of it by their names.
+        data: That of a function that returns loaders, likewise; it is given the seed if it takes one.
+        loss: Criterion of (output, target); a name without a dot is one of torch.nn.functional.
+        batch_loss: Loss of (forward, batch), in place of --loss, for batches other than (input, target).
+        maximize: Select and compare by this function of (forward, batch), for instance accuracy.
+        minimize: Select and compare by the least of this one; default: the loss.
+        valid_share: Share of the training data that scores architectures, where no loader is given for that.
+    """
+
+    model: Mapping[str, Any]
+    data: Mapping[str, Any]
+    loss: str = "torch.nn.functional.cross_entropy"
+    batch_loss: str | None = None
+    maximize: str | None = None
+    minimize: str | None = None
+    valid_share: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("model", "data"):
+            value = getattr(self, name)
+            if not isinstance(value, Mapping) or not isinstance(value.get("import"), str):
+                raise InputError(f"{name}: expected an import path under 'import', got {value!r}.")
+        real_between("valid_share", self.valid_share, 0.0, 1.0)
+
+
+def own(settings: OwnSettings, *, imports: Imports = ANYTHING) -> Task:
+    """Return the task of searching a model of one's own; imports what the settings name.
+
+    Args:
+        settings: Of the model, the data and what to compare by.
+        imports: What the settings may have imported. Default: anything, since they are the user's own.
+
+    Raises:
+        RunError: The settings name what may not be imported, and then nothing is.
+        InputError: Something cannot be imported, or is not what it must be.
+
+    Example:
+        >>> model = {"import": "package.module.Net", "width": 64}
+        >>> task = own(OwnSettings(model, data={"import": "package.module.loaders"}))  # doctest: +SKIP
+    """
+    model, data = dict(settings.model), dict(settings.data)
+    model_path, data_path = model.pop("import"), data.pop("import")
+    functions = {name: getattr(settings, name) for name in HOMES}
+    whole = [whole_path(path, HOMES[name]) for name, path in functions.items() if path is not None]
+    imports.check([model_path, data_path], functions=whole)  # all at once, so that one answer is enough
+    net, function = import_model(model_path, imports=imports), import_data(data_path, imports=imports)
+    imports.check([*named_by("model", net, model), *named_by("data", function, data)])
+    loss = loss_of(settings.loss, settings.batch_loss, imports=imports)
+    selection = selection_of(loss, minimize=settings.minimize, maximize=settings.maximize, imports=imports)
+
+    def loaders(seed: int) -> Loaders:
+        given = {"seed": seed} if takes_seed(function) else {}
+        returned = call("data", data_path, function, data, given=given, imports=imports)
+        try:
+            return loaders_from(returned, valid_share=settings.valid_share, seed=seed)
+        except InputError as error:
+            raise InputError(f"data: {data_path}: {error}") from error
+
+    def build() -> nn.Module:
+        made: nn.Module = call("model", model_path, net, model, imports=imports)
+        return made
+
+    return Task(
+        name="own",
+        data=data_path,
+        settings=asdict(settings),
+        build=build,
+        child=lambda architecture: build(),
+        loaders=loaders,
+        loss=loss,
+        metric=selection.metric,
+        score=selection.score,
+        higher_is_better=selection.higher_is_better,
+        minimize=None if settings.minimize is None else selection.score,
+        maximize=None if settings.maximize is None else selection.score,
+    )
+
+
+def import_model(path: str, *, imports: Imports = ANYTHING) -> type[nn.Module]:
+    """Return the model class of that import path.
+
+    Raises:
+        RunError: It may not be imported.
+        InputError: There is none, or it is no torch.nn.Module class.
+    """
+    found = import_named("model", path, imports=imports)
+    if not inspect.isclass(found) or not issubclass(found, nn.Module):
+        raise InputError(f"model: expected {path} to be a torch.nn.Module class, got {_kind(found)}.")
+    return found
+
+
+def import_data(path: str, *, imports: Imports = ANYTHING) -> Callable[..., Any]:
+    """Return the function of that import path.
+
+    Raises:
+        RunError: It may not be imported.
+        InputError: There is none, or it is no function.
+    """
+    found = import_named("data", path, imports=imports)
+    if inspect.isclass(found) or not callable(found):
+        raise InputError(f"data: expected {path} to be a function that returns loaders, got {_kind(found)}.")
+    return found  # type: ignore[no-any-return]
+
+
+def takes_seed(function: Callable[..., Any]) -> bool:
+    """Whether a function has an argument of the name `seed`."""
+    return "seed" in inspect.signature(function).parameters
+
+
+def _kind(value: object) -> str:
+    return f"the class {value.__name__}" if inspect.isclass(value) else f"a {type(value).__name__}"

@@ -1,0 +1,30 @@
+"""Training and scoring a torch network, without a search."""
+
+from asng.training.batch_norm import batch_statistics, give_averages, recalibrate
+from asng.training.child_file import load_child_weights, save_child
+from asng.training.export import save_onnx, save_program
+from asng.training.objective import Forward, Loss, Objective, accuracy, supervised
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
+from asng.training.train import count_parameters, score, train
+
+__all__ = [
+    "Forward",
+    "Loss",
+    "MakeOptimizer",
+    "MakeScheduler",
+    "Objective",
+    "accuracy",
+    "batch_statistics",
+    "cosine",
+    "count_parameters",
+    "give_averages",
+    "load_child_weights",
+    "recalibrate",
+    "save_child",
+    "save_onnx",
+    "save_program",
+    "score",
+    "sgd",
+    "supervised",
+    "train",
+]

@@ -1,0 +1,1 @@
+"""Batches from loaders, to the bit the same after a resume."""

@@ -1,0 +1,103 @@
+"""The random generators that a run draws from: torch's, Python's, NumPy's, and those of a loader."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from asng.training.modes import cuda_devices
+
+__all__ = ["GLOBAL", "generator_states", "plain_states", "restore_generators", "restore_plain", "seeded"]
+
+GLOBAL = ("default", "python", "numpy")
+"""Names of the global generators. Augmentation draws from the last two in many a dataset."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Have all global generators begin at a seed while the block runs, and put them back after it.
+
+    Args:
+        seed: >= 0.
+
+    Example:
+        >>> with seeded(3):
+        ...     first = random.random(), np.random.rand(), torch.rand(()).item()
+        >>> with seeded(3):
+        ...     first == (random.random(), np.random.rand(), torch.rand(()).item())
+        True
+    """
+    before = plain_states()
+    with torch.random.fork_rng(devices=cuda_devices()):
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one, which datasets of users draw from
+        try:
+            yield
+        finally:
+            restore_plain(before)
+
+
+def generator_states(loader: Any) -> dict[str, torch.Tensor]:
+    """Return the states of the global generators and of those of the loader, its samplers and its dataset.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> list(generator_states(DataLoader(torch.arange(4), generator=torch.Generator())))
+        ['default', 'loader', 'python', 'numpy']
+    """
+    return {name: generator.get_state() for name, generator in _generators(loader).items()} | plain_states()
+
+
+def restore_generators(loader: Any, states: dict[str, torch.Tensor]) -> None:
+    """Put them back into those states."""
+    for name, generator in _generators(loader).items():
+        generator.set_state(states[name])
+    restore_plain(states)
+
+
+def plain_states() -> dict[str, torch.Tensor]:
+    """Return the states of Python's and NumPy's global generators as integers, which any checkpoint holds."""
+    version, numbers, normal = random.getstate()
+    python = [version, int(normal is not None), _bits(normal or 0.0), *numbers]
+    # Of the only kind that the global generator has, the Mersenne twister.
+    twister: Any = np.random.get_state()  # noqa: NPY002
+    _, key, position, has_normal, normal = twister
+    numpy = [position, has_normal, _bits(normal), *key.tolist()]
+    return {"python": torch.tensor(python), "numpy": torch.tensor(numpy)}
+
+
+def restore_plain(states: dict[str, torch.Tensor]) -> None:
+    """Put Python's and NumPy's global generators where `plain_states` was taken.
+
+    Raises:
+        ValueError: A state is none; also TypeError, KeyError or AttributeError.
+    """
+    version, has_normal, normal, *numbers = states["python"].tolist()
+    random.setstate((version, tuple(numbers), _number(normal) if has_normal else None))
+    position, has_normal, normal, *key = states["numpy"].tolist()
+    twister = ("MT19937", np.array(key, np.uint32), position, has_normal, _number(normal))
+    np.random.set_state(twister)  # noqa: NPY002
+
+
+def _bits(value: float) -> int:
+    return int(np.float64(value).view(np.int64))
+
+
+def _number(bits: int) -> float:
+    return float(np.int64(bits).view(np.float64))
+
+
+def _generators(owner: Any, path: str = "loader") -> dict[str, torch.Generator]:
+    found = {"default": torch.default_generator}
+    generator = getattr(owner, "generator", None)
+    if isinstance(generator, torch.Generator):
+        found[path] = generator
+    for name in ("sampler", "batch_sampler", "dataset"):
+        part = getattr(owner, name, None)
+        if part is not None:
+            found |= _generators(part, f"{path}.{name}")
+    return found

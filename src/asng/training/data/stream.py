@@ -1,0 +1,165 @@
+"""An endless stream of batches that can be put down and taken up again at the same batch."""
+
+import copy
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from asng.distributed import Comm, LocalComm
+from asng.errors import InputError, RunError
+from asng.training.data.nested import batch_size_of, tensors_in
+from asng.training.data.random_state import (
+    GLOBAL,
+    generator_states,
+    plain_states,
+    restore_generators,
+    restore_plain,
+)
+from asng.training.data.shares import Shares, repeats_items
+
+__all__ = ["BatchStream", "with_new_workers"]
+
+
+class BatchStream:
+    """Goes round and round a loader, one pass after the other.
+
+    Where a pass stands is its number of batches so far and the states that torch's, Python's and NumPy's
+    generators had when it began. Taking it up again begins the same pass, with the same shuffling, and skips
+    that many batches. Persistent workers are begun anew with every pass like others: how far their own
+    generators have come could not be restored. None of that depends on how many processes share the batches.
+
+    Args:
+        loader: What yields the batches; with a length.
+        name: For messages.
+        comm: The processes that share each batch. Default: every one has it whole.
+
+    Attributes:
+        weight: What the mean over the last batch counts in that over the shares of all processes.
+        whole: Whether every process is given whole batches after all, from the next pass on.
+
+    Raises:
+        InputError: The loader has no length or no batch.
+    """
+
+    def __init__(self, loader: DataLoader[Any], name: str, comm: Comm | None = None) -> None:
+        if _length(loader, name) == 0:
+            raise InputError(
+                f"{name}: expected at least one batch, got none. Give more data or a smaller batch."
+            )
+        self.loader = loader = with_new_workers(loader)
+        self.name = name
+        self.weight = 1.0
+        self.whole = False
+        self.shares = Shares(loader, LocalComm() if comm is None else comm, batch_size_of)
+        self._taken = 0
+        self._iterator: Iterator[tuple[Any, float]] | None = None
+        self._start = self._first = generator_states(loader)
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def next(self) -> Any:
+        """Return the next batch, of a new pass where the last one is over."""
+        if self._iterator is None or self._taken == len(self.loader):
+            self._start, self._taken = generator_states(self.loader), 0
+            self._iterator = self.shares.over(whole=self.whole)
+        return self._next(self._iterator)
+
+    def rewind(self) -> None:
+        """Have the next batch be the first of the run again, and the generators as they were before it."""
+        restore_generators(self.loader, self._first)
+        self._iterator, self._taken = None, 0
+
+    def first(self) -> Any:
+        """Return the first batch of the run, whole, and leave the generators as they are."""
+        now = generator_states(self.loader)
+        restore_generators(self.loader, self._first)
+        try:
+            return next(iter(self.loader))
+        except StopIteration:
+            raise self._too_short(0) from None
+        finally:
+            restore_generators(self.loader, now)
+
+    def fingerprint(self) -> str:
+        """Sum up the first batch of the run; empty where its items are drawn anew whenever they are taken."""
+        if not repeats_items(self.loader):
+            return ""
+        total = blake2b(digest_size=16)
+        for tensor in tensors_in(self.first()):
+            total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+        return total.hexdigest()
+
+    def _next(self, iterator: Iterator[tuple[Any, float]]) -> Any:
+        try:
+            batch, self.weight = next(iterator)
+        except StopIteration:
+            raise self._too_short(self._taken) from None
+        self._taken += 1
+        return batch
+
+    def _too_short(self, taken: int) -> InputError:
+        return InputError(
+            f"{self.name}: expected {len(self)} batches a pass, as its length says, got {taken}. "
+            "Give a loader whose length is right."
+        )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream stands."""
+        now = generator_states(self.loader)
+        taken = {"batches": len(self), "taken": self._taken}
+        return taken | {"first": self._first, "start": self._start, "now": now}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where `state_dict` was taken.
+
+        The loader's generators are left as they were then, the global ones as they are now.
+
+        Raises:
+            RunError: It was taken of a loader of another length or with other generators.
+        """
+        if state["batches"] != len(self) or state["start"].keys() != self._start.keys():
+            raise RunError(
+                f"{self.name}: expected the loader of the checkpoint, {state['batches']} batches and "
+                f"generators {_own(state['start'])}, got {len(self)} and {_own(self._start)}. Resume "
+                "with the same loaders."
+            )
+        default, plain = torch.get_rng_state(), plain_states()
+        self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
+        if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
+            restore_generators(self.loader, self._start)
+            self._iterator = self.shares.over(whole=self.whole)
+            for _ in range(state["taken"]):
+                self._next(self._iterator)
+        # Where two loaders share a generator, it stands where neither of them has left it.
+        restore_generators(self.loader, state["now"])
+        torch.set_rng_state(default)
+        restore_plain(plain)
+
+
+def _length(loader: DataLoader[Any], name: str) -> int:
+    try:
+        return len(loader)
+    except TypeError:  # also from a DataLoader, where its dataset has none
+        raise InputError(
+            f"{name}: expected a loader with a length, got {type(loader).__name__}. Give its dataset a "
+            "__len__, so that a pass over the data has an end."
+        ) from None
+
+
+def _own(states: dict[str, torch.Tensor]) -> list[str]:
+    """Names of the generators, for messages; those that every loader has are one."""
+    return sorted(states.keys() - set(GLOBAL[1:]))
+
+
+def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
+    """Return a loader that begins every pass with new workers: itself, or a copy of it."""
+    if not getattr(loader, "persistent_workers", False):
+        return loader
+    loader = copy.copy(loader)
+    # Past `__setattr__`, which allows no change; and not the iterator that the other one keeps.
+    loader.__dict__ |= {"persistent_workers": False, "_iterator": None}
+    return loader

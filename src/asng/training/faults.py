@@ -1,0 +1,233 @@
+"""When losses that are not finite end a search, and which module they come from."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from asng.errors import RunError, in_one_line
+from asng.training.data.nested import tensors_in
+from asng.training.modes import cuda_devices
+
+__all__ = [
+    "MOST_SKIPPED_STEPS",
+    "FiniteWatch",
+    "origin",
+    "OutOfMemory",
+    "is_out_of_memory",
+    "dead_workers_told",
+]
+
+MOST_SKIPPED_STEPS = 100
+"""So many steps without a finite value, one after the other, mean that the weights are lost."""
+
+
+class FiniteWatch:
+    """Counts the steps without a finite value, and gives the search up where there are too many.
+
+    Attributes:
+        skipped: Weight steps without a finite loss, up to now and one after the other.
+        blind: Theta steps without a finite objective, likewise.
+        seen: Whether any objective was ever finite.
+    """
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.blind = 0
+        self.seen = False
+
+    def trained(self, loss: float, step: int, origin: Callable[[], str]) -> None:
+        """Take in the loss of a weight step; `origin` says where a NaN comes from, if asked.
+
+        Raises:
+            RunError: There was no finite one for long.
+        """
+        self.skipped = 0 if math.isfinite(loss) else self.skipped + 1
+        if self.skipped >= MOST_SKIPPED_STEPS:
+            raise RunError(
+                f"loss: expected a finite training loss, got none in {self.skipped} steps in a row (step "
+                f"{step}). {origin()} Lower the learning rate, or look for a NaN in the data."
+            )
+
+    def scored(self, values: Sequence[float], step: int, expected: str, origin: Callable[[], str]) -> None:
+        """Take in the objectives of a theta step; `expected` says what was expected of which function.
+
+        One that is not finite ranks worst among others. Without any there is nothing to rank.
+
+        Raises:
+            RunError: None was finite, and none ever was before, or for long.
+        """
+        if not values:  # all candidates were over a budget
+            return
+        if any(math.isfinite(value) for value in values):
+            self.seen, self.blind = True, 0
+            return
+        self.blind += 1
+        if not self.seen or self.blind >= MOST_SKIPPED_STEPS:
+            got = ", ".join(str(value) for value in values)
+            often = (
+                f"{self.blind} theta steps in a row, the last" if self.blind > 1 else "the first theta step,"
+            )
+            raise RunError(f"{expected}, got {got} in {often} at step {step}. {origin()}")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the counts, for a checkpoint."""
+        return {"skipped": self.skipped, "blind": self.blind, "seen": self.seen}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on counting from a checkpoint."""
+        self.skipped, self.blind, self.seen = state["skipped"], state["blind"], state["seen"]
+
+
+def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
+    """Run a function of a network once more, and say where the first number that is not finite comes from.
+
+    Args:
+        network: Whose modules are watched.
+        run: Runs the function, and returns its value.
+        function: What it is called.
+
+    Returns:
+        A sentence: the inputs, or the module whose output is the first, or neither.
+
+    Example:
+        >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+        >>> with torch.no_grad():
+        ...     _ = net[0].bias.fill_(float("nan"))
+        >>> origin(net, lambda: net(torch.ones(2)).sum().item(), "mine")
+        "The first output that is not finite is that of the module '0' (Linear)."
+    """
+    found: list[str] = []
+
+    def look(value: Any, sentence: str) -> None:
+        if not found and not _finite(value):
+            found.append(sentence)
+
+    hooks = [
+        network.register_forward_pre_hook(
+            lambda _, args, kwargs: look((args, kwargs), "The inputs of the network are not finite already."),
+            with_kwargs=True,
+        )
+    ]
+    for path, module in network.named_modules():
+        where = f"the module {path!r}" if path else "the model itself"
+        sentence = f"The first output that is not finite is that of {where} ({type(module).__name__})."
+        hooks.append(module.register_forward_hook(lambda *call, sentence=sentence: look(call[-1], sentence)))
+    try:
+        with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad():
+            value = run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if found:
+        return found[0]
+    if math.isfinite(value):
+        return "In a second pass all was finite: it comes from the gradient, or from what is drawn at random."
+    return f"The outputs of all modules are finite: {function} itself makes it."
+
+
+def _finite(value: Any) -> bool:
+    return all(bool(torch.isfinite(tensor).all()) for tensor in tensors_in(value))
+
+
+# Architectures that do not fit into memory: each ranks worst and is counted, and the search goes on.
+
+
+_T = TypeVar("_T")
+_SAID = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""What torch says where the memory of the CPU, or of a library of the GPU, is over; that has no class."""
+
+
+class OutOfMemory:
+    """Counts what did not fit.
+
+    Attributes:
+        count: How many passes ended for want of memory, up to now.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Let the block end early where memory is over, and count that."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            self.count += 1
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the count, for a checkpoint."""
+        return {"count": self.count}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on counting from a checkpoint.
+
+        Raises:
+            ValueError: The count is none.
+        """
+        if type(state["count"]) is not int or state["count"] < 0:
+            raise ValueError(f"{state['count']!r:.80} passes without memory")
+        self.count = state["count"]
+
+    def value(self, score: Callable[[], _T]) -> _T | float:
+        """Return what `score` returns, or NaN where memory is over.
+
+        Example:
+            >>> memory = OutOfMemory()
+            >>> memory.value(lambda: torch.empty(2**60).sum().item()), memory.count
+            (nan, 1)
+        """
+        with self.noted():
+            return score()
+        return math.nan
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is over: Python's, the CPU's of torch, or a GPU's."""
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
+
+
+# A worker process of a data loader that was killed, told as an error of ours.
+
+
+_KILLED = "DataLoader worker (pid"
+"""How torch begins to say it. Errors that a dataset raises in a worker begin otherwise."""
+_SECONDS = 1.0
+"""How long the signal may take that a worker has ended; it ends the sleep by its own error."""
+
+
+@contextmanager
+def dead_workers_told() -> Iterator[None]:
+    """Raise RunError where a worker of a data loader was killed while the block ran.
+
+    torch raises wherever the main process is at that moment, also in the middle of a step, so that a search
+    can go on from a checkpoint only.
+
+    Example:
+        >>> with dead_workers_told():
+        ...     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        Traceback (most recent call last):
+        asng.errors.RunError: loader: expected its worker processes to live, but DataLoader worker ...
+    """
+    try:
+        try:
+            yield
+        except (ConnectionError, EOFError):  # of the pipe to a worker, whose end a signal tells next
+            time.sleep(_SECONDS)
+            raise
+    except RuntimeError as error:
+        if not str(error).startswith(_KILLED):
+            raise
+        raise RunError(
+            f"loader: expected its worker processes to live, but {in_one_line(error)}. Is the memory too "
+            "small? Go on by resume, with fewer num_workers."
+        ) from error

@@ -1,0 +1,167 @@
+"""What a search trains for, and what it selects by.
+
+Both are functions `(forward, batch) -> value`: `forward` runs the architecture at hand on whatever inputs
+it is given, `batch` is what the loader yields, be it a tensor, a tuple, a dictionary or anything else. A
+loss returns a tensor with a gradient; an objective returns a number and needs none.
+"""
+
+from collections.abc import Callable
+from functools import partial, update_wrapper
+from numbers import Real
+from typing import Any, Literal, TypeAlias, TypeVar
+
+import torch
+
+from asng.errors import InputError
+
+__all__ = [
+    "Forward",
+    "Loss",
+    "Objective",
+    "accuracy",
+    "as_number",
+    "qualified_name",
+    "supervised",
+    "PRECISIONS",
+    "Precision",
+    "in_precision",
+]
+
+Forward: TypeAlias = Callable[..., Any]
+"""Runs a network, or a supernet as one architecture."""
+Loss: TypeAlias = Callable[[Forward, Any], torch.Tensor]
+Objective: TypeAlias = Callable[[Forward, Any], "float | torch.Tensor"]
+
+
+def supervised(criterion: Callable[[Any, Any], torch.Tensor]) -> Loss:
+    """Turn a criterion of (output, target) into a loss for batches that are (input, target) pairs.
+
+    Args:
+        criterion: For instance `torch.nn.functional.cross_entropy`.
+
+    Returns:
+        A loss, which can serve as an objective too.
+
+    Example:
+        >>> loss = supervised(torch.nn.functional.mse_loss)
+        >>> batch = (torch.ones(2, 3), torch.zeros(2, 3))
+        >>> float(loss(torch.nn.Identity(), batch))
+        1.0
+    """
+
+    def loss(forward: Forward, batch: Any) -> torch.Tensor:
+        if not isinstance(batch, (tuple, list)) or len(batch) != 2:
+            raise InputError(
+                f"batch: expected an (input, target) pair, got {type(batch).__name__}. For other batches "
+                "write the loss as a function of (forward, batch)."
+            )
+        inputs, target = batch
+        return criterion(forward(inputs), target)
+
+    loss.__qualname__ = f"supervised({qualified_name(criterion)})"  # what messages name it by
+    return loss
+
+
+def accuracy(forward: Forward, batch: Any) -> float:
+    """Return the share of an (input, label) batch whose largest output is the label, in [0, 1].
+
+    Example:
+        >>> logits, labels = torch.eye(4), torch.tensor([0, 1, 2, 0])
+        >>> accuracy(torch.nn.Identity(), (logits, labels))
+        0.75
+    """
+    inputs, labels = batch
+    return float((forward(inputs).argmax(dim=1) == labels).float().mean())
+
+
+def as_number(value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True) -> float:
+    """Return what a function gave as a float, as `checked_value` allows it."""
+    return to_float(checked_value(value, name, function, may_require_grad=may_require_grad))
+
+
+def checked_value(
+    value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True
+) -> float | torch.Tensor:
+    """Return the number that a function gave; in a tensor, where it was, without waiting for the device.
+
+    Infinite and NaN values pass, to be ranked worst.
+
+    Args:
+        value: What it gave.
+        name: What the function is for, for messages.
+        function: Which one it is, for messages.
+        may_require_grad: Whether a tensor that holds a graph will do, as that of a loss.
+
+    Raises:
+        InputError: It is neither a number nor a tensor of one element, or it requires a gradient.
+    """
+    if isinstance(value, torch.Tensor) and value.requires_grad and not may_require_grad:
+        raise InputError(
+            f"{name}: expected a number from {qualified_name(function)}, got a tensor that requires a "
+            "gradient. Return value.item(), or value.detach()."
+        )
+    if isinstance(value, torch.Tensor) and value.numel() == 1:
+        if value.dtype is not torch.bool and not value.is_complex():
+            return value.detach()
+        value = value.item()
+    if isinstance(value, bool) or not isinstance(value, Real):  # NumPy's numbers are Real too
+        kind = f"a tensor of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+        raise InputError(
+            f"{name}: expected one number from {qualified_name(function)}, got {kind}. Return a float."
+        )
+    return float(value)
+
+
+def to_float(value: float | torch.Tensor) -> float:
+    """Return a number as Python's, which waits for the device that computes it."""
+    return float(value.item()) if isinstance(value, torch.Tensor) else value
+
+
+def qualified_name(function: Callable[..., Any]) -> str:
+    """Return a function's module and name in it, for messages; of an object that can be called, its class's.
+
+    Example:
+        >>> qualified_name(accuracy)
+        'asng.training.objective.accuracy'
+    """
+    while isinstance(function, partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+# In which precision a network computes.
+
+
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+PRECISIONS = ("float32", "bfloat16")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def in_precision(function: _F, precision: Precision, device: torch.device) -> _F:
+    """Return a loss or an objective whose passes compute in a precision, by torch's autocast.
+
+    Weights, their gradients and what needs the range, such as sums, stay in float32.
+
+    Args:
+        function: Of (forward, batch).
+        precision: "float32" returns the function as it is.
+        device: Where the network computes.
+
+    Example:
+        >>> half = in_precision(lambda forward, batch: forward(batch), "bfloat16", torch.device("cpu"))
+        >>> half(torch.nn.Linear(2, 1), torch.ones(3, 2)).dtype
+        torch.bfloat16
+    """
+    if precision == "float32":
+        return function
+
+    def lowered(forward: Any, batch: Any) -> Any:
+        with torch.autocast(device.type, dtype=torch.bfloat16):
+            return function(forward, batch)
+
+    update_wrapper(lowered, function)
+    if not hasattr(function, "__qualname__"):  # an object that can be called: messages name its class
+        lowered.__module__, lowered.__qualname__ = type(function).__module__, type(function).__qualname__
+    return lowered  # type: ignore[return-value]

@@ -1,0 +1,152 @@
+"""Training and scoring of plain networks: a child, or any other."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.checks import integer_at_least
+from asng.errors import InputError, RunError
+from asng.training.batch_norm import give_averages
+from asng.training.data.nested import batch_size_of, to_device
+from asng.training.data.stream import with_new_workers
+from asng.training.faults import dead_workers_told, origin
+from asng.training.modes import kept_modes
+from asng.training.objective import Loss, Objective, as_number, qualified_name
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
+from asng.training.progress import progress_bar
+
+__all__ = ["count_parameters", "score", "train"]
+
+
+def train(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    *,
+    loss: Loss,
+    epochs: int,
+    optimizer: MakeOptimizer = sgd,
+    scheduler: MakeScheduler | None = cosine,
+    clip: float | None = 5.0,
+    title: str = "train",
+    progress: bool = False,
+    keep_going: Callable[[], bool] = lambda: True,
+    before_step: Callable[[nn.Module, int, int], None] | None = None,
+) -> nn.Module:
+    """Train a network as it stands.
+
+    Args:
+        model: Is trained in place. Batch norms without averages get some first: see `give_averages`.
+        loader: Training data.
+        loss: A function of (forward, batch).
+        epochs: How many times to go through the data, >= 1.
+        optimizer: Makes the optimiser from the parameters. Default: `asng.training.sgd`.
+        scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
+        clip: Greatest norm of the gradient, or None.
+        title: What the progress bar says.
+        progress: Show a progress bar.
+        keep_going: Is asked after every step; where it says no, KeyboardInterrupt is raised.
+        before_step: Is called before every step with the network, the steps done, and how many there will be;
+            for what changes during training, such as a rate of dropped paths.
+
+    Returns:
+        `model`, in eval mode.
+
+    Raises:
+        InputError: The network has no weight to train, or the loader no batch.
+        RunError: The loss is not finite, or a worker of the loader was killed.
+        KeyboardInterrupt: `keep_going` said no.
+
+    Example:
+        >>> from torch.utils.data import TensorDataset
+        >>> from asng.training import supervised
+        >>> x = torch.randn(64, 3)
+        >>> loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=8)
+        >>> loss, model = supervised(nn.functional.mse_loss), nn.Linear(3, 1)
+        >>> before = score(model, loader, loss)
+        >>> model = train(model, loader, loss=loss, epochs=5)
+        >>> score(model, loader, loss) < before
+        True
+    """
+    integer_at_least("epochs", epochs, 1)
+    steps = epochs * len(loader)
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters or steps == 0:
+        raise InputError(
+            f"train: expected a weight to train and a batch to train on, got {len(parameters)} weights and "
+            f"{len(loader)} batches."
+        )
+    loader = with_new_workers(loader)  # or they would go on from where another training left them
+    device = parameters[0].device
+    weights = optimizer(parameters)
+    schedule = None if scheduler is None else scheduler(weights, steps)
+    give_averages(model).train()
+    done = 0
+    with dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
+        for _ in range(epochs):
+            for batch in loader:
+                if before_step is not None:
+                    before_step(model, done, steps)
+                weights.zero_grad(set_to_none=True)
+                batch = to_device(batch, device)
+                value = loss(model, batch)
+                if not math.isfinite(value.item()):
+                    raise _not_finite(model, loss, batch, value.item(), done)
+                value.backward()  # type: ignore[no-untyped-call]
+                if clip is not None:
+                    nn.utils.clip_grad_norm_(parameters, clip)
+                weights.step()
+                if schedule is not None:
+                    schedule.step()
+                done += 1
+                bar.update(done, loss=value.item())
+                if not keep_going():
+                    raise KeyboardInterrupt
+    return model.eval()
+
+
+def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: int) -> RunError:
+    where = origin(model, lambda: loss(model, batch).item(), qualified_name(loss))
+    return RunError(
+        f"loss: expected a finite training loss, got {value} at step {step}. {where} Lower the learning "
+        "rate, or look for a NaN in the data."
+    )
+
+
+@torch.no_grad()
+def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> float:
+    """Return the mean of an objective over a loader, batches weighted by their size, in eval mode.
+
+    Raises:
+        InputError: The objective gave no number.
+        RunError: The loader has no batch.
+
+    Example:
+        >>> loader = DataLoader(torch.arange(5.0), batch_size=2)
+        >>> score(nn.Identity(), loader, lambda forward, batch: forward(batch).mean())
+        2.0
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    total, count = 0.0, 0
+    with kept_modes(model):
+        model.eval()
+        for batch in loader:
+            size = batch_size_of(batch)
+            total += size * as_number(objective(model, to_device(batch, device)), "objective", objective)
+            count += size
+    if count == 0:
+        raise RunError("loader: expected at least one batch to score on, got none.")
+    return total / count
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many weights a network has, shared ones counted once.
+
+    Example:
+        >>> count_parameters(nn.Linear(3, 2))
+        8
+    """
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,88 @@
+"""The page and the table of a run of asng.minimize: from its folder alone, finished or not."""
+
+import io
+import json
+import random
+import re
+
+import pytest
+from black_boxes import MIXED, SMALL, Counted, mixed
+from rich.console import Console
+
+from asng.black_box import minimize
+from asng.black_box.report import MINIMIZE
+from asng.cli import main
+from asng.errors import RunError
+from asng.report import read_run, summary_table, write_report
+
+
+def table(folder):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(summary_table(folder, kinds=[MINIMIZE]))
+    return console.file.getvalue()
+
+
+def test_the_page_tells_what_was_found(tmp_path):
+    result = minimize(mixed, MIXED, 40, run_dir=tmp_path / "run")
+    text = result.report().read_text()
+    calls = read_run(tmp_path / "run").log.calls
+    assert calls.losses.tolist() == [one.loss for one in result.history]
+    assert calls.best[0].architecture == dict(result.architecture)
+    ranked = sorted(enumerate(calls.losses.tolist(), start=1), key=lambda call: call[1])
+    assert [(call.number, call.loss) for call in calls.best] == ranked[:10]
+    assert text.count("<svg") == 3 + len(MIXED)  # losses, entropy, delta, and each theta
+    assert "the budget is spent" in text
+    assert not re.search(r"https?://(?!www\.w3\.org)", text)
+    assert write_report(tmp_path / "run", kinds=[MINIMIZE]).read_text() == text
+
+
+def test_the_page_of_a_long_run_stays_small(tmp_path):
+    rows = [{"event": "start", "kind": "minimize", "space": json.loads(SMALL.to_json())}]
+    architecture = dict(SMALL.sample(random.Random(0)))
+    for n in range(30_000):
+        loss = "nan" if n % 3 == 0 else 1 / (1 + n // 3)
+        rows.append({"event": "evaluation", "loss": loss, "architecture": architecture})
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = write_report(tmp_path, kinds=[MINIMIZE])
+    assert page.stat().st_size < 1_500_000
+    assert "found by call 29,999 of 30,000" in page.read_text()
+
+
+def test_the_table_has_the_best_first(tmp_path):
+    result = minimize(mixed, MIXED, 40, run_dir=tmp_path)
+    rows = table(tmp_path)
+    assert f"The least loss is {result.loss:.3f}, found by call" in rows
+    losses = [float(found) for found in re.findall(r"^│\s+([\d.]+) │", rows, flags=re.MULTILINE)]
+    assert losses == sorted(losses)
+    assert len(losses) == 10
+
+
+@pytest.mark.parametrize("at", [0, 3, 20])
+def test_a_run_that_was_killed_has_a_page(at, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        minimize(Counted(mixed, dies_at=at), MIXED, 40, run_dir=tmp_path)
+    text = write_report(tmp_path, kinds=[MINIMIZE]).read_text()
+    assert "not ended" in text or "No call has a finite loss" in text
+    assert len(read_run(tmp_path).log.calls) == at
+
+
+def test_losses_that_are_not_finite_are_drawn_at_the_edge(tmp_path):
+    minimize(lambda a: float("nan"), SMALL, 8, run_dir=tmp_path)
+    assert "No call has a finite loss yet" in write_report(tmp_path, kinds=[MINIMIZE]).read_text()
+    assert "No call has a finite loss yet" in table(tmp_path)
+
+
+def test_a_damaged_call_is_named(tmp_path):
+    minimize(mixed, MIXED, 8, run_dir=tmp_path)
+    log = tmp_path / "log.jsonl"
+    log.write_text(log.read_text() + json.dumps({"event": "evaluation", "loss": [1]}) + "\n\n")
+    with pytest.raises(RunError, match="architecture: expected a JSON object"):
+        write_report(tmp_path, kinds=[MINIMIZE])
+
+
+def test_asng_report_knows_the_folder(tmp_path, capsys):
+    minimize(mixed, MIXED, 16, run_dir=tmp_path / "run")
+    assert main(["report", str(tmp_path / "run")]) == 0
+    out = capsys.readouterr().out
+    assert "The least loss is" in out
+    assert "report.html" in out

@@ -1,0 +1,232 @@
+"""Costs of the children of a supernet: of the right network, once each, and without a trace."""
+
+import math
+from functools import partial
+
+import pytest
+import torch
+from problems import two_layers
+from torch import nn
+
+from asng.costs import Budget, Penalty, activation_memory, latency, multiply_adds, parameters
+from asng.costs.meter import CostMeter
+from asng.errors import InputError
+from asng.nn import Choice, Supernet
+from asng.space import Architecture
+
+X = torch.arange(12.0).reshape(4, 3)
+
+
+class Conditional(nn.Module):
+    """The second choice is read under "deep" only."""
+
+    def __init__(self):
+        super().__init__()
+        self.depth = Choice({"flat": nn.Linear(3, 2), "deep": nn.Linear(3, 8)}, label="depth")
+        self.head = Choice(
+            {"one": nn.Linear(8, 2), "tanh": nn.Sequential(nn.Tanh(), nn.Linear(8, 2))}, label="head"
+        )
+
+    def forward(self, x):
+        y = self.depth(x)
+        return y if y.shape[1] == 2 else self.head(y)
+
+
+def conditional():
+    torch.manual_seed(0)
+    return Supernet(Conditional())
+
+
+def meter_of(supernet, *measures, example=(X,)):
+    return CostMeter(supernet, [Budget(measure, limit=1.0) for measure in measures], lambda: example)
+
+
+ARCHITECTURES = [Architecture({"depth": d, "head": h}) for d in ("flat", "deep") for h in ("one", "tanh")]
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_costs_are_those_of_the_child(architecture):
+    supernet = conditional()
+    child = supernet.extract(architecture, example=X)
+    values = meter_of(supernet, "parameters", "multiply_adds", "activation_memory").of(architecture).values
+    assert values == {
+        "parameters": parameters(child),
+        "multiply_adds": multiply_adds(child, (X,)),
+        "activation_memory": activation_memory(child, (X,)),
+    }
+    flat = architecture["depth"] == "flat"
+    assert values["parameters"] == (3 * 2 + 2 if flat else 3 * 8 + 8 + 8 * 2 + 2)
+
+
+def test_costs_are_measured_once_for_each_distinct_child():
+    seen = []
+
+    def slow(child, inputs):
+        seen.append(child)
+        return float(len(seen))
+
+    meter = meter_of(conditional(), slow)
+    values = [[meter.of(architecture).values["slow"] for architecture in ARCHITECTURES] for _ in range(3)]
+    assert values == [[1.0, 1.0, 2.0, 3.0]] * 3  # under "flat" the head is not read
+
+
+def test_the_clock_runs_once_for_each_distinct_child():
+    supernet, passes = conditional(), []
+    supernet.model.register_forward_hook(lambda *call: passes.append(torch.is_inference_mode_enabled()))
+    meter = meter_of(supernet, "latency")
+    first = [meter.of(architecture).values for architecture in ARCHITECTURES]
+    assert passes.count(True) == 3 * 18
+    assert [meter.of(architecture).values for architecture in ARCHITECTURES] == first
+    assert passes.count(True) == 3 * 18
+    assert all(value["latency"] > 0 for value in first)
+
+
+def test_what_was_read_is_said():
+    meter = meter_of(conditional(), "parameters")
+    read = [meter.of(architecture).active for architecture in ARCHITECTURES]
+    assert read == [{"depth"}, {"depth"}, {"depth", "head"}, {"depth", "head"}]
+
+
+def test_penalty_and_excess_come_with_the_costs():
+    terms = [Penalty("parameters", weight=2.0, target=4.0), Budget("parameters", limit=2.0)]
+    costs = CostMeter(conditional(), terms, lambda: (X,)).of(ARCHITECTURES[0])
+    assert (costs.values, costs.penalty, costs.excess) == ({"parameters": 8.0}, 2.0, 3.0)
+
+
+def test_without_terms_nothing_is_measured():
+    costs = CostMeter(conditional(), (), lambda: 1 / 0).of(ARCHITECTURES[0])
+    assert (costs.values, costs.active, costs.penalty, costs.excess) == ({}, None, 0.0, 0.0)
+
+
+def test_what_can_be_counted_is_counted_without_numbers():
+    devices = set()
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            devices.add(x.device.type)
+            devices.add(torch.zeros(1).device.type)  # what a module makes anew
+            return super().forward(x)
+
+    supernet = Supernet(Choice([Spy(3, 2), nn.Linear(3, 2)], label="op"))
+    meter = meter_of(supernet, "parameters", "multiply_adds", "activation_memory")
+    assert meter.of(Architecture({"op": 0})).values["multiply_adds"] == 4 * 3 * 2
+    assert devices == {"meta"}
+
+
+class Stubborn(nn.Module):
+    """Asks for a number, which a tensor on the meta device has not."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.layer(x) if float(x.sum()) > 0 else x
+
+
+class Uncopied(nn.Linear):
+    def __deepcopy__(self, memo):
+        if any(isinstance(v, torch.Tensor) and v.device.type == "meta" for v in memo.values()):
+            raise TypeError("not to be copied there")
+        return type(self)(3, 2)
+
+
+@pytest.mark.parametrize("module", [Stubborn, lambda: Uncopied(3, 2)])
+def test_where_a_module_cannot_do_without_numbers_the_real_one_is_counted(module):
+    supernet = Supernet(Choice([module(), nn.Linear(3, 5)], label="op"))
+    values = meter_of(supernet, "parameters", "multiply_adds").of(Architecture({"op": 0})).values
+    assert values == {"parameters": 8.0, "multiply_adds": 24.0}
+
+
+def test_an_error_of_the_model_is_told_as_it_is():
+    meter = meter_of(conditional(), "parameters", example=(torch.ones(4, 7),))
+    with pytest.raises(RuntimeError, match="mat1 and mat2 shapes cannot be multiplied"):
+        meter.of(ARCHITECTURES[0])
+
+
+def test_measuring_leaves_modes_statistics_weights_and_generators_alone():
+    supernet = two_layers(norm=True)
+    supernet.train()
+    supernet.model[1].eval()
+    modes = [module.training for module in supernet.modules()]
+    state = {name: value.clone() for name, value in supernet.state_dict().items()}
+    before = torch.get_rng_state()
+
+    def noisy(child, inputs):
+        assert not child.training
+        child.train()(*inputs)
+        child[0][0].weight.data.fill_(math.nan)
+        return float(torch.rand(1))
+
+    meter_of(supernet, "multiply_adds", "latency", noisy).of(Architecture({"a": "tanh", "b": "drop"}))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [module.training for module in supernet.modules()] == modes
+    assert all(torch.equal(value, state[name]) for name, value in supernet.state_dict().items())
+
+
+def test_a_measure_of_ones_own_is_given_the_plain_child_and_its_inputs():
+    given = []
+
+    def mine(child, inputs):
+        given.append((child, inputs))
+        return torch.tensor(3)
+
+    supernet = conditional()
+    assert meter_of(supernet, mine).of(ARCHITECTURES[2]).values == {"mine": 3.0}
+    ((child, inputs),) = given
+    assert not any(type(module).__module__.startswith("asng") for module in child.modules())
+    assert torch.equal(child(*inputs), supernet(X, architecture=ARCHITECTURES[2]))
+
+
+def test_a_measure_with_settings_of_its_own_counts_as_its_function():
+    meter = meter_of(conditional(), partial(latency, warmup=0, repeats=1))
+    assert meter.of(ARCHITECTURES[0]).values["latency"] > 0
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_cost_that_is_not_finite_is_named(value):
+    def broken(child, inputs):
+        return value
+
+    with pytest.raises(InputError, match=rf"cost 'broken': .* finite number from .*broken, got {value} for"):
+        meter_of(conditional(), broken).of(ARCHITECTURES[0])
+
+
+def test_a_cost_that_is_no_number_is_named():
+    def broken(child, inputs):
+        return "dear"
+
+    with pytest.raises(InputError, match=r"cost 'broken': expected one number from .*broken, got 'dear'"):
+        meter_of(conditional(), broken).of(ARCHITECTURES[0])
+
+
+def test_known_costs_are_taken_over_and_only_new_measures_are_taken():
+    calls = []
+
+    def mine(child, inputs):
+        calls.append("mine")
+        return 7.0
+
+    def other(child, inputs):
+        calls.append("other")
+        return 9.0
+
+    first = meter_of(conditional(), mine)
+    first.of(ARCHITECTURES[0])
+    again = meter_of(conditional(), mine, other)
+    again.load_state_dict(first.state_dict())
+    assert again.of(ARCHITECTURES[1]).values == {"mine": 7.0, "other": 9.0}
+    assert calls == ["mine", "other"]
+
+
+def test_inputs_may_be_several_and_nested():
+    class Masked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.op = Choice([nn.Linear(3, 1), nn.Linear(3, 4)], label="op")
+
+        def forward(self, batch, scale):
+            return self.op(batch["x"][0]) * scale
+
+    meter = meter_of(Supernet(Masked()), "multiply_adds", example=({"x": [X]}, torch.ones(1)))
+    assert [meter.of(Architecture({"op": i})).values["multiply_adds"] for i in (0, 1)] == [12, 48]

@@ -1,0 +1,184 @@
+"""A checkpoint is read whole or not at all."""
+
+import pickle
+import random
+import re
+import warnings
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from asng.errors import RunError
+from asng.runs.checkpoint import FORMAT, PASSED_OVER, load_checkpoint, save_checkpoint
+
+
+def _state(step):
+    return {"step": step, "model": {"w": torch.arange(300.0) + step}, "reason": None, "nested": [{"a": 0.1}]}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where two checkpoints were written, of the steps 1 and 2."""
+    for step in (1, 2):
+        save_checkpoint(tmp_path / "checkpoint.pt", _state(step))
+    return tmp_path / "checkpoint.pt"
+
+
+def _passing_over(path, why):
+    """Load a checkpoint, and see that the newest is named with a reason and not used."""
+    with pytest.warns(UserWarning, match=rf"checkpoint\.pt: .*{why}.*Going on from checkpoint\.previous\.pt"):
+        state = load_checkpoint(path)
+    assert re.search(why, state[PASSED_OVER])
+    return state
+
+
+def _same(state, step):
+    expected = _state(step)
+    model, other = state["model"]["w"], expected["model"]["w"]
+    rest = {"format": FORMAT, **expected, "model": state["model"], PASSED_OVER: state[PASSED_OVER]}
+    return state == rest and torch.equal(model, other)
+
+
+def test_the_newest_is_read_and_the_one_before_is_kept(path):
+    assert _same(load_checkpoint(path), 2)
+    path.unlink()
+    assert _same(load_checkpoint(path), 1)
+    assert [p.name for p in path.parent.iterdir()] == ["checkpoint.previous.pt"]
+
+
+def test_where_the_newest_is_cut_the_one_before_is_read(path):
+    whole = path.read_bytes()
+    for length in [*range(0, 64, 7), *range(64, len(whole), 97), len(whole) - 1]:
+        path.write_bytes(whole[:length])
+        assert _same(_passing_over(path, "torn or foreign file"), 1), length
+
+
+def test_a_changed_bit_is_never_taken_for_weights(path):
+    whole, rng, fell_back = path.read_bytes(), random.Random(0), 0
+    for position in rng.sample(range(len(whole)), 300):
+        changed = bytearray(whole)
+        changed[position] ^= 1 << rng.randrange(8)
+        path.write_bytes(changed)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            state = load_checkpoint(path)
+        assert bool(told) == bool(state[PASSED_OVER]) == _same(state, 1)
+        # Padding and dates in the archive may change without harm.
+        assert _same(state, 1) or _same(state, 2), position
+        fell_back += _same(state, 1)
+    assert fell_back > 150
+
+
+def test_without_a_whole_one_all_reasons_are_told(path):
+    path.write_bytes(path.read_bytes()[:-30])
+    path.with_name("checkpoint.previous.pt").write_text("no archive")
+    with pytest.raises(
+        RunError, match=r"torn or foreign.*previous.*torn or foreign.*search anew with overwr"
+    ):
+        load_checkpoint(path)
+
+
+def test_without_any_the_way_out_is_told(tmp_path):
+    with pytest.raises(RunError, match=r"found none\. Search without resume"):
+        load_checkpoint(tmp_path / "checkpoint.pt")
+
+
+@pytest.mark.parametrize("number", [FORMAT + 1, FORMAT - 1, None, "1"])
+def test_another_format_is_named_and_the_one_before_is_used(path, number):
+    torch.save({**_state(3), "format": number}, path)
+    why = rf"checkpoint of format {FORMAT}, got {number!r}\. Update asng"
+    assert _same(_passing_over(path, why), 1)
+    path.with_name("checkpoint.previous.pt").unlink()
+    with pytest.raises(RunError, match=why):
+        load_checkpoint(path)
+
+
+def test_one_that_was_passed_over_never_takes_the_place_of_the_one_that_was_used(path):
+    path.write_bytes(b"torn")
+    assert _same(_passing_over(path, "torn"), 1)
+    save_checkpoint(path, _state(3), keep=False)
+    path.unlink()
+    assert _same(load_checkpoint(path), 1)
+
+
+class Evil:
+    """Unpickled by an unpickler that trusts, it writes a file."""
+
+    def __init__(self, target):
+        self.target = target
+
+    def __reduce__(self):
+        return (Path.touch, (self.target,))
+
+
+def test_code_in_a_checkpoint_is_not_run(path, tmp_path):
+    target = tmp_path / "written"
+    torch.save({"format": FORMAT, "model": Evil(target)}, path)
+    assert _same(_passing_over(path, "torn or foreign"), 1)
+    assert not target.exists()
+    torch.load(path, weights_only=False)
+    assert target.exists()  # the attack is a real one
+
+
+def test_a_bare_pickle_is_foreign(path, tmp_path):
+    target = tmp_path / "written"
+    path.write_bytes(pickle.dumps({"format": FORMAT, "model": Evil(target)}))
+    path.with_name("checkpoint.previous.pt").write_bytes(path.read_bytes())
+    with pytest.raises(RunError, match="expected a checkpoint, got a torn or foreign file"):
+        load_checkpoint(path)
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("how", ["compressed", "overlapping"])
+def test_an_archive_that_unpacks_to_more_than_it_is_is_refused_at_once(how, tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    with zipfile.ZipFile(
+        path, "w", zipfile.ZIP_DEFLATED if how == "compressed" else zipfile.ZIP_STORED
+    ) as archive:
+        archive.writestr("a/data.pkl", bytes(10_000))
+        if how == "overlapping":
+            archive.filelist += archive.filelist * 50
+    with pytest.raises(RunError, match="expected a checkpoint, got a torn or foreign file"):
+        load_checkpoint(path)
+
+
+def test_an_archive_of_something_else_is_foreign(path):
+    torch.save([1, 2], path)
+    path.with_name("checkpoint.previous.pt").unlink()
+    with pytest.raises(RunError, match="expected a checkpoint, got a file that holds list"):
+        load_checkpoint(path)
+
+
+def test_a_full_disk_is_told_and_the_checkpoints_stay(path, monkeypatch):
+    def full(content, handle):
+        handle.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(RunError, match=r"checkpoint.pt: cannot be written: No space left"):
+        save_checkpoint(path, _state(3))
+    monkeypatch.undo()
+    assert _same(load_checkpoint(path), 2)
+    assert sorted(p.name for p in path.parent.iterdir()) == ["checkpoint.previous.pt", "checkpoint.pt"]
+
+
+def test_a_damaged_checkpoint_does_not_replace_a_whole_one_before_the_new_is_written(path, monkeypatch):
+    path.write_bytes(b"torn")
+
+    def fail(content, handle):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(RunError, match="Input/output error"):
+        save_checkpoint(path, _state(3))
+    monkeypatch.undo()
+    assert _same(_passing_over(path, "torn or foreign"), 1)
+
+
+def test_tensors_keep_their_bits(tmp_path):
+    special = torch.tensor([float("nan"), float("inf"), -0.0, 1e-45])
+    save_checkpoint(tmp_path / "c.pt", {"x": special})
+    loaded = load_checkpoint(tmp_path / "c.pt")["x"]
+    assert torch.equal(loaded.view(torch.int32), special.view(torch.int32))

@@ -1,0 +1,98 @@
+"""Files are whole or not there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from asng.errors import RunError
+from asng.runs.files import read_json, write_atomically, write_json, write_text
+
+
+def test_a_file_is_written_into_folders_that_were_missing(tmp_path):
+    path = tmp_path / "a" / "b" / "file.txt"
+    assert write_text(path, "Grüße") == path
+    assert path.read_bytes() == "Grüße".encode()
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt("now"), OSError(28, "No space left")])
+def test_a_failing_writer_leaves_the_old_content_alone(error, tmp_path):
+    path = write_text(tmp_path / "file.txt", "old")
+
+    def fail(temporary):
+        temporary.write_text("half")
+        raise error
+
+    with pytest.raises(RunError if isinstance(error, OSError) else type(error), match=str(error.args[-1])):
+        write_atomically(path, fail)
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("function", ["replace", "open"])
+def test_a_folder_that_becomes_read_only_leaves_the_old_content(function, monkeypatch, tmp_path):
+    path = write_text(tmp_path / "file.txt", "old")
+
+    def refuse(*args, **kwargs):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, function, refuse)
+        with pytest.raises(RunError, match=r"file.txt: cannot be written: Permission denied\. Is the disk"):
+            write_atomically(path, lambda temporary: os.close(os.open(temporary, os.O_CREAT)))
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+    assert path.read_text() == "old"
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        write_text(tmp_path / "file" / "deep" / "x.txt", "")
+
+
+def test_a_writer_that_writes_nothing_is_told(tmp_path):
+    with pytest.raises(RunError, match="cannot be written: No such file"):
+        write_atomically(tmp_path / "x", lambda temporary: None)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077])
+def test_a_file_is_as_private_as_the_user_has_it(mask, tmp_path):
+    before = os.umask(mask)
+    try:
+        path = write_text(tmp_path / "file.txt", "")
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_json_comes_back(tmp_path):
+    path = write_json(tmp_path / "x.json", {"a": [1, None, 0.1]})
+    assert read_json(path) == {"a": [1, None, 0.1]}
+    assert path.read_text().endswith("}\n")
+
+
+def test_what_json_cannot_hold_leaves_no_file(tmp_path):
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_json(tmp_path / "x.json", {"a": object()})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\xff"])
+def test_a_file_that_is_no_json_is_told(content, tmp_path):
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"x.json: expected JSON, got a file that cannot be read"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_missing_file_is_told(tmp_path):
+    with pytest.raises(RunError, match=r"x.json: expected a file of a finished search, found none"):
+        read_json(tmp_path / "x.json")
+
+
+@pytest.mark.parametrize("content", [b"[" * 100_000, b'{"a": "\xff"}', b"9" * 5_000, b'{"a"\n\n: }'])
+def test_json_that_cannot_be_read_is_one_error_in_one_line(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"^.*a\.json: expected JSON, got a file that cannot be read: .*$"):
+        read_json(tmp_path / "a.json")

@@ -1,0 +1,180 @@
+"""Streams of batches, and what is done to a batch."""
+
+from collections import namedtuple
+
+import pytest
+import torch
+from problems import data, loader
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+from torch.utils.data import DataLoader, IterableDataset
+
+from asng.errors import InputError, RunError
+from asng.training.data.nested import batch_size_of, to_device
+from asng.training.data.stream import BatchStream
+
+
+def _take(stream, n):
+    return [stream.next()[0] for _ in range(n)]
+
+
+def _equal(left, right):
+    return len(left) == len(right) and all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["plain", "own generator", "batch sampler", "own generator within"])
+@pytest.mark.parametrize("taken", [0, 1, 5, 6, 7, 12, 13])
+def test_a_stream_goes_on_with_the_same_batches(kind, taken):
+    torch.manual_seed(0)
+    stream = BatchStream(loader(kind=kind), "train")
+    _take(stream, taken)
+    state, default = stream.state_dict(), torch.get_rng_state()
+    rest, draw = _take(stream, 15), torch.rand(1)
+
+    torch.manual_seed(99)
+    again = BatchStream(loader(kind=kind), "train")
+    again.load_state_dict(state)
+    torch.set_rng_state(default)
+    assert _equal(_take(again, 15), rest)
+    assert torch.equal(torch.rand(1), draw)  # no draw more, none less
+
+
+def test_a_stream_goes_on_with_workers():
+    def make():
+        return BatchStream(DataLoader(data(), 8, shuffle=True, num_workers=1), "train")
+
+    torch.manual_seed(0)
+    stream = make()
+    _take(stream, 4)
+    state, default = stream.state_dict(), torch.get_rng_state()
+    rest = _take(stream, 4)
+    again = make()
+    again.load_state_dict(state)
+    torch.set_rng_state(default)
+    assert _equal(_take(again, 4), rest)
+
+
+def test_loading_leaves_the_default_generator_alone():
+    stream = BatchStream(loader(), "train")
+    _take(stream, 3)
+    state = stream.state_dict()
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    stream.load_state_dict(state)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_each_pass_holds_every_item_once():
+    stream = BatchStream(loader(), "train")
+    for _ in range(3):
+        seen = torch.cat(_take(stream, len(stream)))
+        assert _equal(list(seen.sum(dim=1).sort().values), list(data().tensors[0].sum(dim=1).sort().values))
+
+
+def test_a_list_of_batches_will_do():
+    stream = BatchStream([(torch.zeros(1),), (torch.ones(1),)], "train")
+    assert [float(x) for x in _take(stream, 5)] == [0, 1, 0, 1, 0]
+
+
+@pytest.mark.parametrize("kind", ["plain", "own generator", "batch sampler", "own generator within"])
+def test_the_first_batch_is_given_again_without_a_trace(kind):
+    torch.manual_seed(0)
+    stream, twin = BatchStream(loader(kind=kind), "train"), BatchStream(loader(kind=kind), "train")
+    start = torch.get_rng_state()
+    firsts = [stream.first()[0]]
+    batches = _take(stream, 8)
+    firsts.append(stream.first()[0])
+    batches += _take(stream, 8)
+    torch.set_rng_state(start)
+    assert _equal(batches, _take(twin, 16))
+    assert _equal(firsts, [batches[0]] * 2)
+
+
+def test_the_first_batch_of_a_run_is_known_to_its_second_part():
+    torch.manual_seed(0)
+    stream = BatchStream(loader(kind="own generator"), "train")
+    first = stream.first()[0]
+    _take(stream, 7)
+    other = loader(kind="own generator")
+    other.generator.manual_seed(99)
+    again = BatchStream(other, "train")
+    again.load_state_dict(stream.state_dict())
+    assert torch.equal(again.first()[0], first)
+
+
+class _Endless(IterableDataset):
+    def __iter__(self):
+        yield from range(3)
+
+
+class _Boastful(_Endless):
+    def __len__(self):
+        return 5
+
+
+@pytest.mark.parametrize("endless", [DataLoader(_Endless()), iter([1])])
+def test_a_loader_without_length_is_refused(endless):
+    with pytest.raises(InputError, match="train: expected a loader with a length"):
+        BatchStream(endless, "train")
+
+
+def test_an_empty_loader_is_refused():
+    with pytest.raises(InputError, match=r"train: expected at least one batch, got none\. Give more data"):
+        BatchStream(DataLoader(data(4), 8, drop_last=True), "train")
+
+
+def test_a_loader_shorter_than_its_length_is_named():
+    stream = BatchStream(DataLoader(_Boastful(), batch_size=None), "train")
+    for _ in range(3):
+        stream.next()
+    with pytest.raises(InputError, match="train: expected 5 batches a pass, as its length says, got 3"):
+        stream.next()
+
+
+def test_a_loader_without_its_first_batch_is_named():
+    class Empty(_Boastful):
+        def __iter__(self):
+            yield from ()
+
+    stream = BatchStream(DataLoader(Empty(), batch_size=None), "train")
+    with pytest.raises(InputError, match="train: expected 5 batches a pass, as its length says, got 0"):
+        stream.first()
+
+
+def test_a_state_of_another_loader_is_refused():
+    state = BatchStream(loader(), "train").state_dict()
+    with pytest.raises(RunError, match="train: expected the loader of the checkpoint, 6 batches"):
+        BatchStream(loader(24), "train").load_state_dict(state)
+
+
+Pair = namedtuple("Pair", "x y")
+
+
+def test_batches_of_all_shapes_go_to_the_device():
+    meta, x = torch.device("meta"), torch.ones(2)
+    moved = to_device({"a": [x, (x, "text")], "b": Pair(x, 3)}, meta)
+    assert moved["a"][0].device == moved["a"][1][0].device == moved["b"].x.device == meta
+    assert (moved["a"][1][1], moved["b"].y, type(moved["b"])) == ("text", 3, Pair)
+    packed = to_device(pack_sequence([x, x]), torch.device("cpu"))
+    assert isinstance(packed, PackedSequence)
+
+
+@pytest.mark.parametrize(
+    ("batch", "size"),
+    [
+        (torch.ones(4, 2), 4),
+        (torch.tensor(1.0), 1),
+        ({"names": ["a", "b", "c"], "x": torch.ones(3)}, 3),
+        ((["a"], [7, (torch.ones(5), torch.ones(6))]), 5),
+        ([torch.ones(4, 2), torch.ones(4)], 4),
+        ([torch.ones(4), torch.ones(2), torch.ones(7)], 3),
+        (([torch.ones(4), torch.ones(2)], torch.ones(2)), 2),
+        ((torch.ones(4), torch.ones(9)), 4),
+        (pack_sequence([torch.ones(4), torch.ones(2), torch.ones(1)]), 3),
+        ({"packed": pack_sequence([torch.ones(4), torch.ones(2)])}, 2),
+        ([torch.tensor(1.0), torch.tensor(2.0)], 1),
+        ("text", 1),
+        ([], 1),
+    ],
+)
+def test_the_size_of_a_batch_is_how_many_items_it_holds(batch, size):
+    assert batch_size_of(batch) == size

@@ -1,0 +1,69 @@
+"""Signals become notes."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from asng.training.progress import progress_bar
+from asng.training.signals import graceful
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_signal_is_a_note_and_the_handlers_come_back(number):
+    before = signal.getsignal(number)
+    with graceful() as interrupt:
+        assert not interrupt
+        os.kill(os.getpid(), number)
+        assert interrupt
+        assert interrupt.signal == number
+        assert signal.getsignal(number) == before
+    assert signal.getsignal(number) == before
+
+
+def test_the_second_signal_acts():
+    def twice():
+        with graceful():
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        twice()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_ignored_signal_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with graceful() as interrupt:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not interrupt
+
+
+def test_other_threads_go_without():
+    seen = []
+
+    def work():
+        with graceful() as interrupt:
+            seen.append(bool(interrupt))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_the_bar_shows_steps_and_figures(capsys):
+    with progress_bar("search", 8, show=True) as bar:
+        bar.update(3, loss=0.123456, objective=None)
+    out = capsys.readouterr().out
+    assert "search" in out
+    assert "3/8" in out
+    assert "loss 0.123" in out
+    assert "objective" not in out
+
+
+def test_a_hidden_bar_says_nothing(capsys):
+    with progress_bar("search", 8, show=False) as bar:
+        bar.update(3, loss=0.1)
+    assert capsys.readouterr() == ("", "")

@@ -1,0 +1,137 @@
+"""Training and scoring of plain networks."""
+
+import math
+
+import pytest
+import torch
+from problems import data, loader, mse
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng import nn as snn
+from asng.errors import InputError, RunError
+from asng.nn import Supernet
+from asng.space import Integer
+from asng.training import accuracy, cosine, count_parameters, score, sgd, supervised, train
+
+
+def _linear():
+    torch.manual_seed(0)
+    return nn.Linear(3, 1)
+
+
+def test_training_is_plain_training():
+    model, twin, batches = _linear(), _linear(), DataLoader(data(), 10)
+    optimizer = sgd(twin.parameters())
+    schedule = cosine(optimizer, 15)
+    for _ in range(3):
+        for x, y in batches:
+            optimizer.zero_grad()
+            nn.functional.mse_loss(twin(x), y).backward()
+            optimizer.step()
+            schedule.step()
+    assert train(model, batches, loss=mse, epochs=3, clip=None) is model
+    assert torch.equal(model.weight, twin.weight)
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
+    assert not model.training
+
+
+def test_training_clips_the_gradient():
+    model, norms = _linear(), []
+
+    class Spy(torch.optim.SGD):
+        def step(self, closure=None):
+            norms.append(float(torch.cat([p.grad.flatten() for p in model.parameters()]).norm()))
+            super().step(closure)
+
+    train(model, loader(), loss=mse, epochs=1, clip=0.1, optimizer=lambda p: Spy(p, lr=0.0), scheduler=None)
+    assert norms == pytest.approx([0.1] * 6, rel=1e-4)
+
+
+def test_a_no_to_going_on_interrupts():
+    asked = []
+
+    def keep_going():
+        asked.append(1)
+        return len(asked) < 4
+
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
+        train(_linear(), loader(), loss=mse, epochs=3, keep_going=keep_going)
+    assert len(asked) == 4
+
+
+def test_a_loss_that_is_not_finite_ends_training():
+    with pytest.raises(RunError, match=r"finite training loss, got nan at step 0\. The outputs .* Lower the"):
+        train(_linear(), loader(), loss=lambda f, b: mse(f, b) * math.nan, epochs=1)
+
+
+def test_the_module_that_a_nan_comes_from_is_named():
+    broken = _linear()
+    broken.weight.data.fill_(math.nan)
+    with pytest.raises(RunError, match=r"not finite is that of the module '1' \(Linear\)"):
+        train(nn.Sequential(nn.Identity(), broken, nn.Tanh()), loader(), loss=mse, epochs=1)
+
+
+def test_nothing_to_train_is_an_error():
+    with pytest.raises(InputError, match="got 0 weights and 6 batches"):
+        train(nn.Identity(), loader(), loss=mse, epochs=1)
+    with pytest.raises(InputError, match="got 2 weights and 0 batches"):
+        train(_linear(), [], loss=mse, epochs=1)
+    with pytest.raises(InputError, match="epochs: expected an integer >= 1"):
+        train(_linear(), loader(), loss=mse, epochs=0)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 48, 100])
+def test_a_score_weights_batches_by_their_size(batch_size):
+    model = _linear()
+    expected = mse(model, data().tensors).item()
+    assert score(model, DataLoader(data(), batch_size), mse) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_score_is_taken_in_evaluation_mode_without_gradient():
+    model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(3).eval())
+    modes = [module.training for module in model.modules()]
+
+    def objective(forward, batch):
+        assert not torch.is_grad_enabled()
+        assert not any(module.training for module in model.modules())
+        return 2
+
+    assert score(model, loader(), objective) == 2.0
+    with pytest.raises(InputError, match=r"objective: expected one number from .*lambda>, got 'high'"):
+        score(model, loader(), lambda forward, batch: "high")
+    assert [module.training for module in model.modules()] == modes
+
+
+def test_a_score_of_nothing_is_an_error():
+    with pytest.raises(RunError, match="expected at least one batch to score on"):
+        score(nn.Identity(), [], mse)
+
+
+def test_shared_weights_count_once():
+    layer = nn.Linear(3, 3)
+    assert count_parameters(nn.Sequential(layer, nn.ReLU(), layer)) == 12
+
+
+def test_accuracy_is_the_share_of_right_labels():
+    logits = torch.tensor([[2.0, 1.0], [0.0, 3.0], [5.0, 1.0]])
+    assert accuracy(nn.Identity(), (logits, torch.tensor([0, 0, 0]))) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("batch", [torch.ones(2), (torch.ones(2),), {"x": 1}])
+def test_a_batch_that_is_no_pair_is_told(batch):
+    with pytest.raises(InputError, match=r"batch: expected an \(input, target\) pair"):
+        supervised(nn.functional.mse_loss)(nn.Identity(), batch)
+
+
+def test_trained_child_of_a_searchable_batch_norm_does_not_depend_on_its_batch():
+    torch.manual_seed(0)
+    supernet = Supernet(
+        nn.Sequential(snn.Linear(3, Integer(4, 8, label="w")), snn.BatchNorm1d(8), snn.Linear(8, 1))
+    )
+    child = supernet.extract({"w": 5}, example=torch.ones(4, 3))
+    assert child[1].running_mean is None
+    child = train(child, loader(), loss=mse, epochs=2)
+    assert child[1].running_mean.shape == (5,)
+    x = torch.randn(6, 3)
+    torch.testing.assert_close(child(x[:2]), child(x)[:2])
