@@ -5,7 +5,7 @@ RUN     = $(VENV)/bin/
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format lint types contracts clean
+.PHONY: help install demo test test-slow check format lint types contracts house clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -45,6 +45,9 @@ types: $(STAMP)
 
 contracts: $(STAMP)
 	$(RUN)lint-imports
+
+house: $(STAMP) ## Count what the plan of the house sets: import circles, files, lines, doubles, files a step enters
+	$(RUN)python tools/house.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
