@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asng.runs.environment import machine, versions
+from asng.runs import machine, versions
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def commit() -> str:
     """Return the commit that is measured, with "+" where the tree differs from it."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
     changed = subprocess.run(
-        ["git", "status", "--porcelain", "../src"], cwd=here, capture_output=True, check=True
+        ["git", "status", "--porcelain", "src"], cwd=here, capture_output=True, check=True
     )
     return head.stdout.strip() + ("+" if changed.stdout else "")
 

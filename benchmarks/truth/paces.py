@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
 
-from asng.search.loop import Loop
+from asng.search import Loop
 
 __all__ = ["theta_paced"]
 
@@ -17,14 +17,14 @@ def theta_paced(*, moves: int = 1, of_steps: int = 1) -> Iterator[None]:
         moves: Theta steps where theta moves, each on a validation batch of its own, >= 1.
         of_steps: Theta moves in the first of so many steps of the weights, >= 1.
     """
+    move_theta = Loop.move_theta
 
-    class Paced(Loop):
-        def move_theta(self) -> float | None:
-            objective = None
-            if (self.step - self.first_theta_step) % of_steps == 0:
-                for _ in range(moves):
-                    objective = super().move_theta()
-            return objective
+    def paced(loop: Loop) -> float | None:
+        objective = None
+        if (loop.step - loop.first_theta_step) % of_steps == 0:
+            for _ in range(moves):
+                objective = move_theta(loop)
+        return objective
 
-    with patch("asng.search.one_shot.Loop", Paced):
+    with patch.object(Loop, "move_theta", paced):
         yield

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+from benchmarks.truth.distilled import FinalistsTaught, SearchTaught
+from benchmarks.truth.paces import theta_paced
+from benchmarks.truth.proposer import proposed
+from benchmarks.truth.run import TRAINING_PASS, Found, Run
+from benchmarks.truth.searches import WARMUP, proposed_alone, random_alone, with_final
+from benchmarks.truth.thetas import Averaged, Fair, Remembering
+from benchmarks.truth.tied import tied
 
 import asng
-from asng.search.finalists import Plan, plan_of
-from truth.distilled import FinalistsTaught, SearchTaught
-from truth.paces import theta_paced
-from truth.proposer import proposed
-from truth.run import TRAINING_PASS, Found, Run
-from truth.searches import FINALISTS, WARMUP, proposed_alone, random_alone, with_final
-from truth.thetas import Averaged, Fair, Remembering
-from truth.tied import tied
+from asng.optim import Optimizer
 
 __all__ = ["PILOTS", "Pilot"]
 
@@ -44,18 +44,13 @@ def _pilot(name: str, search: Callable[[Run], Found], beside: str = "default") -
     return Pilot((name,), lambda run: (search(run),), beside)
 
 
-def planned(run: Run, steps: int, *, final: float = FINAL) -> Plan:
-    """Return the plan of the search that `Run.fit_passes` takes for so many steps."""
+def steps_left(run: Run, steps: int, *, final: float = FINAL) -> int:
+    """Return how many steps are left of so many, once the final has had its share.
+
+    As `OneShotSearch` plans it if it can afford a final; `Run.fit_passes` takes whole passes over the data.
+    """
     batches = len(run.train) // run.problem.batch
-    return plan_of(
-        steps // batches * batches,
-        share=final,
-        finalists=FINALISTS,
-        lam_x=1,
-        moving=1.0 - WARMUP,
-        lam_theta=2,
-        valid_batches=-(-len(run.valid) // run.problem.batch),
-    )
+    return max(1, round((1.0 - final) * (steps // batches * batches)))
 
 
 def steps_of(budget: float) -> int:
@@ -66,7 +61,7 @@ def steps_of(budget: float) -> int:
 # --- theta ----------------------------------------------------------------------------------------------
 
 
-def with_theta(run: Run, *, optimizer: Callable[..., asng.optim.Optimizer]) -> Found:
+def with_theta(run: Run, *, optimizer: Callable[..., Optimizer]) -> Found:
     """The default with another optimiser of theta."""
     theta = optimizer(run.supernet.space, seed=run.seed)
     result, cost = run.fit_passes(steps_of(run.budget), architecture_optimizer=theta)
@@ -75,7 +70,7 @@ def with_theta(run: Run, *, optimizer: Callable[..., asng.optim.Optimizer]) -> F
 
 def averaged(run: Run) -> Found:
     """The default, candidates for the final drawn from the averaged theta."""
-    moves = _moves(planned(run, steps_of(run.budget)).steps)
+    moves = _moves(steps_left(run, steps_of(run.budget)))
     return with_theta(run, optimizer=partial(Averaged, moves=moves))
 
 
@@ -125,7 +120,7 @@ def taught_search(run: Run, *, teachers: int = 2) -> Found:
     finishing = FINAL * run.budget / (TRAINING_PASS + MOVING)
     share = finishing / (searching + finishing)
     steps = int(searching + finishing)
-    loss = SearchTaught(run.supernet, steps=planned(run, steps, final=share).steps, teachers=teachers)
+    loss = SearchTaught(run.supernet, steps=steps_left(run, steps, final=share), teachers=teachers)
     result, cost = run.fit_passes(steps, loss=loss, final=share)
     return Found(result.architecture, run.supernet, cost + loss.passes)
 
@@ -134,7 +129,7 @@ def taught_finalists(run: Run, *, teachers: int = 3) -> Found:
     """The default, finalists also learning from an ensemble of the last shared weights."""
     extra = teachers * run.units(len(run.train))
     steps = steps_of(run.budget - extra)
-    loss = FinalistsTaught(run.supernet, steps=planned(run, steps).steps, teachers=teachers)
+    loss = FinalistsTaught(run.supernet, steps=steps_left(run, steps), teachers=teachers)
     result, cost = run.fit_passes(steps, loss=loss)
     return Found(result.architecture, run.supernet, cost + extra)
 

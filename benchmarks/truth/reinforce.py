@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from asng.distributions import Product, ThetaView
-from asng.optim.draws import Draws
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["Reinforce"]
@@ -35,15 +34,12 @@ class Reinforce:
         self.space, self.lam, self.learning_rate = space, lam, learning_rate
         self._product = Product(space)
         self.n_theta = self._product.n_theta
-        self._draws = Draws(self._product, seed=seed, sampling="independent")
+        self.generation = 0
+        self._rng = np.random.default_rng(seed)
         self._theta = self._product.initial()
         self._logits = np.zeros_like(self._theta.p)
         self._m, self._v = np.zeros_like(self._logits), np.zeros_like(self._logits)
         self._baseline: float | None = None
-
-    @property
-    def generation(self) -> int:
-        return self._draws.generation
 
     @property
     def best(self) -> Architecture:
@@ -58,20 +54,23 @@ class Reinforce:
         return self._product.entropy(self._theta)
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        theta = self._theta
-        return self._draws.ask(self.lam if n is None else n, lambda u: self._product.sample(theta, u))
+        u = self._rng.random((self.lam if n is None else n, self._product.n_free))
+        x = self._product.sample(self._theta, u)
+        return [Candidate(self.space, row, generation=self.generation) for row in x]
 
     def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
-        told = self._draws.read(candidates, losses)
-        mean = float(np.mean(told.losses))
+        told = np.asarray(losses, dtype=float)
+        x = np.array([candidate.x for candidate in candidates])
+        active = np.array([[c.active is None or name in c.active for name in self.space] for c in candidates])
+        mean = float(np.mean(told))
         if self._baseline is None:
             self._baseline = mean
-        advantage = (told.losses - self._baseline) / len(told.losses)
+        advantage = told - self._baseline
         self._baseline = BASELINE_DECAY * self._baseline + (1 - BASELINE_DECAY) * mean
         # one_hot - p is the gradient of the log-likelihood in the logits.
-        g = self._product.natural_gradient(self._theta, told.x, advantage * len(told.losses), told.active).p
-        self._draws.generation += 1
-        t = self._draws.generation
+        g = self._product.natural_gradient(self._theta, x, advantage, active.astype(float)).p
+        self.generation += 1
+        t = self.generation
         self._m = 0.9 * self._m + 0.1 * g
         self._v = 0.999 * self._v + 0.001 * g**2
         step = self._m / (1 - 0.9**t) / (np.sqrt(self._v / (1 - 0.999**t)) + 1e-8)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from benchmarks.truth.spaces import Problem
+from benchmarks.truth.tables import batches, supernet_of
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.data import split_half
-from asng.training import batch_statistics
-from truth.spaces import Problem
-from truth.tables import batches, supernet_of
+from asng.training import Forward, Loss, batch_statistics
 
 __all__ = ["LOSS", "TRAINING_PASS", "Found", "Run"]
 
@@ -67,7 +67,7 @@ class Run:
         data = self.valid if valid else self.train
         return batches(data, min(size or self.problem.batch, len(data)), steps=steps)
 
-    def fit(self, steps: int, **settings) -> asng.search.SearchResult:
+    def fit(self, steps: int, **settings) -> asng.SearchResult:
         """Run `OneShotSearch` for so many steps."""
         search = asng.OneShotSearch(
             self.supernet, LOSS, optimizer=self.problem.optimizer, seed=self.seed, **settings
@@ -75,9 +75,7 @@ class Run:
         valid = self.shuffled(steps, valid=True)
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
-    def fit_passes(
-        self, steps: int, *, loss: asng.training.Loss = LOSS, **settings
-    ) -> tuple[asng.search.SearchResult, float]:
+    def fit_passes(self, steps: int, *, loss: Loss = LOSS, **settings) -> tuple[asng.SearchResult, float]:
         """Run `OneShotSearch` for the whole passes over the training half in so many steps; say its cost.
 
         As a user would: its final scores finalists on one pass over the validation half. Only one pass a call
@@ -85,7 +83,7 @@ class Run:
         """
         cost = 0.0
 
-        def counted(forward: asng.training.Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
+        def counted(forward: Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
             nonlocal cost
             cost += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
             return loss(forward, batch)

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
+from benchmarks.truth.evolution import evolve
+from benchmarks.truth.mixed import Alphas, mixed
+from benchmarks.truth.proposer import proposed
+from benchmarks.truth.reinforce import Reinforce
+from benchmarks.truth.run import LOSS, TRAINING_PASS, Found, Run
 from torch import nn
 
 import asng
+from asng.optim import Optimizer
 from asng.training import batch_statistics
-from truth.evolution import evolve
-from truth.mixed import Alphas, mixed
-from truth.proposer import proposed
-from truth.reinforce import Reinforce
-from truth.run import LOSS, TRAINING_PASS, Found, Run
 
 __all__ = ["SEARCHES"]
 
@@ -26,7 +27,7 @@ def one_shot(
     *,
     lam_x: int = 1,
     warmup: float,
-    optimizer: Callable[..., asng.optim.Optimizer] = asng.ASNG,
+    optimizer: Callable[..., Optimizer] = asng.ASNG,
 ) -> Found:
     """`OneShotSearch` without a final and with lambda_theta 2, over as many steps as the cost allows."""
     steps = int(run.budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * 2))
@@ -35,9 +36,7 @@ def one_shot(
     return Found(result.architecture, run.supernet, TRAINING_PASS * lam_x * steps + result.evaluated)
 
 
-def with_final(
-    run: Run, *, optimizer: Callable[..., asng.optim.Optimizer] | None = None, **settings
-) -> Found:
+def with_final(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **settings) -> Found:
     """`OneShotSearch` with its final, over as many whole passes as the cost allows."""
     lam_x, lam_theta = settings.get("lam_x", 1), settings.get("lam_theta", 2)
     moving = 1.0 - settings.get("warmup", WARMUP)

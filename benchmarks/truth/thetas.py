@@ -3,12 +3,11 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 import asng
-from asng.optim.draws import Draws, draw_uniforms
-from asng.optim.reuse import Former, kept
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["Averaged", "Fair", "Remembering"]
@@ -66,11 +65,16 @@ class Fair(asng.ASNG):
     def ask(self, n: int | None = None) -> list[Candidate]:
         if n != 1:
             return super().ask(n)
-        draws: Draws = self._draws
         if not self._deck:
-            columns = self._product.n_free
-            self._deck = list(draw_uniforms(draws.rng, self.size, columns, "stratified", columns))
-        return draws.ask(1, lambda _: self._product.sample(self._state.theta, self._deck.pop()[None]))
+            self._deck = list(_stratified(self._draws.rng, self.size, self._product.n_free))
+        return self._draws.ask(1, lambda _: self._product.sample(self._state.theta, self._deck.pop()[None]))
+
+
+def _stratified(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
+    """Return uniform numbers, shape (n, size), that cover the range evenly in each column."""
+    v = rng.random(size)
+    u = np.tile(np.arange(n)[:, None] / n, (1, size))
+    return (rng.permuted(u, axis=0) + v) % 1.0
 
 
 class Remembering(asng.ASNG):
@@ -89,24 +93,28 @@ class Remembering(asng.ASNG):
     def __init__(self, space: Space, *, seed: int, updates: int = 4, fading: float = 0.7) -> None:
         super().__init__(space, lam=2, seed=seed, reuse=True)
         self.updates, self.fading = updates, fading
-        self._former: list[Former] = []  # the newest last
+        self._former: list[Any] = []  # the newest last
 
     def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
         centred = np.asarray(losses) - np.mean(losses)
         if self._former:
             self._state = replace(self._state, former=self._faded())
-        x = np.array([candidate.x for candidate in candidates])
-        newest = kept(self._product, self._state.theta, x, centred, None)
+        theta, x = self._state.theta, np.array([candidate.x for candidate in candidates])
         super().tell(candidates, centred.tolist())
+        if self._state.former is None:  # nothing but ties up to now
+            return
+        density = self._product.log_density(theta, self._product.placed(theta, x), None)
+        newest = replace(self._state.former, x=x, losses=centred, active=None, density=density)
         self._former = [*self._former, newest][-self.updates :]
 
-    def _faded(self) -> Former:
+    def _faded(self) -> Any:
         """Return all former samples as those of one update: a greater density is a smaller weight."""
         ages = range(len(self._former), 0, -1)
         faded = [f.density - age * math.log(self.fading) for age, f in zip(ages, self._former, strict=True)]
-        return Former(
-            np.concatenate([f.x for f in self._former]),
-            np.concatenate([f.losses for f in self._former]),
-            None,
-            np.concatenate(faded),
+        return replace(
+            self._former[-1],
+            x=np.concatenate([f.x for f in self._former]),
+            losses=np.concatenate([f.losses for f in self._former]),
+            active=None,
+            density=np.concatenate(faded),
         )

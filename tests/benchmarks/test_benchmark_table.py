@@ -1,21 +1,15 @@
 """The tables of docs/benchmark.md are what the results say; `asng.minimize` pays for different points."""
 
 import math
-import sys
-from pathlib import Path
 
 import pytest
+from benchmarks.peers import benchmark, benchmark_table
 
 import asng
 from asng.black_box import StopRule
 from asng.experiments.benchmark.cell import Cell, _Labels, run_cell
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report.cells import BenchmarkCell, Group
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import benchmark
-import benchmark_table
 
 
 def group(method, hits, budget):

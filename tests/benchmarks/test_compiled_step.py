@@ -1,19 +1,14 @@
-"""benchmarks/compiled_step.py compiles all of the operations, and runs the same networks on both sides."""
+"""benchmarks/step/compiled_step.py compiles all operations, and runs the same networks on both sides."""
 
-import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.step.compiled_step import compare
+from benchmarks.step.spaces import SPACES
 
 from asng.supernets import EnasCellNetwork
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from compiled_step import compare
-from steps.spaces import SPACES
 
 SMALL = partial(EnasCellNetwork, in_channels=3, classes=10, image_size=32, cells=3, nodes=2, channels=4)
 

@@ -1,18 +1,13 @@
-"""benchmarks/growth.py measures the sizes that it says, and fits what is known."""
+"""benchmarks/step/growth.py measures the sizes that it says, and fits what is known."""
 
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from growth import figures_of, measure, turns
-from growths.axes import AXES, AskTell, Base, Steps, architectures_of
-from growths.fits import line_of, power_of
-from growths.picture import draw
+from benchmarks.step.growth import figures_of, measure, turns
+from benchmarks.step.growths.axes import AXES, AskTell, Base, Steps, architectures_of
+from benchmarks.step.growths.fits import line_of, power_of
+from benchmarks.step.growths.picture import draw
 
 SMALL = Base(channels=2, nodes=2, batch=2, pixels=8)
 SIZES = (10, 100, 1000, 10_000)

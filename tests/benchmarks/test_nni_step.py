@@ -1,16 +1,12 @@
-"""What benchmarks/nni_step.py does without NNI: turns with another process, and the figures."""
+"""What benchmarks/peers/nni_step.py does without NNI: turns with another process, and the figures."""
 
 import re
 import sys
 from contextlib import closing
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import nni_step
-from nni_peer import INNER, REQUIREMENTS, NniStep
+from benchmarks.peers import nni_step
+from benchmarks.peers.nni_peer import INNER, REQUIREMENTS, NniStep
 
 PEER = f"""
 import os, sys

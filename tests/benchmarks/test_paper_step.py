@@ -1,14 +1,8 @@
-"""The two sides of benchmarks/paper_step.py compute the same."""
-
-import sys
-from pathlib import Path
+"""The two sides of benchmarks/step/paper_step.py compute the same."""
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from paper_step import Ours, Plain, write_noise
+from benchmarks.step.paper_step import Ours, Plain, write_noise
 
 SMALL = {"cells": 5, "nodes": 3, "channels": 4}
 

@@ -1,16 +1,9 @@
-"""benchmarks/shared_work.py sees what passes read, and counts what they have in common."""
-
-import sys
-from pathlib import Path
+"""benchmarks/step/shared_work.py sees what passes read, and counts what they have in common."""
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
+from benchmarks.step.shared_work import Pass, Step, figures, shared, watched
 from problems import fit, searcher
-
-from shared_work import Pass, Step, figures, shared, watched
 
 
 def passed(values, *, seconds=10.0):

@@ -1,23 +1,18 @@
-"""The two sides of benchmarks/step.py run the same networks, in each of its spaces."""
+"""The two sides of benchmarks/step/step.py run the same networks, in each of its spaces."""
 
 import random
-import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.step.limit import Limit
+from benchmarks.step.ours import Ours
+from benchmarks.step.spaces import SPACES
+from benchmarks.step.step import compare
+from benchmarks.step.where import difference
 
 from asng.supernets import ConvAutoencoder, EnasCellNetwork
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from step import compare
-from steps.limit import Limit
-from steps.ours import Ours
-from steps.spaces import SPACES
-from steps.where import difference
 
 SMALLER = {
     "cells": partial(EnasCellNetwork, in_channels=3, classes=10, image_size=32, cells=3, nodes=2, channels=4),

@@ -2,35 +2,30 @@
 
 import math
 import random
-import sys
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
+from benchmarks.truth.distilled import FinalistsTaught
+from benchmarks.truth.evolution import evolve
+from benchmarks.truth.mixed import Alphas, mixed
+from benchmarks.truth.paces import theta_paced
+from benchmarks.truth.pilots import PILOTS
+from benchmarks.truth.proposer import Posterior, proposed
+from benchmarks.truth.reinforce import Reinforce
+from benchmarks.truth.run import Run
+from benchmarks.truth.searches import SEARCHES
+from benchmarks.truth.spaces import PROBLEMS
+from benchmarks.truth.tables import SEEDS, Table, all_architectures, batches, key_of, supernet_of
+from benchmarks.truth.thetas import Averaged, Fair, Remembering
+from benchmarks.truth.tied import tied
+from benchmarks.truth.truth_pilots import beside, seconds_beside
 from scipy.stats import spearmanr
 from torch.utils.data import TensorDataset
 
 import asng
 from asng.training import batch_statistics
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from truth.distilled import FinalistsTaught
-from truth.evolution import evolve
-from truth.mixed import Alphas, mixed
-from truth.paces import theta_paced
-from truth.pilots import PILOTS
-from truth.proposer import Posterior, proposed
-from truth.reinforce import Reinforce
-from truth.run import Run
-from truth.searches import SEARCHES
-from truth.spaces import PROBLEMS
-from truth.tables import SEEDS, Table, all_architectures, batches, key_of, supernet_of
-from truth.thetas import Averaged, Fair, Remembering
-from truth.tied import tied
-from truth_pilots import beside, seconds_beside
 
 SPACE = asng.Space({name: asng.Categorical(range(4)) for name in "abcd"})
 

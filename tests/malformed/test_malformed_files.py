@@ -1,16 +1,12 @@
-"""No file makes a reader crash or hang: a share of what benchmarks/malformed_files.py does."""
+"""No file makes a reader crash or hang: a share of what benchmarks/faults/malformed_files.py does."""
 
 import random
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-from asng.errors import InputError
 from malformed.judge import judge
 from malformed.readers import READERS, Reader
+
+from asng.errors import InputError
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -1,13 +1,10 @@
 """tools/house.py counts what it says, on a package made up for it."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
-import house
+from tools import house
 
 FILES = {
     "__init__": "from tiny.one import One\nfrom tiny.room import Twice\n",

@@ -1,7 +1,8 @@
 """One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
 
+from asng.search.loop import Loop
 from asng.search.one_shot import OneShotSearch
 from asng.search.result import SearchResult
 from asng.search.stopping import StopRule
 
-__all__ = ["OneShotSearch", "SearchResult", "StopRule"]
+__all__ = ["Loop", "OneShotSearch", "SearchResult", "StopRule"]

@@ -115,7 +115,7 @@ class EnasCellNetwork(nn.Module):
             reduction, for the training. The network then returns both logits, its own first. Its other
             weights have the names they have without.
         recompute: Whether training in the search keeps less for the gradient and computes normalisation and
-            ReLU before convolutions again: the same bits, less memory, more time (benchmarks/paper_step.py).
+            ReLU before convolutions again: the same bits, less memory, more time.
             Not with `retraining`.
 
     Raises:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from rich.table import Table
 
-from asng.experiments.benchmark.report.cells import read_benchmark
-from asng.experiments.benchmark.report.table import benchmark_table
+from asng.experiments.benchmark.report.cells import BenchmarkCell, Group, benchmark_cell, read_benchmark
+from asng.experiments.benchmark.report.table import OURS, benchmark_table, wins_and_losses
 from asng.report.html import title_of
 from asng.report.kinds import Page, RunKind
 from asng.runs.folder import BENCHMARK as FILE
 
-__all__ = ["BENCHMARK"]
+__all__ = ["BENCHMARK", "OURS", "BenchmarkCell", "Group", "benchmark_cell", "wins_and_losses"]
 
 
 def _pages(folder: Path) -> Iterator[Page]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from rich.table import Table
 
-from asng.experiments.toy.report.cells import read_toy
+from asng.experiments.toy.report.cells import MEASURES, ToyCell, ToyGrid, outcome, premature, read_toy
 from asng.report.html import title_of
 from asng.report.kinds import Page, RunKind
 from asng.runs.folder import TOY as FILE
 
-__all__ = ["TOY"]
+__all__ = ["MEASURES", "TOY", "ToyCell", "ToyGrid", "outcome", "premature", "read_toy"]
 
 
 def _pages(folder: Path) -> Iterator[Page]:

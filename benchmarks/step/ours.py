@@ -1,0 +1,64 @@
+"""A step of our search, told what to draw."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+from benchmarks.step.spaces import Drawn, Setting
+
+from asng.distributed import LocalComm
+from asng.search import Loop
+from asng.space import Candidate
+from asng.training import batch_statistics
+
+__all__ = ["Ours"]
+
+
+class Ours:
+    """The loop of a search past its warm-up.
+
+    It loads batches, asks theta, tells it and notes the step as in any search without a run folder, but runs
+    what it is given: what theta would draw, once it has moved, is not what others are measured on.
+
+    Args:
+        setting: The space and its settings.
+
+    Attributes:
+        of_theta: Seconds that theta has taken to be asked and told, up to now.
+    """
+
+    def __init__(self, setting: Setting) -> None:
+        self.supernet = setting.supernet()
+        search = setting.search(self.supernet)
+        norms = ExitStack().enter_context(batch_statistics(self.supernet))  # for good
+        halves = setting.loader(1), setting.loader(2)
+        self.loop = Loop(search, *halves, epochs=setting.epochs, folder=None, norms=norms, comm=LocalComm())
+        self.of_theta = 0.0
+        self._given: Iterator[Sequence[Candidate]] = iter(())
+        theta = self.loop.theta
+        self._ask, self._tell = self._timed(theta.ask), self._timed(theta.tell)
+        theta.ask, theta.tell = self._next, self._tell  # type: ignore[method-assign]
+
+    def ready(self, drawn: Drawn) -> None:
+        """Take what the next turn runs."""
+        self._given = iter(drawn)
+
+    def step(self) -> tuple[float, float | None]:
+        """Take a step; return the loss in training and the mean of the scores."""
+        loss, objective = self.loop.one_step()
+        self.loop.note(loss, objective)
+        return loss, objective
+
+    def _next(self, count: int) -> Sequence[Candidate]:
+        self._ask(count)
+        return next(self._given)
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any) -> Any:
+            start = time.perf_counter()
+            result = function(*args)
+            self.of_theta += time.perf_counter() - start
+            return result
+
+        return timed

@@ -1,0 +1,247 @@
+"""Candidates per second of a search in two processes over the same search in one, one thread each.
+
+python -m benchmarks.step.ranks
+
+A candidate is an architecture that a step trains or scores on a batch of 64. The searches are those of `asng
+classify` with the paper's preset (random images of CIFAR-10's size), which trains 2 architectures a step and
+scores 2, so that each process has one of both; the same with 4 and 8 ("wide"), which evens out that some take
+longer; and the small preset, which trains 1, so that each process has half of the batch. One process and
+two of torchrun are started beside each other and wait; they take turns, some steps at a time, each being
+first in turn, so that figures are of the ratio within repeats. Idle ones hold no core, but run it where
+nothing else runs.
+
+Both go through the same steps with the same architectures. The bytes of gradients that a step sums up are set
+against those of the weights that have a gradient where one process trains the same architectures; beside them
+stands how many bytes batch norms sum up.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from multiprocessing.connection import Client, Connection, Listener
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from benchmarks.measuring import spread
+from benchmarks.record import write
+from benchmarks.step.paper_step import search_of, write_noise
+from torch import nn
+
+from asng.distributed import Comm, joined
+from asng.pipeline import SearchSettings
+from asng.search import Loop
+from asng.tasks.classification import PRESETS, classification
+from asng.training import batch_statistics
+
+RATIO, EXTRA_BYTES = 1.7, 0.05
+"""What is aimed at: candidates per second at least, bytes beyond the union of the sampled paths at most."""
+SEED = 0
+PRESET_OF = {"paper": "paper", "wide": "paper", "small": "small"}
+STEPS = {"paper": 4, "wide": 2, "small": 100}
+"""Cases, and how many steps of each make a turn."""
+
+
+# --- in the processes that are measured -----------------------------------------------------------------
+
+
+class Traffic:
+    """Counts the bytes of gradients that there are and that are summed up, and those of batch norms."""
+
+    def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
+        self.parameters = parameters
+        self.had = self.reduced = self.messages = self.norms = 0
+
+    @contextmanager
+    def counted(self) -> Any:
+        """Count while the block runs."""
+        all_reduce, all_gather = dist.all_reduce, dist.all_gather
+
+        def reducing(tensor: torch.Tensor, *args: Any, **named: Any) -> Any:
+            if named.get("async_op"):
+                self.reduced += tensor.nbytes
+                self.messages += 1
+            elif "group" not in named:  # else it is a short message of the processes
+                self.norms += tensor.nbytes
+            return all_reduce(tensor, *args, **named)
+
+        def gathering(tensors: list[torch.Tensor], tensor: torch.Tensor, *args: Any, **named: Any) -> Any:
+            self.norms += 0 if "group" in named else tensor.nbytes
+            return all_gather(tensors, tensor, *args, **named)
+
+        dist.all_reduce, dist.all_gather = reducing, gathering
+        try:
+            yield
+        finally:
+            dist.all_reduce, dist.all_gather = all_reduce, all_gather
+
+    def look(self) -> None:
+        """Count the gradients of the step that was taken."""
+        self.had += sum(p.grad.nbytes for p in self.parameters if p.grad is not None)
+
+
+def settings_of(case: str) -> SearchSettings:
+    """Return the settings of a case, theta moving from the first step."""
+    settings = replace(PRESETS[PRESET_OF[case]].search, device="cpu", warmup=0.0, final=0.0)
+    return replace(settings, lam_x=4, lam_theta=8) if case == "wide" else settings
+
+
+def make_loop(case: str, folder: Path, comm: Comm, norms: list[Any]) -> Loop:
+    """Return the loop of a case."""
+    settings, data = settings_of(case), PRESETS[PRESET_OF[case]].task
+    data = data if case == "small" else replace(data, data_dir=str(folder))
+    task = classification(data)
+    search, loaders = search_of(task, settings, seed=SEED)
+    norms += batch_norms(search.supernet)
+    halves = loaders.search_train, loaders.search_valid
+    return Loop(search, *halves, epochs=settings.epochs, folder=None, norms=norms, comm=comm)
+
+
+def batch_norms(supernet: nn.Module) -> list[Any]:
+    """Switch averages off, as `fit` does, and return the batch norms."""
+    context = batch_statistics(supernet)
+    norms = context.__enter__()  # for as long as the process lives
+    _kept.append(context)
+    return norms
+
+
+_kept: list[Any] = []
+
+
+class NoSignal:
+    """What tells a search that no signal came."""
+
+    terminated = False
+
+    def __bool__(self) -> bool:
+        return False
+
+
+def serve(case: str, folder: Path, port: int) -> None:
+    """Take as many steps as is asked for, and say how long they took and what was sent, until told to end."""
+    with joined() as comm:
+        loop = make_loop(case, folder, comm, [])
+        traffic = Traffic(loop.parameters)
+        link = Client(("127.0.0.1", port)) if comm.leads else None
+        while steps := comm.once(lambda: asked(link)):
+            start = time.perf_counter()
+            with traffic.counted():
+                for _ in range(steps):
+                    loop.one_step()
+                    loop.pause(NoSignal(), more=True)
+                    traffic.look()
+            told = {"seconds": time.perf_counter() - start, "theta": loop.theta.state_dict()["theta"]}
+            told |= {name: getattr(traffic, name) for name in ("had", "reduced", "messages", "norms")}
+            if link is not None:
+                link.send_bytes(json.dumps(told).encode())
+
+
+def asked(link: Connection | None) -> int:
+    """Return how many steps are to be taken, 0 at the end."""
+    assert link is not None
+    return int(link.recv_bytes())
+
+
+# --- in the one that measures ---------------------------------------------------------------------------
+
+
+@contextmanager
+def started(processes: int, case: str, folder: Path) -> Any:
+    """Start that many processes, and give a function that has them take steps."""
+    with Listener(("127.0.0.1", 0)) as listener:
+        port = listener.address[1]
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        words = [
+            sys.executable,
+            *(launcher if processes > 1 else []),
+            "-m",
+            "benchmarks.step.ranks",
+            "--cases",
+            case,
+        ]
+        words += ["--serve", str(port), "--folder", str(folder)]
+        child = subprocess.Popen(words, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        with listener.accept() as link:
+
+            def take(steps: int) -> dict[str, Any]:
+                link.send_bytes(str(steps).encode())
+                return dict(json.loads(link.recv_bytes()))
+
+            yield take
+            link.send_bytes(b"0")
+        if child.wait() != 0:
+            raise SystemExit(f"{processes} processes: exit code {child.returncode}")
+
+
+def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, Any]:
+    """Return the figures of one case."""
+    search = settings_of(case)
+    candidates = steps * (search.lam_x + search.lam_theta)
+    with started(1, case, folder) as alone, started(2, case, folder) as both:
+        sides: list[tuple[str, Callable[[int], dict[str, Any]]]] = [("one", alone), ("two", both)]
+        taken = []
+        for index in range(repeats + 1):
+            taken.append({name: take(steps) for name, take in sides[:: 1 if index % 2 else -1]})
+    one, two = taken[-1]["one"], taken[-1]["two"]  # bytes of all steps
+    pairs = [
+        (t["one"]["seconds"], t["two"]["seconds"]) for t in taken[1:]
+    ]  # the first makes what is made once
+    all_steps = (repeats + 1) * steps
+    return {
+        "case": case,
+        "lam_x": search.lam_x,
+        "lam_theta": search.lam_theta,
+        "repeats": repeats,
+        "steps": steps,
+        "candidates_per_second": {
+            "one": spread([candidates / seconds for seconds, _ in pairs]),
+            "two": spread([candidates / seconds for _, seconds in pairs]),
+        },
+        "ratio": spread([mine / other for mine, other in pairs]),
+        "ratio_of_means": round(sum(mine for mine, _ in pairs) / sum(other for _, other in pairs), 4),
+        "bytes_a_step": {
+            "union_of_sampled_paths": one["had"] / all_steps,
+            "reduced": two["reduced"] / all_steps,
+            "batch_norms": two["norms"] / all_steps,
+        },
+        "reduced_over_union": round(two["reduced"] / one["had"], 4),
+        "messages_of_gradients_a_step": two["messages"] / all_steps,
+        "theta_alike": one["theta"] == two["theta"],
+        "pairs_of_seconds": [[round(mine, 4), round(other, 4)] for mine, other in pairs],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", nargs="+", choices=list(PRESET_OF), default=list(PRESET_OF))
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--steps", type=int, help="of a turn (default: 4 of paper, 2 of wide, 100 of small)")
+    parser.add_argument("--dry", action="store_true", help="print only, and write no results")
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.cases[0], arguments.folder, arguments.serve)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        folder = write_noise(Path(place), records=2_000)
+        runs = [
+            measured(case, folder, repeats=arguments.repeats, steps=arguments.steps or STEPS[case])
+            for case in arguments.cases
+        ]
+    figures = {"seed": SEED, "threads_each": 1, "limit_ratio": RATIO, "limit_extra_bytes": EXTRA_BYTES}
+    print(json.dumps({**figures, "runs": runs}, indent=2))
+    if not arguments.dry:
+        print(write("ranks", figures, runs))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""Benchmarks, examples and the code in documents use what a room exports, never a file in it."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import asng
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def private(tree: ast.Module) -> list[str]:
+    """Return the imports from asng of what its rooms do not export."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [
+                one.name for one in node.names if one.name.startswith("asng.") and not is_room(one.name)
+            ]
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "asng":
+            exported = importlib.import_module(str(node.module)).__all__ if is_room(str(node.module)) else ()
+            found += [f"{node.module}.{one.name}" for one in node.names if one.name not in exported]
+    return found
+
+
+def is_room(name: str) -> bool:
+    """Whether a module is a folder whose __init__ exports names."""
+    return hasattr(importlib.import_module(name), "__path__")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_script_imports_from_rooms(script):
+    assert private(ast.parse(script.read_text())) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_the_code_of_a_page_imports_from_rooms(page):
+    blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert [name for block in blocks for name in private(ast.parse(block))] == []
+
+
+def test_what_is_private_is_seen():
+    code = "import asng.search.loop\nfrom asng.optim.asng import ASNG\nfrom asng.optim import Space"
+    assert private(ast.parse(code)) == ["asng.search.loop", "asng.optim.asng.ASNG", "asng.optim.Space"]
+    assert private(ast.parse("from asng import nn, ASNG\nfrom asng.nn import Choice\nimport asng")) == []
+    assert "nn" in asng.__all__
+
+
+def test_every_benchmark_stands_in_the_readme_with_its_results():
+    readme = (ROOT / "benchmarks" / "README.md").read_text()
+    scripts = [path for path in SCRIPTS if 'if __name__ == "__main__"' in path.read_text()]
+    scripts = [path for path in scripts if "benchmarks" in path.parts and path.name != "inner.py"]
+    assert len(scripts) > 25
+    for path in scripts:
+        assert f"| `{path.parent.name}/{path.name}` |" in readme
+    for result in (ROOT / "benchmarks" / "results").glob("*.json"):
+        name = re.sub(r"^benchmark_.*", "benchmark_<problem>", result.stem)
+        assert f"`{name}`" in readme, name
