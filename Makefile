@@ -5,7 +5,7 @@ RUN     = $(VENV)/bin/
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format lint types contracts house clean
+.PHONY: help install demo test test-slow check format lint types contracts house figures clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -48,6 +48,9 @@ contracts: $(STAMP)
 
 house: $(STAMP) ## Count what the plan of the house sets: import circles, files, lines, doubles, files a step enters
 	$(RUN)python tools/house.py
+
+figures: $(STAMP) ## Write the measured figures of the pages anew, from benchmarks/results
+	$(RUN)python tools/figures.py
 
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
