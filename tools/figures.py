@@ -11,10 +11,10 @@ an index, a condition such as `subject=search` or `method=SNG&lam=2` that picks 
 At the end may stand one of FINDINGS, and then a factor such as `*100`.
 
 A comment above a table says it of all rows, by the label in the first cell, which stands for `{}`. A column
-has as many ways as it has figures, parted by ` + `, or `-` if it has none. Empty cells stay empty. What all
+has as many ways as it has figures, parted by `;`, or `-` if it has none. Empty cells stay empty. What all
 ways begin with stands first, or `-`:
 
-    <!--table truth_search_fashion:methods:{} | mean + sd | closed*100 | - -->
+    <!--table truth_search_fashion:methods:{} | mean; sd | closed*100 | - -->
 
 A label that reads otherwise than the key has the key behind it: `theta averaged twice<!--=averaged-->`.
 
@@ -118,7 +118,7 @@ def written(value: Decimal, said: str) -> str:
 
 
 def renewed(text: str, results: Path = RESULTS) -> list[tuple[str, FigureError | None]]:
-    """Return the lines of a page with all figures as the results have them, and what is wrong with a line."""
+    """Return the lines of a page with all figures as the results have them, and what is wrong with them."""
     lines = []
     table: re.Match[str] | None = None
     rows = 0
@@ -152,7 +152,7 @@ def _row(line: str, prefix: str, columns: Sequence[str], results: Path) -> str:
     key = KEY.search(cells[1])
     label = key[1] if key else re.sub(r"[*`]|\s*\([^)]*\)\s*$", "", cells[1].strip())
     for number, column in enumerate(columns, start=2):
-        ways = [way.strip().replace("{}", label) for way in column.split(" + ") if way.strip() != "-"]
+        ways = [way.strip().replace("{}", label) for way in column.split(";") if way.strip() != "-"]
         if number < len(cells) and cells[number].strip():
             start = "" if prefix == "-" else prefix.replace("{}", label) + ":"
             cells[number] = _cell(cells[number], (start + way for way in ways if way), results)

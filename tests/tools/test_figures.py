@@ -56,7 +56,7 @@ def test_a_figure_is_rounded_as_the_page_has_it(page, expected, results):
 
 
 def test_the_rows_of_a_table_are_found_by_their_labels(results):
-    page = """<!--table run-a:methods:{} | mean | - | gain*100 + mean -->
+    page = """<!--table run-a:methods:{} | mean | - | gain*100; mean -->
 | method | mean | note | gain |
 | --- | --- | --- | --- |
 | **one** | ?.?? | 7 | **? %** of ?.? |
