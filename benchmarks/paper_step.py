@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from asng.distributed import LocalComm
 from asng.nn import Supernet
 from asng.pipeline.prepare import prepare
 from asng.pipeline.run import one_shot_search
-from asng.search.loop import Loop
 from asng.space import Candidate
 from asng.supernets import EnasCellNetwork
 from asng.tasks.classification import PRESETS, classification
@@ -71,25 +70,23 @@ class Ours:
         ready = prepare(task, settings, seed=0)
         torch.manual_seed(0)
         search = one_shot_search(task, settings, ready.supernet, seed=0)
-        # As `fit` does; those of the search keep no averages that it would have to switch off.
-        norms = [module for module in ready.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         halves = ready.loaders.search_train, ready.loaders.search_valid
-        self.loop = Loop(search, *halves, epochs=settings.epochs, folder=None, norms=norms, comm=LocalComm())
+        self.loop = ExitStack().enter_context(search.stepping(*halves, epochs=settings.epochs))  # for good
         self.ask = self.loop.theta.ask
 
     def draw(self) -> tuple[Any, Any, list[Candidate], list[Candidate]]:
         """Return the batches and the candidates of a step, training before scoring."""
-        return self.loop.train.next(), self.loop.valid.next(), self.ask(2), self.ask(2)
+        return self.loop.trainer.stream.next(), self.loop.scorer.stream.next(), self.ask(2), self.ask(2)
 
     def step(self, train: Any, valid: Any, trained: list[Candidate], scored: list[Candidate]) -> Any:
         """Take a step on what was drawn."""
         loop, asked = self.loop, iter((trained, scored))
-        loop.train.next, loop.valid.next = lambda: train, lambda: valid
+        loop.trainer.stream.next, loop.scorer.stream.next = lambda: train, lambda: valid
         loop.theta.ask = lambda count: next(asked)
         try:
             return loop.one_step()
         finally:
-            del loop.train.next, loop.valid.next, loop.theta.ask
+            del loop.trainer.stream.next, loop.scorer.stream.next, loop.theta.ask
 
 
 class Plain:
@@ -97,13 +94,13 @@ class Plain:
 
     def __init__(self, ours: Ours, **sizes: int) -> None:
         self.model = PlainSupernet(**sizes).train()
-        weights = dict(ours.loop.supernet.model.named_parameters())
+        weights = dict(ours.loop.trainer.supernet.model.named_parameters())
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(weights.pop(name))
         assert not weights
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, ours.loop.steps)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, ours.loop.state.steps)
 
     def step(self, train: Any, valid: Any, trained: list[Candidate], scored: list[Candidate]) -> Any:
         """Take a step on what was drawn."""

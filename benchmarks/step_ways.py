@@ -72,8 +72,8 @@ def _default_layout(ours: Ours) -> None:
 
 
 def _lowered(ours: Ours) -> None:
-    search = ours.loop.search
-    search.loss = in_precision(search.loss, "bfloat16", CPU)  # by which these spaces select too
+    lowered = in_precision(ours.loop.trainer.loss, "bfloat16", CPU)
+    ours.loop.trainer.loss = ours.loop.scorer.objective = lowered  # by which these spaces select too
 
 
 def _inferring(ours: Ours) -> None:

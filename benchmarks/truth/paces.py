@@ -21,7 +21,7 @@ def theta_paced(*, moves: int = 1, of_steps: int = 1) -> Iterator[None]:
     class Paced(Loop):
         def move_theta(self) -> float | None:
             objective = None
-            if (self.step - self.first_theta_step) % of_steps == 0:
+            if (self.state.step - self.first_theta_step) % of_steps == 0:
                 for _ in range(moves):
                     objective = super().move_theta()
             return objective

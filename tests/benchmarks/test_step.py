@@ -36,7 +36,7 @@ def test_both_sides_have_the_same_losses_and_scores(name):
     # Children are extracted before the steps: both have the same weights only where no step moves them.
     setting = small(name, optimizer=partial(torch.optim.SGD, lr=0.0))
     ours, limit = Ours(setting), Limit(setting)
-    ours.loop.train.next, ours.loop.valid.next = lambda: limit.train, lambda: limit.valid
+    ours.loop.trainer.stream.next, ours.loop.scorer.stream.next = lambda: limit.train, lambda: limit.valid
     drawn = setting.draw(ours.supernet.space, random.Random(1))
     for side in (ours, limit):
         side.ready(drawn)
@@ -48,7 +48,7 @@ def test_both_sides_have_the_same_losses_and_scores(name):
 def test_the_limit_trains_by_the_settings_of_the_search():
     setting = small("mlp", optimizer=partial(torch.optim.SGD, lr=0.05))
     ours, limit = Ours(setting), Limit(setting)
-    ours.loop.train.next = lambda: limit.train
+    ours.loop.trainer.stream.next = lambda: limit.train
     drawn = setting.draw(ours.supernet.space, random.Random(1))
     limit.ready(drawn)
     once = limit.step()[0]  # has trained the same child once before
