@@ -5,7 +5,6 @@ inherited keeps children of other choices apart however long they are trained on
 with the weights that the search began with.
 """
 
-import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from asng.runs.events import FinalistEvent, FinalistsEvent
 from asng.search.finalists import COMPARED, FEWEST_STEPS, Candidates, Finalist, Plan, places_of
 from asng.search.scorer import Score, score_pairs
 from asng.search.trainer import copy_of, weight_step
@@ -116,12 +116,8 @@ class Final:
             self.count = int(min(self.count, self.loop.supernet.space.size))
         else:
             self.count = len(self.finalists)
-        self.loop.log.write(
-            "finalists",
-            step=self.loop.step,
-            compared=len(likely) + len(others),
-            batches=self.plan.batches,
-        )
+        compared = len(likely) + len(others)
+        self.loop.log.write(FinalistsEvent(step=self.loop.step, compared=compared, batches=self.plan.batches))
 
     def _choose_neighbour(self) -> None:
         """Choose a neighbour of the best finalist up to now, or where it has none, of the next."""
@@ -201,15 +197,15 @@ class Final:
         self.taken = 0
         if self._best() is finalist:
             self.winner = copy_of(loop.supernet)
-        loop.log.write(
-            "finalist",
+        event = FinalistEvent(
             number=number + 1,
             road=finalist.road,
-            architecture=json.loads(finalist.architecture.to_json()),
+            architecture=dict(finalist.architecture),
             shared=finalist.shared,
             alone=finalist.alone,
             seconds=round(loop.seconds, 3),
         )
+        loop.log.write(event)
         if self.over:
             self._finish()
 

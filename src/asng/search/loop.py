@@ -18,6 +18,7 @@ from asng.distributed import Comm
 from asng.errors import InputError
 from asng.runs.checkpoint import CheckpointPace, save_checkpoint
 from asng.runs.environment import machine, versions
+from asng.runs.events import EndEvent, StartEvent, StepEvent, ThetaEvent
 from asng.runs.files import write_text
 from asng.runs.folder import (
     ARCHITECTURE,
@@ -172,8 +173,7 @@ class Loop:
         """Log what the run is."""
         space = {name: variable.to_json() for name, variable in self.supernet.space.items()}
         name, function, _ = self.search.selection()
-        self.log.write(
-            "start",
+        event = StartEvent(
             time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             seed=self.search.seed,
             steps=self.steps,
@@ -184,6 +184,7 @@ class Loop:
             versions=versions(),
             machine=machine(),
         )
+        self.log.write(event)
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -206,7 +207,8 @@ class Loop:
         )
         if not self.ended:
             self.ended = True
-            self.log.write("end", step=self.step, reason=self.reason, **self.cost_fields([found.cost]))
+            end = EndEvent(step=self.step, reason=self.reason, **self.cost_fields([found.cost]))
+            self.log.write(end)
             self.save()
         if found.excess > 0.0:
             raise nothing_within(self.meter.terms, found.cost)
@@ -341,8 +343,7 @@ class Loop:
         every, every_theta = max(1, self.steps // 1000), max(1, self.steps // 150)
         last = self.step == self.steps or self.reason is not None
         if self.step % every == 0 or last:
-            self.log.write(
-                "step",
+            event = StepEvent(
                 step=self.step,
                 epoch=(self.step - 1) // len(self.train),
                 loss=train_loss,
@@ -353,12 +354,13 @@ class Loop:
                 seconds=round(self.seconds, 3),
                 **self.cost_fields(self.costs),
             )
+            self.log.write(event)
         if self.step % every_theta == 0 or last:
             self.log_theta()
 
     def log_theta(self) -> None:
         """Log the parameters of the distribution."""
-        self.log.write("theta", step=self.step, theta=self.theta.theta.to_json())
+        self.log.write(ThetaEvent.after(self.step, self.theta.theta.to_json()))
 
     def cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         """Return what the log says of costs, where there are any: means by name, and counts up to now."""
@@ -372,5 +374,5 @@ class Loop:
     def end_interrupted(self, interrupt: Interrupt) -> None:
         """Leave a checkpoint and go."""
         self.save()  # before the last line, which a resumed run cuts off
-        self.log.write("end", step=self.step, reason="interrupted", **self.cost_fields([]))
+        self.log.write(EndEvent(step=self.step, reason="interrupted", **self.cost_fields([])))
         raise interrupt.error()
