@@ -89,6 +89,7 @@ def test_unknown_events_and_fields_are_passed_over(tmp_path):
     ("event", "message"),
     [
         ([1], r"line 2: expected a JSON object, got \[1\]"),
+        ({"event": "step", "step": 1, "\ud800": 1}, "line 2: expected names of fields, got half of a"),
         ({"event": "step"}, "line 2: object missing required field `step`"),
         ({"event": "step", "step": 1.5}, r"line 2: expected `int`, got `float` - at `\$\.step`"),
         (

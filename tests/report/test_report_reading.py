@@ -62,6 +62,11 @@ def node(*names):
         ("result.json", result(metric=3), r"expected `str`, got `int` - at `\$\.metric`"),
         ("result.json", {"random": [], "found": 1}, r"expected `object \| null`, got `int` - at `\$\.found`"),
         ("result.json", {"random": 7}, r"expected `array`, got `int` - at `\$\.random`"),
+        (
+            "result.json",
+            {"\ud800": 1},
+            r"result\.json: expected names of fields, got half of a surrogate pair",
+        ),
         ("architecture.json", [], r"architecture\.json: expected `object`, got `array`"),
         ("graphs.json", {}, r"graphs\.json: expected `array`, got `object`"),
         (

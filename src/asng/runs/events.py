@@ -12,7 +12,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from asng.runs.stored import Finite, Number, Stored, Whole, load_json
+from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
 
 __all__ = ["EndEvent", "EvaluationEvent", "Event", "FinalistEvent", "FinalistsEvent", "Normal", "ResumeEvent"]
 __all__ += ["StartEvent", "StepEvent", "Theta", "ThetaEvent", "event_of"]
@@ -239,4 +239,4 @@ def event_of(line: bytes) -> Event | None:
     data = load_json(line)
     if not isinstance(data, dict):
         raise msgspec.ValidationError(f"Expected a JSON object, got {data!r:.80}")
-    return msgspec.convert(data, Event) if data.get("event") in _KNOWN else None
+    return converted(data, Event) if data.get("event") in _KNOWN else None

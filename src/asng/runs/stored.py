@@ -22,6 +22,7 @@ __all__ = [
     "Number",
     "Stored",
     "Whole",
+    "converted",
     "json_text",
     "load_json",
     "plain",
@@ -87,9 +88,18 @@ def stored(data: Any, kind: type[T], where: str) -> T:
         RunError: A field is missing, or of another type or range.
     """
     try:
-        return msgspec.convert(data, kind)
+        found: T = converted(data, kind)
     except msgspec.ValidationError as error:
         raise RunError(f"{where}: {told(error)}") from None
+    return found
+
+
+def converted(data: Any, kind: Any) -> Any:
+    """Return plain values as a struct, or raise a `msgspec.ValidationError`."""
+    try:
+        return msgspec.convert(data, kind)
+    except UnicodeEncodeError:  # which JSON can hold
+        raise msgspec.ValidationError("Expected names of fields, got half of a surrogate pair") from None
 
 
 def told(error: msgspec.ValidationError) -> str:
