@@ -16,7 +16,8 @@ from rich.console import Console
 from asng.experiments.toy import ToySettings, resume_toy, run_toy
 from asng.experiments.toy.report import TOY
 from asng.experiments.toy.report.cells import MEASURES, outcome, premature, read_toy
-from asng.experiments.toy.store import ToyCell, ToyGrid
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
 from asng.report import summary_table, write_report
 from record import write
 

@@ -17,7 +17,7 @@ from asng.errors import RunError
 from asng.experiments.toy.report import TOY
 from asng.experiments.toy.report.cells import MEASURES, outcome, premature, read_toy, toy_verdict
 from asng.experiments.toy.report.figures import _STYLES
-from asng.experiments.toy.store import ToyCell
+from asng.experiments.toy.simulate import ToyCell
 from asng.report import summary_table, write_report
 
 STOP, MODE = MEASURES

@@ -10,7 +10,7 @@ from asng.black_box.workers import process_pool
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.experiments.toy.settings import GridPoint, ToySettings
-from asng.experiments.toy.simulate import ToyOutcome, simulate
+from asng.experiments.toy.simulate import ToyCell, simulate
 from asng.experiments.toy.store import ToyStore
 from asng.pipeline.begin import check_free
 from asng.runs.folder import CONFIG, read_config, remove_run, write_config
@@ -118,8 +118,8 @@ def _go_on(
     total = len(store) + sum(len(part) for part in left)
     with progress_bar("toy problem, cells", total, show=progress) as bar:
         bar.update(len(store))
-        for cells, outcomes in simulate_parts(settings, left, seeds, workers):
-            store.add(cells, outcomes)
+        for cells in simulate_parts(settings, left, seeds, workers):
+            store.add(cells)
             bar.update(len(store))
     return folder
 
@@ -133,7 +133,7 @@ _LOOK = 0.2
 
 def simulate_parts(
     settings: ToySettings, parts: Sequence[Sequence[GridPoint]], seeds: Sequence[int], workers: int
-) -> Iterator[tuple[Sequence[GridPoint], list[ToyOutcome]]]:
+) -> Iterator[list[ToyCell]]:
     """Simulate parts of the grid, and return each as it is done.
 
     Args:
@@ -148,11 +148,11 @@ def simulate_parts(
     """
     if workers == 1 or len(parts) < 2:
         for part in parts:
-            yield part, simulate(settings, part, seeds)
+            yield simulate(settings, part, seeds)
         return
     try:
         with process_pool(min(workers, len(parts))) as pool:
-            yield from _as_done({pool.submit(simulate, settings, part, seeds): part for part in parts})
+            yield from _as_done({pool.submit(simulate, settings, part, seeds) for part in parts})
     except BrokenProcessPool as error:
         raise RunError(
             "toy: expected every process to finish its part, but one was killed; is the memory too small? "
@@ -160,12 +160,10 @@ def simulate_parts(
         ) from error
 
 
-def _as_done(
-    waiting: dict[Future[list[ToyOutcome]], Sequence[GridPoint]],
-) -> Iterator[tuple[Sequence[GridPoint], list[ToyOutcome]]]:
+def _as_done(waiting: set[Future[list[ToyCell]]]) -> Iterator[list[ToyCell]]:
     with graceful() as interrupt:
         while waiting:
-            done = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done
+            done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
             interrupt.go_on()
             for future in done:
-                yield waiting.pop(future), future.result()
+                yield future.result()

@@ -3,64 +3,17 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
-
-import msgspec
+from typing import Any
 
 from asng.errors import RunError
 from asng.experiments.toy.settings import GridPoint, ToySettings
-from asng.experiments.toy.simulate import ToyOutcome
+from asng.experiments.toy.simulate import ToyCell
 from asng.runs.environment import machine, versions
 from asng.runs.folder import TOY
 from asng.runs.stored import Count, Number, Stored, plain, read_stored, stored, write_json
 
-__all__ = ["ToyCell", "ToyGrid", "ToyStore"]
-
-_Iteration = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class ToyCell(Stored, frozen=True):
-    """One method, first step size and learning rate, over several seeds.
-
-    Attributes:
-        method: Its name.
-        exponent: f of the first step size, n^-f.
-        learning_rate: Of x at the start.
-        stopped: Iteration at which the paper's stop rule fired, one a seed; None: never.
-        right_when_stopped: Variables whose likeliest choice was then right; None where it never fired.
-        found: First iteration at which the mode was the optimum; None: never.
-        settled: First iteration from which on it was so to the end; None: never.
-        right_at_end: Variables whose likeliest choice is right at the end.
-        delta_init: The first step size.
-        seeds: Of the runs.
-    """
-
-    method: str
-    exponent: float
-    learning_rate: float
-    stopped: tuple[_Iteration | None, ...]
-    right_when_stopped: tuple[int | None, ...]
-    found: tuple[_Iteration | None, ...]
-    settled: tuple[_Iteration | None, ...]
-    right_at_end: tuple[int, ...]
-    delta_init: Number = math.nan
-    seeds: tuple[int, ...] = ()
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not math.isfinite(self.exponent + self.learning_rate):
-            raise ValueError("expected an exponent and a learning_rate, got one that is not finite")
-        columns = self.stopped, self.right_when_stopped, self.found, self.settled, self.right_at_end
-        lengths = {len(column) for column in columns}
-        if len(lengths) > 1 or 0 in lengths:
-            raise ValueError(f"expected one entry a seed in every column, got columns of lengths {lengths}")
-
-    @property
-    def point(self) -> GridPoint:
-        """Where in the grid it is."""
-        return GridPoint(self.method, self.exponent, self.learning_rate)
+__all__ = ["ToyGrid", "ToyStore"]
 
 
 class _Settings(Stored, frozen=True):
@@ -153,12 +106,9 @@ class ToyStore:
         parts = ([point for point in part if point not in self._done] for part in self._settings.parts())
         return [part for part in parts if part]
 
-    def add(self, points: Sequence[GridPoint], outcomes: Sequence[ToyOutcome]) -> None:
+    def add(self, cells: Sequence[ToyCell]) -> None:
         """Take in finished cells, and write."""
-        for point, outcome in zip(points, outcomes, strict=True):
-            delta_init = self._settings.delta_init(point.exponent)
-            row = {**point._asdict(), **asdict(outcome), "delta_init": delta_init, "seeds": self._seeds}
-            self._done[point] = stored(row, ToyCell, str(self._path))
+        self._done |= {cell.point: cell for cell in cells}
         self.write()
 
     def write(self) -> None:

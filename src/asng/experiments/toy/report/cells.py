@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from asng.errors import RunError
-from asng.experiments.toy.store import ToyCell, ToyGrid
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
 from asng.report.words import share
 from asng.runs.stored import read_stored
 

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from asng.experiments.toy.report.cells import MEASURES, Measure, outcome, premature, toy_verdict
 from asng.experiments.toy.report.figures import iterations_panel, legend, success_panel
-from asng.experiments.toy.store import ToyCell, ToyGrid
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
 from asng.report.words import count, duration, flatten, share
 from asng.runs.stored import plain
 
