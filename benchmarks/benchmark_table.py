@@ -9,8 +9,9 @@ import numpy as np
 
 from asng.experiments.benchmark.methods import METHODS
 from asng.experiments.benchmark.problems import PROBLEMS
-from asng.experiments.benchmark.report.cells import BenchmarkCell, Group, benchmark_cell
-from asng.experiments.benchmark.report.table import OURS, wins_and_losses
+from asng.experiments.benchmark.report.table import OURS, Group, wins_and_losses
+from asng.experiments.benchmark.store import BenchmarkCell
+from asng.runs.stored import stored
 from record import RESULTS
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmark.md"
@@ -29,7 +30,7 @@ def read() -> Found:
         path = RESULTS / f"benchmark_{problem}.json"
         if path.exists():
             rows = json.loads(path.read_text())["runs"]
-            cells = [benchmark_cell(row, f"{path.name}, run {i}") for i, row in enumerate(rows)]
+            cells = [stored(row, BenchmarkCell, f"{path.name}, run {i}") for i, row in enumerate(rows)]
             found[problem] = {
                 name: Group(name, tuple(cell for cell in cells if cell.method == name))
                 for name in METHODS

@@ -15,7 +15,9 @@ from rich.console import Console
 
 from asng.experiments.toy import ToySettings, resume_toy, run_toy
 from asng.experiments.toy.report import TOY
-from asng.experiments.toy.report.cells import MEASURES, ToyCell, ToyGrid, outcome, premature, read_toy
+from asng.experiments.toy.report.cells import MEASURES, outcome, premature, read_toy
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
 from asng.report import summary_table, write_report
 from record import write
 
@@ -72,7 +74,9 @@ def row(grid: ToyGrid, cell: ToyCell) -> dict[str, Any]:
         "exponent": cell.exponent,
         "learning_rate": cell.learning_rate,
         **by_measure,
-        "median_settled": finite(statistics.median_low(cell.settled)),
+        "median_settled": finite(
+            statistics.median_low(math.inf if at is None else at for at in cell.settled)
+        ),
         "stopped_with_a_wrong_mode": len(early),
     }
 

@@ -10,7 +10,8 @@ import asng
 from asng.black_box import StopRule
 from asng.experiments.benchmark.cell import Cell, _Labels, run_cell
 from asng.experiments.benchmark.problems import PROBLEMS
-from asng.experiments.benchmark.report.cells import BenchmarkCell, Group
+from asng.experiments.benchmark.report.table import Group
+from asng.experiments.benchmark.store import BenchmarkCell
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 

@@ -10,6 +10,7 @@ from asng.distributed import Comm
 from asng.optim import Optimizer
 from asng.runs.checkpoint import CheckpointPace, save_checkpoint
 from asng.runs.environment import machine, versions
+from asng.runs.events import EndEvent, FinalistEvent, FinalistsEvent, StartEvent, StepEvent, ThetaEvent
 from asng.runs.files import write_text
 from asng.runs.folder import (
     ARCHITECTURE,
@@ -143,7 +144,8 @@ class Loop:
             interrupt.hear(terminated=terminated)
             if more:
                 self.save()  # before the last line, which a resumed run cuts off
-                self.log.write("end", step=self.state.step, reason="interrupted", **self._cost_fields([]))
+                end = EndEvent(step=self.state.step, reason="interrupted", **self._cost_fields([]))
+                self.log.write(end)
                 raise interrupt.error()
         # Several processes that train finalists save between them, since none has the weights of all.
         if due or (self.comm.size > 1 and self.final.shared is not None and self.final.taken == 0):
@@ -198,7 +200,8 @@ class Loop:
         found = best_within(meter, self.theta) if best is None else found_of(meter, best)
         if not state.ended:
             state.ended = True
-            self.log.write("end", step=state.step, reason=state.reason, **self._cost_fields([found.cost]))
+            end = EndEvent(step=state.step, reason=state.reason, **self._cost_fields([found.cost]))
+            self.log.write(end)
             self.save()
         if found.excess > 0.0:
             raise nothing_within(meter.terms, found.cost)
@@ -211,8 +214,7 @@ class Loop:
     def _log_start(self) -> None:
         """Log what the run is."""
         space = self.trainer.supernet.space
-        self.log.write(
-            "start",
+        event = StartEvent(
             time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             seed=self.seed,
             steps=self.state.steps,
@@ -224,6 +226,7 @@ class Loop:
             versions=versions(),
             machine=machine(),
         )
+        self.log.write(event)
 
     def log_step(self, loss: float, objective: float | None) -> None:
         """Log a step: about 1,000 lines over a run, and theta about 150 times."""
@@ -231,8 +234,7 @@ class Loop:
         every, every_theta = max(1, state.steps // 1000), max(1, state.steps // 150)
         last = state.step == state.steps or state.reason is not None
         if state.step % every == 0 or last:
-            self.log.write(
-                "step",
+            event = StepEvent(
                 step=state.step,
                 epoch=(state.step - 1) // len(self.trainer.stream),
                 loss=loss,
@@ -243,21 +245,21 @@ class Loop:
                 seconds=round(state.seconds, 3),
                 **self._cost_fields(self.costs),
             )
+            self.log.write(event)
         if state.step % every_theta == 0 or last:
             self._log_theta()
 
     def _log_theta(self) -> None:
         """Log the parameters of the distribution."""
-        self.log.write("theta", step=self.state.step, theta=self.theta.theta.to_json())
+        self.log.write(ThetaEvent.after(self.state.step, self.theta.theta.to_json()))
 
     def _log_final(self, done: Any) -> None:
         """Log of how many candidates the finalists were chosen, or what came of one."""
         if isinstance(done, int):
             batches = self.final.plan.batches
-            self.log.write("finalists", step=self.state.step, compared=done, batches=batches)
+            self.log.write(FinalistsEvent(step=self.state.step, compared=done, batches=batches))
         for finalist in done if isinstance(done, list) else ():
-            self.log.write(
-                "finalist",
+            event = FinalistEvent(
                 number=self.final.finalists.index(finalist) + 1,
                 road=finalist.road,
                 architecture=dict(finalist.architecture),
@@ -265,6 +267,7 @@ class Loop:
                 alone=finalist.alone,
                 seconds=round(self.state.seconds, 3),
             )
+            self.log.write(event)
 
     def _cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         """Return what the log says of costs, if there are any: means by name, and counts up to now."""

@@ -5,10 +5,8 @@ from pathlib import Path
 
 from rich.table import Table
 
-from asng.experiments.benchmark.report.cells import read_benchmark
-from asng.experiments.benchmark.report.table import benchmark_table
-from asng.report.html import title_of
-from asng.report.kinds import Page, RunKind
+from asng.experiments.benchmark.report.table import benchmark_table, read_benchmark
+from asng.report.html import Page, RunKind, title_of
 from asng.runs.folder import BENCHMARK as FILE
 
 __all__ = ["BENCHMARK"]

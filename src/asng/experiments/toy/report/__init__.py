@@ -6,8 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from asng.experiments.toy.report.cells import read_toy
-from asng.report.html import title_of
-from asng.report.kinds import Page, RunKind
+from asng.report.html import Page, RunKind, title_of
 from asng.runs.folder import TOY as FILE
 
 __all__ = ["TOY"]
