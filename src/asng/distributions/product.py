@@ -10,6 +10,7 @@ import numpy as np
 from asng.distributions.arrays import Floats, Ints, Rules, as_slice, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians, log_densities, standardised
+from asng.errors import InputError
 from asng.space import Categorical, Space, Variable
 
 __all__ = ["Placed", "Product", "Theta", "Tangent"]
@@ -94,6 +95,8 @@ class Product:
     """
 
     def __init__(self, space: Space, *, rules: Rules = "default", settled: float = 0.37) -> None:
+        if not isinstance(space, Space):
+            raise InputError(f"space: expected an asng.Space, got {space!r}.")
         self.space = space
         self.rules = rules
         variables = list(space.values())
@@ -243,19 +246,6 @@ class Product:
     def ordered_of(self, x: Floats) -> Floats:
         """Return the coordinates of the ordered variables in raw draws, shape (n, their number)."""
         return x[:, self._ordered]
-
-    def lengths(self, root: Floats) -> Floats:
-        """Return the squared length of each free variable's part of a vector, categoricals first."""
-        family, squares = self.categoricals, root * root
-        size, ordered = int(np.sum(family.counts)), self.gaussians.size
-        choices = family.segments.sums(squares[:size]) if size else squares[:0]
-        return np.concatenate((choices, squares[size : size + ordered] + squares[size + ordered :]))
-
-    def each(self, factors: Floats, root: Floats) -> Floats:
-        """Return a vector with each free variable's part multiplied by its factor; default rules."""
-        split = self.categoricals.size
-        ordered = factors[split:]
-        return np.concatenate((self.categoricals.segments.spread(factors[:split]), ordered, ordered)) * root
 
     def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
         """Return theta after a step of eps along G, inside all bounds."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asng.distributions import Floats, Product, Scores, Tangent, Theta, blocks
-from asng.optim.control_variate import Memory, learnt, predicted
+from asng.optim.control_variate import ControlVariate, learnt, predicted
 from asng.optim.ranking import utilities
 from asng.optim.reuse import Pool
 
@@ -34,23 +34,21 @@ ROUNDING = 1e-12
 """Where all samples coincide, their utilities cancel up to rounding; a norm below this is taken as 0."""
 
 
-def gradient(
-    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
-) -> tuple[Tangent, float] | None:
-    """Return G and its norm in the Fisher metric, for the baselines; None where nothing can be learnt."""
-    u = utilities(losses)
-    found = plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
-    return None if found is None else (found.G, found.norm)
-
-
 class Estimate(NamedTuple):
-    """G, F^(1/2) G and ||G||_F > 0; what goes into s, and its norm."""
+    """G and ||G||_F > 0, by which theta moves; what goes into s, F^(1/2) G of new samples, and its norm."""
 
     G: Tangent
-    root: Floats
     norm: float
     signal: Floats
     strength: float
+
+
+def gradient(
+    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
+) -> Estimate | None:
+    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
+    u = utilities(losses)
+    return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
 
 
 def plain_estimate(
@@ -64,60 +62,57 @@ def plain_estimate(
     if norm < ROUNDING:
         if product.rules == "default":
             return None
-        G, root, norm = _zero(theta), np.zeros_like(root), 0.0
-    return Estimate(G, root, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
+        G, root, norm = Tangent(*(np.zeros_like(part) for part in theta)), np.zeros_like(root), 0.0
+    return Estimate(G, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
 
 
 def estimate(
     product: Product,
     theta: Theta,
-    memory: Memory | None,
+    known: ControlVariate | None,
     pool: Pool,
     u: Floats,
     ranked: Callable[[Floats], Floats],
     rate: float,
-) -> tuple[Estimate | None, Memory | None]:
+) -> tuple[Estimate | None, ControlVariate | None]:
     """Return the estimate by the default rules, None where the samples say nothing, and what is known after.
 
     Args:
         product: Family of distributions.
         theta: What the new samples were drawn from.
-        memory: What is known before, or None to do without.
+        known: What former samples say, or None to do without.
         pool: The new samples, and those that are read once more.
         u: Utilities of the new samples among themselves.
         ranked: What gives utilities to losses.
-        rate: How fast the memory follows.
+        rate: How fast the control variate follows.
     """
     shares = None if pool.active is None else _weights(pool.active)
     scores = Scores(product, theta, pool.x, shares, placed=pool.placed)
-    if memory is None:
+    if known is None:
         signal = scores.mean(u)
     else:
-        foreseen = predicted(product, theta, memory, scores, pool.active)
+        foreseen = predicted(product, theta, known, scores, pool.active)
         w, v, c = foreseen
-        signal, known = scores.means(np.array((u, v[: len(u)])))
+        signal, foreseen_part = scores.means(np.array((u, v[: len(u)])))
     if math.sqrt(squared_length(signal)) < ROUNDING:
-        return None, memory
+        return None, known
     weights, of_all = pool.weights, u
     if weights is not None:
         of_all = ranked(pool.losses)
         of_all = of_all - (weights * of_all).sum() / len(of_all)
     root = signal
-    if memory is not None:
+    if known is not None:
         by = 1.0 if weights is None else weights
         new, error = scores.means(np.array((by * (of_all - c * v), by * (of_all - v))))
-        signal = c * w + (signal - c * known)
+        signal = c * w + (signal - c * foreseen_part)
         root = signal if weights is None else c * w + new
-        memory = learnt(
-            product, theta, memory, scores, foreseen, u=of_all, weights=by, rate=rate, error=error
-        )
+        known = learnt(product, theta, known, scores, foreseen, u=of_all, weights=by, rate=rate, error=error)
     elif weights is not None:
         root = scores.mean(weights * of_all)
     norm, strength = math.sqrt(squared_length(root)), math.sqrt(squared_length(signal))
     if min(norm, strength) < ROUNDING:
-        return None, memory
-    G = product.from_root(theta, root)
-    return Estimate(G, root, norm + NORM_FLOOR, signal, strength + NORM_FLOOR), memory
+        return None, known
+    return Estimate(product.from_root(theta, root), norm + NORM_FLOOR, signal, strength + NORM_FLOOR), known
 
 
 def degrees(product: Product, active: Floats | None) -> float:
@@ -137,7 +132,3 @@ def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
     parts = (vector[own] for (own,) in blocks(1, len(vector)))
     return sum(float((part * part).sum()) for part in parts)
-
-
-def _zero(theta: Theta) -> Tangent:
-    return Tangent(*(np.zeros_like(part) for part in theta))

@@ -8,54 +8,56 @@ import numpy as np
 
 from asng.distributions import Floats, Product, Theta
 from asng.errors import RunError, in_one_line
-from asng.optim.draws import Draws
 
-__all__ = ["FORMAT", "pack", "unpack", "pack_theta", "unpack_theta", "array", "number", "whole", "get"]
+__all__ = [
+    "FORMAT",
+    "array",
+    "check_same",
+    "generator",
+    "get",
+    "number",
+    "pack_theta",
+    "unpack_theta",
+    "whole",
+]
 
-FORMAT = 1
+FORMAT = 2
 """Number of the layout of a state; a change of layout raises it."""
 
 
-def pack(kind: str, draws: Draws, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the state of every optimiser holds: whose it is, and where its generator stands.
-
-    Args:
-        kind: Name of the optimiser.
-        draws: Generator and generation.
-        settings: What must be the same in the optimiser that goes on.
-    """
-    return {
-        "format": FORMAT,
-        "optimizer": kind,
-        "space": draws.product.space.to_json(),
-        "settings": {name: str(value) for name, value in settings.items()},
-        "generation": draws.generation,
-        "generator": draws.rng.bit_generator.state,
-    }
-
-
-def unpack(state: Mapping[str, Any], kind: str, draws: Draws, settings: Mapping[str, Any]) -> tuple[int, Any]:
-    """Return generation and generator of a saved state that fits, changing nothing.
+def check_same(state: Any, expected: Mapping[str, Any]) -> None:
+    """Check that a saved state is of this format, and has what `expected` has.
 
     Raises:
-        RunError: The state is of another format, optimiser, space or settings, or lacks something.
+        RunError: It is of another version of asng, or of another optimiser, space or arguments.
     """
-    expected = pack(kind, draws, settings)
-    for key in ("format", "optimizer", "space", "settings"):
-        if get(state, key) != expected[key]:
+    if get(state, "format") != FORMAT:
+        raise RunError(
+            f"state['format']: expected {FORMAT}, got {state['format']!r:.80}: another version of asng saved "
+            "it. Go on with that version, or begin the search anew."
+        )
+    for key, value in expected.items():
+        if get(state, key) != value:
             raise RunError(
-                f"state[{key!r}]: expected {expected[key]!r}, got {state[key]!r:.80}. "
+                f"state[{key!r}]: expected {value!r}, got {state[key]!r:.80}. "
                 "Load it into an optimiser made with the same space and arguments."
             )
-    generation = whole(state, "generation")
-    generator = np.random.default_rng()
+
+
+def generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return the generator whose own state is `state["generator"]`.
+
+    Raises:
+        RunError: It is no state of a PCG64 generator.
+    """
+    rng = np.random.default_rng()
     try:
-        generator.bit_generator.state = get(state, "generator")
+        rng.bit_generator.state = get(state, "generator")
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise RunError(
             f"state['generator']: expected the state of a NumPy PCG64 generator: {in_one_line(error)}."
         ) from error
-    return generation, generator
+    return rng
 
 
 def pack_theta(theta: Theta) -> dict[str, list[float]]:
