@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, as_slice, blocks
+from asng.distributions.arrays import AT_ONCE, Floats, Ints, Rules, as_slice, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians, log_densities, standardised
 from asng.errors import InputError
@@ -50,10 +50,6 @@ class Tangent(NamedTuple):
     p: Floats
     g1: Floats
     g2: Floats
-
-
-_AT_ONCE = 16
-"""About as many samples are read at once as by lambda 8, where each is read twice."""
 
 
 class Placed(NamedTuple):
@@ -121,7 +117,7 @@ class Product:
         parts = self.categoricals.segments.parts
         self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
         self._few = (
-            self.gaussians.size > 0 and len(parts) == 1 and len(blocks(_AT_ONCE, self.gaussians.size)) == 1
+            self.gaussians.size > 0 and len(parts) == 1 and len(blocks(AT_ONCE, self.gaussians.size)) == 1
         )
 
     def initial(self) -> Theta:
@@ -180,8 +176,8 @@ class Product:
         w = u[:, None] if active is None else u[:, None] * active
         p, g1, g2 = theta.p, theta.mean, theta.std
         if self.categoricals.size:
-            c = self.choices_of(x)
-            p = self.categoricals.natural_gradient(theta.p, c, w if active is None else w[:, self._choices])
+            c, own = x[:, self._choices].astype(np.intp), w if active is None else w[:, self._choices]
+            p = self.categoricals.natural_gradient(theta.p, c, own)
         if self.gaussians.size:
             own = w if active is None else w[:, self._ordered]
             g1, g2 = self.gaussians.natural_gradient(theta.mean, theta.std, x[:, self._ordered], own)
@@ -219,7 +215,8 @@ class Product:
             choices = x[:, columns].astype(np.intp)
             choices += segments.starts
             at.append(choices)
-        z = standardised(theta.mean, theta.std, self.ordered_of(x)) if self.gaussians.size else x[:, :0]
+        ordered = x[:, self._ordered]
+        z = standardised(theta.mean, theta.std, ordered) if self.gaussians.size else ordered
         return Placed(at, z)
 
     def log_density(self, theta: Theta, placed: Placed, active: Floats | None = None) -> Floats:
@@ -238,14 +235,6 @@ class Product:
             each = iter([np.concatenate(list(each), axis=1)])
         none: Floats = np.zeros(len(placed.z))
         return reduce(np.add, (part.sum(axis=1) for part in each), none)
-
-    def choices_of(self, x: Floats) -> Ints:
-        """Return the indices of choices in raw draws, shape (n, number of categoricals)."""
-        return x[:, self._choices].astype(np.intp)
-
-    def ordered_of(self, x: Floats) -> Floats:
-        """Return the coordinates of the ordered variables in raw draws, shape (n, their number)."""
-        return x[:, self._ordered]
 
     def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
         """Return theta after a step of eps along G, inside all bounds."""
@@ -286,7 +275,7 @@ class Product:
         for at, (own, entries, _) in parts:
             each = np.log(theta.p[entries])[at]
             yield each if active is None else each * active[:, self.choice_columns[own]]
-        for (own,) in blocks(_AT_ONCE, self.gaussians.size) if self.gaussians.size else ():
+        for own in blocks(AT_ONCE, self.gaussians.size) if self.gaussians.size else ():
             each = log_densities(placed.z[:, own], theta.std[own])
             yield each if active is None else each * active[:, self.ordered_columns[own]]
 

@@ -14,9 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, blocks
+from asng.distributions.arrays import Floats, Ints, Segments, blocks
 from asng.distributions.product import Placed, Product, Theta
-from asng.distributions.segments import Segments
 
 __all__ = ["Scores"]
 
@@ -59,7 +58,7 @@ class Scores:
             self._choices.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
         size, start = len(theta.mean), len(theta.p)
         z2 = (z * z - 1.0) / math.sqrt(2.0) if size else z
-        for (own,) in blocks(self._n, size) if size else ():
+        for own in blocks(self._n, size) if size else ():
             w = None if weights is None else weights[:, product.ordered_columns[own]]
             first, second = (slice(i + own.start, i + own.stop) for i in (start, start + size))
             self._ordered.append(_Ordered(z[:, own], z2[:, own], first, second, w))

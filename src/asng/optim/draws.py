@@ -59,7 +59,7 @@ def _stratified(rng: np.random.Generator, n: int, size: int) -> Floats:
         u -= np.floor(u)
         return u
     u = np.empty((n, size))
-    for (own,) in blocks(n, size):
+    for own in blocks(n, size):
         part = u[:, own]
         part[:] = _strata(n)
         rng.permuted(part, axis=0, out=part)

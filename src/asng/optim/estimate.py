@@ -130,5 +130,5 @@ def _weights(active: Floats) -> Floats:
 
 def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    parts = (vector[own] for (own,) in blocks(1, len(vector)))
+    parts = (vector[own] for own in blocks(1, len(vector)))
     return sum(float((part * part).sum()) for part in parts)
