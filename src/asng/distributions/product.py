@@ -215,8 +215,9 @@ class Product:
             choices = x[:, columns].astype(np.intp)
             choices += segments.starts
             at.append(choices)
-        ordered = x[:, self._ordered]
-        z = standardised(theta.mean, theta.std, ordered) if self.gaussians.size else ordered
+        z = x[:, :0]
+        if self.gaussians.size:
+            z = standardised(theta.mean, theta.std, x[:, self._ordered])
         return Placed(at, z)
 
     def log_density(self, theta: Theta, placed: Placed, active: Floats | None = None) -> Floats:

@@ -75,7 +75,7 @@ def estimate(
     ranked: Callable[[Floats], Floats],
     rate: float,
 ) -> tuple[Estimate | None, ControlVariate | None]:
-    """Return the estimate by the default rules, None where the samples say nothing, and what is known after.
+    """Return the estimate, None where the samples say nothing, and what is known after.
 
     Args:
         product: Family of distributions.
@@ -86,6 +86,8 @@ def estimate(
         ranked: What gives utilities to losses.
         rate: How fast the control variate follows.
     """
+    if product.rules == "paper":
+        return plain_estimate(product, theta, pool.x, u, pool.active), None
     shares = None if pool.active is None else _weights(pool.active)
     scores = Scores(product, theta, pool.x, shares, placed=pool.placed)
     if known is None:

@@ -73,7 +73,7 @@ def kept(
     """Return samples of theta as the next update wants them; their density is computed where not known."""
     if density is None:
         density = product.log_density(theta, product.placed(theta, x), active)
-    return Former(x, losses, active, density)
+    return Former(x, losses, active, density[: len(x)])
 
 
 def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> Pool:

@@ -31,7 +31,7 @@ import numpy as np
 
 from asng.distributions import Floats, Product, Theta
 from asng.optim.control_variate import ControlVariate
-from asng.optim.estimate import degrees, estimate, plain_estimate, squared_length
+from asng.optim.estimate import degrees, estimate, squared_length
 from asng.optim.ranking import normal_scores, utilities
 from asng.optim.reuse import Former, Pool, kept, pooled
 
@@ -136,35 +136,28 @@ def step(
     u = ranked(losses)
     if not (u.any() and product.n_theta):
         return state
-    t, delta = state.updates + 1, settings.delta_init / state.Delta
+    t, delta = state.updates + 1, settings.delta_init / state.Delta  # Algorithm 1, delta
     pool = pooled(product, state.theta, Pool(x, losses, active), state.former)
     n_theta = degrees(product, pool.active)
-    beta = rate = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0
+    beta = rate = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0  # Algorithm 1, beta
     if settings.early:
         beta = max(beta, 1.0 / t)  # while there were fewer than 1/beta updates, s and gamma weigh all alike
 
-    if product.rules == "paper":
-        found, known = plain_estimate(product, state.theta, x, u, active), None
-    else:
-        found, known = estimate(product, state.theta, state.control_variate, pool, u, ranked, beta)
-    former = None
-    if settings.reuse:
-        density = None if pool.density is None else pool.density[: len(x)]
-        former = kept(product, state.theta, x, losses, active, density)
+    found, known = estimate(product, state.theta, state.control_variate, pool, u, ranked, beta)
+    if found is None and known is state.control_variate:
+        return state
+    former = kept(product, state.theta, x, losses, active, pool.density) if settings.reuse else None
     if found is None:
-        if known is state.control_variate:
-            return state
-        return replace(state, control_variate=known, updates=t, former=former)
+        return replace(state, updates=t, control_variate=known, former=former)
 
-    # Algorithm 1: theta and its projection, then s, gamma and Delta.
     gain = beta * (2.0 - beta)
-    theta = product.move(state.theta, found.G, delta / found.norm)
-    s = (1.0 - beta) * state.s + (math.sqrt(gain) / found.strength) * found.signal
-    gamma = (1.0 - beta) ** 2 * state.gamma + gain
+    theta = product.move(state.theta, found.G, delta / found.norm)  # Algorithm 1, theta, and its projection
+    s = (1.0 - beta) * state.s + (math.sqrt(gain) / found.strength) * found.signal  # Algorithm 1, s
+    gamma = (1.0 - beta) ** 2 * state.gamma + gain  # Algorithm 1, gamma
     excess = gamma - squared_length(s) / settings.alpha
     if settings.early:
         rate = min(1.0, max(rate, (EARLY_SHRINKAGE if excess > 0.0 else EARLY_GROWTH) / t))
-    Delta = _bounded(settings, state.Delta * math.exp(rate * excess))
+    Delta = _bounded(settings, state.Delta * math.exp(rate * excess))  # Algorithm 1, Delta
     return State(theta, s, gamma, Delta, t, known, former)
 
 
