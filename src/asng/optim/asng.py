@@ -197,7 +197,7 @@ class ASNG(Optimizer):
             saved = get(state, "control_variate")
             known = ControlVariate(
                 effects=array(saved, "effects", self._product.n_root),
-                agreed=number(saved, "agreed", -math.inf),
+                agreed=number(saved, "agreed"),
                 squared=number(saved, "squared", 0.0),
             )
         if settings.reuse and whole(state, "updates") > 0:

@@ -259,4 +259,4 @@ class RandomSearch(Optimizer):
         x, loss = array(state, "x", len(self.space)), get(state, "loss")
         if not self._product.is_fit(x[None]):
             raise RunError("state['x']: expected coordinates of a point of the space, got others.")
-        return _Best(theta, x, math.inf if loss is None else number(state, "loss", -math.inf))
+        return _Best(theta, x, math.inf if loss is None else number(state, "loss"))

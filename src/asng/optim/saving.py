@@ -1,6 +1,5 @@
 """State of an optimiser as plain values that JSON can hold, and back again."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +22,8 @@ __all__ = [
 
 FORMAT = 2
 """Number of the layout of a state; a change of layout raises it."""
+
+_MOST = float(np.finfo(np.float64).max)
 
 
 def check_same(state: Any, expected: Mapping[str, Any]) -> None:
@@ -80,8 +81,8 @@ def unpack_theta(state: Mapping[str, Any], product: Product) -> Theta:
     return theta
 
 
-def array(state: Any, key: str, size: int, *, infinite: bool = False) -> Floats:
-    """Return `state[key]` as an array of `size` finite numbers, or with `infinite` also infinite ones.
+def array(state: Any, key: str, *shape: int, missing: bool = False) -> Floats:
+    """Return `state[key]` as an array of finite numbers of that shape; if `missing`, None is infinity.
 
     Raises:
         RunError: It is anything else.
@@ -90,28 +91,28 @@ def array(state: Any, key: str, size: int, *, infinite: bool = False) -> Floats:
         values = np.array(get(state, key), dtype=np.float64)
     except (OverflowError, TypeError, ValueError) as error:
         raise RunError(f"state: expected a list of numbers as {key!r}: {in_one_line(error)}.") from error
-    if values.shape != (size,) or np.isnan(values).any() or not (infinite or np.isfinite(values).all()):
-        raise RunError(f"state: expected {size} finite numbers as {key!r}, got shape {values.shape}.")
+    if missing:
+        values = np.where(np.isnan(values), np.inf, values)
+    if values.shape != shape or not (missing or np.isfinite(values).all()):
+        raise RunError(
+            f"state: expected finite numbers of shape {shape} as {key!r}, got shape {values.shape}."
+        )
     return values
 
 
-def number(state: Mapping[str, Any], key: str, low: float) -> float:
+def number(state: Any, key: str, low: float = -_MOST) -> float:
     """Return `state[key]` as a finite number of at least `low`.
 
     Raises:
         RunError: It is anything else.
     """
     value = get(state, key)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not (low <= value < math.inf and math.isfinite(value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= _MOST:
         raise RunError(f"state[{key!r}]: expected a finite number >= {low}, got {value!r:.80}.")
     return float(value)
 
 
-def whole(state: Mapping[str, Any], key: str) -> int:
+def whole(state: Any, key: str) -> int:
     """Return `state[key]` as an integer >= 0.
 
     Raises:
