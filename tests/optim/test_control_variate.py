@@ -8,7 +8,7 @@ from optim_oracle import random_space
 from test_step_oracle import random_state
 
 from asng import ASNG, Categorical, Integer, Real, Space
-from asng.distributions import Product, Scores
+from asng.distributions import Product, ScoreVectors
 from asng.errors import InputError
 from asng.optim.control_variate import ControlVariate, learnt, predicted
 from asng.optim.ranking import normal_scores, utilities
@@ -26,7 +26,7 @@ def drawn(seed, n):
 def test_along_is_the_adjoint_of_the_gradient(seed):
     rng, product, theta, x = drawn(seed, 5)
     u, active = rng.standard_normal(5), rng.random((5, len(product.space)))
-    scores = Scores(product, theta, x, active)
+    scores = ScoreVectors(product, theta, x, active)
     root = scores.mean(u)
     written_out = product.fisher_root(theta, product.natural_gradient(theta, x, u, active))
     np.testing.assert_allclose(root, written_out, rtol=1e-9, atol=1e-12)
@@ -44,7 +44,7 @@ def test_a_prediction_changes_no_expectation():
     differences = []
     for _ in range(4000):
         x = product.sample(theta, rng.random((4, product.n_free)))
-        w, v, c = predicted(product, theta, known, scores := Scores(product, theta, x))
+        w, v, c = predicted(product, theta, known, scores := ScoreVectors(product, theta, x))
         assert c == 1.0
         differences.append(w - scores.mean(v))
     error = np.std(differences, axis=0) / 4000**0.5
@@ -60,7 +60,7 @@ def test_what_is_linear_comes_to_be_foreseen():
     known = ControlVariate.first(product)
     for _ in range(300):
         x = product.sample(theta, rng.random((4, product.n_free)))
-        scores = Scores(product, theta, x)
+        scores = ScoreVectors(product, theta, x)
         foreseen = predicted(product, theta, known, scores)
         u = scores.along(true)
         known = learnt(product, theta, known, scores, foreseen, u=u, weights=1.0, rate=0.1)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from asng.distributions import Gaussians, Product, Tangent, Theta
+from asng.errors import InputError
 from asng.optim import ASNG
 from asng.optim.ranking import utilities
 from asng.optim.step import Settings, State, first_state, step
@@ -74,6 +75,11 @@ WIDE = Space({f"i{i}": Integer(0, 1000) for i in range(20)})
 
 def test_mirrored_pairs_can_only_shrink_the_variance():
     assert share_of_growing_spreads(ASNG.paper(WIDE, mirrored=True)) == 0.0
+
+
+def test_mirrored_pairs_are_for_the_papers_rules_alone():
+    with pytest.raises(InputError, match=r"got 'mirrored', with which the variance collapses.*ASNG\.paper"):
+        ASNG(WIDE, sampling="mirrored")
 
 
 def test_mirrored_pairs_say_nothing_of_the_spread():

@@ -5,7 +5,7 @@ from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
 from asng.distributions.named import ThetaView, start
 from asng.distributions.product import Placed, Product, Tangent, Theta
-from asng.distributions.scores import Scores
+from asng.distributions.scores import ScoreVectors
 
 __all__ = [
     "Placed",
@@ -13,7 +13,7 @@ __all__ = [
     "Theta",
     "Tangent",
     "ThetaView",
-    "Scores",
+    "ScoreVectors",
     "blocks",
     "start",
     "Categoricals",

@@ -17,10 +17,10 @@ import numpy as np
 from asng.distributions.arrays import Floats, Ints, Segments, blocks
 from asng.distributions.product import Placed, Product, Theta
 
-__all__ = ["Scores"]
+__all__ = ["ScoreVectors"]
 
 
-class Scores:
+class ScoreVectors:
     """What an update needs of the scores of n samples, none of which is ever written out.
 
     Args:
@@ -33,7 +33,7 @@ class Scores:
     Example:
         >>> from asng.space import Categorical, Space
         >>> product = Product(Space({"a": Categorical([0, 1])}))
-        >>> scores = Scores(product, product.initial(), np.array([[0.0], [1.0], [1.0]]))
+        >>> scores = ScoreVectors(product, product.initial(), np.array([[0.0], [1.0], [1.0]]))
         >>> scores.mean(np.array([3.0, 0.0, 0.0])).round(3)
         array([ 0.707, -0.707])
         >>> scores.along(np.array([1.0, -1.0])).round(3)

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Scores, Theta
+from asng.distributions import Floats, Product, ScoreVectors, Theta
 
 __all__ = ["ControlVariate", "Prediction", "learnt", "predicted"]
 
@@ -65,7 +65,7 @@ class Prediction(NamedTuple):
 
 
 def predicted(
-    product: Product, theta: Theta, known: ControlVariate, scores: Scores, active: Floats | None = None
+    product: Product, theta: Theta, known: ControlVariate, scores: ScoreVectors, active: Floats | None = None
 ) -> Prediction:
     """Return what is foreseen of samples.
 
@@ -87,7 +87,7 @@ def learnt(
     product: Product,
     theta: Theta,
     known: ControlVariate,
-    scores: Scores,
+    scores: ScoreVectors,
     prediction: Prediction,
     *,
     u: Floats,

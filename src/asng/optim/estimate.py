@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Scores, Tangent, Theta, blocks
+from asng.distributions import Floats, Product, ScoreVectors, Tangent, Theta, blocks
 from asng.optim.control_variate import ControlVariate, learnt, predicted
 from asng.optim.ranking import utilities
 from asng.optim.reuse import Pool
@@ -43,29 +43,6 @@ class Estimate(NamedTuple):
     strength: float
 
 
-def gradient(
-    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
-) -> Estimate | None:
-    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
-    u = utilities(losses)
-    return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
-
-
-def plain_estimate(
-    product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
-) -> Estimate | None:
-    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
-    weights = _weights(active) if active is not None and product.rules == "default" else active
-    G = product.natural_gradient(theta, x, u, weights)
-    root = product.fisher_root(theta, G)
-    norm = math.sqrt(squared_length(root))
-    if norm < ROUNDING:
-        if product.rules == "default":
-            return None
-        G, root, norm = Tangent(*(np.zeros_like(part) for part in theta)), np.zeros_like(root), 0.0
-    return Estimate(G, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
-
-
 def estimate(
     product: Product,
     theta: Theta,
@@ -89,7 +66,7 @@ def estimate(
     if product.rules == "paper":
         return plain_estimate(product, theta, pool.x, u, pool.active), None
     shares = None if pool.active is None else _weights(pool.active)
-    scores = Scores(product, theta, pool.x, shares, placed=pool.placed)
+    scores = ScoreVectors(product, theta, pool.x, shares, placed=pool.placed)
     if known is None:
         signal = scores.mean(u)
     else:
@@ -117,6 +94,29 @@ def estimate(
     return Estimate(product.from_root(theta, root), norm + NORM_FLOOR, signal, strength + NORM_FLOOR), known
 
 
+def plain_estimate(
+    product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
+) -> Estimate | None:
+    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    weights = _weights(active) if active is not None and product.rules == "default" else active
+    G = product.natural_gradient(theta, x, u, weights)
+    root = product.fisher_root(theta, G)
+    norm = math.sqrt(squared_length(root))
+    if norm < ROUNDING:
+        if product.rules == "default":
+            return None
+        G, root, norm = Tangent(*(np.zeros_like(part) for part in theta)), np.zeros_like(root), 0.0
+    return Estimate(G, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
+
+
+def gradient(
+    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
+) -> Estimate | None:
+    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
+    u = utilities(losses)
+    return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
+
+
 def degrees(product: Product, active: Floats | None) -> float:
     """Return n_theta, each variable counted by the share of samples that read it; default rules."""
     if active is None or product.rules == "paper":
@@ -124,13 +124,13 @@ def degrees(product: Product, active: Floats | None) -> float:
     return product.degrees(active.mean(axis=0))
 
 
-def _weights(active: Floats) -> Floats:
-    """Return what each sample read over the root of its share, see above; 0 where none did."""
-    share = active.mean(axis=0)
-    return active / np.sqrt(np.where(share > 0.0, share, 1.0))
-
-
 def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
     parts = (vector[own] for own in blocks(1, len(vector)))
     return sum(float((part * part).sum()) for part in parts)
+
+
+def _weights(active: Floats) -> Floats:
+    """Return what each sample read over the root of its share, see above; 0 where none did."""
+    share = active.mean(axis=0)
+    return active / np.sqrt(np.where(share > 0.0, share, 1.0))
