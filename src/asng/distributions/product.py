@@ -1,8 +1,8 @@
 """The distribution over a whole search space: a product of one-dimensional families."""
 
 import math
-from collections.abc import Iterator
-from functools import cached_property, reduce
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -116,6 +116,7 @@ class Product:
         self._ones = np.ones(self.gaussians.n_theta)
         parts = self.categoricals.segments.parts
         self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
+        # Few choices and few ordered variables are summed at once, which is faster than apart.
         self._few = (
             self.gaussians.size > 0 and len(parts) == 1 and len(blocks(AT_ONCE, self.gaussians.size)) == 1
         )
@@ -231,11 +232,13 @@ class Product:
         Returns:
             Shape (n,).
         """
-        each = self._log_densities(theta, placed, active)
+        total: Floats = np.zeros(len(placed.z))
+        parts: Iterable[Floats] = self._log_densities(theta, placed, active)
         if self._few:
-            each = iter([np.concatenate(list(each), axis=1)])
-        none: Floats = np.zeros(len(placed.z))
-        return reduce(np.add, (part.sum(axis=1) for part in each), none)
+            parts = [np.concatenate(list(parts), axis=1)]
+        for part in parts:
+            total += part.sum(axis=1)
+        return total
 
     def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
         """Return theta after a step of eps along G, inside all bounds."""

@@ -51,17 +51,16 @@ class ScoreVectors:
     ) -> None:
         at, z = placed or product.placed(theta, x)
         self._n, self._n_root = len(z), product.n_root
-        self._choices: list[_Choices] = []
-        self._ordered: list[_Ordered] = []
+        self._parts: list[_Choices | _Ordered] = []
         for c, (own, entries, segments) in zip(at, product.categoricals.segments.parts, strict=True):
             w = None if weights is None else weights[:, product.choice_columns[own]]
-            self._choices.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
+            self._parts.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
         size, start = len(theta.mean), len(theta.p)
         z2 = (z * z - 1.0) / math.sqrt(2.0) if size else z
         for own in blocks(self._n, size) if size else ():
             w = None if weights is None else weights[:, product.ordered_columns[own]]
             first, second = (slice(i + own.start, i + own.stop) for i in (start, start + size))
-            self._ordered.append(_Ordered(z[:, own], z2[:, own], first, second, w))
+            self._parts.append(_Ordered(z[:, own], z2[:, own], first, second, w))
 
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
@@ -71,10 +70,8 @@ class ScoreVectors:
     def means(self, u: Floats) -> Floats:
         """Return what `mean` does of several utilities at once: u of shape (m, n), result (m, n_root)."""
         means: Floats = np.empty((len(u), self._n_root))
-        for choices in self._choices:
-            choices.means(u, means)
-        for ordered in self._ordered:
-            ordered.means(u, means)
+        for part in self._parts:
+            part.means(u, means)
         return means
 
     def along(self, root: Floats) -> Floats:
@@ -84,10 +81,8 @@ class ScoreVectors:
             root: In these coordinates, centred as `Product.centred` does it.
         """
         total: Floats = np.zeros(self._n)
-        for choices in self._choices:
-            total += choices.along(root)
-        for ordered in self._ordered:
-            total += ordered.along(root)
+        for part in self._parts:
+            total += part.along(root)
         return total
 
 
