@@ -29,7 +29,7 @@ def quarters(space: Space, seed: int) -> ASNG:
 
 CASES: dict[str, Make] = {
     "default": lambda space, seed: ASNG(space, seed=seed),
-    "no memory": lambda space, seed: ASNG(space, seed=seed, memory=False),
+    "no control variate": lambda space, seed: ASNG(space, seed=seed, control_variate=False),
     "best and worst quarter": quarters,
     "independent draws": lambda space, seed: ASNG(space, seed=seed, sampling="independent"),
     "no sample read twice": lambda space, seed: ASNG(space, seed=seed, reuse=False),
@@ -43,7 +43,6 @@ CASES: dict[str, Make] = {
     "lambda 16": lambda space, seed: ASNG(space, lam=16, seed=seed),
     "paper's rules, lambda 8": lambda space, seed: ASNG.paper(space, lam=8, seed=seed),
     "lambda 2": lambda space, seed: ASNG(space, lam=2, seed=seed),
-    "lambda 2, cautious": lambda space, seed: ASNG(space, lam=2, seed=seed, cautious=True),
     "delta_init 0.01": lambda space, seed: ASNG(space, seed=seed, delta_init=0.01),
     "delta_init 0.1": lambda space, seed: ASNG(space, seed=seed, delta_init=0.1),
     "delta_init 10": lambda space, seed: ASNG(space, seed=seed, delta_init=10.0),

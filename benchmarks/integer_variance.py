@@ -22,7 +22,6 @@ STEPS, COLUMNS = 5_000, 20
 CASES = {
     "default rules, lambda 8": lambda space, seed: ASNG(space, seed=seed),
     "default rules, lambda 2": lambda space, seed: ASNG(space, lam=2, seed=seed),
-    "default rules, lambda 2, cautious": lambda space, seed: ASNG(space, lam=2, seed=seed, cautious=True),
     "paper's rules, lambda 2, independent draws": lambda space, seed: ASNG.paper(space, seed=seed),
     "paper's rules, lambda 2, mirrored draws": lambda space, seed: ASNG.paper(
         space, seed=seed, mirrored=True

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 import asng
-from asng.optim.draws import Draws, draw_uniforms
+from asng.optim.draws import draw_uniforms
 from asng.optim.reuse import Former, kept
 from asng.space import Architecture, Candidate, Space
 
@@ -64,13 +64,13 @@ class Fair(asng.ASNG):
         self._deck: list[np.ndarray] = []
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        if n != 1:
-            return super().ask(n)
-        draws: Draws = self._draws
-        if not self._deck:
+        if n == 1 and not self._deck:
             columns = self._product.n_free
-            self._deck = list(draw_uniforms(draws.rng, self.size, columns, "stratified", columns))
-        return draws.ask(1, lambda _: self._product.sample(self._state.theta, self._deck.pop()[None]))
+            self._deck = list(draw_uniforms(self._rng, self.size, columns, "stratified", columns))
+        return super().ask(n)
+
+    def _draw(self, u: np.ndarray) -> np.ndarray:
+        return super()._draw(u if len(u) != 1 else self._deck.pop()[None])
 
 
 class Remembering(asng.ASNG):
