@@ -11,7 +11,19 @@ os.environ.setdefault("MPLBACKEND", "agg")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("asng", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("asng")
+
+
+@pytest.fixture(autouse=True)
+def python_signals():
+    """Handlers as in a terminal, whatever tests before have left; a background job ignores SIGINT."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

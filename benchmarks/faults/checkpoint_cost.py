@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.record import write
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -26,6 +25,7 @@ from asng import OneShotSearch, supervised
 from asng.nn import Choice, Supernet
 from asng.search import Loop
 from asng.supernets import EnasCellNetwork
+from benchmarks.record import write
 
 SEED, IMAGES = 0, 512
 INTERVAL, SHARE = 60.0, 0.02

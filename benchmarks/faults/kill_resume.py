@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.record import write
 from torch.utils.data import DataLoader
 
 from asng import Categorical, Integer, Space, minimize
 from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
 from asng.pipeline import run_task
 from asng.tasks.classification import classification
+from benchmarks.record import write
 
 sys.path[:0] = [str(Path(__file__).parents[2] / "tests" / part) for part in ("shared", "search")]
 from problems import data, events_without_clocks, fit, loader, searcher  # noqa: E402

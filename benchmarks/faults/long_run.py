@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.record import write
 
 from asng import Categorical, Integer, Space, minimize
+from benchmarks.record import write
 
 SEED, READINGS, BATCHES = 0, 100, 50
 

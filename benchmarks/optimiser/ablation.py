@@ -11,6 +11,8 @@ import statistics
 from collections.abc import Callable
 from dataclasses import replace
 
+from asng.optim import ASNG
+from asng.space import Space
 from benchmarks.optimiser.known_problems import (
     Problem,
     evaluations,
@@ -20,9 +22,6 @@ from benchmarks.optimiser.known_problems import (
     sphere,
 )
 from benchmarks.record import write
-
-from asng.optim import ASNG
-from asng.space import Space
 
 BUDGET = 4_000
 Make = Callable[[Space, int], ASNG]
@@ -37,7 +36,7 @@ def quarters(space: Space, seed: int) -> ASNG:
 
 CASES: dict[str, Make] = {
     "default": lambda space, seed: ASNG(space, seed=seed),
-    "no memory": lambda space, seed: ASNG(space, seed=seed, memory=False),
+    "no control variate": lambda space, seed: ASNG(space, seed=seed, control_variate=False),
     "best and worst quarter": quarters,
     "independent draws": lambda space, seed: ASNG(space, seed=seed, sampling="independent"),
     "no sample read twice": lambda space, seed: ASNG(space, seed=seed, reuse=False),
@@ -51,7 +50,6 @@ CASES: dict[str, Make] = {
     "lambda 16": lambda space, seed: ASNG(space, lam=16, seed=seed),
     "paper's rules, lambda 8": lambda space, seed: ASNG.paper(space, lam=8, seed=seed),
     "lambda 2": lambda space, seed: ASNG(space, lam=2, seed=seed),
-    "lambda 2, cautious": lambda space, seed: ASNG(space, lam=2, seed=seed, cautious=True),
     "delta_init 0.01": lambda space, seed: ASNG(space, seed=seed, delta_init=0.01),
     "delta_init 0.1": lambda space, seed: ASNG(space, seed=seed, delta_init=0.1),
     "delta_init 10": lambda space, seed: ASNG(space, seed=seed, delta_init=10.0),

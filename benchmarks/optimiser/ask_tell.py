@@ -7,10 +7,10 @@ import argparse
 import time
 
 import numpy as np
-from benchmarks.record import write
 
 from asng.optim import ASNG
 from asng.space import Categorical, Space
+from benchmarks.record import write
 
 SIZES = {30: 2000, 1_000: 2000, 10_000: 300, 1_000_000: 5}
 """Number of variables, and how often to measure."""

@@ -8,10 +8,10 @@ import statistics
 from collections.abc import Callable
 
 import numpy as np
-from benchmarks.record import write
 
 from asng.optim import ASNG
 from asng.space import Candidate, Categorical, Integer, Space
+from benchmarks.record import write
 
 BUDGET = 20_000
 CATEGORICAL = {f"c{i}": Categorical(range(5)) for i in range(30)}

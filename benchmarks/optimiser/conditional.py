@@ -17,11 +17,11 @@ from functools import partial
 from itertools import product
 
 import numpy as np
-from benchmarks.record import write
 from numpy.typing import NDArray
 
 from asng.optim import ASNG
 from asng.space import Candidate, Categorical, Space
+from benchmarks.record import write
 
 BUDGET = 20_000
 GATES, EACH, CHOICES = 20, 3, 5

@@ -13,18 +13,17 @@ import statistics
 
 import numpy as np
 import torch
-from benchmarks.record import write
 
 from asng.nn import Supernet
 from asng.optim import ASNG
 from asng.space import Architecture, Categorical, Integer, Space
 from asng.supernets import ConvAutoencoder
+from benchmarks.record import write
 
 STEPS, COLUMNS = 5_000, 20
 CASES = {
     "default rules, lambda 8": lambda space, seed: ASNG(space, seed=seed),
     "default rules, lambda 2": lambda space, seed: ASNG(space, lam=2, seed=seed),
-    "default rules, lambda 2, cautious": lambda space, seed: ASNG(space, lam=2, seed=seed, cautious=True),
     "paper's rules, lambda 2, independent draws": lambda space, seed: ASNG.paper(space, seed=seed),
     "paper's rules, lambda 2, mirrored draws": lambda space, seed: ASNG.paper(
         space, seed=seed, mirrored=True

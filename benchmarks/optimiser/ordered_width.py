@@ -16,10 +16,10 @@ from functools import partial
 from itertools import product
 
 import numpy as np
-from benchmarks.record import write
 
 from asng.optim import ASNG
 from asng.space import Architecture, Categorical, Integer, Space
+from benchmarks.record import write
 
 BUDGET, STAYS = 20_000, 20
 """Evaluations a search may take, and for how many updates a right answer has to last to count as settled."""

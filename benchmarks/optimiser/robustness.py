@@ -12,10 +12,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RESULTS, write
-
 from asng.optim import ASNG
 from asng.space import Categorical, Space
+from benchmarks.record import RESULTS, write
 
 SIZES = {1: 20, 3: 20, 10: 20, 30: 20, 100: 20, 300: 20, 1_000: 5}
 """Numbers of variables, and of seeds."""

@@ -12,10 +12,10 @@ import statistics
 from typing import Any, NamedTuple
 
 import numpy as np
-from benchmarks.record import write
 
 from asng.optim import ASNG
 from asng.space import Categorical, Space
+from benchmarks.record import write
 
 VARIABLES, CHOICES, ITERATIONS, RATE, MOMENTUM = 30, 5, 100_000, 0.05, 0.9
 EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)

@@ -7,10 +7,9 @@ import argparse
 import statistics
 from typing import Any
 
+from asng.optim import ASNG
 from benchmarks.optimiser.known_problems import evaluations, nas_bench_201
 from benchmarks.record import write
-
-from asng.optim import ASNG
 
 BUDGET, EARLIER = 4_000, 200
 PAIRS = [("cifar10", "cifar100"), ("cifar100", "cifar10")]

@@ -11,10 +11,9 @@ import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks.record import write
-
 from asng.pipeline import run_seeds
 from asng.tasks.classification import PRESETS, classification
+from benchmarks.record import write
 
 
 def main() -> None:

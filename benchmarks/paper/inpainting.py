@@ -10,10 +10,9 @@ import statistics
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from benchmarks.record import write
-
 from asng.pipeline import run_seeds
 from asng.tasks.inpainting import PRESETS, inpainting, passes
+from benchmarks.record import write
 
 
 def main() -> None:

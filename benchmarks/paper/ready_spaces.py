@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from benchmarks.record import write
 from sklearn.datasets import load_diabetes
 from torch import nn
 from torch.nn.functional import cross_entropy, mse_loss
@@ -28,6 +27,7 @@ import asng
 from asng.data import load_fashion_mnist_subset, normalise, normalise_series, pad_series, read_ts, split_half
 from asng.supernets import ResidualCNN, TabularMLP, TransformerEncoder
 from asng.training import accuracy, count_parameters, recalibrate, score, sgd, train
+from benchmarks.record import write
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import write
 from rich.console import Console
 
 from asng.experiments.toy import ToySettings, resume_toy, run_toy
 from asng.experiments.toy.report import MEASURES, TOY, ToyCell, ToyGrid, outcome, premature, read_toy
 from asng.report import summary_table, write_report
+from benchmarks.record import write
 
 
 def main() -> None:
@@ -71,7 +71,9 @@ def row(grid: ToyGrid, cell: ToyCell) -> dict[str, Any]:
         "exponent": cell.exponent,
         "learning_rate": cell.learning_rate,
         **by_measure,
-        "median_settled": finite(statistics.median_low(cell.settled)),
+        "median_settled": finite(
+            statistics.median_low(math.inf if at is None else at for at in cell.settled)
+        ),
         "stopped_with_a_wrong_mode": len(early),
     }
 

@@ -13,10 +13,9 @@ import time
 from collections.abc import Collection
 from typing import Any
 
+from asng.experiments.benchmark import METHODS, PROBLEMS, BenchmarkSettings, run_benchmark
 from benchmarks.peers.benchmark_table import renew
 from benchmarks.record import RESULTS, commit, write
-
-from asng.experiments.benchmark import METHODS, PROBLEMS, BenchmarkSettings, run_benchmark
 
 OURS = [name for name in METHODS if name.startswith("ASNG")]
 _COMMIT = commit()

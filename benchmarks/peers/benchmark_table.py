@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmarks.record import RESULTS
+from msgspec import convert
 
 from asng.experiments.benchmark import METHODS, PROBLEMS
-from asng.experiments.benchmark.report import OURS, BenchmarkCell, Group, benchmark_cell, wins_and_losses
+from asng.experiments.benchmark.report import OURS, BenchmarkCell, Group, wins_and_losses
+from benchmarks.record import RESULTS
 
 PAGE = Path(__file__).parents[2] / "docs" / "benchmark.md"
 BEGIN, END = "<!-- by benchmarks/peers/benchmark.py -->\n", "<!-- until here -->\n"
@@ -27,7 +28,7 @@ def read() -> Found:
         path = RESULTS / f"benchmark_{problem}.json"
         if path.exists():
             rows = json.loads(path.read_text())["runs"]
-            cells = [benchmark_cell(row, f"{path.name}, run {i}") for i, row in enumerate(rows)]
+            cells = [convert(row, BenchmarkCell) for row in rows]
             found[problem] = {
                 name: Group(name, tuple(cell for cell in cells if cell.method == name))
                 for name in METHODS

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from benchmarks.measuring import spread
 from benchmarks.peers.nni_peer import NniStep
 from benchmarks.record import write

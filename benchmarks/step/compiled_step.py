@@ -13,12 +13,12 @@ import time
 from typing import Any
 
 import torch
+
+from asng.nn import compile_operations
 from benchmarks.measuring import spread
 from benchmarks.record import write
 from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES, Setting
-
-from asng.nn import compile_operations
 
 
 def compare(setting: Setting, repeats: int) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from benchmarks.measuring import spread
 from benchmarks.record import RESULTS, write
 from benchmarks.step.growths.axes import AXES, SEED, Axis, Base, Side

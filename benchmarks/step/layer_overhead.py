@@ -18,11 +18,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from benchmarks.record import write
 from torch import Tensor, nn
 
 from asng import nn as snn
 from asng.space import Integer
+from benchmarks.record import write
 
 BATCH, WIDTH, TOKENS = 64, 64, 1_000
 LIMIT = 1.03

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from benchmarks.step.spaces import Drawn, Setting
 from torch import nn
 
 from asng.training import Loss
+from benchmarks.step.spaces import Drawn, Setting
 
 __all__ = ["Limit"]
 

@@ -5,12 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from benchmarks.step.spaces import Drawn, Setting
-
-from asng.distributed import LocalComm
-from asng.search import Loop
 from asng.space import Candidate
-from asng.training import batch_statistics
+from benchmarks.step.spaces import Drawn, Setting
 
 __all__ = ["Ours"]
 
@@ -31,9 +27,8 @@ class Ours:
     def __init__(self, setting: Setting) -> None:
         self.supernet = setting.supernet()
         search = setting.search(self.supernet)
-        norms = ExitStack().enter_context(batch_statistics(self.supernet))  # for good
         halves = setting.loader(1), setting.loader(2)
-        self.loop = Loop(search, *halves, epochs=setting.epochs, folder=None, norms=norms, comm=LocalComm())
+        self.loop = ExitStack().enter_context(search.stepping(*halves, epochs=setting.epochs))  # for good
         self.of_theta = 0.0
         self._given: Iterator[Sequence[Candidate]] = iter(())
         theta = self.loop.theta
@@ -47,7 +42,7 @@ class Ours:
     def step(self) -> tuple[float, float | None]:
         """Take a step; return the loss in training and the mean of the scores."""
         loss, objective = self.loop.one_step()
-        self.loop.note(loss, objective)
+        self.loop.log_step(loss, objective)
         return loss, objective
 
     def _next(self, count: int) -> Sequence[Candidate]:

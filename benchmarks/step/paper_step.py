@@ -18,25 +18,24 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from benchmarks.measuring import peak_bytes, spread
-from benchmarks.record import write
-from benchmarks.step.plain_supernet import PlainSupernet, plain_step
 from torch import nn
 
 from asng import OneShotSearch
-from asng.distributed import LocalComm
 from asng.nn import Supernet
 from asng.pipeline import Loaders, SearchSettings, Task, one_shot_search
-from asng.search import Loop
 from asng.space import Candidate
 from asng.supernets import EnasCellNetwork
 from asng.tasks.classification import PRESETS, classification
+from benchmarks.measuring import peak_bytes, spread
+from benchmarks.record import write
+from benchmarks.step.plain_supernet import PlainSupernet, plain_step
 
 LIMIT_RATIO, LIMIT_GB = 0.6, 1.6
 RECORDS = 10_000
@@ -78,25 +77,23 @@ class Ours:
         settings = replace(preset.search, device="cpu")
         task = classification(replace(preset.task, data_dir=str(folder), **changes))
         search, loaders = search_of(task, settings, seed=0)
-        # As `fit` does; those of the search keep no averages that it would have to switch off.
-        norms = [module for module in search.supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         halves = loaders.search_train, loaders.search_valid
-        self.loop = Loop(search, *halves, epochs=settings.epochs, folder=None, norms=norms, comm=LocalComm())
+        self.loop = ExitStack().enter_context(search.stepping(*halves, epochs=settings.epochs))  # for good
         self.ask = self.loop.theta.ask
 
     def draw(self) -> tuple[Any, Any, list[Candidate], list[Candidate]]:
         """Return the batches and the candidates of a step, training before scoring."""
-        return self.loop.train.next(), self.loop.valid.next(), self.ask(2), self.ask(2)
+        return self.loop.trainer.stream.next(), self.loop.scorer.stream.next(), self.ask(2), self.ask(2)
 
     def step(self, train: Any, valid: Any, trained: list[Candidate], scored: list[Candidate]) -> Any:
         """Take a step on what was drawn."""
         loop, asked = self.loop, iter((trained, scored))
-        loop.train.next, loop.valid.next = lambda: train, lambda: valid
+        loop.trainer.stream.next, loop.scorer.stream.next = lambda: train, lambda: valid
         loop.theta.ask = lambda count: next(asked)
         try:
             return loop.one_step()
         finally:
-            del loop.train.next, loop.valid.next, loop.theta.ask
+            del loop.trainer.stream.next, loop.scorer.stream.next, loop.theta.ask
 
 
 class Plain:
@@ -104,13 +101,13 @@ class Plain:
 
     def __init__(self, ours: Ours, **sizes: int) -> None:
         self.model = PlainSupernet(**sizes).train()
-        weights = dict(ours.loop.supernet.model.named_parameters())
+        weights = dict(ours.loop.trainer.supernet.model.named_parameters())
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(weights.pop(name))
         assert not weights
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.025, momentum=0.9, weight_decay=3e-4)
-        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, ours.loop.steps)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimizer, ours.loop.state.steps)
 
     def step(self, train: Any, valid: Any, trained: list[Candidate], scored: list[Candidate]) -> Any:
         """Take a step on what was drawn."""

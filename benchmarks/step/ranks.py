@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from multiprocessing.connection import Client, Connection, Listener
 from pathlib import Path
@@ -31,16 +31,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
+
+from asng.distributed import joined
+from asng.pipeline import SearchSettings
+from asng.tasks.classification import PRESETS, classification
 from benchmarks.measuring import spread
 from benchmarks.record import write
 from benchmarks.step.paper_step import search_of, write_noise
-from torch import nn
-
-from asng.distributed import Comm, joined
-from asng.pipeline import SearchSettings
-from asng.search import Loop
-from asng.tasks.classification import PRESETS, classification
-from asng.training import batch_statistics
 
 RATIO, EXTRA_BYTES = 1.7, 0.05
 """What is aimed at: candidates per second at least, bytes beyond the union of the sampled paths at most."""
@@ -94,26 +92,14 @@ def settings_of(case: str) -> SearchSettings:
     return replace(settings, lam_x=4, lam_theta=8) if case == "wide" else settings
 
 
-def make_loop(case: str, folder: Path, comm: Comm, norms: list[Any]) -> Loop:
-    """Return the loop of a case."""
+def stepping(case: str, folder: Path) -> AbstractContextManager[Any]:
+    """Return a context that gives the loop of a case."""
     settings, data = settings_of(case), PRESETS[PRESET_OF[case]].task
     data = data if case == "small" else replace(data, data_dir=str(folder))
     task = classification(data)
     search, loaders = search_of(task, settings, seed=SEED)
-    norms += batch_norms(search.supernet)
     halves = loaders.search_train, loaders.search_valid
-    return Loop(search, *halves, epochs=settings.epochs, folder=None, norms=norms, comm=comm)
-
-
-def batch_norms(supernet: nn.Module) -> list[Any]:
-    """Switch averages off, as `fit` does, and return the batch norms."""
-    context = batch_statistics(supernet)
-    norms = context.__enter__()  # for as long as the process lives
-    _kept.append(context)
-    return norms
-
-
-_kept: list[Any] = []
+    return search.stepping(*halves, epochs=settings.epochs)
 
 
 class NoSignal:
@@ -127,9 +113,8 @@ class NoSignal:
 
 def serve(case: str, folder: Path, port: int) -> None:
     """Take as many steps as is asked for, and say how long they took and what was sent, until told to end."""
-    with joined() as comm:
-        loop = make_loop(case, folder, comm, [])
-        traffic = Traffic(loop.parameters)
+    with joined() as comm, stepping(case, folder) as loop:
+        traffic = Traffic(loop.trainer.parameters)
         link = Client(("127.0.0.1", port)) if comm.leads else None
         while steps := comm.once(lambda: asked(link)):
             start = time.perf_counter()

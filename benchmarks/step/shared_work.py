@@ -21,17 +21,17 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from benchmarks.record import write
-from benchmarks.step.spaces import PAPER
-from benchmarks.truth.run import LOSS
-from benchmarks.truth.spaces import PROBLEMS, Problem
-from benchmarks.truth.tables import batches
 from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.nn import Searchable, Supernet
 from asng.search import Loop
 from asng.supernets import EnasCellNetwork
+from benchmarks.record import write
+from benchmarks.step.spaces import PAPER
+from benchmarks.truth.run import LOSS
+from benchmarks.truth.spaces import PROBLEMS, Problem
+from benchmarks.truth.tables import batches
 
 THIRDS = 3
 

@@ -22,12 +22,12 @@ from functools import partial
 from typing import Any
 
 import torch
+
+from asng.supernets import EnasCellNetwork
 from benchmarks.measuring import spread
 from benchmarks.record import write
 from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES, Setting
-
-from asng.supernets import EnasCellNetwork
 
 FIRST, AGAIN = "as it is", "again"
 OPERATION = "sep_conv_3x3"
@@ -69,13 +69,13 @@ def _default_layout(ours: Ours) -> None:
 
 
 def _lowered(ours: Ours) -> None:
-    loss = ours.loop.search.loss
+    loss = ours.loop.trainer.loss
 
     def lowered(forward: Any, batch: Any) -> Any:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             return loss(forward, batch)
 
-    ours.loop.search.loss = lowered  # by which these spaces select too
+    ours.loop.trainer.loss = ours.loop.scorer.objective = lowered  # by which these spaces select too
 
 
 def _inferring(ours: Ours) -> None:

@@ -5,10 +5,11 @@ import time
 from collections import Counter
 from typing import Any
 
+from torch.profiler import ProfilerActivity, profile
+
 from benchmarks.step.limit import Limit
 from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import Setting
-from torch.profiler import ProfilerActivity, profile
 
 __all__ = ["difference"]
 

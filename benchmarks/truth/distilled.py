@@ -5,12 +5,12 @@ from collections import deque
 from collections.abc import Iterable
 
 import torch
-from benchmarks.truth.run import LOSS
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 import asng
 from asng.training import Forward, batch_statistics
+from benchmarks.truth.run import LOSS
 
 __all__ = ["FinalistsTaught", "SearchTaught"]
 

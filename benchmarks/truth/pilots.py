@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+
+import asng
+from asng.optim import Optimizer
 from benchmarks.truth.distilled import FinalistsTaught, SearchTaught
 from benchmarks.truth.paces import theta_paced
 from benchmarks.truth.proposer import proposed
@@ -12,9 +15,6 @@ from benchmarks.truth.run import TRAINING_PASS, Found, Run
 from benchmarks.truth.searches import WARMUP, proposed_alone, random_alone, with_final
 from benchmarks.truth.thetas import Averaged, Fair, Remembering
 from benchmarks.truth.tied import tied
-
-import asng
-from asng.optim import Optimizer
 
 __all__ = ["PILOTS", "Pilot"]
 

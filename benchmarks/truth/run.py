@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
-from benchmarks.truth.spaces import Problem
-from benchmarks.truth.tables import batches, supernet_of
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
@@ -19,6 +17,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import asng
 from asng.data import split_half
 from asng.training import Forward, Loss, batch_statistics
+from benchmarks.truth.spaces import Problem
+from benchmarks.truth.tables import batches, supernet_of
 
 __all__ = ["LOSS", "TRAINING_PASS", "Found", "Run"]
 

@@ -4,16 +4,16 @@ from collections.abc import Callable
 from functools import partial
 
 import torch
-from benchmarks.truth.evolution import evolve
-from benchmarks.truth.mixed import Alphas, mixed
-from benchmarks.truth.proposer import proposed
-from benchmarks.truth.reinforce import Reinforce
-from benchmarks.truth.run import LOSS, TRAINING_PASS, Found, Run
 from torch import nn
 
 import asng
 from asng.optim import Optimizer
 from asng.training import batch_statistics
+from benchmarks.truth.evolution import evolve
+from benchmarks.truth.mixed import Alphas, mixed
+from benchmarks.truth.proposer import proposed
+from benchmarks.truth.reinforce import Reinforce
+from benchmarks.truth.run import LOSS, TRAINING_PASS, Found, Run
 
 __all__ = ["SEARCHES"]
 

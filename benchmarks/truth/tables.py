@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from benchmarks.truth.spaces import Problem
 from torch.nn.functional import cross_entropy
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 import asng
 from asng.space import Categorical
 from asng.training import accuracy, score, train
+from benchmarks.truth.spaces import Problem
 
 __all__ = ["SEEDS", "Table", "all_architectures", "batches", "key_of", "supernet_of", "train_alone"]
 

@@ -63,11 +63,12 @@ class Fair(asng.ASNG):
         self._deck: list[np.ndarray] = []
 
     def ask(self, n: int | None = None) -> list[Candidate]:
-        if n != 1:
-            return super().ask(n)
-        if not self._deck:
-            self._deck = list(_stratified(self._draws.rng, self.size, self._product.n_free))
-        return self._draws.ask(1, lambda _: self._product.sample(self._state.theta, self._deck.pop()[None]))
+        if n == 1 and not self._deck:
+            self._deck = list(_stratified(self._rng, self.size, self._product.n_free))
+        return super().ask(n)
+
+    def _draw(self, u: np.ndarray) -> np.ndarray:
+        return super()._draw(u if len(u) != 1 else self._deck.pop()[None])
 
 
 def _stratified(rng: np.random.Generator, n: int, size: int) -> np.ndarray:

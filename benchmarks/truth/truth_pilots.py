@@ -13,6 +13,7 @@ import statistics
 import time
 
 import torch
+
 from benchmarks.record import RESULTS, commit, write
 from benchmarks.truth.pilots import PILOTS, Pilot
 from benchmarks.truth.run import Run

@@ -13,12 +13,13 @@ import time
 from collections.abc import Callable
 
 import torch
+from scipy.stats import spearmanr
+
 from benchmarks.record import RESULTS, commit, write
 from benchmarks.truth.run import TRAINING_PASS, Found, Run
 from benchmarks.truth.searches import SEARCHES
 from benchmarks.truth.spaces import PROBLEMS, Problem
 from benchmarks.truth.tables import Table, all_architectures, key_of
-from scipy.stats import spearmanr
 
 TRAININGS = 8
 SCORED, ITEMS = 100, 500

@@ -12,6 +12,7 @@ import random
 import time
 
 import torch
+
 from benchmarks.record import RESULTS, write
 from benchmarks.truth.spaces import PROBLEMS
 from benchmarks.truth.tables import SEEDS, Table, all_architectures, key_of, supernet_of, train_alone

@@ -3,13 +3,14 @@
 import math
 
 import pytest
-from benchmarks.peers import benchmark, benchmark_table
 
 import asng
 from asng.black_box import StopRule
 from asng.experiments.benchmark.cell import Cell, _Labels, run_cell
 from asng.experiments.benchmark.problems import PROBLEMS
-from asng.experiments.benchmark.report.cells import BenchmarkCell, Group
+from asng.experiments.benchmark.report.table import Group
+from asng.experiments.benchmark.store import BenchmarkCell
+from benchmarks.peers import benchmark, benchmark_table
 
 
 def group(method, hits, budget):

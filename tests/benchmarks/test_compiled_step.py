@@ -5,10 +5,10 @@ from functools import partial
 
 import pytest
 import torch
-from benchmarks.step.compiled_step import compare
-from benchmarks.step.spaces import SPACES
 
 from asng.supernets import EnasCellNetwork
+from benchmarks.step.compiled_step import compare
+from benchmarks.step.spaces import SPACES
 
 SMALL = partial(EnasCellNetwork, in_channels=3, classes=10, image_size=32, cells=3, nodes=2, channels=4)
 

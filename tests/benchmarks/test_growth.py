@@ -4,6 +4,7 @@ import random
 from dataclasses import replace
 
 import pytest
+
 from benchmarks.step.growth import figures_of, measure, turns
 from benchmarks.step.growths.axes import AXES, AskTell, Base, Steps, architectures_of
 from benchmarks.step.growths.fits import line_of, power_of
@@ -57,7 +58,7 @@ def test_a_step_trains_and_scores_so_many_candidates_and_all_turns_the_same(size
 @pytest.mark.parametrize("size", AXES["batch"].sizes)
 def test_batches_are_of_so_many_images(size):
     loop = steps_at("batch", size).ours.loop
-    assert {len(stream.next()[0]) for stream in (loop.train, loop.valid)} == {size}
+    assert {len(stream.next()[0]) for stream in (loop.trainer.stream, loop.scorer.stream)} == {size}
 
 
 @pytest.mark.parametrize("size", AXES["cells"].sizes)

@@ -5,6 +5,7 @@ import sys
 from contextlib import closing
 
 import pytest
+
 from benchmarks.peers import nni_step
 from benchmarks.peers.nni_peer import INNER, REQUIREMENTS, NniStep
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from benchmarks.step.paper_step import Ours, Plain, write_noise
 
 SMALL = {"cells": 5, "nodes": 3, "channels": 4}
@@ -21,9 +22,9 @@ def _double(batch):
 def test_a_step_of_ours_is_the_step_written_plainly(sides):
     # In double precision: batch norms blow rounding up, in single to 2e-4 of the first weights in one step.
     ours, plain = sides
-    ours.loop.supernet.double()
+    ours.loop.trainer.supernet.double()
     plain.model.double()
-    weights = dict(ours.loop.supernet.model.named_parameters())
+    weights = dict(ours.loop.trainer.supernet.model.named_parameters())
     for _ in range(3):  # each on weights that the one before has left
         train, valid, trained, scored = ours.draw()
         drawn = (_double(train), _double(valid), trained, scored)

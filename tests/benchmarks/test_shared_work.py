@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from benchmarks.step.shared_work import Pass, Step, figures, shared, watched
 from problems import fit, searcher
+
+from benchmarks.step.shared_work import Pass, Step, figures, shared, watched
 
 
 def passed(values, *, seconds=10.0):

@@ -6,13 +6,13 @@ from functools import partial
 
 import pytest
 import torch
+
+from asng.supernets import ConvAutoencoder, EnasCellNetwork
 from benchmarks.step.limit import Limit
 from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES
 from benchmarks.step.step import compare
 from benchmarks.step.where import difference
-
-from asng.supernets import ConvAutoencoder, EnasCellNetwork
 
 SMALLER = {
     "cells": partial(EnasCellNetwork, in_channels=3, classes=10, image_size=32, cells=3, nodes=2, channels=4),
@@ -31,7 +31,7 @@ def test_both_sides_have_the_same_losses_and_scores(name):
     # Children are extracted before the steps: both have the same weights only where no step moves them.
     setting = small(name, optimizer=partial(torch.optim.SGD, lr=0.0))
     ours, limit = Ours(setting), Limit(setting)
-    ours.loop.train.next, ours.loop.valid.next = lambda: limit.train, lambda: limit.valid
+    ours.loop.trainer.stream.next, ours.loop.scorer.stream.next = lambda: limit.train, lambda: limit.valid
     drawn = setting.draw(ours.supernet.space, random.Random(1))
     for side in (ours, limit):
         side.ready(drawn)
@@ -43,7 +43,7 @@ def test_both_sides_have_the_same_losses_and_scores(name):
 def test_the_limit_trains_by_the_settings_of_the_search():
     setting = small("mlp", optimizer=partial(torch.optim.SGD, lr=0.05))
     ours, limit = Ours(setting), Limit(setting)
-    ours.loop.train.next = lambda: limit.train
+    ours.loop.trainer.stream.next = lambda: limit.train
     drawn = setting.draw(ours.supernet.space, random.Random(1))
     limit.ready(drawn)
     once = limit.step()[0]  # has trained the same child once before

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES
 from benchmarks.step.step_ways import FIRST, WAYS, compare, compiled

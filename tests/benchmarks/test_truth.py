@@ -7,6 +7,11 @@ from functools import partial
 
 import pytest
 import torch
+from scipy.stats import spearmanr
+from torch.utils.data import TensorDataset
+
+import asng
+from asng.training import batch_statistics
 from benchmarks.truth.distilled import FinalistsTaught
 from benchmarks.truth.evolution import evolve
 from benchmarks.truth.mixed import Alphas, mixed
@@ -21,11 +26,6 @@ from benchmarks.truth.tables import SEEDS, Table, all_architectures, batches, ke
 from benchmarks.truth.thetas import Averaged, Fair, Remembering
 from benchmarks.truth.tied import tied
 from benchmarks.truth.truth_pilots import beside, seconds_beside
-from scipy.stats import spearmanr
-from torch.utils.data import TensorDataset
-
-import asng
-from asng.training import batch_statistics
 
 SPACE = asng.Space({name: asng.Categorical(range(4)) for name in "abcd"})
 

@@ -41,7 +41,8 @@ def test_the_page_of_a_long_run_stays_small(tmp_path):
     architecture = dict(SMALL.sample(random.Random(0)))
     for n in range(30_000):
         loss = "nan" if n % 3 == 0 else 1 / (1 + n // 3)
-        rows.append({"event": "evaluation", "loss": loss, "architecture": architecture})
+        row = {"event": "evaluation", "generation": n, "place": 0, "loss": loss, "seconds": 0.0}
+        rows.append(row | {"architecture": architecture})
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = write_report(tmp_path, kinds=[MINIMIZE])
     assert page.stat().st_size < 1_500_000
@@ -75,8 +76,14 @@ def test_losses_that_are_not_finite_are_drawn_at_the_edge(tmp_path):
 def test_a_damaged_call_is_named(tmp_path):
     minimize(mixed, MIXED, 8, run_dir=tmp_path)
     log = tmp_path / "log.jsonl"
-    log.write_text(log.read_text() + json.dumps({"event": "evaluation", "loss": [1]}) + "\n\n")
-    with pytest.raises(RunError, match="architecture: expected a JSON object"):
+    log.write_text(
+        log.read_text()
+        + json.dumps({"event": "evaluation", "generation": 9, "place": 0, "architecture": [1]})
+        + "\n\n"
+    )
+    with pytest.raises(
+        RunError, match=r"log\.jsonl, line .*: expected `object`, got `array` - at `\$\.architecture`"
+    ):
         write_report(tmp_path, kinds=[MINIMIZE])
 
 

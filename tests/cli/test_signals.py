@@ -11,7 +11,7 @@ from test_cli import WORDS
 from asng.cli import main
 from asng.experiments.benchmark import run as comparison
 from asng.experiments.toy import experiment as workers
-from asng.search import loop
+from asng.search.trainer import Trainer
 
 # Where a name of the package is a function of the same name.
 cli, train = import_module("asng.cli.main"), import_module("asng.training.train")
@@ -60,7 +60,7 @@ def signalled(monkeypatch, module, name, number, call=2):
 @pytest.mark.parametrize("command", ["search", "classify"])
 def test_a_search_leaves_a_checkpoint(command, number, tmp_path, monkeypatch, capsys):
     words = [command, "--run-dir", str(tmp_path / "run")]
-    signalled(monkeypatch, loop, "weight_step", number, call=3)
+    signalled(monkeypatch, Trainer, "step", number, call=3)
     assert main([*words, *WORDS]) == CODES[number]
     assert "Go on by adding --resume" in capsys.readouterr().err
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()

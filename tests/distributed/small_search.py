@@ -21,6 +21,8 @@ PASSES, ITEMS, BATCH = 4, 50, 9
 """Batches of 9, five a pass, and one of 5."""
 FAILS = 9
 """The training pass at which a process fails."""
+FAILS_IN_FINAL = 70
+"""Another one, while finalists are trained: the search takes 48 steps, and each of two finalists 86."""
 
 cross_entropy = supervised(nn.functional.cross_entropy)
 
@@ -74,7 +76,7 @@ def supernet(dropout=0.0):
     return Supernet(nn.Sequential(first, norm, *pooled))
 
 
-def failing(act):
+def failing(act, at=FAILS):
     """A loss that does something in the last process at one of its training passes."""
     calls = 0
 
@@ -82,7 +84,7 @@ def failing(act):
         nonlocal calls
         calls += torch.is_grad_enabled()
         value = cross_entropy(forward, batch)
-        return act(value) if calls == FAILS and torch.is_grad_enabled() and is_last() else value
+        return act(value) if calls == at and torch.is_grad_enabled() and is_last() else value
 
     return loss
 
@@ -104,6 +106,8 @@ LOSSES = {
     "kill": failing(signalled(signal.SIGKILL)),
     "terminate": failing(signalled(signal.SIGTERM)),
     "interrupt": failing(signalled(signal.SIGINT)),
+    "kill in final": failing(signalled(signal.SIGKILL), FAILS_IN_FINAL),
+    "terminate in final": failing(signalled(signal.SIGTERM), FAILS_IN_FINAL),
     "nan": failing(lambda value: value * float("nan")),
 }
 CASES = {
@@ -113,12 +117,22 @@ CASES = {
     "final": {"final": 0.6},
     "bfloat16": {"precision": "bfloat16"},
     "kill": {"checkpoint_seconds": 0.0},
+    "kill in final": {"checkpoint_seconds": 0.0, "final": 0.6},
+    "terminate in final": {"final": 0.6},
+    "three finalists": {"final": 0.6, "finalists": 3},
     "cost": {"cost": Penalty("parameters", target=200, weight=0.1)},
 }
 
 
-def search(case, folder=None, resume=False):
-    """Search, and return the road that was gone and where it ended; the weights, exact, as lists."""
+def search(case, folder=None, resume=False, lam_x=None):
+    """Search, and return the road that was gone and where it ended; the weights, exact, as lists.
+
+    Args:
+        case: One of `LOSSES`, of `CASES`, or of neither.
+        folder: Home of the run folder, or None.
+        resume: Go on with the run in it.
+        lam_x: Another lambda_x than that of the case.
+    """
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # as a process of torchrun has it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     train = (Jittered if case == "jitter" else Counted)(data(ITEMS, 7))
@@ -126,8 +140,15 @@ def search(case, folder=None, resume=False):
     if case == "drift":
         loop.Loop.one_step = drifting(loop.Loop.one_step)
     settings = {"final": 0.0, "finalists": 2, "warmup": 0.25, "lam_theta": 3, **CASES.get(case, {})}
+    settings |= {} if lam_x is None else {"lam_x": lam_x}
     model = supernet(dropout=0.5 if case == "dropout" else 0.0)
-    one = OneShotSearch(model, LOSSES.get(case, cross_entropy), **settings)
+    loss, passes = LOSSES.get(case, cross_entropy), []
+
+    def counted(forward, batch):
+        passes.extend([1] if torch.is_grad_enabled() else [])
+        return loss(forward, batch)
+
+    one = OneShotSearch(model, counted, **settings)
     result = one.fit(
         DataLoader(train, batch_size=BATCH, shuffle=True),
         DataLoader(data(20, 8), batch_size=10, shuffle=True),
@@ -144,6 +165,7 @@ def search(case, folder=None, resume=False):
         "taken": train.taken,
         "traffic": traffic,
         "steps": result.steps,
+        "passes": len(passes),
     }
 
 
@@ -152,7 +174,7 @@ def drifting(step):
 
     def one_step(self):
         found = step(self)
-        if self.step == 5 and is_last():
+        if self.state.step == 5 and is_last():
             self.theta.ask(1)
         return found
 

@@ -1,5 +1,7 @@
 """What every Comm does, in one process and in several."""
 
+import os
+
 import pytest
 import torch
 from processes import together, values
@@ -29,25 +31,17 @@ def test_the_processes_of_torchrun_are_found():
     ]
 
 
-def parts(batches):
+def own(counts):
     with joined() as comm:
-        return [comm.part(items) for items in batches]
+        return [list(comm.own(range(count))) for count in counts]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_parts_are_the_batch_without_overlap_and_weigh_one_in_all(size):
-    batches = [1, 2, 3, 7, 64]
-    for items, shares in zip(batches, zip(*values(parts, batches, size=size), strict=True), strict=True):
-        assert sum(weight for _, _, weight in shares) == pytest.approx(1.0)
-        if items < size:
-            assert list(shares) == [[0, items, 1.0 / size]] * size
-        else:
-            assert [i for start, stop, _ in shares for i in range(start, stop)] == list(range(items))
-            sizes = [stop - start for start, stop, _ in shares]
-            assert max(sizes) - min(sizes) <= 1
-            assert [weight for _, _, weight in shares] == [
-                (stop - start) / items for start, stop, _ in shares
-            ]
+def test_pieces_of_a_step_are_dealt_out_without_overlap(size):
+    counts = [1, 2, 3, 7]
+    for count, shares in zip(counts, zip(*values(own, counts, size=size), strict=True), strict=True):
+        assert sorted(piece for share in shares for piece in share) == list(range(count))
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
 
 
 def dealt():
@@ -110,18 +104,18 @@ def test_digests_that_differ_are_an_error_everywhere(method):
         assert "expected the same in all 2 processes, got other digests" in ended.error
 
 
-def spread():
-    state = {"weights": torch.full((3,), 1.0), "name": "first"}
+def spread(source):
+    state, rank = {}, int(os.environ.get("RANK", "0"))
+    if rank == source:
+        state = {"weights": torch.full((3,), 1.0), "name": f"of {rank}"}
     with joined() as comm:
-        if not comm.leads:
-            state = {}
-        comm.spread(lambda: state, state.update)
+        comm.spread(lambda: state, state.update, source=source)
     return state["weights"].tolist(), state["name"]
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_the_state_of_the_first_process_is_taken_over(size):
-    assert values(spread, size=size) == [[[1.0] * 3, "first"]] * size
+@pytest.mark.parametrize(("size", "source"), [(1, 0), (2, 0), (3, 0), (2, 1), (3, 1)])
+def test_the_state_of_one_process_is_taken_over(size, source):
+    assert values(spread, source, size=size) == [[[1.0] * 3, f"of {source}"]] * size
 
 
 def reduced(kind):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from processes import together, values
-from small_search import BATCH, ITEMS, PASSES, STEPS, log, search
+from small_search import BATCH, STEPS, log, search
 
 
 @pytest.fixture(scope="module")
@@ -11,18 +11,18 @@ def finished(tmp_path_factory):
     """Return the folder of a search, and what each of its processes found."""
     known = {}
 
-    def run(case, size):
-        if (case, size) not in known:
+    def run(case, size, lam_x=None):
+        if (case, size, lam_x) not in known:
             folder = tmp_path_factory.mktemp(f"{case}-{size}")
-            known[case, size] = folder, values(search, case, folder, size=size)
-        return known[case, size]
+            known[case, size, lam_x] = folder, values(search, case, folder, False, lam_x, size=size)
+        return known[case, size, lam_x]
 
     return run
 
 
 @pytest.fixture
 def found(finished):
-    return lambda case, size, rank=0: finished(case, size)[1][rank]
+    return lambda case, size, rank=0, lam_x=None: finished(case, size, lam_x)[1][rank]
 
 
 def assert_alike(one, two):
@@ -37,17 +37,28 @@ def assert_alike(one, two):
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("case", ["plain", "jitter", "final", "two", "three", "two and final", "cost"])
-def test_two_processes_find_what_one_does(case, found):
-    assert_alike(found(case, 1), found(case, 2))
+@pytest.mark.parametrize(
+    ("case", "lam_x"),
+    [
+        *(("plain", 2), ("jitter", 2), ("final", 2), ("three finalists", 2), ("two", 2), ("three", 4)),
+        *(("two and final", 2), ("cost", 2)),
+    ],
+)
+def test_two_processes_find_what_one_does_with_lambda_x_raised_to_a_multiple(case, lam_x, found):
+    assert_alike(found(case, 1, lam_x=lam_x), found(case, 2))
 
 
 def test_three_processes_find_what_one_does(found):
-    assert_alike(found("plain", 1), found("plain", 3))
+    assert_alike(found("plain", 1, lam_x=3), found("plain", 3))
 
 
-def test_more_processes_than_items_in_the_last_batch_find_what_one_does(found):
-    assert_alike(found("plain", 1), found("plain", 6))  # of 5 items
+def test_more_processes_than_finalists_find_what_one_does(found):
+    assert_alike(found("final", 1, lam_x=3), found("final", 3))
+
+
+@pytest.mark.parametrize(("size", "lam_x"), [(1, 1), (2, 2), (3, 3)])
+def test_the_log_says_how_many_architectures_a_step_trains(size, lam_x, finished):
+    assert log(finished("plain", size)[0])[0]["lam_x"] == lam_x
 
 
 @pytest.mark.parametrize("case", ["plain", "dropout", "bfloat16"])
@@ -57,20 +68,16 @@ def test_all_processes_end_with_the_same_bits(case, finished):
     assert first["theta"] == second["theta"]
 
 
-def test_each_process_loads_its_share_of_the_training_data_without_overlap(found):
-    shares, whole = [found("plain", 2, rank)["taken"] for rank in (0, 1)], found("plain", 1)["taken"]
-    # Before the first step: two items, the first batch, and two again, to see whether all load the same.
-    looked = 2 + BATCH + 2
-    shares = [items[looked:] for items in shares]
-    assert sorted(shares[0] + shares[1]) == sorted(whole)
-    assert [len(items) for items in shares] == [PASSES * 22, PASSES * 28]  # 4 of 9 and 2 of 5; 5 and 3
-    assert len(whole) == PASSES * ITEMS
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_takes_all_batches_of_one(rank, found):
+    looked = found("plain", 2, rank)["taken"][:BATCH]  # at the start, to compare the first batch
+    assert looked + found("plain", 1)["taken"] == found("plain", 2, rank)["taken"]
 
 
-def test_architectures_that_can_be_dealt_out_evenly_are_trained_on_whole_batches(found):
-    whole, looked = found("two", 1)["taken"], 2 + BATCH + 2
-    for rank in (0, 1):
-        assert found("two", 2, rank)["taken"][looked:] == whole
+def test_each_process_trains_a_share_of_the_architectures_and_finalists_of_its_own(finished):
+    alone, (first, second) = finished("final", 1, 2)[1][0], finished("final", 2)[1]
+    assert first["passes"] == second["passes"] == alone["passes"] / 2
+    assert first["traffic"]["messages"] == first["steps"]  # none while finalists are trained
 
 
 @pytest.mark.parametrize("case", ["plain", "two", "cost"])
@@ -78,7 +85,7 @@ def test_what_is_summed_up_are_the_gradients_of_the_sampled_paths(case, found):
     traffic = found(case, 2)["traffic"]
     assert traffic["reduced"] == traffic["gradients"] > 0
     assert traffic["messages"] == STEPS  # one bucket a step
-    alone = found(case, 1)["traffic"]
+    alone = found(case, 1, lam_x=2)["traffic"]
     assert alone == {"reduced": 0, "messages": 0, "gradients": traffic["gradients"]}
 
 
@@ -115,5 +122,25 @@ def test_a_run_that_was_ended_is_resumed_by_another_number_of_processes(case, be
     together(search, case, tmp_path, size=before)
     assert 0 < max(event.get("step", 0) for event in log(tmp_path)) < STEPS
     resumed = values(search, "plain", tmp_path, True, size=after)
-    assert_alike(found("plain", 1), resumed[0])
+    assert_alike(found("plain", 1, lam_x=before), resumed[0])
     assert [event["step"] for event in log(tmp_path) if event["event"] == "step"] == [*range(1, STEPS + 1)]
+
+
+@pytest.mark.parametrize(
+    ("case", "before", "after"),
+    [
+        (case, *sizes)
+        for case in ("kill in final", "terminate in final")
+        for sizes in ((2, 1), (1, 2), (2, 2))
+    ],
+)
+def test_a_final_that_was_ended_is_resumed_by_another_number_of_processes(
+    case, before, after, found, tmp_path
+):
+    together(search, case, tmp_path, size=before)
+    names = [event["event"] for event in log(tmp_path)]
+    assert "finalists" in names
+    assert "finished" not in [event.get("reason") for event in log(tmp_path)]
+    resumed = values(search, "final", tmp_path, True, size=after)
+    assert_alike(found("final", 1, lam_x=before), resumed[0])
+    assert [event["event"] for event in log(tmp_path)].count("finalist") == 2

@@ -149,3 +149,10 @@ def test_ask_tell_save_and_load_go_in_any_order(name):
     case.settings = settings(max_examples=20, stateful_step_count=25, deadline=None, derandomize=True)
     case().runTest()
     assert machine.loaded_late > 0
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_a_state_of_another_version_says_so(name):
+    optimizer = MAKERS[name](SPACE)
+    with pytest.raises(RunError, match=r"got 1: another version of asng saved it\. Go on with that version"):
+        optimizer.load_state_dict(optimizer.state_dict() | {"format": 1})

@@ -1,6 +1,5 @@
 """Every fault found in the code of the paper's authors, and that it is not here."""
 
-import json
 import math
 
 import numpy as np
@@ -76,6 +75,11 @@ WIDE = Space({f"i{i}": Integer(0, 1000) for i in range(20)})
 
 def test_mirrored_pairs_can_only_shrink_the_variance():
     assert share_of_growing_spreads(ASNG.paper(WIDE, mirrored=True)) == 0.0
+
+
+def test_mirrored_pairs_are_for_the_papers_rules_alone():
+    with pytest.raises(InputError, match=r"got 'mirrored', with which the variance collapses.*ASNG\.paper"):
+        ASNG(WIDE, sampling="mirrored")
 
 
 def test_mirrored_pairs_say_nothing_of_the_spread():
@@ -165,9 +169,7 @@ def test_Delta_max_is_respected():
     assert min(deltas) == 1 / 1.5
 
 
-@pytest.mark.parametrize(
-    ("settings", "longest"), [({}, 2.0), ({"cautious": True}, 1.0), ({"delta_max": 3.0}, 3.0)]
-)
+@pytest.mark.parametrize(("settings", "longest"), [({}, 2.0), ({"delta_max": 3.0}, 3.0)])
 def test_delta_max_is_respected(settings, longest):
     opt = ASNG(choices(*[3] * 9), delta_init=100.0, **settings)
     deltas = [run(opt, lambda c: sum(c.architecture.values()), 1).delta for _ in range(50)]
@@ -184,11 +186,6 @@ def test_an_odd_lambda_draws_every_sample(lam):
         assert len(set(x[:, 0])) == lam
         assert np.isfinite(x).all()
         run(opt, lambda c: c.x[0], 10)
-
-
-def test_lambda_1_is_an_error():
-    with pytest.raises(InputError, match="lam: expected an integer >= 2, got 1"):
-        ASNG(choices(2), lam=1)
 
 
 @pytest.mark.parametrize("constant", [Integer(7, 7), Real(0.5, 0.5, log=True), Categorical(["only"])])
@@ -215,17 +212,6 @@ def test_a_space_of_constants_only_has_nothing_to_learn(make):
 def test_a_set_of_one_kind_may_be_empty(make, space):
     opt = run(make(space), lambda c: sum(c.x), 20)
     assert space.contains(opt.best)
-
-
-@pytest.mark.parametrize("make", MAKERS)
-def test_a_saved_run_goes_on_to_the_same_bits(make):
-    space = Space({"c": Categorical([0, 1, 2]), "i": Integer(1, 64, log=True), "r": Real(-1, 1)})
-    straight, other = make(space, seed=5), make(space, seed=9)
-    run(straight, lambda c: sum(c.x), 10)
-    other.load_state_dict(json.loads(json.dumps(straight.state_dict())))
-    for opt in (straight, other):
-        run(opt, lambda c: sum(c.x), 10)
-    assert straight.state_dict() == other.state_dict()
 
 
 def relabelled(rules):

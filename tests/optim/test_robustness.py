@@ -92,7 +92,7 @@ def test_baselines_endure_mixed_losses(make):
     for _ in range(500):
         candidates = opt.ask()
         opt.tell(candidates, LOSSES["mixed"](rng, np.zeros((len(candidates), 1))))
-    check(opt._product, opt._theta)
+    check(opt._product, opt._state.theta)
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_the_road_leads_to_all_files(task, tmp_path):
     result = result_of(folder)
     assert len(result["random"]) == SMALL.peers
     assert result["found"]["architecture"] == json.loads((folder / "architecture.json").read_text())
-    assert read_run(folder).log.end["reason"] == "finished"
+    assert read_run(folder).log.end.reason == "finished"
 
 
 def test_the_same_seed_gives_the_same_scores_and_another_seed_others(task, tmp_path):

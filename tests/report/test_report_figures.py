@@ -14,7 +14,8 @@ from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves, 
 from asng.report.figures.heatmap import COLOUR_MAP, band, heat_map
 from asng.report.figures.strip import Row, strip_plot
 from asng.report.figures.svg import BLUE, clean
-from asng.runs.history import Normal, read_log
+from asng.runs.events import Normal
+from asng.runs.history import read_log
 from asng.space import Integer, Real
 
 

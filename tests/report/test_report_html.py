@@ -186,6 +186,14 @@ def test_a_search_that_lost_is_told_so_in_the_page(tmp_path):
     assert 'class="verdict bad"' in text
 
 
+def test_a_tie_is_told_in_the_page_and_is_neither_good_nor_bad(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    write_json(folder / "result.json", result(0.1, (0.1,) * 9))
+    text = write_report(folder).read_text()
+    assert "tied first of 10" in Page(text).text
+    assert 'class="verdict unknown"' in text
+
+
 def test_several_seeds_have_one_page_and_a_link_to_each(tmp_path):
     folder = write_seeds_run(tmp_path / "runs")
     page = Page(write_report(folder).read_text())
@@ -250,7 +258,6 @@ def test_a_log_of_a_million_lines_is_read_and_drawn_small(tmp_path):
     ("counts", "said"),
     [
         ({"over_budget": 12, "evaluated": 48}, "; 12 of 48 candidates were over the budget"),
-        ({"over_budget": "<b>", "evaluated": 48}, ""),
         ({"evaluated": 48}, ""),
     ],
 )
@@ -315,7 +322,8 @@ def test_no_name_in_any_other_page_can_become_a_tag_or_an_attribute(evil, tmp_pa
         "minimize": (
             "log.jsonl",
             {"event": "start", "kind": "minimize", "settings": {evil: evil}, "versions": {evil: evil}},
-            {"event": "evaluation", "architecture": {evil: evil}, "loss": 1.0},
+            {"event": "evaluation", "generation": 0, "place": 0, "architecture": {evil: evil}}
+            | {"loss": 1.0, "seconds": 0.1},
             {"event": "end", "reason": evil},
         ),
     }
@@ -340,12 +348,26 @@ def assert_tame(path, evil):
     assert evil in page.text or evil.replace("/", "|") in page.text or evil[:20] in page.text
 
 
-@pytest.mark.parametrize("budget", [0, -3, 10**400, None])
-def test_a_budget_that_cannot_be_is_told_with_its_line(budget, tmp_path):
+@pytest.mark.parametrize(
+    ("budget", "said"),
+    [
+        *((few, "expected `int` >= 1") for few in (0, -3)),
+        (2**60, "expected `int` <= 9007199254740992"),
+        (10**400, "expected `int`, got `float`"),
+        (None, "expected `int`, got `null`"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_told_with_its_line(budget, said, tmp_path):
     row = {"problem": "p", "method": "m", "seed": 0, "budget": budget, "regret": [[1, 2.0]]}
     write_lines(tmp_path / "benchmark.jsonl", [row])
-    with pytest.raises(RunError, match=r"benchmark\.jsonl, line 1, budget: expected an integer >= 1"):
+    with pytest.raises(RunError, match=rf"benchmark\.jsonl, line 1: {said} - at `\$\.budget`"):
         write_report(tmp_path, kinds=KINDS)
+
+
+def test_a_count_that_is_none_is_told_with_its_line(tmp_path):
+    write_lines(tmp_path / "log.jsonl", [{"event": "end", "over_budget": "<b>", "evaluated": 48}])
+    with pytest.raises(RunError, match=r"line 1: expected `int \| null`, got `str` - at `\$\.over_budget`"):
+        write_report(tmp_path)
 
 
 def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
@@ -357,7 +379,7 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     other = found | {"op": EVIL, "drop": 0.123456}
     with (run / "log.jsonl").open("a") as log:
         for road, architecture, shared, alone in ((EVIL, other, 0.61, 0.72), ("uniform", found, 0.62, None)):
-            event = {"event": "finalist", "road": road, "architecture": architecture}
+            event = {"event": "finalist", "number": 1, "road": road, "architecture": architecture}
             log.write(json.dumps(event | {"shared": shared, "alone": alone}) + "\n")
     text = write_report(run).read_text()
     assert "in the final another" in text

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asng.errors import RunError
-from asng.report.figures.layers import lay_out
-from asng.runs.graphs import Graph, GraphEdge
+from asng.report.figures.graph import lay_out
+from asng.runs.results import Graph, GraphEdge, GraphNode
 
 
 @st.composite
@@ -17,7 +17,8 @@ def graphs(draw):
     joined = draw(st.lists(pairs, max_size=14)) if n > 1 else []
     names = st.sampled_from(["", "conv", "separable convolution 5x5", "skip"])
     edges = tuple(GraphEdge(str(a), str(b), draw(names)) for a, b in joined)
-    return Graph("any", {str(k): draw(st.sampled_from(["x", "a long label"])) for k in range(n)}, edges)
+    nodes = tuple(GraphNode(str(k), draw(st.sampled_from(["x", "a long label"]))) for k in range(n))
+    return Graph("any", nodes, edges)
 
 
 def boxes(graph, layout):
@@ -62,21 +63,25 @@ def test_a_long_edge_runs_round_the_nodes_it_passes(graph):
 
 
 def test_parallel_edges_have_lines_and_labels_of_their_own():
-    graph = Graph("twice", {"a": "a", "b": "b"}, (GraphEdge("a", "b", "conv"), GraphEdge("a", "b", "skip")))
+    graph = Graph(
+        "twice", (GraphNode("a"), GraphNode("b")), (GraphEdge("a", "b", "conv"), GraphEdge("a", "b", "skip"))
+    )
     layout = lay_out(graph)
     assert abs(layout.labels[0][1] - layout.labels[1][1]) >= 20
     assert layout.paths[0][1:] != layout.paths[1][1:]
 
 
 def test_an_order_without_crossings_is_found():
-    nodes = {name: name for name in ("a", "b", "c", "x", "y", "z")}
+    nodes = tuple(map(GraphNode, "abcxyz"))
     graph = Graph("crossed", nodes, tuple(GraphEdge(*pair, "") for pair in ("az", "by", "cx")))
     layout = lay_out(graph)
-    rows = {name: layout.nodes[name][1] for name in nodes}
+    rows = {name: layout.nodes[name][1] for name in "abcxyz"}
     assert [rows["a"], rows["b"], rows["c"]] == pytest.approx([rows["z"], rows["y"], rows["x"]])
 
 
 def test_a_cycle_is_an_error():
-    graph = Graph("round", {"a": "a", "b": "b"}, (GraphEdge("a", "b", ""), GraphEdge("b", "a", "")))
+    graph = Graph(
+        "round", (GraphNode("a"), GraphNode("b")), (GraphEdge("a", "b", ""), GraphEdge("b", "a", ""))
+    )
     with pytest.raises(RunError, match="graph 'round': expected a graph without cycles"):
         lay_out(graph)

@@ -5,7 +5,8 @@ import pytest
 from run_folders import SMALL, write_lines, write_log
 
 from asng.errors import RunError
-from asng.runs.history import Normal, read_log
+from asng.runs.events import Normal
+from asng.runs.history import read_log
 
 
 def steps(*numbers, **fields):
@@ -21,7 +22,7 @@ def test_a_log_is_read_into_columns(tmp_path):
     assert log.space["width"].high == 256
     assert [step for step, _ in log.theta] == list(range(4, 41, 4))
     assert isinstance(log.theta[0][1]["drop"], Normal)
-    assert log.end["reason"] == "finished"
+    assert log.end.reason == "finished"
 
 
 def test_a_missing_log_is_an_empty_log(tmp_path):
@@ -88,11 +89,21 @@ def test_unknown_events_and_fields_are_passed_over(tmp_path):
     ("event", "message"),
     [
         ([1], r"line 2: expected a JSON object, got \[1\]"),
-        ({"event": "step"}, "line 2: expected the number of the step"),
-        ({"event": "step", "step": 1.5}, r"line 2, step: expected an integer or null, got 1\.5"),
-        ({"event": "step", "step": 1, "loss": "low"}, r"line 2, loss: expected a number or null, got 'low'"),
-        ({"event": "theta", "step": 1, "theta": [1]}, r"line 2, theta: expected a JSON object"),
-        ({"event": "theta", "step": 1, "theta": {"op": []}}, r"line 2, op: expected probabilities"),
+        ({"event": "step", "step": 1, "\ud800": 1}, "line 2: expected names of fields, got half of a"),
+        ({"event": "step"}, "line 2: object missing required field `step`"),
+        ({"event": "step", "step": 1.5}, r"line 2: expected `int`, got `float` - at `\$\.step`"),
+        (
+            {"event": "step", "step": 1, "loss": "low"},
+            r"line 2: expected `float \| null`, got `str` - at `\$\.loss`",
+        ),
+        (
+            {"event": "theta", "step": 1, "theta": [1]},
+            r"line 2: expected `object`, got `array` - at `\$\.theta`",
+        ),
+        (
+            {"event": "theta", "step": 1, "theta": {"op": []}},
+            r"line 2: expected probabilities of 'op', or mean and std, got none",
+        ),
         ({"event": "theta", "step": 1, "theta": {"op": [1, 2, 3]}}, r"'op': expected 2, got 3"),
         ({"event": "theta", "step": 1, "theta": {"drop": [1]}}, r"'drop': expected mean and std, got 1"),
         ({"event": "theta", "step": 1, "theta": {"other": [1]}}, r"no variable 'other'"),
@@ -125,17 +136,17 @@ def test_finalists_are_read_and_a_score_that_is_none_is_nan(tmp_path):
     write_lines(tmp_path / "log.jsonl", events)
     first, second = read_log(tmp_path / "log.jsonl").finalists
     assert (first.architecture, first.shared, first.alone) == ({"op": "conv"}, 0.5, 0.4)
-    assert np.isnan(second.alone)
+    assert second.alone is None
     assert (first.road, second.road) == ("neighbour", "theta")
 
 
 def test_a_finalist_whose_road_is_no_string_is_named_by_its_line(tmp_path):
     write_lines(tmp_path / "log.jsonl", [*steps(1), finalist(0.5, 0.4, op="conv") | {"road": 3}])
-    with pytest.raises(RunError, match="line 2, road: expected"):
+    with pytest.raises(RunError, match=r"line 2: expected `str`, got `int` - at `\$\.road`"):
         read_log(tmp_path / "log.jsonl")
 
 
 def test_a_finalist_without_an_architecture_is_named_by_its_line(tmp_path):
-    write_lines(tmp_path / "log.jsonl", [*steps(1), {"event": "finalist", "shared": 0.5}])
-    with pytest.raises(RunError, match="line 2, architecture: expected a JSON object"):
+    write_lines(tmp_path / "log.jsonl", [*steps(1), {"event": "finalist", "number": 1, "shared": 0.5}])
+    with pytest.raises(RunError, match="line 2: object missing required field `architecture`"):
         read_log(tmp_path / "log.jsonl")

@@ -39,7 +39,9 @@ def test_a_missing_or_foreign_folder_is_an_error(tmp_path):
 @pytest.mark.parametrize("folder", ["..", ".", "a/b", "/tmp", "..\\x"])
 def test_a_summary_cannot_point_out_of_its_folder(tmp_path, folder):
     write_json(tmp_path / "summary.json", {"seeds": [{"seed": 0, "folder": folder}]})
-    with pytest.raises(RunError, match=r"seeds\[0\], folder: expected the name of a folder directly below"):
+    with pytest.raises(
+        RunError, match=r"folder: expected the name of a folder directly below, .* at `\$\.seeds\[0\]`"
+    ):
         read_run(tmp_path)
 
 
@@ -50,24 +52,37 @@ def node(*names):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("result.json", [], r"result\.json: expected a JSON object"),
-        ("result.json", result(found="high"), r"found, score: expected a number or null, got 'high'"),
-        ("result.json", result(higher_is_better="yes"), r"higher_is_better: expected true or false"),
-        ("result.json", result(metric=3), r"metric: expected a string, got 3"),
-        ("result.json", {"random": {}, "found": 1}, r"found: expected a JSON object"),
-        ("result.json", {"random": 7}, r"random: expected a JSON array"),
-        ("architecture.json", [], r"architecture\.json: expected a JSON object"),
-        ("graphs.json", {}, r"graphs\.json: expected a JSON array"),
+        ("result.json", [], r"result\.json: expected `object`, got `array`"),
+        ("result.json", result(found="high"), r"expected `float \| null`, got `str` - at `\$\.found\.score`"),
+        (
+            "result.json",
+            result(higher_is_better="yes"),
+            r"expected `bool`, got `str` - at `\$\.higher_is_better`",
+        ),
+        ("result.json", result(metric=3), r"expected `str`, got `int` - at `\$\.metric`"),
+        ("result.json", {"random": [], "found": 1}, r"expected `object \| null`, got `int` - at `\$\.found`"),
+        ("result.json", {"random": 7}, r"expected `array`, got `int` - at `\$\.random`"),
+        (
+            "result.json",
+            {"\ud800": 1},
+            r"result\.json: expected names of fields, got half of a surrogate pair",
+        ),
+        ("architecture.json", [], r"architecture\.json: expected `object`, got `array`"),
+        ("graphs.json", {}, r"graphs\.json: expected `array`, got `object`"),
         (
             "graphs.json",
             [{"nodes": node("a"), "edges": [{"from": "a", "to": "b"}]}],
-            r"the id of a node, got 'b'",
+            r"the id of a node, got 'b' - at `\$\[0\]`",
         ),
-        ("summary.json", {"seeds": [{"seed": "x"}]}, r"seeds\[0\], seed: expected an integer"),
+        (
+            "summary.json",
+            {"seeds": [{"seed": "x"}]},
+            r"expected `int`, got `str` - at `\$\.seeds\[0\]\.seed`",
+        ),
         (
             "summary.json",
             {"seeds": [{"others": {"SSIM": {"found": "x"}}}]},
-            r"seeds\[0\], others, SSIM, found: expected a number",
+            r"expected `float \| null`, got `str` - at `\$\.seeds\[0\]\.others\[\.\.\.\]\.found`",
         ),
     ],
 )

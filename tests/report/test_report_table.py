@@ -30,6 +30,14 @@ def test_a_loss_of_the_search_is_a_negative_gain(tmp_path):
     assert "NOT" in text
 
 
+def test_a_tie_is_told_in_the_table(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    write_json(folder / "result.json", result(0.1, (0.1,) * 9))
+    lines = printed(folder).splitlines()
+    assert any(re.search(r"gain +│ +0 \(a tie\) │", line) for line in lines)
+    assert any(re.search(r"rank +│ +tied first of 10 │", line) for line in lines)
+
+
 def test_a_table_is_made_of_what_is_there(tmp_path):
     folder = write_small_run(tmp_path / "run")
     (folder / "result.json").unlink()

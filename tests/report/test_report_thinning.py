@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from asng.report.figures.thinning import envelope, every, smooth
+from asng.report.figures.curves import envelope, every, smooth
 
 SERIES = hnp.arrays(float, st.integers(0, 300), elements=st.floats(-1e6, 1e6) | st.just(np.nan))
 

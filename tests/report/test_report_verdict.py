@@ -4,14 +4,15 @@ import pytest
 from run_folders import result, write_json
 
 from asng.report.verdict import compare, seeds_verdict, verdict
-from asng.runs.results import SeedScore, Summary, read_result
+from asng.runs.results import Result, SeedScore, Summary
+from asng.runs.stored import read_stored
 
 
 @pytest.fixture
 def read(tmp_path):
     def build(*args, **kwargs):
         write_json(tmp_path / "result.json", result(*args, **kwargs))
-        return read_result(tmp_path / "result.json")
+        return read_stored(tmp_path / "result.json", Result)
 
     return build
 
@@ -32,6 +33,31 @@ def test_a_worse_network_is_said_not_to_be_better(read):
 def test_an_equal_network_is_not_better(read):
     assert "NOT better" in verdict(read(0.5, (0.5, 0.5)))
     assert compare(read(0.5, (0.5, 0.5))).rank == 1
+
+
+@pytest.mark.parametrize("score", [0.1, 1 / 3, 0.9137, 17.3, -2e-7])
+@pytest.mark.parametrize("peers", [1, 6, 9, 10])
+def test_equal_scores_are_a_tie_to_the_last_bit(score, peers, read):
+    tie = compare(read(score, (score,) * peers))
+    assert (tie.gain, tie.rank, tie.tied) == (0.0, 1, peers)
+    assert verdict(read(score, (score,) * peers)).endswith(
+        "NOT better than the mean of its random peers on this seed (a tie with that mean, tied first of "
+        f"{peers + 1})."
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "place"),
+    [(0.9, "tied first of 5"), (0.8, "rank 2 of 5"), (0.7, "tied at rank 2 of 5"), (0.1, "rank 5 of 5")],
+)
+def test_a_rank_that_peers_share_says_so(found, place, read):
+    peers = (0.9, 0.7, 0.7, 0.5)
+    assert compare(read(found, peers)).place == place
+    assert place in verdict(read(found, peers))
+
+
+def test_the_best_of_unequal_peers_may_be_shared(read):
+    assert "better by 0.100 (tied first of 3)" in verdict(read(0.9, (0.9, 0.7)))
 
 
 def test_a_gain_within_the_spread_of_the_peers_is_called_chance(read):
@@ -78,6 +104,12 @@ def test_several_seeds_are_summed_up():
 def test_several_seeds_that_lost_are_told_so():
     assert "NOT better" in seeds_verdict(seeds((0.80, 0.84), (0.85, 0.84)))
     assert "NOT better" in seeds_verdict(seeds((0.86, 0.84), higher=False))
+
+
+def test_several_seeds_that_tie_are_told_so():
+    sentence = seeds_verdict(seeds((0.5, 0.5), (0.5, 0.5), (0.6, 0.5)))
+    assert "better than random on 1 of 3, a tie on 2, by 0.033" in sentence
+    assert "NOT better" in seeds_verdict(seeds((0.5, 0.5), (0.5, 0.5)))
 
 
 def test_a_gain_that_varies_as_much_as_it_is_large_is_called_chance():

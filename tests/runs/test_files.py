@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from asng.errors import RunError
-from asng.runs.files import read_json, write_atomically, write_json, write_text
+from asng.runs.files import write_atomically, write_text
+from asng.runs.stored import read_json, write_json
 
 
 def test_a_file_is_written_into_folders_that_were_missing(tmp_path):

@@ -314,5 +314,5 @@ def test_losses_of_another_step_are_not_read_again():
     search = searcher(lam_theta=8, warmup=0.0)
     fit(search)
     state = search.architecture_optimizer.state_dict()
-    assert "memory" in state
+    assert "control_variate" in state
     assert "former" not in state

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import AsngError, RunError
 from asng.search import StopRule
-from asng.search.run_state import state_names
 
 SCRIPT = Path(problems.__file__)
 KINDS = ["plain", "own generator", "batch sampler", "own generator within"]
@@ -289,17 +288,36 @@ def test_a_run_dir_that_is_a_file_is_an_error(tmp_path):
 JUNK = [None, -1, 10**30, float("nan"), "x", [], {"a": 1}, torch.zeros(2), torch.zeros(0), "[" * 100_000]
 
 
-@pytest.mark.parametrize("name", sorted(state_names()))
-def test_a_checkpoint_with_a_value_that_cannot_be_is_a_run_error_or_is_taken(name, tmp_path):
+NAMES = [
+    *("steps", "lam_x", "step", "seconds", "evaluated", "over_budget", "reason", "ended", "log_bytes"),
+    *("space", "settings", "model", "final", "trainer", "theta", "watch", "finite", "memory", "costs"),
+    *("train", "valid", "generators"),
+]
+WITHIN = ["trainer/optimizer", "trainer/scheduler", "generators/torch", "generators/cuda", "generators/plain"]
+
+
+def _put(state, path, *value):
+    """Return a state with another value at a path, or without it."""
+    name, _, rest = path.partition("/")
+    others = {key: old for key, old in state.items() if key != name}
+    if rest:
+        return others | {name: _put(state[name], rest, *value)}
+    return others | dict(zip([name], value, strict=False))
+
+
+@pytest.mark.parametrize("path", [*NAMES, *WITHIN])
+def test_a_checkpoint_with_a_value_that_cannot_be_is_a_run_error_or_is_taken(path, tmp_path):
     fit(searcher(), epochs=1, run_dir=tmp_path)
-    path = tmp_path / "checkpoint.pt"
-    state = torch.load(path, weights_only=True)
-    torch.save({key: value for key, value in state.items() if key != name}, path)
-    with pytest.raises(RunError, match=f"expected a checkpoint with '{name}', got one without"):
+    file = tmp_path / "checkpoint.pt"
+    state = torch.load(file, weights_only=True)
+    assert set(state) == {*NAMES, "format"}
+    torch.save(_put(state, path), file)
+    lacking = "does not fit this search" if "/" in path else f"a checkpoint with '{path}', got one without"
+    with pytest.raises(RunError, match=lacking):
         fit(searcher(), epochs=1, run_dir=tmp_path, resume=True)
     refused = 0
     for junk in JUNK:
-        torch.save(state | {name: junk}, path)
+        torch.save(_put(state, path, junk), file)
         try:
             fit(searcher(), epochs=1, run_dir=tmp_path, resume=True)
         except AsngError as error:
@@ -307,4 +325,4 @@ def test_a_checkpoint_with_a_value_that_cannot_be_is_a_run_error_or_is_taken(nam
             assert "\n" not in str(error)  # noqa: PT017
             refused += 1
     # None and "x" may be reasons; without a GPU there are no states; a schedule takes what it does not know.
-    assert refused >= {"reason": 7, "cuda": 4, "scheduler": 7}.get(name, 9)
+    assert refused >= {"reason": 7, "generators/cuda": 4, "trainer/scheduler": 7}.get(path, 9)

@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
-from benchmarks.step.ours import Ours
-from benchmarks.step.spaces import SPACES, Setting, images
-
 from asng.costs import multiply_adds
 from asng.nn import Supernet
 from asng.optim import ASNG
 from asng.space import Architecture, Categorical, Space
 from asng.supernets import EnasCellNetwork
+from benchmarks.step.ours import Ours
+from benchmarks.step.spaces import SPACES, Setting, images
 
 __all__ = ["AXES", "LAM", "MOST", "AskTell", "Axis", "Base", "Side", "Steps", "architectures_of"]
 

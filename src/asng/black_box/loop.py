@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from asng.black_box.cache import Memory
 from asng.black_box.calling import Outcome
-from asng.black_box.replay import Record, evaluation_fields
+from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.result import Callback, Evaluation, Progress, best_of, rank_key
 from asng.black_box.stopping import IDLE, StopRule
 from asng.black_box.workers import Batch
 from asng.errors import RunError
 from asng.optim import Optimizer
+from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
@@ -94,7 +95,7 @@ class Loop:
             if outcome.error is not None and self.fail:
                 failed = failed or (architectures[place], outcome)
                 continue
-            self.log.write("evaluation", **evaluation_fields((number, place), architectures[place], outcome))
+            self.log.write(evaluation_event((number, place), architectures[place], outcome))
             outcomes[place] = outcome
         if failed is not None:
             raise _failure(*failed)
@@ -171,8 +172,7 @@ class Loop:
     def _log_step(self, generation: int, evaluations: Sequence[Evaluation], seconds: float) -> None:
         optimizer = self.optimizer
         finite = [one.loss for one in evaluations if math.isfinite(one.loss)]
-        self.log.write(
-            "step",
+        event = StepEvent(
             step=generation,
             evaluated=self.evaluated,
             objective=sum(finite) / len(finite) if finite else None,
@@ -181,12 +181,13 @@ class Loop:
             gamma=optimizer.gamma,
             seconds=round(seconds, 3),
         )
+        self.log.write(event)
 
     def log_theta(self) -> None:
         """Log theta as it is after this generation, where that was not done."""
         generation = self.optimizer.generation
         if generation not in self.record.thetas:
-            self.log.write("theta", step=generation, theta=self.optimizer.theta.to_json())
+            self.log.write(ThetaEvent.after(generation, self.optimizer.theta.to_json()))
             self.record.thetas.add(generation)
 
 

@@ -19,6 +19,7 @@ from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import ASNG, Optimizer
 from asng.runs.environment import machine, versions
+from asng.runs.events import EndEvent, StartEvent
 from asng.runs.files import write_text
 from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, refuse_earlier_run, remove_run
 from asng.runs.log import RunLog, note_resume
@@ -177,8 +178,7 @@ def _begin(
         _resume(record, folder, optimizer, settings)
         note_resume(folder, step=max([0, *record.seconds]), budget=budget)
         return record
-    log.write(
-        "start",
+    start = StartEvent(
         kind="minimize",
         time=time.strftime("%Y-%m-%d %H:%M:%S"),
         budget=budget,
@@ -189,6 +189,7 @@ def _begin(
         versions=versions(),
         machine=machine(),
     )
+    log.write(start)
     return Record()
 
 
@@ -199,11 +200,11 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         RunError: It is another one, or the search was set otherwise.
     """
     for name, value in settings.items():
-        logged = record.start["settings"].get(name)
+        logged = (record.start.settings or {}).get(name)
         if logged != value:
             raise RunError(f"{folder}: expected a search with {name}={value}, got one with {name}={logged}.")
-    begun = record.start.get("optimizer")
-    if not isinstance(begun, dict):
+    begun = record.start.optimizer
+    if begun is None:
         raise RunError(
             f"{folder}: expected the state of an optimiser in the first line of log.jsonl, got none."
         )
@@ -221,9 +222,16 @@ def _end(loop: Loop, reason: str, folder: Path | None) -> MinimizeResult:
     if folder is not None:
         write_text(folder / ARCHITECTURE, best.architecture.to_json() + "\n")
     loop.log_theta()
-    end = {"reason": reason, "step": optimizer.generation, "evaluated": loop.evaluated}
-    if any(loop.record.end.get(name) != value for name, value in end.items()):  # else it ended so before
-        loop.log.write("end", **end, most_likely=dict(optimizer.best), seconds=round(loop.seconds, 3))
+    before, ended = loop.record.end, (reason, optimizer.generation, loop.evaluated)
+    if before is None or (before.reason, before.step, before.evaluated) != ended:  # else it ended so before
+        end = EndEvent(
+            reason=reason,
+            step=optimizer.generation,
+            evaluated=loop.evaluated,
+            most_likely=dict(optimizer.best),
+            seconds=round(loop.seconds, 3),
+        )
+        loop.log.write(end)
     return MinimizeResult(
         architecture=best.architecture,
         loss=best.loss,

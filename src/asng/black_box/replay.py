@@ -7,17 +7,17 @@ is taken from there. So it comes to the same bits, whatever it was doing when it
 import json
 import math
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from asng.black_box.calling import Outcome
-from asng.errors import RunError, SpaceError, in_one_line
+from asng.errors import RunError, in_one_line
+from asng.runs.events import EndEvent, EvaluationEvent, Event, StartEvent, StepEvent, ThetaEvent
 from asng.runs.folder import LOG
 from asng.space import Architecture, Space
 
-__all__ = ["Record", "RecordReader", "evaluation_fields"]
+__all__ = ["Record", "RecordReader", "evaluation_event"]
 
 Place = tuple[int, int]
 """Generation, and place in it."""
@@ -28,19 +28,19 @@ class Record:
     """What was logged.
 
     Attributes:
-        start: Fields of the first event; empty where nothing was logged.
+        start: The first event; empty where nothing was logged.
         calls: Architecture and outcome of each call of f, by its place.
         seconds: How long the search had taken after each generation that was told.
         thetas: Generations after which theta was logged.
-        end: Fields of the last event, where that was an end.
+        end: The last event, where that was an end.
         elapsed: Seconds that the logged part took.
     """
 
-    start: Mapping[str, Any] = field(default_factory=dict)
+    start: StartEvent = field(default_factory=StartEvent)
     calls: dict[Place, tuple[Architecture, Outcome]] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     thetas: set[int] = field(default_factory=set)
-    end: Mapping[str, Any] = field(default_factory=dict)
+    end: EndEvent | None = None
     elapsed: float = 0.0
 
     def outcome(self, place: Place, architecture: Architecture) -> Outcome | None:
@@ -74,7 +74,7 @@ class RecordReader:
         self._record = Record()
         self.seen = 0
 
-    def take(self, event: dict[str, Any]) -> None:
+    def take(self, event: Event | None) -> None:
         """Take in an event.
 
         Raises:
@@ -82,26 +82,20 @@ class RecordReader:
         """
         self.seen += 1
         where = f"{self._path}, line {self.seen}"
-        try:
-            self._take(event, where)
-        except (ArithmeticError, KeyError, TypeError, ValueError, SpaceError) as error:
-            raise RunError(
-                f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
-            ) from error
-
-    def _take(self, event: dict[str, Any], where: str) -> None:
-        record, kind = self._record, event.get("event")
-        if kind == "start":
-            record.start = _checked_start(event, where, self._space)
-        elif kind == "evaluation":
-            record.calls[event["generation"], event["place"]] = _call(event, self._space)
-        elif kind == "step":
-            seconds = record.seconds[int(event["step"])] = float(event["seconds"])
-            record.elapsed = max(record.elapsed, seconds)
-        elif kind == "theta":
-            record.thetas.add(int(event["step"]))
-        if kind != "resume":  # in the log of an older asng
-            record.end = event if kind == "end" else {}
+        record = self._record
+        record.end = event if isinstance(event, EndEvent) else None
+        match event:
+            case StartEvent():
+                record.start = _checked_start(event, where, self._space)
+            case EvaluationEvent():
+                record.calls[event.generation, event.place] = _call(event, where, self._space)
+            case StepEvent():
+                if not isinstance(event.seconds, float) or not math.isfinite(event.seconds):
+                    raise RunError(f"{where}: expected the seconds of the search, got {event.seconds}.")
+                record.seconds[event.step] = event.seconds
+                record.elapsed = max(record.elapsed, event.seconds)
+            case ThetaEvent():
+                record.thetas.add(event.step)
 
     def record(self) -> Record:
         """Return what was taken in.
@@ -109,53 +103,50 @@ class RecordReader:
         Raises:
             RunError: It lacks a start.
         """
-        if self.seen and not self._record.start:
+        if self.seen and self._record.start.kind is None:
             raise RunError(f"{self._path}: expected a start of asng.minimize, found none.")
         return self._record
 
 
-def _checked_start(event: dict[str, Any], where: str, space: Space) -> dict[str, Any]:
-    if event.get("kind") != "minimize":
+def _checked_start(event: StartEvent, where: str, space: Space) -> StartEvent:
+    if event.kind != "minimize":
         raise RunError(f"{where}: expected a run of asng.minimize, got one of another kind.")
-    if not isinstance(event.get("settings"), dict):
-        raise RunError(f"{where}: expected settings by name, got {event.get('settings')!r:.80}.")
-    if event["space"] != json.loads(space.to_json()):
+    if event.settings is None:
+        raise RunError(f"{where}: expected settings by name, got none.")
+    if event.space != json.loads(space.to_json()):
         raise RunError(
             f"{where}: expected a run over the same space, got one over another. Resume it with its own."
         )
     return event
 
 
-def _call(event: dict[str, Any], space: Space) -> tuple[Architecture, Outcome]:
-    architecture = Architecture(event["architecture"])
-    space.check(architecture)
+def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architecture, Outcome]:
+    try:
+        architecture = Architecture(event.architecture)
+        space.check(architecture)
+        loss = float(event.loss)
+    except ValueError as error:  # a SpaceError is one
+        raise RunError(
+            f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
+        ) from error
     # Names and values as the space has them, once in memory and not once a line.
     architecture = Architecture({name: _once(architecture[name]) for name in space})
-    active = event.get("active")
-    outcome = Outcome(
-        loss=float(event["loss"]),
-        active=None if active is None else frozenset(map(_once, active)),
-        seconds=float(event["seconds"]),
-        error=event.get("error"),
-    )
-    return architecture, outcome
+    active = None if event.active is None else frozenset(map(_once, event.active))
+    return architecture, Outcome(loss=loss, active=active, seconds=event.seconds, error=event.error)
 
 
 def _once(value: Any) -> Any:
     return sys.intern(value) if type(value) is str else value
 
 
-def evaluation_fields(place: Place, architecture: Architecture, outcome: Outcome) -> dict[str, Any]:
+def evaluation_event(place: Place, architecture: Architecture, outcome: Outcome) -> EvaluationEvent:
     """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
-    fields: dict[str, Any] = {
-        "generation": place[0],
-        "place": place[1],
-        "architecture": dict(architecture),
-        "loss": outcome.loss if math.isfinite(outcome.loss) else repr(outcome.loss),
-        "seconds": round(outcome.seconds, 6),
-    }
-    if outcome.active is not None:
-        fields["active"] = sorted(outcome.active)
-    if outcome.error is not None:
-        fields["error"] = outcome.error
-    return fields
+    return EvaluationEvent(
+        generation=place[0],
+        place=place[1],
+        architecture=dict(architecture),
+        loss=outcome.loss if math.isfinite(outcome.loss) else repr(outcome.loss),
+        seconds=round(outcome.seconds, 6),
+        active=None if outcome.active is None else sorted(outcome.active),
+        error=outcome.error,
+    )

@@ -1,7 +1,7 @@
 """Several processes of one search, by torch.distributed: what they divide, and what they agree on."""
 
-from asng.distributed.comm import Comm, LocalComm, Part
+from asng.distributed.comm import Comm, LocalComm
 from asng.distributed.joining import joined, leads, own_device
 from asng.distributed.torch_comm import TorchComm
 
-__all__ = ["Comm", "LocalComm", "Part", "TorchComm", "joined", "leads", "own_device"]
+__all__ = ["Comm", "LocalComm", "TorchComm", "joined", "leads", "own_device"]

@@ -3,28 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
-__all__ = ["Comm", "Part", "LocalComm"]
+__all__ = ["Comm", "LocalComm"]
 
 _T = TypeVar("_T")
 _S = TypeVar("_S")
-
-
-class Part(NamedTuple):
-    """The share of a batch that one process trains on.
-
-    Attributes:
-        start: Its first item.
-        stop: The item after its last.
-        weight: What its mean counts in the mean over the whole batch.
-    """
-
-    start: int
-    stop: int
-    weight: float
 
 
 class Comm(ABC):
@@ -42,19 +28,8 @@ class Comm(ABC):
     leads: bool
 
     @abstractmethod
-    def part(self, items: int) -> Part:
-        """Return this process's share of a batch of so many items.
-
-        Shares of all processes together are the batch, without overlap. Of a batch with fewer items than
-        processes each takes the whole, with the weight 1 / size.
-        """
-
-    @abstractmethod
-    def trains_apart(self, architectures: int) -> bool:
-        """Return whether of so many architectures of a step each process trains some, on the whole batch.
-
-        Else each trains all of them on its share of the batch.
-        """
+    def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
+        """Return the pieces of a step that are this process's: all of them together, without overlap."""
 
     @abstractmethod
     def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
@@ -86,12 +61,15 @@ class Comm(ABC):
         """
 
     @abstractmethod
-    def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:
+    def spread(
+        self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object], *, source: int = 0
+    ) -> None:
         """Have all processes take over the state of one.
 
         Args:
             get: Returns the state, tensors and plain values; called in the process that has it.
             put: Takes it over; called in the others.
+            source: Which process has it: that of the piece of this number in `deal`.
         """
 
     @abstractmethod
@@ -107,23 +85,15 @@ class Comm(ABC):
         """
 
     @abstractmethod
-    def passes(self, *, apart: bool = False) -> AbstractContextManager[object]:
-        """Return a context for training passes, forward and backward, over one batch.
-
-        Args:
-            apart: Whether each process has the whole batch. Else it has a share, and batch norms use the
-                statistics of all shares.
-        """
+    def apart(self) -> AbstractContextManager[object]:
+        """Return a context for training passes, in which each process draws random numbers of its own."""
 
     @abstractmethod
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
         """Sum up gradients over the processes, of all weights that got one in any; likewise return the loss.
 
-        Call it after `passes`.
+        Call it after `apart`.
         """
-
-
-# One process: everything is its own work.
 
 
 class LocalComm(Comm):
@@ -137,13 +107,9 @@ class LocalComm(Comm):
     size = 1
     leads = True
 
-    def part(self, items: int) -> Part:
-        """Return the whole batch."""
-        return Part(0, items, 1.0)
-
-    def trains_apart(self, architectures: int) -> bool:
-        """There is nobody to divide them with."""
-        return False
+    def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
+        """Return all of them."""
+        return pieces
 
     def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
         """Do all pieces."""
@@ -158,14 +124,16 @@ class LocalComm(Comm):
         """Return the flags."""
         return flags
 
-    def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:
+    def spread(
+        self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object], *, source: int = 0
+    ) -> None:
         """There is nobody to spread it to."""
 
     def check(self, digest: Callable[[], str], what: str) -> None:
         """One is always like itself."""
 
-    def passes(self, *, apart: bool = False) -> AbstractContextManager[object]:
-        """Batch norms use the batch as it is."""
+    def apart(self) -> AbstractContextManager[object]:
+        """One draws as it always does."""
         return nullcontext()
 
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:

@@ -3,19 +3,18 @@
 import io
 import json
 import struct
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-from asng.distributed.comm import Comm, Part
+from asng.distributed.comm import Comm
 from asng.distributed.failing import Failures
 from asng.distributed.gradients import mask_of, reduce_gradients, union_of
 from asng.distributed.noise import Noise
-from asng.distributed.norms import SharedNorms
 from asng.errors import RunError
 
 __all__ = ["TorchComm", "gather_bytes", "gather_json", "send_bytes"]
@@ -49,16 +48,9 @@ class TorchComm(Comm):
         """
         del self.world, self.control
 
-    def part(self, items: int) -> Part:
-        """Return this process's share: items in a row, their numbers differing by one at most."""
-        if items < self.size:
-            return Part(0, items, 1.0 / self.size)
-        start, stop = self.rank * items // self.size, (self.rank + 1) * items // self.size
-        return Part(start, stop, (stop - start) / items)
-
-    def trains_apart(self, architectures: int) -> bool:
-        """Where each process gets as many: nothing is to be sent within a pass then."""
-        return architectures % self.size == 0
+    def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
+        """Return every `size`-th."""
+        return pieces[self.rank :: self.size]
 
     def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
         """Do every `size`-th piece, and gather the results."""
@@ -87,16 +79,18 @@ class TorchComm(Comm):
             raise _unlike("theta, its generator and the order of batches", self.size, f"{most:x}, {-least:x}")
         return tuple(bool(flag) for flag in set_somewhere)
 
-    def spread(self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object]) -> None:
-        """Send the state of the first process as torch.save writes it."""
-        if self.leads:
+    def spread(
+        self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object], *, source: int = 0
+    ) -> None:
+        """Send the state of one process as torch.save writes it."""
+        if self.rank == source:
             buffer = io.BytesIO()
             torch.save(get(), buffer)
             with self.failures.explained():
-                send_bytes(buffer.getvalue(), self.control)
+                send_bytes(buffer.getvalue(), self.control, source)
         else:
             with self.failures.explained():
-                content = send_bytes(None, self.control)
+                content = send_bytes(None, self.control, source)
             put(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
     def check(self, digest: Callable[[], str], what: str) -> None:
@@ -105,11 +99,9 @@ class TorchComm(Comm):
         if len(set(digests)) > 1:
             raise _unlike(what, self.size, ", ".join(digests))
 
-    @contextmanager
-    def passes(self, *, apart: bool = False) -> Iterator[None]:
-        """Share the statistics of batch norms over shares of a batch, and draw random numbers apart."""
-        with self.noise.apart(), nullcontext() if apart else SharedNorms(self.failures.explained):
-            yield
+    def apart(self) -> AbstractContextManager[object]:
+        """Draw random numbers apart."""
+        return self.noise.apart()
 
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
         """Agree on the union of the weights that were used, and sum up their gradients."""
@@ -164,12 +156,12 @@ def gather_bytes(message: bytes, group: dist.ProcessGroup) -> list[bytes]:
     return [slot[_LENGTH : _LENGTH + n] for slot, n in zip(slots, lengths, strict=True)]
 
 
-def send_bytes(message: bytes | None, group: dist.ProcessGroup) -> bytes:
-    """Return in all processes what the first one gives; the others give None."""
+def send_bytes(message: bytes | None, group: dist.ProcessGroup, source: int = 0) -> bytes:
+    """Return in all processes what the one at `source` gives; the others give None."""
     length = torch.tensor([0 if message is None else len(message)])
-    dist.broadcast(length, 0, group=group)
+    dist.broadcast(length, source, group=group)
     content = torch.empty(int(length), dtype=torch.uint8) if message is None else _tensor(message)
-    dist.broadcast(content, 0, group=group)
+    dist.broadcast(content, source, group=group)
     return content.numpy().tobytes()
 
 

@@ -3,10 +3,9 @@
 from asng.distributions.arrays import Floats, Ints, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians
-from asng.distributions.prior import start
+from asng.distributions.named import ThetaView, start
 from asng.distributions.product import Placed, Product, Tangent, Theta
-from asng.distributions.scores import Scores
-from asng.distributions.view import ThetaView
+from asng.distributions.scores import ScoreVectors
 
 __all__ = [
     "Placed",
@@ -14,7 +13,7 @@ __all__ = [
     "Theta",
     "Tangent",
     "ThetaView",
-    "Scores",
+    "ScoreVectors",
     "blocks",
     "start",
     "Categoricals",

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, blocks
-from asng.distributions.segments import Segments
+from asng.distributions.arrays import Floats, Ints, Rules, Segments, blocks
 
 __all__ = ["Categoricals"]
 
@@ -97,11 +96,11 @@ class Categoricals:
         """
         cumulative, index = self._cumulative(theta), np.empty(u.shape, dtype=np.intp)
         if self._bounds is not None:
-            for (own,) in blocks(len(u) * len(self._bounds), self.size):
+            for own in blocks(len(u) * len(self._bounds), self.size):
                 below = cumulative[self._bounds[:, None, own]] <= u[:, own]
                 index[:, own] = np.add.reduce(below.view(np.int8), axis=0, dtype=np.int8)
             return index
-        for (row,) in blocks(len(theta), len(u)):
+        for row in blocks(len(theta), len(u)):
             below = cumulative[:-1] <= u[row].take(self.segments.owner, axis=1)
             index[row] = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
         # The last cumulative sum may round to just below 1, and u lie above it.

@@ -1,15 +1,16 @@
 """The distribution over a whole search space: a product of one-dimensional families."""
 
 import math
-from collections.abc import Iterator
-from functools import cached_property, reduce
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, as_slice, blocks
+from asng.distributions.arrays import AT_ONCE, Floats, Ints, Rules, as_slice, blocks
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians, log_densities, standardised
+from asng.errors import InputError
 from asng.space import Categorical, Space, Variable
 
 __all__ = ["Placed", "Product", "Theta", "Tangent"]
@@ -51,10 +52,6 @@ class Tangent(NamedTuple):
     g2: Floats
 
 
-_AT_ONCE = 16
-"""About as many samples are read at once as by lambda 8, where each is read twice."""
-
-
 class Placed(NamedTuple):
     """Samples in the coordinates of some `Theta`.
 
@@ -94,6 +91,8 @@ class Product:
     """
 
     def __init__(self, space: Space, *, rules: Rules = "default", settled: float = 0.37) -> None:
+        if not isinstance(space, Space):
+            raise InputError(f"space: expected an asng.Space, got {space!r}.")
         self.space = space
         self.rules = rules
         variables = list(space.values())
@@ -117,8 +116,9 @@ class Product:
         self._ones = np.ones(self.gaussians.n_theta)
         parts = self.categoricals.segments.parts
         self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
+        # Few choices and few ordered variables are summed at once, which is faster than apart.
         self._few = (
-            self.gaussians.size > 0 and len(parts) == 1 and len(blocks(_AT_ONCE, self.gaussians.size)) == 1
+            self.gaussians.size > 0 and len(parts) == 1 and len(blocks(AT_ONCE, self.gaussians.size)) == 1
         )
 
     def initial(self) -> Theta:
@@ -177,8 +177,8 @@ class Product:
         w = u[:, None] if active is None else u[:, None] * active
         p, g1, g2 = theta.p, theta.mean, theta.std
         if self.categoricals.size:
-            c = self.choices_of(x)
-            p = self.categoricals.natural_gradient(theta.p, c, w if active is None else w[:, self._choices])
+            c, own = x[:, self._choices].astype(np.intp), w if active is None else w[:, self._choices]
+            p = self.categoricals.natural_gradient(theta.p, c, own)
         if self.gaussians.size:
             own = w if active is None else w[:, self._ordered]
             g1, g2 = self.gaussians.natural_gradient(theta.mean, theta.std, x[:, self._ordered], own)
@@ -216,7 +216,9 @@ class Product:
             choices = x[:, columns].astype(np.intp)
             choices += segments.starts
             at.append(choices)
-        z = standardised(theta.mean, theta.std, self.ordered_of(x)) if self.gaussians.size else x[:, :0]
+        z = x[:, :0]
+        if self.gaussians.size:
+            z = standardised(theta.mean, theta.std, x[:, self._ordered])
         return Placed(at, z)
 
     def log_density(self, theta: Theta, placed: Placed, active: Floats | None = None) -> Floats:
@@ -230,32 +232,13 @@ class Product:
         Returns:
             Shape (n,).
         """
-        each = self._log_densities(theta, placed, active)
+        total: Floats = np.zeros(len(placed.z))
+        parts: Iterable[Floats] = self._log_densities(theta, placed, active)
         if self._few:
-            each = iter([np.concatenate(list(each), axis=1)])
-        none: Floats = np.zeros(len(placed.z))
-        return reduce(np.add, (part.sum(axis=1) for part in each), none)
-
-    def choices_of(self, x: Floats) -> Ints:
-        """Return the indices of choices in raw draws, shape (n, number of categoricals)."""
-        return x[:, self._choices].astype(np.intp)
-
-    def ordered_of(self, x: Floats) -> Floats:
-        """Return the coordinates of the ordered variables in raw draws, shape (n, their number)."""
-        return x[:, self._ordered]
-
-    def lengths(self, root: Floats) -> Floats:
-        """Return the squared length of each free variable's part of a vector, categoricals first."""
-        family, squares = self.categoricals, root * root
-        size, ordered = int(np.sum(family.counts)), self.gaussians.size
-        choices = family.segments.sums(squares[:size]) if size else squares[:0]
-        return np.concatenate((choices, squares[size : size + ordered] + squares[size + ordered :]))
-
-    def each(self, factors: Floats, root: Floats) -> Floats:
-        """Return a vector with each free variable's part multiplied by its factor; default rules."""
-        split = self.categoricals.size
-        ordered = factors[split:]
-        return np.concatenate((self.categoricals.segments.spread(factors[:split]), ordered, ordered)) * root
+            parts = [np.concatenate(list(parts), axis=1)]
+        for part in parts:
+            total += part.sum(axis=1)
+        return total
 
     def move(self, theta: Theta, G: Tangent, eps: float) -> Theta:
         """Return theta after a step of eps along G, inside all bounds."""
@@ -296,7 +279,7 @@ class Product:
         for at, (own, entries, _) in parts:
             each = np.log(theta.p[entries])[at]
             yield each if active is None else each * active[:, self.choice_columns[own]]
-        for (own,) in blocks(_AT_ONCE, self.gaussians.size) if self.gaussians.size else ():
+        for own in blocks(AT_ONCE, self.gaussians.size) if self.gaussians.size else ():
             each = log_densities(placed.z[:, own], theta.std[own])
             yield each if active is None else each * active[:, self.ordered_columns[own]]
 

@@ -14,14 +14,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, blocks
+from asng.distributions.arrays import Floats, Ints, Segments, blocks
 from asng.distributions.product import Placed, Product, Theta
-from asng.distributions.segments import Segments
 
-__all__ = ["Scores"]
+__all__ = ["ScoreVectors"]
 
 
-class Scores:
+class ScoreVectors:
     """What an update needs of the scores of n samples, none of which is ever written out.
 
     Args:
@@ -34,7 +33,7 @@ class Scores:
     Example:
         >>> from asng.space import Categorical, Space
         >>> product = Product(Space({"a": Categorical([0, 1])}))
-        >>> scores = Scores(product, product.initial(), np.array([[0.0], [1.0], [1.0]]))
+        >>> scores = ScoreVectors(product, product.initial(), np.array([[0.0], [1.0], [1.0]]))
         >>> scores.mean(np.array([3.0, 0.0, 0.0])).round(3)
         array([ 0.707, -0.707])
         >>> scores.along(np.array([1.0, -1.0])).round(3)
@@ -52,17 +51,16 @@ class Scores:
     ) -> None:
         at, z = placed or product.placed(theta, x)
         self._n, self._n_root = len(z), product.n_root
-        self._choices: list[_Choices] = []
-        self._ordered: list[_Ordered] = []
+        self._parts: list[_Choices | _Ordered] = []
         for c, (own, entries, segments) in zip(at, product.categoricals.segments.parts, strict=True):
             w = None if weights is None else weights[:, product.choice_columns[own]]
-            self._choices.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
+            self._parts.append(_Choices(c, segments, entries, theta.p[entries], theta.root[entries], w))
         size, start = len(theta.mean), len(theta.p)
         z2 = (z * z - 1.0) / math.sqrt(2.0) if size else z
-        for (own,) in blocks(self._n, size) if size else ():
+        for own in blocks(self._n, size) if size else ():
             w = None if weights is None else weights[:, product.ordered_columns[own]]
             first, second = (slice(i + own.start, i + own.stop) for i in (start, start + size))
-            self._ordered.append(_Ordered(z[:, own], z2[:, own], first, second, w))
+            self._parts.append(_Ordered(z[:, own], z2[:, own], first, second, w))
 
     def mean(self, u: Floats) -> Floats:
         """Return (1/n) sum_i u_i phi_i over the first n = len(u) samples, shape (n_root,)."""
@@ -72,10 +70,8 @@ class Scores:
     def means(self, u: Floats) -> Floats:
         """Return what `mean` does of several utilities at once: u of shape (m, n), result (m, n_root)."""
         means: Floats = np.empty((len(u), self._n_root))
-        for choices in self._choices:
-            choices.means(u, means)
-        for ordered in self._ordered:
-            ordered.means(u, means)
+        for part in self._parts:
+            part.means(u, means)
         return means
 
     def along(self, root: Floats) -> Floats:
@@ -85,10 +81,8 @@ class Scores:
             root: In these coordinates, centred as `Product.centred` does it.
         """
         total: Floats = np.zeros(self._n)
-        for choices in self._choices:
-            total += choices.along(root)
-        for ordered in self._ordered:
-            total += ordered.along(root)
+        for part in self._parts:
+            total += part.along(root)
         return total
 
 

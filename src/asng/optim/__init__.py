@@ -1,7 +1,7 @@
 """Optimisers with `ask` and `tell`: ASNG and the baselines to compare it with. Needs NumPy and SciPy."""
 
+from asng.optim.ask_tell import HasTheta, Optimizer, Told
 from asng.optim.asng import ASNG
 from asng.optim.baselines import SNG, Adam, RandomSearch
-from asng.optim.interface import Optimizer
 
-__all__ = ["ASNG", "SNG", "Adam", "RandomSearch", "Optimizer"]
+__all__ = ["ASNG", "SNG", "Adam", "HasTheta", "Optimizer", "RandomSearch", "Told"]

@@ -1,24 +1,35 @@
-"""Stochastic natural gradient with a step of constant length: ASNG without the adaptation."""
+"""What ASNG is compared with: steps of constant length (SNG), Adam, and uniform random search."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asng.checks import one_of, real_between
-from asng.distributions import Floats, Product, Tangent, Theta, ThetaView
+from asng.checks import real_between
+from asng.distributions import Floats, Product, Tangent, Theta
 from asng.errors import RunError
-from asng.optim.draws import Draws, check_lam
+from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.estimate import gradient
-from asng.optim.saving import array, get, number, pack, pack_theta, unpack, unpack_theta, whole
-from asng.space import Architecture, Candidate, Space
+from asng.optim.saving import array, get, number, whole
+from asng.space import Space
 
 __all__ = ["SNG", "Adam", "RandomSearch"]
 
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Of Adam: decay of the first and of the second moment, and the floor of the divisor; the usual values."""
 
-class SNG:
+
+@dataclass(frozen=True)
+class _Place:
+    """Where SNG is."""
+
+    theta: Theta
+
+
+class SNG(Optimizer):
     """Stochastic natural gradient: theta += delta G / ||G||_F.
 
     A baseline: what ASNG is with its step size held constant.
@@ -43,6 +54,8 @@ class SNG:
         Akimoto et al., ICML 2019, Section 5 (SNG).
     """
 
+    _state: _Place
+
     def __init__(
         self,
         space: Space,
@@ -52,89 +65,43 @@ class SNG:
         delta_init: float = 1.0,
         sampling: Literal["independent", "stratified"] = "independent",
     ) -> None:
-        self.lam = check_lam(space, lam)
-        self.space = space
-        self._settings = {"delta_init": real_between("delta_init", delta_init, 0.0, 1e6, open_low=True)}
-        self._product = Product(space)
-        one_of("sampling", sampling, ["independent", "stratified"])
-        self._draws = Draws(self._product, seed=seed, sampling=sampling)
-        self._theta = self._product.initial()
-
-    @property
-    def generation(self) -> int:
-        """How many times `tell` has been called."""
-        return self._draws.generation
-
-    @property
-    def best(self) -> Architecture:
-        """The most likely architecture: the mode of each choice, the mean of each range."""
-        return self.space.decode(self._product.mode(self._theta))  # type: ignore[arg-type]
-
-    @property
-    def theta(self) -> ThetaView:
-        """Parameters by name: probabilities, or (mean, std) in raw coordinates (log where set)."""
-        return ThetaView(self._product, self._theta)
-
-    @property
-    def entropy(self) -> float:
-        """How undecided the search is, from 1 (at the start) to 0: a mean over the variables."""
-        return self._product.entropy(self._theta)
+        super().__init__(Product(space), lam=lam, seed=seed, sampling=sampling)
+        self._delta = real_between("delta_init", delta_init, 0.0, 1e6, open_low=True)
+        self._fixed["delta_init"] = self._delta
+        self._state = _Place(self._product.initial())
 
     @property
     def delta(self) -> float:
         """Length of every step in the Fisher metric."""
-        return self._settings["delta_init"]
+        return self._delta
 
-    @property
-    def gamma(self) -> float:
-        """Always 0: nothing is accumulated to adapt the step size."""
-        return 0.0
+    def _update(self, told: Told) -> _Place:
+        theta = self._state.theta
+        found = gradient(self._product, theta, told.x, told.losses, told.active)
+        return (
+            self._state
+            if found is None
+            else _Place(self._product.move(theta, found.G, self.delta / found.norm))
+        )
 
-    @property
-    def n_theta(self) -> int:
-        """Degrees of freedom: choices less one, and two for each ordered variable."""
-        return self._product.n_theta
+    def _pack(self) -> dict[str, Any]:
+        return {}
 
-    def ask(self, n: int | None = None) -> list[Candidate]:
-        """Draw n candidates (default lam) from the current distribution."""
-        theta = self._theta
-        return self._draws.ask(self.lam if n is None else n, lambda u: self._product.sample(theta, u))
-
-    def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
-        """Take one step; arguments and errors as of `ASNG.tell`."""
-        told = self._draws.read(candidates, losses)
-        found = gradient(self._product, self._theta, told.x, told.losses, told.active)
-        if found is not None:
-            G, norm = found
-            self._theta = self._product.move(self._theta, G, self.delta / norm)
-        self._draws.generation += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that changes, as plain values that JSON can hold."""
-        return pack("SNG", self._draws, self._fixed()) | {"theta": pack_theta(self._theta)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, to the same bits.
-
-        Raises:
-            RunError: It does not fit, or is damaged. The optimiser stays as it was.
-        """
-        generation, generator = unpack(state, "SNG", self._draws, self._fixed())
-        self._theta = unpack_theta(state, self._product)
-        self._draws.generation, self._draws.rng = generation, generator
-
-    def _fixed(self) -> dict[str, Any]:
-        return {"lam": self.lam, "sampling": self._draws.sampling} | self._settings
+    def _unpack(self, state: Mapping[str, Any], theta: Theta) -> _Place:
+        return _Place(theta)
 
 
-# Adam on the normalised natural gradient: the baseline that adapts each coordinate by itself.
+@dataclass(frozen=True)
+class _Moments:
+    """Where Adam is: the moments of G / ||G||_F, and the number of updates so far."""
+
+    theta: Theta
+    m: Floats
+    v: Floats
+    t: int = 0
 
 
-BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-"""Decay of the first and of the second moment, and the floor of the divisor: the usual values."""
-
-
-class Adam:
+class Adam(Optimizer):
     """Adam on G / ||G||_F, as the paper's authors compare with.
 
     Every probability moves by about `learning_rate` an update; so does every mean, in units of half its
@@ -166,6 +133,8 @@ class Adam:
         ICML 2019, Section 5 (Adam).
     """
 
+    _state: _Moments
+
     def __init__(
         self,
         space: Space,
@@ -175,98 +144,50 @@ class Adam:
         learning_rate: float = 0.01,
         sampling: Literal["independent", "stratified"] = "independent",
     ) -> None:
-        self.lam = check_lam(space, lam)
-        self.space = space
-        self._settings = {
-            "learning_rate": real_between("learning_rate", learning_rate, 0.0, 1e6, open_low=True)
-        }
-        self._product = Product(space)
-        one_of("sampling", sampling, ["independent", "stratified"])
-        self._draws = Draws(self._product, seed=seed, sampling=sampling)
-        self._theta = self._product.initial()
-        size = sum(len(part) for part in self._theta)
-        self._m, self._v, self._t = np.zeros(size), np.zeros(size), 0
-
-    @property
-    def generation(self) -> int:
-        """How many times `tell` has been called."""
-        return self._draws.generation
-
-    @property
-    def best(self) -> Architecture:
-        """The most likely architecture: the mode of each choice, the mean of each range."""
-        return self.space.decode(self._product.mode(self._theta))  # type: ignore[arg-type]
-
-    @property
-    def theta(self) -> ThetaView:
-        """Parameters by name: probabilities, or (mean, std) in raw coordinates (log where set)."""
-        return ThetaView(self._product, self._theta)
-
-    @property
-    def entropy(self) -> float:
-        """How undecided the search is, from 1 (at the start) to 0: a mean over the variables."""
-        return self._product.entropy(self._theta)
+        super().__init__(Product(space), lam=lam, seed=seed, sampling=sampling)
+        self._delta = real_between("learning_rate", learning_rate, 0.0, 1e6, open_low=True)
+        self._fixed["learning_rate"] = self._delta
+        theta = self._product.initial()
+        zero = np.zeros(sum(len(part) for part in theta))
+        self._state = _Moments(theta, zero, zero)
 
     @property
     def delta(self) -> float:
         """Step size of Adam, the learning rate."""
-        return self._settings["learning_rate"]
+        return self._delta
 
-    @property
-    def gamma(self) -> float:
-        """Always 0: nothing is accumulated to adapt the step size."""
-        return 0.0
+    def _update(self, told: Told) -> _Moments:
+        theta, m, v, t = self._state.theta, self._state.m, self._state.v, self._state.t + 1
+        found = gradient(self._product, theta, told.x, told.losses, told.active)
+        if found is None:
+            return _Moments(theta, m, v, t)
+        g, read = self._coordinates(found.G) / found.norm, self._read(told.active)
+        m = np.where(read, BETA_1 * m + (1.0 - BETA_1) * g, m)
+        v = np.where(read, BETA_2 * v + (1.0 - BETA_2) * g**2, v)
+        m_hat, v_hat = m / (1.0 - BETA_1**t), v / (1.0 - BETA_2**t)
+        change = np.where(read, self.delta * m_hat / (np.sqrt(v_hat) + EPSILON), 0.0)
+        return _Moments(self._moved(change), m, v, t)
 
-    @property
-    def n_theta(self) -> int:
-        """Degrees of freedom: choices less one, and two for each ordered variable."""
-        return self._product.n_theta
+    def _pack(self) -> dict[str, Any]:
+        return {"m": self._state.m.tolist(), "v": self._state.v.tolist(), "t": self._state.t}
 
-    def ask(self, n: int | None = None) -> list[Candidate]:
-        """Draw n candidates (default lam) from the current distribution."""
-        theta = self._theta
-        return self._draws.ask(self.lam if n is None else n, lambda u: self._product.sample(theta, u))
-
-    def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
-        """Take one step; arguments and errors as of `ASNG.tell`."""
-        told = self._draws.read(candidates, losses)
-        found = gradient(self._product, self._theta, told.x, told.losses, told.active)
-        self._t += 1
-        if found is not None:
-            G, norm = found
-            g, read = self._coordinates(G) / norm, self._read(told.active)
-            self._m = np.where(read, BETA_1 * self._m + (1.0 - BETA_1) * g, self._m)
-            self._v = np.where(read, BETA_2 * self._v + (1.0 - BETA_2) * g**2, self._v)
-            m = self._m / (1.0 - BETA_1**self._t)
-            v = self._v / (1.0 - BETA_2**self._t)
-            self._theta = self._moved(np.where(read, self.delta * m / (np.sqrt(v) + EPSILON), 0.0))
-        self._draws.generation += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that changes, as plain values that JSON can hold."""
-        return pack("Adam", self._draws, self._fixed()) | {
-            "theta": pack_theta(self._theta),
-            "m": self._m.tolist(),
-            "v": self._v.tolist(),
-            "t": self._t,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, to the same bits.
-
-        Raises:
-            RunError: It does not fit, or is damaged. The optimiser stays as it was.
-        """
-        generation, generator = unpack(state, "Adam", self._draws, self._fixed())
-        theta = unpack_theta(state, self._product)
-        m, v = (array(state, key, len(self._m)) for key in ("m", "v"))
-        self._theta, self._m, self._v, self._t = theta, m, np.abs(v), whole(state, "t")
-        self._draws.generation, self._draws.rng = generation, generator
+    def _unpack(self, state: Mapping[str, Any], theta: Theta) -> _Moments:
+        m, v = (array(state, key, len(self._state.m)) for key in ("m", "v"))
+        return _Moments(theta, m, np.abs(v), whole(state, "t"))
 
     def _coordinates(self, G: Tangent) -> Floats:
         """Return G as one vector: probabilities, means over half their range, log(std)."""
-        scale = self._theta.std / self._product.gaussians.std_max
-        return np.concatenate((G.p, scale * G.g1, 0.5 * G.g2))
+        return np.concatenate((G.p, self._scale() * G.g1, 0.5 * G.g2))
+
+    def _moved(self, change: Floats) -> Theta:
+        """Return theta after a change in those coordinates, inside all bounds."""
+        theta, scale = self._state.theta, self._scale()
+        p, mean, log_std = np.split(change, np.cumsum([len(theta.p), len(scale)]))
+        return self._product.move(theta, Tangent(p, mean / scale, 2.0 * log_std), 1.0)
+
+    def _scale(self) -> Floats:
+        scale: Floats = self._state.theta.std / self._product.gaussians.std_max
+        return scale
 
     def _read(self, active: Floats | None) -> NDArray[np.bool_] | bool:
         """Return which coordinates belong to a variable that some sample read."""
@@ -274,21 +195,21 @@ class Adam:
             return True
         return np.concatenate(self._product.spread(active.max(axis=0))) > 0.0
 
-    def _moved(self, change: Floats) -> Theta:
-        """Return theta after a change in those coordinates, inside all bounds."""
-        scale = self._theta.std / self._product.gaussians.std_max
-        p, mean, log_std = np.split(change, np.cumsum([len(self._theta.p), len(scale)]))
-        return self._product.move(self._theta, Tangent(p, mean / scale, 2.0 * log_std), 1.0)
 
-    def _fixed(self) -> dict[str, Any]:
-        return {"lam": self.lam, "sampling": self._draws.sampling} | self._settings
+@dataclass(frozen=True)
+class _Best:
+    """The best draw told so far, in raw coordinates, and its loss."""
 
-
-# Uniform random search: the baseline that every other has to beat.
+    theta: Theta
+    x: Floats
+    loss: float = math.inf
 
 
-class RandomSearch:
+class RandomSearch(Optimizer):
     """Draw every value equally likely, and keep the best.
+
+    `best` is the candidate with the least loss told so far; before any, the middle of the space. `theta`
+    never changes.
 
     Args:
         space: The search space.
@@ -310,81 +231,32 @@ class RandomSearch:
         Bergstra and Bengio, "Random Search for Hyper-Parameter Optimization", JMLR 13, 2012.
     """
 
+    _state: _Best
+
     def __init__(self, space: Space, *, lam: int = 2, seed: int = 0) -> None:
-        self.lam = check_lam(space, lam)
-        self.space = space
-        self._product = Product(space)
-        self._draws = Draws(self._product, seed=seed, sampling="independent")
-        self._theta = self._product.initial()
-        self._best = self._product.mode(self._theta)
-        self._least = math.inf
+        super().__init__(Product(space), lam=lam, seed=seed)
+        theta = self._product.initial()
+        self._state = _Best(theta, self._product.mode(theta))
 
-    @property
-    def generation(self) -> int:
-        """How many times `tell` has been called."""
-        return self._draws.generation
+    def _draw(self, u: Floats) -> Floats:
+        return self._product.uniform(u)
 
-    @property
-    def best(self) -> Architecture:
-        """The candidate with the least loss told so far; before any, the middle of the space."""
-        return self.space.decode(self._best)  # type: ignore[arg-type]
+    def _best(self) -> Floats:
+        return self._state.x
 
-    @property
-    def theta(self) -> ThetaView:
-        """Uniform probabilities, and (middle, half) of each range; they never change."""
-        return ThetaView(self._product, self._theta)
+    def _update(self, told: Told) -> _Best:
+        losses = np.where(np.isfinite(told.losses), told.losses, np.inf)
+        i = int(np.argmin(losses))
+        if losses[i] < self._state.loss:
+            return _Best(self._state.theta, told.x[i], float(losses[i]))
+        return self._state
 
-    @property
-    def entropy(self) -> float:
-        """Always 1: nothing is ever decided. 0 where there is nothing to choose."""
-        return self._product.entropy(self._theta)
+    def _pack(self) -> dict[str, Any]:
+        loss = None if math.isinf(self._state.loss) else self._state.loss
+        return {"x": self._state.x.tolist(), "loss": loss}
 
-    @property
-    def delta(self) -> float:
-        """Always 0: no step is taken."""
-        return 0.0
-
-    @property
-    def gamma(self) -> float:
-        """Always 0: nothing is accumulated."""
-        return 0.0
-
-    @property
-    def n_theta(self) -> int:
-        """Degrees of freedom that another optimiser would have."""
-        return self._product.n_theta
-
-    def ask(self, n: int | None = None) -> list[Candidate]:
-        """Draw n candidates (default lam) uniformly."""
-        return self._draws.ask(self.lam if n is None else n, self._product.uniform)
-
-    def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
-        """Remember the best candidate; arguments and errors as of `ASNG.tell`."""
-        told = self._draws.read(candidates, losses)
-        values = np.where(np.isfinite(told.losses), told.losses, np.inf)
-        i = int(np.argmin(values))
-        if values[i] < self._least:
-            self._least, self._best = float(values[i]), told.x[i]
-        self._draws.generation += 1
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return all that changes, as plain values that JSON can hold."""
-        least = None if math.isinf(self._least) else self._least
-        return pack("RandomSearch", self._draws, {"lam": self.lam}) | {
-            "x": self._best.tolist(),
-            "loss": least,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, to the same bits.
-
-        Raises:
-            RunError: It does not fit, or is damaged. The optimiser stays as it was.
-        """
-        generation, generator = unpack(state, "RandomSearch", self._draws, {"lam": self.lam})
+    def _unpack(self, state: Mapping[str, Any], theta: Theta) -> _Best:
         x, loss = array(state, "x", len(self.space)), get(state, "loss")
         if not self._product.is_fit(x[None]):
             raise RunError("state['x']: expected coordinates of a point of the space, got others.")
-        self._least = math.inf if loss is None else number(state, "loss", -math.inf)
-        self._best = x
-        self._draws.generation, self._draws.rng = generation, generator
+        return _Best(theta, x, math.inf if loss is None else number(state, "loss"))

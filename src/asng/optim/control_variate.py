@@ -30,9 +30,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Scores, Theta
+from asng.distributions import Floats, Product, ScoreVectors, Theta
 
-__all__ = ["Memory", "Prediction", "first_memory", "learnt", "predicted"]
+__all__ = ["ControlVariate", "Prediction", "learnt", "predicted"]
 
 STEP = 0.5
 """Of the step along the gradient of the squared error that fits the newest generation best: old and new
@@ -43,17 +43,17 @@ RATE_MAX = 0.5
 
 
 @dataclass(frozen=True)
-class Memory:
+class ControlVariate:
     """What is kept from generation to generation. See the table at the top of this file."""
 
     effects: Floats
     agreed: float = 0.0
     squared: float = 0.0
 
-
-def first_memory(product: Product) -> Memory:
-    """Return the memory of nothing."""
-    return Memory(np.zeros(len(product.free_root(product.initial()))))
+    @classmethod
+    def first(cls, product: Product) -> "ControlVariate":
+        """Return the one that foresees nothing yet."""
+        return cls(np.zeros(len(product.free_root(product.initial()))))
 
 
 class Prediction(NamedTuple):
@@ -65,42 +65,42 @@ class Prediction(NamedTuple):
 
 
 def predicted(
-    product: Product, theta: Theta, memory: Memory, scores: Scores, active: Floats | None = None
+    product: Product, theta: Theta, known: ControlVariate, scores: ScoreVectors, active: Floats | None = None
 ) -> Prediction:
-    """Return what the memory says of samples.
+    """Return what is foreseen of samples.
 
     Args:
         product: Family of distributions, default rules.
         theta: Parameters.
-        memory: What is known.
+        known: What former samples say.
         scores: Those of the samples.
         active: 1 where a sample read a variable, shape (n, D). Default: all did.
     """
-    w = product.centred(theta, memory.effects * product.free_root(theta))
+    w = product.centred(theta, known.effects * product.free_root(theta))
     if active is not None:
         w = np.where(np.concatenate(product.spread(active.max(axis=0))) > 0.0, w, 0.0)
-    c = min(max(memory.agreed / memory.squared, 0.0), 1.0) if memory.squared > 0.0 else 0.0
+    c = min(max(known.agreed / known.squared, 0.0), 1.0) if known.squared > 0.0 else 0.0
     return Prediction(w, scores.along(w), c)
 
 
 def learnt(
     product: Product,
     theta: Theta,
-    memory: Memory,
-    scores: Scores,
+    known: ControlVariate,
+    scores: ScoreVectors,
     prediction: Prediction,
     *,
     u: Floats,
     weights: Floats | float,
     rate: float,
     error: Floats | None = None,
-) -> Memory:
+) -> ControlVariate:
     """Return what is known after the utilities of samples came.
 
     Args:
         product: Family of distributions, default rules.
         theta: Parameters.
-        memory: What was known before.
+        known: What was known before.
         scores: Those of the samples.
         prediction: What was foreseen of them.
         u: Their utilities, shape (n,).
@@ -109,11 +109,11 @@ def learnt(
         error: The mean score weighted by what was not foreseen, where it is known already.
     """
     v, rate = prediction.v, min(rate, RATE_MAX)
-    agreed = (1.0 - rate) * memory.agreed + rate * float((weights * u * v).sum())
-    squared = (1.0 - rate) * memory.squared + rate * float((weights * v * v).sum())
+    agreed = (1.0 - rate) * known.agreed + rate * float((weights * u * v).sum())
+    squared = (1.0 - rate) * known.squared + rate * float((weights * v * v).sum())
     error = scores.mean(weights * (u - v)) if error is None else error
     seen = scores.along(error)
     length = float((weights * seen * seen).sum())
     best = float((error * error).sum()) * len(u) / length if length > 0.0 else 0.0
-    effects = memory.effects + STEP * best * error / product.free_root(theta)
-    return Memory(effects, agreed, squared)
+    effects = known.effects + STEP * best * error / product.free_root(theta)
+    return ControlVariate(effects, agreed, squared)

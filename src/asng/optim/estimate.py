@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from asng.distributions import Floats, Product, Scores, Tangent, Theta, blocks
-from asng.optim.control_variate import Memory, learnt, predicted
+from asng.distributions import Floats, Product, ScoreVectors, Tangent, Theta, blocks
+from asng.optim.control_variate import ControlVariate, learnt, predicted
 from asng.optim.ranking import utilities
 from asng.optim.reuse import Pool
 
@@ -34,23 +34,64 @@ ROUNDING = 1e-12
 """Where all samples coincide, their utilities cancel up to rounding; a norm below this is taken as 0."""
 
 
-def gradient(
-    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
-) -> tuple[Tangent, float] | None:
-    """Return G and its norm in the Fisher metric, for the baselines; None where nothing can be learnt."""
-    u = utilities(losses)
-    found = plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
-    return None if found is None else (found.G, found.norm)
-
-
 class Estimate(NamedTuple):
-    """G, F^(1/2) G and ||G||_F > 0; what goes into s, and its norm."""
+    """G and ||G||_F > 0, by which theta moves; what goes into s, F^(1/2) G of new samples, and its norm."""
 
     G: Tangent
-    root: Floats
     norm: float
     signal: Floats
     strength: float
+
+
+def estimate(
+    product: Product,
+    theta: Theta,
+    known: ControlVariate | None,
+    pool: Pool,
+    u: Floats,
+    ranked: Callable[[Floats], Floats],
+    rate: float,
+) -> tuple[Estimate | None, ControlVariate | None]:
+    """Return the estimate, None where the samples say nothing, and what is known after.
+
+    Args:
+        product: Family of distributions.
+        theta: What the new samples were drawn from.
+        known: What former samples say, or None to do without.
+        pool: The new samples, and those that are read once more.
+        u: Utilities of the new samples among themselves.
+        ranked: What gives utilities to losses.
+        rate: How fast the control variate follows.
+    """
+    if product.rules == "paper":
+        return plain_estimate(product, theta, pool.x, u, pool.active), None
+    shares = None if pool.active is None else _weights(pool.active)
+    scores = ScoreVectors(product, theta, pool.x, shares, placed=pool.placed)
+    if known is None:
+        signal = scores.mean(u)
+    else:
+        foreseen = predicted(product, theta, known, scores, pool.active)
+        w, v, c = foreseen
+        signal, foreseen_part = scores.means(np.array((u, v[: len(u)])))
+    if math.sqrt(squared_length(signal)) < ROUNDING:
+        return None, known
+    weights, of_all = pool.weights, u
+    if weights is not None:
+        of_all = ranked(pool.losses)
+        of_all = of_all - (weights * of_all).sum() / len(of_all)
+    root = signal
+    if known is not None:
+        by = 1.0 if weights is None else weights
+        new, error = scores.means(np.array((by * (of_all - c * v), by * (of_all - v))))
+        signal = c * w + (signal - c * foreseen_part)
+        root = signal if weights is None else c * w + new
+        known = learnt(product, theta, known, scores, foreseen, u=of_all, weights=by, rate=rate, error=error)
+    elif weights is not None:
+        root = scores.mean(weights * of_all)
+    norm, strength = math.sqrt(squared_length(root)), math.sqrt(squared_length(signal))
+    if min(norm, strength) < ROUNDING:
+        return None, known
+    return Estimate(product.from_root(theta, root), norm + NORM_FLOOR, signal, strength + NORM_FLOOR), known
 
 
 def plain_estimate(
@@ -64,60 +105,16 @@ def plain_estimate(
     if norm < ROUNDING:
         if product.rules == "default":
             return None
-        G, root, norm = _zero(theta), np.zeros_like(root), 0.0
-    return Estimate(G, root, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
+        G, root, norm = Tangent(*(np.zeros_like(part) for part in theta)), np.zeros_like(root), 0.0
+    return Estimate(G, norm + NORM_FLOOR, root, norm + NORM_FLOOR)
 
 
-def estimate(
-    product: Product,
-    theta: Theta,
-    memory: Memory | None,
-    pool: Pool,
-    u: Floats,
-    ranked: Callable[[Floats], Floats],
-    rate: float,
-) -> tuple[Estimate | None, Memory | None]:
-    """Return the estimate by the default rules, None where the samples say nothing, and what is known after.
-
-    Args:
-        product: Family of distributions.
-        theta: What the new samples were drawn from.
-        memory: What is known before, or None to do without.
-        pool: The new samples, and those that are read once more.
-        u: Utilities of the new samples among themselves.
-        ranked: What gives utilities to losses.
-        rate: How fast the memory follows.
-    """
-    shares = None if pool.active is None else _weights(pool.active)
-    scores = Scores(product, theta, pool.x, shares, placed=pool.placed)
-    if memory is None:
-        signal = scores.mean(u)
-    else:
-        foreseen = predicted(product, theta, memory, scores, pool.active)
-        w, v, c = foreseen
-        signal, known = scores.means(np.array((u, v[: len(u)])))
-    if math.sqrt(squared_length(signal)) < ROUNDING:
-        return None, memory
-    weights, of_all = pool.weights, u
-    if weights is not None:
-        of_all = ranked(pool.losses)
-        of_all = of_all - (weights * of_all).sum() / len(of_all)
-    root = signal
-    if memory is not None:
-        by = 1.0 if weights is None else weights
-        new, error = scores.means(np.array((by * (of_all - c * v), by * (of_all - v))))
-        signal = c * w + (signal - c * known)
-        root = signal if weights is None else c * w + new
-        memory = learnt(
-            product, theta, memory, scores, foreseen, u=of_all, weights=by, rate=rate, error=error
-        )
-    elif weights is not None:
-        root = scores.mean(weights * of_all)
-    norm, strength = math.sqrt(squared_length(root)), math.sqrt(squared_length(signal))
-    if min(norm, strength) < ROUNDING:
-        return None, memory
-    G = product.from_root(theta, root)
-    return Estimate(G, root, norm + NORM_FLOOR, signal, strength + NORM_FLOOR), memory
+def gradient(
+    product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
+) -> Estimate | None:
+    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
+    u = utilities(losses)
+    return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
 
 
 def degrees(product: Product, active: Floats | None) -> float:
@@ -127,17 +124,13 @@ def degrees(product: Product, active: Floats | None) -> float:
     return product.degrees(active.mean(axis=0))
 
 
+def squared_length(vector: Floats) -> float:
+    """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
+    parts = (vector[own] for own in blocks(1, len(vector)))
+    return sum(float((part * part).sum()) for part in parts)
+
+
 def _weights(active: Floats) -> Floats:
     """Return what each sample read over the root of its share, see above; 0 where none did."""
     share = active.mean(axis=0)
     return active / np.sqrt(np.where(share > 0.0, share, 1.0))
-
-
-def squared_length(vector: Floats) -> float:
-    """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    parts = (vector[own] for (own,) in blocks(1, len(vector)))
-    return sum(float((part * part).sum()) for part in parts)
-
-
-def _zero(theta: Theta) -> Tangent:
-    return Tangent(*(np.zeros_like(part) for part in theta))

@@ -73,7 +73,7 @@ def kept(
     """Return samples of theta as the next update wants them; their density is computed where not known."""
     if density is None:
         density = product.log_density(theta, product.placed(theta, x), active)
-    return Former(x, losses, active, density)
+    return Former(x, losses, active, density[: len(x)])
 
 
 def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> Pool:
@@ -109,23 +109,15 @@ def unpack_former(saved: Any, product: Product) -> Former:
     Raises:
         RunError: Something is missing, of another shape, or no number.
     """
-    rows, losses, active = (get(saved, key) for key in ("x", "losses", "active"))
+    losses, active = get(saved, "losses"), get(saved, "active")
     if not isinstance(losses, list) or not losses:
         raise RunError(f"state['former']['losses']: expected a list of losses, got {losses!r}.")
     n, size = len(losses), len(product.space)
-    x = _matrix("x", rows, n, size)
+    x = array(saved, "x", n, size)
     if not product.is_fit(x):
         raise RunError("state['former']['x']: expected indices of choices for categoricals, got others.")
-    known = array({"losses": [math.inf if v is None else v for v in losses]}, "losses", n, infinite=True)
-    return Former(
-        x, known, None if active is None else _matrix("active", active, n, size), array(saved, "density", n)
-    )
-
-
-def _matrix(key: str, rows: Any, n: int, size: int) -> Floats:
-    if not isinstance(rows, list) or len(rows) != n:
-        raise RunError(f"state['former'][{key!r}]: expected {n} rows, got {type(rows).__name__}.")
-    return np.array([array({key: row}, key, size) for row in rows])
+    active = None if active is None else array(saved, "active", n, size)
+    return Former(x, array(saved, "losses", n, missing=True), active, array(saved, "density", n))
 
 
 def _all_if_none(active: Floats | None, x: Floats) -> Floats:

@@ -1,6 +1,5 @@
 """State of an optimiser as plain values that JSON can hold, and back again."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,54 +7,58 @@ import numpy as np
 
 from asng.distributions import Floats, Product, Theta
 from asng.errors import RunError, in_one_line
-from asng.optim.draws import Draws
 
-__all__ = ["FORMAT", "pack", "unpack", "pack_theta", "unpack_theta", "array", "number", "whole", "get"]
+__all__ = [
+    "FORMAT",
+    "array",
+    "check_same",
+    "generator",
+    "get",
+    "number",
+    "pack_theta",
+    "unpack_theta",
+    "whole",
+]
 
-FORMAT = 1
+FORMAT = 2
 """Number of the layout of a state; a change of layout raises it."""
 
-
-def pack(kind: str, draws: Draws, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the state of every optimiser holds: whose it is, and where its generator stands.
-
-    Args:
-        kind: Name of the optimiser.
-        draws: Generator and generation.
-        settings: What must be the same in the optimiser that goes on.
-    """
-    return {
-        "format": FORMAT,
-        "optimizer": kind,
-        "space": draws.product.space.to_json(),
-        "settings": {name: str(value) for name, value in settings.items()},
-        "generation": draws.generation,
-        "generator": draws.rng.bit_generator.state,
-    }
+_MOST = float(np.finfo(np.float64).max)
 
 
-def unpack(state: Mapping[str, Any], kind: str, draws: Draws, settings: Mapping[str, Any]) -> tuple[int, Any]:
-    """Return generation and generator of a saved state that fits, changing nothing.
+def check_same(state: Any, expected: Mapping[str, Any]) -> None:
+    """Check that a saved state is of this format, and has what `expected` has.
 
     Raises:
-        RunError: The state is of another format, optimiser, space or settings, or lacks something.
+        RunError: It is of another version of asng, or of another optimiser, space or arguments.
     """
-    expected = pack(kind, draws, settings)
-    for key in ("format", "optimizer", "space", "settings"):
-        if get(state, key) != expected[key]:
+    if get(state, "format") != FORMAT:
+        raise RunError(
+            f"state['format']: expected {FORMAT}, got {state['format']!r:.80}: another version of asng saved "
+            "it. Go on with that version, or begin the search anew."
+        )
+    for key, value in expected.items():
+        if get(state, key) != value:
             raise RunError(
-                f"state[{key!r}]: expected {expected[key]!r}, got {state[key]!r:.80}. "
+                f"state[{key!r}]: expected {value!r}, got {state[key]!r:.80}. "
                 "Load it into an optimiser made with the same space and arguments."
             )
-    generation = whole(state, "generation")
-    generator = np.random.default_rng()
+
+
+def generator(state: Mapping[str, Any]) -> np.random.Generator:
+    """Return the generator whose own state is `state["generator"]`.
+
+    Raises:
+        RunError: It is no state of a PCG64 generator.
+    """
+    rng = np.random.default_rng()
     try:
-        generator.bit_generator.state = get(state, "generator")
+        rng.bit_generator.state = get(state, "generator")
     except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
         raise RunError(
             f"state['generator']: expected the state of a NumPy PCG64 generator: {in_one_line(error)}."
         ) from error
-    return generation, generator
+    return rng
 
 
 def pack_theta(theta: Theta) -> dict[str, list[float]]:
@@ -78,8 +81,8 @@ def unpack_theta(state: Mapping[str, Any], product: Product) -> Theta:
     return theta
 
 
-def array(state: Any, key: str, size: int, *, infinite: bool = False) -> Floats:
-    """Return `state[key]` as an array of `size` finite numbers, or with `infinite` also infinite ones.
+def array(state: Any, key: str, *shape: int, missing: bool = False) -> Floats:
+    """Return `state[key]` as an array of finite numbers of that shape; if `missing`, None is infinity.
 
     Raises:
         RunError: It is anything else.
@@ -88,28 +91,28 @@ def array(state: Any, key: str, size: int, *, infinite: bool = False) -> Floats:
         values = np.array(get(state, key), dtype=np.float64)
     except (OverflowError, TypeError, ValueError) as error:
         raise RunError(f"state: expected a list of numbers as {key!r}: {in_one_line(error)}.") from error
-    if values.shape != (size,) or np.isnan(values).any() or not (infinite or np.isfinite(values).all()):
-        raise RunError(f"state: expected {size} finite numbers as {key!r}, got shape {values.shape}.")
+    if missing:
+        values = np.where(np.isnan(values), np.inf, values)
+    if values.shape != shape or not (missing or np.isfinite(values).all()):
+        raise RunError(
+            f"state: expected finite numbers of shape {shape} as {key!r}, got shape {values.shape}."
+        )
     return values
 
 
-def number(state: Mapping[str, Any], key: str, low: float) -> float:
+def number(state: Any, key: str, low: float = -_MOST) -> float:
     """Return `state[key]` as a finite number of at least `low`.
 
     Raises:
         RunError: It is anything else.
     """
     value = get(state, key)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not (low <= value < math.inf and math.isfinite(value))
-    ):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= _MOST:
         raise RunError(f"state[{key!r}]: expected a finite number >= {low}, got {value!r:.80}.")
     return float(value)
 
 
-def whole(state: Mapping[str, Any], key: str) -> int:
+def whole(state: Any, key: str) -> int:
     """Return `state[key]` as an integer >= 0.
 
     Raises:

@@ -18,7 +18,6 @@ r"""The update of ASNG as a pure function from state to state.
 | u          | u              | (lam,)    | utilities of the samples                       |             |
 | G          | G_theta        | `Tangent` | estimate of the natural gradient               |             |
 | share      |                | (D,)      | of the samples that read variable d            |             |
-| gammas     |                | (n_free,) | gamma by variable: what chance makes of \|s_d\|^2 | 0          |
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -31,9 +30,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from asng.distributions import Floats, Product, Theta
-from asng.optim.caution import damped
-from asng.optim.control_variate import Memory, first_memory
-from asng.optim.estimate import degrees, estimate, plain_estimate, squared_length
+from asng.optim.control_variate import ControlVariate
+from asng.optim.estimate import degrees, estimate, squared_length
 from asng.optim.ranking import normal_scores, utilities
 from asng.optim.reuse import Former, Pool, kept, pooled
 
@@ -55,8 +53,7 @@ class Settings:
         delta_max: Longest step, > 0, may be infinite; comes before Delta_max.
         early: Let s and gamma be means over all updates, and Delta adapt faster, while updates are few.
         reuse: Read the samples of the last update once more, `asng.optim.reuse`; default rules only.
-        memory: Predict utilities from former samples, `asng.optim.control_variate`; default rules only.
-        cautious: Move a variable only where its signal stands out from chance; default rules only.
+        control_variate: Predict utilities, `asng.optim.control_variate`; default rules only.
         scores: Utilities are normal scores, not +-1/mu for the best and the worst quarter.
     """
 
@@ -66,8 +63,7 @@ class Settings:
     delta_max: float = math.inf
     early: bool = False
     reuse: bool = False
-    memory: bool = False
-    cautious: bool = False
+    control_variate: bool = False
     scores: bool = False
 
 
@@ -75,8 +71,8 @@ class Settings:
 class State:
     """What an update changes. See the table of symbols at the top of this file.
 
-    `updates` is how many there were, t - 1. `memory`, `gammas` and `former`, the samples of the
-    last update, are None where the settings do without.
+    `updates` is how many there were, t - 1. `control_variate` and `former`, the samples of the last update,
+    are None where the settings do without.
     """
 
     theta: Theta
@@ -84,21 +80,19 @@ class State:
     gamma: float
     Delta: float
     updates: int = 0
-    memory: Memory | None = None
-    gammas: Floats | None = None
+    control_variate: ControlVariate | None = None
     former: Former | None = None
 
 
 def first_state(product: Product, settings: Settings | None = None) -> State:
-    """Return the state before the first update, by default without memory or caution."""
+    """Return the state before the first update, by default without a control variate."""
     theta, settings = product.initial(), settings or Settings()
     return State(
         theta,
         s=np.zeros(product.n_root),
         gamma=0.0,
         Delta=_bounded(settings, 1.0),
-        memory=first_memory(product) if settings.memory else None,
-        gammas=np.zeros(product.n_free) if settings.cautious else None,
+        control_variate=ControlVariate.first(product) if settings.control_variate else None,
     )
 
 
@@ -117,8 +111,7 @@ def step(
     they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
     a variable that few samples read takes steps as long as one that all do, see `asng.optim.estimate`. By the
     settings, utilities are normal scores, G has the noise taken off that former samples foresee, the last
-    update's samples are read once more, a cautious search leaves alone what does not stand out from chance,
-    delta has an upper bound, and the first updates adapt it faster.
+    update's samples are read once more, delta has an upper bound, and the first updates adapt it faster.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -143,38 +136,29 @@ def step(
     u = ranked(losses)
     if not (u.any() and product.n_theta):
         return state
-    t = state.updates + 1
+    t, delta = state.updates + 1, settings.delta_init / state.Delta  # Algorithm 1, delta
     pool = pooled(product, state.theta, Pool(x, losses, active), state.former)
     n_theta = degrees(product, pool.active)
-    delta = settings.delta_init / state.Delta
-    plain = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0
-    # While there were fewer than 1/beta updates, s and gamma weigh all of them alike.
-    beta = max(plain, 1.0 / t) if settings.early else plain
-    former = None
-    if product.rules == "paper":
-        found, memory = plain_estimate(product, state.theta, x, u, active), None
-    else:
-        found, memory = estimate(product, state.theta, state.memory, pool, u, ranked, beta)
-        if settings.reuse:
-            known = None if pool.density is None else pool.density[: len(x)]
-            former = kept(product, state.theta, x, losses, active, known)
+    beta = rate = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0  # Algorithm 1, beta
+    if settings.early:
+        beta = max(beta, 1.0 / t)  # while there were fewer than 1/beta updates, s and gamma weigh all alike
+
+    found, known = estimate(product, state.theta, state.control_variate, pool, u, ranked, beta)
+    if found is None and known is state.control_variate:
+        return state
+    former = kept(product, state.theta, x, losses, active, pool.density) if settings.reuse else None
     if found is None:
-        return state if memory is state.memory else replace(state, memory=memory, updates=t, former=former)
+        return replace(state, updates=t, control_variate=known, former=former)
+
     gain = beta * (2.0 - beta)
+    theta = product.move(state.theta, found.G, delta / found.norm)  # Algorithm 1, theta, and its projection
     s = (1.0 - beta) * state.s + (math.sqrt(gain) / found.strength) * found.signal  # Algorithm 1, s
     gamma = (1.0 - beta) ** 2 * state.gamma + gain  # Algorithm 1, gamma
-    G, gammas = found.G, state.gammas
-    if gammas is not None:
-        lengths = product.lengths(found.signal)
-        gammas = (1.0 - beta) ** 2 * gammas + gain / found.strength**2 * lengths
-        G = damped(product, state.theta, found.root, product.lengths(s), gammas)
-    theta = product.move(state.theta, G, delta / found.norm)  # Algorithm 1, theta, and its projection
     excess = gamma - squared_length(s) / settings.alpha
-    rate = plain
     if settings.early:
-        rate = min(1.0, max(plain, (EARLY_SHRINKAGE if excess > 0.0 else EARLY_GROWTH) / t))
+        rate = min(1.0, max(rate, (EARLY_SHRINKAGE if excess > 0.0 else EARLY_GROWTH) / t))
     Delta = _bounded(settings, state.Delta * math.exp(rate * excess))  # Algorithm 1, Delta
-    return State(theta, s, gamma, Delta, t, memory, gammas, former)
+    return State(theta, s, gamma, Delta, t, known, former)
 
 
 def _bounded(settings: Settings, Delta: float) -> float:

@@ -12,9 +12,9 @@ from asng.pipeline.prepare import prepare
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
-from asng.runs.files import read_json, write_json
 from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
 from asng.runs.results import write_result
+from asng.runs.stored import read_json, write_json
 from asng.space import Architecture, Space
 from asng.training import save_child
 from asng.training.signals import graceful

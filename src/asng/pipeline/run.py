@@ -12,9 +12,9 @@ from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.retrain import train_all
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
-from asng.runs.files import write_json
 from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_run, write_config
 from asng.runs.results import write_result
+from asng.runs.stored import write_json
 from asng.search import OneShotSearch, SearchResult, StopRule
 from asng.training import score, sgd
 

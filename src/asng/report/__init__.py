@@ -3,13 +3,12 @@
 Drawing needs the extra `report` (matplotlib, networkx, Jinja2), loaded when a page is written.
 """
 
-from asng.report.html import summary_table, write_report
-from asng.report.kinds import Page, RunKind
+from asng.report.html import Page, RunKind, summary_table, write_report
 from asng.report.reading import Run, read_run
 from asng.report.verdict import seeds_verdict, verdict
-from asng.runs.graphs import Graph
-from asng.runs.history import Log, Normal, Steps, read_log
-from asng.runs.results import Result, Scored, SeedScore, Summary
+from asng.runs.events import Normal
+from asng.runs.history import Log, Steps, read_log
+from asng.runs.results import Graph, Result, Scored, SeedScore, Summary
 
 __all__ = [
     "Graph",

@@ -1,23 +1,57 @@
-"""The report of a run as one HTML page that needs nothing else: no script, no network, no other file."""
+"""The report of a run as one HTML page that needs nothing else: no script, no network, no other file.
 
-from collections.abc import Iterator, Sequence
+Each kind of run brings the pages and the table of its folders.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
 from asng.errors import RunError
-from asng.report.kinds import Page, RunKind, kind_of
 from asng.report.reading import read_run
 from asng.report.table import run_table, seeds_table
 from asng.runs.files import write_text
-from asng.runs.folder import REPORT, SUMMARY
+from asng.runs.folder import REPORT, SUMMARY, refuse_no_run
 
-__all__ = ["SEARCHES", "require_report_extra", "summary_table", "write_report"]
+__all__ = ["SEARCHES", "Page", "RunKind", "require_report_extra", "summary_table", "title_of", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page to be written.
+
+    Attributes:
+        folder: Where its report.html belongs.
+        template: The Jinja2 template.
+        values: What the template fills in; text is escaped.
+    """
+
+    folder: Path
+    template: Path
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """What a kind of run gives to the report.
+
+    Attributes:
+        holds: Whether a folder holds a run of this kind; looks at names and at most one line.
+        pages: Reads a folder and yields its pages, those that others link to first.
+        table: Reads a folder and returns its outcome as a table for the terminal.
+    """
+
+    holds: Callable[[Path], bool]
+    pages: Callable[[Path], Iterator[Page]]
+    table: Callable[[Path], Table]
 
 
 def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()) -> Path:
@@ -43,7 +77,7 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
     """
     require_report_extra()
     folder = Path(run_dir)
-    for page in kind_of(folder, (*kinds, *SEARCHES)).pages(folder):
+    for page in _kind_of(folder, (*kinds, *SEARCHES)).pages(folder):
         _write(page)
     return folder / REPORT
 
@@ -67,7 +101,20 @@ def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()
         >>> rich.print(summary_table("runs/a"))   # doctest: +SKIP
     """
     folder = Path(run_dir)
-    return kind_of(folder, (*kinds, *SEARCHES)).table(folder)
+    return _kind_of(folder, (*kinds, *SEARCHES)).table(folder)
+
+
+def _kind_of(folder: Path, kinds: Sequence[RunKind]) -> RunKind:
+    """Return the first kind that a folder is of.
+
+    Raises:
+        RunError: There is no such folder, nothing of a run is in it, or it is of another kind.
+    """
+    refuse_no_run(folder)
+    for kind in kinds:
+        if kind.holds(folder):
+            return kind
+    raise RunError(f"{folder}: holds a run of another kind. `asng report {folder}` knows all kinds.")
 
 
 def title_of(folder: Path) -> Text:

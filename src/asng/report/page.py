@@ -12,16 +12,24 @@ from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
 from asng.report.figures.graph import colours_of, draw_graph
 from asng.report.figures.heatmap import band, heat_map, room_for
 from asng.report.figures.strip import Row, strip_plot
-from asng.report.finalists import finalist_rows, told_apart
 from asng.report.reading import Run
 from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import compare, seeds_verdict, verdict
 from asng.report.words import count, describe, duration, flatten, mean_and_spread, score, share, size_of
-from asng.runs.history import Log, Normal
+from asng.runs.events import EndEvent, FinalistEvent, Normal
+from asng.runs.history import Log
 from asng.runs.results import Result, SeedScore
 from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page"]
+
+_MOST_COLUMNS = 12
+"""Variables by which finalists are told apart in a table; what is more does not fit on a page."""
+_ROADS = {
+    "theta": "drawn from theta",
+    "uniform": "drawn uniformly",
+    "neighbour": "neighbour of the best before",
+}
 
 
 def run_page(run: Run) -> Mapping[str, Any]:
@@ -31,14 +39,14 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "title": run.folder.resolve().name,
         "state": _state(run.log),
         "verdict": verdict(run.result),
-        "mood": "unknown" if comparison is None else "good" if comparison.gain > 0 else "bad",
+        "mood": _mood(comparison.gain if comparison else 0.0),
         "tiles": _tiles(run),
         "comparison": _comparison(run.result),
         "networks": _networks(run.result),
         "metric": run.result.metric if run.result else "score",
         "others": _others(run.result),
-        "finalists": finalist_rows(run.log.finalists, run.architecture),
-        "finalists_differ_in": told_apart(run.log.finalists),
+        "finalists": _finalist_rows(run.log.finalists, run.architecture),
+        "finalists_differ_in": _told_apart(run.log.finalists),
         "pictures": run.pictures,
         "space": _space(run.log),
         "variables": _variables(run),
@@ -60,19 +68,22 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
             "mood": "unknown",
         } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
     gains = [s.found - s.random_mean for s in summary.seeds if not math.isnan(s.found - s.random_mean)]
-    good = sum(gains) * (1 if summary.higher_is_better else -1) > 0
     rows = [_row_of(seed, linked) for seed in summary.seeds]
     strip = strip_plot(rows, metric=summary.metric, higher_is_better=summary.higher_is_better)
     return {
         "title": run.folder.resolve().name,
         "verdict": seeds_verdict(summary),
-        "mood": "unknown" if not gains else "good" if good else "bad",
+        "mood": _mood(sum(gains) * (1 if summary.higher_is_better else -1)),
         "headings": seed_headings(summary),
         "rows": seed_rows(summary),
         "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds] + [None],
         "strip": Markup(strip),
         "settings": flatten(run.config),
     }
+
+
+def _mood(gain: float) -> str:
+    return "good" if gain > 0 else "bad" if gain < 0 else "unknown"
 
 
 def _state(log: Log) -> str:
@@ -83,18 +94,17 @@ def _state(log: Log) -> str:
             "patience": "stopped early: no better for long (patience)",
             "interrupted": "interrupted",
         }
-        reason = str(log.end.get("reason", "ended"))
-        return f"{reasons.get(reason, reason)} at step {log.end.get('step', '?')}{_over_budget(log.end)}"
+        reason, step = log.end.reason or "ended", log.end.step
+        return f"{reasons.get(reason, reason)} at step {'?' if step is None else step}{_over_budget(log.end)}"
     if len(log.steps):
         return f"not ended: the last step logged is {log.steps.step[-1]:.0f}"
     return "no step logged"
 
 
-def _over_budget(end: Mapping[str, Any]) -> str:
-    over, evaluated = end.get("over_budget"), end.get("evaluated")
-    if not isinstance(over, int) or not isinstance(evaluated, int):
+def _over_budget(end: EndEvent) -> str:
+    if end.over_budget is None or end.evaluated is None:
         return ""
-    return f"; {over} of {evaluated} candidates were over the budget"
+    return f"; {end.over_budget} of {end.evaluated} candidates were over the budget"
 
 
 def _tiles(run: Run) -> list[tuple[str, str]]:
@@ -104,7 +114,7 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
         tiles.append((f"found, {result.metric}", score(result.found.score)))
     if comparison is not None:
         tiles.append((f"mean of {comparison.peers} random", score(comparison.mean)))
-        tiles.append(("rank", f"{comparison.rank} of {comparison.peers + 1}"))
+        tiles.append(("rank", comparison.place.removeprefix("rank ")))
     if result is not None and result.found is not None:
         tiles.append(("parameters", count(result.found.parameters)))
     tiles.append(("search time", duration(search_seconds(run))))
@@ -159,7 +169,7 @@ def _networks(result: Result | None) -> list[tuple[str, str, list[str], str, str
         (
             name,
             score(n.score),
-            [score(n.others.get(other, math.nan)) for other in others],
+            [score(n.others.get(other)) for other in others],
             count(n.parameters),
             duration(n.seconds),
         )
@@ -170,12 +180,40 @@ def _networks(result: Result | None) -> list[tuple[str, str, list[str], str, str
     return rows
 
 
+def _told_apart(finalists: Sequence[FinalistEvent]) -> list[str]:
+    """Return the variables in which finalists differ, at most twelve."""
+    names = dict.fromkeys(name for finalist in finalists for name in finalist.architecture)
+    differing = [
+        n for n in names if any(f.architecture.get(n) != finalists[0].architecture.get(n) for f in finalists)
+    ]
+    return differing[:_MOST_COLUMNS]
+
+
+def _finalist_rows(
+    finalists: Sequence[FinalistEvent], found: Mapping[str, Any] | None
+) -> list[tuple[bool, list[str]]]:
+    """Return a row each: whether it was found, then its road, both objectives and what tells it apart."""
+    names = _told_apart(finalists)
+    return [
+        (
+            found is not None and dict(finalist.architecture) == dict(found),
+            [
+                _ROADS.get(finalist.road, finalist.road),
+                score(finalist.shared),
+                score(finalist.alone),
+                *(_value(finalist.architecture.get(name)) for name in names),
+            ],
+        )
+        for finalist in finalists
+    ]
+
+
 def _space(log: Log) -> list[tuple[str, str]]:
     if log.space is None:
         return []
     rows = [("variables", count(len(log.space))), ("architectures", size_of(log.space))]
-    if isinstance(log.start.get("n_theta"), int):
-        rows.append(("parameters of theta", count(log.start["n_theta"])))
+    if log.start.n_theta is not None:
+        rows.append(("parameters of theta", count(log.start.n_theta)))
     return rows
 
 
@@ -193,7 +231,7 @@ def _variables(run: Run) -> list[tuple[str, list[dict[str, str]]]]:
             sure = theta[variable.choices.index(found)]
         spread = ""
         if isinstance(theta, Normal) and isinstance(variable, (Integer, Real)):
-            spread = mean_and_spread(*theta, log=variable.log)
+            spread = mean_and_spread(theta.mean, theta.std, log=variable.log)
         rows.append(
             {
                 "name": name,
@@ -245,8 +283,8 @@ def _curves(log: Log) -> dict[str, str]:
 
 def _objective(log: Log) -> str | None:
     """Return what the objective is called, where it is another function than the loss."""
-    selected = log.start.get("objective")
-    if not isinstance(selected, Mapping) or selected.get("select") not in ("minimize", "maximize"):
+    selected = log.start.objective or {}
+    if selected.get("select") not in ("minimize", "maximize"):
         return None
     return str(selected.get("function", "objective")).rpartition(".")[2]
 
@@ -282,13 +320,12 @@ def _theta_figure(log: Log, name: str, found: Any, *, room: float, key: str) -> 
 def _circumstances(run: Run) -> list[tuple[str, str]]:
     start = run.log.start
     rows = [("folder", run.folder.resolve().name)]
-    for name in ("time", "seed"):
-        if name in start:
-            rows.append(("started" if name == "time" else name, str(start[name])))
+    rows += [
+        (n, str(value)) for n, value in (("started", start.time), ("seed", start.seed)) if value is not None
+    ]
     if run.log.resumed:
         rows.append(("resumed at step", ", ".join(str(step) for step in run.log.resumed)))
     rows.append(("search time", duration(search_seconds(run))))
-    for name in ("versions", "machine"):
-        if start.get(name):
-            rows += flatten(start[name], name)
+    for name, values in (("versions", start.versions), ("machine", start.machine)):
+        rows += flatten(values, name) if values else []
     return rows

@@ -8,13 +8,10 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.runs.config import read_yaml
-from asng.runs.fields import as_object
-from asng.runs.files import read_json
 from asng.runs.folder import ARCHITECTURE, CONFIG, GRAPHS, LOG, PICTURES, RESULT, SUMMARY, refuse_no_run
-from asng.runs.graphs import Graph, read_graphs
 from asng.runs.history import Log, read_log
-from asng.runs.pictures import Pictures, read_pictures
-from asng.runs.results import Result, Summary, read_result, read_summary
+from asng.runs.results import Graph, Pictures, Result, Summary
+from asng.runs.stored import read_stored
 
 __all__ = ["Run", "read_run"]
 
@@ -67,11 +64,11 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         folder=folder,
         config=_read_config(folder / CONFIG),
         log=read_log(folder / LOG),
-        architecture=_read_architecture(folder / ARCHITECTURE),
-        graphs=read_graphs(folder / GRAPHS),
-        pictures=read_pictures(folder / PICTURES),
-        result=read_result(folder / RESULT),
-        summary=read_summary(folder / SUMMARY),
+        architecture=read_stored(folder / ARCHITECTURE, dict[str, Any]),
+        graphs=read_stored(folder / GRAPHS, tuple[Graph, ...]) or (),
+        pictures=read_stored(folder / PICTURES, Pictures),
+        result=read_stored(folder / RESULT, Result),
+        summary=read_stored(folder / SUMMARY, Summary),
     )
 
 
@@ -84,7 +81,3 @@ def _read_config(path: Path) -> Mapping[str, Any]:
     if not isinstance(config, dict):
         raise RunError(f"{path}: expected a mapping of settings, got {type(config).__name__}.")
     return config
-
-
-def _read_architecture(path: Path) -> Mapping[str, Any] | None:
-    return as_object(read_json(path), str(path)) if path.exists() else None

@@ -7,9 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from asng.report.reading import Run
-from asng.report.verdict import compare, mean_sd, seeds_verdict, verdict
-from asng.report.words import count, duration, plus_minus, score, spread, spread_sd
-from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary
+from asng.report.verdict import compare, seeds_verdict, verdict
+from asng.report.words import count, duration, gain_words, plus_minus, score, spread_sd
+from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary, mean_sd
 
 __all__ = ["run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
 
@@ -36,8 +36,8 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
     if comparison is not None:
         rows.append((f"random, mean of {comparison.peers}", plus_minus(comparison.mean, comparison.sd)))
         rows += [(f"random ({name})", words) for name, words in _others_of_peers(result)]
-        rows.append(("gain", f"{'+' if comparison.gain > 0 else ''}{spread(comparison.gain)}"))
-        rows.append(("rank", f"{comparison.rank} of {comparison.peers + 1}"))
+        rows.append(("gain", gain_words(comparison.gain)))
+        rows.append(("rank", comparison.place.removeprefix("rank ")))
     rows.append(("parameters", count(found.parameters if found else None)))
     rows.append(("search time", duration(search_seconds(run))))
     rows.append(("training time", duration(found.seconds if found else math.nan)))
@@ -48,7 +48,7 @@ def _others_of_peers(result: Result | None) -> list[tuple[str, str]]:
     """Return the further scores of the random networks, mean +- sd."""
     peers = () if result is None else result.random
     names = dict.fromkeys(name for peer in peers for name in peer.others)
-    means = {name: mean_sd([peer.others.get(name, math.nan) for peer in peers]) for name in names}
+    means = {name: mean_sd([peer.others.get(name) for peer in peers]) for name in names}
     return [(name, plus_minus(*means[name])) for name in names]
 
 
@@ -85,7 +85,7 @@ def seed_rows(summary: Summary) -> list[list[str]]:
     seeds, names = summary.seeds, summary.others
     gains = [sign * (seed.found - seed.random_mean) for seed in seeds]
     rows = [
-        [str(s.seed), *_pair(s), score(gain), score(s.inherited), *_words_of(s, names)]
+        [str(s.seed), *_pair(s), gain_words(gain), score(s.inherited), *_words_of(s, names)]
         for s, gain in zip(seeds, gains, strict=True)
     ]
     others = [words for name in names for words in _pair_of_means([_other(s, name) for s in seeds])]
@@ -99,7 +99,7 @@ def _words_of(seed: SeedScore, names: Sequence[str]) -> list[str]:
 
 
 def _other(seed: SeedScore, name: str) -> FoundAndRandom:
-    return seed.others.get(name, FoundAndRandom(math.nan, math.nan, math.nan))
+    return seed.others.get(name, FoundAndRandom())
 
 
 def _pair(one: FoundAndRandom) -> list[str]:

@@ -1,14 +1,12 @@
 """Found against random, in one plain sentence. A search that did not beat chance is told so."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
 from asng.report.words import plus_minus, score, spread, spread_sd
-from asng.runs.results import Result, Summary
+from asng.runs.results import Result, Summary, mean_sd
 
-__all__ = ["Comparison", "compare", "verdict", "seeds_verdict", "mean_sd"]
+__all__ = ["Comparison", "compare", "seeds_verdict", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +19,7 @@ class Comparison:
         sd: Their standard deviation (n - 1); NaN with fewer than two.
         peers: How many have a score.
         rank: 1 if no peer is better; equal peers do not count as better.
+        tied: How many peers have the very same score.
         gain: How much better than the mean; negative if worse, whichever way the metric counts.
     """
 
@@ -29,7 +28,16 @@ class Comparison:
     sd: float
     peers: int
     rank: int
+    tied: int
     gain: float
+
+    @property
+    def place(self) -> str:
+        """The rank in words, which say so if peers share it."""
+        among = self.peers + 1
+        if not self.tied:
+            return f"rank {self.rank} of {among}"
+        return f"tied {'first' if self.rank == 1 else f'at rank {self.rank}'} of {among}"
 
 
 def compare(result: Result | None) -> Comparison | None:
@@ -46,7 +54,7 @@ def compare(result: Result | None) -> Comparison | None:
     found, sign = result.found.score, 1 if result.higher_is_better else -1
     mean, sd = mean_sd(peers)
     rank = 1 + sum(sign * peer > sign * found for peer in peers)
-    return Comparison(found, mean, sd, len(peers), rank, sign * (found - mean))
+    return Comparison(found, mean, sd, len(peers), rank, peers.count(found), sign * (found - mean))
 
 
 def verdict(result: Result | None) -> str:
@@ -57,7 +65,7 @@ def verdict(result: Result | None) -> str:
 
     Example:
         >>> from asng.runs.results import Scored
-        >>> found, a, b = (Scored(s, None, 1.0, {}) for s in (0.861, 0.85, 0.83))
+        >>> found, a, b = (Scored(s) for s in (0.861, 0.85, 0.83))
         >>> verdict(Result("accuracy", True, 0, 1.0, 1, 0.7, found, (a, b)))
         'The found network scored 0.861, its 2 random peers 0.840 +- 0.014: better by 0.021 (rank 1 of 3).'
     """
@@ -66,12 +74,11 @@ def verdict(result: Result | None) -> str:
         return _incomplete(result)
     c = comparison
     peers = "its 1 random peer" if c.peers == 1 else f"its {c.peers} random peers"
-    rank = f"rank {c.rank} of {c.peers + 1}"
     head = f"The found network scored {score(c.found)}, {peers} {plus_minus(c.mean, c.sd)}"
     if c.gain <= 0:
-        worse = f"worse by {spread(-c.gain)}" if c.gain < 0 else "equal"
-        return f"{head}: NOT better than the mean of its random peers on this seed ({worse}, {rank})."
-    sentence = f"{head}: better by {spread(c.gain)} ({rank})."
+        worse = f"worse by {spread(-c.gain)}" if c.gain < 0 else "a tie with that mean"
+        return f"{head}: NOT better than the mean of its random peers on this seed ({worse}, {c.place})."
+    sentence = f"{head}: better by {spread(c.gain)} ({c.place})."
     if c.gain <= c.sd:
         sentence += " That is within one standard deviation of its peers: it may be chance."
     return sentence
@@ -99,25 +106,19 @@ def seeds_verdict(summary: Summary) -> str:
             "No seed has both a found network and random peers yet: whether the search helped is not known."
         )
     gains = [sign * (seed.found - seed.random_mean) for seed in whole]
-    better = sum(gain > 0 for gain in gains)
+    better = f"better than random on {sum(gain > 0 for gain in gains)} of {len(whole)}"
+    if ties := gains.count(0.0):
+        better += f", a tie on {ties}"
     found = plus_minus(*mean_sd([seed.found for seed in whole]))
     random = plus_minus(*mean_sd([seed.random_mean for seed in whole]))
-    gain_words = spread_sd(*mean_sd(gains))
+    gain, sd = mean_sd(gains)
     head = (
         f"Over {len(whole)} seed(s) the found networks scored {found}, their random peers {random} (means "
-        f"of seeds): better than random on {better} of {len(whole)}, by {gain_words} on average."
+        f"of seeds): {better}, by {spread_sd(gain, sd)} on average."
     )
-    gain, sd = mean_sd(gains)
     if 0 < gain <= 2 * sd / math.sqrt(len(gains)):
         head += " That is within two standard errors of no gain: it may be chance."
     left_out = len(summary.seeds) - len(whole)
-    if fmean(gains) <= 0:
+    if gain <= 0:
         head += " The search was NOT better than random peers."
     return head + (f" {left_out} seed(s) without both scores are left out." if left_out else "")
-
-
-def mean_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and standard deviation (n - 1) of the values that are not NaN; NaN where undefined."""
-    known = [value for value in values if not math.isnan(value)]
-    mean = fmean(known) if known else math.nan
-    return mean, stdev(known) if len(known) > 1 else math.nan

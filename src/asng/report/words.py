@@ -12,6 +12,7 @@ __all__ = [
     "spread",
     "plus_minus",
     "spread_sd",
+    "gain_words",
     "count",
     "duration",
     "big",
@@ -59,6 +60,16 @@ def plus_minus(mean: float, sd: float) -> str:
 def spread_sd(mean: float, sd: float) -> str:
     """Return a mean difference with its standard deviation, where there is one."""
     return spread(mean) if math.isnan(sd) else f"{spread(mean)} +- {spread(sd)}"
+
+
+def gain_words(gain: float) -> str:
+    """Return by how much a score is better than another, a tie where it is not at all.
+
+    Example:
+        >>> gain_words(0.0196), gain_words(-0.5), gain_words(0.0)
+        ('+0.020', '-0.500', '0 (a tie)')
+    """
+    return "0 (a tie)" if gain == 0 else f"{'+' if gain > 0 else ''}{spread(gain)}"
 
 
 def count(value: int | None) -> str:

@@ -10,7 +10,7 @@ from asng.runs.tensors import check_format, read_tensors, write_tensors
 
 __all__ = ["FORMAT", "PASSED_OVER", "load_checkpoint", "previous", "save_checkpoint", "CheckpointPace"]
 
-FORMAT = 4
+FORMAT = 5
 """Number of the format; a file with a greater one is of a newer asng."""
 PASSED_OVER = "passed_over"
 """Where a loaded state says why a newer checkpoint was not used; empty where it is the newest."""

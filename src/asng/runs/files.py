@@ -4,17 +4,15 @@ A file is written under a temporary name beside its place, flushed to the disk, 
 it meets the old content or the new, never half of it, however the process ended.
 """
 
-import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
-from asng.errors import RunError, in_one_line
+from asng.errors import RunError
 
-__all__ = ["write_atomically", "write_text", "write_json", "read_json", "writes_into"]
+__all__ = ["write_atomically", "write_text", "writes_into"]
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> Path:
@@ -71,27 +69,6 @@ def writes_into(folder: Path) -> Iterator[None]:
 def write_text(path: Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all."""
     return write_atomically(path, lambda temporary: _fill(temporary, text))
-
-
-def write_json(path: Path, data: Any) -> Path:
-    """Write `data` as indented JSON, whole or not at all."""
-    return write_text(path, json.dumps(data, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Return the content of a JSON file.
-
-    Raises:
-        RunError: The file is missing, unreadable, or no JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise RunError(f"{path}: expected a file of a finished search, found none.") from None
-    except (OSError, ValueError, RecursionError) as error:  # the last of a deep nest
-        raise RunError(
-            f"{path}: expected JSON, got a file that cannot be read: {in_one_line(error)}."
-        ) from error
 
 
 def _fill(path: Path, text: str) -> None:

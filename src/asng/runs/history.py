@@ -1,64 +1,42 @@
-"""The log of a run, log.jsonl, read into columns."""
+"""The log of a run, log.jsonl, read into columns: there may be a million lines."""
 
-import json
+import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from asng.errors import RunError, SpaceError
-from asng.runs.calls import CallReader, Calls
-from asng.runs.fields import as_object, number, text, whole
+from asng.runs.events import (
+    EndEvent,
+    EvaluationEvent,
+    Event,
+    FinalistEvent,
+    Normal,
+    ResumeEvent,
+    StartEvent,
+    StepEvent,
+    Theta,
+    ThetaEvent,
+    event_of,
+)
 from asng.runs.log import RESUMES, resumes_of
+from asng.runs.stored import stored, told
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
 
-__all__ = ["Log", "Steps", "Normal", "Theta", "read_log", "FinalistScores", "finalist_of"]
+__all__ = ["Call", "Calls", "Log", "Steps", "read_log"]
 
-
-@dataclass(frozen=True)
-class FinalistScores:
-    """One finalist.
-
-    Attributes:
-        architecture: Name to value.
-        road: How it came in: "theta", "uniform" or "neighbour".
-        shared: Its objective on the shared weights, by which it was chosen; NaN if not finite.
-        alone: Its objective after it was trained alone, by which the best is found; NaN if not finite.
-    """
-
-    architecture: Mapping[str, Any]
-    road: str
-    shared: float
-    alone: float
-
-
-def finalist_of(event: Mapping[str, Any], where: str) -> FinalistScores:
-    """Return the finalist of an event of the log."""
-    architecture = as_object(event.get("architecture"), f"{where}, architecture")
-    road = text(event, "road", where, "theta")  # the only road there was in earlier runs
-    return FinalistScores(architecture, road, number(event, "shared", where), number(event, "alone", where))
-
-
-# More than any figure has pixels across.
+_MOST_BEST = 10
+"""So many calls, the best, are kept with their architectures."""
 _MOST_THETAS = 1024
-_COLUMNS = ("step", "loss", "objective", "entropy", "delta", "gamma", "seconds")
-
-
-class Normal(NamedTuple):
-    """theta of an ordered variable, in raw coordinates: logarithms where the variable has `log`."""
-
-    mean: float
-    std: float
-
-
-Theta: TypeAlias = Mapping[str, Normal | tuple[float, ...]]
-"""Name to (mean, std), or to the probabilities of the choices."""
+"""More than any figure has pixels across."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,29 +65,62 @@ class Steps:
         return len(self.step)
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of f in a run of `asng.minimize`.
+
+    Attributes:
+        number: Which one, from 1 on, in the order in which they came back.
+        loss: What f returned; NaN where that was not finite.
+        architecture: Name to value.
+    """
+
+    number: int
+    loss: float
+    architecture: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Calls:
+    """All calls of f.
+
+    Attributes:
+        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none.
+        best: The best ten at most with a loss, the best first, of equal ones the first call first.
+        names: Of the variables.
+    """
+
+    losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    best: tuple[Call, ...] = ()
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+
 @dataclass(frozen=True, eq=False)
 class Log:
     """A whole log.
 
     Attributes:
-        start: Fields of the first event: time, seed, n_theta, versions, machine, as far as logged.
+        start: The first event, as far as logged.
         space: The space that was searched, or None if the log lacks it.
         steps: One entry a logged step.
         theta: Step and theta, by rising step; thinned evenly to about a thousand.
         resumed: Steps at which the run was taken up again.
-        end: Fields of the last event, or None while the run goes on or after it was killed.
+        end: The last event, or None while the run goes on or after it was killed.
         calls: Of f, in a run of `asng.minimize`.
         finalists: What was trained alone at the end of a one-shot search, up to now.
     """
 
-    start: Mapping[str, Any]
+    start: StartEvent
     space: Space | None
     steps: Steps
     theta: tuple[tuple[int, Theta], ...]
     resumed: tuple[int, ...]
-    end: Mapping[str, Any] | None
+    end: EndEvent | None
     calls: Calls = field(default_factory=Calls)
-    finalists: tuple[FinalistScores, ...] = ()
+    finalists: tuple[FinalistEvent, ...] = ()
 
 
 def read_log(path: Path) -> Log:
@@ -137,10 +148,10 @@ def read_log(path: Path) -> Log:
     reader = _Reader()
     try:
         with path.open("rb") as file:
-            for where, event in _events(file, path):
-                reader.take(event, where)
+            for event in _events(file, path):
+                reader.take(event)
         for note in resumes_of(path.parent):
-            reader.resumed.append(whole(note, "step", str(path.with_name(RESUMES))) or 0)
+            reader.resumed.append(stored(note, ResumeEvent, str(path.with_name(RESUMES))).step)
     except FileNotFoundError:
         pass
     except OSError as error:
@@ -148,72 +159,82 @@ def read_log(path: Path) -> Log:
     return reader.log(str(path))
 
 
-def _events(file: BinaryIO, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for line_number, line in enumerate(file, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}, line {line_number}"
+def _events(file: BinaryIO, path: Path) -> Iterator[Event | None]:
+    for number, line in enumerate(file, start=1):
         try:
-            event = json.loads(line)
-        # A line of brackets nests too deep for the parser.
+            yield event_of(line)
+        except msgspec.ValidationError as error:
+            raise RunError(f"{path}, line {number}: {told(error)}") from None
         except (ValueError, RecursionError) as error:
+            if not line.strip():
+                continue
             if not any(rest.strip() for rest in file):
                 return
             raise RunError(
-                f"{where}: expected one JSON object a line, got {line[:60]!r} ({error}). "
+                f"{path}, line {number}: expected one JSON object a line, got {line[:60]!r} ({error}). "
                 "Remove the line if the rest is sound."
             ) from None
-        yield where, as_object(event, where)
 
 
 @dataclass
 class _Reader:
-    """Gathers events into columns of plain doubles, since a log may have a million lines."""
+    """Gathers events into columns of plain doubles."""
 
-    start: Mapping[str, Any] = field(default_factory=dict)
-    end: Mapping[str, Any] | None = None
+    start: StartEvent = field(default_factory=StartEvent)
+    end: EndEvent | None = None
     resumed: list[int] = field(default_factory=list)
-    columns: dict[str, "array[float]"] = field(default_factory=lambda: {c: array("d") for c in _COLUMNS})
+    columns: list["array[float]"] = field(default_factory=lambda: [array("d") for _ in range(7)])
     thetas: list[tuple[int, Theta]] = field(default_factory=list)
-    calls: CallReader = field(default_factory=CallReader)
-    finalists: list[FinalistScores] = field(default_factory=list)
+    finalists: list[FinalistEvent] = field(default_factory=list)
+    losses: "array[float]" = field(default_factory=lambda: array("d"))
+    best: list[Call] = field(default_factory=list)
+    names: tuple[str, ...] = ()
     latest: tuple[int, Theta] | None = None
     stride: int = 1
     seen: int = 0
 
-    def take(self, event: Mapping[str, Any], where: str) -> None:
-        kind = event.get("event")
+    def take(self, event: Event | None) -> None:
         self.end = None  # a search of a black box goes on after its end, with a larger budget
-        if kind == "step":
-            self.take_step(event, where)
-        elif kind == "theta":
-            self.take_theta(event, where)
-        elif kind == "evaluation":
-            self.calls.take(event, where)
-        elif kind == "finalist":
-            self.finalists.append(finalist_of(event, where))
-        elif kind == "start":
-            self.start = event
-        elif kind == "resume":  # of a run by an older asng
-            self.resumed.append(whole(event, "step", where) or 0)
-        elif kind == "end":
-            self.end = event
+        match event:
+            case StepEvent():
+                self.take_step(event)
+            case EvaluationEvent():
+                self.take_call(event)
+            case ThetaEvent():
+                self.take_theta(event.step, event.theta)
+            case FinalistEvent():
+                self.finalists.append(event)
+            case StartEvent():
+                self.start = event
+            case ResumeEvent():
+                self.resumed.append(event.step)
+            case EndEvent():
+                self.end = event
 
-    def take_step(self, event: Mapping[str, Any], where: str) -> None:
-        step = whole(event, "step", where)
-        if step is None:
-            raise RunError(f"{where}: expected the number of the step, got none.")
-        steps = self.columns["step"]
-        if steps and step <= steps[-1]:
-            kept = bisect_left(steps, step)
-            for column in self.columns.values():
+    def take_step(self, event: StepEvent) -> None:
+        steps = self.columns[0]
+        if steps and event.step <= steps[-1]:
+            kept = bisect_left(steps, event.step)
+            for column in self.columns:
                 del column[kept:]
-        for name, column in self.columns.items():
-            column.append(number(event, name, where))
+        steps.append(event.step)
+        figures = event.loss, event.objective, event.entropy, event.delta, event.gamma, event.seconds
+        for column, value in zip(self.columns[1:], figures, strict=True):
+            column.append(value if isinstance(value, float) else math.nan)
 
-    def take_theta(self, event: Mapping[str, Any], where: str) -> None:
-        step = whole(event, "step", where) or 0
-        theta = {name: _theta_of(v, f"{where}, {name}") for name, v in _object_of(event, "theta", where)}
+    def take_call(self, event: EvaluationEvent) -> None:
+        loss = event.loss if isinstance(event.loss, float) else math.nan
+        if not self.losses:
+            self.names = tuple(event.architecture)
+        self.losses.append(loss)
+        if len(self.best) < _MOST_BEST or loss < self.best[-1].loss:
+            if math.isfinite(loss):
+                insort(
+                    self.best, Call(len(self.losses), loss, event.architecture), key=lambda call: call.loss
+                )
+            del self.best[_MOST_BEST:]
+
+    def take_theta(self, step: int, theta: Theta) -> None:
         while self.thetas and self.thetas[-1][0] >= step:
             self.thetas.pop()
         if self.seen % self.stride == 0:
@@ -230,29 +251,29 @@ class _Reader:
         space = _space_of(self.start, where)
         if space is not None:
             _check_thetas(self.thetas, space, where)
-        columns = {name: np.frombuffer(column, np.float64) for name, column in self.columns.items()}
-        rest = tuple(self.thetas), tuple(self.resumed), self.end, self.calls.calls(), tuple(self.finalists)
-        return Log(self.start, space, Steps(**columns), *rest)
+        return Log(
+            start=self.start,
+            space=space,
+            steps=Steps(*map(_finite, self.columns)),
+            theta=tuple(self.thetas),
+            resumed=tuple(self.resumed),
+            end=self.end,
+            calls=Calls(_finite(self.losses), tuple(self.best), self.names),
+            finalists=tuple(self.finalists),
+        )
 
 
-def _object_of(event: Mapping[str, Any], name: str, where: str) -> Iterator[tuple[str, Any]]:
-    return iter(as_object(event.get(name), f"{where}, {name}").items())
+def _finite(column: "array[float]") -> NDArray[np.float64]:
+    values = np.frombuffer(column, np.float64)
+    values[np.isinf(values)] = math.nan
+    return values
 
 
-def _theta_of(value: Any, where: str) -> Normal | tuple[float, ...]:
-    if isinstance(value, dict):
-        return Normal(number(value, "mean", where), number(value, "std", where))
-    if isinstance(value, list) and value:
-        return tuple(number({"p": p}, "p", where) for p in value)
-    raise RunError(f"{where}: expected probabilities, or mean and std, got {value!r:.80}.")
-
-
-def _space_of(start: Mapping[str, Any], where: str) -> Space | None:
-    if not start.get("space"):
+def _space_of(start: StartEvent, where: str) -> Space | None:
+    if not start.space:
         return None
-    variables = as_object(start["space"], f"{where}, space")
     try:
-        return Space({name: variable_from_json(variable) for name, variable in variables.items()})
+        return Space({name: variable_from_json(variable) for name, variable in start.space.items()})
     except SpaceError as error:
         raise RunError(f"{where}, space: {error}") from error
 

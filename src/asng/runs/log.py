@@ -4,8 +4,6 @@ What was written stays however the process ends: a last line without its end, to
 is left out when the file is read, and cut off when it is written to again.
 """
 
-import json
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,9 +12,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import msgspec
+
 from asng.errors import RunError
+from asng.runs.events import Event, event_of
 from asng.runs.files import write_text
 from asng.runs.locks import lock
+from asng.runs.stored import json_text, load_json, told
 
 __all__ = ["RESUMES", "JsonLines", "RunLog", "note_resume", "parse_lines", "refuse_running", "resumes_of"]
 
@@ -29,12 +31,20 @@ _SYNC = 1.0
 this is for the machine that loses power."""
 
 
+def _object_of(line: bytes) -> dict[str, Any]:
+    row = load_json(line)
+    if not isinstance(row, dict):
+        raise msgspec.ValidationError(f"Expected a JSON object, got {row!r:.80}")
+    return row
+
+
 class JsonLines:
     r"""A file that is held by this process until it is closed.
 
     Args:
         path: The file; it and its folder are made where they are missing.
         take: Is given what was there before, row after row. Default: keep it as `rows`.
+        parse: Makes a row of a line. Default: one of plain values.
         keep: How many bytes of what was there to keep, unread, the rest being cut off. Default: every line
             that has an end.
 
@@ -59,8 +69,9 @@ class JsonLines:
     def __init__(
         self,
         path: Path,
-        take: Callable[[dict[str, Any]], None] | None = None,
+        take: Callable[[Any], None] | None = None,
         *,
+        parse: Callable[[bytes], Any] = _object_of,
         keep: int | None = None,
     ) -> None:
         self._path = path
@@ -75,21 +86,21 @@ class JsonLines:
         try:
             self._file.seek(0)
             with self._told():
-                self._file.truncate(
-                    _take_rows(self._file, path, take or self.rows.append) if keep is None else keep
-                )
+                if keep is None:
+                    keep = _take_rows(self._file, path, take or self.rows.append, parse)
+                self._file.truncate(keep)
         except BaseException:
             self._file.close()
             raise
 
-    def append(self, row: dict[str, Any]) -> None:
-        """Write one line; the system has it when this returns.
+    def append(self, row: Any) -> None:
+        """Write one line, of a struct or of plain values; the system has it when this returns.
 
         Raises:
             RunError: The disk is full.
         """
         with self._told():
-            self._file.write(_line(row).encode())
+            self._file.write(f"{json_text(row)}\n".encode())
             self._file.flush()
             if time.monotonic() - self._synced > _SYNC:
                 os.fsync(self._file.fileno())
@@ -106,9 +117,9 @@ class JsonLines:
             os.fsync(self._file.fileno())
             return self._file.seek(0, os.SEEK_END)
 
-    def replace(self, rows: Iterable[dict[str, Any]]) -> None:
+    def replace(self, rows: Iterable[Any]) -> None:
         """Put these rows in the place of all, wholly or not at all."""
-        write_text(self._path, "".join(map(_line, rows)))
+        write_text(self._path, "".join(f"{json_text(row)}\n" for row in rows))
         self._file.close()
         self._file = _opened(self._path)
 
@@ -141,7 +152,7 @@ class RunLog:
 
     Args:
         path: The log of the run, or None.
-        take: As `JsonLines` has it.
+        take: Is given the events that were there before, None for one that this asng does not know.
         keep: As `JsonLines` has it; 0 begins anew.
 
     Raises:
@@ -151,20 +162,20 @@ class RunLog:
     def __init__(
         self,
         path: Path | None,
-        take: Callable[[dict[str, Any]], None] | None = None,
+        take: Callable[[Event | None], None] | None = None,
         *,
         keep: int | None = None,
     ) -> None:
-        self._lines = None if path is None else JsonLines(path, take, keep=keep)
+        self._lines = None if path is None else JsonLines(path, take, parse=event_of, keep=keep)
 
-    def write(self, event: str, **fields: Any) -> None:
+    def write(self, event: Event) -> None:
         """Append one event. Numbers that JSON cannot hold (NaN, infinities) become null.
 
         Raises:
             RunError: The disk is full.
         """
         if self._lines is not None:
-            self._lines.append({"event": event, **fields})
+            self._lines.append(event)
 
     def sync(self) -> int:
         """Force everything to the disk, and return the length of the file in bytes."""
@@ -224,46 +235,28 @@ def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
         RunError: A line is no JSON object.
     """
     rows: list[dict[str, Any]] = []
-    _take_rows(BytesIO(content), path, rows.append)
+    _take_rows(BytesIO(content), path, rows.append, _object_of)
     return rows
 
 
-def _take_rows(lines: Iterable[bytes], path: Path, take: Callable[[dict[str, Any]], None]) -> int:
-    """Hand over the objects of all lines that have an end; return how many bytes those are."""
+def _take_rows(
+    lines: Iterable[bytes], path: Path, take: Callable[[Any], None], parse: Callable[[bytes], Any]
+) -> int:
+    """Hand over the rows of all lines that have an end; return how many bytes those are."""
     whole = 0
     for number, line in enumerate(lines, start=1):
         if not line.endswith(b"\n"):
             break
         try:
-            row = json.loads(line)
+            row = parse(line)
+        except msgspec.ValidationError as error:
+            raise RunError(f"{path}, line {number}: {told(error)}") from None
         except (ValueError, RecursionError) as error:
-            raise _unfit(path, number, line) from error
-        if not isinstance(row, dict):
-            raise _unfit(path, number, line)
+            got = line[:60].rstrip()
+            raise RunError(f"{path}, line {number}: expected a JSON object, got {got!r}.") from error
         take(row)
         whole += len(line)
     return whole
-
-
-def _unfit(path: Path, number: int, line: bytes) -> RunError:
-    return RunError(f"{path}, line {number}: expected a JSON object, got {line[:60].rstrip()!r}.")
-
-
-def _line(row: dict[str, Any]) -> str:
-    try:
-        return json.dumps(row, allow_nan=False) + "\n"
-    except ValueError:  # seldom: the walk over all values costs several times what JSON does
-        return json.dumps(_finite(row), allow_nan=False) + "\n"
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return value
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -1,50 +1,47 @@
-"""Scores of a run: result.json of one search, summary.json of several seeds."""
+"""What a run came to: scores, cells and pictures of what was found.
 
-import statistics
+One search leaves result.json, graphs.json and pictures.json; several seeds of the same search, summary.json.
+"""
+
+import base64
+import binascii
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
+import msgspec
+
 from asng.errors import RunError
-from asng.runs.fields import as_list, as_object, number, text, whole
-from asng.runs.files import read_json, write_json
 from asng.runs.folder import RESULT, SUMMARY
+from asng.runs.stored import Number, Stored, plain, read_json, read_stored, stored, write_json
 
-__all__ = [
-    "FoundAndRandom",
-    "Result",
-    "Scored",
-    "SeedScore",
-    "Summary",
-    "read_result",
-    "read_summary",
-    "write_result",
-    "write_summary",
-]
+__all__ = ["FoundAndRandom", "Graph", "GraphEdge", "GraphNode", "PictureRow", "Pictures", "Result", "Scored"]
+__all__ += ["SeedScore", "Summary", "mean_sd", "write_result", "write_summary"]
+
+_PNG = b"\x89PNG\r\n\x1a\n"
 
 
-@dataclass(frozen=True)
-class Scored:
+class Scored(Stored, frozen=True):
     """One network trained alone.
 
     Attributes:
         score: In the metric of the run; NaN if it has none yet.
         parameters: How many weights it has.
         seconds: How long its training took; NaN if unknown.
-        architecture: Name to value, empty if unknown.
-        others: Further scores, by name.
+        architecture: Name to value; None if unknown.
+        others: Further scores, by name; None if unknown.
     """
 
-    score: float
-    parameters: int | None
-    seconds: float
-    architecture: Mapping[str, Any]
-    others: Mapping[str, float] = field(default_factory=dict)
+    score: Number = math.nan
+    parameters: int | None = None
+    seconds: Number = math.nan
+    architecture: Mapping[str, Any] | None = None
+    others: Mapping[str, float | None] = {}
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(Stored, frozen=True):
     """What a search came to; every part may be missing.
 
     Attributes:
@@ -56,51 +53,57 @@ class Result:
         inherited: Score of the found network with the supernet's weights; NaN if unknown.
         found: The found network trained alone.
         random: Random networks of the same space trained alike.
+        reason: Why the search ended.
     """
 
-    metric: str
-    higher_is_better: bool
-    seed: int | None
-    search_seconds: float
-    steps: int | None
-    inherited: float
-    found: Scored | None
-    random: tuple[Scored, ...]
+    metric: str = "score"
+    higher_is_better: bool = True
+    seed: int | None = None
+    search_seconds: Number = math.nan
+    steps: int | None = None
+    inherited: Number = math.nan
+    found: Scored | None = None
+    random: tuple[Scored, ...] = ()
+    reason: str | None = None
 
 
-@dataclass(frozen=True)
-class FoundAndRandom:
+class FoundAndRandom(Stored, frozen=True):
     """One score of a found network, and mean and standard deviation of its peers'; NaN where unknown."""
 
-    found: float
-    random_mean: float
-    random_sd: float
+    found: Number = math.nan
+    random_mean: Number = math.nan
+    random_sd: Number = math.nan
 
 
-@dataclass(frozen=True)
-class SeedScore(FoundAndRandom):
+class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
     """The scores of one seed of several; NaN where unknown.
 
     Attributes:
         seed: The seed.
         inherited: Score of the found network with the supernet's weights.
-        folder: Name of its run folder, or None.
+        folder: Name of its run folder, directly below that of all, or None.
         others: Further scores, by name.
     """
 
     seed: int
-    inherited: float
-    folder: str | None
-    others: Mapping[str, FoundAndRandom] = field(default_factory=dict)
+    inherited: Number = math.nan
+    folder: str | None = None
+    others: Mapping[str, FoundAndRandom] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = self.folder
+        # A report is written there: a path out of the run folder would write elsewhere.
+        if name is not None and (name in ("", ".", "..") or Path(name).name != name or "\\" in name):
+            raise ValueError(f"folder: expected the name of a folder directly below, got {name!r:.80}")
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(Stored, frozen=True):
     """The scores of several seeds of the same search."""
 
-    metric: str
-    higher_is_better: bool
-    seeds: tuple[SeedScore, ...]
+    metric: str = "score"
+    higher_is_better: bool = True
+    seeds: tuple[SeedScore, ...] = ()
 
     @property
     def others(self) -> list[str]:
@@ -108,94 +111,65 @@ class Summary:
         return list(dict.fromkeys(name for seed in self.seeds for name in seed.others))
 
 
-def read_result(path: Path) -> Result | None:
-    """Read result.json, or return None where there is none.
+class GraphNode(Stored, frozen=True):
+    """A node of a cell: its name, and what is written in it; None: its name."""
 
-    Raises:
-        RunError: The file is no JSON object, or a field is of another type.
+    id: str
+    label: str | None = None
+
+
+class GraphEdge(Stored, frozen=True, rename={"source": "from", "target": "to"}):
+    """One operation between two nodes; several may join the same two."""
+
+    source: str
+    target: str
+    label: str = ""
+
+
+class Graph(Stored, frozen=True):
+    """A found cell to draw: graphs.json has a list of them."""
+
+    title: str = "graph"
+    nodes: tuple[GraphNode, ...] = ()
+    edges: tuple[GraphEdge, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = self.labels
+        for end in (end for edge in self.edges for end in (edge.source, edge.target)):
+            if end not in names:
+                raise ValueError(f"edges: expected the id of a node, got {end!r:.80}")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Name of a node to what is written in it."""
+        return {node.id: node.id if node.label is None else node.label for node in self.nodes}
+
+
+class PictureRow(Stored, frozen=True):
+    """One picture with what it shows.
+
+    Attributes:
+        label: In a word or two.
+        png: A PNG file in base64.
     """
-    if not path.exists():
-        return None
-    where = str(path)
-    data = as_object(read_json(path), where)
-    found = data.get("found")
-    random = as_list(data.get("random") or [], f"{where}, random")
-    return Result(
-        metric=text(data, "metric", where, "score"),
-        higher_is_better=_direction(data, where),
-        seed=whole(data, "seed", where),
-        search_seconds=number(data, "search_seconds", where),
-        steps=whole(data, "steps", where),
-        inherited=number(data, "inherited", where),
-        found=None if found is None else _scored(found, f"{where}, found"),
-        random=tuple(_scored(one, f"{where}, random[{i}]") for i, one in enumerate(random)),
-    )
+
+    label: str = ""
+    png: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            is_png = base64.b64decode(self.png, validate=True).startswith(_PNG)
+        except (binascii.Error, ValueError):
+            is_png = False
+        if not is_png:
+            raise ValueError(f"png: expected a PNG file in base64, got {self.png!r:.40}")
 
 
-def read_summary(path: Path) -> Summary | None:
-    """Read summary.json, or return None where there is none.
+class Pictures(Stored, frozen=True):
+    """What the found network does: rows of pictures of one width, and what is to be said below them."""
 
-    Raises:
-        RunError: The file is no JSON object, a field is of another type, or a folder is not one directly
-            below.
-    """
-    if not path.exists():
-        return None
-    where = str(path)
-    data = as_object(read_json(path), where)
-    seeds = as_list(data.get("seeds") or [], f"{where}, seeds")
-    return Summary(
-        metric=text(data, "metric", where, "score"),
-        higher_is_better=_direction(data, where),
-        seeds=tuple(_seed_score(one, f"{where}, seeds[{i}]", i) for i, one in enumerate(seeds)),
-    )
-
-
-def _direction(data: Mapping[str, Any], where: str) -> bool:
-    value = data.get("higher_is_better", True)
-    if not isinstance(value, bool):
-        raise RunError(f"{where}, higher_is_better: expected true or false, got {value!r:.80}.")
-    return value
-
-
-def _scored(value: Any, where: str) -> Scored:
-    data = as_object(value, where)
-    others = as_object(data.get("others") or {}, f"{where}, others")
-    return Scored(
-        score=number(data, "score", where),
-        parameters=whole(data, "parameters", where),
-        seconds=number(data, "seconds", where),
-        architecture=as_object(data.get("architecture") or {}, f"{where}, architecture"),
-        others={name: number(others, name, f"{where}, others") for name in others},
-    )
-
-
-def _seed_score(value: Any, where: str, index: int) -> SeedScore:
-    data = as_object(value, where)
-    seed = whole(data, "seed", where)
-    folder = text(data, "folder", where, "") or None
-    # A report is written there: a path out of the run folder would write elsewhere.
-    if folder is not None and (folder in (".", "..") or Path(folder).name != folder or "\\" in folder):
-        raise RunError(f"{where}, folder: expected the name of a folder directly below, got {folder!r}.")
-    others = as_object(data.get("others") or {}, f"{where}, others")
-    return SeedScore(
-        **_found_and_random(data, where),
-        seed=index if seed is None else seed,
-        inherited=number(data, "inherited", where),
-        folder=folder,
-        others={name: _other(others[name], f"{where}, others, {name}") for name in others},
-    )
-
-
-def _other(value: Any, where: str) -> FoundAndRandom:
-    return FoundAndRandom(**_found_and_random(as_object(value, where), where))
-
-
-def _found_and_random(data: Mapping[str, Any], where: str) -> dict[str, float]:
-    return {name: number(data, name, where) for name in ("found", "random_mean", "random_sd")}
-
-
-# The files that scores are in: result.json of one search, and summary.json of the same search by seed.
+    caption: str = ""
+    rows: tuple[PictureRow, ...] = ()
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
@@ -203,23 +177,26 @@ def write_result(folder: Path, result: Mapping[str, Any]) -> None:
 
     Args:
         folder: The run folder; the one above may be that of several seeds.
-        result: What it came to up to now.
+        result: What it came to up to now, the fields of a `Result`.
+
+    Raises:
+        RunError: A field is of another type, or the file cannot be written.
     """
-    write_json(folder / RESULT, result)
+    known = stored(plain(result), Result, str(folder / RESULT))
+    write_json(folder / RESULT, known)
     home = folder.resolve()  # of "." the name is wanted
-    summary = home.parent / SUMMARY
-    if not summary.exists():
-        return
+    path = home.parent / SUMMARY
     try:
-        known = read_json(summary)
-        rows, mine = known["seeds"], (home.name, result["seed"])
-        places = [place for place, row in enumerate(rows) if (row["folder"], row["seed"]) == mine]
-    except (RunError, TypeError, LookupError):  # it is damaged, which is for the report to tell
+        summary = read_stored(path, Summary)
+    except RunError:  # it is damaged, which is for the report to tell
         return
-    if places:
-        for place in places:
-            rows[place] = _row(result, result["seed"], home.name)
-        write_json(summary, known)
+    if summary is not None:
+        seeds = [
+            _row(known, row.seed, home.name) if (row.folder, row.seed) == (home.name, known.seed) else row
+            for row in summary.seeds
+        ]
+        if seeds != list(summary.seeds):
+            write_json(path, msgspec.structs.replace(summary, seeds=tuple(seeds)))
 
 
 def write_summary(folder: Path, homes: Mapping[int, Path], *, higher_is_better: bool) -> None:
@@ -230,27 +207,42 @@ def write_summary(folder: Path, homes: Mapping[int, Path], *, higher_is_better: 
         homes: One or more: the seeds, and their run folders, each directly in `folder`.
         higher_is_better: Whether a higher score is better.
     """
-    results = {seed: read_json(home / RESULT) for seed, home in homes.items()}
-    rows = [_row(result, seed, homes[seed].name) for seed, result in results.items()]
-    metric = next(iter(results.values()))["metric"]
-    write_json(folder / SUMMARY, {"metric": metric, "higher_is_better": higher_is_better, "seeds": rows})
+    paths = {seed: home / RESULT for seed, home in homes.items()}
+    results = {seed: stored(read_json(path), Result, str(path)) for seed, path in paths.items()}
+    rows = tuple(_row(result, seed, homes[seed].name) for seed, result in results.items())
+    metric = next(iter(results.values())).metric
+    write_json(folder / SUMMARY, Summary(metric, higher_is_better, rows))
 
 
-def _row(result: Mapping[str, Any], seed: int, home: str) -> dict[str, Any]:
-    found, peers = result["found"], result["random"]
-    names = [] if found is None else list(found.get("others", {}))
-    others = {name: _pair(found["others"][name], [peer["others"][name] for peer in peers]) for name in names}
-    row = {
-        **_pair(None if found is None else found["score"], [peer["score"] for peer in peers]),
-        "inherited": result["inherited"],
-        **({"others": others} if others else {}),
+def _row(result: Result, seed: int, home: str) -> SeedScore:
+    found, peers = result.found, result.random
+    others = {
+        name: FoundAndRandom(
+            math.nan if value is None else value, *mean_sd([peer.others.get(name) for peer in peers])
+        )
+        for name, value in (found.others if found else {}).items()
     }
-    return {**row, "seed": seed, "folder": home}
+    return SeedScore(
+        found.score if found else math.nan,
+        *mean_sd([peer.score for peer in peers]),
+        inherited=result.inherited,
+        others=others,
+        seed=seed,
+        folder=home,
+    )
 
 
-def _pair(found: float | None, peers: Sequence[float]) -> dict[str, float | None]:
-    return {
-        "found": found,
-        "random_mean": statistics.fmean(peers) if peers else None,
-        "random_sd": statistics.stdev(peers) if len(peers) > 1 else None,
-    }
+def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
+    """Return mean and standard deviation (n - 1) of the values that are known; NaN where undefined.
+
+    The mean of equal values is that value, to the last bit.
+
+    Example:
+        >>> mean_sd([0.1, 0.1, None, 0.1])
+        (0.1, 0.0)
+    """
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    if not known:
+        return math.nan, math.nan
+    mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
+    return mean, stdev(known) if len(known) > 1 else math.nan

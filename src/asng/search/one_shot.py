@@ -1,8 +1,10 @@
 """One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+import random
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,29 @@ import torch
 from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least, one_of, real_between
+from asng.costs.meter import CostMeter
 from asng.costs.terms import Cost, checked_costs
-from asng.distributed import joined
+from asng.distributed import Comm, joined
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
-from asng.search.finalists import MOST_FINAL
+from asng.runs.checkpoint import CheckpointPace
+from asng.runs.folder import CHECKPOINT
+from asng.search.final import Final
+from asng.search.finalists import MOST_FINAL, plan_of
 from asng.search.loop import Loop
 from asng.search.result import SearchResult
-from asng.search.stopping import StopRule
+from asng.search.run_state import RunState, lam_x_of, load_shared, synchronise
+from asng.search.scorer import Scorer
+from asng.search.stopping import StopRule, Watch
+from asng.search.trainer import Trainer
 from asng.training.batch_norm import batch_statistics
 from asng.training.data.halves import split_loader
 from asng.training.data.random_state import seeded
-from asng.training.faults import dead_workers_told
-from asng.training.modes import kept_modes
+from asng.training.data.stream import BatchStream
+from asng.training.faults import OutOfMemory, dead_workers_told
+from asng.training.inputs import inputs_of
+from asng.training.modes import Modes, kept_modes
 from asng.training.objective import PRECISIONS, Loss, Objective, Precision, in_precision
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
@@ -150,14 +161,6 @@ class OneShotSearch:
         elif self.architecture_optimizer.space != self.supernet.space:
             raise InputError("architecture_optimizer: expected one over supernet.space, got another space.")
 
-    def selection(self) -> tuple[str, Objective, float]:
-        """Return what architectures are selected by: its name, the function, and 1 or -1 to minimise it."""
-        if self.maximize is not None:
-            return "maximize", self.maximize, -1.0
-        if self.minimize is not None:
-            return "minimize", self.minimize, 1.0
-        return "loss", self.loss, 1.0
-
     def fit(
         self,
         train_loader: DataLoader[Any],
@@ -200,29 +203,17 @@ class OneShotSearch:
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
         with (
-            joined() as comm,
-            seeded(self.seed),
-            kept_modes(self.supernet),
-            batch_statistics(self.supernet) as norms,
             graceful() as interrupt,
-            dead_workers_told(),
+            self._running(train_loader, valid_loader, epochs, folder, resume) as run,
         ):
-            loop = Loop(
-                self._in_precision(),
-                train_loader,
-                valid_loader,
-                epochs=epochs,
-                folder=folder,
-                norms=norms,
-                comm=comm,
-            )
+            loop, checkpoint = run
             try:
-                loop.begin(resume=resume, overwrite=overwrite)
-                with progress_bar("search", loop.all_steps, show=progress and comm.leads) as bar:
+                loop.begin(checkpoint, overwrite=overwrite)
+                with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
                     found = loop.run(bar, interrupt)
             finally:
                 loop.log.close()
-            interrupted, terminated = comm.either(bool(interrupt), interrupt.terminated)
+            interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
             if interrupted:  # in the last step or after it: all is written, but the caller is to end too
                 interrupt.hear(terminated=terminated)
                 raise interrupt.error()
@@ -231,29 +222,176 @@ class OneShotSearch:
             supernet=self.supernet,
             loss=self.loss,
             train_loader=train_loader,
-            steps=loop.step,
-            seconds=loop.seconds,
-            reason=loop.reason or "finished",
+            steps=loop.state.step,
+            seconds=loop.state.seconds,
+            reason=loop.state.reason or "finished",
             folder=folder,
             cost=found.cost,
-            evaluated=loop.evaluated,
-            over_budget=loop.over_budget,
+            evaluated=loop.state.evaluated,
+            over_budget=loop.state.over_budget,
             finalists=tuple(loop.final.finalists),
             winner=loop.final.winner,
-            out_of_memory=loop.memory.count,
+            out_of_memory=loop.state.memory.count,
         )
 
-    def _in_precision(self) -> "OneShotSearch":
-        """Return the search with functions that compute in its precision."""
-        if self.precision == "float32":
-            return self
-        device = next((p.device for p in self.supernet.parameters()), torch.device("cpu"))
-        functions = {
-            name: in_precision(function, self.precision, device)
-            for name in ("loss", "minimize", "maximize")
-            if (function := getattr(self, name)) is not None
+    @contextmanager
+    def stepping(
+        self, train_loader: DataLoader[Any], valid_loader: DataLoader[Any], *, epochs: int = 30
+    ) -> Iterator[Loop]:
+        """Have the steps of a search taken one by one, by `one_step`, while the block runs; writes nothing.
+
+        Args:
+            train_loader: Trains the weights.
+            valid_loader: Scores architectures.
+            epochs: For the schedule and the warm-up: how many times one would go through the training data.
+
+        Yields:
+            The loop, whose parts are `theta`, `trainer`, `scorer` and `state`.
+
+        Example:
+            >>> import asng, torch
+            >>> from torch.utils.data import DataLoader, TensorDataset
+            >>> ops = {"a": torch.nn.Linear(2, 1), "b": torch.nn.Linear(2, 1)}
+            >>> op = asng.nn.Choice(ops, label="op")
+            >>> x = torch.randn(64, 2)
+            >>> loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=8)
+            >>> loss = asng.supervised(torch.nn.functional.mse_loss)
+            >>> with OneShotSearch(asng.nn.Supernet(op), loss, warmup=0.0).stepping(loader, loader) as loop:
+            ...     losses = [loop.one_step() for _ in range(3)]
+            >>> loop.state.step
+            3
+        """
+        with self._running(train_loader, valid_loader, epochs, None, False) as (loop, _):
+            yield loop
+
+    @contextmanager
+    def _running(
+        self,
+        train_loader: DataLoader[Any],
+        valid_loader: DataLoader[Any],
+        epochs: int,
+        folder: Path | None,
+        resume: bool,
+    ) -> Iterator[tuple[Loop, dict[str, Any] | None]]:
+        """Set for a while what a run needs of its surroundings, and put its parts together."""
+        with (
+            joined() as comm,
+            seeded(self.seed),
+            kept_modes(self.supernet),
+            batch_statistics(self.supernet) as norms,
+            dead_workers_told(),
+        ):
+            train, valid = (
+                BatchStream(train_loader, "train_loader"),
+                BatchStream(valid_loader, "valid_loader"),
+            )
+            yield self._wired(
+                train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
+            )
+
+    def _wired(
+        self,
+        train: BatchStream,
+        valid: BatchStream,
+        *,
+        epochs: int,
+        folder: Path | None,
+        resume: bool,
+        norms: list[Any],
+        comm: Comm,
+    ) -> tuple[Loop, dict[str, Any] | None]:
+        """Return the parts of a run, put together, and the checkpoint that it goes on from."""
+        if resume and folder is None:
+            raise InputError("resume: expected a run_dir to resume from, got None.")
+        checkpoint = load_shared(comm, folder / CHECKPOINT) if folder is not None and resume else None
+        theta, name, sign = self._theta(), self._selects(), 1.0 if self.maximize is None else -1.0
+        lam_x = -(-self.lam_x // comm.size) * comm.size  # each process trains as many
+        if checkpoint is not None:  # which may be of another number of processes
+            lam_x = lam_x_of(checkpoint, lam_x)
+        plan = plan_of(
+            epochs * len(train),
+            share=self.final,
+            finalists=self.finalists,
+            lam_x=lam_x,
+            moving=1.0 - self.warmup,
+            lam_theta=self.lam_theta,
+            valid_batches=len(valid),
+        )
+        shared: dict[str, Any] = {
+            "modes": Modes(self.supernet, norms),
+            "memory": OutOfMemory(),
+            "comm": comm,
         }
-        return replace(self, **functions)
+        trainer = Trainer(
+            self.supernet,
+            self._in_precision(self.loss),
+            stream=train,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            clip=self.clip,
+            **shared,
+        )
+        trainer.begin(plan.steps)
+        scorer = Scorer(
+            self.supernet,
+            self._in_precision(getattr(self, name)),
+            name=name,
+            sign=sign,
+            stream=valid,
+            meter=CostMeter(self.supernet, checked_costs(self.cost), lambda: self._example(train), comm),
+            device=trainer.device,
+            **shared,
+        )
+        synchronise(comm, theta, trainer, scorer)
+        final = Final(plan, theta=theta, trainer=trainer, scorer=scorer, seed=self.seed, comm=comm)
+        settings = {key: getattr(self, key) for key in ("seed", "lam_x", "lam_theta", "clip")}
+        state = RunState(
+            theta=theta,
+            trainer=trainer,
+            scorer=scorer,
+            final=final,
+            watch=Watch(self.stop),
+            memory=shared["memory"],
+            settings={**settings, "select": name},
+            lam_x=lam_x,
+        )
+        loop = Loop(
+            theta=theta,
+            trainer=trainer,
+            scorer=scorer,
+            final=final,
+            state=state,
+            lam_theta=self.lam_theta,
+            # Rounded first: 0.07 * 100 is a little more than 7.
+            first_theta_step=math.ceil(round(self.warmup * plan.steps, 6)),
+            pace=CheckpointPace(self.checkpoint_seconds, self.checkpoint_steps),
+            folder=folder,
+            comm=comm,
+            seed=self.seed,
+        )
+        return loop, checkpoint
+
+    def _theta(self) -> Optimizer:
+        if self.architecture_optimizer is None:  # set in __post_init__
+            raise InputError("architecture_optimizer: expected an optimiser, got None.")
+        return self.architecture_optimizer
+
+    def _selects(self) -> str:
+        """Return the name of what architectures are selected by."""
+        return next((name for name in ("maximize", "minimize") if getattr(self, name) is not None), "loss")
+
+    def _in_precision(self, function: Any) -> Any:
+        """Return a function that computes in the precision of the search."""
+        device = next((p.device for p in self.supernet.parameters()), torch.device("cpu"))
+        return in_precision(function, self.precision, device)
+
+    def _example(self, train: BatchStream) -> tuple[Any, ...]:
+        """Return the inputs that costs are measured on: the given ones, or those of the first batch."""
+        if self.example is not None:
+            # A packed sequence and other named tuples are one input.
+            return self.example if type(self.example) is tuple else (self.example,)
+        some = self.supernet.space.sample(random.Random(0))  # whichever: the loss does not know it
+        return inputs_of(self.supernet, some, self._in_precision(self.loss), train.first())
 
     def _check_function(self, name: str) -> None:
         value = getattr(self, name)

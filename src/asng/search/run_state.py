@@ -1,30 +1,190 @@
-"""All that a checkpoint holds of a run, and the way back from it."""
+"""All that a checkpoint holds of a run, saved and restored in one place."""
 
 import json
-from typing import TYPE_CHECKING, Any
+import zlib
+from collections.abc import Mapping
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 
+from asng.distributed import Comm
 from asng.errors import AsngError, RunError, in_one_line
-from asng.runs.checkpoint import PASSED_OVER
-from asng.training.data.random_state import plain_states, restore_plain
-
-if TYPE_CHECKING:
-    from asng.search.loop import Loop
-import zlib
-from hashlib import blake2b
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from asng.runs.checkpoint import load_checkpoint
+from asng.optim import Optimizer
+from asng.runs.checkpoint import PASSED_OVER, load_checkpoint
+from asng.search.final import Final
+from asng.search.scorer import Scorer
+from asng.search.stopping import Watch
+from asng.search.trainer import Trainer
 from asng.training.data.nested import tensors_in
+from asng.training.data.random_state import plain_states, restore_plain
+from asng.training.faults import FiniteWatch, OutOfMemory
 
-if TYPE_CHECKING:
-    from asng.search.loop import Loop
+__all__ = ["RunState", "lam_x_of", "load_shared", "synchronise"]
 
-__all__ = ["restore", "state_names", "state_of", "become_alike", "check_alike", "digest", "restore_alike"]
+
+class Part(Protocol):
+    """What a checkpoint saves and restores as one."""
+
+    def state_dict(self) -> Any:
+        """Return tensors, numbers, strings, and lists and dictionaries of them."""
+
+    def load_state_dict(self, state: Any) -> Any:
+        """Go to where `state_dict` was taken."""
+
+
+class RunState:
+    """Where a run stands.
+
+    Args:
+        theta: The optimiser of theta.
+        trainer: Holds the weights, their optimiser and the training data.
+        scorer: Holds costs and the validation data.
+        final: The final of the search.
+        watch: Counts what the stop rule asks about.
+        memory: Counts what did not fit.
+        settings: What a run is not resumed without, by the names of `OneShotSearch`.
+        lam_x: Architectures trained a step.
+
+    Attributes:
+        steps: Of the search.
+        step: Those taken.
+        seconds: How long they took.
+        evaluated: Candidates that steps in theta compared.
+        over_budget: How many of them were over a budget.
+        reason: Why the search ended, or None.
+        ended: Whether all is written.
+        finite: Counts steps without a finite loss or objective.
+        passed_over: Why the newest checkpoint was not the one that was read; empty if it was.
+    """
+
+    def __init__(
+        self,
+        *,
+        theta: Optimizer,
+        trainer: Trainer,
+        scorer: Scorer,
+        final: Final,
+        watch: Watch,
+        memory: OutOfMemory,
+        settings: Mapping[str, Any],
+        lam_x: int,
+    ) -> None:
+        self.steps, self.lam_x, self.settings = final.plan.steps, lam_x, dict(settings)
+        self.step = self.evaluated = self.over_budget = 0
+        self.seconds = 0.0
+        self.reason: str | None = None
+        self.ended = False
+        self.passed_over = ""
+        self.watch, self.memory, self.finite = watch, memory, FiniteWatch()
+        self._supernet, self._theta, self._streams = trainer.supernet, theta, (trainer.stream, scorer.stream)
+        self._parts: dict[str, Part] = {  # restored in this order:
+            "model": trainer.supernet,
+            "final": final,  # which makes the optimiser of a finalist, whose state comes next
+            "trainer": trainer,
+            "theta": _AsJson(theta),
+            "watch": watch,
+            "finite": self.finite,
+            "memory": memory,
+            "costs": scorer.meter,
+            "train": trainer.stream,  # which draws from the generators to begin a pass
+            "valid": scorer.stream,
+            "generators": _Generators(),
+        }
+
+    def state_dict(self, log_bytes: int) -> dict[str, Any]:
+        """Return all that a checkpoint must hold; `log_bytes` of the log belong to it."""
+        parts = {name: part.state_dict() for name, part in self._parts.items()}
+        return {
+            **{name: getattr(self, name) for name in _PLAIN},
+            "log_bytes": log_bytes,
+            "space": self._supernet.space.to_json(),
+            "settings": self.settings,
+            **parts,
+        }
+
+    def load_state_dict(self, state: dict[str, Any], folder: Path) -> int:
+        """Go to where a checkpoint was taken; return how many bytes of the log belong to it.
+
+        Raises:
+            RunError: It is of another search.
+        """
+        self._check(state, folder)
+        try:
+            for name in _PLAIN:
+                setattr(self, name, state[name])
+            for name, part in self._parts.items():
+                part.load_state_dict(state[name])
+        except AsngError as error:
+            raise type(error)(f"{folder}: {error}") from error
+        # Of many kinds, from the `load_state_dict` methods of torch if a state is not theirs.
+        except Exception as error:
+            raise RunError(
+                f"{folder}: the checkpoint does not fit this search: {in_one_line(error)}. Resume with its "
+                "own model, optimizer and scheduler."
+            ) from error
+        self.passed_over = state.get(PASSED_OVER, "")
+        return int(state["log_bytes"])
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all that a checkpoint must hold."""
+        return (*_PLAIN, "log_bytes", "space", "settings", *self._parts)
+
+    def digest(self) -> str:
+        """Sum up what must be the same in all processes, but for the weights."""
+        total = blake2b(json.dumps([self.step, self._theta.state_dict()]).encode(), digest_size=16)
+        for stream in self._streams:
+            for state in stream.state_dict()["now"].values():
+                total.update(state.numpy().tobytes())
+        return total.hexdigest()
+
+    def weights_digest(self) -> str:
+        """Sum up the weights."""
+        total = 0
+        for tensor in tensors_in(self._supernet.state_dict()):
+            flat = tensor.detach().cpu().contiguous().reshape(-1)
+            total = zlib.crc32(flat.view(torch.uint8).numpy().data, total)
+        return f"{total:08x}"
+
+    def _check(self, state: dict[str, Any], folder: Path) -> None:
+        """Raise if a checkpoint lacks something, is of another search, or has a number that is none."""
+        lacking = [name for name in self.names() if name not in state]
+        if lacking:
+            raise RunError(f"{folder}: expected a checkpoint with {lacking[0]!r}, got one without.")
+        if state["space"] != self._supernet.space.to_json():
+            raise RunError(f"{folder}: is of another search space. Resume with its own model.")
+        self._check_settings(state["settings"], folder)
+        if type(state["steps"]) is not int or state["steps"] != self.steps:
+            got = in_one_line(repr(state["steps"]), 80)
+            raise RunError(
+                f"{folder}: expected a run of {self.steps} steps, got one of {got}. Resume it with its own "
+                "data, batch size and epochs."
+            )
+        for name, types in (*_PLAIN.items(), ("log_bytes", (int,))):
+            value = state[name]
+            negative = type(value) in (int, float) and not value >= 0
+            if type(value) not in types or negative or (name == "step" and value > self.steps):
+                raise RunError(
+                    f"{folder}: expected a number as {name!r}, got {in_one_line(repr(value), 80)}."
+                )
+
+    def _check_settings(self, begun: Any, folder: Path) -> None:
+        if not isinstance(begun, dict):
+            raise RunError(f"{folder}: expected settings by name in the checkpoint, got {begun!r:.80}.")
+        for name, value in self.settings.items():
+            if name not in begun or type(begun[name]) is not type(value) or begun[name] != value:
+                got = in_one_line(repr(begun.get(name)), 80)
+                raise RunError(
+                    f"{folder}: expected a run with {name}={value!r}, got one with {name}={got}. Resume it "
+                    "with its own, or search anew in another run_dir."
+                )
+
 
 _PLAIN: dict[str, tuple[type, ...]] = {
+    "steps": (int,),
+    "lam_x": (int,),
     "step": (int,),
     "seconds": (float,),
     "evaluated": (int,),
@@ -34,197 +194,71 @@ _PLAIN: dict[str, tuple[type, ...]] = {
 }
 """Attributes of a run that are numbers, strings or None, and their types."""
 
-_OTHERS = (
-    *("steps", "log_bytes", "space", "model", "optimizer", "scheduler", "theta", "watch", "finite", "costs"),
-    *("final", "train", "valid", "generator", "cuda", "plain_generators", "settings", "memory"),
-)
-"""What else a checkpoint must hold."""
+
+class _AsJson:
+    """Theta, whose state has dictionaries of many kinds, as text."""
+
+    def __init__(self, theta: Optimizer) -> None:
+        self.theta = theta
+
+    def state_dict(self) -> str:
+        return json.dumps(self.theta.state_dict())
+
+    def load_state_dict(self, state: str) -> None:
+        self.theta.load_state_dict(json.loads(state))
 
 
-def state_names() -> tuple[str, ...]:
-    """Return the names of all that a checkpoint must hold."""
-    return (*_PLAIN, *_OTHERS)
+class _Generators:
+    """The global generators of torch, Python and NumPy."""
+
+    def state_dict(self) -> dict[str, Any]:
+        cuda = torch.cuda.get_rng_state_all()
+        return {"torch": torch.get_rng_state(), "cuda": cuda, "plain": plain_states()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        torch.set_rng_state(state["torch"])
+        restore_plain(state["plain"])
+        if len(state["cuda"]) == torch.cuda.device_count():  # else the run moved to another machine
+            torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def state_of(loop: "Loop") -> dict[str, Any]:
-    """Return all that a checkpoint must hold."""
-    return {name: getattr(loop, name) for name in _PLAIN} | {
-        "steps": loop.steps,
-        "log_bytes": loop.log.sync(),
-        "space": loop.supernet.space.to_json(),
-        "model": loop.supernet.state_dict(),
-        "optimizer": loop.optimizer.state_dict(),
-        "scheduler": None if loop.scheduler is None else loop.scheduler.state_dict(),
-        "theta": json.dumps(loop.theta.state_dict()),
-        "watch": loop.watch.state_dict(),
-        "finite": loop.finite.state_dict(),
-        "memory": loop.memory.state_dict(),
-        "costs": loop.meter.state_dict(),
-        "final": loop.final.state_dict(),
-        "train": loop.train.state_dict(),
-        "valid": loop.valid.state_dict(),
-        "generator": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all(),
-        "plain_generators": plain_states(),
-        "settings": _settings(loop),
-    }
-
-
-def _settings(loop: "Loop") -> dict[str, Any]:
-    """Return the settings that a run is not resumed without, by the names of `OneShotSearch`."""
-    names = ("seed", "lam_x", "lam_theta", "clip")
-    return {name: getattr(loop.search, name) for name in names} | {"select": loop.search.selection()[0]}
-
-
-def restore(loop: "Loop", state: dict[str, Any]) -> int:
-    """Go to where the checkpoint was taken; return how many bytes of the log belong to it.
-
-    Raises:
-        RunError: It is of another search.
-    """
-    _check(loop, state)
-    try:
-        _take_over(loop, state)
-    except AsngError as error:
-        raise type(error)(f"{loop.folder}: {error}") from error
-    # Of many kinds, from the `load_state_dict` methods of torch where a state is not theirs.
-    except Exception as error:
-        raise RunError(
-            f"{loop.folder}: the checkpoint does not fit this search: {in_one_line(error)}. Resume with its "
-            "own model, optimizer and scheduler."
-        ) from error
-    loop.passed_over = state.get(PASSED_OVER, "")
-    return int(state["log_bytes"])
-
-
-def _check(loop: "Loop", state: dict[str, Any]) -> None:
-    """Raise where a checkpoint lacks something, is of another search, or has a number that is none."""
-    lacking = [name for name in state_names() if name not in state]
-    if lacking:
-        raise RunError(f"{loop.folder}: expected a checkpoint with {lacking[0]!r}, got one without.")
-    if state["space"] != loop.supernet.space.to_json():
-        raise RunError(f"{loop.folder}: is of another search space. Resume with its own model.")
-    _check_settings(loop, state["settings"])
-    if type(state["steps"]) is not int or state["steps"] != loop.steps:
-        got = in_one_line(repr(state["steps"]), 80)
-        raise RunError(
-            f"{loop.folder}: expected a run of {loop.steps} steps, got one of {got}. Resume it with its own "
-            "data, batch size and epochs."
-        )
-    for name, types in (*_PLAIN.items(), ("log_bytes", (int,))):
-        value = state[name]
-        negative = type(value) in (int, float) and not value >= 0
-        if type(value) not in types or negative or (name == "step" and value > loop.steps):
-            raise RunError(
-                f"{loop.folder}: expected a number as {name!r}, got {in_one_line(repr(value), 80)}."
-            )
-
-
-def _check_settings(loop: "Loop", begun: Any) -> None:
-    if not isinstance(begun, dict):
-        raise RunError(f"{loop.folder}: expected settings by name in the checkpoint, got {begun!r:.80}.")
-    for name, value in _settings(loop).items():
-        if name not in begun or type(begun[name]) is not type(value) or begun[name] != value:
-            got = in_one_line(repr(begun.get(name)), 80)
-            raise RunError(
-                f"{loop.folder}: expected a run with {name}={value!r}, got one with {name}={got}. Resume it "
-                "with its own, or search anew in another run_dir."
-            )
-
-
-def _take_over(loop: "Loop", state: dict[str, Any]) -> None:
-    """Set everything that changes to what the checkpoint holds."""
-    if (state["scheduler"] is None) != (loop.scheduler is None):
-        raise ValueError("one of them has a scheduler and the other has none")
-    for name in _PLAIN:  # first, since the length of a final follows from the step
-        setattr(loop, name, state[name])
-    loop.supernet.load_state_dict(state["model"])
-    loop.final.load_state_dict(state["final"])  # before the optimiser, which may be that of a finalist
-    loop.optimizer.load_state_dict(state["optimizer"])
-    if loop.scheduler is not None:
-        loop.scheduler.load_state_dict(state["scheduler"])
-    loop.theta.load_state_dict(json.loads(state["theta"]))
-    loop.watch.load_state_dict(state["watch"])
-    loop.finite.load_state_dict(state["finite"])
-    loop.memory.load_state_dict(state["memory"])
-    loop.meter.load_state_dict(state["costs"])
-    loop.train.load_state_dict(state["train"])
-    loop.valid.load_state_dict(state["valid"])
-    torch.set_rng_state(state["generator"])
-    restore_plain(state["plain_generators"])
-    if len(state["cuda"]) == torch.cuda.device_count():  # else the run moved to another machine
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-# What makes several processes of a search alike, and how that is checked.
-
-
-def become_alike(loop: "Loop") -> None:
+def synchronise(comm: Comm, theta: Optimizer, trainer: Trainer, scorer: Scorer) -> None:
     """Give all processes the weights, theta and generators of the first, and see that their data are alike.
 
     Raises:
         RunError: They yield other batches.
     """
+    parts: dict[str, Part] = {
+        "model": trainer.supernet,
+        "theta": _AsJson(theta),
+        "train": trainer.stream,
+        "valid": scorer.stream,
+        "generators": _Generators(),
+    }
 
     def put(state: dict[str, Any]) -> None:
-        loop.supernet.load_state_dict(state["model"])
-        loop.theta.load_state_dict(json.loads(state["theta"]))
-        loop.train.load_state_dict(state["train"])
-        loop.valid.load_state_dict(state["valid"])
-        torch.set_rng_state(state["generator"])
-        restore_plain(state["plain_generators"])
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
 
-    loop.comm.spread(
-        lambda: {
-            "model": loop.supernet.state_dict(),
-            "theta": json.dumps(loop.theta.state_dict()),
-            "train": loop.train.state_dict(),
-            "valid": loop.valid.state_dict(),
-            "generator": torch.get_rng_state(),
-            "plain_generators": plain_states(),
-        },
-        put,
-    )
-    for stream in (loop.train, loop.valid):
-        loop.comm.check(stream.fingerprint, f"the first batch of {stream.name}")
+    comm.spread(lambda: {name: part.state_dict() for name, part in parts.items()}, put)
+    for stream in (trainer.stream, scorer.stream):
+        comm.check(stream.fingerprint, f"the first batch of {stream.name}")
 
 
-def restore_alike(loop: "Loop", path: Path) -> int:
-    """Go to where the newest checkpoint was taken, in all processes; return how long its log is.
-
-    It is read by one process only, so that all go on from the same one.
+def load_shared(comm: Comm, path: Path) -> dict[str, Any]:
+    """Return the newest checkpoint that can be used, in all processes the same: one of them reads it.
 
     Raises:
-        RunError: There is none, or it is of another search.
+        RunError: There is none.
     """
     state: dict[str, Any] = {}
-    if loop.comm.leads:
+    if comm.leads:
         state |= load_checkpoint(path)
-    loop.comm.spread(lambda: state, state.update)
-    return restore(loop, state)
+    comm.spread(partial(dict, state), state.update)
+    return state
 
 
-def check_alike(loop: "Loop") -> None:
-    """Raise where the weights are not the same in all processes.
-
-    Raises:
-        RunError: They are not.
-    """
-    loop.comm.check(lambda: _sum_of(loop.supernet.state_dict()), f"step {loop.step}: the weights")
-
-
-def digest(loop: "Loop") -> str:
-    """Sum up what must be the same in all processes, but for the weights."""
-    total = blake2b(json.dumps([loop.step, loop.theta.state_dict()]).encode(), digest_size=16)
-    for stream in (loop.train, loop.valid):
-        for state in stream.state_dict()["now"].values():
-            total.update(state.numpy().tobytes())
-    return total.hexdigest()
-
-
-def _sum_of(state: Any) -> str:
-    total = 0
-    for tensor in tensors_in(state):
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        total = zlib.crc32(flat.view(torch.uint8).numpy().data, total)
-    return f"{total:08x}"
+def lam_x_of(checkpoint: Mapping[str, Any], default: int) -> int:
+    """Return how many architectures the run of a checkpoint trains a step; what is no count is told later."""
+    found = checkpoint.get("lam_x")
+    return found if type(found) is int and found >= 1 else default

@@ -1,106 +1,176 @@
-"""Training the shared weights on sampled architectures."""
+"""Training the shared weights x on sampled architectures: one half of a step of one-shot search."""
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Supernet
+from asng.search.scorer import explained
 from asng.space import Architecture
+from asng.training.data.nested import to_device
+from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory
+from asng.training.modes import Modes
 from asng.training.objective import Loss, qualified_name
+from asng.training.optimizers import MakeOptimizer, MakeScheduler
 
-__all__ = ["weight_step", "copy_of", "weights_of"]
-
+__all__ = ["Trainer", "copy_of", "weights_of"]
 
 _ALONE = LocalComm()
 
 
-def weight_step(
-    supernet: Supernet,
-    batch: Any,
-    architectures: Sequence[Architecture],
-    *,
-    loss: Loss,
-    optimizer: torch.optim.Optimizer,
-    parameters: Sequence[nn.Parameter],
-    clip: float | None,
-    memory: OutOfMemory,
-    comm: Comm = _ALONE,
-    weight: float = 1.0,
-) -> float:
-    """Descend the mean loss of `architectures` on one training batch, all processes together.
-
-    Where they can be dealt out evenly each process trains some of them on the whole batch; else each trains
-    all of them on its share of it.
-
-    Weights that none of them used have no gradient, so the optimiser leaves them and their momentum alone.
-    A step whose loss or gradient is not finite is left out, since it would destroy the shared weights; so is
-    one that does not fit into memory.
+class Trainer:
+    """Descends the loss of architectures, a batch a step.
 
     Args:
-        supernet: Holds the weights x.
-        batch: One batch on the supernet's device, or this process's share of it.
-        architectures: The lambda_x ones.
-        loss: f(x, c) on the batch.
-        optimizer: Over `parameters`.
-        parameters: All weights.
+        supernet: Holds the weights x; those that ask for a gradient are trained.
+        loss: f(x, c) on a batch.
+        stream: Yields the training batches, the same in all processes.
+        optimizer: Makes the optimiser from the weights.
+        scheduler: Makes its schedule, which advances with every step; or None.
         clip: Greatest norm of the gradient, or None for no bound.
-        memory: Counts what does not fit. Of several processes none can go on without the others, so there the
-            error is raised.
-        comm: The processes. Default: this one alone.
-        weight: What the mean over the share counts in the mean over the batch.
-
-    Returns:
-        The mean loss over the whole batch; NaN where the step was left out.
+        modes: Switches the supernet to training.
+        memory: Counts what does not fit. Of several processes that train together none can go on without the
+            others, so there the error is raised.
+        comm: The processes.
 
     Raises:
-        InputError: The loss gave no single number with a gradient's graph.
+        InputError: The supernet has no weight to train.
     """
-    optimizer.zero_grad(set_to_none=True)
-    total, missed, apart = 0.0, memory.count, comm.trains_apart(len(architectures))
-    values: list[torch.Tensor] = []
-    mine = comm.part(len(architectures)) if apart else slice(None)
-    with memory.noted() if comm.size == 1 else nullcontext(), comm.passes(apart=apart):
-        for architecture in architectures[mine.start : mine.stop]:
-            forward = partial(supernet, architecture=architecture)
-            value = _checked(loss(forward, batch), loss) / len(architectures)
-            if weight != 1.0:
-                value = value * weight
-            if value.requires_grad:  # else this architecture has no weights
-                value.backward()  # type: ignore[no-untyped-call]
-            values.append(value.detach())
-        # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
-        total = sum((value.item() for value in values), 0.0)
-    if memory.count > missed:
-        optimizer.zero_grad(set_to_none=True)
-        total = math.nan
-    total = comm.reduce(total, parameters)
-    used = [parameter for parameter in parameters if parameter.grad is not None]
-    norm = torch.nn.utils.clip_grad_norm_(used, math.inf if clip is None else clip, foreach=True)
-    if not math.isfinite(total) or not torch.isfinite(norm):
-        return math.nan
-    optimizer.step()
-    return total
 
+    def __init__(
+        self,
+        supernet: Supernet,
+        loss: Loss,
+        *,
+        stream: BatchStream,
+        optimizer: MakeOptimizer,
+        scheduler: MakeScheduler | None,
+        clip: float | None,
+        modes: Modes,
+        memory: OutOfMemory,
+        comm: Comm,
+    ) -> None:
+        self.supernet, self.loss, self.stream, self.comm = supernet, loss, stream, comm
+        self.parameters = [p for p in supernet.parameters() if p.requires_grad]
+        if not self.parameters:
+            raise InputError("supernet: expected at least one weight to train, got none.")
+        self.device = self.parameters[0].device
+        self._make, self._clip, self._modes, self._memory = (optimizer, scheduler), clip, modes, memory
+        self._last: tuple[Any, Sequence[Architecture]] = None, ()
 
-def _checked(value: object, loss: Loss) -> torch.Tensor:
-    if not isinstance(value, torch.Tensor) or value.numel() != 1:
-        kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-        raise InputError(
-            f"loss: expected a tensor of one number from {qualified_name(loss)}, got {kind}. Return the mean "
-            "over the batch."
+    def begin(self, steps: int) -> None:
+        """Make the optimiser anew, and its schedule over so many steps."""
+        make_optimizer, make_scheduler = self._make
+        self.optimizer = make_optimizer(self.parameters)
+        self.scheduler = None if make_scheduler is None else make_scheduler(self.optimizer, steps)
+
+    def step(self, architectures: Sequence[Architecture]) -> float:
+        """Descend the mean loss of architectures on the next batch, dealt out to all processes.
+
+        Weights that none of them used have no gradient, so the optimiser leaves them and their momentum
+        alone. A step whose loss or gradient is not finite is left out, since it would destroy the shared
+        weights; so is one that does not fit into memory.
+
+        Args:
+            architectures: The lambda_x ones, the same in all processes.
+
+        Returns:
+            Their mean loss; NaN if the step was left out.
+
+        Raises:
+            InputError: The loss gave no single number with a gradient's graph.
+        """
+        self._last = self._batch(), architectures
+        return self._descend(*self._last, self.comm)
+
+    def step_apart(self, architectures: Sequence[Architecture]) -> None:
+        """Take a step of each architecture by itself, in one process each, all on the next batch.
+
+        Args:
+            architectures: At most one a process, each time the same ones: each process holds the weights,
+                the optimiser and the schedule of its own.
+        """
+        batch = self._batch()  # in all processes, so that the order of batches is the same in all
+        self.comm.deal(
+            len(architectures), lambda number: self._descend(batch, [architectures[number]], _ALONE), float
         )
-    return value.reshape(())
 
+    def explain(self) -> str:
+        """Say where the loss of the last step, which is not finite, comes from."""
+        return explained(self.supernet, self.loss, *self._last)
 
-# Copies of a supernet's weights, and having them in its place for a while.
+    def _batch(self) -> Any:
+        self._modes.set(training=True)
+        return to_device(self.stream.next(), self.device)
+
+    def _descend(self, batch: Any, architectures: Sequence[Architecture], comm: Comm) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        missed, total = self._memory.count, 0.0
+        values: list[torch.Tensor] = []
+        with self._memory.noted() if comm.size == 1 else nullcontext(), comm.apart():
+            for architecture in comm.own(architectures):
+                value = self._value(batch, architecture) / len(architectures)
+                if value.requires_grad:  # else this architecture has no weights
+                    value.backward()  # type: ignore[no-untyped-call]
+                values.append(value.detach())
+            # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
+            total = sum((value.item() for value in values), 0.0)
+        if self._memory.count > missed:
+            self.optimizer.zero_grad(set_to_none=True)
+            total = math.nan
+        total = comm.reduce(total, self.parameters)
+        used = [parameter for parameter in self.parameters if parameter.grad is not None]
+        bound = math.inf if self._clip is None else self._clip
+        norm = torch.nn.utils.clip_grad_norm_(used, bound, foreach=True)
+        finite = math.isfinite(total) and bool(torch.isfinite(norm))
+        if finite:
+            self.optimizer.step()
+        self._advance_schedule(skipped=not finite)
+        return total if finite else math.nan
+
+    def _value(self, batch: Any, architecture: Architecture) -> torch.Tensor:
+        value = self.loss(partial(self.supernet, architecture=architecture), batch)
+        if not isinstance(value, torch.Tensor) or value.numel() != 1:
+            kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
+            raise InputError(
+                f"loss: expected a tensor of one number from {qualified_name(self.loss)}, got {kind}. Return "
+                "the mean over the batch."
+            )
+        return value.reshape(())
+
+    def _advance_schedule(self, *, skipped: bool) -> None:
+        """Count a step of the schedule, also for a step that was left out."""
+        if self.scheduler is None:
+            return
+        with warnings.catch_warnings() if skipped else nullcontext():
+            if skipped:  # torch would warn if it is the very first step
+                warnings.filterwarnings("ignore", message=r".*before `optimizer\.step\(\)`")
+            self.scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the states of optimiser and schedule, for a checkpoint."""
+        schedule = None if self.scheduler is None else self.scheduler.state_dict()
+        return {"optimizer": self.optimizer.state_dict(), "scheduler": schedule}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ValueError: One of them has a schedule and the other has none.
+        """
+        if (state["scheduler"] is None) != (self.scheduler is None):
+            raise ValueError("one of them has a scheduler and the other has none")
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.scheduler is not None:
+            self.scheduler.load_state_dict(state["scheduler"])
 
 
 def copy_of(supernet: Supernet) -> dict[str, Any]:

@@ -3,15 +3,12 @@
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from asng.checks import nearest
 from asng.errors import SpaceError, in_one_line
 from asng.space.architecture import Architecture
 from asng.space.variables import Categorical, Integer, Real, Value, Variable, variable_from_json
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Space", "Uniform", "Candidate"]
 

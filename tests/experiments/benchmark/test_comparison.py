@@ -16,9 +16,9 @@ from asng.experiments.benchmark.cell import Cell, run_cell
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report import BENCHMARK
-from asng.experiments.benchmark.report.cells import BenchmarkCell, Group
-from asng.experiments.benchmark.report.table import wins_and_losses
+from asng.experiments.benchmark.report.table import Group, wins_and_losses
 from asng.experiments.benchmark.run import _cells
+from asng.experiments.benchmark.store import BenchmarkCell
 from asng.report import summary_table, write_report
 from asng.space import Categorical
 

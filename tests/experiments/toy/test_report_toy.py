@@ -7,7 +7,6 @@ import re
 from html.parser import HTMLParser
 from itertools import combinations
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +15,9 @@ from rich.console import Console
 
 from asng.errors import RunError
 from asng.experiments.toy.report import TOY
-from asng.experiments.toy.report.cells import MEASURES, ToyCell, outcome, premature, read_toy, toy_verdict
+from asng.experiments.toy.report.cells import MEASURES, outcome, premature, read_toy, toy_verdict
 from asng.experiments.toy.report.figures import _STYLES
+from asng.experiments.toy.simulate import ToyCell
 from asng.report import summary_table, write_report
 
 STOP, MODE = MEASURES
@@ -165,17 +165,41 @@ def test_names_are_escaped(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ("[]", "expected a JSON object"),
-        ({"cells": []}, "settings: expected a JSON object"),
-        ({"settings": {**SETTINGS, "choices": 0}, "cells": []}, "choices: expected an integer >= 1"),
-        ({"settings": {**SETTINGS, "methods": 3}, "cells": []}, "methods: expected a JSON array"),
-        ({"settings": SETTINGS, "cells": {}}, "cells: expected a JSON array"),
-        ({"settings": SETTINGS, "cells": [cell(found=[1])]}, r"cells\[0\]: expected one entry a seed"),
-        ({"settings": SETTINGS, "cells": [cell(stopped=["a"] * 4)]}, "stopped, entry: expected a number"),
-        ({"settings": SETTINGS, "cells": [cell(exponent=None)]}, "expected an exponent"),
-        ({"settings": SETTINGS, "cells": [cell(found=[0, 1, 2, 3])]}, "which count from 1"),
-        ({"settings": SETTINGS, "cells": [cell(stopped=[-1, 1, 2, 3])]}, "which count from 1"),
-        ({"settings": {**SETTINGS, "iterations": 10**400}, "cells": []}, r"at most 2\^53, got 10000"),
+        ("[]", "expected `object`, got `array`"),
+        ({"cells": []}, "object missing required field `settings`"),
+        (
+            {"settings": {**SETTINGS, "choices": 0}, "cells": []},
+            r"expected `int` >= 1 - at `\$\.settings\.choices`",
+        ),
+        (
+            {"settings": {**SETTINGS, "methods": 3}, "cells": []},
+            r"expected `array`, got `int` - at `\$\.settings\.methods`",
+        ),
+        ({"settings": SETTINGS, "cells": {}}, r"expected `array`, got `object` - at `\$\.cells`"),
+        (
+            {"settings": SETTINGS, "cells": [cell(found=[1])]},
+            r"expected one entry a seed .* at `\$\.cells\[0\]`",
+        ),
+        (
+            {"settings": SETTINGS, "cells": [cell(stopped=["a"] * 4)]},
+            r"expected `int \| null`, got `str` - at `\$\.cells\[0\]\.stopped\[0\]`",
+        ),
+        (
+            {"settings": SETTINGS, "cells": [cell(exponent=None)]},
+            r"expected `float`, got `null` - at `\$\.cells\[0\]\.exponent`",
+        ),
+        (
+            {"settings": SETTINGS, "cells": [cell(found=[0, 1, 2, 3])]},
+            r"expected `int` >= 1 - at `\$\.cells\[0\]\.found\[0\]`",
+        ),
+        (
+            {"settings": SETTINGS, "cells": [cell(stopped=[-1, 1, 2, 3])]},
+            r"expected `int` >= 1 .*stopped\[0\]`",
+        ),
+        (
+            {"settings": {**SETTINGS, "iterations": 10**400}, "cells": []},
+            r"expected `int`, got `float` - at `\$\.settings\.iter",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(data, message, tmp_path):
@@ -187,9 +211,9 @@ def test_a_damaged_file_is_named(data, message, tmp_path):
 
 def test_the_example_of_four_seeds_is_what_the_reader_returns(tmp_path):
     (one,) = read_toy(write_toy_run(tmp_path, [cell()]) / "toy.json").cells
-    assert one.stopped == (100.0, 200.0, 300.0, math.inf)
-    assert one.settled == (95.0, math.inf, 320.0, 450.0)
-    assert np.isnan(one.right_when_stopped[3])
+    assert one.stopped == (100, 200, 300, None)
+    assert one.settled == (95, None, 320, 450)
+    assert one.right_when_stopped[3] is None
 
 
 def test_the_verdict_says_nothing_of_a_stop_rule_that_never_fired(tmp_path):

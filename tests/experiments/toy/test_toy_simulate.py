@@ -1,6 +1,6 @@
 """Whole runs: against one written out, and independent of what is beside them."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,15 +10,18 @@ from toy_by_hand import SMALL, one_run
 
 from asng.experiments.toy import simulate as module
 from asng.experiments.toy.problem import Streams
-from asng.experiments.toy.settings import Cell
+from asng.experiments.toy.settings import GridPoint
 from asng.experiments.toy.simulate import _Runs, simulate
 
 SHORT = replace(SMALL, iterations=150)
-CELLS = [Cell("ASNG", exponent, rate) for exponent in (0.0, 0.5, 1.0) for rate in (0.01, 0.2)]
+CELLS = [GridPoint("ASNG", exponent, rate) for exponent in (0.0, 0.5, 1.0) for rate in (0.01, 0.2)]
 
 
-def of_seed(outcome, place):
-    return {name: values[place] for name, values in asdict(outcome).items()}
+COLUMNS = ("stopped", "right_when_stopped", "found", "settled", "right_at_end")
+
+
+def of_seed(cell, place):
+    return {name: getattr(cell, name)[place] for name in COLUMNS}
 
 
 def at_end(cells, seeds, grid=SMALL):
@@ -31,7 +34,7 @@ def at_end(cells, seeds, grid=SMALL):
 
 
 def test_a_run_goes_as_one_written_out_sample_by_sample():
-    cells, seeds = [Cell("ASNG", 0.0, 0.05), Cell("ASNG", 0.5, 0.02)], [0, 1]
+    cells, seeds = [GridPoint("ASNG", 0.0, 0.05), GridPoint("ASNG", 0.5, 0.02)], [0, 1]
     got, state = simulate(SMALL, cells, seeds), at_end([cell for cell in cells for _ in seeds], seeds * 2)
     for row, cell in enumerate(cells):
         for place, seed in enumerate(seeds):
@@ -41,7 +44,7 @@ def test_a_run_goes_as_one_written_out_sample_by_sample():
             np.testing.assert_allclose(state.method.theta[..., 2 * row + place], theta, rtol=1e-9)
     # Otherwise nothing was compared.
     for name in ("stopped", "found", "settled"):
-        assert any(value is not None for outcome in got for value in asdict(outcome)[name])
+        assert any(value is not None for cell in got for value in getattr(cell, name))
 
 
 @pytest.mark.parametrize("name", ["ASNG", "SNG", "Adam"])
@@ -96,7 +99,7 @@ def test_the_noise_has_the_deviation_of_the_problem():
 
 
 def test_weights_that_diverge_are_no_error():
-    wild, cell = replace(SHORT, iterations=400, learning_rates=(900.0,)), Cell("Adam", 0.0, 900.0)
-    assert simulate(wild, [cell], [0])[0].stopped == [None]
+    wild, cell = replace(SHORT, iterations=400, learning_rates=(900.0,)), GridPoint("Adam", 0.0, 900.0)
+    assert simulate(wild, [cell], [0])[0].stopped == (None,)
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(at_end([cell] * 2, [0, 1], wild).x).all()

@@ -21,13 +21,13 @@ from malformed.mutations import (
 
 import asng
 import asng.errors
-import asng.runs.files
+import asng.runs.stored
 from asng.cli.tell import KINDS
 from asng.data import read_cifar, read_idx, read_image_folder, read_mnist_like, read_svhn, read_ts
 from asng.data.readers import cifar
-from asng.experiments.benchmark.store import CellStore as BenchmarkStore
+from asng.experiments.benchmark.store import BenchmarkStore
 from asng.experiments.toy.settings import ToySettings
-from asng.experiments.toy.store import CellStore as ToyStore
+from asng.experiments.toy.store import ToyStore
 from asng.pipeline.retrain import read_architecture
 from asng.report import read_run, summary_table
 from asng.runs.checkpoint import load_checkpoint
@@ -101,7 +101,7 @@ def _minimize(folder: Path) -> None:
 def _optimizer(folder: Path) -> None:
     """Load the state of an optimiser from JSON, and go on with it."""
     path = folder / "state.json"
-    state = asng.runs.files.read_json(path)
+    state = asng.runs.stored.read_json(path)
     for optimizer in whole.optimizers():
         if isinstance(state, dict) and optimizer.state_dict()["settings"] == state.get("settings"):
             break

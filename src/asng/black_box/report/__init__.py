@@ -6,8 +6,7 @@ from pathlib import Path
 from rich.table import Table
 
 from asng.black_box.report.table import minimize_table
-from asng.report.html import title_of
-from asng.report.kinds import Page, RunKind
+from asng.report.html import Page, RunKind, title_of
 from asng.report.reading import read_run
 from asng.runs.folder import LOG
 

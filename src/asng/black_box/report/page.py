@@ -9,12 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
+from asng.report.figures.curves import every
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
-from asng.report.figures.thinning import every
 from asng.report.page import run_page
 from asng.report.reading import Run
 from asng.report.words import flatten
-from asng.runs.calls import Calls
+from asng.runs.history import Calls
 
 __all__ = ["minimize_page", "loss_figure"]
 
@@ -22,7 +22,7 @@ __all__ = ["minimize_page", "loss_figure"]
 def minimize_page(run: Run) -> Mapping[str, Any]:
     """Return the values of the template; a run that is not finished gives a page of what is."""
     start = run.log.start
-    names = ("budget", "settings")
+    settings = {"budget": start.budget, "settings": start.settings}
     return {
         **run_page(run),
         "state": ending(run),
@@ -32,7 +32,7 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "losses": Markup(loss_figure(run.log.calls)) if run.log.calls else "",
         "columns": variable_names(run),
         "best": best_rows(run),
-        "settings": flatten({name: start[name] for name in names if name in start}),
+        "settings": flatten({name: value for name, value in settings.items() if value is not None}),
     }
 
 

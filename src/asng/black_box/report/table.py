@@ -6,7 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asng.report.reading import Run
-from asng.report.words import UNKNOWN, count, duration, score
+from asng.report.words import count, duration, score
 
 __all__ = ["best_rows", "ending", "minimize_table", "minimize_tiles", "minimize_verdict", "variable_names"]
 
@@ -48,18 +48,17 @@ def ending(run: Run) -> str:
     """Say whether the search has ended, and why."""
     if run.log.end is None:
         return "not ended"
-    reason = str(run.log.end.get("reason", "ended"))
+    reason = run.log.end.reason or "ended"
     return f"ended: {_REASONS.get(reason, reason)}"
 
 
 def minimize_tiles(run: Run) -> list[tuple[str, str]]:
     """Return the figures at the head of the page."""
     best, steps = run.log.calls.best, run.log.steps
-    budget = run.log.start.get("budget")
     tiles = [
         ("least loss", score(best[0].loss if best else None)),
         ("calls of f", count(len(run.log.calls))),
-        ("budget", count(budget) if isinstance(budget, int) else UNKNOWN),
+        ("budget", count(run.log.start.budget)),
         ("generations", count(int(steps.step[-1]) if len(steps) else 0)),
     ]
     if len(steps):

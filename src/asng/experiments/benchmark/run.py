@@ -13,7 +13,7 @@ from asng.errors import InputError, RunError
 from asng.experiments.benchmark.cell import Cell, run_cell
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
-from asng.experiments.benchmark.store import CellStore
+from asng.experiments.benchmark.store import BenchmarkStore
 from asng.runs.folder import BENCHMARK, refuse_earlier_run
 
 __all__ = ["run_benchmark", "BenchmarkSettings"]
@@ -103,7 +103,7 @@ def run_benchmark(
             f"{folder}: expected a run folder with a {BENCHMARK} to go on with, found none. Check the path."
         )
     cells = _cells(settings, seeds)
-    with closing(CellStore(folder, redo=redo)) as store:
+    with closing(BenchmarkStore(folder, redo=redo)) as store:
         left = [cell for cell in cells if cell not in store]
         done = len(cells) - len(left)
         tell = show or (lambda done, total: None)

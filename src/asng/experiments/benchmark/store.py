@@ -1,16 +1,17 @@
 """Finished cells on the disk, `benchmark.jsonl`: one JSON object a line."""
 
-from collections.abc import Container
+import math
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from asng.errors import RunError
 from asng.experiments.benchmark.cell import Cell
 from asng.runs.environment import machine, versions
 from asng.runs.folder import BENCHMARK
 from asng.runs.log import JsonLines
+from asng.runs.stored import Count, Number, Stored, stored
 
-__all__ = ["CellStore", "PEERS"]
+__all__ = ["BenchmarkCell", "BenchmarkStore", "PEERS"]
 
 PEERS = (
     "asng",
@@ -25,7 +26,37 @@ PEERS = (
 )
 
 
-class CellStore:
+class BenchmarkCell(Stored, frozen=True):
+    """One method on one problem with one seed.
+
+    Attributes:
+        problem: Its name.
+        method: Its name.
+        seed: Of the run.
+        budget: Evaluations.
+        hit: The evaluation that first drew a good enough point; infinite where none did.
+        distinct: How many points were different.
+        regret: Evaluation and true value above the optimum, wherever that fell.
+        microseconds: Of ask and tell, an evaluation.
+        evaluated: Evaluations that were done.
+        versions: Of software.
+        machine: What it ran on.
+    """
+
+    problem: str
+    method: str
+    seed: int
+    budget: Count
+    hit: Number = math.inf
+    distinct: int = 0
+    regret: tuple[tuple[float, float], ...] = ()
+    microseconds: Number = math.nan
+    evaluated: int | None = None
+    versions: Mapping[str, Any] = {}
+    machine: Mapping[str, Any] = {}
+
+
+class BenchmarkStore:
     """The cells that are finished, held by one process at a time.
 
     Args:
@@ -41,8 +72,9 @@ class CellStore:
         self._lines = JsonLines(path)
         try:
             rows = self._lines.rows
-            cells = [_cell(row, f"{path}, line {number}") for number, row in enumerate(rows, start=1)]
-            kept = {cell: row for cell, row in zip(cells, rows, strict=True) if cell.method not in redo}
+            cells = [stored(row, BenchmarkCell, f"{path}, line {n}") for n, row in enumerate(rows, start=1)]
+            done = [Cell(cell.problem, cell.method, cell.seed, cell.budget) for cell in cells]
+            kept = {cell: row for cell, row in zip(done, rows, strict=True) if cell.method not in redo}
             if len(kept) < len(rows):
                 self._lines.replace(kept.values())
         except BaseException:
@@ -55,19 +87,9 @@ class CellStore:
 
     def add(self, cell: Cell, row: dict[str, Any]) -> None:
         """Take in a finished cell, and write it."""
-        self._lines.append(row | {"versions": versions(PEERS), "machine": machine()})
+        self._lines.append(BenchmarkCell(**row, versions=versions(PEERS), machine=machine()))
         self._done.add(cell)
 
     def close(self) -> None:
         """Let others write to the folder."""
         self._lines.close()
-
-
-def _cell(row: dict[str, Any], where: str) -> Cell:
-    try:
-        cell = Cell(*(row[name] for name in Cell._fields))
-    except KeyError as error:
-        raise RunError(f"{where}: expected a finished cell, got one without {error}: {row!r:.80}.") from None
-    if [type(value) for value in cell] != [str, str, int, int]:
-        raise RunError(f"{where}: expected a finished cell, got one of other types: {tuple(cell)!r:.80}.")
-    return cell

@@ -9,9 +9,9 @@ from pathlib import Path
 from asng.black_box.workers import process_pool
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
-from asng.experiments.toy.settings import Cell, ToySettings
-from asng.experiments.toy.simulate import Outcome, simulate
-from asng.experiments.toy.store import CellStore
+from asng.experiments.toy.settings import GridPoint, ToySettings
+from asng.experiments.toy.simulate import ToyCell, simulate
+from asng.experiments.toy.store import ToyStore
 from asng.pipeline.begin import check_free
 from asng.runs.folder import CONFIG, read_config, remove_run, write_config
 from asng.runs.locks import held
@@ -112,14 +112,14 @@ def _check(seeds: Sequence[int], workers: int) -> None:
 def _go_on(
     folder: Path, settings: ToySettings, seeds: Sequence[int], *, workers: int, progress: bool
 ) -> Path:
-    store = CellStore(folder, settings, seeds)
+    store = ToyStore(folder, settings, seeds)
     store.write()  # so that there is something to report from the start
     left = store.left()
     total = len(store) + sum(len(part) for part in left)
     with progress_bar("toy problem, cells", total, show=progress) as bar:
         bar.update(len(store))
-        for cells, outcomes in simulate_parts(settings, left, seeds, workers):
-            store.add(cells, outcomes)
+        for cells in simulate_parts(settings, left, seeds, workers):
+            store.add(cells)
             bar.update(len(store))
     return folder
 
@@ -132,8 +132,8 @@ _LOOK = 0.2
 
 
 def simulate_parts(
-    settings: ToySettings, parts: Sequence[Sequence[Cell]], seeds: Sequence[int], workers: int
-) -> Iterator[tuple[Sequence[Cell], list[Outcome]]]:
+    settings: ToySettings, parts: Sequence[Sequence[GridPoint]], seeds: Sequence[int], workers: int
+) -> Iterator[list[ToyCell]]:
     """Simulate parts of the grid, and return each as it is done.
 
     Args:
@@ -148,11 +148,11 @@ def simulate_parts(
     """
     if workers == 1 or len(parts) < 2:
         for part in parts:
-            yield part, simulate(settings, part, seeds)
+            yield simulate(settings, part, seeds)
         return
     try:
         with process_pool(min(workers, len(parts))) as pool:
-            yield from _as_done({pool.submit(simulate, settings, part, seeds): part for part in parts})
+            yield from _as_done({pool.submit(simulate, settings, part, seeds) for part in parts})
     except BrokenProcessPool as error:
         raise RunError(
             "toy: expected every process to finish its part, but one was killed; is the memory too small? "
@@ -160,12 +160,10 @@ def simulate_parts(
         ) from error
 
 
-def _as_done(
-    waiting: dict[Future[list[Outcome]], Sequence[Cell]],
-) -> Iterator[tuple[Sequence[Cell], list[Outcome]]]:
+def _as_done(waiting: set[Future[list[ToyCell]]]) -> Iterator[list[ToyCell]]:
     with graceful() as interrupt:
         while waiting:
-            done = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done
+            done, waiting = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED)
             interrupt.go_on()
             for future in done:
-                yield waiting.pop(future), future.result()
+                yield future.result()

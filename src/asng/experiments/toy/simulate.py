@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 
 from asng.distributions import Categoricals, Floats, Ints
@@ -19,31 +20,60 @@ from asng.experiments.toy.problem import (
     sample,
     stop_level,
 )
-from asng.experiments.toy.settings import Cell, ToySettings
+from asng.experiments.toy.settings import GridPoint, ToySettings
+from asng.runs.stored import Number, Stored
 
-__all__ = ["Outcome", "simulate"]
+__all__ = ["ToyCell", "simulate"]
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the runs of one cell, one entry a seed; iterations count from 1, None means never.
+_Iteration = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ToyCell(Stored, frozen=True):
+    """One point of the grid: what became of its runs, one entry a seed.
+
+    Iterations count from 1; None means never.
 
     Attributes:
+        method: Its name.
+        exponent: f of the first step size, n^-f.
+        learning_rate: Of x at the start.
         stopped: First iteration with a sample whose excess is 1/K or less: where the paper stops.
         right_when_stopped: For how many variables the first choice was then the only likeliest one.
         found: First iteration after which the mode of theta is the optimum, the first choice everywhere.
         settled: First iteration from which on it is so up to the last.
         right_at_end: For how many variables the first choice is the only likeliest one after the last.
+        delta_init: The first step size.
+        seeds: Of the runs.
     """
 
-    stopped: list[int | None]
-    right_when_stopped: list[int | None]
-    found: list[int | None]
-    settled: list[int | None]
-    right_at_end: list[int]
+    method: str
+    exponent: float
+    learning_rate: float
+    stopped: tuple[_Iteration | None, ...]
+    right_when_stopped: tuple[int | None, ...]
+    found: tuple[_Iteration | None, ...]
+    settled: tuple[_Iteration | None, ...]
+    right_at_end: tuple[int, ...]
+    delta_init: Number = math.nan
+    seeds: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isfinite(self.exponent + self.learning_rate):
+            raise ValueError("expected an exponent and a learning_rate, got one that is not finite")
+        columns = self.stopped, self.right_when_stopped, self.found, self.settled, self.right_at_end
+        lengths = {len(column) for column in columns}
+        if len(lengths) > 1 or 0 in lengths:
+            raise ValueError(f"expected one entry a seed in every column, got columns of lengths {lengths}")
+
+    @property
+    def point(self) -> GridPoint:
+        """Where in the grid it is."""
+        return GridPoint(self.method, self.exponent, self.learning_rate)
 
 
-def simulate(settings: ToySettings, cells: Sequence[Cell], seeds: Sequence[int]) -> list[Outcome]:
+def simulate(settings: ToySettings, cells: Sequence[GridPoint], seeds: Sequence[int]) -> list[ToyCell]:
     """Run cells of one method, each with every seed, for all iterations.
 
     No run ends before the last iteration: what the mode does after the stop belongs to the outcome.
@@ -66,7 +96,16 @@ def simulate(settings: ToySettings, cells: Sequence[Cell], seeds: Sequence[int])
     with np.errstate(over="ignore", invalid="ignore"):  # where x diverges, its losses rank worst
         for t, draw in enumerate(runs.streams.draws(settings.iterations), start=1):
             runs.step(t, draw)
-    return [runs.watch.outcome(range(k * len(seeds), (k + 1) * len(seeds))) for k in range(len(cells))]
+    n = len(seeds)
+    return [
+        ToyCell(
+            *cell,
+            **runs.watch.columns(range(k * n, (k + 1) * n)),
+            delta_init=settings.delta_init(cell.exponent),
+            seeds=tuple(seeds),
+        )
+        for k, cell in enumerate(cells)
+    ]
 
 
 def _sizes(settings: ToySettings) -> tuple[int, int]:
@@ -76,7 +115,9 @@ def _sizes(settings: ToySettings) -> tuple[int, int]:
 class _Runs:
     """The state of all runs: x and its velocity, theta, and what was seen."""
 
-    def __init__(self, settings: ToySettings, cells: Sequence[Cell], streams: Streams, column: Ints) -> None:
+    def __init__(
+        self, settings: ToySettings, cells: Sequence[GridPoint], streams: Streams, column: Ints
+    ) -> None:
         self.settings, self.streams, self._column = settings, streams, column
         variables, choices = _sizes(settings)
         self.x = np.take(streams.first_weights(), column, axis=-1)
@@ -124,18 +165,18 @@ class _Watch:
         self.found[optimal & (self.found == 0)] = t
         self.lost[~optimal] = t
 
-    def outcome(self, runs: range) -> Outcome:
+    def columns(self, runs: range) -> dict[str, Any]:
         """Return what was seen in some of the runs."""
         one = slice(runs.start, runs.stop)
         stopped = self.stopped[one]
-        return Outcome(
-            stopped=_numbers(stopped, stopped > 0),
-            right_when_stopped=_numbers(self.right_when_stopped[one], stopped > 0),
-            found=_numbers(self.found[one], self.found[one] > 0),
-            settled=_numbers(self.lost[one] + 1, self.lost[one] < self._t),
-            right_at_end=self.right[one].tolist(),
-        )
+        return {
+            "stopped": _numbers(stopped, stopped > 0),
+            "right_when_stopped": _numbers(self.right_when_stopped[one], stopped > 0),
+            "found": _numbers(self.found[one], self.found[one] > 0),
+            "settled": _numbers(self.lost[one] + 1, self.lost[one] < self._t),
+            "right_at_end": tuple(self.right[one].tolist()),
+        }
 
 
-def _numbers(values: Ints, known: Bools) -> list[int | None]:
-    return [int(value) if yes else None for value, yes in zip(values, known, strict=True)]
+def _numbers(values: Ints, known: Bools) -> tuple[int | None, ...]:
+    return tuple(int(value) if yes else None for value, yes in zip(values, known, strict=True))

@@ -1,4 +1,6 @@
-"""Entropy, step size and losses over the steps."""
+"""Entropy, step size and losses over the steps; long series made short: what the eye sees stays."""
+
+from itertools import pairwise
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -6,11 +8,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
-from asng.report.figures.thinning import envelope, smooth
 from asng.runs.history import Steps
 
-__all__ = ["entropy_curve", "delta_curve", "loss_curves", "warm_up"]
+__all__ = ["delta_curve", "entropy_curve", "envelope", "every", "loss_curves", "smooth", "warm_up"]
 
+Floats = NDArray[np.float64]
 _SIZE, _MARGINS = (540, 230), (58, 16, 38, 12)
 
 
@@ -85,7 +87,7 @@ def loss_curves(steps: Steps, objective: str | None = None) -> str:
     )
 
 
-def _line(axes: Axes, steps: Steps, values: NDArray[np.float64], colour: str, name: str) -> None:
+def _line(axes: Axes, steps: Steps, values: Floats, colour: str, name: str) -> None:
     if np.isfinite(values).any():
         axes.plot(*envelope(steps.step, values), color=colour, linewidth=0.7, alpha=0.3)
         axes.plot(*smooth(steps.step, values), color=colour, linewidth=2, label=name)
@@ -106,10 +108,61 @@ def _frame(axes: Axes, steps: Steps) -> None:
         )
 
 
-def _limit(axes: Axes, series: list[NDArray[np.float64]]) -> None:
+def _limit(axes: Axes, series: list[Floats]) -> None:
     """Cut off the highest spikes: one divergent step must not press all the rest flat."""
     values = np.concatenate([values[np.isfinite(values)] for values in series])
     if len(values):
         low, high = values.min(), np.quantile(values, 0.995)
         room = 0.05 * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)
+
+
+def envelope(x: Floats, y: Floats, bins: int = 500) -> tuple[Floats, Floats]:
+    """Keep the least and the greatest finite value of each bin, so that spikes stay to be seen.
+
+    Args:
+        x: Rising positions, shape (n,).
+        y: Values, shape (n,); NaN is left out.
+        bins: How many bins of equally many values.
+
+    Returns:
+        At most 2 * bins positions and values, in their order.
+    """
+    finite = np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if len(x) <= 2 * bins:
+        return x, y
+    edges = np.linspace(0, len(x), bins + 1).astype(int)
+    kept = np.array([a + at for a, b in pairwise(edges.tolist()) for at in _ends(y[a:b])], dtype=int)
+    return x[kept], y[kept]
+
+
+def _ends(y: Floats) -> list[int]:
+    return sorted({int(np.argmin(y)), int(np.argmax(y))})
+
+
+def smooth(x: Floats, y: Floats, share: float = 0.04, points: int = 400) -> tuple[Floats, Floats]:
+    """Return the centred running mean of the finite values, over a share of the series.
+
+    Args:
+        x: Rising positions, shape (n,).
+        y: Values, shape (n,); NaN is left out.
+        share: Width of the window as a share of the values; at least one value.
+        points: How many points to return at most.
+    """
+    finite = np.isfinite(y)
+    x, y = x[finite], y[finite]
+    if not len(y):
+        return x, y
+    half = int(share * len(y) / 2)
+    at = every(len(y), points)
+    low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(y))
+    # About the mean, so that a long sum of large losses does not cancel.
+    centre = y.mean()
+    sums = np.concatenate([[0.0], np.cumsum(y - centre)])
+    return x[at], centre + (sums[high] - sums[low]) / (high - low)
+
+
+def every(n: int, points: int) -> NDArray[np.int64]:
+    """Return at most `points` indices into n values, evenly spread, both ends among them."""
+    return np.unique(np.linspace(0, n - 1, min(n, points)).round().astype(np.int64))

@@ -1,22 +1,41 @@
-"""Found cells drawn as graphs, operations on the edges."""
+"""Found cells drawn as graphs, operations on the edges: layers from left to right, each edge on its own line.
+
+The layered method: nodes stand in the layer of their longest path from an input; between two layers every
+edge gets a slot of its own, in which its label is written. So parallel edges part, labels never meet, and
+long edges run round the nodes they pass.
+
+References:
+    K. Sugiyama, S. Tagawa, M. Toda (1981), "Methods for Visual Understanding of Hierarchical System
+    Structures", IEEE Trans. SMC 11(2).
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
+from statistics import fmean
 
+import networkx as nx
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
-from asng.report.figures.layers import lay_out
+from asng.errors import RunError
 from asng.report.figures.svg import FAINT, INK, clean, draw
-from asng.runs.graphs import Graph
+from asng.runs.results import Graph
 
-__all__ = ["draw_graph", "colours_of"]
+__all__ = ["Layout", "colours_of", "draw_graph", "lay_out"]
 
 # Okabe and Ito, the yellow darkened to be read as text on white.
 _COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#2f86b8", "#5b5b5b")
 _LONGEST = 22
+"""Labels are cut to so many letters."""
 _NODE_HEIGHT = 22
+_SWEEPS = 12
+_SLOT = 30.0
+_LETTER = 6.6
+
+Spot = tuple[str, int]
+"""A node ("name", -1), or the slot of edge k in a layer ("", k): unique within its layer."""
 
 
 def colours_of(graphs: Sequence[Graph]) -> dict[str, str]:
@@ -36,8 +55,8 @@ def draw_graph(graph: Graph, colours: Mapping[str, str], *, key: str) -> str:
     Raises:
         RunError: The graph has a cycle.
     """
-    layout = lay_out(graph, _LONGEST)
-    width, height = layout.size
+    layout = lay_out(graph)
+    shown, (width, height) = graph.labels, layout.size
 
     def paint(axes: Axes) -> None:
         axes.set_axis_off()
@@ -51,7 +70,7 @@ def draw_graph(graph: Graph, colours: Mapping[str, str], *, key: str) -> str:
                 name = clean(edge.label, _LONGEST)
                 axes.text(*label, name, color=colour, ha="center", va="center", bbox=ground, zorder=3)
         for name, (x, y, wide) in layout.nodes.items():
-            _node(axes, x, y, wide, clean(graph.nodes[name], _LONGEST))
+            _node(axes, x, y, wide, clean(shown[name], _LONGEST))
 
     return draw(paint, size=layout.size, margins=(0, 0, 0, 0), key=key, label=graph.title)
 
@@ -80,3 +99,187 @@ def _node(axes: Axes, x: float, y: float, width: float, label: str) -> None:
     )
     axes.add_patch(box)
     axes.text(x, y, label, ha="center", va="center", zorder=3)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places in pixels, y downwards.
+
+    Attributes:
+        size: Width and height of the whole.
+        nodes: Node id to centre x, centre y and width.
+        paths: For each edge its way: start, left and right end of each slot, arrival.
+        labels: For each edge the middle of its label.
+    """
+
+    size: tuple[float, float]
+    nodes: Mapping[str, tuple[float, float, float]]
+    paths: Sequence[Sequence[tuple[float, float]]]
+    labels: Sequence[tuple[float, float]]
+
+
+def lay_out(graph: Graph) -> Layout:
+    """Place the nodes and edges of a graph without cycles.
+
+    Args:
+        graph: The graph; parallel edges are welcome.
+
+    Raises:
+        RunError: The graph has a cycle.
+    """
+    shown, layer_of = graph.labels, _layers(graph)
+    layers, joins = _spots(graph, layer_of)
+    _order(layers, joins)
+    heights = _heights(layers, joins)
+    columns, width = _columns(graph, layers, layer_of)
+    nodes = {
+        name: (sum(columns[layer]) / 2, heights[layer][(name, -1)], _width(shown[name]))
+        for name, layer in layer_of.items()
+    }
+    paths, labels = _route(graph, layer_of, nodes, heights, columns)
+    height = max((y for ys in heights for y in ys.values()), default=0.0) + _SLOT / 2
+    return Layout((width, height), nodes, paths, labels)
+
+
+def _layers(graph: Graph) -> dict[str, int]:
+    directed = nx.MultiDiGraph()
+    directed.add_nodes_from(graph.labels)
+    directed.add_edges_from((edge.source, edge.target) for edge in graph.edges)
+    try:
+        generations = list(nx.topological_generations(directed))
+    except nx.NetworkXUnfeasible:
+        raise RunError(
+            f"graph {graph.title!r}: expected a graph without cycles, got one with a cycle."
+        ) from None
+    # Odd layers are for the slots of edges.
+    return {name: 2 * number for number, names in enumerate(generations) for name in names}
+
+
+def _spots(
+    graph: Graph, layer_of: Mapping[str, int]
+) -> tuple[list[list[Spot]], list[list[tuple[Spot, Spot]]]]:
+    """Return the spots of each layer, and the pairs that are joined between each layer and the next."""
+    n_layers = max(layer_of.values(), default=0) + 1
+    layers: list[list[Spot]] = [[] for _ in range(n_layers)]
+    joins: list[list[tuple[Spot, Spot]]] = [[] for _ in range(n_layers - 1)]
+    for name in graph.labels:
+        layers[layer_of[name]].append((name, -1))
+    for k, edge in enumerate(graph.edges):
+        last: Spot = (edge.source, -1)
+        for layer in range(layer_of[edge.source] + 1, layer_of[edge.target]):
+            layers[layer].append(("", k))
+            joins[layer - 1].append((last, ("", k)))
+            last = ("", k)
+        joins[layer_of[edge.target] - 1].append((last, (edge.target, -1)))
+    return layers, joins
+
+
+def _order(layers: list[list[Spot]], joins: list[list[tuple[Spot, Spot]]]) -> None:
+    """Sort each layer by the mean place of its neighbours, back and forth; keep the least tangled order."""
+    best, fewest = [list(layer) for layer in layers], _crossings(layers, joins)
+    for sweep in range(_SWEEPS):
+        forward = sweep % 2 == 0
+        for layer in range(1, len(layers)) if forward else range(len(layers) - 2, -1, -1):
+            pairs = joins[layer - 1] if forward else [(b, a) for a, b in joins[layer]]
+            places = _mean_places(layers[layer], layers[layer - 1 if forward else layer + 1], pairs)
+            layers[layer].sort(key=places.__getitem__)
+        crossings = _crossings(layers, joins)
+        if crossings < fewest:
+            best, fewest = [list(layer) for layer in layers], crossings
+    layers[:] = best
+
+
+def _mean_places(spots: list[Spot], before: list[Spot], pairs: list[tuple[Spot, Spot]]) -> dict[Spot, float]:
+    """Return for each spot the mean place of its neighbours before it, counted from the middle."""
+    place = {spot: index - len(before) / 2 for index, spot in enumerate(before)}
+    near: dict[Spot, list[float]] = {spot: [] for spot in spots}
+    for a, b in pairs:
+        near[b].append(place[a])
+    return {s: fmean(near[s]) if near[s] else i - len(spots) / 2 for i, s in enumerate(spots)}
+
+
+def _crossings(layers: list[list[Spot]], joins: list[list[tuple[Spot, Spot]]]) -> int:
+    total = 0
+    for left, right, pairs in zip(layers, layers[1:], joins, strict=False):
+        at, to = ({spot: i for i, spot in enumerate(layer)} for layer in (left, right))
+        lines = [(at[a], to[b]) for a, b in pairs]
+        total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(lines) for c, d in lines[:i])
+    return total
+
+
+def _heights(layers: list[list[Spot]], joins: list[list[tuple[Spot, Spot]]]) -> list[dict[Spot, float]]:
+    """Pull each spot towards its neighbours, in its order and a slot apart, so that lines run straight."""
+    heights = [{s: _SLOT * (i - (len(layer) - 1) / 2) for i, s in enumerate(layer)} for layer in layers]
+    for sweep in range(_SWEEPS):
+        for layer in range(len(layers)) if sweep % 2 == 0 else range(len(layers) - 1, -1, -1):
+            near: dict[Spot, list[float]] = {spot: [] for spot in layers[layer]}
+            if layer > 0:
+                for a, b in joins[layer - 1]:
+                    near[b].append(heights[layer - 1][a])
+            if layer < len(layers) - 1:
+                for a, b in joins[layer]:
+                    near[a].append(heights[layer + 1][b])
+            wanted = [fmean(near[s]) if near[s] else heights[layer][s] for s in layers[layer]]
+            heights[layer] = dict(zip(layers[layer], _apart(wanted), strict=True))
+    top = min((y for ys in heights for y in ys.values()), default=0.0) - _SLOT / 2
+    return [{spot: y - top for spot, y in ys.items()} for ys in heights]
+
+
+def _apart(wanted: list[float]) -> list[float]:
+    """Return heights a slot apart at least, in the order given and about the same mean."""
+    placed: list[float] = []
+    for y in wanted:
+        placed.append(max(y, placed[-1] + _SLOT) if placed else y)
+    shift = fmean(a - b for a, b in zip(wanted, placed, strict=True)) if placed else 0.0
+    return [y + shift for y in placed]
+
+
+def _width(label: str) -> float:
+    return 20 + _LETTER * min(max(len(label), 2), _LONGEST)
+
+
+def _columns(
+    graph: Graph, layers: list[list[Spot]], layer_of: Mapping[str, int]
+) -> tuple[list[tuple[float, float]], float]:
+    """Return left and right end of each layer's column, and the width of all."""
+    shown, columns, x = graph.labels, [], 4.0
+    for layer, spots in enumerate(layers):
+        widths = [_width(shown[name]) for name, k in spots if k < 0]
+        # The label stands in the last slot, beside the node that takes the operation in.
+        ends = [graph.edges[k] for _, k in spots if k >= 0]
+        widths += [_width(e.label) - 8 for e in ends if layer_of[e.target] == layer + 1]
+        gap = 26.0 if layer else 0.0
+        columns.append((x + gap, x + gap + max(widths, default=0.0)))
+        x = columns[-1][1]
+    return columns, x + 4
+
+
+def _route(
+    graph: Graph,
+    layer_of: Mapping[str, int],
+    nodes: Mapping[str, tuple[float, float, float]],
+    heights: list[dict[Spot, float]],
+    columns: list[tuple[float, float]],
+) -> tuple[list[list[tuple[float, float]]], list[tuple[float, float]]]:
+    paths, labels = [], []
+    for k, edge in enumerate(graph.edges):
+        x, y, width = nodes[edge.source]
+        path = [(x + width / 2, y)]
+        slots = range(layer_of[edge.source] + 1, layer_of[edge.target])
+        for layer in slots:
+            y = heights[layer][("", k)]
+            path += [(columns[layer][0], y), (columns[layer][1], y)]
+        labels.append((sum(columns[slots[-1]]) / 2, y))
+        x, y, width = nodes[edge.target]
+        path.append((x - width / 2, y + _spread(graph, k, heights, slots[-1])))
+        paths.append(path)
+    return paths, labels
+
+
+def _spread(graph: Graph, k: int, heights: list[dict[Spot, float]], layer: int) -> float:
+    """Return how far from the middle of its node an edge arrives, so that arrows do not cover each other."""
+    target = graph.edges[k].target
+    mine = [i for i, edge in enumerate(graph.edges) if edge.target == target]
+    mine.sort(key=lambda i: heights[layer][("", i)])
+    step = min(8.0, 18.0 / len(mine))
+    return step * (mine.index(k) - (len(mine) - 1) / 2)

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from asng.report.figures.svg import BLUE, FAINT, INK, clean, draw, tidy
-from asng.runs.history import Normal
+from asng.runs.events import Normal
 from asng.space import Integer, Real, Value
 
 __all__ = ["heat_map", "band", "room_for"]
@@ -87,7 +87,7 @@ def band(
         key: Prefix of ids.
         label: What a screen reader says.
     """
-    mean, std = np.array(theta, dtype=float).T
+    mean, std = np.array([(one.mean, one.std) for one in theta]).T
 
     def value(raw: NDArray[np.float64]) -> NDArray[np.float64]:
         # Beyond a factor of e past the bounds nothing is seen, and exp could overflow.

@@ -5,13 +5,18 @@ from pathlib import Path
 
 from rich.table import Table
 
-from asng.experiments.benchmark.report.cells import BenchmarkCell, Group, benchmark_cell, read_benchmark
-from asng.experiments.benchmark.report.table import OURS, benchmark_table, wins_and_losses
-from asng.report.html import title_of
-from asng.report.kinds import Page, RunKind
+from asng.experiments.benchmark.report.table import (
+    OURS,
+    Group,
+    benchmark_table,
+    read_benchmark,
+    wins_and_losses,
+)
+from asng.experiments.benchmark.store import BenchmarkCell
+from asng.report.html import Page, RunKind, title_of
 from asng.runs.folder import BENCHMARK as FILE
 
-__all__ = ["BENCHMARK", "OURS", "BenchmarkCell", "Group", "benchmark_cell", "wins_and_losses"]
+__all__ = ["BENCHMARK", "OURS", "BenchmarkCell", "Group", "wins_and_losses"]
 
 
 def _pages(folder: Path) -> Iterator[Page]:

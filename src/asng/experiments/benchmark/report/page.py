@@ -10,8 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from asng.experiments.benchmark.report.cells import BenchmarkCell, BenchmarkRun, Group
-from asng.experiments.benchmark.report.table import HEADINGS, OURS, benchmark_verdict, rows
+from asng.experiments.benchmark.report.table import (
+    HEADINGS,
+    OURS,
+    BenchmarkRun,
+    Group,
+    benchmark_rows,
+    benchmark_verdict,
+)
+from asng.experiments.benchmark.store import BenchmarkCell
 from asng.report.figures.svg import clean, draw, tidy
 from asng.report.words import count, flatten
 
@@ -35,7 +42,7 @@ def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
         "problems": [
             {
                 "name": name,
-                "rows": rows(found),
+                "rows": benchmark_rows(found),
                 "figure": Markup(regret_figure(found, key=f"p{index}", label=f"Regret on {name}")),
             }
             for index, (name, found) in enumerate(run.groups.items())

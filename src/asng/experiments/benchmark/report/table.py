@@ -1,20 +1,90 @@
-"""Methods on a problem as rows of words."""
+"""A benchmark as it is told: the cells of benchmark.jsonl by problem and method, and rows of words."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from asng.experiments.benchmark.report.cells import BenchmarkRun, Group
+from asng.errors import RunError
+from asng.experiments.benchmark.store import BenchmarkCell
 from asng.report.words import UNKNOWN, count
+from asng.runs.log import parse_lines
+from asng.runs.stored import stored
 
-__all__ = ["HEADINGS", "OURS", "benchmark_table", "benchmark_verdict", "rows", "wins_and_losses"]
+__all__ = [
+    "HEADINGS",
+    "OURS",
+    "BenchmarkRun",
+    "Group",
+    "benchmark_rows",
+    "benchmark_table",
+    "benchmark_verdict",
+    "read_benchmark",
+    "wins_and_losses",
+]
 
 OURS = "ASNG"
 """The method that the others are compared with."""
 
 HEADINGS = ("method", "solved", "evaluations", "quartiles", "different points", f"{OURS} wins : loses", "µs")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The seeds of one method on one problem."""
+
+    method: str
+    cells: tuple[BenchmarkCell, ...]
+
+    @property
+    def hits(self) -> list[float]:
+        """Evaluations to the target, infinite where it was not reached."""
+        return [cell.hit for cell in self.cells]
+
+    @property
+    def quartiles(self) -> tuple[float, float, float]:
+        """Those of the hits, each that of one run; a run without success counts as longer than any."""
+        return tuple(np.quantile(self.hits, (0.25, 0.5, 0.75), method="inverted_cdf").tolist())
+
+    @property
+    def budget(self) -> int:
+        """The least that a run had."""
+        return min(cell.budget for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class BenchmarkRun:
+    """All finished cells, by problem, and circumstances of the last one."""
+
+    groups: Mapping[str, Sequence[Group]]
+    circumstances: Mapping[str, Any]
+
+
+def read_benchmark(path: Path) -> BenchmarkRun:
+    """Read benchmark.jsonl; a torn last line is left out.
+
+    Raises:
+        RunError: The file is unreadable, or a line is no finished cell.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RunError(f"{path}: expected a readable file of runs, got: {error.strerror}.") from error
+    groups: dict[str, dict[str, list[BenchmarkCell]]] = {}
+    circumstances: dict[str, Mapping[str, Any]] = {}
+    for number, row in enumerate(parse_lines(content, path), start=1):
+        cell = stored(row, BenchmarkCell, f"{path}, line {number}")
+        groups.setdefault(cell.problem, {}).setdefault(cell.method, []).append(cell)
+        circumstances = {"versions": cell.versions, "machine": cell.machine}
+    return BenchmarkRun(
+        {name: [Group(m, tuple(c)) for m, c in methods.items()] for name, methods in groups.items()},
+        {name: values for name, values in circumstances.items() if values},
+    )
 
 
 def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
@@ -23,13 +93,13 @@ def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
     for index, heading in enumerate(("problem", *HEADINGS)):
         table.add_column(Text(heading), justify="left" if index < 2 else "right", no_wrap=index < 2)
     for problem, groups in run.groups.items():
-        for index, row in enumerate(rows(groups)):
+        for index, row in enumerate(benchmark_rows(groups)):
             table.add_row(Text(problem if index == 0 else ""), *(Text(cell) for cell in row))
         table.add_section()
     return table
 
 
-def rows(groups: Sequence[Group]) -> list[list[str]]:
+def benchmark_rows(groups: Sequence[Group]) -> list[list[str]]:
     """Return one row a method, by the median of the evaluations to the target."""
     ours = next((group for group in groups if group.method == OURS), None)
     ordered = sorted(groups, key=lambda group: (group.quartiles[1], group.quartiles[0], -_solved(group)))

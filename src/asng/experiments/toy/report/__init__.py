@@ -5,9 +5,10 @@ from pathlib import Path
 
 from rich.table import Table
 
-from asng.experiments.toy.report.cells import MEASURES, ToyCell, ToyGrid, outcome, premature, read_toy
-from asng.report.html import title_of
-from asng.report.kinds import Page, RunKind
+from asng.experiments.toy.report.cells import MEASURES, outcome, premature, read_toy
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
+from asng.report.html import Page, RunKind, title_of
 from asng.runs.folder import TOY as FILE
 
 __all__ = ["MEASURES", "TOY", "ToyCell", "ToyGrid", "outcome", "premature", "read_toy"]

@@ -1,94 +1,24 @@
-"""The cells of the toy problem, toy.json, read and checked."""
+"""When a run of the toy problem counts as a success, and how long it took: by two measures.
+
+The paper's stop rule fires on a lucky sample, and can do so while the mode of theta is still wrong. What a
+search would hand over is the mode; so the second measure looks at that.
+"""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from asng.errors import RunError
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
 from asng.report.words import share
-from asng.runs.fields import as_list, as_object, number, positive, text
-from asng.runs.files import read_json
+from asng.runs.stored import read_stored
 
-__all__ = [
-    "ToyCell",
-    "ToyGrid",
-    "read_toy",
-    "MEASURES",
-    "Measure",
-    "Outcome",
-    "outcome",
-    "premature",
-    "toy_verdict",
-]
-
-
-@dataclass(frozen=True)
-class ToyCell:
-    """One method, first step size and learning rate, over several seeds; what never came is infinite.
-
-    Attributes:
-        method: Its name.
-        exponent: f of the first step size, n^-f.
-        learning_rate: Of x at the start.
-        stopped: Iteration at which the paper's stop rule fired, one a seed.
-        right_when_stopped: Variables whose likeliest choice was then right; NaN where it never fired.
-        found: First iteration at which the mode was the optimum.
-        settled: First iteration from which on it was so to the end.
-        right_at_end: Variables whose likeliest choice is right at the end.
-    """
-
-    method: str
-    exponent: float
-    learning_rate: float
-    stopped: tuple[float, ...]
-    right_when_stopped: tuple[float, ...]
-    found: tuple[float, ...]
-    settled: tuple[float, ...]
-    right_at_end: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class ToyGrid:
-    """All finished cells, and what they have in common.
-
-    Attributes:
-        cells: By method, learning rate and exponent, as they were run.
-        settings: As they were given, by name.
-        variables: D.
-        choices: K.
-        iterations: Of every run.
-        planned: How many cells there are to be.
-        seconds: How long the finished ones took; NaN if unknown.
-        circumstances: Versions and machine, by name.
-    """
-
-    cells: tuple[ToyCell, ...]
-    settings: Mapping[str, Any]
-    variables: int
-    choices: int
-    iterations: int
-    planned: int
-    seconds: float
-    circumstances: Mapping[str, Any]
-
-    @property
-    def methods(self) -> list[str]:
-        """The methods that have a cell, in their order."""
-        return list(dict.fromkeys(cell.method for cell in self.cells))
-
-    @property
-    def rates(self) -> list[float]:
-        """The learning rates that have a cell, rising."""
-        return sorted({cell.learning_rate for cell in self.cells})
-
-    def at(self, *, method: str, rate: float) -> list[ToyCell]:
-        """Return the cells of one method and learning rate, by rising exponent."""
-        found = [cell for cell in self.cells if (cell.method, cell.learning_rate) == (method, rate)]
-        return sorted(found, key=lambda cell: cell.exponent)
+__all__ = ["MEASURES", "Measure", "ToySuccess", "outcome", "premature", "read_toy", "toy_verdict"]
 
 
 def read_toy(path: Path) -> ToyGrid:
@@ -97,68 +27,10 @@ def read_toy(path: Path) -> ToyGrid:
     Raises:
         RunError: The file is no JSON object, or a field is of another type or missing.
     """
-    where = str(path)
-    data = as_object(read_json(path), where)
-    settings = as_object(data.get("settings"), f"{where}, settings")
-    variables, choices, iterations = (
-        positive(settings, name, f"{where}, settings") for name in ("variables", "choices", "iterations")
-    )
-    axes = (
-        as_list(settings.get(name), f"{where}, settings, {name}")
-        for name in ("methods", "exponents", "learning_rates")
-    )
-    cells = as_list(data.get("cells"), f"{where}, cells")
-    return ToyGrid(
-        cells=tuple(_cell(cell, f"{where}, cells[{i}]") for i, cell in enumerate(cells)),
-        settings=settings,
-        variables=variables,
-        choices=choices,
-        iterations=iterations,
-        planned=math.prod(len(axis) for axis in axes),
-        seconds=number(data, "seconds", where),
-        circumstances={name: data[name] for name in ("versions", "machine") if data.get(name)},
-    )
-
-
-def _cell(value: Any, where: str) -> ToyCell:
-    data = as_object(value, where)
-    cell = ToyCell(
-        method=text(data, "method", where, "method"),
-        exponent=number(data, "exponent", where),
-        learning_rate=number(data, "learning_rate", where),
-        stopped=_column(data, "stopped", where, math.inf),
-        right_when_stopped=_column(data, "right_when_stopped", where, math.nan),
-        found=_column(data, "found", where, math.inf),
-        settled=_column(data, "settled", where, math.inf),
-        right_at_end=_column(data, "right_at_end", where, math.nan),
-    )
-    if min(*cell.stopped, *cell.found, *cell.settled, math.inf) < 1.0:
-        raise RunError(f"{where}: expected iterations, which count from 1, got {dict(data)!r:.200}.")
-    if not math.isfinite(cell.exponent + cell.learning_rate):
-        raise RunError(f"{where}: expected an exponent and a learning_rate, got {dict(data)!r:.80}.")
-    lengths = {
-        len(cell.stopped),
-        len(cell.right_when_stopped),
-        len(cell.found),
-        len(cell.settled),
-        len(cell.right_at_end),
-    }
-    if len(lengths) > 1 or 0 in lengths:
-        raise RunError(
-            f"{where}: expected one entry a seed in every column, got columns of lengths {lengths}."
-        )
-    return cell
-
-
-def _column(data: Mapping[str, Any], name: str, where: str, never: float) -> tuple[float, ...]:
-    values = as_list(data.get(name), f"{where}, {name}")
-    numbers = (number({"entry": value}, "entry", f"{where}, {name}") for value in values)
-    return tuple(never if math.isnan(value) else value for value in numbers)
-
-
-# When a run of the toy problem counts as a success, and how long it took: by two measures. The paper's stop
-# rule fires on a lucky sample, and can do so while the mode of theta is still wrong. What a search would
-# hand over is the mode; so the second measure looks at that.
+    grid = read_stored(path, ToyGrid)
+    if grid is None:
+        raise RunError(f"{path}: expected cells of the toy problem, found no such file.")
+    return grid
 
 
 @dataclass(frozen=True)
@@ -191,7 +63,7 @@ MODE = Measure(
 MEASURES = (STOP, MODE)
 
 
-class Outcome(NamedTuple):
+class ToySuccess(NamedTuple):
     """One cell by one measure.
 
     Attributes:
@@ -204,23 +76,23 @@ class Outcome(NamedTuple):
     quartiles: tuple[float, float, float]
 
 
-def outcome(cell: ToyCell, measure: Measure, variables: int) -> Outcome:
+def outcome(cell: ToyCell, measure: Measure, variables: int) -> ToySuccess:
     """Return the success rate and the iterations of a cell."""
     iterations = np.array(_iterations(cell, measure, variables))
     quartiles = np.quantile(iterations, (0.25, 0.5, 0.75), method="inverted_cdf")
-    return Outcome(float(np.isfinite(iterations).mean()), tuple(quartiles.tolist()))
+    return ToySuccess(float(np.isfinite(iterations).mean()), tuple(quartiles.tolist()))
 
 
 def _iterations(cell: ToyCell, measure: Measure, variables: int) -> Sequence[float]:
-    if measure is STOP:
-        return cell.stopped
     ended = zip(cell.found, cell.right_at_end, strict=True)
-    return [found if right == variables else math.inf for found, right in ended]
+    at = cell.stopped if measure is STOP else [f if right == variables else None for f, right in ended]
+    return [math.inf if iteration is None else iteration for iteration in at]
 
 
-def premature(cells: Sequence[ToyCell], variables: int) -> list[float]:
+def premature(cells: Sequence[ToyCell], variables: int) -> list[int]:
     """Return for each run that the stop rule ended with a wrong mode how many variables were right."""
-    return [right for cell in cells for right in cell.right_when_stopped if right < variables]
+    stopped = (right for cell in cells for right in cell.right_when_stopped if right is not None)
+    return [right for right in stopped if right < variables]
 
 
 def toy_verdict(grid: ToyGrid) -> str:
@@ -236,9 +108,9 @@ def toy_verdict(grid: ToyGrid) -> str:
     )
     early = premature(grid.cells, grid.variables)
     if not early:
-        fired = any(math.isfinite(at) for cell in grid.cells for at in cell.stopped)
+        fired = any(at is not None for cell in grid.cells for at in cell.stopped)
         return f"{words}, always with the right mode." if fired else f"{words}."
-    worst = f"{min(early):.0f} of {grid.variables} variables right"
+    worst = f"{min(early)} of {grid.variables} variables right"
     return f"{words}; in {len(early):,} runs while the mode was wrong, at worst with {worst}."
 
 

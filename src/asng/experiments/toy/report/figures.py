@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from asng.experiments.toy.report.cells import Measure, Outcome, ToyGrid, outcome
+from asng.experiments.toy.report.cells import Measure, ToySuccess, outcome
+from asng.experiments.toy.store import ToyGrid
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, clean, draw, tidy
 
 __all__ = ["iterations_panel", "legend", "success_panel"]
@@ -64,7 +65,7 @@ def iterations_panel(grid: ToyGrid, measure: Measure, rate: float, *, key: str) 
     A quartile that lies among the runs without success is drawn to the top, a median there not at all.
     Arguments as of `success_panel`.
     """
-    low, top = 10.0 ** math.floor(math.log10(_least(grid))), 1.8 * grid.iterations
+    low, top = 10.0 ** math.floor(math.log10(_least(grid))), 1.8 * grid.settings.iterations
 
     def paint(axes: Axes) -> None:
         _frame(axes, grid)
@@ -72,7 +73,7 @@ def iterations_panel(grid: ToyGrid, measure: Measure, rate: float, *, key: str) 
         axes.set_ylim(low, top)
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _thousands(value)))
         axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.axhline(grid.iterations, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
+        axes.axhline(grid.settings.iterations, color=FAINT, linewidth=1, linestyle=(0, (4, 3)))
         for style, x, outcomes in _series(grid, measure, rate):
             first, median, third = np.array([one.quartiles for one in outcomes]).T
             drawn = np.isfinite(first)
@@ -90,7 +91,7 @@ def _styled(grid: ToyGrid) -> list[tuple[str, dict[str, Any]]]:
 
 def _series(
     grid: ToyGrid, measure: Measure, rate: float
-) -> list[tuple[dict[str, Any], list[float], list[Outcome]]]:
+) -> list[tuple[dict[str, Any], list[float], list[ToySuccess]]]:
     """Return style, places and outcomes of each method that has cells at this learning rate."""
     exponents = _exponents(grid)
     apart = _APART * min(np.diff(exponents), default=1.0)
@@ -112,7 +113,7 @@ def _frame(axes: Axes, grid: ToyGrid) -> None:
     axes.set_xticks(exponents, [f"{exponent:g}" for exponent in exponents])
     axes.tick_params(length=0)
     axes.tick_params(which="minor", length=0)
-    axes.set_xlabel(f"f: first step size {grid.variables * (grid.choices - 1)}^-f")
+    axes.set_xlabel(f"f: first step size {grid.variables * (grid.settings.choices - 1)}^-f")
 
 
 def _exponents(grid: ToyGrid) -> list[float]:
@@ -121,8 +122,8 @@ def _exponents(grid: ToyGrid) -> list[float]:
 
 def _least(grid: ToyGrid) -> float:
     """Return the least number of iterations in any panel, so that all have one scale."""
-    found = [value for cell in grid.cells for value in (*cell.stopped, *cell.found) if math.isfinite(value)]
-    return min(found, default=float(grid.iterations))
+    found = [at for cell in grid.cells for at in (*cell.stopped, *cell.found) if at is not None]
+    return min(found, default=grid.settings.iterations)
 
 
 def _thousands(value: float) -> str:

@@ -8,35 +8,36 @@ from markupsafe import Markup
 from rich.table import Table
 from rich.text import Text
 
-from asng.experiments.toy.report.cells import (
-    MEASURES,
-    Measure,
-    ToyCell,
-    ToyGrid,
-    outcome,
-    premature,
-    toy_verdict,
-)
+from asng.experiments.toy.report.cells import MEASURES, Measure, outcome, premature, toy_verdict
 from asng.experiments.toy.report.figures import iterations_panel, legend, success_panel
+from asng.experiments.toy.simulate import ToyCell
+from asng.experiments.toy.store import ToyGrid
 from asng.report.words import count, duration, flatten, share
+from asng.runs.stored import plain
 
-__all__ = ["toy_page", "cell_words", "headings", "rows", "toy_table"]
+__all__ = ["toy_page", "toy_table"]
 
 
 def toy_page(title: str, grid: ToyGrid) -> Mapping[str, Any]:
     """Return the values of the template; a grid that is not finished gives a page of what is."""
+    held = grid.settings
     return {
         "title": title,
         "verdict": toy_verdict(grid),
         "mood": "unknown",
         "tiles": _tiles(grid),
-        "problem": f"D = {grid.variables}, K = {grid.choices}, {count(grid.iterations)} iterations a run.",
+        "problem": f"D = {held.variables}, K = {held.choices}, {count(held.iterations)} iterations a run.",
         "figures": [_figure(grid, measure) for measure in MEASURES] if grid.cells else [],
-        "headings": headings(grid),
-        "tables": [(f"{rate:g}", rows(grid, rate)) for rate in grid.rates],
-        "settings": flatten(grid.settings),
-        "circumstances": [("wall time", duration(grid.seconds)), *flatten(grid.circumstances)],
+        "headings": _headings(grid),
+        "tables": [(f"{rate:g}", _rows(grid, rate)) for rate in grid.rates],
+        "settings": flatten(plain(held)),
+        "circumstances": [("wall time", duration(grid.seconds)), *_circumstances(grid)],
     }
+
+
+def _circumstances(grid: ToyGrid) -> list[tuple[str, str]]:
+    found = {"versions": grid.versions, "machine": grid.machine}
+    return flatten({name: values for name, values in found.items() if values})
 
 
 def _figure(grid: ToyGrid, measure: Measure) -> Mapping[str, Any]:
@@ -58,7 +59,7 @@ def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:
         ("cells", f"{len(grid.cells)} of {grid.planned}"),
         ("seeds a cell", count(max((len(cell.stopped) for cell in grid.cells), default=0))),
         ("runs", count(runs)),
-        ("iterations a run", count(grid.iterations)),
+        ("iterations a run", count(grid.settings.iterations)),
         ("wall time", duration(grid.seconds)),
     ]
 
@@ -69,34 +70,34 @@ def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:
 def toy_table(grid: ToyGrid, title: Text) -> Table:
     """Return success rate and median iterations of every cell, the verdict below."""
     table = Table(title=title, caption=Text(toy_verdict(grid)), caption_justify="left")
-    for heading in ("rate of x", *headings(grid)):
+    for heading in ("rate of x", *_headings(grid)):
         table.add_column(Text(heading), justify="right")
     for rate in grid.rates:
-        for row in rows(grid, rate):
+        for row in _rows(grid, rate):
             table.add_row(f"{rate:g}", *(Text(word) for word in row))
         table.add_section()
     return table
 
 
-def headings(grid: ToyGrid) -> list[str]:
-    """Return the headings of `rows`."""
+def _headings(grid: ToyGrid) -> list[str]:
+    """Return the headings of `_rows`."""
     return ["f", *(f"{method}, {measure.name}" for method in grid.methods for measure in MEASURES)]
 
 
-def rows(grid: ToyGrid, rate: float) -> list[list[str]]:
+def _rows(grid: ToyGrid, rate: float) -> list[list[str]]:
     """Return one row an exponent at one learning rate: the exponent, then each method by each measure."""
     cells = {(cell.exponent, cell.method): cell for cell in grid.cells if cell.learning_rate == rate}
     exponents = sorted({exponent for exponent, _ in cells})
     return [
         [
             f"{exponent:g}",
-            *(word for method in grid.methods for word in cell_words(grid, cells.get((exponent, method)))),
+            *(word for method in grid.methods for word in _cell_words(grid, cells.get((exponent, method)))),
         ]
         for exponent in exponents
     ]
 
 
-def cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
+def _cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
     """Return success rate and median of the iterations by each measure; a star where the stop rule lied.
 
     Args:

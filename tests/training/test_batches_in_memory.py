@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
-from asng.training.data.in_memory import by_whole_batches
+from asng.training.data.stream import by_whole_batches
 
 TENSORS = torch.arange(33.0).reshape(11, 3), torch.arange(11), torch.rand(11, 2, 2) > 0.5
 

@@ -1,0 +1,244 @@
+"""The events of a log, log.jsonl: what is written is what is read.
+
+Each line is a JSON object whose field "event" says which event it is. A one-shot search logs a start, then
+steps and theta, at its end finalists, and an end; `asng.minimize` a start, every evaluation, a step and theta
+a generation, and an end.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias, get_args
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
+
+__all__ = ["EndEvent", "EvaluationEvent", "Event", "FinalistEvent", "FinalistsEvent", "Normal", "ResumeEvent"]
+__all__ += ["StartEvent", "StepEvent", "Theta", "ThetaEvent", "event_of"]
+
+Figure: TypeAlias = float | UnsetType | None
+"""A number; null where it is not finite or there is none; left out where the kind of run has none."""
+
+
+class _Event(
+    msgspec.Struct,
+    frozen=True,
+    tag_field="event",
+    tag=lambda name: name.removesuffix("Event").lower(),
+):
+    """An event; a field that is left out has its default, one that is unknown is passed over."""
+
+
+class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The first event: what the run is.
+
+    Attributes:
+        kind: "minimize", or None for a one-shot search.
+        time: Time of day at the start.
+        seed: Of a one-shot search.
+        steps: How many it is to have.
+        lam_x: Architectures trained a step.
+        budget: Calls of f.
+        settings: Of `asng.minimize`, by name.
+        space: Name of a variable to what it is.
+        n_theta: Degrees of freedom of theta.
+        optimizer: Its state before the first generation.
+        objective: What selects: "select", and the name of the "function".
+        final: How many finalists there are to be, and their training steps.
+        versions: Of software, by name.
+        machine: What it ran on.
+    """
+
+    kind: str | None = None
+    time: str | None = None
+    seed: int | None = None
+    steps: int | None = None
+    lam_x: int | None = None
+    budget: int | None = None
+    settings: Mapping[str, Any] | None = None
+    space: Mapping[str, Any] | None = None
+    n_theta: int | None = None
+    optimizer: Mapping[str, Any] | None = None
+    objective: Mapping[str, Any] | None = None
+    final: Mapping[str, Any] | None = None
+    versions: Mapping[str, Any] | None = None
+    machine: Mapping[str, Any] | None = None
+
+
+class StepEvent(_Event, frozen=True, kw_only=True):
+    """A training step of a one-shot search, or a generation of `asng.minimize`.
+
+    Attributes:
+        step: Its number, from 1 on.
+        epoch: Of the training data, from 0 on.
+        evaluated: Calls of f, or candidates scored, up to now.
+        over_budget: How many of those were over the budget.
+        out_of_memory: How many architectures did not fit.
+        loss: Mean training loss of the step's samples.
+        objective: Mean objective of the candidates told of; null during warm-up.
+        entropy: Of theta, over that of the uniform distribution, in [0, 1].
+        delta: The step size of theta.
+        gamma: The normalisation factor of the step-size adaptation.
+        seconds: Since the start, all resumed parts together.
+        cost: Means of the candidates' costs, by name.
+    """
+
+    step: Whole
+    epoch: int | UnsetType = UNSET
+    evaluated: int | UnsetType = UNSET
+    loss: Figure = UNSET
+    objective: Figure = UNSET
+    entropy: Figure = UNSET
+    delta: Figure = UNSET
+    gamma: Figure = UNSET
+    seconds: Figure = UNSET
+    cost: Mapping[str, float | None] | UnsetType = UNSET
+    over_budget: int | UnsetType = UNSET
+    out_of_memory: int | UnsetType = UNSET
+
+
+class Normal(Stored, frozen=True):
+    """theta of an ordered variable, in raw coordinates: logarithms where the variable has `log`."""
+
+    mean: Number = math.nan
+    std: Number = math.nan
+
+
+Theta: TypeAlias = Mapping[str, Normal | tuple[float | None, ...]]
+"""Name to mean and std, or to the probabilities of the choices."""
+
+
+class ThetaEvent(_Event, frozen=True, kw_only=True):
+    """theta after a step: of each variable the probabilities of its choices, or mean and std."""
+
+    step: Whole
+    theta: Theta
+
+    @classmethod
+    def after(cls, step: int, theta: Mapping[str, Any]) -> "ThetaEvent":
+        """Return the event of a theta as plain values."""
+        return msgspec.convert({"step": step, "theta": theta}, cls)
+
+    def __post_init__(self) -> None:
+        for name, value in self.theta.items():
+            if not value:
+                raise ValueError(f"Expected probabilities of {name!r:.80}, or mean and std, got none")
+
+
+class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A call of f.
+
+    Attributes:
+        generation: In which it was drawn, from 0 on.
+        place: In that generation, from 0 on.
+        architecture: Name to value.
+        loss: What f returned; a string, as of `repr`, where JSON has no number for it.
+        seconds: That it took.
+        active: The variables that it read; None if that was not watched.
+        error: What f raised, if it did.
+    """
+
+    generation: int
+    place: int
+    architecture: Mapping[str, Any]
+    loss: Finite | str
+    seconds: Finite
+    active: Sequence[str] | None = None
+    error: str | None = None
+
+
+class FinalistsEvent(_Event, frozen=True, kw_only=True):
+    """The final of a one-shot search begins, after a step, by so many architectures on so many batches."""
+
+    step: Whole
+    compared: int
+    batches: int
+
+
+class FinalistEvent(_Event, frozen=True, kw_only=True):
+    """One finalist.
+
+    Attributes:
+        number: Which, from 1 on.
+        road: How it came in: "theta", the only road there was in earlier runs, "uniform" or "neighbour".
+        architecture: Name to value.
+        shared: Its objective on the shared weights, by which it was chosen; None if not finite.
+        alone: Its objective after it was trained alone, by which the best is found; None if not finite.
+        seconds: Since the start.
+    """
+
+    number: int
+    road: str = "theta"
+    architecture: Mapping[str, Any]
+    shared: float | None = None
+    alone: float | None = None
+    seconds: float | None = None
+
+
+class ResumeEvent(_Event, frozen=True, kw_only=True):
+    """In the log of an older asng: the run is taken up again after a step. Now beside it."""
+
+    step: Whole = 0
+
+
+class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
+    """The last event, unless the run was killed; that of `asng.minimize` may go on with a larger budget.
+
+    Attributes:
+        reason: Why it ended.
+        step: After which step or generation.
+        evaluated: Calls of f, or candidates scored.
+        over_budget: How many of those were over the budget.
+        out_of_memory: How many architectures did not fit.
+        cost: Of what was found, by name.
+        most_likely: The likeliest architecture.
+        seconds: Since the start.
+    """
+
+    reason: str | None = None
+    step: Whole | None = None
+    evaluated: int | None = None
+    most_likely: Mapping[str, Any] | None = None
+    seconds: float | None = None
+    cost: Mapping[str, float | None] | None = None
+    over_budget: int | None = None
+    out_of_memory: int | None = None
+
+
+Event: TypeAlias = (
+    StartEvent
+    | StepEvent
+    | ThetaEvent
+    | EvaluationEvent
+    | FinalistsEvent
+    | FinalistEvent
+    | ResumeEvent
+    | EndEvent
+)
+
+_DECODER = msgspec.json.Decoder(Event)
+_KNOWN = [kind.__struct_config__.tag for kind in get_args(Event)]
+
+
+def event_of(line: bytes) -> Event | None:
+    """Return the event of a line of a log, or None if it is none that this asng knows.
+
+    Raises:
+        msgspec.ValidationError: The line is no JSON object, or a field is missing or of another type.
+        ValueError: The line is no JSON.
+        RecursionError: It is nested too deep.
+
+    Example:
+        >>> event_of(b'{"event": "step", "step": 3, "loss": NaN, "wind": 2}').step
+        3
+        >>> event_of(b'{"event": "weather"}')
+    """
+    try:
+        return _DECODER.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        pass  # damaged, unknown, or what msgspec does not read: NaN, numbers beyond floats
+    data = load_json(line)
+    if not isinstance(data, dict):
+        raise msgspec.ValidationError(f"Expected a JSON object, got {data!r:.80}")
+    return converted(data, Event) if data.get("event") in _KNOWN else None
