@@ -80,9 +80,9 @@ def accuracy(forward: Forward, batch: Any) -> float:
 def item_sum(mean: float, items: int) -> float:
     """Return the sum of a value over the items of a batch, given its mean: an integer if the mean tells one.
 
-    A mean of float32 is off by some 1e-8, and `mean * items` then says 13.00000019 of 13 right answers. Summed
-    over batches, networks that are right equally often would differ by chance. So the integer next to the
-    product is taken if dividing it gives the mean again, to the last digit that the mean has.
+    A mean of float32 is off by some 1e-8, and `mean * items` then says 13.00000019 of 13 right answers.
+    Summed over batches, networks that are right equally often would differ by chance. So the integer next to
+    the product is taken if dividing it gives the mean again, to the last digit that the mean has.
 
     Args:
         mean: What an objective returned for the batch.

@@ -120,8 +120,8 @@ def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: in
 def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> float:
     """Return the mean of an objective over a loader, batches weighted by their size, in eval mode.
 
-    Of a mean of counts, such as an accuracy, it is exact: however the batches are cut, networks that are right
-    equally often score the same.
+    Of a mean of counts, such as an accuracy, it is exact: however the batches are cut, networks that are
+    right equally often score the same.
 
     Raises:
         InputError: The objective gave no number.

@@ -1,23 +1,17 @@
 """Batches of sequences of several lengths: where they are padded, and which step is which."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, fx, nn
 
-from asng.errors import InputError
-from asng.nn import Searchable
-from asng.space import Variable
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
-from typing import TypeAlias
-
 from asng.checks import one_of
-from asng.nn import Choice, Linear
+from asng.errors import InputError
+from asng.nn import Choice, Linear, Searchable
 from asng.nn.layers.sizes import Size
-from asng.space import Categorical
+from asng.nn.searchable import Extraction
+from asng.space import Categorical, Variable
 
 __all__ = [
     "Padding",
@@ -66,7 +60,7 @@ class Padding(Searchable):
             _check_lengths(x, lengths)
         return _padding(x, lengths)
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return a module of plain torch that takes lengths, or none, as the example did.
 
         Raises:
@@ -76,7 +70,7 @@ class Padding(Searchable):
         return fx.GraphModule({}, fx.symbolic_trace(form).graph, class_name="Padding").train(self.training)
 
 
-def lengths_given(module: Searchable, extraction: "Extraction") -> bool:
+def lengths_given(module: Searchable, extraction: Extraction) -> bool:
     """Whether the example calls a module with lengths; True where it does not call it at all.
 
     Args:
