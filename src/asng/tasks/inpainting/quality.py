@@ -5,10 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asng.errors import RunError
 from asng.training import Forward
 
-__all__ = ["MOST_PSNR", "psnr", "require_torchmetrics", "ssim"]
+__all__ = ["MOST_PSNR", "psnr", "ssim"]
 
 MOST_PSNR = 100.0
 """In decibels, for an image that is restored to the last bit, as a black one is by a network without bias."""
@@ -61,21 +60,6 @@ def ssim(forward: Forward, batch: Any) -> float:
     each = structural_similarity_index_measure(restored, true, data_range=1.0, reduction="none")
     assert isinstance(each, Tensor)  # a tuple only where the whole map is asked for
     return float(each.mean())
-
-
-def require_torchmetrics() -> None:
-    """Check that torchmetrics can be imported.
-
-    Raises:
-        RunError: It cannot.
-    """
-    try:
-        import torchmetrics.functional.image  # noqa: F401
-    except ImportError as error:
-        raise RunError(
-            f"inpainting: expected the library torchmetrics, got: {error}. Install it: "
-            "pip install 'asng[images]'."
-        ) from error
 
 
 def _restored(forward: Forward, batch: Any) -> tuple[Tensor, Tensor]:

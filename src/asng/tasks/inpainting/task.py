@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler
 
+from asng.checks import require
 from asng.data import (
     ImageData,
     load_photographs,
@@ -18,7 +19,6 @@ from asng.data import (
     split_groups,
     split_half,
 )
-from asng.data.readers.image_file import require_images_extra
 from asng.data.readers.image_listing import holds_pictures
 from asng.errors import InputError
 from asng.pipeline.task import Loaders, Recipe, Task
@@ -26,7 +26,7 @@ from asng.space import Architecture
 from asng.supernets import ConvAutoencoder, autoencoder_graph
 from asng.tasks.inpainting.masks import MaskedImages
 from asng.tasks.inpainting.pictures import restored_pictures
-from asng.tasks.inpainting.quality import psnr, require_torchmetrics, ssim
+from asng.tasks.inpainting.quality import psnr, ssim
 from asng.tasks.inpainting.settings import InpaintingSettings
 from asng.training import score, supervised
 
@@ -61,8 +61,8 @@ def inpainting(settings: InpaintingSettings) -> Task:
         >>> task.metric, list(task.others), len(task.loaders(0).test)
         ('PSNR', ['SSIM'], 4)
     """
-    require_images_extra()
-    require_torchmetrics()
+    for module in ("PIL.Image", "torchmetrics.functional.image"):
+        require(module, extra="images")
     data = _read(settings)
     channels, height, width = data.shape
     if min(height, width) < LEAST_SIDE:
