@@ -1,6 +1,5 @@
 """asng retrain: train what a search found from scratch, with other settings."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from asng.cli.runs import add_trust_flag, trusted_names
 from asng.cli.tell import tell_outcome
 from asng.distributed import leads
 from asng.errors import InputError
-from asng.pipeline import retrain_run
-from asng.runs.folder import read_config
-from asng.tasks.inpainting import passes
+from asng.pipeline import passes, retrain_run
 from asng.tasks.reopen import single_run
 
 __all__ = ["HELP", "make_parser", "run"]
@@ -62,8 +59,8 @@ def run(arguments: Namespace) -> None:
         integer_at_least(name, value, _LEAST[name])
     if {"epochs", "iterations"} <= given.keys():
         raise InputError("iterations: expected at most one of --epochs and --iterations, got both.")
-    network = _sizes(given, str(read_config(folder)["task"]))
-    stored = single_run(folder, network=network, trusted=trusted_names(arguments))
+    sizes = {name: given[name] for name in ("cells", "channels") if name in given}
+    stored = single_run(folder, sizes=sizes, trusted=trusted_names(arguments))
     if "iterations" in given:
         given["epochs"] = passes(given["iterations"], len(stored.loaders.train))
     names = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
@@ -71,14 +68,3 @@ def run(arguments: Namespace) -> None:
     retrain_run(stored.task, settings, folder, seed=stored.seeds[0], progress=not arguments.quiet)
     if leads():
         tell_outcome(folder)
-
-
-def _sizes(given: Mapping[str, int], task: str) -> dict[str, int]:
-    """Return the settings of the task that the flags change: of networks of cells their sizes."""
-    sizes = {name: given[name] for name in ("cells", "channels") if name in given}
-    for name in sizes if task != "classification" else ():
-        raise InputError(
-            f"--{name}: expected a run of cells, got one of the task {task!r}, whose networks are trained as"
-            " large as they were searched. Leave it out."
-        )
-    return {f"retrain_{name}": value for name, value in sizes.items()}

@@ -1,14 +1,16 @@
-"""The settings of a search that are not those of a task."""
+"""The settings of a search that are not those of a task, and sets of both that belong together."""
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 from asng.checks import integer_at_least, one_of, real_between
 from asng.search.finalists import MOST_FINAL
 from asng.training.objective import PRECISIONS, Precision
 
-__all__ = ["SearchSettings"]
+__all__ = ["PAPER", "Preset", "SearchSettings", "passes"]
+
+_Task = TypeVar("_Task")
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,48 @@ class SearchSettings:
             integer_at_least("retrain_seed", self.retrain_seed, 0)
         if self.patience is not None:
             integer_at_least("patience", self.patience, 1)
+
+
+@dataclass(frozen=True)
+class Preset(Generic[_Task]):
+    """The settings of a task and of its search.
+
+    Args:
+        task: Which data, which space of networks, and how they are trained.
+        search: How long, and by which rules.
+        iterations: Steps of the search, in place of the passes that `search` has; 0: as `search` says.
+        retrain_iterations: Steps of training each network alone, likewise.
+    """
+
+    task: _Task
+    search: SearchSettings
+    iterations: int = 0
+    retrain_iterations: int = 0
+
+
+PAPER = SearchSettings(
+    peers=0,  # each would take as long as the found network
+    update="paper",
+    lam_x=2,
+    lam_theta=2,
+    warmup=0.0,
+    final=0.0,
+    learning_rate=0.025,
+)
+"""Akimoto et al. (2019), section 5, and what their code adds."""
+
+
+def passes(iterations: int, batches: int) -> int:
+    """Return the number of passes over the data that comes nearest to so many iterations.
+
+    At least one, but none for none.
+
+    Args:
+        iterations: How many, at least 0.
+        batches: Of one pass.
+
+    Example:
+        >>> passes(50_000, 5_086), passes(3, 10), passes(0, 10)
+        (10, 1, 0)
+    """
+    return max(1, round(iterations / batches)) if iterations else 0

@@ -1,12 +1,12 @@
 """The settings of classifying images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from asng.checks import integer_at_least, real_between
 from asng.errors import InputError
-from asng.pipeline.settings import SearchSettings
+from asng.pipeline.settings import PAPER, Preset, SearchSettings
 
 __all__ = ["ClassificationSettings", "PRESETS", "Preset"]
 
@@ -84,23 +84,7 @@ def _check_kinds(cells: int, retrain_cells: int) -> None:
         )
 
 
-# Settings that belong together.
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The settings of a task and of its search.
-
-    Args:
-        task: Which network, and how it is trained.
-        search: How long, and by which rules.
-    """
-
-    task: ClassificationSettings
-    search: SearchSettings
-
-
-PRESETS: Mapping[str, Preset] = MappingProxyType(
+PRESETS: Mapping[str, Preset[ClassificationSettings]] = MappingProxyType(
     {
         # Minutes on two cores, and the networks still differ: docs/design.md, "Measured".
         "small": Preset(ClassificationSettings(), SearchSettings()),
@@ -122,17 +106,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 auxiliary=0.4,
                 recompute=True,
             ),
-            SearchSettings(
-                epochs=100,
-                retrain_epochs=600,
-                peers=0,  # each would take as long as the found network
-                update="paper",
-                lam_x=2,
-                lam_theta=2,
-                warmup=0.0,
-                final=0.0,
-                learning_rate=0.025,
-            ),
+            replace(PAPER, epochs=100, retrain_epochs=600),
         ),
     }
 )
