@@ -3,7 +3,7 @@
 from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
-from asng.cli.runs import add_run_flags, part_of, run_as_told
+from asng.cli.runs import add_run_flags, add_trust_flag, part_of, run_as_told
 from asng.cli.user import UserCode, mention_user_code, user_settings
 from asng.pipeline import SearchSettings, Task
 from asng.tasks.classification import ClassificationSettings, classification
@@ -22,6 +22,7 @@ def make_parser(named: UserCode | None = None) -> NearestNames:
     """
     parser = NearestNames(prog="asng search", description=HELP.capitalize() + ".")
     add_run_flags(parser, run_dir="runs/search")
+    add_trust_flag(parser)
     if named is None:
         mention_user_code(parser)
         parser.add_settings(ClassificationSettings)
