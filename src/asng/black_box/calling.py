@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, SupportsFloat, TypeAlias
 from asng.space import Architecture
 from asng.space.variables import Value
 
-__all__ = ["Function", "Outcome", "call", "Watched"]
+__all__ = ["Function", "CallOutcome", "call", "Watched"]
 
 Function: TypeAlias = Callable[[Architecture], SupportsFloat]
 """From an architecture to its loss, lower is better."""
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What a call came to.
 
     Attributes:
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     trace: str = ""
 
 
-def call(f: Function, architecture: Architecture, activity: bool) -> Outcome:
+def call(f: Function, architecture: Architecture, activity: bool) -> CallOutcome:
     """Evaluate an architecture.
 
     Args:
@@ -56,7 +56,7 @@ def call(f: Function, architecture: Architecture, activity: bool) -> Outcome:
     active = None
     if isinstance(given, Watched) and len(given.read) < len(architecture):
         active = given.read
-    return Outcome(loss, active, seconds, error, trace)
+    return CallOutcome(loss, active, seconds, error, trace)
 
 
 def _as_number(value: Any) -> float:

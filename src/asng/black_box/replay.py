@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asng.black_box.calling import Outcome
+from asng.black_box.calling import CallOutcome
 from asng.errors import RunError, SpaceError, in_one_line
 from asng.runs.folder import LOG
 from asng.space import Architecture, Space
@@ -37,13 +37,13 @@ class Record:
     """
 
     start: Mapping[str, Any] = field(default_factory=dict)
-    calls: dict[Place, tuple[Architecture, Outcome]] = field(default_factory=dict)
+    calls: dict[Place, tuple[Architecture, CallOutcome]] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     thetas: set[int] = field(default_factory=set)
     end: Mapping[str, Any] = field(default_factory=dict)
     elapsed: float = 0.0
 
-    def outcome(self, place: Place, architecture: Architecture) -> Outcome | None:
+    def outcome(self, place: Place, architecture: Architecture) -> CallOutcome | None:
         """Return what was logged of a call, or None, and forget it: it is asked for once.
 
         Raises:
@@ -126,13 +126,13 @@ def _checked_start(event: dict[str, Any], where: str, space: Space) -> dict[str,
     return event
 
 
-def _call(event: dict[str, Any], space: Space) -> tuple[Architecture, Outcome]:
+def _call(event: dict[str, Any], space: Space) -> tuple[Architecture, CallOutcome]:
     architecture = Architecture(event["architecture"])
     space.check(architecture)
     # Names and values as the space has them, once in memory and not once a line.
     architecture = Architecture({name: _once(architecture[name]) for name in space})
     active = event.get("active")
-    outcome = Outcome(
+    outcome = CallOutcome(
         loss=float(event["loss"]),
         active=None if active is None else frozenset(map(_once, active)),
         seconds=float(event["seconds"]),
@@ -145,7 +145,7 @@ def _once(value: Any) -> Any:
     return sys.intern(value) if type(value) is str else value
 
 
-def evaluation_fields(place: Place, architecture: Architecture, outcome: Outcome) -> dict[str, Any]:
+def evaluation_fields(place: Place, architecture: Architecture, outcome: CallOutcome) -> dict[str, Any]:
     """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
     fields: dict[str, Any] = {
         "generation": place[0],

@@ -11,8 +11,7 @@ from asng.nn import BatchNorm1d, Choice, Dropout, Embedding, LayerNorm, Linear, 
 from asng.nn.layers.sizes import Rate, Size
 from asng.nn.searchable import Extraction
 from asng.space import Categorical, Integer, Variable
-from asng.supernets.arguments import ActivationName, labelled, make_activation
-from asng.supernets.inputs import check_shape, settle_input
+from asng.supernets.arguments import ActivationName, check_shape, labelled, make_activation, settle_input
 
 __all__ = ["NORMS", "NormName", "TabularMLP"]
 

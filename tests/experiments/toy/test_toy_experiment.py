@@ -17,7 +17,7 @@ from toy_by_hand import SMALL
 from asng.errors import InputError, RunError
 from asng.experiments.toy import ToySettings, experiment, resume_toy, run_toy
 from asng.experiments.toy.experiment import simulate_parts
-from asng.experiments.toy.settings import Cell
+from asng.experiments.toy.settings import GridPoint
 
 QUIET = {"workers": 1, "progress": False}
 
@@ -45,7 +45,7 @@ def stop_after(parts, monkeypatch):
 
 def test_every_cell_is_there_with_every_seed(whole):
     rows = cells(whole)
-    assert [Cell(r["method"], r["exponent"], r["learning_rate"]) for r in rows] == [
+    assert [GridPoint(r["method"], r["exponent"], r["learning_rate"]) for r in rows] == [
         cell for part in SMALL.parts() for cell in part
     ]
     assert len(rows) == 8

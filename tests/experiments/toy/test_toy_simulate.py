@@ -10,11 +10,11 @@ from toy_by_hand import SMALL, one_run
 
 from asng.experiments.toy import simulate as module
 from asng.experiments.toy.problem import Streams
-from asng.experiments.toy.settings import Cell
+from asng.experiments.toy.settings import GridPoint
 from asng.experiments.toy.simulate import _Runs, simulate
 
 SHORT = replace(SMALL, iterations=150)
-CELLS = [Cell("ASNG", exponent, rate) for exponent in (0.0, 0.5, 1.0) for rate in (0.01, 0.2)]
+CELLS = [GridPoint("ASNG", exponent, rate) for exponent in (0.0, 0.5, 1.0) for rate in (0.01, 0.2)]
 
 
 def of_seed(outcome, place):
@@ -31,7 +31,7 @@ def at_end(cells, seeds, grid=SMALL):
 
 
 def test_a_run_goes_as_one_written_out_sample_by_sample():
-    cells, seeds = [Cell("ASNG", 0.0, 0.05), Cell("ASNG", 0.5, 0.02)], [0, 1]
+    cells, seeds = [GridPoint("ASNG", 0.0, 0.05), GridPoint("ASNG", 0.5, 0.02)], [0, 1]
     got, state = simulate(SMALL, cells, seeds), at_end([cell for cell in cells for _ in seeds], seeds * 2)
     for row, cell in enumerate(cells):
         for place, seed in enumerate(seeds):
@@ -96,7 +96,7 @@ def test_the_noise_has_the_deviation_of_the_problem():
 
 
 def test_weights_that_diverge_are_no_error():
-    wild, cell = replace(SHORT, iterations=400, learning_rates=(900.0,)), Cell("Adam", 0.0, 900.0)
+    wild, cell = replace(SHORT, iterations=400, learning_rates=(900.0,)), GridPoint("Adam", 0.0, 900.0)
     assert simulate(wild, [cell], [0])[0].stopped == [None]
     with np.errstate(over="ignore", invalid="ignore"):
         assert not np.isfinite(at_end([cell] * 2, [0, 1], wild).x).all()

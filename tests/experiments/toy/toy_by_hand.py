@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from asng.experiments.toy.problem import Streams
-from asng.experiments.toy.settings import Cell, ToySettings
+from asng.experiments.toy.settings import GridPoint, ToySettings
 from asng.optim import ASNG
 from asng.space import Categorical, Space
 
@@ -21,7 +21,7 @@ SMALL = ToySettings(
 
 
 def one_run(
-    settings: ToySettings, cell: Cell, seed: int
+    settings: ToySettings, cell: GridPoint, seed: int
 ) -> tuple[dict[str, int | None], np.ndarray, np.ndarray]:
     """Return what `simulate` says of one run of ASNG, and the last x and theta, computed sample by sample."""
     streams = Streams([seed], settings.variables, settings.choices)

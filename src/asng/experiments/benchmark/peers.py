@@ -9,7 +9,7 @@ import numpy as np
 
 from asng.checks import require
 from asng.errors import InputError
-from asng.experiments.benchmark.problem import Active, Point
+from asng.experiments.benchmark.problems import Active, Point
 from asng.space import Categorical, Integer, Space, Variable
 
 __all__ = ["CatCMA", "CatCMAwM", "Nevergrad", "TPE"]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
-from asng.experiments.benchmark.cell import Cell
+from asng.experiments.benchmark.trial import Trial as Cell
 from asng.runs.environment import machine, versions
 from asng.runs.folder import BENCHMARK
 from asng.runs.log import JsonLines

@@ -9,8 +9,8 @@ from pathlib import Path
 from asng.black_box.workers import process_pool
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
-from asng.experiments.toy.settings import Cell, ToySettings
-from asng.experiments.toy.simulate import Outcome, simulate
+from asng.experiments.toy.settings import GridPoint, ToySettings
+from asng.experiments.toy.simulate import Simulated, simulate
 from asng.experiments.toy.store import CellStore
 from asng.pipeline.begin import check_free
 from asng.runs.folder import CONFIG, read_config, remove_run, write_config
@@ -132,8 +132,8 @@ _LOOK = 0.2
 
 
 def simulate_parts(
-    settings: ToySettings, parts: Sequence[Sequence[Cell]], seeds: Sequence[int], workers: int
-) -> Iterator[tuple[Sequence[Cell], list[Outcome]]]:
+    settings: ToySettings, parts: Sequence[Sequence[GridPoint]], seeds: Sequence[int], workers: int
+) -> Iterator[tuple[Sequence[GridPoint], list[Simulated]]]:
     """Simulate parts of the grid, and return each as it is done.
 
     Args:
@@ -161,8 +161,8 @@ def simulate_parts(
 
 
 def _as_done(
-    waiting: dict[Future[list[Outcome]], Sequence[Cell]],
-) -> Iterator[tuple[Sequence[Cell], list[Outcome]]]:
+    waiting: dict[Future[list[Simulated]], Sequence[GridPoint]],
+) -> Iterator[tuple[Sequence[GridPoint], list[Simulated]]]:
     with graceful() as interrupt:
         while waiting:
             done = wait(waiting, timeout=_LOOK, return_when=FIRST_COMPLETED).done

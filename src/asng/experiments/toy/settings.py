@@ -7,13 +7,13 @@ from typing import Literal, NamedTuple, TypeAlias
 from asng.checks import integer_at_least, one_of, real_between
 from asng.errors import InputError
 
-__all__ = ["Cell", "MethodName", "ToySettings"]
+__all__ = ["GridPoint", "MethodName", "ToySettings"]
 
 MethodName: TypeAlias = Literal["ASNG", "SNG", "Adam"]
 _METHODS = ("ASNG", "SNG", "Adam")
 
 
-class Cell(NamedTuple):
+class GridPoint(NamedTuple):
     """One point of the grid: a method, f of delta_init = n^-f, and the learning rate of x at the start."""
 
     method: str
@@ -68,11 +68,11 @@ class ToySettings:
         """Return the first step size of theta, n_theta^-exponent."""
         return float(self.n_theta**-exponent)
 
-    def parts(self) -> Iterator[list[Cell]]:
+    def parts(self) -> Iterator[list[GridPoint]]:
         """Return all cells, in parts of one method and one learning rate, each to be run at once."""
         for method in self.methods:
             for rate in self.learning_rates:
-                yield [Cell(method, float(exponent), float(rate)) for exponent in self.exponents]
+                yield [GridPoint(method, float(exponent), float(rate)) for exponent in self.exponents]
 
 
 def _check_distinct(name: str, values: object) -> None:

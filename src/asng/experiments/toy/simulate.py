@@ -19,13 +19,13 @@ from asng.experiments.toy.problem import (
     sample,
     stop_level,
 )
-from asng.experiments.toy.settings import Cell, ToySettings
+from asng.experiments.toy.settings import GridPoint, ToySettings
 
-__all__ = ["Outcome", "simulate"]
+__all__ = ["Simulated", "simulate"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Simulated:
     """What became of the runs of one cell, one entry a seed; iterations count from 1, None means never.
 
     Attributes:
@@ -43,7 +43,7 @@ class Outcome:
     right_at_end: list[int]
 
 
-def simulate(settings: ToySettings, cells: Sequence[Cell], seeds: Sequence[int]) -> list[Outcome]:
+def simulate(settings: ToySettings, cells: Sequence[GridPoint], seeds: Sequence[int]) -> list[Simulated]:
     """Run cells of one method, each with every seed, for all iterations.
 
     No run ends before the last iteration: what the mode does after the stop belongs to the outcome.
@@ -76,7 +76,9 @@ def _sizes(settings: ToySettings) -> tuple[int, int]:
 class _Runs:
     """The state of all runs: x and its velocity, theta, and what was seen."""
 
-    def __init__(self, settings: ToySettings, cells: Sequence[Cell], streams: Streams, column: Ints) -> None:
+    def __init__(
+        self, settings: ToySettings, cells: Sequence[GridPoint], streams: Streams, column: Ints
+    ) -> None:
         self.settings, self.streams, self._column = settings, streams, column
         variables, choices = _sizes(settings)
         self.x = np.take(streams.first_weights(), column, axis=-1)
@@ -124,11 +126,11 @@ class _Watch:
         self.found[optimal & (self.found == 0)] = t
         self.lost[~optimal] = t
 
-    def outcome(self, runs: range) -> Outcome:
+    def outcome(self, runs: range) -> Simulated:
         """Return what was seen in some of the runs."""
         one = slice(runs.start, runs.stop)
         stopped = self.stopped[one]
-        return Outcome(
+        return Simulated(
             stopped=_numbers(stopped, stopped > 0),
             right_when_stopped=_numbers(self.right_when_stopped[one], stopped > 0),
             found=_numbers(self.found[one], self.found[one] > 0),

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError, in_one_line
-from asng.experiments.toy.settings import Cell, ToySettings
-from asng.experiments.toy.simulate import Outcome
+from asng.experiments.toy.settings import GridPoint as Cell
+from asng.experiments.toy.settings import ToySettings
+from asng.experiments.toy.simulate import Simulated as Outcome
 from asng.runs.environment import machine, versions
 from asng.runs.files import read_json, write_json
 from asng.runs.folder import TOY

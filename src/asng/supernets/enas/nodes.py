@@ -15,10 +15,10 @@ from asng.supernets.enas.operations import edge_operations
 from asng.supernets.enas.retraining import DropPath
 from asng.supernets.enas.wiring import CELL_INPUTS, input_names, node_variables, unused_nodes
 
-__all__ = ["Node", "UnusedNodesConv"]
+__all__ = ["EnasNode", "UnusedNodesConv"]
 
 
-class Node(Searchable):
+class EnasNode(Searchable):
     """The sum of two operations, each on the cell's input or earlier node that the architecture names.
 
     The weights of an operation belong to the edge (node, input, operation); if both sides read the

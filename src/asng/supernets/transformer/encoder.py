@@ -8,8 +8,7 @@ from asng.nn import Dropout, Embedding, LayerNorm, Linear, Repeat, Searchable, T
 from asng.nn.layers.sizes import Rate, Size, largest
 from asng.nn.searchable import Extraction
 from asng.space import Categorical, Integer, Variable
-from asng.supernets.arguments import labelled, values_of
-from asng.supernets.inputs import check_shape, settle_input
+from asng.supernets.arguments import check_shape, labelled, settle_input, values_of
 from asng.supernets.transformer.sequences import (
     POOLINGS,
     Padding,
