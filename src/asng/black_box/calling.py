@@ -1,4 +1,4 @@
-"""One call of the user's function: a number comes back, or what went wrong, from whichever process."""
+"""One call of the user's function: a number, what it depended on, or what went wrong, from any process."""
 
 import time
 import traceback
@@ -63,9 +63,6 @@ def _as_number(value: Any) -> float:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"expected a number as the loss, got {value!r:.80}. Return a float")
     return float(value)
-
-
-# An architecture that notes which of its values are read.
 
 
 class Watched(Architecture):

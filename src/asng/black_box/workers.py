@@ -1,4 +1,4 @@
-"""Calls of f side by side: in this process, in others, or wherever an executor puts them."""
+"""Calls of f side by side: in this process, in others that end with it, or wherever an executor puts them."""
 
 import os
 import pickle
@@ -89,9 +89,6 @@ def _elsewhere(
     finally:
         for future in waiting:
             future.cancel()
-
-
-# Processes that compute for another one, and end when it ends.
 
 
 @contextmanager

@@ -65,9 +65,6 @@ class NearestNames(ArgumentParser):
         return "" if unknown is None else nearest(unknown.replace("_", "-"), known)
 
 
-# What decides on the flags or the defaults of a parser is looked for before that parser is made.
-
-
 def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
     """Return those of the flags that the words give, in their order, with their values.
 

@@ -28,6 +28,9 @@ __all__ = [
 
 PresetName: TypeAlias = Literal["small", "paper"]
 
+_NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
+"""Flags whose values name classes and functions."""
+
 
 def add_run_flags(parser: NearestNames, *, run_dir: str, seeds: int = 1, overwrite: bool = True) -> None:
     """Add the flags that say where a run lies, from which seed, and whether to begin it.
@@ -106,10 +109,6 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
 def part_of(arguments: Namespace, settings: type, *, skip: Set[str] = frozenset()) -> dict[str, Any]:
     """Return the arguments that are fields of a dataclass."""
     return {field.name: arguments[field.name] for field in fields(settings) if field.name not in skip}
-
-
-_NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
-"""Flags whose values name classes and functions."""
 
 
 def add_trust_flag(parser: NearestNames) -> None:

@@ -162,9 +162,6 @@ def _check(images: Tensor) -> tuple[int, int, int, int]:
     return n, channels, height, width
 
 
-# A data set whose images are changed anew whenever they are taken, a batch at once.
-
-
 class AugmentedDataset(Dataset[tuple[Tensor, ...]]):
     """Takes batches of images from tensors and changes them at random.
 

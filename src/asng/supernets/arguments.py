@@ -23,6 +23,9 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+ActivationName: TypeAlias = str | Categorical
+"""Name of an activation of torch.nn, or a variable over such names."""
+
 
 def labelled(argument: _T, label: str) -> _T:
     """Return a variable that has a label: its own, or this one where it has none.
@@ -83,13 +86,6 @@ def values_of(name: str, size: Size, *, least: int = 1) -> Sequence[int]:
     if isinstance(size, Integer):
         return range(size.low, size.high + 1, size.step)
     return cast(Sequence[int], size.choices) if isinstance(size, Categorical) else [most]
-
-
-# A fixed or a searched activation.
-
-
-ActivationName: TypeAlias = str | Categorical
-"""Name of an activation of torch.nn, or a variable over such names."""
 
 
 def make_activation(activation: ActivationName) -> nn.Module:

@@ -34,6 +34,12 @@ Forward: TypeAlias = Callable[..., Any]
 Loss: TypeAlias = Callable[[Forward, Any], torch.Tensor]
 Objective: TypeAlias = Callable[[Forward, Any], "float | torch.Tensor"]
 
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+
+PRECISIONS = ("float32", "bfloat16")
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 
 def supervised(criterion: Callable[[Any, Any], torch.Tensor]) -> Loss:
     """Turn a criterion of (output, target) into a loss for batches that are (input, target) pairs.
@@ -156,15 +162,6 @@ def qualified_name(function: Callable[..., Any]) -> str:
         function = function.func
     named = function if hasattr(function, "__qualname__") else type(function)
     return f"{named.__module__}.{named.__qualname__}"
-
-
-# In which precision a network computes.
-
-
-Precision: TypeAlias = Literal["float32", "bfloat16"]
-PRECISIONS = ("float32", "bfloat16")
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 def in_precision(function: _F, precision: Precision, device: torch.device) -> _F:

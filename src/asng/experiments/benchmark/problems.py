@@ -31,6 +31,9 @@ _CLOSE = 0.1
 Point: TypeAlias = tuple[int, ...]
 """One integer a variable: the index of a choice, or the value of an integer."""
 
+Active = frozenset[str] | None
+"""Which variables the loss of a point depended on; None for all."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -51,10 +54,6 @@ class Problem:
     target: float
     noise: float = 0.0
     read: Callable[[Point], frozenset[str]] | None = None
-
-
-Active = frozenset[str] | None
-"""Which variables the loss of a point depended on; None for all."""
 
 
 class Method(Protocol):

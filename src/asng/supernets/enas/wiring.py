@@ -28,6 +28,8 @@ CELL_INPUTS = ("cell-2", "cell-1")
 OPERATIONS = ("identity", "avg_pool_3x3", "max_pool_3x3", "sep_conv_3x3", "sep_conv_5x5")
 """The five operations of ENAS, in the order of its paper."""
 
+_LABELS = dict(zip(CELL_INPUTS, ("cell t-2", "cell t-1"), strict=True))
+
 
 @dataclass(frozen=True)
 class Edge:
@@ -98,9 +100,6 @@ def _edge(architecture: Mapping[str, Value], node: str, side: int) -> Edge:
     return Edge(str(architecture[f"{node}.input{side}"]), str(architecture[f"{node}.op{side}"]))
 
 
-# Which cells of an ENAS network reduce the image, and which sizes of images they can reduce.
-
-
 def reduction_indices(reductions: Sequence[int] | None, cells: int) -> frozenset[int]:
     """Return the indices of the reduction cells: as given, or after a third and two thirds of the cells.
 
@@ -156,9 +155,6 @@ def least_side_after(image_size: int | tuple[int, int], cell: int, reducing: Col
 
 def _sides(image_size: int | tuple[int, int]) -> tuple[int, ...]:
     return tuple(image_size) if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-
-
-_LABELS = dict(zip(CELL_INPUTS, ("cell t-2", "cell t-1"), strict=True))
 
 
 def cell_graphs(architecture: Mapping[str, Value], nodes: int) -> list[dict[str, Any]]:

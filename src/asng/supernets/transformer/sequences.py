@@ -1,4 +1,4 @@
-"""Batches of sequences of several lengths: where they are padded, and which step is which."""
+"""Batches of sequences: where they are padded, which step is which, and one vector from all steps."""
 
 import math
 from typing import TypeAlias
@@ -28,6 +28,11 @@ __all__ = [
 
 LONGEST_WAVE = 10_000.0
 """Vaswani et al., section 3.5: wavelengths go from 2 pi to 10,000 * 2 pi steps."""
+
+PoolingName: TypeAlias = str | Categorical
+"""One of `POOLINGS`, or a variable over them."""
+
+POOLINGS = ("mean", "max", "last", "attention")
 
 
 class Padding(Searchable):
@@ -149,15 +154,6 @@ def _spread(index: int) -> float:
         fraction += step * (index % 2)
         index, step = index // 2, step / 2
     return fraction
-
-
-# From the steps of a sequence to one vector: padding never counts.
-
-
-PoolingName: TypeAlias = str | Categorical
-"""One of `POOLINGS`, or a variable over them."""
-
-POOLINGS = ("mean", "max", "last", "attention")
 
 
 class MeanPool(nn.Module):

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import real_between
 from asng.errors import InputError
-from asng.pipeline.settings import PAPER, Preset, SearchSettings
+from asng.pipeline.settings import PAPER, Preset, SearchSettings, check_integers
 
 __all__ = ["ClassificationSettings", "PRESETS", "Preset"]
 
@@ -54,19 +54,9 @@ class ClassificationSettings:
     recompute: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cells", "nodes", "channels", "batch_size"):
-            integer_at_least(name, getattr(self, name), 1)
-        for name in (
-            "image_size",
-            "retrain_cells",
-            "retrain_channels",
-            "max_parameters",
-            "retrain_batch_size",
-        ):
-            if getattr(self, name) is not None:
-                integer_at_least(name, getattr(self, name), 1)
-        for name in ("crop_padding", "cutout"):
-            integer_at_least(name, getattr(self, name), 0)
+        check_integers(self, cells=1, nodes=1, channels=1, batch_size=1, crop_padding=0, cutout=0)
+        check_integers(self, image_size=1, retrain_cells=1, retrain_channels=1)
+        check_integers(self, max_parameters=1, retrain_batch_size=1)
         _check_kinds(self.cells, self.cells if self.retrain_cells is None else self.retrain_cells)
         real_between("valid_share", self.valid_share, 0.0, 1.0)
         real_between("flip", self.flip, 0.0, 1.0)
