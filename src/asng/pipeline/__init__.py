@@ -3,7 +3,17 @@
 from asng.pipeline.retrain import retrain_run
 from asng.pipeline.run import run_task
 from asng.pipeline.seeds import run_seeds
-from asng.pipeline.settings import SearchSettings
+from asng.pipeline.settings import PAPER, Preset, SearchSettings, passes
 from asng.pipeline.task import Loaders, Task
 
-__all__ = ["Loaders", "SearchSettings", "Task", "retrain_run", "run_seeds", "run_task"]
+__all__ = [
+    "PAPER",
+    "Loaders",
+    "Preset",
+    "SearchSettings",
+    "Task",
+    "passes",
+    "retrain_run",
+    "run_seeds",
+    "run_task",
+]
