@@ -68,8 +68,7 @@ def _of_call(name: str, given: dict[str | None, str]) -> str:
 IMPORTS = {"import_module", "importlib.import_module", "pkgutil.resolve_name", "resolve_name"}
 IMPORTING = {
     "__init__.py",  # public names, when first asked for
-    "experiments/benchmark/extra.py",  # libraries of an extra, by names in the code
-    "report/html.py",
+    "checks.py",  # libraries of an extra, by names in the code
     "tasks/user/importing.py",  # what settings name
 }
 

@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
 
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 
-__all__ = ["integer_at_least", "real_between", "one_of", "nearest"]
+__all__ = ["integer_at_least", "real_between", "one_of", "nearest", "require"]
 
 _LONGEST = 100
 """Of a name to compare, in letters: the time grows with the square."""
@@ -63,3 +65,25 @@ def nearest(wrong: object, known: Iterable[object]) -> str:
     names = {str(name).lower(): str(name) for name in known if len(str(name)) <= _LONGEST}
     close = get_close_matches(str(wrong).lower(), names, n=1)
     return f" Did you mean {names[close[0]]!r}?" if close else ""
+
+
+def require(module: str, *, extra: str) -> Any:
+    """Return a module of an optional library.
+
+    Args:
+        module: Its import path, as it stands in the code.
+        extra: The extra of asng that installs it.
+
+    Raises:
+        RunError: It is not installed.
+
+    Example:
+        >>> require("json", extra="images").dumps([])
+        '[]'
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise RunError(
+            f"{extra}: expected the library {module}, got: {error}. Install it: pip install 'asng[{extra}]'."
+        ) from error

@@ -5,11 +5,11 @@ import math
 import pytest
 
 import asng
-from asng.black_box import StopRule
-from asng.experiments.benchmark.cell import Cell, _Labels, run_cell
+from asng.black_box import MinimizeStopRule
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report.table import Group
 from asng.experiments.benchmark.store import BenchmarkCell
+from asng.experiments.benchmark.trial import Trial, _Labels, run_trial
 from benchmarks.peers import benchmark, benchmark_table
 
 
@@ -51,14 +51,14 @@ def test_the_table_has_medians_failures_the_best_and_what_had_less():
 
 @pytest.mark.parametrize("name", ["onemax", "leadingones"])
 def test_minimize_pays_for_the_different_points_of_a_run(name):
-    row, problem = run_cell(Cell(name, "ASNG", 1, 10_000)), PROBLEMS[name]()
+    row, problem = run_trial(Trial(name, "ASNG", 1, 10_000)), PROBLEMS[name]()
     labels = _Labels(problem.space, 1)
     result = asng.minimize(
         lambda a: problem.loss(labels.true(tuple(a.values()))),
         problem.space,
         10_000,
         seed=1,
-        stop=StopRule(target=problem.target),
+        stop=MinimizeStopRule(target=problem.target),
     )
     hit = next(place for place, one in enumerate(result.history, start=1) if one.loss == problem.target)
     paid = sum(not one.cached for one in result.history[:hit])

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import asng
-from asng.black_box import StopRule, minimize
+from asng.black_box import MinimizeStopRule, minimize
 from asng.optim import ASNG, SNG, RandomSearch
 from asng.space import Architecture, Categorical, Integer, Space
 
@@ -120,10 +120,10 @@ def test_reading_everything_is_the_same_as_watching_nothing():
 @pytest.mark.parametrize(
     ("stop", "reason"),
     [
-        (StopRule(target=0.5), "target"),
-        (StopRule(patience=10), "patience"),
-        (StopRule(entropy=0.9), "entropy"),
-        (StopRule(seconds=1e-9), "seconds"),
+        (MinimizeStopRule(target=0.5), "target"),
+        (MinimizeStopRule(patience=10), "patience"),
+        (MinimizeStopRule(entropy=0.9), "entropy"),
+        (MinimizeStopRule(seconds=1e-9), "seconds"),
     ],
 )
 def test_each_stop_rule_ends_the_search_after_its_generation(stop, reason):

@@ -3,7 +3,7 @@
 import pytest
 from black_boxes import MIXED, SMALL, Counted, mixed, small
 
-from asng.black_box import StopRule, minimize
+from asng.black_box import MinimizeStopRule, minimize
 from asng.errors import InputError, RunError
 from asng.optim import ASNG
 
@@ -20,7 +20,7 @@ from asng.optim import ASNG
         ({"workers": "two"}, "workers: expected an integer >= 1, got 'two'"),
         ({"optimizer": ASNG(MIXED)}, "optimizer: expected an optimiser over the space"),
         ({"optimizer": "asng"}, "optimizer: expected an optimiser over the space, got 'asng'"),
-        ({"stop": 0.5}, "stop: expected an asng.black_box.StopRule, got 0.5"),
+        ({"stop": 0.5}, "stop: expected an asng.black_box.MinimizeStopRule, got 0.5"),
         ({"callbacks": print}, "callbacks: expected a list of functions"),
         ({"callbacks": [1]}, "callbacks: expected a list of functions"),
         ({"noisy": 1}, "noisy: expected True or False, got 1"),
@@ -51,7 +51,7 @@ def test_resume_without_a_folder_is_refused():
 )
 def test_unfit_stop_rules_are_refused(arguments, message):
     with pytest.raises(InputError, match=message):
-        StopRule(**arguments)
+        MinimizeStopRule(**arguments)
 
 
 @pytest.mark.parametrize("at", [0, 5, 8, 13])

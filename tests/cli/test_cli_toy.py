@@ -115,7 +115,7 @@ def test_folders_of_others_are_refused(tmp_path, capsys):
     assert "expected a run of the toy problem, got the task 'classification'" in error
     toy(tmp_path, "--overwrite")
     capsys.readouterr()
-    assert "got one of asng toy" in fails(["evaluate", str(tmp_path)], capsys)
+    assert "expected the run of a search" in fails(["evaluate", str(tmp_path)], capsys)
 
 
 def test_nowhere_to_resume_is_an_error(tmp_path, capsys):

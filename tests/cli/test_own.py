@@ -80,7 +80,7 @@ def test_retrain_takes_other_settings_and_keeps_the_architecture(run_dir, tmp_pa
     assert len(result["random"]) == 2
     assert result["found"]["architecture"] == json_of(run_dir / "architecture.json")
     error = told(["retrain", str(folder), "--cells", "3"], capsys, code=1)[1]
-    assert "--cells: expected a run of cells, got one of the task 'own'" in error
+    assert "--cells: expected a task whose networks can be trained in another size, got 'user'" in error
 
 
 def test_resume_takes_everything_from_the_folder(tmp_path, capsys, monkeypatch):

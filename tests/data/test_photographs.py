@@ -83,7 +83,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch, package):
 
 def test_missing_pillow_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL.Image", None)
-    with pytest.raises(RunError, match=r"expected the library Pillow.*pip install 'asng\[images\]'"):
+    with pytest.raises(RunError, match=r"expected the library PIL.*pip install 'asng\[images\]'"):
         load_photographs()
 
 

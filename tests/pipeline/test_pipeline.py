@@ -237,9 +237,9 @@ def test_retraining_another_space_is_an_error_and_keeps_the_scores(task, tmp_pat
     [
         (
             "task: classificaton\n",
-            "expected one of the tasks 'classification', 'inpainting', 'own', got .* Did you mean",
+            "for one of the tasks 'classification', 'inpainting', 'user', got .* Did you mean",
         ),
-        ("task: own\n", "network: expected the setting 'model', got none"),
+        ("task: user\n", "network: expected the setting 'model', got none"),
         ("task: classification\nnetwork: 3\n", "network: expected settings by name, got 3"),
         ("task: classification\nsearch: {epoch: 3}\n", "unknown setting 'epoch'. Did you mean 'epochs'"),
         ("{torn", "expected YAML"),

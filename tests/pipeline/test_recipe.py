@@ -18,7 +18,7 @@ from asng.pipeline.task import Recipe
 from asng.pipeline.train_alone import train_from_scratch
 from asng.tasks.classification import classification
 from asng.tasks.reopen import load_child, stored_run
-from asng.tasks.user import OwnSettings, own
+from asng.tasks.user import UserSettings, user_task
 from asng.training import supervised
 
 SGD = partial(torch.optim.SGD, lr=0.05)
@@ -44,7 +44,7 @@ def both(output, target):
 @pytest.fixture
 def task():
     parts = {"model": {"import": "own_things.Net"}, "data": {"import": "own_things.loaders"}}
-    return own(OwnSettings(**parts))
+    return user_task(UserSettings(**parts))
 
 
 def train(task, **settings):

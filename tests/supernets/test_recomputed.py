@@ -10,7 +10,7 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.supernets import EnasCellNetwork
-from asng.supernets.enas.recomputed import RecomputedSequential
+from asng.supernets.enas.operations import RecomputedSequential
 
 
 def _network(**changes):

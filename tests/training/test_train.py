@@ -6,7 +6,7 @@ import pytest
 import torch
 from problems import data, loader, mse
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from asng import nn as snn
 from asng.errors import InputError, RunError
@@ -135,3 +135,37 @@ def test_trained_child_of_a_searchable_batch_norm_does_not_depend_on_its_batch()
     assert child[1].running_mean.shape == (5,)
     x = torch.randn(6, 3)
     torch.testing.assert_close(child(x[:2]), child(x)[:2])
+
+
+class Constant(nn.Module):
+    """Names one class, whatever comes."""
+
+    def __init__(self, named):
+        super().__init__()
+        self.register_buffer("logits", nn.functional.one_hot(torch.tensor(named), 10).float())
+
+    def forward(self, x):
+        return self.logits.expand(len(x), 10)
+
+
+def shared_by(forward, batch):
+    """Accuracy as many write it: the mean of float32."""
+    return (forward(batch[0]).argmax(dim=1) == batch[1]).float().mean()
+
+
+@pytest.mark.parametrize("objective", [accuracy, shared_by])
+@pytest.mark.parametrize("size", [7, 64, 128, 1000])
+def test_classifiers_right_equally_often_score_exactly_the_same(objective, size):
+    labels = torch.arange(10).repeat(100)[torch.randperm(1000, generator=torch.Generator().manual_seed(0))]
+    batches = DataLoader(TensorDataset(torch.zeros(1000, 1), labels), size)
+    assert [score(Constant(named), batches, objective) for named in range(10)] == [100 / 1000] * 10
+
+
+def test_a_mean_that_is_no_count_is_weighted_as_it_is():
+    values = torch.rand(10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    plain = sum(len(part) * part.mean().item() for part in values.split(4)) / 10
+    batches = DataLoader(values, 4)
+    assert score(nn.Identity(), batches, lambda forward, batch: forward(batch).mean()) == plain
+    assert score(nn.Identity(), batches, lambda forward, batch: 1e-300) == pytest.approx(1e-300, abs=0.0)
+    assert math.isnan(score(nn.Identity(), batches, lambda forward, batch: math.nan))
+    assert score(nn.Identity(), batches, lambda forward, batch: math.inf) == math.inf

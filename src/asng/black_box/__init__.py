@@ -2,6 +2,6 @@
 
 from asng.black_box.minimize import minimize
 from asng.black_box.result import Callback, Evaluation, MinimizeResult, Progress
-from asng.black_box.stopping import StopRule
+from asng.black_box.stopping import MinimizeStopRule
 
-__all__ = ["Callback", "Evaluation", "MinimizeResult", "Progress", "StopRule", "minimize"]
+__all__ = ["Callback", "Evaluation", "MinimizeResult", "Progress", "MinimizeStopRule", "minimize"]

@@ -1,4 +1,4 @@
-"""One call of the user's function: a number comes back, or what went wrong, from whichever process."""
+"""One call of the user's function: a number, what it depended on, or what went wrong, from any process."""
 
 import time
 import traceback
@@ -8,13 +8,13 @@ from typing import Any, NamedTuple, SupportsFloat, TypeAlias
 from asng.space import Architecture
 from asng.space.variables import Value
 
-__all__ = ["Function", "Outcome", "call", "Watched"]
+__all__ = ["Function", "CallOutcome", "call", "Watched"]
 
 Function: TypeAlias = Callable[[Architecture], SupportsFloat]
 """From an architecture to its loss, lower is better."""
 
 
-class Outcome(NamedTuple):
+class CallOutcome(NamedTuple):
     """What a call came to.
 
     Attributes:
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
     trace: str = ""
 
 
-def call(f: Function, architecture: Architecture, activity: bool) -> Outcome:
+def call(f: Function, architecture: Architecture, activity: bool) -> CallOutcome:
     """Evaluate an architecture.
 
     Args:
@@ -56,16 +56,13 @@ def call(f: Function, architecture: Architecture, activity: bool) -> Outcome:
     active = None
     if isinstance(given, Watched) and len(given.read) < len(architecture):
         active = given.read
-    return Outcome(loss, active, seconds, error, trace)
+    return CallOutcome(loss, active, seconds, error, trace)
 
 
 def _as_number(value: Any) -> float:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
         raise TypeError(f"expected a number as the loss, got {value!r:.80}. Return a float")
     return float(value)
-
-
-# An architecture that notes which of its values are read.
 
 
 class Watched(Architecture):

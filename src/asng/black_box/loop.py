@@ -5,11 +5,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from asng.black_box.cache import Memory
-from asng.black_box.calling import Outcome
+from asng.black_box.calling import CallOutcome
 from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.result import Callback, Evaluation, Progress, best_of, rank_key
-from asng.black_box.stopping import IDLE, StopRule
+from asng.black_box.stopping import IDLE, MinimizeStopRule
 from asng.black_box.workers import Batch
 from asng.errors import RunError
 from asng.optim import Optimizer
@@ -17,18 +16,18 @@ from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
-__all__ = ["Loop"]
+__all__ = ["MinimizeLoop", "Cache"]
 
 
 @dataclass
-class Loop:
+class MinimizeLoop:
     """A search under way.
 
     Attributes:
         optimizer: Draws architectures, and learns from their losses.
         budget: How many calls of f may be paid for.
         call: Evaluates a batch.
-        memory: What is known.
+        cache: What is known.
         stop: When to end before that.
         callbacks: Are told of each generation.
         fail: Whether a call that fails ends the search.
@@ -42,8 +41,8 @@ class Loop:
     optimizer: Optimizer
     budget: int
     call: Batch
-    memory: Memory
-    stop: StopRule
+    cache: "Cache"
+    stop: MinimizeStopRule
     callbacks: Sequence[Callback]
     fail: bool
     log: RunLog
@@ -73,7 +72,7 @@ class Loop:
         """Draw, evaluate what is new, tell; return why to end, if there is a reason."""
         number, candidates = self.optimizer.generation, self.optimizer.ask()
         architectures = [candidate.architecture for candidate in candidates]
-        new = self.memory.new(architectures)
+        new = self.cache.new(architectures)
         paid = new[: self.budget - self.evaluated]
         outcomes = self._pay(number, paid, architectures)
         evaluations = self._take_in(number, architectures, outcomes)
@@ -84,12 +83,14 @@ class Loop:
         self._idle = 0 if new else self._idle + 1
         return self._end_of_generation(tuple(evaluations))
 
-    def _pay(self, number: int, places: list[int], architectures: list[Architecture]) -> dict[int, Outcome]:
+    def _pay(
+        self, number: int, places: list[int], architectures: list[Architecture]
+    ) -> dict[int, CallOutcome]:
         """Return the outcomes at some places: those in the record, and for the others f is called."""
         found = {place: self.record.outcome((number, place), architectures[place]) for place in places}
         outcomes = {place: outcome for place, outcome in found.items() if outcome is not None}
         left = [place for place in places if place not in outcomes]
-        failed: tuple[Architecture, Outcome] | None = None
+        failed: tuple[Architecture, CallOutcome] | None = None
         for at, outcome in self.call([architectures[place] for place in left]) if left else ():
             place = left[at]
             if outcome.error is not None and self.fail:
@@ -102,14 +103,14 @@ class Loop:
         return outcomes
 
     def _take_in(
-        self, number: int, architectures: list[Architecture], outcomes: dict[int, Outcome]
+        self, number: int, architectures: list[Architecture], outcomes: dict[int, CallOutcome]
     ) -> list[Evaluation]:
-        """Put a generation into history and memory, in the order of its places whoever came first."""
+        """Put a generation into history and cache, in the order of its places whoever came first."""
         for place in sorted(outcomes):
-            self.memory.keep(architectures[place], outcomes[place])
+            self.cache.keep(architectures[place], outcomes[place])
         evaluations = []
         for place, architecture in enumerate(architectures):
-            outcome = outcomes.get(place) or self.memory.get(architecture)
+            outcome = outcomes.get(place) or self.cache.get(architecture)
             if outcome is None:  # beyond the budget
                 continue
             self.evaluated += place in outcomes
@@ -160,12 +161,12 @@ class Loop:
             unimproved=self.evaluated - self._improved,
             entropy=self.optimizer.entropy,
         )
-        if reason is None and not self.memory.noisy:
+        if reason is None and not self.cache.noisy:
             reason = self._nothing_new()
         return "callback" if reason is None and ended else reason
 
     def _nothing_new(self) -> str | None:
-        if len(self.memory) >= self.optimizer.space.size:
+        if len(self.cache) >= self.optimizer.space.size:
             return "exhausted"
         return "converged" if self._idle >= IDLE else None
 
@@ -196,10 +197,50 @@ def _is_round(number: int) -> bool:
     return number < 100 or number % 10 ** (len(str(number)) - 2) == 0
 
 
-def _failure(architecture: Architecture, outcome: Outcome) -> RunError:
+def _failure(architecture: Architecture, outcome: CallOutcome) -> RunError:
     error = RunError(
         f"f({architecture!r}): expected a loss, got {outcome.error}. What was evaluated before is in the run "
         "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."
     )
     error.__cause__ = RuntimeError(f"\n{outcome.trace}")
     return error
+
+
+class Cache:
+    """What a function without noise need not be asked again.
+
+    Args:
+        noisy: Remember nothing: another call would give another loss.
+
+    Example:
+        >>> cache = Cache(noisy=False)
+        >>> cache.keep(Architecture({"x": 1}), CallOutcome(2.0, None, 0.1))
+        >>> cache.get(Architecture({"x": 1})).loss, cache.get(Architecture({"x": 2}))
+        (2.0, None)
+    """
+
+    def __init__(self, *, noisy: bool) -> None:
+        self.noisy = noisy
+        self._outcomes: dict[Architecture, CallOutcome] = {}
+
+    def __len__(self) -> int:
+        return len(self._outcomes)
+
+    def get(self, architecture: Architecture) -> CallOutcome | None:
+        """Return what is known of an architecture, or None."""
+        return self._outcomes.get(architecture)
+
+    def keep(self, architecture: Architecture, outcome: CallOutcome) -> None:
+        """Remember the outcome of a call."""
+        if not self.noisy:
+            self._outcomes[architecture] = outcome
+
+    def new(self, architectures: list[Architecture]) -> list[int]:
+        """Return the places of those that must be paid for, each architecture once."""
+        if self.noisy:
+            return list(range(len(architectures)))
+        first: dict[Architecture, int] = {}
+        for place, architecture in enumerate(architectures):
+            if architecture not in self._outcomes:
+                first.setdefault(architecture, place)
+        return list(first.values())

@@ -1,4 +1,4 @@
-"""`asng.minimize`: the short way in for a black box."""
+"""`asng.minimize`: the quickest way to optimise a function."""
 
 import json
 import time
@@ -8,12 +8,11 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from asng.black_box.cache import Memory
 from asng.black_box.calling import Function
-from asng.black_box.loop import Loop
+from asng.black_box.loop import Cache, MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.result import Callback, MinimizeResult, best_of
-from asng.black_box.stopping import StopRule
+from asng.black_box.stopping import MinimizeStopRule
 from asng.black_box.workers import batch_caller, check_workers, executor_of
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
@@ -38,7 +37,7 @@ def minimize(
     noisy: bool = False,
     activity: bool = True,
     workers: int | Executor = 1,
-    stop: StopRule | None = None,
+    stop: MinimizeStopRule | None = None,
     callbacks: Sequence[Callback] = (),
     on_error: Literal["raise", "worst"] = "raise",
     run_dir: str | PathLike[str] | None = None,
@@ -108,12 +107,12 @@ def minimize(
     try:
         record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
         with executor_of(workers) as executor:
-            loop = Loop(
+            loop = MinimizeLoop(
                 optimizer=optimizer,
                 budget=budget,
                 call=batch_caller(f, executor, activity=activity, until_error=on_error == "raise"),
-                memory=Memory(noisy=noisy),
-                stop=stop or StopRule(),
+                cache=Cache(noisy=noisy),
+                stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
                 fail=on_error == "raise",
                 log=log,
@@ -144,8 +143,8 @@ def _check(
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
         raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
-    if stop is not None and not isinstance(stop, StopRule):
-        raise InputError(f"stop: expected an asng.black_box.StopRule, got {stop!r}.")
+    if stop is not None and not isinstance(stop, MinimizeStopRule):
+        raise InputError(f"stop: expected an asng.black_box.MinimizeStopRule, got {stop!r}.")
 
 
 def _make_free(folder: Path | None, *, resume: bool, overwrite: bool) -> None:
@@ -216,7 +215,7 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
     optimizer.load_state_dict(begun)
 
 
-def _end(loop: Loop, reason: str, folder: Path | None) -> MinimizeResult:
+def _end(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult:
     best = loop.best or best_of(loop.history)
     optimizer = loop.optimizer
     if folder is not None:

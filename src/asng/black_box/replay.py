@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from asng.black_box.calling import Outcome
+from asng.black_box.calling import CallOutcome
 from asng.errors import RunError, in_one_line
 from asng.runs.events import EndEvent, EvaluationEvent, Event, StartEvent, StepEvent, ThetaEvent
 from asng.runs.folder import LOG
@@ -37,13 +37,13 @@ class Record:
     """
 
     start: StartEvent = field(default_factory=StartEvent)
-    calls: dict[Place, tuple[Architecture, Outcome]] = field(default_factory=dict)
+    calls: dict[Place, tuple[Architecture, CallOutcome]] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     thetas: set[int] = field(default_factory=set)
     end: EndEvent | None = None
     elapsed: float = 0.0
 
-    def outcome(self, place: Place, architecture: Architecture) -> Outcome | None:
+    def outcome(self, place: Place, architecture: Architecture) -> CallOutcome | None:
         """Return what was logged of a call, or None, and forget it: it is asked for once.
 
         Raises:
@@ -120,7 +120,7 @@ def _checked_start(event: StartEvent, where: str, space: Space) -> StartEvent:
     return event
 
 
-def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architecture, Outcome]:
+def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architecture, CallOutcome]:
     try:
         architecture = Architecture(event.architecture)
         space.check(architecture)
@@ -132,14 +132,14 @@ def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architectur
     # Names and values as the space has them, once in memory and not once a line.
     architecture = Architecture({name: _once(architecture[name]) for name in space})
     active = None if event.active is None else frozenset(map(_once, event.active))
-    return architecture, Outcome(loss=loss, active=active, seconds=event.seconds, error=event.error)
+    return architecture, CallOutcome(loss=loss, active=active, seconds=event.seconds, error=event.error)
 
 
 def _once(value: Any) -> Any:
     return sys.intern(value) if type(value) is str else value
 
 
-def evaluation_event(place: Place, architecture: Architecture, outcome: Outcome) -> EvaluationEvent:
+def evaluation_event(place: Place, architecture: Architecture, outcome: CallOutcome) -> EvaluationEvent:
     """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
     return EvaluationEvent(
         generation=place[0],

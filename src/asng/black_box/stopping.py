@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from asng.checks import integer_at_least, real_between
 
-__all__ = ["IDLE", "StopRule"]
+__all__ = ["IDLE", "MinimizeStopRule"]
 
 IDLE = 200
 """Generations in a row without a new point after which a search counts as converged: they cost nothing but
@@ -14,7 +14,7 @@ is new."""
 
 
 @dataclass(frozen=True)
-class StopRule:
+class MinimizeStopRule:
     """Ends a search that is good enough, takes too long, or gets no further.
 
     All are looked at after a whole generation, so that they do not depend on the number of workers.
@@ -31,8 +31,8 @@ class StopRule:
         InputError: A number is out of its range.
 
     Example:
-        >>> StopRule(target=0.01, patience=200)
-        StopRule(target=0.01, seconds=None, patience=200, entropy=0.0)
+        >>> MinimizeStopRule(target=0.01, patience=200)
+        MinimizeStopRule(target=0.01, seconds=None, patience=200, entropy=0.0)
     """
 
     target: float | None = None

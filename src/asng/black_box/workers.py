@@ -1,4 +1,4 @@
-"""Calls of f side by side: in this process, in others, or wherever an executor puts them."""
+"""Calls of f side by side: in this process, in others that end with it, or wherever an executor puts them."""
 
 import os
 import pickle
@@ -10,14 +10,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from multiprocessing import active_children, get_context, parent_process
 from typing import TypeAlias
 
-from asng.black_box.calling import Function, Outcome, call
+from asng.black_box.calling import CallOutcome, Function, call
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
 __all__ = ["Batch", "batch_caller", "check_workers", "executor_of", "process_pool"]
 
-Batch: TypeAlias = Callable[[Sequence[Architecture]], Iterator[tuple[int, Outcome]]]
+Batch: TypeAlias = Callable[[Sequence[Architecture]], Iterator[tuple[int, CallOutcome]]]
 """Calls f with each of some architectures, and gives place and outcome of each as it is done."""
 
 
@@ -62,7 +62,7 @@ def batch_caller(f: Function, executor: Executor | None, *, activity: bool, unti
 
 def _here(
     f: Function, batch: Sequence[Architecture], activity: bool, until_error: bool
-) -> Iterator[tuple[int, Outcome]]:
+) -> Iterator[tuple[int, CallOutcome]]:
     for place, architecture in enumerate(batch):
         outcome = call(f, architecture, activity)
         yield place, outcome
@@ -72,7 +72,7 @@ def _here(
 
 def _elsewhere(
     executor: Executor, f: Function, batch: Sequence[Architecture], activity: bool, until_error: bool
-) -> Iterator[tuple[int, Outcome]]:
+) -> Iterator[tuple[int, CallOutcome]]:
     waiting = {executor.submit(call, f, one, activity): place for place, one in enumerate(batch)}
     try:
         while waiting:
@@ -89,9 +89,6 @@ def _elsewhere(
     finally:
         for future in waiting:
             future.cancel()
-
-
-# Processes that compute for another one, and end when it ends.
 
 
 @contextmanager

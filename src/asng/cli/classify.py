@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Literal
 
 from jsonargparse import Namespace
 
 from asng.checks import one_of
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
-from asng.cli.runs import add_run_flags, part_of, run_as_told
+from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_of, run_as_told
 from asng.pipeline import SearchSettings
 from asng.tasks.classification import PRESETS, ClassificationSettings, classification
 
@@ -48,13 +47,9 @@ def make_parser(preset: str = "small") -> NearestNames:
         preset: Gives the defaults.
     """
     parser = NearestNames(prog="asng classify", description=HELP.capitalize() + ".")
-    parser.add_argument(
-        "--preset",
-        type=Literal["small", "paper"],
-        default=preset,
-        help="settings to start from; what else is given wins (default: paper with --data-dir, else small)",
-    )
+    add_preset_flag(parser, preset)
     add_run_flags(parser, run_dir="runs/classify")
+    add_trust_flag(parser)
     parser.add_settings(ClassificationSettings)
     parser.add_settings(SearchSettings)
     parser.set_defaults({**asdict(PRESETS[preset].task), **asdict(PRESETS[preset].search)})

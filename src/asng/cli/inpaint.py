@@ -1,15 +1,14 @@
 """asng inpaint: the paper's search for a network that restores images, or a small one like it."""
 
 from dataclasses import asdict
-from typing import Literal
 
 from jsonargparse import Namespace
 
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
-from asng.cli.runs import add_run_flags, part_of, run_as_told
-from asng.pipeline import SearchSettings, Task
-from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting, passes
+from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_of, run_as_told
+from asng.pipeline import SearchSettings, Task, passes
+from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting
 
 __all__ = ["HELP", "make_parser", "run"]
 
@@ -24,13 +23,9 @@ def make_parser(preset: str = "small") -> NearestNames:
     """
     chosen = PRESETS[preset]
     parser = NearestNames(prog="asng inpaint", description=HELP.capitalize() + ".")
-    parser.add_argument(
-        "--preset",
-        type=Literal["small", "paper"],
-        default=preset,
-        help="settings to start from; what else is given wins (default: paper with --data-dir, else small)",
-    )
+    add_preset_flag(parser, preset)
     add_run_flags(parser, run_dir="runs/inpaint")
+    add_trust_flag(parser)
     parser.add_argument(
         "--iterations",
         type=int,

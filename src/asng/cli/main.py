@@ -14,7 +14,7 @@ from asng import __version__
 from asng.cli import benchmark, classify, evaluate, export, inpaint, report, retrain, search, toy
 from asng.cli.classify import find_preset
 from asng.cli.parsing import NearestNames
-from asng.cli.user import Own, find_own, spelled_out
+from asng.cli.user import UserCode, find_user_code, spelled_out
 from asng.distributed import leads
 from asng.errors import AsngError
 from asng.training.signals import Terminated, terminable
@@ -36,7 +36,7 @@ _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
 
-def make_parser(named: Own | None = None, preset: str = "small") -> NearestNames:
+def make_parser(named: UserCode | None = None, preset: str = "small") -> NearestNames:
     """Return the parser of the command line.
 
     Args:
@@ -86,8 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(words: list[str]) -> None:
     named, preset = None, "small"
     if words[:1] == ["search"]:
+        named = find_user_code(words)
         words = spelled_out(words)
-        named = find_own(words)
     elif words[:1] in (["classify"], ["inpaint"]):
         preset = find_preset(words)
     parsed: Namespace = make_parser(named, preset).parse_args(words)
@@ -96,16 +96,9 @@ def _run(words: list[str]) -> None:
     SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
-# Modules beside the user are found, as with python -m.
-
-
 @contextmanager
 def current_folder_importable() -> Iterator[None]:
-    """Look for modules in the current folder first, for a while."""
+    """Look for modules in the current folder first, for a while: beside the user, as with python -m."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
@@ -113,3 +106,7 @@ def current_folder_importable() -> Iterator[None]:
     finally:
         with suppress(ValueError):  # where the user's modules have removed it
             sys.path.remove(here)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

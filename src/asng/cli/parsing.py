@@ -1,24 +1,27 @@
-"""A parser that answers a wrong flag by the nearest right one."""
+"""The parser of all subcommands, and what is looked for on the command line before it is made."""
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from asng.checks import nearest
-from asng.cli.wording import in_our_words
-from asng.errors import InputError
+from asng.errors import InputError, in_one_line
 
 __all__ = ["NearestNames", "looked_ahead", "settings_in"]
 
+_LONGEST = 500
+"""Of an error, in characters: a value in it may be as long as a file."""
+
 
 class NearestNames(ArgumentParser):
-    """jsonargparse's parser, whose errors are one line and name the nearest right flag."""
+    """jsonargparse's parser, whose errors are one line, with the nearest right flag if one is unknown."""
+
+    _typed: Sequence[str] = ()
 
     def add_settings(self, settings: type, *, skip: Set[str] = frozenset()) -> None:
         """Add a flag for each field of a dataclass, with hyphens as on other command lines.
@@ -37,37 +40,29 @@ class NearestNames(ArgumentParser):
                 action.option_strings = [hyphened, *action.option_strings]
                 self._option_string_actions[hyphened] = action
 
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str], *more: Any, **named: Any
+    ) -> Namespace:
+        """Parse as jsonargparse does, and keep the words for the hint of an error."""
+        self._typed = args
+        return super().parse_args(args, *more, **named)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print what is wrong on standard error, and exit with 2."""
         if not self.exit_on_error:  # of an inner class, for which jsonargparse makes a parser like this one
             super().error(message, ex)
-        name, about = self._about(message)
+        about: ArgumentParser = getattr(ex, "subcommand_parser", None) or self
         program = about.prog.replace(" [options]", "")
-        text = in_our_words(message, [action.dest for action in about._actions])
-        text = re.sub(r"(?<=required: ).*", lambda found: _as_typed(found[0], name, about), text)
-        hint = ""
-        if wrong := re.search(r"unrecognized arguments: --?([\w.-]+)", text):
-            flags = [flag for action in about._actions for flag in action.option_strings[:1]]
-            hint = nearest("--" + wrong[1].replace("_", "-"), flags)
-        end = "" if text.endswith((".", "?")) else "."
-        self.exit(2, f"{program}: {text}{end}{hint}\nTry: {program} --help\n")
+        # jsonargparse calls without an exception if no setting is wrong, but words are left over.
+        hint = self._nearest_flag() if ex is None else ""
+        self.exit(2, f"{program}: {in_one_line(message, _LONGEST)}.{hint}\nTry: {program} --help\n")
 
-    def _about(self, text: str) -> tuple[str, ArgumentParser]:
-        """Return which parser a message is about: that of all tells of its parts by their names."""
-        for action in self._actions:
-            for name, part in action.choices.items() if isinstance(action.choices, dict) else ():
-                if f"Subcommand '{name}'" in text or f"required: {name}." in text:
-                    return name, part
-        return "", self
-
-
-def _as_typed(names: str, subcommand: str, parser: ArgumentParser) -> str:
-    typed = {action.dest: [*action.option_strings, action.dest][0] for action in parser._actions}
-    plain = [name.removeprefix(f"{subcommand}.") for name in names.split(", ")]
-    return ", ".join(typed.get(name, name) for name in plain)
-
-
-# Looks for a few flags before the parser is made, where what they say decides on its flags or defaults.
+    def _nearest_flag(self) -> str:
+        """Return the right flag for the first typed one that is unknown."""
+        known = self._option_string_actions
+        typed = (word.partition("=")[0] for word in self._typed if word.startswith("--"))
+        unknown = next((flag for flag in typed if flag not in known), None)
+        return "" if unknown is None else nearest(unknown.replace("_", "-"), known)
 
 
 def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
@@ -89,8 +84,9 @@ def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> 
         parser.add_argument(*flags, dest="found", action="append", default=[], type=partial(_pair, name))
     try:
         found: list[tuple[str, str]] = parser.parse_known_args(words)[0].found
-    except argparse.ArgumentError as error:  # a flag without a value
-        raise InputError(in_our_words(str(error))) from None
+    except argparse.ArgumentError as error:
+        flag = (error.argument_name or "").partition("/")[0]
+        raise InputError(f"{flag}: expected a value, got none.") from None
     return found
 
 

@@ -1,8 +1,8 @@
 """asng retrain: train what a search found from scratch, with other settings."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import Namespace
 
@@ -12,43 +12,32 @@ from asng.cli.runs import add_trust_flag, trusted_names
 from asng.cli.tell import tell_outcome
 from asng.distributed import leads
 from asng.errors import InputError
-from asng.pipeline import retrain_run
-from asng.runs.folder import read_config
-from asng.tasks.inpainting import passes
+from asng.pipeline import passes, retrain_run
 from asng.tasks.reopen import single_run
 
 __all__ = ["HELP", "make_parser", "run"]
 
 HELP = "train the found architecture of a run, and random ones beside it, from scratch"
 
-_LEAST = {"epochs": 1, "iterations": 1, "seed": 0, "cells": 1, "channels": 1, "peers": 0}
+_FLAGS = {
+    "epochs": (1, "passes over the data (default: as searched)"),
+    "iterations": (1, "steps, rounded to whole passes, in place of --epochs"),
+    "seed": (0, "seed of first weights and batches (default: the run's)"),
+    "cells": (1, "cells of the network (default: as searched)"),
+    "channels": (1, "channels of the first cell (default: as searched)"),
+    "peers": (0, "random networks (default: as searched)"),
+}
+"""The least value of each, and what it is."""
+_SIZES = ("cells", "channels")
+_SETTINGS = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
 
 
 def make_parser() -> NearestNames:
     """Return the parser of this subcommand."""
     parser = NearestNames(prog="asng retrain", description=HELP.capitalize() + ".")
     parser.add_argument("run_dir", type=str, help="folder of a finished search")
-    parser.add_argument(
-        "--epochs", type=int | None, default=None, help="passes over the data (default: as searched)"
-    )
-    parser.add_argument(
-        "--iterations",
-        type=int | None,
-        default=None,
-        help="steps, rounded to whole passes, in place of --epochs",
-    )
-    parser.add_argument(
-        "--seed", type=int | None, default=None, help="seed of first weights and batches (default: the run's)"
-    )
-    parser.add_argument(
-        "--cells", type=int | None, default=None, help="cells of the network (default: as searched)"
-    )
-    parser.add_argument(
-        "--channels", type=int | None, default=None, help="channels of the first cell (default: as searched)"
-    )
-    parser.add_argument(
-        "--peers", type=int | None, default=None, help="random networks (default: as searched)"
-    )
+    for name, (_, words) in _FLAGS.items():
+        parser.add_argument(f"--{name}", type=int | None, default=None, help=words)
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
     add_trust_flag(parser)
     return parser
@@ -57,28 +46,17 @@ def make_parser() -> NearestNames:
 def run(arguments: Namespace) -> None:
     """Retrain, and say how it went."""
     folder = Path(arguments.run_dir)
-    given = {name: arguments[name] for name in _LEAST if arguments[name] is not None}
+    given: dict[str, Any] = {name: arguments[name] for name in _FLAGS if arguments[name] is not None}
     for name, value in given.items():
-        integer_at_least(name, value, _LEAST[name])
+        integer_at_least(name, value, _FLAGS[name][0])
     if {"epochs", "iterations"} <= given.keys():
         raise InputError("iterations: expected at most one of --epochs and --iterations, got both.")
-    network = _sizes(given, str(read_config(folder)["task"]))
-    stored = single_run(folder, network=network, trusted=trusted_names(arguments))
+    sizes = {name: given[name] for name in _SIZES if name in given}
+    stored = single_run(folder, sizes=sizes, trusted=trusted_names(arguments))
     if "iterations" in given:
         given["epochs"] = passes(given["iterations"], len(stored.loaders.train))
-    names = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
-    settings = replace(stored.settings, **{names[name]: given[name] for name in names if name in given})
+    changes = {setting: given[name] for name, setting in _SETTINGS.items() if name in given}
+    settings = replace(stored.settings, **changes)
     retrain_run(stored.task, settings, folder, seed=stored.seeds[0], progress=not arguments.quiet)
     if leads():
         tell_outcome(folder)
-
-
-def _sizes(given: Mapping[str, int], task: str) -> dict[str, int]:
-    """Return the settings of the task that the flags change: of networks of cells their sizes."""
-    sizes = {name: given[name] for name in ("cells", "channels") if name in given}
-    for name in sizes if task != "classification" else ():
-        raise InputError(
-            f"--{name}: expected a run of cells, got one of the task {task!r}, whose networks are trained as"
-            " large as they were searched. Leave it out."
-        )
-    return {f"retrain_{name}": value for name, value in sizes.items()}

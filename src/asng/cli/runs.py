@@ -3,7 +3,7 @@
 from collections.abc import Callable, Set
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from jsonargparse import Namespace
 
@@ -15,21 +15,62 @@ from asng.errors import InputError
 from asng.pipeline import SearchSettings, Task, run_seeds, run_task
 from asng.tasks.reopen import stored_run
 
-__all__ = ["add_run_flags", "part_of", "run_as_told", "add_trust_flag", "trusted_names"]
+__all__ = [
+    "PresetName",
+    "add_preset_flag",
+    "add_run_flags",
+    "add_trust_flag",
+    "part_of",
+    "run_as_told",
+    "seeds_of",
+    "trusted_names",
+]
+
+PresetName: TypeAlias = Literal["small", "paper"]
+
+_NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
+"""Flags whose values name classes and functions."""
 
 
-def add_run_flags(parser: NearestNames, *, run_dir: str) -> None:
-    """Add the flags that say where a run lies, from which seed, and whether to begin it."""
+def add_run_flags(parser: NearestNames, *, run_dir: str, seeds: int = 1, overwrite: bool = True) -> None:
+    """Add the flags that say where a run lies, from which seed, and whether to begin it.
+
+    Args:
+        parser: Of the subcommand.
+        run_dir: Default of --run-dir.
+        seeds: Default of --seeds.
+        overwrite: Whether an earlier run can be replaced.
+    """
     parser.add_argument("--run-dir", type=str, default=run_dir, help="folder of this run")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--seeds", type=int, default=1, help="search so many times, from --seed on")
+    parser.add_argument("--seeds", type=int, default=seeds, help="run so many times, from --seed on")
     parser.add_argument(
-        "--resume", action="store_true", help="go on with the run in --run-dir, as it was set"
+        "--resume", action="store_true", help="continue the run in --run-dir, with the settings it has"
     )
-    add_trust_flag(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
+    if overwrite:
+        parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
     parser.add_argument("--config", action="config", help="YAML file with any of these settings")
+
+
+def seeds_of(arguments: Namespace) -> range:
+    """Return the seeds of a run.
+
+    Raises:
+        InputError: There is none.
+    """
+    integer_at_least("seeds", arguments.seeds, 1)
+    return range(arguments.seed, arguments.seed + arguments.seeds)
+
+
+def add_preset_flag(parser: NearestNames, preset: str) -> None:
+    """Add the flag that says which settings are the defaults."""
+    parser.add_argument(
+        "--preset",
+        type=PresetName,
+        default=preset,
+        help="settings to start from; what else is given wins (default: paper with --data-dir, else small)",
+    )
 
 
 def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) -> None:
@@ -52,12 +93,11 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
                 f"{arguments.trust!r} for a new run. Add --resume, or leave it out: what "
                 "--model and --data name is trusted."
             )
-        integer_at_least("seeds", arguments.seeds, 1)
+        seeds = list(seeds_of(arguments))
         integer_at_least("seed", arguments.seed, 0)
         task = make_task(arguments)
         settings = SearchSettings(**part_of(arguments, SearchSettings))
-        seeds = list(range(arguments.seed, arguments.seed + arguments.seeds))
-        several = arguments.seeds > 1
+        several = len(seeds) > 1
     if several:
         run_seeds(task, settings, folder, seeds=seeds, **flags)
     else:
@@ -69,12 +109,6 @@ def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) ->
 def part_of(arguments: Namespace, settings: type, *, skip: Set[str] = frozenset()) -> dict[str, Any]:
     """Return the arguments that are fields of a dataclass."""
     return {field.name: arguments[field.name] for field in fields(settings) if field.name not in skip}
-
-
-# The names of classes and functions that a run folder may have imported.
-
-
-_NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
 
 
 def add_trust_flag(parser: NearestNames) -> None:

@@ -3,18 +3,18 @@
 from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
-from asng.cli.runs import add_run_flags, part_of, run_as_told
-from asng.cli.user import Own, mention_own, own_settings
+from asng.cli.runs import add_run_flags, add_trust_flag, part_of, run_as_told
+from asng.cli.user import UserCode, mention_user_code, user_settings
 from asng.pipeline import SearchSettings, Task
 from asng.tasks.classification import ClassificationSettings, classification
-from asng.tasks.user import OwnSettings, own
+from asng.tasks.user import UserSettings, user_task
 
 __all__ = ["HELP", "make_parser", "run"]
 
 HELP = "search a network, train it, compare it with random ones, write a report"
 
 
-def make_parser(named: Own | None = None) -> NearestNames:
+def make_parser(named: UserCode | None = None) -> NearestNames:
     """Return the parser of this subcommand.
 
     Args:
@@ -22,12 +22,13 @@ def make_parser(named: Own | None = None) -> NearestNames:
     """
     parser = NearestNames(prog="asng search", description=HELP.capitalize() + ".")
     add_run_flags(parser, run_dir="runs/search")
+    add_trust_flag(parser)
     if named is None:
-        mention_own(parser)
+        mention_user_code(parser)
         parser.add_settings(ClassificationSettings)
     else:
         named.add_to(parser)
-        parser.add_settings(OwnSettings, skip={"model", "data"})
+        parser.add_settings(UserSettings, skip={"model", "data"})
     parser.add_settings(SearchSettings)
     return parser
 
@@ -39,5 +40,6 @@ def run(arguments: Namespace) -> None:
 
 def _task(arguments: Namespace) -> Task:
     if "model" in arguments:
-        return own(own_settings(arguments, part_of(arguments, OwnSettings, skip={"model", "data"})))
+        others = part_of(arguments, UserSettings, skip={"model", "data"})
+        return user_task(user_settings(arguments, others))
     return classification(ClassificationSettings(**part_of(arguments, ClassificationSettings)))

@@ -1,11 +1,10 @@
-"""asng search --model --data: classes of one's own, whose signatures become flags.
+"""asng search --model --data: classes of a user, whose signatures become flags.
 
 Which flags there are depends on what `--model` and `--data` name, on the command line or in a YAML file. So
 these two are looked for first, and what they name is imported before the parser is made.
 """
 
 import argparse
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -15,36 +14,25 @@ from jsonargparse import Namespace
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.errors import InputError
 from asng.tasks.classification import ClassificationSettings
-from asng.tasks.user import OwnSettings
+from asng.tasks.user import UserSettings
 from asng.tasks.user.signature import add_arguments, plain_arguments
 from asng.tasks.user.task import import_data, import_model, takes_seed
 
-__all__ = ["Own", "find_own", "mention_own", "own_settings", "spelled_out"]
+__all__ = ["UserCode", "find_user_code", "mention_user_code", "spelled_out", "user_settings"]
 
 _PARTS = ("model", "data")
-_OPTIONS = {**{part: [f"--{part}.import"] for part in _PARTS}, "config": ["--config"]}
-_SHORT = re.compile(rf"--({'|'.join(_PARTS)})(?=$|=)")
-
-
-def spelled_out(words: Sequence[str]) -> list[str]:
-    """Return the words with `--model X` as `--model.import X`, the name that a YAML file has for it.
-
-    Example:
-        >>> spelled_out(["--model", "pkg.Net", "--model.width", "64", "--data=pkg.loaders"])
-        ['--model.import', 'pkg.Net', '--model.width', '64', '--data.import=pkg.loaders']
-    """
-    return [_SHORT.sub(r"--\1.import", word) for word in words]
+_OPTIONS = {**{part: [f"--{part}", f"--{part}.import"] for part in _PARTS}, "config": ["--config"]}
 
 
 @dataclass(frozen=True)
-class Own:
+class UserCode:
     """A class and a function that returns loaders, as the words name them."""
 
     model: type[Any]
     data: Callable[..., Any]
 
     @classmethod
-    def imported(cls, paths: Mapping[str, str]) -> "Own":
+    def imported(cls, paths: Mapping[str, str]) -> "UserCode":
         """Return what two import paths name.
 
         Raises:
@@ -61,14 +49,14 @@ class Own:
             add_arguments(group, key, target, given=skip)
 
 
-def find_own(words: Sequence[str]) -> Own | None:
+def find_user_code(words: Sequence[str]) -> UserCode | None:
     """Return what the words of `asng search` name, or None where they name neither.
 
     Raises:
         InputError: They name one of the two only, or what cannot be imported.
     """
     paths: dict[str, str] = {}
-    for flag, value in _looked_ahead(words):
+    for flag, value in looked_ahead(words, _OPTIONS):
         paths |= _named_in(value) if flag == "config" else {flag: value}
     if not paths:
         _refuse_alone(words)
@@ -78,36 +66,43 @@ def find_own(words: Sequence[str]) -> Own | None:
             raise InputError(
                 f"{part}: expected beside --{other}, got none. Give --{part} package.module.{example}."
             )
-    return Own.imported(paths)
+    return UserCode.imported(paths)
 
 
-def mention_own(parser: NearestNames) -> None:
-    """Add to the help what `find_own` looks for; it is never there when this parser runs."""
+def spelled_out(words: Sequence[str]) -> list[str]:
+    """Return the words with `--model X` as `--model.import X`, the name that a YAML file has for it.
+
+    Example:
+        >>> spelled_out(["--model", "pkg.Net", "--model.width", "64", "--data=pkg.loaders"])
+        ['--model.import', 'pkg.Net', '--model.width', '64', '--data.import=pkg.loaders']
+    """
+    short = {f"--{part}" for part in _PARTS}
+    split = (word.partition("=") for word in words)
+    return [
+        f"{flag}.import{sign}{value}" if flag in short else flag + sign + value for flag, sign, value in split
+    ]
+
+
+def mention_user_code(parser: NearestNames) -> None:
+    """Add to the help what `find_user_code` looks for; it is never there when this parser runs."""
     group = parser.add_argument_group("a model and data of your own, in place of cells for images")
     for part, what in (("model", "torch.nn.Module class"), ("data", "function that returns loaders")):
         words = f"import path of a {what}; with it, --help tells its arguments"
         group.add_argument(f"--{part}", type=str, metavar="PATH", default=argparse.SUPPRESS, help=words)
 
 
-def own_settings(arguments: Namespace, others: Mapping[str, Any]) -> OwnSettings:
+def user_settings(arguments: Namespace, others: Mapping[str, Any]) -> UserSettings:
     """Return the settings of the task: what was parsed for both, and the others, as they are."""
     paths = {part: arguments[f"{part}.import"] for part in _PARTS}
-    found = Own.imported(paths)
+    found = UserCode.imported(paths)
     model = {"import": paths["model"], **plain_arguments("model", found.model, arguments.model)}
     data = {"import": paths["data"], **plain_arguments("data", found.data, arguments.data)}
-    return OwnSettings(model=model, data=data, **others)
-
-
-def _looked_ahead(words: Sequence[str]) -> list[tuple[str, str]]:
-    try:
-        return looked_ahead(words, _OPTIONS)
-    except InputError as error:  # by the names that are typed
-        raise InputError(str(error).replace(".import", "")) from None
+    return UserSettings(model=model, data=data, **others)
 
 
 def _refuse_alone(words: Sequence[str]) -> None:
-    mine, shared = ({field.name for field in fields(kind)} for kind in (OwnSettings, ClassificationSettings))
-    flags = {f"--{name.replace('_', '-')}" for name in mine - shared}
+    user, images = ({field.name for field in fields(kind)} for kind in (UserSettings, ClassificationSettings))
+    flags = {f"--{name.replace('_', '-')}" for name in user - images}
     for word in words:
         flag = word.partition("=")[0]
         if flag in flags or flag.startswith(tuple(f"--{part}." for part in _PARTS)):

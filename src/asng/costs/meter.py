@@ -27,6 +27,8 @@ __all__ = ["CostMeter", "Costs", "Place", "meta_copy"]
 
 _M = TypeVar("_M", bound=nn.Module)
 
+_T = TypeVar("_T")
+
 
 def meta_copy(model: _M) -> _M:
     """Return a copy whose parameters and buffers are on the meta device. None of theirs is copied.
@@ -78,9 +80,6 @@ class Place(NamedTuple):
         new_tensors = self.device if self.device.type == "meta" else nullcontext()
         with torch.random.fork_rng(devices=cuda_devices()), evaluating(self.supernet), new_tensors:
             yield
-
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Random crops, flips and cutout of whole batches, each image by a draw of its own.
+"""Images in whole batches: random crops, flips and cutout, each image by a draw of its own, and loaders.
 
 They draw from torch's default generator in the process that calls them. A search keeps the state that it had
 at the beginning of a pass, so that a resumed run sees the same batches. kornia has the first two, but takes
@@ -8,15 +8,23 @@ image, which cutout does not.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    TensorDataset,
+)
 
 from asng.checks import integer_at_least, real_between
 from asng.errors import InputError
 
-__all__ = ["Augmentation", "random_crop", "random_flip", "cutout", "AugmentedDataset"]
+__all__ = ["Augmentation", "random_crop", "random_flip", "cutout", "AugmentedDataset", "loader_of"]
 
 
 @dataclass(frozen=True)
@@ -154,9 +162,6 @@ def _check(images: Tensor) -> tuple[int, int, int, int]:
     return n, channels, height, width
 
 
-# A data set whose images are changed anew whenever they are taken, a batch at once.
-
-
 class AugmentedDataset(Dataset[tuple[Tensor, ...]]):
     """Takes batches of images from tensors and changes them at random.
 
@@ -200,3 +205,21 @@ class AugmentedDataset(Dataset[tuple[Tensor, ...]]):
             return tuple(part[0] for part in self[[index]])
         images, *others = self.dataset[index]
         return (self.augment(images), *others)
+
+
+def loader_of(dataset: Dataset[Any], size: int, *, shuffle: bool) -> DataLoader[Any]:
+    """Return a loader that takes each batch by one index operation, many times faster than item by item.
+
+    Args:
+        dataset: Takes a list of indices, and returns the batch.
+        size: Images in a batch, at most all of them.
+        shuffle: Whether to take them in random order, and leave out what is over at the end.
+    """
+    count = len(dataset)  # type: ignore[arg-type]
+    sampler = RandomSampler(dataset) if shuffle else SequentialSampler(dataset)  # type: ignore[arg-type]
+    batches = BatchSampler(sampler, min(size, count), drop_last=shuffle)
+    return DataLoader(dataset, batch_size=None, sampler=batches, collate_fn=_as_it_is)
+
+
+def _as_it_is(batch: Any) -> tuple[Tensor, ...]:
+    return tuple(batch)

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asng.checks import integer_at_least, one_of
+from asng.checks import integer_at_least, one_of, require
 from asng.data.image_data import ImageData
-from asng.data.readers.image_file import installed_folder, require_images_extra
+from asng.data.readers.image_file import installed_folder
 from asng.errors import InputError, RunError
 
 __all__ = ["PHOTOGRAPHS", "load_photographs"]
@@ -69,7 +69,7 @@ def load_photographs(size: int = 32, *, test: Sequence[str] = ("chelsea", "flowe
             f"test: expected 1 to {len(PHOTOGRAPHS) - 1} of {', '.join(PHOTOGRAPHS)}, got {list(test)}. "
             "Both parts need a photograph."
         )
-    require_images_extra()
+    require("PIL.Image", extra="images")
     patches = {name: _cut(name, _read(_FILES[name]), size) for name in PHOTOGRAPHS}
     train_images, train_labels = _join(patches, [name for name in PHOTOGRAPHS if name not in test])
     test_images, test_labels = _join(patches, [name for name in PHOTOGRAPHS if name in test])

@@ -1,4 +1,4 @@
-"""Names for the variables of a model."""
+"""Names for the variables of a model, and what its modules must not share."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -75,9 +75,6 @@ def _check_same(
             f"variable {name!r}: expected modules {other_path!r} and {path!r} both to share it by label, "
             "got a label that is the path of the other. Rename the label."
         )
-
-
-# What the modules of a supernet must not share: weights of twins, and tensors changed in place.
 
 
 def check_weights_unshared(model: nn.Module) -> None:

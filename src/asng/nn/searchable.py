@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from torch import nn
 
@@ -10,10 +10,12 @@ from asng.errors import InputError
 from asng.nn.selection import current_selection
 from asng.space import Value, Variable
 
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
+__all__ = ["Call", "Extraction", "Searchable"]
 
-__all__ = ["Searchable"]
+_T = TypeVar("_T")
+
+Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
+"""The arguments of a call, by position and by name."""
 
 
 class Searchable(nn.Module):
@@ -99,3 +101,31 @@ class Searchable(nn.Module):
     def _slot_described(self, slot: str) -> str:
         name = self.names.get(slot)
         return f"asng.nn.{type(self).__name__}" + (f" {name!r}" if name is not None else f", slot {slot!r},")
+
+
+class Extraction(Protocol):
+    """What a searchable module is given to make its plain form.
+
+    Attributes:
+        fresh: Whether layers of which only parts are used are to be drawn anew.
+    """
+
+    fresh: bool
+
+    def child(self, module: nn.Module) -> nn.Module:
+        """Return the plain form of a module of the model, the same one each time."""
+
+    def copy(self, value: _T) -> _T:
+        """Return an independent copy of a weight or an attribute."""
+
+    def calls(self, module: nn.Module) -> list[Call]:
+        """Return the arguments, by position and by name, of every call of `module` in a run of the example.
+
+        Layers that slice their weights to the input that they receive learn its width from it.
+
+        Raises:
+            InputError: No example was given.
+        """
+
+    def trace(self, module: nn.Module) -> nn.Module:
+        """Return `module`, of a class of `asng`, with its control flow on the architecture resolved."""

@@ -3,7 +3,18 @@
 from asng.pipeline.retrain import retrain_run
 from asng.pipeline.run import one_shot_search, run_task
 from asng.pipeline.seeds import run_seeds
-from asng.pipeline.settings import SearchSettings
+from asng.pipeline.settings import PAPER, Preset, SearchSettings, passes
 from asng.pipeline.task import Loaders, Task
 
-__all__ = ["Loaders", "SearchSettings", "Task", "one_shot_search", "retrain_run", "run_seeds", "run_task"]
+__all__ = [
+    "PAPER",
+    "Loaders",
+    "Preset",
+    "SearchSettings",
+    "Task",
+    "one_shot_search",
+    "passes",
+    "retrain_run",
+    "run_seeds",
+    "run_task",
+]

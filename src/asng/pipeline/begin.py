@@ -1,7 +1,7 @@
-"""Whether a run may begin in a folder, and what of it is written first."""
+"""A run that is to be done: what it is, and whether it may begin in its folder."""
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,43 @@ from asng.pipeline.task import Task
 from asng.runs.folder import CONFIG, read_config, refuse_earlier_run
 from asng.runs.locks import held
 
+__all__ = ["Job", "check_begin", "check_data", "check_free", "check_seed"]
 
-def held_by_one(comm: Comm, folder: Path) -> AbstractContextManager[None]:
-    """Have the process that leads hold the folder against other runs."""
-    return held(folder) if comm.leads else nullcontext()
+
+@dataclass(frozen=True)
+class Job:
+    """What is done in one run folder, by one process or several.
+
+    Attributes:
+        task: What to search for.
+        settings: How.
+        folder: The run folder.
+        seed: Of all that is random.
+        comm: The processes that do it together.
+        progress: Whether to show progress bars.
+    """
+
+    task: Task
+    settings: SearchSettings
+    folder: Path
+    seed: int
+    comm: Comm
+    progress: bool
+
+    def held(self) -> AbstractContextManager[None]:
+        """Have the process that leads hold the folder against other runs."""
+        return held(self.folder) if self.comm.leads else nullcontext()
+
+    def config(self) -> dict[str, Any]:
+        """Return what config.yaml holds."""
+        return {
+            "task": self.task.name,
+            "data": self.task.data,
+            "fingerprint": self.task.fingerprint,
+            "seed": self.seed,
+            "network": dict(self.task.settings),
+            "search": asdict(self.settings),
+        }
 
 
 def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -64,15 +97,3 @@ def check_seed(folder: Path, seed: int) -> None:
         raise RunError(
             f"{folder}: expected a run of seed {seed}, got one of seed {begun!r:.80}. Resume it with its own."
         )
-
-
-def config_of(task: Task, settings: SearchSettings, seed: int) -> dict[str, Any]:
-    """Return what config.yaml holds."""
-    return {
-        "task": task.name,
-        "data": task.data,
-        "fingerprint": task.fingerprint,
-        "seed": seed,
-        "network": dict(task.settings),
-        "search": asdict(settings),
-    }

@@ -78,9 +78,6 @@ def _try(
             break
 
 
-# Where a network computes, and in which memory format.
-
-
 def device_of(name: str) -> torch.device:
     """Return the device of that name; "auto" is an accelerator where there is one, each process its own.
 

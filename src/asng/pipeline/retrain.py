@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asng.distributed import Comm, joined
+from asng.distributed import joined
 from asng.errors import RunError, SpaceError, in_one_line
-from asng.pipeline.begin import config_of, held_by_one
+from asng.pipeline.begin import Job
 from asng.pipeline.prepare import prepare
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
@@ -36,6 +36,7 @@ def retrain_run(
     """
     folder = Path(run_dir)
     with joined() as comm:
+        job = Job(task, settings, folder, seed, comm, progress)
         architecture = read_architecture(folder)
         result = comm.once(lambda: read_json(folder / RESULT))
         ready = prepare(task, settings, seed)
@@ -45,13 +46,12 @@ def retrain_run(
         def begin() -> None:
             for part in (CHILD, PICTURES):  # of the settings that are replaced
                 (folder / part).unlink(missing_ok=True)
-            write_config(folder, config_of(task, settings, seed))
+            write_config(folder, job.config())
             write_result(folder, {**result, "found": None, "random": []})
 
-        with held_by_one(comm, folder):
+        with job.held():
             comm.once(begin)
-            loaders = ready.loaders
-            train_all(task, settings, loaders, folder, seed=seed, space=space, progress=progress, comm=comm)
+            train_all(job, ready.loaders, space)
     return folder
 
 
@@ -70,26 +70,17 @@ def read_architecture(folder: Path) -> Architecture:
         raise RunError(f"{path}: {in_one_line(error)}.") from error
 
 
-def train_all(
-    task: Task,
-    settings: SearchSettings,
-    loaders: Loaders,
-    folder: Path,
-    *,
-    seed: int,
-    space: Space,
-    progress: bool,
-    comm: Comm,
-) -> None:
+def train_all(job: Job, loaders: Loaders, space: Space) -> None:
     """Train the found architecture and its peers, as far as result.json does not have them.
 
     Each process trains another of them, and all are waited for before the next ones.
     """
+    task, settings, folder, comm = job.task, job.settings, job.folder, job.comm
     if settings.retrain_epochs == 0:
         return
     result = comm.once(lambda: read_json(folder / RESULT))
-    draw = random.Random(seed)  # whatever the seed of training: the same peers
-    first = seed if settings.retrain_seed is None else settings.retrain_seed
+    draw = random.Random(job.seed)  # whatever the seed of training: the same peers
+    first = job.seed if settings.retrain_seed is None else settings.retrain_seed
     found = Architecture.from_json(comm.once(lambda: read_architecture(folder).to_json()))
     networks = [found, *(space.sample(draw) for _ in range(settings.peers))]
     titles = ["train found", *(f"train random {n + 1} of {settings.peers}" for n in range(settings.peers))]
@@ -103,7 +94,7 @@ def train_all(
                 loaders=loaders,
                 seed=_seed_of(first, number),
                 title=titles[number],
-                progress=progress and comm.leads,
+                progress=job.progress and comm.leads,
                 keep_going=interrupt.go_on,
             )
             if number == 0:

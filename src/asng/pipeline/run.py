@@ -4,10 +4,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from asng.distributed import Comm, joined
+from asng.distributed import joined
 from asng.nn import Supernet
 from asng.optim import ASNG
-from asng.pipeline.begin import check_begin, check_free, check_seed, config_of, held_by_one
+from asng.pipeline.begin import Job, check_begin, check_free, check_seed
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.retrain import train_all
 from asng.pipeline.settings import SearchSettings
@@ -18,7 +18,7 @@ from asng.runs.stored import write_json
 from asng.search import OneShotSearch, SearchResult, StopRule
 from asng.training import score, sgd
 
-__all__ = ["one_shot_search", "run_task"]
+__all__ = ["one_shot_search", "run_prepared", "run_task"]
 
 
 def run_task(
@@ -55,71 +55,46 @@ def run_task(
     """
     folder = Path(run_dir)
     with joined() as comm:
+        job = Job(task, settings, folder, seed, comm, progress)
         comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
         ready = prepare(task, settings, seed)
-        flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
-        with held_by_one(comm, folder):
+        with job.held():
             # Another run may have come in between.
             comm.once(lambda: check_free(folder, resume=resume, overwrite=overwrite))
-            return run_prepared(task, settings, folder, ready, seed=seed, comm=comm, **flags)
+            run_prepared(job, ready, resume=resume, overwrite=overwrite)
+    return folder
 
 
-def run_prepared(
-    task: Task,
-    settings: SearchSettings,
-    folder: Path,
-    ready: Prepared,
-    *,
-    seed: int,
-    resume: bool,
-    overwrite: bool,
-    progress: bool,
-    comm: Comm,
-) -> Path:
+def run_prepared(job: Job, ready: Prepared, *, resume: bool, overwrite: bool) -> None:
     """Do what `run_task` says, with data and supernet that are at hand."""
+    task, folder = job.task, job.folder
 
     def begin() -> bool:
         if resume:
-            check_seed(folder, seed)
+            check_seed(folder, job.seed)
         elif overwrite:
             remove_run(folder)
-        write_config(folder, config_of(task, settings, seed))
+        write_config(folder, job.config())
         return resume and any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
 
-    resumable = comm.once(begin)
-    found = _search(task, settings, ready, folder, seed=seed, resume=resumable, progress=progress)
+    found = one_shot_search(task, job.settings, ready.supernet, job.seed).fit(
+        ready.loaders.search_train,
+        ready.loaders.search_valid,
+        epochs=job.settings.epochs,
+        run_dir=folder,
+        resume=job.comm.once(begin),
+        overwrite=True,  # the folder was looked at before
+        progress=job.progress,
+    )
 
     def write_down() -> None:
         if task.graphs is not None:
             write_json(folder / GRAPHS, task.graphs(found.architecture))
         if not (folder / RESULT).exists():
-            write_result(folder, _first_result(task, found, ready.loaders, seed))
+            write_result(folder, _first_result(task, found, ready.loaders, job.seed))
 
-    comm.once(write_down)
-    space = ready.supernet.space
-    train_all(task, settings, ready.loaders, folder, seed=seed, space=space, progress=progress, comm=comm)
-    return folder
-
-
-def _search(
-    task: Task,
-    settings: SearchSettings,
-    ready: Prepared,
-    folder: Path,
-    *,
-    seed: int,
-    resume: bool,
-    progress: bool,
-) -> SearchResult:
-    return one_shot_search(task, settings, ready.supernet, seed).fit(
-        ready.loaders.search_train,
-        ready.loaders.search_valid,
-        epochs=settings.epochs,
-        run_dir=folder,
-        resume=resume,
-        overwrite=True,  # the folder was looked at before
-        progress=progress,
-    )
+    job.comm.once(write_down)
+    train_all(job, ready.loaders, ready.supernet.space)
 
 
 def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, seed: int) -> OneShotSearch:

@@ -1,11 +1,11 @@
 """The same search over several seeds, and the table of their scores."""
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 from asng.distributed import joined
-from asng.pipeline.begin import check_begin, check_free, config_of, held_by_one
+from asng.pipeline.begin import Job, check_begin, check_free
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.run import run_prepared
 from asng.pipeline.settings import SearchSettings
@@ -44,28 +44,26 @@ def run_seeds(
         RunError: As `run_task`.
     """
     folder = Path(run_dir)
-    flags = {"resume": resume, "overwrite": overwrite, "progress": progress}
     homes: dict[int, Path] = {}
-    sum_up = partial(write_summary, folder, homes, higher_is_better=task.higher_is_better)
-
-    def begin() -> None:
-        if overwrite and not resume:
-            remove_run(folder)
-        write_config(folder, {**config_of(task, settings, seeds[0]), "seeds": list(seeds)})
-
     with joined() as comm:
+        whole = Job(task, settings, folder, seeds[0], comm, progress)
+
+        def begin() -> None:
+            # Another run may have come in since the first look.
+            check_free(folder, resume=resume, overwrite=overwrite)
+            if overwrite and not resume:
+                remove_run(folder)
+            write_config(folder, {**whole.config(), "seeds": list(seeds)})
+
         comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
         ready: Prepared | None = prepare(task, settings, seeds[0])
-        with held_by_one(comm, folder):
-            # Another run may have come in between.
-            comm.once(lambda: check_free(folder, resume=resume, overwrite=overwrite))
+        with whole.held():
             comm.once(begin)
             for seed in seeds:
-                home = seed_folder(folder, seed)
-                prepared = ready or prepare(task, settings, seed)
-                with held_by_one(comm, home):
-                    run_prepared(task, settings, home, prepared, seed=seed, comm=comm, **flags)
-                ready = None
-                homes[seed] = home
-                comm.once(sum_up)
+                job = replace(whole, folder=seed_folder(folder, seed), seed=seed)
+                prepared, ready = ready or prepare(task, settings, seed), None
+                with job.held():
+                    run_prepared(job, prepared, resume=resume, overwrite=overwrite)
+                homes[seed] = job.folder
+                comm.once(lambda: write_summary(folder, homes, higher_is_better=task.higher_is_better))
     return folder

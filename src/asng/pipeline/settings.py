@@ -1,14 +1,16 @@
-"""The settings of a search that are not those of a task."""
+"""The settings of a search that are not those of a task, and sets of both that belong together."""
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, fields
+from typing import Any, Generic, Literal, TypeVar
 
 from asng.checks import integer_at_least, one_of, real_between
 from asng.search.finalists import MOST_FINAL
 from asng.training.objective import PRECISIONS, Precision
 
-__all__ = ["SearchSettings"]
+__all__ = ["PAPER", "Preset", "SearchSettings", "check_integers", "passes"]
+
+_Task = TypeVar("_Task")
 
 
 @dataclass(frozen=True)
@@ -54,22 +56,73 @@ class SearchSettings:
     precision: Precision = "float32"
 
     def __post_init__(self) -> None:
-        integer_at_least("epochs", self.epochs, 1)
-        integer_at_least("retrain_epochs", self.retrain_epochs, 0)
-        integer_at_least("peers", self.peers, 0)
-        integer_at_least("lam_x", self.lam_x, 1)
-        integer_at_least("lam_theta", self.lam_theta, 2)
+        check_integers(self, epochs=1, retrain_epochs=0, peers=0, lam_x=1, lam_theta=2, finalists=2)
+        check_integers(self, checkpoint_steps=1, retrain_seed=0, patience=1)
         one_of("precision", self.precision, PRECISIONS)
         one_of("update", self.update, ["default", "paper"])
         real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
-        integer_at_least("finalists", self.finalists, 2)
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
-        if self.checkpoint_steps is not None:
-            integer_at_least("checkpoint_steps", self.checkpoint_steps, 1)
-        if self.retrain_seed is not None:
-            integer_at_least("retrain_seed", self.retrain_seed, 0)
-        if self.patience is not None:
-            integer_at_least("patience", self.patience, 1)
+
+
+def check_integers(settings: Any, **least: int) -> None:
+    """Refuse settings that are less than some integer, or none; one whose default is None may be None.
+
+    Args:
+        settings: A dataclass.
+        least: The least value by the name of the field.
+
+    Raises:
+        InputError: One is no integer, or less.
+    """
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if field.name in least and not (value is None and field.default is None):
+            integer_at_least(field.name, value, least[field.name])
+
+
+@dataclass(frozen=True)
+class Preset(Generic[_Task]):
+    """The settings of a task and of its search.
+
+    Args:
+        task: Which data, which space of networks, and how they are trained.
+        search: How long, and by which rules.
+        iterations: Steps of the search, in place of the passes that `search` has; 0: as `search` says.
+        retrain_iterations: Steps of training each network alone, likewise.
+    """
+
+    task: _Task
+    search: SearchSettings
+    iterations: int = 0
+    retrain_iterations: int = 0
+
+
+PAPER = SearchSettings(
+    peers=0,  # each would take as long as the found network
+    update="paper",
+    lam_x=2,
+    lam_theta=2,
+    warmup=0.0,
+    final=0.0,
+    learning_rate=0.025,
+)
+"""Akimoto et al. (2019), section 5, and what their code adds."""
+
+
+def passes(iterations: int, batches: int) -> int:
+    """Return the number of passes over the data that comes nearest to so many iterations.
+
+    At least one, but none for none.
+
+    Args:
+        iterations: How many, at least 0.
+        batches: Of one pass.
+
+    Example:
+        >>> passes(50_000, 5_086), passes(3, 10), passes(0, 10)
+        (10, 1, 0)
+    """
+    return max(1, round(iterations / batches)) if iterations else 0

@@ -5,7 +5,6 @@ Each kind of run brings the pages and the table of its folders.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,14 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from asng.checks import require
 from asng.errors import RunError
 from asng.report.reading import read_run
 from asng.report.table import run_table, seeds_table
 from asng.runs.files import write_text
 from asng.runs.folder import REPORT, SUMMARY, refuse_no_run
 
-__all__ = ["SEARCHES", "Page", "RunKind", "require_report_extra", "summary_table", "title_of", "write_report"]
+__all__ = ["SEARCHES", "Page", "RunKind", "summary_table", "title_of", "write_report"]
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -75,7 +75,8 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
         >>> write_report("runs/a")   # doctest: +SKIP
         PosixPath('runs/a/report.html')
     """
-    require_report_extra()
+    for module in ("matplotlib", "networkx", "jinja2"):
+        require(module, extra="report")
     folder = Path(run_dir)
     for page in _kind_of(folder, (*kinds, *SEARCHES)).pages(folder):
         _write(page)
@@ -172,19 +173,3 @@ def _write(page: Page) -> Path:
     text = environment.get_template(page.template.name).render(page.values)
     # JSON can hold half of a surrogate pair, UTF-8 cannot.
     return write_text(page.folder / REPORT, text.encode("utf-8", "replace").decode("utf-8"))
-
-
-def require_report_extra() -> None:
-    """Check that the libraries of the extra `report` can be imported.
-
-    Raises:
-        RunError: One is missing.
-    """
-    for module in ("matplotlib", "networkx", "jinja2"):
-        try:
-            import_module(module)
-        except ImportError as error:
-            raise RunError(
-                f"report: expected the library {module}, got: {error}. "
-                "Install it: pip install 'asng[report]'."
-            ) from error

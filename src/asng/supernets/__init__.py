@@ -1,10 +1,10 @@
 """Ready supernets: spaces of architectures for images, sequences and tables, to search in as they are."""
 
-from asng.supernets.autoencoder.graph import autoencoder_graph
 from asng.supernets.autoencoder.network import ConvAutoencoder
+from asng.supernets.autoencoder.wiring import autoencoder_graph
 from asng.supernets.enas.cell import EnasCellNetwork
-from asng.supernets.enas.graphs import cell_graphs
 from asng.supernets.enas.retraining import set_drop_path
+from asng.supernets.enas.wiring import cell_graphs
 from asng.supernets.residual_cnn import ResidualCNN
 from asng.supernets.tabular_mlp import TabularMLP
 from asng.supernets.transformer.encoder import TransformerEncoder

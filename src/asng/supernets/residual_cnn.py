@@ -9,8 +9,7 @@ from asng.errors import InputError
 from asng.nn import BatchNorm2d, Conv2d, Linear, Repeat
 from asng.nn.layers.sizes import Size
 from asng.space import Categorical, Integer
-from asng.supernets.arguments import ActivationName, make_activation, one_a_stage, values_of
-from asng.supernets.inputs import check_shape
+from asng.supernets.arguments import ActivationName, check_shape, make_activation, one_a_stage, values_of
 
 __all__ = ["ResidualBlock", "ResidualCNN"]
 

@@ -1,7 +1,7 @@
 """A multilayer perceptron for tables, its depth, widths, activation, norm and residuals searched."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from torch import Tensor, nn
 
@@ -9,12 +9,9 @@ from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
 from asng.nn import BatchNorm1d, Choice, Dropout, Embedding, LayerNorm, Linear, Repeat, Searchable
 from asng.nn.layers.sizes import Rate, Size
+from asng.nn.searchable import Extraction
 from asng.space import Categorical, Integer, Variable
-from asng.supernets.arguments import ActivationName, labelled, make_activation
-from asng.supernets.inputs import check_shape, settle_input
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
+from asng.supernets.arguments import ActivationName, check_shape, labelled, make_activation, settle_input
 
 __all__ = ["NORMS", "NormName", "TabularMLP"]
 
@@ -184,7 +181,7 @@ class TabularMLP(Searchable):
         first = self.activation(self.norm(sum(parts[1:], parts[0])))
         return self.head(self.blocks(first))  # type: ignore[no-any-return]
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain network, which takes categories where there are categorical columns only."""
         return settle_input(extraction.trace(self), "categories", given=len(self.categories) > 0)
 

@@ -1,9 +1,10 @@
-"""A task and its settings, read back from a run folder."""
+"""A task and its settings, read back from a run folder, and the network that was trained for it."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import MISSING, dataclass, fields, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import torch
@@ -16,16 +17,55 @@ from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import fresh_child
 from asng.runs.folder import CHILD, CONFIG, read_config, seed_folder
-from asng.tasks.table import TASKS
-from asng.tasks.user import own
+from asng.tasks.classification import ClassificationSettings, classification
+from asng.tasks.inpainting import InpaintingSettings, inpainting
+from asng.tasks.user import UserSettings, user_task
 from asng.tasks.user.trust import Imports
 from asng.training import load_child_weights
 from asng.training.child_file import load_into
 from asng.training.inputs import example_inputs
 
-__all__ = ["StoredRun", "settings_from", "single_run", "stored_run", "example_of", "load_child"]
+__all__ = [
+    "TASKS",
+    "StoredRun",
+    "TaskKind",
+    "stored_run",
+    "single_run",
+    "settings_from",
+    "load_child",
+    "example_of",
+]
 
 _Settings = TypeVar("_Settings")
+
+
+@dataclass(frozen=True)
+class TaskKind:
+    """How a task is made again from what config.yaml holds.
+
+    Args:
+        settings: Dataclass of its settings, whose fields are plain values.
+        make: Makes the task from them. What they name may be imported as far as the second argument allows.
+        retrained_with: Flag of `asng retrain` to the setting that it changes.
+    """
+
+    settings: type[Any]
+    make: Callable[[Any, Imports], Task]
+    retrained_with: Mapping[str, str] = field(default_factory=dict)
+
+
+TASKS: Mapping[str, TaskKind] = MappingProxyType(
+    {
+        "classification": TaskKind(
+            ClassificationSettings,
+            lambda settings, imports: classification(settings),
+            {"cells": "retrain_cells", "channels": "retrain_channels"},
+        ),
+        "inpainting": TaskKind(InpaintingSettings, lambda settings, imports: inpainting(settings)),
+        "user": TaskKind(UserSettings, lambda settings, imports: user_task(settings, imports=imports)),
+    }
+)
+"""The tasks that a run folder can name."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +91,18 @@ class StoredRun:
 
 
 def stored_run(
-    folder: Path, *, network: Mapping[str, Any] | None = None, trusted: Collection[str] = ()
+    folder: Path,
+    *,
+    network: Mapping[str, Any] = MappingProxyType({}),
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    trusted: Collection[str] = (),
 ) -> StoredRun:
     """Return the task and the settings of the run in a folder.
 
     Args:
         folder: The run folder.
         network: Settings of the task to change, by name; None leaves one as it was.
+        sizes: Sizes of the networks that are trained alone, by the flags of `asng retrain`.
         trusted: Import paths that config.yaml may have imported and called.
 
     Raises:
@@ -65,30 +110,26 @@ def stored_run(
             not trusted, and then nothing is imported.
         InputError: The data or the classes are not where they were, or a task has no such setting.
     """
-    config = read_config(folder)
-    where = f"{folder / CONFIG}"
+    config, where = read_config(folder), f"{folder / CONFIG}"
     name = config["task"]
-    if name == "toy":
-        raise RunError(f"{folder}: expected the run of a search, got one of asng toy, which has no network.")
-    if name not in TASKS:
-        known = ", ".join(repr(task) for task in TASKS)
-        raise RunError(f"{where}: expected one of the tasks {known}, got {name!r:.80}.{nearest(name, TASKS)}")
-    kind = TASKS[name]
-    make = kind.make
-    if name == "own":  # the only one whose settings name code
-        make = partial(own, imports=Imports(frozenset(trusted), where))
+    kind = _kind_of(config, where)
     stored = settings_from(kind.settings, config.get("network") or {}, f"{where}, network")
-    seeds = _seeds(config, where)
+    changes = {key: value for key, value in network.items() if value is not None}
+    changes |= _retrained_with(kind, sizes, name)
     return StoredRun(
-        task=make(_changed(stored, network or {}, name)),
+        task=kind.make(_changed(stored, changes, name), Imports(frozenset(trusted), where)),
         settings=settings_from(SearchSettings, config.get("search") or {}, f"{where}, search"),
-        seeds=seeds,
+        seeds=_seeds(config, where),
         several="seeds" in config,
     )
 
 
 def single_run(
-    folder: Path, *, network: Mapping[str, Any] | None = None, trusted: Collection[str] = ()
+    folder: Path,
+    *,
+    network: Mapping[str, Any] = MappingProxyType({}),
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    trusted: Collection[str] = (),
 ) -> StoredRun:
     """Return what `stored_run` does, of a folder that has one found network.
 
@@ -96,14 +137,26 @@ def single_run(
         RunError: It holds runs of several seeds; and as `stored_run`.
         InputError: As `stored_run`.
     """
-    config = read_config(folder)
-    seeds = _seeds(config, f"{folder / CONFIG}")
-    if "seeds" in config and config["task"] != "toy":
+    config, where = read_config(folder), f"{folder / CONFIG}"
+    _kind_of(config, where)
+    seeds = _seeds(config, where)
+    if "seeds" in config:
         raise RunError(
             f"{folder}: expected the run of one seed, got a folder of {len(seeds)}. Name one of them: "
             f"{seed_folder(folder, seeds[0])}."
         )
-    return stored_run(folder, network=network, trusted=trusted)
+    return stored_run(folder, network=network, sizes=sizes, trusted=trusted)
+
+
+def _kind_of(config: Mapping[str, Any], where: str) -> TaskKind:
+    name = config["task"]
+    if name not in TASKS:
+        known = ", ".join(repr(task) for task in TASKS)
+        raise RunError(
+            f"{where}: expected the run of a search, for one of the tasks {known}, got {name!r:.80}."
+            f"{nearest(name, TASKS)} A run of asng 0.1 is read by that version."
+        )
+    return TASKS[name]
 
 
 def _seeds(config: Mapping[str, Any], where: str) -> list[int]:
@@ -114,9 +167,18 @@ def _seeds(config: Mapping[str, Any], where: str) -> list[int]:
     return list(seeds)
 
 
+def _retrained_with(kind: TaskKind, sizes: Mapping[str, int], task: str) -> dict[str, int]:
+    for flag in sizes:
+        if flag not in kind.retrained_with:
+            raise InputError(
+                f"--{flag}: expected a task whose networks can be trained in another size, got {task!r}, "
+                "which trains them as large as they were searched. Leave it out."
+            )
+    return {kind.retrained_with[flag]: value for flag, value in sizes.items()}
+
+
 def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
-    known = [field.name for field in fields(settings)]
-    changes = {name: value for name, value in changes.items() if value is not None}
+    known = [one.name for one in fields(settings)]
     for name in changes:
         if name not in known:
             words = ", ".join(known)
@@ -133,20 +195,17 @@ def settings_from(kind: type[_Settings], values: Any, where: str) -> _Settings:
     """
     if not isinstance(values, Mapping):
         raise RunError(f"{where}: expected settings by name, got {values!r:.80}.")
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    known = {one.name: one for one in fields(kind)}  # type: ignore[arg-type]
     for name in values:
         if name not in known:
             raise RunError(f"{where}: unknown setting {name!r:.80}.{nearest(name, known)}")
-    for name, field in known.items():
-        if field.default is MISSING and name not in values:
+    for name, one in known.items():
+        if one.default is MISSING and name not in values:
             raise RunError(f"{where}: expected the setting {name!r}, got none.")
     try:
         return kind(**values)
     except (InputError, TypeError, ValueError, OverflowError) as error:
         raise RunError(f"{where}: {in_one_line(error)}.") from error
-
-
-# The trained child of a run, made again from its folder.
 
 
 def load_child(stored: StoredRun, folder: Path) -> nn.Module:

@@ -1,4 +1,4 @@
-"""When losses that are not finite end a search, and which module they come from."""
+"""What goes wrong in training: losses that are not finite, memory that is over, workers that were killed."""
 
 import math
 import time
@@ -24,6 +24,17 @@ __all__ = [
 
 MOST_SKIPPED_STEPS = 100
 """So many steps without a finite value, one after the other, mean that the weights are lost."""
+
+_T = TypeVar("_T")
+
+_SAID = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
+"""What torch says where the memory of the CPU, or of a library of the GPU, is over; that has no class."""
+
+_KILLED = "DataLoader worker (pid"
+"""How torch begins to say it. Errors that a dataset raises in a worker begin otherwise."""
+
+_SECONDS = 1.0
+"""How long the signal may take that a worker has ended; it ends the sleep by its own error."""
 
 
 class FiniteWatch:
@@ -134,14 +145,6 @@ def _finite(value: Any) -> bool:
     return all(bool(torch.isfinite(tensor).all()) for tensor in tensors_in(value))
 
 
-# Architectures that do not fit into memory: each ranks worst and is counted, and the search goes on.
-
-
-_T = TypeVar("_T")
-_SAID = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-"""What torch says where the memory of the CPU, or of a library of the GPU, is over; that has no class."""
-
-
 class OutOfMemory:
     """Counts what did not fit.
 
@@ -194,15 +197,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
-
-
-# A worker process of a data loader that was killed, told as an error of ours.
-
-
-_KILLED = "DataLoader worker (pid"
-"""How torch begins to say it. Errors that a dataset raises in a worker begin otherwise."""
-_SECONDS = 1.0
-"""How long the signal may take that a worker has ended; it ends the sleep by its own error."""
 
 
 @contextmanager

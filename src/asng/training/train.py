@@ -15,7 +15,7 @@ from asng.training.data.nested import batch_size_of, to_device
 from asng.training.data.stream import with_new_workers
 from asng.training.faults import dead_workers_told, origin
 from asng.training.modes import kept_modes
-from asng.training.objective import Loss, Objective, as_number, qualified_name
+from asng.training.objective import Loss, Objective, as_number, item_sum, qualified_name
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 
@@ -120,6 +120,9 @@ def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: in
 def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> float:
     """Return the mean of an objective over a loader, batches weighted by their size, in eval mode.
 
+    Of a mean of counts, such as an accuracy, it is exact: however the batches are cut, networks that are
+    right equally often score the same.
+
     Raises:
         InputError: The objective gave no number.
         RunError: The loader has no batch.
@@ -135,7 +138,8 @@ def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> fl
         model.eval()
         for batch in loader:
             size = batch_size_of(batch)
-            total += size * as_number(objective(model, to_device(batch, device)), "objective", objective)
+            value = as_number(objective(model, to_device(batch, device)), "objective", objective)
+            total += item_sum(value, size)
             count += size
     if count == 0:
         raise RunError("loader: expected at least one batch to score on, got none.")

@@ -11,8 +11,7 @@ from asng.nn import Supernet
 from asng.pipeline import SearchSettings
 from asng.supernets import EnasCellNetwork
 from asng.tasks.classification import PRESETS, ClassificationSettings, classification
-from asng.tasks.classification.loaders import image_loaders
-from asng.tasks.classification.task import classification_recipe
+from asng.tasks.classification.task import classification_recipe, image_loaders
 
 
 def _data(n=40, side=8):

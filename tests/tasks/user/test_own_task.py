@@ -13,7 +13,7 @@ from asng.pipeline.prepare import place
 from asng.pipeline.train_alone import fresh_child
 from asng.space import Architecture
 from asng.tasks.reopen import load_child, stored_run
-from asng.tasks.user import OwnSettings, own
+from asng.tasks.user import UserSettings, user_task
 from asng.training import accuracy, score
 
 CPU = torch.device("cpu")
@@ -21,7 +21,7 @@ CPU = torch.device("cpu")
 
 def task_of(model="Net", data="loaders", **settings):
     parts = {"model": {"import": f"own_things.{model}"}, "data": {"import": f"own_things.{data}"}}
-    return own(OwnSettings(**parts, **settings))
+    return user_task(UserSettings(**parts, **settings))
 
 
 def scores(folder):
@@ -67,7 +67,7 @@ def test_a_module_class_is_a_criterion_too():
 def test_unfit_settings_are_named(settings, message):
     good = {"model": {"import": "own_things.Net"}, "data": {"import": "own_things.loaders"}}
     with pytest.raises(InputError, match=message):
-        OwnSettings(**{**good, **settings})
+        UserSettings(**{**good, **settings})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,16 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from PIL import Image
-from importlib import import_module
-from importlib.util import find_spec
 
-from asng.errors import RunError
-
-__all__ = ["Head", "Cut", "read_head", "decode", "require_images_extra", "installed_folder"]
+__all__ = ["Head", "Cut", "read_head", "decode", "installed_folder"]
 
 # Named, so that Pillow tries no other of its many decoders on files from elsewhere.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
@@ -137,23 +134,6 @@ def _orientation(image: "Image.Image") -> int:
     """How a camera was held, 1 to 8; of JPEG only, since PNG would be decoded to tell."""
     orientation = image.getexif().get(_ORIENTATION, 1) if image.format == "JPEG" else 1
     return orientation if isinstance(orientation, int) else 1
-
-
-# The optional libraries that pictures need.
-
-
-def require_images_extra() -> None:
-    """Check that Pillow, which decodes pictures, can be imported.
-
-    Raises:
-        RunError: It cannot.
-    """
-    try:
-        import_module("PIL.Image")
-    except ImportError as error:
-        raise RunError(
-            f"images: expected the library Pillow, got: {error}. Install it: pip install 'asng[images]'."
-        ) from error
 
 
 def installed_folder(package: str) -> Path:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import torch
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import integer_at_least, real_between, require
 from asng.data.image_data import ImageData
 from asng.data.readers.checksums import Checksums
-from asng.data.readers.image_file import Cut, Head, decode, read_head, require_images_extra
+from asng.data.readers.image_file import Cut, Head, decode, read_head
 from asng.data.readers.image_listing import list_parts
 from asng.errors import InputError
 
@@ -75,7 +75,7 @@ def read_image_folder(
             integer_at_least(name, value, 1)
     integer_at_least("seed", seed, 0)
     real_between("test_share", test_share, 0.0, 1.0)
-    require_images_extra()
+    require("PIL.Image", extra="images")
     parts = list_parts(folder, classes=classes, limit=limit, test_share=test_share, seed=seed)
     paths = [path for part in parts for path in part.paths]
     cut = Cut(crop, size)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.experiments.benchmark.problem import Active, Point
+from asng.experiments.benchmark.problems import Active, Point
 from asng.space import Categorical, Space
 
 __all__ = ["OnePlusOne", "Random", "RegularizedEvolution"]

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from asng.checks import require
 from asng.errors import InputError
-from asng.experiments.benchmark.extra import require
-from asng.experiments.benchmark.problem import Active, Point
+from asng.experiments.benchmark.problems import Active, Point
 from asng.space import Categorical, Integer, Space, Variable
 
 __all__ = ["CatCMA", "CatCMAwM", "Nevergrad", "TPE"]
@@ -43,7 +43,7 @@ class CatCMAwM:
     """
 
     def __init__(self, space: Space, seed: int, *, times: int = 1) -> None:
-        cmaes = require("cmaes")
+        cmaes = require("cmaes", extra="benchmark")
         self._choices, sizes, self._ordered, integers = _parts(space)
         given: dict[str, Any] = {"seed": seed}
         if sizes:
@@ -80,7 +80,7 @@ class CatCMA:
     """
 
     def __init__(self, space: Space, seed: int) -> None:
-        cmaes = require("cmaes")
+        cmaes = require("cmaes", extra="benchmark")
         self._choices, sizes, self._ordered, integers = _parts(space)
         if not (integers and sizes):
             raise InputError("CatCMA: expected categoricals and integers, got one kind alone. Use CatCMAwM.")
@@ -112,7 +112,7 @@ class TPE:
     """
 
     def __init__(self, space: Space, seed: int, *, multivariate: bool = False) -> None:
-        self._space, optuna = space, require("optuna")
+        self._space, optuna = space, require("optuna", extra="benchmark")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # multivariate is called experimental
@@ -157,7 +157,7 @@ class Nevergrad:
     def __init__(self, space: Space, seed: int, *, budget: int, name: str, choice: bool = False) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries that it imports
-            ng = require("nevergrad")
+            ng = require("nevergrad", extra="benchmark")
 
         def part(variable: Variable, times: int) -> Any:
             if choice and isinstance(variable, Categorical):

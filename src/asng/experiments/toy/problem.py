@@ -33,6 +33,9 @@ __all__ = [
     "sample",
 ]
 
+_BLOCK = 128
+"""Iterations drawn at once; of no influence on the numbers, since every kind has a generator of its own."""
+
 
 def noise_scale(choices: int) -> float:
     """Return the standard deviation of z, 1/K."""
@@ -110,15 +113,6 @@ def add_gradient(g: Floats, at: Ints, chosen: Floats, z: Floats) -> None:
         flat[places] += part
 
 
-# The randomness of a run: first weights, uniform numbers for the architectures, and z. Each seed has
-# streams of its own, and all cells of the grid read the same ones: cells are compared on the same draws,
-# and what a run does depends on its seed and its cell only.
-
-
-_BLOCK = 128
-"""Iterations drawn at once; of no influence on the numbers, since every kind has a generator of its own."""
-
-
 class Draw(NamedTuple):
     """The random numbers of one iteration.
 
@@ -132,7 +126,10 @@ class Draw(NamedTuple):
 
 
 class Streams:
-    """Random numbers for several seeds, side by side.
+    """Random numbers for several seeds, side by side: first weights, those that draw architectures, and z.
+
+    Each seed has streams of its own, and all cells of the grid read the same ones: cells are compared on the
+    same draws, and what a run does depends on its seed and its cell only.
 
     Args:
         seeds: One or more, each >= 0.

@@ -1,17 +1,14 @@
 """One of several modules."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from asng.errors import InputError, SpaceError
 from asng.nn.naming import versions
-from asng.nn.searchable import Searchable
+from asng.nn.searchable import Extraction, Searchable
 from asng.space import Categorical, Variable
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["Choice"]
 
@@ -87,7 +84,7 @@ class Choice(Searchable):
             )
         return output
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain form of the chosen candidate."""
         return extraction.child(self.chosen())
 

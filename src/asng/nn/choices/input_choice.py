@@ -3,18 +3,14 @@
 from collections.abc import Callable, Sequence
 from functools import reduce as fold
 from operator import add
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
 
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
-from asng.nn.searchable import Searchable
+from asng.nn.searchable import Extraction, Searchable
 from asng.space import Categorical, Variable
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["InputChoice"]
 
@@ -93,7 +89,7 @@ class InputChoice(Searchable):
             raise InputError(f"inputs: expected n_inputs = {self.n_inputs} tensors, got {len(inputs)}.")
         return self._joined(inputs)
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return a module of plain torch that picks and reduces."""
         # Traced as a function of one argument: `inputs[i]` is then all that is asked of the sequence.
         traced = fx.symbolic_trace(lambda inputs: self._joined(inputs))

@@ -1,17 +1,14 @@
 """A searched number of blocks, one after the other."""
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from asng.errors import InputError
 from asng.nn.layers.sizes import Size, largest, variables_among
-from asng.nn.searchable import Searchable
+from asng.nn.searchable import Extraction, Searchable
 from asng.space import Variable
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["Repeat"]
 
@@ -68,6 +65,6 @@ class Repeat(Searchable):
             x = block(x)
         return x
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain forms of the blocks that run, as a torch.nn.Sequential."""
         return nn.Sequential(*map(extraction.child, self.chosen())).train(self.training)

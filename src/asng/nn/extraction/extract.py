@@ -11,23 +11,20 @@ How each module comes over, children first:
 import copy
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import fx, nn
 
 from asng.errors import InputError
 from asng.nn.extraction.prune import drop_unused
-from asng.nn.searchable import Searchable
+from asng.nn.searchable import Call, Extraction, Searchable
 from asng.nn.selection import following
 from asng.space import Value
 
-__all__ = ["Call", "Extraction", "extract"]
+__all__ = ["extract"]
 
 _T = TypeVar("_T")
-
-Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
-"""The arguments of a call, by position and by name."""
 
 
 def extract(
@@ -48,14 +45,14 @@ def extract(
     args = example if isinstance(example, tuple) or example is None else (example,)
     # Copies that were made in inference mode could never be trained.
     with torch.inference_mode(False), following(architecture):
-        child = Extraction(model, args, fresh=fresh).child(model)
+        child = _Extraction(model, args, fresh=fresh).child(model)
     if args is not None:
         child = drop_unused(child, args)
     return child
 
 
-class Extraction:
-    """What a searchable module is given to make its plain twin.
+class _Extraction(Extraction):
+    """The extraction of one architecture.
 
     Args:
         model: The whole model.
@@ -71,7 +68,6 @@ class Extraction:
         self._memo: dict[int, Any] = {}
 
     def child(self, module: nn.Module) -> nn.Module:
-        """Return the plain form of a module of the model, the same one each time."""
         if id(module) not in self._memo:
             # The rebuilt copy enters itself, before its children may refer to it.
             twin = self._plain(module)
@@ -79,21 +75,12 @@ class Extraction:
         return self._memo[id(module)]  # type: ignore[no-any-return]
 
     def copy(self, value: _T) -> _T:
-        """Return an independent copy of a weight or an attribute."""
         return copy.deepcopy(value, self._memo)
 
     def calls(self, module: nn.Module) -> list[Call]:
-        """Return the arguments, by position and by name, of every call of `module` in a run of the example.
-
-        Layers that slice their weights to the input that they receive learn its width from it.
-
-        Raises:
-            InputError: No example was given.
-        """
         return self._calls.get(module, [])
 
     def trace(self, module: nn.Module) -> nn.Module:
-        """Return `module`, of a class of `asng`, with its control flow on the architecture resolved."""
         graph = _Tracer().trace(module)
         graph._tracer_cls = None  # or a pickled child would look for this module's tracer
         parts: dict[str, Any] = {}

@@ -26,6 +26,9 @@ class Conv1d(Twin, nn.Conv1d):
         torch.Size([2, 16, 20])
     """
 
+    search_sizes: ConvSizes
+    search_same: bool
+
     def __init__(
         self,
         in_channels: Size,
@@ -41,23 +44,8 @@ class Conv1d(Twin, nn.Conv1d):
         dtype: torch.dtype | None = None,
     ) -> None:
         sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=1)
-        nn.Conv1d.__init__(
-            self,
-            sizes.largest.in_channels,
-            sizes.largest.out_channels,
-            sizes.largest.kernel_size,  # type: ignore[arg-type]
-            stride=stride,  # type: ignore[arg-type]
-            padding=_largest_padding(padding, stride, sizes.largest.kernel_size, dilation),  # type: ignore[arg-type]
-            dilation=dilation,  # type: ignore[arg-type]
-            groups=sizes.largest.groups,
-            bias=bias,
-            padding_mode=padding_mode,
-            device=device,
-            dtype=dtype,
-        )
-        self.search_variables = sizes.variables
-        self.search_sizes = sizes
-        self.search_same = padding == "same"
+        others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
+        _begin(self, nn.Conv1d, sizes, stride=stride, padding=padding, dilation=dilation, others=others)
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, length), or one without batch."""
@@ -102,6 +90,9 @@ class Conv2d(Twin, nn.Conv2d):
         Conv2d(9, 9, kernel_size=(3, 3), stride=(1, 1), groups=9)
     """
 
+    search_sizes: ConvSizes
+    search_same: bool
+
     def __init__(
         self,
         in_channels: Size,
@@ -117,27 +108,32 @@ class Conv2d(Twin, nn.Conv2d):
         dtype: torch.dtype | None = None,
     ) -> None:
         sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=2)
-        nn.Conv2d.__init__(
-            self,
-            sizes.largest.in_channels,
-            sizes.largest.out_channels,
-            sizes.largest.kernel_size,  # type: ignore[arg-type]
-            stride=stride,  # type: ignore[arg-type]
-            padding=_largest_padding(padding, stride, sizes.largest.kernel_size, dilation),  # type: ignore[arg-type]
-            dilation=dilation,  # type: ignore[arg-type]
-            groups=sizes.largest.groups,
-            bias=bias,
-            padding_mode=padding_mode,
-            device=device,
-            dtype=dtype,
-        )
-        self.search_variables = sizes.variables
-        self.search_sizes = sizes
-        self.search_same = padding == "same"
+        others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
+        _begin(self, nn.Conv2d, sizes, stride=stride, padding=padding, dilation=dilation, others=others)
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
         return _plain(self, input)
+
+
+def _begin(
+    layer: Conv1d | Conv2d,
+    torchs: type[nn.Conv1d | nn.Conv2d],
+    sizes: ConvSizes,
+    *,
+    stride: Many,
+    padding: str | Many,
+    dilation: Many,
+    others: dict[str, Any],
+) -> None:
+    """Make torch's layer of the largest sizes, and note what is searched of it."""
+    most = sizes.largest
+    given: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": most.groups, **others}
+    given["padding"] = _largest_padding(padding, stride, most.kernel_size, dilation)
+    torchs.__init__(layer, most.in_channels, most.out_channels, most.kernel_size, **given)  # type: ignore[arg-type]
+    layer.search_variables = sizes.variables
+    layer.search_sizes = sizes
+    layer.search_same = padding == "same"
 
 
 def _largest_padding(

@@ -1,4 +1,4 @@
-"""What convolutions of all kinds ask of their sizes: channels, kernels, groups."""
+"""What convolutions of all kinds ask of their sizes: channels, kernels, groups, and padding that fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +25,9 @@ __all__ = [
 
 Kernel: TypeAlias = Size | Sequence[Size]
 """A side of the kernel, or one for each dimension; any may be a variable."""
+
+Many: TypeAlias = int | Sequence[int]
+"""One number, or one for each dimension."""
 
 
 class ConvPart(NamedTuple):
@@ -166,9 +169,6 @@ def _check_divided(name: str, size: Size, groups: int) -> None:
             raise SpaceError(f"{name}: expected multiples of groups = {groups}, got {value!r}.{hint}")
 
 
-# Parts of the kernels of convolutions.
-
-
 def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int, second: int) -> Tensor:
     """Return the part of a convolution's weight that a smaller convolution uses.
 
@@ -196,13 +196,6 @@ def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int
     """
     middle = ((most - side) // 2 for most, side in zip(weight.shape[2:], kernel, strict=True))
     return window(weight, (first, second, *kernel), (0, 0, *middle), groups)
-
-
-# Padding that fits every size of a kernel.
-
-
-Many: TypeAlias = int | Sequence[int]
-"""One number, or one for each dimension."""
 
 
 def as_many(value: Many, dims: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Normalisation of each item by itself: over its features, or over groups of its channels."""
+"""Normalisation: of an item over its features or over groups of channels, of a channel over the batch."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -119,12 +119,6 @@ class GroupNorm(Twin, nn.GroupNorm):
         return shell(self, weights, {"num_channels": width, "num_groups": groups})
 
 
-# Batch normalisation.
-
-
-_AVERAGES = ("running_mean", "running_var", "num_batches_tracked")
-
-
 class BatchNorm1d(Twin, nn.BatchNorm1d):
     """torch.nn.BatchNorm1d of the width of its input; arguments and errors as of `BatchNorm2d`.
 
@@ -143,11 +137,9 @@ class BatchNorm1d(Twin, nn.BatchNorm1d):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        _refuse_averages(track_running_stats)
-        most = largest("num_features", num_features)
+        most = _largest_width(num_features, track_running_stats)
         nn.BatchNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
-        self.search_variables = {}
-        self.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
+        _forget_averages(self)
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, features) or (batch, channels, length)."""
@@ -192,11 +184,9 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        _refuse_averages(track_running_stats)
-        most = largest("num_features", num_features)
+        most = _largest_width(num_features, track_running_stats)
         nn.BatchNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
-        self.search_variables = {}
-        self.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
+        _forget_averages(self)
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, height, width)."""
@@ -211,14 +201,21 @@ def _plain(layer: BatchNorm1d | BatchNorm2d, x: Tensor | None) -> nn.Module:
     return shell(layer, parameters, {"num_features": width})
 
 
-def _refuse_averages(track: bool) -> None:
+def _largest_width(num_features: Size, track: bool) -> int:
     if track:
         raise InputError(
             "track_running_stats: expected False, because averages would mix all the children that pass, got "
             "True. A child gets averages of its own by asng.training.recalibrate(child, loader)."
         )
+    return largest("num_features", num_features)
+
+
+def _forget_averages(layer: BatchNorm1d | BatchNorm2d) -> None:
+    """Leave the averages of a state dict of torch's layer out."""
+    layer.search_variables = {}
+    layer.register_load_state_dict_pre_hook(_without_averages)  # type: ignore[no-untyped-call]
 
 
 def _without_averages(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
-    for name in _AVERAGES:
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
         state.pop(prefix + name, None)

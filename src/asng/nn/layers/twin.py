@@ -1,17 +1,14 @@
 """What all twins of torch's layers have in common."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
 from asng.nn.layers.plain import draw_anew, owning
-from asng.nn.searchable import Searchable
+from asng.nn.searchable import Extraction, Searchable
 from asng.space import Variable
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["Twin"]
 
@@ -66,7 +63,7 @@ class Twin(Searchable):
         # Where nothing is cut the twin is the plain layer already: then torch's own forward is to run.
         return super().forward(*args, **kwargs) if layer is self else layer.forward(*args, **kwargs)
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain layer with weights of its own."""
         calls = extraction.calls(self)
         layers = [self.plain(*args, **kwargs) for args, kwargs in calls] or [self.plain()]

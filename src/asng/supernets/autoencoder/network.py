@@ -10,9 +10,9 @@ from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
 from asng.nn import ConvTranspose2d, Searchable
 from asng.space import Value, Variable
-from asng.supernets.autoencoder.node import Node
+from asng.supernets.arguments import check_shape
+from asng.supernets.autoencoder.node import AutoencoderNode
 from asng.supernets.autoencoder.wiring import Layer, output_variables, path
-from asng.supernets.inputs import check_shape
 
 __all__ = ["ConvAutoencoder", "Encoding"]
 
@@ -94,7 +94,7 @@ class ConvAutoencoder(Searchable):
         most = max(widths[-1], in_channels)
         self.nodes = nn.ModuleList()
         for number in range(1, columns + 1):
-            node = Node(
+            node = AutoencoderNode(
                 number,
                 level_back=level_back,
                 in_channels=most,

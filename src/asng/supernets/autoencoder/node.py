@@ -11,7 +11,7 @@ from asng.nn.layers.sizes import Size
 from asng.space import Variable
 from asng.supernets.autoencoder.wiring import Layer, channels_variable, node_variables, operation_name
 
-__all__ = ["AmongZeros", "EveryOther", "Node"]
+__all__ = ["AmongZeros", "EveryOther", "AutoencoderNode"]
 
 
 class EveryOther(nn.Module):
@@ -48,7 +48,7 @@ class AmongZeros(nn.Module):
         return torch.stack([wide, torch.zeros_like(wide)], dim=3).flatten(2, 3)
 
 
-class Node(Searchable):
+class AutoencoderNode(Searchable):
     """All convolutions that a node may be, each with weights of its own, and all their mirror images.
 
     Args:

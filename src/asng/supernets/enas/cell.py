@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from asng.checks import integer_at_least
 from asng.errors import InputError
-from asng.supernets.enas.nodes import Node, UnusedNodesConv
+from asng.supernets.enas.nodes import EnasNode, UnusedNodesConv
 from asng.supernets.enas.operations import FactorizedReduce, batch_norm, relu_conv_bn
 from asng.supernets.enas.retraining import AuxiliaryHead
 from asng.supernets.enas.wiring import (
@@ -19,10 +19,10 @@ from asng.supernets.enas.wiring import (
     unused_nodes,
 )
 
-__all__ = ["Cell", "EnasCellNetwork"]
+__all__ = ["EnasCell", "EnasCellNetwork"]
 
 
-class Cell(nn.Module):
+class EnasCell(nn.Module):
     """A small graph of nodes over the outputs of the two cells before it.
 
     Args:
@@ -56,7 +56,7 @@ class Cell(nn.Module):
         adapt_older = partial(FactorizedReduce, retraining=retraining) if after_reduction else adapt
         self.older = adapt_older(older_channels, channels)
         self.newer = adapt(newer_channels, channels)
-        build = partial(Node, kind, retraining=retraining, drop_path=drop_path, recompute=recompute)
+        build = partial(EnasNode, kind, retraining=retraining, drop_path=drop_path, recompute=recompute)
         self.nodes = nn.ModuleList(build(number, channels=channels) for number in range(1, nodes + 1))
         self.relu = nn.ReLU()
         self.conv = UnusedNodesConv(kind, nodes, channels=channels)
@@ -179,7 +179,7 @@ class EnasCellNetwork(nn.Module):
         older = newer = width
         for index in range(cells):
             channels *= 2 if index in reducing else 1
-            cell = Cell(
+            cell = EnasCell(
                 "reduction" if index in reducing else "normal",
                 older_channels=older,
                 newer_channels=newer,

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -10,18 +9,16 @@ from torch.nn import functional
 
 from asng.nn import Searchable
 from asng.nn.layers.plain import draw_anew
+from asng.nn.searchable import Extraction
 from asng.space import Value, Variable
 from asng.supernets.enas.operations import edge_operations
 from asng.supernets.enas.retraining import DropPath
 from asng.supernets.enas.wiring import CELL_INPUTS, input_names, node_variables, unused_nodes
 
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
-
-__all__ = ["Node", "UnusedNodesConv"]
+__all__ = ["EnasNode", "UnusedNodesConv"]
 
 
-class Node(Searchable):
+class EnasNode(Searchable):
     """The sum of two operations, each on the cell's input or earlier node that the architecture names.
 
     The weights of an operation belong to the edge (node, input, operation); if both sides read the
@@ -127,7 +124,7 @@ class UnusedNodesConv(Searchable):
         """Map (batch, unused * channels, n, m) to (batch, channels, n, m)."""
         return functional.conv2d(x, self._used_weight())
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return a plain convolution with the blocks that are read, or drawn for their number where fresh."""
         weight = self._used_weight().detach().clone()
         # On the meta device nothing is drawn: an extraction leaves the generators alone.

@@ -1,4 +1,4 @@
-"""A second classifier in the middle of a deep network, for the time of its training."""
+"""What helps a found network in its training and is gone afterwards: an auxiliary head, and drop path."""
 
 from torch import Tensor, nn
 
@@ -51,9 +51,6 @@ class AuxiliaryHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map a cell's output (batch, in_channels, n, m) to logits (batch, classes)."""
         return self.head(self.features(x).mean((2, 3)))  # type: ignore[no-any-return]
-
-
-# Drop path: leaves out what an operation gave, for some images of a batch, in training.
 
 
 class DropPath(nn.Module):

@@ -1,16 +1,14 @@
 """A Transformer encoder for sequences, its depth, width, heads and pooling searched."""
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor, nn
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, SpaceError
 from asng.nn import Dropout, Embedding, LayerNorm, Linear, Repeat, Searchable, TransformerEncoderLayer
 from asng.nn.layers.sizes import Rate, Size, largest
+from asng.nn.searchable import Extraction
 from asng.space import Categorical, Integer, Variable
-from asng.supernets.arguments import labelled, values_of
-from asng.supernets.inputs import check_shape, settle_input
+from asng.supernets.arguments import check_shape, labelled, settle_input, values_of
 from asng.supernets.transformer.sequences import (
     POOLINGS,
     Padding,
@@ -19,9 +17,6 @@ from asng.supernets.transformer.sequences import (
     lengths_given,
     make_pooling,
 )
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
 
 __all__ = ["TransformerEncoder"]
 
@@ -151,7 +146,7 @@ class TransformerEncoder(Searchable):
         steps = self.norm(self.layers((steps, padding))[0])
         return self.head(self.pooling(steps, padding))  # type: ignore[no-any-return]
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain network, which takes lengths, or none, as the example did.
 
         Raises:

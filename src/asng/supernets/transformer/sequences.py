@@ -1,23 +1,17 @@
-"""Batches of sequences of several lengths: where they are padded, and which step is which."""
+"""Batches of sequences: where they are padded, which step is which, and one vector from all steps."""
 
 import math
-from typing import TYPE_CHECKING
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, fx, nn
 
-from asng.errors import InputError
-from asng.nn import Searchable
-from asng.space import Variable
-
-if TYPE_CHECKING:
-    from asng.nn.extraction.extract import Extraction
-from typing import TypeAlias
-
 from asng.checks import one_of
-from asng.nn import Choice, Linear
+from asng.errors import InputError
+from asng.nn import Choice, Linear, Searchable
 from asng.nn.layers.sizes import Size
-from asng.space import Categorical
+from asng.nn.searchable import Extraction
+from asng.space import Categorical, Variable
 
 __all__ = [
     "Padding",
@@ -34,6 +28,11 @@ __all__ = [
 
 LONGEST_WAVE = 10_000.0
 """Vaswani et al., section 3.5: wavelengths go from 2 pi to 10,000 * 2 pi steps."""
+
+PoolingName: TypeAlias = str | Categorical
+"""One of `POOLINGS`, or a variable over them."""
+
+POOLINGS = ("mean", "max", "last", "attention")
 
 
 class Padding(Searchable):
@@ -66,7 +65,7 @@ class Padding(Searchable):
             _check_lengths(x, lengths)
         return _padding(x, lengths)
 
-    def extract(self, extraction: "Extraction") -> nn.Module:
+    def extract(self, extraction: Extraction) -> nn.Module:
         """Return a module of plain torch that takes lengths, or none, as the example did.
 
         Raises:
@@ -76,7 +75,7 @@ class Padding(Searchable):
         return fx.GraphModule({}, fx.symbolic_trace(form).graph, class_name="Padding").train(self.training)
 
 
-def lengths_given(module: Searchable, extraction: "Extraction") -> bool:
+def lengths_given(module: Searchable, extraction: Extraction) -> bool:
     """Whether the example calls a module with lengths; True where it does not call it at all.
 
     Args:
@@ -155,15 +154,6 @@ def _spread(index: int) -> float:
         fraction += step * (index % 2)
         index, step = index // 2, step / 2
     return fraction
-
-
-# From the steps of a sequence to one vector: padding never counts.
-
-
-PoolingName: TypeAlias = str | Categorical
-"""One of `POOLINGS`, or a variable over them."""
-
-POOLINGS = ("mean", "max", "last", "attention")
 
 
 class MeanPool(nn.Module):

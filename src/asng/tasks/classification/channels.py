@@ -1,5 +1,6 @@
 """How wide the chosen network may be: as many channels as a bound on its weights allows."""
 
+from bisect import bisect_right
 from collections.abc import Callable
 
 import torch
@@ -61,13 +62,10 @@ def greatest_within(parameters: Callable[[int], int], max_parameters: int) -> in
             f"max_parameters: expected room for a network of one channel, {parameters(1):,} weights, got "
             f"{max_parameters:,}. Raise it, or lower retrain_cells."
         )
-    low, high = 1, 2
+    high = 2
     while parameters(high) <= max_parameters:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if parameters(middle) <= max_parameters else (low, middle)
-    return low
+        high *= 2
+    return bisect_right(range(high), max_parameters, lo=1, key=parameters) - 1
 
 
 def largest_architecture(space: Space) -> Architecture:

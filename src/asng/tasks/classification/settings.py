@@ -1,12 +1,12 @@
 """The settings of classifying images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import real_between
 from asng.errors import InputError
-from asng.pipeline.settings import SearchSettings
+from asng.pipeline.settings import PAPER, Preset, SearchSettings, check_integers
 
 __all__ = ["ClassificationSettings", "PRESETS", "Preset"]
 
@@ -54,19 +54,9 @@ class ClassificationSettings:
     recompute: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("cells", "nodes", "channels", "batch_size"):
-            integer_at_least(name, getattr(self, name), 1)
-        for name in (
-            "image_size",
-            "retrain_cells",
-            "retrain_channels",
-            "max_parameters",
-            "retrain_batch_size",
-        ):
-            if getattr(self, name) is not None:
-                integer_at_least(name, getattr(self, name), 1)
-        for name in ("crop_padding", "cutout"):
-            integer_at_least(name, getattr(self, name), 0)
+        check_integers(self, cells=1, nodes=1, channels=1, batch_size=1, crop_padding=0, cutout=0)
+        check_integers(self, image_size=1, retrain_cells=1, retrain_channels=1)
+        check_integers(self, max_parameters=1, retrain_batch_size=1)
         _check_kinds(self.cells, self.cells if self.retrain_cells is None else self.retrain_cells)
         real_between("valid_share", self.valid_share, 0.0, 1.0)
         real_between("flip", self.flip, 0.0, 1.0)
@@ -84,23 +74,7 @@ def _check_kinds(cells: int, retrain_cells: int) -> None:
         )
 
 
-# Settings that belong together.
-
-
-@dataclass(frozen=True)
-class Preset:
-    """The settings of a task and of its search.
-
-    Args:
-        task: Which network, and how it is trained.
-        search: How long, and by which rules.
-    """
-
-    task: ClassificationSettings
-    search: SearchSettings
-
-
-PRESETS: Mapping[str, Preset] = MappingProxyType(
+PRESETS: Mapping[str, Preset[ClassificationSettings]] = MappingProxyType(
     {
         # Minutes on two cores, and the networks still differ: docs/design.md, "Measured".
         "small": Preset(ClassificationSettings(), SearchSettings()),
@@ -122,17 +96,7 @@ PRESETS: Mapping[str, Preset] = MappingProxyType(
                 auxiliary=0.4,
                 recompute=True,
             ),
-            SearchSettings(
-                epochs=100,
-                retrain_epochs=600,
-                peers=0,  # each would take as long as the found network
-                update="paper",
-                lam_x=2,
-                lam_theta=2,
-                warmup=0.0,
-                final=0.0,
-                learning_rate=0.025,
-            ),
+            replace(PAPER, epochs=100, retrain_epochs=600),
         ),
     }
 )

@@ -1,22 +1,34 @@
-"""Classifying images by a network of cells."""
+"""Classifying images by a network of cells: the data, the networks, and how they are trained."""
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 from torch import Tensor, nn
+from torch.utils.data import Subset, TensorDataset
 
-from asng.data import ImageData, load_fashion_mnist_subset, read_images
+from asng.data import (
+    Augmentation,
+    AugmentedDataset,
+    ImageData,
+    channel_statistics,
+    load_fashion_mnist_subset,
+    read_images,
+    split_half,
+)
+from asng.data.augment import loader_of
 from asng.nn import Supernet
-from asng.pipeline.task import Recipe, Task
+from asng.pipeline.task import Loaders, Recipe, Task
 from asng.space import Architecture
 from asng.supernets import EnasCellNetwork, cell_graphs, set_drop_path
 from asng.tasks.classification.channels import channels_within, largest_architecture
-from asng.tasks.classification.loaders import image_loaders
 from asng.tasks.classification.settings import ClassificationSettings
 from asng.training import Loss, accuracy, supervised
 
-__all__ = ["classification", "classification_recipe"]
+__all__ = ["classification", "classification_recipe", "image_loaders"]
+
+TEST_BATCH = 250
+"""Scoring needs no gradient, and so takes larger batches."""
 
 
 def classification(settings: ClassificationSettings) -> Task:
@@ -120,15 +132,12 @@ def _read(settings: ClassificationSettings) -> ImageData:
     return read_images(settings.data_dir, size=settings.image_size)
 
 
-# How a found classifier is trained alone (Akimoto et al., 2019, section 5.2, after DARTS and ENAS).
-
-
 def classification_recipe(
     settings: ClassificationSettings, build: Callable[[Architecture], nn.Module]
 ) -> Recipe:
-    """Return the recipe with auxiliary head and drop path, as far as the settings have them.
+    """Return how a found classifier is trained: with auxiliary head and drop path, as the settings have them.
 
-    The rate of drop path grows linearly with the steps.
+    The rate of drop path grows linearly with the steps (Akimoto et al., 2019, section 5.2, after DARTS).
 
     Args:
         settings: Say the rate, and the weight of the head.
@@ -155,3 +164,53 @@ def _with_auxiliary(weight: float) -> Loss:
         return cross_entropy(logits, target) + weight * cross_entropy(auxiliary, target)
 
     return supervised(cross_entropies)
+
+
+def image_loaders(data: ImageData, settings: ClassificationSettings, seed: int) -> Loaders:
+    """Return the loaders; images stay bytes until they are in a batch.
+
+    Crops and flips are in all training, cutout in that of networks trained alone (section 5.2).
+
+    Args:
+        data: The images.
+        settings: Sizes of batches, and how images are changed.
+        seed: Of the split.
+    """
+    share = 1.0 - settings.valid_share
+    first, second = split_half(data.train_labels, share=share, seed=seed)
+    # The statistics come from the training half: the other one is to stay unseen by the weights.
+    mean, std = channel_statistics(data.train_images[first])
+    padding, flip = settings.crop_padding, settings.flip
+
+    def images(tensors: tuple[Tensor, Tensor], change: Augmentation) -> AugmentedDataset:
+        return AugmentedDataset(TensorDataset(*tensors), _Normalised(mean, std, change))
+
+    train = (data.train_images, data.train_labels)
+    test = (data.test_images, data.test_labels)
+    plain, cropped = images(train, Augmentation(0, 0.0, 0)), images(train, Augmentation(padding, flip, 0))
+    cut = images(train, Augmentation(padding, flip, settings.cutout))
+    size = settings.batch_size
+    return Loaders(
+        search_train=loader_of(Subset(cropped, first.tolist()), size, shuffle=True),
+        search_valid=loader_of(Subset(plain, second.tolist()), size, shuffle=True),
+        train=loader_of(cut, settings.retrain_batch_size or size, shuffle=True),
+        test=loader_of(images(test, Augmentation(0, 0.0, 0)), TEST_BATCH, shuffle=False),
+    )
+
+
+@dataclass(frozen=True)
+class _Normalised:
+    """Turns bytes into floats of mean 0 and deviation 1, then changes them; a batch at once.
+
+    Args:
+        mean: Of each channel, (C,).
+        std: Of each channel, (C,).
+        change: What is done to the images in training.
+    """
+
+    mean: Tensor
+    std: Tensor
+    change: Augmentation
+
+    def __call__(self, images: Tensor) -> Tensor:
+        return self.change(images.float().sub_(self.mean[:, None, None]).div_(self.std[:, None, None]))

@@ -1,4 +1,4 @@
-"""What is hidden of an image: the three masks of Suganuma et al. (2018), section 4.1, and of the paper."""
+"""What is hidden of an image: the masks of Suganuma et al. (2018), section 4.1, and images that have them."""
 
 from collections.abc import Callable, Sequence
 from typing import Literal
@@ -74,9 +74,6 @@ _KINDS: dict[str, Callable[[int, int, int, torch.Generator | None], Tensor]] = {
     "pixel": _pixel,
     "half": _half,
 }
-
-
-# Images with something missing, a batch at once.
 
 
 class MaskedImages(Dataset[tuple[Tensor, Tensor]]):

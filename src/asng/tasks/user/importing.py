@@ -1,4 +1,4 @@
-"""Finding what an import path names; a wrong one gets the nearest right name."""
+"""Finding what an import path names; a wrong one gets the nearest right name, a failing one its line."""
 
 import importlib
 import inspect
@@ -15,6 +15,10 @@ from asng.errors import InputError
 from asng.tasks.user.trust import ANYTHING, Imports
 
 __all__ = ["import_named", "whole_path", "blame"]
+
+_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+
+_NOT_THEIRS = ("<frozen", str(Path(asng.__file__).parent), *_INSTALLED)
 
 
 def import_named(name: str, path: str, *, home: str | None = None, imports: Imports = ANYTHING) -> Any:
@@ -99,13 +103,6 @@ def _attribute(name: str, owner: Any, part: str) -> Any:
     raise InputError(
         f"{name}: {kind} {getattr(owner, '__name__', owner)} has no {part!r}.{nearest(part, known)}"
     )
-
-
-# What went wrong in a user's code, and on which line of it.
-
-
-_INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-_NOT_THEIRS = ("<frozen", str(Path(asng.__file__).parent), *_INSTALLED)
 
 
 def blame(error: BaseException) -> str:

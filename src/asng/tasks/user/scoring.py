@@ -11,7 +11,7 @@ from asng.tasks.user.importing import import_named
 from asng.tasks.user.trust import ANYTHING, Imports
 from asng.training import Loss, Objective, supervised
 
-__all__ = ["HOMES", "Selection", "loss_of", "selection_of"]
+__all__ = ["HOMES", "Metric", "loss_of", "selection_of"]
 
 HOMES = {
     "loss": "torch.nn.functional",
@@ -23,7 +23,7 @@ HOMES = {
 
 
 @dataclass(frozen=True)
-class Selection:
+class Metric:
     """What networks are compared by.
 
     Attributes:
@@ -59,7 +59,7 @@ def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports = ANYTHI
 
 def selection_of(
     loss: Loss, *, minimize: str | None, maximize: str | None, imports: Imports = ANYTHING
-) -> Selection:
+) -> Metric:
     """Return what to compare by: one of the two, or else the loss.
 
     Args:
@@ -80,11 +80,11 @@ def selection_of(
         raise InputError("minimize, maximize: expected at most one of them, got both.")
     if maximize is not None:
         score = _function("maximize", maximize, imports, home=HOMES["maximize"])
-        return Selection(maximize.rpartition(".")[2], score, higher_is_better=True)
+        return Metric(maximize.rpartition(".")[2], score, higher_is_better=True)
     if minimize is not None:
         score = _function("minimize", minimize, imports, home=HOMES["minimize"])
-        return Selection(minimize.rpartition(".")[2], score, higher_is_better=False)
-    return Selection("loss", loss, higher_is_better=False)
+        return Metric(minimize.rpartition(".")[2], score, higher_is_better=False)
+    return Metric("loss", loss, higher_is_better=False)
 
 
 def _function(

@@ -16,11 +16,11 @@ from asng.tasks.user.scoring import HOMES, loss_of, selection_of
 from asng.tasks.user.signature import call, named_by
 from asng.tasks.user.trust import ANYTHING, Imports
 
-__all__ = ["OwnSettings", "import_data", "import_model", "own", "takes_seed"]
+__all__ = ["UserSettings", "import_data", "import_model", "takes_seed", "user_task"]
 
 
 @dataclass(frozen=True)
-class OwnSettings:
+class UserSettings:
     """Which model and data, by import path, and what to train and to compare by.
 
     Args:
@@ -49,7 +49,7 @@ class OwnSettings:
         real_between("valid_share", self.valid_share, 0.0, 1.0)
 
 
-def own(settings: OwnSettings, *, imports: Imports = ANYTHING) -> Task:
+def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
     """Return the task of searching a model of one's own; imports what the settings name.
 
     Args:
@@ -62,7 +62,7 @@ def own(settings: OwnSettings, *, imports: Imports = ANYTHING) -> Task:
 
     Example:
         >>> model = {"import": "package.module.Net", "width": 64}
-        >>> task = own(OwnSettings(model, data={"import": "package.module.loaders"}))  # doctest: +SKIP
+        >>> task = user_task(UserSettings(model, data={"import": "package.module.loaders"}))  # doctest: +SKIP
     """
     model, data = dict(settings.model), dict(settings.data)
     model_path, data_path = model.pop("import"), data.pop("import")
@@ -87,7 +87,7 @@ def own(settings: OwnSettings, *, imports: Imports = ANYTHING) -> Task:
         return made
 
     return Task(
-        name="own",
+        name="user",
         data=data_path,
         settings=asdict(settings),
         build=build,

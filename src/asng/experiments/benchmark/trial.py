@@ -7,14 +7,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from asng.experiments.benchmark.methods import METHODS
-from asng.experiments.benchmark.problem import Point, Problem
-from asng.experiments.benchmark.problems import PROBLEMS
+from asng.experiments.benchmark.problems import PROBLEMS, Point, Problem
 from asng.space import Categorical, Space
 
-__all__ = ["Cell", "run_cell"]
+__all__ = ["Trial", "run_trial"]
 
 
-class Cell(NamedTuple):
+class Trial(NamedTuple):
     """What is run.
 
     Attributes:
@@ -30,7 +29,7 @@ class Cell(NamedTuple):
     budget: int
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
+def run_trial(cell: Trial) -> dict[str, Any]:
     """Run a method on a problem whose labels are permuted.
 
     Returns:

@@ -10,10 +10,10 @@ from typing import Any
 from asng.black_box.workers import process_pool
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
-from asng.experiments.benchmark.cell import Cell, run_cell
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
+from asng.experiments.benchmark.trial import Trial, run_trial
 from asng.runs.folder import BENCHMARK, refuse_earlier_run
 
 __all__ = ["run_benchmark", "BenchmarkSettings"]
@@ -115,7 +115,7 @@ def run_benchmark(
     return folder
 
 
-def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Cell]:
+def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Trial]:
     """Return what is to be run, a problem after the other.
 
     Each problem and method is made once, which tells of missing libraries before anything runs.
@@ -127,18 +127,18 @@ def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Cell]:
             if applies(name, space):
                 budget = min(settings.budget, METHODS[name].most or settings.budget)
                 METHODS[name].make(space, seeds[0], budget)
-                cells += [Cell(problem, name, seed, budget) for seed in seeds]
+                cells += [Trial(problem, name, seed, budget) for seed in seeds]
     return cells
 
 
-def _run(cells: Sequence[Cell], workers: int) -> Iterator[tuple[Cell, dict[str, Any]]]:
+def _run(cells: Sequence[Trial], workers: int) -> Iterator[tuple[Trial, dict[str, Any]]]:
     if workers == 1 or len(cells) < 2:
         for cell in cells:
-            yield cell, run_cell(cell)
+            yield cell, run_trial(cell)
         return
     with process_pool(min(workers, len(cells))) as pool:
         try:
-            waiting = {pool.submit(run_cell, cell): cell for cell in cells}
+            waiting = {pool.submit(run_trial, cell): cell for cell in cells}
             while waiting:
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
                     yield waiting.pop(future), future.result()
