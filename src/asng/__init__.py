@@ -40,7 +40,7 @@ __all__ = [
     "supervised",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOME = {
     "asng.errors": ("AsngError", "InputError", "RunError", "SpaceError"),
