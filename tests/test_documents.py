@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import run_script
 
 import asng
 
@@ -45,7 +46,7 @@ def test_pages_have_code(page, count):
 
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{p.stem}-{n}" for n, (p, _) in enumerate(BLOCKS)])
 def test_the_code_in_documents_runs_and_prints_what_it_says(page, block, tmp_path):
-    printed = run("-W", "error", "-c", block, folder=tmp_path)
+    printed = run_script(block, tmp_path)
     assert printed or "print(" not in block
     for said in re.findall(r"^print\(.*\)  # (.*)$", block, flags=re.MULTILINE):
         pattern = re.escape(said).replace(re.escape("..."), ".*")
@@ -59,7 +60,7 @@ def test_a_search_in_a_loop_of_ones_own_takes_fifteen_lines_and_the_rest_trains_
     assert re.findall(r"asng[\w.]*", "\n".join(rest)) == ["asng.data"]
     shorter = "\n".join(rest).replace("range(4)", "range(1)")
     # Seeds 0 to 19 give 0.67 to 0.73 after one epoch, 0.018 about their mean; a guess is right in 0.1.
-    assert float(run("-W", "error", "-c", shorter, folder=tmp_path)) > 0.5
+    assert float(run_script(shorter, tmp_path)) > 0.5
 
 
 def test_ten_constructs_of_nni_stand_beside_ten_of_ours():
@@ -90,7 +91,7 @@ def test_links_between_documents_lead_somewhere(page):
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_examples_run(example, tmp_path):
-    assert run("-W", "error", str(example), folder=tmp_path)
+    assert run_script(example.read_text(), tmp_path, str(example))
 
 
 @pytest.mark.parametrize("name", MODULES)
