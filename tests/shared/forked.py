@@ -1,35 +1,63 @@
-"""Scripts run in processes of their own that have torch at hand: forked from a server that imported it."""
+"""Scripts run in processes of their own that have torch at hand: forked from a server that imported it.
 
-import multiprocessing
+Run as a script it is the server: it reads a line for each script, and answers with how it ended.
+"""
+
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import traceback
 import types
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
-_SERVER = multiprocessing.get_context("forkserver")
-# What takes long to import. Not asng: whether a script imports what it uses of it is to be seen.
-_SERVER.set_forkserver_preload(["torch", "scipy.special", "scipy.stats", "matplotlib.pyplot", "jsonargparse"])
+
+@contextmanager
+def server() -> Iterator[Callable[..., str]]:
+    """Give a function that runs a script in a folder, warnings being errors, and returns what it prints."""
+    words = [sys.executable, __file__]
+    with (
+        tempfile.TemporaryDirectory() as said,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        out, err = (Path(said) / stream for stream in ("stdout", "stderr"))
+
+        def run(code: str, folder: Path, name: str = "<script>") -> str:
+            job = {"code": code, "name": name, "folder": str(folder), "out": str(out), "err": str(err)}
+            process.stdin.write(json.dumps(job) + "\n")
+            process.stdin.flush()
+            status = process.stdout.readline().strip()
+            assert status == "0", err.read_text()
+            return out.read_text()
+
+        yield run
+        process.stdin.close()
 
 
-def run_script(code: str, folder: Path, name: str = "<script>") -> str:
-    """Run a script in a folder as the main module, with warnings as errors; return what it prints."""
-    with tempfile.TemporaryDirectory() as said:
-        stdout, stderr = (Path(said) / name for name in ("stdout", "stderr"))
-        process = _SERVER.Process(target=_run, args=(code, name, folder, stdout, stderr))
-        process.start()
-        process.join()
-        assert process.exitcode == 0, stderr.read_text()
-        return stdout.read_text()
+def _serve() -> None:
+    # What takes long to import. Not asng: whether a script imports what it uses of it is to be seen.
+    for name in ("torch", "scipy.special", "scipy.stats", "matplotlib.pyplot"):
+        import_module(name)
+    for line in sys.stdin:
+        job = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            _run(**job)
+        print(os.waitpid(child, 0)[1], flush=True)
 
 
-def _run(code: str, name: str, folder: Path, stdout: Path, stderr: Path) -> None:
-    for number, path in ((1, stdout), (2, stderr)):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+def _run(code: str, name: str, folder: str, out: str, err: str) -> None:
+    for number, path in enumerate((os.devnull, out, err)):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if number else os.O_RDONLY
+        os.dup2(os.open(path, flags, 0o600), number)
     os.chdir(folder)
     sys.argv = [name]
+    sys.path[0] = folder if name == "<script>" else str(Path(name).parent)
     main = sys.modules["__main__"] = types.ModuleType("__main__")
     warnings.simplefilter("error")
     try:
@@ -37,3 +65,8 @@ def _run(code: str, name: str, folder: Path, stdout: Path, stderr: Path) -> None
     except BaseException:
         traceback.print_exc()
         sys.exit(1)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    _serve()
