@@ -81,4 +81,4 @@ def pytest_runtest_setup():
 def pytest_terminal_summary(terminalreporter, config):
     seed = getattr(config.option, "randomly_seed", "default")
     if seed != "default":
-        terminalreporter.write_line(f"in random order: -p randomly --randomly-seed={seed}")
+        terminalreporter.write_line(f"in random order: --randomly-seed={seed} has it again")
