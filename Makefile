@@ -2,6 +2,9 @@
 PYTHON ?= python3
 VENV   ?= .venv
 RUN     = $(VENV)/bin/
+# In random order, whose seed is printed; -p no:randomly has the order of the files. A worker that is done takes over
+# from the other, and tests of a file, which share what is slow to make, mostly stay together.
+PYTEST  = $(RUN)python -m pytest -q -n 2 --dist worksteal
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -27,10 +30,10 @@ demo: $(STAMP) ## Search a network for real images, train it, compare it, open r
 	$(RUN)asng search --run-dir runs/demo --overwrite
 
 test: $(STAMP) ## Run the tests
-	$(RUN)python -m pytest -q -n 2
+	$(PYTEST)
 
 test-slow: $(STAMP) ## Run the slow tests as well
-	$(RUN)python -m pytest -q -n 2 -m 'slow or not slow'
+	$(PYTEST) -m 'slow or not slow'
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests with examples and README code
 

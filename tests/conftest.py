@@ -1,7 +1,12 @@
-"""Settings of the whole suite."""
+"""Settings of the whole suite: what a test sees depends on neither the order, the worker nor the machine."""
 
 import os
+import random
 import signal
+import sys
+import warnings
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 # Two workers on two cores: more threads each would only fight.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -11,6 +16,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+import numpy as np
 import pytest
 from hypothesis import settings
 
@@ -27,3 +33,63 @@ def python_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+class QuietImports:
+    """Silences what modules of others warn of while they are imported.
+
+    Warnings are errors in this suite. A module is imported once a process: one that warns then would fail
+    whichever test of a worker comes first, and no other. Whatever else warns is still an error.
+    """
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is None or spec.origin is None or not hasattr(spec.loader, "exec_module"):
+            return None
+        if not {"site-packages", "dist-packages"} & set(Path(spec.origin).parts):
+            return None  # ours: left to the finders behind, of which one rewrites the assertions of tests
+        run = spec.loader.exec_module
+
+        def quietly(module):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                run(module)
+
+        spec.loader.exec_module = quietly
+        return spec
+
+
+sys.meta_path.insert(0, QuietImports)
+
+
+def begin_anew():
+    """Have the global generators begin at the same numbers, and torch warn each time instead of once."""
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global one
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
+        torch.set_warn_always(True)
+
+
+def pytest_configure(config):
+    config.option.randomly_reset_seed = (
+        False  # of pytest-randomly: the order differs, what tests draw does not
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_make_collect_report():
+    begin_anew()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    begin_anew()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    seed = getattr(config.option, "randomly_seed", "default")
+    if seed != "default":
+        terminalreporter.write_line(f"in random order: --randomly-seed={seed} has it again")

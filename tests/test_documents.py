@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked import server
 
 import asng
 
@@ -36,6 +37,12 @@ def run(*words: str, folder: Path) -> str:
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def run_script():
+    with server() as run:
+        yield run
+
+
 @pytest.mark.parametrize(
     ("page", "count"), [("README.md", 3), ("objectives-and-costs.md", 2), ("layers.md", 5)]
 )
@@ -44,22 +51,22 @@ def test_pages_have_code(page, count):
 
 
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{p.stem}-{n}" for n, (p, _) in enumerate(BLOCKS)])
-def test_the_code_in_documents_runs_and_prints_what_it_says(page, block, tmp_path):
-    printed = run("-W", "error", "-c", block, folder=tmp_path)
+def test_the_code_in_documents_runs_and_prints_what_it_says(page, block, run_script, tmp_path):
+    printed = run_script(block, tmp_path)
     assert printed or "print(" not in block
     for said in re.findall(r"^print\(.*\)  # (.*)$", block, flags=re.MULTILINE):
         pattern = re.escape(said).replace(re.escape("..."), ".*")
         assert re.search(f"^{pattern}$", printed, flags=re.DOTALL | re.MULTILINE), f"{page.name}: {said}"
 
 
-def test_a_search_in_a_loop_of_ones_own_takes_fifteen_lines_and_the_rest_trains_without(tmp_path):
+def test_a_search_in_a_loop_of_ones_own_takes_fifteen_lines_and_the_rest_trains_without(run_script, tmp_path):
     lines = LOOP.splitlines()
     rest = [line for line in lines if not line.endswith("  # +")]
     assert 0 < len(lines) - len(rest) <= 15
     assert re.findall(r"asng[\w.]*", "\n".join(rest)) == ["asng.data"]
     shorter = "\n".join(rest).replace("range(4)", "range(1)")
     # Seeds 0 to 19 give 0.67 to 0.73 after one epoch, 0.018 about their mean; a guess is right in 0.1.
-    assert float(run("-W", "error", "-c", shorter, folder=tmp_path)) > 0.5
+    assert float(run_script(shorter, tmp_path)) > 0.5
 
 
 def test_ten_constructs_of_nni_stand_beside_ten_of_ours():
@@ -89,8 +96,8 @@ def test_links_between_documents_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
-def test_examples_run(example, tmp_path):
-    assert run("-W", "error", str(example), folder=tmp_path)
+def test_examples_run(example, run_script, tmp_path):
+    assert run_script(example.read_text(), tmp_path, str(example))
 
 
 @pytest.mark.parametrize("name", MODULES)

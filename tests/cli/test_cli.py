@@ -233,7 +233,8 @@ def test_a_torn_child_is_an_error(run_dir, tmp_path, capsys):
 def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
     folder = tmp_path / "run"
     words = [sys.executable, "-m", "asng", "search", "--run-dir", str(folder)]
-    process = subprocess.Popen([*words, *WORDS, "--epochs", "300"], stderr=subprocess.PIPE, text=True)
+    longer = ["--epochs", "300", "--final", "0"]
+    process = subprocess.Popen([*words, *WORDS, *longer], stderr=subprocess.PIPE, text=True)
     log = folder / "log.jsonl"
     for _ in range(600):
         time.sleep(0.1)

@@ -6,6 +6,7 @@ import signal
 from importlib import import_module
 
 import pytest
+from small_tasks import write_images
 from test_cli import WORDS
 
 from asng.cli import main
@@ -29,6 +30,13 @@ TOY = [
     "1",
 ]
 BENCHMARK = ["--problems", "[onemax]", "--methods", "[random]", "--budget", "20", "--seeds", "3"]
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """Those of a tiny search of four steps."""
+    images = write_images(tmp_path_factory.mktemp("data") / "images")
+    return [*WORDS, "--data-dir", str(images), "--batch-size", "8"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,11 +65,11 @@ def signalled(monkeypatch, module, name, number, call=2):
 
 
 @pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("command", ["search", "classify"])
-def test_a_search_leaves_a_checkpoint(command, number, tmp_path, monkeypatch, capsys):
-    words = [command, "--run-dir", str(tmp_path / "run")]
+@pytest.mark.parametrize("command", ["search", "classify --preset small"])
+def test_a_search_leaves_a_checkpoint(command, number, settings, tmp_path, monkeypatch, capsys):
+    words = [*command.split(), "--run-dir", str(tmp_path / "run")]
     signalled(monkeypatch, Trainer, "step", number, call=3)
-    assert main([*words, *WORDS]) == CODES[number]
+    assert main([*words, *settings]) == CODES[number]
     assert "Go on by adding --resume" in capsys.readouterr().err
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     end = json.loads(log[-1])
@@ -71,11 +79,11 @@ def test_a_search_leaves_a_checkpoint(command, number, tmp_path, monkeypatch, ca
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_the_training_of_what_was_found_goes_on(number, tmp_path, monkeypatch):
+def test_the_training_of_what_was_found_goes_on(number, settings, tmp_path, monkeypatch):
     folder = tmp_path / "run"
     words = ["search", "--run-dir", str(folder)]
     signalled(monkeypatch, train, "with_new_workers", number, call=1)
-    assert main([*words, *WORDS]) == CODES[number]
+    assert main([*words, *settings]) == CODES[number]
     assert json.loads((folder / "result.json").read_text())["found"] is None
     monkeypatch.undo()
     assert main([*words, "--resume", "--quiet"]) == 0

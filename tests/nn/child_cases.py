@@ -83,7 +83,7 @@ def child_of(name):
         model, inputs = NETS[name]()
     elif name in twin_cases.CASES:
         case = twin_cases.CASES[name]()
-        model, inputs = twin_cases.held(case.twin), case.inputs[-1]
+        model, inputs = case.model, case.inputs[-1]
     else:
         model, inputs = test_searchable.CASES[name](), (test_searchable.X,)
     supernet = Supernet(model).eval()

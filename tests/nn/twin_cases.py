@@ -1,14 +1,12 @@
 """A case for every twin of a layer of torch. A new one joins by a line."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import torch
 from plain_blocks import Held
 from torch import nn
 
 from asng import nn as snn
 from asng.space import Categorical, Integer, Real
+from asng.testing import LayerCase
 
 WIDTH = Integer(4, 16, label="width", step=4)
 KERNEL = Categorical([1, 3, 5], label="kernel")
@@ -16,24 +14,13 @@ HEADS = Categorical([1, 2, 4], label="heads")
 RATE = Real(0.1, 0.5, label="rate")
 
 
-@dataclass(frozen=True)
-class Case:
-    """A twin, the plain layer that it is at its largest, and inputs of two widths where they may differ.
-
-    Attributes:
-        twin: A searchable layer.
-        largest: The plain layer of torch with the largest sizes.
-        inputs: Several tuples of inputs.
-    """
-
-    twin: nn.Module
-    largest: nn.Module
-    inputs: list[tuple[Any, ...]]
-
-
 def held(layer):
     """Return the layer with a choice behind it, so that every model has something searchable."""
     return Held(layer, snn.Choice([nn.Identity(), nn.Tanh()], label="other"))
+
+
+def _case(twin, largest, inputs):
+    return LayerCase(held(twin), inputs, largest, path="layer", values={"other": 0, "f": "relu"})
 
 
 def _maps(*widths, sides=(6, 5)):
@@ -49,104 +36,104 @@ def _thrice(inputs):
 
 
 CASES = {
-    "Linear": lambda: Case(snn.Linear(12, WIDTH), nn.Linear(12, 16), _sequences(12, 5)),
-    "Linear, no bias": lambda: Case(
+    "Linear": lambda: _case(snn.Linear(12, WIDTH), nn.Linear(12, 16), _sequences(12, 5)),
+    "Linear, no bias": lambda: _case(
         snn.Linear(WIDTH, 6, bias=False), nn.Linear(16, 6, bias=False), _sequences(16, 8)
     ),
-    "Conv1d": lambda: Case(
+    "Conv1d": lambda: _case(
         snn.Conv1d(8, WIDTH, KERNEL, padding="same", dilation=2),
         nn.Conv1d(8, 16, 5, padding="same", dilation=2),
         _maps(8, 3, sides=(9,)),
     ),
-    "Conv1d, two groups": lambda: Case(
+    "Conv1d, two groups": lambda: _case(
         snn.Conv1d(8, WIDTH, 3, groups=2), nn.Conv1d(8, 16, 3, groups=2), _maps(8, 2, sides=(9,))
     ),
-    "Conv2d": lambda: Case(
+    "Conv2d": lambda: _case(
         snn.Conv2d(8, WIDTH, KERNEL, padding="same"), nn.Conv2d(8, 16, 5, padding="same"), _maps(8, 3)
     ),
-    "Conv2d, side by side": lambda: Case(
+    "Conv2d, side by side": lambda: _case(
         snn.Conv2d(8, 6, (KERNEL, Integer(1, 4, label="columns")), padding=2),
         nn.Conv2d(8, 6, (5, 4), padding=2),
         _maps(8, 3),
     ),
-    "Conv2d, stride": lambda: Case(
+    "Conv2d, stride": lambda: _case(
         snn.Conv2d(8, WIDTH, KERNEL, stride=2, padding="same", bias=False),
         nn.Conv2d(8, 16, 5, stride=2, padding=2, bias=False),
         _maps(8, 3),
     ),
-    "Conv2d, reflected": lambda: Case(
+    "Conv2d, reflected": lambda: _case(
         snn.Conv2d(8, WIDTH, KERNEL, padding="same", padding_mode="reflect"),
         nn.Conv2d(8, 16, 5, padding="same", padding_mode="reflect"),
         _maps(8, 3),
     ),
-    "Conv2d, stride, circular": lambda: Case(
+    "Conv2d, stride, circular": lambda: _case(
         snn.Conv2d(8, WIDTH, KERNEL, stride=2, padding="same", padding_mode="circular"),
         nn.Conv2d(8, 16, 5, stride=2, padding=2, padding_mode="circular"),
         _maps(8, 3),
     ),
-    "Conv2d, groups": lambda: Case(
+    "Conv2d, groups": lambda: _case(
         snn.Conv2d(8, WIDTH, 3, groups=4), nn.Conv2d(8, 16, 3, groups=4), _maps(8, 4)
     ),
-    "Conv2d, depthwise": lambda: Case(
+    "Conv2d, depthwise": lambda: _case(
         snn.Conv2d(WIDTH, WIDTH, KERNEL, padding="same", groups=WIDTH),
         nn.Conv2d(16, 16, 5, padding="same", groups=16),
         _maps(16, 5),
     ),
-    "Conv2d, depthwise, two each": lambda: Case(
+    "Conv2d, depthwise, two each": lambda: _case(
         snn.Conv2d(8, 16, 3, groups=8), nn.Conv2d(8, 16, 3, groups=8), _maps(8, 5)
     ),
-    "Conv2d, channels last": lambda: Case(
+    "Conv2d, channels last": lambda: _case(
         snn.Conv2d(8, WIDTH, KERNEL, padding="same").to(memory_format=torch.channels_last),
         nn.Conv2d(8, 16, 5, padding="same").to(memory_format=torch.channels_last),
         [(x.to(memory_format=torch.channels_last),) for (x,) in _maps(8, 3)],
     ),
-    "ConvTranspose2d": lambda: Case(
+    "ConvTranspose2d": lambda: _case(
         snn.ConvTranspose2d(8, WIDTH, KERNEL, stride=2, output_padding=1),
         nn.ConvTranspose2d(8, 16, 5, stride=2, output_padding=1),
         _maps(8, 3),
     ),
-    "ConvTranspose2d, same": lambda: Case(
+    "ConvTranspose2d, same": lambda: _case(
         snn.ConvTranspose2d(8, WIDTH, KERNEL, stride=2, padding="same"),
         nn.ConvTranspose2d(8, 16, 5, stride=2, padding=2, output_padding=1),
         _maps(8, 3),
     ),
-    "ConvTranspose2d, groups": lambda: Case(
+    "ConvTranspose2d, groups": lambda: _case(
         snn.ConvTranspose2d(8, WIDTH, 3, groups=4), nn.ConvTranspose2d(8, 16, 3, groups=4), _maps(8, 4)
     ),
-    "ConvTranspose2d, depthwise": lambda: Case(
+    "ConvTranspose2d, depthwise": lambda: _case(
         snn.ConvTranspose2d(8, 16, 3, groups=8, dilation=2),
         nn.ConvTranspose2d(8, 16, 3, groups=8, dilation=2),
         _maps(8, 5),
     ),
-    "BatchNorm1d": lambda: Case(
+    "BatchNorm1d": lambda: _case(
         snn.BatchNorm1d(WIDTH), nn.BatchNorm1d(16, track_running_stats=False), _maps(16, 6, sides=())
     ),
-    "BatchNorm2d": lambda: Case(
+    "BatchNorm2d": lambda: _case(
         snn.BatchNorm2d(16, eps=0.1), nn.BatchNorm2d(16, eps=0.1, track_running_stats=False), _maps(16, 6)
     ),
-    "BatchNorm2d, not affine": lambda: Case(
+    "BatchNorm2d, not affine": lambda: _case(
         snn.BatchNorm2d(16, affine=False),
         nn.BatchNorm2d(16, affine=False, track_running_stats=False),
         _maps(16, 6),
     ),
-    "LayerNorm": lambda: Case(snn.LayerNorm(WIDTH), nn.LayerNorm(16), _sequences(16, 6)),
-    "LayerNorm of two dimensions": lambda: Case(
+    "LayerNorm": lambda: _case(snn.LayerNorm(WIDTH), nn.LayerNorm(16), _sequences(16, 6)),
+    "LayerNorm of two dimensions": lambda: _case(
         snn.LayerNorm((7, 16), bias=False), nn.LayerNorm((7, 16), bias=False), _sequences(16, 6)
     ),
-    "GroupNorm": lambda: Case(
+    "GroupNorm": lambda: _case(
         snn.GroupNorm(Categorical([1, 2, 4], label="groups"), 16), nn.GroupNorm(4, 16), _maps(16, 8)
     ),
-    "Embedding": lambda: Case(
+    "Embedding": lambda: _case(
         snn.Embedding(11, WIDTH, padding_idx=0),
         nn.Embedding(11, 16, padding_idx=0),
         [(torch.randint(0, 11, (3, 7)),)],
     ),
-    "MultiheadAttention": lambda: Case(
+    "MultiheadAttention": lambda: _case(
         snn.MultiheadAttention(16, HEADS, RATE, batch_first=True),
         nn.MultiheadAttention(16, 4, 0.5, batch_first=True),
         _thrice(_sequences(16, 8, 4)),
     ),
-    "MultiheadAttention of keys of another width": lambda: Case(
+    "MultiheadAttention of keys of another width": lambda: _case(
         snn.MultiheadAttention(16, HEADS, bias=False, add_bias_kv=True, kdim=12, vdim=10),
         nn.MultiheadAttention(16, 4, bias=False, add_bias_kv=True, kdim=12, vdim=10),
         [
@@ -154,17 +141,17 @@ CASES = {
             (torch.randn(7, 3, 8), torch.randn(5, 3, 9), torch.randn(5, 3, 7)),
         ],
     ),
-    "TransformerEncoderLayer": lambda: Case(
+    "TransformerEncoderLayer": lambda: _case(
         snn.TransformerEncoderLayer(
             16, HEADS, Integer(5, 20, label="hidden"), RATE, Categorical(["relu", "gelu"], label="f")
         ),
         nn.TransformerEncoderLayer(16, 4, 20, 0.5),
         _sequences(16, 8),
     ),
-    "TransformerEncoderLayer, norm first": lambda: Case(
+    "TransformerEncoderLayer, norm first": lambda: _case(
         snn.TransformerEncoderLayer(16, HEADS, 20, activation=nn.SiLU(), batch_first=True, norm_first=True),
         nn.TransformerEncoderLayer(16, 4, 20, activation=nn.SiLU(), batch_first=True, norm_first=True),
         _sequences(16, 8),
     ),
-    "Dropout": lambda: Case(snn.Dropout(RATE), nn.Dropout(0.5), _sequences(16)),
+    "Dropout": lambda: _case(snn.Dropout(RATE), nn.Dropout(0.5), _sequences(16)),
 }

@@ -1,0 +1,43 @@
+"""What every task promises. A new one joins by a line in TASKS."""
+
+import pytest
+import torch
+from PIL import Image
+from small_tasks import small_cells
+
+from asng.tasks.classification import classification
+from asng.tasks.inpainting import InpaintingSettings, inpainting
+from asng.tasks.user import OwnSettings, own
+from asng.testing import TASK_CLAIMS
+
+
+def _pictures(folder):
+    generator = torch.Generator().manual_seed(0)
+    for part, n in (("train", 16), ("test", 4)):
+        (folder / part).mkdir(parents=True)
+        for i in range(n):
+            pixels = torch.randint(0, 256, (10, 10, 3), generator=generator).to(torch.uint8)
+            Image.fromarray(pixels.numpy()).save(folder / part / f"{i}.png")
+    return InpaintingSettings(data_dir=str(folder), image_size=10, columns=3, channels=[2, 4], batch_size=8)
+
+
+def _own(_):
+    return OwnSettings(model={"import": "own_things.Net"}, data={"import": "own_things.loaders"})
+
+
+TASKS = {
+    "classification": (classification, small_cells),
+    "inpainting": (inpainting, _pictures),
+    "own": (own, _own),
+}
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    return {name: write(tmp_path_factory.mktemp("data") / name) for name, (_, write) in TASKS.items()}
+
+
+@pytest.mark.parametrize("claim", TASK_CLAIMS, ids=lambda claim: claim.__name__)
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_keeps_what_it_promises(name, claim, settings):
+    claim(lambda: TASKS[name][0](settings[name]))
