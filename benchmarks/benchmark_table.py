@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from asng.experiments.benchmark.cell import BenchmarkCell
 from asng.experiments.benchmark.methods import METHODS
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report.table import OURS, Group, wins_and_losses
-from asng.experiments.benchmark.store import BenchmarkCell
 from asng.runs.stored import stored
 from record import RESULTS
 

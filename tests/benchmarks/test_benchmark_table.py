@@ -8,10 +8,9 @@ import pytest
 
 import asng
 from asng.black_box import StopRule
-from asng.experiments.benchmark.cell import Cell, _Labels, run_cell
+from asng.experiments.benchmark.cell import BenchmarkCell, Cell, _Labels, run_cell
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report.table import Group
-from asng.experiments.benchmark.store import BenchmarkCell
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
@@ -68,7 +67,7 @@ def test_minimize_pays_for_the_different_points_of_a_run(name):
     )
     hit = next(place for place, one in enumerate(result.history, start=1) if one.loss == problem.target)
     paid = sum(not one.cached for one in result.history[:hit])
-    assert (hit, paid) == (row["hit"], row["distinct"])
+    assert (hit, paid) == (row.hit, row.distinct)
     assert paid < hit or name == "onemax"  # which may repeat no point
 
 

@@ -41,17 +41,7 @@ _MOST_THETAS = 1024
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What was logged step by step: float64 arrays of one length, NaN where nothing finite was logged.
-
-    Attributes:
-        step: Number of the step, rising.
-        loss: Mean training loss of the step's samples.
-        objective: Mean validation loss of the candidates told of; NaN during warm-up.
-        entropy: Of theta, over that of the uniform distribution, in [0, 1].
-        delta: The step size of theta.
-        gamma: The normalisation factor of the step-size adaptation.
-        seconds: Since the start, all resumed parts together.
-    """
+    """What the `StepEvent`s say, by rising step: arrays of one length, NaN where nothing finite came."""
 
     step: NDArray[np.float64]
     loss: NDArray[np.float64]

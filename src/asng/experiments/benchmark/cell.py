@@ -1,6 +1,8 @@
 """One run: a method on a problem with a seed, until a sampled point is good enough or the budget is spent."""
 
+import math
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,9 +11,10 @@ import numpy as np
 from asng.experiments.benchmark.methods import METHODS
 from asng.experiments.benchmark.problem import Point, Problem
 from asng.experiments.benchmark.problems import PROBLEMS
+from asng.runs.stored import Count, Number, Stored
 from asng.space import Categorical, Space
 
-__all__ = ["Cell", "run_cell"]
+__all__ = ["BenchmarkCell", "Cell", "run_cell"]
 
 
 class Cell(NamedTuple):
@@ -30,15 +33,43 @@ class Cell(NamedTuple):
     budget: int
 
 
-def run_cell(cell: Cell) -> dict[str, Any]:
-    """Run a method on a problem whose labels are permuted.
+class BenchmarkCell(Stored, frozen=True):
+    """What became of a run of one method on one problem with one seed.
 
-    Returns:
-        The fields of the cell, and `hit`, the evaluation that first drew a point whose true value is the
-        target or less (None: none did); `evaluated`; `distinct`, how many of the points were different;
-        `regret`, the pairs of evaluation and true value above the optimum wherever that fell; `microseconds`
-        of ask and tell an evaluation.
+    Attributes:
+        problem: Its name.
+        method: Its name.
+        seed: Of the run.
+        budget: Evaluations.
+        hit: The evaluation that first drew a point as good as the target; infinite where none did.
+        distinct: How many of the points were different.
+        regret: Evaluation and true value above the optimum, wherever that fell.
+        microseconds: Of ask and tell, an evaluation.
+        evaluated: Evaluations that were done.
+        versions: Of software.
+        machine: What it ran on.
     """
+
+    problem: str
+    method: str
+    seed: int
+    budget: Count
+    hit: Number = math.inf
+    distinct: int = 0
+    regret: tuple[tuple[float, float], ...] = ()
+    microseconds: Number = math.nan
+    evaluated: int | None = None
+    versions: Mapping[str, Any] = {}
+    machine: Mapping[str, Any] = {}
+
+    @property
+    def run(self) -> Cell:
+        """What was run."""
+        return Cell(self.problem, self.method, self.seed, self.budget)
+
+
+def run_cell(cell: Cell) -> BenchmarkCell:
+    """Run a method on a problem whose labels are permuted."""
     problem = _made(cell.problem)
     method = METHODS[cell.method].make(problem.space, cell.seed, cell.budget)
     labels = _Labels(problem.space, cell.seed)
@@ -69,14 +100,14 @@ def run_cell(cell: Cell) -> dict[str, Any]:
         clock = time.perf_counter()
         method.tell(points, told, active)
         spent += time.perf_counter() - clock
-    return {
-        **cell._asdict(),
-        "hit": hit,
-        "evaluated": evaluated,
-        "distinct": len(seen),
-        "regret": regret,
-        "microseconds": round(1e6 * spent / evaluated, 1),
-    }
+    return BenchmarkCell(
+        *cell,
+        hit=math.inf if hit is None else hit,
+        distinct=len(seen),
+        regret=tuple(regret),
+        microseconds=round(1e6 * spent / evaluated, 1),
+        evaluated=evaluated,
+    )
 
 
 @lru_cache(maxsize=2)
