@@ -239,8 +239,7 @@ class _Reader:
         if self.latest is not None and (not self.thetas or self.thetas[-1][0] < self.latest[0]):
             self.thetas.append(self.latest)
         space = _space_of(self.start, where)
-        if space is not None:
-            _check_thetas(self.thetas, space, where)
+        _check_thetas(self.thetas, space, where)
         return Log(
             start=self.start,
             space=space,
@@ -268,13 +267,20 @@ def _space_of(start: StartEvent, where: str) -> Space | None:
         raise RunError(f"{where}, space: {error}") from error
 
 
-def _check_thetas(thetas: list[tuple[int, Theta]], space: Space, where: str) -> None:
+def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: str) -> None:
+    """Raise where theta is not that of the space, or without one, not of the form of the last theta."""
+    last = {name: _form(value) for name, value in thetas[-1][1].items()} if thetas else {}
     for step, theta in thetas:
         for name, value in theta.items():
-            variable = space.get(name)
-            if variable is None:
+            variable = None if space is None else space.get(name)
+            if space is not None and variable is None:
                 raise RunError(f"{where}, theta at step {step}: the space has no variable {name!r}.")
-            expected = len(variable.choices) if isinstance(variable, Categorical) else "mean and std"
-            got = "mean and std" if isinstance(value, Normal) else len(value)
-            if expected != got:
+            expected, got = last.get(name), _form(value)
+            if variable is not None:
+                expected = len(variable.choices) if isinstance(variable, Categorical) else "mean and std"
+            if expected not in (got, None):
                 raise RunError(f"{where}, theta at step {step}, {name!r}: expected {expected}, got {got}.")
+
+
+def _form(value: Normal | tuple[float | None, ...]) -> int | str:
+    return "mean and std" if isinstance(value, Normal) else len(value)
