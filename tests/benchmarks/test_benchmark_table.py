@@ -8,7 +8,7 @@ import pytest
 
 import asng
 from asng.black_box import StopRule
-from asng.experiments.benchmark.cell import BenchmarkCell, Cell, _Labels, run_cell
+from asng.experiments.benchmark.cell import BenchmarkCell, Trial, _Labels, run_cell
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report.table import Group
 
@@ -56,7 +56,7 @@ def test_the_table_has_medians_failures_the_best_and_what_had_less():
 
 @pytest.mark.parametrize("name", ["onemax", "leadingones"])
 def test_minimize_pays_for_the_different_points_of_a_run(name):
-    row, problem = run_cell(Cell(name, "ASNG", 1, 10_000)), PROBLEMS[name]()
+    row, problem = run_cell(Trial(name, "ASNG", 1, 10_000)), PROBLEMS[name]()
     labels = _Labels(problem.space, 1)
     result = asng.minimize(
         lambda a: problem.loss(labels.true(tuple(a.values()))),

@@ -12,7 +12,7 @@ from rich.console import Console
 from asng.cli import main
 from asng.errors import InputError, RunError
 from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
-from asng.experiments.benchmark.cell import BenchmarkCell, Cell, run_cell
+from asng.experiments.benchmark.cell import BenchmarkCell, Trial, run_cell
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report import BENCHMARK
@@ -95,9 +95,9 @@ def test_a_method_asks_for_points_of_the_space_and_repeats_itself(name, problem)
 
 @pytest.mark.parametrize("name", ["ASNG", "(1+1)-EA"])
 def test_a_run_keeps_its_budget_and_counts_to_the_first_hit(name):
-    short = run_cell(Cell("leadingones", name, 1, 50))
+    short = run_cell(Trial("leadingones", name, 1, 50))
     assert (short.hit, short.evaluated) == (math.inf, 50)
-    whole = run_cell(Cell("leadingones", name, 1, 20_000))
+    whole = run_cell(Trial("leadingones", name, 1, 20_000))
     assert whole.hit == whole.evaluated == whole.regret[-1][0]
     assert whole.regret[-1][1] == 0
     regrets = [value for _, value in whole.regret]
@@ -106,13 +106,13 @@ def test_a_run_keeps_its_budget_and_counts_to_the_first_hit(name):
 
 
 def test_seeds_permute_the_labels():
-    first = [run_cell(Cell("onemax", "random", seed, 1)).regret for seed in range(12)]
+    first = [run_cell(Trial("onemax", "random", seed, 1)).regret for seed in range(12)]
     assert len({pair[0][1] for pair in first}) > 3
 
 
 def test_success_is_judged_without_the_noise():
-    noisy = run_cell(Cell("onemax-noise2", "random", 0, 300))
-    clean = run_cell(Cell("onemax", "random", 0, 300))
+    noisy = run_cell(Trial("onemax-noise2", "random", 0, 300))
+    clean = run_cell(Trial("onemax", "random", 0, 300))
     assert noisy.regret == clean.regret
     assert all(value == int(value) for _, value in noisy.regret)
 

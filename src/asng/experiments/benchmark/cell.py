@@ -14,10 +14,10 @@ from asng.experiments.benchmark.problems import PROBLEMS
 from asng.runs.stored import Count, Number, Stored
 from asng.space import Categorical, Space
 
-__all__ = ["BenchmarkCell", "Cell", "run_cell"]
+__all__ = ["BenchmarkCell", "Trial", "run_cell"]
 
 
-class Cell(NamedTuple):
+class Trial(NamedTuple):
     """What is run.
 
     Attributes:
@@ -63,28 +63,28 @@ class BenchmarkCell(Stored, frozen=True):
     machine: Mapping[str, Any] = {}
 
     @property
-    def run(self) -> Cell:
+    def trial(self) -> Trial:
         """What was run."""
-        return Cell(self.problem, self.method, self.seed, self.budget)
+        return Trial(self.problem, self.method, self.seed, self.budget)
 
 
-def run_cell(cell: Cell) -> BenchmarkCell:
+def run_cell(trial: Trial) -> BenchmarkCell:
     """Run a method on a problem whose labels are permuted."""
-    problem = _made(cell.problem)
-    method = METHODS[cell.method].make(problem.space, cell.seed, cell.budget)
-    labels = _Labels(problem.space, cell.seed)
-    noise = np.random.default_rng([cell.seed, 1])
+    problem = _made(trial.problem)
+    method = METHODS[trial.method].make(problem.space, trial.seed, trial.budget)
+    labels = _Labels(problem.space, trial.seed)
+    noise = np.random.default_rng([trial.seed, 1])
     seen: set[Point] = set()
     regret: list[tuple[int, float]] = []
     least, evaluated, hit, spent = float("inf"), 0, None, 0.0
-    while hit is None and evaluated < cell.budget:
+    while hit is None and evaluated < trial.budget:
         clock = time.perf_counter()
         points = list(method.ask())
         spent += time.perf_counter() - clock
         true = [labels.true(point) for point in points]
         losses = [problem.loss(point) for point in true]
         for point, loss in zip(points, losses, strict=True):
-            if hit is not None or evaluated == cell.budget:
+            if hit is not None or evaluated == trial.budget:
                 break
             evaluated += 1
             seen.add(point)
@@ -101,7 +101,7 @@ def run_cell(cell: Cell) -> BenchmarkCell:
         method.tell(points, told, active)
         spent += time.perf_counter() - clock
     return BenchmarkCell(
-        *cell,
+        *trial,
         hit=math.inf if hit is None else hit,
         distinct=len(seen),
         regret=tuple(regret),

@@ -1,14 +1,13 @@
 """The methods of `asng benchmark`, by name: how each is made, and its own limit of evaluations."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from asng.experiments.benchmark.classics import OnePlusOne, Random, RegularizedEvolution
-from asng.experiments.benchmark.ours import Own
 from asng.experiments.benchmark.peers import TPE, CatCMA, CatCMAwM, Nevergrad
-from asng.experiments.benchmark.problem import Method
-from asng.optim import ASNG
-from asng.space import Integer, Space
+from asng.experiments.benchmark.problem import Active, Method, Point
+from asng.optim import ASNG, Optimizer
+from asng.space import Candidate, Integer, Space
 
 __all__ = ["METHODS", "Entry", "applies"]
 
@@ -21,9 +20,9 @@ class Entry(NamedTuple):
 
 
 METHODS: dict[str, Entry] = {
-    "ASNG": Entry(lambda space, seed, budget: Own(ASNG, space, seed)),
-    "ASNG untold": Entry(lambda space, seed, budget: Own(ASNG, space, seed, told=False)),
-    "ASNG.paper": Entry(lambda space, seed, budget: Own(ASNG.paper, space, seed, told=False)),
+    "ASNG": Entry(lambda space, seed, budget: _Ours(ASNG, space, seed)),
+    "ASNG untold": Entry(lambda space, seed, budget: _Ours(ASNG, space, seed, told=False)),
+    "ASNG.paper": Entry(lambda space, seed, budget: _Ours(ASNG.paper, space, seed, told=False)),
     "random": Entry(lambda space, seed, budget: Random(space, seed)),
     "(1+1)-EA": Entry(lambda space, seed, budget: OnePlusOne(space, seed)),
     "evolution": Entry(lambda space, seed, budget: RegularizedEvolution(space, seed)),
@@ -52,3 +51,30 @@ def applies(method: str, space: Space) -> bool:
     """Whether a method knows such a space: CatCMA alone wants variables of both kinds."""
     kinds = {isinstance(variable, Integer) for variable in space.values()}
     return method != "CatCMA" or len(kinds) == 2
+
+
+class _Ours:
+    """An optimiser of ours as a method of a comparison.
+
+    Args:
+        make: Makes the optimiser from space and seed.
+        space: The search space.
+        seed: Its seed.
+        told: Whether it is told what a loss depended on, as `asng.minimize` finds out by itself.
+    """
+
+    def __init__(self, make: Callable[..., Optimizer], space: Space, seed: int, *, told: bool = True) -> None:
+        self._optimizer, self._told = make(space, seed=seed), told
+        self._asked: list[Candidate] = []
+
+    def ask(self) -> list[Point]:
+        """Return the next points."""
+        self._asked = self._optimizer.ask()
+        return [tuple(int(v) for v in c.architecture.values()) for c in self._asked]  # type: ignore[arg-type]
+
+    def tell(self, points: Sequence[Point], losses: Sequence[float], active: Sequence[Active]) -> None:
+        """Learn from their losses."""
+        candidates = self._asked
+        if self._told:
+            candidates = [c.with_active(read) for c, read in zip(candidates, active, strict=True)]
+        self._optimizer.tell(candidates, losses)

@@ -9,7 +9,7 @@ from pathlib import Path
 from asng.black_box.workers import process_pool
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
-from asng.experiments.benchmark.cell import BenchmarkCell, Cell, run_cell
+from asng.experiments.benchmark.cell import BenchmarkCell, Trial, run_cell
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
@@ -114,7 +114,7 @@ def run_benchmark(
     return folder
 
 
-def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Cell]:
+def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Trial]:
     """Return what is to be run, a problem after the other.
 
     Each problem and method is made once, which tells of missing libraries before anything runs.
@@ -126,11 +126,11 @@ def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Cell]:
             if applies(name, space):
                 budget = min(settings.budget, METHODS[name].most or settings.budget)
                 METHODS[name].make(space, seeds[0], budget)
-                cells += [Cell(problem, name, seed, budget) for seed in seeds]
+                cells += [Trial(problem, name, seed, budget) for seed in seeds]
     return cells
 
 
-def _run(cells: Sequence[Cell], workers: int) -> Iterator[BenchmarkCell]:
+def _run(cells: Sequence[Trial], workers: int) -> Iterator[BenchmarkCell]:
     if workers == 1 or len(cells) < 2:
         for cell in cells:
             yield run_cell(cell)

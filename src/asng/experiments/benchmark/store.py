@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 
-from asng.experiments.benchmark.cell import BenchmarkCell, Cell
+from asng.experiments.benchmark.cell import BenchmarkCell, Trial
 from asng.runs.environment import machine, versions
 from asng.runs.folder import BENCHMARK
 from asng.runs.log import JsonLines
@@ -43,7 +43,7 @@ class BenchmarkStore:
         try:
             rows = self._lines.rows
             cells = [stored(row, BenchmarkCell, f"{path}, line {n}") for n, row in enumerate(rows, start=1)]
-            kept = {cell.run: row for cell, row in zip(cells, rows, strict=True) if cell.method not in redo}
+            kept = {cell.trial: row for cell, row in zip(cells, rows, strict=True) if cell.method not in redo}
             if len(kept) < len(rows):
                 self._lines.replace(kept.values())
         except BaseException:
@@ -51,14 +51,14 @@ class BenchmarkStore:
             raise
         self._done = set(kept)
 
-    def __contains__(self, cell: Cell) -> bool:
-        return cell in self._done
+    def __contains__(self, trial: Trial) -> bool:
+        return trial in self._done
 
     def add(self, cell: BenchmarkCell) -> None:
         """Take in a finished cell, and write it with versions and machine."""
         here = {"versions": versions(PEERS), "machine": machine()}
         self._lines.append(msgspec.structs.replace(cell, **here))
-        self._done.add(cell.run)
+        self._done.add(cell.trial)
 
     def close(self) -> None:
         """Let others write to the folder."""
