@@ -8,8 +8,7 @@ import asng
 from asng.black_box import MinimizeStopRule
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report.table import Group
-from asng.experiments.benchmark.store import BenchmarkCell
-from asng.experiments.benchmark.trial import Trial, _Labels, run_trial
+from asng.experiments.benchmark.trial import BenchmarkCell, Trial, _Labels, run_trial
 from benchmarks.peers import benchmark, benchmark_table
 
 
@@ -62,7 +61,7 @@ def test_minimize_pays_for_the_different_points_of_a_run(name):
     )
     hit = next(place for place, one in enumerate(result.history, start=1) if one.loss == problem.target)
     paid = sum(not one.cached for one in result.history[:hit])
-    assert (hit, paid) == (row["hit"], row["distinct"])
+    assert (hit, paid) == (row.hit, row.distinct)
     assert paid < hit or name == "onemax"  # which may repeat no point
 
 

@@ -116,6 +116,14 @@ def test_an_event_of_another_form_is_an_error(tmp_path, event, message):
         read_log(path)
 
 
+@pytest.mark.parametrize("other", [[0.5, 0.25, 0.25], {"mean": 1.0, "std": 1.0}])
+def test_a_theta_whose_form_changes_is_an_error_without_a_space_too(tmp_path, other):
+    thetas = [{"event": "theta", "step": n, "theta": {"op": p}} for n, p in ((1, other), (2, [0.5, 0.5]))]
+    write_lines(tmp_path / "log.jsonl", thetas)
+    with pytest.raises(RunError, match="theta at step 1, 'op': expected 2, got"):
+        read_log(tmp_path / "log.jsonl")
+
+
 def test_a_space_of_another_form_is_an_error(tmp_path):
     path = tmp_path / "log.jsonl"
     write_lines(path, [{"event": "start", "space": {"op": {"type": "graph"}}}])

@@ -84,7 +84,7 @@ def test_without_both_scores_nothing_is_claimed(read, missing):
     sentence = verdict(read(**missing))
     assert "not known" in sentence
     assert "better" not in sentence
-    assert "not known" in verdict(None)
+    assert "not known" in verdict(Result())
 
 
 def seeds(*pairs, higher=True):

@@ -17,7 +17,7 @@ from asng.errors import RunError
 from asng.report.reading import read_run
 from asng.report.table import run_table, seeds_table
 from asng.runs.files import write_text
-from asng.runs.folder import REPORT, SUMMARY, refuse_no_run
+from asng.runs.folder import BENCHMARK, REPORT, SUMMARY, TOY, refuse_no_run
 
 __all__ = ["SEARCHES", "Page", "RunKind", "summary_table", "title_of", "write_report"]
 
@@ -152,11 +152,16 @@ def _run_table(folder: Path) -> Table:
     return run_table(read_run(folder), title_of(folder))
 
 
+def _is_search(folder: Path) -> bool:
+    # Not by a file that it has: it may have been killed before any one of them.
+    return not any((folder / name).exists() for name in (TOY, BENCHMARK))
+
+
 SEARCHES = (
     RunKind(lambda folder: (folder / SUMMARY).exists(), _seeds_pages, _seeds_table),
-    RunKind(lambda folder: True, _run_pages, _run_table),
+    RunKind(_is_search, _run_pages, _run_table),
 )
-"""A search over several seeds, and a single one: whatever is no other kind of run."""
+"""A search over several seeds, and a single one."""
 
 
 def _write(page: Page) -> Path:

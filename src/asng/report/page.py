@@ -18,7 +18,7 @@ from asng.report.verdict import compare, seeds_verdict, verdict
 from asng.report.words import count, describe, duration, flatten, mean_and_spread, score, share, size_of
 from asng.runs.events import EndEvent, FinalistEvent, Normal
 from asng.runs.history import Log
-from asng.runs.results import Result, SeedScore
+from asng.runs.results import Result, Scored, SeedScore
 from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page"]
@@ -43,7 +43,7 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "tiles": _tiles(run),
         "comparison": _comparison(run.result),
         "networks": _networks(run.result),
-        "metric": run.result.metric if run.result else "score",
+        "metric": run.result.metric,
         "others": _others(run.result),
         "finalists": _finalist_rows(run.log.finalists, run.architecture),
         "finalists_differ_in": _told_apart(run.log.finalists),
@@ -90,7 +90,7 @@ def _state(log: Log) -> str:
     if log.end is not None:
         reasons = {
             "finished": "finished",
-            "entropy": "stopped early: theta had made up its mind (entropy)",
+            "entropy": "stopped early: the distribution converged (entropy)",
             "patience": "stopped early: no better for long (patience)",
             "interrupted": "interrupted",
         }
@@ -110,12 +110,12 @@ def _over_budget(end: EndEvent) -> str:
 def _tiles(run: Run) -> list[tuple[str, str]]:
     result, comparison = run.result, compare(run.result)
     tiles = []
-    if result is not None and result.found is not None:
+    if result.found is not None:
         tiles.append((f"found, {result.metric}", score(result.found.score)))
     if comparison is not None:
         tiles.append((f"mean of {comparison.peers} random", score(comparison.mean)))
         tiles.append(("rank", comparison.place.removeprefix("rank ")))
-    if result is not None and result.found is not None:
+    if result.found is not None:
         tiles.append(("parameters", count(result.found.parameters)))
     tiles.append(("search time", duration(search_seconds(run))))
     if len(run.log.steps):
@@ -123,8 +123,8 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
     return tiles
 
 
-def _comparison(result: Result | None) -> str:
-    if result is None or result.found is None or math.isnan(result.found.score):
+def _comparison(result: Result) -> str:
+    if result.found is None or math.isnan(result.found.score):
         return ""
     c = compare(result)
     row = Row(
@@ -139,7 +139,7 @@ def _comparison(result: Result | None) -> str:
 
 def _row_of(seed: SeedScore, linked: Mapping[str, Run]) -> Row:
     run = linked.get(seed.folder or "")
-    peers = _scores(run.result) if run is not None and run.result is not None else []
+    peers = _scores(run.result) if run else []
     return Row(f"seed {seed.seed}", seed.found, seed.random_mean, seed.random_sd, peers)
 
 
@@ -147,22 +147,16 @@ def _scores(result: Result) -> list[float]:
     return [peer.score for peer in result.random if not math.isnan(peer.score)]
 
 
-def _others(result: Result | None) -> list[str]:
+def _others(result: Result) -> list[str]:
     """Return the names of the further scores that any network has."""
-    networks = [] if result is None else [*([result.found] if result.found else []), *result.random]
+    networks = [result.found or Scored(), *result.random]
     return list(dict.fromkeys(name for network in networks for name in network.others))
 
 
-def _networks(result: Result | None) -> list[tuple[str, str, list[str], str, str]]:
-    if result is None:
-        return []
+def _networks(result: Result) -> list[tuple[str, str, list[str], str, str]]:
     named = [("found", result.found)] if result.found is not None else []
-    best_first = sorted(
-        (peer for peer in result.random if not math.isnan(peer.score)),
-        key=lambda peer: peer.score,
-        reverse=result.higher_is_better,
-    )
-    best_first += [peer for peer in result.random if math.isnan(peer.score)]
+    sign = -1 if result.higher_is_better else 1
+    best_first = sorted(result.random, key=lambda peer: (math.isnan(peer.score), sign * peer.score))
     named += [("random", peer) for peer in best_first]
     others = _others(result)
     rows = [

@@ -27,7 +27,7 @@ class Run:
         architecture: The found architecture, or None.
         graphs: Cells to draw, perhaps none.
         pictures: What the found network does to test data, or None.
-        result: Scores of the found and of random networks, or None.
+        result: Scores of the found and of random networks, as far as there are any.
         summary: Scores of several seeds, or None: then the folder is one search.
     """
 
@@ -37,7 +37,7 @@ class Run:
     architecture: Mapping[str, Any] | None
     graphs: tuple[Graph, ...]
     pictures: Pictures | None
-    result: Result | None
+    result: Result
     summary: Summary | None
 
 
@@ -67,7 +67,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         architecture=read_stored(folder / ARCHITECTURE, dict[str, Any]),
         graphs=read_stored(folder / GRAPHS, tuple[Graph, ...]) or (),
         pictures=read_stored(folder / PICTURES, Pictures),
-        result=read_stored(folder / RESULT, Result),
+        result=read_stored(folder / RESULT, Result) or Result(),
         summary=read_stored(folder / SUMMARY, Summary),
     )
 

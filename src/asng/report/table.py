@@ -8,7 +8,7 @@ from rich.text import Text
 
 from asng.report.reading import Run
 from asng.report.verdict import compare, seeds_verdict, verdict
-from asng.report.words import count, duration, gain_words, plus_minus, score, spread_sd
+from asng.report.words import count, duration, gain_words, plus_minus, score, spread
 from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary, mean_sd
 
 __all__ = ["run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
@@ -26,12 +26,11 @@ def run_table(run: Run, title: Text) -> Table:
 
 def _run_rows(run: Run) -> list[tuple[str, str]]:
     result, comparison = run.result, compare(run.result)
-    found = None if result is None else result.found
-    metric = "score" if result is None else result.metric
-    rows = [(f"found ({metric})", score(found.score if found else None))]
+    found = result.found
+    rows = [(f"found ({result.metric})", score(found.score if found else None))]
     if found is not None:
         rows += [(f"found ({name})", score(value)) for name, value in found.others.items()]
-    if result is not None:
+    if not math.isnan(result.inherited):
         rows.append(("with the supernet's weights", score(result.inherited)))
     if comparison is not None:
         rows.append((f"random, mean of {comparison.peers}", plus_minus(comparison.mean, comparison.sd)))
@@ -44,17 +43,16 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
     return rows
 
 
-def _others_of_peers(result: Result | None) -> list[tuple[str, str]]:
+def _others_of_peers(result: Result) -> list[tuple[str, str]]:
     """Return the further scores of the random networks, mean +- sd."""
-    peers = () if result is None else result.random
-    names = dict.fromkeys(name for peer in peers for name in peer.others)
-    means = {name: mean_sd([peer.others.get(name) for peer in peers]) for name in names}
+    names = dict.fromkeys(name for peer in result.random for name in peer.others)
+    means = {name: mean_sd([peer.others.get(name) for peer in result.random]) for name in names}
     return [(name, plus_minus(*means[name])) for name in names]
 
 
 def search_seconds(run: Run) -> float:
     """Return how long the search took, by its result or else by its last step; NaN if unknown."""
-    if run.result is not None and not math.isnan(run.result.search_seconds):
+    if not math.isnan(run.result.search_seconds):
         return run.result.search_seconds
     return float(run.log.steps.seconds[-1]) if len(run.log.steps) else math.nan
 
@@ -84,18 +82,14 @@ def seed_rows(summary: Summary) -> list[list[str]]:
     sign = 1 if summary.higher_is_better else -1
     seeds, names = summary.seeds, summary.others
     gains = [sign * (seed.found - seed.random_mean) for seed in seeds]
-    rows = [
-        [str(s.seed), *_pair(s), gain_words(gain), score(s.inherited), *_words_of(s, names)]
-        for s, gain in zip(seeds, gains, strict=True)
-    ]
+    rows = []
+    for seed, gain in zip(seeds, gains, strict=True):
+        others = [words for name in names for words in _pair(_other(seed, name))]
+        rows.append([str(seed.seed), *_pair(seed), gain_words(gain), score(seed.inherited), *others])
     others = [words for name in names for words in _pair_of_means([_other(s, name) for s in seeds])]
     inherited = plus_minus(*mean_sd([seed.inherited for seed in seeds]))
-    last = ["mean +- sd", *_pair_of_means(seeds), spread_sd(*mean_sd(gains)), inherited, *others]
+    last = ["mean +- sd", *_pair_of_means(seeds), plus_minus(*mean_sd(gains), spread), inherited, *others]
     return [*rows, last]
-
-
-def _words_of(seed: SeedScore, names: Sequence[str]) -> list[str]:
-    return [words for name in names for words in _pair(_other(seed, name))]
 
 
 def _other(seed: SeedScore, name: str) -> FoundAndRandom:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from asng.report.words import plus_minus, score, spread, spread_sd
+from asng.report.words import plus_minus, score, spread
 from asng.runs.results import Result, Summary, mean_sd
 
 __all__ = ["Comparison", "compare", "seeds_verdict", "verdict"]
@@ -40,13 +40,9 @@ class Comparison:
         return f"tied {'first' if self.rank == 1 else f'at rank {self.rank}'} of {among}"
 
 
-def compare(result: Result | None) -> Comparison | None:
-    """Compare the found network with its peers, or return None where either has no score.
-
-    Args:
-        result: The scores, or None.
-    """
-    if result is None or result.found is None or math.isnan(result.found.score):
+def compare(result: Result) -> Comparison | None:
+    """Compare the found network with its peers, or return None where either has no score."""
+    if result.found is None or math.isnan(result.found.score):
         return None
     peers = [peer.score for peer in result.random if not math.isnan(peer.score)]
     if not peers:
@@ -57,11 +53,11 @@ def compare(result: Result | None) -> Comparison | None:
     return Comparison(found, mean, sd, len(peers), rank, peers.count(found), sign * (found - mean))
 
 
-def verdict(result: Result | None) -> str:
+def verdict(result: Result) -> str:
     """Say in one or two sentences whether the search was worth it.
 
     Args:
-        result: The scores of one search, or None.
+        result: The scores of one search.
 
     Example:
         >>> from asng.runs.results import Scored
@@ -84,8 +80,8 @@ def verdict(result: Result | None) -> str:
     return sentence
 
 
-def _incomplete(result: Result | None) -> str:
-    if result is None or result.found is None or math.isnan(result.found.score):
+def _incomplete(result: Result) -> str:
+    if result.found is None or math.isnan(result.found.score):
         return "The found network has no score of its own yet: whether the search helped is not known."
     return (
         f"The found network scored {score(result.found.score)}. No random peer was trained: "
@@ -114,7 +110,7 @@ def seeds_verdict(summary: Summary) -> str:
     gain, sd = mean_sd(gains)
     head = (
         f"Over {len(whole)} seed(s) the found networks scored {found}, their random peers {random} (means "
-        f"of seeds): {better}, by {spread_sd(gain, sd)} on average."
+        f"of seeds): {better}, by {plus_minus(gain, sd, spread)} on average."
     )
     if 0 < gain <= 2 * sd / math.sqrt(len(gains)):
         head += " That is within two standard errors of no gain: it may be chance."

@@ -1,7 +1,7 @@
 """Numbers as people read them."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from asng.space import Categorical, Integer, Space, Variable
@@ -11,7 +11,6 @@ __all__ = [
     "score",
     "spread",
     "plus_minus",
-    "spread_sd",
     "gain_words",
     "count",
     "duration",
@@ -52,14 +51,9 @@ def spread(value: float) -> str:
     return f"{value:.3f}" if 0.001 <= abs(value) < 100 else f"{value:.2g}"
 
 
-def plus_minus(mean: float, sd: float) -> str:
-    """Return a mean with its standard deviation, where there is one."""
-    return score(mean) if math.isnan(sd) else f"{score(mean)} +- {spread(sd)}"
-
-
-def spread_sd(mean: float, sd: float) -> str:
-    """Return a mean difference with its standard deviation, where there is one."""
-    return spread(mean) if math.isnan(sd) else f"{spread(mean)} +- {spread(sd)}"
+def plus_minus(mean: float, sd: float, words: Callable[[float], str] = score) -> str:
+    """Return a mean, of scores or by `spread` of differences, with its standard deviation if known."""
+    return words(mean) if math.isnan(sd) else f"{words(mean)} +- {spread(sd)}"
 
 
 def gain_words(gain: float) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints: whole, recognisable, and with the one before kept."""
+"""Checkpoints: whole, recognisable, and with the one before kept; and when the next is due."""
 
 import time
 import warnings
@@ -14,6 +14,9 @@ FORMAT = 5
 """Number of the format; a file with a greater one is of a newer asng."""
 PASSED_OVER = "passed_over"
 """Where a loaded state says why a newer checkpoint was not used; empty where it is the newest."""
+LEAST_RATIO = 50
+"""The interval is at least so many times what the last checkpoint took, so that all of them together take at
+most 2 % of the time."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], *, keep: bool = True) -> None:
@@ -61,14 +64,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def previous(path: Path) -> Path:
     """Return where the checkpoint before the one at `path` is."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
-
-
-# When the next checkpoint is due.
-
-
-LEAST_RATIO = 50
-"""The interval is at least so many times what the last checkpoint took, so that all of them together take at
-most 2 % of the time."""
 
 
 class CheckpointPace:

@@ -14,8 +14,20 @@ from msgspec import UNSET, UnsetType
 
 from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
 
-__all__ = ["EndEvent", "EvaluationEvent", "Event", "FinalistEvent", "FinalistsEvent", "Normal", "ResumeEvent"]
-__all__ += ["StartEvent", "StepEvent", "Theta", "ThetaEvent", "event_of"]
+__all__ = [
+    "EndEvent",
+    "EvaluationEvent",
+    "Event",
+    "FinalistEvent",
+    "FinalistsEvent",
+    "Normal",
+    "ResumeEvent",
+    "StartEvent",
+    "StepEvent",
+    "Theta",
+    "ThetaEvent",
+    "event_of",
+]
 
 Figure: TypeAlias = float | UnsetType | None
 """A number; null where it is not finite or there is none; left out where the kind of run has none."""

@@ -41,17 +41,7 @@ _MOST_THETAS = 1024
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What was logged step by step: float64 arrays of one length, NaN where nothing finite was logged.
-
-    Attributes:
-        step: Number of the step, rising.
-        loss: Mean training loss of the step's samples.
-        objective: Mean validation loss of the candidates told of; NaN during warm-up.
-        entropy: Of theta, over that of the uniform distribution, in [0, 1].
-        delta: The step size of theta.
-        gamma: The normalisation factor of the step-size adaptation.
-        seconds: Since the start, all resumed parts together.
-    """
+    """What the `StepEvent`s say, by rising step: arrays of one length, NaN where nothing finite came."""
 
     step: NDArray[np.float64]
     loss: NDArray[np.float64]
@@ -249,8 +239,7 @@ class _Reader:
         if self.latest is not None and (not self.thetas or self.thetas[-1][0] < self.latest[0]):
             self.thetas.append(self.latest)
         space = _space_of(self.start, where)
-        if space is not None:
-            _check_thetas(self.thetas, space, where)
+        _check_thetas(self.thetas, space, where)
         return Log(
             start=self.start,
             space=space,
@@ -278,13 +267,20 @@ def _space_of(start: StartEvent, where: str) -> Space | None:
         raise RunError(f"{where}, space: {error}") from error
 
 
-def _check_thetas(thetas: list[tuple[int, Theta]], space: Space, where: str) -> None:
+def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: str) -> None:
+    """Raise where theta is not that of the space, or without one, not of the form of the last theta."""
+    last = {name: _form(value) for name, value in thetas[-1][1].items()} if thetas else {}
     for step, theta in thetas:
         for name, value in theta.items():
-            variable = space.get(name)
-            if variable is None:
+            variable = None if space is None else space.get(name)
+            if space is not None and variable is None:
                 raise RunError(f"{where}, theta at step {step}: the space has no variable {name!r}.")
-            expected = len(variable.choices) if isinstance(variable, Categorical) else "mean and std"
-            got = "mean and std" if isinstance(value, Normal) else len(value)
-            if expected != got:
+            expected, got = last.get(name), _form(value)
+            if variable is not None:
+                expected = len(variable.choices) if isinstance(variable, Categorical) else "mean and std"
+            if expected not in (got, None):
                 raise RunError(f"{where}, theta at step {step}, {name!r}: expected {expected}, got {got}.")
+
+
+def _form(value: Normal | tuple[float | None, ...]) -> int | str:
+    return "mean and std" if isinstance(value, Normal) else len(value)

@@ -17,8 +17,21 @@ from asng.errors import RunError
 from asng.runs.folder import RESULT, SUMMARY
 from asng.runs.stored import Number, Stored, plain, read_json, read_stored, stored, write_json
 
-__all__ = ["FoundAndRandom", "Graph", "GraphEdge", "GraphNode", "PictureRow", "Pictures", "Result", "Scored"]
-__all__ += ["SeedScore", "Summary", "mean_sd", "write_result", "write_summary"]
+__all__ = [
+    "FoundAndRandom",
+    "Graph",
+    "GraphEdge",
+    "GraphNode",
+    "PictureRow",
+    "Pictures",
+    "Result",
+    "Scored",
+    "SeedScore",
+    "Summary",
+    "mean_sd",
+    "write_result",
+    "write_summary",
+]
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 

@@ -17,8 +17,7 @@ from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.report import BENCHMARK
 from asng.experiments.benchmark.report.table import Group, wins_and_losses
-from asng.experiments.benchmark.store import BenchmarkCell
-from asng.experiments.benchmark.trial import Trial, run_trial
+from asng.experiments.benchmark.trial import BenchmarkCell, Trial, run_trial
 from asng.report import summary_table, write_report
 from asng.space import Categorical
 
@@ -97,25 +96,25 @@ def test_a_method_asks_for_points_of_the_space_and_repeats_itself(name, problem)
 @pytest.mark.parametrize("name", ["ASNG", "(1+1)-EA"])
 def test_a_run_keeps_its_budget_and_counts_to_the_first_hit(name):
     short = run_trial(Trial("leadingones", name, 1, 50))
-    assert (short["hit"], short["evaluated"]) == (None, 50)
+    assert (short.hit, short.evaluated) == (math.inf, 50)
     whole = run_trial(Trial("leadingones", name, 1, 20_000))
-    assert whole["hit"] == whole["evaluated"] == whole["regret"][-1][0]
-    assert whole["regret"][-1][1] == 0
-    regrets = [value for _, value in whole["regret"]]
+    assert whole.hit == whole.evaluated == whole.regret[-1][0]
+    assert whole.regret[-1][1] == 0
+    regrets = [value for _, value in whole.regret]
     assert regrets == sorted(set(regrets), reverse=True)
-    assert 0 < whole["distinct"] <= whole["evaluated"]
+    assert 0 < whole.distinct <= whole.evaluated
 
 
 def test_seeds_permute_the_labels():
-    first = [run_trial(Trial("onemax", "random", seed, 1))["regret"] for seed in range(12)]
+    first = [run_trial(Trial("onemax", "random", seed, 1)).regret for seed in range(12)]
     assert len({pair[0][1] for pair in first}) > 3
 
 
 def test_success_is_judged_without_the_noise():
     noisy = run_trial(Trial("onemax-noise2", "random", 0, 300))
     clean = run_trial(Trial("onemax", "random", 0, 300))
-    assert noisy["regret"] == clean["regret"]
-    assert all(value == int(value) for _, value in noisy["regret"])
+    assert noisy.regret == clean.regret
+    assert all(value == int(value) for _, value in noisy.regret)
 
 
 SMALL = BenchmarkSettings(("onemax", "conditional"), ("ASNG", "ASNG untold", "random"), 40)

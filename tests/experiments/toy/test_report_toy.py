@@ -157,6 +157,12 @@ def test_a_grid_without_any_success_is_drawn(tmp_path):
     assert page(write_toy_run(tmp_path / "toy", [cell(**none, right_at_end=[3] * 4)])).graphics == 6
 
 
+def test_a_report_that_is_not_given_the_kind_says_which_command_knows_it(tmp_path):
+    for function in (summary_table, write_report):
+        with pytest.raises(RunError, match=r"holds a run of another kind\. `asng report .*` knows all kinds"):
+            function(write_toy_run(tmp_path / "toy", [cell()]))
+
+
 def test_names_are_escaped(tmp_path):
     text = write_report(write_toy_run(tmp_path / "toy", [cell("<script>")]), kinds=[TOY]).read_text()
     assert "<script" not in text

@@ -18,6 +18,9 @@ from asng.runs.history import Calls
 
 __all__ = ["minimize_page", "loss_figure"]
 
+_DOTS = 2_000
+"""As many as can be told apart on a page."""
+
 
 def minimize_page(run: Run) -> Mapping[str, Any]:
     """Return the values of the template; a run that is not finished gives a page of what is."""
@@ -34,13 +37,6 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "best": best_rows(run),
         "settings": flatten({name: value for name, value in settings.items() if value is not None}),
     }
-
-
-# Losses over the calls of f.
-
-
-_DOTS = 2_000
-"""As many as can be told apart on a page."""
 
 
 def loss_figure(calls: Calls) -> str:

@@ -17,7 +17,7 @@ _REASONS = {
     "budget": "the budget is spent",
     "target": "the target is reached",
     "patience": "no better for long (patience)",
-    "entropy": "theta has made up its mind (entropy)",
+    "entropy": "the distribution converged (entropy)",
     "seconds": "the time is over (seconds)",
     "exhausted": "every architecture is known (exhausted)",
     "converged": "theta draws nothing new (converged)",

@@ -1,11 +1,10 @@
 """All cells of a benchmark in a run folder, several at a time."""
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, wait
+from concurrent.futures import BrokenExecutor, as_completed
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from asng.black_box.workers import process_pool
 from asng.checks import integer_at_least, one_of
@@ -13,7 +12,7 @@ from asng.errors import InputError, RunError
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
-from asng.experiments.benchmark.trial import Trial, run_trial
+from asng.experiments.benchmark.trial import BenchmarkCell, Trial, run_trial
 from asng.runs.folder import BENCHMARK, refuse_earlier_run
 
 __all__ = ["run_benchmark", "BenchmarkSettings"]
@@ -108,8 +107,8 @@ def run_benchmark(
         done = len(cells) - len(left)
         tell = show or (lambda done, total: None)
         tell(done, len(cells))
-        for cell, row in _run(left, workers):
-            store.add(cell, row)
+        for cell in _run(left, workers):
+            store.add(cell)
             done += 1
             tell(done, len(cells))
     return folder
@@ -131,17 +130,15 @@ def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Trial]:
     return cells
 
 
-def _run(cells: Sequence[Trial], workers: int) -> Iterator[tuple[Trial, dict[str, Any]]]:
+def _run(cells: Sequence[Trial], workers: int) -> Iterator[BenchmarkCell]:
     if workers == 1 or len(cells) < 2:
         for cell in cells:
-            yield cell, run_trial(cell)
+            yield run_trial(cell)
         return
     with process_pool(min(workers, len(cells))) as pool:
         try:
-            waiting = {pool.submit(run_trial, cell): cell for cell in cells}
-            while waiting:
-                for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                    yield waiting.pop(future), future.result()
+            for future in as_completed([pool.submit(run_trial, cell) for cell in cells]):
+                yield future.result()
         except BrokenExecutor as error:
             raise RunError(
                 "benchmark: expected every process to finish its cell, but one was killed. Go on by "

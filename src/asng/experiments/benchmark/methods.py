@@ -9,7 +9,7 @@ from asng.experiments.benchmark.problems import Active, Method, Point
 from asng.optim import ASNG, Optimizer
 from asng.space import Candidate, Integer, Space
 
-__all__ = ["METHODS", "Entry", "applies", "Ours"]
+__all__ = ["METHODS", "Entry", "applies"]
 
 
 class Entry(NamedTuple):
@@ -20,9 +20,9 @@ class Entry(NamedTuple):
 
 
 METHODS: dict[str, Entry] = {
-    "ASNG": Entry(lambda space, seed, budget: Ours(ASNG, space, seed)),
-    "ASNG untold": Entry(lambda space, seed, budget: Ours(ASNG, space, seed, told=False)),
-    "ASNG.paper": Entry(lambda space, seed, budget: Ours(ASNG.paper, space, seed, told=False)),
+    "ASNG": Entry(lambda space, seed, budget: _Ours(ASNG, space, seed)),
+    "ASNG untold": Entry(lambda space, seed, budget: _Ours(ASNG, space, seed, told=False)),
+    "ASNG.paper": Entry(lambda space, seed, budget: _Ours(ASNG.paper, space, seed, told=False)),
     "random": Entry(lambda space, seed, budget: Random(space, seed)),
     "(1+1)-EA": Entry(lambda space, seed, budget: OnePlusOne(space, seed)),
     "evolution": Entry(lambda space, seed, budget: RegularizedEvolution(space, seed)),
@@ -53,8 +53,8 @@ def applies(method: str, space: Space) -> bool:
     return method != "CatCMA" or len(kinds) == 2
 
 
-class Ours:
-    """An optimiser of ours.
+class _Ours:
+    """An optimiser of ours as a method of a comparison.
 
     Args:
         make: Makes the optimiser from space and seed.

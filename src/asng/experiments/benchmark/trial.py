@@ -1,6 +1,8 @@
 """One run: a method on a problem with a seed, until a sampled point is good enough or the budget is spent."""
 
+import math
 import time
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -8,9 +10,10 @@ import numpy as np
 
 from asng.experiments.benchmark.methods import METHODS
 from asng.experiments.benchmark.problems import PROBLEMS, Point, Problem
+from asng.runs.stored import Count, Number, Stored
 from asng.space import Categorical, Space
 
-__all__ = ["Trial", "run_trial"]
+__all__ = ["BenchmarkCell", "Trial", "run_trial"]
 
 
 class Trial(NamedTuple):
@@ -29,30 +32,58 @@ class Trial(NamedTuple):
     budget: int
 
 
-def run_trial(cell: Trial) -> dict[str, Any]:
-    """Run a method on a problem whose labels are permuted.
+class BenchmarkCell(Stored, frozen=True):
+    """What became of a run of one method on one problem with one seed.
 
-    Returns:
-        The fields of the cell, and `hit`, the evaluation that first drew a point whose true value is the
-        target or less (None: none did); `evaluated`; `distinct`, how many of the points were different;
-        `regret`, the pairs of evaluation and true value above the optimum wherever that fell; `microseconds`
-        of ask and tell an evaluation.
+    Attributes:
+        problem: Its name.
+        method: Its name.
+        seed: Of the run.
+        budget: Evaluations.
+        hit: The evaluation that first drew a point as good as the target; infinite where none did.
+        distinct: How many of the points were different.
+        regret: Evaluation and true value above the optimum, wherever that fell.
+        microseconds: Of ask and tell, an evaluation.
+        evaluated: Evaluations that were done.
+        versions: Of software.
+        machine: What it ran on.
     """
-    problem = _made(cell.problem)
-    method = METHODS[cell.method].make(problem.space, cell.seed, cell.budget)
-    labels = _Labels(problem.space, cell.seed)
-    noise = np.random.default_rng([cell.seed, 1])
+
+    problem: str
+    method: str
+    seed: int
+    budget: Count
+    hit: Number = math.inf
+    distinct: int = 0
+    regret: tuple[tuple[float, float], ...] = ()
+    microseconds: Number = math.nan
+    evaluated: int | None = None
+    versions: Mapping[str, Any] = {}
+    machine: Mapping[str, Any] = {}
+
+    @property
+    def trial(self) -> Trial:
+        """What was run."""
+        return Trial(self.problem, self.method, self.seed, self.budget)
+
+
+def run_trial(trial: Trial) -> BenchmarkCell:
+    """Run a method on a problem whose labels are permuted."""
+    problem = _made(trial.problem)
+    method = METHODS[trial.method].make(problem.space, trial.seed, trial.budget)
+    labels = _Labels(problem.space, trial.seed)
+    noise = np.random.default_rng([trial.seed, 1])
     seen: set[Point] = set()
     regret: list[tuple[int, float]] = []
     least, evaluated, hit, spent = float("inf"), 0, None, 0.0
-    while hit is None and evaluated < cell.budget:
+    while hit is None and evaluated < trial.budget:
         clock = time.perf_counter()
         points = list(method.ask())
         spent += time.perf_counter() - clock
         true = [labels.true(point) for point in points]
         losses = [problem.loss(point) for point in true]
         for point, loss in zip(points, losses, strict=True):
-            if hit is not None or evaluated == cell.budget:
+            if hit is not None or evaluated == trial.budget:
                 break
             evaluated += 1
             seen.add(point)
@@ -68,14 +99,14 @@ def run_trial(cell: Trial) -> dict[str, Any]:
         clock = time.perf_counter()
         method.tell(points, told, active)
         spent += time.perf_counter() - clock
-    return {
-        **cell._asdict(),
-        "hit": hit,
-        "evaluated": evaluated,
-        "distinct": len(seen),
-        "regret": regret,
-        "microseconds": round(1e6 * spent / evaluated, 1),
-    }
+    return BenchmarkCell(
+        *trial,
+        hit=math.inf if hit is None else hit,
+        distinct=len(seen),
+        regret=tuple(regret),
+        microseconds=round(1e6 * spent / evaluated, 1),
+        evaluated=evaluated,
+    )
 
 
 @lru_cache(maxsize=2)

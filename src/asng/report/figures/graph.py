@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
+from typing import TypeAlias
 
 import networkx as nx
 from matplotlib.axes import Axes
@@ -21,7 +22,7 @@ from matplotlib.path import Path
 
 from asng.errors import RunError
 from asng.report.figures.svg import FAINT, INK, clean, draw
-from asng.runs.results import Graph
+from asng.runs.results import Graph, GraphEdge
 
 __all__ = ["Layout", "colours_of", "draw_graph", "lay_out"]
 
@@ -34,8 +35,8 @@ _SWEEPS = 12
 _SLOT = 30.0
 _LETTER = 6.6
 
-Spot = tuple[str, int]
-"""A node ("name", -1), or the slot of edge k in a layer ("", k): unique within its layer."""
+Spot: TypeAlias = str | tuple[int, int]
+"""Where something stands in a layer: the name of a node, or the slot of an edge: (number, layer)."""
 
 
 def colours_of(graphs: Sequence[Graph]) -> dict[str, str]:
@@ -128,17 +129,16 @@ def lay_out(graph: Graph) -> Layout:
         RunError: The graph has a cycle.
     """
     shown, layer_of = graph.labels, _layers(graph)
-    layers, joins = _spots(graph, layer_of)
-    _order(layers, joins)
-    heights = _heights(layers, joins)
+    layers, joined = _spots(graph, layer_of)
+    _order(layers, joined)
+    heights = _heights(layers, joined)
     columns, width = _columns(graph, layers, layer_of)
     nodes = {
-        name: (sum(columns[layer]) / 2, heights[layer][(name, -1)], _width(shown[name]))
+        name: (sum(columns[layer]) / 2, heights[name], _width(shown[name]))
         for name, layer in layer_of.items()
     }
     paths, labels = _route(graph, layer_of, nodes, heights, columns)
-    height = max((y for ys in heights for y in ys.values()), default=0.0) + _SLOT / 2
-    return Layout((width, height), nodes, paths, labels)
+    return Layout((width, max(heights.values(), default=0.0) + _SLOT / 2), nodes, paths, labels)
 
 
 def _layers(graph: Graph) -> dict[str, int]:
@@ -155,74 +155,62 @@ def _layers(graph: Graph) -> dict[str, int]:
     return {name: 2 * number for number, names in enumerate(generations) for name in names}
 
 
-def _spots(
-    graph: Graph, layer_of: Mapping[str, int]
-) -> tuple[list[list[Spot]], list[list[tuple[Spot, Spot]]]]:
-    """Return the spots of each layer, and the pairs that are joined between each layer and the next."""
-    n_layers = max(layer_of.values(), default=0) + 1
-    layers: list[list[Spot]] = [[] for _ in range(n_layers)]
-    joins: list[list[tuple[Spot, Spot]]] = [[] for _ in range(n_layers - 1)]
+def _spots(graph: Graph, layer_of: Mapping[str, int]) -> tuple[list[list[Spot]], nx.DiGraph]:
+    """Return the spots of each layer, and which spots of neighbouring layers are joined."""
+    layers: list[list[Spot]] = [[] for _ in range(max(layer_of.values(), default=0) + 1)]
+    joined = nx.DiGraph()
+    joined.add_nodes_from(graph.labels)
     for name in graph.labels:
-        layers[layer_of[name]].append((name, -1))
+        layers[layer_of[name]].append(name)
     for k, edge in enumerate(graph.edges):
-        last: Spot = (edge.source, -1)
-        for layer in range(layer_of[edge.source] + 1, layer_of[edge.target]):
-            layers[layer].append(("", k))
-            joins[layer - 1].append((last, ("", k)))
-            last = ("", k)
-        joins[layer_of[edge.target] - 1].append((last, (edge.target, -1)))
-    return layers, joins
+        slots = [(k, layer) for layer in _between(edge, layer_of)]
+        nx.add_path(joined, [edge.source, *slots, edge.target])
+        for slot in slots:
+            layers[slot[1]].append(slot)
+    return layers, joined
 
 
-def _order(layers: list[list[Spot]], joins: list[list[tuple[Spot, Spot]]]) -> None:
+def _between(edge: GraphEdge, layer_of: Mapping[str, int]) -> range:
+    """Return the layers that an edge has a slot in, at least one."""
+    return range(layer_of[edge.source] + 1, layer_of[edge.target])
+
+
+def _order(layers: list[list[Spot]], joined: nx.DiGraph) -> None:
     """Sort each layer by the mean place of its neighbours, back and forth; keep the least tangled order."""
-    best, fewest = [list(layer) for layer in layers], _crossings(layers, joins)
+    best, fewest = [list(layer) for layer in layers], _crossings(layers, joined)
     for sweep in range(_SWEEPS):
-        forward = sweep % 2 == 0
-        for layer in range(1, len(layers)) if forward else range(len(layers) - 2, -1, -1):
-            pairs = joins[layer - 1] if forward else [(b, a) for a, b in joins[layer]]
-            places = _mean_places(layers[layer], layers[layer - 1 if forward else layer + 1], pairs)
-            layers[layer].sort(key=places.__getitem__)
-        crossings = _crossings(layers, joins)
+        step, near = (1, joined.pred) if sweep % 2 == 0 else (-1, joined.succ)
+        for before, layer in pairwise(layers[::step]):
+            # Counted from the middle.
+            place = {spot: index - len(before) / 2 for index, spot in enumerate(before)}
+            own = {spot: index - len(layer) / 2 for index, spot in enumerate(layer)}
+            means = {s: fmean(place[a] for a in near[s]) if near[s] else own[s] for s in layer}
+            layer.sort(key=means.__getitem__)
+        crossings = _crossings(layers, joined)
         if crossings < fewest:
             best, fewest = [list(layer) for layer in layers], crossings
     layers[:] = best
 
 
-def _mean_places(spots: list[Spot], before: list[Spot], pairs: list[tuple[Spot, Spot]]) -> dict[Spot, float]:
-    """Return for each spot the mean place of its neighbours before it, counted from the middle."""
-    place = {spot: index - len(before) / 2 for index, spot in enumerate(before)}
-    near: dict[Spot, list[float]] = {spot: [] for spot in spots}
-    for a, b in pairs:
-        near[b].append(place[a])
-    return {s: fmean(near[s]) if near[s] else i - len(spots) / 2 for i, s in enumerate(spots)}
-
-
-def _crossings(layers: list[list[Spot]], joins: list[list[tuple[Spot, Spot]]]) -> int:
+def _crossings(layers: list[list[Spot]], joined: nx.DiGraph) -> int:
     total = 0
-    for left, right, pairs in zip(layers, layers[1:], joins, strict=False):
-        at, to = ({spot: i for i, spot in enumerate(layer)} for layer in (left, right))
-        lines = [(at[a], to[b]) for a, b in pairs]
+    for left, right in pairwise(layers):
+        to = {spot: index for index, spot in enumerate(right)}
+        lines = [(at, to[b]) for at, a in enumerate(left) for b in joined.succ[a]]
         total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(lines) for c, d in lines[:i])
     return total
 
 
-def _heights(layers: list[list[Spot]], joins: list[list[tuple[Spot, Spot]]]) -> list[dict[Spot, float]]:
+def _heights(layers: list[list[Spot]], joined: nx.DiGraph) -> dict[Spot, float]:
     """Pull each spot towards its neighbours, in its order and a slot apart, so that lines run straight."""
-    heights = [{s: _SLOT * (i - (len(layer) - 1) / 2) for i, s in enumerate(layer)} for layer in layers]
+    heights = {s: _SLOT * (i - (len(layer) - 1) / 2) for layer in layers for i, s in enumerate(layer)}
     for sweep in range(_SWEEPS):
-        for layer in range(len(layers)) if sweep % 2 == 0 else range(len(layers) - 1, -1, -1):
-            near: dict[Spot, list[float]] = {spot: [] for spot in layers[layer]}
-            if layer > 0:
-                for a, b in joins[layer - 1]:
-                    near[b].append(heights[layer - 1][a])
-            if layer < len(layers) - 1:
-                for a, b in joins[layer]:
-                    near[a].append(heights[layer + 1][b])
-            wanted = [fmean(near[s]) if near[s] else heights[layer][s] for s in layers[layer]]
-            heights[layer] = dict(zip(layers[layer], _apart(wanted), strict=True))
-    top = min((y for ys in heights for y in ys.values()), default=0.0) - _SLOT / 2
-    return [{spot: y - top for spot, y in ys.items()} for ys in heights]
+        for layer in layers if sweep % 2 == 0 else reversed(layers):
+            near = {spot: [heights[a] for a in nx.all_neighbors(joined, spot)] for spot in layer}
+            wanted = [fmean(near[spot]) if near[spot] else heights[spot] for spot in layer]
+            heights |= zip(layer, _apart(wanted), strict=True)
+    top = min(heights.values(), default=0.0) - _SLOT / 2
+    return {spot: y - top for spot, y in heights.items()}
 
 
 def _apart(wanted: list[float]) -> list[float]:
@@ -244,9 +232,9 @@ def _columns(
     """Return left and right end of each layer's column, and the width of all."""
     shown, columns, x = graph.labels, [], 4.0
     for layer, spots in enumerate(layers):
-        widths = [_width(shown[name]) for name, k in spots if k < 0]
+        widths = [_width(shown[spot]) for spot in spots if isinstance(spot, str)]
         # The label stands in the last slot, beside the node that takes the operation in.
-        ends = [graph.edges[k] for _, k in spots if k >= 0]
+        ends = [graph.edges[spot[0]] for spot in spots if not isinstance(spot, str)]
         widths += [_width(e.label) - 8 for e in ends if layer_of[e.target] == layer + 1]
         gap = 26.0 if layer else 0.0
         columns.append((x + gap, x + gap + max(widths, default=0.0)))
@@ -258,28 +246,26 @@ def _route(
     graph: Graph,
     layer_of: Mapping[str, int],
     nodes: Mapping[str, tuple[float, float, float]],
-    heights: list[dict[Spot, float]],
+    heights: Mapping[Spot, float],
     columns: list[tuple[float, float]],
 ) -> tuple[list[list[tuple[float, float]]], list[tuple[float, float]]]:
+    """Return the way of each edge and the place of its label."""
     paths, labels = [], []
+    last = [(k, _between(edge, layer_of)[-1]) for k, edge in enumerate(graph.edges)]
     for k, edge in enumerate(graph.edges):
         x, y, width = nodes[edge.source]
         path = [(x + width / 2, y)]
-        slots = range(layer_of[edge.source] + 1, layer_of[edge.target])
-        for layer in slots:
-            y = heights[layer][("", k)]
+        for layer in _between(edge, layer_of):
+            y = heights[k, layer]
             path += [(columns[layer][0], y), (columns[layer][1], y)]
-        labels.append((sum(columns[slots[-1]]) / 2, y))
+        labels.append((sum(columns[last[k][1]]) / 2, y))
         x, y, width = nodes[edge.target]
-        path.append((x - width / 2, y + _spread(graph, k, heights, slots[-1])))
+        # Edges arrive apart, so that arrows do not cover each other.
+        arriving = [
+            slot for slot, other in zip(last, graph.edges, strict=True) if other.target == edge.target
+        ]
+        place = sorted(arriving, key=heights.__getitem__).index(last[k])
+        step = min(8.0, 18.0 / len(arriving))
+        path.append((x - width / 2, y + step * (place - (len(arriving) - 1) / 2)))
         paths.append(path)
     return paths, labels
-
-
-def _spread(graph: Graph, k: int, heights: list[dict[Spot, float]], layer: int) -> float:
-    """Return how far from the middle of its node an edge arrives, so that arrows do not cover each other."""
-    target = graph.edges[k].target
-    mine = [i for i, edge in enumerate(graph.edges) if edge.target == target]
-    mine.sort(key=lambda i: heights[layer][("", i)])
-    step = min(8.0, 18.0 / len(mine))
-    return step * (mine.index(k) - (len(mine) - 1) / 2)

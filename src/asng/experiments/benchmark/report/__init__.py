@@ -12,7 +12,7 @@ from asng.experiments.benchmark.report.table import (
     read_benchmark,
     wins_and_losses,
 )
-from asng.experiments.benchmark.store import BenchmarkCell
+from asng.experiments.benchmark.trial import BenchmarkCell
 from asng.report.html import Page, RunKind, title_of
 from asng.runs.folder import BENCHMARK as FILE
 

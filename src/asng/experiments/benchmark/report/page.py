@@ -18,11 +18,15 @@ from asng.experiments.benchmark.report.table import (
     benchmark_rows,
     benchmark_verdict,
 )
-from asng.experiments.benchmark.store import BenchmarkCell
+from asng.experiments.benchmark.trial import BenchmarkCell
 from asng.report.figures.svg import clean, draw, tidy
 from asng.report.words import count, flatten
 
 __all__ = ["benchmark_page", "regret_figure"]
+
+# Okabe and Ito, and dashes for the second round.
+_COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#56b4e9", "#5b5b5b")
+_POINTS = 120
 
 
 def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
@@ -51,16 +55,8 @@ def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
     }
 
 
-# Regret over evaluations: median and quartiles over the seeds, a colour a method.
-
-
-# Okabe and Ito, and dashes for the second round.
-_COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#56b4e9", "#5b5b5b")
-_POINTS = 120
-
-
 def regret_figure(groups: Sequence[Group], *, key: str, label: str) -> str:
-    """Draw the least regret so far as an SVG element, both axes logarithmic.
+    """Draw median and quartiles of the least regret so far as an SVG element, both axes logarithmic.
 
     A run ends at its target, and is drawn on at the regret that it had there.
 

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from asng.errors import RunError
-from asng.experiments.benchmark.store import BenchmarkCell
+from asng.experiments.benchmark.trial import BenchmarkCell
 from asng.report.words import UNKNOWN, count
 from asng.runs.log import parse_lines
 from asng.runs.stored import stored

@@ -1,4 +1,4 @@
-"""What the template of the toy problem fills in."""
+"""What the template of the toy problem fills in, and the table for the terminal."""
 
 import math
 from collections.abc import Mapping
@@ -62,9 +62,6 @@ def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:
         ("iterations a run", count(grid.settings.iterations)),
         ("wall time", duration(grid.seconds)),
     ]
-
-
-# Successes and iterations of every cell of the toy problem as words.
 
 
 def toy_table(grid: ToyGrid, title: Text) -> Table:
