@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from asng.cli import main
-from asng.cli.classify import find_preset
+from asng.cli.runs import find_preset
 
 TINY = [
     *("--cells", "3", "--nodes", "1", "--channels", "2", "--batch-size", "4", "--epochs", "1"),

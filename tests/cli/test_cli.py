@@ -123,11 +123,13 @@ def test_a_wrong_flag_gets_the_nearest_right_one(capsys):
         (["search", "--resume=yes"], "--resume", "'yes'"),
     ],
 )
-def test_a_wrong_value_is_told_in_one_line_with_its_setting(words, name, got, capsys):
+def test_a_wrong_value_is_told_in_one_line_with_its_setting(words, name, got, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
     first, second = fails(words, capsys).splitlines()
     assert first.startswith(f"asng {words[0]}: ")
     assert name in first
     assert first.endswith(f"{got}.")
+    assert not list(tmp_path.iterdir())
     assert second == f"Try: asng {words[0]} --help"
 
 
