@@ -2,7 +2,7 @@
 
 import pytest
 from command_lines import told
-from own_package import DATA, NET
+from user_package import DATA, NET
 
 pytestmark = pytest.mark.usefixtures("at_home")
 

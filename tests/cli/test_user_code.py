@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 from command_lines import told
-from own_package import DATA, NET, QUICK
+from user_package import DATA, NET, QUICK
 
 from asng.cli import main
 from asng.pipeline import train_alone as training
