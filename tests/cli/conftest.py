@@ -1,7 +1,7 @@
 """A folder with a user's package in it, where the user stands."""
 
 import pytest
-from own_package import write_package
+from user_package import write_package
 
 
 @pytest.fixture(scope="session")

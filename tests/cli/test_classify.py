@@ -7,9 +7,10 @@ import shutil
 import pytest
 import torch
 import yaml
+from command_lines import fails
 
 from asng.cli import main
-from asng.cli.classify import find_preset
+from asng.cli.runs import find_preset
 
 TINY = [
     *("--cells", "3", "--nodes", "1", "--channels", "2", "--batch-size", "4", "--epochs", "1"),
@@ -44,17 +45,6 @@ def run_dir(cifar, tmp_path_factory):
     words = ["--data-dir", str(cifar), "--preset", "paper", "--run-dir", str(folder), *TINY, "--peers", "1"]
     assert main(["classify", *words]) == 0
     return folder
-
-
-def fails(words, capsys, code=1):
-    try:
-        got = main(words)
-    except SystemExit as stop:
-        got = stop.code
-    out, err = capsys.readouterr()
-    assert got == code
-    assert "Traceback" not in out + err
-    return err
 
 
 def test_the_papers_road_leads_from_cifar_to_a_network_within_its_bound(run_dir, cifar):

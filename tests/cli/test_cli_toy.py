@@ -4,6 +4,7 @@ import json
 
 import pytest
 import yaml
+from command_lines import fails
 
 from asng.cli import main
 
@@ -19,18 +20,6 @@ def toy(folder, *words):
 
 def cells(folder):
     return json.loads((folder / "toy.json").read_text())["cells"]
-
-
-def fails(words, capsys, code=1):
-    """Run a command line that must fail, and return its one line on standard error."""
-    try:
-        got = main(words)
-    except SystemExit as stop:
-        got = stop.code
-    out, err = capsys.readouterr()
-    assert got == code
-    assert "Traceback" not in out + err
-    return err
 
 
 def test_the_grid_is_run_reported_and_told(tmp_path, capsys):

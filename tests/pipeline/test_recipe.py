@@ -5,9 +5,9 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 
-import own_things
 import pytest
 import torch
+import user_things
 from small_tasks import SMALL, small_cells
 from torch import nn
 
@@ -24,7 +24,7 @@ from asng.training import supervised
 SGD = partial(torch.optim.SGD, lr=0.05)
 
 
-class WithHead(own_things.Net):
+class WithHead(user_things.Net):
     """Net with a second head that only training sees."""
 
     def __init__(self):
@@ -43,7 +43,7 @@ def both(output, target):
 
 @pytest.fixture
 def task():
-    parts = {"model": {"import": "own_things.Net"}, "data": {"import": "own_things.loaders"}}
+    parts = {"model": {"import": "user_things.Net"}, "data": {"import": "user_things.loaders"}}
     return user_task(UserSettings(**parts))
 
 
@@ -77,7 +77,7 @@ def test_what_only_training_needs_is_gone_and_the_rest_is_handed_over(task):
 
 
 def test_a_build_without_the_childs_weights_is_an_error(task):
-    recipe = Recipe(SGD, build=lambda a: nn.Sequential(own_things.Net()))
+    recipe = Recipe(SGD, build=lambda a: nn.Sequential(user_things.Net()))
     with pytest.raises(InputError, match=r"recipe\.build: expected a network with all weights"):
         train(replace(task, recipe=recipe))
 

@@ -10,6 +10,14 @@ from asng.training.progress import progress_bar
 from asng.training.signals import graceful
 
 
+@pytest.fixture(autouse=True)
+def _handlers_come_back():
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_the_first_signal_is_a_note_and_the_handlers_come_back(number):
     before = signal.getsignal(number)

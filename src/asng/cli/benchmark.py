@@ -10,19 +10,17 @@ from asng.cli.tell import tell_outcome
 from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
 from asng.training.progress import Bar, progress_bar
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "run ASNG and other methods on known problems, and compare their evaluations"
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of this subcommand."""
-    parser = NearestNames(prog="asng benchmark", description=HELP[0].upper() + HELP[1:] + ".")
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
     add_run_flags(parser, run_dir="runs/benchmark", seeds=20, overwrite=False)
     parser.add_argument("--redo", type=list[str], default=[], help="with --resume: methods to run again")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_settings(BenchmarkSettings)
-    return parser
 
 
 def run(arguments: Namespace) -> None:

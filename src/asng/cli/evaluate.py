@@ -10,14 +10,13 @@ from asng.cli.runs import add_trust_flag, trusted_names
 from asng.tasks.reopen import load_child, single_run
 from asng.training import count_parameters, score
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "score the trained network of a run on test data"
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of this subcommand."""
-    parser = NearestNames(prog="asng evaluate", description=HELP.capitalize() + ".")
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
     parser.add_argument("run_dir", type=str, help="folder of a finished run, with its child.pt")
     parser.add_argument(
         "--data-dir",
@@ -26,7 +25,6 @@ def make_parser() -> NearestNames:
         help="folder with other images of that kind (default: the run's data)",
     )
     add_trust_flag(parser)
-    return parser
 
 
 def run(arguments: Namespace) -> None:

@@ -11,14 +11,13 @@ from asng.cli.runs import add_trust_flag, trusted_names
 from asng.tasks.reopen import example_of, load_child, single_run
 from asng.training import save_onnx, save_program
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "write the trained network of a run as ONNX or as a torch program"
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of this subcommand."""
-    parser = NearestNames(prog="asng export", description=HELP.capitalize() + ".")
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
     parser.add_argument("run_dir", type=str, help="folder of a finished run, with its child.pt")
     parser.add_argument(
         "--format",
@@ -33,7 +32,6 @@ def make_parser() -> NearestNames:
         help="file to write (default: child.<format> in the run folder)",
     )
     add_trust_flag(parser)
-    return parser
 
 
 def run(arguments: Namespace) -> None:

@@ -10,19 +10,19 @@ from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_o
 from asng.pipeline import SearchSettings, Task, passes
 from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "search the paper's space of autoencoders for one that restores images, train it as the paper does"
 
 
-def make_parser(preset: str = "small") -> NearestNames:
-    """Return the parser of this subcommand.
+def add_flags(parser: NearestNames, preset: str = "small") -> None:
+    """Add the flags of this subcommand.
 
     Args:
+        parser: Of this subcommand.
         preset: Gives the defaults.
     """
     chosen = PRESETS[preset]
-    parser = NearestNames(prog="asng inpaint", description=HELP.capitalize() + ".")
     add_preset_flag(parser, preset)
     add_run_flags(parser, run_dir="runs/inpaint")
     add_trust_flag(parser)
@@ -42,7 +42,6 @@ def make_parser(preset: str = "small") -> NearestNames:
     parser.add_settings(SearchSettings, skip={"epochs", "retrain_epochs"})
     given = {**asdict(chosen.task), **asdict(chosen.search)}
     parser.set_defaults({name: given[name] for name in given if name not in ("epochs", "retrain_epochs")})
-    return parser
 
 
 def run(arguments: Namespace) -> None:

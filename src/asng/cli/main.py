@@ -12,8 +12,8 @@ from rich.console import Console
 
 from asng import __version__
 from asng.cli import benchmark, classify, evaluate, export, inpaint, report, retrain, search, toy
-from asng.cli.classify import find_preset
 from asng.cli.parsing import NearestNames
+from asng.cli.runs import find_preset
 from asng.cli.user import UserCode, find_user_code, spelled_out
 from asng.distributed import leads
 from asng.errors import AsngError
@@ -53,7 +53,10 @@ def make_parser(named: UserCode | None = None, preset: str = "small") -> Nearest
     from_preset = {"preset": preset}
     given: dict[str, Any] = {"search": {"named": named}, "classify": from_preset, "inpaint": from_preset}
     for name, module in SUBCOMMANDS.items():
-        subcommands.add_subcommand(name, module.make_parser(**given.get(name, {})), help=module.HELP)
+        help = module.HELP
+        part = NearestNames(prog=f"asng {name}", description=f"{help[0].upper()}{help[1:]}.")
+        module.add_flags(part, **given.get(name, {}))
+        subcommands.add_subcommand(name, part, help=help)
     return parser
 
 

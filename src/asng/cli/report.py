@@ -7,16 +7,14 @@ from asng.cli.parsing import NearestNames
 from asng.cli.tell import KINDS
 from asng.report import summary_table, write_report
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "write report.html of a run, finished or not, from its folder alone"
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of this subcommand."""
-    parser = NearestNames(prog="asng report", description=HELP.capitalize() + ".")
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
     parser.add_argument("run_dir", type=str, help="a run folder")
-    return parser
 
 
 def run(arguments: Namespace) -> None:

@@ -15,7 +15,7 @@ from asng.errors import InputError
 from asng.pipeline import passes, retrain_run
 from asng.tasks.reopen import single_run
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "train the found architecture of a run, and random ones beside it, from scratch"
 
@@ -32,15 +32,13 @@ _SIZES = ("cells", "channels")
 _SETTINGS = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of this subcommand."""
-    parser = NearestNames(prog="asng retrain", description=HELP.capitalize() + ".")
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
     parser.add_argument("run_dir", type=str, help="folder of a finished search")
     for name, (_, words) in _FLAGS.items():
         parser.add_argument(f"--{name}", type=int | None, default=None, help=words)
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
     add_trust_flag(parser)
-    return parser
 
 
 def run(arguments: Namespace) -> None:

@@ -1,14 +1,14 @@
 """What the subcommands that search have in common."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 from jsonargparse import Namespace
 
-from asng.checks import integer_at_least
-from asng.cli.parsing import NearestNames
+from asng.checks import integer_at_least, one_of
+from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.cli.tell import tell_outcome
 from asng.distributed import leads
 from asng.errors import InputError
@@ -20,6 +20,7 @@ __all__ = [
     "add_preset_flag",
     "add_run_flags",
     "add_trust_flag",
+    "find_preset",
     "part_of",
     "run_as_told",
     "seeds_of",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 PresetName: TypeAlias = Literal["small", "paper"]
+
+_PRESET_OPTIONS = {"preset": ["--preset"], "data_dir": ["--data-dir", "--data_dir"], "config": ["--config"]}
 
 _NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
 """Flags whose values name classes and functions."""
@@ -61,6 +64,30 @@ def seeds_of(arguments: Namespace) -> range:
     """
     integer_at_least("seeds", arguments.seeds, 1)
     return range(arguments.seed, arguments.seed + arguments.seeds)
+
+
+def find_preset(words: Sequence[str]) -> str:
+    """Return the preset that the words of `asng classify` or `inpaint`, or their YAML file, ask for.
+
+    Without one it is the paper's where they name data, and the small one on the images that need no download.
+
+    Raises:
+        InputError: There is no such preset.
+
+    Example:
+        >>> find_preset([]), find_preset(["--data-dir", "cifar"])
+        ('small', 'paper')
+    """
+    found: dict[str, object] = {}
+    for name, value in looked_ahead(words, _PRESET_OPTIONS):
+        if name == "config":
+            settings = settings_in(value)
+            found |= {key: settings[key] for key in ("preset", "data_dir") if settings.get(key) is not None}
+        else:
+            found[name] = value
+    return one_of(
+        "preset", found.get("preset", "paper" if "data_dir" in found else "small"), get_args(PresetName)
+    )
 
 
 def add_preset_flag(parser: NearestNames, preset: str) -> None:

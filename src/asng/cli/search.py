@@ -9,18 +9,18 @@ from asng.pipeline import SearchSettings, Task
 from asng.tasks.classification import ClassificationSettings, classification
 from asng.tasks.user import UserSettings, user_task
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "search a network, train it, compare it with random ones, write a report"
 
 
-def make_parser(named: UserCode | None = None) -> NearestNames:
-    """Return the parser of this subcommand.
+def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
+    """Add the flags of this subcommand.
 
     Args:
+        parser: Of this subcommand.
         named: The user's own model and data. Default: a network of cells for images.
     """
-    parser = NearestNames(prog="asng search", description=HELP.capitalize() + ".")
     add_run_flags(parser, run_dir="runs/search")
     add_trust_flag(parser)
     if named is None:
@@ -30,7 +30,6 @@ def make_parser(named: UserCode | None = None) -> NearestNames:
         named.add_to(parser)
         parser.add_settings(UserSettings, skip={"model", "data"})
     parser.add_settings(SearchSettings)
-    return parser
 
 
 def run(arguments: Namespace) -> None:

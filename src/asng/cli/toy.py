@@ -9,18 +9,16 @@ from asng.cli.runs import add_run_flags, part_of, seeds_of
 from asng.cli.tell import tell_outcome
 from asng.experiments.toy import ToySettings, resume_toy, run_toy
 
-__all__ = ["HELP", "make_parser", "run"]
+__all__ = ["HELP", "add_flags", "run"]
 
 HELP = "run ASNG, SNG and Adam on the paper's toy problem over step sizes and learning rates"
 
 
-def make_parser() -> NearestNames:
-    """Return the parser of this subcommand."""
-    parser = NearestNames(prog="asng toy", description=HELP[0].upper() + HELP[1:] + ".")
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
     add_run_flags(parser, run_dir="runs/toy", seeds=20)
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_settings(ToySettings)
-    return parser
 
 
 def run(arguments: Namespace) -> None:

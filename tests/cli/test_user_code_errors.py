@@ -1,7 +1,8 @@
 """What can be wrong with a user's own classes: one line each, and nothing on the disk."""
 
 import pytest
-from own_package import DATA, NET, told
+from command_lines import told
+from user_package import DATA, NET
 
 pytestmark = pytest.mark.usefixtures("at_home")
 

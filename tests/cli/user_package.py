@@ -3,8 +3,6 @@
 import textwrap
 from pathlib import Path
 
-from asng.cli import main
-
 QUICK = ["--epochs", "2", "--retrain-epochs", "1", "--peers", "1", "--quiet", "--device", "cpu"]
 NET = ["--model", "owned.net.Net", "--model.width", "4"]
 DATA = ["--data", "owned.data.loaders"]
@@ -175,15 +173,3 @@ def write_package(folder: Path, name: str) -> Path:
     for part, text in PARTS.items():
         (home / f"{part}.py").write_text(textwrap.dedent(text).lstrip())
     return home
-
-
-def told(words, capsys, code=0):
-    """Run a command line, and return what it said on both outputs."""
-    try:
-        got = main(words)
-    except SystemExit as stop:
-        got = stop.code
-    out, err = capsys.readouterr()
-    assert got == code, err
-    assert "Traceback" not in out + err
-    return out, err

@@ -3,14 +3,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import own_things
 import pytest
 import torch
+import user_things
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonargparse import ArgumentParser
-from own_things import Colour, Odd, Options
 from torch import nn
+from user_things import Colour, Odd, Options
 
 from asng.errors import InputError, RunError, SpaceError
 from asng.tasks.user.importing import import_named
@@ -66,7 +66,7 @@ def test_an_argument_whose_default_yaml_cannot_hold_has_no_flag():
 
 def test_an_argument_given_otherwise_has_no_flag():
     with pytest.raises(Exception, match=r"unrecognized arguments: --model.width"):
-        through_flags(own_things.Net, ["--model.width", "3"], given={"width"})
+        through_flags(user_things.Net, ["--model.width", "3"], given={"width"})
 
 
 @given(
@@ -95,12 +95,12 @@ def test_what_is_given_is_passed_as_it_is():
     [
         ({"widht": 3}, "model: net has no argument 'widht'. Did you mean 'width'?"),
         ({"width": "wide"}, "model: net: .*width.*Expected a <class 'int'>. Got value: wide"),
-        ({"width": -1}, r"model: net fails: RuntimeError: .* \(.*own_things.py, line \d+\)."),
+        ({"width": -1}, r"model: net fails: RuntimeError: .* \(.*user_things.py, line \d+\)."),
     ],
 )
 def test_a_wrong_argument_is_named(arguments, message):
     with pytest.raises(InputError, match=message) as caught:
-        call("model", "net", own_things.Net, arguments)
+        call("model", "net", user_things.Net, arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -120,16 +120,16 @@ def test_an_argument_that_cannot_be_made_is_named():
     def target(inner: nn.Module):
         return inner
 
-    inner = {"class_path": "own_things.Net", "init_args": {"width": -1}}
+    inner = {"class_path": "user_things.Net", "init_args": {"width": -1}}
     with pytest.raises(
-        InputError, match=r"model: net: an argument of it fails: RuntimeError: .*own_things.py"
+        InputError, match=r"model: net: an argument of it fails: RuntimeError: .*user_things.py"
     ):
         call("model", "net", target, {"inner": inner})
 
 
 def test_an_error_of_the_library_stays_what_it_is():
     def empty():
-        own_things.Choice({})
+        user_things.Choice({})
 
     with pytest.raises(SpaceError, match="model: empty: candidates: expected at least one module"):
         call("model", "empty", empty, {})
@@ -138,13 +138,13 @@ def test_an_error_of_the_library_stays_what_it_is():
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("own_thinks.Net", "model: there is no module 'own_thinks'. Did you mean 'own_things'?"),
-        ("own_things.Nett", "model: module own_things has no 'Nett'. Did you mean 'Net'?"),
-        ("own_things.Net.buidl", "model: class Net has no 'buidl'"),
-        ("own_things.Missing.inner", "model: module own_things has no 'Missing'"),
+        ("user_thinks.Net", "model: there is no module 'user_thinks'. Did you mean 'user_things'?"),
+        ("user_things.Nett", "model: module user_things has no 'Nett'. Did you mean 'Net'?"),
+        ("user_things.Net.buidl", "model: class Net has no 'buidl'"),
+        ("user_things.Missing.inner", "model: module user_things has no 'Missing'"),
         ("torch.nn.functonal.relu", "model: module torch.nn has no 'functonal'. Did you mean 'functional'?"),
         ("Net", "expected an import path such as package.module.name, got 'Net'"),
-        ("own_things..Net", "expected an import path such as package.module.name, got 'own_things..Net'"),
+        ("user_things..Net", "expected an import path such as package.module.name, got 'user_things..Net'"),
         ("", "expected an import path such as package.module.name, got ''"),
         ("__main__.Net", "__main__"),
     ],
@@ -155,7 +155,7 @@ def test_a_wrong_import_path_gets_the_nearest_right_name(path, message):
 
 
 def test_inner_names_and_modules_not_yet_imported_are_found():
-    assert import_named("model", "own_things.Net.forward") is own_things.Net.forward
+    assert import_named("model", "user_things.Net.forward") is user_things.Net.forward
     assert import_named("loss", "xml.dom.minidom.parseString").__module__ == "xml.dom.minidom"
 
 

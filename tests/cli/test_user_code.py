@@ -12,7 +12,8 @@ import onnxruntime
 import pytest
 import torch
 import yaml
-from own_package import DATA, NET, QUICK, told
+from command_lines import told
+from user_package import DATA, NET, QUICK
 
 from asng.cli import main
 from asng.pipeline import train_alone as training

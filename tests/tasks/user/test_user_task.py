@@ -1,8 +1,8 @@
 import json
 
-import own_things
 import pytest
 import torch
+import user_things
 from small_tasks import SMALL
 from torch import nn
 
@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def task_of(model="Net", data="loaders", **settings):
-    parts = {"model": {"import": f"own_things.{model}"}, "data": {"import": f"own_things.{data}"}}
+    parts = {"model": {"import": f"user_things.{model}"}, "data": {"import": f"user_things.{data}"}}
     return user_task(UserSettings(**parts, **settings))
 
 
@@ -59,13 +59,16 @@ def test_a_module_class_is_a_criterion_too():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"model": "own_things.Net"}, "model: expected an import path under 'import', got 'own_things.Net'"),
+        (
+            {"model": "user_things.Net"},
+            "model: expected an import path under 'import', got 'user_things.Net'",
+        ),
         ({"data": {"batch_size": 3}}, "data: expected an import path under 'import'"),
         ({"valid_share": 1.5}, r"valid_share: expected a number in \[0.0, 1.0\], got 1.5"),
     ],
 )
 def test_unfit_settings_are_named(settings, message):
-    good = {"model": {"import": "own_things.Net"}, "data": {"import": "own_things.loaders"}}
+    good = {"model": {"import": "user_things.Net"}, "data": {"import": "user_things.loaders"}}
     with pytest.raises(InputError, match=message):
         UserSettings(**{**good, **settings})
 
@@ -142,4 +145,4 @@ def test_loaders_with_a_generator_resume_to_the_same_scores(stop_at, tmp_path, m
 def test_the_weights_of_images_are_channels_last_and_others_are_left():
     conv = place(nn.Conv2d(3, 4, 5), CPU).weight
     assert conv.is_contiguous(memory_format=torch.channels_last)
-    assert place(own_things.Volumes(), CPU).volume.weight.shape == (2, 1, 1, 1, 1)
+    assert place(user_things.Volumes(), CPU).volume.weight.shape == (2, 1, 1, 1, 1)
