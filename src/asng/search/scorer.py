@@ -16,7 +16,14 @@ from asng.training.data.nested import batch_size_of, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, is_out_of_memory, origin
 from asng.training.modes import Modes
-from asng.training.objective import Objective, as_number, checked_value, qualified_name, to_float
+from asng.training.objective import (
+    Objective,
+    as_number,
+    checked_value,
+    item_sum,
+    qualified_name,
+    to_float,
+)
 
 __all__ = ["Score", "Scorer", "Scores", "explained"]
 
@@ -135,7 +142,7 @@ class Scorer:
             held = [self._batch() for _ in range(min(at_once, batches - first))]
             pairs = [(architecture, batch) for batch in held for architecture in architectures]
             for k, score in enumerate(self._dealt(pairs)):
-                totals[k % len(architectures)] += batch_size_of(pairs[k][1]) * score.value
+                totals[k % len(architectures)] += item_sum(score.value, batch_size_of(pairs[k][1]))
                 read[k % len(architectures)] |= score.read or frozenset()
             items += sum(batch_size_of(batch) for batch in held)
         return [Score(total / items, names) for total, names in zip(totals, read, strict=True)]
