@@ -9,7 +9,7 @@ import pytest
 from test_cli import WORDS
 
 from asng.cli import main
-from asng.experiments.benchmark import run as comparison
+from asng.experiments.benchmark import experiment as comparison
 from asng.experiments.toy import experiment as workers
 from asng.search import loop
 
@@ -90,7 +90,7 @@ def test_the_training_of_what_was_found_goes_on(number, tmp_path, monkeypatch):
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize(
     ("command", "settings", "module", "name", "call"),
-    [("toy", TOY, workers, "simulate", 1), ("benchmark", BENCHMARK, comparison, "run_cell", 2)],
+    [("toy", TOY, workers, "simulate", 1), ("benchmark", BENCHMARK, comparison, "run_trial", 2)],
 )
 def test_experiments_keep_their_cells(command, settings, module, name, call, number, tmp_path, monkeypatch):
     words = [command, "--run-dir", str(tmp_path / "run"), *settings, "--quiet"]
