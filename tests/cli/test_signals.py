@@ -10,7 +10,7 @@ from small_tasks import write_images
 from test_cli import WORDS
 
 from asng.cli import main
-from asng.experiments.benchmark import run as comparison
+from asng.experiments.benchmark import experiment as comparison
 from asng.experiments.toy import experiment as workers
 from asng.search.trainer import Trainer
 
