@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 import torch
 from command_lines import fails
+from small_tasks import write_images
 
 from asng.cli import main
 
@@ -224,7 +225,8 @@ def test_a_torn_child_is_an_error(run_dir, tmp_path, capsys):
 def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
     folder = tmp_path / "run"
     words = [sys.executable, "-m", "asng", "search", "--run-dir", str(folder)]
-    longer = ["--epochs", "300", "--final", "0"]
+    images = write_images(tmp_path / "images")
+    longer = ["--epochs", "10000", "--final", "0", "--data-dir", str(images), "--batch-size", "8"]
     process = subprocess.Popen([*words, *WORDS, *longer], stderr=subprocess.PIPE, text=True)
     log = folder / "log.jsonl"
     for _ in range(600):
@@ -237,8 +239,8 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
     assert "--resume" in err
     assert (folder / "checkpoint.pt").exists()
     config = folder / "config.yaml"
-    assert "epochs: 300" in config.read_text()
-    # The rest of 300 epochs is much: end it early, by entropy, from the folder's own settings.
+    assert "epochs: 10000" in config.read_text()
+    # The rest of 10000 epochs is much: end it early, by entropy, from the folder's own settings.
     config.write_text(config.read_text().replace("stop_entropy: 0.0", "stop_entropy: 1.0"))
     config.write_text(config.read_text().replace("warmup: 0.25", "warmup: 0.0"))
     done = subprocess.run([*words, "--resume", "--quiet"], capture_output=True, text=True, check=False)

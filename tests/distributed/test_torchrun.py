@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_tasks import write_images
 
 SRC = Path(__file__).parents[2] / "src"
 SIZES = {"cells": 1, "nodes": 1, "channels": 2, "epochs": 1, "retrain-epochs": 1, "peers": 2, "final": 0}
@@ -33,7 +34,8 @@ def networks(folder):
 
 
 def test_a_search_by_torchrun_needs_no_other_flag_and_writes_one_run(tmp_path):
-    done = run("asng", "search", *TINY, "--run-dir", str(tmp_path / "run"), processes=2)
+    data = ["--data-dir", str(write_images(tmp_path / "images")), "--batch-size", "8"]
+    done = run("asng", "search", *TINY, *data, "--run-dir", str(tmp_path / "run"), processes=2)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("architecture.json") == 1
     events = [json.loads(line)["event"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]

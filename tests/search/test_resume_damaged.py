@@ -9,7 +9,7 @@ from problems import events_without_clocks, fit, searcher, stopping
 from asng.errors import RunError
 from asng.runs import checkpoint
 from asng.runs.checkpoint import FORMAT
-from asng.runs.log import resumes_of
+from asng.runs.folder import resumes_of
 
 NAMES = ("checkpoint.pt", "checkpoint.previous.pt")
 

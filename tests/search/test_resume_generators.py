@@ -11,7 +11,7 @@ from problems import data, events_without_clocks, loader, searcher, stopping
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.errors import RunError
-from asng.runs.log import RESUMES, resumes_of
+from asng.runs.folder import RESUMES, resumes_of
 from asng.training import train
 
 

@@ -20,8 +20,8 @@ from asng.optim import ASNG, Optimizer
 from asng.runs.environment import machine, versions
 from asng.runs.events import EndEvent, StartEvent
 from asng.runs.files import write_text
-from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, refuse_earlier_run, remove_run
-from asng.runs.log import RunLog, note_resume
+from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, note_resume, refuse_earlier_run, remove_run
+from asng.runs.log import RunLog
 from asng.space import Space
 
 __all__ = ["minimize"]

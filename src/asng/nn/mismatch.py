@@ -8,8 +8,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError
-from asng.nn.searchable import Searchable
-from asng.nn.selection import following
+from asng.nn.searchable import Searchable, following
 from asng.space import Value
 
 __all__ = ["explain"]

@@ -10,7 +10,7 @@ from asng.errors import AsngError, InputError, SpaceError
 from asng.nn.extraction.extract import extract
 from asng.nn.mismatch import explain
 from asng.nn.naming import bind_names, check_weights_unshared
-from asng.nn.selection import following
+from asng.nn.searchable import following
 from asng.space import Architecture, Space, Value
 
 __all__ = ["Supernet"]

@@ -1,5 +1,6 @@
-"""What lies in a run folder: every name once, and whether a run may use the folder."""
+"""What lies in a run folder: every name once, whether a run may use the folder, and when it was resumed."""
 
+import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from asng.errors import RunError
 from asng.runs.config import read_yaml, write_yaml
 from asng.runs.files import writes_into
-from asng.runs.log import RESUMES, refuse_running
+from asng.runs.log import JsonLines, parse_lines, refuse_running
 
 __all__ = [
     "ARCHITECTURE",
@@ -23,13 +24,16 @@ __all__ = [
     "PICTURES",
     "REPORT",
     "RESULT",
+    "RESUMES",
     "SUMMARY",
     "TOY",
+    "note_resume",
     "read_config",
     "refuse_earlier_run",
     "refuse_no_run",
     "remove_halves",
     "remove_run",
+    "resumes_of",
     "seed_folder",
     "write_config",
 ]
@@ -38,6 +42,9 @@ CONFIG = "config.yaml"
 LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
+RESUMES = "resumes.jsonl"
+"""Beside the log of a run: when it was taken up again. Not in the log itself, which is so, apart from clocks,
+the same as that of a run that was never stopped."""
 ARCHITECTURE = "architecture.json"
 GRAPHS = "graphs.json"
 PICTURES = "pictures.json"
@@ -151,6 +158,36 @@ def remove_halves(folder: Path, names: Collection[str] = SEARCH_FILES) -> None:
 
 def _places(folder: Path) -> tuple[Path, ...]:
     return (folder, *folder.glob("seed-*"))
+
+
+def note_resume(folder: Path, **fields: Any) -> None:
+    """Note in a run folder that the run is taken up again: the time of day, and what is given.
+
+    Raises:
+        RunError: The file cannot be written, or a line of it is no JSON object.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> note_resume(folder, step=120)
+        >>> [sorted(note) for note in resumes_of(folder)]
+        [['step', 'time']]
+    """
+    file = JsonLines(folder / RESUMES)  # which cuts off what a killed process has half written
+    try:
+        file.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **fields})
+    finally:
+        file.close()
+
+
+def resumes_of(folder: Path) -> list[dict[str, Any]]:
+    """Return the notes of `note_resume`, the earliest first.
+
+    Raises:
+        RunError: A line is no JSON object.
+    """
+    path = folder / RESUMES
+    return parse_lines(path.read_bytes(), path) if path.exists() else []
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ from asng.runs.events import (
     ThetaEvent,
     event_of,
 )
-from asng.runs.log import RESUMES, resumes_of
+from asng.runs.folder import RESUMES, resumes_of
 from asng.runs.stored import stored, told
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json

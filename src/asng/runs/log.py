@@ -20,11 +20,7 @@ from asng.runs.files import write_text
 from asng.runs.locks import lock
 from asng.runs.stored import json_text, load_json, told
 
-__all__ = ["RESUMES", "JsonLines", "RunLog", "note_resume", "parse_lines", "refuse_running", "resumes_of"]
-
-RESUMES = "resumes.jsonl"
-"""Beside the log of a run: when it was taken up again. Not in the log itself, which is so, apart from clocks,
-the same as that of a run that was never stopped."""
+__all__ = ["JsonLines", "RunLog", "parse_lines", "refuse_running"]
 
 _SYNC = 1.0
 """Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
@@ -186,36 +182,6 @@ class RunLog:
         lines, self._lines = self._lines, None
         if lines is not None:
             lines.close()
-
-
-def note_resume(folder: Path, **fields: Any) -> None:
-    """Note in a run folder that the run is taken up again: the time of day, and what is given.
-
-    Raises:
-        RunError: The file cannot be written, or a line of it is no JSON object.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> note_resume(folder, step=120)
-        >>> [sorted(note) for note in resumes_of(folder)]
-        [['step', 'time']]
-    """
-    file = JsonLines(folder / RESUMES)  # which cuts off what a killed process has half written
-    try:
-        file.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **fields})
-    finally:
-        file.close()
-
-
-def resumes_of(folder: Path) -> list[dict[str, Any]]:
-    """Return the notes of `note_resume`, the earliest first.
-
-    Raises:
-        RunError: A line is no JSON object.
-    """
-    path = folder / RESUMES
-    return parse_lines(path.read_bytes(), path) if path.exists() else []
 
 
 def refuse_running(path: Path) -> None:

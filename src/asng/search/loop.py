@@ -17,11 +17,12 @@ from asng.runs.folder import (
     CHECKPOINT,
     LOG,
     SEARCH_FILES,
+    note_resume,
     refuse_earlier_run,
     remove_halves,
     remove_run,
 )
-from asng.runs.log import RunLog, note_resume
+from asng.runs.log import RunLog
 from asng.search.final import Final
 from asng.search.found import Found, best_within, found_of, nothing_within
 from asng.search.run_state import RunState

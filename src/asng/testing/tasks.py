@@ -157,7 +157,7 @@ def it_runs_from_the_data_to_the_report(make: MakeTask) -> None:
     settings = SearchSettings(epochs=2, retrain_epochs=1, peers=1, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
         run = read_run(run_task(task, settings, Path(folder) / "run", progress=False))
-        true("result.json", run.result is not None, expected="a result", got=None)
+        true("the result of the run", run.result is not None, expected="a result", got=None)
         reason = run.log.end and run.log.end.reason
         equal("why the search ended", reason, "finished")
 

@@ -18,8 +18,7 @@ from torch import fx, nn
 
 from asng.errors import InputError
 from asng.nn.extraction.prune import drop_unused
-from asng.nn.searchable import Call, Extraction, Searchable
-from asng.nn.selection import following
+from asng.nn.searchable import Call, Extraction, Searchable, following
 from asng.space import Value
 
 __all__ = ["extract"]
