@@ -7,7 +7,7 @@ from small_tasks import small_cells
 
 from asng.tasks.classification import classification
 from asng.tasks.inpainting import InpaintingSettings, inpainting
-from asng.tasks.user import OwnSettings, own
+from asng.tasks.user import UserSettings, user_task
 from asng.testing import TASK_CLAIMS
 
 
@@ -21,14 +21,14 @@ def _pictures(folder):
     return InpaintingSettings(data_dir=str(folder), image_size=10, columns=3, channels=[2, 4], batch_size=8)
 
 
-def _own(_):
-    return OwnSettings(model={"import": "own_things.Net"}, data={"import": "own_things.loaders"})
+def _user(_):
+    return UserSettings(model={"import": "user_things.Net"}, data={"import": "user_things.loaders"})
 
 
 TASKS = {
     "classification": (classification, small_cells),
     "inpainting": (inpainting, _pictures),
-    "own": (own, _own),
+    "user": (user_task, _user),
 }
 
 

@@ -285,9 +285,13 @@ class OneShotSearch:
                 BatchStream(train_loader, "train_loader"),
                 BatchStream(valid_loader, "valid_loader"),
             )
-            yield self._wired(
-                train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
-            )
+            try:
+                yield self._wired(
+                    train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
+                )
+            finally:
+                train.close()
+                valid.close()
 
     def _wired(
         self,

@@ -159,7 +159,9 @@ def test_small_images_and_wrong_settings_are_errors(folder, tmp_path):
 def test_a_damaged_picture_is_an_error(run, tmp_path):
     (tmp_path / "config.yaml").write_text("task: inpainting\n")
     (tmp_path / "pictures.json").write_text(json.dumps({"rows": [{"label": "a", "png": "<script>"}]}))
-    with pytest.raises(RunError, match=r"rows\[0\], png: expected a PNG file in base64"):
+    with pytest.raises(
+        RunError, match=r"pictures\.json: png: expected a PNG file in base64.* - at `\$\.rows\[0\]`"
+    ):
         read_run(tmp_path)
 
 

@@ -60,6 +60,13 @@ class BatchStream:
             self._iterator = iter(self._quick)
         return self._next(self._iterator)
 
+    def close(self) -> None:
+        """Let go of the pass under way, so that the workers of its loader end now.
+
+        Left to the garbage collector, they are not heard to end: torch then waits five seconds for each.
+        """
+        self._iterator = None
+
     def rewind(self) -> None:
         """Have the next batch be the first of the run again, and the generators as they were before it."""
         restore_generators(self.loader, self._first)
