@@ -97,7 +97,9 @@ def test_links_between_documents_lead_somewhere(page):
 
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
 def test_examples_run(example, run_script, tmp_path):
-    assert run_script(example.read_text(), tmp_path, str(example))
+    # One pass over the data, and one network beside what was found: what they find is measured elsewhere.
+    short = re.sub(r"\bepochs=\d+", "epochs=1", example.read_text())
+    assert run_script(re.sub(r"\bPEERS = \d+", "PEERS = 1", short), tmp_path, str(example))
 
 
 @pytest.mark.parametrize("name", MODULES)

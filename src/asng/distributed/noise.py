@@ -1,8 +1,8 @@
 """Random numbers that processes draw apart, without drifting apart.
 
-What shuffles data must be in the same state everywhere. A pass over a share of a batch may draw too, as
-dropout does, and draws more or fewer numbers than that of another process. So each process draws them from a
-generator of its own, and afterwards all go on from where they were; one number further where any drew.
+What shuffles data must be in the same state everywhere. A training pass may draw too, as dropout does, and
+draws more or fewer numbers than that of another architecture in another process. So each process draws them
+from a generator of its own, and afterwards all go on from where they were; one number further if any drew.
 """
 
 import random

@@ -129,7 +129,7 @@ def _unlike(what: str, size: int, digests: str) -> RunError:
     )
 
 
-# Short messages from every process to every other, as JSON over a tensor of bytes.
+# --- short messages from every process to every other, as JSON over a tensor of bytes -------------------
 
 
 _SLOT = 2048

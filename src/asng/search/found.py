@@ -1,4 +1,4 @@
-"""What a search found, where a budget has a word in it."""
+"""Choosing the architecture to return, subject to budgets."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
