@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 from small_tasks import small_cells
 
+from asng.tasks import reopen
 from asng.tasks.classification import classification
 from asng.tasks.inpainting import InpaintingSettings, inpainting
 from asng.tasks.user import UserSettings, user_task
@@ -41,3 +42,7 @@ def settings(tmp_path_factory):
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_keeps_what_it_promises(name, claim, settings):
     claim(lambda: TASKS[name][0](settings[name]))
+
+
+def test_every_task_that_a_run_folder_can_name_is_held_to_them():
+    assert set(TASKS) == set(reopen.TASKS)

@@ -3,7 +3,7 @@
 Drawing needs the extra `report` (matplotlib, networkx, Jinja2), loaded when a page is written.
 """
 
-from asng.report.html import Page, RunKind, summary_table, write_report
+from asng.report.html import Page, RunKind, summary_table, title_of, write_report
 from asng.report.reading import Run, read_run
 from asng.report.verdict import seeds_verdict, verdict
 from asng.runs.events import Normal
@@ -26,6 +26,7 @@ __all__ = [
     "read_run",
     "seeds_verdict",
     "summary_table",
+    "title_of",
     "verdict",
     "write_report",
 ]

@@ -17,7 +17,7 @@ from asng.errors import RunError
 from asng.report.reading import read_run
 from asng.report.table import run_table, seeds_table
 from asng.runs.files import write_text
-from asng.runs.folder import BENCHMARK, REPORT, SUMMARY, TOY, refuse_no_run
+from asng.runs.folder import EXPERIMENT_FILES, REPORT, SUMMARY, refuse_no_run
 
 __all__ = ["SEARCHES", "Page", "RunKind", "summary_table", "title_of", "write_report"]
 
@@ -154,7 +154,7 @@ def _run_table(folder: Path) -> Table:
 
 def _is_search(folder: Path) -> bool:
     # Not by a file that it has: it may have been killed before any one of them.
-    return not any((folder / name).exists() for name in (TOY, BENCHMARK))
+    return not any((folder / name).exists() for name in EXPERIMENT_FILES)
 
 
 SEARCHES = (

@@ -82,6 +82,8 @@ NAMES = (*FILES, *INNER_FILES)
 
 SEARCH_FILES = (LOG, RESUMES, CHECKPOINT, PREVIOUS, ARCHITECTURE)
 """Those of a one-shot search by itself; the files of a task lie beside them."""
+EXPERIMENT_FILES = (TOY, BENCHMARK)
+"""Those that no search has: each marks a kind of run of its own."""
 BLACK_BOX_FILES = (LOG, RESUMES, ARCHITECTURE, REPORT)
 """Those of `asng.minimize`."""
 
