@@ -167,6 +167,15 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path):
     _assert_kills_leave_no_trace(tmp_path, [20])
 
 
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path):
+    whole, folder = _whole("plain", tmp_path / "whole"), tmp_path / "parts"
+    folder.mkdir()
+    (folder / "log.jsonl").write_text('{"event": "sta')
+    again = searcher()
+    fit(again, run_dir=folder, resume=True)
+    _assert_same(again, whole, folder, tmp_path / "whole")
+
+
 @pytest.mark.slow
 def test_a_run_killed_again_and_again_goes_on(tmp_path):
     _assert_kills_leave_no_trace(tmp_path, [1, 3, 8, 1, 9, 11])

@@ -19,7 +19,6 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
 from asng.runs.checkpoint import CheckpointPace
-from asng.runs.folder import CHECKPOINT
 from asng.search.final import Final
 from asng.search.finalists import MOST_FINAL, plan_of
 from asng.search.loop import Loop
@@ -183,7 +182,7 @@ class OneShotSearch:
             epochs: How many times to go through the training data, >= 1. A final replaces some of these
                 steps, at the same cost.
             run_dir: Folder for log, checkpoint and the found architecture. Default: write nothing.
-            resume: Go on from the checkpoint in `run_dir`.
+            resume: Go on from the checkpoint in `run_dir`; begin anew if the run was killed before its first.
             overwrite: Search anew although `run_dir` holds an earlier run.
             progress: Show a progress bar.
 
@@ -208,7 +207,7 @@ class OneShotSearch:
         ):
             loop, checkpoint = run
             try:
-                loop.begin(checkpoint, overwrite=overwrite)
+                loop.begin(checkpoint, overwrite=overwrite or resume)
                 with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
                     found = loop.run(bar, interrupt)
             finally:
@@ -307,7 +306,7 @@ class OneShotSearch:
         """Return the parts of a run, put together, and the checkpoint that it goes on from."""
         if resume and folder is None:
             raise InputError("resume: expected a run_dir to resume from, got None.")
-        checkpoint = load_shared(comm, folder / CHECKPOINT) if folder is not None and resume else None
+        checkpoint = load_shared(comm, folder) if folder is not None and resume else None
         theta, name, sign = self._theta(), self._selects(), 1.0 if self.maximize is None else -1.0
         lam_x = -(-self.lam_x // comm.size) * comm.size  # each process trains as many
         if checkpoint is not None:  # which may be of another number of processes

@@ -14,6 +14,7 @@ from asng.distributed import Comm
 from asng.errors import AsngError, RunError, in_one_line
 from asng.optim import Optimizer
 from asng.runs.checkpoint import PASSED_OVER, load_checkpoint
+from asng.runs.folder import CHECKPOINT, LOG, PREVIOUS
 from asng.search.final import Final
 from asng.search.scorer import Scorer
 from asng.search.stopping import Watch
@@ -245,17 +246,20 @@ def synchronise(comm: Comm, theta: Optimizer, trainer: Trainer, scorer: Scorer) 
         comm.check(stream.fingerprint, f"the first batch of {stream.name}")
 
 
-def load_shared(comm: Comm, path: Path) -> dict[str, Any]:
+def load_shared(comm: Comm, folder: Path) -> dict[str, Any] | None:
     """Return the newest checkpoint that can be used, in all processes the same: one of them reads it.
 
+    None if the run was killed before its first one: nothing is lost by beginning anew.
+
     Raises:
-        RunError: There is none.
+        RunError: There is none, and no log of a run that has begun either.
     """
+    path = folder / CHECKPOINT
     state: dict[str, Any] = {}
-    if comm.leads:
+    if comm.leads and (path.exists() or (folder / PREVIOUS).exists() or not (folder / LOG).exists()):
         state |= load_checkpoint(path)
     comm.spread(partial(dict, state), state.update)
-    return state
+    return state or None
 
 
 def lam_x_of(checkpoint: Mapping[str, Any], default: int) -> int:
