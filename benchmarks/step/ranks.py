@@ -5,14 +5,12 @@ python -m benchmarks.step.ranks
 A candidate is an architecture that a step trains or scores on a batch of 64. The searches are those of `asng
 classify` with the paper's preset (random images of CIFAR-10's size), which trains 2 architectures a step and
 scores 2, so that each process has one of both; the same with 4 and 8 ("wide"), which evens out that some take
-longer; and the small preset, which trains 1, so that each process has half of the batch. One process and
-two of torchrun are started beside each other and wait; they take turns, some steps at a time, each being
-first in turn, so that figures are of the ratio within repeats. Idle ones hold no core, but run it where
-nothing else runs.
+longer; and the small preset, with 2 trained and 2 scored. One process and two of torchrun are started beside
+each other and wait; they take turns, some steps at a time, each being first in turn, so that figures are of
+the ratio within repeats. Idle ones hold no core, but run it where nothing else runs.
 
 Both go through the same steps with the same architectures. The bytes of gradients that a step sums up are set
-against those of the weights that have a gradient where one process trains the same architectures; beside them
-stands how many bytes batch norms sum up.
+against those of the weights that have a gradient where one process trains the same architectures.
 """
 
 import argparse
@@ -52,34 +50,28 @@ STEPS = {"paper": 4, "wide": 2, "small": 100}
 
 
 class Traffic:
-    """Counts the bytes of gradients that there are and that are summed up, and those of batch norms."""
+    """Counts the bytes of gradients that there are and that are summed up."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = parameters
-        self.had = self.reduced = self.messages = self.norms = 0
+        self.had = self.reduced = self.messages = 0
 
     @contextmanager
     def counted(self) -> Any:
         """Count while the block runs."""
-        all_reduce, all_gather = dist.all_reduce, dist.all_gather
+        all_reduce = dist.all_reduce
 
         def reducing(tensor: torch.Tensor, *args: Any, **named: Any) -> Any:
-            if named.get("async_op"):
+            if named.get("async_op"):  # else it is a short message of the processes
                 self.reduced += tensor.nbytes
                 self.messages += 1
-            elif "group" not in named:  # else it is a short message of the processes
-                self.norms += tensor.nbytes
             return all_reduce(tensor, *args, **named)
 
-        def gathering(tensors: list[torch.Tensor], tensor: torch.Tensor, *args: Any, **named: Any) -> Any:
-            self.norms += 0 if "group" in named else tensor.nbytes
-            return all_gather(tensors, tensor, *args, **named)
-
-        dist.all_reduce, dist.all_gather = reducing, gathering
+        dist.all_reduce = reducing
         try:
             yield
         finally:
-            dist.all_reduce, dist.all_gather = all_reduce, all_gather
+            dist.all_reduce = all_reduce
 
     def look(self) -> None:
         """Count the gradients of the step that was taken."""
@@ -89,7 +81,9 @@ class Traffic:
 def settings_of(case: str) -> SearchSettings:
     """Return the settings of a case, theta moving from the first step."""
     settings = replace(PRESETS[PRESET_OF[case]].search, device="cpu", warmup=0.0, final=0.0)
-    return replace(settings, lam_x=4, lam_theta=8) if case == "wide" else settings
+    # Of the small preset two, as two processes take it: one architecture a step has nothing to deal out.
+    lam = {"wide": (4, 8), "small": (2, 2)}.get(case, (settings.lam_x, settings.lam_theta))
+    return replace(settings, lam_x=lam[0], lam_theta=lam[1])
 
 
 def stepping(case: str, folder: Path) -> AbstractContextManager[Any]:
@@ -124,7 +118,7 @@ def serve(case: str, folder: Path, port: int) -> None:
                     loop.pause(NoSignal(), more=True)
                     traffic.look()
             told = {"seconds": time.perf_counter() - start, "theta": loop.theta.state_dict()["theta"]}
-            told |= {name: getattr(traffic, name) for name in ("had", "reduced", "messages", "norms")}
+            told |= {name: getattr(traffic, name) for name in ("had", "reduced", "messages")}
             if link is not None:
                 link.send_bytes(json.dumps(told).encode())
 
@@ -195,7 +189,6 @@ def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, 
         "bytes_a_step": {
             "union_of_sampled_paths": one["had"] / all_steps,
             "reduced": two["reduced"] / all_steps,
-            "batch_norms": two["norms"] / all_steps,
         },
         "reduced_over_union": round(two["reduced"] / one["had"], 4),
         "messages_of_gradients_a_step": two["messages"] / all_steps,
