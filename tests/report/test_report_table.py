@@ -86,3 +86,13 @@ def test_square_brackets_in_a_name_are_no_markup(tmp_path):
 def test_a_table_of_no_run_is_an_error(tmp_path):
     with pytest.raises(RunError, match="expected a run folder"):
         summary_table(tmp_path)
+
+
+def test_further_scores_that_are_not_finite_are_left_out_of_the_mean(tmp_path):
+    networks = [
+        {"score": 0.8, "parameters": 1, "seconds": 1.0, "architecture": {}, "others": {"ssim": value}}
+        for value in (float("inf"), 0.25, 0.5)
+    ]
+    found = {"score": 0.9, "others": {"ssim": 0.5}}
+    write_json(tmp_path / "result.json", {"metric": "psnr", "found": found, "random": networks})
+    assert "0.375 +- 0.177" in " ".join(printed(tmp_path).split())

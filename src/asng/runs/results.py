@@ -246,7 +246,7 @@ def _row(result: Result, seed: int, home: str) -> SeedScore:
 
 
 def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
-    """Return mean and standard deviation (n - 1) of the values that are known; NaN where undefined.
+    """Return mean and standard deviation (n - 1) of the values that are finite; NaN if there are none.
 
     The mean of equal values is that value, to the last bit.
 
@@ -254,7 +254,7 @@ def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
         >>> mean_sd([0.1, 0.1, None, 0.1])
         (0.1, 0.0)
     """
-    known = [value for value in values if value is not None and not math.isnan(value)]
+    known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return math.nan, math.nan
     mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
