@@ -1,5 +1,6 @@
 """Files of torch.save that are written whole and read with suspicion."""
 
+import pickletools
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,10 @@ from asng.errors import RunError, in_one_line
 from asng.runs.files import write_atomically
 
 __all__ = ["check_format", "read_tensors", "write_tensors"]
+
+
+_LONGEST_NAME = 200
+"""Letters of the module and the name of a class or function in a file."""
 
 
 def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None = None) -> Path:
@@ -50,6 +55,7 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
     try:
         with zipfile.ZipFile(path) as archive:
             _refuse_bomb(archive.infolist(), path)
+            _refuse_long_names(archive)
             torn = archive.testzip()  # torch.load does not look at the checksums
         if torn is None:
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -74,6 +80,18 @@ def check_format(path: Path, kind: str, content: dict[str, Any], known: int) -> 
         raise RunError(
             f"{path}: expected {kind} of format {known}, got {in_one_line(repr(number), 80)}. Update asng?"
         )
+
+
+def _refuse_long_names(archive: zipfile.ZipFile) -> None:
+    """Raise if a file names a class or function of many letters, as none of torch's has.
+
+    torch.load refuses it too, but looks for the reason in its own message by expressions that take time with
+    the square of its length: 14 seconds for a name of 40,000 letters.
+    """
+    for part in archive.namelist():
+        for code, argument, _ in pickletools.genops(archive.read(part)) if part.endswith("data.pkl") else ():
+            if code.name in ("GLOBAL", "INST") and len(argument or "") > _LONGEST_NAME:
+                raise ValueError(f"a name of {len(argument or '')} letters")
 
 
 def _refuse_bomb(parts: list[zipfile.ZipInfo], path: Path) -> None:
