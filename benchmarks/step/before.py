@@ -1,4 +1,4 @@
-"""A step of our search over the same step at an earlier commit, in turns.
+"""A step of our search, and ask and tell alone, over the same at an earlier commit, in turns.
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.before COMMIT
 
@@ -38,11 +38,28 @@ for line in sys.stdin:
 """
 
 
-def server(tree: Path, space: str) -> "subprocess.Popen[str]":
+ASK_AND_TELL = ((30, 2), (30, 8), (1_000_000, 2), (1_000_000, 8))
+"""Variables of five choices, and lambda."""
+ASKING = """
+import random, sys, time
+import asng
+variables, lam = int(sys.argv[1]), int(sys.argv[2])
+space = asng.Space({f"c{i}": asng.Categorical(range(5)) for i in range(variables)})
+theta, updates = asng.ASNG(space, lam=lam, seed=0), max(1, 20_000 // variables)
+for line in sys.stdin:
+    draw = random.Random(int(line))
+    start = time.process_time()
+    for _ in range(updates):
+        theta.tell(theta.ask(), [draw.random() for _ in range(lam)])
+    print((time.process_time() - start) / updates, flush=True)
+"""
+
+
+def server(tree: Path, code: str, *words: str) -> "subprocess.Popen[str]":
     """Start the side of a work tree."""
     paths = [tree / "src", tree, tree / "benchmarks"]
     return subprocess.Popen(
-        [sys.executable, "-c", SERVER, space],
+        [sys.executable, "-c", code, *words],
         cwd=tree,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths)), "OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -60,9 +77,9 @@ def turn(side: "subprocess.Popen[str]", seed: int) -> float:
     return float(side.stdout.readline())
 
 
-def compare(tree: Path, space: str, turns: int) -> dict[str, object]:
-    """Return the milliseconds of a step of both sides, and their ratio."""
-    sides = {"now": server(ROOT, space), "before": server(tree, space)}
+def compare(tree: Path, turns: int, code: str, *words: str) -> dict[str, object]:
+    """Return the milliseconds of both sides, and their ratio."""
+    sides = {"now": server(ROOT, code, *words), "before": server(tree, code, *words)}
     times: dict[str, list[float]] = {name: [] for name in sides}
     try:
         for seed in range(turns + 1):
@@ -76,7 +93,6 @@ def compare(tree: Path, space: str, turns: int) -> dict[str, object]:
             side.wait()
     ratios = [now / before for now, before in zip(times["now"], times["before"], strict=True)]
     return {
-        "space": space,
         "ratio": spread(ratios),
         **{name: spread([1e3 * one for one in some]) for name, some in times.items()},
     }
@@ -92,11 +108,16 @@ def main() -> None:
         git = ["git", "-C", str(ROOT), "worktree"]
         subprocess.run([*git, "add", "--quiet", "--detach", str(tree), given.commit], check=True)
         try:
-            rows = []
+            rows, asked = [], []
             for space in SPACES:
-                rows.append(compare(tree, space, given.turns))
+                rows.append({"space": space, **compare(tree, given.turns, SERVER, space)})
                 print(rows[-1], flush=True)
-                write("step_before", {"before": given.commit, "turns": given.turns, "rows": rows})
+            for variables, lam in ASK_AND_TELL:
+                figures = compare(tree, given.turns, ASKING, str(variables), str(lam))
+                asked.append({"variables": variables, "lam": lam, **figures})
+                print(asked[-1], flush=True)
+            found = {"before": given.commit, "turns": given.turns, "rows": rows, "ask_and_tell": asked}
+            print(write("step_before", found))
         finally:
             subprocess.run([*git, "remove", "--force", str(tree)], check=True)
 
