@@ -43,7 +43,9 @@ def test_all_ways_are_timed_beside_the_first():
     row = compare(SMALL, WAYS, repeats=2)
     assert list(row) == list(WAYS)
     assert row[FIRST]["ms"]["median"] > 0.0
-    assert all(0.0 < row[name]["median"] < math.inf for name in WAYS if name != FIRST)
+    # Two threads that share a busy core may wait for each other as long as they like.
+    bounds = {name: math.inf if name == "two threads" else 100.0 for name in WAYS if name != FIRST}
+    assert all(0.0 < row[name]["median"] < bound for name, bound in bounds.items())
 
 
 def test_a_compiled_operation_is_timed_beside_itself(monkeypatch):

@@ -17,6 +17,7 @@ from asng.tasks.classification import ClassificationSettings
 from asng.tasks.user import UserSettings
 from asng.tasks.user.signature import add_arguments, plain_arguments
 from asng.tasks.user.task import import_data, import_model, takes_seed
+from asng.tasks.user.trust import ANYTHING
 
 __all__ = ["UserCode", "find_user_code", "mention_user_code", "spelled_out", "user_settings"]
 
@@ -38,7 +39,9 @@ class UserCode:
         Raises:
             InputError: They cannot be imported, or are no class and no function.
         """
-        return cls(import_model(paths["model"]), import_data(paths["data"]))
+        return cls(
+            import_model(paths["model"], imports=ANYTHING), import_data(paths["data"], imports=ANYTHING)
+        )
 
     def add_to(self, parser: NearestNames) -> None:
         """Add the flags for both."""

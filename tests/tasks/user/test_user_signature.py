@@ -15,7 +15,7 @@ from user_things import Colour, Odd, Options
 from asng.errors import InputError, RunError, SpaceError
 from asng.tasks.user.importing import import_named
 from asng.tasks.user.signature import add_arguments, call, named_by, plain_arguments
-from asng.tasks.user.trust import Imports
+from asng.tasks.user.trust import ANYTHING, Imports
 
 
 def through_flags(target, words, **settings):
@@ -23,7 +23,7 @@ def through_flags(target, words, **settings):
     parser = ArgumentParser(exit_on_error=False)
     add_arguments(parser, "model", target, **settings)
     plain = plain_arguments("model", target, parser.parse_args(words)["model"])
-    return plain, call("model", "odd", target, plain)
+    return plain, call("model", "odd", target, plain, imports=ANYTHING)
 
 
 def test_defaults_come_through_as_they_are():
@@ -76,7 +76,9 @@ def test_plain_values_come_through_unchanged(width, rate, word):
     def target(width: int, rate: float, word: str):
         return width, rate, word
 
-    assert call("model", "target", target, {"width": width, "rate": rate, "word": word}) == (
+    assert call(
+        "model", "target", target, {"width": width, "rate": rate, "word": word}, imports=ANYTHING
+    ) == (
         width,
         rate,
         word,
@@ -87,7 +89,7 @@ def test_what_is_given_is_passed_as_it_is():
     def target(n: int = 2, *, seed: int):
         return n, seed
 
-    assert call("data", "target", target, {}, given={"seed": 7}) == (2, 7)
+    assert call("data", "target", target, {}, given={"seed": 7}, imports=ANYTHING) == (2, 7)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_what_is_given_is_passed_as_it_is():
 )
 def test_a_wrong_argument_is_named(arguments, message):
     with pytest.raises(InputError, match=message) as caught:
-        call("model", "net", user_things.Net, arguments)
+        call("model", "net", user_things.Net, arguments, imports=ANYTHING)
     assert "\n" not in str(caught.value)
 
 
@@ -109,9 +111,9 @@ def test_a_missing_argument_is_named_with_a_type_or_without():
         return width
 
     with pytest.raises(InputError, match=r"model: net: the following arguments are required: model.width"):
-        call("model", "net", target, {})
+        call("model", "net", target, {}, imports=ANYTHING)
     with pytest.raises(InputError, match=r"model: odd needs the argument 'bare'. Give --model.bare"):
-        call("model", "odd", Odd, {})
+        call("model", "odd", Odd, {}, imports=ANYTHING)
     with pytest.raises(InputError, match="model: odd needs the argument 'bare'"):
         through_flags(Odd, [])
 
@@ -124,7 +126,7 @@ def test_an_argument_that_cannot_be_made_is_named():
     with pytest.raises(
         InputError, match=r"model: net: an argument of it fails: RuntimeError: .*user_things.py"
     ):
-        call("model", "net", target, {"inner": inner})
+        call("model", "net", target, {"inner": inner}, imports=ANYTHING)
 
 
 def test_an_error_of_the_library_stays_what_it_is():
@@ -132,7 +134,7 @@ def test_an_error_of_the_library_stays_what_it_is():
         user_things.Choice({})
 
     with pytest.raises(SpaceError, match="model: empty: candidates: expected at least one module"):
-        call("model", "empty", empty, {})
+        call("model", "empty", empty, {}, imports=ANYTHING)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +153,14 @@ def test_an_error_of_the_library_stays_what_it_is():
 )
 def test_a_wrong_import_path_gets_the_nearest_right_name(path, message):
     with pytest.raises(InputError, match=message):
-        import_named("model", path)
+        import_named("model", path, imports=ANYTHING)
 
 
 def test_inner_names_and_modules_not_yet_imported_are_found():
-    assert import_named("model", "user_things.Net.forward") is user_things.Net.forward
-    assert import_named("loss", "xml.dom.minidom.parseString").__module__ == "xml.dom.minidom"
+    assert import_named("model", "user_things.Net.forward", imports=ANYTHING) is user_things.Net.forward
+    assert (
+        import_named("loss", "xml.dom.minidom.parseString", imports=ANYTHING).__module__ == "xml.dom.minidom"
+    )
 
 
 def takes_all(

@@ -12,7 +12,7 @@ from typing import Any
 import asng
 from asng.checks import nearest
 from asng.errors import InputError
-from asng.tasks.user.trust import ANYTHING, Imports
+from asng.tasks.user.trust import Imports
 
 __all__ = ["import_named", "whole_path", "blame"]
 
@@ -21,7 +21,7 @@ _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "pur
 _NOT_THEIRS = ("<frozen", str(Path(asng.__file__).parent), *_INSTALLED)
 
 
-def import_named(name: str, path: str, *, home: str | None = None, imports: Imports = ANYTHING) -> Any:
+def import_named(name: str, path: str, *, imports: Imports, home: str | None = None) -> Any:
     """Return what an import path names.
 
     Args:
@@ -35,9 +35,10 @@ def import_named(name: str, path: str, *, home: str | None = None, imports: Impo
         InputError: There is no such module, or nothing of that name in it, or importing it fails.
 
     Example:
-        >>> import_named("loss", "torch.nn.functional.cross_entropy").__name__
+        >>> from asng.tasks.user.trust import ANYTHING
+        >>> import_named("loss", "torch.nn.functional.cross_entropy", imports=ANYTHING).__name__
         'cross_entropy'
-        >>> import_named("loss", "cros_entropy", home="torch.nn.functional")
+        >>> import_named("loss", "cros_entropy", home="torch.nn.functional", imports=ANYTHING)
         Traceback (most recent call last):
         asng.errors.InputError: loss: module torch.nn.functional has no 'cros_entropy'. Did you mean \
 'cross_entropy'?

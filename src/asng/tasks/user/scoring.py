@@ -8,7 +8,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.tasks.user.importing import import_named
-from asng.tasks.user.trust import ANYTHING, Imports
+from asng.tasks.user.trust import Imports
 from asng.training import Loss, Objective, supervised
 
 __all__ = ["HOMES", "Metric", "loss_of", "selection_of"]
@@ -37,7 +37,7 @@ class Metric:
     higher_is_better: bool
 
 
-def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports = ANYTHING) -> Loss:
+def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports) -> Loss:
     """Return the training loss.
 
     Args:
@@ -57,9 +57,7 @@ def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports = ANYTHI
     return supervised(ready)
 
 
-def selection_of(
-    loss: Loss, *, minimize: str | None, maximize: str | None, imports: Imports = ANYTHING
-) -> Metric:
+def selection_of(loss: Loss, *, minimize: str | None, maximize: str | None, imports: Imports) -> Metric:
     """Return what to compare by: one of the two, or else the loss.
 
     Args:
@@ -73,7 +71,9 @@ def selection_of(
         InputError: Both are given, or a path names nothing that can be called.
 
     Example:
-        >>> selection_of(supervised(nn.functional.mse_loss), minimize=None, maximize="accuracy").metric
+        >>> from asng.tasks.user.trust import ANYTHING
+        >>> loss = supervised(nn.functional.mse_loss)
+        >>> selection_of(loss, minimize=None, maximize="accuracy", imports=ANYTHING).metric
         'accuracy'
     """
     if minimize is not None and maximize is not None:

@@ -19,7 +19,7 @@ from jsonargparse import ArgumentParser, Namespace
 from asng.checks import nearest
 from asng.errors import AsngError, InputError
 from asng.tasks.user.importing import blame
-from asng.tasks.user.trust import ANYTHING, Imports
+from asng.tasks.user.trust import Imports
 
 __all__ = ["add_arguments", "call", "named_by", "plain_arguments"]
 
@@ -60,8 +60,8 @@ def call(
     target: Callable[..., Any],
     arguments: Mapping[str, Any],
     *,
+    imports: Imports,
     given: Mapping[str, Any] | None = None,
-    imports: Imports = ANYTHING,
 ) -> Any:
     """Call a class or function with plain arguments, which are checked against its signature first.
 
@@ -80,9 +80,10 @@ def call(
     Example:
         >>> def scale(width: int, factor: float = 2.0):
         ...     return width * factor
-        >>> call("data", "pkg.scale", scale, {"width": "8"})
+        >>> from asng.tasks.user.trust import ANYTHING
+        >>> call("data", "pkg.scale", scale, {"width": "8"}, imports=ANYTHING)
         16.0
-        >>> call("data", "pkg.scale", scale, {"widht": 8})
+        >>> call("data", "pkg.scale", scale, {"widht": 8}, imports=ANYTHING)
         Traceback (most recent call last):
         asng.errors.InputError: data: pkg.scale has no argument 'widht'. Did you mean 'width'?
     """

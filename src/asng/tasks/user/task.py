@@ -102,7 +102,7 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
     )
 
 
-def import_model(path: str, *, imports: Imports = ANYTHING) -> type[nn.Module]:
+def import_model(path: str, *, imports: Imports) -> type[nn.Module]:
     """Return the model class of that import path.
 
     Raises:
@@ -115,7 +115,7 @@ def import_model(path: str, *, imports: Imports = ANYTHING) -> type[nn.Module]:
     return found
 
 
-def import_data(path: str, *, imports: Imports = ANYTHING) -> Callable[..., Any]:
+def import_data(path: str, *, imports: Imports) -> Callable[..., Any]:
     """Return the function of that import path.
 
     Raises:
