@@ -20,7 +20,16 @@ from asng.costs.timing import latency
 from asng.errors import InputError
 from asng.training.modes import evaluating
 
-__all__ = ["MEASURES", "Measure", "measure_of", "multiply_adds", "name_of", "needs_numbers", "parameters"]
+__all__ = [
+    "MEASURES",
+    "Measure",
+    "measure_of",
+    "multiply_adds",
+    "multiply_adds_of",
+    "name_of",
+    "needs_numbers",
+    "parameters",
+]
 
 Measure: TypeAlias = Callable[[nn.Module, tuple[Any, ...]], float]
 """A cost of a child on inputs."""
@@ -51,9 +60,15 @@ def multiply_adds(child: nn.Module, inputs: tuple[Any, ...]) -> float:
         >>> multiply_adds(nn.Linear(3, 2), (torch.ones(5, 3),))
         30.0
     """
+    with evaluating(child):
+        return multiply_adds_of(lambda: child(*inputs))
+
+
+def multiply_adds_of(run: Callable[[], Any]) -> float:
+    """Return the multiply-adds of whatever a function runs, counted as by `multiply_adds`."""
     counter = FlopCounterMode(display=False)
-    with evaluating(child), _countable(), counter:
-        child(*inputs)
+    with _countable(), counter:
+        run()
     return counter.get_total_flops() / 2
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
-from asng.costs.measures import Measure, needs_numbers
+from asng.costs.measures import Measure, multiply_adds_of, needs_numbers
 from asng.costs.terms import Budget, Cost, excess, measures_of, penalty
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
@@ -66,6 +66,12 @@ class Place(NamedTuple):
         with self._quietly():
             self.supernet(*self.inputs, architecture=architecture)
             return self.supernet.active
+
+    def size(self, architecture: Architecture) -> tuple[float, frozenset[str]]:
+        """Return the multiply-adds of a pass under the architecture, and the variables that it reads."""
+        with self._quietly():
+            count = multiply_adds_of(lambda: self.supernet(*self.inputs, architecture=architecture))
+            return count, self.supernet.active
 
     def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
         """Return what the measures give for the child of an architecture."""
@@ -131,6 +137,7 @@ class CostMeter:
         self._known: dict[str, dict[str, float]] = {}  # digest of the values read -> cost by name
         self._reads: dict[str, frozenset[str]] = {}  # digest of the architecture -> what it reads
         self._sets: dict[frozenset[str], frozenset[str]] = {}  # one object for each set of names
+        self._sizes: dict[str, float] = {}  # digest of the architecture -> multiply-adds
 
     def of(self, architecture: Architecture) -> Costs:
         """Return what an architecture costs.
@@ -160,14 +167,37 @@ class CostMeter:
         values = {name: known[name] for name in self._measures}
         return Costs(values, active, penalty(self.terms, values), excess(self.terms, values))
 
+    def sizes(self, architectures: Sequence[Architecture]) -> list[tuple[float, frozenset[str]]]:
+        """Return how large architectures are, also without terms: multiply-adds, and the variables read.
+
+        Nothing is extracted: what counts is a pass over the example, on the meta device if that will do.
+        """
+        keys = [_digest(architecture) for architecture in architectures]
+        unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._sizes}
+        if unknown:
+            todo = list(unknown.values())
+            found = self._comm.deal(
+                len(todo),
+                lambda i: self._somewhere(lambda place: place.size(todo[i])),
+                lambda size: (size[0], sorted(size[1])),
+            )
+            for key, (size, names) in zip(unknown, found, strict=True):
+                self._sizes[key] = size
+                self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
+        return [(self._sizes[key], self._reads[key]) for key in keys]
+
     @property
     def has_budget(self) -> bool:
         """Whether a term is a hard budget."""
         return any(isinstance(term, Budget) for term in self.terms)
 
-    def prepare(self) -> None:
-        """Get the example now, before anything else needs the data."""
-        if self.terms:
+    def prepare(self, *, sizes: bool = False) -> None:
+        """Get the example now, before anything else needs the data.
+
+        Args:
+            sizes: Whether sizes will be asked for, which need it even without terms.
+        """
+        if self.terms or sizes:
             _ = self._on_device
 
     def state_dict(self) -> dict[str, Any]:

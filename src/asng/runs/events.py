@@ -173,10 +173,12 @@ class FinalistEvent(_Event, frozen=True, kw_only=True):
 
     Attributes:
         number: Which, from 1 on.
-        road: How it came in: "theta", the only road there was in earlier runs, "uniform" or "neighbour".
+        road: How it came in: "theta", the only road there was in earlier runs, "uniform", "largest" or
+            "neighbour".
         architecture: Name to value.
-        shared: Its objective on the shared weights, by which it was chosen; None if not finite.
-        alone: Its objective after it was trained alone, by which the best is found; None if not finite.
+        shared: Its objective on the shared weights; None if not finite, or if they were not believed.
+        alone: Its objective after it was trained alone; None if not finite.
+        longer: The same after it was trained anew for longer, as the best are; the event then comes again.
         seconds: Since the start.
     """
 
@@ -185,6 +187,7 @@ class FinalistEvent(_Event, frozen=True, kw_only=True):
     architecture: Mapping[str, Any]
     shared: float | None = None
     alone: float | None = None
+    longer: float | None = None
     seconds: float | None = None
 
 

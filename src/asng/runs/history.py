@@ -192,8 +192,8 @@ class _Reader:
                 self.take_call(event)
             case ThetaEvent():
                 self.take_theta(event.step, event.theta)
-            case FinalistEvent():
-                self.finalists.append(event)
+            case FinalistEvent():  # comes again for one that was trained for longer
+                self.finalists = [f for f in self.finalists if f.number != event.number] + [event]
             case StartEvent():
                 self.start = event
             case ResumeEvent():

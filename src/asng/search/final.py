@@ -1,17 +1,19 @@
-"""The final of a search: the most promising architectures, each trained alone, and the best of them is found.
+"""The final of a search: the most promising architectures are trained alone, and the best of them is found.
 
 Shared weights suit what trains well beside others, which is not always what trains well alone, and what they
 inherited keeps children of other choices apart however long they are trained on. So the finalists begin
-with the weights that the search began with.
+with the weights that the search began with. They come in rounds, and each round knows how those before it
+came out; the best two are trained anew for longer, and give the child its weights.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from asng.distributed import Comm
 from asng.optim import Optimizer
-from asng.search.finalists import COMPARED, FEWEST_STEPS, Candidates, Finalist, Plan, places_of
+from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan
 from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer, copy_of
 from asng.space import Architecture
@@ -24,12 +26,13 @@ class Final:
 
     `advance` does one piece of work, so that a signal or a checkpoint can come between any two. All
     finalists begin with the same weights and at the same batch. They see the same batches in the same order
-    as long as no dropout of theirs draws from the generator that shuffles. Each process trains another one;
-    a neighbour is chosen when all before it are known, so that nothing depends on how many processes there
-    are.
+    as long as no dropout of theirs draws from the generator that shuffles. Each process trains another one
+    of a round; a round is chosen when all before it are known, so that nothing depends on how many processes
+    there are.
 
     Args:
-        plan: How much of everything.
+        plan: How much is for the final.
+        finalists: How many at most.
         theta: The optimiser of theta.
         trainer: Trains the finalists in the place of the shared weights.
         scorer: Scores them.
@@ -37,74 +40,78 @@ class Final:
         comm: The processes.
 
     Attributes:
-        finalists: Those chosen up to now.
+        finalists: Those chosen up to now, in that order.
         winner: The weights of the best one after its training; None if there is none, or if the shared
             weights suit it better.
     """
 
     def __init__(
-        self, plan: Plan, *, theta: Optimizer, trainer: Trainer, scorer: Scorer, seed: int, comm: Comm
+        self,
+        plan: Plan,
+        *,
+        finalists: int,
+        theta: Optimizer,
+        trainer: Trainer,
+        scorer: Scorer,
+        seed: int,
+        comm: Comm,
     ) -> None:
         self.plan, self.trainer, self.scorer, self.comm = plan, trainer, scorer, comm
-        self.supernet = trainer.supernet
-        self.candidates = Candidates(theta, scorer.meter, seed)
+        self.supernet, self.most = trainer.supernet, finalists
+        self.pool = Pool(theta, scorer.meter, seed)
+        self.dealt = self._dealt(plan.cost, finalists)
+        self.numbers: list[int] = []  # of the finalists in the pool
         self.finalists: list[Finalist] = []
-        self.count = plan.finalists  # how many there are going to be
-        self.chosen = plan.finalists == 0  # those that no other has to be trained for, or there are none
-        self.searched = plan.steps  # steps of the search, fewer if it ended early
-        self.together = 1  # finalists that are trained at once, one a process
-        self.taken = 0  # training steps of the finalists at hand
-        self.first = copy_of(self.supernet) if plan.finalists else None
+        self.jobs: list[tuple[int, int]] = []  # a finalist and its training steps
+        self.done = 0  # jobs
+        self.together = 1  # jobs that are done at once, one a process
+        self.taken = 0  # training steps of the jobs at hand
+        self.opened = self.closed = not self.dealt.finalists  # closed: no other will come in
+        self.first = copy_of(self.supernet) if self.dealt.finalists else None
         self.shared: dict[str, Any] | None = None  # while finalists train in the supernet's place
         self.winner: dict[str, Any] | None = None
 
-    @property
-    def scored(self) -> int:
-        """How many finalists have been trained and scored."""
-        return sum(finalist.alone is not None for finalist in self.finalists)
-
-    @property
-    def alone(self) -> int:
-        """Training steps of each finalist: those planned, and those of finalists that there are not.
-
-        If the search ended early they are fewer in proportion.
-        """
-        steps = self.plan.alone * self.plan.finalists // max(1, self.count)
-        return max(FEWEST_STEPS, steps * self.searched // self.plan.steps)
+    def _dealt(self, cost: float, finalists: int) -> FinalPlan:
+        return final_plan(cost, finalists=finalists, valid_batches=len(self.scorer.stream))
 
     @property
     def over(self) -> bool:
         """Whether no work is left."""
-        return self.chosen and (self.count < 2 or self.scored >= self.count)
+        return self.closed and self.done == len(self.jobs)
+
+    @property
+    def all_steps(self) -> int:
+        """Training steps of all finalists, as planned."""
+        return self.dealt.finalists * self.dealt.alone + min(LAST, self.dealt.finalists) * self.dealt.longer
 
     @property
     def steps_taken(self) -> int:
         """Training steps of all finalists up to now."""
-        return self.scored * self.alone + self.taken
+        return sum(steps for _, steps in self.jobs[: self.done]) + self.taken
 
     @property
     def savable(self) -> bool:
         """Whether one process has all that there is to save: else each trains a finalist of its own."""
         return self.comm.size == 1 or self.taken == 0
 
-    def advance(self, searched: int) -> list[Finalist] | int | None:
+    def advance(self, searched: int, *, settled: bool) -> list[Finalist] | int | None:
         """Choose finalists, take a training step of those at hand, or score them.
 
         Args:
             searched: Steps that the search took.
+            settled: Whether the shared weights may be believed. If not, what the search has left of its cost
+                is for the final.
 
         Returns:
-            The finalists that were just scored; or of how many candidates the first ones were chosen; or
-            None.
+            The finalists that were just scored; or how many candidates there are at first; or None.
         """
         if self.over:
             return None
-        if not self.chosen:
-            self.searched = searched
-            return self._choose()
-        if self.scored == len(self.finalists):
-            self._choose_neighbour()
-        elif self.taken < self.alone:
+        if not self.opened:
+            return self._open(searched, settled=settled)
+        if self.done == len(self.jobs):
+            self._choose()
+        elif self.taken < self.jobs[self.done][1]:
             self._train()
         else:
             return self._score()
@@ -112,79 +119,102 @@ class Final:
 
     def found(self) -> Architecture | None:
         """Return the best finalist, or None if there was no final."""
-        if len(self.finalists) == 1:
-            return self.finalists[0].architecture
-        best = self._best()
-        return None if best is None else best.architecture
-
-    def _best(self) -> Finalist | None:
-        """Return the best of those that were trained and scored, the first of equal ones."""
-        return min((f for f in self.finalists if f.alone is not None), key=self._worth, default=None)
-
-    def _worth(self, finalist: Finalist) -> float:
-        value = finalist.shared if finalist.alone is None else finalist.alone
-        return self.scorer.worth(value, finalist.architecture)
+        if not self.finalists:
+            return None
+        return self.finalists[self._best()].architecture
 
     # --- who comes in -------------------------------------------------------------------------------
 
-    def _choose(self) -> int | None:
-        """Choose those that theta likes and those from anywhere, the best on the shared weights first."""
-        self.chosen = True
-        places = places_of(self.plan.finalists)
-        likely = self.candidates.likely(COMPARED * places.likely)
-        if not likely:  # none within the budget
-            self.count = 0
+    def _open(self, searched: int, *, settled: bool) -> int | None:
+        """Gather candidates, and choose those of the first round."""
+        self.opened, plan = True, self.plan
+        # A search that was ended early has a final that is shorter in proportion; one that could not settle
+        # leaves what it did not spend to its final.
+        cost = plan.cost * searched / plan.steps if plan.steps else plan.cost
+        if not settled:
+            cost = plan.cost + (plan.steps - searched) * plan.each
+        self.pool.open(moved=settled)
+        self.dealt = self._dealt(cost, min(self.most, len(self.pool.candidates)))
+        if self.dealt.finalists < 2:  # none within the budget, or only one
+            self.closed = True
+            self._admit(list(range(min(1, len(self.pool.candidates)))))
+            self.first = None
             return None
-        self._admit("theta", likely, places.likely)
-        # Places that a settled theta leaves empty are for all the others.
-        empty = places.likely + places.anywhere - len(self.finalists)
-        others = self.candidates.anywhere(COMPARED * empty, likely)
-        self._admit("uniform", others, empty)
-        self.finalists.sort(key=self._worth)
-        if any(self._neighbours()):
-            self.count = int(min(self.count, self.supernet.space.size))
-        else:
-            self.count = len(self.finalists)
-        return len(likely) + len(others)
+        if settled:
+            self._compare()
+        self.shared = copy_of(self.supernet)
+        self._enlist(self.pool.first(min(ROUND, self.dealt.finalists)))
+        return len(self.pool.candidates)
 
-    def _choose_neighbour(self) -> None:
-        """Choose a neighbour of the best finalist up to now, or if it has none, of the next."""
-        self.supernet.load_state_dict(self.shared or {})
-        for neighbours in self._neighbours():
-            if self._admit("neighbour", neighbours, 1):
+    def _choose(self) -> None:
+        """Choose the next round; after the last, have the best trained anew for longer, or finish."""
+        if any(steps == self.dealt.longer for _, steps in self.jobs):
+            self.closed = True
+            self._finish()
+            return
+        order = self._ranked()
+        n = min(ROUND, self.dealt.finalists - len(self.finalists))
+        if n > 0:
+            self.pool.neighbours([self.finalists[k] for k in order[:LAST]])
+            if self.pool.shared:
+                self.supernet.load_state_dict(self.shared or {})
+                self._compare()
+            chosen = self.pool.next(self.numbers, [self._worth(f) for f in self.finalists], n)
+            if chosen:
+                self._enlist(chosen)
                 return
-        self.count = len(self.finalists)
-        self._finish()
+        self.jobs += [(k, self.dealt.longer) for k in order[:LAST]]
 
-    def _neighbours(self) -> Iterator[list[Architecture]]:
-        """Yield neighbours of each finalist, those of the best first."""
-        known = [finalist.architecture for finalist in self.finalists]
-        for finalist in sorted(self.finalists, key=self._worth):
-            yield self.candidates.neighbours(finalist, COMPARED, known)
+    def _compare(self) -> None:
+        """Score candidates that have no score yet on the shared weights."""
+        new = [candidate.architecture for candidate in self.pool.candidates[len(self.pool.shared) :]]
+        if new and self.dealt.compared:
+            scores = self.scorer.means(new, self.dealt.compared, at_once=self.comm.size)
+            self.pool.shared += [
+                self.scorer.worth(score.value, architecture)
+                for score, architecture in zip(scores, new, strict=True)
+            ]
 
-    def _admit(self, road: str, candidates: Sequence[Architecture], places: int) -> int:
-        """Let the best candidates on the shared weights come in; return how many did.
+    def _enlist(self, numbers: Sequence[int]) -> None:
+        """Let candidates come in, and be trained alone."""
+        first = len(self.finalists)
+        self._admit(numbers)
+        self.jobs += [(k, self.dealt.alone) for k in range(first, len(self.finalists))]
 
-        Of those that differ only in what is not read, one comes in.
-        """
-        if not candidates or places < 1:
-            return 0
-        scores = self.scorer.means(candidates, self.plan.batches, at_once=self.comm.size)
-        compared = [
-            Finalist(a, road, s.read or frozenset(), s.value) for a, s in zip(candidates, scores, strict=True)
-        ]
-        known, before = {finalist.child for finalist in self.finalists}, len(self.finalists)
-        for finalist in sorted(compared, key=self._worth):
-            if finalist.child not in known and len(self.finalists) < before + places:
-                known.add(finalist.child)
-                self.finalists.append(finalist)
-        return len(self.finalists) - before
+    def _admit(self, numbers: Sequence[int]) -> None:
+        self.numbers += numbers
+        for number in numbers:
+            shared = self.pool.shared[number] if self.pool.shared else None
+            self.finalists.append(replace(self.pool.candidates[number], shared=shared))
 
-    # --- the finalists at hand ----------------------------------------------------------------------
+    # --- who is best --------------------------------------------------------------------------------
+
+    def _ranked(self) -> list[int]:
+        """Return the finalists, those first that are believed to be best after their training alone."""
+        if len(self.finalists) < 2:
+            return list(range(len(self.finalists)))
+        losses = [self._worth(finalist) for finalist in self.finalists]
+        believed = self.pool.believed(self.numbers, losses)
+        return sorted(range(len(losses)), key=lambda k: (not math.isfinite(losses[k]), believed[k]))
+
+    def _best(self) -> int:
+        """Return the best of those that were trained for longer; before, the one believed to be best."""
+        last = [k for k, finalist in enumerate(self.finalists) if finalist.longer is not None]
+        trained = [k for k, finalist in enumerate(self.finalists) if finalist.alone is not None]
+        if last:
+            return min(last, key=lambda k: self._worth(self.finalists[k]))
+        return self._ranked()[0] if len(trained) == len(self.finalists) > 1 else 0
+
+    def _worth(self, finalist: Finalist) -> float:
+        """Return what to minimise of one that was trained: the better of its scores."""
+        values = [value for value in (finalist.alone, finalist.longer) if value is not None]
+        return min((self.scorer.worth(value, finalist.architecture) for value in values), default=math.inf)
+
+    # --- the jobs at hand ---------------------------------------------------------------------------
 
     @property
     def _at_hand(self) -> list[Finalist]:
-        return self.finalists[self.scored : self.scored + self.together]
+        return [self.finalists[k] for k, _ in self.jobs[self.done : self.done + self.together]]
 
     def _train(self) -> None:
         """Take one training step of each finalist at hand."""
@@ -195,38 +225,37 @@ class Final:
 
     def _begin(self) -> None:
         """Put the first weights in the place of the shared ones, and go to the first batch."""
-        if self.shared is None:
-            self.shared = copy_of(self.supernet)
-        self.together = min(self.comm.size, len(self.finalists) - self.scored)
+        self.together = min(self.comm.size, len(self.jobs) - self.done)
         self.supernet.load_state_dict(self.first or {})
-        self.trainer.begin(self.alone)
+        self.trainer.begin(self.jobs[self.done][1])
         self.trainer.stream.rewind()
 
     def _score(self) -> list[Finalist]:
         """Score the finalists at hand, and keep the weights of one that is the best so far."""
-        first, at_hand = self.scored, self._at_hand
+        at_hand = self._at_hand
+        longer = self.jobs[self.done][1] == self.dealt.longer
         # The n-th process trained the n-th one: it has the weights, and scores it.
-        scores = self.scorer.means([one.architecture for one in at_hand], len(self.scorer.stream))
-        self.taken = 0
-        for number, (finalist, score) in enumerate(zip(at_hand, scores, strict=True)):
-            self.finalists[first + number] = replace(finalist, alone=score.value)
-        new = self.finalists[first : first + len(at_hand)]
-        best = self._best()
-        for number, finalist in enumerate(new):
-            if finalist is best:
-                self.comm.spread(self.supernet.state_dict, self.supernet.load_state_dict, source=number)
+        scores = self.scorer.means([one.architecture for one in at_hand], self.dealt.batches)
+        new = self.jobs[self.done : self.done + self.together]
+        self.taken, self.done = 0, self.done + self.together
+        for (k, _), score in zip(new, scores, strict=True):
+            field = "longer" if longer else "alone"
+            self.finalists[k] = replace(self.finalists[k], **{field: score.value})
+        for process, (k, _) in enumerate(new):
+            if longer and k == self._best():
+                self.comm.spread(self.supernet.state_dict, self.supernet.load_state_dict, source=process)
                 self.winner = copy_of(self.supernet)
-        if self.over:
-            self._finish()
-        return new
+        return [self.finalists[k] for k, _ in new]
 
     def _finish(self) -> None:
         """Give the supernet its shared weights back; drop the winner's if the shared suit it better."""
         self.supernet.load_state_dict(self.shared or {})
+        best = self.finalists[self._best()]
+        if self.pool.shared:
+            [score] = self.scorer.means([best.architecture], self.dealt.batches)
+            if self.scorer.worth(score.value, best.architecture) <= self._worth(best):
+                self.winner = None
         self.first = self.shared = None
-        best = self._best()
-        if best is not None and self._worth(replace(best, alone=None)) <= self._worth(best):
-            self.winner = None
 
     # --- checkpoints --------------------------------------------------------------------------------
 
@@ -234,12 +263,14 @@ class Final:
         """Return all that a checkpoint must hold."""
         return {
             "plan": list(self.plan),
-            "chosen": self.chosen,
-            "count": self.count,
-            "searched": self.searched,
-            "finalists": [
-                (f.architecture.to_json(), f.road, sorted(f.read), f.shared, f.alone) for f in self.finalists
-            ],
+            "dealt": list(self.dealt),
+            "opened": self.opened,
+            "closed": self.closed,
+            "pool": self.pool.state_dict(),
+            "numbers": list(self.numbers),
+            "finalists": [(f.shared, f.alone, f.longer) for f in self.finalists],
+            "jobs": [list(job) for job in self.jobs],
+            "done": self.done,
             "taken": self.taken,
             "first": self.first,
             "shared": self.shared,
@@ -252,19 +283,25 @@ class Final:
         Raises:
             ValueError: It is of another number of finalists, or a count is none.
         """
-        plan = Plan(*state["plan"])
-        counts = [*plan, state["count"], state["searched"], state["taken"]]
+        plan, dealt = Plan(*state["plan"]), FinalPlan(*state["dealt"])
+        counts = [plan.steps, *dealt, *state["numbers"], state["done"], state["taken"]]
+        counts += [count for job in state["jobs"] for count in job]
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError(f"its final has the counts {counts!r:.80}")
-        if plan.finalists != self.plan.finalists:
-            raise ValueError(f"its final is of {plan.finalists} finalists, and here of {self.plan.finalists}")
-        self.plan = plan  # if the warm-up was changed, lengths as they were begun
-        self.chosen, self.count, self.searched = state["chosen"], state["count"], state["searched"]
+        if bool(dealt.finalists) != bool(self.dealt.finalists):
+            raise ValueError(
+                f"its final is of {dealt.finalists} finalists, and here of {self.dealt.finalists}"
+            )
+        self.plan, self.dealt = plan, dealt  # if the warm-up was changed, lengths as they were begun
+        self.opened, self.closed = state["opened"], state["closed"]
+        self.pool.load_state_dict(state["pool"])
+        self.numbers = list(state["numbers"])
         self.finalists = [
-            Finalist(Architecture.from_json(architecture), road, frozenset(read), shared, alone)
-            for architecture, road, read, shared, alone in state["finalists"]
+            replace(self.pool.candidates[number], shared=shared, alone=alone, longer=longer)
+            for number, (shared, alone, longer) in zip(self.numbers, state["finalists"], strict=True)
         ]
-        self.taken, self.together = state["taken"], 1
+        self.jobs = [(k, steps) for k, steps in state["jobs"]]
+        self.done, self.taken, self.together = state["done"], state["taken"], 1
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
-        if self.shared is not None:
-            self.trainer.begin(self.alone)
+        if self.taken:
+            self.trainer.begin(self.jobs[self.done][1])

@@ -1,28 +1,39 @@
-"""The plan of a final, and who comes into it: what theta likes, any others, and neighbours of the best.
+"""The plan of a final, and who comes into it: what is believed to train best alone.
 
-Each place goes to the best on the shared weights of a few candidates. Candidates are drawn by generators of
-their own, so that theta and the search are not disturbed and a resumed run draws the same.
+Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and neighbours of
+the best finalists. Before any is trained, larger ones are believed to be better, and so are those that score
+better on the shared weights if their order has settled; every training alone then corrects the belief.
+
+Candidates are drawn by generators of their own, so that theta and the search are not disturbed and a resumed run
+draws the same.
 """
 
+import math
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from asng.costs.meter import CostMeter
 from asng.optim import Optimizer
-from asng.search.found import best_within
-from asng.space import Architecture, Value
+from asng.search.belief import Belief, Hint, coordinates, improvement, normal_scores
+from asng.search.found import best_within, likely
+from asng.search.settling import EARLIEST, PROBES
+from asng.space import Architecture, Categorical, Value, Variable
 
 __all__ = [
-    "Candidates",
-    "Finalist",
-    "COMPARED",
     "FEWEST_STEPS",
+    "LAST",
     "MOST_FINAL",
-    "Places",
+    "ROUND",
+    "FinalPlan",
+    "Finalist",
     "Plan",
-    "places_of",
+    "Pool",
+    "final_plan",
     "plan_of",
 ]
 
@@ -30,92 +41,142 @@ MOST_FINAL = 0.9
 """Greatest share of the cost for the final: without a search there is nothing to choose finalists by."""
 TRAINING_PASS = 3
 """What a training pass over a batch costs, where a forward pass costs 1."""
-COMPARED = 4
-"""Architectures that are compared on the shared weights, for each finalist."""
-COMPARING = 0.2
-"""Share of the final's cost that comparing them may take, as far as batches can be left out."""
+ROUND = 4
+"""Finalists that are chosen together, so that several processes have work; the next know what came of them."""
+LAST = 2
+"""The best finalists, which are trained anew for longer at the end."""
+LONGER = 2
+"""How many times as long they are trained."""
+SCORING = 0.15
+"""Share of a finalist's cost for scoring it, as far as validation batches can be left out."""
 FEWEST_STEPS = 10
 """Training steps of a finalist below which there are rather fewer finalists, and less than two are none."""
+DRAWN = 48
+"""Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
+LIKELY = 16
+"""Likely architectures of theta among the candidates, once theta has moved."""
+NEIGHBOURS = 12
+"""Neighbours of the best finalists that become candidates with every round."""
+LOOKING = 0.1
+"""Share of the search's cost for finding out whether the order on the shared weights has settled."""
+COMPARED = 100
+"""About how many candidates there are in all, each of which is compared on the shared weights."""
+COMPARING = 0.1
+"""Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
+SIZE = Hint(gain=0.7, doubt=0.4)
+"""What the logarithm of the multiply-adds is believed to tell."""
+SHARED = Hint(gain=0.3, doubt=0.4)
+"""What the score on the shared weights is believed to tell, once their order has settled."""
+AMONG = 4
+"""In the first round, which nothing is known for yet, each place goes to the most promising of so many draws."""
 
 
 class Plan(NamedTuple):
     """How the cost of a search is dealt out.
 
     Attributes:
-        steps: Of the search itself.
-        finalists: How many there are at most; 0 for no final.
-        batches: Validation batches that candidates are compared on with the shared weights.
-        alone: Training steps of each finalist.
+        steps: Of the search on shared weights; 0 if there are only trainings alone.
+        each: What such a step costs on average.
+        looked: Validation batches that probes of the order are scored on, twice; 0 if nobody looks.
+        cost: Of the final.
     """
 
     steps: int
+    each: float
+    looked: int
+    cost: float
+
+
+class FinalPlan(NamedTuple):
+    """How the cost of a final is dealt out.
+
+    Attributes:
+        finalists: How many there are; 0 for no final.
+        batches: Validation batches that they are scored on.
+        alone: Training steps of each finalist.
+        longer: Training steps of each of the last ones, which are trained anew.
+        compared: Validation batches that candidates are compared on with the shared weights.
+    """
+
     finalists: int
     batches: int
     alone: int
+    longer: int
+    compared: int
 
 
 def plan_of(
-    steps: int, *, share: float, finalists: int, lam_x: int, moving: float, lam_theta: int, valid_batches: int
+    steps: int,
+    *,
+    share: float,
+    finalists: int,
+    lam_x: int,
+    warmup: float | None,
+    lam_theta: int,
+    valid_batches: int,
 ) -> Plan:
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
-    A forward pass over a batch costs 1, a training pass 3. Where the final could not train two finalists for
-    10 steps each, there is none.
+    A forward pass over a batch costs 1, a training pass 3. If the final could not train two finalists for
+    10 steps each, there is none. If it could not afford to compare candidates on the shared weights, these
+    would be of no use, and all of the cost goes to the final.
 
     Args:
         steps: Of a search without a final.
         share: Of the cost, for the final.
         finalists: At most.
         lam_x: Architectures trained per step.
-        moving: Share of the steps in which theta moves.
+        warmup: Share of the steps before theta moves; None if that is looked for.
         lam_theta: Architectures scored per such step.
         valid_batches: Batches in a pass over the validation data.
 
     Example:
-        >>> settings = dict(lam_x=1, moving=0.5, lam_theta=2, valid_batches=25)
-        >>> plan_of(600, share=0.5, finalists=8, **settings)
-        Plan(steps=300, finalists=8, batches=7, alone=32)
-        >>> plan_of(20, share=0.5, finalists=8, **settings)
-        Plan(steps=20, finalists=0, batches=0, alone=0)
+        >>> settings = dict(share=0.75, finalists=8, lam_x=1, warmup=None, lam_theta=2, valid_batches=25)
+        >>> plan_of(1200, **settings)
+        Plan(steps=270, each=4.0, looked=3, cost=3600.0)
+        >>> plan_of(200, **settings)  # too short for shared weights
+        Plan(steps=0, each=4.0, looked=0, cost=800.0)
+        >>> plan_of(20, **settings)  # too short for a final
+        Plan(steps=20, each=4.0, looked=0, cost=0.0)
     """
-    searching = max(1, round((1.0 - share) * steps))
-    cost = (steps - searching) * (TRAINING_PASS * lam_x + moving * lam_theta)
-    for count in range(finalists, 1, -1):
-        batches = min(valid_batches, max(1, int(COMPARING * cost / (COMPARED * count))))
-        left = cost - COMPARED * count * batches - count * valid_batches
-        alone = int(left / (TRAINING_PASS * count))
-        if alone >= FEWEST_STEPS:
-            return Plan(searching, count, batches, alone)
-    return Plan(steps, 0, 0, 0)
+    moving = (1.0 - EARLIEST) if warmup is None else 1.0 - warmup
+    each = TRAINING_PASS * lam_x + moving * lam_theta
+    searching = round((1.0 - share) * steps)
+    if share > 0.0 and COMPARING * (steps - searching) * each < COMPARED:
+        searching = 0
+    cost = (steps - searching) * each
+    final = final_plan(cost, finalists=finalists, valid_batches=valid_batches) if share > 0.0 else None
+    if final is None or not final.finalists:
+        searching, cost = steps, 0.0
+    looked = 0
+    if warmup is None:
+        looked = min(valid_batches, int(LOOKING * searching * each / (2 * PROBES)))
+        searching -= math.ceil(2 * PROBES * looked / each)
+    return Plan(searching, each, looked, cost)
 
 
-class Places(NamedTuple):
-    """How many of the finalists come in by which road.
+def final_plan(cost: float, *, finalists: int, valid_batches: int) -> FinalPlan:
+    """Return the plan of a final at a cost, with rather fewer finalists than 10 training steps of each.
 
-    Attributes:
-        likely: Drawn from theta.
-        anywhere: Drawn uniformly: theta of an unlucky search has not settled on what trains well alone.
-        neighbours: Of the best up to then.
-    """
-
-    likely: int
-    anywhere: int
-    neighbours: int
-
-
-def places_of(finalists: int) -> Places:
-    """Deal out the places: three of eight to theta and to neighbours, two to all the rest of the space.
+    Args:
+        cost: In forward passes over a batch.
+        finalists: At most.
+        valid_batches: Batches in a pass over the validation data.
 
     Example:
-        >>> places_of(8)
-        Places(likely=3, anywhere=2, neighbours=3)
-        >>> places_of(2)
-        Places(likely=2, anywhere=0, neighbours=0)
+        >>> final_plan(1200.0, finalists=8, valid_batches=25)
+        FinalPlan(finalists=8, batches=15, alone=28, longer=56, compared=1)
     """
-    anywhere, neighbours = finalists // 4, finalists * 3 // 8
-    return Places(max(2, finalists - anywhere - neighbours), anywhere, neighbours)
+    compared = min(valid_batches, int(COMPARING * cost / COMPARED))
+    for count in range(finalists, 1, -1):
+        each = (cost - compared * COMPARED) / (count + min(LAST, count) * LONGER)
+        batches = min(valid_batches, max(1, int(SCORING * each)))
+        alone = int((each - batches) / TRAINING_PASS)
+        if alone >= FEWEST_STEPS:
+            return FinalPlan(count, batches, alone, LONGER * alone, compared)
+    return FinalPlan(0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -124,83 +185,200 @@ class Finalist:
 
     Attributes:
         architecture: The one.
-        road: How it came in: "theta", "uniform" or "neighbour" (of the best finalist up to then).
-        read: The variables that its passes read.
-        shared: Its mean objective on the shared weights, over the validation batches that candidates were
-            compared on.
-        alone: Its mean objective over the validation data after its training alone; None before.
+        road: How it came in: "largest" within the budgets, "theta", "uniform" or "neighbour" (of the best
+            finalists up to then).
+        read: The variables that a pass reads.
+        shared: Its mean objective on the shared weights, if their order had settled.
+        alone: Its mean objective over validation batches after its training alone; None before.
+        longer: The same after it was trained anew for longer, if it was.
     """
 
     architecture: Architecture
     road: str
     read: frozenset[str]
-    shared: float
+    shared: float | None = None
     alone: float | None = None
+    longer: float | None = None
 
     @property
-    def child(self) -> frozenset[tuple[str, Value]]:
-        """The values that were read: those of two finalists are different."""
-        return frozenset((name, self.architecture[name]) for name in self.read)
+    def child(self) -> dict[str, Value]:
+        """The values that are read: those of two finalists are different."""
+        return {name: self.architecture[name] for name in self.architecture if name in self.read}
 
 
-class Candidates:
-    """Draws candidates for the places of a final, all different and all within the budgets.
+class Pool:
+    """Candidates for the places of a final, all different and all within the budgets.
 
     Args:
         theta: The optimiser of theta, at the end of the search.
-        meter: Knows what architectures cost.
+        meter: Knows what architectures cost, and how large they are.
         seed: Of the uniform draws and of the neighbours.
+
+    Attributes:
+        candidates: Those up to now; those that were admitted to the final stay among them.
+        shared: What to minimise of each on the shared weights, once given.
     """
 
     def __init__(self, theta: Optimizer, meter: CostMeter, seed: int) -> None:
-        self.theta, self.meter, self.seed = theta, meter, seed
+        self.theta, self.space, self.meter, self.seed = theta, theta.space, meter, seed
+        self.candidates: list[Finalist] = []
+        self.shared: list[float] = []
+        self._sizes: list[float] = []
+        self._known: set[Architecture] = set()
+        self._children: set[tuple[tuple[str, Value], ...]] = set()
+        variables = self.space.values()
+        self._ordered = np.array([not isinstance(variable, Categorical) for variable in variables])
 
-    def likely(self, n: int) -> list[Architecture]:
-        """Return the mode of theta, or the likeliest within the budgets, then draws.
+    # --- who is among them --------------------------------------------------------------------------
 
-        Nothing where none of many draws is within.
+    def open(self, *, moved: bool) -> None:
+        """Gather uniform draws, the largest architecture, and if theta has moved, the likely ones.
+
+        Empty if none of many draws is within the budgets.
         """
-        within = best_within(self.meter, self.theta)
-        if within.excess > 0.0:
-            return []
-        draws = (candidate.architecture for _ in range(ROUNDS) for candidate in self.theta.ask(n))
-        return [within.architecture, *self._distinct(draws, n - 1, {within.architecture})]
-
-    def anywhere(self, n: int, known: Collection[Architecture]) -> list[Architecture]:
-        """Return architectures drawn uniformly, none of the known ones."""
         rng = random.Random(f"{self.seed} anywhere")
-        return self._distinct((self.theta.space.sample(rng) for _ in range(ROUNDS * n)), n, known)
+        self._add("uniform", (self.space.sample(rng) for _ in range(ROUNDS * DRAWN)), DRAWN)
+        if moved:
+            mode = best_within(self.meter, self.theta)
+            if mode.excess == 0.0:
+                draws = likely(self.space, self.theta.theta)
+                self._add("theta", [mode.architecture, *draws], LIKELY)
+        if self.candidates:
+            self._climb()
 
-    def neighbours(self, of: Finalist, n: int, known: Collection[Architecture]) -> list[Architecture]:
-        """Return architectures that differ from a finalist in one of the variables that it read.
-
-        Args:
-            of: The finalist.
-            n: How many at most.
-            known: What is not to be returned.
-        """
-        if not of.read:
-            return []
-        rng = random.Random(f"{self.seed} neighbours {len(known)}")
-        return self._distinct((self._moved(of, rng) for _ in range(ROUNDS * n)), n, known)
+    def neighbours(self, of: Sequence[Finalist]) -> None:
+        """Add architectures that differ from the best finalists in one of the variables that they read."""
+        rng = random.Random(f"{self.seed} neighbours {len(self.candidates)}")
+        of = [finalist for finalist in of if finalist.read]
+        if of:
+            draws = (self._moved(of[i % len(of)], rng) for i in range(ROUNDS * NEIGHBOURS))
+            self._add("neighbour", draws, NEIGHBOURS)
 
     def _moved(self, finalist: Finalist, rng: random.Random) -> Architecture:
         """Draw one of the variables that were read anew; it may come out as it was."""
         name = rng.choice(sorted(finalist.read))
-        return Architecture({**finalist.architecture, name: self.theta.space[name].uniform(rng.random())})
+        return Architecture({**finalist.architecture, name: self.space[name].uniform(rng.random())})
 
-    def _distinct(
-        self, draws: Iterable[Architecture], n: int, known: Collection[Architecture]
-    ) -> list[Architecture]:
-        """Return the first n different draws that are within the budgets and not known."""
-        found: dict[Architecture, None] = {}
+    def _climb(self) -> None:
+        """Add the largest architecture that is found from the largest draw, one variable at a time."""
+        top = max(range(len(self.candidates)), key=self._sizes.__getitem__)
+        best, size = self.candidates[top].architecture, self._sizes[top]
+        for name, variable in self.space.items():
+            others = [Architecture({**best, name: value}) for value in levels(variable)]
+            within = [a for a in others if a != best and self.meter.of(a).excess == 0.0]
+            sizes = [count for count, _ in self.meter.sizes(within)]
+            if sizes and max(sizes) > size:
+                best, size = within[sizes.index(max(sizes))], max(sizes)
+        self._add("largest", [best], 1)
+
+    def _add(self, road: str, draws: Iterable[Architecture], n: int) -> None:
+        """Add the first n that are within the budgets and whose child is not known."""
+        found = 0
         for architecture in draws:
-            if len(found) == n:
+            if found == n:
                 break
-            if (
-                architecture not in known
-                and architecture not in found
-                and self.meter.of(architecture).excess == 0.0
-            ):
-                found[architecture] = None
-        return list(found)
+            if architecture in self._known or self.meter.of(architecture).excess > 0.0:
+                continue
+            self._known.add(architecture)
+            size, read = self.meter.sizes([architecture])[0]
+            candidate = Finalist(architecture, road, read)
+            if _key(candidate) not in self._children:
+                self._children.add(_key(candidate))
+                self.candidates.append(candidate)
+                self._sizes.append(size)
+                found += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a checkpoint must hold."""
+        return {
+            "candidates": [(c.architecture.to_json(), c.road, sorted(c.read)) for c in self.candidates],
+            "sizes": list(self._sizes),
+            "shared": list(self.shared),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where a checkpoint was taken."""
+        self.candidates = [
+            Finalist(Architecture.from_json(architecture), road, frozenset(read))
+            for architecture, road, read in state["candidates"]
+        ]
+        self._sizes, self.shared = list(state["sizes"]), list(state["shared"])
+        if len(self._sizes) != len(self.candidates) or len(self.shared) not in (0, len(self.candidates)):
+            raise ValueError("its candidates for the final are not all there")
+        self._known = {candidate.architecture for candidate in self.candidates}
+        self._children = {_key(candidate) for candidate in self.candidates}
+
+    # --- who is chosen ------------------------------------------------------------------------------
+
+    def first(self, n: int) -> list[int]:
+        """Return the numbers of the first ones: the mode of theta, the largest, then the most promising of some.
+
+        Args:
+            n: How many at most.
+        """
+        promise = self._hints() @ [hint.gain for hint in self._priors()]
+        roads = [candidate.road for candidate in self.candidates]
+        chosen = [roads.index(road) for road in ("theta", "largest") if road in roads]
+        if "largest" not in roads:  # it was drawn
+            chosen.append(int(np.argmax(self._sizes)))
+        rng = random.Random(f"{self.seed} first")
+        rest = [k for k in range(len(roads)) if k not in chosen]
+        while len(chosen) < n and rest:
+            best = max(rng.sample(rest, min(AMONG, len(rest))), key=promise.__getitem__)
+            chosen.append(best)
+            rest.remove(best)
+        return chosen[:n]
+
+    def next(self, trained: Sequence[int], losses: Sequence[float], n: int) -> list[int]:
+        """Return the numbers of the next ones: those that are expected to improve the most.
+
+        Each of them counts for the choice of those after it as if it had come out as expected.
+
+        Args:
+            trained: Numbers of those that were trained.
+            losses: What to minimise of them.
+            n: How many at most.
+        """
+        chosen, values = list(trained), list(losses)
+        while len(chosen) < len(trained) + n and len(chosen) < len(self.candidates):
+            rest = [k for k in range(len(self.candidates)) if k not in set(chosen)]
+            mean, std = self._believed(chosen, values, rest)
+            best = self._believed(chosen, values, chosen)[0].min()
+            k = int(np.argmax(improvement(mean, std, float(best))))
+            chosen.append(rest[k])
+            values.append(float(mean[k]))
+        return chosen[len(trained) :]
+
+    def believed(self, trained: Sequence[int], losses: Sequence[float]) -> NDArray[np.float64]:
+        """Return what is believed of those that were trained, without the noise of one training, shape (n,)."""
+        return self._believed(trained, losses, trained)[0]
+
+    def _believed(
+        self, trained: Sequence[int], losses: Sequence[float], of: Sequence[int]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        x = coordinates(self.space, [candidate.child for candidate in self.candidates])
+        hints, known, asked = self._hints(), list(trained), list(of)
+        belief = Belief(self._ordered, x[known], hints[known], losses, self._priors())
+        return belief.of(x[asked], hints[asked])
+
+    def _hints(self) -> NDArray[np.float64]:
+        """Return size and score of each as standard normals among the uniform draws, shape (n, hints)."""
+        uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
+        columns = [np.array(self._sizes)]
+        if self.shared:
+            columns.append(-np.array(self.shared))
+        return np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
+
+    def _priors(self) -> list[Hint]:
+        return [SIZE, SHARED] if self.shared else [SIZE]
+
+
+def _key(candidate: Finalist) -> tuple[tuple[str, Value], ...]:
+    return tuple(sorted(candidate.child.items()))
+
+
+def levels(variable: Variable) -> list[Value]:
+    """Return the values of a variable that are tried when the largest architecture is looked for."""
+    if isinstance(variable, Categorical):
+        return list(variable.choices)
+    return [variable.low, variable.high]

@@ -27,6 +27,7 @@ from asng.search.final import Final
 from asng.search.found import Found, best_within, found_of, nothing_within
 from asng.search.run_state import RunState
 from asng.search.scorer import Scorer
+from asng.search.settling import Settling
 from asng.search.trainer import Trainer
 from asng.training.objective import qualified_name
 from asng.training.progress import Bar
@@ -45,7 +46,7 @@ class Loop:
         final: What comes after the steps.
         state: Where the run stands.
         lam_theta: Candidates scored a step.
-        first_theta_step: The first step in which theta moves.
+        settling: Says when theta moves.
         pace: Says when a checkpoint is due.
         folder: The run folder, or None.
         comm: The processes of the run.
@@ -61,14 +62,14 @@ class Loop:
         final: Final,
         state: RunState,
         lam_theta: int,
-        first_theta_step: int,
+        settling: Settling,
         pace: CheckpointPace,
         folder: Path | None,
         comm: Comm,
         seed: int,
     ) -> None:
         self.theta, self.trainer, self.scorer, self.final, self.state = theta, trainer, scorer, final, state
-        self.lam_theta, self.first_theta_step = lam_theta, first_theta_step
+        self.lam_theta, self.settling = lam_theta, settling
         self.pace, self.folder, self.comm, self.seed = pace, folder, comm, seed
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
         self.log = RunLog(None)
@@ -76,15 +77,18 @@ class Loop:
     @property
     def all_steps(self) -> int:
         """Training steps of the search and of all finalists."""
-        return self.state.steps + self.final.plan.finalists * self.final.plan.alone
+        return self.state.steps + self.final.all_steps
 
     # --- the steps ----------------------------------------------------------------------------------
 
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
         loss = self.train_weights()
-        objective = self.move_theta() if self.state.step >= self.first_theta_step else None
+        objective = self.move_theta() if self.state.step >= self.settling.first_step else None
         self.state.step += 1
+        self.settling.look(self.state.step)
+        if self.settling.settled is False and not self.final.closed:
+            self.state.reason = "unsettled"
         return loss, objective
 
     def train_weights(self) -> float:
@@ -120,7 +124,7 @@ class Loop:
             more = (state.reason is None and state.step < state.steps) or not final.over
             self.pause(interrupt, more)
         while not final.over:
-            done = final.advance(state.step)
+            done = final.advance(state.step, settled=self.settling.settled is True)
             self._log_final(done)
             clock = self._count_seconds(clock)
             bar.update(state.steps + final.steps_taken)
@@ -164,7 +168,7 @@ class Loop:
         elif folder is not None and not overwrite:
             self.comm.once(partial(refuse_earlier_run, folder, SEARCH_FILES))
         if not state.ended:
-            self.scorer.meter.prepare()  # while no pass over the data is under way
+            self.scorer.meter.prepare(sizes=not self.final.over)  # while no pass over the data is under way
         if folder is not None and checkpoint is None:
             self._start(folder)
         elif folder is not None and not state.ended:
@@ -223,7 +227,7 @@ class Loop:
             space={name: variable.to_json() for name, variable in space.items()},
             n_theta=self.theta.n_theta,
             objective={"select": self.scorer.name, "function": qualified_name(self.scorer.objective)},
-            final={"finalists": self.final.plan.finalists, "steps": self.final.plan.alone},
+            final={"finalists": self.final.dealt.finalists, "steps": self.final.dealt.alone},
             versions=versions(),
             machine=machine(),
         )
@@ -257,7 +261,7 @@ class Loop:
     def _log_final(self, done: Any) -> None:
         """Log of how many candidates the finalists were chosen, or what came of one."""
         if isinstance(done, int):
-            batches = self.final.plan.batches
+            batches = self.final.dealt.compared
             self.log.write(FinalistsEvent(step=self.state.step, compared=done, batches=batches))
         for finalist in done if isinstance(done, list) else ():
             event = FinalistEvent(
@@ -266,6 +270,7 @@ class Loop:
                 architecture=dict(finalist.architecture),
                 shared=finalist.shared,
                 alone=finalist.alone,
+                longer=finalist.longer,
                 seconds=round(self.state.seconds, 3),
             )
             self.log.write(event)

@@ -25,6 +25,7 @@ from asng.search.loop import Loop
 from asng.search.result import SearchResult
 from asng.search.run_state import RunState, lam_x_of, load_shared, synchronise
 from asng.search.scorer import Scorer
+from asng.search.settling import Settling
 from asng.search.stopping import StopRule, Watch
 from asng.search.trainer import Trainer
 from asng.training.batch_norm import batch_statistics
@@ -120,9 +121,9 @@ class OneShotSearch:
     architecture_optimizer: Optimizer | None = None
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.25
-    final: float = 0.5
-    finalists: int = 8
+    warmup: float | None = None
+    final: float = 0.75
+    finalists: int = 12
     clip: float | None = 5.0
     stop: StopRule = field(default_factory=StopRule)
     seed: int = 0
@@ -143,7 +144,8 @@ class OneShotSearch:
         self.cost = checked_costs(self.cost)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
-        real_between("warmup", self.warmup, 0.0, 1.0)
+        if self.warmup is not None:
+            real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
         integer_at_least("finalists", self.finalists, 2)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
@@ -316,7 +318,7 @@ class OneShotSearch:
             share=self.final,
             finalists=self.finalists,
             lam_x=lam_x,
-            moving=1.0 - self.warmup,
+            warmup=self.warmup,
             lam_theta=self.lam_theta,
             valid_batches=len(valid),
         )
@@ -334,7 +336,7 @@ class OneShotSearch:
             clip=self.clip,
             **shared,
         )
-        trainer.begin(plan.steps)
+        trainer.begin(max(1, plan.steps))
         scorer = Scorer(
             self.supernet,
             self._in_precision(getattr(self, name)),
@@ -346,13 +348,23 @@ class OneShotSearch:
             **shared,
         )
         synchronise(comm, theta, trainer, scorer)
-        final = Final(plan, theta=theta, trainer=trainer, scorer=scorer, seed=self.seed, comm=comm)
+        settling = Settling(scorer, steps=plan.steps, warmup=self.warmup, batches=plan.looked, seed=self.seed)
+        final = Final(
+            plan,
+            finalists=self.finalists,
+            theta=theta,
+            trainer=trainer,
+            scorer=scorer,
+            seed=self.seed,
+            comm=comm,
+        )
         settings = {key: getattr(self, key) for key in ("seed", "lam_x", "lam_theta", "clip")}
         state = RunState(
             theta=theta,
             trainer=trainer,
             scorer=scorer,
             final=final,
+            settling=settling,
             watch=Watch(self.stop),
             memory=shared["memory"],
             settings={**settings, "select": name},
@@ -365,8 +377,7 @@ class OneShotSearch:
             final=final,
             state=state,
             lam_theta=self.lam_theta,
-            # Rounded first: 0.07 * 100 is a little more than 7.
-            first_theta_step=math.ceil(round(self.warmup * plan.steps, 6)),
+            settling=settling,
             pace=CheckpointPace(self.checkpoint_seconds, self.checkpoint_steps),
             folder=folder,
             comm=comm,

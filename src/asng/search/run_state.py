@@ -17,6 +17,7 @@ from asng.runs.checkpoint import PASSED_OVER, load_checkpoint
 from asng.runs.folder import CHECKPOINT, LOG, PREVIOUS
 from asng.search.final import Final
 from asng.search.scorer import Scorer
+from asng.search.settling import Settling
 from asng.search.stopping import Watch
 from asng.search.trainer import Trainer
 from asng.training.data.nested import tensors_in
@@ -68,6 +69,7 @@ class RunState:
         trainer: Trainer,
         scorer: Scorer,
         final: Final,
+        settling: Settling,
         watch: Watch,
         memory: OutOfMemory,
         settings: Mapping[str, Any],
@@ -86,6 +88,7 @@ class RunState:
             "final": final,  # which makes the optimiser of a finalist, whose state comes next
             "trainer": trainer,
             "theta": _AsJson(theta),
+            "settling": settling,
             "watch": watch,
             "finite": self.finite,
             "memory": memory,

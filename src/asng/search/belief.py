@@ -1,0 +1,173 @@
+"""What is believed of architectures after some were trained alone: a Gaussian process over their choices.
+
+    y = H b + r + e,   b ~ N(b0, diag(d^2)),   r ~ GP(0, exp(-D / length)),   e ~ N(0, noise)
+
+where
+
+    y       losses after training alone, shape (n,), with mean 0 and variance 1
+    H       hints, shape (n, h), standard normal over the space: size, and the score on shared weights
+    b0, d   what a unit of a hint is believed to take off the loss, and how sure that is, shape (h,)
+    D       in how many variables two architectures differ, shape (n, n); ordered ones by their distance
+    length, noise   the likeliest of a few, given y
+
+A hint is thus believed as far as the losses bear it out: with few losses by its prior, later by what they say.
+Interactions are in r, whose correlation falls with every choice that differs.
+
+References:
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.stats import norm
+
+from asng.space import Categorical, Space, Value
+
+__all__ = ["Belief", "Hint", "coordinates", "improvement", "normal_scores"]
+
+LENGTHS = (0.25, 0.5, 1.0, 2.0)
+"""Lengths of the correlation that are tried, in shares of the number of variables."""
+NOISES = (0.1, 0.3, 0.6)
+"""Variances of the noise that are tried. A loss after a training alone has 1 in all."""
+LEVEL = 0.5
+"""Variance of the mean of the space, which those that were trained, chosen as they are, do not show."""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What may tell good architectures before they are trained.
+
+    Attributes:
+        gain: What a unit of it, a standard deviation over the space, is believed to take off the loss, in
+            standard deviations of the loss.
+        doubt: Standard deviation of that belief.
+    """
+
+    gain: float
+    doubt: float
+
+
+def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
+    """Return the values of children by variable, shape (n, variables); NaN where a variable is not read.
+
+    A category has its index; an ordered value its place between the ends, in [0, 1].
+
+    Example:
+        >>> from asng.space import Categorical, Integer
+        >>> space = Space({"op": Categorical(["a", "b"]), "width": Integer(2, 6)})
+        >>> coordinates(space, [{"op": "b", "width": 3}, {"op": "a"}])
+        array([[1.  , 0.25],
+               [0.  ,  nan]])
+    """
+    rows = np.full((len(children), len(space)), np.nan)
+    for column, (name, variable) in enumerate(space.items()):
+        ordered = not isinstance(variable, Categorical)
+        low, high = (variable.encode(variable.low), variable.encode(variable.high)) if ordered else (0.0, 1.0)
+        for row, child in zip(rows, children, strict=True):
+            if name in child:
+                row[column] = (variable.encode(child[name]) - low) / ((high - low) or 1.0)
+    return rows
+
+
+def normal_scores(
+    values: NDArray[np.float64], among: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Return standard normal quantiles by rank, shape (n,); equal values have equal ones.
+
+    Args:
+        values: Of whom; what is not finite ranks least.
+        among: Ranked among these, of whom there is one at least. Default: among themselves.
+
+    Example:
+        >>> normal_scores(np.array([7.0, 1.0, 1.0])).round(2).tolist()
+        [0.67, -0.32, -0.32]
+    """
+    values = np.where(np.isfinite(values), values, -np.inf)
+    others = np.sort(values if among is None else np.where(np.isfinite(among), among, -np.inf))
+    below, up_to = np.searchsorted(others, values, "left"), np.searchsorted(others, values, "right")
+    return norm.ppf((below + up_to + 1.0) / (2.0 * len(others) + 2.0))
+
+
+class Belief:
+    """The posterior of the losses of architectures.
+
+    Args:
+        ordered: Which columns are ordered, shape (variables,).
+        x: Coordinates of those that were trained, shape (n, variables), n >= 1.
+        hints: Of those, shape (n, h).
+        losses: Of those, shape (n,); what is not finite counts like the worst that is.
+        priors: What is believed of each hint.
+    """
+
+    def __init__(
+        self,
+        ordered: NDArray[np.bool_],
+        x: NDArray[np.float64],
+        hints: NDArray[np.float64],
+        losses: Sequence[float],
+        priors: Sequence[Hint],
+    ) -> None:
+        self._ordered, self._x, self._hints = ordered, x, hints
+        self._gains = -np.array([hint.gain for hint in priors])
+        self._doubts = np.array([hint.doubt for hint in priors])
+        y = np.asarray(losses, float)
+        finite = y[np.isfinite(y)]
+        y = np.where(np.isfinite(y), y, finite.max() if len(finite) else 0.0)
+        self.mean, self.scale = float(y.mean()), float(y.std()) or 1.0
+        expected = hints @ self._gains
+        # Those that were trained have mean 0 whatever the hints expect of them: only differences count.
+        self._shift = float(expected.mean())
+        residuals = (y - self.mean) / self.scale - (expected - self._shift)
+        distances = self._distances(x, x)
+        best = -np.inf
+        for share, noise in product(LENGTHS, NOISES):
+            length = share * x.shape[1]
+            covariance = self._covariance(distances, hints, hints, length) + noise * np.eye(len(y))
+            factor = cholesky(covariance, lower=True)
+            evidence = -0.5 * residuals @ cho_solve((factor, True), residuals) - np.log(np.diag(factor)).sum()
+            if evidence > best:
+                best, self.length, self.noise, self._factor = evidence, length, noise, factor
+        self._weights = cho_solve((self._factor, True), residuals)
+
+    def of(
+        self, x: NDArray[np.float64], hints: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return mean and standard deviation of the losses of others, without noise, each of shape (m,)."""
+        between = self._covariance(self._distances(self._x, x), self._hints, hints, self.length)
+        mean = between.T @ self._weights + hints @ self._gains - self._shift
+        solved = solve_triangular(self._factor, between, lower=True)
+        own = 1.0 + LEVEL + (hints**2) @ self._doubts**2
+        std = np.sqrt(np.maximum(own - (solved**2).sum(axis=0), 1e-12))
+        return self.mean + self.scale * mean, self.scale * std
+
+    def _covariance(
+        self,
+        distances: NDArray[np.float64],
+        hints: NDArray[np.float64],
+        others: NDArray[np.float64],
+        length: float,
+    ) -> NDArray[np.float64]:
+        return np.exp(-distances / length) + (hints * self._doubts**2) @ others.T + LEVEL
+
+    def _distances(self, x: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return in how many variables rows differ, shape (n, m)."""
+        a, b = x[:, None, :], others[None, :, :]
+        apart = np.where(self._ordered, np.abs(a - b), a != b)
+        missing = np.isnan(a).astype(int) + np.isnan(b)
+        return np.where(missing == 0, apart, missing == 1).sum(axis=2)
+
+
+def improvement(mean: NDArray[np.float64], std: NDArray[np.float64], best: float) -> NDArray[np.float64]:
+    """Return the expected improvement on the least loss, shape (n,).
+
+    References:
+        Jones, Schonlau, Welch, "Efficient Global Optimization of Expensive Black-Box Functions", Journal of
+        Global Optimization 13, 1998, equation 15.
+    """
+    z = (best - mean) / std
+    return std * (z * norm.cdf(z) + norm.pdf(z))
