@@ -1,6 +1,6 @@
 """Supernets whose choices are weighted sums, for the searches by gradient: DARTS and GDAS."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -43,6 +43,14 @@ class Alphas(nn.Module):
                 for (name, variable), logits in zip(self.space.items(), self.logits, strict=True)
             }
         )
+
+    def likeliest(self, networks: Iterable[asng.Architecture]) -> asng.Architecture:
+        """Return the likeliest of some networks."""
+        logs = {
+            name: dict(zip(variable.choices, torch.log_softmax(logits, 0).tolist(), strict=True))
+            for (name, variable), logits in zip(self.space.items(), self.logits, strict=True)
+        }
+        return max(networks, key=lambda network: sum(logs[name][value] for name, value in network.items()))
 
 
 class Mixed(nn.Module):
