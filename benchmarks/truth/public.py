@@ -42,7 +42,7 @@ def cifar_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(DATA / "cifar10_jpeg.tar.xz") as archive:
             archive.extractall(folder, filter="data")
-        train, test = normalise(read_image_folder(folder))
+        train, test = normalise(read_image_folder(folder, classes=True))
     inputs, labels, test_inputs, test_labels = *train.tensors, *test.tensors
     return avg_pool2d(inputs, 2), labels, avg_pool2d(test_inputs, 2), test_labels
 
