@@ -1,6 +1,6 @@
 """Supernets whose choices are weighted sums, for the searches by gradient: DARTS and GDAS."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -35,22 +35,10 @@ class Alphas(nn.Module):
             else:
                 self.weights[name] = torch.softmax(logits, 0)
 
-    def best(self) -> asng.Architecture:
-        """Return the choices of the greatest logits."""
-        return asng.Architecture(
-            {
-                name: variable.choices[int(logits.argmax())]
-                for (name, variable), logits in zip(self.space.items(), self.logits, strict=True)
-            }
-        )
-
-    def likeliest(self, networks: Iterable[asng.Architecture]) -> asng.Architecture:
-        """Return the likeliest of some networks."""
-        logs = {
-            name: dict(zip(variable.choices, torch.log_softmax(logits, 0).tolist(), strict=True))
-            for (name, variable), logits in zip(self.space.items(), self.logits, strict=True)
-        }
-        return max(networks, key=lambda network: sum(logs[name][value] for name, value in network.items()))
+    def logs(self) -> dict[str, list[float]]:
+        """Return the logarithm of the probability of each candidate, by variable."""
+        pairs = zip(self.space, self.logits, strict=True)
+        return {name: torch.log_softmax(logits, 0).tolist() for name, logits in pairs}
 
 
 class Mixed(nn.Module):

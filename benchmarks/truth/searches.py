@@ -1,8 +1,9 @@
 """The searches that are compared, each a function of a `Run`, at the cost that the run allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,7 +17,16 @@ from benchmarks.truth.proposer import proposed
 from benchmarks.truth.reinforce import Reinforce
 from benchmarks.truth.run import LOSS, Found, Run
 
-__all__ = ["BEFORE", "SEARCHES", "searches_of", "steps_for"]
+__all__ = [
+    "BEFORE",
+    "SEARCHES",
+    "likeliest",
+    "one_shot",
+    "proposed_alone",
+    "random_alone",
+    "searches_of",
+    "steps_for",
+]
 
 FINALISTS = 8
 
@@ -116,6 +126,15 @@ def then_asng(run: Run, left: float, *, lam: int, items: int) -> asng.Architectu
     return asng_.best
 
 
+def reinforce(run: Run, *, learning_rate: float) -> Found:
+    """REINFORCE in the place of ASNG. It knows nothing of a budget: the likeliest network within is found."""
+    space, settings = run.supernet.space, {"lam_x": 1, "lam_theta": 2, "warmup": 0.0, "final": 0.0}
+    theta = Reinforce(space, learning_rate=learning_rate, lam=2, seed=run.seed)
+    run.fit(steps_for(run.budget, **settings), architecture_optimizer=theta, cost=(), **settings)
+    logs = {name: np.log(np.maximum(theta.theta[name], 1e-300)) for name in space}
+    return Found(likeliest(run.problem, space, logs), run.supernet, run.spent)
+
+
 def by_gradient(run: Run, *, hard: bool, learning_rate: float) -> Found:
     """DARTS of first order, or GDAS: weights and logits by turns, each by the gradient of its own half.
 
@@ -145,9 +164,17 @@ def by_gradient(run: Run, *, hard: bool, learning_rate: float) -> Found:
             schedule.step()
             _descend(model, alphas, held, logits)
     run.spent = 2 * TRAINING_PASS * paths * steps
-    allowed = filter(run.problem.within, all_architectures(space))
-    found = alphas.best() if run.problem.limit is None else alphas.likeliest(allowed)
-    return Found(found, run.supernet, run.spent)
+    return Found(likeliest(run.problem, space, alphas.logs()), run.supernet, run.spent)
+
+
+def likeliest(problem: Problem, space: asng.Space, logs: Mapping[str, Sequence[float]]) -> asng.Architecture:
+    """Return the likeliest network within the budget, given the log-probability of each choice."""
+    of_value = {name: dict(zip(space[name].choices, logs[name], strict=True)) for name in space}
+
+    def log(network: asng.Architecture) -> float:
+        return sum(of_value[name][value] for name, value in network.items())
+
+    return max(filter(problem.within, all_architectures(space)), key=log)
 
 
 def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Optimizer) -> None:
@@ -169,9 +196,7 @@ SEARCHES: dict[str, Callable[[Run], Found]] = {
     "random, alone for 1/2": partial(random_alone, each=0.5),
     "random, alone for 1": partial(random_alone, each=1.0),
     "proposed, nothing shared": proposed_alone,
-    "REINFORCE": partial(
-        one_shot, lam_x=1, warmup=0.0, final=0.0, optimizer=partial(Reinforce, learning_rate=0.03)
-    ),
+    "REINFORCE": partial(reinforce, learning_rate=0.03),
     "GDAS": partial(by_gradient, hard=True, learning_rate=0.01),
     "DARTS": partial(by_gradient, hard=False, learning_rate=0.01),
     "paper, with the final": partial(

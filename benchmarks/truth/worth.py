@@ -175,7 +175,7 @@ def main() -> None:
     if arguments.anew:
         rows.drop(methods, arguments.costs)
         summarise(problem, rows)
-    problem.data()  # read once, so not in the time of the first search
+    Table.of(problem), problem.data()  # read once, so not in the time of the first search
     for seed in range(0 if arguments.summary else arguments.seeds):
         for cost in arguments.costs:  # all of one seed first: stopped early, they are even
             for method in methods:
