@@ -1,8 +1,8 @@
 """What rows of searches say: mean rank, worth, share of the distance closed, each with its standard error.
 
 A network of rank r among n is worth (n + 1) / r - 1 random ones: so many have to be drawn for the best of
-them to have that rank on average. Worth over cost is both in trainings: 1 for whoever trains random networks
-until their order is the true one.
+them to have that rank on average. Worth over cost is that number by the cost in trainings: at most 1 for
+random networks that are trained in full.
 """
 
 import math
@@ -49,6 +49,7 @@ def _of_one_cost(table: Table, rows: Sequence[Row]) -> dict[str, Figures]:
     for row in rows:
         closed.setdefault(row["method"], {})[row["seed"]] = 100.0 * table.closed(_truth(table, row))
     rules = [rule for rule in RANDOM if rule in closed]
+    # The best rule for this table, in hindsight: random networks have the benefit of the doubt.
     rival = max(rules, key=lambda rule: statistics.fmean(closed[rule].values()), default=None)
     figures = {}
     for method, of_seed in closed.items():
@@ -161,7 +162,8 @@ def _expected(table: Table, law: Mapping[str, float]) -> Figures:
 def joint(problems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the means over the tables, at each cost, of every method that has been run.
 
-    A method that cannot search one of the tables has the mean of the others, and says of how many.
+    A method that cannot search one of the tables has the mean of the others, and says of how many. `worths`
+    are those of the problems, also of such as are in no table.
 
     Args:
         problems: What `worth.py` wrote, by problem.
@@ -200,6 +202,7 @@ def _joint(problems: Mapping[str, Mapping[str, Figures]], method: str) -> Figure
                 errors = [found.get(f"{figure}_error") for found in own]
                 variance = sum((math.nan if error is None else error) ** 2 for error in errors)
                 squares.setdefault(figure, []).append(variance / len(own) ** 2)
+    figures["worths"] = {name: found[method]["worth"] for name, found in problems.items() if method in found}
     for figure, values in means.items():
         figures[figure] = _short(statistics.fmean(values))
         figures[f"{figure}_error"] = _short(math.sqrt(sum(squares[figure])) / len(values))

@@ -116,6 +116,17 @@ def _values(variable: Categorical | Integer | Real) -> Iterable[Any]:
 # --- sizes ----------------------------------------------------------------------------------------------
 
 
+class _At(nn.Module):
+    """A supernet as one of its networks: counted sooner than it is extracted."""
+
+    def __init__(self, supernet: asng.nn.Supernet, network: asng.Architecture) -> None:
+        super().__init__()
+        self.supernet, self.network = supernet, network
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.supernet(x, architecture=self.network)
+
+
 @cache
 def sizes_of(problem: Problem) -> dict[str, float]:
     """Return the size of every network by its key: as the problem has it, or multiply-adds for one item.
@@ -128,7 +139,7 @@ def sizes_of(problem: Problem) -> dict[str, float]:
     supernet, example = supernet_of(problem), problem.data()[0][:1]
 
     def size(network: asng.Architecture) -> float:
-        return multiply_adds(supernet.extract(network, example=example), (example,))
+        return multiply_adds(_At(supernet, network), (example,))
 
     space = supernet.space
     networks = all_architectures(space)

@@ -76,10 +76,10 @@ class Run:
         drawn = iter(lambda: self.supernet.space.sample(self.rng), None)
         return list(dict.fromkeys(islice(filter(self.problem.within, drawn), draws)))
 
-    def shuffled(self, steps: int, *, valid: bool = False, size: int | None = None) -> DataLoader:
+    def shuffled(self, steps: int, *, valid: bool = False) -> DataLoader:
         """Return a loader of `steps` batches of the training half, or of the validation half."""
         data = self.valid if valid else self.train
-        return batches(data, min(size or self.problem.batch, len(data)), steps=steps)
+        return batches(data, min(self.problem.batch, len(data)), steps=steps)
 
     def fit(self, steps: int, *, loss: Loss = LOSS, **settings) -> asng.SearchResult:
         """Run `OneShotSearch` for what so many steps cost without a final, within the budget of networks.

@@ -125,10 +125,10 @@ PLAIN = ("worst_closed", "worst_rank", "random_ahead", "nothing_found", "units",
 
 def print_table(methods: Mapping[str, Mapping[str, Any]], means: Sequence[str], plain: Sequence[str]) -> None:
     """Print a line for each method, those that close most first; means with their standard errors."""
-    print(f"{'':40}" + "".join(f"{name:>18}" for name in means) + "".join(f"{name:>15}" for name in plain))
+    print(f"{'':40}" + "".join(f"{name:>18}" for name in means) + "".join(f"{name:>14}" for name in plain))
     for method, row in sorted(methods.items(), key=lambda item: -item[1]["closed"]):
         cells = [f"{_said(row.get(name)):>9} +- {_said(row.get(f'{name}_error')):5}" for name in means]
-        cells += [f"{_said(row.get(name)):>15}" for name in plain]
+        cells += [f"{_said(row.get(name)):>14}" for name in plain]
         print(f"{method:40}" + "".join(cells))
 
 
@@ -138,15 +138,24 @@ def _said(value: Any) -> str:
     return "-" if value is None else str(value)
 
 
+def with_worths(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the rows of a table with the worth by problem beside the other figures."""
+    return {method: {**row, **row["worths"]} for method, row in methods.items()}
+
+
 def summarise_joint() -> Path:
     """Print and write the means over all tables."""
     paths = {name: RESULTS / f"worth_{name}.json" for name in PROBLEMS}
     figures = joint({name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()})
     for cost, methods in figures["costs"].items():
-        print(f"\nmean over the tables at a cost of {cost}")
-        print_table(methods, ("worth", "worth_over_cost", "closed"), ("tables", "problems", "random_ahead"))
-    print("\nmean over the tables, free")
-    print_table(figures["free"], ("worth", "closed"), ("tables", "problems"))
+        print(f"\nmean over the tables at a cost of {cost}, then the worth by problem")
+        print_table(
+            with_worths(methods),
+            ("worth", "worth_over_cost", "closed"),
+            ("tables", "problems", "random_ahead", *PROBLEMS),
+        )
+    print("\nmean over the tables, free, then the worth by problem")
+    print_table(with_worths(figures["free"]), ("worth", "closed"), ("tables", "problems", *PROBLEMS))
     return write("worth", figures)
 
 

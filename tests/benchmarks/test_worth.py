@@ -12,6 +12,8 @@ import torch
 
 import asng
 from asng.costs import multiply_adds
+from benchmarks import record
+from benchmarks.truth import worth
 from benchmarks.truth.figures import RANDOM, figures_of, free_figures, joint, largest_of
 from benchmarks.truth.problems import PROBLEMS, all_architectures, key_of, sizes_of, supernet_of
 from benchmarks.truth.public import DATA, NasBench201, macro_flops
@@ -99,6 +101,15 @@ def test_the_macro_problems_are_one_table_in_the_mean_of_all():
     assert figures["closed_error"] is None
 
 
+def test_random_networks_have_one_rule_for_all_tables_in_the_mean():
+    def problem(closed):
+        rows = zip(RANDOM, closed, strict=True)
+        return {"free": {}, "costs": {"8": {rule: {"worth": c, "closed": c} for rule, c in rows}}}
+
+    figures = joint({"fashion": problem((9.0, 5.0, 0.0)), "osuleaf": problem((0.0, 5.0, 9.0))})
+    assert figures["costs"]["8"]["random, alone"]["rule"] == RANDOM[1]
+
+
 # --- what costs nothing ---------------------------------------------------------------------------------
 
 
@@ -139,10 +150,11 @@ def test_every_value_of_an_ordered_variable_is_counted():
     [
         replace(PROBLEMS["fashion"], data=_few_images),
         replace(PROBLEMS["nb201"], data=partial(_few_images, 3, 16)),
+        WIDTHS,
     ],
     ids=lambda problem: problem.name,
 )
-def test_sizes_of_choices_are_sums(problem):
+def test_sizes_are_those_of_the_extracted_networks(problem):
     supernet, example = supernet_of(problem), problem.data()[0][:1]
     for network in (supernet.space.sample(random.Random(seed)) for seed in range(5)):
         counted = multiply_adds(supernet.extract(network, example=example), (example,))
@@ -213,3 +225,41 @@ def test_a_row_is_on_disk_as_soon_as_it_is_added_and_dropped_rows_are_gone(tmp_p
     assert len(list(Rows(*paths))) == 3
     rows.drop(["one"], [1.0])
     assert {(row["method"], row["cost"]) for row in Rows(*paths)} == {("one", 2.0), ("other", 1.0)}
+
+
+def test_a_benchmark_that_is_started_again_searches_only_what_is_missing(tmp_path, monkeypatch):
+    searched = []
+
+    def search(problem, method, _, cost, seed):
+        searched.append((method, cost, seed))
+        return _row(method, seed, "4 4 1 4", cost=cost)
+
+    monkeypatch.setattr(worth, "row_of", search)
+    for module in (worth, record):
+        monkeypatch.setattr(module, "RESULTS", tmp_path)
+    for seeds in ("1", "2"):
+        words = [
+            "worth",
+            "widths_free",
+            "--costs",
+            "1",
+            "4",
+            "--seeds",
+            seeds,
+            "--methods",
+            "default",
+            "paper",
+        ]
+        monkeypatch.setattr("sys.argv", words)
+        worth.main()
+    wanted = [(m, cost, seed) for seed in (0, 1) for cost in (1.0, 4.0) for m in ("default", "paper")]
+    assert searched == wanted
+    written = json.loads((tmp_path / "worth_widths_free.json").read_text())
+    assert len(written["runs"]) == 8
+    assert written["costs"]["4"]["paper"]["seeds"] == 2
+    (tmp_path / "worth_widths_free.lines").unlink()
+    monkeypatch.setattr("sys.argv", [*words[:2], "--methods", "paper", "--anew", "--seeds", "0"])
+    worth.main()
+    assert {
+        row["method"] for row in json.loads((tmp_path / "worth_widths_free.json").read_text())["runs"]
+    } == {"default"}
