@@ -4,6 +4,7 @@ import random
 from collections.abc import Callable
 
 import asng
+from benchmarks.truth.problems import all_architectures
 
 __all__ = ["evolve"]
 
@@ -16,30 +17,35 @@ def evolve(
     losses: Callable[[list[asng.Architecture]], list[float]],
     evaluations: int,
     rng: random.Random,
+    within: Callable[[asng.Architecture], bool] = lambda _: True,
 ) -> list[asng.Architecture]:
-    """Return the networks seen within so many evaluations, the best first; none is evaluated twice.
+    """Return the networks seen in so many evaluations, the best first; none is evaluated twice.
 
-    Half of a generation mutates a parent, each variable with probability 0.1, half crosses two.
+    Only networks `within` a budget are evaluated. Half of a generation mutates a parent, each variable with
+    probability 0.1, half crosses two.
 
     References:
         Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling", ECCV 2020,
         Algorithm 1.
     """
     seen: dict[asng.Architecture, float] = {}
+    allowed = sum(map(within, all_architectures(space)))
     generation = [space.sample(rng) for _ in range(POPULATION)]
     while True:
-        new = [network for network in dict.fromkeys(generation) if network not in seen]
+        new = [network for network in dict.fromkeys(generation) if network not in seen and within(network)]
         new = new[: evaluations - len(seen)]
         seen.update(zip(new, losses(new), strict=True))
         ranked = sorted(seen, key=seen.__getitem__)
-        if len(seen) >= min(evaluations, space.size):
+        if len(seen) >= min(evaluations, allowed):
             return ranked
         parents = ranked[:PARENTS]
         generation = [
             _mutated(rng.choice(parents), space, rng) if i % 2 else _crossed(parents, rng)
             for i in range(POPULATION)
         ]
-        if all(network in seen for network in generation):  # the parents agree: look elsewhere
+        if all(
+            network in seen or not within(network) for network in generation
+        ):  # the parents agree: look elsewhere
             generation = [space.sample(rng) for _ in range(POPULATION)]
 
 

@@ -35,14 +35,10 @@ class Alphas(nn.Module):
             else:
                 self.weights[name] = torch.softmax(logits, 0)
 
-    def best(self) -> asng.Architecture:
-        """Return the choices of the greatest logits."""
-        return asng.Architecture(
-            {
-                name: variable.choices[int(logits.argmax())]
-                for (name, variable), logits in zip(self.space.items(), self.logits, strict=True)
-            }
-        )
+    def logs(self) -> dict[str, list[float]]:
+        """Return the logarithm of the probability of each candidate, by variable."""
+        pairs = zip(self.space, self.logits, strict=True)
+        return {name: torch.log_softmax(logits, 0).tolist() for name, logits in pairs}
 
 
 class Mixed(nn.Module):

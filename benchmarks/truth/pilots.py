@@ -1,4 +1,4 @@
-"""Variants of the default search, each at the cost that the run allows."""
+"""Variants of what was the default search, each at the cost that the run allows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -10,15 +10,16 @@ import asng
 from asng.optim import Optimizer
 from benchmarks.truth.distilled import FinalistsTaught, SearchTaught
 from benchmarks.truth.paces import theta_paced
+from benchmarks.truth.problems import TRAINING_PASS
 from benchmarks.truth.proposer import proposed
-from benchmarks.truth.run import TRAINING_PASS, Found, Run
-from benchmarks.truth.searches import WARMUP, proposed_alone, random_alone, with_final
+from benchmarks.truth.run import Found, Run
+from benchmarks.truth.searches import BEFORE, one_shot, proposed_alone, random_alone, steps_for
 from benchmarks.truth.thetas import Averaged, Fair, Remembering
 from benchmarks.truth.tied import tied
 
 __all__ = ["PILOTS", "Pilot"]
 
-FINAL = asng.OneShotSearch.final
+FINAL, WARMUP = BEFORE["final"], BEFORE["warmup"]
 MOVING = 2.0 * (1.0 - WARMUP)
 """What theta costs a step of the search, on average, where two architectures are scored."""
 AGAIN = "default, again"
@@ -44,18 +45,14 @@ def _pilot(name: str, search: Callable[[Run], Found], beside: str = "default") -
     return Pilot((name,), lambda run: (search(run),), beside)
 
 
-def steps_left(run: Run, steps: int, *, final: float = FINAL) -> int:
-    """Return how many steps are left of so many, once the final has had its share.
-
-    As `OneShotSearch` plans it if it can afford a final; `Run.fit_passes` takes whole passes over the data.
-    """
-    batches = len(run.train) // run.problem.batch
-    return max(1, round((1.0 - final) * (steps // batches * batches)))
+def with_final(run: Run, **settings) -> Found:
+    """What was the default, but for some settings."""
+    return one_shot(run, **BEFORE | settings)
 
 
-def steps_of(budget: float) -> int:
-    """Return the steps of a search of so much without a final."""
-    return int(budget / (TRAINING_PASS + MOVING))
+def steps_left(steps: int, *, final: float = FINAL) -> int:
+    """Return how many steps are left of so many, once the final has had its share, if it can be afforded."""
+    return max(1, round((1.0 - final) * steps))
 
 
 # --- theta ----------------------------------------------------------------------------------------------
@@ -64,24 +61,24 @@ def steps_of(budget: float) -> int:
 def with_theta(run: Run, *, optimizer: Callable[..., Optimizer]) -> Found:
     """The default with another optimiser of theta."""
     theta = optimizer(run.supernet.space, seed=run.seed)
-    result, cost = run.fit_passes(steps_of(run.budget), architecture_optimizer=theta)
-    return Found(result.architecture, run.supernet, cost)
+    result = run.fit(steps_for(run.budget, **BEFORE), architecture_optimizer=theta, **BEFORE)
+    return Found(result.architecture, run.supernet, run.spent)
 
 
 def averaged(run: Run) -> Found:
     """The default, candidates for the final drawn from the averaged theta."""
-    moves = _moves(steps_left(run, steps_of(run.budget)))
+    moves = _moves(steps_left(steps_for(run.budget, **BEFORE)))
     return with_theta(run, optimizer=partial(Averaged, moves=moves))
 
 
 def averaged_without_final(run: Run) -> tuple[Found, Found]:
     """All of the cost for the search: the mode of theta, and that of the averaged one."""
-    steps = steps_of(run.budget)
+    steps = steps_for(run.budget, **BEFORE)
     theta = Averaged(run.supernet.space, moves=_moves(steps), seed=run.seed)
-    result = run.fit(steps, warmup=WARMUP, architecture_optimizer=theta, final=0.0)
+    result = run.fit(steps, architecture_optimizer=theta, **BEFORE | {"final": 0.0})
     assert theta.unaveraged is not None, "the search took another number of steps"
-    cost = TRAINING_PASS * steps + result.evaluated
-    return (Found(theta.unaveraged, run.supernet, cost), Found(result.architecture, run.supernet, cost))
+    networks = (theta.unaveraged, result.architecture)
+    return tuple(Found(network, run.supernet, run.spent) for network in networks)
 
 
 def _moves(steps: int) -> int:
@@ -98,8 +95,8 @@ def paced(run: Run, *, moves: int = 1, of_steps: int = 1) -> Found:
     finishing = FINAL * run.budget / (TRAINING_PASS + MOVING)
     with theta_paced(moves=moves, of_steps=of_steps):
         share = finishing / (searching + finishing)
-        result, cost = run.fit_passes(int(searching + finishing), final=share)
-    return Found(result.architecture, run.supernet, cost)
+        result = run.fit(int(searching + finishing), **BEFORE | {"final": share})
+    return Found(result.architecture, run.supernet, run.spent)
 
 
 # --- weights --------------------------------------------------------------------------------------------
@@ -120,18 +117,18 @@ def taught_search(run: Run, *, teachers: int = 2) -> Found:
     finishing = FINAL * run.budget / (TRAINING_PASS + MOVING)
     share = finishing / (searching + finishing)
     steps = int(searching + finishing)
-    loss = SearchTaught(run.supernet, steps=steps_left(run, steps, final=share), teachers=teachers)
-    result, cost = run.fit_passes(steps, loss=loss, final=share)
-    return Found(result.architecture, run.supernet, cost + loss.passes)
+    loss = SearchTaught(run.supernet, steps=steps_left(steps, final=share), teachers=teachers)
+    result = run.fit(steps, loss=loss, **BEFORE | {"final": share})
+    return Found(result.architecture, run.supernet, run.spent + loss.passes)
 
 
 def taught_finalists(run: Run, *, teachers: int = 3) -> Found:
     """The default, finalists also learning from an ensemble of the last shared weights."""
     extra = teachers * run.units(len(run.train))
-    steps = steps_of(run.budget - extra)
-    loss = FinalistsTaught(run.supernet, steps=steps_left(run, steps), teachers=teachers)
-    result, cost = run.fit_passes(steps, loss=loss)
-    return Found(result.architecture, run.supernet, cost + extra)
+    steps = steps_for(run.budget - extra, **BEFORE)
+    loss = FinalistsTaught(run.supernet, steps=steps_left(steps), teachers=teachers)
+    result = run.fit(steps, loss=loss, **BEFORE)
+    return Found(result.architecture, run.supernet, run.spent + extra)
 
 
 # --- the final ------------------------------------------------------------------------------------------
@@ -142,9 +139,9 @@ def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48
 
     The pool is half from theta and half from anywhere, and of each half the best come first.
     """
-    steps = steps_of((1.0 - final) * run.budget)
+    steps = steps_for((1.0 - final) * run.budget, **BEFORE)
     theta = asng.ASNG(run.supernet.space, lam=2, seed=run.seed, reuse=False)
-    searched = run.fit(steps, warmup=WARMUP, architecture_optimizer=theta, final=0.0)
+    run.fit(steps, architecture_optimizer=theta, **BEFORE | {"final": 0.0})
     likely = list(dict.fromkeys([theta.best, *(c.architecture for c in theta.ask(pool // 2 - 1))]))
     anywhere = [network for network in run.distinct(pool) if network not in likely]
     networks = [*likely, *anywhere][:pool]
@@ -153,8 +150,7 @@ def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48
     standard = dict(zip(networks, (scores - scores.mean()) / scores.std(), strict=True))
     first = _best(likely, standard, finalists // 4)
     first += _best([n for n in networks if n not in likely], standard, finalists // 2 - len(first))
-    cost = TRAINING_PASS * steps + searched.evaluated + len(networks) * run.units(len(held[1]))
-    alone = run.steps_alone((run.budget - cost) / finalists)
+    alone = run.steps_alone((run.budget - run.spent) / finalists)
     best = proposed(
         first,
         networks,
@@ -162,8 +158,7 @@ def proposed_finalists(run: Run, *, final: float, finalists: int, pool: int = 48
         lambda network: run.losses_alone([network], alone)[0],
         lambda some: np.array([standard[network] for network in some]),
     )
-    cost += finalists * (TRAINING_PASS * alone + run.units(len(run.valid)))
-    return Found(best, run.supernet, cost)
+    return Found(best, run.supernet, run.spent)
 
 
 def _best(
@@ -191,7 +186,7 @@ PILOTS: tuple[Pilot, ...] = (
     _pilot("tied positions", tied_positions),
     _pilot("taught by the last two", taught_search),
     _pilot("finalists taught", taught_finalists),
-    _pilot("random, trained alone", random_alone),
+    _pilot("random, trained alone", partial(random_alone, each=0.5)),
     _pilot(AGAIN, with_final),
     _pilot("lambda_x 2", partial(with_final, lam_x=2), AGAIN),
     _pilot("lambda_x 4", partial(with_final, lam_x=4), AGAIN),

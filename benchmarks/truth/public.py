@@ -22,10 +22,18 @@ from torch.nn.functional import avg_pool2d
 import asng
 from asng.data import normalise, read_image_folder
 
-__all__ = ["Macro", "NasBench201", "cifar_data", "macro_flops", "macro_scores", "nas_bench_201_scores"]
+__all__ = [
+    "Macro",
+    "NasBench201",
+    "cifar_data",
+    "macro_flops",
+    "macro_scores",
+    "macro_sizes",
+    "nas_bench_201_scores",
+]
 
 DATA = Path(os.environ.get("ASNG_BENCHMARK_DATA", Path(__file__).parents[3] / "shared" / "data"))
-"""Where `cifar10_jpeg.tar.xz` and `nas-bench-macro_cifar10.json` lie; benchmarks/README.md says what they are."""
+"""Where `cifar10_jpeg.tar.xz` and `nas-bench-macro_cifar10.json` lie; see benchmarks/README.md."""
 
 
 @cache
@@ -154,7 +162,7 @@ class Inverted(nn.Module):
 
 
 class Macro(nn.Module):
-    """Eight layers in stages of 2, 3 and 3, each an identity or one of two inverted blocks. 6,561 networks."""
+    """Eight layers in stages of 2, 3, 3, each an identity or one of two inverted blocks. 6,561 networks."""
 
     def __init__(self, channels: int = 16, classes: int = 10) -> None:
         super().__init__()
@@ -201,7 +209,14 @@ def macro_scores() -> dict[str, tuple[float, ...]]:
     return {" ".join(key): tuple(a / 100.0 for a in entry["test_acc"]) for key, entry in _macro().items()}
 
 
+def macro_sizes() -> dict[str, float]:
+    """Return the FLOPs that the table gives, by the key of a network."""
+    return {" ".join(key): float(entry["flops"]) for key, entry in _macro().items()}
+
+
 def macro_flops(child: nn.Module, inputs: Any) -> float:
-    """Return the FLOPs that the table gives for the network of which a child is a small one: a measure of cost."""
+    """Return the FLOPs that the table gives for the large network of a child: a measure of cost."""
     kinds = {3: "1", 5: "2"}
-    return float(_macro()["".join(kinds[b.kernel] if isinstance(b, Inverted) else "0" for b in child.layers)]["flops"])
+    return float(
+        _macro()["".join(kinds[b.kernel] if isinstance(b, Inverted) else "0" for b in child.layers)]["flops"]
+    )

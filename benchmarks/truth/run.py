@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 
 import torch
 from torch import Tensor
@@ -17,12 +18,11 @@ from torch.utils.data import DataLoader, TensorDataset
 import asng
 from asng.data import split_half
 from asng.training import Forward, Loss, batch_statistics
-from benchmarks.truth.spaces import Problem
-from benchmarks.truth.tables import batches, supernet_of
+from benchmarks.truth.problems import TRAINING_PASS, Problem, supernet_of
+from benchmarks.truth.tables import batches
 
-__all__ = ["LOSS", "TRAINING_PASS", "Found", "Run"]
+__all__ = ["LOSS", "Found", "Run"]
 
-TRAINING_PASS = 3
 LOSS = asng.supervised(cross_entropy)
 
 
@@ -42,10 +42,13 @@ class Run:
         problem: The space and its data.
         seed: Of the halves, the first weights, the batches and the search.
         budget: What the search may cost.
+
+    Attributes:
+        spent: What was spent up to now.
     """
 
     def __init__(self, problem: Problem, seed: int, budget: float) -> None:
-        self.problem, self.seed, self.budget = problem, seed, budget
+        self.problem, self.seed, self.budget, self.spent = problem, seed, budget, 0.0
         inputs, labels, _, _ = problem.data()
         train, valid = (torch.as_tensor(part) for part in split_half(len(inputs), seed=seed))
         self.train = TensorDataset(inputs[train], labels[train])
@@ -58,42 +61,40 @@ class Run:
         """Return what a forward pass over so many items costs."""
         return items / self.problem.batch
 
-    def distinct(self, draws: int) -> list[asng.Architecture]:
-        """Return the different ones of so many uniform draws."""
-        return list(dict.fromkeys(self.supernet.space.sample(self.rng) for _ in range(draws)))
+    @property
+    def trainings(self) -> float:
+        """What the search may cost, in trainings of one network."""
+        return self.budget / self.problem.budget(1)
 
-    def shuffled(self, steps: int, *, valid: bool = False, size: int | None = None) -> DataLoader:
+    def counted(self, forward: Forward, batch: tuple[Tensor, Tensor], *, loss: Loss = LOSS) -> Tensor:
+        """Return the loss, and count its pass as spent; only one pass a call."""
+        self.spent += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
+        return loss(forward, batch)
+
+    def distinct(self, draws: int) -> list[asng.Architecture]:
+        """Return the different ones of so many uniform draws of networks within the budget."""
+        drawn = iter(lambda: self.supernet.space.sample(self.rng), None)
+        return list(dict.fromkeys(islice(filter(self.problem.within, drawn), draws)))
+
+    def shuffled(self, steps: int, *, valid: bool = False) -> DataLoader:
         """Return a loader of `steps` batches of the training half, or of the validation half."""
         data = self.valid if valid else self.train
-        return batches(data, min(size or self.problem.batch, len(data)), steps=steps)
+        return batches(data, min(self.problem.batch, len(data)), steps=steps)
 
-    def fit(self, steps: int, **settings) -> asng.SearchResult:
-        """Run `OneShotSearch` for so many steps."""
-        search = asng.OneShotSearch(
-            self.supernet, LOSS, optimizer=self.problem.optimizer, seed=self.seed, **settings
-        )
-        valid = self.shuffled(steps, valid=True)
-        return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
+    def fit(self, steps: int, *, loss: Loss = LOSS, **settings) -> asng.SearchResult:
+        """Run `OneShotSearch` for what so many steps cost without a final, within the budget of networks.
 
-    def fit_passes(self, steps: int, *, loss: Loss = LOSS, **settings) -> tuple[asng.SearchResult, float]:
-        """Run `OneShotSearch` for the whole passes over the training half in so many steps; say its cost.
-
-        As a user would: its final scores finalists on one pass over the validation half. Only one pass a call
-        of the loss is counted.
+        The validation loader makes ordinary passes: a final scores a finalist on one of them.
         """
-        cost = 0.0
-
-        def counted(forward: Forward, batch: tuple[Tensor, Tensor]) -> Tensor:
-            nonlocal cost
-            cost += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
-            return loss(forward, batch)
-
         search = asng.OneShotSearch(
-            self.supernet, counted, optimizer=self.problem.optimizer, seed=self.seed, **settings
+            self.supernet,
+            partial(self.counted, loss=loss),
+            optimizer=self.problem.optimizer,
+            seed=self.seed,
+            **{"cost": self.problem.cost, "example": self.train.tensors[0][:1], **settings},
         )
-        train, valid = (batches(data, self.problem.batch) for data in (self.train, self.valid))
-        result = search.fit(train, valid, epochs=steps // len(train), progress=False)
-        return result, cost
+        valid = batches(self.valid, min(self.problem.batch, len(self.valid)))
+        return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
     def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:
         """Train networks alone from the first weights, as long as `left` allows, and return the best.
@@ -103,6 +104,8 @@ class Run:
         """
         each = self.units(len(self.valid)) + 10 * TRAINING_PASS
         networks = networks[: max(1, int(left / each))]
+        if len(networks) == 1:
+            return networks[0]
         losses = self.losses_alone(networks, self.steps_alone(left / len(networks)))
         return networks[losses.index(min(losses))]
 
@@ -126,14 +129,14 @@ class Run:
             with batch_statistics(fresh):
                 for batch in self.shuffled(steps):
                     weights.zero_grad(set_to_none=True)
-                    LOSS(single, batch).backward()
+                    self.counted(single, batch).backward()
                     torch.nn.utils.clip_grad_norm_(fresh.parameters(), 5.0)
                     weights.step()
                     schedule.step()
             fresh.eval()
             with torch.no_grad(), batch_statistics(fresh):  # entered anew: eval() ends what it began
-                held = batches(self.valid, self.problem.batch)
-                losses.append(sum(float(LOSS(single, batch)) for batch in held))
+                held = batches(self.valid, min(self.problem.batch, len(self.valid)))
+                losses.append(sum(float(self.counted(single, batch)) for batch in held))
         return losses
 
     def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
@@ -146,4 +149,7 @@ class Run:
         """Score networks on the shared weights, batch norms using the very items: less is better."""
         self.supernet.eval()
         with batch_statistics(self.supernet):
-            return [float(LOSS(partial(self.supernet, architecture=network), items)) for network in networks]
+            return [
+                float(self.counted(partial(self.supernet, architecture=network), items))
+                for network in networks
+            ]

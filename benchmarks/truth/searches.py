@@ -1,8 +1,9 @@
 """The searches that are compared, each a function of a `Run`, at the cost that the run allows."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -11,78 +12,85 @@ from asng.optim import Optimizer
 from asng.training import batch_statistics
 from benchmarks.truth.evolution import evolve
 from benchmarks.truth.mixed import Alphas, mixed
+from benchmarks.truth.problems import TRAINING_PASS, Problem, all_architectures, supernet_of
 from benchmarks.truth.proposer import proposed
 from benchmarks.truth.reinforce import Reinforce
-from benchmarks.truth.run import LOSS, TRAINING_PASS, Found, Run
+from benchmarks.truth.run import LOSS, Found, Run
 
-__all__ = ["SEARCHES"]
+__all__ = [
+    "BEFORE",
+    "SEARCHES",
+    "likeliest",
+    "one_shot",
+    "proposed_alone",
+    "random_alone",
+    "searches_of",
+    "steps_for",
+]
 
 FINALISTS = 8
-WARMUP = asng.OneShotSearch.warmup
-"""The defaults of `OneShotSearch`."""
 
 
-def one_shot(
-    run: Run,
-    *,
-    lam_x: int = 1,
-    warmup: float,
-    optimizer: Callable[..., Optimizer] = asng.ASNG,
-) -> Found:
-    """`OneShotSearch` without a final and with lambda_theta 2, over as many steps as the cost allows."""
-    steps = int(run.budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * 2))
-    theta = optimizer(run.supernet.space, lam=2, seed=run.seed)
-    result = run.fit(steps, lam_x=lam_x, warmup=warmup, architecture_optimizer=theta, final=0.0)
-    return Found(result.architecture, run.supernet, TRAINING_PASS * lam_x * steps + result.evaluated)
+def steps_for(budget: float, **settings) -> int:
+    """Return the steps of `OneShotSearch` that cost so much, a final included.
+
+    Args:
+        budget: In forward passes over a training batch.
+        settings: Of the search; those that are not given are its defaults.
+    """
+    lam_x, lam_theta, warmup = (
+        settings.get(name, getattr(asng.OneShotSearch, name)) for name in ("lam_x", "lam_theta", "warmup")
+    )
+    return max(1, int(budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * lam_theta)))
 
 
-def with_final(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **settings) -> Found:
-    """`OneShotSearch` with its final, over as many whole passes as the cost allows."""
-    lam_x, lam_theta = settings.get("lam_x", 1), settings.get("lam_theta", 2)
-    moving = 1.0 - settings.get("warmup", WARMUP)
-    theta = None if optimizer is None else optimizer(run.supernet.space, lam=lam_theta, seed=run.seed)
-    steps = int(run.budget / (TRAINING_PASS * lam_x + moving * lam_theta))
-    result, cost = run.fit_passes(steps, architecture_optimizer=theta, **settings)
-    return Found(result.architecture, run.supernet, cost)
+def one_shot(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **settings) -> Found:
+    """`OneShotSearch` with some settings, over as many steps as the cost allows; theta draws two."""
+    theta = None if optimizer is None else optimizer(run.supernet.space, lam=2, seed=run.seed)
+    steps = steps_for(run.budget, **settings)
+    result = run.fit(steps, architecture_optimizer=theta, **settings)
+    return Found(result.architecture, run.supernet, run.spent)
+
+
+BEFORE = {"lam_x": 1, "lam_theta": 2, "warmup": 0.25, "final": 0.5, "finalists": FINALISTS}
+"""The settings that were the defaults of `OneShotSearch` when truth was first measured."""
 
 
 def evolution_with_final(run: Run) -> Found:
     """Uniform training and evolution for a quarter of the cost each, and the final for the best eight."""
     steps = int(0.25 * run.budget / TRAINING_PASS)
-    run.fit(steps, lam_x=1, warmup=1.0, final=0.0)
+    run.fit(steps, lam_x=1, warmup=1.0, final=0.0, cost=())
     data = run.valid_items(200)
     ranked = evolve(
         run.supernet.space,
         partial(run.losses, items=data),
         int(0.25 * run.budget / run.units(len(data[1]))),
         run.rng,
+        run.problem.within,
     )
-    return Found(run.best_alone(ranked[:FINALISTS], 0.5 * run.budget), run.supernet, run.budget)
+    best = run.best_alone(ranked[:FINALISTS], run.budget - run.spent)
+    return Found(best, run.supernet, run.spent)
 
 
-def random_alone(run: Run) -> Found:
-    """No shared weights at all: random networks, each trained as long as a finalist, and the best of them."""
-    each = (run.budget / 2) / FINALISTS
-    count = int(run.budget / each)
-    networks = run.distinct(count)
-    return Found(run.best_alone(networks, each * len(networks)), run.supernet, run.budget)
+def random_alone(run: Run, *, each: float) -> Found:
+    """No shared weights at all: the best of random networks, each for so much of a training."""
+    networks = run.distinct(max(1, round(run.trainings / each)))
+    return Found(run.best_alone(networks, run.budget), run.supernet, run.spent)
 
 
 def proposed_alone(run: Run, *, first: int = 6) -> Found:
-    """Nothing shared either, and as many networks; all but the first are proposed by what is known."""
-    fewest = run.units(len(run.valid)) + 10 * TRAINING_PASS
-    count = max(1, min(2 * FINALISTS, int(run.budget / fewest)))
+    """Nothing shared either, half a training each; all but the first are proposed by what is known."""
+    count = max(2, round(2 * run.trainings))
     pool, steps = run.distinct(256), run.steps_alone(run.budget / count)
     best = proposed(pool[: min(first, count)], pool, count, lambda n: run.losses_alone([n], steps)[0])
-    return Found(best, run.supernet, count * (TRAINING_PASS * steps + run.units(len(run.valid))))
+    return Found(best, run.supernet, run.spent)
 
 
 def two_stages(run: Run, search: Callable[[Run, float], asng.Architecture], *, trained: float = 0.5) -> Found:
     """Train the weights on uniform networks for a share of the cost, then search on them as they are."""
     steps = int(trained * run.budget / TRAINING_PASS)
-    run.fit(steps, lam_x=1, warmup=1.0, final=0.0)
-    left = run.budget - TRAINING_PASS * steps
-    return Found(search(run, left), run.supernet, run.budget)
+    run.fit(steps, lam_x=1, warmup=1.0, final=0.0, cost=())
+    return Found(search(run, run.budget - run.spent), run.supernet, run.spent)
 
 
 def then_random(run: Run, left: float, *, items: int | None) -> asng.Architecture:
@@ -102,6 +110,7 @@ def then_evolution(run: Run, left: float, *, items: int) -> asng.Architecture:
         partial(run.losses, items=data),
         int(left / run.units(len(data[1]))),
         run.rng,
+        run.problem.within,
     )[0]
 
 
@@ -117,12 +126,22 @@ def then_asng(run: Run, left: float, *, lam: int, items: int) -> asng.Architectu
     return asng_.best
 
 
+def reinforce(run: Run, *, learning_rate: float) -> Found:
+    """REINFORCE in the place of ASNG. It knows nothing of a budget: the likeliest network within is found."""
+    space, settings = run.supernet.space, {"lam_x": 1, "lam_theta": 2, "warmup": 0.0, "final": 0.0}
+    theta = Reinforce(space, learning_rate=learning_rate, lam=2, seed=run.seed)
+    run.fit(steps_for(run.budget, **settings), architecture_optimizer=theta, cost=(), **settings)
+    logs = {name: np.log(np.maximum(theta.theta[name], 1e-300)) for name in space}
+    return Found(likeliest(run.problem, space, logs), run.supernet, run.spent)
+
+
 def by_gradient(run: Run, *, hard: bool, learning_rate: float) -> Found:
     """DARTS of first order, or GDAS: weights and logits by turns, each by the gradient of its own half.
 
     Adam moves the logits as in both papers, but at a rate tuned to a search of so few steps. GDAS lets tau
     fall from 10 to 0.1, and passes the gradient of the candidate that ran only. A mixed pass of DARTS counts
-    as one pass for each candidate of a choice, on average over choices.
+    as one pass for each candidate of a choice, on average over choices. Under a budget the likeliest network
+    within is found; the logits know nothing of it.
 
     References:
         Liu, Simonyan, Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, Algorithm 1 with xi = 0.
@@ -144,7 +163,18 @@ def by_gradient(run: Run, *, hard: bool, learning_rate: float) -> Found:
             _descend(model, alphas, batch, weights)
             schedule.step()
             _descend(model, alphas, held, logits)
-    return Found(alphas.best(), run.supernet, 2 * TRAINING_PASS * paths * steps)
+    run.spent = 2 * TRAINING_PASS * paths * steps
+    return Found(likeliest(run.problem, space, alphas.logs()), run.supernet, run.spent)
+
+
+def likeliest(problem: Problem, space: asng.Space, logs: Mapping[str, Sequence[float]]) -> asng.Architecture:
+    """Return the likeliest network within the budget, given the log-probability of each choice."""
+    of_value = {name: dict(zip(space[name].choices, logs[name], strict=True)) for name in space}
+
+    def log(network: asng.Architecture) -> float:
+        return sum(of_value[name][value] for name, value in network.items())
+
+    return max(filter(problem.within, all_architectures(space)), key=log)
 
 
 def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Optimizer) -> None:
@@ -157,18 +187,35 @@ def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Opt
 
 
 SEARCHES: dict[str, Callable[[Run], Found]] = {
-    "paper": partial(one_shot, lam_x=2, warmup=0.0, optimizer=asng.ASNG.paper),
-    "paper, with the final": partial(with_final, optimizer=asng.ASNG.paper, lam_x=2, warmup=0.0),
-    "default": with_final,
-    "default, without the final": partial(one_shot, warmup=WARMUP),
-    "uniform then ASNG": partial(two_stages, search=partial(then_asng, lam=8, items=50)),
-    "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),
+    "default": one_shot,
+    "default before": partial(one_shot, **BEFORE),
+    "default, without its final": partial(one_shot, final=0.0),
+    "paper": partial(one_shot, lam_x=2, warmup=0.0, final=0.0, optimizer=asng.ASNG.paper),
     "uniform then random": partial(two_stages, search=partial(then_random, items=200)),
-    "uniform then evolution, with the final": evolution_with_final,
-    "uniform then random, with the final": partial(with_final, warmup=1.0),
-    "random, trained alone": random_alone,
+    "random, alone for 1/4": partial(random_alone, each=0.25),
+    "random, alone for 1/2": partial(random_alone, each=0.5),
+    "random, alone for 1": partial(random_alone, each=1.0),
     "proposed, nothing shared": proposed_alone,
-    "REINFORCE": partial(one_shot, warmup=0.0, optimizer=partial(Reinforce, learning_rate=0.03)),
+    "REINFORCE": partial(reinforce, learning_rate=0.03),
     "GDAS": partial(by_gradient, hard=True, learning_rate=0.01),
     "DARTS": partial(by_gradient, hard=False, learning_rate=0.01),
+    "paper, with the final": partial(
+        one_shot, **BEFORE | {"lam_x": 2, "warmup": 0.0}, optimizer=asng.ASNG.paper
+    ),
+    "uniform then random, with the final": partial(one_shot, **BEFORE | {"warmup": 1.0}),
+    "uniform then evolution, with the final": evolution_with_final,
+    "uniform then ASNG": partial(two_stages, search=partial(then_asng, lam=8, items=50)),
+    "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),
 }
+CHOICES_ONLY = ("REINFORCE", "GDAS", "DARTS")
+"""Left out where a variable is an integer."""
+NO_BUDGET = ("uniform then ASNG",)
+"""Left out where networks have a budget, which it would not respect."""
+
+
+def searches_of(problem: Problem) -> dict[str, Callable[[Run], Found]]:
+    """Return the searches that can search the space of a problem, within its budget."""
+    variables = supernet_of(problem).space.values()
+    without = () if all(isinstance(variable, asng.Categorical) for variable in variables) else CHOICES_ONLY
+    without += () if problem.limit is None else NO_BUDGET
+    return {name: search for name, search in SEARCHES.items() if name not in without}

@@ -4,8 +4,6 @@ Both have a network read its input by a fixed stem and end in a linear layer ove
 what is left. What lies between is searched.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,30 +15,7 @@ from torch.nn.functional import avg_pool1d
 import asng
 from asng.data import load_fashion_mnist_subset, normalise, normalise_series, read_ts
 
-__all__ = ["PROBLEMS", "Problem"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """A space, its data, and how its networks are trained alone.
-
-    Attributes:
-        model: Makes the model to search, with weights drawn from torch's generator.
-        data: Returns training inputs and labels, test inputs and labels.
-        batch: Items in a training batch, here and in the searches.
-        epochs: Passes over the training data when a network is trained alone.
-        lr: First learning rate, here and in the searches; it falls along a cosine.
-    """
-
-    name: str
-    model: Callable[[], nn.Module]
-    data: Callable[[], tuple[Tensor, Tensor, Tensor, Tensor]]
-    batch: int
-    epochs: int
-    lr: float
-
-    def optimizer(self, parameters):
-        return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=3e-4)
+__all__ = ["Cell", "Layers", "fashion_data", "leaf_data"]
 
 
 # --- Fashion-MNIST at 14x14: four edges of a graph -------------------------------------------------------
@@ -132,12 +107,3 @@ def leaf_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     parts = normalise_series(*(read_ts(folder / f"OSULeaf_{part}.ts") for part in ("TRAIN", "TEST")))
     train, test = ((avg_pool1d(torch.stack(part.series).mT, 2), part.labels) for part in parts)
     return (*train, *test)
-
-
-PROBLEMS = {
-    problem.name: problem
-    for problem in (
-        Problem("fashion", Cell, fashion_data, batch=100, epochs=2, lr=0.1),
-        Problem("osuleaf", Layers, leaf_data, batch=20, epochs=20, lr=0.05),
-    )
-}

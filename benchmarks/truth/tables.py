@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,31 +11,13 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 import asng
-from asng.space import Categorical
 from asng.training import accuracy, score, train
-from benchmarks.truth.spaces import Problem
+from benchmarks.truth.problems import Problem, key_of, supernet_of
 
-__all__ = ["SEEDS", "Table", "all_architectures", "batches", "key_of", "supernet_of", "train_alone"]
+__all__ = ["SEEDS", "Table", "batches", "train_alone"]
 
 SEEDS = (0, 1, 2, 3)
 RESULTS = Path(__file__).parents[1] / "results"
-
-
-def supernet_of(problem: Problem) -> asng.nn.Supernet:
-    return asng.nn.Supernet(problem.model()).to(memory_format=torch.channels_last)
-
-
-def all_architectures(space: asng.Space) -> list[asng.Architecture]:
-    """Return every architecture, the last variable changing fastest."""
-    for variable in space.values():
-        if not isinstance(variable, Categorical):
-            raise TypeError(f"expected choices only, got {variable!r}")
-    choices = [variable.choices for variable in space.values()]  # type: ignore[union-attr]
-    return [asng.Architecture(dict(zip(space, values, strict=True))) for values in product(*choices)]
-
-
-def key_of(architecture: asng.Architecture) -> str:
-    return " ".join(str(value) for value in architecture.values())
 
 
 def batches(data: TensorDataset, size: int, *, steps: int | None = None, whole: bool = False) -> DataLoader:
@@ -62,7 +43,7 @@ def train_alone(problem: Problem, architecture: asng.Architecture, seed: int) ->
             child,
             batches(TensorDataset(inputs, labels), problem.batch),
             loss=asng.supervised(cross_entropy),
-            epochs=problem.epochs,
+            epochs=problem.steps // (len(inputs) // problem.batch),
             optimizer=problem.optimizer,
         )
         test = batches(TensorDataset(test_inputs, test_labels), 250, whole=True)
@@ -84,6 +65,12 @@ class Table:
         """Read `results/truth_<name>.json`."""
         return cls(json.loads((RESULTS / f"truth_{name}.json").read_text())["scores"])
 
+    @classmethod
+    def of(cls, problem: Problem) -> "Table":
+        """Return the scores of the networks that are within the budget of a problem."""
+        scores = problem.public() if problem.public else cls.read(problem.table).scores
+        return cls({key: values for key, values in scores.items() if problem.within(key)})
+
     def __getitem__(self, architecture: asng.Architecture) -> float:
         """Return the mean accuracy over the training seeds."""
         return self.means[key_of(architecture)]
@@ -104,9 +91,25 @@ class Table:
         """Return the share of the distance from the median network to the best that a score closes."""
         return (value - self.median) / (self.best - self.median)
 
-    def rank(self, value: float) -> int:
-        """Return how many networks are better, and one."""
-        return 1 + sum(other > value for other in self.means.values())
+    def rank(self, value: float) -> float:
+        """Return the rank of a score that a network has, 1 for the best; equal ones share the mean rank."""
+        below, upto = (
+            np.searchsorted(self._sorted, round(value, 9), side=side) for side in ("left", "right")
+        )
+        return float(len(self._sorted) - (below + upto - 1) / 2)
+
+    @cached_property
+    def _sorted(self) -> np.ndarray:
+        return np.sort(
+            np.round(list(self.means.values()), 9)
+        )  # sums of the same scores may differ in a digit
+
+    def worth(self, rank: float) -> float:
+        """Return the number m of random networks the best of which has this rank on average.
+
+        Of m among n networks, it is (n + 1) / (m + 1).
+        """
+        return (len(self.scores) + 1) / rank - 1.0
 
     def noise(self) -> dict[str, float]:
         """Return how far networks differ, and how far the same network does between training seeds."""

@@ -2,7 +2,7 @@
 
 python -m benchmarks.truth.truth_pilots fashion          # or osuleaf; stopped, it goes on where it was
 
-The seeds are others than those of `truth_search.py`, which so remain a test of what is chosen here.
+The seeds are others than those of `worth.py`, which so remain a test of what is chosen here.
 """
 
 import argparse
@@ -13,21 +13,24 @@ import statistics
 import time
 
 import torch
+from scipy.stats import spearmanr
 
 from benchmarks.record import RESULTS, commit, write
 from benchmarks.truth.pilots import PILOTS, Pilot
+from benchmarks.truth.problems import PROBLEMS, Problem, all_architectures, key_of
 from benchmarks.truth.run import Run
-from benchmarks.truth.spaces import PROBLEMS, Problem
-from benchmarks.truth.tables import Table, all_architectures, key_of
-from benchmarks.truth.truth_search import ITEMS, SCORED, TRAININGS, budget_of, short, summary
+from benchmarks.truth.tables import Table
 
 FIRST_SEED = 100
+TRAININGS = 8
+SCORED, ITEMS = 100, 500
+"""Networks whose shared-weight scores are compared with the truth, and validation items of each, at most."""
 
 
 def rows_of(problem: Problem, pilot: Pilot, seed: int) -> list[dict[str, object]]:
     """Search once, and return a row for each finding."""
     start = time.process_time()
-    run = Run(problem, seed, budget_of(problem))
+    run = Run(problem, seed, problem.budget(TRAININGS))
     findings = pilot.search(run)
     seconds = time.process_time() - start
     run.supernet = findings[0].supernet  # a pilot may make its own
@@ -45,6 +48,45 @@ def rows_of(problem: Problem, pilot: Pilot, seed: int) -> list[dict[str, object]
         }
         for name, found in zip(pilot.names, findings, strict=True)
     ]
+
+
+def correlation(table: Table, row: dict) -> float:
+    """Return Spearman's correlation of a row's shared-weight scores with the truth, kept or computed."""
+    if "shared" not in row:
+        return row["spearman"]
+    shared = row["shared"]
+    return float(
+        spearmanr([-loss for loss in shared.values()], [table.means[key] for key in shared]).statistic
+    )
+
+
+def short(table: Table, row: dict) -> dict[str, object]:
+    """Return a row with the correlation in the place of the hundred scores."""
+    rest = {key: value for key, value in row.items() if key != "shared"}
+    return rest | {
+        "truth": table.means[row["found"]],
+        "spearman": round(correlation(table, row), 3),
+    }
+
+
+def summary(table: Table, rows: list[dict]) -> dict[str, dict[str, float]]:
+    """Return the figures of every method over its seeds."""
+    figures = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
+        own = [row for row in rows if row["method"] == method]
+        truth = [table.means[row["found"]] for row in own]
+        figures[method] = {
+            "seeds": len(own),
+            "mean": round(statistics.fmean(truth), 4),
+            "sd": round(statistics.stdev(truth), 4) if len(truth) > 1 else 0.0,
+            "worst": round(min(truth), 4),
+            "rank": round(statistics.fmean(table.rank(value) for value in truth), 1),
+            "closed": round(table.closed(statistics.fmean(truth)), 3),
+            "spearman": round(statistics.fmean(correlation(table, row) for row in own), 3),
+            "cost": round(max(row["cost"] for row in own)),
+            "cpu_seconds": round(statistics.fmean(row["cpu_seconds"] for row in own), 1),
+        }
+    return figures
 
 
 def beside(table: Table, rows: list[dict], method: str, other: str) -> dict[str, float]:
@@ -78,7 +120,7 @@ def seconds_beside(rows: list[dict], method: str, other: str) -> dict[str, float
 def main() -> None:
     names = [name for pilot in PILOTS for name in pilot.names]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("space", choices=PROBLEMS)
+    parser.add_argument("space", choices=("fashion", "osuleaf"))
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--methods", nargs="+", default=names, choices=names)
     arguments = parser.parse_args()
@@ -109,7 +151,12 @@ def main() -> None:
     print(f"{'':36}" + " ".join(f"{name:>8}" for name in next(iter(figures.values()))))
     for method, row in sorted(figures.items(), key=lambda item: -item[1]["mean"]):
         print(f"{method:36}" + " ".join(f"{value:8}" for value in row.values()))
-    head = {"median": table.median, "best": table.best, "trainings": TRAININGS, "budget": budget_of(problem)}
+    head = {
+        "median": table.median,
+        "best": table.best,
+        "trainings": TRAININGS,
+        "budget": problem.budget(TRAININGS),
+    }
     print(
         write(
             f"truth_pilots_{problem.name}",

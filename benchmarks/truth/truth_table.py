@@ -1,6 +1,6 @@
 """Train every network of a small space alone, under four seeds: the truth that searches are measured by.
 
-python -m benchmarks.truth.truth_table fashion          # or osuleaf; stopped, it goes on where it was
+python -m benchmarks.truth.truth_table fashion          # or osuleaf, widths; stopped, it goes on where it was
 
 A finished training is a line of `results/truth_<space>.lines`; the last one makes the table of them. Several
 processes can share the work: `--part 0 --of 2` and `--part 1 --of 2`, each with a file of its own.
@@ -14,8 +14,8 @@ import time
 import torch
 
 from benchmarks.record import RESULTS, write
-from benchmarks.truth.spaces import PROBLEMS
-from benchmarks.truth.tables import SEEDS, Table, all_architectures, key_of, supernet_of, train_alone
+from benchmarks.truth.problems import OWN, all_architectures, key_of, supernet_of
+from benchmarks.truth.tables import SEEDS, Table, train_alone
 
 
 def finished(name: str) -> dict[tuple[str, int], tuple[float, float]]:
@@ -33,21 +33,21 @@ def finished(name: str) -> dict[tuple[str, int], tuple[float, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("space", choices=PROBLEMS)
+    parser.add_argument("space", choices=OWN)
     parser.add_argument("--part", type=int, default=0)
     parser.add_argument("--of", type=int, default=1)
     parser.add_argument("--limit", type=int, help="stop after so many trainings: a pilot")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    problem = PROBLEMS[arguments.space]
+    name, problem = arguments.space, OWN[arguments.space]
     networks = all_architectures(supernet_of(problem).space)
     jobs = [(network, index, seed) for index, network in enumerate(networks) for seed in SEEDS]
     random.Random(0).shuffle(jobs)  # so that what is done so far is a fair sample
     jobs.sort(key=lambda job: job[2])
-    done = finished(problem.name)
+    done = finished(name)
     RESULTS.mkdir(exist_ok=True)
     part = "" if arguments.of == 1 else f".{arguments.part}of{arguments.of}"
-    with (RESULTS / f"truth_{problem.name}{part}.lines").open("a") as lines:
+    with (RESULTS / f"truth_{name}{part}.lines").open("a") as lines:
         for network, index, seed in jobs[arguments.part :: arguments.of][: arguments.limit]:
             if (key_of(network), seed) in done:
                 continue
@@ -56,7 +56,7 @@ def main() -> None:
             seconds = round(time.process_time() - start, 2)
             lines.write(json.dumps([key_of(network), seed, round(accuracy, 4), seconds]) + "\n")
             lines.flush()
-    done = finished(problem.name)
+    done = finished(name)
     if len(done) < len(jobs):
         print(f"{len(done)} of {len(jobs)} trainings done")
         return
@@ -72,7 +72,7 @@ def main() -> None:
         "cpu_seconds": round(sum(seconds for _, seconds in done.values())),
     }
     print(json.dumps(figures, indent=2))
-    print(write(f"truth_{problem.name}", figures | {"scores": scores}))
+    print(write(f"truth_{name}", figures | {"scores": scores}))
 
 
 if __name__ == "__main__":

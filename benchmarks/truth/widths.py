@@ -1,6 +1,5 @@
 """A space of ordered variables: the widths of three stages of a convolutional network, and its depth."""
 
-import torch
 from torch import Tensor, nn
 
 import asng
@@ -20,7 +19,9 @@ class Widths(nn.Module):
         width = [asng.Integer(low, high, step=step, label=f"width{stage}") for stage in range(3)]
         depth = asng.Integer(1, 3, label="depth")
         self.stem = _conv(1, width[0], stride=2)
-        self.second = nn.Sequential(_conv(high, width[1]), asng.nn.Repeat(lambda _: _Block(width[1], high), depth))
+        self.second = nn.Sequential(
+            _conv(high, width[1]), asng.nn.Repeat(lambda _: _Block(width[1], high), depth)
+        )
         self.third = nn.Sequential(
             _conv(high, width[2], stride=2), asng.nn.Repeat(lambda _: _Block(width[2], high), depth)
         )
