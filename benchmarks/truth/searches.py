@@ -41,7 +41,8 @@ def steps_for(budget: float, **settings) -> int:
     lam_x, lam_theta, warmup = (
         settings.get(name, getattr(asng.OneShotSearch, name)) for name in ("lam_x", "lam_theta", "warmup")
     )
-    return max(1, int(budget / (TRAINING_PASS * lam_x + (1.0 - warmup) * lam_theta)))
+    moving = 0.5 if warmup is None else 1.0 - warmup  # as planned: theta moves in half of the steps
+    return max(1, int(budget / (TRAINING_PASS * lam_x + moving * lam_theta)))
 
 
 def one_shot(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **settings) -> Found:
