@@ -50,7 +50,8 @@ class Run:
     def __init__(self, problem: Problem, seed: int, budget: float) -> None:
         self.problem, self.seed, self.budget, self.spent = problem, seed, budget, 0.0
         inputs, labels, _, _ = problem.data()
-        train, valid = (torch.as_tensor(part) for part in split_half(len(inputs), seed=seed))
+        train, valid = split_half(len(inputs), seed=seed)  # in order, and data may be sorted by class
+        valid = valid[torch.randperm(len(valid), generator=torch.Generator().manual_seed(seed))]
         self.train = TensorDataset(inputs[train], labels[train])
         self.valid = TensorDataset(inputs[valid], labels[valid])
         torch.manual_seed(seed)
@@ -140,7 +141,7 @@ class Run:
         return losses
 
     def valid_items(self, most: int | None = None) -> tuple[Tensor, Tensor]:
-        """Return the first `most` items of the validation half (they come in random order), or all."""
+        """Return the first `most` items of the validation half, which are in random order, or all."""
         inputs, labels = self.valid.tensors
         return inputs[:most], labels[:most]
 

@@ -199,6 +199,14 @@ def test_a_table_of_others_has_every_network_of_the_space():
     assert set(PROBLEMS["nb201"].public()) == {key_of(network) for network in all_architectures(space)}
 
 
+def test_the_first_validation_items_are_of_all_classes_where_data_are_sorted():
+    inputs, labels, *test = _few_images()
+    problem = replace(WIDTHS, data=lambda: (inputs, labels.sort().values, *test))
+    for seed in range(5):
+        _, first = Run(problem, seed, 1.0).valid_items(20)
+        assert len(first.unique()) > 5  # 20 of 40 items, some 4 of each of 10 classes
+
+
 # --- rows -----------------------------------------------------------------------------------------------
 
 
