@@ -71,7 +71,7 @@ def test_a_run_shows_every_score_of_its_peers(tmp_path):
     write_json(folder / "result.json", data)
     text = printed(folder)
     assert re.search(r"found \(SSIM\) +│ +0\.600", text)
-    assert re.search(r"random \(SSIM\) +│ 0\.400 \+- 0\.082", text)
+    assert re.search(r"random \(SSIM\) +│ +0\.400 \+- 0\.082", text)
 
 
 def test_square_brackets_in_a_name_are_no_markup(tmp_path):

@@ -15,7 +15,7 @@ import msgspec
 
 from asng.errors import RunError
 from asng.runs.folder import RESULT, SUMMARY
-from asng.runs.stored import Number, Stored, plain, read_json, read_stored, stored, write_json
+from asng.runs.stored import Finite, Number, Stored, Whole, plain, read_json, read_stored, stored, write_json
 
 __all__ = [
     "FoundAndRandom",
@@ -67,6 +67,8 @@ class Result(Stored, frozen=True):
         found: The found network trained alone.
         random: Random networks of the same space trained alike.
         reason: Why the search ended.
+        baseline: A network of the user's own, trained alike; None if there is none.
+        test_items: How many items the scores are means over; None if unknown.
     """
 
     metric: str = "score"
@@ -78,6 +80,19 @@ class Result(Stored, frozen=True):
     found: Scored | None = None
     random: tuple[Scored, ...] = ()
     reason: str | None = None
+    baseline: Scored | None = None
+    test_items: Whole | None = None
+
+    @property
+    def peers(self) -> list[float]:
+        """Scores of the random networks that have one."""
+        return [peer.score for peer in self.random if not math.isnan(peer.score)]
+
+    @property
+    def trainings(self) -> float:
+        """How often the found network could have been trained in the time of the search; NaN if unknown."""
+        training = self.found.seconds if self.found is not None else math.nan
+        return self.search_seconds / training if training > 0 else math.nan
 
 
 class FoundAndRandom(Stored, frozen=True):
@@ -96,12 +111,20 @@ class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
         inherited: Score of the found network with the supernet's weights.
         folder: Name of its run folder, directly below that of all, or None.
         others: Further scores, by name.
+        peers: Scores of the random networks; empty if only their mean is known.
+        baseline: Score of the user's own network.
+        trainings: How often the found network could have been trained in the time of the search.
+        test_items: How many items the scores are means over; None if unknown.
     """
 
     seed: int
     inherited: Number = math.nan
     folder: str | None = None
     others: Mapping[str, FoundAndRandom] = {}
+    peers: tuple[Finite, ...] = ()
+    baseline: Number = math.nan
+    trainings: Number = math.nan
+    test_items: Whole | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,6 +265,10 @@ def _row(result: Result, seed: int, home: str) -> SeedScore:
         others=others,
         seed=seed,
         folder=home,
+        peers=tuple(result.peers),
+        baseline=result.baseline.score if result.baseline else math.nan,
+        trainings=result.trainings,
+        test_items=result.test_items,
     )
 
 
