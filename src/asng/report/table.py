@@ -86,9 +86,9 @@ def seed_headings(summary: Summary) -> list[str]:
 def seed_rows(summary: Summary) -> list[list[str]]:
     """Return found, random, gain and inherited of each seed as words, then what only some runs have.
 
-    These are the worth, the baseline and the cost, and found and random by further scores: nothing says which
-    way the latter are better, so that they have no gain. The last row has means +- sd over the seeds; of
-    random networks, of the means of the seeds; of worths that of the mean rank.
+    These are the worth, the cost in trainings and the baseline, and found and random by further scores:
+    nothing says which way the latter are better, so that they have no gain. The last row has means +- sd over
+    the seeds; of random networks, of the means of the seeds; of worths that of the mean rank.
     """
     sign = 1 if summary.higher_is_better else -1
     seeds, names, known = summary.seeds, summary.others, _where_known(summary)
@@ -106,21 +106,17 @@ def seed_rows(summary: Summary) -> list[list[str]]:
 
 
 def _where_known(summary: Summary) -> list[tuple[str, list[str]]]:
-    """Return worth, baseline and cost as columns of name and cells, as far as any seed has them."""
-    worths = [seed_worth(seed, higher_is_better=summary.higher_is_better) for seed in summary.seeds]
-    values = [w.value for w in worths if w is not None]
-    columns = []
-    if values:
-        cells = [worth_words(w) if w is not None else UNKNOWN for w in worths]
-        columns.append(("worth in random networks", [*cells, about(mean_worth(values))]))
-    for name, numbers, words in (
-        ("baseline", [seed.baseline for seed in summary.seeds], score),
-        ("cost in trainings", [seed.trainings for seed in summary.seeds], about),
-    ):
-        if not all(math.isnan(number) for number in numbers):
-            mean = plus_minus(*mean_sd(numbers)) if words is score else about(mean_sd(numbers)[0])
-            columns.append((name, [*map(words, numbers), mean]))
-    return columns
+    """Return worth, cost and baseline as columns of name and cells, as far as any seed has them."""
+    seeds, higher = summary.seeds, summary.higher_is_better
+    worths = [w.value if w else math.nan for w in (seed_worth(s, higher_is_better=higher) for s in seeds)]
+    costs, baselines = [seed.trainings for seed in seeds], [seed.baseline for seed in seeds]
+    known = [value for value in worths if not math.isnan(value)]
+    columns = [
+        ("worth", [*map(about, worths), about(mean_worth(known)) if known else UNKNOWN]),
+        ("cost", [*map(about, costs), about(mean_sd(costs)[0])]),
+        ("baseline", [*map(score, baselines), plus_minus(*mean_sd(baselines))]),
+    ]
+    return [(name, cells) for name, cells in columns if set(cells) != {UNKNOWN}]
 
 
 def _other(seed: SeedScore, name: str) -> FoundAndRandom:

@@ -92,7 +92,8 @@ class Result(Stored, frozen=True):
     def trainings(self) -> float:
         """How often the found network could have been trained in the time of the search; NaN if unknown."""
         training = self.found.seconds if self.found is not None else math.nan
-        return self.search_seconds / training if training > 0 else math.nan
+        # A search of less than 0.05 s is written down as one of 0 s.
+        return self.search_seconds / training if training > 0 and self.search_seconds > 0 else math.nan
 
 
 class FoundAndRandom(Stored, frozen=True):
