@@ -88,6 +88,11 @@ def find_user_code(words: Sequence[str]) -> UserCode | None:
             raise InputError(
                 f"{part}: expected beside {others}, got none. Give --{part} package.module.{example}."
             )
+    for flag in (word.partition("=")[0] for word in words):
+        if flag.startswith("--baseline.") and "baseline" not in paths:
+            raise InputError(
+                f"{flag}: expected beside --baseline, got none. Give --baseline package.module.Network."
+            )
     return UserCode.imported(paths)
 
 
