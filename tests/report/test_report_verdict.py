@@ -142,6 +142,17 @@ def test_the_found_network_is_held_against_a_baseline(baseline, words, read):
     assert words in verdict(read(0.86, peers, baseline={"score": baseline}, test_items=20_000))
 
 
+def test_a_baseline_is_told_of_without_peers_too(read):
+    words = verdict(read(0.86, (), baseline={"score": 0.81}))
+    assert words.endswith("is not known. Your baseline scored 0.810: the found network is better by 0.050.")
+    assert "better than it on 1 of 1" in seeds_verdict(seeds((0.86, math.nan), baseline=0.81))
+
+
+def test_scores_too_great_for_a_mean_have_a_rank(read):
+    peers = (1.6e308, 1.6e308, -1e308)
+    assert "By rank alone it is worth at least 3 random networks" in verdict(read(1.7e308, peers))
+
+
 def test_a_search_whose_times_are_unknown_has_no_cost(read):
     assert "at the cost of" not in verdict(read(0.86, (0.84, 0.83), search_seconds=None))
 

@@ -8,12 +8,12 @@ from statistics import fmean
 from asng.report.worth import Worth, estimate_worth
 from asng.runs.results import Result, SeedScore, mean_sd
 
-__all__ = ["Comparison", "compare", "seed_worth", "share_error"]
+__all__ = ["BesideBaseline", "Comparison", "beside_baseline", "compare", "seed_worth", "share_error"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The found network beside its random peers, and a baseline where there is one.
+    """The found network beside its random peers.
 
     Attributes:
         found: Its score.
@@ -23,13 +23,9 @@ class Comparison:
         rank: 1 if no peer is better; equal peers do not count as better.
         tied: How many peers have the very same score.
         gain: How much better than the mean; negative if worse, whichever way the metric counts.
-        share_error: Standard error of the gain for test items drawn by chance: see `share_error`; NaN if
-            unknown.
+        error: Standard error of the gain for test items drawn by chance: see `share_error`; NaN if unknown.
         worth: How many random networks it is worth.
         trainings: What the search cost, in trainings of the found network; NaN if unknown.
-        baseline: Score of the baseline; NaN if there is none.
-        baseline_gain: How much better than that; NaN if there is none.
-        baseline_error: Standard error of that gain for test items drawn by chance; NaN if unknown.
     """
 
     found: float
@@ -39,12 +35,9 @@ class Comparison:
     rank: int
     tied: int
     gain: float
-    share_error: float
+    error: float
     worth: Worth
     trainings: float
-    baseline: float
-    baseline_gain: float
-    baseline_error: float
 
     @property
     def place(self) -> str:
@@ -61,7 +54,6 @@ def compare(result: Result) -> Comparison | None:
     if result.found is None or math.isnan(result.found.score) or not peers:
         return None
     found, sign = result.found.score, 1 if result.higher_is_better else -1
-    baseline = math.nan if result.baseline is None else result.baseline.score
     mean, sd = mean_sd(peers)
     return Comparison(
         found=found,
@@ -71,13 +63,36 @@ def compare(result: Result) -> Comparison | None:
         rank=1 + sum(sign * peer > sign * found for peer in peers),
         tied=peers.count(found),
         gain=sign * (found - mean),
-        share_error=share_error([found], peers, result.test_items),
+        error=share_error([found], peers, result.test_items),
         worth=estimate_worth(found, peers, higher_is_better=result.higher_is_better),
         trainings=result.trainings,
-        baseline=baseline,
-        baseline_gain=sign * (found - baseline),
-        baseline_error=share_error([found], [baseline], result.test_items),
     )
+
+
+@dataclass(frozen=True)
+class BesideBaseline:
+    """The found network beside a network of the user's own.
+
+    Attributes:
+        score: Score of the baseline.
+        gain: How much better the found network is; negative if worse, whichever way the metric counts.
+        error: Standard error of the gain for test items drawn by chance; NaN if unknown.
+    """
+
+    score: float
+    gain: float
+    error: float
+
+
+def beside_baseline(result: Result) -> BesideBaseline | None:
+    """Compare the found network with the baseline, or return None where either has no score."""
+    if result.found is None or result.baseline is None:
+        return None
+    found, score, sign = result.found.score, result.baseline.score, 1 if result.higher_is_better else -1
+    if math.isnan(found - score):
+        return None
+    error = share_error([found], [score], result.test_items)
+    return BesideBaseline(score, sign * (found - score), error)
 
 
 def share_error(one: Sequence[float], other: Sequence[float], items: int | None) -> float:

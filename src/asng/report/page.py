@@ -126,12 +126,12 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
         tiles.append((f"found, {result.metric}", score(result.found.score)))
     if comparison is not None:
         tiles.append((f"mean of {comparison.peers} random", score(comparison.mean)))
-        if not math.isnan(comparison.baseline):
-            tiles.append(("baseline", score(comparison.baseline)))
         tiles.append(("rank", comparison.place.removeprefix("rank ")))
         tiles.append(("worth in random networks", about(comparison.worth.value)))
         if not math.isnan(comparison.trainings):
             tiles.append(("cost of the search", cost_words(comparison.trainings)))
+    if result.baseline is not None:
+        tiles.append(("your baseline", score(result.baseline.score)))
     if result.found is not None:
         tiles.append(("parameters", count(result.found.parameters)))
     tiles.append(("search time", duration(search_seconds(run))))

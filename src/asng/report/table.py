@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from asng.report.comparison import compare, seed_worth
+from asng.report.comparison import beside_baseline, compare, seed_worth
 from asng.report.reading import Run
 from asng.report.verdict import cost_words, seeds_verdict, verdict, worth_words
 from asng.report.words import UNKNOWN, about, count, duration, gain_words, plus_minus, score, spread
@@ -43,9 +43,8 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
         if not math.isnan(comparison.trainings):
             rows.append(("cost of the search", cost_words(comparison.trainings)))
             rows.append(("worth a training", about(comparison.worth.value / comparison.trainings)))
-        if not math.isnan(comparison.baseline):
-            rows.append(("your baseline", score(comparison.baseline)))
-            rows.append(("gain over it", gain_words(comparison.baseline_gain)))
+    if (beside := beside_baseline(result)) is not None:
+        rows += [("your baseline", score(beside.score)), ("gain over it", gain_words(beside.gain))]
     rows.append(("parameters", count(found.parameters if found else None)))
     rows.append(("search time", duration(search_seconds(run))))
     rows.append(("training time", duration(found.seconds if found else math.nan)))

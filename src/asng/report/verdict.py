@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from asng.report.comparison import Comparison, compare, seed_worth, share_error
+from asng.report.comparison import Comparison, beside_baseline, compare, seed_worth, share_error
 from asng.report.words import about, plus_minus, score, spread
 from asng.report.worth import CONFIDENCE, Worth, mean_worth
 from asng.runs.results import Result, SeedScore, Summary, mean_sd
@@ -18,27 +18,27 @@ def verdict(result: Result) -> str:
         result: The scores of one search.
 
     Example:
+        >>> from textwrap import fill
         >>> from asng.runs.results import Scored
         >>> found, a, b = (Scored(s, seconds=10.0) for s in (0.861, 0.85, 0.83))
-        >>> for sentence in verdict(Result("accuracy", True, 0, 50.0, 1, 0.7, found, (a, b))).split(". "):
-        ...     print(sentence)
-        The found network scored 0.861, its 2 random peers 0.840 +- 0.014: better by 0.021 (rank 1 of 3)
-        By rank alone it is worth at least 2 random networks (0.29 or more with 95 % confidence), at the
-        cost of 5 trainings: 0.4 a training.
+        >>> print(fill(verdict(Result("accuracy", True, 0, 50.0, 1, 0.7, found, (a, b))), 100))
+        The found network scored 0.861, its 2 random peers 0.840 +- 0.014: better by 0.021 (rank 1 of 3). By
+        rank alone it is worth at least 2 random networks (0.29 or more with 95 % confidence), at the cost
+        of 5 trainings: 0.4 a training.
     """
     comparison = compare(result)
     if comparison is None:
-        return _incomplete(result)
+        return f"{_incomplete(result)}{_baseline_sentence(result)}"
     c = comparison
     peers = "its 1 random peer" if c.peers == 1 else f"its {c.peers} random peers"
     head = f"The found network scored {score(c.found)}, {peers} {plus_minus(c.mean, c.sd)}"
     if c.gain > 0:
-        doubts = _doubts(c.gain, c.sd, c.share_error, result.test_items)
+        doubts = _doubts(c.gain, c.sd, c.error, result.test_items)
         first = f"{head}: better by {spread(c.gain)} ({c.place}).{_chance(doubts)}"
     else:
         worse = f"worse by {spread(-c.gain)}" if c.gain < 0 else "a tie with that mean"
         first = f"{head}: NOT better than the mean of its random peers on this seed ({worse}, {c.place})."
-    return f"{first} {_worth_sentence(c)}{_baseline_sentence(c, result.test_items)}"
+    return f"{first} {_worth_sentence(c)}{_baseline_sentence(result)}"
 
 
 def _doubts(gain: float, sd: float, error: float, items: int | None) -> list[str]:
@@ -71,7 +71,7 @@ def _sure(w: Worth) -> str:
 
 
 def _at_the_cost(worth: float, trainings: float) -> str:
-    if math.isnan(trainings):
+    if not trainings > 0:  # unknown, or of a file that was damaged
         return ""
     return f", at the cost of {cost_words(trainings)}: {about(worth / trainings)} a training"
 
@@ -94,19 +94,17 @@ def cost_words(trainings: float) -> str:
     return f"{about(trainings)} training{'' if about(trainings) == '1' else 's'}"
 
 
-def _baseline_sentence(c: Comparison, items: int | None) -> str:
-    if math.isnan(c.baseline):
+def _baseline_sentence(result: Result) -> str:
+    beside = beside_baseline(result)
+    if beside is None:
         return ""
-    return f" Your baseline scored {score(c.baseline)}: the found network is {_beside_baseline(c, items)}."
-
-
-def _beside_baseline(c: Comparison, items: int | None) -> str:
-    if c.baseline_gain == 0:
-        return "a tie with it"
+    head = f" Your baseline scored {score(beside.score)}: the found network is"
+    if beside.gain == 0:
+        return f"{head} a tie with it."
+    words = f"{'better' if beside.gain > 0 else 'WORSE'} by {spread(abs(beside.gain))}"
     # The spread of peers is that of first weights and of architectures: an upper bound for the former.
-    doubts = _doubts(c.baseline_gain, c.sd, c.baseline_error, items)
-    words = f"{'better' if c.baseline_gain > 0 else 'WORSE'} by {spread(abs(c.baseline_gain))}"
-    return f"{words}, {', and '.join(doubts)}: it may be chance" if doubts else words
+    doubts = _doubts(beside.gain, mean_sd(result.peers)[1], beside.error, result.test_items)
+    return f"{head} {words}, {', and '.join(doubts)}: it may be chance." if doubts else f"{head} {words}."
 
 
 def _incomplete(result: Result) -> str:
@@ -127,9 +125,10 @@ def seeds_verdict(summary: Summary) -> str:
     sign = 1 if summary.higher_is_better else -1
     whole = [seed for seed in summary.seeds if not math.isnan(seed.found - seed.random_mean)]
     if not whole:
-        return (
+        nothing = (
             "No seed has both a found network and random peers yet: whether the search helped is not known."
         )
+        return f"{nothing} {_baseline_over_seeds(summary.seeds, sign)}".strip()
     gains = [sign * (seed.found - seed.random_mean) for seed in whole]
     found = plus_minus(*mean_sd([seed.found for seed in whole]))
     random = plus_minus(*mean_sd([seed.random_mean for seed in whole]))
@@ -142,7 +141,10 @@ def seeds_verdict(summary: Summary) -> str:
         sentences += [_chance(_doubts_over_seeds(gains, error, items)).strip()]
     else:
         sentences += ["The search was NOT better than random peers."]
-    sentences += [_worth_over_seeds(whole, summary.higher_is_better), _baseline_over_seeds(whole, sign)]
+    sentences += [
+        _worth_over_seeds(whole, summary.higher_is_better),
+        _baseline_over_seeds(summary.seeds, sign),
+    ]
     left_out = len(summary.seeds) - len(whole)
     sentences += [f"{left_out} seed(s) without both scores are left out." if left_out else ""]
     return " ".join(sentence for sentence in sentences if sentence)
@@ -182,7 +184,7 @@ def _worth_over_seeds(seeds: Sequence[SeedScore], higher_is_better: bool) -> str
 
 
 def _baseline_over_seeds(seeds: Sequence[SeedScore], sign: int) -> str:
-    both = [seed for seed in seeds if not math.isnan(seed.baseline)]
+    both = [seed for seed in seeds if not math.isnan(seed.found - seed.baseline)]
     if not both:
         return ""
     gains = [sign * (seed.found - seed.baseline) for seed in both]

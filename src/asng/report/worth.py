@@ -120,7 +120,7 @@ def estimate_worth(found: float, peers: Sequence[float], *, higher_is_better: bo
     integer_at_least("peers", len(peers), 1)
     k, sign = len(peers), 1 if higher_is_better else -1
     mean, sd = mean_sd(peers)
-    if k < _FEWEST or sd == 0:
+    if k < _FEWEST or not sd > 0:
         return _by_rank(sum(sign * peer > sign * found for peer in peers), list(peers).count(found), k)
     distance = sign * (found - mean) / sd
     value = _of_share(stdtr(k - 1, -distance / math.sqrt(1 + 1 / k)))

@@ -92,8 +92,8 @@ class Result(Stored, frozen=True):
     def trainings(self) -> float:
         """How often the found network could have been trained in the time of the search; NaN if unknown."""
         training = self.found.seconds if self.found is not None else math.nan
-        # A search of less than 0.05 s is written down as one of 0 s.
-        return self.search_seconds / training if training > 0 and self.search_seconds > 0 else math.nan
+        cost = self.search_seconds / training if training > 0 else math.nan
+        return cost if cost > 0 else math.nan  # a search of less than 0.05 s is written down as one of 0 s
 
 
 class FoundAndRandom(Stored, frozen=True):
@@ -276,7 +276,8 @@ def _row(result: Result, seed: int, home: str) -> SeedScore:
 def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
     """Return mean and standard deviation (n - 1) of the values that are finite; NaN if there are none.
 
-    The mean of equal values is that value, to the last bit.
+    They are NaN too where they are too great for a float. The mean of equal values is that value, to the last
+    bit.
 
     Example:
         >>> mean_sd([0.1, 0.1, None, 0.1])
@@ -285,5 +286,8 @@ def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return math.nan, math.nan
-    mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
-    return mean, stdev(known) if len(known) > 1 else math.nan
+    try:
+        mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
+        return mean, stdev(known) if len(known) > 1 else math.nan
+    except OverflowError:
+        return math.nan, math.nan

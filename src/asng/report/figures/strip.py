@@ -99,4 +99,12 @@ def _legend(axes: Axes, rows: Sequence[Row]) -> None:
         handles.append(Line2D([], [], linestyle="none", label="random", **_DOT))
     if any(math.isfinite(row.baseline) for row in rows):
         handles.append(Line2D([], [], linestyle="none", label="baseline", **_DIAMOND))
-    axes.legend(handles=handles, ncols=len(handles), loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    axes.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        frameon=False,
+        columnspacing=1.2,
+        handletextpad=0.5,
+    )
