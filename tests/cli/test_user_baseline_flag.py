@@ -34,6 +34,7 @@ def test_a_baseline_is_in_the_result_the_table_and_the_page(run_dir, capsys):
     assert "Your baseline scored" in out
     page = (run_dir / "report.html").read_text()
     assert "<td>baseline</td>" in page
+    assert "in its time. The baseline is a network of yours." in page
     assert "Your baseline scored" in page
 
 
