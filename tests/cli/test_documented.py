@@ -43,11 +43,12 @@ def at_home(tmp_path, monkeypatch):
 
 def test_the_documented_commands_work(at_home, capsys):
     commands = [line for line in LINES if not line.startswith("asng search: ")]
-    assert len(FILES) == 2
-    assert len(commands) == 7
+    assert len(FILES) == 3
+    assert len(commands) == 8
     told = [run(line, capsys) for line in commands]
     assert "Units of the hidden layers" in told[1]
     assert "accuracy" in told[5]
+    assert "your baseline" in told[7]
     assert (at_home / "runs/points/child.onnx").exists()
     assert "width: 32" in (at_home / "runs/wide/config.yaml").read_text()
 

@@ -51,6 +51,22 @@ PARTS = {
                 self.only = nn.Linear(2, width)
 
 
+        class Small(nn.Module):
+            """A plain network.
+
+            Args:
+                units: Of its hidden layer.
+                act: What comes after it.
+            """
+
+            def __init__(self, units: int = 3, act: nn.Module | None = None):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Linear(2, units), act or nn.ReLU(), nn.Linear(units, 2))
+
+            def forward(self, x):
+                return self.layers(x)
+
+
         class Frame:
             """No module."""
         ''',
@@ -103,9 +119,17 @@ PARTS = {
 
         import os
 
+        import torch
+
 
         def run(command):
             os.system(command)
+
+
+        class Made(torch.nn.Module):
+            def __init__(self, command: str):
+                super().__init__()
+                os.system(command)
         ''',
     "broken": "import torch\n\ntorch.nn.Embedding(2, 3, padding_idx=9)\n",
     "unwritten": "def f(:\n",

@@ -13,7 +13,7 @@ from run_folders import write_log
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves, warm_up
 from asng.report.figures.heatmap import COLOUR_MAP, band, heat_map
 from asng.report.figures.strip import Row, strip_plot
-from asng.report.figures.svg import BLUE, clean
+from asng.report.figures.svg import BLUE, ORANGE, clean
 from asng.runs.events import Normal
 from asng.runs.history import read_log
 from asng.space import Integer, Real
@@ -108,6 +108,15 @@ def test_a_strip_plot_marks_the_found_network():
         for score in (0.86, float("nan"))
     ]
     assert with_and_without == [2, 1]
+
+
+def test_a_strip_plot_marks_a_baseline():
+    with_and_without = [
+        strip_plot([row(baseline=score)], metric="accuracy", higher_is_better=True)
+        for score in (0.85, float("nan"))
+    ]
+    assert [svg.count(ORANGE) > 0 for svg in with_and_without] == [True, False]
+    assert ["baseline" in texts(svg) for svg in with_and_without] == [True, False]
 
 
 def test_a_strip_plot_bears_missing_scores():

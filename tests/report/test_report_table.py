@@ -71,7 +71,7 @@ def test_a_run_shows_every_score_of_its_peers(tmp_path):
     write_json(folder / "result.json", data)
     text = printed(folder)
     assert re.search(r"found \(SSIM\) +│ +0\.600", text)
-    assert re.search(r"random \(SSIM\) +│ 0\.400 \+- 0\.082", text)
+    assert re.search(r"random \(SSIM\) +│ +0\.400 \+- 0\.082", text)
 
 
 def test_square_brackets_in_a_name_are_no_markup(tmp_path):
@@ -96,3 +96,32 @@ def test_further_scores_that_are_not_finite_are_left_out_of_the_mean(tmp_path):
     found = {"score": 0.9, "others": {"ssim": 0.5}}
     write_json(tmp_path / "result.json", {"metric": "psnr", "found": found, "random": networks})
     assert "0.375 +- 0.177" in " ".join(printed(tmp_path).split())
+
+
+def test_a_table_has_worth_cost_and_baseline(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    write_json(folder / "result.json", result(baseline={"score": 0.85}))
+    text = " ".join(printed(folder).split())
+    assert "worth in random networks │ 9.5 (1.8 to 1,800) " in text
+    assert "cost of the search │ 40 trainings" in text
+    assert "your baseline │ 0.850" in text
+    assert "gain over it │ +0.011" in text
+
+
+def test_several_seeds_have_columns_of_worth_cost_and_baseline_if_known(tmp_path):
+    folder = write_seeds_run(tmp_path / "runs")
+    assert "worth" not in printed(folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    # By rank alone: 2 of the first seed, 0.5 of the second; the third has none.
+    for seed, peers in zip(summary["seeds"], ([0.7, 0.8], [0.7, 0.9], []), strict=True):
+        seed.update(peers=peers, baseline=0.85 if peers else None, trainings=4.0 if peers else None)
+    write_json(folder / "summary.json", summary)
+    lines = [re.split("[┃│]", line) for line in printed(folder).splitlines() if re.search("[┃│]", line)]
+    columns = [[word.strip() for word in words[-4:-1]] for words in lines]
+    assert columns == [
+        ["worth", "cost", "baseline"],
+        ["2", "4", "0.850"],
+        ["0.5", "4", "0.850"],
+        ["-", "-", "-"],
+        ["1", "4", "0.850 +- 0"],
+    ]

@@ -1,9 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 from run_folders import result, write_json
 
-from asng.report.verdict import compare, seeds_verdict, verdict
+from asng.report.comparison import compare, share_error
+from asng.report.verdict import seeds_verdict, verdict
+from asng.report.words import about
 from asng.runs.results import Result, SeedScore, Summary
 from asng.runs.stored import read_stored
 
@@ -19,7 +22,9 @@ def read(tmp_path):
 
 def test_a_better_network_is_said_to_be_better(read):
     assert verdict(read(0.861, (0.853, 0.842, 0.842, 0.831))) == (
-        "The found network scored 0.861, its 4 random peers 0.842 +- 0.009: better by 0.019 (rank 1 of 5)."
+        "The found network scored 0.861, its 4 random peers 0.842 +- 0.009: better by 0.019 (rank 1 of 5). "
+        "It is worth 12 random networks (2.1 to 6,700 with 90 % confidence), at the cost of 40 trainings: "
+        "0.29 a training."
     )
 
 
@@ -40,10 +45,11 @@ def test_an_equal_network_is_not_better(read):
 def test_equal_scores_are_a_tie_to_the_last_bit(score, peers, read):
     tie = compare(read(score, (score,) * peers))
     assert (tie.gain, tie.rank, tie.tied) == (0.0, 1, peers)
-    assert verdict(read(score, (score,) * peers)).endswith(
+    assert (
         "NOT better than the mean of its random peers on this seed (a tie with that mean, tied first of "
-        f"{peers + 1})."
-    )
+        f"{peers + 1}). By rank alone it is worth {about(peers / (peers + 2))} random networks (its peers "
+        "set no bounds), at the cost of"
+    ) in verdict(read(score, (score,) * peers))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +67,8 @@ def test_the_best_of_unequal_peers_may_be_shared(read):
 
 
 def test_a_gain_within_the_spread_of_the_peers_is_called_chance(read):
-    assert verdict(read(0.846, (0.853, 0.842, 0.842, 0.831))).endswith("it may be chance.")
+    sentence = verdict(read(0.846, (0.853, 0.842, 0.842, 0.831)))
+    assert ". That is within one standard deviation of the random peers: it may be chance. It is" in sentence
 
 
 def test_where_lower_is_better_less_is_a_gain(read):
@@ -87,9 +94,72 @@ def test_without_both_scores_nothing_is_claimed(read, missing):
     assert "not known" in verdict(Result())
 
 
-def seeds(*pairs, higher=True):
+def test_a_gain_that_the_test_items_may_make_is_called_chance(read):
+    peers = (0.84, 0.84, 0.85)
+    few, many, unknown = (verdict(read(0.86, peers, test_items=n)) for n in (100, 100_000, None))
+    assert "That is within two standard errors of the 100 test items (0.050 each): it may be chance." in few
+    assert "chance" not in many
+    assert "chance" not in unknown
+
+
+def test_both_doubts_are_told_in_one_sentence(read):
+    sentence = verdict(read(0.86, (0.84, 0.80, 0.90), test_items=100))
+    assert (
+        "That is within one standard deviation of the random peers, and within two standard errors of the "
+        "100 test items (0.050 each): it may be chance."
+    ) in sentence
+
+
+def test_the_error_of_items_drawn_by_chance_is_that_of_counts():
+    rng = np.random.default_rng(0)
+    found, other = rng.binomial(400, 0.8, 20_000) / 400, rng.binomial(400, 0.7, 20_000) / 400
+    # The spread of 20,000 differences is known to 0.5 %: off by 3 % once in 10^9.
+    assert share_error([0.8], [0.7], 400) == pytest.approx((found - other).std(), rel=0.03)
+
+
+@pytest.mark.parametrize("score", [0.8001, 1.25, -0.25])
+def test_a_score_that_counts_no_items_has_no_error_of_counts(score):
+    assert math.isnan(share_error([score], [0.75], 100))
+    assert math.isnan(share_error([0.75], [score], 100))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "words"),
+    [
+        (0.81, "Your baseline scored 0.810: the found network is better by 0.050."),
+        (0.92, "Your baseline scored 0.920: the found network is WORSE by 0.060."),
+        (0.86, "Your baseline scored 0.860: the found network is a tie with it."),
+        (
+            0.855,
+            "Your baseline scored 0.855: the found network is better by 0.005, within one standard deviation "
+            "of the random peers, and within two standard errors of the 20,000 test items (0.003 each): "
+            "it may be chance.",
+        ),
+    ],
+)
+def test_the_found_network_is_held_against_a_baseline(baseline, words, read):
+    peers = (0.84, 0.83, 0.82)
+    assert words in verdict(read(0.86, peers, baseline={"score": baseline}, test_items=20_000))
+
+
+def test_a_baseline_is_told_of_without_peers_too(read):
+    words = verdict(read(0.86, (), baseline={"score": 0.81}))
+    assert words.endswith("is not known. Your baseline scored 0.810: the found network is better by 0.050.")
+    assert "better than it on 1 of 1" in seeds_verdict(seeds((0.86, math.nan), baseline=0.81))
+
+
+def test_scores_too_great_for_a_mean_have_a_rank(read):
+    peers = (1.6e308, 1.6e308, -1e308)
+    assert "By rank alone it is worth at least 3 random networks" in verdict(read(1.7e308, peers))
+
+
+def test_a_search_whose_times_are_unknown_has_no_cost(read):
+    assert "at the cost of" not in verdict(read(0.86, (0.84, 0.83), search_seconds=None))
+
+
+def seeds(*pairs, higher=True, **more):
     scores = [
-        SeedScore(found, mean, 0.01, seed=k, inherited=math.nan, folder=None)
+        SeedScore(found, mean, 0.01, seed=k, inherited=math.nan, folder=None, **more)
         for k, (found, mean) in enumerate(pairs)
     ]
     return Summary("accuracy", higher, tuple(scores))
@@ -97,7 +167,7 @@ def seeds(*pairs, higher=True):
 
 def test_several_seeds_are_summed_up():
     sentence = seeds_verdict(seeds((0.86, 0.84), (0.87, 0.84), (0.88, 0.85), (math.nan, 0.8)))
-    assert "better than random on 3 of 3, by 0.027 +- 0.006 on average." in sentence
+    assert "better than random on 3 of 3, by 0.027 +- 0.006 on average (standard error 0.003)." in sentence
     assert sentence.endswith("1 seed(s) without both scores are left out.")
 
 
@@ -118,3 +188,28 @@ def test_a_gain_that_varies_as_much_as_it_is_large_is_called_chance():
 
 def test_no_seed_with_both_scores_claims_nothing():
     assert "not known" in seeds_verdict(seeds((math.nan, 0.8)))
+
+
+def test_seeds_do_not_make_the_error_of_the_test_items_smaller():
+    pairs = ((0.86, 0.84), (0.87, 0.85), (0.88, 0.86), (0.87, 0.85))
+    for items, is_chance in ((100, True), (100_000, False)):
+        sentence = seeds_verdict(seeds(*pairs, peers=(0.84, 0.86), test_items=items))
+        assert ("it may be chance" in sentence) is is_chance
+        assert ("standard errors of the 100 test items" in sentence) is is_chance
+
+
+def test_the_worth_over_seeds_is_that_of_the_mean_rank():
+    # By rank alone: first of three, last of three.
+    sentence = seeds_verdict(seeds((0.9, 0.75), (0.6, 0.75), peers=(0.7, 0.8), trainings=4.0))
+    assert (
+        "A found network is worth 0.5 random ones (of single seeds 0 to 2), at the cost of 4 trainings: 0.12 "
+        "a training."
+    ) in sentence
+
+
+def test_seeds_are_held_against_the_baseline():
+    good = seeds_verdict(seeds((0.86, 0.84), (0.88, 0.84), (0.87, 0.84), baseline=0.85))
+    assert "Your baseline scored 0.850 +- 0: better than it on 3 of 3, by 0.020 +- 0.010 on average" in good
+    assert "baseline" not in good.partition("Your baseline")[2]
+    bad = seeds_verdict(seeds((0.86, 0.84), (0.88, 0.84), (0.87, 0.84), baseline=0.9))
+    assert bad.endswith("They are NOT better than your baseline.")

@@ -78,6 +78,25 @@ class Weightless(nn.Module):
         self.op = Choice({"tanh": nn.Tanh(), "relu": nn.ReLU()}, label="op")
 
 
+class Plain(nn.Sequential):
+    """A network with nothing to search in it."""
+
+    def __init__(self, width: int = 3):
+        super().__init__(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 2))
+
+
+def plain(width: int = 3):
+    return Plain(width)
+
+
+def wide():
+    return nn.Linear(7, 2)
+
+
+def number():
+    return 3
+
+
 def points(n=32, seed=0):
     x = torch.randn(n, 2, generator=torch.Generator().manual_seed(seed))
     return TensorDataset(x, (x.sum(dim=1) > 0).long())

@@ -31,7 +31,7 @@ PresetName: TypeAlias = Literal["small", "paper"]
 
 _PRESET_OPTIONS = {"preset": ["--preset"], "data_dir": ["--data-dir", "--data_dir"], "config": ["--config"]}
 
-_NAMING = ("model.import", "data.import", "loss", "batch_loss", "minimize", "maximize")
+_NAMING = ("model.import", "data.import", "baseline.import", "loss", "batch_loss", "minimize", "maximize")
 """Flags whose values name classes and functions."""
 
 

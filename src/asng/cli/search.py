@@ -4,7 +4,7 @@ from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, add_trust_flag, part_of, run_as_told
-from asng.cli.user import UserCode, mention_user_code, user_settings
+from asng.cli.user import PARTS, UserCode, mention_user_code, user_settings
 from asng.pipeline import SearchSettings, Task
 from asng.tasks.classification import ClassificationSettings, classification
 from asng.tasks.user import UserSettings, user_task
@@ -28,7 +28,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
         parser.add_settings(ClassificationSettings)
     else:
         named.add_to(parser)
-        parser.add_settings(UserSettings, skip={"model", "data"})
+        parser.add_settings(UserSettings, skip=set(PARTS))
     parser.add_settings(SearchSettings)
 
 
@@ -39,6 +39,6 @@ def run(arguments: Namespace) -> None:
 
 def _task(arguments: Namespace) -> Task:
     if "model" in arguments:
-        others = part_of(arguments, UserSettings, skip={"model", "data"})
+        others = part_of(arguments, UserSettings, skip=set(PARTS))
         return user_task(user_settings(arguments, others))
     return classification(ClassificationSettings(**part_of(arguments, ClassificationSettings)))

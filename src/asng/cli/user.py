@@ -1,7 +1,7 @@
-"""asng search --model --data: classes of a user, whose signatures become flags.
+"""asng search --model --data --baseline: classes of a user, whose signatures become flags.
 
-Which flags there are depends on what `--model` and `--data` name, on the command line or in a YAML file. So
-these two are looked for first, and what they name is imported before the parser is made.
+Which flags there are depends on what these name, on the command line or in a YAML file. So they are looked
+for first, and what they name is imported before the parser is made. A baseline may be left out.
 """
 
 import argparse
@@ -16,47 +16,65 @@ from asng.errors import InputError
 from asng.tasks.classification import ClassificationSettings
 from asng.tasks.user import UserSettings
 from asng.tasks.user.signature import add_arguments, plain_arguments
-from asng.tasks.user.task import import_data, import_model, takes_seed
+from asng.tasks.user.task import import_baseline, import_data, import_model, takes_seed
 from asng.tasks.user.trust import ANYTHING
 
-__all__ = ["UserCode", "find_user_code", "mention_user_code", "spelled_out", "user_settings"]
+__all__ = ["PARTS", "UserCode", "find_user_code", "mention_user_code", "spelled_out", "user_settings"]
 
-_PARTS = ("model", "data")
-_OPTIONS = {**{part: [f"--{part}", f"--{part}.import"] for part in _PARTS}, "config": ["--config"]}
+_WHAT = {
+    "model": "torch.nn.Module class",
+    "data": "function that returns loaders",
+    "baseline": "plain torch.nn.Module class or a function that returns one, to compare with (optional)",
+}
+PARTS = tuple(_WHAT)
+"""The settings that name the user's own code with arguments of its own."""
+_OPTIONS = {**{part: [f"--{part}", f"--{part}.import"] for part in PARTS}, "config": ["--config"]}
 
 
 @dataclass(frozen=True)
 class UserCode:
-    """A class and a function that returns loaders, as the words name them."""
+    """A class, a function that returns loaders, and perhaps a baseline, as the words name them."""
 
     model: type[Any]
     data: Callable[..., Any]
+    baseline: Callable[..., Any] | None
 
     @classmethod
     def imported(cls, paths: Mapping[str, str]) -> "UserCode":
-        """Return what two import paths name.
+        """Return what import paths name, by the name of the part.
 
         Raises:
             InputError: They cannot be imported, or are no class and no function.
         """
+        baseline = paths.get("baseline")
         return cls(
-            import_model(paths["model"], imports=ANYTHING), import_data(paths["data"], imports=ANYTHING)
+            import_model(paths["model"], imports=ANYTHING),
+            import_data(paths["data"], imports=ANYTHING),
+            None if baseline is None else import_baseline(baseline, imports=ANYTHING),
         )
 
+    def parts(self) -> dict[str, Callable[..., Any]]:
+        """Return what there is, by the name of the part."""
+        parts: dict[str, Callable[..., Any]] = {"model": self.model, "data": self.data}
+        return parts if self.baseline is None else {**parts, "baseline": self.baseline}
+
     def add_to(self, parser: NearestNames) -> None:
-        """Add the flags for both."""
-        given = {"seed"} if takes_seed(self.data) else set()
-        for key, target, skip in (("model", self.model, set()), ("data", self.data, given)):
+        """Add the flags for all of them."""
+        for key, target in self.parts().items():
             group = parser.add_argument_group(f"{key}: {target.__module__}.{target.__qualname__}")
             group.add_argument(f"--{key}.import", type=str, metavar="PATH", help=f"as --{key}")
-            add_arguments(group, key, target, given=skip)
+            given = {"seed"} if key == "data" and takes_seed(target) else set()
+            add_arguments(group, key, target, given=given)
+        if self.baseline is None:
+            group = parser.add_argument_group("baseline: none")
+            _mention(group, "baseline")
 
 
 def find_user_code(words: Sequence[str]) -> UserCode | None:
     """Return what the words of `asng search` name, or None where they name neither.
 
     Raises:
-        InputError: They name one of the two only, or what cannot be imported.
+        InputError: They name no model or no data, or what cannot be imported.
     """
     paths: dict[str, str] = {}
     for flag, value in looked_ahead(words, _OPTIONS):
@@ -64,10 +82,16 @@ def find_user_code(words: Sequence[str]) -> UserCode | None:
     if not paths:
         _refuse_alone(words)
         return None
-    for part, other, example in (("model", "data", "Net"), ("data", "model", "loaders")):
+    for part, example in (("model", "Net"), ("data", "loaders")):
         if part not in paths:
+            others = " and ".join(f"--{other}" for other in paths)
             raise InputError(
-                f"{part}: expected beside --{other}, got none. Give --{part} package.module.{example}."
+                f"{part}: expected beside {others}, got none. Give --{part} package.module.{example}."
+            )
+    for flag in (word.partition("=")[0] for word in words):
+        if flag.startswith("--baseline.") and "baseline" not in paths:
+            raise InputError(
+                f"{flag}: expected beside --baseline, got none. Give --baseline package.module.Network."
             )
     return UserCode.imported(paths)
 
@@ -79,7 +103,7 @@ def spelled_out(words: Sequence[str]) -> list[str]:
         >>> spelled_out(["--model", "pkg.Net", "--model.width", "64", "--data=pkg.loaders"])
         ['--model.import', 'pkg.Net', '--model.width', '64', '--data.import=pkg.loaders']
     """
-    short = {f"--{part}" for part in _PARTS}
+    short = {f"--{part}" for part in PARTS}
     split = (word.partition("=") for word in words)
     return [
         f"{flag}.import{sign}{value}" if flag in short else flag + sign + value for flag, sign, value in split
@@ -89,18 +113,23 @@ def spelled_out(words: Sequence[str]) -> list[str]:
 def mention_user_code(parser: NearestNames) -> None:
     """Add to the help what `find_user_code` looks for; it is never there when this parser runs."""
     group = parser.add_argument_group("a model and data of your own, in place of cells for images")
-    for part, what in (("model", "torch.nn.Module class"), ("data", "function that returns loaders")):
-        words = f"import path of a {what}; with it, --help tells its arguments"
-        group.add_argument(f"--{part}", type=str, metavar="PATH", default=argparse.SUPPRESS, help=words)
+    for part in PARTS:
+        _mention(group, part)
+
+
+def _mention(group: Any, part: str) -> None:
+    words = f"import path of a {_WHAT[part]}; with it, --help tells its arguments"
+    group.add_argument(f"--{part}", type=str, metavar="PATH", default=argparse.SUPPRESS, help=words)
 
 
 def user_settings(arguments: Namespace, others: Mapping[str, Any]) -> UserSettings:
     """Return the settings of the task: what was parsed for both, and the others, as they are."""
-    paths = {part: arguments[f"{part}.import"] for part in _PARTS}
-    found = UserCode.imported(paths)
-    model = {"import": paths["model"], **plain_arguments("model", found.model, arguments.model)}
-    data = {"import": paths["data"], **plain_arguments("data", found.data, arguments.data)}
-    return UserSettings(model=model, data=data, **others)
+    paths = {part: arguments[f"{part}.import"] for part in PARTS if f"{part}.import" in arguments}
+    parts: dict[str, Any] = {
+        part: {"import": paths[part], **plain_arguments(part, target, arguments[part])}
+        for part, target in UserCode.imported(paths).parts().items()
+    }
+    return UserSettings(**parts, **others)
 
 
 def _refuse_alone(words: Sequence[str]) -> None:
@@ -108,7 +137,7 @@ def _refuse_alone(words: Sequence[str]) -> None:
     flags = {f"--{name.replace('_', '-')}" for name in user - images}
     for word in words:
         flag = word.partition("=")[0]
-        if flag in flags or flag.startswith(tuple(f"--{part}." for part in _PARTS)):
+        if flag in flags or flag.startswith(tuple(f"--{part}." for part in PARTS)):
             raise InputError(
                 f"{flag}: expected beside --model and --data, got neither. Give --model package.module.Net"
                 " --data package.module.loaders."
@@ -119,7 +148,7 @@ def _named_in(config: str) -> dict[str, str]:
     """Return what a YAML file, or YAML itself, names."""
     parts = settings_in(config)
     named = {}
-    for part in _PARTS:
+    for part in PARTS:
         value = parts.get(part)
         if isinstance(value, str):
             raise InputError(f"{config}: {part}: expected a mapping, got {value!r}. Write import: {value}.")

@@ -1,6 +1,7 @@
 """What a run needs before it begins; whatever is wrong with it shows here, with nothing on the disk yet."""
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -8,11 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
-from torch.utils.data import DataLoader
 
 from asng.distributed import own_device
-from asng.errors import InputError
-from asng.nn import Supernet
+from asng.errors import AsngError, InputError, in_one_line
+from asng.nn import Searchable, Supernet
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.training import Objective
@@ -21,7 +21,7 @@ from asng.training.data.random_state import seeded
 from asng.training.modes import cuda_devices, kept_modes
 from asng.training.objective import as_number
 
-__all__ = ["Prepared", "prepare", "device_of", "place"]
+__all__ = ["Prepared", "prepare", "device_of", "make_baseline", "place"]
 
 
 @dataclass(frozen=True)
@@ -35,47 +35,88 @@ class Prepared:
 def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
     """Make the data and the supernet, and try the loss and the score once on a batch of each half.
 
+    A baseline is made and tried as well, before hours of search.
+
     Raises:
-        InputError: The data, the model, the loss or the device are not what they must be.
+        InputError: The data, the model, the baseline, the loss or the device are not what they must be.
         SpaceError: Nothing in the model is searchable.
     """
     device = device_of(settings.device)
     loaders = task.loaders(seed)
     with seeded(seed):
         supernet = Supernet(task.build())
-    _check_weights(supernet)
+    _check_weights("model", supernet.model)
     place(supernet, device)
-    _try(supernet, "loss", task.loss, loaders.search_train, device)
-    _try(supernet, task.metric, task.score, loaders.search_valid, device)
-    return Prepared(loaders, supernet)
-
-
-def _check_weights(supernet: Supernet) -> None:
-    weights = dict(supernet.model.named_parameters())
-    if not weights:
-        raise InputError(f"model: expected weights to train, got none in {type(supernet.model).__name__}.")
-    for name, weight in weights.items():
-        if is_lazy(weight):
-            raise InputError(
-                f"model: expected layers of known sizes, got the lazy weight {name!r}. Give its layer the"
-                " size of its input."
-            )
-
-
-@torch.no_grad()
-def _try(
-    supernet: Supernet, name: str, objective: Objective, loader: DataLoader[Any], device: torch.device
-) -> None:
     architecture = supernet.space.sample(random.Random(0))
 
     def forward(*inputs: Any, **named: Any) -> Any:
         return supernet(*inputs, architecture=architecture, **named)
 
-    with kept_modes(supernet), torch.random.fork_rng(devices=cuda_devices()):
-        supernet.eval()
-        for batch in loader:
-            as_number(objective(forward, to_device(batch, device)), name, objective)
-            break
+    baseline = None
+    if task.baseline is not None:
+        with seeded(seed):
+            baseline = place(make_baseline(task), device)
+    tried = [("loss", task.loss, loaders.search_train), (task.metric, task.score, loaders.search_valid)]
+    for name, objective, loader in tried:
+        with torch.random.fork_rng(devices=cuda_devices()):
+            # One batch for both: a baseline must not move the generator of a loader, and so the search.
+            for batch in loader:
+                batch = to_device(batch, device)
+                _try(supernet, forward, name, objective, batch)
+                if baseline is not None:
+                    _try_baseline(baseline, name, objective, batch)
+                break
+    return Prepared(loaders, supernet)
+
+
+def make_baseline(task: Task) -> nn.Module:
+    """Return the baseline of a task with fresh weights.
+
+    Raises:
+        InputError: The task has none, it has nothing to train, or there is something to search in it.
+    """
+    if task.baseline is None:
+        raise InputError(f"baseline: expected a task with one, got {task.name!r} without.")
+    model = task.baseline()
+    for name, module in model.named_modules():
+        if isinstance(module, Searchable):
+            raise InputError(
+                f"baseline: expected a plain network, got {type(model).__name__} with the searchable "
+                f"{type(module).__name__} at {name or 'its top'!r}. Put a layer of torch there."
+            )
+    _check_weights("baseline", model)
+    return model
+
+
+def _check_weights(what: str, model: nn.Module) -> None:
+    weights = dict(model.named_parameters())
+    if not weights:
+        raise InputError(f"{what}: expected weights to train, got none in {type(model).__name__}.")
+    for name, weight in weights.items():
+        if is_lazy(weight):
+            raise InputError(
+                f"{what}: expected layers of known sizes, got the lazy weight {name!r}. Give its layer the"
+                " size of its input."
+            )
+
+
+@torch.no_grad()
+def _try(model: nn.Module, forward: Callable[..., Any], name: str, objective: Objective, batch: Any) -> None:
+    with kept_modes(model):
+        model.eval()
+        as_number(objective(forward, batch), name, objective)
+
+
+def _try_baseline(model: nn.Module, name: str, objective: Objective, batch: Any) -> None:
+    try:
+        _try(model, model, name, objective, batch)
+    except AsngError as error:
+        raise type(error)(f"baseline: {error}") from error
+    except Exception as error:  # whatever the user's network raises
+        raise InputError(
+            f"baseline: expected a network for the batches that the model takes, got "
+            f"{type(error).__name__} from {type(model).__name__}: {in_one_line(error)}."
+        ) from error
 
 
 def device_of(name: str) -> torch.device:

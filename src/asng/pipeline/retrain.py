@@ -1,9 +1,9 @@
-"""Training what was found, and its random peers, from scratch."""
+"""Training what was found, its random peers and a baseline from scratch."""
 
 import random
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asng.distributed import joined
 from asng.errors import RunError, SpaceError, in_one_line
@@ -22,10 +22,14 @@ from asng.training.signals import graceful
 __all__ = ["read_architecture", "retrain_run", "train_all"]
 
 
+_FOUND, _BASELINE = 0, -1
+"""Numbers of networks; those from 1 on are random."""
+
+
 def retrain_run(
     task: Task, settings: SearchSettings, run_dir: str | Path, *, seed: int = 0, progress: bool = True
 ) -> Path:
-    """Train the architecture of a finished search, and its random peers, anew with other settings.
+    """Train the architecture of a finished search, its random peers and a baseline anew with other settings.
 
     The old scores and the old child are replaced; stopped early, it is gone on with as a search is. The seed
     says which peers, and `settings.retrain_seed` where training begins.
@@ -47,7 +51,7 @@ def retrain_run(
             for part in (CHILD, PICTURES):  # of the settings that are replaced
                 (folder / part).unlink(missing_ok=True)
             write_config(folder, job.config())
-            write_result(folder, {**result, "found": None, "random": []})
+            write_result(folder, {**result, "found": None, "baseline": None, "random": []})
 
         with job.held():
             comm.once(begin)
@@ -71,7 +75,7 @@ def read_architecture(folder: Path) -> Architecture:
 
 
 def train_all(job: Job, loaders: Loaders, space: Space) -> None:
-    """Train the found architecture and its peers, as far as result.json does not have them.
+    """Train the found architecture, a baseline and the peers, as far as result.json does not have them.
 
     Each process trains another of them, and all are waited for before the next ones.
     """
@@ -82,23 +86,26 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
     draw = random.Random(job.seed)  # whatever the seed of training: the same peers
     first = job.seed if settings.retrain_seed is None else settings.retrain_seed
     found = Architecture.from_json(comm.once(lambda: read_architecture(folder).to_json()))
-    networks = [found, *(space.sample(draw) for _ in range(settings.peers))]
-    titles = ["train found", *(f"train random {n + 1} of {settings.peers}" for n in range(settings.peers))]
+    # A baseline has no architecture, and the seed of the found network: both see the same batches.
+    networks = {_FOUND: _Network("found", 0, found), _BASELINE: _Network("baseline", 0, None)}
+    for n in range(1, settings.peers + 1):
+        networks[n] = _Network(f"random {n} of {settings.peers}", n, space.sample(draw))
     with graceful() as interrupt:
 
         def train_one(number: int) -> Trained:
+            network = networks[number]
             trained = train_from_scratch(
                 task,
                 settings,
-                networks[number],
+                network.architecture,
                 loaders=loaders,
-                seed=_seed_of(first, number),
-                title=titles[number],
+                seed=_seed_of(first, network.seed),
+                title=f"train {network.title}",
                 progress=job.progress and comm.leads,
                 keep_going=interrupt.go_on,
             )
-            if number == 0:
-                save_child(folder / CHILD, trained.network, trained.architecture)
+            if number == _FOUND:
+                save_child(folder / CHILD, trained.network, found)
                 if task.pictures is not None:
                     write_json(folder / PICTURES, task.pictures(trained.network, loaders))
             return trained
@@ -106,19 +113,26 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
         def train_these(numbers: Sequence[int]) -> list[dict[str, Any]]:
             return comm.deal(len(numbers), lambda i: train_one(numbers[i]), Trained.to_json)
 
-        left = [0] if result["found"] is None else []
-        left += range(1 + len(result["random"]), len(networks))
+        left = [_FOUND] if result["found"] is None else []
+        left += [_BASELINE] if task.baseline is not None and result.get("baseline") is None else []
+        left += range(1 + len(result["random"]), settings.peers + 1)
         for start in range(0, len(left), comm.size):
             together = left[start : start + comm.size]
             for number, trained in zip(together, train_these(together), strict=True):
-                if number == 0:
-                    result["found"] = trained
-                else:
+                if number > 0:
                     result["random"].append(trained)
+                else:
+                    result["found" if number == _FOUND else "baseline"] = trained
             if comm.leads:
                 write_result(folder, result)
 
 
+class _Network(NamedTuple):
+    title: str
+    seed: int
+    architecture: Architecture | None
+
+
 def _seed_of(seed: int, network: int) -> int:
-    """A seed for each network of a run: none shares its first weights or its batches with another."""
+    """A seed for each architecture of a run: none shares its first weights or its batches with another."""
     return 1_000 * seed + network

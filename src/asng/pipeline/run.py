@@ -16,7 +16,8 @@ from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_run, w
 from asng.runs.results import write_result
 from asng.runs.stored import write_json
 from asng.search import OneShotSearch, SearchResult, StopRule
-from asng.training import score, sgd
+from asng.training import sgd
+from asng.training.train import score_and_items
 
 __all__ = ["one_shot_search", "run_prepared", "run_task"]
 
@@ -31,7 +32,7 @@ def run_task(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Path:
-    """Search a network for a task, train it and its random peers, and write the report.
+    """Search a network for a task, train it, its random peers and a baseline, and write them down.
 
     Each stage is on the disk when the next begins, so that a resumed run repeats none.
 
@@ -123,6 +124,7 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
 
 
 def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) -> dict[str, Any]:
+    inherited, items = score_and_items(found.inherited(), loaders.test, task.score)
     return {
         "metric": task.metric_on(loaders),
         "higher_is_better": task.higher_is_better,
@@ -130,7 +132,9 @@ def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) 
         "steps": found.steps,
         "search_seconds": round(found.seconds, 1),
         "reason": found.reason,
-        "inherited": score(found.inherited(), loaders.test, task.score),
+        "inherited": inherited,
+        "test_items": items,
         "found": None,
+        "baseline": None,
         "random": [],
     }

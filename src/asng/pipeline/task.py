@@ -97,6 +97,8 @@ class Task:
         pictures: Shows in pictures what a trained network does to test data: "caption", and "rows" of "label"
             and "png" in base64; or None.
         fingerprint: Tells these data from others; a run is not resumed on others. None: unknown.
+        baseline: Makes a plain network, with nothing to search in it, that is trained like the found one and
+            its random peers, and shown beside them; or None.
     """
 
     name: str
@@ -117,6 +119,7 @@ class Task:
     graphs: Callable[[Architecture], list[dict[str, Any]]] | None = None
     pictures: Callable[[nn.Module, Loaders], dict[str, Any]] | None = None
     fingerprint: str | None = None
+    baseline: Callable[[], nn.Module] | None = None
 
     def metric_on(self, loaders: Loaders) -> str:
         """Return the name of a score on these data: one on data that the search saw says so."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.pipeline.prepare import device_of, place
+from asng.pipeline.prepare import device_of, make_baseline, place
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.space import Architecture
@@ -25,10 +25,10 @@ __all__ = ["Trained", "fresh_child", "reseed", "train_from_scratch"]
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that was trained alone, and how it did."""
+    """A network that was trained alone, and how it did; a baseline has no architecture."""
 
     network: nn.Module
-    architecture: Architecture
+    architecture: Architecture | None
     score: float
     others: Mapping[str, float]
     seconds: float
@@ -40,7 +40,7 @@ class Trained:
             **({"others": dict(self.others)} if self.others else {}),
             "parameters": count_parameters(self.network),
             "seconds": round(self.seconds, 2),
-            "architecture": dict(self.architecture),
+            "architecture": None if self.architecture is None else dict(self.architecture),
         }
 
 
@@ -65,7 +65,7 @@ def _extracted(
 def train_from_scratch(
     task: Task,
     settings: SearchSettings,
-    architecture: Architecture,
+    architecture: Architecture | None,
     *,
     loaders: Loaders,
     seed: int,
@@ -75,18 +75,26 @@ def train_from_scratch(
 ) -> Trained:
     """Build, train and score one architecture by the task's recipe; the same seed gives the same network.
 
+    Without an architecture it is the task's baseline, by the same recipe but for what goes with a model that
+    the recipe builds.
+
     Raises:
         KeyboardInterrupt: `keep_going` said no.
         RunError: The loss is not finite.
-        InputError: What the recipe builds lacks weights of the child.
+        InputError: What the recipe builds lacks weights of the child, or the task has no baseline.
     """
     as_in_search = partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay)
     recipe, device = task.recipe, device_of(settings.device)
+    if architecture is None and recipe.build is not None:
+        recipe = replace(recipe, build=None, loss=None, before_step=None)
     loss = in_precision(recipe.loss or task.loss, settings.precision, device)
     with seeded(seed):
         start = time.perf_counter()
-        model = (recipe.build or task.child)(architecture)
-        network = _extracted(model, architecture, loss, loaders, device)
+        if architecture is None:
+            network = place(make_baseline(task), device)
+        else:
+            model = (recipe.build or task.child)(architecture)
+            network = _extracted(model, architecture, loss, loaders, device)
         reseed(loaders.train, seed)
         network = train(
             network,
@@ -103,7 +111,7 @@ def train_from_scratch(
         )
         seconds = time.perf_counter() - start
         child = network
-        if recipe.build is not None:
+        if architecture is not None and recipe.build is not None:
             child = _handed_over(network, fresh_child(task, architecture, loaders, device))
     others = {name: score(child, loaders.test, other) for name, other in task.others.items()}
     return Trained(child, architecture, score(child, loaders.test, task.score), others, seconds)

@@ -6,6 +6,7 @@ Drawing needs the extra `report` (matplotlib, networkx, Jinja2), loaded when a p
 from asng.report.html import Page, RunKind, summary_table, title_of, write_report
 from asng.report.reading import Run, read_run
 from asng.report.verdict import seeds_verdict, verdict
+from asng.report.worth import Worth, estimate_worth, mean_worth, worth
 from asng.runs.events import Normal
 from asng.runs.history import Log, Steps, read_log
 from asng.runs.results import Graph, Result, Scored, SeedScore, Summary
@@ -22,11 +23,15 @@ __all__ = [
     "SeedScore",
     "Steps",
     "Summary",
+    "Worth",
+    "estimate_worth",
+    "mean_worth",
     "read_log",
     "read_run",
     "seeds_verdict",
     "summary_table",
     "title_of",
     "verdict",
+    "worth",
     "write_report",
 ]

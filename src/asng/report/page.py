@@ -8,14 +8,25 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from asng.report.comparison import compare
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
 from asng.report.figures.graph import colours_of, draw_graph
 from asng.report.figures.heatmap import band, heat_map, room_for
 from asng.report.figures.strip import Row, strip_plot
 from asng.report.reading import Run
 from asng.report.table import search_seconds, seed_headings, seed_rows
-from asng.report.verdict import compare, seeds_verdict, verdict
-from asng.report.words import count, describe, duration, flatten, mean_and_spread, score, share, size_of
+from asng.report.verdict import cost_words, seeds_verdict, verdict
+from asng.report.words import (
+    about,
+    count,
+    describe,
+    duration,
+    flatten,
+    mean_and_spread,
+    score,
+    share,
+    size_of,
+)
 from asng.runs.events import EndEvent, FinalistEvent, Normal
 from asng.runs.history import Log
 from asng.runs.results import Result, Scored, SeedScore
@@ -44,6 +55,7 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "comparison": _comparison(run.result),
         "networks": _networks(run.result),
         "metric": run.result.metric,
+        "has_baseline": run.result.baseline is not None,
         "others": _others(run.result),
         "finalists": _finalist_rows(run.log.finalists, run.architecture),
         "finalists_differ_in": _told_apart(run.log.finalists),
@@ -115,6 +127,11 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
     if comparison is not None:
         tiles.append((f"mean of {comparison.peers} random", score(comparison.mean)))
         tiles.append(("rank", comparison.place.removeprefix("rank ")))
+        tiles.append(("worth in random networks", about(comparison.worth.value)))
+        if not math.isnan(comparison.trainings):
+            tiles.append(("cost of the search", cost_words(comparison.trainings)))
+    if result.baseline is not None:
+        tiles.append(("your baseline", score(result.baseline.score)))
     if result.found is not None:
         tiles.append(("parameters", count(result.found.parameters)))
     tiles.append(("search time", duration(search_seconds(run))))
@@ -132,29 +149,31 @@ def _comparison(result: Result) -> str:
         found=result.found.score,
         mean=c.mean if c else math.nan,
         sd=c.sd if c else math.nan,
-        peers=_scores(result),
+        peers=result.peers,
+        baseline=_baseline(result).score,
     )
     return Markup(strip_plot([row], metric=result.metric, higher_is_better=result.higher_is_better))
 
 
 def _row_of(seed: SeedScore, linked: Mapping[str, Run]) -> Row:
     run = linked.get(seed.folder or "")
-    peers = _scores(run.result) if run else []
-    return Row(f"seed {seed.seed}", seed.found, seed.random_mean, seed.random_sd, peers)
+    peers = run.result.peers if run else seed.peers
+    return Row(f"seed {seed.seed}", seed.found, seed.random_mean, seed.random_sd, peers, seed.baseline)
 
 
-def _scores(result: Result) -> list[float]:
-    return [peer.score for peer in result.random if not math.isnan(peer.score)]
+def _baseline(result: Result) -> Scored:
+    return result.baseline or Scored()
 
 
 def _others(result: Result) -> list[str]:
     """Return the names of the further scores that any network has."""
-    networks = [result.found or Scored(), *result.random]
+    networks = [result.found or Scored(), _baseline(result), *result.random]
     return list(dict.fromkeys(name for network in networks for name in network.others))
 
 
 def _networks(result: Result) -> list[tuple[str, str, list[str], str, str]]:
     named = [("found", result.found)] if result.found is not None else []
+    named += [("baseline", result.baseline)] if result.baseline is not None else []
     sign = -1 if result.higher_is_better else 1
     best_first = sorted(result.random, key=lambda peer: (math.isnan(peer.score), sign * peer.score))
     named += [("random", peer) for peer in best_first]

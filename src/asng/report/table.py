@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from asng.report.comparison import beside_baseline, compare, seed_worth
 from asng.report.reading import Run
-from asng.report.verdict import compare, seeds_verdict, verdict
-from asng.report.words import count, duration, gain_words, plus_minus, score, spread
+from asng.report.verdict import cost_words, seeds_verdict, verdict, worth_words
+from asng.report.words import UNKNOWN, about, count, duration, gain_words, plus_minus, score, spread
+from asng.report.worth import mean_worth
 from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary, mean_sd
 
 __all__ = ["run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
@@ -37,6 +39,12 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
         rows += [(f"random ({name})", words) for name, words in _others_of_peers(result)]
         rows.append(("gain", gain_words(comparison.gain)))
         rows.append(("rank", comparison.place.removeprefix("rank ")))
+        rows.append(("worth in random networks", worth_words(comparison.worth)))
+        if not math.isnan(comparison.trainings):
+            rows.append(("cost of the search", cost_words(comparison.trainings)))
+            rows.append(("worth a training", about(comparison.worth.value / comparison.trainings)))
+    if (beside := beside_baseline(result)) is not None:
+        rows += [("your baseline", score(beside.score)), ("gain over it", gain_words(beside.gain))]
     rows.append(("parameters", count(found.parameters if found else None)))
     rows.append(("search time", duration(search_seconds(run))))
     rows.append(("training time", duration(found.seconds if found else math.nan)))
@@ -70,26 +78,44 @@ def seeds_table(summary: Summary, title: Text) -> Table:
 def seed_headings(summary: Summary) -> list[str]:
     """Return what the columns of `seed_rows` are called."""
     others = [f"{what} ({name})" for name in summary.others for what in ("found", "random")]
-    return ["seed", f"found ({summary.metric})", f"random ({summary.metric})", "gain", "inherited", *others]
+    head = ["seed", f"found ({summary.metric})", f"random ({summary.metric})", "gain", "inherited"]
+    return [*head, *(name for name, _ in _where_known(summary)), *others]
 
 
 def seed_rows(summary: Summary) -> list[list[str]]:
-    """Return found, random, gain and inherited of each seed as words, and found and random by further scores.
+    """Return found, random, gain and inherited of each seed as words, then what only some runs have.
 
-    Nothing says which way these are better, so that they have no gain. The last row has means +- sd over
-    the seeds; of random networks, of the means of the seeds.
+    These are the worth, the cost in trainings and the baseline, and found and random by further scores:
+    nothing says which way the latter are better, so that they have no gain. The last row has means +- sd over
+    the seeds; of random networks, of the means of the seeds; of worths that of the mean rank.
     """
     sign = 1 if summary.higher_is_better else -1
-    seeds, names = summary.seeds, summary.others
+    seeds, names, known = summary.seeds, summary.others, _where_known(summary)
     gains = [sign * (seed.found - seed.random_mean) for seed in seeds]
     rows = []
-    for seed, gain in zip(seeds, gains, strict=True):
+    for number, (seed, gain) in enumerate(zip(seeds, gains, strict=True)):
         others = [words for name in names for words in _pair(_other(seed, name))]
+        others = [*(column[number] for _, column in known), *others]
         rows.append([str(seed.seed), *_pair(seed), gain_words(gain), score(seed.inherited), *others])
     others = [words for name in names for words in _pair_of_means([_other(s, name) for s in seeds])]
+    others = [*(column[-1] for _, column in known), *others]
     inherited = plus_minus(*mean_sd([seed.inherited for seed in seeds]))
     last = ["mean +- sd", *_pair_of_means(seeds), plus_minus(*mean_sd(gains), spread), inherited, *others]
     return [*rows, last]
+
+
+def _where_known(summary: Summary) -> list[tuple[str, list[str]]]:
+    """Return worth, cost and baseline as columns of name and cells, as far as any seed has them."""
+    seeds, higher = summary.seeds, summary.higher_is_better
+    worths = [w.value if w else math.nan for w in (seed_worth(s, higher_is_better=higher) for s in seeds)]
+    costs, baselines = [seed.trainings for seed in seeds], [seed.baseline for seed in seeds]
+    known = [value for value in worths if not math.isnan(value)]
+    columns = [
+        ("worth", [*map(about, worths), about(mean_worth(known)) if known else UNKNOWN]),
+        ("cost", [*map(about, costs), about(mean_sd(costs)[0])]),
+        ("baseline", [*map(score, baselines), plus_minus(*mean_sd(baselines))]),
+    ]
+    return [(name, cells) for name, cells in columns if set(cells) != {UNKNOWN}]
 
 
 def _other(seed: SeedScore, name: str) -> FoundAndRandom:

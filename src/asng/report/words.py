@@ -12,6 +12,7 @@ __all__ = [
     "spread",
     "plus_minus",
     "gain_words",
+    "about",
     "count",
     "duration",
     "big",
@@ -64,6 +65,20 @@ def gain_words(gain: float) -> str:
         ('+0.020', '-0.500', '0 (a tie)')
     """
     return "0 (a tie)" if gain == 0 else f"{'+' if gain > 0 else ''}{spread(gain)}"
+
+
+def about(value: float) -> str:
+    """Return a number that is known roughly, with two digits.
+
+    Example:
+        >>> about(16.218), about(0.4071), about(3440.7), about(2.0), about(4e7), about(0.0003)
+        ('16', '0.41', '3,400', '2', 'over 10,000', 'under 0.01')
+    """
+    if math.isnan(value):
+        return UNKNOWN
+    if value > 10_000:
+        return "over 10,000"
+    return "under 0.01" if 0 < value < 0.01 else f"{float(f'{value:.2g}'):,g}"
 
 
 def count(value: int | None) -> str:

@@ -15,7 +15,7 @@ import msgspec
 
 from asng.errors import RunError
 from asng.runs.folder import RESULT, SUMMARY
-from asng.runs.stored import Number, Stored, plain, read_json, read_stored, stored, write_json
+from asng.runs.stored import Finite, Number, Stored, Whole, plain, read_json, read_stored, stored, write_json
 
 __all__ = [
     "FoundAndRandom",
@@ -67,6 +67,8 @@ class Result(Stored, frozen=True):
         found: The found network trained alone.
         random: Random networks of the same space trained alike.
         reason: Why the search ended.
+        baseline: A network of the user's own, trained alike; None if there is none.
+        test_items: How many items the scores are means over; None if unknown.
     """
 
     metric: str = "score"
@@ -78,6 +80,20 @@ class Result(Stored, frozen=True):
     found: Scored | None = None
     random: tuple[Scored, ...] = ()
     reason: str | None = None
+    baseline: Scored | None = None
+    test_items: Whole | None = None
+
+    @property
+    def peers(self) -> list[float]:
+        """Scores of the random networks that have one."""
+        return [peer.score for peer in self.random if not math.isnan(peer.score)]
+
+    @property
+    def trainings(self) -> float:
+        """How often the found network could have been trained in the time of the search; NaN if unknown."""
+        training = self.found.seconds if self.found is not None else math.nan
+        cost = self.search_seconds / training if training > 0 else math.nan
+        return cost if cost > 0 else math.nan  # a search of less than 0.05 s is written down as one of 0 s
 
 
 class FoundAndRandom(Stored, frozen=True):
@@ -96,12 +112,20 @@ class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
         inherited: Score of the found network with the supernet's weights.
         folder: Name of its run folder, directly below that of all, or None.
         others: Further scores, by name.
+        peers: Scores of the random networks; empty if only their mean is known.
+        baseline: Score of the user's own network.
+        trainings: How often the found network could have been trained in the time of the search.
+        test_items: How many items the scores are means over; None if unknown.
     """
 
     seed: int
     inherited: Number = math.nan
     folder: str | None = None
     others: Mapping[str, FoundAndRandom] = {}
+    peers: tuple[Finite, ...] = ()
+    baseline: Number = math.nan
+    trainings: Number = math.nan
+    test_items: Whole | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -242,13 +266,18 @@ def _row(result: Result, seed: int, home: str) -> SeedScore:
         others=others,
         seed=seed,
         folder=home,
+        peers=tuple(result.peers),
+        baseline=result.baseline.score if result.baseline else math.nan,
+        trainings=result.trainings,
+        test_items=result.test_items,
     )
 
 
 def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
     """Return mean and standard deviation (n - 1) of the values that are finite; NaN if there are none.
 
-    The mean of equal values is that value, to the last bit.
+    They are NaN too where they are too great for a float. The mean of equal values is that value, to the last
+    bit.
 
     Example:
         >>> mean_sd([0.1, 0.1, None, 0.1])
@@ -257,5 +286,8 @@ def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
     known = [value for value in values if value is not None and math.isfinite(value)]
     if not known:
         return math.nan, math.nan
-    mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
-    return mean, stdev(known) if len(known) > 1 else math.nan
+    try:
+        mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
+        return mean, stdev(known) if len(known) > 1 else math.nan
+    except OverflowError:
+        return math.nan, math.nan

@@ -19,7 +19,7 @@ from asng.training.objective import Loss, Objective, as_number, item_sum, qualif
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 
-__all__ = ["count_parameters", "score", "train"]
+__all__ = ["count_parameters", "score", "score_and_items", "train"]
 
 
 def train(
@@ -116,7 +116,6 @@ def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: in
     )
 
 
-@torch.no_grad()
 def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> float:
     """Return the mean of an objective over a loader, batches weighted by their size, in eval mode.
 
@@ -132,6 +131,12 @@ def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> fl
         >>> score(nn.Identity(), loader, lambda forward, batch: forward(batch).mean())
         2.0
     """
+    return score_and_items(model, loader, objective)[0]
+
+
+@torch.no_grad()
+def score_and_items(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> tuple[float, int]:
+    """Return what `score` does, and the number of items that it is a mean over."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     total, count = 0.0, 0
     with kept_modes(model):
@@ -143,7 +148,7 @@ def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> fl
             count += size
     if count == 0:
         raise RunError("loader: expected at least one batch to score on, got none.")
-    return total / count
+    return total / count, count
 
 
 def count_parameters(model: nn.Module) -> int:

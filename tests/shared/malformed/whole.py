@@ -297,7 +297,9 @@ _RESULT = {
     "reason": "finished",
     "inherited": 0.5,
     "found": _scored(0.9),
-    "random": [_scored(0.7), _scored(0.8)],
+    "random": [_scored(0.7), _scored(0.8), _scored(0.75)],
+    "baseline": _scored(0.85),
+    "test_items": 20,
 }
 _CONFIG = {
     "task": "classification",
@@ -330,8 +332,9 @@ def write_run(folder: Path) -> None:
 def write_seeds(folder: Path) -> None:
     """Write the run folder of several seeds."""
     scores = {"found": 0.9, "random_mean": 0.8, "random_sd": 0.1}
+    more = {"peers": [0.7, 0.8, 0.75], "baseline": 0.85, "trainings": 4.5, "test_items": 20}
     seeds = [
-        {**scores, "inherited": 0.5, "others": {"F1": scores}, "seed": n, "folder": f"seed-{n}"}
+        {**scores, **more, "inherited": 0.5, "others": {"F1": scores}, "seed": n, "folder": f"seed-{n}"}
         for n in (0, 1)
     ]
     data = {"metric": "accuracy", "higher_is_better": True, "seeds": seeds}

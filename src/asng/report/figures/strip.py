@@ -10,12 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from asng.report.figures.svg import BLUE, FAINT, INK, clean, draw, tidy
+from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, tidy
 
 __all__ = ["Row", "strip_plot"]
 
 _ROW = 40
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "white", "markeredgecolor": INK}
+_DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 7, "color": ORANGE}
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Row:
         mean: Mean of its random peers.
         sd: Their standard deviation.
         peers: Their scores, empty where only mean and sd are known.
+        baseline: Score of the user's own network.
     """
 
     name: str
@@ -35,10 +37,11 @@ class Row:
     mean: float
     sd: float
     peers: Sequence[float]
+    baseline: float = math.nan
 
 
 def strip_plot(rows: Sequence[Row], *, metric: str, higher_is_better: bool) -> str:
-    """Draw rows of dots, random ones open, the found one filled, as an SVG element.
+    """Draw rows of dots, random ones open, the found one a bar, a baseline a diamond, as an SVG element.
 
     Args:
         rows: One a search, at least one.
@@ -81,6 +84,8 @@ def _paint_row(axes: Axes, at: int, row: Row) -> None:
     # Offsets that repeat, so that the page is the same each time and equal scores stay apart.
     height = at + 0.18 * np.resize([0.0, -1.0, 1.0, -0.5, 0.5], len(row.peers))
     axes.plot(row.peers, height, linestyle="none", alpha=0.8, **_DOT)
+    if math.isfinite(row.baseline):
+        axes.plot([row.baseline], [at], linestyle="none", **_DIAMOND)
     if math.isfinite(row.found):
         axes.vlines(row.found, at - 0.38, at + 0.38, color=BLUE, linewidth=3)
 
@@ -92,4 +97,14 @@ def _legend(axes: Axes, rows: Sequence[Row]) -> None:
     ]
     if any(len(row.peers) for row in rows):
         handles.append(Line2D([], [], linestyle="none", label="random", **_DOT))
-    axes.legend(handles=handles, ncols=len(handles), loc="lower left", bbox_to_anchor=(0, 1), frameon=False)
+    if any(math.isfinite(row.baseline) for row in rows):
+        handles.append(Line2D([], [], linestyle="none", label="baseline", **_DIAMOND))
+    axes.legend(
+        handles=handles,
+        ncols=len(handles),
+        loc="lower left",
+        bbox_to_anchor=(0, 1),
+        frameon=False,
+        columnspacing=1.2,
+        handletextpad=0.5,
+    )

@@ -16,7 +16,7 @@ from asng.tasks.user.scoring import HOMES, loss_of, selection_of
 from asng.tasks.user.signature import call, named_by
 from asng.tasks.user.trust import ANYTHING, Imports
 
-__all__ = ["UserSettings", "import_data", "import_model", "takes_seed", "user_task"]
+__all__ = ["UserSettings", "import_baseline", "import_data", "import_model", "takes_seed", "user_task"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class UserSettings:
         maximize: Select and compare by this function of (forward, batch), for instance accuracy.
         minimize: Select and compare by the least of this one; default: the loss.
         valid_share: Share of the training data that scores architectures, where no loader is given for that.
+        baseline: The import path of a plain torch.nn.Module class, or of a function that returns one, under
+            "import", and its arguments: a network to train and compare like the found one; default: none.
     """
 
     model: Mapping[str, Any]
@@ -40,9 +42,10 @@ class UserSettings:
     maximize: str | None = None
     minimize: str | None = None
     valid_share: float = 0.5
+    baseline: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("model", "data"):
+        for name in ("model", "data", *(() if self.baseline is None else ("baseline",))):
             value = getattr(self, name)
             if not isinstance(value, Mapping) or not isinstance(value.get("import"), str):
                 raise InputError(f"{name}: expected an import path under 'import', got {value!r}.")
@@ -64,13 +67,19 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
         >>> model = {"import": "package.module.Net", "width": 64}
         >>> task = user_task(UserSettings(model, data={"import": "package.module.loaders"}))  # doctest: +SKIP
     """
-    model, data = dict(settings.model), dict(settings.data)
+    model, data, baseline = dict(settings.model), dict(settings.data), dict(settings.baseline or {})
     model_path, data_path = model.pop("import"), data.pop("import")
+    baseline_path = baseline.pop("import", None)
+    paths = [model_path, data_path, *([] if baseline_path is None else [baseline_path])]
     functions = {name: getattr(settings, name) for name in HOMES}
     whole = [whole_path(path, HOMES[name]) for name, path in functions.items() if path is not None]
-    imports.check([model_path, data_path], functions=whole)  # all at once, so that one answer is enough
+    imports.check(paths, functions=whole)  # all at once, so that one answer is enough
     net, function = import_model(model_path, imports=imports), import_data(data_path, imports=imports)
-    imports.check([*named_by("model", net, model), *named_by("data", function, data)])
+    named = [*named_by("model", net, model), *named_by("data", function, data)]
+    if baseline_path is not None:
+        plain = import_baseline(baseline_path, imports=imports)
+        named += named_by("baseline", plain, baseline)
+    imports.check(named)
     loss = loss_of(settings.loss, settings.batch_loss, imports=imports)
     selection = selection_of(loss, minimize=settings.minimize, maximize=settings.maximize, imports=imports)
 
@@ -86,6 +95,12 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
         made: nn.Module = call("model", model_path, net, model, imports=imports)
         return made
 
+    def build_baseline() -> nn.Module:
+        made = call("baseline", baseline_path, plain, baseline, imports=imports)
+        if not isinstance(made, nn.Module):
+            raise InputError(f"baseline: expected a torch.nn.Module from {baseline_path}, got {_kind(made)}.")
+        return made
+
     return Task(
         name="user",
         data=data_path,
@@ -99,6 +114,7 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
         higher_is_better=selection.higher_is_better,
         minimize=None if settings.minimize is None else selection.score,
         maximize=None if settings.maximize is None else selection.score,
+        baseline=None if baseline_path is None else build_baseline,
     )
 
 
@@ -125,6 +141,22 @@ def import_data(path: str, *, imports: Imports) -> Callable[..., Any]:
     found = import_named("data", path, imports=imports)
     if inspect.isclass(found) or not callable(found):
         raise InputError(f"data: expected {path} to be a function that returns loaders, got {_kind(found)}.")
+    return found  # type: ignore[no-any-return]
+
+
+def import_baseline(path: str, *, imports: Imports) -> Callable[..., Any]:
+    """Return the module class, or the function that returns a module, of that import path.
+
+    Raises:
+        RunError: It may not be imported.
+        InputError: There is none, or it is neither.
+    """
+    found = import_named("baseline", path, imports=imports)
+    if not callable(found) or (inspect.isclass(found) and not issubclass(found, nn.Module)):
+        raise InputError(
+            f"baseline: expected {path} to be a torch.nn.Module class, or a function that returns a module, "
+            f"got {_kind(found)}."
+        )
     return found  # type: ignore[no-any-return]
 
 
