@@ -10,16 +10,16 @@ where
     D       in how many variables two architectures differ, shape (n, n); ordered ones by their distance
     length, noise   the likeliest of a few, given y
 
-A hint is thus believed as far as the losses bear it out: with few losses by its prior, later by what they say.
-Interactions are in r, whose correlation falls with every choice that differs.
+A hint is thus believed as far as the losses bear it out: with few losses by its prior, later by what they
+say. Interactions are in r, whose correlation falls with every choice that differs.
 
 References:
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,7 @@ LEVEL = 0.5
 """Variance of the mean of the space, which those that were trained, chosen as they are, do not show."""
 
 
-@dataclass(frozen=True)
-class Hint:
+class Hint(NamedTuple):
     """What may tell good architectures before they are trained.
 
     Attributes:
@@ -66,8 +65,9 @@ def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArra
     """
     rows = np.full((len(children), len(space)), np.nan)
     for column, (name, variable) in enumerate(space.items()):
-        ordered = not isinstance(variable, Categorical)
-        low, high = (variable.encode(variable.low), variable.encode(variable.high)) if ordered else (0.0, 1.0)
+        low, high = 0.0, 1.0
+        if not isinstance(variable, Categorical):
+            low, high = variable.encode(variable.low), variable.encode(variable.high)
         for row, child in zip(rows, children, strict=True):
             if name in child:
                 row[column] = (variable.encode(child[name]) - low) / ((high - low) or 1.0)
@@ -90,7 +90,8 @@ def normal_scores(
     values = np.where(np.isfinite(values), values, -np.inf)
     others = np.sort(values if among is None else np.where(np.isfinite(among), among, -np.inf))
     below, up_to = np.searchsorted(others, values, "left"), np.searchsorted(others, values, "right")
-    return norm.ppf((below + up_to + 1.0) / (2.0 * len(others) + 2.0))
+    scores: NDArray[np.float64] = norm.ppf((below + up_to + 1.0) / (2.0 * len(others) + 2.0))
+    return scores
 
 
 class Belief:
@@ -152,14 +153,18 @@ class Belief:
         others: NDArray[np.float64],
         length: float,
     ) -> NDArray[np.float64]:
-        return np.exp(-distances / length) + (hints * self._doubts**2) @ others.T + LEVEL
+        covariance: NDArray[np.float64] = (
+            np.exp(-distances / length) + (hints * self._doubts**2) @ others.T + LEVEL
+        )
+        return covariance
 
     def _distances(self, x: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return in how many variables rows differ, shape (n, m)."""
         a, b = x[:, None, :], others[None, :, :]
         apart = np.where(self._ordered, np.abs(a - b), a != b)
         missing = np.isnan(a).astype(int) + np.isnan(b)
-        return np.where(missing == 0, apart, missing == 1).sum(axis=2)
+        distances: NDArray[np.float64] = np.where(missing == 0, apart, missing == 1).sum(axis=2, dtype=float)
+        return distances
 
 
 def improvement(mean: NDArray[np.float64], std: NDArray[np.float64], best: float) -> NDArray[np.float64]:
@@ -170,4 +175,5 @@ def improvement(mean: NDArray[np.float64], std: NDArray[np.float64], best: float
         Global Optimization 13, 1998, equation 15.
     """
     z = (best - mean) / std
-    return std * (z * norm.cdf(z) + norm.pdf(z))
+    expected: NDArray[np.float64] = std * (z * norm.cdf(z) + norm.pdf(z))
+    return expected

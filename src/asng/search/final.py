@@ -7,6 +7,7 @@ came out; the best two are trained anew for longer, and give the child its weigh
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +20,7 @@ from asng.search.trainer import Trainer, copy_of
 from asng.space import Architecture
 
 __all__ = ["Final"]
+STRETCH = 1
 
 
 class Final:
@@ -94,13 +96,12 @@ class Final:
         """Whether one process has all that there is to save: else each trains a finalist of its own."""
         return self.comm.size == 1 or self.taken == 0
 
-    def advance(self, searched: int, *, settled: bool) -> list[Finalist] | int | None:
+    def advance(self, searched: int, *, moved: bool) -> list[Finalist] | int | None:
         """Choose finalists, take a training step of those at hand, or score them.
 
         Args:
             searched: Steps that the search took.
-            settled: Whether the shared weights may be believed. If not, what the search has left of its cost
-                is for the final.
+            moved: Whether theta moved.
 
         Returns:
             The finalists that were just scored; or how many candidates there are at first; or None.
@@ -108,7 +109,7 @@ class Final:
         if self.over:
             return None
         if not self.opened:
-            return self._open(searched, settled=settled)
+            return self._open(searched, moved=moved)
         if self.done == len(self.jobs):
             self._choose()
         elif self.taken < self.jobs[self.done][1]:
@@ -125,22 +126,19 @@ class Final:
 
     # --- who comes in -------------------------------------------------------------------------------
 
-    def _open(self, searched: int, *, settled: bool) -> int | None:
+    def _open(self, searched: int, *, moved: bool) -> int | None:
         """Gather candidates, and choose those of the first round."""
         self.opened, plan = True, self.plan
-        # A search that was ended early has a final that is shorter in proportion; one that could not settle
-        # leaves what it did not spend to its final.
+        # A search that was ended early has a final that is shorter in proportion.
         cost = plan.cost * searched / plan.steps if plan.steps else plan.cost
-        if not settled:
-            cost = plan.cost + (plan.steps - searched) * plan.each
-        self.pool.open(moved=settled)
+        self.pool.open(moved=moved)
         self.dealt = self._dealt(cost, min(self.most, len(self.pool.candidates)))
         if self.dealt.finalists < 2:  # none within the budget, or only one
             self.closed = True
             self._admit(list(range(min(1, len(self.pool.candidates)))))
             self.first = None
             return None
-        if settled:
+        if searched:
             self._compare()
         self.shared = copy_of(self.supernet)
         self._enlist(self.pool.first(min(ROUND, self.dealt.finalists)))
@@ -159,7 +157,7 @@ class Final:
             if self.pool.shared:
                 self.supernet.load_state_dict(self.shared or {})
                 self._compare()
-            chosen = self.pool.next(self.numbers, [self._worth(f) for f in self.finalists], n)
+            chosen = self.pool.next(self.numbers, self._judged(), n)
             if chosen:
                 self._enlist(chosen)
                 return
@@ -193,7 +191,7 @@ class Final:
         """Return the finalists, those first that are believed to be best after their training alone."""
         if len(self.finalists) < 2:
             return list(range(len(self.finalists)))
-        losses = [self._worth(finalist) for finalist in self.finalists]
+        losses = self._judged()
         believed = self.pool.believed(self.numbers, losses)
         return sorted(range(len(losses)), key=lambda k: (not math.isfinite(losses[k]), believed[k]))
 
@@ -202,8 +200,21 @@ class Final:
         last = [k for k, finalist in enumerate(self.finalists) if finalist.longer is not None]
         trained = [k for k, finalist in enumerate(self.finalists) if finalist.alone is not None]
         if last:
-            return min(last, key=lambda k: self._worth(self.finalists[k]))
+            longer = [self._worth(replace(self.finalists[k], alone=None)) for k in last]
+            judged = self.pool.judged([self.numbers[k] for k in last], longer, self._scale())
+            return last[judged.index(min(judged))]
         return self._ranked()[0] if len(trained) == len(self.finalists) > 1 else 0
+
+    def _judged(self) -> list[float]:
+        """Return what to minimise of the finalists after their training alone."""
+        losses = [self._worth(replace(finalist, longer=None)) for finalist in self.finalists]
+        return self.pool.judged(self.numbers, losses, self._scale())
+
+    def _scale(self) -> float:
+        """Return the standard deviation of the losses of the finalists, each trained alone."""
+        losses = [self._worth(replace(finalist, longer=None)) for finalist in self.finalists]
+        finite = [loss for loss in losses if math.isfinite(loss)]
+        return statistics.pstdev(finite) if finite else 0.0
 
     def _worth(self, finalist: Finalist) -> float:
         """Return what to minimise of one that was trained: the better of its scores."""
@@ -227,7 +238,8 @@ class Final:
         """Put the first weights in the place of the shared ones, and go to the first batch."""
         self.together = min(self.comm.size, len(self.jobs) - self.done)
         self.supernet.load_state_dict(self.first or {})
-        self.trainer.begin(self.jobs[self.done][1])
+        steps = self.jobs[self.done][1]
+        self.trainer.begin(steps * STRETCH if steps == self.dealt.alone else steps)
         self.trainer.stream.rewind()
 
     def _score(self) -> list[Finalist]:
@@ -239,8 +251,10 @@ class Final:
         new = self.jobs[self.done : self.done + self.together]
         self.taken, self.done = 0, self.done + self.together
         for (k, _), score in zip(new, scores, strict=True):
-            field = "longer" if longer else "alone"
-            self.finalists[k] = replace(self.finalists[k], **{field: score.value})
+            one = self.finalists[k]
+            self.finalists[k] = (
+                replace(one, longer=score.value) if longer else replace(one, alone=score.value)
+            )
         for process, (k, _) in enumerate(new):
             if longer and k == self._best():
                 self.comm.spread(self.supernet.state_dict, self.supernet.load_state_dict, source=process)
@@ -290,7 +304,7 @@ class Final:
             raise ValueError(f"its final has the counts {counts!r:.80}")
         if bool(dealt.finalists) != bool(self.dealt.finalists):
             raise ValueError(
-                f"its final is of {dealt.finalists} finalists, and here of {self.dealt.finalists}"
+                f"it has a final of {dealt.finalists}, and here {self.dealt.finalists} are planned"
             )
         self.plan, self.dealt = plan, dealt  # if the warm-up was changed, lengths as they were begun
         self.opened, self.closed = state["opened"], state["closed"]

@@ -1,11 +1,8 @@
 """The plan of a final, and who comes into it: what is believed to train best alone.
 
-Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and neighbours of
-the best finalists. Before any is trained, larger ones are believed to be better, and so are those that score
-better on the shared weights if their order has settled; every training alone then corrects the belief.
 
-Candidates are drawn by generators of their own, so that theta and the search are not disturbed and a resumed run
-draws the same.
+Candidates are drawn by generators of their own, so that theta and the search are not disturbed and a resumed
+run draws the same.
 """
 
 import math
@@ -21,7 +18,7 @@ from asng.costs.meter import CostMeter
 from asng.optim import Optimizer
 from asng.search.belief import Belief, Hint, coordinates, improvement, normal_scores
 from asng.search.found import best_within, likely
-from asng.search.settling import EARLIEST, PROBES
+from asng.search.settling import EARLIEST, PROBES, correlation
 from asng.space import Architecture, Categorical, Value, Variable
 
 __all__ = [
@@ -42,7 +39,7 @@ MOST_FINAL = 0.9
 TRAINING_PASS = 3
 """What a training pass over a batch costs, where a forward pass costs 1."""
 ROUND = 4
-"""Finalists that are chosen together, so that several processes have work; the next know what came of them."""
+"""Finalists that are chosen together, so that several processes have work. The next know what came of them."""
 LAST = 2
 """The best finalists, which are trained anew for longer at the end."""
 LONGER = 2
@@ -66,11 +63,15 @@ COMPARING = 0.1
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
 SIZE = Hint(gain=0.7, doubt=0.4)
-"""What the logarithm of the multiply-adds is believed to tell."""
-SHARED = Hint(gain=0.3, doubt=0.4)
-"""What the score on the shared weights is believed to tell, once their order has settled."""
+"""What the multiply-adds are believed to tell."""
+HANDICAP = 0.5
+"""x"""
+SHARED = Hint(gain=1.0, doubt=0.4)
+"""What the score on the shared weights is believed to tell if it orders as size does; in proportion if less so."""
+CLIP = 9.0
+"""x"""
 AMONG = 4
-"""In the first round, which nothing is known for yet, each place goes to the most promising of so many draws."""
+"""Each place of the first round, of which nothing is known, goes to the most promising of so many draws."""
 
 
 class Plan(NamedTuple):
@@ -135,7 +136,7 @@ def plan_of(
     Example:
         >>> settings = dict(share=0.75, finalists=8, lam_x=1, warmup=None, lam_theta=2, valid_batches=25)
         >>> plan_of(1200, **settings)
-        Plan(steps=270, each=4.0, looked=3, cost=3600.0)
+        Plan(steps=276, each=4.0, looked=3, cost=3600.0)
         >>> plan_of(200, **settings)  # too short for shared weights
         Plan(steps=0, each=4.0, looked=0, cost=800.0)
         >>> plan_of(20, **settings)  # too short for a final
@@ -167,7 +168,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int) -> FinalPlan:
 
     Example:
         >>> final_plan(1200.0, finalists=8, valid_batches=25)
-        FinalPlan(finalists=8, batches=15, alone=28, longer=56, compared=1)
+        FinalPlan(finalists=8, batches=13, alone=26, longer=52, compared=1)
     """
     compared = min(valid_batches, int(COMPARING * cost / COMPARED))
     for count in range(finalists, 1, -1):
@@ -311,7 +312,7 @@ class Pool:
     # --- who is chosen ------------------------------------------------------------------------------
 
     def first(self, n: int) -> list[int]:
-        """Return the numbers of the first ones: the mode of theta, the largest, then the most promising of some.
+        """Return the numbers of the first: the mode of theta, the largest, then the most promising of some.
 
         Args:
             n: How many at most.
@@ -349,8 +350,19 @@ class Pool:
             values.append(float(mean[k]))
         return chosen[len(trained) :]
 
+    def judged(self, trained: Sequence[int], losses: Sequence[float], scale: float) -> list[float]:
+        """Return losses less what short trainings hide of size: large networks learn more slowly.
+
+        Args:
+            trained: Numbers of those that were trained.
+            losses: What to minimise of them.
+            scale: Standard deviation of such losses.
+        """
+        sizes = self._hints()[list(trained), 0]
+        return [float(loss - HANDICAP * scale * z) for loss, z in zip(losses, sizes, strict=True)]
+
     def believed(self, trained: Sequence[int], losses: Sequence[float]) -> NDArray[np.float64]:
-        """Return what is believed of those that were trained, without the noise of one training, shape (n,)."""
+        """Return what is believed of those that were trained, without the noise of a training, shape (n,)."""
         return self._believed(trained, losses, trained)[0]
 
     def _believed(
@@ -367,10 +379,16 @@ class Pool:
         columns = [np.array(self._sizes)]
         if self.shared:
             columns.append(-np.array(self.shared))
-        return np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
+        scores = np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
+        scores[:, 0] = np.minimum(scores[:, 0], CLIP)
+        return scores
 
     def _priors(self) -> list[Hint]:
-        return [SIZE, SHARED] if self.shared else [SIZE]
+        if not self.shared:
+            return [SIZE]
+        uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
+        agreement = correlation([-self._sizes[k] for k in uniform], [self.shared[k] for k in uniform])
+        return [SIZE, SHARED._replace(gain=SHARED.gain * max(0.0, agreement))]
 
 
 def _key(candidate: Finalist) -> tuple[tuple[str, Value], ...]:

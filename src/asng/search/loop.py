@@ -84,11 +84,9 @@ class Loop:
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
         loss = self.train_weights()
-        objective = self.move_theta() if self.state.step >= self.settling.first_step else None
+        objective = self.move_theta() if self.settling.moves(self.state.step) else None
         self.state.step += 1
         self.settling.look(self.state.step)
-        if self.settling.settled is False and not self.final.closed:
-            self.state.reason = "unsettled"
         return loss, objective
 
     def train_weights(self) -> float:
@@ -124,7 +122,7 @@ class Loop:
             more = (state.reason is None and state.step < state.steps) or not final.over
             self.pause(interrupt, more)
         while not final.over:
-            done = final.advance(state.step, settled=self.settling.settled is True)
+            done = final.advance(state.step, moved=self.settling.settled)
             self._log_final(done)
             clock = self._count_seconds(clock)
             bar.update(state.steps + final.steps_taken)

@@ -29,7 +29,7 @@ from asng.search.settling import Settling
 from asng.search.stopping import StopRule, Watch
 from asng.search.trainer import Trainer
 from asng.training.batch_norm import batch_statistics
-from asng.training.data.halves import split_loader
+from asng.training.data.halves import in_random_order, split_loader
 from asng.training.data.random_state import seeded
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, dead_workers_told
@@ -122,7 +122,7 @@ class OneShotSearch:
     lam_x: int = 1
     lam_theta: int = 2
     warmup: float | None = None
-    final: float = 0.75
+    final: float = 0.7
     finalists: int = 12
     clip: float | None = 5.0
     stop: StopRule = field(default_factory=StopRule)
@@ -203,6 +203,8 @@ class OneShotSearch:
         folder = None if run_dir is None else Path(run_dir)
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
+        else:
+            valid_loader = in_random_order(valid_loader, seed=self.seed)
         with (
             graceful() as interrupt,
             self._running(train_loader, valid_loader, epochs, folder, resume) as run,

@@ -36,8 +36,8 @@ class Settling:
 
     Attributes:
         first_step: The first step in which theta moves, if it does.
-        settled: Whether the order had settled; None before that is known. Without a look, whether a share
-            was given.
+        settled: Whether the order had settled when it was looked for; without a look, whether a share was
+            given.
     """
 
     def __init__(self, scorer: Scorer, *, steps: int, warmup: float | None, batches: int, seed: int) -> None:
@@ -45,13 +45,17 @@ class Settling:
         share = EARLIEST if warmup is None else warmup
         # Rounded first: 0.07 * 100 is a little more than 7.
         self.first_step = math.ceil(round(share * steps, 6))
-        self._looks = (self.first_step // 2, self.first_step) if batches else ()
-        self.settled: bool | None = None if batches else steps > 0 and warmup is not None
+        self._looks = [self.first_step // 2, self.first_step] if batches else []
+        self.settled = warmup is not None
         self._before: list[float] = []
+
+    def moves(self, step: int) -> bool:
+        """Return whether theta moves after so many steps."""
+        return self.settled and step >= self.first_step
 
     def look(self, step: int) -> None:
         """Score the probes if it is time, after so many steps."""
-        if step not in self._looks or self.settled is not None:
+        if step not in self._looks:
             return
         scores = [
             self.scorer.worth(score.value, probe)

@@ -1,13 +1,13 @@
-"""Halving the training data, so that architectures are not scored on what the weights were trained on."""
+"""Data to score architectures on: half of the training data, or the validation data in random order."""
 
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, random_split
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, random_split
 
 from asng.errors import InputError
 
-__all__ = ["split_loader"]
+__all__ = ["in_random_order", "split_loader"]
 
 
 def split_loader(
@@ -62,3 +62,42 @@ def split_loader(
         for part in parts
     )
     return left, right
+
+
+def in_random_order(loader: DataLoader[Any], *, seed: int = 0) -> DataLoader[Any]:
+    """Return a loader of the same items in a random order that is the same in every pass.
+
+    A search scores on few batches. Folders of images are read class by class, so the first batches of a
+    loader that does not shuffle may all be of one class. A loader that shuffles, or that orders its items
+    in a way of its own, is returned as it is.
+
+    Args:
+        loader: Of validation data.
+        seed: Of the order.
+
+    Example:
+        >>> sorted_by_class = DataLoader(torch.arange(6), batch_size=3)
+        >>> mixed = in_random_order(sorted_by_class)
+        >>> [batch.tolist() for batch in mixed], [batch.tolist() for batch in mixed]
+        ([[2, 5, 3], [0, 1, 4]], [[2, 5, 3], [0, 1, 4]])
+    """
+    if (
+        type(loader) is not DataLoader
+        or type(loader.sampler) is not SequentialSampler
+        or loader.batch_size is None
+    ):
+        return loader
+    order = torch.randperm(len(loader.dataset), generator=torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
+    return DataLoader(
+        Subset(loader.dataset, order.tolist()),
+        batch_size=loader.batch_size,
+        drop_last=loader.drop_last,
+        num_workers=loader.num_workers,
+        collate_fn=loader.collate_fn,
+        pin_memory=loader.pin_memory,
+        timeout=loader.timeout,
+        worker_init_fn=loader.worker_init_fn,
+        multiprocessing_context=loader.multiprocessing_context,
+        generator=loader.generator,
+        prefetch_factor=loader.prefetch_factor,
+    )
