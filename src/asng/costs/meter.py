@@ -20,6 +20,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.space import Architecture, Value
 from asng.training.data.nested import to_device
+from asng.training.faults import OutOfMemory
 from asng.training.modes import cuda_devices, evaluating
 from asng.training.objective import as_number, qualified_name
 
@@ -170,7 +171,8 @@ class CostMeter:
     def sizes(self, architectures: Sequence[Architecture]) -> list[tuple[float, frozenset[str]]]:
         """Return how large architectures are, also without terms: multiply-adds, and the variables read.
 
-        Nothing is extracted: what counts is a pass over the example, on the meta device if that will do.
+        Nothing is extracted: what counts is a pass over the example, on the meta device if that will do. What
+        does not fit into memory has a size of -inf, and counts as reading all variables.
         """
         keys = [_digest(architecture) for architecture in architectures]
         unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._sizes}
@@ -178,13 +180,18 @@ class CostMeter:
             todo = list(unknown.values())
             found = self._comm.deal(
                 len(todo),
-                lambda i: self._somewhere(lambda place: place.size(todo[i])),
+                lambda i: self._size(todo[i]),
                 lambda size: (size[0], sorted(size[1])),
             )
             for key, (size, names) in zip(unknown, found, strict=True):
                 self._sizes[key] = size
                 self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
         return [(self._sizes[key], self._reads[key]) for key in keys]
+
+    def _size(self, architecture: Architecture) -> tuple[float, frozenset[str]]:
+        with OutOfMemory().noted():
+            return self._somewhere(lambda place: place.size(architecture))
+        return -math.inf, frozenset(architecture)
 
     @property
     def has_budget(self) -> bool:

@@ -119,7 +119,8 @@ class Belief:
         y = np.asarray(losses, float)
         finite = y[np.isfinite(y)]
         y = np.where(np.isfinite(y), y, finite.max() if len(finite) else 0.0)
-        self.mean, self.scale = float(y.mean()), float(y.std()) or 1.0
+        # Of equal losses rounding leaves a deviation that is not quite 0.
+        self.mean, self.scale = float(y.mean()), float(y.std()) if np.ptp(y) > 0.0 else 1.0
         expected = hints @ self._gains
         # Those that were trained have mean 0 whatever the hints expect of them: only differences count.
         self._shift = float(expected.mean())

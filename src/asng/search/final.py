@@ -74,7 +74,8 @@ class Final:
         self.winner: dict[str, Any] | None = None
 
     def _dealt(self, cost: float, finalists: int) -> FinalPlan:
-        return final_plan(cost, finalists=finalists, valid_batches=len(self.scorer.stream))
+        batches, compare = len(self.scorer.stream), self.plan.steps > 0
+        return final_plan(cost, finalists=finalists, valid_batches=batches, compare=compare)
 
     @property
     def over(self) -> bool:
@@ -132,10 +133,13 @@ class Final:
         # A search that was ended early has a final that is shorter in proportion.
         cost = plan.cost * searched / plan.steps if plan.steps else plan.cost
         self.pool.open(moved=moved)
-        self.dealt = self._dealt(cost, min(self.most, len(self.pool.candidates)))
-        if self.dealt.finalists < 2:  # none within the budget, or only one
+        candidates = len(self.pool.candidates)
+        self.dealt = self._dealt(cost, min(self.most, candidates))
+        # Of one alone the shared weights are its own, if there are any. And a search that was ended so early
+        # that no two can be trained is left to theta.
+        if self.dealt.finalists < (2 if searched else 1):
             self.closed = True
-            self._admit(list(range(min(1, len(self.pool.candidates)))))
+            self._admit([0] if candidates == 1 else [])
             self.first = None
             return None
         if searched:
@@ -168,10 +172,8 @@ class Final:
         new = [candidate.architecture for candidate in self.pool.candidates[len(self.pool.shared) :]]
         if new and self.dealt.compared:
             scores = self.scorer.means(new, self.dealt.compared, at_once=self.comm.size)
-            self.pool.shared += [
-                self.scorer.worth(score.value, architecture)
-                for score, architecture in zip(scores, new, strict=True)
-            ]
+            objectives = [score.value for score in scores]
+            self.pool.compared(objectives, list(map(self.scorer.worth, objectives, new)))
 
     def _enlist(self, numbers: Sequence[int]) -> None:
         """Let candidates come in, and be trained alone."""
@@ -181,9 +183,7 @@ class Final:
 
     def _admit(self, numbers: Sequence[int]) -> None:
         self.numbers += numbers
-        for number in numbers:
-            shared = self.pool.shared[number] if self.pool.shared else None
-            self.finalists.append(replace(self.pool.candidates[number], shared=shared))
+        self.finalists += [self.pool.candidates[number] for number in numbers]
 
     # --- who is best --------------------------------------------------------------------------------
 
@@ -227,6 +227,12 @@ class Final:
     def _at_hand(self) -> list[Finalist]:
         return [self.finalists[k] for k, _ in self.jobs[self.done : self.done + self.together]]
 
+    @property
+    def _scheduled(self) -> int:
+        """The steps that the schedule of the jobs at hand is made for."""
+        steps = self.jobs[self.done][1]
+        return steps * STRETCH if steps == self.dealt.alone else steps
+
     def _train(self) -> None:
         """Take one training step of each finalist at hand."""
         if self.taken == 0:
@@ -238,8 +244,7 @@ class Final:
         """Put the first weights in the place of the shared ones, and go to the first batch."""
         self.together = min(self.comm.size, len(self.jobs) - self.done)
         self.supernet.load_state_dict(self.first or {})
-        steps = self.jobs[self.done][1]
-        self.trainer.begin(steps * STRETCH if steps == self.dealt.alone else steps)
+        self.trainer.begin(self._scheduled)
         self.trainer.stream.rewind()
 
     def _score(self) -> list[Finalist]:
@@ -267,7 +272,8 @@ class Final:
         best = self.finalists[self._best()]
         if self.pool.shared:
             [score] = self.scorer.means([best.architecture], self.dealt.batches)
-            if self.scorer.worth(score.value, best.architecture) <= self._worth(best):
+            alone = self._worth(replace(best, alone=None))  # of the weights that the winner has
+            if self.scorer.worth(score.value, best.architecture) <= alone:
                 self.winner = None
         self.first = self.shared = None
 
@@ -278,11 +284,12 @@ class Final:
         return {
             "plan": list(self.plan),
             "dealt": list(self.dealt),
+            "most": self.most,
             "opened": self.opened,
             "closed": self.closed,
             "pool": self.pool.state_dict(),
             "numbers": list(self.numbers),
-            "finalists": [(f.shared, f.alone, f.longer) for f in self.finalists],
+            "finalists": [(f.alone, f.longer) for f in self.finalists],
             "jobs": [list(job) for job in self.jobs],
             "done": self.done,
             "taken": self.taken,
@@ -302,20 +309,18 @@ class Final:
         counts += [count for job in state["jobs"] for count in job]
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError(f"its final has the counts {counts!r:.80}")
-        if bool(dealt.finalists) != bool(self.dealt.finalists):
-            raise ValueError(
-                f"it has a final of {dealt.finalists}, and here {self.dealt.finalists} are planned"
-            )
+        if plan.cost and state["most"] != self.most:
+            raise ValueError(f"its final is of {state['most']!r:.80} finalists, and here of {self.most}")
         self.plan, self.dealt = plan, dealt  # if the warm-up was changed, lengths as they were begun
         self.opened, self.closed = state["opened"], state["closed"]
         self.pool.load_state_dict(state["pool"])
         self.numbers = list(state["numbers"])
         self.finalists = [
-            replace(self.pool.candidates[number], shared=shared, alone=alone, longer=longer)
-            for number, (shared, alone, longer) in zip(self.numbers, state["finalists"], strict=True)
+            replace(self.pool.candidates[number], alone=alone, longer=longer)
+            for number, (alone, longer) in zip(self.numbers, state["finalists"], strict=True)
         ]
         self.jobs = [(k, steps) for k, steps in state["jobs"]]
         self.done, self.taken, self.together = state["done"], state["taken"], 1
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
         if self.taken:
-            self.trainer.begin(self.jobs[self.done][1])
+            self.trainer.begin(self._scheduled)

@@ -1,6 +1,5 @@
 """The plan of a final, and who comes into it: what is believed to train best alone.
 
-
 Candidates are drawn by generators of their own, so that theta and the search are not disturbed and a resumed
 run draws the same.
 """
@@ -8,7 +7,8 @@ run draws the same.
 import math
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,7 +39,7 @@ MOST_FINAL = 0.9
 TRAINING_PASS = 3
 """What a training pass over a batch costs, where a forward pass costs 1."""
 ROUND = 4
-"""Finalists that are chosen together, so that several processes have work. The next know what came of them."""
+"""Finalists chosen together, so that several processes have work; the next know what came of them."""
 LAST = 2
 """The best finalists, which are trained anew for longer at the end."""
 LONGER = 2
@@ -67,7 +67,7 @@ SIZE = Hint(gain=0.7, doubt=0.4)
 HANDICAP = 0.5
 """x"""
 SHARED = Hint(gain=1.0, doubt=0.4)
-"""What the score on the shared weights is believed to tell if it orders as size does; in proportion if less so."""
+"""What the score on the shared weights is believed to tell if it orders as size does; less if less so."""
 CLIP = 9.0
 """x"""
 AMONG = 4
@@ -121,8 +121,8 @@ def plan_of(
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
     A forward pass over a batch costs 1, a training pass 3. If the final could not train two finalists for
-    10 steps each, there is none. If it could not afford to compare candidates on the shared weights, these
-    would be of no use, and all of the cost goes to the final.
+    10 steps each, there is none, and nobody looks: theta alone says what is found. If it could not afford
+    to compare candidates on the shared weights, these would be of no use, and all goes to the final.
 
     Args:
         steps: Of a search without a final.
@@ -145,12 +145,12 @@ def plan_of(
     moving = (1.0 - EARLIEST) if warmup is None else 1.0 - warmup
     each = TRAINING_PASS * lam_x + moving * lam_theta
     searching = round((1.0 - share) * steps)
-    if share > 0.0 and COMPARING * (steps - searching) * each < COMPARED:
+    final = partial(final_plan, finalists=finalists, valid_batches=valid_batches)
+    if not final((steps - searching) * each).compared:
         searching = 0
     cost = (steps - searching) * each
-    final = final_plan(cost, finalists=finalists, valid_batches=valid_batches) if share > 0.0 else None
-    if final is None or not final.finalists:
-        searching, cost = steps, 0.0
+    if share == 0.0 or not final(cost, compare=searching > 0).finalists:
+        return Plan(steps, each, 0, 0.0)
     looked = 0
     if warmup is None:
         looked = min(valid_batches, int(LOOKING * searching * each / (2 * PROBES)))
@@ -158,21 +158,24 @@ def plan_of(
     return Plan(searching, each, looked, cost)
 
 
-def final_plan(cost: float, *, finalists: int, valid_batches: int) -> FinalPlan:
+def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool = True) -> FinalPlan:
     """Return the plan of a final at a cost, with rather fewer finalists than 10 training steps of each.
 
     Args:
         cost: In forward passes over a batch.
         finalists: At most.
         valid_batches: Batches in a pass over the validation data.
+        compare: Whether there are shared weights to compare candidates on.
 
     Example:
         >>> final_plan(1200.0, finalists=8, valid_batches=25)
         FinalPlan(finalists=8, batches=13, alone=26, longer=52, compared=1)
     """
-    compared = min(valid_batches, int(COMPARING * cost / COMPARED))
-    for count in range(finalists, 1, -1):
-        each = (cost - compared * COMPARED) / (count + min(LAST, count) * LONGER)
+    # More than so many come in only if there are many rounds.
+    candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))
+    compared = min(valid_batches, int(COMPARING * cost / candidates)) if compare else 0
+    for count in range(finalists, 0 if finalists < 2 else 1, -1):
+        each = (cost - compared * candidates) / (count + min(LAST, count) * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
         alone = int((each - batches) / TRAINING_PASS)
         if alone >= FEWEST_STEPS:
@@ -227,6 +230,9 @@ class Pool:
         self._sizes: list[float] = []
         self._known: set[Architecture] = set()
         self._children: set[tuple[tuple[str, Value], ...]] = set()
+        self._mode: tuple[tuple[str, Value], ...] | None = (
+            None  # what is read of the mode of theta, once it moved
+        )
         variables = self.space.values()
         self._ordered = np.array([not isinstance(variable, Categorical) for variable in variables])
 
@@ -244,6 +250,8 @@ class Pool:
             if mode.excess == 0.0:
                 draws = likely(self.space, self.theta.theta)
                 self._add("theta", [mode.architecture, *draws], LIKELY)
+                [(_, read)] = self.meter.sizes([mode.architecture])
+                self._mode = _key(Finalist(mode.architecture, "theta", read))
         if self.candidates:
             self._climb()
 
@@ -289,10 +297,19 @@ class Pool:
                 self._sizes.append(size)
                 found += 1
 
+    def compared(self, objectives: Sequence[float], worths: Sequence[float]) -> None:
+        """Take in what the next candidates that had none got on the shared weights, and what to minimise."""
+        for objective, worth in zip(objectives, worths, strict=True):
+            k = len(self.shared)
+            self.candidates[k] = replace(self.candidates[k], shared=objective)
+            self.shared.append(worth)
+
     def state_dict(self) -> dict[str, Any]:
         """Return all that a checkpoint must hold."""
         return {
-            "candidates": [(c.architecture.to_json(), c.road, sorted(c.read)) for c in self.candidates],
+            "candidates": [
+                (c.architecture.to_json(), c.road, sorted(c.read), c.shared) for c in self.candidates
+            ],
             "sizes": list(self._sizes),
             "shared": list(self.shared),
         }
@@ -300,8 +317,8 @@ class Pool:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where a checkpoint was taken."""
         self.candidates = [
-            Finalist(Architecture.from_json(architecture), road, frozenset(read))
-            for architecture, road, read in state["candidates"]
+            Finalist(Architecture.from_json(architecture), road, frozenset(read), shared)
+            for architecture, road, read, shared in state["candidates"]
         ]
         self._sizes, self.shared = list(state["sizes"]), list(state["shared"])
         if len(self._sizes) != len(self.candidates) or len(self.shared) not in (0, len(self.candidates)):
@@ -318,12 +335,10 @@ class Pool:
             n: How many at most.
         """
         promise = self._hints() @ [hint.gain for hint in self._priors()]
-        roads = [candidate.road for candidate in self.candidates]
-        chosen = [roads.index(road) for road in ("theta", "largest") if road in roads]
-        if "largest" not in roads:  # it was drawn
-            chosen.append(int(np.argmax(self._sizes)))
+        modes = [k for k, candidate in enumerate(self.candidates) if _key(candidate) == self._mode]
+        chosen = list(dict.fromkeys([*modes, int(np.argmax(self._sizes))]))
         rng = random.Random(f"{self.seed} first")
-        rest = [k for k in range(len(roads)) if k not in chosen]
+        rest = [k for k in range(len(self.candidates)) if k not in chosen]
         while len(chosen) < n and rest:
             best = max(rng.sample(rest, min(AMONG, len(rest))), key=promise.__getitem__)
             chosen.append(best)

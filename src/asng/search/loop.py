@@ -1,5 +1,6 @@
 """One run of a search: steps, a final, and what is written of them."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.distributed import Comm
+from asng.errors import RunError
 from asng.optim import Optimizer
 from asng.runs.checkpoint import CheckpointPace, save_checkpoint
 from asng.runs.environment import machine, versions
@@ -79,6 +81,10 @@ class Loop:
         """Training steps of the search and of all finalists."""
         return self.state.steps + self.final.all_steps
 
+    @property
+    def _expected(self) -> str:
+        return f"{self.scorer.name}: expected a finite number from {qualified_name(self.scorer.objective)}"
+
     # --- the steps ----------------------------------------------------------------------------------
 
     def one_step(self) -> tuple[float, float | None]:
@@ -102,10 +108,7 @@ class Loop:
         self.theta.tell(scores.candidates, scores.losses)
         state.evaluated += len(scores.candidates)
         state.over_budget += len(scores.candidates) - len(scores.scored)
-        expected = (
-            f"{self.scorer.name}: expected a finite number from {qualified_name(self.scorer.objective)}"
-        )
-        state.finite.scored(scores.objectives, state.step, expected, self.scorer.explain)
+        state.finite.scored(scores.objectives, state.step, self._expected, self.scorer.explain)
         state.reason = state.watch.reason_to_stop(self.theta.entropy, self.theta.best)
         self.costs = [cost.values for cost in scores.costs]
         return sum(scores.objectives) / len(scores.objectives) if scores.objectives else None
@@ -122,12 +125,21 @@ class Loop:
             more = (state.reason is None and state.step < state.steps) or not final.over
             self.pause(interrupt, more)
         while not final.over:
-            done = final.advance(state.step, moved=self.settling.settled)
+            done = final.advance(state.step, moved=self.settling.moves(state.step - 1))
             self._log_final(done)
             clock = self._count_seconds(clock)
             bar.update(state.steps + final.steps_taken)
             self.pause(interrupt, not final.over)
+        self._see_finite()
         return self._end()
+
+    def _see_finite(self) -> None:
+        """Raise if nothing was ever finite: then any of the finalists is as good as another."""
+        scores = [score for one in self.final.finalists for score in (one.shared, one.alone)]
+        values = [score for score in scores if score is not None]
+        if values and not self.state.finite.seen and not any(map(math.isfinite, values)):
+            got = ", ".join(map(str, values))
+            raise RunError(f"{self._expected}, got {got} for the finalists. {self.scorer.explain()}")
 
     def _count_seconds(self, since: float) -> float:
         now = time.perf_counter()

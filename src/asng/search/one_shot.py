@@ -25,7 +25,7 @@ from asng.search.loop import Loop
 from asng.search.result import SearchResult
 from asng.search.run_state import RunState, lam_x_of, load_shared, synchronise
 from asng.search.scorer import Scorer
-from asng.search.settling import Settling
+from asng.search.settling import EARLIEST, Settling
 from asng.search.stopping import StopRule, Watch
 from asng.search.trainer import Trainer
 from asng.training.batch_norm import batch_statistics
@@ -350,7 +350,9 @@ class OneShotSearch:
             **shared,
         )
         synchronise(comm, theta, trainer, scorer)
-        settling = Settling(scorer, steps=plan.steps, warmup=self.warmup, batches=plan.looked, seed=self.seed)
+        # Without a final theta says what is found, so that it moves whatever the order.
+        warmup = EARLIEST if self.warmup is None and not plan.cost else self.warmup
+        settling = Settling(scorer, steps=plan.steps, warmup=warmup, batches=plan.looked, seed=self.seed)
         final = Final(
             plan,
             finalists=self.finalists,

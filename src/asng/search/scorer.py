@@ -140,6 +140,7 @@ class Scorer:
         items = 0
         for first in range(0, batches, at_once):
             held = [self._batch() for _ in range(min(at_once, batches - first))]
+            self._last = held[0], architectures
             pairs = [(architecture, batch) for batch in held for architecture in architectures]
             for k, score in enumerate(self._dealt(pairs)):
                 totals[k % len(architectures)] += item_sum(score.value, batch_size_of(pairs[k][1]))

@@ -10,6 +10,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.space import Architecture
 from asng.training.data.nested import to_device
+from asng.training.faults import OutOfMemory
 from asng.training.modes import cuda_devices, evaluating
 from asng.training.objective import Loss
 
@@ -41,7 +42,8 @@ def inputs_of(supernet: Supernet, architecture: Architecture, loss: Loss, batch:
         return supernet(*inputs, architecture=architecture, **named)
 
     device = next(supernet.parameters()).device
-    with evaluating(supernet), torch.random.fork_rng(devices=cuda_devices()):
+    # An architecture that does not fit into memory has shown its inputs before.
+    with evaluating(supernet), torch.random.fork_rng(devices=cuda_devices()), OutOfMemory().noted():
         loss(forward, to_device(batch, device))
     if not seen:
         raise InputError("loss: expected it to call forward once at least, got a loss that never does.")

@@ -1,9 +1,10 @@
 """Data to score architectures on: half of the training data, or the validation data in random order."""
 
+import copy
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, Subset, random_split
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset, random_split
 
 from asng.errors import InputError
 
@@ -85,19 +86,13 @@ def in_random_order(loader: DataLoader[Any], *, seed: int = 0) -> DataLoader[Any
         type(loader) is not DataLoader
         or type(loader.sampler) is not SequentialSampler
         or loader.batch_size is None
+        or not hasattr(loader.dataset, "__len__")
     ):
         return loader
-    order = torch.randperm(len(loader.dataset), generator=torch.Generator().manual_seed(seed))  # type: ignore[arg-type]
-    return DataLoader(
-        Subset(loader.dataset, order.tolist()),
-        batch_size=loader.batch_size,
-        drop_last=loader.drop_last,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        timeout=loader.timeout,
-        worker_init_fn=loader.worker_init_fn,
-        multiprocessing_context=loader.multiprocessing_context,
-        generator=loader.generator,
-        prefetch_factor=loader.prefetch_factor,
-    )
+    order = torch.randperm(len(loader.dataset), generator=torch.Generator().manual_seed(seed))
+    mixed = copy.copy(loader)
+    sampler = SequentialSampler(data := Subset(loader.dataset, order.tolist()))
+    batches = BatchSampler(sampler, loader.batch_size, loader.drop_last)
+    # Past `__setattr__`, which allows no change; and not the iterator that the other one keeps.
+    mixed.__dict__ |= {"dataset": data, "sampler": sampler, "batch_sampler": batches, "_iterator": None}
+    return mixed
