@@ -378,8 +378,9 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     found = json.loads((run / "architecture.json").read_text())
     other = found | {"op": EVIL, "drop": 0.123456}
     with (run / "log.jsonl").open("a") as log:
-        for road, architecture, shared, alone in ((EVIL, other, 0.61, 0.72), ("uniform", found, 0.62, None)):
-            event = {"event": "finalist", "number": 1, "road": road, "architecture": architecture}
+        told = (EVIL, other, 0.61, 0.72), ("uniform", found, 0.62, None)
+        for number, (road, architecture, shared, alone) in enumerate(told, start=1):
+            event = {"event": "finalist", "number": number, "road": road, "architecture": architecture}
             log.write(json.dumps(event | {"shared": shared, "alone": alone}) + "\n")
     text = write_report(run).read_text()
     assert "in the final another" in text

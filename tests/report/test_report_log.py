@@ -131,21 +131,32 @@ def test_a_space_of_another_form_is_an_error(tmp_path):
         read_log(path)
 
 
-def finalist(shared, alone, **architecture):
-    return {"event": "finalist", "number": 1, "architecture": architecture, "shared": shared, "alone": alone}
+def finalist(shared, alone, number=1, **architecture):
+    scores = {"shared": shared, "alone": alone}
+    return {"event": "finalist", "number": number, "architecture": architecture} | scores
 
 
 def test_finalists_are_read_and_a_score_that_is_none_is_nan(tmp_path):
     events = [
         *steps(1),
         finalist(0.5, 0.4, op="conv") | {"road": "neighbour"},
-        finalist(0.6, None, op="skip"),
+        finalist(0.6, None, 2, op="skip"),
     ]
     write_lines(tmp_path / "log.jsonl", events)
     first, second = read_log(tmp_path / "log.jsonl").finalists
     assert (first.architecture, first.shared, first.alone) == ({"op": "conv"}, 0.5, 0.4)
     assert second.alone is None
     assert (first.road, second.road) == ("neighbour", "theta")
+
+
+def test_a_finalist_that_was_trained_for_longer_counts_once_as_it_was_told_last(tmp_path):
+    short = [finalist(None, loss, number, op=str(number)) for number, loss in ((1, 0.4), (2, 0.5))]
+    longer = [short[0] | {"longer": 0.3}]
+    write_lines(tmp_path / "log.jsonl", [*steps(1), *short, *longer])
+    finalists = {one.number: one for one in read_log(tmp_path / "log.jsonl").finalists}
+    assert (finalists[1].alone, finalists[1].longer) == (0.4, 0.3)
+    assert (finalists[2].alone, finalists[2].longer) == (0.5, None)
+    assert len(finalists) == 2
 
 
 def test_a_finalist_whose_road_is_no_string_is_named_by_its_line(tmp_path):

@@ -299,8 +299,8 @@ JUNK = [None, -1, 10**30, float("nan"), "x", [], {"a": 1}, torch.zeros(2), torch
 
 NAMES = [
     *("steps", "lam_x", "step", "seconds", "evaluated", "over_budget", "reason", "ended", "log_bytes"),
-    *("space", "settings", "model", "final", "trainer", "theta", "watch", "finite", "memory", "costs"),
-    *("train", "valid", "generators"),
+    *("space", "settings", "model", "final", "trainer", "theta", "settling", "watch", "finite", "memory"),
+    *("costs", "train", "valid", "generators"),
 ]
 WITHIN = ["trainer/optimizer", "trainer/scheduler", "generators/torch", "generators/cuda", "generators/plain"]
 
@@ -333,5 +333,7 @@ def test_a_checkpoint_with_a_value_that_cannot_be_is_a_run_error_or_is_taken(pat
             assert str(tmp_path) in str(error)  # noqa: PT017 - it need not raise
             assert "\n" not in str(error)  # noqa: PT017
             refused += 1
-    # None and "x" may be reasons; without a GPU there are no states; a schedule takes what it does not know.
-    assert refused >= {"reason": 7, "generators/cuda": 4, "trainer/scheduler": 7}.get(path, 9)
+    # None and "x" may be reasons; without a GPU there are no states; a schedule takes what it does not know;
+    # where a warm-up is given nobody looks whether the order has settled.
+    fewer = {"reason": 7, "generators/cuda": 4, "trainer/scheduler": 7, "settling": 0}
+    assert refused >= fewer.get(path, 9)

@@ -60,6 +60,15 @@ def two_layers(norm=False):
     return Supernet(nn.Sequential(first, middle, second))
 
 
+def layers(options=5, depth=3):
+    """Choices one after another, of matrices that are all different: a space of 125, all of one size."""
+    torch.manual_seed(3)
+    choices = [
+        Choice([nn.Linear(3, 3) for _ in range(options)], label=f"layer{number}") for number in range(depth)
+    ]
+    return Supernet(nn.Sequential(*choices, nn.Linear(3, 1)))
+
+
 def searcher(supernet=None, loss=mse, **settings):
     """A search with a warm-up and without a final, unless told otherwise: a test can then count its steps."""
     settings = {"warmup": 0.5, "final": 0.0} | settings
