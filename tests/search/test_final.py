@@ -1,4 +1,4 @@
-"""The final: who comes in, what it costs, what is found, and that it can be taken up again."""
+"""The final: what it costs, what is found, and that it can be taken up again at every piece of work."""
 
 import json
 import math
@@ -10,6 +10,7 @@ from problems import (
     data,
     events_without_clocks,
     fit,
+    layers,
     linear_or_zero,
     loader,
     mse,
@@ -20,58 +21,67 @@ from problems import (
 from torch import nn
 from torch.utils.data import DataLoader
 
+import asng
+from asng import Integer, Real
 from asng.costs import Budget
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
-from asng.optim import ASNG
+from asng.report import write_report
 from asng.search import StopRule
-from asng.search.finalists import FEWEST_STEPS, places_of, plan_of
+from asng.search.finalists import FEWEST_STEPS, final_plan, plan_of
+from asng.search.loop import Loop
 
-EPOCHS = 40  # of 6 training and 3 validation batches
+EPOCHS = 40
+"""Of 6 training and 3 validation batches: a final of the whole cost, without shared weights."""
+MORE = 90
+"""Enough for shared weights as well, on which candidates are compared."""
 
 
 def final_searcher(supernet=None, loss=mse, **settings):
     return searcher(supernet, loss, **({"final": 0.5, "finalists": 3} | settings))
 
 
+def plan(epochs, finalists=3):
+    """The plan of such a search, and of its final."""
+    rest = {"lam_x": 1, "warmup": 0.5, "lam_theta": 2}
+    whole = plan_of(6 * epochs, share=0.5, finalists=finalists, valid_batches=3, **rest)
+    return whole, final_plan(whole.cost, finalists=finalists, valid_batches=3, compare=whole.steps > 0)
+
+
 def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in other)
 
 
-# --- what it costs -------------------------------------------------------------------------------------
+def counted(calls):
+    """A loss that counts its passes: True for training, False for scoring."""
+
+    def loss(forward, batch):
+        calls.append(torch.is_grad_enabled())
+        return mse(forward, batch)
+
+    return loss
 
 
-@pytest.mark.parametrize("steps", [1, 20, 100, 333, 1000, 12_345])
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-@pytest.mark.parametrize("finalists", [2, 8, 30])
-@pytest.mark.parametrize(("lam_x", "moving", "lam_theta"), [(1, 1.0, 2), (1, 0.5, 2), (2, 0.0, 8)])
-def test_a_plan_costs_no_more_than_the_search_without_a_final(
-    steps, share, finalists, lam_x, moving, lam_theta
-):
-    for valid_batches in (1, 7, 200):
-        rest = {"lam_x": lam_x, "moving": moving, "lam_theta": lam_theta, "valid_batches": valid_batches}
-        plan = plan_of(steps, share=share, finalists=finalists, **rest)
-        each = 3 * lam_x + moving * lam_theta
-        comparing = 4 * plan.finalists * plan.batches
-        cost = plan.steps * each + comparing + plan.finalists * (3 * plan.alone + valid_batches)
-        assert cost <= steps * each
-        assert 1 <= plan.steps <= steps
-        assert plan.finalists == 0 or (plan.finalists >= 2 and plan.alone >= FEWEST_STEPS)
-        assert (plan.steps == steps) == (plan.finalists == 0)
+def last_two(result):
+    return [finalist for finalist in result.finalists if finalist.longer is not None]
 
 
-def test_all_passes_of_a_run_cost_no_more_than_without_a_final():
+# --- what it costs ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("warmup", [None, 0.5])
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+def test_all_passes_of_a_run_cost_no_more_than_without_a_final(epochs, warmup):
     cost = {}
     for final in (0.0, 0.5):
-        calls = {True: 0, False: 0}
-
-        def loss(forward, batch, calls=calls):
-            calls[torch.is_grad_enabled()] += 1
-            return mse(forward, batch)
-
-        fit(searcher(loss=loss, final=final), epochs=EPOCHS)
-        cost[final] = 3 * calls[True] + calls[False]
-    assert 0.85 * cost[0.0] < cost[0.5] <= cost[0.0]
+        calls = []
+        result = fit(searcher(layers(), counted(calls), final=final, warmup=warmup), epochs=epochs)
+        cost[final] = 3 * calls.count(True) + calls.count(False)
+        assert (result.steps > 0) == (final == 0.0 or epochs == MORE)
+    if warmup is None:  # theta moves if the order has settled; else it costs nothing
+        assert 0.6 * cost[0.0] < cost[0.5] <= cost[0.0]
+    else:
+        assert 0.85 * cost[0.0] < cost[0.5] <= cost[0.0]
 
 
 @pytest.mark.parametrize("epochs", [1, 4])
@@ -85,125 +95,97 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
 # --- who comes in, and who wins ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("finalists", range(2, 40))
-def test_all_places_are_dealt_out_and_theta_has_two_at_least(finalists):
-    places = places_of(finalists)
-    assert sum(places) == finalists
-    assert places.likely >= 2
-    assert min(places) >= 0
-    assert places.likely <= places.anywhere + places.neighbours + 2
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+def test_two_finalists_are_trained_for_longer_and_the_better_of_them_is_found(epochs):
+    """All are of one size, of which nothing is thus believed."""
+    result = fit(searcher(layers(), final=0.5, finalists=8), epochs=epochs)
+    assert 4 < len(result.finalists) <= 8
+    assert len({finalist.architecture for finalist in result.finalists}) == len(result.finalists)
+    assert all(math.isfinite(finalist.alone) for finalist in result.finalists)
+    assert all((finalist.shared is not None) == (epochs == MORE) for finalist in result.finalists)
+    two = last_two(result)
+    assert len(two) == 2
+    assert result.architecture == min(two, key=lambda finalist: finalist.longer).architecture
+    ranks = sorted(result.finalists, key=lambda finalist: finalist.alone)
+    assert max(map(ranks.index, two)) < len(ranks) / 2  # believed to be good, of whom a training says so
 
 
-def layers(options=5, depth=3):
-    """Choices one after another, of matrices that are all different: a space of 125."""
-    torch.manual_seed(3)
-    choices = [
-        Choice([nn.Linear(3, 3) for _ in range(options)], label=f"layer{number}") for number in range(depth)
-    ]
-    return Supernet(nn.Sequential(*choices, nn.Linear(3, 1)))
+def test_a_first_round_has_theta_only_if_that_has_moved():
+    for epochs, warmup, expected in ((MORE, 0.5, True), (MORE, 1.0, False), (EPOCHS, 0.5, False)):
+        roads = [f.road for f in fit(final_searcher(layers(), warmup=warmup), epochs=epochs).finalists]
+        assert ("theta" in roads) == expected
 
 
-def differing(one, other):
-    return {name for name in one if one[name] != other[name]}
+def test_a_score_is_of_the_shared_weights_and_has_the_sign_of_the_objective():
+    """Also that of a neighbour, for which the shared weights come back between two rounds."""
 
+    def accuracy(forward, batch):
+        return -float(mse(forward, batch))
 
-def test_finalists_are_those_of_theta_then_any_then_neighbours_of_the_best_up_to_then():
-    result = fit(searcher(layers(), final=0.5), epochs=80)
-    finalists = result.finalists
-    roads = [finalist.road for finalist in finalists]
-    assert sorted(roads[:5]) == ["theta"] * 3 + ["uniform"] * 2
-    assert roads[5:] == ["neighbour"] * 3
-    assert len({finalist.architecture for finalist in finalists}) == 8
-    shared = [finalist.shared for finalist in finalists[:5]]
-    assert shared == sorted(shared)
-    for number in range(5, 8):
-        best = min(finalists[:number], key=lambda finalist: finalist.alone)
-        assert len(differing(best.architecture, finalists[number].architecture)) == 1
-    best = min(finalists, key=lambda finalist: finalist.alone)
-    assert result.architecture == best.architecture
-
-
-def test_a_neighbour_is_compared_on_the_shared_weights_and_not_on_those_of_a_finalist():
-    result = fit(searcher(layers(), final=0.5), "own generator", epochs=80)
-    held = loader(24)  # all of them in one mean, whatever their order
+    held = DataLoader(data(24), batch_size=24)
+    search = searcher(layers(), maximize=accuracy, final=0.5, finalists=8)
+    result = search.fit(loader(), held, epochs=MORE, progress=False)
+    (batch,) = held
+    assert len(result.finalists) > 4
     for finalist in result.finalists:
         with torch.no_grad():
-            forward = partial(result.supernet, architecture=finalist.architecture)
-            losses = [len(batch[0]) * float(mse(forward, batch)) for batch in held]
-        assert finalist.shared == pytest.approx(sum(losses) / 24, rel=1e-5), finalist.road
+            expected = accuracy(partial(result.supernet, architecture=finalist.architecture), batch)
+        assert finalist.shared == pytest.approx(expected, rel=1e-5), finalist.road
+        assert finalist.alone < 0.0
+    assert result.architecture == max(last_two(result), key=lambda finalist: finalist.longer).architecture
 
 
-class Settled(ASNG):
-    """Draws its mode alone."""
-
-    def ask(self, n=None):
-        return [self.space.candidate(self.space.encode(self.best))] * n
-
-
-def test_places_that_a_settled_theta_leaves_empty_are_for_uniform_draws():
-    supernet = layers()
-    search = searcher(supernet, architecture_optimizer=Settled(supernet.space), final=0.5, warmup=1.0)
-    roads = [finalist.road for finalist in fit(search, epochs=80).finalists]
-    assert [roads.count(road) for road in ("theta", "uniform", "neighbour")] == [1, 4, 3]
-
-
-def test_other_seeds_draw_other_finalists():
-    uniform = [
-        {f.architecture for f in fit(searcher(layers(), final=0.5, seed=seed), epochs=80).finalists}
-        for seed in (0, 1)
-    ]
-    assert uniform[0] != uniform[1]
-
-
-@pytest.mark.parametrize("rule", ["minimize", "maximize"])
-def test_the_objective_decides_and_not_the_loss(rule):
-    def distance(forward, batch):  # least where the loss is least
-        return float(mse(forward, batch)) * (1 if rule == "minimize" else -1)
-
-    result = fit(final_searcher(**{rule: distance}), epochs=EPOCHS)
-    sign = 1 if rule == "minimize" else -1
-    assert result.architecture == min(result.finalists, key=lambda f: sign * f.alone).architecture
-    assert [sign * f.shared for f in result.finalists] == sorted(sign * f.shared for f in result.finalists)
-
-
-def test_every_finalist_begins_with_the_weights_of_the_search_and_sees_the_same_batches():
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+def test_every_finalist_begins_with_the_weights_of_the_search_and_sees_the_same_batches(epochs):
     search = final_searcher()
     first = {name: value.clone() for name, value in search.supernet.state_dict().items()}
     seen, begun = [], []
 
     def loss(forward, batch):
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and search.supernet.training:
             seen.append(batch[0])
             begun.append(same(search.supernet.state_dict(), first))
         return mse(forward, batch)
 
     search.loss = loss
-    result = fit(search, "own generator", epochs=EPOCHS)
-    alone = (len(seen) - result.steps) // 3
-    assert [i for i, is_first in enumerate(begun) if is_first] == [
-        0,
-        *(result.steps + k * alone for k in range(3)),
-    ]
-    for k in range(alone):
-        batches = [seen[result.steps + finalist * alone + k] for finalist in range(3)]
-        assert torch.equal(batches[0], batches[1])
-        assert torch.equal(batches[0], batches[2])
-    assert torch.equal(seen[0], seen[result.steps])
+    result = fit(search, "own generator", epochs=epochs)
+    _, final = plan(epochs)
+    lengths = [final.alone] * 3 + [final.longer] * 2
+    starts = [result.steps + sum(lengths[:k]) for k in range(5)]
+    assert len(seen) == starts[-1] + lengths[-1]
+    assert [i for i, is_first in enumerate(begun) if is_first] == ([0] if result.steps else []) + starts
+    for start, length in zip(starts, lengths, strict=True):
+        assert all(torch.equal(seen[start + k], seen[starts[-1] + k]) for k in range(length))
+    assert torch.equal(seen[0], seen[starts[0]])
 
 
-def test_the_supernet_keeps_its_shared_weights_and_the_child_has_the_better_ones():
-    runs = [
-        fit(final_searcher(supernet), epochs=EPOCHS) for supernet in (two_layers(), two_layers(norm=True))
-    ]
-    for result in runs:
-        won = next(f for f in result.finalists if f.architecture == result.architecture)
-        assert (result.winner is None) == (won.shared <= won.alone)
-        kept = {name: value.clone() for name, value in result.supernet.state_dict().items()}
-        child, inherited = result.child.state_dict(), result.inherited().state_dict()
-        assert same(child, inherited) == (result.winner is None)
-        assert same(result.supernet.state_dict(), kept)
-        if result.winner is not None:
-            assert not same(result.winner, kept)
+@pytest.mark.parametrize("rate", [0.025, 1e-6])
+def test_the_supernet_keeps_its_shared_weights_and_the_child_has_the_better_ones(rate):
+    """Trained at a small rate for the time of a final alone, the shared weights are further on."""
+    search = final_searcher(
+        two_layers(norm=True), optimizer=partial(torch.optim.SGD, lr=rate), scheduler=None
+    )
+    result = fit(search, epochs=MORE)
+    kept = {name: value.clone() for name, value in result.supernet.state_dict().items()}
+    assert (result.winner is None) == (rate < 0.01)
+    child, inherited = result.child.state_dict(), result.inherited().state_dict()
+    assert same(child, inherited) == (result.winner is None)
+    assert same(result.supernet.state_dict(), kept)
+    assert result.winner is None or not same(result.winner, kept)
+
+
+def test_without_shared_weights_the_child_is_the_one_that_was_trained_alone():
+    first = two_layers().state_dict()
+    result = fit(final_searcher(), epochs=EPOCHS)
+    assert result.steps == 0
+    assert same(result.supernet.state_dict(), first)
+    assert result.winner is not None
+    won = next(f for f in result.finalists if f.architecture == result.architecture)
+    whole = loader(24, batch_size=24)
+    with torch.no_grad():
+        (batch,) = whole
+        assert float(mse(result.child, batch)) == pytest.approx(won.longer, rel=0.5)
+        assert float(mse(result.inherited(), batch)) > 2 * won.longer
 
 
 def test_architectures_that_differ_only_in_what_is_not_read_come_in_once():
@@ -220,21 +202,67 @@ def test_architectures_that_differ_only_in_what_is_not_read_come_in_once():
     assert sorted(f.architecture["used"] for f in result.finalists) == [0, 1]
 
 
-def test_a_space_of_one_has_nobody_to_train_alone():
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+def test_a_space_of_one_has_it_trained_either_way(epochs):
+    calls = []
     supernet = Supernet(Choice({"only": nn.Linear(3, 1)}, label="op"))
-    result = fit(final_searcher(supernet), epochs=EPOCHS)
-    assert [f.alone for f in result.finalists] == [None]
-    assert result.architecture["op"] == "only"
-    assert result.winner is None
+    result = fit(final_searcher(supernet, counted(calls)), epochs=epochs)
+    (only,) = result.finalists
+    assert result.architecture == only.architecture
+    if epochs == MORE:  # it has the shared weights for itself
+        assert (only.alone, result.winner) == (None, None)
+    else:
+        assert only.longer is not None
+        assert calls.count(True) > 0.9 * 6 * EPOCHS
+    (batch,) = loader(24, batch_size=24)
+    with torch.no_grad():
+        assert float(mse(result.child, batch)) < 0.1
+
+
+def test_numbers_that_are_searched_come_in_within_their_bounds_and_the_budget():
+    width, rate = Integer(2, 12, log=True), Real(0.0, 0.5)
+    net = nn.Sequential(asng.nn.Linear(3, width), nn.ReLU(), asng.nn.Dropout(rate), asng.nn.Linear(width, 1))
+    supernet = Supernet(net)
+    search = final_searcher(supernet, cost=Budget("parameters", limit=41), finalists=6)
+    result = fit(search, epochs=EPOCHS)
+    assert len(result.finalists) == 6
+    for finalist in result.finalists:
+        supernet.space.check(finalist.architecture)
+    widths = [value for f in result.finalists for value in f.architecture.values() if type(value) is int]
+    assert max(widths) == 8  # the largest within the budget: of w are 5 w + 1 parameters
+    assert result.cost["parameters"] <= 41
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_finalist_without_a_finite_objective_loses(bad):
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+def test_a_finalist_without_a_finite_objective_loses(bad, epochs):
     def objective(forward, batch):
         return bad if not forward(batch[0]).any() else 1.0
 
-    result = fit(final_searcher(linear_or_zero(), minimize=objective, warmup=1.0), epochs=EPOCHS)
+    result = fit(final_searcher(linear_or_zero(), minimize=objective, warmup=1.0), epochs=epochs)
     assert result.architecture["op"] == "linear"
+
+
+def test_finalists_none_of_which_has_a_finite_objective_end_the_run_with_an_error(tmp_path):
+    def objective(forward, batch):
+        return math.nan
+
+    message = r"minimize: expected a finite number from .*objective, got nan, nan"
+    for resume in (False, True):
+        search = final_searcher(minimize=objective)
+        with pytest.raises(RunError, match=message):
+            fit(search, epochs=EPOCHS, run_dir=tmp_path, resume=resume)
+    assert not (tmp_path / "architecture.json").exists()
+
+
+def test_a_final_without_steps_has_a_log_and_a_report(tmp_path):
+    fit(final_searcher(), epochs=EPOCHS, run_dir=tmp_path)
+    events = events_without_clocks(tmp_path)
+    names = [event["event"] for event in events]
+    assert names == ["start", "theta", "finalists", *["finalist"] * 5, "end"]
+    assert events[2] == {"event": "finalists", "step": 0, "compared": 4, "batches": 0}
+    assert [event["longer"] is None for event in events[3:-1]] == [True] * 3 + [False] * 2
+    assert "The final" in write_report(tmp_path).read_text()
 
 
 def test_finalists_are_within_the_budget():
@@ -246,30 +274,37 @@ def test_finalists_are_within_the_budget():
     assert result.cost["parameters"] <= 5
 
 
-def test_where_none_is_within_the_budget_there_is_no_final_and_a_larger_limit_ends_the_run(tmp_path):
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+def test_where_none_is_within_the_budget_there_is_no_final_and_a_larger_limit_ends_the_run(epochs, tmp_path):
     with pytest.raises(RunError, match="parameters"):
-        fit(final_searcher(cost=Budget("parameters", limit=1)), epochs=EPOCHS, run_dir=tmp_path)
+        fit(final_searcher(cost=Budget("parameters", limit=1)), epochs=epochs, run_dir=tmp_path)
     larger = final_searcher(cost=Budget("parameters", limit=1000))
-    result = fit(larger, epochs=EPOCHS, run_dir=tmp_path, resume=True)
+    result = fit(larger, epochs=epochs, run_dir=tmp_path, resume=True)
     assert result.finalists == ()
 
 
-def test_a_search_that_settles_early_has_its_final():
-    settled = {"stop": StopRule(entropy=0.9), "warmup": 0.0}
-    trained = 0
+def test_a_search_that_settles_early_has_a_final_in_proportion():
+    calls = []
+    search = final_searcher(layers(), counted(calls), stop=StopRule(patience=100), warmup=0.0)
+    result = fit(search, epochs=2 * MORE)
+    rest = {"lam_x": 1, "warmup": 0.0, "lam_theta": 2, "valid_batches": 3}
+    whole = plan_of(12 * MORE, share=0.5, finalists=3, **rest)
+    assert result.reason == "patience"
+    assert 100 < result.steps < 0.8 * whole.steps
+    cost = whole.cost * result.steps / whole.steps
+    final = final_plan(cost, finalists=3, valid_batches=3)
+    assert calls.count(True) - result.steps == 3 * final.alone + 2 * final.longer
+    assert (len(result.finalists), len(last_two(result))) == (3, 2)
 
-    def loss(forward, batch):
-        nonlocal trained
-        trained += torch.is_grad_enabled()
-        return mse(forward, batch)
 
-    result = fit(final_searcher(linear_or_zero(), loss, **settled), epochs=160)
-    trained -= result.steps  # those of the finalists
-    assert result.reason == "entropy"
-    whole = plan_of(960, share=0.5, finalists=3, lam_x=1, moving=1.0, lam_theta=2, valid_batches=3)
-    assert trained == 2 * max(FEWEST_STEPS, whole.alone * 3 // 2 * result.steps // whole.steps)
-    assert all(finalist.alone is not None for finalist in result.finalists)
-    assert len(result.finalists) == 2
+def test_a_search_that_settles_at_once_is_left_to_theta():
+    """In proportion nothing is left for a final; a candidate that was drawn shall not win then."""
+    search = final_searcher(layers(), stop=StopRule(patience=1), warmup=0.0)
+    result = fit(search, epochs=MORE)
+    assert result.reason == "patience"
+    assert result.steps < FEWEST_STEPS
+    assert result.finalists == ()
+    assert result.architecture == search.architecture_optimizer.best
 
 
 def test_a_loader_that_cannot_be_rewound_still_has_its_final():
@@ -290,66 +325,101 @@ def test_a_loader_that_cannot_be_rewound_still_has_its_final():
     assert len(result.finalists) == 3
 
 
+def test_validation_data_in_the_order_of_their_classes_are_scored_on_mixed_batches():
+    labels = torch.arange(4).repeat_interleave(12)
+    held = DataLoader(torch.utils.data.TensorDataset(torch.randn(48, 3), labels), batch_size=12)
+    classes = []
+
+    def objective(forward, batch):
+        classes.append(len(batch[1].unique()))
+        return float(forward(batch[0]).mean())
+
+    def loss(forward, batch):
+        return forward(batch[0]).square().mean()
+
+    searcher(loss=loss, minimize=objective, final=0.5).fit(loader(), held, epochs=EPOCHS, progress=False)
+    assert min(classes) > 1
+
+
 # --- stopped and taken up again ------------------------------------------------------------------------
 
 
-def _whole(folder):
-    search = final_searcher(two_layers(norm=True))
-    return search, fit(search, "own generator", epochs=EPOCHS, run_dir=folder)
+def stopped_after_each(monkeypatch, pieces):
+    """Have a run stop after each piece of work that `pieces` says, told of the loop."""
+    pause = Loop.pause
+
+    def stopping_pause(self, interrupt, more):
+        if pieces(self):
+            interrupt.hear(terminated=False)
+        pause(self, interrupt, more)
+
+    monkeypatch.setattr(Loop, "pause", stopping_pause)
 
 
-@pytest.mark.parametrize("back", [1, 2, 40, 41, 79, 80, 81, 120])
-def test_a_run_interrupted_in_the_final_goes_on_as_if_it_had_not_been(back, tmp_path):
-    search, result = _whole(tmp_path / "whole")
-    start = json.loads((tmp_path / "whole" / "log.jsonl").read_text().splitlines()[0])
-    calls = result.steps + start["final"]["steps"] * start["final"]["finalists"]
-    interrupted = final_searcher(two_layers(norm=True), loss=stopping(calls - back))
-    with pytest.raises(KeyboardInterrupt):
-        fit(interrupted, "own generator", epochs=EPOCHS, run_dir=tmp_path / "parts")
-    torch.manual_seed(back)
-    again = final_searcher(two_layers(norm=True))
-    parts = fit(again, "own generator", epochs=EPOCHS, run_dir=tmp_path / "parts", resume=True)
-    assert same(parts.supernet.state_dict(), result.supernet.state_dict())
-    assert parts.finalists == result.finalists
-    assert (parts.winner is None) == (result.winner is None)
-    assert result.winner is None or same(parts.winner, result.winner)
-    assert again.architecture_optimizer.state_dict() == search.architecture_optimizer.state_dict()
+def resumed_until_it_ends(make, folder, **settings):
+    for part in range(1000):
+        torch.manual_seed(part)  # the state of the caller's generator must not matter
+        search = make()
+        try:
+            return part, search, fit(search, run_dir=folder, resume=part > 0, **settings)
+        except KeyboardInterrupt:
+            continue
+    raise AssertionError("does not end")
+
+
+@pytest.mark.parametrize(
+    ("epochs", "finalists", "pieces"),
+    [
+        (9, 2, lambda loop: True),
+        (MORE, 5, lambda loop: loop.final.opened and loop.final.taken in (0, 1, loop.final.dealt.alone)),
+    ],
+    ids=["every piece", "every kind of piece with shared weights"],
+)
+def test_a_final_stopped_again_and_again_is_the_one_never_stopped(
+    epochs, finalists, pieces, tmp_path, monkeypatch
+):
+    def make():
+        return final_searcher(two_layers(norm=True), finalists=finalists)
+
+    whole = make()
+    settings = {"train": "own generator", "epochs": epochs}
+    result = fit(whole, run_dir=tmp_path / "whole", **settings)
+    stopped_after_each(monkeypatch, pieces)
+    parts, again, other = resumed_until_it_ends(make, tmp_path / "parts", **settings)
+    assert parts > 15
+    assert other.finalists == result.finalists
+    assert other.architecture == result.architecture
+    assert (other.winner is None) == (result.winner is None)
+    assert result.winner is None or same(other.winner, result.winner)
+    assert same(other.supernet.state_dict(), result.supernet.state_dict())
+    assert again.architecture_optimizer.state_dict() == whole.architecture_optimizer.state_dict()
     assert events_without_clocks(tmp_path / "parts") == events_without_clocks(tmp_path / "whole")
-    names = "architecture.json"
-    assert (tmp_path / "parts" / names).read_text() == (tmp_path / "whole" / names).read_text()
 
 
 def test_an_ended_run_is_read_back_with_its_finalists_and_its_winner(tmp_path):
-    _, result = _whole(tmp_path)
-    again = fit(
-        final_searcher(two_layers(norm=True)), "own generator", epochs=EPOCHS, run_dir=tmp_path, resume=True
-    )
+    def once(**settings):
+        return fit(final_searcher(two_layers(norm=True)), epochs=EPOCHS, run_dir=tmp_path, **settings)
+
+    result, again = once(), once(resume=True)
     assert again.finalists == result.finalists
     assert same(again.child.state_dict(), result.child.state_dict())
 
 
 def test_a_run_with_another_final_is_not_gone_on_with(tmp_path):
-    _whole(tmp_path)
+    fit(final_searcher(), epochs=MORE, run_dir=tmp_path)
     for other in ({"finalists": 2}, {"final": 0.4}):
         with pytest.raises(RunError, match=r"its final is of 3 finalists|expected a run of"):
-            fit(final_searcher(two_layers(norm=True), **other), epochs=EPOCHS, run_dir=tmp_path, resume=True)
+            fit(final_searcher(**other), epochs=MORE, run_dir=tmp_path, resume=True)
 
 
 def test_a_warmup_changed_between_two_parts_leaves_the_lengths_as_they_were_begun(tmp_path):
-    whole = final_searcher(two_layers(norm=True), loss=stopping(100))
     with pytest.raises(KeyboardInterrupt):
-        fit(whole, "own generator", epochs=EPOCHS, run_dir=tmp_path)
+        fit(final_searcher(loss=stopping(100)), epochs=MORE, run_dir=tmp_path)
     begun = json.loads((tmp_path / "log.jsonl").read_text().splitlines()[0])["final"]["steps"]
-    calls = 0
-
-    def loss(forward, batch):
-        nonlocal calls
-        calls += torch.is_grad_enabled()
-        return mse(forward, batch)
-
-    again = final_searcher(two_layers(norm=True), loss=loss, warmup=0.0)
-    result = fit(again, "own generator", epochs=EPOCHS, run_dir=tmp_path, resume=True)
-    assert 100 + calls == result.steps + 3 * begun
+    calls = []
+    again = final_searcher(loss=counted(calls), warmup=0.0)
+    result = fit(again, epochs=MORE, run_dir=tmp_path, resume=True)
+    assert 100 + calls.count(True) == result.steps + 3 * begun + 2 * 2 * begun
 
 
 @pytest.mark.parametrize(
