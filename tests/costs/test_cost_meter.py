@@ -1,6 +1,7 @@
 """Costs of the children of a supernet: of the right network, once each, and without a trace."""
 
 import math
+import random
 from functools import partial
 
 import pytest
@@ -8,11 +9,13 @@ import torch
 from problems import two_layers
 from torch import nn
 
+import asng
 from asng.costs import Budget, Penalty, activation_memory, latency, multiply_adds, parameters
 from asng.costs.meter import CostMeter
 from asng.errors import InputError
 from asng.nn import Choice, Supernet
-from asng.space import Architecture
+from asng.space import Architecture, Integer
+from asng.supernets import EnasCellNetwork, TabularMLP
 
 X = torch.arange(12.0).reshape(4, 3)
 
@@ -230,3 +233,71 @@ def test_inputs_may_be_several_and_nested():
 
     meter = meter_of(Supernet(Masked()), "multiply_adds", example=({"x": [X]}, torch.ones(1)))
     assert [meter.of(Architecture({"op": i})).values["multiply_adds"] for i in (0, 1)] == [12, 48]
+
+
+# --- sizes -------------------------------------------------------------------------------------------------
+
+
+def convolutions():
+    width, kernel = Integer(2, 8), Choice([nn.Identity(), nn.AvgPool2d(2)], label="pool")
+    layers = [asng.nn.Conv2d(1, width, 3, padding=1), asng.nn.BatchNorm2d(width), nn.ReLU(), kernel]
+    return nn.Sequential(*layers, asng.nn.Conv2d(width, 3, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+MODELS = {
+    "conditional": (conditional, X),
+    "dropout": (two_layers, X),
+    "norm": (lambda: two_layers(norm=True), X),
+    "widths": (lambda: Supernet(convolutions()), torch.ones(2, 1, 6, 6)),
+    "table": (
+        lambda: Supernet(TabularMLP(features=3, outputs=2, width=Integer(4, 16), depth=Integer(1, 3))),
+        X,
+    ),
+    "cells": (
+        lambda: Supernet(EnasCellNetwork(in_channels=1, classes=2, image_size=8, cells=1, nodes=2)),
+        torch.ones(2, 1, 8, 8),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_size_is_the_multiply_adds_of_the_child_and_leaves_no_trace(name):
+    make, x = MODELS[name]
+    supernet, rng = make().train(), random.Random(0)
+    architectures = [supernet.space.sample(rng) for _ in range(8)]
+    torch.manual_seed(1)
+    before = {key: value.clone() for key, value in supernet.state_dict().items()}
+    modes, state = [module.training for module in supernet.modules()], torch.get_rng_state()
+    sizes = CostMeter(supernet, (), lambda: (x,)).sizes(architectures)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert [module.training for module in supernet.modules()] == modes
+    assert all(torch.equal(before[key], value) for key, value in supernet.state_dict().items())
+    for architecture, (size, read) in zip(architectures, sizes, strict=True):
+        child = supernet.extract(architecture, example=x).eval()
+        assert size == multiply_adds(child, (x,))
+        with torch.no_grad():
+            supernet.eval()(x, architecture=architecture)
+        assert read == supernet.active
+        supernet.train()
+
+
+def test_sizes_are_counted_once_and_what_is_read_is_then_known_to_costs():
+    supernet, passes = conditional(), []
+    meter = CostMeter(supernet, [Budget("parameters", limit=1.0)], lambda: (X,))
+    meter.prepare(sizes=True)
+    counting = meter._on_meta.supernet  # the copy that passes are run on
+    counting.model.register_forward_hook(lambda *call: passes.append(1))
+    sizes = meter.sizes([*ARCHITECTURES, *ARCHITECTURES])
+    assert sizes[:4] == sizes[4:] == meter.sizes(ARCHITECTURES)
+    assert len(passes) == 4
+    assert [read for _, read in sizes[:4]] == [meter.of(a).active for a in ARCHITECTURES]
+
+
+def test_what_does_not_fit_into_memory_has_no_size_and_reads_all():
+    class Huge(nn.Module):
+        def forward(self, x):
+            return torch.empty(2**50).sum().item() * x  # asks for a number, so that it needs a device
+
+    supernet = Supernet(nn.Sequential(Choice([Huge(), nn.Identity()], label="op"), nn.Linear(3, 2)))
+    sizes = CostMeter(supernet, (), lambda: (X,)).sizes([Architecture({"op": k}) for k in (0, 1)])
+    assert sizes == [(-math.inf, {"op"}), (4 * 3 * 2, {"op"})]

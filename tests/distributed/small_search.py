@@ -21,8 +21,8 @@ PASSES, ITEMS, BATCH = 4, 50, 9
 """Batches of 9, five a pass, and one of 5."""
 FAILS = 9
 """The training pass at which a process fails."""
-FAILS_IN_FINAL = 70
-"""Another one, while finalists are trained: the search takes 48 steps, and each of two finalists 86."""
+FAILS_ALONE, FAILS_LONGER = 20, 70
+"""Others, while finalists are trained: each of two has 34 steps, or 54 if lambda_x is 2, and then twice as many."""
 
 cross_entropy = supervised(nn.functional.cross_entropy)
 
@@ -106,8 +106,8 @@ LOSSES = {
     "kill": failing(signalled(signal.SIGKILL)),
     "terminate": failing(signalled(signal.SIGTERM)),
     "interrupt": failing(signalled(signal.SIGINT)),
-    "kill in final": failing(signalled(signal.SIGKILL), FAILS_IN_FINAL),
-    "terminate in final": failing(signalled(signal.SIGTERM), FAILS_IN_FINAL),
+    "kill in final": failing(signalled(signal.SIGKILL), FAILS_LONGER),
+    "terminate in final": failing(signalled(signal.SIGTERM), FAILS_ALONE),
     "nan": failing(lambda value: value * float("nan")),
 }
 CASES = {
@@ -120,8 +120,13 @@ CASES = {
     "kill in final": {"checkpoint_seconds": 0.0, "final": 0.6},
     "terminate in final": {"final": 0.6},
     "three finalists": {"final": 0.6, "finalists": 3},
+    "shared and final": {"final": 0.6, "finalists": 5, "warmup": None},
     "cost": {"cost": Penalty("parameters", target=200, weight=0.1)},
 }
+
+
+EPOCHS = {"shared and final": 45}
+"""Enough for shared weights too, a look whether their order has settled, and a second round."""
 
 
 def search(case, folder=None, resume=False, lam_x=None):
@@ -152,7 +157,7 @@ def search(case, folder=None, resume=False, lam_x=None):
     result = one.fit(
         DataLoader(train, batch_size=BATCH, shuffle=True),
         DataLoader(data(20, 8), batch_size=10, shuffle=True),
-        epochs=20 if "final" in case else PASSES,
+        epochs=EPOCHS.get(case, 20 if "final" in case else PASSES),
         run_dir=None if folder is None else Path(folder) / "run",
         resume=resume,
         progress=False,
@@ -160,7 +165,7 @@ def search(case, folder=None, resume=False, lam_x=None):
     return {
         "architecture": result.architecture.to_json(),
         "theta": one.architecture_optimizer.state_dict()["theta"],
-        "finalists": [[f.architecture.to_json(), f.shared, f.alone] for f in result.finalists],
+        "finalists": [[f.architecture.to_json(), f.shared, f.alone, f.longer] for f in result.finalists],
         "weights": {name: weight.tolist() for name, weight in result.supernet.state_dict().items()},
         "taken": train.taken,
         "traffic": traffic,

@@ -1,12 +1,12 @@
-"""Halving the training data."""
+"""Halving the training data, and validation data in random order."""
 
 import pytest
 import torch
-from problems import loader
-from torch.utils.data import DataLoader, TensorDataset, WeightedRandomSampler
+from problems import loader, searcher
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler
 
 from asng.errors import InputError
-from asng.training.data.halves import split_loader
+from asng.training.data.halves import in_random_order, split_loader
 
 
 def _numbers(n, **settings):
@@ -56,3 +56,80 @@ def test_both_parts_are_shuffled_and_keep_collation():
 def test_what_cannot_be_halved_is_told(whole, message):
     with pytest.raises(InputError, match=message):
         split_loader(whole)
+
+
+# --- validation data in random order -----------------------------------------------------------------------
+
+
+def batches(loader):
+    return [batch[0].tolist() for batch in loader]
+
+
+@pytest.mark.parametrize(("n", "drop_last"), [(40, False), (41, False), (41, True)])
+def test_all_items_come_once_in_another_order_that_is_the_same_in_every_pass(n, drop_last):
+    before, given = torch.get_rng_state(), _numbers(n, batch_size=8, drop_last=drop_last)
+    mixed = in_random_order(given, seed=3)
+    assert torch.equal(torch.get_rng_state(), before)
+    first = batches(mixed)
+    items = [item for batch in first for item in batch]
+    assert items != sorted(items)
+    assert len(set(items)) == len(items) == (40 if drop_last else n)
+    assert set(items) <= set(range(n))
+    assert batches(mixed) == batches(in_random_order(given, seed=3)) == first
+    assert batches(in_random_order(given, seed=4)) != first
+    assert [len(batch) for batch in first] == [len(batch) for batch in batches(given)]
+    assert len(mixed) == len(given)
+
+
+class Own(DataLoader):
+    pass
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        _numbers(8, batch_size=2, shuffle=True),
+        _numbers(8, batch_size=2, sampler=WeightedRandomSampler([1.0] * 8, 8)),
+        _numbers(8, batch_sampler=[[0, 1], [2, 3]]),
+        _numbers(8, batch_size=None),
+        Own(TensorDataset(torch.arange(8)), batch_size=2),
+        [[torch.arange(2)]],
+    ],
+    ids=["shuffled", "sampler", "batch sampler", "unbatched", "class of its own", "no loader"],
+)
+def test_a_loader_with_an_order_of_its_own_is_left_alone(given):
+    assert in_random_order(given) is given
+
+
+def test_a_dataset_without_a_length_is_left_to_be_told_of():
+    class Endless(Dataset):
+        def __getitem__(self, index):
+            return torch.tensor(index)
+
+    given = DataLoader(Endless(), batch_size=2)
+    assert in_random_order(given) is given
+    with pytest.raises(InputError, match="valid_loader: expected a loader with a length"):
+        searcher().fit(loader(), given, progress=False)
+
+
+def test_all_other_arguments_are_kept():
+    settings = {
+        "collate_fn": list,
+        "num_workers": 1,
+        "pin_memory": torch.cuda.is_available(),
+        "timeout": 7.0,
+        "worker_init_fn": print,
+        "multiprocessing_context": "fork",
+        "generator": torch.Generator(),
+        "prefetch_factor": 3,
+        "persistent_workers": True,
+        "in_order": False,
+    }
+    settings = {name: value for name, value in settings.items() if hasattr(_numbers(1), name)}
+    given = _numbers(8, batch_size=2, drop_last=True, **settings)
+    mixed = in_random_order(given)
+    assert mixed is not given
+    for name in (*settings, "drop_last", "batch_size"):
+        assert getattr(mixed, name) is getattr(given, name), name
+    assert mixed.dataset.dataset is given.dataset
+    assert type(mixed.dataset) is Subset
