@@ -1,14 +1,15 @@
 """What is believed of architectures after some were trained alone: a Gaussian process over their choices.
 
-    y = H b + r + e,   b ~ N(b0, diag(d^2)),   r ~ GP(0, exp(-D / length)),   e ~ N(0, noise)
+    y = sqrt(q) (H b + r) + e,   b ~ N(b0, diag(d^2)),   r ~ GP(0, exp(-D / length)),   e ~ N(0, 1 - q)
 
 where
 
     y       losses after training alone, shape (n,), with mean 0 and variance 1
     H       hints, shape (n, h), standard normal over the space: size, and the score on shared weights
+    q       reliability of a loss: which share of its variance is the architecture's and not that of chance
     b0, d   what a unit of a hint is believed to take off the loss, and how sure that is, shape (h,)
     D       in how many variables two architectures differ, shape (n, n); ordered ones by their distance
-    length, noise   the likeliest of a few, given y
+    length  the likeliest of a few, given y
 
 A hint is thus believed as far as the losses bear it out: with few losses by its prior, later by what they
 say. Interactions are in r, whose correlation falls with every choice that differs.
@@ -18,7 +19,6 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +32,6 @@ __all__ = ["Belief", "Hint", "coordinates", "improvement", "normal_scores"]
 
 LENGTHS = (0.25, 0.5, 1.0, 2.0)
 """Lengths of the correlation that are tried, in shares of the number of variables."""
-NOISES = (0.1, 0.3, 0.6)
-"""Variances of the noise that are tried. A loss after a training alone has 1 in all."""
 LEVEL = 0.5
 """Variance of the mean of the space, which those that were trained, chosen as they are, do not show."""
 
@@ -103,6 +101,7 @@ class Belief:
         hints: Of those, shape (n, h).
         losses: Of those, shape (n,); what is not finite counts like the worst that is.
         priors: What is believed of each hint.
+        reliability: q, in (0, 1).
     """
 
     def __init__(
@@ -112,9 +111,10 @@ class Belief:
         hints: NDArray[np.float64],
         losses: Sequence[float],
         priors: Sequence[Hint],
+        reliability: float,
     ) -> None:
-        self._ordered, self._x, self._hints = ordered, x, hints
-        self._gains = -np.array([hint.gain for hint in priors])
+        self._ordered, self._x, self._hints, self._signal = ordered, x, hints, reliability
+        self._gains = -np.sqrt(reliability) * np.array([hint.gain for hint in priors])
         self._doubts = np.array([hint.doubt for hint in priors])
         y = np.asarray(losses, float)
         finite = y[np.isfinite(y)]
@@ -126,13 +126,13 @@ class Belief:
         residuals = (y - self.mean) / self.scale - (expected - self._shift)
         distances = self._distances(x, x)
         best = -np.inf
-        for share, noise in product(LENGTHS, NOISES):
-            length = share * x.shape[1]
-            covariance = self._covariance(distances, hints, hints, length) + noise * np.eye(len(y))
+        for length in np.array(LENGTHS) * x.shape[1]:
+            covariance = self._covariance(distances, hints, hints, length)
+            covariance += (1.0 - reliability) * np.eye(len(y))
             factor = cholesky(covariance, lower=True)
             evidence = -0.5 * residuals @ cho_solve((factor, True), residuals) - np.log(np.diag(factor)).sum()
             if evidence > best:
-                best, self.length, self.noise, self._factor = evidence, length, noise, factor
+                best, self.length, self._factor = evidence, float(length), factor
         self._weights = cho_solve((self._factor, True), residuals)
 
     def of(
@@ -142,7 +142,7 @@ class Belief:
         between = self._covariance(self._distances(self._x, x), self._hints, hints, self.length)
         mean = between.T @ self._weights + hints @ self._gains - self._shift
         solved = solve_triangular(self._factor, between, lower=True)
-        own = 1.0 + LEVEL + (hints**2) @ self._doubts**2
+        own = self._signal * (1.0 + LEVEL + (hints**2) @ self._doubts**2)
         std = np.sqrt(np.maximum(own - (solved**2).sum(axis=0), 1e-12))
         return self.mean + self.scale * mean, self.scale * std
 
@@ -153,7 +153,7 @@ class Belief:
         others: NDArray[np.float64],
         length: float,
     ) -> NDArray[np.float64]:
-        covariance: NDArray[np.float64] = (
+        covariance: NDArray[np.float64] = self._signal * (
             np.exp(-distances / length) + (hints * self._doubts**2) @ others.T + LEVEL
         )
         return covariance

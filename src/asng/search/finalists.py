@@ -32,6 +32,7 @@ __all__ = [
     "Pool",
     "final_plan",
     "plan_of",
+    "reliability_of",
 ]
 
 MOST_FINAL = 0.9
@@ -44,8 +45,8 @@ LAST = 2
 """The best finalists, which are trained anew for longer at the end."""
 LONGER = 2
 """How many times as long they are trained."""
-SCORING = 0.15
-"""Share of a finalist's cost for scoring it, as far as validation batches can be left out."""
+SCORING = 0.1
+"""Share of a finalist's cost for scoring it, once in the middle and once at the end, as far as validation batches can be left out."""
 FEWEST_STEPS = 10
 """Training steps of a finalist below which there are rather fewer finalists, and less than two are none."""
 DRAWN = 48
@@ -64,12 +65,14 @@ ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
 SIZE = Hint(gain=0.7, doubt=0.4)
 """What the multiply-adds are believed to tell."""
-HANDICAP = 0.5
-"""x"""
+SATURATION = 1.5
+"""Standard deviations of size, over the space, beyond which a larger size is hardly believed to tell more."""
+RELIABILITY = 0.7
+"""Correlation of losses after half of a training and after all of it that is expected, before any is known."""
+TRUSTED = 4
+"""As many losses count for as much as that expectation."""
 SHARED = Hint(gain=1.0, doubt=0.4)
 """What the score on the shared weights is believed to tell if it orders as size does; in proportion if less so."""
-CLIP = 9.0
-"""x"""
 AMONG = 4
 """Each place of the first round, of which nothing is known, goes to the most promising of so many draws."""
 
@@ -174,7 +177,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int) -> FinalPlan:
     for count in range(finalists, 1, -1):
         each = (cost - compared * COMPARED) / (count + min(LAST, count) * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
-        alone = int((each - batches) / TRAINING_PASS)
+        alone = int((each - 2 * batches) / TRAINING_PASS)
         if alone >= FEWEST_STEPS:
             return FinalPlan(count, batches, alone, LONGER * alone, compared)
     return FinalPlan(0, 0, 0, 0, 0)
@@ -192,6 +195,7 @@ class Finalist:
         shared: Its mean objective on the shared weights, if their order had settled.
         alone: Its mean objective over validation batches after its training alone; None before.
         longer: The same after it was trained anew for longer, if it was.
+        half: The same in the middle of its training alone: tells how much chance there is in such scores.
     """
 
     architecture: Architecture
@@ -200,6 +204,7 @@ class Finalist:
     shared: float | None = None
     alone: float | None = None
     longer: float | None = None
+    half: float | None = None
 
     @property
     def child(self) -> dict[str, Value]:
@@ -330,7 +335,9 @@ class Pool:
             rest.remove(best)
         return chosen[:n]
 
-    def next(self, trained: Sequence[int], losses: Sequence[float], n: int) -> list[int]:
+    def next(
+        self, trained: Sequence[int], losses: Sequence[float], n: int, *, reliability: float
+    ) -> list[int]:
         """Return the numbers of the next ones: those that are expected to improve the most.
 
         Each of them counts for the choice of those after it as if it had come out as expected.
@@ -339,38 +346,30 @@ class Pool:
             trained: Numbers of those that were trained.
             losses: What to minimise of them.
             n: How many at most.
+            reliability: Of these losses.
         """
         chosen, values = list(trained), list(losses)
         while len(chosen) < len(trained) + n and len(chosen) < len(self.candidates):
             rest = [k for k in range(len(self.candidates)) if k not in set(chosen)]
-            mean, std = self._believed(chosen, values, rest)
-            best = self._believed(chosen, values, chosen)[0].min()
+            mean, std = self._believed(chosen, values, rest, reliability)
+            best = self._believed(chosen, values, chosen, reliability)[0].min()
             k = int(np.argmax(improvement(mean, std, float(best))))
             chosen.append(rest[k])
             values.append(float(mean[k]))
         return chosen[len(trained) :]
 
-    def judged(self, trained: Sequence[int], losses: Sequence[float], scale: float) -> list[float]:
-        """Return losses less what short trainings hide of size: large networks learn more slowly.
-
-        Args:
-            trained: Numbers of those that were trained.
-            losses: What to minimise of them.
-            scale: Standard deviation of such losses.
-        """
-        sizes = self._hints()[list(trained), 0]
-        return [float(loss - HANDICAP * scale * z) for loss, z in zip(losses, sizes, strict=True)]
-
-    def believed(self, trained: Sequence[int], losses: Sequence[float]) -> NDArray[np.float64]:
+    def believed(
+        self, trained: Sequence[int], losses: Sequence[float], *, reliability: float
+    ) -> NDArray[np.float64]:
         """Return what is believed of those that were trained, without the noise of a training, shape (n,)."""
-        return self._believed(trained, losses, trained)[0]
+        return self._believed(trained, losses, trained, reliability)[0]
 
     def _believed(
-        self, trained: Sequence[int], losses: Sequence[float], of: Sequence[int]
+        self, trained: Sequence[int], losses: Sequence[float], of: Sequence[int], reliability: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = coordinates(self.space, [candidate.child for candidate in self.candidates])
         hints, known, asked = self._hints(), list(trained), list(of)
-        belief = Belief(self._ordered, x[known], hints[known], losses, self._priors())
+        belief = Belief(self._ordered, x[known], hints[known], losses, self._priors(), reliability)
         return belief.of(x[asked], hints[asked])
 
     def _hints(self) -> NDArray[np.float64]:
@@ -379,9 +378,9 @@ class Pool:
         columns = [np.array(self._sizes)]
         if self.shared:
             columns.append(-np.array(self.shared))
-        scores = np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
-        scores[:, 0] = np.minimum(scores[:, 0], CLIP)
-        return scores
+        hints = np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
+        hints[:, 0] = SATURATION * np.tanh(hints[:, 0] / SATURATION)
+        return hints
 
     def _priors(self) -> list[Hint]:
         if not self.shared:
@@ -389,6 +388,26 @@ class Pool:
         uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
         agreement = correlation([-self._sizes[k] for k in uniform], [self.shared[k] for k in uniform])
         return [SIZE, SHARED._replace(gain=SHARED.gain * max(0.0, agreement))]
+
+
+def reliability_of(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return how far losses tell architectures apart, by how well an earlier order agrees with a later one.
+
+    Args:
+        before: Losses in the middle of trainings.
+        after: Losses at their end.
+
+    Returns:
+        Between 0.1 and 0.9: with few losses near what is expected, later near their correlation.
+
+    Example:
+        >>> reliability_of([], []), round(reliability_of([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]), 2)
+        (0.7, 0.1)
+    """
+    known = len(after)
+    agreement = correlation(before, after) if known > 2 else 0.0
+    known = known if known > 2 else 0
+    return min(0.9, max(0.1, (known * agreement + TRUSTED * RELIABILITY) / (known + TRUSTED)))
 
 
 def _key(candidate: Finalist) -> tuple[tuple[str, Value], ...]:
