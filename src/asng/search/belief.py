@@ -1,13 +1,14 @@
 """What is believed of architectures after some were trained alone: a Gaussian process over their choices.
 
-    y = sqrt(q) (H b + r) + e,   b ~ N(b0, diag(d^2)),   r ~ GP(0, exp(-D / length)),   e ~ N(0, 1 - q)
+    g = H b + r,   b ~ N(-gain, diag(doubt^2)),   r ~ GP(0, exp(-D / length))
+    y = sqrt(q) (g + H c) + e,   c ~ N(0, diag(hidden^2)),   e ~ N(0, 1 - q)
 
 where
 
     y       losses after training alone, shape (n,), with mean 0 and variance 1
     H       hints, shape (n, h), standard normal over the space: size, and the score on shared weights
+    g       what is asked for: how good architectures are, without what is the trainings' own
     q       reliability of a loss: which share of its variance is the architecture's and not that of chance
-    b0, d   what a unit of a hint is believed to take off the loss, and how sure that is, shape (h,)
     D       in how many variables two architectures differ, shape (n, n); ordered ones by their distance
     length  the likeliest of a few, given y
 
@@ -43,10 +44,13 @@ class Hint(NamedTuple):
         gain: What a unit of it, a standard deviation over the space, is believed to take off the loss, in
             standard deviations of the loss.
         doubt: Standard deviation of that belief.
+        hidden: Standard deviation of what a unit of it adds to the losses at hand, but not to how good an
+            architecture is: after a short training large ones are behind, which tells how fast they learn.
     """
 
     gain: float
     doubt: float
+    hidden: float = 0.0
 
 
 def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
@@ -116,6 +120,7 @@ class Belief:
         self._ordered, self._x, self._hints, self._signal = ordered, x, hints, reliability
         self._gains = -np.sqrt(reliability) * np.array([hint.gain for hint in priors])
         self._doubts = np.array([hint.doubt for hint in priors])
+        hidden = hints * np.array([hint.hidden for hint in priors])
         y = np.asarray(losses, float)
         finite = y[np.isfinite(y)]
         y = np.where(np.isfinite(y), y, finite.max() if len(finite) else 0.0)
@@ -128,7 +133,7 @@ class Belief:
         best = -np.inf
         for length in np.array(LENGTHS) * x.shape[1]:
             covariance = self._covariance(distances, hints, hints, length)
-            covariance += (1.0 - reliability) * np.eye(len(y))
+            covariance += reliability * hidden @ hidden.T + (1.0 - reliability) * np.eye(len(y))
             factor = cholesky(covariance, lower=True)
             evidence = -0.5 * residuals @ cho_solve((factor, True), residuals) - np.log(np.diag(factor)).sum()
             if evidence > best:

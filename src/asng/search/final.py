@@ -19,7 +19,6 @@ from asng.search.trainer import Trainer, copy_of
 from asng.space import Architecture
 
 __all__ = ["Final"]
-STRETCH = 1
 
 
 class Final:
@@ -235,8 +234,7 @@ class Final:
         """Put the first weights in the place of the shared ones, and go to the first batch."""
         self.together = min(self.comm.size, len(self.jobs) - self.done)
         self.supernet.load_state_dict(self.first or {})
-        steps = self.jobs[self.done][1]
-        self.trainer.begin(steps * STRETCH if steps == self.dealt.alone else steps)
+        self.trainer.begin(self.jobs[self.done][1])
         self.trainer.stream.rewind()
 
     def _score(self) -> list[Finalist]:

@@ -1,8 +1,11 @@
 """The plan of a final, and who comes into it: what is believed to train best alone.
 
+Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and neighbours
+of the best finalists. Before any is trained, larger ones are believed to be better, and so are those that score
+better on the shared weights, as far as these agree with size. Every training alone corrects the belief.
 
-Candidates are drawn by generators of their own, so that theta and the search are not disturbed and a resumed
-run draws the same.
+Candidates are drawn by generators of their own: theta and the search are not disturbed, and a resumed run draws
+the same.
 """
 
 import math
@@ -40,15 +43,19 @@ MOST_FINAL = 0.9
 TRAINING_PASS = 3
 """What a training pass over a batch costs, where a forward pass costs 1."""
 ROUND = 4
-"""Finalists that are chosen together, so that several processes have work. The next know what came of them."""
+"""Finalists that are chosen together, so that several processes have work."""
 LAST = 2
 """The best finalists, which are trained anew for longer at the end."""
 LONGER = 2
 """How many times as long they are trained."""
 SCORING = 0.1
-"""Share of a finalist's cost for scoring it, once in the middle and once at the end, as far as validation batches can be left out."""
+"""Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
+can be left out."""
+ENOUGH_STEPS = 25
+"""Training steps of a finalist below which there are rather fewer finalists, down to six."""
+FEW = 6
 FEWEST_STEPS = 10
-"""Training steps of a finalist below which there are rather fewer finalists, and less than two are none."""
+"""Training steps below which there are rather fewer than six finalists, and less than two are none."""
 DRAWN = 48
 """Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
 LIKELY = 16
@@ -63,16 +70,16 @@ COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
-SIZE = Hint(gain=0.7, doubt=0.4)
+SIZE = Hint(gain=0.5, doubt=0.3, hidden=0.7)
 """What the multiply-adds are believed to tell."""
 SATURATION = 1.5
-"""Standard deviations of size, over the space, beyond which a larger size is hardly believed to tell more."""
+"""Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
 RELIABILITY = 0.7
-"""Correlation of losses after half of a training and after all of it that is expected, before any is known."""
+"""Correlation of losses after half of a training and after all of it, as expected before any is known."""
 TRUSTED = 4
 """As many losses count for as much as that expectation."""
 SHARED = Hint(gain=1.0, doubt=0.4)
-"""What the score on the shared weights is believed to tell if it orders as size does; in proportion if less so."""
+"""What the score on the shared weights is believed to tell if it orders as size does, else in proportion."""
 AMONG = 4
 """Each place of the first round, of which nothing is known, goes to the most promising of so many draws."""
 
@@ -178,7 +185,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int) -> FinalPlan:
         each = (cost - compared * COMPARED) / (count + min(LAST, count) * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
         alone = int((each - 2 * batches) / TRAINING_PASS)
-        if alone >= FEWEST_STEPS:
+        if alone >= (ENOUGH_STEPS if count > FEW else FEWEST_STEPS):
             return FinalPlan(count, batches, alone, LONGER * alone, compared)
     return FinalPlan(0, 0, 0, 0, 0)
 
@@ -405,7 +412,7 @@ def reliability_of(before: Sequence[float], after: Sequence[float]) -> float:
         (0.7, 0.1)
     """
     known = len(after)
-    agreement = correlation(before, after) if known > 2 else 0.0
+    agreement = correlation(list(before), list(after)) if known > 2 else 0.0
     known = known if known > 2 else 0
     return min(0.9, max(0.1, (known * agreement + TRUSTED * RELIABILITY) / (known + TRUSTED)))
 
