@@ -96,6 +96,23 @@ def normal_scores(
     return scores
 
 
+def capped(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return losses that are at most as far above the median as twice the best is below it, shape (n,).
+
+    A network that does not train at all, or whose loss is not finite, would else make all others look alike.
+
+    Example:
+        >>> capped(np.array([1.0, 1.2, 1.1, 9.0, np.nan])).round(2).tolist()
+        [1.0, 1.2, 1.1, 1.6, 1.6]
+    """
+    values = np.where(np.isfinite(losses), losses, np.inf)
+    median = float(np.median(values))
+    if not np.isfinite(median):  # half of them or more
+        finite = values[np.isfinite(values)]
+        median = float(finite.max()) if len(finite) else 0.0
+    return np.minimum(values, median + 2.0 * (median - min(float(values.min()), median)))
+
+
 class Belief:
     """The posterior of the losses of architectures.
 
@@ -103,7 +120,7 @@ class Belief:
         ordered: Which columns are ordered, shape (variables,).
         x: Coordinates of those that were trained, shape (n, variables), n >= 1.
         hints: Of those, shape (n, h).
-        losses: Of those, shape (n,); what is not finite counts like the worst that is.
+        losses: Of those, shape (n,), of which the worst are `capped`.
         priors: What is believed of each hint.
         reliability: q, in (0, 1).
     """
@@ -121,9 +138,7 @@ class Belief:
         self._gains = -np.sqrt(reliability) * np.array([hint.gain for hint in priors])
         self._doubts = np.array([hint.doubt for hint in priors])
         hidden = hints * np.array([hint.hidden for hint in priors])
-        y = np.asarray(losses, float)
-        finite = y[np.isfinite(y)]
-        y = np.where(np.isfinite(y), y, finite.max() if len(finite) else 0.0)
+        y = capped(np.asarray(losses, float))
         self.mean, self.scale = float(y.mean()), float(y.std()) or 1.0
         expected = hints @ self._gains
         # Those that were trained have mean 0 whatever the hints expect of them: only differences count.

@@ -9,6 +9,7 @@ came out; the best two are trained anew for longer, and give the child its weigh
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any, Literal
 
 from asng.distributed import Comm
@@ -190,7 +191,7 @@ class Final:
         if len(self.finalists) < 2:
             return list(range(len(self.finalists)))
         losses = self._losses()
-        believed = self.pool.believed(self.numbers, losses, reliability=self._reliability())
+        believed = self._believed(losses)
         return sorted(range(len(losses)), key=lambda k: (not math.isfinite(losses[k]), believed[k]))
 
     def _best(self) -> int:
@@ -198,8 +199,23 @@ class Final:
         last = [k for k, finalist in enumerate(self.finalists) if finalist.longer is not None]
         trained = [k for k, finalist in enumerate(self.finalists) if finalist.alone is not None]
         if last:
-            return min(last, key=lambda k: self._worth(self.finalists[k]))
+            believed = self._believed(self._corrected(last))
+            return min(last, key=lambda k: (not math.isfinite(self._worth(self.finalists[k])), believed[k]))
         return self._ranked()[0] if len(trained) == len(self.finalists) > 1 else 0
+
+    def _believed(self, losses: Sequence[float]) -> Sequence[float]:
+        if len(losses) < 2:
+            return losses
+        return self.pool.believed(self.numbers, losses, reliability=self._reliability()).tolist()
+
+    def _corrected(self, last: Sequence[int]) -> list[float]:
+        """Return the losses, those of the last as far apart from each other as after their longer training."""
+        losses = self._losses()
+        longer = [self._worth(replace(self.finalists[k], alone=None)) for k in last]
+        level = fmean(losses[k] for k in last) - fmean(longer)
+        for k, loss in zip(last, longer, strict=True):
+            losses[k] = loss + level if math.isfinite(level) else loss
+        return losses
 
     def _losses(self) -> list[float]:
         """Return what to minimise of the finalists after their training alone."""

@@ -70,7 +70,7 @@ COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
-SIZE = Hint(gain=0.5, doubt=0.3, hidden=0.7)
+SIZE = Hint(gain=0.5, doubt=0.3, hidden=2.0)
 """What the multiply-adds are believed to tell."""
 SATURATION = 1.5
 """Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
