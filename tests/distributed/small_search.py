@@ -22,7 +22,7 @@ PASSES, ITEMS, BATCH = 4, 50, 9
 FAILS = 9
 """The training pass at which a process fails."""
 FAILS_ALONE, FAILS_LONGER = 20, 70
-"""Others, while finalists are trained: each of two has 34 steps, or 54 if lambda_x is 2, then twice as many."""
+"""Others, while finalists train: each of two for 34 steps, or 54 if lambda_x is 2, then for twice as many."""
 
 cross_entropy = supervised(nn.functional.cross_entropy)
 

@@ -1,16 +1,27 @@
 """What is believed of architectures: a Gaussian process with hints, by its laws and beside a textbook's."""
 
 import math
-from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import multivariate_normal
 
-from asng.search.belief import LENGTHS, LEVEL, NOISES, Belief, Hint, coordinates, improvement, normal_scores
+from asng.search.belief import (
+    LENGTHS,
+    LEVEL,
+    Belief,
+    Hint,
+    capped,
+    coordinates,
+    improvement,
+    normal_scores,
+)
 from asng.space import Categorical, Integer, Real, Space
 
-SIZE, SHARED = Hint(gain=0.7, doubt=0.4), Hint(gain=1.0, doubt=0.3)
+SIZE, SHARED = Hint(gain=0.7, doubt=0.4, hidden=0.5), Hint(gain=1.0, doubt=0.3)
+RELIABILITY = 0.6
 
 
 def some(seed, n=9, m=6, variables=5):
@@ -23,9 +34,9 @@ def some(seed, n=9, m=6, variables=5):
     return ordered, x, hints, rng.standard_normal(n) * 3.0 + 5.0
 
 
-def posterior(ordered, x, hints, losses):
+def posterior(ordered, x, hints, losses, size=SIZE, reliability=RELIABILITY):
     n = len(losses)
-    return Belief(ordered, x[:n], hints[:n], losses, [SIZE, SHARED]).of(x[n:], hints[n:])
+    return Belief(ordered, x[:n], hints[:n], losses, [size, SHARED], reliability).of(x[n:], hints[n:])
 
 
 # --- the posterior ---------------------------------------------------------------------------------------
@@ -44,25 +55,29 @@ def distance(one, other, ordered):
 
 
 def textbook(ordered, x, hints, losses):
-    """Rasmussen and Williams, equations 2.25 and 2.26, over all pairs, with the likeliest parameters."""
+    """Rasmussen and Williams, equations 2.25 and 2.26, over all pairs, with the likeliest length."""
     n, every = len(losses), range(len(x))
-    gains, doubts = (np.array([getattr(hint, name) for hint in (SIZE, SHARED)]) for name in Hint._fields)
+    gains, doubts, hidden = (
+        np.array([getattr(hint, name) for hint in (SIZE, SHARED)]) for name in Hint._fields
+    )
     y = (losses - losses.mean()) / losses.std()
-    prior = -hints @ gains
+    prior = math.sqrt(RELIABILITY) * -hints @ gains
     prior -= prior[:n].mean()
     apart = np.array([[distance(x[i], x[j], ordered) for j in every] for i in every])
-    linear = np.array([[sum(hints[i] * doubts**2 * hints[j]) for j in every] for i in every])
+    linear, own = (
+        np.array([[sum(hints[i] * deviations**2 * hints[j]) for j in every] for i in every])
+        for deviations in (doubts, hidden)
+    )
+    noise = RELIABILITY * own[:n, :n] + (1.0 - RELIABILITY) * np.eye(n)
 
     def covariance(length):
-        return np.exp(-apart / length) + linear + LEVEL
+        return RELIABILITY * (np.exp(-apart / length) + linear + LEVEL)
 
-    def evidence(parameters):
-        length, noise = parameters
-        return multivariate_normal.logpdf(y, prior[:n], covariance(length)[:n, :n] + noise * np.eye(n))
+    def evidence(length):
+        return multivariate_normal.logpdf(y, prior[:n], covariance(length)[:n, :n] + noise)
 
-    length, noise = max(product([share * x.shape[1] for share in LENGTHS], NOISES), key=evidence)
-    k = covariance(length)
-    solved = k[n:, :n] @ np.linalg.inv(k[:n, :n] + noise * np.eye(n))
+    k = covariance(max((share * x.shape[1] for share in LENGTHS), key=evidence))
+    solved = k[n:, :n] @ np.linalg.inv(k[:n, :n] + noise)
     mean = prior[n:] + solved @ (y - prior[:n])
     variance = np.diag(k[n:, n:] - solved @ k[:n, n:])
     return losses.mean() + losses.std() * mean, losses.std() * np.sqrt(variance)
@@ -70,38 +85,78 @@ def textbook(ordered, x, hints, losses):
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_posterior_is_the_textbooks(seed):
-    given = some(seed, n=2 + seed)
-    for mine, theirs in zip(posterior(*given), textbook(*given), strict=True):
+    ordered, x, hints, losses = some(seed, n=2 + seed)
+    losses = capped(losses)
+    for mine, theirs in zip(
+        posterior(ordered, x, hints, losses), textbook(ordered, x, hints, losses), strict=True
+    ):
         np.testing.assert_allclose(mine, theirs, rtol=1e-9)
 
 
-def test_a_hint_that_losses_contradict_is_believed_less():
-    """Of two that differ in size alone, by how much the larger one is believed to be better."""
+def gaps(size_hint):
+    """Of two that differ in size alone: by how much the larger is believed to be better, in deviations.
+
+    After losses that fall with size, that have nothing to do with it, and that rise with it.
+    """
     ordered, x, hints, _ = some(0, n=20, m=2)
     x[20:], hints[20:] = x[20], [[-1.0, 0.0], [1.0, 0.0]]
-    size = hints[:20, 0]
-    gaps = []
+    size = np.linspace(-1.5, 1.5, 20)
+    hints[:20, 0] = size
+    found = []
     for losses in (-size, np.random.default_rng(1).permutation(size), size):
-        small, large = posterior(ordered, x, hints, losses)[0] / losses.std()
-        gaps.append(small - large)
-    assert gaps[0] > gaps[1] > gaps[2]
-    assert gaps[0] > 2 * SIZE.gain > gaps[1]
-    assert gaps[2] < 0.0  # twenty losses outweigh the prior
+        small, large = posterior(ordered, x, hints, losses, size_hint)[0] / losses.std()
+        found.append(float(small - large))
+    return found
+
+
+def test_a_hint_that_losses_contradict_is_believed_less():
+    falling, random, rising = gaps(SIZE._replace(hidden=0.0))
+    assert falling > random > rising
+    assert falling > 2 * SIZE.gain * math.sqrt(RELIABILITY) > random
+    assert rising < 0.0  # twenty losses outweigh the prior
+
+
+def test_losses_say_less_of_a_hint_that_they_have_a_part_of_their_own_in():
+    plain, hidden = gaps(SIZE._replace(hidden=0.0)), gaps(SIZE._replace(hidden=5.0))
+    assert plain[0] > hidden[0] > hidden[2] > plain[2]
+    assert hidden == pytest.approx([2 * SIZE.gain * math.sqrt(RELIABILITY)] * 3, rel=0.25)
 
 
 def test_with_few_losses_a_hint_is_believed_by_its_prior():
     ordered, x, hints, _ = some(0, n=2, m=2)
     x[:], hints[:2], hints[2:] = x[0], 0.0, [[-1.0, 0.0], [1.0, 0.0]]
-    small, large = posterior(ordered, x, hints, np.array([0.0, 2.0]))[0]  # of deviation 1
-    assert small - large == pytest.approx(2 * SIZE.gain)
+    losses = np.array([0.0, 2.0])  # of deviation 1
+    small, large = posterior(ordered, x, hints, losses)[0]
+    assert small - large == pytest.approx(2 * SIZE.gain * math.sqrt(RELIABILITY))
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_counts_like_the_worst_that_is(bad):
+def test_losses_of_which_more_is_chance_are_believed_less():
+    ordered, x, hints, losses = some(6)
+    hints[:], x[9:], losses[0] = 0.0, x[0], losses.min()
+    means = [posterior(ordered, x, hints, losses, reliability=q)[0][0] for q in (0.9, 0.6, 0.1)]
+    assert losses[0] < means[0] < means[1] < means[2] < losses.mean()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e9])
+def test_a_loss_that_is_far_off_or_not_finite_counts_as_a_bad_one(bad):
     ordered, x, hints, losses = some(3)
-    spoilt, worst = losses.copy(), losses.copy()
-    spoilt[2], worst[2] = bad, np.delete(losses, 2).max()
-    np.testing.assert_array_equal(posterior(ordered, x, hints, spoilt), posterior(ordered, x, hints, worst))
+    losses[2] = bad
+    sound = np.delete(losses, 2)
+    middle = np.median(np.append(sound, math.inf))
+    cut = middle + 2.0 * (middle - sound.min())
+    expected = posterior(ordered, x, hints, np.minimum(np.nan_to_num(losses, nan=math.inf), cut))
+    np.testing.assert_array_equal(posterior(ordered, x, hints, losses), expected)
+
+
+@given(st.lists(st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf]), min_size=1, max_size=12))
+def test_capping_keeps_the_better_half_and_no_order_is_turned_round(losses):
+    given_, found = np.where(np.isfinite(losses), losses, np.inf), capped(np.array(losses))
+    assert np.isfinite(found).all()
+    order = np.argsort(given_, kind="stable")
+    assert (np.diff(found[order]) >= 0.0).all()
+    better = given_ <= np.median(given_)
+    better &= np.isfinite(given_)
+    np.testing.assert_array_equal(found[better], given_[better])
 
 
 def test_without_any_finite_loss_hints_are_all_there_is():

@@ -96,7 +96,7 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
 
 
 @pytest.mark.parametrize("epochs", [EPOCHS, MORE])
-def test_two_finalists_are_trained_for_longer_and_the_better_of_them_is_found(epochs):
+def test_two_good_finalists_are_trained_for_longer_and_one_of_them_is_found(epochs):
     """All are of one size, of which nothing is thus believed."""
     result = fit(searcher(layers(), final=0.5, finalists=8), epochs=epochs)
     assert 4 < len(result.finalists) <= 8
@@ -105,7 +105,7 @@ def test_two_finalists_are_trained_for_longer_and_the_better_of_them_is_found(ep
     assert all((finalist.shared is not None) == (epochs == MORE) for finalist in result.finalists)
     two = last_two(result)
     assert len(two) == 2
-    assert result.architecture == min(two, key=lambda finalist: finalist.longer).architecture
+    assert result.architecture in [finalist.architecture for finalist in two]
     ranks = sorted(result.finalists, key=lambda finalist: finalist.alone)
     assert max(map(ranks.index, two)) < len(ranks) / 2  # believed to be good, of whom a training says so
 
@@ -132,7 +132,40 @@ def test_a_score_is_of_the_shared_weights_and_has_the_sign_of_the_objective():
             expected = accuracy(partial(result.supernet, architecture=finalist.architecture), batch)
         assert finalist.shared == pytest.approx(expected, rel=1e-5), finalist.road
         assert finalist.alone < 0.0
-    assert result.architecture == max(last_two(result), key=lambda finalist: finalist.longer).architecture
+
+
+@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+@pytest.mark.parametrize(("rule", "sign"), [("minimize", 1), ("maximize", -1)])
+def test_the_objective_decides_by_its_own_sign(rule, sign, epochs):
+    def distance(forward, batch):
+        return sign * float(mse(forward, batch))
+
+    result = fit(final_searcher(linear_or_zero(), **{rule: distance}), epochs=epochs)
+    assert result.architecture["op"] == "linear"
+
+
+def test_the_objective_decides_and_not_the_loss():
+    """It is best where the loss is worst."""
+
+    def distance(forward, batch):
+        return float(mse(forward, batch))
+
+    result = fit(final_searcher(linear_or_zero(), maximize=distance), epochs=EPOCHS)
+    assert result.architecture["op"] == "zero"
+
+
+@pytest.mark.parametrize("better", ["linear", "zero"])
+def test_what_comes_of_the_longer_training_outweighs_the_shorter_one(better):
+    calls, alone = [], plan(EPOCHS, finalists=2)[1].alone
+
+    def objective(forward, batch):
+        is_better = ("linear" if bool(forward(batch[0]).any()) else "zero") == better
+        if calls.count(True) <= 2 * alone:
+            return 0.6 if is_better else 0.5
+        return 0.1 if is_better else 2.0
+
+    search = final_searcher(linear_or_zero(), counted(calls), minimize=objective, finalists=2)
+    assert fit(search, epochs=EPOCHS).architecture["op"] == better
 
 
 @pytest.mark.parametrize("epochs", [EPOCHS, MORE])

@@ -60,7 +60,7 @@ def cost_of(final):
     """What a final costs at most: all candidates compared, and the found one scored on the shared weights."""
     rounds = -(-final.finalists // 4)
     comparing = final.compared * (DRAWN + 1 + LIKELY + NEIGHBOURS * (rounds - 1))
-    short = final.finalists * (3 * final.alone + final.batches)
+    short = final.finalists * (3 * final.alone + 2 * final.batches)
     longer = min(LAST, final.finalists) * (3 * final.longer + final.batches)
     return comparing + short + longer + (final.batches if final.compared else 0)
 
@@ -249,7 +249,7 @@ def test_larger_ones_are_preferred_at_first_and_none_if_all_are_of_one_size():
     assert larger / len(chosen) > 0.8  # each is the largest of four: 0.94 of them
     equal = pool_of(size=lambda a: 0.0)  # as where nothing can be counted
     first = equal.first(4)
-    following = equal.next(first, losses_of(first), 4)
+    following = equal.next(first, losses_of(first), 4, reliability=0.7)
     assert len({*first, *following}) == 8
 
 
@@ -259,9 +259,9 @@ def test_the_next_ones_are_new_and_as_many_as_wanted_or_as_there_are(bad):
     pool.shared = losses_of(pool.candidates, seed=1)
     trained = pool.first(4)
     losses = losses_of(trained) if bad is None else [bad] * 4
-    following = pool.next(trained, losses, 4)
+    following = pool.next(trained, losses, 4, reliability=0.7)
     assert len(set(following) - set(trained)) == len(following) == 4
-    rest = pool.next(trained, losses, 1000)
+    rest = pool.next(trained, losses, 1000, reliability=0.7)
     assert sorted([*trained, *rest]) == list(range(len(pool.candidates)))
 
 
@@ -273,7 +273,7 @@ def test_what_resembles_the_best_comes_next_if_size_tells_nothing():
     differing = [
         sum(pool.candidates[k].architecture[n] != best[n] for n in space) for k in range(len(pool.candidates))
     ]
-    following = pool.next(trained, [float(differing[k]) for k in trained], 4)
+    following = pool.next(trained, [float(differing[k]) for k in trained], 4, reliability=0.7)
     others = [k for k in range(len(pool.candidates)) if k not in trained]
     assert sum(differing[k] for k in following) / 4 < sum(differing[k] for k in others) / len(others) - 0.5
 
@@ -294,7 +294,7 @@ def test_a_pool_from_a_checkpoint_goes_on_as_the_one_that_was_saved():
         shared = losses_of(pool.candidates, seed=2)[len(pool.shared) :]
         pool.compared(shared, shared)
         trained = pool.first(4)
-        return pool.state_dict(), pool.next(trained, losses_of(trained), 5)
+        return pool.state_dict(), pool.next(trained, losses_of(trained), 5, reliability=0.7)
 
     pool = pool_of()
     shared = losses_of(pool.candidates)

@@ -25,7 +25,8 @@ class SearchSettings:
         update: How the choice moves: by this library's rules ("default") or by the paper's ("paper").
         lam_x: Architectures trained per step.
         lam_theta: Architectures scored per step, at least 2.
-        warmup: Share of the steps before the choice among architectures begins to move, 0 to 1.
+        warmup: Share of the steps before the choice among architectures begins to move, 0 to 1; default: it
+            moves in the second half if the order of some architectures on the shared weights has settled.
         final: Share of the search's cost for training finalists alone at its end, 0 (none) to 0.9.
         finalists: How many architectures that are at most, at least 2.
         learning_rate: Rate of the weights at the start; it falls along half a cosine.
@@ -44,9 +45,9 @@ class SearchSettings:
     update: Literal["default", "paper"] = "default"
     lam_x: int = 1
     lam_theta: int = 2
-    warmup: float = 0.25
-    final: float = 0.5
-    finalists: int = 8
+    warmup: float | None = None
+    final: float = 0.7
+    finalists: int = 12
     learning_rate: float = 0.025
     stop_entropy: float = 0.0
     patience: int | None = None
@@ -60,7 +61,8 @@ class SearchSettings:
         check_integers(self, checkpoint_steps=1, retrain_seed=0, patience=1)
         one_of("precision", self.precision, PRECISIONS)
         one_of("update", self.update, ["default", "paper"])
-        real_between("warmup", self.warmup, 0.0, 1.0)
+        if self.warmup is not None:
+            real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)

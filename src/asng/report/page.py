@@ -39,6 +39,7 @@ _MOST_COLUMNS = 12
 _ROADS = {
     "theta": "drawn from theta",
     "uniform": "drawn uniformly",
+    "largest": "the largest within the budgets",
     "neighbour": "neighbour of the best before",
 }
 
@@ -205,7 +206,7 @@ def _told_apart(finalists: Sequence[FinalistEvent]) -> list[str]:
 def _finalist_rows(
     finalists: Sequence[FinalistEvent], found: Mapping[str, Any] | None
 ) -> list[tuple[bool, list[str]]]:
-    """Return a row each: whether it was found, then its road, both objectives and what tells it apart."""
+    """Return a row each: whether it was found, then its road, its objectives and what tells it apart."""
     names = _told_apart(finalists)
     return [
         (
@@ -214,6 +215,7 @@ def _finalist_rows(
                 _ROADS.get(finalist.road, finalist.road),
                 score(finalist.shared),
                 score(finalist.alone),
+                score(finalist.longer) if finalist.longer is not None else "",
                 *(_value(finalist.architecture.get(name)) for name in names),
             ],
         )

@@ -1,14 +1,16 @@
 """What is believed of architectures after some were trained alone: a Gaussian process over their choices.
 
-    y = H b + r + e,   b ~ N(b0, diag(d^2)),   r ~ GP(0, exp(-D / length)),   e ~ N(0, noise)
+    g = H b + r,   b ~ N(-gain, diag(doubt^2)),   r ~ GP(0, exp(-D / length))
+    y = sqrt(q) (g + H c) + e,   c ~ N(0, diag(hidden^2)),   e ~ N(0, 1 - q)
 
 where
 
     y       losses after training alone, shape (n,), with mean 0 and variance 1
     H       hints, shape (n, h), standard normal over the space: size, and the score on shared weights
-    b0, d   what a unit of a hint is believed to take off the loss, and how sure that is, shape (h,)
+    g       what is asked for: how good architectures are, without what is the trainings' own
+    q       reliability of a loss: which share of its variance is the architecture's and not that of chance
     D       in how many variables two architectures differ, shape (n, n); ordered ones by their distance
-    length, noise   the likeliest of a few, given y
+    length  the likeliest of a few, given y
 
 A hint is thus believed as far as the losses bear it out: with few losses by its prior, later by what they
 say. Interactions are in r, whose correlation falls with every choice that differs.
@@ -18,7 +20,6 @@ References:
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +33,6 @@ __all__ = ["Belief", "Hint", "coordinates", "improvement", "normal_scores"]
 
 LENGTHS = (0.25, 0.5, 1.0, 2.0)
 """Lengths of the correlation that are tried, in shares of the number of variables."""
-NOISES = (0.1, 0.3, 0.6)
-"""Variances of the noise that are tried. A loss after a training alone has 1 in all."""
 LEVEL = 0.5
 """Variance of the mean of the space, which those that were trained, chosen as they are, do not show."""
 
@@ -45,10 +44,13 @@ class Hint(NamedTuple):
         gain: What a unit of it, a standard deviation over the space, is believed to take off the loss, in
             standard deviations of the loss.
         doubt: Standard deviation of that belief.
+        hidden: Standard deviation of what a unit of it adds to the losses at hand, but not to how good an
+            architecture is: after a short training large ones are behind, which tells how fast they learn.
     """
 
     gain: float
     doubt: float
+    hidden: float = 0.0
 
 
 def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
@@ -94,6 +96,23 @@ def normal_scores(
     return scores
 
 
+def capped(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return losses that are at most as far above the median as twice the best is below it, shape (n,).
+
+    A network that does not train at all, or whose loss is not finite, would else make all others look alike.
+
+    Example:
+        >>> capped(np.array([1.0, 1.2, 1.1, 9.0, np.nan])).round(2).tolist()
+        [1.0, 1.2, 1.1, 1.6, 1.6]
+    """
+    values = np.where(np.isfinite(losses), losses, np.inf)
+    median = float(np.median(values))
+    if not np.isfinite(median):  # half of them or more
+        finite = values[np.isfinite(values)]
+        median = float(finite.max()) if len(finite) else 0.0
+    return np.minimum(values, median + 2.0 * (median - min(float(values.min()), median)))
+
+
 class Belief:
     """The posterior of the losses of architectures.
 
@@ -101,8 +120,9 @@ class Belief:
         ordered: Which columns are ordered, shape (variables,).
         x: Coordinates of those that were trained, shape (n, variables), n >= 1.
         hints: Of those, shape (n, h).
-        losses: Of those, shape (n,); what is not finite counts like the worst that is.
+        losses: Of those, shape (n,), of which the worst are `capped`.
         priors: What is believed of each hint.
+        reliability: q, in (0, 1).
     """
 
     def __init__(
@@ -112,13 +132,13 @@ class Belief:
         hints: NDArray[np.float64],
         losses: Sequence[float],
         priors: Sequence[Hint],
+        reliability: float,
     ) -> None:
-        self._ordered, self._x, self._hints = ordered, x, hints
-        self._gains = -np.array([hint.gain for hint in priors])
+        self._ordered, self._x, self._hints, self._signal = ordered, x, hints, reliability
+        self._gains = -np.sqrt(reliability) * np.array([hint.gain for hint in priors])
         self._doubts = np.array([hint.doubt for hint in priors])
-        y = np.asarray(losses, float)
-        finite = y[np.isfinite(y)]
-        y = np.where(np.isfinite(y), y, finite.max() if len(finite) else 0.0)
+        hidden = hints * np.array([hint.hidden for hint in priors])
+        y = capped(np.asarray(losses, float))
         # Of equal losses rounding leaves a deviation that is not quite 0.
         self.mean, self.scale = float(y.mean()), float(y.std()) if np.ptp(y) > 0.0 else 1.0
         expected = hints @ self._gains
@@ -127,13 +147,13 @@ class Belief:
         residuals = (y - self.mean) / self.scale - (expected - self._shift)
         distances = self._distances(x, x)
         best = -np.inf
-        for share, noise in product(LENGTHS, NOISES):
-            length = share * x.shape[1]
-            covariance = self._covariance(distances, hints, hints, length) + noise * np.eye(len(y))
+        for length in np.array(LENGTHS) * x.shape[1]:
+            covariance = self._covariance(distances, hints, hints, length)
+            covariance += reliability * hidden @ hidden.T + (1.0 - reliability) * np.eye(len(y))
             factor = cholesky(covariance, lower=True)
             evidence = -0.5 * residuals @ cho_solve((factor, True), residuals) - np.log(np.diag(factor)).sum()
             if evidence > best:
-                best, self.length, self.noise, self._factor = evidence, length, noise, factor
+                best, self.length, self._factor = evidence, float(length), factor
         self._weights = cho_solve((self._factor, True), residuals)
 
     def of(
@@ -143,7 +163,7 @@ class Belief:
         between = self._covariance(self._distances(self._x, x), self._hints, hints, self.length)
         mean = between.T @ self._weights + hints @ self._gains - self._shift
         solved = solve_triangular(self._factor, between, lower=True)
-        own = 1.0 + LEVEL + (hints**2) @ self._doubts**2
+        own = self._signal * (1.0 + LEVEL + (hints**2) @ self._doubts**2)
         std = np.sqrt(np.maximum(own - (solved**2).sum(axis=0), 1e-12))
         return self.mean + self.scale * mean, self.scale * std
 
@@ -154,7 +174,7 @@ class Belief:
         others: NDArray[np.float64],
         length: float,
     ) -> NDArray[np.float64]:
-        covariance: NDArray[np.float64] = (
+        covariance: NDArray[np.float64] = self._signal * (
             np.exp(-distances / length) + (hints * self._doubts**2) @ others.T + LEVEL
         )
         return covariance

@@ -7,20 +7,19 @@ came out; the best two are trained anew for longer, and give the child its weigh
 """
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from statistics import fmean
+from typing import Any, Literal
 
 from asng.distributed import Comm
 from asng.optim import Optimizer
-from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan
+from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan, reliability_of
 from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer, copy_of
 from asng.space import Architecture
 
 __all__ = ["Final"]
-STRETCH = 1
 
 
 class Final:
@@ -161,7 +160,7 @@ class Final:
             if self.pool.shared:
                 self.supernet.load_state_dict(self.shared or {})
                 self._compare()
-            chosen = self.pool.next(self.numbers, self._judged(), n)
+            chosen = self.pool.next(self.numbers, self._losses(), n, reliability=self._reliability())
             if chosen:
                 self._enlist(chosen)
                 return
@@ -191,8 +190,8 @@ class Final:
         """Return the finalists, those first that are believed to be best after their training alone."""
         if len(self.finalists) < 2:
             return list(range(len(self.finalists)))
-        losses = self._judged()
-        believed = self.pool.believed(self.numbers, losses)
+        losses = self._losses()
+        believed = self._believed(losses)
         return sorted(range(len(losses)), key=lambda k: (not math.isfinite(losses[k]), believed[k]))
 
     def _best(self) -> int:
@@ -200,21 +199,33 @@ class Final:
         last = [k for k, finalist in enumerate(self.finalists) if finalist.longer is not None]
         trained = [k for k, finalist in enumerate(self.finalists) if finalist.alone is not None]
         if last:
-            longer = [self._worth(replace(self.finalists[k], alone=None)) for k in last]
-            judged = self.pool.judged([self.numbers[k] for k in last], longer, self._scale())
-            return last[judged.index(min(judged))]
+            believed = self._believed(self._corrected(last))
+            return min(last, key=lambda k: (not math.isfinite(self._worth(self.finalists[k])), believed[k]))
         return self._ranked()[0] if len(trained) == len(self.finalists) > 1 else 0
 
-    def _judged(self) -> list[float]:
-        """Return what to minimise of the finalists after their training alone."""
-        losses = [self._worth(replace(finalist, longer=None)) for finalist in self.finalists]
-        return self.pool.judged(self.numbers, losses, self._scale())
+    def _believed(self, losses: Sequence[float]) -> Sequence[float]:
+        if len(losses) < 2:
+            return losses
+        believed = self.pool.believed(self.numbers, losses, reliability=self._reliability())
+        return [float(loss) for loss in believed]
 
-    def _scale(self) -> float:
-        """Return the standard deviation of the losses of the finalists, each trained alone."""
-        losses = [self._worth(replace(finalist, longer=None)) for finalist in self.finalists]
-        finite = [loss for loss in losses if math.isfinite(loss)]
-        return statistics.pstdev(finite) if finite else 0.0
+    def _corrected(self, last: Sequence[int]) -> list[float]:
+        """Return the losses, those of the last as far from each other as after their longer training."""
+        losses = self._losses()
+        longer = [self._worth(replace(self.finalists[k], alone=None)) for k in last]
+        level = fmean(losses[k] for k in last) - fmean(longer)
+        for k, loss in zip(last, longer, strict=True):
+            losses[k] = loss + level if math.isfinite(level) else loss
+        return losses
+
+    def _losses(self) -> list[float]:
+        """Return what to minimise of the finalists after their training alone."""
+        return [self._worth(replace(finalist, longer=None)) for finalist in self.finalists]
+
+    def _reliability(self) -> float:
+        trained = [f for f in self.finalists if f.half is not None and f.alone is not None]
+        half = [self._worth(replace(f, alone=f.half, longer=None)) for f in trained]
+        return reliability_of(half, [self._worth(replace(f, longer=None)) for f in trained])
 
     def _worth(self, finalist: Finalist) -> float:
         """Return what to minimise of one that was trained: the better of its scores."""
@@ -227,44 +238,44 @@ class Final:
     def _at_hand(self) -> list[Finalist]:
         return [self.finalists[k] for k, _ in self.jobs[self.done : self.done + self.together]]
 
-    @property
-    def _scheduled(self) -> int:
-        """The steps that the schedule of the jobs at hand is made for."""
-        steps = self.jobs[self.done][1]
-        return steps * STRETCH if steps == self.dealt.alone else steps
-
     def _train(self) -> None:
         """Take one training step of each finalist at hand."""
         if self.taken == 0:
             self._begin()
         self.trainer.step_apart([finalist.architecture for finalist in self._at_hand])
         self.taken += 1
+        if self.taken == self.dealt.alone // 2 and self.jobs[self.done][1] == self.dealt.alone:
+            self._note(self._scores(), "half")
 
     def _begin(self) -> None:
         """Put the first weights in the place of the shared ones, and go to the first batch."""
         self.together = min(self.comm.size, len(self.jobs) - self.done)
         self.supernet.load_state_dict(self.first or {})
-        self.trainer.begin(self._scheduled)
+        self.trainer.begin(self.jobs[self.done][1])
         self.trainer.stream.rewind()
 
     def _score(self) -> list[Finalist]:
         """Score the finalists at hand, and keep the weights of one that is the best so far."""
-        at_hand = self._at_hand
         longer = self.jobs[self.done][1] == self.dealt.longer
-        # The n-th process trained the n-th one: it has the weights, and scores it.
-        scores = self.scorer.means([one.architecture for one in at_hand], self.dealt.batches)
-        new = self.jobs[self.done : self.done + self.together]
+        at_hand = self._note(self._scores(), "longer" if longer else "alone")
         self.taken, self.done = 0, self.done + self.together
-        for (k, _), score in zip(new, scores, strict=True):
-            one = self.finalists[k]
-            self.finalists[k] = (
-                replace(one, longer=score.value) if longer else replace(one, alone=score.value)
-            )
-        for process, (k, _) in enumerate(new):
+        for process, k in enumerate(at_hand):
             if longer and k == self._best():
                 self.comm.spread(self.supernet.state_dict, self.supernet.load_state_dict, source=process)
                 self.winner = copy_of(self.supernet)
-        return [self.finalists[k] for k, _ in new]
+        return [self.finalists[k] for k in at_hand]
+
+    def _scores(self) -> list[float]:
+        # The n-th process trained the n-th one: it has the weights, and scores it.
+        architectures = [finalist.architecture for finalist in self._at_hand]
+        return [score.value for score in self.scorer.means(architectures, self.dealt.batches)]
+
+    def _note(self, scores: Sequence[float], when: Literal["half", "alone", "longer"]) -> list[int]:
+        """Enter scores of the finalists at hand; return which these are."""
+        at_hand = [k for k, _ in self.jobs[self.done : self.done + self.together]]
+        for k, score in zip(at_hand, scores, strict=True):
+            self.finalists[k] = replace(self.finalists[k], **{when: score})  # type: ignore[arg-type]
+        return at_hand
 
     def _finish(self) -> None:
         """Give the supernet its shared weights back; drop the winner's if the shared suit it better."""
@@ -289,7 +300,7 @@ class Final:
             "closed": self.closed,
             "pool": self.pool.state_dict(),
             "numbers": list(self.numbers),
-            "finalists": [(f.alone, f.longer) for f in self.finalists],
+            "finalists": [(f.alone, f.longer, f.half) for f in self.finalists],
             "jobs": [list(job) for job in self.jobs],
             "done": self.done,
             "taken": self.taken,
@@ -316,11 +327,11 @@ class Final:
         self.pool.load_state_dict(state["pool"])
         self.numbers = list(state["numbers"])
         self.finalists = [
-            replace(self.pool.candidates[number], alone=alone, longer=longer)
-            for number, (alone, longer) in zip(self.numbers, state["finalists"], strict=True)
+            replace(self.pool.candidates[number], alone=alone, longer=longer, half=half)
+            for number, (alone, longer, half) in zip(self.numbers, state["finalists"], strict=True)
         ]
         self.jobs = [(k, steps) for k, steps in state["jobs"]]
         self.done, self.taken, self.together = state["done"], state["taken"], 1
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
         if self.taken:
-            self.trainer.begin(self._scheduled)
+            self.trainer.begin(self.jobs[self.done][1])

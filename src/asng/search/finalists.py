@@ -1,7 +1,12 @@
 """The plan of a final, and who comes into it: what is believed to train best alone.
 
-Candidates are drawn by generators of their own, so that theta and the search are not disturbed and a resumed
-run draws the same.
+Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and
+neighbours of the best finalists. Before any is trained, larger ones are believed to be better, and so are
+those that score better on the shared weights, as far as these agree with size. Every training alone corrects
+the belief.
+
+Candidates are drawn by generators of their own: theta and the search are not disturbed, and a resumed run
+draws the same.
 """
 
 import math
@@ -32,6 +37,7 @@ __all__ = [
     "Pool",
     "final_plan",
     "plan_of",
+    "reliability_of",
 ]
 
 MOST_FINAL = 0.9
@@ -39,15 +45,19 @@ MOST_FINAL = 0.9
 TRAINING_PASS = 3
 """What a training pass over a batch costs, where a forward pass costs 1."""
 ROUND = 4
-"""Finalists chosen together, so that several processes have work; the next know what came of them."""
+"""Finalists that are chosen together, so that several processes have work."""
 LAST = 2
 """The best finalists, which are trained anew for longer at the end."""
 LONGER = 2
 """How many times as long they are trained."""
-SCORING = 0.15
-"""Share of a finalist's cost for scoring it, as far as validation batches can be left out."""
+SCORING = 0.1
+"""Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
+can be left out."""
+ENOUGH_STEPS = 25
+"""Training steps of a finalist below which there are rather fewer finalists, down to six."""
+FEW = 6
 FEWEST_STEPS = 10
-"""Training steps of a finalist below which there are rather fewer finalists, and less than two are none."""
+"""Training steps below which there are rather fewer than six finalists, and less than two are none."""
 DRAWN = 48
 """Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
 LIKELY = 16
@@ -62,14 +72,16 @@ COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
-SIZE = Hint(gain=0.7, doubt=0.4)
+SIZE = Hint(gain=0.5, doubt=0.3, hidden=2.0)
 """What the multiply-adds are believed to tell."""
-HANDICAP = 0.5
-"""x"""
+SATURATION = 1.5
+"""Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
+RELIABILITY = 0.7
+"""Correlation of losses after half of a training and after all of it, as expected before any is known."""
+TRUSTED = 4
+"""As many losses count for as much as that expectation."""
 SHARED = Hint(gain=1.0, doubt=0.4)
-"""What the score on the shared weights is believed to tell if it orders as size does; less if less so."""
-CLIP = 9.0
-"""x"""
+"""What the score on the shared weights is believed to tell if it orders as size does, else in proportion."""
 AMONG = 4
 """Each place of the first round, of which nothing is known, goes to the most promising of so many draws."""
 
@@ -169,7 +181,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
 
     Example:
         >>> final_plan(1200.0, finalists=8, valid_batches=25)
-        FinalPlan(finalists=8, batches=13, alone=26, longer=52, compared=1)
+        FinalPlan(finalists=7, batches=10, alone=26, longer=52, compared=1)
     """
     # More than so many come in only if there are many rounds.
     candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))
@@ -177,8 +189,8 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
     for count in range(finalists, 0 if finalists < 2 else 1, -1):
         each = (cost - compared * candidates) / (count + min(LAST, count) * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
-        alone = int((each - batches) / TRAINING_PASS)
-        if alone >= FEWEST_STEPS:
+        alone = int((each - 2 * batches) / TRAINING_PASS)
+        if alone >= (ENOUGH_STEPS if count > FEW else FEWEST_STEPS):
             return FinalPlan(count, batches, alone, LONGER * alone, compared)
     return FinalPlan(0, 0, 0, 0, 0)
 
@@ -195,6 +207,7 @@ class Finalist:
         shared: Its mean objective on the shared weights, if their order had settled.
         alone: Its mean objective over validation batches after its training alone; None before.
         longer: The same after it was trained anew for longer, if it was.
+        half: The same in the middle of its training alone: tells how much chance there is in such scores.
     """
 
     architecture: Architecture
@@ -203,6 +216,7 @@ class Finalist:
     shared: float | None = None
     alone: float | None = None
     longer: float | None = None
+    half: float | None = None
 
     @property
     def child(self) -> dict[str, Value]:
@@ -345,7 +359,9 @@ class Pool:
             rest.remove(best)
         return chosen[:n]
 
-    def next(self, trained: Sequence[int], losses: Sequence[float], n: int) -> list[int]:
+    def next(
+        self, trained: Sequence[int], losses: Sequence[float], n: int, *, reliability: float
+    ) -> list[int]:
         """Return the numbers of the next ones: those that are expected to improve the most.
 
         Each of them counts for the choice of those after it as if it had come out as expected.
@@ -354,38 +370,30 @@ class Pool:
             trained: Numbers of those that were trained.
             losses: What to minimise of them.
             n: How many at most.
+            reliability: Of these losses.
         """
         chosen, values = list(trained), list(losses)
         while len(chosen) < len(trained) + n and len(chosen) < len(self.candidates):
             rest = [k for k in range(len(self.candidates)) if k not in set(chosen)]
-            mean, std = self._believed(chosen, values, rest)
-            best = self._believed(chosen, values, chosen)[0].min()
+            mean, std = self._believed(chosen, values, rest, reliability)
+            best = self._believed(chosen, values, chosen, reliability)[0].min()
             k = int(np.argmax(improvement(mean, std, float(best))))
             chosen.append(rest[k])
             values.append(float(mean[k]))
         return chosen[len(trained) :]
 
-    def judged(self, trained: Sequence[int], losses: Sequence[float], scale: float) -> list[float]:
-        """Return losses less what short trainings hide of size: large networks learn more slowly.
-
-        Args:
-            trained: Numbers of those that were trained.
-            losses: What to minimise of them.
-            scale: Standard deviation of such losses.
-        """
-        sizes = self._hints()[list(trained), 0]
-        return [float(loss - HANDICAP * scale * z) for loss, z in zip(losses, sizes, strict=True)]
-
-    def believed(self, trained: Sequence[int], losses: Sequence[float]) -> NDArray[np.float64]:
+    def believed(
+        self, trained: Sequence[int], losses: Sequence[float], *, reliability: float
+    ) -> NDArray[np.float64]:
         """Return what is believed of those that were trained, without the noise of a training, shape (n,)."""
-        return self._believed(trained, losses, trained)[0]
+        return self._believed(trained, losses, trained, reliability)[0]
 
     def _believed(
-        self, trained: Sequence[int], losses: Sequence[float], of: Sequence[int]
+        self, trained: Sequence[int], losses: Sequence[float], of: Sequence[int], reliability: float
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         x = coordinates(self.space, [candidate.child for candidate in self.candidates])
         hints, known, asked = self._hints(), list(trained), list(of)
-        belief = Belief(self._ordered, x[known], hints[known], losses, self._priors())
+        belief = Belief(self._ordered, x[known], hints[known], losses, self._priors(), reliability)
         return belief.of(x[asked], hints[asked])
 
     def _hints(self) -> NDArray[np.float64]:
@@ -394,9 +402,9 @@ class Pool:
         columns = [np.array(self._sizes)]
         if self.shared:
             columns.append(-np.array(self.shared))
-        scores = np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
-        scores[:, 0] = np.minimum(scores[:, 0], CLIP)
-        return scores
+        hints = np.stack([normal_scores(column, among=column[uniform]) for column in columns], axis=1)
+        hints[:, 0] = SATURATION * np.tanh(hints[:, 0] / SATURATION)
+        return hints
 
     def _priors(self) -> list[Hint]:
         if not self.shared:
@@ -404,6 +412,26 @@ class Pool:
         uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
         agreement = correlation([-self._sizes[k] for k in uniform], [self.shared[k] for k in uniform])
         return [SIZE, SHARED._replace(gain=SHARED.gain * max(0.0, agreement))]
+
+
+def reliability_of(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return how far losses tell architectures apart, by how well an earlier order agrees with a later one.
+
+    Args:
+        before: Losses in the middle of trainings.
+        after: Losses at their end.
+
+    Returns:
+        Between 0.1 and 0.9: with few losses near what is expected, later near their correlation.
+
+    Example:
+        >>> reliability_of([], []), round(reliability_of([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]), 2)
+        (0.7, 0.1)
+    """
+    known = len(after)
+    agreement = correlation(list(before), list(after)) if known > 2 else 0.0
+    known = known if known > 2 else 0
+    return min(0.9, max(0.1, (known * agreement + TRUSTED * RELIABILITY) / (known + TRUSTED)))
 
 
 def _key(candidate: Finalist) -> tuple[tuple[str, Value], ...]:
