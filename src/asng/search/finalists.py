@@ -1,7 +1,7 @@
 """The plan of a final, and who comes into it: what is believed to train best alone.
 
-Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and neighbours
-of the best finalists. Before any is trained, larger ones are believed to be better, and so are those that score
+Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and
+neighbours of the best finalists. Before any is trained, larger ones are believed to be better, and so are those that score
 better on the shared weights, as far as these agree with size. Every training alone corrects the belief.
 
 Candidates are drawn by generators of their own: theta and the search are not disturbed, and a resumed run draws
@@ -45,17 +45,21 @@ TRAINING_PASS = 3
 ROUND = 4
 """Finalists that are chosen together, so that several processes have work."""
 LAST = 2
-"""The best finalists, which are trained anew for longer at the end."""
+"""The best finalists, which are trained anew for longer at the end; if there are few, only the best one."""
 LONGER = 2
 """How many times as long they are trained."""
 SCORING = 0.1
 """Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
 can be left out."""
-ENOUGH_STEPS = 25
-"""Training steps of a finalist below which there are rather fewer finalists, down to six."""
-FEW = 6
+ENOUGH_STEPS = 32
+"""Training steps of a finalist, or those of a pass over the data if that is more, below which there are rather
+fewer finalists."""
+FEWEST = 4
+"""Finalists that there are also if each is trained for less."""
 FEWEST_STEPS = 10
-"""Training steps below which there are rather fewer than six finalists, and less than two are none."""
+"""Training steps below which there are rather fewer than four finalists, and less than two are none."""
+FEW = 8
+"""As many finalists are few."""
 DRAWN = 48
 """Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
 LIKELY = 16
@@ -107,13 +111,15 @@ class FinalPlan(NamedTuple):
         finalists: How many there are; 0 for no final.
         batches: Validation batches that they are scored on.
         alone: Training steps of each finalist.
-        longer: Training steps of each of the last ones, which are trained anew.
+        last: How many of the best are trained anew for longer.
+        longer: Training steps of each of these.
         compared: Validation batches that candidates are compared on with the shared weights.
     """
 
     finalists: int
     batches: int
     alone: int
+    last: int
     longer: int
     compared: int
 
@@ -126,13 +132,14 @@ def plan_of(
     lam_x: int,
     warmup: float | None,
     lam_theta: int,
+    train_batches: int,
     valid_batches: int,
 ) -> Plan:
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
-    A forward pass over a batch costs 1, a training pass 3. If the final could not train two finalists for
-    10 steps each, there is none. If it could not afford to compare candidates on the shared weights, these
-    would be of no use, and all of the cost goes to the final.
+    A forward pass over a batch costs 1, a training pass 3. If the final could not train all of its finalists
+    for about a pass over the data, shared weights would not be trained for long enough to be believed, and all
+    of the cost goes to the final. If it could not train two finalists for 10 steps each, there is none.
 
     Args:
         steps: Of a search without a final.
@@ -141,25 +148,28 @@ def plan_of(
         lam_x: Architectures trained per step.
         warmup: Share of the steps before theta moves; None if that is looked for.
         lam_theta: Architectures scored per such step.
+        train_batches: Batches in a pass over the training data.
         valid_batches: Batches in a pass over the validation data.
 
     Example:
-        >>> settings = dict(share=0.75, finalists=8, lam_x=1, warmup=None, lam_theta=2, valid_batches=25)
-        >>> plan_of(1200, **settings)
-        Plan(steps=276, each=4.0, looked=3, cost=3600.0)
-        >>> plan_of(200, **settings)  # too short for shared weights
-        Plan(steps=0, each=4.0, looked=0, cost=800.0)
-        >>> plan_of(20, **settings)  # too short for a final
+        >>> settings = dict(share=0.7, finalists=12, lam_x=1, warmup=None, lam_theta=2)
+        >>> plan_of(1200, **settings, train_batches=25, valid_batches=25)
+        Plan(steps=328, each=4.0, looked=4, cost=3360.0)
+        >>> plan_of(400, **settings, train_batches=25, valid_batches=25)  # too short for shared weights
+        Plan(steps=0, each=4.0, looked=0, cost=1600.0)
+        >>> plan_of(20, **settings, train_batches=25, valid_batches=25)  # too short for a final
         Plan(steps=20, each=4.0, looked=0, cost=0.0)
     """
     moving = (1.0 - EARLIEST) if warmup is None else 1.0 - warmup
     each = TRAINING_PASS * lam_x + moving * lam_theta
+    rest = {"finalists": finalists, "train_batches": train_batches, "valid_batches": valid_batches}
     searching = round((1.0 - share) * steps)
-    if share > 0.0 and COMPARING * (steps - searching) * each < COMPARED:
+    final = final_plan((steps - searching) * each, **rest)
+    if share > 0.0 and (final.finalists < finalists or not final.compared):
         searching = 0
+        final = final_plan(steps * each, **rest)
     cost = (steps - searching) * each
-    final = final_plan(cost, finalists=finalists, valid_batches=valid_batches) if share > 0.0 else None
-    if final is None or not final.finalists:
+    if share == 0.0 or not final.finalists:
         searching, cost = steps, 0.0
     looked = 0
     if warmup is None:
@@ -168,26 +178,33 @@ def plan_of(
     return Plan(searching, each, looked, cost)
 
 
-def final_plan(cost: float, *, finalists: int, valid_batches: int) -> FinalPlan:
-    """Return the plan of a final at a cost, with rather fewer finalists than 10 training steps of each.
+def final_plan(cost: float, *, finalists: int, train_batches: int, valid_batches: int) -> FinalPlan:
+    """Return the plan of a final at a cost.
+
+    There are rather fewer finalists than trainings of less than about a pass over the data, down to four. The
+    best is trained anew for longer, or the best two if there are more than eight finalists.
 
     Args:
         cost: In forward passes over a batch.
         finalists: At most.
+        train_batches: Batches in a pass over the training data.
         valid_batches: Batches in a pass over the validation data.
 
     Example:
-        >>> final_plan(1200.0, finalists=8, valid_batches=25)
-        FinalPlan(finalists=8, batches=13, alone=26, longer=52, compared=1)
+        >>> final_plan(3360.0, finalists=12, train_batches=25, valid_batches=25)
+        FinalPlan(finalists=12, batches=19, alone=51, last=2, longer=102, compared=3)
+        >>> final_plan(600.0, finalists=12, train_batches=25, valid_batches=25)
+        FinalPlan(finalists=4, batches=10, alone=26, last=1, longer=52, compared=0)
     """
     compared = min(valid_batches, int(COMPARING * cost / COMPARED))
     for count in range(finalists, 1, -1):
-        each = (cost - compared * COMPARED) / (count + min(LAST, count) * LONGER)
+        last = LAST if count > FEW else 1
+        each = (cost - compared * COMPARED) / (count + last * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
         alone = int((each - 2 * batches) / TRAINING_PASS)
-        if alone >= (ENOUGH_STEPS if count > FEW else FEWEST_STEPS):
-            return FinalPlan(count, batches, alone, LONGER * alone, compared)
-    return FinalPlan(0, 0, 0, 0, 0)
+        if alone >= (max(ENOUGH_STEPS, train_batches) if count > FEWEST else FEWEST_STEPS):
+            return FinalPlan(count, batches, alone, last, LONGER * alone, compared)
+    return FinalPlan(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
