@@ -1,8 +1,9 @@
 """The plan of a final, and who comes into it: what is believed to train best alone.
 
 Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and
-neighbours of the best finalists. Before any is trained, larger ones are believed to be better, and so are those that score
-better on the shared weights, as far as these agree with size. Every training alone corrects the belief.
+neighbours of the best finalists. Before any is trained, larger ones are believed to be better, and so are
+those that score better on the shared weights, as far as these agree with size. Every training alone corrects
+the belief.
 
 Candidates are drawn by generators of their own: theta and the search are not disturbed, and a resumed run draws
 the same.
@@ -51,9 +52,9 @@ LONGER = 2
 SCORING = 0.1
 """Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
 can be left out."""
-ENOUGH_STEPS = 32
-"""Training steps of a finalist, or those of a pass over the data if that is more, below which there are rather
-fewer finalists."""
+ENOUGH_STEPS = 16
+"""Training steps of a finalist, or those of half a pass over the data if these are more, below which there are
+rather fewer finalists."""
 FEWEST = 4
 """Finalists that there are also if each is trained for less."""
 FEWEST_STEPS = 10
@@ -74,7 +75,7 @@ COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
-SIZE = Hint(gain=0.5, doubt=0.3, hidden=2.0)
+SIZE = Hint(gain=0.5, doubt=0.4, hidden=1.0)
 """What the multiply-adds are believed to tell."""
 SATURATION = 1.5
 """Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
@@ -138,7 +139,7 @@ def plan_of(
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
     A forward pass over a batch costs 1, a training pass 3. If the final could not train all of its finalists
-    for about a pass over the data, shared weights would not be trained for long enough to be believed, and all
+    for half a pass over the data, shared weights would not be trained for long enough to be believed, and all
     of the cost goes to the final. If it could not train two finalists for 10 steps each, there is none.
 
     Args:
@@ -181,7 +182,7 @@ def plan_of(
 def final_plan(cost: float, *, finalists: int, train_batches: int, valid_batches: int) -> FinalPlan:
     """Return the plan of a final at a cost.
 
-    There are rather fewer finalists than trainings of less than about a pass over the data, down to four. The
+    There are rather fewer finalists than trainings of less than half a pass over the data, down to four. The
     best is trained anew for longer, or the best two if there are more than eight finalists.
 
     Args:
@@ -202,7 +203,7 @@ def final_plan(cost: float, *, finalists: int, train_batches: int, valid_batches
         each = (cost - compared * COMPARED) / (count + last * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
         alone = int((each - 2 * batches) / TRAINING_PASS)
-        if alone >= (max(ENOUGH_STEPS, train_batches) if count > FEWEST else FEWEST_STEPS):
+        if alone >= (max(ENOUGH_STEPS, train_batches // 2) if count > FEWEST else FEWEST_STEPS):
             return FinalPlan(count, batches, alone, last, LONGER * alone, compared)
     return FinalPlan(0, 0, 0, 0, 0, 0)
 
