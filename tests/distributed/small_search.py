@@ -21,8 +21,8 @@ PASSES, ITEMS, BATCH = 4, 50, 9
 """Batches of 9, five a pass, and one of 5."""
 FAILS = 9
 """The training pass at which a process fails."""
-FAILS_ALONE, FAILS_LONGER = 20, 70
-"""Others, while finalists train: each of two for 34 steps, or 54 if lambda_x is 2, then for twice as many."""
+FAILS_EARLY, FAILS_LATE = 20, 70
+"""Others, while finalists are trained. The last process trains the last of two, for 51 or 81 steps."""
 
 cross_entropy = supervised(nn.functional.cross_entropy)
 
@@ -106,8 +106,8 @@ LOSSES = {
     "kill": failing(signalled(signal.SIGKILL)),
     "terminate": failing(signalled(signal.SIGTERM)),
     "interrupt": failing(signalled(signal.SIGINT)),
-    "kill in final": failing(signalled(signal.SIGKILL), FAILS_LONGER),
-    "terminate in final": failing(signalled(signal.SIGTERM), FAILS_ALONE),
+    "kill in final": failing(signalled(signal.SIGKILL), FAILS_LATE),
+    "terminate in final": failing(signalled(signal.SIGTERM), FAILS_EARLY),
     "nan": failing(lambda value: value * float("nan")),
 }
 CASES = {

@@ -76,7 +76,10 @@ def test_each_process_takes_all_batches_of_one(rank, found):
 
 def test_each_process_trains_a_share_of_the_architectures_and_finalists_of_its_own(finished):
     alone, (first, second) = finished("final", 1, 2)[1][0], finished("final", 2)[1]
-    assert first["passes"] == second["passes"] == alone["passes"] / 2
+    assert first["passes"] + second["passes"] == alone["passes"]
+    assert second["passes"] == pytest.approx(
+        alone["passes"] / 4, abs=1
+    )  # the best trains twice as long again
     first = finished("shared and final", 2)[1][0]
     assert first["traffic"]["messages"] == first["steps"] > 0  # none while finalists are trained
 
@@ -144,4 +147,4 @@ def test_a_final_that_was_ended_is_resumed_by_another_number_of_processes(
     assert "finished" not in [event.get("reason") for event in log(tmp_path)]
     resumed = values(search, "final", tmp_path, True, size=after)
     assert_alike(found("final", 1, lam_x=before), resumed[0])
-    assert [event["event"] for event in log(tmp_path)].count("finalist") == 4  # each came twice
+    assert [event["event"] for event in log(tmp_path)].count("finalist") == 3  # the best came twice

@@ -43,9 +43,9 @@ def final_searcher(supernet=None, loss=mse, **settings):
 
 def plan(epochs, finalists=3):
     """The plan of such a search, and of its final."""
-    rest = {"lam_x": 1, "warmup": 0.5, "lam_theta": 2}
-    whole = plan_of(6 * epochs, share=0.5, finalists=finalists, valid_batches=3, **rest)
-    return whole, final_plan(whole.cost, finalists=finalists, valid_batches=3, compare=whole.steps > 0)
+    rest = {"finalists": finalists, "train_batches": 6, "valid_batches": 3}
+    whole = plan_of(6 * epochs, share=0.5, lam_x=1, warmup=0.5, lam_theta=2, **rest)
+    return whole, final_plan(whole.cost, **rest, compare=whole.steps > 0)
 
 
 def same(one, other):
@@ -62,7 +62,7 @@ def counted(calls):
     return loss
 
 
-def last_two(result):
+def last_of(result):
     return [finalist for finalist in result.finalists if finalist.longer is not None]
 
 
@@ -98,16 +98,22 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
 @pytest.mark.parametrize("epochs", [EPOCHS, MORE])
 def test_two_good_finalists_are_trained_for_longer_and_one_of_them_is_found(epochs):
     """All are of one size, of which nothing is thus believed."""
-    result = fit(searcher(layers(), final=0.5, finalists=8), epochs=epochs)
-    assert 4 < len(result.finalists) <= 8
-    assert len({finalist.architecture for finalist in result.finalists}) == len(result.finalists)
+    result = fit(searcher(layers(), final=0.5, finalists=10), epochs=epochs)
+    assert len({finalist.architecture for finalist in result.finalists}) == len(result.finalists) == 10
     assert all(math.isfinite(finalist.alone) for finalist in result.finalists)
     assert all((finalist.shared is not None) == (epochs == MORE) for finalist in result.finalists)
-    two = last_two(result)
+    two = last_of(result)
     assert len(two) == 2
     assert result.architecture in [finalist.architecture for finalist in two]
     ranks = sorted(result.finalists, key=lambda finalist: finalist.alone)
     assert max(map(ranks.index, two)) < len(ranks) / 2  # believed to be good, of whom a training says so
+
+
+def test_of_few_finalists_only_the_best_is_trained_for_longer_and_found():
+    result = fit(searcher(layers(), final=0.5, finalists=8), epochs=EPOCHS)
+    (best,) = last_of(result)
+    assert len(result.finalists) == 8
+    assert result.architecture == best.architecture
 
 
 def test_a_first_round_has_theta_only_if_that_has_moved():
@@ -154,18 +160,30 @@ def test_the_objective_decides_and_not_the_loss():
     assert result.architecture["op"] == "zero"
 
 
-@pytest.mark.parametrize("better", ["linear", "zero"])
-def test_what_comes_of_the_longer_training_outweighs_the_shorter_one(better):
-    calls, alone = [], plan(EPOCHS, finalists=2)[1].alone
+class Level(nn.Module):
+    """Gives a number, whatever the weights before it."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, x):
+        return self.value + 0.0 * x
+
+
+@pytest.mark.parametrize(("first", "second"), [(2, 7), (7, 2)])
+def test_what_comes_of_the_longer_training_outweighs_the_shorter_one(first, second):
+    supernet = Supernet(nn.Sequential(nn.Linear(3, 1), Choice([Level(k) for k in range(10)], label="level")))
+    calls, alone = [], plan(EPOCHS, finalists=10)[1].alone
 
     def objective(forward, batch):
-        is_better = ("linear" if bool(forward(batch[0]).any()) else "zero") == better
-        if calls.count(True) <= 2 * alone:
-            return 0.6 if is_better else 0.5
-        return 0.1 if is_better else 2.0
+        level = int(forward(batch[0])[0])
+        if calls.count(True) <= 10 * alone:
+            return {first: 0.5, second: 0.6}.get(level, 1.0 + 0.01 * level)
+        return {first: 2.0, second: 0.1}[level]  # the last two
 
-    search = final_searcher(linear_or_zero(), counted(calls), minimize=objective, finalists=2)
-    assert fit(search, epochs=EPOCHS).architecture["op"] == better
+    search = final_searcher(supernet, counted(calls), minimize=objective, finalists=10)
+    assert fit(search, epochs=EPOCHS).architecture["level"] == second
 
 
 @pytest.mark.parametrize("epochs", [EPOCHS, MORE])
@@ -183,8 +201,8 @@ def test_every_finalist_begins_with_the_weights_of_the_search_and_sees_the_same_
     search.loss = loss
     result = fit(search, "own generator", epochs=epochs)
     _, final = plan(epochs)
-    lengths = [final.alone] * 3 + [final.longer] * 2
-    starts = [result.steps + sum(lengths[:k]) for k in range(5)]
+    lengths = [final.alone] * 3 + [final.longer] * final.last
+    starts = [result.steps + sum(lengths[:k]) for k in range(len(lengths))]
     assert len(seen) == starts[-1] + lengths[-1]
     assert [i for i, is_first in enumerate(begun) if is_first] == ([0] if result.steps else []) + starts
     for start, length in zip(starts, lengths, strict=True):
@@ -192,17 +210,24 @@ def test_every_finalist_begins_with_the_weights_of_the_search_and_sees_the_same_
     assert torch.equal(seen[0], seen[starts[0]])
 
 
-@pytest.mark.parametrize("rate", [0.025, 1e-6])
-def test_the_supernet_keeps_its_shared_weights_and_the_child_has_the_better_ones(rate):
-    """Trained at a small rate for the time of a final alone, the shared weights are further on."""
-    search = final_searcher(
-        two_layers(norm=True), optimizer=partial(torch.optim.SGD, lr=rate), scheduler=None
-    )
-    result = fit(search, epochs=MORE)
+@pytest.mark.parametrize(
+    ("rate", "share", "epochs", "shared_are_better"), [(0.025, 0.5, MORE, False), (0.001, 0.2, 220, True)]
+)
+def test_the_supernet_keeps_its_shared_weights_and_the_child_has_the_better_ones(
+    rate, share, epochs, shared_are_better
+):
+    """At a small rate those are further on that were trained for longer."""
+    optimizer = partial(torch.optim.SGD, lr=rate)
+    search = final_searcher(layers(2), optimizer=optimizer, scheduler=None, final=share)
+    result = fit(search, epochs=epochs)
+    (best,) = last_of(result)
+    (batch,) = loader(24, batch_size=24)
+    with torch.no_grad():
+        shared = float(mse(partial(result.supernet, architecture=best.architecture), batch))
+    assert (shared < best.longer) == (result.winner is None) == shared_are_better
     kept = {name: value.clone() for name, value in result.supernet.state_dict().items()}
-    assert (result.winner is None) == (rate < 0.01)
     child, inherited = result.child.state_dict(), result.inherited().state_dict()
-    assert same(child, inherited) == (result.winner is None)
+    assert same(child, inherited) == shared_are_better
     assert same(result.supernet.state_dict(), kept)
     assert result.winner is None or not same(result.winner, kept)
 
@@ -292,9 +317,9 @@ def test_a_final_without_steps_has_a_log_and_a_report(tmp_path):
     fit(final_searcher(), epochs=EPOCHS, run_dir=tmp_path)
     events = events_without_clocks(tmp_path)
     names = [event["event"] for event in events]
-    assert names == ["start", "theta", "finalists", *["finalist"] * 5, "end"]
+    assert names == ["start", "theta", "finalists", *["finalist"] * 4, "end"]
     assert events[2] == {"event": "finalists", "step": 0, "compared": 4, "batches": 0}
-    assert [event["longer"] is None for event in events[3:-1]] == [True] * 3 + [False] * 2
+    assert [event["longer"] is None for event in events[3:-1]] == [True] * 3 + [False]
     assert "The final" in write_report(tmp_path).read_text()
 
 
@@ -320,14 +345,14 @@ def test_a_search_that_settles_early_has_a_final_in_proportion():
     calls = []
     search = final_searcher(layers(), counted(calls), stop=StopRule(patience=100), warmup=0.0)
     result = fit(search, epochs=2 * MORE)
-    rest = {"lam_x": 1, "warmup": 0.0, "lam_theta": 2, "valid_batches": 3}
-    whole = plan_of(12 * MORE, share=0.5, finalists=3, **rest)
+    rest = {"finalists": 3, "train_batches": 6, "valid_batches": 3}
+    whole = plan_of(12 * MORE, share=0.5, lam_x=1, warmup=0.0, lam_theta=2, **rest)
     assert result.reason == "patience"
     assert 100 < result.steps < 0.8 * whole.steps
     cost = whole.cost * result.steps / whole.steps
-    final = final_plan(cost, finalists=3, valid_batches=3)
-    assert calls.count(True) - result.steps == 3 * final.alone + 2 * final.longer
-    assert (len(result.finalists), len(last_two(result))) == (3, 2)
+    final = final_plan(cost, **rest)
+    assert calls.count(True) - result.steps == 3 * final.alone + final.last * final.longer
+    assert (len(result.finalists), len(last_of(result))) == (3, final.last)
 
 
 def test_a_search_that_settles_at_once_is_left_to_theta():
@@ -389,6 +414,10 @@ def stopped_after_each(monkeypatch, pieces):
     monkeypatch.setattr(Loop, "pause", stopping_pause)
 
 
+def at_every_kind_of_piece(loop):
+    return loop.final.opened and loop.final.taken in (0, 1, loop.final.dealt.alone)
+
+
 def resumed_until_it_ends(make, folder, **settings):
     for part in range(1000):
         torch.manual_seed(part)  # the state of the caller's generator must not matter
@@ -401,18 +430,18 @@ def resumed_until_it_ends(make, folder, **settings):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "finalists", "pieces"),
+    ("supernet", "epochs", "finalists", "pieces"),
     [
-        (9, 2, lambda loop: True),
-        (MORE, 5, lambda loop: loop.final.opened and loop.final.taken in (0, 1, loop.final.dealt.alone)),
+        (partial(two_layers, norm=True), 9, 2, lambda loop: True),
+        (layers, MORE, 9, at_every_kind_of_piece),
     ],
     ids=["every piece", "every kind of piece with shared weights"],
 )
 def test_a_final_stopped_again_and_again_is_the_one_never_stopped(
-    epochs, finalists, pieces, tmp_path, monkeypatch
+    supernet, epochs, finalists, pieces, tmp_path, monkeypatch
 ):
     def make():
-        return final_searcher(two_layers(norm=True), finalists=finalists)
+        return final_searcher(supernet(), finalists=finalists)
 
     whole = make()
     settings = {"train": "own generator", "epochs": epochs}
@@ -452,7 +481,7 @@ def test_a_warmup_changed_between_two_parts_leaves_the_lengths_as_they_were_begu
     calls = []
     again = final_searcher(loss=counted(calls), warmup=0.0)
     result = fit(again, epochs=MORE, run_dir=tmp_path, resume=True)
-    assert 100 + calls.count(True) == result.steps + 3 * begun + 2 * 2 * begun
+    assert 100 + calls.count(True) == result.steps + 3 * begun + 2 * begun
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,13 @@ class Final:
         self.winner: dict[str, Any] | None = None
 
     def _dealt(self, cost: float, finalists: int) -> FinalPlan:
-        batches, compare = len(self.scorer.stream), self.plan.steps > 0
-        return final_plan(cost, finalists=finalists, valid_batches=batches, compare=compare)
+        return final_plan(
+            cost,
+            finalists=finalists,
+            train_batches=len(self.trainer.stream),
+            valid_batches=len(self.scorer.stream),
+            compare=self.plan.steps > 0,
+        )
 
     @property
     def over(self) -> bool:
@@ -84,7 +89,7 @@ class Final:
     @property
     def all_steps(self) -> int:
         """Training steps of all finalists, as planned."""
-        return self.dealt.finalists * self.dealt.alone + min(LAST, self.dealt.finalists) * self.dealt.longer
+        return self.dealt.finalists * self.dealt.alone + self.dealt.last * self.dealt.longer
 
     @property
     def steps_taken(self) -> int:
@@ -149,7 +154,7 @@ class Final:
 
     def _choose(self) -> None:
         """Choose the next round; after the last, have the best trained anew for longer, or finish."""
-        if any(steps == self.dealt.longer for _, steps in self.jobs):
+        if any(steps != self.dealt.alone for _, steps in self.jobs):
             self.closed = True
             self._finish()
             return
@@ -164,7 +169,7 @@ class Final:
             if chosen:
                 self._enlist(chosen)
                 return
-        self.jobs += [(k, self.dealt.longer) for k in order[:LAST]]
+        self.jobs += [(k, self.dealt.longer) for k in order[: self.dealt.last]]
 
     def _compare(self) -> None:
         """Score candidates that have no score yet on the shared weights."""
@@ -207,7 +212,7 @@ class Final:
         if len(losses) < 2:
             return losses
         believed = self.pool.believed(self.numbers, losses, reliability=self._reliability())
-        return [float(loss) for loss in believed]
+        return [float(value) for value in believed]
 
     def _corrected(self, last: Sequence[int]) -> list[float]:
         """Return the losses, those of the last as far from each other as after their longer training."""
