@@ -174,8 +174,8 @@ def test_shift_and_scale_of_losses_are_those_of_the_belief(spread):
     losses = (losses - 5.0) * spread
     scale = 100.0 if spread else 1.0  # equal ones have none
     mean, std = posterior(ordered, x, hints, losses)
-    others = posterior(ordered, x, hints, scale * losses + 0.1)
-    np.testing.assert_allclose(others[0], scale * mean + 0.1, rtol=1e-9)
+    others = posterior(ordered, x, hints, scale * losses + 0.9)  # 0.9 nine times: the mean is not quite 0.9
+    np.testing.assert_allclose(others[0], scale * mean + 0.9, rtol=1e-9)
     np.testing.assert_allclose(others[1], scale * std, rtol=1e-9)
 
 

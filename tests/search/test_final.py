@@ -440,8 +440,11 @@ def resumed_until_it_ends(make, folder, **settings):
 def test_a_final_stopped_again_and_again_is_the_one_never_stopped(
     supernet, epochs, finalists, pieces, tmp_path, monkeypatch
 ):
+    def falling(optimizer, steps):  # its length is not in its state
+        return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0 - step / (steps + 1))
+
     def make():
-        return final_searcher(supernet(), finalists=finalists)
+        return final_searcher(supernet(), finalists=finalists, scheduler=falling)
 
     whole = make()
     settings = {"train": "own generator", "epochs": epochs}

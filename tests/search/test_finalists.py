@@ -249,6 +249,7 @@ def test_larger_ones_are_preferred_at_first_and_none_if_all_are_of_one_size():
     middle = median(size_of(candidate.architecture) for candidate in drawn)
     larger = sum(size_of(candidate.architecture) > middle for candidate in chosen)
     assert larger / len(chosen) > 0.8  # each is the largest of four: 0.94 of them
+    assert all(len(set(pool_of(seed).first(12))) == 12 for seed in range(10))
     equal = pool_of(size=lambda a: 0.0)  # as where nothing can be counted
     first = equal.first(4)
     following = equal.next(first, losses_of(first), 4, reliability=0.7)
@@ -265,6 +266,14 @@ def test_the_next_ones_are_new_and_as_many_as_wanted_or_as_there_are(bad):
     assert len(set(following) - set(trained)) == len(following) == 4
     rest = pool.next(trained, losses, 1000, reliability=0.7)
     assert sorted([*trained, *rest]) == list(range(len(pool.candidates)))
+
+
+def test_who_comes_next_depends_neither_on_the_level_nor_on_the_scale_of_losses():
+    pool = pool_of()
+    trained = pool.first(4)
+    losses = losses_of(trained)
+    following = pool.next(trained, losses, 8, reliability=0.7)
+    assert pool.next(trained, [100.0 + 10.0 * loss for loss in losses], 8, reliability=0.7) == following
 
 
 def test_what_resembles_the_best_comes_next_if_size_tells_nothing():
