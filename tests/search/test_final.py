@@ -69,8 +69,7 @@ def last_of(result):
 # --- what it costs ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("warmup", [None, 0.5])
-@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+@pytest.mark.parametrize(("epochs", "warmup"), [(EPOCHS, 0.5), (MORE, 0.5), (MORE, None)])
 def test_all_passes_of_a_run_cost_no_more_than_without_a_final(epochs, warmup):
     cost = {}
     for final in (0.0, 0.5):
