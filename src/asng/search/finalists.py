@@ -72,9 +72,9 @@ COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
-SIZE = Hint(gain=0.5, doubt=0.4, hidden=0.5)
+SIZE = Hint(gain=0.7, doubt=0.4, hidden=0.5)
 """What the multiply-adds are believed to tell."""
-SATURATION = 1.5
+SATURATION = 0.6
 """Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
 RELIABILITY = 0.7
 """Correlation of losses after half of a training and after all of it, as expected before any is known."""
