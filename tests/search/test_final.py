@@ -43,9 +43,19 @@ def final_searcher(supernet=None, loss=mse, **settings):
 
 def plan(epochs, finalists=3):
     """The plan of such a search, and of its final."""
-    rest = {"finalists": finalists, "train_batches": 6, "valid_batches": 3}
+    rest = {"finalists": finalists, "valid_batches": 3}
     whole = plan_of(6 * epochs, share=0.5, lam_x=1, warmup=0.5, lam_theta=2, **rest)
     return whole, final_plan(whole.cost, **rest, compare=whole.steps > 0)
+
+
+def enough_for(finalists, *, shared):
+    """Return epochs that are enough for so many finalists, with or without shared weights."""
+    plans = ((epochs, *plan(epochs, finalists)) for epochs in range(10, 1000, 10))
+    return next(
+        epochs
+        for epochs, whole, final in plans
+        if final.finalists == finalists and (whole.steps > 0) == shared
+    )
 
 
 def same(one, other):
@@ -74,7 +84,8 @@ def test_all_passes_of_a_run_cost_no_more_than_without_a_final(epochs, warmup):
     cost = {}
     for final in (0.0, 0.5):
         calls = []
-        result = fit(searcher(layers(), counted(calls), final=final, warmup=warmup), epochs=epochs)
+        search = final_searcher(layers(), counted(calls), final=final, warmup=warmup)
+        result = fit(search, epochs=epochs)
         cost[final] = 3 * calls.count(True) + calls.count(False)
         assert (result.steps > 0) == (final == 0.0 or epochs == MORE)
     if warmup is None:  # theta moves if the order has settled; else it costs nothing
@@ -94,13 +105,14 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
 # --- who comes in, and who wins ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
-def test_two_good_finalists_are_trained_for_longer_and_one_of_them_is_found(epochs):
+@pytest.mark.parametrize("shared", [False, True])
+def test_two_good_finalists_are_trained_for_longer_and_one_of_them_is_found(shared):
     """All are of one size, of which nothing is thus believed."""
-    result = fit(searcher(layers(), final=0.5, finalists=10), epochs=epochs)
+    search = searcher(layers(), final=0.5, finalists=10)
+    result = fit(search, epochs=enough_for(10, shared=shared))
     assert len({finalist.architecture for finalist in result.finalists}) == len(result.finalists) == 10
     assert all(math.isfinite(finalist.alone) for finalist in result.finalists)
-    assert all((finalist.shared is not None) == (epochs == MORE) for finalist in result.finalists)
+    assert all((finalist.shared is not None) == shared for finalist in result.finalists)
     two = last_of(result)
     assert len(two) == 2
     assert result.architecture in [finalist.architecture for finalist in two]
@@ -173,7 +185,8 @@ class Level(nn.Module):
 @pytest.mark.parametrize(("first", "second"), [(2, 7), (7, 2)])
 def test_what_comes_of_the_longer_training_outweighs_the_shorter_one(first, second):
     supernet = Supernet(nn.Sequential(nn.Linear(3, 1), Choice([Level(k) for k in range(10)], label="level")))
-    calls, alone = [], plan(EPOCHS, finalists=10)[1].alone
+    epochs = enough_for(10, shared=False)
+    calls, alone = [], plan(epochs, finalists=10)[1].alone
 
     def objective(forward, batch):
         level = int(forward(batch[0])[0])
@@ -182,7 +195,7 @@ def test_what_comes_of_the_longer_training_outweighs_the_shorter_one(first, seco
         return {first: 2.0, second: 0.1}[level]  # the last two
 
     search = final_searcher(supernet, counted(calls), minimize=objective, finalists=10)
-    assert fit(search, epochs=EPOCHS).architecture["level"] == second
+    assert fit(search, epochs=epochs).architecture["level"] == second
 
 
 @pytest.mark.parametrize("epochs", [EPOCHS, MORE])
@@ -344,7 +357,7 @@ def test_a_search_that_settles_early_has_a_final_in_proportion():
     calls = []
     search = final_searcher(layers(), counted(calls), stop=StopRule(patience=100), warmup=0.0)
     result = fit(search, epochs=2 * MORE)
-    rest = {"finalists": 3, "train_batches": 6, "valid_batches": 3}
+    rest = {"finalists": 3, "valid_batches": 3}
     whole = plan_of(12 * MORE, share=0.5, lam_x=1, warmup=0.0, lam_theta=2, **rest)
     assert result.reason == "patience"
     assert 100 < result.steps < 0.8 * whole.steps
@@ -432,7 +445,7 @@ def resumed_until_it_ends(make, folder, **settings):
     ("supernet", "epochs", "finalists", "pieces"),
     [
         (partial(two_layers, norm=True), 9, 2, lambda loop: True),
-        (layers, MORE, 9, at_every_kind_of_piece),
+        (layers, enough_for(9, shared=True), 9, at_every_kind_of_piece),
     ],
     ids=["every piece", "every kind of piece with shared weights"],
 )

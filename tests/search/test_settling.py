@@ -118,8 +118,7 @@ def test_scores_that_are_not_finite_rank_worst(finite):
 
 EPOCHS = 100  # of 6 training batches: enough for shared weights and looks on all 3 validation batches
 SETTINGS = {"warmup": None, "final": 0.5, "finalists": 2}
-BATCHES = {"train_batches": 6, "valid_batches": 3}
-PLAN = plan_of(600, share=0.5, finalists=2, lam_x=1, warmup=None, lam_theta=2, **BATCHES)
+PLAN = plan_of(600, share=0.5, finalists=2, lam_x=1, warmup=None, lam_theta=2, valid_batches=3)
 LOOK = PROBES * PLAN.looked
 
 

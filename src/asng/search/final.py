@@ -76,7 +76,6 @@ class Final:
         return final_plan(
             cost,
             finalists=finalists,
-            train_batches=len(self.trainer.stream),
             valid_batches=len(self.scorer.stream),
             compare=self.plan.steps > 0,
         )

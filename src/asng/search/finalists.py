@@ -53,15 +53,12 @@ LONGER = 2
 SCORING = 0.1
 """Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
 can be left out."""
-ENOUGH_STEPS = 16
-"""Training steps of a finalist, or those of half a pass over the data if these are more, below which there
-are rather fewer finalists."""
-FEWEST = 4
+ENOUGH_STEPS = 24
+"""Training steps of a finalist below which there are rather fewer finalists, down to eight: two rounds."""
+FEWEST = 8
 """Finalists that there are also if each is trained for less."""
 FEWEST_STEPS = 10
-"""Training steps below which there are rather fewer than four finalists, and less than two are none."""
-FEW = 8
-"""As many finalists are few."""
+"""Training steps below which there are rather fewer than eight finalists, and less than two are none."""
 DRAWN = 48
 """Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
 LIKELY = 16
@@ -76,9 +73,9 @@ COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
-SIZE = Hint(gain=0.5, doubt=0.4, hidden=1.0)
+SIZE = Hint(gain=0.7, doubt=0.4, hidden=0.5)
 """What the multiply-adds are believed to tell."""
-SATURATION = 1.5
+SATURATION = 0.6
 """Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
 RELIABILITY = 0.7
 """Correlation of losses after half of a training and after all of it, as expected before any is known."""
@@ -134,15 +131,14 @@ def plan_of(
     lam_x: int,
     warmup: float | None,
     lam_theta: int,
-    train_batches: int,
     valid_batches: int,
 ) -> Plan:
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
     A forward pass over a batch costs 1, a training pass 3. If the final could not train all of its finalists
-    for half a pass over the data, shared weights would not be trained for long enough to be believed, and all
-    of the cost goes to the final. If it could not train two finalists for 10 steps each, there is none, and
-    nobody looks: theta alone says what is found.
+    for 24 steps, shared weights would not be trained for long enough to be believed either, and all of the
+    cost goes to the final. If it could not train two finalists for 10 steps each, there is none, and nobody
+    looks: theta alone says what is found.
 
     Args:
         steps: Of a search without a final.
@@ -151,22 +147,21 @@ def plan_of(
         lam_x: Architectures trained per step.
         warmup: Share of the steps before theta moves; None if that is looked for.
         lam_theta: Architectures scored per such step.
-        train_batches: Batches in a pass over the training data.
         valid_batches: Batches in a pass over the validation data.
 
     Example:
         >>> settings = dict(share=0.7, finalists=12, lam_x=1, warmup=None, lam_theta=2)
-        >>> plan_of(1200, **settings, train_batches=25, valid_batches=25)
+        >>> plan_of(1200, **settings, valid_batches=25)
         Plan(steps=328, each=4.0, looked=4, cost=3360.0)
-        >>> plan_of(200, **settings, train_batches=25, valid_batches=25)  # too short for shared weights
-        Plan(steps=0, each=4.0, looked=0, cost=800.0)
-        >>> plan_of(20, **settings, train_batches=25, valid_batches=25)  # too short for a final
+        >>> plan_of(400, **settings, valid_batches=25)  # too short for shared weights
+        Plan(steps=0, each=4.0, looked=0, cost=1600.0)
+        >>> plan_of(20, **settings, valid_batches=25)  # too short for a final
         Plan(steps=20, each=4.0, looked=0, cost=0.0)
     """
     moving = (1.0 - EARLIEST) if warmup is None else 1.0 - warmup
     each = TRAINING_PASS * lam_x + moving * lam_theta
     searching = round((1.0 - share) * steps)
-    final = partial(final_plan, finalists=finalists, train_batches=train_batches, valid_batches=valid_batches)
+    final = partial(final_plan, finalists=finalists, valid_batches=valid_batches)
     first = final((steps - searching) * each)
     if first.finalists < finalists or not first.compared:
         searching = 0
@@ -180,36 +175,33 @@ def plan_of(
     return Plan(searching, each, looked, cost)
 
 
-def final_plan(
-    cost: float, *, finalists: int, train_batches: int, valid_batches: int, compare: bool = True
-) -> FinalPlan:
+def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool = True) -> FinalPlan:
     """Return the plan of a final at a cost.
 
-    There are rather fewer finalists than trainings of less than half a pass over the data, down to four. The
-    best is trained anew for longer, or the best two if there are more than eight finalists.
+    There are rather fewer finalists than trainings of less than 24 steps, down to eight. The best is trained
+    anew for longer, or the best two if there are more than eight finalists.
 
     Args:
         cost: In forward passes over a batch.
         finalists: At most.
-        train_batches: Batches in a pass over the training data.
         valid_batches: Batches in a pass over the validation data.
         compare: Whether there are shared weights to compare candidates on.
 
     Example:
-        >>> final_plan(3360.0, finalists=12, train_batches=25, valid_batches=25)
+        >>> final_plan(3360.0, finalists=12, valid_batches=25)
         FinalPlan(finalists=12, batches=19, alone=51, last=2, longer=102, compared=3)
-        >>> final_plan(600.0, finalists=12, train_batches=25, valid_batches=25)
+        >>> final_plan(600.0, finalists=12, valid_batches=25)
         FinalPlan(finalists=8, batches=6, alone=16, last=1, longer=32, compared=0)
     """
     # More than so many come in only if there are many rounds.
     candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))
     compared = min(valid_batches, int(COMPARING * cost / candidates)) if compare else 0
     for count in range(finalists, 0 if finalists < 2 else 1, -1):
-        last = LAST if count > FEW else 1
+        last = LAST if count > FEWEST else 1
         each = (cost - compared * candidates) / (count + last * LONGER)
         batches = min(valid_batches, max(1, int(SCORING * each)))
         alone = int((each - 2 * batches) / TRAINING_PASS)
-        if alone >= (max(ENOUGH_STEPS, train_batches // 2) if count > FEWEST else FEWEST_STEPS):
+        if alone >= (ENOUGH_STEPS if count > FEWEST else FEWEST_STEPS):
             return FinalPlan(count, batches, alone, last, LONGER * alone, compared)
     return FinalPlan(0, 0, 0, 0, 0, 0)
 

@@ -322,7 +322,6 @@ class OneShotSearch:
             lam_x=lam_x,
             warmup=self.warmup,
             lam_theta=self.lam_theta,
-            train_batches=len(train),
             valid_batches=len(valid),
         )
         shared: dict[str, Any] = {
