@@ -30,7 +30,7 @@ from asng.supernets import EnasCellNetwork
 from benchmarks.record import write
 from benchmarks.step.spaces import PAPER
 from benchmarks.truth.run import LOSS
-from benchmarks.truth.spaces import PROBLEMS, Problem
+from benchmarks.truth.problems import PROBLEMS, Problem
 from benchmarks.truth.tables import batches
 
 THIRDS = 3

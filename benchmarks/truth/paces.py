@@ -21,7 +21,7 @@ def theta_paced(*, moves: int = 1, of_steps: int = 1) -> Iterator[None]:
 
     def paced(loop: Loop) -> float | None:
         objective = None
-        if (loop.state.step - loop.first_theta_step) % of_steps == 0:
+        if (loop.state.step - loop.settling.first_step) % of_steps == 0:
             for _ in range(moves):
                 objective = move_theta(loop)
         return objective

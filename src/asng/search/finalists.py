@@ -48,7 +48,7 @@ ROUND = 4
 """Finalists that are chosen together, so that several processes have work."""
 LAST = 2
 """The best finalists, which are trained anew for longer at the end; if there are few, only the best one."""
-LONGER = 2
+LONGER = 4
 """How many times as long they are trained."""
 SCORING = 0.1
 """Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
@@ -189,7 +189,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
 
     Example:
         >>> final_plan(3360.0, finalists=12, valid_batches=25)
-        FinalPlan(finalists=12, batches=19, alone=51, last=2, longer=102, compared=3)
+        FinalPlan(finalists=12, batches=15, alone=41, last=2, longer=164, compared=3)
         >>> final_plan(600.0, finalists=12, valid_batches=25)
         FinalPlan(finalists=8, batches=6, alone=16, last=1, longer=32, compared=0)
     """
