@@ -191,7 +191,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
         >>> final_plan(3360.0, finalists=12, valid_batches=25)
         FinalPlan(finalists=12, batches=15, alone=41, last=2, longer=164, compared=3)
         >>> final_plan(600.0, finalists=12, valid_batches=25)
-        FinalPlan(finalists=8, batches=6, alone=16, last=1, longer=32, compared=0)
+        FinalPlan(finalists=8, batches=5, alone=13, last=1, longer=52, compared=0)
     """
     # More than so many come in only if there are many rounds.
     candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))
