@@ -47,7 +47,7 @@ class SearchSettings:
     lam_theta: int = 2
     warmup: float | None = None
     final: float = 0.7
-    finalists: int = 12
+    finalists: int = 16
     learning_rate: float = 0.025
     stop_entropy: float = 0.0
     patience: int | None = None

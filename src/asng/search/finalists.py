@@ -48,12 +48,12 @@ ROUND = 4
 """Finalists that are chosen together, so that several processes have work."""
 LAST = 2
 """The best finalists, which are trained anew for longer at the end; if there are few, only the best one."""
-LONGER = 4
+LONGER = 2
 """How many times as long they are trained."""
 SCORING = 0.1
 """Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
 can be left out."""
-ENOUGH_STEPS = 24
+ENOUGH_STEPS = 100
 """Training steps of a finalist below which there are rather fewer finalists, down to eight: two rounds."""
 FEWEST = 8
 """Finalists that there are also if each is trained for less."""

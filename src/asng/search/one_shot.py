@@ -123,7 +123,7 @@ class OneShotSearch:
     lam_theta: int = 2
     warmup: float | None = None
     final: float = 0.7
-    finalists: int = 12
+    finalists: int = 16
     clip: float | None = 5.0
     stop: StopRule = field(default_factory=StopRule)
     seed: int = 0
