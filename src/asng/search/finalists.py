@@ -136,7 +136,7 @@ def plan_of(
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
     A forward pass over a batch costs 1, a training pass 3. If the final could not train all of its finalists
-    for 24 steps, shared weights would not be trained for long enough to be believed either, and all of the
+    for 100 steps, shared weights would not be trained for long enough to be believed either, and all of the
     cost goes to the final. If it could not train two finalists for 10 steps each, there is none, and nobody
     looks: theta alone says what is found.
 
@@ -151,8 +151,8 @@ def plan_of(
 
     Example:
         >>> settings = dict(share=0.7, finalists=12, lam_x=1, warmup=None, lam_theta=2)
-        >>> plan_of(1200, **settings, valid_batches=25)
-        Plan(steps=328, each=4.0, looked=4, cost=3360.0)
+        >>> plan_of(3000, **settings, valid_batches=25)
+        Plan(steps=812, each=4.0, looked=11, cost=8400.0)
         >>> plan_of(400, **settings, valid_batches=25)  # too short for shared weights
         Plan(steps=0, each=4.0, looked=0, cost=1600.0)
         >>> plan_of(20, **settings, valid_batches=25)  # too short for a final
@@ -178,7 +178,7 @@ def plan_of(
 def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool = True) -> FinalPlan:
     """Return the plan of a final at a cost.
 
-    There are rather fewer finalists than trainings of less than 24 steps, down to eight. The best is trained
+    There are rather fewer finalists than trainings of less than 100 steps, down to eight. The best is trained
     anew for longer, or the best two if there are more than eight finalists.
 
     Args:
@@ -189,9 +189,9 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
 
     Example:
         >>> final_plan(3360.0, finalists=12, valid_batches=25)
-        FinalPlan(finalists=12, batches=15, alone=41, last=2, longer=164, compared=3)
+        FinalPlan(finalists=8, batches=25, alone=85, last=1, longer=170, compared=3)
         >>> final_plan(600.0, finalists=12, valid_batches=25)
-        FinalPlan(finalists=8, batches=5, alone=13, last=1, longer=52, compared=0)
+        FinalPlan(finalists=8, batches=6, alone=16, last=1, longer=32, compared=0)
     """
     # More than so many come in only if there are many rounds.
     candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))

@@ -45,18 +45,21 @@ __all__ = ["OneShotSearch"]
 
 @dataclass
 class OneShotSearch:
-    """Trains a supernet and moves theta, by turns, until the architecture is chosen.
+    """Trains a supernet and moves theta, by turns, then trains the most promising architectures alone.
 
-    Every step trains `lam_x` sampled architectures on one training batch; after the warm-up it then scores
-    `lam_theta` sampled ones on one validation batch and takes a natural gradient step in theta.
+    Every step trains `lam_x` sampled architectures on one training batch; once theta moves, it then scores
+    `lam_theta` sampled ones on one validation batch and takes a natural gradient step in theta. Theta moves
+    in the second half of the steps, if the order of some architectures on the shared weights has settled.
 
     At the end comes a final: some architectures are trained alone, from the weights that the search began
-    with, and the best of them is what is found. Three of eight come from theta, two from anywhere, and three
-    are neighbours of the best up to then. Its cost is taken off the steps, so that a search with a final
-    takes no longer than one without.
+    with, and the best of them is found. They come in by rounds of four: first the largest and the most
+    promising of some draws, then those of which a model expects the most, given all results so far, size and,
+    as far as they agree with size, the scores on the shared weights. The cost of the final is taken off the
+    steps, so that a search with a final takes no longer than one without. A search that is too short for
+    shared weights to be of use trains none, and only has a final.
 
-    Differs from the paper: there both lambdas are 2, and what is found is the mode of theta. Shared weights
-    are only a hint of how well an architecture trains alone: docs/truth_tables.md.
+    Differs from the paper: there both lambdas are 2, theta moves from the first step on, and what is found is
+    the mode of theta. What a search is worth, and when it is not: docs/truth_tables.md.
 
     Args:
         supernet: What to search. It is trained in place.
@@ -73,14 +76,15 @@ class OneShotSearch:
         architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
         lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
         lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
-        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default 0.25.
+        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default: half of
+            them, and all of them if the order of architectures has not settled by then.
         final: Share of the cost that is kept for the final, in [0, 0.9]: 0 for none, as in the paper. A
-            forward pass over a batch costs 1, a training pass 3. Default 0.5.
-        finalists: How many architectures are trained alone, >= 2. Each is the best of four on the shared
-            weights: first the mode and draws from theta, and uniform draws for a quarter of the places; then,
-            for three eighths, architectures that differ in one variable from the best finalist up to then.
-            There are fewer where each could not be trained for 10 steps, and no final where that is so of
-            two. A search that ends early trains them for less in proportion, at least 10 steps. Default 8.
+            forward pass over a batch costs 1, a training pass 3. If it cannot train `finalists` ones for
+            100 steps each, the final gets all of the cost. Default 0.7.
+        finalists: How many architectures are trained alone at most, >= 2. There are fewer, down to eight, if
+            each could not be trained for 100 steps; fewer still if not for 10 steps, and no final if that is
+            so of two. The best is then trained anew for twice as long, or the best two if there are more
+            than eight finalists. A search that ends early trains them for less in proportion. Default 16.
         clip: Greatest norm of the gradient of the weights, or None. Default 5 (section 5.1).
         stop: When to end before the last step. Default: never.
         seed: Seed of theta's generator, and of torch's, Python's and NumPy's global ones during the search.
