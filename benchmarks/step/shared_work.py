@@ -29,8 +29,8 @@ from asng.search import Loop
 from asng.supernets import EnasCellNetwork
 from benchmarks.record import write
 from benchmarks.step.spaces import PAPER
-from benchmarks.truth.run import LOSS
 from benchmarks.truth.problems import PROBLEMS, Problem
+from benchmarks.truth.run import LOSS
 from benchmarks.truth.tables import batches
 
 THIRDS = 3

@@ -64,7 +64,8 @@ def main() -> None:
         "better_block": sum(run["block"] == "conv" for run in runs),
         "score": round(statistics.fmean(run["score"] for run in runs), 3),
         "plain": {
-            block: round(statistics.fmean(run["plain"][block] for run in runs), 3) for block in ("conv", "skip")
+            block: round(statistics.fmean(run["plain"][block] for run in runs), 3)
+            for block in ("conv", "skip")
         },
     }
     print(figures)

@@ -1,5 +1,6 @@
 """The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
 
+import math
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -132,7 +133,8 @@ def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) 
         "steps": found.steps,
         "search_seconds": round(found.seconds, 1),
         "reason": found.reason,
-        "inherited": inherited,
+        # Without steps on shared weights it would be that of the first weights.
+        "inherited": inherited if found.steps else math.nan,
         "test_items": items,
         "found": None,
         "baseline": None,
