@@ -14,7 +14,7 @@ A comment above a table says it of all rows, by the label in the first cell, whi
 has as many ways as it has figures, parted by `;`, or `-` if it has none. Empty cells stay empty. What all
 ways begin with stands first, or `-`:
 
-    <!--table truth_search_fashion:methods:{} | mean; sd | closed*100 | - -->
+    <!--table truth_pilots_fashion:methods:{} | gain; error | closed*100 | - -->
 
 A label that reads otherwise than the key has the key behind it: `theta averaged twice<!--=averaged-->`.
 

@@ -25,7 +25,7 @@ def example() -> tuple[str, str]:
 
 
 def plain(names: dict, block: str) -> float:
-    """Return the score of a network of the space that is trained as the example trains its child, and no more."""
+    """Return the score of a network of the space, trained only as the example goes on with its child."""
     supernet = names["snn"].Supernet(names["Net"]())
     inputs = next(iter(names["loader"]))[0]
     child = supernet.extract({"width": 16, "kernel": 5, "block": block}, example=inputs)

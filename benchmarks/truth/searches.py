@@ -189,7 +189,6 @@ def _descend(model: nn.Module, alphas: Alphas, batch, optimizer: torch.optim.Opt
 
 SEARCHES: dict[str, Callable[[Run], Found]] = {
     "default": one_shot,
-    "default before": partial(one_shot, **BEFORE),
     "default, without its final": partial(one_shot, final=0.0),
     "paper": partial(one_shot, lam_x=2, warmup=0.0, final=0.0, optimizer=asng.ASNG.paper),
     "uniform then random": partial(two_stages, search=partial(then_random, items=200)),
@@ -200,10 +199,6 @@ SEARCHES: dict[str, Callable[[Run], Found]] = {
     "REINFORCE": partial(reinforce, learning_rate=0.03),
     "GDAS": partial(by_gradient, hard=True, learning_rate=0.01),
     "DARTS": partial(by_gradient, hard=False, learning_rate=0.01),
-    "paper, with the final": partial(
-        one_shot, **BEFORE | {"lam_x": 2, "warmup": 0.0}, optimizer=asng.ASNG.paper
-    ),
-    "uniform then random, with the final": partial(one_shot, **BEFORE | {"warmup": 1.0}),
     "uniform then evolution, with the final": evolution_with_final,
     "uniform then ASNG": partial(two_stages, search=partial(then_asng, lam=8, items=50)),
     "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),

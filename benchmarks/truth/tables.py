@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import BatchSampler, DataLoader, RandomSampler, TensorDataset
 
 import asng
+from asng.report import worth
 from asng.training import accuracy, score, train
 from benchmarks.truth.problems import Problem, key_of, supernet_of
 
@@ -109,7 +110,7 @@ class Table:
 
         Of m among n networks, it is (n + 1) / (m + 1).
         """
-        return (len(self.scores) + 1) / rank - 1.0
+        return worth(rank, len(self.scores))
 
     def noise(self) -> dict[str, float]:
         """Return how far networks differ, and how far the same network does between training seeds."""
