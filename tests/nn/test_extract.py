@@ -1,3 +1,4 @@
+import sys
 from random import Random
 
 import pytest
@@ -13,6 +14,10 @@ from asng.errors import InputError
 from asng.nn import Choice, InputChoice, Searchable, Supernet
 
 X = torch.linspace(-1, 1, 12).reshape(4, 3)
+
+
+# What lists all modules there are, as a parser does for its help, finds the class below where it says it is.
+sys.modules["asng.pretended"] = sys.modules[__name__]
 
 
 class Owned(nn.Module):
