@@ -26,19 +26,7 @@ from asng.search.found import best_within, likely
 from asng.search.settling import EARLIEST, PROBES, correlation
 from asng.space import Architecture, Categorical, Value, Variable
 
-__all__ = [
-    "FEWEST_STEPS",
-    "LAST",
-    "MOST_FINAL",
-    "ROUND",
-    "FinalPlan",
-    "Finalist",
-    "Plan",
-    "Pool",
-    "final_plan",
-    "plan_of",
-    "reliability_of",
-]
+__all__ = ["MOST_FINAL", "FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of", "reliability_of"]
 
 MOST_FINAL = 0.9
 """Greatest share of the cost for the final: without a search there is nothing to choose finalists by."""
