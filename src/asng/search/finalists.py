@@ -203,7 +203,7 @@ class Finalist:
         road: How it came in: "largest" within the budgets, "theta", "uniform" or "neighbour" (of the best
             finalists up to then).
         read: The variables that a pass reads.
-        shared: Its mean objective on the shared weights, if their order had settled.
+        shared: Its mean objective on the shared weights, if it was compared on them.
         alone: Its mean objective over validation batches after its training alone; None before.
         longer: The same after it was trained anew for longer, if it was.
         half: The same in the middle of its training alone: tells how much chance there is in such scores.
