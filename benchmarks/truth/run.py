@@ -82,7 +82,9 @@ class Run:
         data = self.valid if valid else self.train
         return batches(data, min(self.problem.batch, len(data)), steps=steps)
 
-    def fit(self, steps: int, *, loss: Loss = LOSS, **settings) -> asng.SearchResult:
+    def fit(
+        self, steps: int, *, loss: Loss = LOSS, valid: DataLoader | None = None, **settings
+    ) -> asng.SearchResult:
         """Run `OneShotSearch` for what so many steps cost without a final, within the budget of networks.
 
         The validation loader makes ordinary passes: a final scores a finalist on one of them.
@@ -94,7 +96,8 @@ class Run:
             seed=self.seed,
             **{"cost": self.problem.cost, "example": self.train.tensors[0][:1], **settings},
         )
-        valid = batches(self.valid, min(self.problem.batch, len(self.valid)))
+        if valid is None:
+            valid = batches(self.valid, min(self.problem.batch, len(self.valid)))
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
 
     def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:

@@ -1,6 +1,7 @@
 """The truth: how every network of a space scores when it is trained alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +22,14 @@ SEEDS = (0, 1, 2, 3)
 RESULTS = Path(__file__).parents[1] / "results"
 
 
-def batches(data: TensorDataset, size: int, *, steps: int | None = None, whole: bool = False) -> DataLoader:
+def batches(
+    data: TensorDataset,
+    size: int,
+    *,
+    steps: int | None = None,
+    whole: bool = False,
+    order: Sequence[Sequence[int]] | None = None,
+) -> DataLoader:
     """Return a loader that cuts batches out of tensors: shuffled, or `whole` passes in order.
 
     Args:
@@ -29,9 +37,10 @@ def batches(data: TensorDataset, size: int, *, steps: int | None = None, whole: 
         size: Items in a batch.
         steps: Batches in a pass, however often they go through the data. Default: once, without the rest.
         whole: In order, with the rest.
+        order: The items of every batch, in the place of all these.
     """
-    order = range(len(data)) if whole else RandomSampler(data, num_samples=steps and steps * size)
-    return DataLoader(data, batch_size=None, sampler=BatchSampler(order, size, drop_last=not whole))
+    items = range(len(data)) if whole else RandomSampler(data, num_samples=steps and steps * size)
+    return DataLoader(data, batch_size=None, sampler=order or BatchSampler(items, size, drop_last=not whole))
 
 
 def train_alone(problem: Problem, architecture: asng.Architecture, seed: int) -> float:
