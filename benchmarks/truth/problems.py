@@ -1,6 +1,6 @@
 """The problems of truth: a space, its data, what a network may cost, and where the truth is looked up."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -33,6 +33,7 @@ __all__ = [
     "key_of",
     "sizes_of",
     "supernet_of",
+    "values_of",
 ]
 
 TRAINING_PASS = 3
@@ -101,11 +102,12 @@ def key_of(architecture: asng.Architecture) -> str:
 
 def all_architectures(space: asng.Space) -> list[asng.Architecture]:
     """Return every architecture, the last variable changing fastest; integers count upwards."""
-    every = product(*(_values(variable) for variable in space.values()))
+    every = product(*(values_of(variable) for variable in space.values()))
     return [asng.Architecture(dict(zip(space, values, strict=True))) for values in every]
 
 
-def _values(variable: Categorical | Integer | Real) -> Iterable[Any]:
+def values_of(variable: Categorical | Integer | Real) -> Sequence[Any]:
+    """Return all values of a variable, in order."""
     if isinstance(variable, Real):
         raise TypeError(f"variable: expected choices or integers, which can be counted, got {variable!r}.")
     if isinstance(variable, Integer):
@@ -150,7 +152,7 @@ def sizes_of(problem: Problem) -> dict[str, float]:
     more = {
         (name, value): size(asng.Architecture({**first, name: value})) - base
         for name, variable in space.items()
-        for value in _values(variable)
+        for value in values_of(variable)
     }
     return {key_of(network): base + sum(more[item] for item in network.items()) for network in networks}
 

@@ -68,8 +68,12 @@ class Run:
         return self.budget / self.problem.budget(1)
 
     def counted(self, forward: Forward, batch: tuple[Tensor, Tensor], *, loss: Loss = LOSS) -> Tensor:
-        """Return the loss, and count its pass as spent; only one pass a call."""
-        self.spent += self.units(len(batch[1])) * (TRAINING_PASS if torch.is_grad_enabled() else 1)
+        """Return the loss, and count its pass as spent; only one pass a call, or none if it is known."""
+        self.spent += (
+            (not getattr(forward, "known", False))
+            * self.units(len(batch[1]))
+            * (TRAINING_PASS if torch.is_grad_enabled() else 1)
+        )
         return loss(forward, batch)
 
     def distinct(self, draws: int) -> list[asng.Architecture]:

@@ -24,9 +24,15 @@ from scipy.stats import rankdata, spearmanr
 
 import asng
 from asng.optim import Optimizer
-from asng.search.belief import coordinates
 from benchmarks.record import RESULTS, commit, write
-from benchmarks.truth.problems import PROBLEMS, TRAINING_PASS, all_architectures, key_of, sizes_of
+from benchmarks.truth.problems import (
+    PROBLEMS,
+    TRAINING_PASS,
+    all_architectures,
+    key_of,
+    sizes_of,
+    values_of,
+)
 from benchmarks.truth.run import LOSS, Run
 from benchmarks.truth.sandwich import Sandwiched, Sandwiches
 from benchmarks.truth.searches import steps_for
@@ -137,8 +143,10 @@ def _some_of_all(run: Run, most: int) -> Networks:
 
 def _choices(space: asng.Space, networks: Networks, *, pairs: bool) -> np.ndarray:
     """Return indicators of every level of every variable, and of every pair of levels."""
-    columns = [coordinates(space, networks)[:, [k]] for k in range(len(space))]
-    levels = [(column == np.unique(column)).astype(float) for column in columns]
+    levels = []
+    for name, variable in space.items():
+        values = values_of(variable)
+        levels.append(np.array([[network[name] == value for value in values] for network in networks], float))
     joint = [(a[:, :, None] * b[:, None, :]).reshape(len(networks), -1) for a, b in combinations(levels, 2)]
     return np.column_stack([*levels, *(joint if pairs else [])])
 

@@ -63,10 +63,11 @@ def same(one, other):
 
 
 def counted(calls):
-    """A loss that counts its passes: True for training, False for scoring."""
+    """A loss that counts its passes: True for training, False for scoring; outputs known before cost none."""
 
     def loss(forward, batch):
-        calls.append(torch.is_grad_enabled())
+        if not getattr(forward, "known", False):
+            calls.append(torch.is_grad_enabled())
         return mse(forward, batch)
 
     return loss

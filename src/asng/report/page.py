@@ -50,7 +50,7 @@ def run_page(run: Run) -> Mapping[str, Any]:
     return {
         "title": run.folder.resolve().name,
         "state": _state(run.log),
-        "verdict": verdict(run.result),
+        "verdict": verdict(run.result, run.log.end.chance if run.log.end else None),
         "mood": _mood(comparison.gain if comparison else 0.0),
         "tiles": _tiles(run),
         "comparison": _comparison(run.result),

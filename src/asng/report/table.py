@@ -18,7 +18,12 @@ __all__ = ["run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_t
 
 def run_table(run: Run, title: Text) -> Table:
     """Return found against random, the verdict below."""
-    table = Table(title=title, caption=Text(verdict(run.result)), caption_justify="left", show_header=False)
+    table = Table(
+        title=title,
+        caption=Text(verdict(run.result, run.log.end.chance if run.log.end else None)),
+        caption_justify="left",
+        show_header=False,
+    )
     table.add_column()
     table.add_column(justify="right")
     for name, value in _run_rows(run):

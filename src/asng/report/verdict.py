@@ -6,16 +6,18 @@ from collections.abc import Sequence
 from asng.report.comparison import Comparison, beside_baseline, compare, seed_worth, share_error
 from asng.report.words import about, plus_minus, score, spread
 from asng.report.worth import CONFIDENCE, Worth, mean_worth
+from asng.runs.events import Chance
 from asng.runs.results import Result, SeedScore, Summary, mean_sd
 
 __all__ = ["cost_words", "seeds_verdict", "verdict", "worth_words"]
 
 
-def verdict(result: Result) -> str:
+def verdict(result: Result, chance: Chance | None = None) -> str:
     """Say in a few sentences whether the search was worth it, and whether that may be chance.
 
     Args:
         result: The scores of one search.
+        chance: Of its final, if that is known; told if nothing that shows was learnt.
 
     Example:
         >>> from textwrap import fill
@@ -26,10 +28,10 @@ def verdict(result: Result) -> str:
         rank alone it is worth at least 2 random networks (0.29 or more with 95 % confidence), at the cost
         of 5 trainings: 0.4 a training.
     """
-    comparison = compare(result)
-    if comparison is None:
-        return f"{_incomplete(result)}{_baseline_sentence(result)}"
-    c = comparison
+    near = f" {chance.words()}" if chance is not None and chance.near else ""
+    c = compare(result)
+    if c is None:
+        return f"{_incomplete(result)}{_baseline_sentence(result)}{near}"
     peers = "its 1 random peer" if c.peers == 1 else f"its {c.peers} random peers"
     head = f"The found network scored {score(c.found)}, {peers} {plus_minus(c.mean, c.sd)}"
     if c.gain > 0:
@@ -38,7 +40,7 @@ def verdict(result: Result) -> str:
     else:
         worse = f"worse by {spread(-c.gain)}" if c.gain < 0 else "a tie with that mean"
         first = f"{head}: NOT better than the mean of its random peers on this seed ({worse}, {c.place})."
-    return f"{first} {_worth_sentence(c)}{_baseline_sentence(result)}"
+    return f"{first} {_worth_sentence(c)}{_baseline_sentence(result)}{near}"
 
 
 def _doubts(gain: float, sd: float, error: float, items: int | None) -> list[str]:

@@ -15,6 +15,7 @@ from msgspec import UNSET, UnsetType
 from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
 
 __all__ = [
+    "Chance",
     "EndEvent",
     "EvaluationEvent",
     "Event",
@@ -28,6 +29,9 @@ __all__ = [
     "ThetaEvent",
     "event_of",
 ]
+
+DOUBT = 0.05
+"""From which probability on a score counts as near the level of chance."""
 
 Figure: TypeAlias = float | UnsetType | None
 """A number; null where it is not finite or there is none; left out where the kind of run has none."""
@@ -197,6 +201,42 @@ class ResumeEvent(_Event, frozen=True, kw_only=True):
     step: Whole = 0
 
 
+class Chance(msgspec.Struct, frozen=True):
+    """A score beside the level of chance.
+
+    Attributes:
+        score: Mean objective of the found network over some validation batches.
+        level: The same with its outputs dealt to random items of their batch.
+        p: How probable so large a difference is if the network learnt nothing, in [0, 1].
+    """
+
+    score: Number
+    level: Number
+    p: Number
+
+    @property
+    def near(self) -> bool:
+        """Whether the score is near the level of chance: p is above 0.05."""
+        return not self.p <= DOUBT
+
+    def words(self) -> str:
+        """Say it in a sentence.
+
+        Example:
+            >>> from textwrap import fill
+            >>> print(fill(Chance(score=0.12, level=0.1, p=0.3).words(), 90))
+            The found network scores 0.12 on validation data, and 0.1 if its outputs are dealt to the
+            wrong items: it has learnt nothing that shows (p = 0.3), so its choices are arbitrary.
+            Train for longer, or look at the loss, the learning rate and the labels.
+        """
+        return (
+            f"The found network scores {self.score:.4g} on validation data, and {self.level:.4g} if its "
+            "outputs are dealt to the wrong items: it has learnt nothing that shows "
+            f"(p = {self.p:.2g}), so its choices are arbitrary. Train for longer, or look "
+            "at the loss, the learning rate and the labels."
+        )
+
+
 class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     """The last event, unless the run was killed; that of `asng.minimize` may go on with a larger budget.
 
@@ -209,6 +249,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         cost: Of what was found, by name.
         most_likely: The likeliest architecture.
         seconds: Since the start.
+        chance: The score of what was found beside the level of chance; None if it cannot be told.
     """
 
     reason: str | None = None
@@ -219,6 +260,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     cost: Mapping[str, float | None] | None = None
     over_budget: int | None = None
     out_of_memory: int | None = None
+    chance: Chance | None = None
 
 
 Event: TypeAlias = (

@@ -12,11 +12,15 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any, Literal
 
+import msgspec
+
 from asng.distributed import Comm
 from asng.optim import Optimizer
+from asng.runs.events import Chance
+from asng.search.chance import chance_of
 from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan, reliability_of
 from asng.search.scorer import Scorer
-from asng.search.trainer import Trainer, copy_of
+from asng.search.trainer import Trainer, copy_of, weights_of
 from asng.space import Architecture
 
 __all__ = ["Final"]
@@ -71,6 +75,7 @@ class Final:
         self.first = copy_of(self.supernet) if self.dealt.finalists else None
         self.shared: dict[str, Any] | None = None  # while finalists train in the supernet's place
         self.winner: dict[str, Any] | None = None
+        self.chance: Chance | None = None
 
     def _dealt(self, cost: float, finalists: int) -> FinalPlan:
         return final_plan(
@@ -291,6 +296,10 @@ class Final:
             if self.scorer.worth(score.value, best.architecture) <= alone:
                 self.winner = None
         self.first = self.shared = None
+        with weights_of(self.supernet, self.winner):
+            self.chance = chance_of(
+                self.scorer, best.architecture, batches=self.dealt.batches, seed=self.pool.seed
+            )
 
     # --- checkpoints --------------------------------------------------------------------------------
 
@@ -311,6 +320,7 @@ class Final:
             "first": self.first,
             "shared": self.shared,
             "winner": self.winner,
+            "chance": msgspec.to_builtins(self.chance),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -337,5 +347,6 @@ class Final:
         self.jobs = [(k, steps) for k, steps in state["jobs"]]
         self.done, self.taken, self.together = state["done"], state["taken"], 1
         self.first, self.shared, self.winner = state["first"], state["shared"], state["winner"]
+        self.chance = msgspec.convert(state["chance"], Chance | None)
         if self.taken:
             self.trainer.begin(self.jobs[self.done][1])

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from asng.costs.meter import CostMeter
 from asng.optim import Optimizer
 from asng.search.belief import Belief, Hint, coordinates, improvement, normal_scores
+from asng.search.chance import BATCHES
 from asng.search.found import best_within, likely
 from asng.search.settling import EARLIEST, PROBES, correlation
 from asng.space import Architecture, Categorical, Value, Variable
@@ -182,6 +183,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
         FinalPlan(finalists=8, batches=6, alone=16, last=1, longer=32, compared=0)
     """
     # More than so many come in only if there are many rounds.
+    cost -= min(valid_batches, BATCHES)  # to tell the best one from chance
     candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))
     compared = min(valid_batches, int(COMPARING * cost / candidates)) if compare else 0
     for count in range(finalists, 0 if finalists < 2 else 1, -1):

@@ -215,8 +215,8 @@ class Loop:
         found = best_within(meter, self.theta) if best is None else found_of(meter, best)
         if not state.ended:
             state.ended = True
-            end = EndEvent(step=state.step, reason=state.reason, **self._cost_fields([found.cost]))
-            self.log.write(end)
+            fields = {"chance": self.final.chance, **self._cost_fields([found.cost])}
+            self.log.write(EndEvent(step=state.step, reason=state.reason, **fields))
             self.save()
         if found.excess > 0.0:
             raise nothing_within(meter.terms, found.cost)

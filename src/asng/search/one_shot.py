@@ -2,6 +2,7 @@
 
 import math
 import random
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -190,7 +191,7 @@ class OneShotSearch:
             run_dir: Folder for log, checkpoint and the found architecture. Default: write nothing.
             resume: Go on from the checkpoint in `run_dir`; begin anew if the run was killed before its first.
             overwrite: Search anew although `run_dir` holds an earlier run.
-            progress: Show a progress bar.
+            progress: Show a progress bar, and warn at the end if nothing that shows was learnt.
 
         Returns:
             What was found, and by which road.
@@ -224,6 +225,9 @@ class OneShotSearch:
             if interrupted:  # in the last step or after it: all is written, but the caller is to end too
                 interrupt.hear(terminated=terminated)
                 raise interrupt.error()
+        chance = loop.final.chance
+        if progress and chance is not None and chance.near:
+            warnings.warn(chance.words(), stacklevel=2)
         return SearchResult(
             architecture=found.architecture,
             supernet=self.supernet,
@@ -239,6 +243,7 @@ class OneShotSearch:
             finalists=tuple(loop.final.finalists),
             winner=loop.final.winner,
             out_of_memory=loop.state.memory.count,
+            chance=chance,
         )
 
     @contextmanager

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 
 from asng.errors import InputError
 from asng.nn import Supernet
+from asng.runs.events import Chance
 from asng.search.finalists import Finalist
 from asng.search.trainer import weights_of
 from asng.space import Architecture
@@ -45,6 +46,8 @@ class SearchResult:
             where the shared weights suit it better.
         out_of_memory: How many passes did not fit into memory: such a candidate ranked worst, such a step of
             the weights was left out.
+        chance: How the found network scores beside the level of chance, after a final; None if that cannot
+            be told. `chance.near` says whether nothing that shows was learnt.
     """
 
     architecture: Architecture
@@ -61,6 +64,7 @@ class SearchResult:
     finalists: tuple[Finalist, ...] = ()
     winner: dict[str, Any] | None = field(default=None, repr=False)
     out_of_memory: int = 0
+    chance: Chance | None = None
     _child: nn.Module | None = field(default=None, repr=False)
 
     @property

@@ -1,7 +1,7 @@
 """Scoring architectures on the shared weights: the other half of a step of one-shot search."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -147,6 +147,13 @@ class Scorer:
                 read[k % len(architectures)] |= score.read or frozenset()
             items += sum(batch_size_of(batch) for batch in held)
         return [Score(total / items, names) for total, names in zip(totals, read, strict=True)]
+
+    def batches(self, n: int) -> Iterator[Any]:
+        """Yield the first n validation batches, with the supernet in the mode for scoring."""
+        self._modes.set(training=False)
+        self.stream.rewind()
+        for _ in range(n):
+            yield self._batch()
 
     def worth(self, value: float, architecture: Architecture) -> float:
         """Return what to minimise: an objective with its penalties; what is not finite is worst."""
