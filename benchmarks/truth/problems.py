@@ -22,7 +22,7 @@ from benchmarks.truth.public import (
     nas_bench_201_scores,
 )
 from benchmarks.truth.spaces import Cell, Layers, fashion_data, leaf_data
-from benchmarks.truth.widths import LeafWidths, Widths
+from benchmarks.truth.widths import Widths
 
 __all__ = [
     "OWN",
@@ -200,16 +200,6 @@ PROBLEMS = {
         _macro("macro40", limit=40e6),
         _widths("widths", limit=144_000),  # four of ten networks are within
         _widths("widths_free"),
-        Problem(
-            "leaf_widths",
-            LeafWidths,
-            leaf_data,
-            batch=20,
-            steps=200,
-            lr=0.05,
-            table="leaf_widths",
-            limit=45_000,
-        ),
     )
 }
 

@@ -1,10 +1,10 @@
-"""Spaces of ordered variables: the widths of three stages of a convolutional network, and its depth."""
+"""A space of ordered variables: the widths of three stages of a convolutional network, and its depth."""
 
 from torch import Tensor, nn
 
 import asng
 
-__all__ = ["LeafWidths", "Widths"]
+__all__ = ["Widths"]
 
 WIDTHS = (4, 16, 4)
 """Least and greatest width of a stage, and the step between."""
@@ -43,38 +43,3 @@ class _Block(nn.Module):
 def _conv(inputs: int, outputs, *, stride: int = 1) -> nn.Module:
     conv = asng.nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
     return nn.Sequential(conv, asng.nn.BatchNorm2d(outputs), nn.ReLU())
-
-
-class LeafWidths(nn.Module):
-    """The same over series: kernels of 11, half as wide, and the maximum over time is read. 192 networks."""
-
-    def __init__(self, classes: int = 6) -> None:
-        super().__init__()
-        low, high, step = (size // 2 for size in WIDTHS)
-        width = [asng.Integer(low, high, step=step, label=f"width{stage}") for stage in range(3)]
-        depth = asng.Integer(1, 3, label="depth")
-        self.stem = _conv1d(1, width[0])
-        self.second, self.middle = _conv1d(high, width[1]), asng.nn.Conv1d(high, high, 1)
-        self.third = asng.nn.Repeat(lambda _: _Residual(width[2], high), depth)
-        self.pool = nn.MaxPool1d(4)
-        self.head = asng.nn.Linear(high, classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.middle(self.pool(self.second(self.pool(self.stem(x)))))
-        return self.head(self.third(x).amax(dim=2))
-
-
-class _Residual(nn.Module):
-    """Adds to its input as many channels as it has."""
-
-    def __init__(self, width, most: int) -> None:
-        super().__init__()
-        self.narrow, self.wide = _conv1d(most, width), _conv1d(most, most)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.wide(self.narrow(x))
-
-
-def _conv1d(inputs: int, outputs) -> nn.Module:
-    conv = asng.nn.Conv1d(inputs, outputs, 11, padding=5, bias=False)
-    return nn.Sequential(conv, asng.nn.BatchNorm1d(outputs), nn.ReLU())
