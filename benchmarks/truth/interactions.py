@@ -1,0 +1,101 @@
+"""How far do the rounds of a final get if trainings told the truth, beside the best level of each variable?
+
+python -m benchmarks.truth.interactions --seeds 20
+
+The network made of the best level of each variable, by its mean over the whole table, is all that a search
+over independent variables can find, with perfect knowledge. The rounds of the final know only networks that
+they chose to look at: theirs is the same road as in a search, but that the loss of a network is the truth.
+"""
+
+import argparse
+import math
+import random
+import statistics
+from functools import cache
+
+import numpy as np
+
+import asng
+from asng.costs.meter import CostMeter
+from asng.distributed import LocalComm
+from asng.search.finalists import LAST, ROUND, Pool
+from benchmarks.record import write
+from benchmarks.truth.problems import PROBLEMS, supernet_of
+from benchmarks.truth.tables import Table
+
+FIRST_SEED = 100
+LOOKS = (8, 16, 32)
+"""Finalists that are trained."""
+
+
+@cache
+def table_of(name: str) -> Table:
+    return Table.of(PROBLEMS[name])
+
+
+def best_levels(name: str) -> float:
+    """Return the truth of the network of the levels that are best in the mean over all networks.
+
+    NaN if it is over the budget: levels that are good on average need not go together.
+    """
+    means, space = table_of(name).means, supernet_of(PROBLEMS[name]).space
+    keys, truth = np.array([key.split() for key in means]), np.array(list(means.values()))
+    best = []
+    for column in keys.T[: len(space)]:
+        levels = np.unique(column)
+        best.append(levels[np.argmax([truth[column == level].mean() for level in levels])])
+    return means.get(" ".join(best), math.nan)
+
+
+def rounds(name: str, seed: int, finalists: int) -> list[float]:
+    """Return the truth of the finalists in their order."""
+    problem = PROBLEMS[name]
+    table, supernet = table_of(name), supernet_of(problem)
+    example = problem.data()[0][:1]
+    meter = CostMeter(supernet, problem.cost, lambda: (example,), LocalComm())
+    meter.prepare(sizes=True)
+    pool = Pool(asng.ASNG(supernet.space, seed=seed), meter, seed)
+    pool.open(moved=False)
+    numbers = list(pool.first(ROUND))
+
+    def truth(number: int) -> float:
+        return table[pool.candidates[number].architecture]
+
+    while len(numbers) < finalists:
+        losses = [-truth(number) for number in numbers]
+        order = np.argsort(losses)[:LAST]
+        pool.neighbours([pool.candidates[numbers[k]] for k in order])
+        numbers += pool.next(numbers, losses, ROUND, reliability=0.9)
+    return [truth(number) for number in numbers]
+
+
+def random_ones(table: Table, seed: int, n: int) -> float:
+    """Return the truth of the best of n random networks."""
+    return max(random.Random(seed).sample(sorted(table.means.values()), n))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    names = [name for name in PROBLEMS if name not in ("widths_free", "leaf_widths")]
+    parser.add_argument("--problems", nargs="+", choices=names, default=names)
+    arguments = parser.parse_args()
+    seeds = range(FIRST_SEED, FIRST_SEED + arguments.seeds)
+    figures: dict[str, dict[str, float]] = {}
+    for name in arguments.problems:
+        table = table_of(name)
+        own = figures[name] = {"best_levels": round(table.closed(best_levels(name)), 3)}
+        runs = [rounds(name, seed, max(LOOKS)) for seed in seeds]
+        for looks in LOOKS:
+            found = [table.closed(max(run[:looks])) for run in runs]
+            own[f"rounds_{looks}"] = round(statistics.fmean(found), 3)
+            own[f"rounds_{looks}_error"] = round(statistics.stdev(found) / len(found) ** 0.5, 3)
+            drawn = [table.closed(random_ones(table, seed, looks)) for seed in seeds]
+            own[f"random_{looks}"] = round(statistics.fmean(drawn), 3)
+        print(name, own)
+    if set(arguments.problems) == set(names):
+        print(write("interactions", {"seeds": len(seeds), "problems": figures}))
+
+
+if __name__ == "__main__":
+    main()
