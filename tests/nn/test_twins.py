@@ -73,7 +73,7 @@ def test_layer_called_with_two_widths_has_no_plain_form():
         supernet.extract({"out": 3}, example=torch.ones(2, 8))
 
 
-def test_layer_that_the_example_does_not_run_is_left_out():
+def test_layer_that_the_example_does_not_run_is_kept_at_its_largest_width_and_said():
     class Idle(nn.Module):
         def __init__(self):
             super().__init__()
@@ -82,8 +82,9 @@ def test_layer_that_the_example_does_not_run_is_left_out():
         def forward(self, x):
             return self.used(x)
 
-    child = Supernet(Idle()).extract({"out": 3}, example=torch.ones(2, 4))
-    assert type(child.idle) is nn.Identity
+    with pytest.warns(UserWarning, match=r"ran idle\..* The width of idle is its largest"):
+        child = Supernet(Idle()).extract({"out": 3}, example=torch.ones(2, 4))
+    assert child.idle.in_features == 4
 
 
 def test_rate_of_dropout_is_active_in_training_only():

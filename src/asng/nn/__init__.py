@@ -8,6 +8,7 @@ from asng.nn.choices.choice import Choice
 from asng.nn.choices.input_choice import InputChoice
 from asng.nn.choices.repeat import Repeat
 from asng.nn.compiling import compile_operations
+from asng.nn.inputs import Inputs
 from asng.nn.layers.attention import MultiheadAttention
 from asng.nn.layers.conv import Conv1d, Conv2d
 from asng.nn.layers.conv_transpose import ConvTranspose2d
@@ -18,6 +19,7 @@ from asng.nn.layers.norms import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
 from asng.nn.layers.transformer import TransformerEncoderLayer
 from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Searchable
+from asng.nn.selection import following
 from asng.nn.supernet import Supernet
 
 __all__ = [
@@ -32,6 +34,7 @@ __all__ = [
     "Embedding",
     "GroupNorm",
     "InputChoice",
+    "Inputs",
     "LayerNorm",
     "Linear",
     "MultiheadAttention",
@@ -41,4 +44,5 @@ __all__ = [
     "TransformerEncoderLayer",
     "Twin",
     "compile_operations",
+    "following",
 ]

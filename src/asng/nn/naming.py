@@ -40,7 +40,9 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
 
 
 def _searchable_modules(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
-    return ((path, m) for path, m in model.named_modules() if isinstance(m, Searchable))
+    # Without the level that torch.compile(module) puts in between: names do not depend on it.
+    named = ((path.split("."), m) for path, m in model.named_modules() if isinstance(m, Searchable))
+    return ((".".join(part for part in parts if part != "_orig_mod"), m) for parts, m in named)
 
 
 def _name(path: str, slot: str, variable: Variable, n_slots: int) -> str:

@@ -1,17 +1,16 @@
-"""What all searchable modules have in common, and which architecture a pass follows."""
+"""What all searchable modules have in common."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from torch import nn
 
 from asng.errors import InputError
+from asng.nn.selection import current_selection
 from asng.space import Value, Variable
 
-__all__ = ["Call", "Extraction", "Searchable", "Selection", "following", "current_selection"]
+__all__ = ["Call", "Extraction", "Searchable"]
 
 
 _T = TypeVar("_T")
@@ -131,53 +130,3 @@ class Extraction(Protocol):
 
     def trace(self, module: nn.Module) -> nn.Module:
         """Return `module`, of a class of `asng`, with its control flow on the architecture resolved."""
-
-
-# --- which architecture a pass follows -----------------------------------------------------------------
-
-
-class Selection:
-    """Values of variables, and the names of those that were read.
-
-    Args:
-        values: Name of a variable to its value.
-
-    Attributes:
-        values: As given.
-        read: Names of the variables that `Searchable.value` has read so far.
-    """
-
-    __slots__ = ("read", "values")
-
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self.values = values
-        self.read: set[str] = set()
-
-
-# A context variable rather than a global: threads and asyncio tasks each follow their own architecture.
-_CURRENT: ContextVar[Selection | None] = ContextVar("asng_selection", default=None)
-
-
-@contextmanager
-def following(values: Mapping[str, Value]) -> Iterator[Selection]:
-    """Let searchable modules follow `values` inside the `with` block.
-
-    A supernet enters it in `forward`; enter it yourself around other methods of a model, and around
-    `backward` where activations are recomputed there.
-
-    Example:
-        >>> with following({"op": "skip"}) as selection:
-        ...     current_selection() is selection
-        True
-    """
-    selection = Selection(values)
-    token = _CURRENT.set(selection)
-    try:
-        yield selection
-    finally:
-        _CURRENT.reset(token)
-
-
-# Not a function around it: every layer calls it in every pass.
-current_selection = _CURRENT.get
-"""Return what the current forward pass follows, or None outside of a supernet."""

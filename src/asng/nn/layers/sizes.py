@@ -6,7 +6,7 @@ from asng.checks import integer_at_least
 from asng.errors import SpaceError
 from asng.space import Categorical, Integer, Real, Variable
 
-__all__ = ["Rate", "Size", "largest", "rate_range", "variables_among"]
+__all__ = ["Rate", "Size", "check_plain", "largest", "rate_range", "variables_among", "variables_in"]
 
 Size: TypeAlias = int | Integer | Categorical
 """A number of features, channels, heads, blocks or pixels, or the variable that decides it."""
@@ -74,3 +74,28 @@ def variables_among(**arguments: object) -> dict[str, Variable]:
         {'out_features': Integer(low=1, high=8, log=False, label=None, step=1)}
     """
     return {n: v for n, v in arguments.items() if isinstance(v, (Categorical, Integer, Real))}
+
+
+def check_plain(**arguments: object) -> None:
+    """Raise if an argument that a layer reads no variable from is one, or holds one.
+
+    Raises:
+        SpaceError: It is; the message names the argument.
+
+    Example:
+        >>> check_plain(bias=True, stride=(1, 2))
+    """
+    for name, value in arguments.items():
+        if variables_in(value):
+            raise SpaceError(
+                f"{name}: expected a value, because this layer reads no variable there, got {value}. To "
+                "search it, "
+                "put an asng.nn.Choice of layers."
+            )
+
+
+def variables_in(value: object) -> bool:
+    """Return whether a value is a variable, or a list or tuple that holds one."""
+    if isinstance(value, (list, tuple)):
+        return any(map(variables_in, value))
+    return isinstance(value, (Categorical, Integer, Real))

@@ -1,12 +1,15 @@
 """What all twins of torch's layers have in common."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
-from asng.nn.layers.plain import draw_anew, owning
+from asng.nn.layers.plain import draw_anew, owning, shell
+from asng.nn.layers.subclasses import overrides
 from asng.nn.searchable import Extraction, Searchable
 from asng.space import Variable
 
@@ -28,7 +31,27 @@ class Twin(Searchable):
         search_variables: Argument to the variable that was given for it, where one was.
     """
 
+    forward_of_plain: Callable[..., Any]
     search_variables: dict[str, Variable]
+    search_parts: Mapping[str, type] = MappingProxyType({})
+    """Paths of the parts whose weights a twin of several reads, to their classes."""
+
+    search_own: bool = False
+    """Whether a user's subclass changes what the layer does."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have a forward that a user's subclass defines run on the plain layer of the sizes at hand.
+
+        There `super().forward` is the plain layer's, and `self.weight` the part that is used.
+        """
+        super().__init_subclass__(**kwargs)
+        if cls.__module__.partition(".")[0] == "asng" or cls.extract is not Twin.extract:
+            return
+        if cls.forward is not Twin.forward:
+            if "forward" in vars(cls):
+                cls.forward_of_plain = vars(cls)["forward"]
+            cls.forward = Twin.forward  # type: ignore[method-assign]
+        cls.search_own = bool(overrides(cls))
 
     def variables(self) -> dict[str, Variable]:
         """Return the variables, one slot an argument."""
@@ -60,8 +83,12 @@ class Twin(Searchable):
                 layer = self.plain(*args, **kwargs)
         else:
             layer = self.plain(*args, **kwargs)
-        # Where nothing is cut the twin is the plain layer already: then torch's own forward is to run.
-        return super().forward(*args, **kwargs) if layer is self else layer.forward(*args, **kwargs)
+        if layer is self:
+            # Nothing is cut, so that the twin is the plain layer already: then torch's own forward is to run.
+            if not self.search_own:
+                return super().forward(*args, **kwargs)
+            layer = shell(self, self._parameters, {})
+        return layer.forward(*args, **kwargs)
 
     def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain layer with weights of its own."""
@@ -73,7 +100,7 @@ class Twin(Searchable):
                 f"{self.described()}: expected inputs of one width, got several calls of different widths, "
                 f"which need weights of shapes {shapes}. One plain layer cannot serve them: use two layers."
             )
-        child = owning(layers[0], self)
+        child = owning(layers[0], self, extraction.copy)
         if extraction.fresh and layers[0] is not self:
             draw_anew(child)
         return child
