@@ -13,7 +13,7 @@ from asng.nn.choices.repeat import Repeat
 from asng.nn.extraction.copying import Trial, global_names
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.sizes import variables_in
-from asng.nn.layers.subclasses import overrides, plain_class
+from asng.nn.layers.subclasses import definer, is_ours, overrides, plain_class
 from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Searchable
 
@@ -121,7 +121,7 @@ def has_own_forward(kind: type[nn.Module]) -> bool:
 def _check_overrides(path: str, twin: Twin) -> None:
     kind: Any = type(twin)
     torchs = plain_class(kind)
-    if kind.extract is Twin.extract and kind.forward is not Twin.forward:
+    if is_ours(definer(kind, "extract")) and kind.forward is not Twin.forward:
         raise InputError(
             f"module {path!r} ({kind.__name__}): expected a forward that the class was defined with, got "
             "one that it "

@@ -8,7 +8,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn.selection import current_selection
-from asng.space import Value, Variable
+from asng.space import SizeExpression, Value, Variable
 
 __all__ = ["Call", "Extraction", "Searchable"]
 
@@ -27,7 +27,8 @@ class Searchable(nn.Module):
     unless `forward` can be traced by `torch.fx` once the architecture is fixed.
 
     Attributes:
-        names: Slot to the name of its variable in the supernet's space. Bound by the `Supernet`.
+        names: Slot to the name of its variable in the supernet's space, or to the expression of several names
+            that it stands for. Bound by the `Supernet`.
         path: Where the module is in the supernet's model, "" for the model itself; None before it is bound.
 
     Example:
@@ -44,10 +45,10 @@ class Searchable(nn.Module):
     """
 
     # Not set in an __init__: the twins of torch's layers are made by torch's.
-    names: Mapping[str, str] = MappingProxyType({})
+    names: Mapping[str, str | SizeExpression] = MappingProxyType({})
     path: str | None = None
 
-    def variables(self) -> dict[str, Variable]:
+    def variables(self) -> Mapping[str, Variable | SizeExpression]:
         """Return the variables, slot to variable. A variable's label, if it has one, is its name.
 
         Raises:
@@ -74,15 +75,20 @@ class Searchable(nn.Module):
             )
         try:
             name = self.names[slot]
-            value = selection.values[name]
+            value = selection.values[name]  # type: ignore[index]
         except KeyError:
+            size = self.names.get(slot)
+            if isinstance(size, SizeExpression) and selection.values.keys() >= size.variables().keys():
+                if note:
+                    selection.read.update(size.variables())
+                return size.value(selection.values)
             raise InputError(
                 f"{self._slot_described(slot)} is unknown to the supernet that runs it: register the module "
                 "as a submodule (an attribute or in a torch.nn.ModuleList, not in a plain list) before the "
                 "Supernet is made."
             ) from None
         if note:
-            selection.read.add(name)
+            selection.read.add(name)  # type: ignore[arg-type]
         return value
 
     def extract(self, extraction: "Extraction") -> nn.Module:
@@ -109,9 +115,11 @@ class Extraction(Protocol):
 
     Attributes:
         fresh: Whether layers of which only parts are used are to be drawn anew.
+        has_calls: Whether an example was given.
     """
 
     fresh: bool
+    has_calls: bool
 
     def child(self, module: nn.Module) -> nn.Module:
         """Return the plain form of a module of the model, the same one each time."""

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 from asng.checks import nearest
 from asng.errors import SpaceError
+from asng.space.arithmetic import Arithmetic
 
 __all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "variable_from_json"]
 
@@ -25,7 +26,7 @@ Value: TypeAlias = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(Arithmetic):
     """One of several unordered choices.
 
     Args:
@@ -105,7 +106,7 @@ class Categorical:
 
 
 @dataclass(frozen=True)
-class Integer:
+class Integer(Arithmetic):
     """An integer in [low, high], both ends included, whose order means something.
 
     Args:

@@ -84,6 +84,7 @@ class _Extraction(Extraction):
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], *, fresh: bool = False) -> None:
         self.fresh = fresh
+        self.has_calls = bool(calls)
         self._model = model
         self._inputs = calls
         self._paths = {module: path for path, module in model.named_modules()}

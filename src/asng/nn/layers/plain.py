@@ -86,6 +86,8 @@ def shell(
     weights: Mapping[str, Tensor | None],
     attributes: Mapping[str, object],
     modules: Mapping[str, nn.Module] | None = None,
+    *,
+    whole: bool = True,
 ) -> nn.Module:
     """Return the plain layer that is like `source`, a layer of torch or its twin, over other tensors.
 
@@ -97,6 +99,8 @@ def shell(
         weights: Name to tensor, in place of the parameters.
         attributes: What may differ of the attributes.
         modules: Name to module, in place of the submodules.
+        whole: Whether what these leave out of `source` comes along as it is: a subclass has weights of its
+        own.
 
     Returns:
         A layer of the plain class.
@@ -104,7 +108,9 @@ def shell(
     kind: Any = plain_class(type(source))  # type: ignore[arg-type]
     layer: nn.Module = kind.__new__(kind)
     parts = source._modules if modules is None else modules
-    if len(weights) < len(source._parameters) or len(parts) < len(source._modules):  # a subclass has more
+    if whole and (
+        len(weights) < len(source._parameters) or len(parts) < len(source._modules)
+    ):  # a subclass has more
         weights, parts = {**source._parameters, **weights}, {**source._modules, **parts}
     # What only a twin has comes along too, unused: to leave it out would cost more than all the rest.
     layer.__dict__.update(source.__dict__)

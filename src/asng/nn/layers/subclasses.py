@@ -8,9 +8,9 @@ from torch import nn
 
 from asng.nn.searchable import Searchable
 
-__all__ = ["SEARCHED", "overrides", "plain_class"]
+__all__ = ["definer", "is_ours", "overrides", "plain_class"]
 
-SEARCHED = {
+_SEARCHED = {
     *("__init__", "__dict__", "__weakref__", "__init_subclass__", "variables", "plain", "extract", "setting"),
     *("value", "width", "described", "of", "from_pretrained", "forward_of_plain"),
 }
@@ -53,21 +53,19 @@ def overrides(kind: type) -> dict[str, Any]:
     )
     found: dict[str, Any] = {}
     for base in reversed(kind.__mro__[: kind.__mro__.index(torchs)]):
-        if not _is_ours(base):
-            found.update(
-                {n: v for n, v in _own(base).items() if hasattr(torchs, n) and callable_or_property(v)}
-            )
+        if not is_ours(base):
+            found.update({n: v for n, v in _own(base).items() if hasattr(torchs, n) and _runs(v)})
     return {n: v for n, v in found.items() if not n.startswith("__") or n == "__call__"}
 
 
-def callable_or_property(value: object) -> bool:
+def _runs(value: object) -> bool:
     """Whether a class attribute is something that runs."""
     return callable(value) or isinstance(value, (property, staticmethod, classmethod))
 
 
 def _own(kind: type) -> dict[str, Any]:
     """Return what a class defines for the layer."""
-    own = {name: value for name, value in vars(kind).items() if name not in SEARCHED}
+    own = {name: value for name, value in vars(kind).items() if name not in _SEARCHED}
     forward = own.pop("forward_of_plain", None) or vars(kind).get("forward_of_plain")
     if forward is not None:
         own["forward"] = forward
@@ -76,8 +74,19 @@ def _own(kind: type) -> dict[str, Any]:
     return own
 
 
-def _is_ours(kind: type) -> bool:
+def is_ours(kind: type) -> bool:
+    """Whether a class is one of asng."""
     return kind.__module__.partition(".")[0] == "asng"
+
+
+def definer(kind: type, name: str) -> type:
+    """Return the class that an attribute of a class is from.
+
+    Example:
+        >>> definer(nn.Sequential, "train") is nn.Module
+        True
+    """
+    return next(base for base in kind.__mro__ if name in vars(base))
 
 
 def _is_abstract(kind: type) -> bool:
