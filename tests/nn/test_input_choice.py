@@ -7,7 +7,7 @@ from torch import nn
 from asng import Categorical
 from asng.errors import InputError
 from asng.nn import InputChoice, Supernet
-from asng.nn.searchable import following
+from asng.nn.selection import following
 
 INPUTS = [torch.full((2, 3), float(i)) for i in range(3)]
 

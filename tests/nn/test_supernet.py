@@ -8,7 +8,7 @@ from torch import nn
 from asng import Architecture, Categorical, Real
 from asng.errors import InputError, SpaceError
 from asng.nn import Choice, InputChoice, Searchable, Supernet
-from asng.nn.searchable import current_selection, following
+from asng.nn.selection import current_selection, following
 
 
 class Scaled(Searchable):

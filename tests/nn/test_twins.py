@@ -10,7 +10,7 @@ from twin_cases import CASES
 
 from asng import nn as snn
 from asng.errors import InputError
-from asng.nn import Supernet
+from asng.nn import Supernet, Twin
 from asng.space import Integer
 from asng.testing import LAYER_CLAIMS, TWIN_CLAIMS
 
@@ -19,6 +19,17 @@ from asng.testing import LAYER_CLAIMS, TWIN_CLAIMS
 @pytest.mark.parametrize("name", CASES)
 def test_every_twin_keeps_what_a_searchable_layer_promises(name, claim):
     claim(CASES[name])
+
+
+STACKS = (snn.TransformerEncoder, snn.TransformerDecoder)
+NO_WIDTH = (nn.Embedding, nn.EmbeddingBag, nn.Dropout)
+CHANNELS = [
+    ((nn.Conv1d, nn.ConvTranspose1d, nn.InstanceNorm1d), -2),
+    ((nn.Conv2d, nn.ConvTranspose2d, nn.InstanceNorm2d), -3),
+    ((nn.Conv3d, nn.ConvTranspose3d, nn.InstanceNorm3d), -4),
+    ((nn.GroupNorm, nn.PReLU, nn.modules.batchnorm._BatchNorm), 1),
+]
+"""Where the input of a layer has its width; at the end by default."""
 
 
 @pytest.fixture(params=CASES)
@@ -44,17 +55,20 @@ def test_pickles_are_twins(case, supernet):
 
 
 def test_input_wider_than_the_layer_names_its_path(case, supernet):
-    if not hasattr(case.model.layer, "weight") or isinstance(case.model.layer, nn.Embedding):
+    layer = case.model.layer
+    plain = isinstance(layer, STACKS) and not isinstance(layer.layers[0], Twin)
+    if plain or isinstance(layer, NO_WIDTH) or (isinstance(layer, nn.PReLU) and layer.num_parameters == 1):
         pytest.skip("its input has no width")
-    a, (x, *_) = first(case, supernet)
-    dim = 1 if x.ndim == 4 or isinstance(case.model.layer, (nn.Conv1d, nn.BatchNorm1d)) else -1
-    wide = torch.cat([x] * 8, dim=dim)
-    with pytest.raises(InputError, match=r"module 'layer' \(asng\.nn\.\w+\): expected at most"):
-        supernet(wide, architecture=a)
+    a, (x, *others) = first(case, supernet)
+    wide = torch.cat([x] * 8, dim=next((dim for kinds, dim in CHANNELS if isinstance(layer, kinds)), -1))
+    with pytest.raises(InputError, match=r"module 'layer.*' \(asng\.nn\.\w+\): expected at most"):
+        supernet(wide, *others, architecture=a)
 
 
 def test_twin_without_an_example_says_what_it_needs(case, supernet):
     a, _ = first(case, supernet)
+    if not any(isinstance(m, Twin) and not isinstance(m, STACKS) for m in supernet.modules()):
+        pytest.skip("a stack of plain layers needs none")
     with pytest.raises(InputError, match=r"example: expected an input.*extract\(architecture, example=x\)"):
         supernet.extract(a)
 
@@ -73,17 +87,18 @@ def test_layer_called_with_two_widths_has_no_plain_form():
         supernet.extract({"out": 3}, example=torch.ones(2, 8))
 
 
-def test_layer_that_the_example_does_not_run_is_left_out():
+def test_layer_that_the_example_does_not_run_is_kept_at_its_largest_width_and_said():
     class Idle(nn.Module):
         def __init__(self):
             super().__init__()
-            self.used, self.idle = snn.Linear(4, Integer(2, 4, label="out")), snn.Linear(4, 4)
+            self.used, self.idle = snn.Linear(4, Integer(2, 4, label="out")), snn.Linear(5, 4)
 
         def forward(self, x):
             return self.used(x)
 
-    child = Supernet(Idle()).extract({"out": 3}, example=torch.ones(2, 4))
-    assert type(child.idle) is nn.Identity
+    with pytest.warns(UserWarning, match=r"ran idle\..* The width of idle is its largest"):
+        child = Supernet(Idle()).extract({"out": 3}, example=torch.ones(2, 4))
+    assert child.idle.in_features == 5
 
 
 def test_rate_of_dropout_is_active_in_training_only():

@@ -41,14 +41,16 @@ def test_sum_of_two_widths_names_both_layers():
 def test_sum_with_a_fixed_layer_names_both_layers():
     model = Sum("a", "b")
     model.rest[1] = nn.Conv2d(8, 8, 3, padding=1)
-    with pytest.raises(InputError, match=r"module 'rest\.1': expected an input of its own fixed width"):
+    with pytest.raises(
+        InputError, match=r"module 'rest\.1' \(torch\.nn\.Conv2d\): expected an input of its own fixed"
+    ):
         Supernet(model)(X, architecture={"a": 5})
 
 
 @pytest.mark.parametrize("layer", [nn.BatchNorm2d(8), nn.Conv2d(8, 2, 1)])
 def test_plain_layer_behind_a_searched_width_asks_for_its_twin(layer):
     model = nn.Sequential(snn.Conv2d(3, Integer(4, 8, label="a"), 3), nn.ReLU(), layer)
-    with pytest.raises(InputError, match=r"module '2': .*width of module '0'.* twin of asng.nn"):
+    with pytest.raises(InputError, match=r"module '2' .*width of module '0'.* Use asng\.nn\.\w+2d, which"):
         Supernet(model)(X, architecture={"a": 5})
 
 

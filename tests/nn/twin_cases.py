@@ -153,5 +153,116 @@ CASES = {
         nn.TransformerEncoderLayer(16, 4, 20, activation=nn.SiLU(), batch_first=True, norm_first=True),
         _sequences(16, 8),
     ),
+    "Conv3d": lambda: _case(
+        snn.Conv3d(4, WIDTH, Categorical([1, 3], label="kernel"), padding="same"),
+        nn.Conv3d(4, 16, 3, padding="same"),
+        _maps(4, 3, sides=(4, 3, 5)),
+    ),
+    "ConvTranspose1d": lambda: _case(
+        snn.ConvTranspose1d(8, WIDTH, KERNEL, stride=2, padding="same"),
+        nn.ConvTranspose1d(8, 16, 5, stride=2, padding=2, output_padding=1),
+        _maps(8, 3, sides=(6,)),
+    ),
+    "ConvTranspose3d": lambda: _case(
+        snn.ConvTranspose3d(4, WIDTH, 2, groups=2),
+        nn.ConvTranspose3d(4, 16, 2, groups=2),
+        _maps(4, 2, sides=(3, 2, 3)),
+    ),
+    "BatchNorm3d": lambda: _case(
+        snn.BatchNorm3d(WIDTH), nn.BatchNorm3d(16, track_running_stats=False), _maps(16, 6, sides=(2, 3, 2))
+    ),
+    "SyncBatchNorm": lambda: _case(
+        snn.SyncBatchNorm(WIDTH), nn.SyncBatchNorm(16, track_running_stats=False), _maps(16, 6)
+    ),
+    "InstanceNorm1d": lambda: _case(
+        snn.InstanceNorm1d(WIDTH, affine=True), nn.InstanceNorm1d(16, affine=True), _maps(16, 6, sides=(9,))
+    ),
+    "InstanceNorm2d": lambda: _case(snn.InstanceNorm2d(WIDTH), nn.InstanceNorm2d(16), _maps(16, 6)),
+    "InstanceNorm2d, unbatched": lambda: _case(
+        snn.InstanceNorm2d(16, affine=True),
+        nn.InstanceNorm2d(16, affine=True),
+        [(torch.randn(width, 5, 4),) for width in (16, 6)],
+    ),
+    "InstanceNorm3d": lambda: _case(
+        snn.InstanceNorm3d(16, affine=True), nn.InstanceNorm3d(16, affine=True), _maps(16, 6, sides=(2, 3, 2))
+    ),
+    "RMSNorm": lambda: _case(snn.RMSNorm(WIDTH), nn.RMSNorm(16), _sequences(16, 6)),
+    "EmbeddingBag": lambda: _case(
+        snn.EmbeddingBag(11, WIDTH, padding_idx=0),
+        nn.EmbeddingBag(11, 16, padding_idx=0),
+        [(torch.randint(0, 11, (3, 7)),)],
+    ),
+    "EmbeddingBag, greatest of bags of several lengths": lambda: _case(
+        snn.EmbeddingBag(11, WIDTH, mode="max"),
+        nn.EmbeddingBag(11, 16, mode="max"),
+        [(torch.randint(0, 11, (9,)), torch.tensor([0, 4, 5]))],
+    ),
+    "PReLU": lambda: _case(snn.PReLU(WIDTH), nn.PReLU(16), _maps(16, 6)),
+    "PReLU, one slope": lambda: _case(snn.PReLU(), nn.PReLU(), _maps(16, 6)),
+    "Bilinear": lambda: _case(
+        snn.Bilinear(6, 5, WIDTH),
+        nn.Bilinear(6, 5, 16),
+        [(torch.randn(3, 6), torch.randn(3, 5)), (torch.randn(3, 4), torch.randn(3, 2))],
+    ),
+    "LSTM": lambda: _case(
+        snn.LSTM(12, WIDTH, Integer(1, 3, label="layers"), batch_first=True, bidirectional=True),
+        nn.LSTM(12, 16, 3, batch_first=True, bidirectional=True),
+        _sequences(12, 5),
+    ),
+    "LSTM with projections": lambda: _case(
+        snn.LSTM(12, WIDTH, 2, proj_size=3, bias=False),
+        nn.LSTM(12, 16, 2, proj_size=3, bias=False),
+        _sequences(12, 5),
+    ),
+    "GRU": lambda: _case(
+        snn.GRU(12, WIDTH, Integer(2, 3, label="layers"), dropout=RATE),
+        nn.GRU(12, 16, 3, dropout=0.5),
+        _sequences(12, 5),
+    ),
+    "RNN": lambda: _case(
+        snn.RNN(12, WIDTH, nonlinearity="relu", bidirectional=True),
+        nn.RNN(12, 16, nonlinearity="relu", bidirectional=True),
+        _sequences(12, 5),
+    ),
+    "TransformerDecoderLayer": lambda: _case(
+        snn.TransformerDecoderLayer(
+            16, HEADS, Integer(5, 20, label="hidden"), RATE, Categorical(["relu", "gelu"], label="f")
+        ),
+        nn.TransformerDecoderLayer(16, 4, 20, 0.5),
+        [(x, torch.randn(3, 7, x.shape[-1])) for (x,) in _sequences(16, 8)],
+    ),
+    "TransformerEncoder": lambda: _case(
+        snn.TransformerEncoder(
+            snn.TransformerEncoderLayer(16, HEADS, Integer(5, 20, label="hidden"), batch_first=True),
+            Integer(1, 3, label="depth"),
+            snn.LayerNorm(16),
+        ),
+        nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(16, 4, 20, batch_first=True),
+            3,
+            nn.LayerNorm(16),
+            enable_nested_tensor=False,
+        ),
+        _sequences(16, 8),
+    ),
+    "TransformerEncoder of plain layers": lambda: _case(
+        snn.TransformerEncoder(
+            nn.TransformerEncoderLayer(16, 4, 20, batch_first=True), Integer(1, 3, label="depth")
+        ),
+        nn.TransformerEncoder(
+            nn.TransformerEncoderLayer(16, 4, 20, batch_first=True), 3, enable_nested_tensor=False
+        ),
+        _sequences(16),
+    ),
+    "TransformerDecoder": lambda: _case(
+        snn.TransformerDecoder(
+            snn.TransformerDecoderLayer(16, HEADS, 20, norm_first=True), Integer(1, 2, label="depth")
+        ),
+        nn.TransformerDecoder(nn.TransformerDecoderLayer(16, 4, 20, norm_first=True), 2),
+        [(x, torch.randn(3, 7, x.shape[-1])) for (x,) in _sequences(16, 8)],
+    ),
+    "Linear, twice a width": lambda: _case(
+        snn.Linear(12, 2 * Integer(2, 8, label="half")), nn.Linear(12, 16), _sequences(12, 5)
+    ),
     "Dropout": lambda: _case(snn.Dropout(RATE), nn.Dropout(0.5), _sequences(16)),
 }

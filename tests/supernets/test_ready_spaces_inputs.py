@@ -11,7 +11,7 @@ from torch import nn
 from asng import Categorical, Integer, Real
 from asng.errors import InputError, SpaceError
 from asng.nn import Supernet
-from asng.nn.searchable import following
+from asng.nn.selection import following
 from asng.supernets import ResidualCNN, TabularMLP, TransformerEncoder
 from asng.supernets.residual_cnn import ResidualBlock
 

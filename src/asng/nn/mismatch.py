@@ -1,29 +1,70 @@
 """Why a forward pass failed, where searched widths do not fit each other."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError
-from asng.nn.searchable import Searchable, following
+from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.layers.subclasses import plain_class
+from asng.nn.layers.twin import Twin
+from asng.nn.searchable import Searchable
+from asng.nn.selection import following
 from asng.space import Value
 
 __all__ = ["explain"]
 
-_WIDTH_GIVERS = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    nn.ConvTranspose1d,
-    nn.ConvTranspose2d,
-    nn.ConvTranspose3d,
-    nn.Embedding,
-)
-"""Layers whose output is as wide as they say; the others pass on a width that they are given."""
+_WIDTHS: dict[type[nn.Module], tuple[str, int]] = {
+    nn.Linear: ("out_features", -1),
+    nn.Bilinear: ("out_features", -1),
+    nn.Conv1d: ("out_channels", -2),
+    nn.Conv2d: ("out_channels", -3),
+    nn.Conv3d: ("out_channels", -4),
+    nn.ConvTranspose1d: ("out_channels", -2),
+    nn.ConvTranspose2d: ("out_channels", -3),
+    nn.ConvTranspose3d: ("out_channels", -4),
+    nn.Embedding: ("embedding_dim", -1),
+    nn.EmbeddingBag: ("embedding_dim", -1),
+    nn.RNNBase: ("hidden_size", -1),
+}
+"""Layers whose output is as wide as they say, by which argument, along which dimension; others pass a width
+on."""
+
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class _Source(NamedTuple):
+    """Where a tensor has its width from.
+
+    Attributes:
+        path: Of the layer that gave it.
+        searched: Whether a variable decides it.
+        width: As it is under this architecture.
+        most: The largest that it may be.
+        dim: Along which dimension of the layer's output, from the end.
+        ndim: How many dimensions that output has.
+    """
+
+    path: str
+    searched: bool
+    width: int
+    most: int
+    dim: int
+    ndim: int
+
+    def sizes(self, x: Tensor, width: int) -> Iterator[tuple[int, ...]]:
+        """Yield shapes that `x` may have with another width: several if it is not sure where that is."""
+        dims = range(1, x.ndim)
+        if x.ndim == self.ndim and x.shape[self.dim] == self.width:
+            dims = range(x.ndim + self.dim, x.ndim + self.dim + 1)
+        for dim in dims:
+            if x.shape[dim] % self.width == 0:
+                shape = list(x.shape)
+                shape[dim] = shape[dim] // self.width * width
+                yield tuple(shape)
 
 
 def explain(
@@ -31,101 +72,220 @@ def explain(
 ) -> InputError | None:
     """Return an error that names the layers whose widths clash in a pass that failed, or None.
 
-    The pass is run a second time, following each tensor from the layer that gave it its width.
+    The pass is run a second time, following each tensor from the layer that gave it its width. Widths are to
+    blame if what failed works with other ones, on zeros; an item too few, a type, a place too small are not.
 
     Args:
-        model: The model of a supernet.
+        model: The model of a supernet, left as it was.
         architecture: The one that failed.
         args: Inputs by position.
         kwargs: Inputs by name.
     """
-    watch = _Widths()
-    hooks = [
-        module.register_forward_hook(lambda m, _, output, path=path: watch.gives(m, path, output))
-        for path, module in model.named_modules()
-        if isinstance(module, _WIDTH_GIVERS)
-    ]
-    hooks += [
-        module.register_forward_pre_hook(lambda _, inputs, path=path: watch.enters(path, inputs))
-        for path, module in model.named_modules()
-        if not any(True for _ in module.children())
-    ]
-    try:
-        with torch.no_grad(), following(architecture), watch:
-            model(*args, **kwargs)
-    except Exception:  # the one that is to be explained
-        return watch.explanation()
-    finally:
-        for hook in hooks:
-            hook.remove()
+    watch = _Widths(model)
+    with left_alone(model), torch.no_grad(), following(architecture):
+        for path, module in model.named_modules():
+            watch.on(path, module)
+        try:
+            with watch:
+                model(*args, **kwargs)
+        except Exception:  # the one that is to be explained
+            watch.done = True
+            return watch.explanation()
     return None
 
 
 class _Widths(TorchFunctionMode):
-    """Follows tensors: which layer each one has its width from, and where a function of torch fails."""
+    """Follows tensors: which layer each one has its width from, and where a function of torch fails.
 
-    def __init__(self) -> None:
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self._origins: dict[int, tuple[str, bool]] = {}
+        self.done = False
+        self._sources: dict[int, _Source] = {}
         self._kept: list[Tensor] = []  # so that no other tensor gets the identity of one that is gone
-        self._entered: tuple[str, list[Tensor]] = ("", [])
-        self._failed: list[Tensor] = []
-        self._function = ""
+        self._running: list[tuple[str, nn.Module, tuple[Any, ...], dict[str, Any]]] = []
+        self._failed: tuple[Any, Any, Any] | None = None
+        self._weights = {
+            id(p): (path, module)
+            for path, module in model.named_modules()
+            for p in module.parameters(recurse=False)
+        }
+
+    def on(self, path: str, module: nn.Module) -> None:
+        """Watch a module's calls."""
+
+        def begins(module: nn.Module, args: Any, kwargs: Any) -> None:
+            if not self.done:
+                self._running.append((path, module, args, kwargs))
+
+        def ends(module: nn.Module, args: Any, output: Any) -> None:
+            if not self.done:
+                while self._running.pop()[1] is not module:
+                    pass  # a module whose error was caught
+                self._give(path, module, output)
+
+        module.register_forward_pre_hook(begins, with_kwargs=True)
+        module.register_forward_hook(ends)
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        given = list(_tensors((args, kwargs)))
+        given = list(tensors_of((args, kwargs or {})))
         try:
             output = func(*args, **(kwargs or {}))
         except Exception:
-            self._failed, self._function = given, getattr(func, "__name__", str(func)).strip("_")
+            self._failed = func, args, kwargs or {}
             raise
-        origin = next((self._origins[id(x)] for x in given if id(x) in self._origins), None)
-        if origin is not None:
-            self._note(output, *origin)
+        self._failed = None
+        source = next((self._sources[id(x)] for x in given if id(x) in self._sources), None)
+        if source is not None:
+            self._note(output, source)
         return output
 
-    def gives(self, module: nn.Module, path: str, output: Any) -> None:
-        """Note that a layer has given a tensor its width."""
-        self._note(output, path, isinstance(module, Searchable))
-
-    def enters(self, path: str, inputs: Any) -> None:
-        """Note which module without parts has begun to run, and on what."""
-        self._entered = path, list(_tensors(inputs))
-
     def explanation(self) -> InputError | None:
-        """Return the error, where widths that are searched took part in the failure."""
-        sources = {
-            id(x): (*self._origins[id(x)], tuple(x.shape)) for x in self._failed if id(x) in self._origins
-        }
-        if not any(searched for _, searched, _ in sources.values()):
+        """Return the error, if widths that are searched are to blame."""
+        layer = next(
+            (call for call in self._running if _of_torch(call[1]) and not isinstance(call[1], _CONTAINERS)),
+            None,
+        )
+        if layer is not None:
+            return self._of_layer(*layer)
+        if self._failed is None or (self._running and isinstance(self._running[-1][1], Searchable)):
             return None
-        words = [f"{tuple(shape)} with the width of module {path!r}" for path, _, shape in sources.values()]
-        path, inputs = self._entered
-        if len({path for path, *_ in sources.values()}) > 1:
-            return InputError(
-                f"{self._function}: expected widths that fit, got {' and '.join(words)}. Give the variables "
-                "of both widths the same label, or a layer in between."
-            )
-        if any(x is failed for x in inputs for failed in self._failed):
-            return InputError(
-                f"module {path!r}: expected an input of its own fixed width, got {words[0]}, which is "
-                "searched. Use its searchable twin of asng.nn, which takes the width that comes."
-            )
-        return None
+        return self._of_function(*self._failed)
 
-    def _note(self, value: Any, path: str, searched: bool) -> None:
-        for tensor in _tensors(value):
+    def _of_layer(
+        self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> InputError | None:
+        """Return the error if a plain layer works with the largest width of its input."""
+        found = self._searched((args, kwargs))
+        if not found or isinstance(module, Searchable):
+            return None
+        if not any(_works(module, *changed) for changed in _changes((args, kwargs), found, most=True)):
+            return None
+        x, source = found[0]
+        kind = type(module).__name__
+        advice = (
+            f"Use asng.nn.{kind}, which takes the width that comes."
+            if kind in _twins()
+            else "asng.nn has no twin of it: give the width values that it takes, or put a layer of "
+            "fixed width before."
+        )
+        return InputError(
+            f"module {path!r} (torch.nn.{kind}): expected an input of its own fixed width, got "
+            f"{tuple(x.shape)} with "
+            f"the width of module {source.path!r}, which is searched. {advice}"
+        )
+
+    def _of_function(self, func: Any, args: Any, kwargs: Any) -> InputError | None:
+        """Return the error if a function works with widths that are all the same, or with the largest."""
+        found = self._searched((args, kwargs))
+        name = getattr(func, "__name__", str(func)).strip("_")
+        if not found:
+            return None
+        x, source = found[0]
+        words = f"{tuple(x.shape)} with the width of module {source.path!r}"
+        weight = next((t for t in tensors_of((args, kwargs)) if id(t) in self._weights), None)
+        if weight is not None and self._clashes(x, source, weight):
+            path, owner = self._weights[id(weight)]
+            whose = (
+                "searched, so that only a part of it is used"
+                if isinstance(owner, Twin)
+                else "of a fixed width"
+            )
+            return InputError(
+                f"{name}: expected widths that fit, got {words}, which is searched, and the whole weight of "
+                "module "
+                f"{path!r} ({type(owner).__name__}), {tuple(weight.shape)}, {whose}. Cut it to the width of "
+                "the other "
+                "where you read it, such as weight[..., : x.shape[-1]]."
+            )
+        others = [(t, self._sources[id(t)]) for t in tensors_of((args, kwargs)) if id(t) in self._sources]
+        if len({s.path for _, s in others}) < 2 or len({s.width for _, s in others}) < 2:
+            return None
+        if not any(_works(func, *changed) for changed in _changes((args, kwargs), others, most=False)):
+            return None
+        words = " and ".join(f"{tuple(t.shape)} with the width of module {s.path!r}" for t, s in others)
+        return InputError(
+            f"{name}: expected widths that fit, got {words}. Give the variables of both widths the same "
+            "label, or a "
+            "layer in between."
+        )
+
+    def _clashes(self, x: Tensor, source: _Source, weight: Tensor) -> bool:
+        """Whether a weight has the largest width where the tensor has a smaller one."""
+        return source.width < source.most and source.width not in weight.shape
+
+    def _searched(self, value: Any) -> list[tuple[Tensor, _Source]]:
+        found = [(x, self._sources[id(x)]) for x in tensors_of(value) if id(x) in self._sources]
+        return sorted((pair for pair in found if pair[1].searched), key=lambda pair: -pair[0].ndim)
+
+    def _give(self, path: str, module: nn.Module, output: Any) -> None:
+        """Note that a layer has given a tensor its width."""
+        kind = next((kind for kind in _WIDTHS if isinstance(module, kind)), None)
+        if kind is None:
+            return
+        name, dim = _WIDTHS[kind]
+        variables = module.search_variables if isinstance(module, Twin) else {}
+        if isinstance(module, Twin) and name not in variables and getattr(module, "groups", 1) > 1:
+            return  # depthwise: it passes the width on
+        for x in tensors_of(output):
+            if x.ndim >= -dim:
+                most = getattr(module, name)
+                self._note(
+                    x, _Source(path, name in variables, x.shape[dim], max(most, x.shape[dim]), dim, x.ndim)
+                )
+
+    def _note(self, value: Any, source: _Source) -> None:
+        for tensor in tensors_of(value):
             self._kept.append(tensor)
-            self._origins[id(tensor)] = (path, searched)
+            self._sources[id(tensor)] = source
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
+def _changes(
+    value: tuple[Any, Any], found: list[tuple[Tensor, _Source]], *, most: bool
+) -> Iterator[tuple[Any, Any]]:
+    """Yield the arguments of a call with other widths: each its largest, or all the same."""
+    same = max(source.most for _, source in found)
+    options: list[dict[int, Tensor]] = [{}]
+    for x, source in found:
+        sizes = list(source.sizes(x, source.most if most else same))[:4]
+        options = [o | {id(x): x.new_zeros(size)} for o in options for size in sizes][:16]
+    for option in options:
+        yield _replaced(value, option)
+
+
+def _replaced(value: Any, tensors: Mapping[int, Tensor]) -> Any:
     if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _tensors(part)
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
+        return tensors.get(id(value), value)
+    if isinstance(value, dict):
+        return {key: _replaced(part, tensors) for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_replaced(part, tensors) for part in value)
+    return value
+
+
+def _works(call: Any, args: Any, kwargs: Any) -> bool:
+    try:
+        call(*args, **kwargs)
+    except Exception:  # whatever: it does not work
+        return False
+    return True
+
+
+def _of_torch(module: nn.Module) -> bool:
+    return type(module).__module__.startswith("torch.nn.modules.")
+
+
+def _twins() -> set[str]:
+    """Return the names of the layers of torch that have a twin here."""
+    kinds, left = set(), [Twin]
+    while left:
+        kind = left.pop()
+        left += kind.__subclasses__()
+        if kind is not Twin and kind.__module__.startswith("asng."):
+            kinds.add(plain_class(kind).__name__)
+    return kinds

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from asng.errors import SpaceError
 from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Searchable
-from asng.space import Variable
+from asng.space import SizeExpression, Variable
 
 __all__ = ["bind_names", "check_weights_unshared", "versions"]
 
@@ -24,15 +24,16 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
     """
     variables: dict[str, Variable] = {}
     owner: dict[str, str] = {}
-    bound: list[tuple[str, Searchable, dict[str, str]]] = []
+    bound: list[tuple[str, Searchable, dict[str, str | SizeExpression]]] = []
     for path, module in _searchable_modules(model):
         slots = module.variables()
         names = {slot: _name(path, slot, variable, len(slots)) for slot, variable in slots.items()}
         _check_unbound(path, module, names)
-        for slot, name in names.items():
-            _check_same(name, path, slots[slot], owner.get(name), variables.get(name))
-            owner.setdefault(name, path)
-            variables.setdefault(name, slots[slot])
+        for slot, variable in slots.items():
+            for name, one in _named(names[slot], variable).items():
+                _check_same(name, path, one, owner.get(name), variables.get(name))
+                owner.setdefault(name, path)
+                variables.setdefault(name, one)
         bound.append((path, module, names))
     for path, module, names in bound:
         module.names, module.path = names, path
@@ -40,10 +41,19 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
 
 
 def _searchable_modules(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
-    return ((path, m) for path, m in model.named_modules() if isinstance(m, Searchable))
+    # Without the level that torch.compile(module) puts in between: names do not depend on it.
+    named = ((path.split("."), m) for path, m in model.named_modules() if isinstance(m, Searchable))
+    return ((".".join(part for part in parts if part != "_orig_mod"), m) for parts, m in named)
 
 
-def _name(path: str, slot: str, variable: Variable, n_slots: int) -> str:
+def _named(name: str | SizeExpression, variable: Variable | SizeExpression) -> dict[str, Variable]:
+    """Return the variables of a slot, name to variable: one, or those of an expression."""
+    return variable.variables() if isinstance(variable, SizeExpression) else {str(name): variable}
+
+
+def _name(path: str, slot: str, variable: Variable | SizeExpression, n_slots: int) -> str | SizeExpression:
+    if isinstance(variable, SizeExpression):
+        return variable
     if variable.label is not None:
         return variable.label
     if not path:
@@ -51,7 +61,7 @@ def _name(path: str, slot: str, variable: Variable, n_slots: int) -> str:
     return path if n_slots == 1 else f"{path}.{slot}"
 
 
-def _check_unbound(path: str, module: Searchable, names: dict[str, str]) -> None:
+def _check_unbound(path: str, module: Searchable, names: dict[str, str | SizeExpression]) -> None:
     if module.names and module.names != names:
         raise SpaceError(
             f"module {path!r}: expected the names that another Supernet bound, "

@@ -1,17 +1,16 @@
-"""What all searchable modules have in common, and which architecture a pass follows."""
+"""What all searchable modules have in common."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from torch import nn
 
 from asng.errors import InputError
-from asng.space import Value, Variable
+from asng.nn.selection import current_selection
+from asng.space import SizeExpression, Value, Variable
 
-__all__ = ["Call", "Extraction", "Searchable", "Selection", "following", "current_selection"]
+__all__ = ["Call", "Extraction", "Searchable"]
 
 
 _T = TypeVar("_T")
@@ -28,7 +27,8 @@ class Searchable(nn.Module):
     unless `forward` can be traced by `torch.fx` once the architecture is fixed.
 
     Attributes:
-        names: Slot to the name of its variable in the supernet's space. Bound by the `Supernet`.
+        names: Slot to the name of its variable in the supernet's space, or to the expression of several names
+            that it stands for. Bound by the `Supernet`.
         path: Where the module is in the supernet's model, "" for the model itself; None before it is bound.
 
     Example:
@@ -45,10 +45,10 @@ class Searchable(nn.Module):
     """
 
     # Not set in an __init__: the twins of torch's layers are made by torch's.
-    names: Mapping[str, str] = MappingProxyType({})
+    names: Mapping[str, str | SizeExpression] = MappingProxyType({})
     path: str | None = None
 
-    def variables(self) -> dict[str, Variable]:
+    def variables(self) -> Mapping[str, Variable | SizeExpression]:
         """Return the variables, slot to variable. A variable's label, if it has one, is its name.
 
         Raises:
@@ -75,15 +75,20 @@ class Searchable(nn.Module):
             )
         try:
             name = self.names[slot]
-            value = selection.values[name]
+            value = selection.values[name]  # type: ignore[index]
         except KeyError:
+            size = self.names.get(slot)
+            if isinstance(size, SizeExpression) and selection.values.keys() >= size.variables().keys():
+                if note:
+                    selection.read.update(size.variables())
+                return size.value(selection.values)
             raise InputError(
                 f"{self._slot_described(slot)} is unknown to the supernet that runs it: register the module "
                 "as a submodule (an attribute or in a torch.nn.ModuleList, not in a plain list) before the "
                 "Supernet is made."
             ) from None
         if note:
-            selection.read.add(name)
+            selection.read.add(name)  # type: ignore[arg-type]
         return value
 
     def extract(self, extraction: "Extraction") -> nn.Module:
@@ -110,9 +115,11 @@ class Extraction(Protocol):
 
     Attributes:
         fresh: Whether layers of which only parts are used are to be drawn anew.
+        has_calls: Whether an example was given.
     """
 
     fresh: bool
+    has_calls: bool
 
     def child(self, module: nn.Module) -> nn.Module:
         """Return the plain form of a module of the model, the same one each time."""
@@ -131,53 +138,3 @@ class Extraction(Protocol):
 
     def trace(self, module: nn.Module) -> nn.Module:
         """Return `module`, of a class of `asng`, with its control flow on the architecture resolved."""
-
-
-# --- which architecture a pass follows -----------------------------------------------------------------
-
-
-class Selection:
-    """Values of variables, and the names of those that were read.
-
-    Args:
-        values: Name of a variable to its value.
-
-    Attributes:
-        values: As given.
-        read: Names of the variables that `Searchable.value` has read so far.
-    """
-
-    __slots__ = ("read", "values")
-
-    def __init__(self, values: Mapping[str, Value]) -> None:
-        self.values = values
-        self.read: set[str] = set()
-
-
-# A context variable rather than a global: threads and asyncio tasks each follow their own architecture.
-_CURRENT: ContextVar[Selection | None] = ContextVar("asng_selection", default=None)
-
-
-@contextmanager
-def following(values: Mapping[str, Value]) -> Iterator[Selection]:
-    """Let searchable modules follow `values` inside the `with` block.
-
-    A supernet enters it in `forward`; enter it yourself around other methods of a model, and around
-    `backward` where activations are recomputed there.
-
-    Example:
-        >>> with following({"op": "skip"}) as selection:
-        ...     current_selection() is selection
-        True
-    """
-    selection = Selection(values)
-    token = _CURRENT.set(selection)
-    try:
-        yield selection
-    finally:
-        _CURRENT.reset(token)
-
-
-# Not a function around it: every layer calls it in every pass.
-current_selection = _CURRENT.get
-"""Return what the current forward pass follows, or None outside of a supernet."""

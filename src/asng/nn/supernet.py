@@ -1,6 +1,8 @@
 """A model with searchable parts, run and extracted by architecture."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -8,9 +10,11 @@ from torch import nn
 
 from asng.errors import AsngError, InputError, SpaceError
 from asng.nn.extraction.extract import extract
+from asng.nn.inputs import calls_of
 from asng.nn.mismatch import explain
 from asng.nn.naming import bind_names, check_weights_unshared
-from asng.nn.searchable import following
+from asng.nn.rules import check_model, settle_fused_paths
+from asng.nn.selection import carry_into_recomputation, following
 from asng.space import Architecture, Space, Value
 
 __all__ = ["Supernet"]
@@ -53,6 +57,7 @@ class Supernet(nn.Module):
         super().__init__()
         if not isinstance(model, nn.Module):
             raise InputError(f"model: expected a torch.nn.Module, got {model!r}.")
+        check_model(model)
         variables = bind_names(model)
         check_weights_unshared(model)
         if not variables:
@@ -61,10 +66,14 @@ class Supernet(nn.Module):
                 "Put an asng.nn.Choice where the architecture is to decide, or a variable where a layer of "
                 "asng.nn has a size."
             )
+        settle_fused_paths(model)
+        carry_into_recomputation()
         self.model = model
         self.space = Space(variables)
         self._active: frozenset[str] = frozenset()
         self._checked: Architecture | None = None
+        self._values: Mapping[str, Value] = {}
+        self._said: set[str] = set()
 
     @property
     def active(self) -> frozenset[str]:
@@ -83,23 +92,48 @@ class Supernet(nn.Module):
             SpaceError: The architecture is none of the space.
             InputError: Widths of two layers do not fit under this architecture.
         """
-        self._check(architecture)
+        values = self._check(architecture)
         try:
-            with following(architecture) as selection:
+            with following(values) as selection:
                 output = self.model(*args, **kwargs)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError) as error:
-            if not isinstance(error, AsngError) and (
-                reason := explain(self.model, architecture, args, kwargs)
-            ):
-                raise reason from error
+        except (RuntimeError, ValueError, AssertionError) as error:
+            self._explain(error, values, args, kwargs)
             raise
         self._active = frozenset(selection.read)
         return output
 
+    @contextmanager
+    def following(self, architecture: Mapping[str, Value]) -> Iterator[None]:
+        """Let the model follow an architecture inside the `with` block, however it is called there.
+
+        For what is no forward pass: `generate` of a language model, an encoder by itself, one step of a
+        sampler.
+
+        Args:
+            architecture: A value for every variable of the space.
+
+        Raises:
+            SpaceError: The architecture is none of the space.
+
+        Example:
+            >>> from asng.nn import Choice
+            >>> supernet = Supernet(Choice([torch.nn.Tanh(), torch.nn.Identity()], label="op"))
+            >>> with supernet.following({"op": 1}):
+            ...     supernet.model(torch.ones(1))
+            tensor([1.])
+        """
+        with following(self._check(architecture)) as selection:
+            yield
+        self._active = frozenset(selection.read)
+
     def extract(
-        self, architecture: Mapping[str, Value], example: Any = None, *, fresh: bool = False
+        self,
+        architecture: Mapping[str, Value],
+        example: Any = None,
+        *,
+        fresh: bool = False,
     ) -> nn.Module:
         """Return one architecture as a plain module that needs no `asng`.
 
@@ -107,25 +141,63 @@ class Supernet(nn.Module):
         it can, and computes what the supernet computes. Modules of your own classes stay what they
         are, with their searchable children replaced.
 
+        Left out is what the architecture excludes: candidates that it does not choose, blocks beyond a depth.
+        All
+        else is kept, since other inputs, or the other mode, may run it. If no call of the example reaches a
+        module with weights, a warning says so, once.
+
         Args:
             architecture: A value for every variable of the space.
-            example: An input, or a tuple of the inputs, for the model. It is run once, to leave out
-                modules of yours that this architecture never runs. It is run in the mode, training or
-                evaluation, that each module is in.
+            example: Inputs of a call: a tuple of them, one that is no tuple, a mapping of those that go by
+                name, or `asng.nn.Inputs` for both; a list of `Inputs` if a loss or an objective makes several
+                calls that reach different layers. A layer learns from it how wide its input is. The model is
+                run on it in training mode and in evaluation, and left as it was; one of the two may fail.
             fresh: Draw the weights of layers anew of which the architecture uses a part only, by torch's own
                 rule: for a child that is to be trained alone, since the first weights of the whole layer
                 were drawn for its greater width. They come from torch's generator.
 
         Raises:
             SpaceError: The architecture is none of the space.
-            InputError: A searchable layer needs an example, or the child fails without the modules
-                that the example did not run.
+            InputError: A searchable layer needs an example, or a module holds what cannot be copied.
         """
-        self._check(architecture)
-        return extract(self.model, architecture, example, fresh=fresh)
+        values = self._check(architecture)
+        calls = [] if example is None else calls_of(self.model, example)
+        try:
+            child, unreached = extract(self.model, values, calls, fresh=fresh)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError, AssertionError) as error:
+            for call in calls:
+                self._explain(error, values, call, dict(call.named))
+            raise
+        self._say(unreached)
+        return child
 
-    def _check(self, architecture: Mapping[str, Value]) -> None:
+    def _check(self, architecture: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the values of an architecture as the variables have them: 3 for 3.0 or a 3 of NumPy's."""
         # An Architecture is frozen: once checked, it stays right.
         if architecture is not self._checked or self._checked is None:
-            self.space.check(architecture)
+            self._values = self.space.normal(architecture)
             self._checked = architecture if isinstance(architecture, Architecture) else None
+        return self._values
+
+    def _explain(
+        self, error: Exception, values: Mapping[str, Value], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """Raise the reason of an error of a pass, if it is one of widths that do not fit."""
+        if not isinstance(error, AsngError) and (reason := explain(self.model, values, args, kwargs)):
+            raise reason from error
+
+    def _say(self, unreached: Mapping[str, str]) -> None:
+        """Warn of the modules that are kept though no call reached them, of each once."""
+        new = {path: peer for path, peer in unreached.items() if path not in self._said}
+        self._said.update(new)
+        if not new:
+            return
+        widths = "".join(f" The width of {path} is {peer}." for path, peer in new.items() if peer)
+        warnings.warn(
+            f"extract: no call of the example ran {', '.join(new)}. They are kept, because other inputs "
+            f"may.{widths} "
+            "Give an example=[Inputs(...), ...] of calls that run them, or take them out of the model.",
+            stacklevel=3,
+        )

@@ -1,6 +1,7 @@
 """Search spaces: what may be chosen, apart from how it is chosen. Needs neither NumPy nor torch."""
 
 from asng.space.architecture import Architecture
+from asng.space.arithmetic import SizeExpression
 from asng.space.space import Candidate, Space, Uniform
 from asng.space.variables import Categorical, Integer, Real, Value, Variable
 
@@ -10,6 +11,7 @@ __all__ = [
     "Categorical",
     "Integer",
     "Real",
+    "SizeExpression",
     "Space",
     "Uniform",
     "Value",

@@ -23,11 +23,12 @@ class Architecture(Mapping[str, Value]):
         (64, True)
     """
 
-    __slots__ = ("_hash", "_values")
+    __slots__ = ("_hash", "_space", "_values")
 
     def __init__(self, values: Mapping[str, Value]) -> None:
         self._values = dict(values)
         self._hash: int | None = None
+        self._space: object = None  # the space that has decoded it, in which it needs no check
 
     def __getitem__(self, name: str) -> Value:
         return self._values[name]

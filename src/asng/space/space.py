@@ -138,7 +138,7 @@ class Space(Mapping[str, Variable]):
         Args:
             rng: A NumPy Generator, or a `random.Random`.
         """
-        return Architecture({n: v.uniform(rng.random()) for n, v in self._variables.items()})
+        return self._made({n: v.uniform(rng.random()) for n, v in self._variables.items()})
 
     def contains(self, architecture: Mapping[str, object]) -> bool:
         """Whether every variable has a value of its own, and there is no other."""
@@ -163,11 +163,34 @@ class Space(Mapping[str, Variable]):
             if not variable.contains(architecture[name]):
                 raise SpaceError(f"architecture[{name!r}]: expected {variable.expected(architecture[name])}")
 
+    def normal(self, architecture: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Return the values of an architecture as the variables have them.
+
+        A table or an array gives 3.0 or a 3 of NumPy's where the choice is 3: they are equal, but no size of
+        a layer.
+
+        Raises:
+            SpaceError: It is none of this space.
+
+        Example:
+            >>> Space({"kernel": Categorical([1, 3])}).normal({"kernel": 3.0})
+            {'kernel': 3}
+        """
+        if isinstance(architecture, Architecture) and architecture._space is self:
+            return architecture
+        self.check(architecture)
+        return {name: variable.normal(architecture[name]) for name, variable in self._variables.items()}
+
     def decode(self, x: Sequence[float]) -> Architecture:
         """Return the architecture that raw coordinates stand for."""
         values = x.tolist() if hasattr(x, "tolist") else x
         pairs = zip(self._variables.items(), values, strict=True)
-        return Architecture({name: variable.decode(value) for (name, variable), value in pairs})
+        return self._made({name: variable.decode(value) for (name, variable), value in pairs})
+
+    def _made(self, values: dict[str, Value]) -> Architecture:
+        architecture = Architecture(values)
+        architecture._space = self
+        return architecture
 
     def encode(self, architecture: Mapping[str, object]) -> tuple[float, ...]:
         """Return raw coordinates that decode to `architecture`.

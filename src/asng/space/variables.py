@@ -9,19 +9,24 @@ one float that the optimiser draws: the index of a choice, or a real number that
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from numbers import Real as Number
 from typing import Any, TypeAlias
 
 from asng.checks import nearest
 from asng.errors import SpaceError
+from asng.space.arithmetic import Arithmetic
 
 __all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "variable_from_json"]
+
+_SHOWN = 20
+"""Choices that an error lists."""
 
 Value: TypeAlias = str | int | float | bool | None
 """What a variable may stand for: all that JSON can hold in one place."""
 
 
 @dataclass(frozen=True)
-class Categorical:
+class Categorical(Arithmetic):
     """One of several unordered choices.
 
     Args:
@@ -69,8 +74,12 @@ class Categorical:
         """Whether `value` is one of the choices."""
         try:
             return value in self.choices
-        except TypeError:  # pragma: no cover - an exotic __eq__
+        except (TypeError, ValueError):  # an exotic __eq__, such as that of an array
             return False
+
+    def normal(self, value: object) -> Value:
+        """Return the choice that equals a value: 3 for 3.0, or for a 3 of NumPy's."""
+        return self.choices[self.choices.index(value)]
 
     def decode(self, x: float) -> Value:
         """Return the choice with index `x`."""
@@ -86,7 +95,9 @@ class Categorical:
 
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
-        words = ", ".join(repr(choice) for choice in self.choices)
+        words = ", ".join(f"{choice!r:.80}" for choice in self.choices[:_SHOWN])
+        if len(self.choices) > _SHOWN:
+            words += f", ... ({len(self.choices):,} in all)"
         return f"one of {words}, got {value!r:.80}.{nearest(value, self.choices)}"
 
     def to_json(self) -> dict[str, Any]:
@@ -95,7 +106,7 @@ class Categorical:
 
 
 @dataclass(frozen=True)
-class Integer:
+class Integer(Arithmetic):
     """An integer in [low, high], both ends included, whose order means something.
 
     Args:
@@ -142,12 +153,17 @@ class Integer:
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one of the integers."""
-        return (
-            isinstance(value, int)
+        whole = isinstance(value, int) or (isinstance(value, Number) and value % 1 == 0)
+        return bool(
+            whole
             and not isinstance(value, bool)
-            and self.low <= value <= self.high
-            and (value - self.low) % self.step == 0
+            and self.low <= value <= self.high  # type: ignore[operator]
+            and (value - self.low) % self.step == 0  # type: ignore[operator]
         )
+
+    def normal(self, value: object) -> int:
+        """Return a value as a Python integer: 3 for 3.0, or for a 3 of NumPy's."""
+        return int(value)  # type: ignore[call-overload, no-any-return]
 
     def decode(self, x: float) -> int:
         """Return the raw coordinate `x` rounded to the nearest value and clipped to the ends."""
@@ -214,8 +230,12 @@ class Real:
 
     def contains(self, value: object) -> bool:
         """Whether `value` is a number between the ends."""
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high  # type: ignore[operator]
+        number = isinstance(value, Number) and not isinstance(value, bool)
+        return bool(number and self.low <= value <= self.high)  # type: ignore[operator]
+
+    def normal(self, value: object) -> float:
+        """Return a value as a Python float."""
+        return float(value)  # type: ignore[arg-type]
 
     def decode(self, x: float) -> float:
         """Return the raw coordinate `x` clipped to the ends."""

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from asng.errors import InputError
 from asng.nn import Activation
 from asng.nn.layers.sizes import Size, largest
-from asng.space import Categorical, Integer, Real
+from asng.space import Categorical, Integer, Real, SizeExpression
 
 __all__ = [
     "labelled",
@@ -85,6 +85,8 @@ def values_of(name: str, size: Size, *, least: int = 1) -> Sequence[int]:
     most = largest(name, size, least=least)
     if isinstance(size, Integer):
         return range(size.low, size.high + 1, size.step)
+    if isinstance(size, SizeExpression):
+        return sorted(set(size.values()))
     return cast(Sequence[int], size.choices) if isinstance(size, Categorical) else [most]
 
 

@@ -1,6 +1,6 @@
 """One of several modules."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from torch import nn
@@ -37,17 +37,19 @@ class Choice(Searchable):
     """
 
     def __init__(
-        self, candidates: Mapping[str, nn.Module] | Sequence[nn.Module], label: str | None = None
+        self,
+        candidates: Mapping[str, nn.Module] | nn.ModuleDict | Iterable[nn.Module],
+        label: str | None = None,
     ) -> None:
         super().__init__()
-        if not candidates:
-            raise SpaceError("candidates: expected at least one module, got none.")
         named: dict[Any, nn.Module]
-        if isinstance(candidates, Mapping):
+        if isinstance(candidates, (Mapping, nn.ModuleDict)):
             _check_names(candidates)
-            named = dict(candidates)
+            named = dict(candidates.items())
         else:
             named = dict(enumerate(candidates))
+        if not named:
+            raise SpaceError("candidates: expected at least one module, got none.")
         for name, module in named.items():
             _check_module(name, module)
         self.variable = Categorical(named, label=label)

@@ -1,14 +1,16 @@
 """A searched number of blocks, one after the other."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import copy
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, overload
 
-from torch import nn
+from torch import fx, nn
 
 from asng.errors import InputError
 from asng.nn.layers.sizes import Size, largest, variables_among
-from asng.nn.searchable import Extraction, Searchable
-from asng.space import Variable
+from asng.nn.searchable import Call, Extraction, Searchable
+from asng.nn.selection import current_selection
+from asng.space import SizeExpression, Variable
 
 __all__ = ["Repeat"]
 
@@ -16,10 +18,16 @@ __all__ = ["Repeat"]
 class Repeat(Searchable):
     """The first blocks of a sequence, as many as the architecture says.
 
-    The blocks beyond cost nothing, and what is searched in them is inactive.
+    It is called, and then passes further arguments to every block; or it stands where a list of blocks
+    stands, for
+    a loop of the model's own: in a pass it has as many as run, outside of one all of them. The blocks beyond
+    cost
+    nothing, and what is searched in them is inactive.
 
     Args:
-        blocks: The blocks, as many as the greatest depth; or a function that makes block number 0, 1, ...
+        blocks: The blocks, as many as the greatest depth; a function that makes block number 0, 1, ...; or
+        one
+            module, of which the others are copies.
         depth: How many run. It may be 0: then the input passes.
 
     Raises:
@@ -34,14 +42,22 @@ class Repeat(Searchable):
         >>> supernet = Supernet(blocks)
         >>> supernet(torch.ones(1, 4), architecture={"depth": 0})
         tensor([[1., 1., 1., 1.]])
-        >>> len(supernet.extract({"depth": 2}))
-        2
+        >>> len(supernet.extract({"depth": 2})), len(blocks)
+        (2, 3)
     """
 
-    def __init__(self, blocks: Iterable[nn.Module] | Callable[[int], nn.Module], depth: Size) -> None:
+    def __init__(
+        self, blocks: nn.Module | Iterable[nn.Module] | Callable[[int], nn.Module], depth: Size
+    ) -> None:
         super().__init__()
         most = largest("depth", depth, least=0)
-        made = list(blocks) if isinstance(blocks, Iterable) else [blocks(index) for index in range(most)]
+        made: list[Any]
+        if isinstance(blocks, Iterable):
+            made = list(blocks)
+        elif isinstance(blocks, nn.Module):
+            made = [blocks, *(copy.deepcopy(blocks) for _ in range(most - 1))][:most]
+        else:
+            made = [blocks(index) for index in range(most)]
         if len(made) != most:
             raise InputError(f"blocks: expected {most}, the greatest depth, got {len(made)}.")
         for index, block in enumerate(made):
@@ -50,7 +66,7 @@ class Repeat(Searchable):
         self.blocks = nn.ModuleList(made)
         self.depth = depth
 
-    def variables(self) -> dict[str, Variable]:
+    def variables(self) -> dict[str, Variable | SizeExpression]:
         """Return slot "depth", or nothing where the depth is fixed."""
         return variables_among(depth=self.depth)
 
@@ -59,12 +75,65 @@ class Repeat(Searchable):
         depth = self.depth if isinstance(self.depth, int) else self.value("depth")
         return list(self.blocks)[: int(depth)]  # type: ignore[arg-type]
 
-    def forward(self, x: Any) -> Any:
-        """Run the blocks in turn."""
+    def forward(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Run the blocks in turn: each on the output of the one before, and on the further arguments."""
         for block in self.chosen():
-            x = block(x)
+            x = block(x, *args, **kwargs)
         return x
 
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self._blocks())
+
+    def __len__(self) -> int:
+        return len(self._blocks())
+
+    def __bool__(self) -> bool:
+        return True  # also of depth 0: a module is there
+
+    @overload
+    def __getitem__(self, index: int) -> nn.Module: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[nn.Module]: ...
+
+    def __getitem__(self, index: int | slice) -> nn.Module | list[nn.Module]:
+        return self._blocks()[index]
+
+    def _blocks(self) -> list[nn.Module]:
+        """Return the blocks of the pass, all of them outside of one."""
+        return list(self.blocks) if current_selection() is None else self.chosen()
+
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain forms of the blocks that run, as a torch.nn.Sequential."""
-        return nn.Sequential(*map(extraction.child, self.chosen())).train(self.training)
+        """Return the plain forms of the blocks that run, as a torch.nn.Sequential.
+
+        Where calls of the example have further arguments, which that does not take, it is a module of
+        torch.fx.
+        """
+        blocks = [extraction.child(block) for block in self.chosen()]
+        calls = extraction.calls(self) if extraction.has_calls else []
+        if all(len(args) == 1 and not kwargs for args, kwargs in calls):
+            return nn.Sequential(*blocks).train(self.training)
+        return _with_arguments(self.described(), blocks, calls).train(self.training)
+
+
+def _with_arguments(described: str, blocks: list[nn.Module], calls: list[Call]) -> nn.Module:
+    """Return a module that runs blocks in turn, each with the further arguments of the calls.
+
+    Raises:
+        InputError: They have different ones.
+    """
+    forms = {(len(args), tuple(kwargs)) for args, kwargs in calls}
+    if len(forms) > 1:
+        raise InputError(
+            f"{described}: expected calls with the same arguments, by position and by name, got "
+            f"{sorted(forms)}. "
+            "One plain module cannot serve them: call it alike."
+        )
+    count, names = forms.pop()
+    graph = fx.Graph()
+    x, *further = [graph.placeholder(f"input{index}" if index else "x") for index in range(count)]
+    named = {name: graph.placeholder(name) for name in names}
+    for index in range(len(blocks)):
+        x = graph.call_module(str(index), (x, *further), named)  # type: ignore[arg-type]
+    graph.output(x)
+    return fx.GraphModule({str(i): block for i, block in enumerate(blocks)}, graph, class_name="Blocks")

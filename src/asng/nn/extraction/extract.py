@@ -2,52 +2,75 @@
 
 How each module comes over, children first:
 
-- a searchable module becomes what its `extract` returns;
+- a searchable module becomes what its `extract` returns, or is traced if a subclass has a forward of its own;
 - a module of a class of `asng` is traced by `torch.fx` under the architecture, so that its control
   flow vanishes, and becomes a `GraphModule`; all other modules are leaves of that trace;
 - any other module keeps its class: a copy with its children replaced.
+
+So what the architecture excludes is left out: candidates that are not chosen, blocks beyond a depth, what a
+trace does not reach. Whatever else the model holds is kept, whether a call of the example reaches it or not:
+another input, or another mode, may.
 """
 
-import copy
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import fx, nn
 
-from asng.errors import InputError
-from asng.nn.extraction.prune import drop_unused
-from asng.nn.searchable import Call, Extraction, Searchable, following
+from asng.errors import AsngError, InputError, in_one_line
+from asng.nn.extraction.copying import Copier, check_copied, copies_itself
+from asng.nn.extraction.hooks import carry_hooks, check_alone, check_same, is_wrapped
+from asng.nn.extraction.recording import Record, compiled_of, recorded
+from asng.nn.extraction.sharing import check_independent
+from asng.nn.inputs import Inputs
+from asng.nn.layers.twin import Twin
+from asng.nn.rules import check_twin, has_own_forward
+from asng.nn.searchable import Call, Extraction, Searchable
+from asng.nn.selection import following
 from asng.space import Value
 
-__all__ = ["extract"]
+__all__ = ["Extracted", "extract"]
 
 _T = TypeVar("_T")
 
 
+class Extracted(NamedTuple):
+    """A child, and what is to be said of it.
+
+    Attributes:
+        child: The plain module.
+        unreached: Path of each module with weights of its own that is kept though no call reached it, to how
+            its width was found: "" where none had to be.
+    """
+
+    child: nn.Module
+    unreached: dict[str, str]
+
+
 def extract(
-    model: nn.Module, architecture: Mapping[str, Value], example: Any = None, *, fresh: bool = False
-) -> nn.Module:
+    model: nn.Module, architecture: Mapping[str, Value], calls: Sequence[Inputs], *, fresh: bool = False
+) -> Extracted:
     """Return `model` under an architecture as a plain module. See `Supernet.extract`.
 
     Args:
         model: A model whose searchable modules a `Supernet` has bound.
         architecture: A value for every variable.
-        example: An input or a tuple of inputs of the model, or None.
+        calls: Inputs of calls of the model; none is needed where no layer takes its width from its input.
         fresh: Whether cut layers are drawn anew.
 
     Raises:
-        InputError: A searchable layer needs an example, or the child fails without the modules that
-            the example did not run.
+        InputError: A searchable layer needs an example, or a module cannot be copied.
     """
-    args = example if isinstance(example, tuple) or example is None else (example,)
     # Copies that were made in inference mode could never be trained.
     with torch.inference_mode(False), following(architecture):
-        child = _Extraction(model, args, fresh=fresh).child(model)
-    if args is not None:
-        child = drop_unused(child, args)
-    return child
+        extraction = _Extraction(model, calls, fresh=fresh)
+        child = extraction.child(model)
+        unreached = extraction.unreached() if calls else {}
+    check_independent(child, model)
+    return Extracted(child, unreached)
 
 
 class _Extraction(Extraction):
@@ -55,16 +78,22 @@ class _Extraction(Extraction):
 
     Args:
         model: The whole model.
-        example: Inputs of the model, or None.
+        calls: Inputs of calls of it.
         fresh: Whether layers of which only parts are used are to be drawn anew.
     """
 
-    def __init__(self, model: nn.Module, example: tuple[Any, ...] | None, *, fresh: bool = False) -> None:
+    def __init__(self, model: nn.Module, calls: Sequence[Inputs], *, fresh: bool = False) -> None:
         self.fresh = fresh
+        self.has_calls = bool(calls)
         self._model = model
-        self._example = example
-        # The memo of copy.deepcopy, shared by all copies: what the model shares, the child shares.
-        self._memo: dict[int, Any] = {}
+        self._inputs = calls
+        self._paths = {module: path for path, module in model.named_modules()}
+        owned = {id(module) for module in self._paths} | {
+            id(t) for t in (*model.parameters(), *model.buffers())
+        }
+        self._copier = Copier(self.child, owned)
+        self._memo = self._copier.memo
+        self._peers: dict[nn.Module, str] = {}  # unreached twin -> where its width was taken from
 
     def child(self, module: nn.Module) -> nn.Module:
         if id(module) not in self._memo:
@@ -74,13 +103,28 @@ class _Extraction(Extraction):
         return self._memo[id(module)]  # type: ignore[no-any-return]
 
     def copy(self, value: _T) -> _T:
-        return copy.deepcopy(value, self._memo)
+        return self._copier.value(value)  # type: ignore[no-any-return]
 
     def calls(self, module: nn.Module) -> list[Call]:
-        return self._calls.get(module, [])
+        return self._record.calls.get(module) or self._calls_of_peer(module)
+
+    def unreached(self) -> dict[str, str]:
+        """Return what `Extracted` has of them."""
+        within: set[nn.Module] = set()  # parts of a twin, which reads their weights or not
+        found = {}
+        for path, module in self._model.named_modules():
+            if isinstance(module, Twin):
+                within.update(list(module.modules())[1:])
+            own = next(module.parameters(recurse=False), None)
+            searched = isinstance(module, Twin) and next(module.parameters(), None) is not None
+            if (own is None and not searched) or module in within or id(module) not in self._memo:
+                continue
+            if not self._record.touches(module):
+                found[path] = self._peers.get(module, "") if isinstance(module, Twin) else ""
+        return found
 
     def trace(self, module: nn.Module) -> nn.Module:
-        graph = _Tracer().trace(module)
+        graph = self._graph(module)
         graph._tracer_cls = None  # or a pickled child would look for this module's tracer
         parts: dict[str, Any] = {}
         for node in graph.nodes:
@@ -95,14 +139,80 @@ class _Extraction(Extraction):
                 container.training = module.get_submodule(path).training
         return twin
 
+    def _graph(self, module: nn.Module) -> fx.Graph:
+        """Return the trace of a module, the same in training and in evaluation if the class is a user's."""
+        if type(module).__module__.partition(".")[0] == "asng":
+            return _Tracer().trace(module)
+        path, kind = self._paths.get(module, ""), type(module).__name__
+        modes = [(part, part.training) for part in module.modules()]
+        state, graphs = random.getstate(), []
+        try:
+            for training in (not module.training, module.training):
+                module.train(training)
+                graphs.append(_Tracer().trace(module))
+        except AsngError:
+            raise
+        except Exception as error:
+            raise InputError(
+                f"module {path!r} ({kind}): expected a forward that torch.fx can follow once the "
+                "architecture is "
+                f"fixed, got {in_one_line(error)}. Put what it adds into a torch.nn.Module around the "
+                "searchable "
+                "layer, or give it an extract of its own."
+            ) from error
+        finally:
+            random.setstate(state)
+            for part, training in modes:
+                part.training = training
+        if len({graph.python_code("self").src for graph in graphs}) > 1:
+            raise InputError(
+                f"module {path!r} ({kind}): expected a forward that does the same in training and in "
+                "evaluation, "
+                "since its trace can hold one of them only, got two. Put what depends on the mode into a "
+                "torch.nn.Module of its own, or give it an extract."
+            )
+        return graphs[-1]
+
     def _plain(self, module: nn.Module) -> nn.Module:
+        inner = compiled_of(module)
+        if inner is not None:
+            return self.child(inner)
         if isinstance(module, Searchable):
-            return module.extract(self)
+            return self._hooked(module, self._extracted(module))
         if _is_own(module):
-            return self.trace(module)
-        if not any(isinstance(m, Searchable) or _is_own(m) for m in module.modules()):
-            return self.copy(module)
+            return self._hooked(module, self.trace(module))
+        if copies_itself(module) and not any(
+            isinstance(m, Searchable) or _is_own(m) for m in module.modules()
+        ):
+            return self._copied(module)
         return self._rebuilt(module)
+
+    def _extracted(self, module: Searchable) -> nn.Module:
+        if isinstance(module, Twin):
+            check_twin(self._paths.get(module, ""), module)
+            return module.extract(self)
+        return self.trace(module) if has_own_forward(type(module)) else module.extract(self)
+
+    def _hooked(self, module: nn.Module, child: nn.Module) -> nn.Module:
+        """Give a child what was put around the forward of its module: hooks, and a replaced one."""
+        if not is_wrapped(module):
+            return child
+        path = self._paths.get(module, "")
+        check_alone(module, child, model=self._model, path=path)
+        self._memo[id(module)] = child
+        if "forward" in vars(module):
+            vars(child)["forward"] = check_copied(
+                path, "forward", vars(module)["forward"], self._copier.value
+            )
+        carry_hooks(module, child, copied=self.copy)
+        if self._inputs:
+            check_same(path, self._model, module, child, self._record.calls.get(module, []))
+        return child
+
+    def _copied(self, module: nn.Module) -> nn.Module:
+        path = self._paths.get(module, "")
+        child: nn.Module = check_copied(path, type(module).__name__, module, self._copier.whole)
+        return child
 
     def _rebuilt(self, module: nn.Module) -> nn.Module:
         twin = type(module).__new__(type(module))
@@ -110,19 +220,39 @@ class _Extraction(Extraction):
         children = {
             name: None if child is None else self.child(child) for name, child in module._modules.items()
         }
+        path = self._paths.get(module, "")
         # Attributes after children: one that refers to a child then refers to the child's plain form.
         for name, value in vars(module).items():
-            twin.__dict__[name] = children if name == "_modules" else self.copy(value)
+            if name != "_compiled_call_impl":  # it runs the module that it was compiled from
+                twin.__dict__[name] = (
+                    children if name == "_modules" else check_copied(path, name, value, self._copier.value)
+                )
         return twin
 
+    def _calls_of_peer(self, module: nn.Module) -> list[Call]:
+        """Return the calls of a layer like this one in a like place, for a layer that no call reached.
+
+        Experts that the data choose among are lists of equal blocks: what comes to one may come to the other.
+        """
+        path = self._paths.get(module, "").split(".")
+        shapes = [p.shape for p in module.parameters()]
+        for other, calls in self._record.calls.items():
+            there = self._paths.get(other, "").split(".")
+            alike = len(there) == len(path) and sum(a != b for a, b in zip(path, there, strict=True)) == 1
+            if alike and type(other) is type(module) and [p.shape for p in other.parameters()] == shapes:
+                self._peers[module] = f"that of {'.'.join(there)}"
+                return calls
+        self._peers[module] = "its largest"
+        return []
+
     @cached_property
-    def _calls(self) -> dict[nn.Module, list[Call]]:
-        if self._example is None:
+    def _record(self) -> Record:
+        if not self._inputs:
             raise InputError(
                 "example: expected an input, because a searchable layer takes its input width from it, "
                 "got None. Call supernet.extract(architecture, example=x)."
             )
-        return _recorded_calls(self._model, self._example)
+        return recorded(self._model, self._inputs)
 
 
 class _Tracer(fx.Tracer):
@@ -141,25 +271,3 @@ def _is_own(module: nn.Module) -> bool:
 def _attribute(module: nn.Module, path: str) -> Any:
     owner, _, name = path.rpartition(".")
     return getattr(module.get_submodule(owner), name)
-
-
-def _recorded_calls(model: nn.Module, args: tuple[Any, ...]) -> dict[nn.Module, list[Call]]:
-    """Run the supernet's model in evaluation mode, so that the run leaves no trace in it."""
-    calls: dict[nn.Module, list[Call]] = {}
-
-    def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        calls.setdefault(module, []).append((args, kwargs))
-
-    training = {m: m.training for m in model.modules()}
-    searchable = [m for m in model.modules() if isinstance(m, Searchable)]
-    hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in searchable]
-    try:
-        model.eval()
-        with torch.no_grad():
-            model(*args)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, mode in training.items():
-            module.training = mode
-    return calls

@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from asng.errors import InputError
 from asng.nn.layers.linear import linear_part
 from asng.nn.layers.plain import leading, shell
-from asng.nn.layers.sizes import Rate, Size, largest, rate_range, variables_among
-from asng.nn.layers.twin import Twin
+from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
+from asng.nn.layers.twin import Twin, parts_of
 
 __all__ = ["MultiheadAttention", "attention_part", "check_heads"]
 
@@ -61,6 +61,8 @@ class MultiheadAttention(Twin, nn.MultiheadAttention):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_plain(bias=bias, add_bias_kv=add_bias_kv, add_zero_attn=add_zero_attn, batch_first=batch_first)
+        check_plain(device=device, dtype=dtype)
         heads = largest("num_heads", num_heads)
         # One head, which divides any width: torch's check would be of the greatest numbers only.
         nn.MultiheadAttention.__init__(
@@ -79,6 +81,7 @@ class MultiheadAttention(Twin, nn.MultiheadAttention):
         )
         self.num_heads, self.head_dim = heads, self.embed_dim // heads
         self.search_variables = variables_among(num_heads=num_heads, dropout=dropout)
+        self.search_parts = parts_of(self)
 
     def plain(
         self,

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 
 from asng.nn.layers.conv_sizes import ConvSizes, Kernel, Many, as_many, both_sides, half_kernel
 from asng.nn.layers.plain import shell
-from asng.nn.layers.sizes import Size
+from asng.nn.layers.sizes import Size, check_plain
 from asng.nn.layers.twin import Twin
 
-__all__ = ["Conv1d", "Conv2d"]
+__all__ = ["Conv1d", "Conv2d", "Conv3d"]
 
 PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
@@ -116,9 +116,46 @@ class Conv2d(Twin, nn.Conv2d):
         return _plain(self, input)
 
 
+class Conv3d(Twin, nn.Conv3d):
+    """torch.nn.Conv3d whose channels and kernel may be variables; arguments and errors as of `Conv2d`.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Integer
+        >>> conv = Conv3d(8, 16, Integer(1, 5, step=2, label="kernel"), padding="same")
+        >>> Supernet(conv)(torch.ones(2, 8, 4, 4, 4), architecture={"kernel": 3}).shape
+        torch.Size([2, 16, 4, 4, 4])
+    """
+
+    search_sizes: ConvSizes
+    search_same: bool
+
+    def __init__(
+        self,
+        in_channels: Size,
+        out_channels: Size,
+        kernel_size: Kernel,
+        stride: Many = 1,
+        padding: str | Many = 0,
+        dilation: Many = 1,
+        groups: Size = 1,
+        bias: bool = True,
+        padding_mode: PaddingMode = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=3)
+        others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
+        _begin(self, nn.Conv3d, sizes, stride=stride, padding=padding, dilation=dilation, others=others)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, *sides), or one without batch."""
+        return _plain(self, input)
+
+
 def _begin(
-    layer: Conv1d | Conv2d,
-    torchs: type[nn.Conv1d | nn.Conv2d],
+    layer: Conv1d | Conv2d | Conv3d,
+    torchs: type[nn.Conv1d | nn.Conv2d | nn.Conv3d],
     sizes: ConvSizes,
     *,
     stride: Many,
@@ -127,6 +164,7 @@ def _begin(
     others: dict[str, Any],
 ) -> None:
     """Make torch's layer of the largest sizes, and note what is searched of it."""
+    check_plain(stride=stride, padding=padding, dilation=dilation, **others)
     most = sizes.largest
     given: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": most.groups, **others}
     given["padding"] = _largest_padding(padding, stride, most.kernel_size, dilation)
@@ -146,7 +184,7 @@ def _largest_padding(
     return padding
 
 
-def _plain(layer: Conv1d | Conv2d, x: Tensor | None) -> nn.Module:
+def _plain(layer: Conv1d | Conv2d | Conv3d, x: Tensor | None) -> nn.Module:
     sizes = layer.search_sizes
     part = sizes.part(layer, x)
     if part == sizes.largest:
@@ -155,7 +193,7 @@ def _plain(layer: Conv1d | Conv2d, x: Tensor | None) -> nn.Module:
     return shell(layer, sizes.weights(layer, part), part._asdict() | padding)
 
 
-def _fitted_padding(layer: Conv1d | Conv2d, kernel: tuple[int, ...]) -> dict[str, Any]:
+def _fitted_padding(layer: Conv1d | Conv2d | Conv3d, kernel: tuple[int, ...]) -> dict[str, Any]:
     """Return the attributes of the plain layer by which it pads for its kernel."""
     if any(step != 1 for step in layer.stride):
         padding = half_kernel(kernel, layer.dilation)

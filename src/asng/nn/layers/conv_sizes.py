@@ -8,8 +8,8 @@ from torch import Tensor
 
 from asng.errors import InputError, SpaceError
 from asng.nn.layers.plain import leading, window
-from asng.nn.layers.sizes import Size, largest, variables_among
-from asng.space import Categorical, Integer, Variable
+from asng.nn.layers.sizes import Size, largest, values_of, variables_among
+from asng.space import Integer, SizeExpression, Variable
 
 __all__ = [
     "ConvPart",
@@ -53,7 +53,7 @@ class ConvSizes:
 
     largest: ConvPart
     depthwise: bool
-    variables: dict[str, Variable]
+    variables: dict[str, Variable | SizeExpression]
     sides: tuple[str, ...]
 
     @classmethod
@@ -158,12 +158,7 @@ def _is_depthwise(in_channels: Size, out_channels: Size, groups: Size) -> bool:
 
 
 def _check_divided(name: str, size: Size, groups: int) -> None:
-    values: Sequence[Any] = [size]
-    if isinstance(size, Integer):
-        values = [size.low, size.low + size.step] if size.low < size.high else [size.low]
-    elif isinstance(size, Categorical):
-        values = size.choices
-    for value in values:
+    for value in values_of(size):
         if value % groups:
             hint = f" Use an Integer with step={groups}." if isinstance(size, Integer) else ""
             raise SpaceError(f"{name}: expected multiples of groups = {groups}, got {value!r}.{hint}")

@@ -1,16 +1,17 @@
-"""Transposed convolution."""
+"""Transposed convolutions."""
 
 from collections.abc import Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from asng.nn.layers.conv_sizes import ConvSizes, Kernel, Many, as_many, transposed_padding
 from asng.nn.layers.plain import shell
-from asng.nn.layers.sizes import Size
+from asng.nn.layers.sizes import Size, check_plain
 from asng.nn.layers.twin import Twin
 
-__all__ = ["ConvTranspose2d"]
+__all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 
 
 class ConvTranspose2d(Twin, nn.ConvTranspose2d):
@@ -46,6 +47,9 @@ class ConvTranspose2d(Twin, nn.ConvTranspose2d):
         torch.Size([1, 4, 14, 14])
     """
 
+    search_sizes: ConvSizes
+    search_same: bool
+
     def __init__(
         self,
         in_channels: Size,
@@ -62,37 +66,125 @@ class ConvTranspose2d(Twin, nn.ConvTranspose2d):
         dtype: torch.dtype | None = None,
     ) -> None:
         sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=2)
-        most, same = sizes.largest, padding == "same"
-        if same:
-            steps, spread = as_many(stride, 2), as_many(dilation, 2)
-            padding, output_padding = transposed_padding(most.kernel_size, steps, spread)
-        nn.ConvTranspose2d.__init__(
-            self,
-            most.in_channels,
-            most.out_channels,
-            most.kernel_size,  # type: ignore[arg-type]
-            stride=stride,  # type: ignore[arg-type]
-            padding=padding,  # type: ignore[arg-type]
-            output_padding=output_padding,  # type: ignore[arg-type]
-            groups=most.groups,
-            bias=bias,
-            dilation=dilation,  # type: ignore[arg-type]
-            padding_mode=padding_mode,  # type: ignore[arg-type]
-            device=device,
-            dtype=dtype,
-        )
-        self.search_variables = sizes.variables
-        self.search_sizes = sizes
-        self.search_same = same
+        others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
+        given = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
+        _begin(self, nn.ConvTranspose2d, sizes, given, others)
 
     def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
         """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
-        sizes = self.search_sizes
-        part = sizes.part(self, input)
-        if part == sizes.largest:
-            return self
-        attributes = part._asdict()
-        if self.search_same:
-            paddings = transposed_padding(part.kernel_size, self.stride, self.dilation)
-            attributes.update(zip(("padding", "output_padding"), paddings, strict=True))
-        return shell(self, sizes.weights(self, part, transposed=True), attributes)
+        return _plain(self, input)
+
+
+class ConvTranspose1d(Twin, nn.ConvTranspose1d):
+    """torch.nn.ConvTranspose1d whose channels and kernel may be variables; see `ConvTranspose2d`.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Categorical
+        >>> up = ConvTranspose1d(8, 4, Categorical([1, 3], label="kernel"), stride=2, padding="same")
+        >>> Supernet(up)(torch.ones(1, 8, 7), architecture={"kernel": 3}).shape
+        torch.Size([1, 4, 14])
+    """
+
+    search_sizes: ConvSizes
+    search_same: bool
+
+    def __init__(
+        self,
+        in_channels: Size,
+        out_channels: Size,
+        kernel_size: Kernel,
+        stride: Many = 1,
+        padding: str | Many = 0,
+        output_padding: Many = 0,
+        groups: Size = 1,
+        bias: bool = True,
+        dilation: Many = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=1)
+        others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
+        given = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
+        _begin(self, nn.ConvTranspose1d, sizes, given, others)
+
+    def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, length), or one without batch."""
+        return _plain(self, input)
+
+
+class ConvTranspose3d(Twin, nn.ConvTranspose3d):
+    """torch.nn.ConvTranspose3d whose channels and kernel may be variables; see `ConvTranspose2d`.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Categorical
+        >>> up = ConvTranspose3d(8, 4, Categorical([1, 3], label="kernel"), stride=2, padding="same")
+        >>> Supernet(up)(torch.ones(1, 8, 3, 3, 3), architecture={"kernel": 3}).shape
+        torch.Size([1, 4, 6, 6, 6])
+    """
+
+    search_sizes: ConvSizes
+    search_same: bool
+
+    def __init__(
+        self,
+        in_channels: Size,
+        out_channels: Size,
+        kernel_size: Kernel,
+        stride: Many = 1,
+        padding: str | Many = 0,
+        output_padding: Many = 0,
+        groups: Size = 1,
+        bias: bool = True,
+        dilation: Many = 1,
+        padding_mode: str = "zeros",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        sizes = ConvSizes.of(in_channels, out_channels, kernel_size, groups, dims=3)
+        others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
+        given = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
+        _begin(self, nn.ConvTranspose3d, sizes, given, others)
+
+    def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, *sides), or one without batch."""
+        return _plain(self, input)
+
+
+_Layer: TypeAlias = ConvTranspose1d | ConvTranspose2d | ConvTranspose3d
+
+
+def _begin(
+    layer: _Layer,
+    torchs: Any,
+    sizes: ConvSizes,
+    given: dict[str, Any],
+    others: dict[str, Any],
+) -> None:
+    """Make torch's layer of the largest sizes, and note what is searched of it."""
+    check_plain(**given, **others)
+    most, same = sizes.largest, given["padding"] == "same"
+    if same:
+        dims = len(most.kernel_size)
+        steps, spread = as_many(given["stride"], dims), as_many(given["dilation"], dims)
+        paddings = transposed_padding(most.kernel_size, steps, spread)
+        given = given | dict(zip(("padding", "output_padding"), paddings, strict=True))
+    channels = most.in_channels, most.out_channels
+    torchs.__init__(layer, *channels, most.kernel_size, groups=most.groups, **given, **others)
+    layer.search_variables = sizes.variables
+    layer.search_sizes = sizes
+    layer.search_same = same
+
+
+def _plain(layer: _Layer, x: Tensor | None) -> nn.Module:
+    sizes = layer.search_sizes
+    part = sizes.part(layer, x)
+    if part == sizes.largest:
+        return layer
+    attributes = part._asdict()
+    if layer.search_same:
+        paddings = transposed_padding(part.kernel_size, layer.stride, layer.dilation)
+        attributes.update(zip(("padding", "output_padding"), paddings, strict=True))
+    return shell(layer, sizes.weights(layer, part, transposed=True), attributes)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from asng.nn.layers.plain import shell
-from asng.nn.layers.sizes import Rate, rate_range, variables_among
+from asng.nn.layers.sizes import Rate, check_plain, rate_range, variables_among
 from asng.nn.layers.twin import Twin
 
 __all__ = ["Dropout"]
@@ -33,6 +33,7 @@ class Dropout(Twin, nn.Dropout):
     """
 
     def __init__(self, p: Rate = 0.5, inplace: bool = False) -> None:
+        check_plain(inplace=inplace)
         nn.Dropout.__init__(self, rate_range("p", p), inplace)
         self.search_variables = variables_among(p=p)
 

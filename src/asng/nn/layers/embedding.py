@@ -1,4 +1,6 @@
-"""Embedding of tokens."""
+"""Embedding of tokens, one by one or by the bag."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -6,10 +8,10 @@ from torch import Tensor, nn
 from asng.checks import integer_at_least
 from asng.errors import InputError
 from asng.nn.layers.plain import shell
-from asng.nn.layers.sizes import Size, largest, variables_among
+from asng.nn.layers.sizes import Size, check_plain, largest, variables_among
 from asng.nn.layers.twin import Twin
 
-__all__ = ["Embedding"]
+__all__ = ["Embedding", "EmbeddingBag"]
 
 
 class Embedding(Twin, nn.Embedding):
@@ -53,10 +55,10 @@ class Embedding(Twin, nn.Embedding):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        check_plain(num_embeddings=num_embeddings, padding_idx=padding_idx, max_norm=max_norm, device=device)
+        check_plain(norm_type=norm_type, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse, dtype=dtype)
         variables = variables_among(embedding_dim=embedding_dim)
-        for name, given in (("max_norm", max_norm is not None), ("sparse", sparse)):
-            if variables and given:
-                raise InputError(f"{name}: expected none with a variable embedding_dim. Leave it out.")
+        _check_options(variables, max_norm=max_norm is not None, sparse=sparse)
         nn.Embedding.__init__(
             self,
             integer_at_least("num_embeddings", num_embeddings, 1),
@@ -71,6 +73,42 @@ class Embedding(Twin, nn.Embedding):
         )
         self.search_variables = variables
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+        *,
+        embedding_dim: Size | None = None,
+    ) -> "Embedding":
+        """Return an embedding of given rows, such as those of GloVe.
+
+        Args:
+            embeddings: Shape (tokens, features).
+            freeze: As in torch: whether the rows stay as they are.
+            padding_idx: As in torch.
+            max_norm: As in torch.
+            norm_type: As in torch.
+            scale_grad_by_freq: As in torch.
+            sparse: As in torch.
+            embedding_dim: How many of the features there are, by default all; the largest value is their
+            number.
+
+        Example:
+            >>> from asng.space import Integer
+            >>> Embedding.from_pretrained(torch.ones(5, 3), embedding_dim=Integer(1, 3,
+            label="w")).weight.shape
+            torch.Size([5, 3])
+        """
+        given = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
+        layer = nn.Embedding.from_pretrained(embeddings, freeze, *given)  # type: ignore[no-untyped-call]
+        return cls.of(layer, embedding_dim=embeddings.shape[1] if embedding_dim is None else embedding_dim)
+
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer; the input, integers of any shape, does not matter."""
         width = self.setting("embedding_dim")
@@ -79,3 +117,102 @@ class Embedding(Twin, nn.Embedding):
         # With gaps in memory: rows are looked up, not computed with, so that the table need not be copied.
         weights = {"weight": self.weight[:, :width]}
         return shell(self, weights, {"embedding_dim": width})
+
+
+class EmbeddingBag(Twin, nn.EmbeddingBag):
+    """torch.nn.EmbeddingBag whose width may be a variable.
+
+    Differs: as of `Embedding`, with a variable width there is neither `max_norm` nor `sparse`.
+
+    Args:
+        num_embeddings: Number of tokens, an integer: the data decide it.
+        embedding_dim: Features of the output.
+        max_norm: As in torch; None with a variable width.
+        norm_type: As in torch.
+        scale_grad_by_freq: As in torch.
+        mode: As in torch: "sum", "mean" or "max".
+        sparse: As in torch; False with a variable width.
+        include_last_offset: As in torch.
+        padding_idx: As in torch.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1, or an option does not go with a variable width.
+        SpaceError: The variable stands for something else than integers >= 1.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Integer
+        >>> bags = EmbeddingBag(100, Integer(4, 32, label="width"))
+        >>> Supernet(bags)(torch.tensor([[3, 7], [1, 1]]), architecture={"width": 10}).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: Size,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(num_embeddings=num_embeddings, padding_idx=padding_idx, max_norm=max_norm, device=device)
+        check_plain(norm_type=norm_type, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse, dtype=dtype)
+        check_plain(mode=mode, include_last_offset=include_last_offset)
+        variables = variables_among(embedding_dim=embedding_dim)
+        _check_options(variables, max_norm=max_norm is not None, sparse=sparse)
+        nn.EmbeddingBag.__init__(
+            self,
+            integer_at_least("num_embeddings", num_embeddings, 1),
+            largest("embedding_dim", embedding_dim),
+            max_norm,
+            norm_type,
+            scale_grad_by_freq,
+            mode,
+            sparse,
+            include_last_offset=include_last_offset,
+            padding_idx=padding_idx,
+            device=device,
+            dtype=dtype,
+        )
+        self.search_variables = variables
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        embeddings: Tensor,
+        freeze: bool = True,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        mode: str = "mean",
+        sparse: bool = False,
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        *,
+        embedding_dim: Size | None = None,
+    ) -> "EmbeddingBag":
+        """Return bags of given rows; arguments as in torch, and `embedding_dim` as of `Embedding`."""
+        given = max_norm, norm_type, scale_grad_by_freq, mode, sparse, include_last_offset, padding_idx
+        layer = nn.EmbeddingBag.from_pretrained(embeddings, freeze, *given)
+        return cls.of(layer, embedding_dim=embeddings.shape[1] if embedding_dim is None else embedding_dim)
+
+    def plain(self, input: Tensor | None = None, *args: Any, **kwargs: Any) -> nn.Module:
+        """Return the plain layer; the input does not matter."""
+        width = self.setting("embedding_dim")
+        if width == self.embedding_dim:
+            return self
+        return shell(self, {"weight": self.weight[:, :width]}, {"embedding_dim": width})
+
+
+def _check_options(variables: object, **given: bool) -> None:
+    for name, there in given.items():
+        if variables and there:
+            raise InputError(f"{name}: expected none with a variable embedding_dim. Leave it out.")

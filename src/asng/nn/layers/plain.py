@@ -1,20 +1,22 @@
 """Plain layers of torch over parts of the weights of larger ones."""
 
 import copy
-from collections.abc import Mapping
-from functools import cache, lru_cache
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+
+from asng.nn.layers.subclasses import plain_class
 
 __all__ = ["draw_anew", "leading", "owning", "shell", "window"]
 
 _FIELDS = {name: value for name, value in vars(nn.Module()).items() if name != "training"}
 """What every module has of its own: hooks, and tables of weights and parts."""
 
-_NOT_TAKEN_OVER = {*_FIELDS, "names", "path"}
-"""That, and what a supernet binds."""
+_NOT_TAKEN_OVER = {*_FIELDS, "names", "path", "forward"}
+"""That, what a supernet binds, and a forward that was replaced on the instance: it calls the twin."""
 
 
 def leading(weight: Tensor, *sizes: int, groups: int = 1) -> Tensor:
@@ -84,6 +86,8 @@ def shell(
     weights: Mapping[str, Tensor | None],
     attributes: Mapping[str, object],
     modules: Mapping[str, nn.Module] | None = None,
+    *,
+    whole: bool = True,
 ) -> nn.Module:
     """Return the plain layer that is like `source`, a layer of torch or its twin, over other tensors.
 
@@ -95,42 +99,59 @@ def shell(
         weights: Name to tensor, in place of the parameters.
         attributes: What may differ of the attributes.
         modules: Name to module, in place of the submodules.
+        whole: Whether what these leave out of `source` comes along as it is: a subclass has weights of its
+        own.
 
     Returns:
-        A layer of the class of torch.
+        A layer of the plain class.
     """
-    kind = _class_of_torch(type(source))  # type: ignore[arg-type]
+    kind: Any = plain_class(type(source))  # type: ignore[arg-type]
     layer: nn.Module = kind.__new__(kind)
+    parts = source._modules if modules is None else modules
+    if whole and (
+        len(weights) < len(source._parameters) or len(parts) < len(source._modules)
+    ):  # a subclass has more
+        weights, parts = {**source._parameters, **weights}, {**source._modules, **parts}
     # What only a twin has comes along too, unused: to leave it out would cost more than all the rest.
     layer.__dict__.update(source.__dict__)
     layer.__dict__.update(_FIELDS)
+    layer.__dict__.update(weights)  # found sooner here than in the table of parameters
     layer.__dict__.update(
         attributes,
         _parameters=weights,
         _buffers=source._buffers,
-        _modules=source._modules if modules is None else modules,
+        _modules=parts,
     )
+    if "forward" in layer.__dict__:
+        del layer.__dict__["forward"]  # replaced on the instance of the twin, whose own it calls
     return layer
 
 
-def owning(layer: nn.Module, source: nn.Module) -> nn.Module:
-    """Return a layer as a shell is, with parameters of its own, trainable where those of `source` are."""
-    kind = _class_of_torch(type(layer))  # type: ignore[arg-type]
+def owning(layer: nn.Module, source: nn.Module, copied: Callable[[Any], Any] = copy.deepcopy) -> nn.Module:
+    """Return a layer as a shell is, with tensors of its own, trainable where those of `source` are.
+
+    Args:
+        layer: A shell, or `source` itself.
+        source: The larger layer.
+        copied: Returns a copy of an attribute, a buffer or a part.
+    """
+    kind: Any = plain_class(type(layer))  # type: ignore[arg-type]
     own: nn.Module = kind.__new__(kind)
     nn.Module.__init__(own)
     for name, value in layer.__dict__.items():
-        if name not in _NOT_TAKEN_OVER and not name.startswith("search_"):
-            own.__dict__[name] = value
+        if name not in _NOT_TAKEN_OVER and name not in layer._parameters and not name.startswith("search_"):
+            own.__dict__[name] = copied(value)
     for name, tensor in layer._parameters.items():
         trained = tensor is not None and getattr(source, name).requires_grad
         own._parameters[name] = (
             None if tensor is None else nn.Parameter(tensor.detach().clone(), requires_grad=trained)
         )
-    own._buffers.update(layer._buffers)
+    own._buffers.update({name: copied(buffer) for name, buffer in layer._buffers.items()})
+    own._non_persistent_buffers_set = set(source._non_persistent_buffers_set)
     for name, part in layer._modules.items():
         origin = source._modules[name]
         same = part is None or origin is None or part is origin
-        own._modules[name] = copy.deepcopy(part) if same else owning(part, origin)  # type: ignore[arg-type]
+        own._modules[name] = copied(part) if same else owning(part, origin, copied)  # type: ignore[arg-type]
     return own
 
 
@@ -140,8 +161,3 @@ def draw_anew(layer: nn.Module) -> None:
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if reset is not None:
             reset()
-
-
-@cache
-def _class_of_torch(kind: Any) -> Any:
-    return next(base for base in kind.__mro__ if base.__module__.startswith("torch.nn.modules."))

@@ -1,15 +1,28 @@
 """Sizes of layers: whole numbers, or variables that stand for whole numbers."""
 
+from collections.abc import Iterable
 from typing import TypeAlias
 
 from asng.checks import integer_at_least
 from asng.errors import SpaceError
-from asng.space import Categorical, Integer, Real, Variable
+from asng.space import Categorical, Integer, Real, SizeExpression, Variable
 
-__all__ = ["Rate", "Size", "largest", "rate_range", "variables_among"]
+__all__ = [
+    "Rate",
+    "Size",
+    "check_plain",
+    "largest",
+    "rate_range",
+    "values_of",
+    "variables_among",
+    "variables_in",
+]
 
-Size: TypeAlias = int | Integer | Categorical
-"""A number of features, channels, heads, blocks or pixels, or the variable that decides it."""
+Size: TypeAlias = int | Integer | Categorical | SizeExpression
+"""A number of features, channels, heads, blocks or pixels, or what decides it: a variable, or `2 *
+variable`."""
+
+_SEARCHED = (Categorical, Integer, Real, SizeExpression)
 
 Rate: TypeAlias = float | Real | Categorical
 """A probability, or the variable that decides it."""
@@ -40,6 +53,11 @@ def largest(name: str, size: object, *, least: int = 1) -> int:
             if isinstance(choice, bool) or not isinstance(choice, int) or choice < least:
                 raise SpaceError(f"{name}: expected choices that are integers >= {least}, got {choice!r}.")
         return max(size.choices)  # type: ignore[type-var, return-value]
+    if isinstance(size, SizeExpression):
+        lowest, highest = min(size.values()), max(size.values())
+        if lowest < least:
+            raise SpaceError(f"{name}: expected sizes from {least} on, got {size}, which may be {lowest}.")
+        return highest
     if isinstance(size, Real):
         raise SpaceError(f"{name}: expected whole numbers, got {size}. Use asng.Integer.")
     return integer_at_least(name, size, least)
@@ -66,11 +84,50 @@ def rate_range(name: str, rate: object) -> float:
     return max(float(value) for value in values)  # type: ignore[arg-type]
 
 
-def variables_among(**arguments: object) -> dict[str, Variable]:
-    """Return the arguments that are variables, by name: the slots of a layer.
+def variables_among(**arguments: object) -> dict[str, Variable | SizeExpression]:
+    """Return the arguments that are variables, or computed from some, by name: the slots of a layer.
 
     Example:
         >>> variables_among(out_features=Integer(1, 8), p=0.5)
         {'out_features': Integer(low=1, high=8, log=False, label=None, step=1)}
     """
-    return {n: v for n, v in arguments.items() if isinstance(v, (Categorical, Integer, Real))}
+    return {n: v for n, v in arguments.items() if isinstance(v, _SEARCHED)}
+
+
+def check_plain(**arguments: object) -> None:
+    """Raise if an argument that a layer reads no variable from is one, or holds one.
+
+    Raises:
+        SpaceError: It is; the message names the argument.
+
+    Example:
+        >>> check_plain(bias=True, stride=(1, 2))
+    """
+    for name, value in arguments.items():
+        if variables_in(value):
+            raise SpaceError(
+                f"{name}: expected a value, because this layer reads no variable there, got {value}. To "
+                "search it, "
+                "put an asng.nn.Choice of layers."
+            )
+
+
+def variables_in(value: object) -> bool:
+    """Return whether a value is a variable, or a list or tuple that holds one."""
+    if isinstance(value, (list, tuple)):
+        return any(map(variables_in, value))
+    return isinstance(value, _SEARCHED)
+
+
+def values_of(size: Size) -> Iterable[int]:
+    """Return the numbers that a size may stand for, or those that tell which all of them are multiples of.
+
+    Example:
+        >>> list(values_of(Integer(4, 12, step=4))), list(values_of(3))
+        ([4, 8], [3])
+    """
+    if isinstance(size, Integer):
+        return [size.low, size.low + size.step] if size.low < size.high else [size.low]
+    if isinstance(size, Categorical):
+        return size.choices  # type: ignore[return-value]
+    return size.values() if isinstance(size, SizeExpression) else [size]

@@ -1,4 +1,4 @@
-"""The encoder layer of the Transformer."""
+"""The layers of the Transformer."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -12,12 +12,12 @@ from asng.nn.layers.attention import attention_part, check_heads
 from asng.nn.layers.linear import linear_part
 from asng.nn.layers.norms import layer_norm_part
 from asng.nn.layers.plain import shell
-from asng.nn.layers.sizes import Rate, Size, largest, rate_range, variables_among
-from asng.nn.layers.twin import Twin
+from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
+from asng.nn.layers.twin import Twin, parts_of
 from asng.nn.searchable import Searchable
 from asng.space import Categorical
 
-__all__ = ["TransformerEncoderLayer"]
+__all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]
 
 _ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "relu": (functional.relu, 1),
@@ -73,7 +73,8 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        heads = largest("nhead", nhead)
+        check_plain(layer_norm_eps=layer_norm_eps, batch_first=batch_first, norm_first=norm_first, bias=bias)
+        check_plain(device=device, dtype=dtype)
         nn.TransformerEncoderLayer.__init__(
             self,
             largest("d_model", d_model),
@@ -88,50 +89,129 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
             device=device,
             dtype=dtype,
         )
-        self.self_attn.num_heads = heads
-        self.self_attn.head_dim = self.linear1.in_features // heads
-        if isinstance(self.activation, Searchable):
-            raise InputError(
-                "activation: expected a name, a function, a plain module or a Categorical of names, got "
-                f"{self.activation.described()}. Give asng.Categorical(['relu', 'gelu'])."
-            )
-        self.search_variables = variables_among(
-            nhead=nhead, dim_feedforward=dim_feedforward, dropout=dropout, activation=activation
-        )
+        searched = {"nhead": nhead, "dim_feedforward": dim_feedforward, "dropout": dropout}
+        _note(self, searched | {"activation": activation})
 
     def plain(self, src: Tensor | None = None, *args: Any, **kwargs: Any) -> nn.Module:
         """Return the plain layer for a source (..., width)."""
-        attention, linear = self.self_attn, self.linear1
-        most = (linear.in_features, linear.out_features, attention.num_heads, self.dropout.p, self.activation)
-        width = self.width(src, -1, most[0], "d_model")
-        hidden = self._of("dim_feedforward", most[1])
-        heads = check_heads(self, width, self._of("nhead", most[2]))
-        rate = float(self._of("dropout", most[3], note=self.training))
-        function, number = most[4], self.activation_relu_or_gelu
-        if "activation" in self.search_variables:
-            function, number = _ACTIVATIONS[cast(str, self.value("activation"))]
-        if (width, hidden, heads, rate, function) == most:
-            return self
-        modules: dict[str, nn.Module] = {
-            "self_attn": attention_part(attention, width, heads, rate, kdim=width, vdim=width),
-            "linear1": linear_part(linear, width, hidden),
-            "dropout": shell(self.dropout, {}, {"p": rate}),
-            "linear2": linear_part(self.linear2, hidden, width),
-            "norm1": layer_norm_part(self.norm1, (width,)),
-            "norm2": layer_norm_part(self.norm2, (width,)),
-            "dropout1": shell(self.dropout1, {}, {"p": rate}),
-            "dropout2": shell(self.dropout2, {}, {"p": rate}),
-        }
-        attributes: dict[str, object] = {"activation_relu_or_gelu": number}
-        if isinstance(function, nn.Module):
-            modules["activation"] = function
-        else:
-            attributes["activation"] = function
-        return shell(self, {}, attributes, modules)
+        return _plain(self, self.width(src, -1, self.linear1.in_features, "d_model"))
 
-    def _of(self, slot: str, fixed: Any, *, note: bool = True) -> Any:
-        """Return a value that torch's layer keeps in one of its parts."""
-        return self.value(slot, note=note) if slot in self.search_variables else fixed
+
+class TransformerDecoderLayer(Twin, nn.TransformerDecoderLayer):
+    """torch.nn.TransformerDecoderLayer with variables for heads, feed-forward width, dropout or activation.
+
+    It is as wide as its target, and the memory has to be as wide. Arguments and errors as of
+    `TransformerEncoderLayer`.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Categorical
+        >>> layer = TransformerDecoderLayer(16, Categorical([1, 2, 4], label="heads"), 32, batch_first=True)
+        >>> x, memory = torch.ones(2, 5, 8), torch.ones(2, 3, 8)
+        >>> Supernet(layer)(x, memory, architecture={"heads": 2}).shape
+        torch.Size([2, 5, 8])
+    """
+
+    def __init__(
+        self,
+        d_model: Size,
+        nhead: Size,
+        dim_feedforward: Size = 2048,
+        dropout: Rate = 0.1,
+        activation: str | Callable[[Tensor], Tensor] | Categorical = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = False,
+        norm_first: bool = False,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(layer_norm_eps=layer_norm_eps, batch_first=batch_first, norm_first=norm_first, bias=bias)
+        check_plain(device=device, dtype=dtype)
+        nn.TransformerDecoderLayer.__init__(
+            self,
+            largest("d_model", d_model),
+            1,
+            largest("dim_feedforward", dim_feedforward),
+            rate_range("dropout", dropout),
+            _check_names(activation) if isinstance(activation, Categorical) else activation,
+            layer_norm_eps,
+            batch_first,
+            norm_first,
+            bias,
+            device=device,
+            dtype=dtype,
+        )
+        searched = {"nhead": nhead, "dim_feedforward": dim_feedforward, "dropout": dropout}
+        _note(self, searched | {"activation": activation})
+
+    def plain(
+        self, tgt: Tensor | None = None, memory: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> nn.Module:
+        """Return the plain layer for a target and a memory (..., width)."""
+        most = self.linear1.in_features
+        width = self.width(tgt, -1, most, "d_model")
+        if memory is not None and self.width(memory, -1, most, "d_model") != width:
+            raise InputError(
+                f"{self.described()}: expected a memory as wide as the target, {width}, got "
+                f"{memory.shape[-1]}. Give both widths the same label."
+            )
+        return _plain(self, width)
+
+
+def _note(layer: Any, searched: dict[str, Any]) -> None:
+    """Note what is searched of a layer that has just been made, and how many heads it has at the most."""
+    heads = largest("nhead", searched["nhead"])
+    for attention in _attentions(layer):
+        attention.num_heads, attention.head_dim = heads, attention.embed_dim // heads
+    if isinstance(layer.activation, Searchable):
+        raise InputError(
+            "activation: expected a name, a function, a plain module or a Categorical of names, got "
+            f"{layer.activation.described()}. Give asng.Categorical(['relu', 'gelu'])."
+        )
+    layer.search_variables = variables_among(**searched)
+    layer.search_parts = parts_of(layer)
+
+
+def _attentions(layer: nn.Module) -> list[nn.MultiheadAttention]:
+    return [part for part in layer._modules.values() if isinstance(part, nn.MultiheadAttention)]
+
+
+def _plain(layer: Any, width: int) -> nn.Module:
+    """Return the plain layer of an encoder or decoder layer, for a width."""
+    attention, linear = layer.self_attn, layer.linear1
+    function = layer.activation
+    most = (linear.in_features, linear.out_features, attention.num_heads, layer.dropout.p, function)
+    hidden = _of(layer, "dim_feedforward", most[1])
+    heads = check_heads(layer, width, _of(layer, "nhead", most[2]))
+    rate = float(_of(layer, "dropout", most[3], note=layer.training))
+    attributes: dict[str, object] = {}
+    if "activation" in layer.search_variables:
+        function, number = _ACTIVATIONS[cast(str, layer.value("activation"))]
+        if hasattr(layer, "activation_relu_or_gelu"):
+            attributes["activation_relu_or_gelu"] = number
+    if (width, hidden, heads, rate, function) == most:
+        return layer  # type: ignore[no-any-return]
+    modules: dict[str, nn.Module] = {}
+    for name, part in layer._modules.items():
+        if isinstance(part, nn.MultiheadAttention):
+            modules[name] = attention_part(part, width, heads, rate, kdim=width, vdim=width)
+        elif isinstance(part, nn.LayerNorm) and name.startswith("norm"):
+            modules[name] = layer_norm_part(part, (width,))
+        elif isinstance(part, nn.Dropout) and name.startswith("dropout"):
+            modules[name] = shell(part, {}, {"p": rate})
+        elif name not in ("linear1", "linear2"):
+            modules[name] = part  # an activation, or what a subclass has beside
+    modules["linear1"] = linear_part(linear, width, hidden)
+    modules["linear2"] = linear_part(layer.linear2, hidden, width)
+    if not isinstance(function, nn.Module):
+        attributes["activation"] = function
+    return shell(layer, {}, attributes, modules)
+
+
+def _of(layer: Any, slot: str, fixed: Any, *, note: bool = True) -> Any:
+    """Return a value that torch's layer keeps in one of its parts."""
+    return layer.value(slot, note=note) if slot in layer.search_variables else fixed
 
 
 def _check_names(activation: Categorical) -> str:

@@ -1,16 +1,33 @@
 """What all twins of torch's layers have in common."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
-from asng.nn.layers.plain import draw_anew, owning
+from asng.nn.layers.from_layer import twin_of
+from asng.nn.layers.plain import draw_anew, owning, shell
+from asng.nn.layers.subclasses import definer, is_ours, overrides
 from asng.nn.searchable import Extraction, Searchable
-from asng.space import Variable
+from asng.space import SizeExpression, Variable
 
-__all__ = ["Twin"]
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Twin", "parts_of"]
+
+
+def parts_of(layer: nn.Module) -> dict[str, type]:
+    """Return the paths of the parts of a layer, to their classes.
+
+    Example:
+        >>> parts_of(nn.Sequential(nn.ReLU()))
+        {'0': <class 'torch.nn.modules.activation.ReLU'>}
+    """
+    return {path: type(part) for path, part in layer.named_modules() if path}
 
 
 class Twin(Searchable):
@@ -28,9 +45,56 @@ class Twin(Searchable):
         search_variables: Argument to the variable that was given for it, where one was.
     """
 
-    search_variables: dict[str, Variable]
+    forward_of_plain: Callable[..., Any]
+    search_variables: dict[str, Variable | SizeExpression]
+    search_parts: Mapping[str, type] = MappingProxyType({})
+    """Paths of the parts whose weights a twin of several reads, to their classes."""
 
-    def variables(self) -> dict[str, Variable]:
+    search_own: bool = False
+    """Whether a user's subclass changes what the layer does."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Have a forward that a user's subclass defines run on the plain layer of the sizes at hand.
+
+        There `super().forward` is the plain layer's, and `self.weight` the part that is used.
+        """
+        super().__init_subclass__(**kwargs)
+        if is_ours(cls) or not is_ours(definer(cls, "extract")):
+            return
+        if cls.forward is not Twin.forward:
+            if "forward" in vars(cls):
+                cls.forward_of_plain = vars(cls)["forward"]
+            cls.forward = Twin.forward  # type: ignore[method-assign]
+        cls.search_own = bool(overrides(cls))
+
+    @classmethod
+    def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
+        """Return a twin from a plain layer that exists, with its weights and all that it was made with.
+
+        To search a size of a trained model, put a twin in the place of one of its layers. The weights are the
+        layer's own, not copies: what is tied to them stays tied, and an optimiser that has them keeps them.
+
+        Args:
+            layer: Of the class that this one is the twin of.
+            **arguments: Those of the twin that are to be variables, by name; of a size, the largest value has
+            to be
+                the layer's.
+
+        Raises:
+            InputError: The layer is of another class or its forward is its own, an argument is unknown, or a
+                largest value is not the layer's.
+
+        Example:
+            >>> from asng.nn import Linear
+            >>> from asng.space import Integer
+            >>> layer = nn.Linear(4, 8, bias=False).requires_grad_(False)
+            >>> twin = Linear.of(layer, out_features=Integer(2, 8, label="width"))
+            >>> twin.weight is layer.weight, twin.weight.requires_grad, twin.bias
+            (True, False, None)
+        """
+        return twin_of(cls, layer, arguments)  # type: ignore[no-any-return]
+
+    def variables(self) -> dict[str, Variable | SizeExpression]:
         """Return the variables, one slot an argument."""
         return dict(self.search_variables)
 
@@ -60,8 +124,12 @@ class Twin(Searchable):
                 layer = self.plain(*args, **kwargs)
         else:
             layer = self.plain(*args, **kwargs)
-        # Where nothing is cut the twin is the plain layer already: then torch's own forward is to run.
-        return super().forward(*args, **kwargs) if layer is self else layer.forward(*args, **kwargs)
+        if layer is self:
+            # Nothing is cut, so that the twin is the plain layer already: then torch's own forward is to run.
+            if not self.search_own:
+                return super().forward(*args, **kwargs)
+            layer = shell(self, self._parameters, {})
+        return layer.forward(*args, **kwargs)
 
     def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain layer with weights of its own."""
@@ -73,7 +141,7 @@ class Twin(Searchable):
                 f"{self.described()}: expected inputs of one width, got several calls of different widths, "
                 f"which need weights of shapes {shapes}. One plain layer cannot serve them: use two layers."
             )
-        child = owning(layers[0], self)
+        child = owning(layers[0], self, extraction.copy)
         if extraction.fresh and layers[0] is not self:
             draw_anew(child)
         return child

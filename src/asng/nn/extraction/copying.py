@@ -1,0 +1,303 @@
+"""Copies of what modules hold, none of which shares a tensor with the original."""
+
+import copy
+import dis
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache, partial
+from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from asng.errors import InputError, in_one_line
+
+__all__ = ["Copier", "Trial", "check_copied", "copies_itself", "global_names", "reaches"]
+
+_LOCKS: dict[type, Callable[[], Any]] = {
+    type(threading.Lock()): threading.Lock,
+    type(threading.RLock()): threading.RLock,
+}
+
+_MOST = 10_000
+"""Entries of a container that is looked through: a longer one holds data."""
+
+
+class Copier:
+    """Copies values as `copy.deepcopy` does, and what that leaves out.
+
+    Tensors of a last pass come without their graph. Functions that hold modules of the model, such as a
+    forward that was replaced on an instance, hold those of the copy. A lock is a new lock.
+
+    Args:
+        child: Returns the copy of a module.
+        owned: Identities of the modules and tensors of the model.
+
+    Attributes:
+        memo: That of `copy.deepcopy`, shared by all copies: what the model shares, the copy shares.
+    """
+
+    def __init__(self, child: Callable[[nn.Module], nn.Module], owned: set[int]) -> None:
+        self.memo: dict[int, Any] = {}
+        self._child = child
+        self._owned = owned
+
+    def value(self, value: Any) -> Any:
+        """Return a copy of a value."""
+        if id(value) in self.memo:
+            return self.memo[id(value)]
+        if isinstance(value, nn.Module):
+            return self._child(value)
+        if type(value) in _LOCKS:
+            return self._noted(value, _LOCKS[type(value)]())
+        if not self._has_functions(value):
+            return self.whole(value)
+        if isinstance(value, FunctionType):
+            return self._function(value)
+        if isinstance(value, MethodType):
+            return self._method(value)
+        if isinstance(value, partial):
+            made = partial(self.value(value.func), *map(self.value, value.args), **self.value(value.keywords))
+            return self._noted(value, made)
+        if isinstance(value, dict):
+            table = copy.copy(value)
+            table.update({key: self.value(part) for key, part in value.items()})
+            return self._noted(value, table)
+        return self._noted(value, type(value)(map(self.value, value)))
+
+    def whole(self, value: Any) -> Any:
+        """Return a copy as `copy.deepcopy` makes it: of a module with all its parts as they are."""
+        with _WithoutGraphs():
+            return copy.deepcopy(value, self.memo)
+
+    def _noted(self, value: Any, made: Any) -> Any:
+        self.memo[id(value)] = made
+        self.memo.setdefault(id(self.memo), []).append(value)  # as deepcopy: kept, so that the identity stays
+        return made
+
+    def _has_functions(self, value: Any) -> bool:
+        if isinstance(value, (FunctionType, MethodType, partial)):
+            return reaches(value, self._owned) is not None
+        if type(value) in (list, tuple, set):
+            return any(map(self._has_functions, value))
+        return isinstance(value, dict) and any(map(self._has_functions, value.values()))
+
+    def _function(self, function: FunctionType) -> FunctionType:
+        name = _global_of(function, self._owned)
+        if name is not None:
+            raise InputError(
+                f"function {function.__qualname__!r}: expected modules of the model as attributes or as "
+                "local "
+                f"variables, which a child can have of its own, got one by the global name {name!r}. Write a "
+                "module of your own around it."
+            )
+        cells = tuple(CellType() for _ in function.__closure__ or ())
+        made = FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
+        self._noted(function, made)  # before what it holds, which may be itself
+        for cell, old in zip(cells, function.__closure__ or (), strict=True):
+            if not _is_empty(old):
+                cell.cell_contents = self._held(old.cell_contents)
+        made.__defaults__ = (
+            None if function.__defaults__ is None else tuple(map(self._held, function.__defaults__))
+        )
+        made.__kwdefaults__ = {n: self._held(v) for n, v in (function.__kwdefaults__ or {}).items()} or None
+        made.__dict__.update(function.__dict__)
+        made.__qualname__, made.__module__, made.__doc__ = (
+            function.__qualname__,
+            function.__module__,
+            function.__doc__,
+        )
+        return made
+
+    def _held(self, value: Any) -> Any:
+        # What has nothing of the model stays the same object: a counter, a cache, a teacher.
+        return value if reaches(value, self._owned) is None else self.value(value)
+
+    def _method(self, method: MethodType) -> Any:
+        owner = self.value(method.__self__)
+        if type(owner) is type(method.__self__):
+            return MethodType(method.__func__, owner)
+        made = getattr(
+            owner, method.__func__.__name__, None
+        )  # that of the plain layer in place of the twin's
+        if made is None:
+            raise InputError(
+                f"method {method.__func__.__qualname__!r}: expected one that the plain "
+                f"{type(owner).__name__} has too, got one of a searchable layer alone."
+            )
+        return made
+
+
+class _WithoutGraphs(TorchFunctionMode):
+    """Has `copy.deepcopy` copy tensors that were computed, which torch refuses: without their graph."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is Tensor.__deepcopy__ and not args[0].is_leaf:
+            tensor, memo = args
+            if id(tensor) not in memo:
+                memo[id(tensor)] = tensor.detach().clone()
+            return memo[id(tensor)]
+        return func(*args, **(kwargs or {}))
+
+
+def reaches(value: Any, owned: set[int]) -> Any:
+    """Return a module or tensor among `owned` that a value holds: a container, or a function's variables.
+
+    Args:
+        value: Anything.
+        owned: Identities.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> reaches([lambda x: layer(x)], {id(layer)}) is layer, reaches([torch.relu], {id(layer)})
+        (True, None)
+    """
+    seen: dict[int, Any] = {}
+    left = [value]
+    while left:
+        part = left.pop()
+        if id(part) in seen:
+            continue
+        seen[id(part)] = part
+        if isinstance(part, (nn.Module, Tensor)):
+            if id(part) in owned:
+                return part
+            continue
+        left += _parts(part)
+    return None
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    if isinstance(value, FunctionType):
+        yield from (cell.cell_contents for cell in value.__closure__ or () if not _is_empty(cell))
+        yield from value.__defaults__ or ()
+        yield from (value.__kwdefaults__ or {}).values()
+        if not value.__module__ or not value.__module__.startswith("torch."):
+            names = value.__globals__
+            yield from (names[name] for name in _global_names(value.__code__) if name in names)
+    elif isinstance(value, (MethodType, BuiltinMethodType)):
+        yield value.__self__
+        yield getattr(value, "__func__", None)
+    elif isinstance(value, partial):
+        yield from (value.func, value.args, value.keywords)
+    elif isinstance(value, (list, tuple, set, frozenset)) and len(value) < _MOST:
+        yield from value
+    elif isinstance(value, dict) and len(value) < _MOST:
+        yield from value.values()
+
+
+@cache
+def _global_names(code: CodeType) -> tuple[str, ...]:
+    # Not co_names, which has attributes too.
+    names = [str(i.argval) for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
+    for const in code.co_consts:
+        if isinstance(const, CodeType):
+            names += _global_names(const)
+    return tuple(names)
+
+
+def _global_of(function: FunctionType, owned: set[int]) -> str | None:
+    names = function.__globals__
+    for name in _global_names(function.__code__):
+        if name in names and reaches(names[name], owned) is not None:
+            return name
+    return None
+
+
+def _is_empty(cell: CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - asking is the only way
+    except ValueError:
+        return True
+    return False
+
+
+def check_copied(path: str, name: str, value: Any, copied: Callable[[Any], Any]) -> Any:
+    """Return a copy of an attribute of a module.
+
+    Raises:
+        InputError: It cannot be copied; the message names module and attribute.
+    """
+    try:
+        return copied(value)
+    except Exception as error:
+        reason = (
+            str(error) if isinstance(error, InputError) else in_one_line(f"{type(error).__name__}: {error}")
+        )
+        raise InputError(
+            f"module {path!r}, attribute {name!r}: expected something that a child can have a copy of, got "
+            f"{type(value).__name__}: {reason}. Make it in forward, or keep it outside of the model."
+        ) from error
+
+
+def copies_itself(module: nn.Module) -> bool:
+    """Whether a class says itself how it is copied: lists of weak references, scripts, parametrisations."""
+    kind = type(module)
+    ways = ("__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
+    return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ways)
+
+
+class Trial:
+    """Tries which attributes of a model's modules can be copied; tensors and modules are not, for the time.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        kept = (*model.modules(), *model.parameters(), *model.buffers())
+        self._memo: dict[int, Any] = {id(value): value for value in kept}
+        self._tables = set(vars(nn.Module()))
+
+    def check(self, path: str, module: nn.Module) -> None:
+        """Try the attributes of one module.
+
+        Raises:
+            InputError: One cannot be copied; the message names module and attribute.
+        """
+        if copies_itself(module):
+            return
+        for name, value in vars(module).items():
+            if name not in self._tables and type(value) not in _ATOMS and type(value) not in _LOCKS:
+                with _AsTheyAre():
+                    check_copied(path, name, value, lambda v: copy.deepcopy(v, self._memo))
+
+
+_ATOMS = {
+    int,
+    float,
+    str,
+    bool,
+    type(None),
+    bytes,
+    type,
+    FunctionType,
+    torch.dtype,
+    torch.device,
+    torch.Tensor,
+}
+
+
+class _AsTheyAre(TorchFunctionMode):
+    """Has `copy.deepcopy` leave tensors as they are."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return args[0] if func is Tensor.__deepcopy__ else func(*args, **(kwargs or {}))
+
+
+def global_names(value: object) -> list[str]:
+    """Return the names of the global variables that a function reads; none of what is no function.
+
+    Example:
+        >>> global_names(lambda x: copy.copy(x)), global_names(3)
+        (['copy'], [])
+    """
+    if not isinstance(value, FunctionType):
+        return []
+    return [name for name in _global_names(value.__code__) if name in value.__globals__]

@@ -1,0 +1,198 @@
+"""What calls of a model reach in it, and with which inputs."""
+
+import random
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
+
+from asng.nn.inputs import Inputs
+from asng.nn.searchable import Call, Searchable
+
+__all__ = ["Record", "compiled_of", "left_alone", "recorded", "tensors_of"]
+
+
+class Record(TorchFunctionMode):
+    """What a model was seen to do: fills itself while it is entered and its hooks are on the model.
+
+    Attributes:
+        calls: Searchable module to the arguments of its calls in the first run, and of those of later runs
+            that have inputs of another kind.
+        reached: Modules that were called.
+        read: Identities of tensors that a function of torch was given: a module may read the weight of
+            another without calling it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: dict[nn.Module, list[Call]] = {}
+        self.reached: set[nn.Module] = set()
+        self.read: set[int] = set()
+        self.first = True
+        self._seen: dict[nn.Module, set[Any]] = {}
+
+    def called(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Note a call, as a hook before it."""
+        self.reached.add(module)
+        if isinstance(module, Searchable):
+            seen, kind = self._seen.setdefault(module, set()), _kind((args, kwargs))
+            if self.first or kind not in seen:
+                self.calls.setdefault(module, []).append((args, kwargs))
+            seen.add(kind)
+
+    def touches(self, module: nn.Module) -> bool:
+        """Whether a module was called, or a tensor of its own read."""
+        return module in self.reached or any(id(t) in self.read for t in _own_tensors(module))
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self._note(args)
+        self._note(kwargs)
+        return func(*args, **(kwargs or {}))
+
+    def _note(self, value: Any) -> None:
+        if isinstance(value, Tensor):
+            self.read.add(id(value))
+        elif isinstance(value, (list, tuple)):
+            for part in value:
+                self._note(part)
+        elif isinstance(value, dict):
+            for part in value.values():
+                self._note(part)
+
+
+def recorded(model: nn.Module, calls: Sequence[Inputs]) -> Record:
+    """Run a model on each of the inputs, in training and in evaluation, and note what it reaches.
+
+    A loss runs a model in training mode and an objective in evaluation, and a model may do one thing in this
+    and another in that. One of them is enough: a detector wants targets in training, a batch norm more than
+    one item. The model is left as it was.
+
+    Args:
+        model: A supernet's model, under the architecture that is followed.
+        calls: Inputs of as many calls.
+
+    Raises:
+        Exception: What the model raises in the mode of a call, by default its present one, if it fails in
+        both.
+    """
+    record = Record()
+    for inputs in calls:
+        errors: list[Exception] = []
+        own = model.training if inputs.training is None else inputs.training
+        for training in (own, not own):
+            try:
+                _run(model, inputs, record, training=training)
+                record.first = False
+            except Exception as error:  # the other mode may do
+                errors.append(error)
+        if len(errors) == 2:
+            raise errors[0]
+    return record
+
+
+def _run(model: nn.Module, inputs: Inputs, record: Record, *, training: bool) -> None:
+    with left_alone(model), torch.no_grad():
+        model.train(training)
+        for module in model.modules():
+            module.register_forward_pre_hook(record.called, with_kwargs=True)
+        with record:
+            inputs.call(model)
+
+
+@contextmanager
+def left_alone(model: nn.Module) -> Iterator[None]:
+    """Put a model back into the state that it is in now, and the generators of random numbers too.
+
+    State is what passes change: attributes, buffers, modes, hooks, lists of tensors that are kept. What was
+    compiled runs uncompiled, since hooks would have it compiled anew. A model some of whose weights a first
+    pass has to make (`torch.nn.LazyLinear`) keeps what that pass makes.
+    """
+    if any(is_lazy(p) for p in model.parameters()):
+        yield
+        return
+    kept = [(module, dict(vars(module)), _contents(module)) for module in model.modules()]
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - a model may draw from either
+    devices = {t.device.index for t in model.parameters() if t.device.type == "cuda"}
+    try:
+        with torch.random.fork_rng([device for device in devices if device is not None]):
+            _spare_tensors(model)
+            for module in model.modules():
+                _uncompile(module)
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
+        for module, attributes, contents in kept:
+            vars(module).clear()
+            vars(module).update(attributes)
+            for name, content in contents.items():
+                _refill(attributes[name], content)
+
+
+_CONTAINERS = (list, dict, set, deque)
+
+
+def _contents(module: nn.Module) -> dict[str, Any]:
+    """Return copies of the containers that are attributes of a module, its tables of tensors among them."""
+    return {name: value.copy() for name, value in vars(module).items() if isinstance(value, _CONTAINERS)}
+
+
+def _refill(container: Any, content: Any) -> None:
+    container.clear()
+    (container.extend if isinstance(container, (list, deque)) else container.update)(content)
+
+
+def _spare_tensors(model: nn.Module) -> None:
+    """Have a model work on copies of the tensors that it may change in place: all but parameters."""
+    copies: dict[int, Tensor] = {}
+    for module in model.modules():
+        for table in (module._buffers, vars(module)):
+            for name, value in table.items():
+                if isinstance(value, Tensor) and not isinstance(value, nn.Parameter):
+                    table[name] = copies.setdefault(id(value), value.detach().clone())
+
+
+def compiled_of(module: nn.Module) -> nn.Module | None:
+    """Return the module that `torch.compile(module)` has wrapped, None for any other module."""
+    return module._modules.get("_orig_mod") if type(module).__name__ == "OptimizedModule" else None
+
+
+def _uncompile(module: nn.Module) -> None:
+    if module._compiled_call_impl is not None:
+        vars(module)["_compiled_call_impl"] = None
+    inner = compiled_of(module)
+    if inner is not None:
+        vars(module)["forward"] = inner.__call__
+
+
+def _kind(value: Any) -> Any:
+    """Return what a layer may depend on of the arguments of a call: shapes, and which there are."""
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, dict):
+        return tuple((name, _kind(part)) for name, part in value.items())
+    return tuple(map(_kind, value)) if isinstance(value, (list, tuple)) else type(value)
+
+
+def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
+    yield from module.parameters(recurse=False)
+    yield from module.buffers(recurse=False)
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value: in lists, tuples and mappings at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from tensors_of(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from tensors_of(part)

@@ -1,0 +1,53 @@
+"""What a child must not share with the supernet that it comes from."""
+
+from torch import Tensor, nn
+
+from asng.errors import InputError
+from asng.nn.extraction.copying import reaches
+from asng.nn.extraction.recording import tensors_of
+
+__all__ = ["check_independent"]
+
+
+def check_independent(child: nn.Module, model: nn.Module) -> None:
+    """Raise if a child holds a tensor of the supernet's model, or a module of it.
+
+    Training the one would change the other without a word: a class that copies itself as it likes, or a
+    function that reads a module of the model, can bring that about.
+
+    Raises:
+        InputError: It does; the message names the module and the attribute.
+    """
+    owned = {id(module) for module in model.modules()}
+    owned |= {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
+    storages = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers()) if tensor.numel()}
+    for path, module in child.named_modules():
+        for name, value in _held(module):
+            held = reaches(value, owned)
+            if held is None:
+                held = next((t for t in tensors_of(value) if t.numel() and _storage(t) in storages), None)
+            if held is not None:
+                raise InputError(
+                    f"module {path!r}, attribute {name!r}: expected a copy in the child, got a "
+                    f"{type(held).__name__} of the supernet itself. Let the class be copied by "
+                    "copy.deepcopy, and "
+                    "its functions read modules as attributes of theirs."
+                )
+
+
+def _held(module: nn.Module) -> list[tuple[str, object]]:
+    attributes = vars(module)
+    found: list[tuple[str, object]] = [*attributes["_parameters"].items(), *attributes["_buffers"].items()]
+    for name, value in attributes.items():
+        if name not in ("_parameters", "_buffers", "_modules") and not isinstance(
+            value, (int, float, str, type(None))
+        ):
+            found.append((name, value))
+    return found
+
+
+def _storage(tensor: Tensor) -> int:
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):  # sparse and other tensors without a storage
+        return id(tensor)

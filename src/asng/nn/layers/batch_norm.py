@@ -1,0 +1,281 @@
+"""Normalisation of a channel, over the batch or over an item."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asng.errors import InputError
+from asng.nn.layers.plain import leading, shell
+from asng.nn.layers.sizes import Size, check_plain, largest
+from asng.nn.layers.twin import Twin
+
+__all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "SyncBatchNorm",
+]
+
+
+class BatchNorm1d(Twin, nn.BatchNorm1d):
+    """torch.nn.BatchNorm1d of the width of its input; arguments and errors as of `BatchNorm2d`.
+
+    Example:
+        >>> BatchNorm1d(8)(torch.randn(16, 5)).shape
+        torch.Size([16, 5])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.BatchNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        _forget_averages(self)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, features) or (batch, channels, length)."""
+        return _plain(self, input, 1)
+
+
+class BatchNorm2d(Twin, nn.BatchNorm2d):
+    """torch.nn.BatchNorm2d of the width of its input, which always normalises by the batch at hand.
+
+    Running averages of a supernet would mix all the children that passed through it, and each child would be
+    scored by the statistics of the others. So there are none here, in training and in evaluation. The child
+    has none either, and computes the same, until `asng.training.recalibrate` gives it averages of its own
+    (Guo et al., 2020, Single Path One-Shot NAS, section 3.1), as `result.child` of a search has them, or
+    until it is trained by `asng.training.train`.
+
+    Differs: there are no averages. Loading leaves out those of a state dict of torch's layer.
+
+    Args:
+        num_features: The most channels that an input may have.
+        eps: As in torch.
+        momentum: As in torch, for the child that is recalibrated and trained on.
+        affine: As in torch.
+        track_running_stats: False: there are none.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1, or `track_running_stats` is set.
+
+    Example:
+        >>> BatchNorm2d(8)(torch.randn(4, 5, 2, 2)).shape
+        torch.Size([4, 5, 2, 2])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.BatchNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        _forget_averages(self)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, height, width)."""
+        return _plain(self, input, 1)
+
+
+class BatchNorm3d(Twin, nn.BatchNorm3d):
+    """torch.nn.BatchNorm3d of the width of its input; arguments and errors as of `BatchNorm2d`.
+
+    Example:
+        >>> BatchNorm3d(8)(torch.randn(4, 5, 2, 2, 2)).shape
+        torch.Size([4, 5, 2, 2, 2])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.BatchNorm3d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        _forget_averages(self)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, depth, height, width)."""
+        return _plain(self, input, 1)
+
+
+class SyncBatchNorm(Twin, nn.SyncBatchNorm):
+    """torch.nn.SyncBatchNorm of the width of its input; arguments as of `BatchNorm2d` and torch.
+
+    Example:
+        >>> SyncBatchNorm(8)(torch.randn(4, 5, 2)).shape
+        torch.Size([4, 5, 2])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = False,
+        process_group: Any = None,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.SyncBatchNorm.__init__(
+            self, most, eps, momentum, affine, False, process_group, device=device, dtype=dtype
+        )
+        _forget_averages(self)
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, ...)."""
+        return _plain(self, input, 1)
+
+
+class InstanceNorm1d(Twin, nn.InstanceNorm1d):
+    """torch.nn.InstanceNorm1d of the width of its input; arguments and errors as of `InstanceNorm2d`.
+
+    Example:
+        >>> InstanceNorm1d(8, affine=True)(torch.randn(4, 5, 7)).shape
+        torch.Size([4, 5, 7])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.InstanceNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        self.search_variables = {}
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, length), or one without batch."""
+        return _plain(self, input, -2)
+
+
+class InstanceNorm2d(Twin, nn.InstanceNorm2d):
+    """torch.nn.InstanceNorm2d of the width of its input.
+
+    Args:
+        num_features: The most channels that an input may have.
+        eps: As in torch.
+        momentum: As in torch; without averages it does nothing.
+        affine: As in torch.
+        track_running_stats: False: averages would mix all the children that pass.
+        device: As in torch.
+        dtype: As in torch.
+
+    Raises:
+        InputError: A size is no integer >= 1, or `track_running_stats` is set.
+
+    Example:
+        >>> InstanceNorm2d(8, affine=True)(torch.randn(4, 5, 3, 3)).shape
+        torch.Size([4, 5, 3, 3])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.InstanceNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        self.search_variables = {}
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
+        return _plain(self, input, -3)
+
+
+class InstanceNorm3d(Twin, nn.InstanceNorm3d):
+    """torch.nn.InstanceNorm3d of the width of its input; arguments and errors as of `InstanceNorm2d`.
+
+    Example:
+        >>> InstanceNorm3d(8, affine=True)(torch.randn(4, 5, 2, 2, 2)).shape
+        torch.Size([4, 5, 2, 2, 2])
+    """
+
+    def __init__(
+        self,
+        num_features: Size,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        check_plain(eps=eps, momentum=momentum, affine=affine, device=device, dtype=dtype)
+        most = _largest_width(num_features, track_running_stats)
+        nn.InstanceNorm3d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
+        self.search_variables = {}
+
+    def plain(self, input: Tensor | None = None) -> nn.Module:
+        """Return the plain layer for an input (batch, channels, *sides), or one without batch."""
+        return _plain(self, input, -4)
+
+
+def _plain(layer: Any, x: Tensor | None, dim: int) -> nn.Module:
+    width = layer.width(x, dim, layer.num_features, "num_features")
+    if width == layer.num_features:
+        return layer  # type: ignore[no-any-return]
+    parameters = {name: p if p is None else leading(p, width) for name, p in layer._parameters.items()}
+    return shell(layer, parameters, {"num_features": width})
+
+
+def _largest_width(num_features: Size, track: bool) -> int:
+    check_plain(track_running_stats=track)
+    if track:
+        raise InputError(
+            "track_running_stats: expected False, because averages would mix all the children that pass, got "
+            "True. A child gets averages of its own by asng.training.recalibrate(child, loader)."
+        )
+    return largest("num_features", num_features)
+
+
+def _forget_averages(layer: Any) -> None:
+    """Leave the averages of a state dict of torch's layer out."""
+    layer.search_variables = {}
+    layer.register_load_state_dict_pre_hook(_without_averages)
+
+
+def _without_averages(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        state.pop(prefix + name, None)

@@ -1,0 +1,93 @@
+"""Stacks of Transformer layers."""
+
+from typing import Any
+
+from torch import nn
+
+from asng.nn.layers.plain import owning, shell
+from asng.nn.layers.sizes import Size, largest, variables_among
+from asng.nn.layers.twin import Twin
+from asng.nn.searchable import Extraction
+
+__all__ = ["TransformerDecoder", "TransformerEncoder"]
+
+
+class TransformerEncoder(Twin, nn.TransformerEncoder):
+    """torch.nn.TransformerEncoder of layers that may be searchable, whose number may be a variable.
+
+    Its layers are copies of the one that is given, as in torch. Variables of that one with a label are shared
+    by
+    all layers; one without a label becomes a variable of each layer.
+
+    Differs: padded sequences are not packed into nested tensors, which the fused function of torch wants.
+
+    Args:
+        encoder_layer: A layer, searchable or plain.
+        num_layers: Number of layers, at least 1; the first ones run.
+        norm: A norm behind the last layer, or None.
+
+    Raises:
+        InputError: The number is no integer >= 1.
+        SpaceError: A variable stands for something else than integers >= 1.
+
+    Example:
+        >>> import torch
+        >>> from asng.nn import Supernet, TransformerEncoderLayer
+        >>> from asng.space import Categorical, Integer
+        >>> layer = TransformerEncoderLayer(16, Categorical([1, 2, 4], label="heads"), 32, batch_first=True)
+        >>> encoder = TransformerEncoder(layer, Integer(1, 3, label="depth"))
+        >>> supernet, a = Supernet(encoder), {"depth": 2, "heads": 4}
+        >>> supernet(torch.ones(2, 5, 16), architecture=a).shape
+        torch.Size([2, 5, 16])
+        >>> len(supernet.extract(a, example=torch.ones(2, 5, 16)).layers)
+        2
+    """
+
+    def __init__(self, encoder_layer: nn.Module, num_layers: Size, norm: nn.Module | None = None) -> None:
+        most = largest("num_layers", num_layers)
+        nn.TransformerEncoder.__init__(self, encoder_layer, most, norm, enable_nested_tensor=False)  # type: ignore[arg-type]
+        self.search_variables = variables_among(num_layers=num_layers)
+
+    def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """Return the plain stack of the first layers; the inputs do not matter."""
+        return _plain(self)
+
+    def extract(self, extraction: Extraction) -> nn.Module:
+        """Return the plain stack, of the plain forms of the layers that run."""
+        return owning(_plain(self), self, extraction.copy)
+
+
+class TransformerDecoder(Twin, nn.TransformerDecoder):
+    """torch.nn.TransformerDecoder whose number of layers may be a variable; see `TransformerEncoder`.
+
+    Example:
+        >>> import torch
+        >>> from asng.nn import Supernet, TransformerDecoderLayer
+        >>> from asng.space import Integer
+        >>> layer = TransformerDecoderLayer(16, 4, Integer(8, 32, label="hidden"), batch_first=True)
+        >>> x, memory, a = torch.ones(2, 5, 16), torch.ones(2, 3, 16), {"depth": 1, "hidden": 9}
+        >>> supernet = Supernet(TransformerDecoder(layer, Integer(1, 3, label="depth")))
+        >>> supernet(x, memory, architecture=a).shape
+        torch.Size([2, 5, 16])
+    """
+
+    def __init__(self, decoder_layer: nn.Module, num_layers: Size, norm: nn.Module | None = None) -> None:
+        nn.TransformerDecoder.__init__(self, decoder_layer, largest("num_layers", num_layers), norm)  # type: ignore[arg-type]
+        self.search_variables = variables_among(num_layers=num_layers)
+
+    def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """Return the plain stack of the first layers; the inputs do not matter."""
+        return _plain(self)
+
+    def extract(self, extraction: Extraction) -> nn.Module:
+        """Return the plain stack, of the plain forms of the layers that run."""
+        return owning(_plain(self), self, extraction.copy)
+
+
+def _plain(stack: Any) -> nn.Module:
+    depth = stack.setting("num_layers")
+    if depth == stack.num_layers:
+        return stack  # type: ignore[no-any-return]
+    layers = nn.ModuleList(list(stack.layers)[:depth])
+    layers.training = stack.training
+    return shell(stack, {}, {"num_layers": depth}, {**stack._modules, "layers": layers})

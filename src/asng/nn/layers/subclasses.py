@@ -1,0 +1,137 @@
+"""Subclasses of twins that users write, and the plain classes that their children have."""
+
+from functools import cache
+from types import CellType, FunctionType
+from typing import Any
+
+from torch import nn
+
+from asng.nn.searchable import Searchable
+
+__all__ = ["definer", "is_ours", "overrides", "plain_class"]
+
+_SEARCHED = {
+    *("__init__", "__dict__", "__weakref__", "__init_subclass__", "variables", "plain", "extract", "setting"),
+    *("value", "width", "described", "of", "from_pretrained", "forward_of_plain"),
+}
+"""What a subclass of a twin has for the search, or for how it is made: a plain layer has none of it."""
+
+
+@cache
+def plain_class(kind: Any) -> Any:
+    """Return the class of the plain layers of a twin, the class itself for any other.
+
+    Of a twin of torch's layer, or of a library's, that is the layer. A subclass that changes what the layer
+    does
+    (`forward`, `_conv_forward`, `train`, ...) has a plain class with the same methods over the same bases, in
+    which twins are replaced by their layers: what a method sees is a layer of the sizes at hand.
+
+    Example:
+        >>> plain_class(nn.Linear) is nn.Linear
+        True
+    """
+    if not issubclass(kind, Searchable):
+        return kind
+    torchs = next(b for b in kind.__mro__ if issubclass(b, nn.Module) and not issubclass(b, Searchable))
+    if not overrides(kind):
+        return torchs
+    bases = tuple(plain_class(base) for base in kind.__bases__ if not _is_abstract(base))
+    return _made_again(kind, bases or (torchs,))
+
+
+def overrides(kind: type) -> dict[str, Any]:
+    """Return what the user's subclasses of a twin change of the layer, by name.
+
+    Example:
+        >>> overrides(nn.Linear)
+        {}
+    """
+    if not issubclass(kind, Searchable):
+        return {}
+    torchs = next(
+        (b for b in kind.__mro__ if issubclass(b, nn.Module) and not issubclass(b, Searchable)), nn.Module
+    )
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__[: kind.__mro__.index(torchs)]):
+        if not is_ours(base):
+            found.update({n: v for n, v in _own(base).items() if hasattr(torchs, n) and _runs(v)})
+    return {n: v for n, v in found.items() if not n.startswith("__") or n == "__call__"}
+
+
+def _runs(value: object) -> bool:
+    """Whether a class attribute is something that runs."""
+    return callable(value) or isinstance(value, (property, staticmethod, classmethod))
+
+
+def _own(kind: type) -> dict[str, Any]:
+    """Return what a class defines for the layer."""
+    own = {name: value for name, value in vars(kind).items() if name not in _SEARCHED}
+    forward = own.pop("forward_of_plain", None) or vars(kind).get("forward_of_plain")
+    if forward is not None:
+        own["forward"] = forward
+    elif getattr(own.get("forward"), "__module__", "").startswith("asng."):
+        own.pop("forward")
+    return own
+
+
+def is_ours(kind: type) -> bool:
+    """Whether a class is one of asng."""
+    return kind.__module__.partition(".")[0] == "asng"
+
+
+def definer(kind: type, name: str) -> type:
+    """Return the class that an attribute of a class is from.
+
+    Example:
+        >>> definer(nn.Sequential, "train") is nn.Module
+        True
+    """
+    return next(base for base in kind.__mro__ if name in vars(base))
+
+
+def _is_abstract(kind: type) -> bool:
+    """Whether a base is `Twin` or `Searchable` itself, of which a plain layer has nothing."""
+    return all(
+        not issubclass(b, nn.Module) or issubclass(b, Searchable) or b is nn.Module for b in kind.__mro__[:-1]
+    )
+
+
+def _made_again(kind: type, bases: tuple[type, ...]) -> type:
+    """Return a class of the same methods over other bases."""
+    cell = CellType()
+    names = {name: _bound(value, cell) for name, value in _own(kind).items()}
+    names["__reduce_ex__"] = lambda self, protocol: (_instance, (kind,), nn.Module.__getstate__(self))  # type: ignore[no-untyped-call]
+    made = type(kind.__name__, bases, names)
+    made.__qualname__, made.__module__ = kind.__qualname__, kind.__module__
+    cell.cell_contents = made
+    return made
+
+
+def _instance(kind: type) -> Any:
+    """Return an empty instance of the plain class of a twin: it has no name of its own to be found by."""
+    plain = plain_class(kind)
+    return plain.__new__(plain)
+
+
+def _bound(value: Any, cell: CellType) -> Any:
+    """Return a method whose `super()` is that of the class in `cell`."""
+    if isinstance(value, property):
+        get, put, drop = (f and _bound(f, cell) for f in (value.fget, value.fset, value.fdel))
+        return property(get, put, drop, value.__doc__)
+    if isinstance(value, (staticmethod, classmethod)):
+        return type(value)(_bound(value.__func__, cell))
+    if not isinstance(value, FunctionType) or "__class__" not in value.__code__.co_freevars:
+        return value
+    names = value.__code__.co_freevars
+    cells = tuple(
+        cell if n == "__class__" else old for n, old in zip(names, value.__closure__ or (), strict=True)
+    )
+    made = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, cells)
+    made.__kwdefaults__, made.__qualname__, made.__doc__ = (
+        value.__kwdefaults__,
+        value.__qualname__,
+        value.__doc__,
+    )
+    made.__module__ = value.__module__
+    made.__dict__.update(value.__dict__)
+    return made

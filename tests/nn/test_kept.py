@@ -1,0 +1,216 @@
+"""What a child keeps: all that the architecture does not exclude, whether a call reaches it or not."""
+
+import random
+import warnings
+
+import pytest
+import torch
+from plain_blocks import Constant, Residual, Switched, WeightReader
+from torch import nn
+
+from asng import nn as snn
+from asng.nn import Choice, Supernet
+from asng.space import Integer
+
+X = torch.randn(3, 4)
+WIDTH = Integer(2, 8, label="w")
+
+
+class Tasks(nn.Module):
+    """One body, and a head for each task, of which a call names one."""
+
+    def __init__(self, make):
+        super().__init__()
+        self.body, self.heads = snn.Linear(4, WIDTH), nn.ModuleDict({"a": make(), "b": make()})
+
+    def forward(self, x, task):
+        return self.heads[task](torch.relu(self.body(x)))
+
+
+class Experts(nn.Module):
+    """The data decide which expert runs."""
+
+    def __init__(self, make, count=8):
+        super().__init__()
+        self.gate, self.experts = nn.Linear(4, count), nn.ModuleList(make() for _ in range(count))
+        self.body = snn.Linear(4, WIDTH)
+
+    def forward(self, x):
+        to, h = self.gate(x).argmax(-1), self.body(x)
+        return torch.stack([self.experts[int(i)](row) for i, row in zip(to, h, strict=True)])
+
+
+class Heads(nn.Module):
+    """A head in each mode, and one in training only."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = snn.Linear(4, WIDTH)
+        self.main, self.extra, self.still = (snn.Linear(8, 3) for _ in range(3))
+
+    def forward(self, x):
+        h = self.body(x)
+        return (self.main(h), self.extra(h)) if self.training else self.still(h)
+
+
+class Skipping(nn.Module):
+    """Blocks that training skips at random, drawn by Python or by torch."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.body, self.draw = snn.Linear(4, WIDTH), draw
+        self.blocks = nn.ModuleList(snn.Linear(8, 8) for _ in range(4))
+
+    def forward(self, x):
+        x = self.body(x)
+        for block in self.blocks:
+            if not (self.training and self.draw() < 0.9):
+                x = torch.relu(block(x))
+        return x
+
+
+def same(supernet, child, a, *inputs):
+    return torch.equal(child.eval()(*inputs), supernet.eval()(*inputs, architecture=a))
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="extract: no call of the example")
+        yield
+
+
+@pytest.mark.parametrize("make", [lambda: snn.Linear(8, 2), lambda: nn.LazyLinear(2)], ids=["twin", "lazy"])
+def test_head_of_another_task_is_kept_at_its_width(make):
+    torch.manual_seed(0)
+    supernet, a = Supernet(Tasks(make)), {"w": 5}
+    for task in "ab":
+        supernet(X, task, architecture=a)
+    child = supernet.extract(a, example=(X, "a"))
+    assert all(same(supernet, child, a, X, task) for task in "ab")
+
+
+def test_heads_of_unlike_tasks_take_their_width_from_calls_of_each():
+    supernet, a = Supernet(Tasks(lambda: snn.Linear(8, 2))), {"w": 5}
+    supernet.model.heads["b"] = nn.Sequential(nn.Tanh(), snn.Linear(8, 7))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        child = supernet.extract(a, example=[snn.Inputs((X, "a")), snn.Inputs((X,), {"task": "b"})])
+    assert all(same(supernet, child, a, X, task) for task in "ab")
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Identity(), lambda: snn.Linear(8, 2), lambda: Residual(snn.Linear(8, 8))]
+)
+def test_experts_that_the_example_does_not_choose_are_kept(make):
+    torch.manual_seed(0)
+    supernet, a = Supernet(Experts(make)), {"w": 5}
+    if isinstance(supernet.model.experts[0], Residual):
+        a = {"w": 8}
+    child, x = supernet.extract(a, example=X[:1]), torch.randn(200, 4)
+    assert same(supernet, child, a, x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_what_one_mode_runs_is_kept_in_the_other(training):
+    supernet, a = Supernet(Heads()).train(training), {"w": 5}
+    child = supernet.extract(a, example=X)
+    assert same(supernet, child, a, X)
+    results = child.train()(X), supernet.train()(X, architecture=a)
+    assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
+
+
+@pytest.mark.parametrize("draw", [random.random, lambda: torch.rand(())])
+def test_blocks_that_training_skips_at_random_are_kept(draw):
+    supernet, a = Supernet(Skipping(draw)), {"w": 8}
+    assert same(supernet, supernet.extract(a, example=X), a, X)
+
+
+def test_candidates_that_are_not_chosen_and_blocks_beyond_the_depth_are_left_out():
+    ops = {"on": nn.Linear(4, 4), "off": nn.Sequential(nn.Linear(4, 4), nn.Tanh())}
+    blocks = snn.Repeat(lambda _: nn.Linear(4, 4), Integer(0, 3, label="d"))
+    child = Supernet(nn.Sequential(Choice(ops, label="op"), blocks)).extract({"op": "on", "d": 1}, example=X)
+    assert list(child.state_dict()) == ["0.weight", "0.bias", "1.0.weight", "1.0.bias"]
+
+
+def test_what_no_call_reaches_is_kept_and_said_once():
+    supernet = Supernet(
+        Switched(Choice({"on": Constant(True), "off": Constant(False)}, label="gate"), nn.Linear(4, 4))
+    )
+    with warnings.catch_warnings():
+        warnings.resetwarnings()
+        warnings.simplefilter("error")
+        with pytest.warns(UserWarning, match=r"no call of the example ran extra\. They are kept"):
+            child = supernet.extract({"gate": "off"}, example=X)
+        assert isinstance(child.extra, nn.Linear)
+        supernet.extract({"gate": "off"}, example=X)  # said before
+
+
+def test_layer_whose_weight_alone_is_read_is_reached():
+    supernet = Supernet(WeightReader(Choice([nn.ReLU()], label="op"), 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(supernet, supernet.extract({"op": 0}, example=X), {"op": 0}, X)
+
+
+def test_attention_is_reached_though_it_never_calls_its_projection():
+    class Attend(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.op = Choice([nn.Identity()], label="op")
+            self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+            self.layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
+
+        def forward(self, x):
+            x = self.op(x)
+            return self.layer(self.attention(x, x, x)[0])
+
+    supernet = Supernet(Attend()).eval()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert same(supernet, supernet.extract({"op": 0}, example=X[None]), {"op": 0}, X[None])
+
+
+class Marked(nn.Module):
+    """Leaves traces of each pass: averages, a tensor, a counter, a list, numbers drawn."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.layer = nn.BatchNorm1d(4), snn.Linear(4, WIDTH)
+        self.last, self.passes, self.seen = None, 0, []
+
+    def forward(self, x):
+        self.last, self.passes = self.layer(torch.dropout(self.norm(x), 0.5, self.training)), self.passes + 1
+        self.seen.append(random.random())
+        return self.last
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_extraction_leaves_the_supernet_and_random_numbers_as_they_were(training):
+    supernet = Supernet(Marked()).train(training)
+    supernet(X, architecture={"w": 5})
+    model, state, drawn = supernet.model, torch.random.get_rng_state(), random.getstate()
+    before = {name: t.clone() for name, t in supernet.state_dict().items()}
+    last, attributes = model.last, (model.passes, list(model.seen))
+    supernet.extract({"w": 3}, example=X)
+    assert all(torch.equal(t, before[name]) for name, t in supernet.state_dict().items())
+    assert model.last is last
+    assert (model.passes, model.seen) == attributes
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert random.getstate() == drawn
+    assert [m.training for m in model.modules()] == [training] * 3
+    assert not any(m._forward_pre_hooks for m in model.modules())
+
+
+def test_example_that_fails_in_both_modes_raises_the_error_of_its_own():
+    class Asks(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = snn.Linear(4, WIDTH)
+
+        def forward(self, x):
+            raise KeyError("training" if self.training else "evaluation")
+
+    for training, match in ((True, "training"), (False, "evaluation")):
+        with pytest.raises(KeyError, match=match):
+            Supernet(Asks()).train(training).extract({"w": 3}, example=X)
