@@ -8,6 +8,7 @@ from asng.nn.choices.choice import Choice
 from asng.nn.choices.input_choice import InputChoice
 from asng.nn.choices.repeat import Repeat
 from asng.nn.compiling import compile_operations
+from asng.nn.inputs import Inputs
 from asng.nn.layers.attention import MultiheadAttention
 from asng.nn.layers.conv import Conv1d, Conv2d
 from asng.nn.layers.conv_transpose import ConvTranspose2d
@@ -32,6 +33,7 @@ __all__ = [
     "Embedding",
     "GroupNorm",
     "InputChoice",
+    "Inputs",
     "LayerNorm",
     "Linear",
     "MultiheadAttention",

@@ -109,9 +109,10 @@ class Supernet(nn.Module):
 
         Args:
             architecture: A value for every variable of the space.
-            example: An input, or a tuple of the inputs, for the model. It is run once, to leave out
-                modules of yours that this architecture never runs. It is run in the mode, training or
-                evaluation, that each module is in.
+            example: An input, a tuple of the inputs, a mapping of the inputs by name, or `asng.nn.Inputs` for
+                both; a list of `Inputs` for several calls. It is run once, to leave out modules of yours that
+                this architecture never runs. It is run in the mode, training or evaluation, that each module
+                is in, unless `Inputs` name one.
             fresh: Draw the weights of layers anew of which the architecture uses a part only, by torch's own
                 rule: for a child that is to be trained alone, since the first weights of the whole layer
                 were drawn for its greater width. They come from torch's generator.

@@ -18,6 +18,7 @@ from torch import fx, nn
 
 from asng.errors import InputError
 from asng.nn.extraction.prune import drop_unused
+from asng.nn.inputs import Inputs, calls_of
 from asng.nn.searchable import Call, Extraction, Searchable, following
 from asng.space import Value
 
@@ -34,19 +35,19 @@ def extract(
     Args:
         model: A model whose searchable modules a `Supernet` has bound.
         architecture: A value for every variable.
-        example: An input or a tuple of inputs of the model, or None.
+        example: Inputs of the model, as `calls_of` takes them, or None.
         fresh: Whether cut layers are drawn anew.
 
     Raises:
         InputError: A searchable layer needs an example, or the child fails without the modules that
             the example did not run.
     """
-    args = example if isinstance(example, tuple) or example is None else (example,)
+    calls = None if example is None else calls_of(model, example)
     # Copies that were made in inference mode could never be trained.
     with torch.inference_mode(False), following(architecture):
-        child = _Extraction(model, args, fresh=fresh).child(model)
-    if args is not None:
-        child = drop_unused(child, args)
+        child = _Extraction(model, calls, fresh=fresh).child(model)
+    if calls is not None:
+        child = drop_unused(child, calls)
     return child
 
 
@@ -55,11 +56,11 @@ class _Extraction(Extraction):
 
     Args:
         model: The whole model.
-        example: Inputs of the model, or None.
+        example: Calls of the model, or None.
         fresh: Whether layers of which only parts are used are to be drawn anew.
     """
 
-    def __init__(self, model: nn.Module, example: tuple[Any, ...] | None, *, fresh: bool = False) -> None:
+    def __init__(self, model: nn.Module, example: list[Inputs] | None, *, fresh: bool = False) -> None:
         self.fresh = fresh
         self._model = model
         self._example = example
@@ -143,21 +144,26 @@ def _attribute(module: nn.Module, path: str) -> Any:
     return getattr(module.get_submodule(owner), name)
 
 
-def _recorded_calls(model: nn.Module, args: tuple[Any, ...]) -> dict[nn.Module, list[Call]]:
-    """Run the supernet's model in evaluation mode, so that the run leaves no trace in it."""
+def _recorded_calls(model: nn.Module, examples: list[Inputs]) -> dict[nn.Module, list[Call]]:
+    """Run the supernet's model, in evaluation mode unless a call was in training, without a trace in it."""
     calls: dict[nn.Module, list[Call]] = {}
 
     def note(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         calls.setdefault(module, []).append((args, kwargs))
 
     training = {m: m.training for m in model.modules()}
+    trains = any(example.training for example in examples)
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()] if trains else []
     searchable = [m for m in model.modules() if isinstance(m, Searchable)]
     hooks = [m.register_forward_pre_hook(note, with_kwargs=True) for m in searchable]
     try:
-        model.eval()
         with torch.no_grad():
-            model(*args)
+            for example in examples:
+                model.train(bool(example.training))
+                example.call(model)
     finally:
+        for buffer, before in buffers:
+            buffer.data.copy_(before)
         for hook in hooks:
             hook.remove()
         for module, mode in training.items():

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError
+from asng.nn.inputs import Inputs
 
 __all__ = ["drop_unused"]
 
 
-def drop_unused(child: nn.Module, args: tuple[Any, ...]) -> nn.Module:
-    """Replace by `torch.nn.Identity()` the modules with weights that a run on `args` does not touch.
+def drop_unused(child: nn.Module, calls: Sequence[Inputs]) -> nn.Module:
+    """Replace by `torch.nn.Identity()` the modules with weights that a run of `calls` does not touch.
 
     A module is touched if it is called, if any function of torch is given one of its tensors (a user's
     module may read `self.linear.weight`), or if a module in it is touched. Modules without weights
@@ -23,7 +24,7 @@ def drop_unused(child: nn.Module, args: tuple[Any, ...]) -> nn.Module:
 
     Args:
         child: A plain module. It is edited; its weights and batch-norm statistics are not.
-        args: Inputs.
+        calls: Inputs, one or several.
 
     Returns:
         The child.
@@ -31,14 +32,14 @@ def drop_unused(child: nn.Module, args: tuple[Any, ...]) -> nn.Module:
     Raises:
         InputError: The child fails without them.
     """
-    used = _touched(child, args)
+    used = _touched(child, calls)
     dropped = list(_droppable(child, "", used))
     for path in dropped:
         owner, _, name = path.rpartition(".")
         setattr(child.get_submodule(owner), name, nn.Identity())
     if dropped:
         try:
-            _run(copy.deepcopy(child), args)
+            _run(copy.deepcopy(child), calls)
         except Exception as error:
             raise InputError(
                 f"example: the child fails without {', '.join(dropped)}, which no call used: {error!r}. "
@@ -72,7 +73,7 @@ class _Reads(TorchFunctionMode):
                 self._note(part)
 
 
-def _touched(child: nn.Module, args: tuple[Any, ...]) -> set[str]:
+def _touched(child: nn.Module, calls: Sequence[Inputs]) -> set[str]:
     """Return the paths of the modules that a run calls or reads tensors of."""
     # A copy, so that training mode leaves the child's batch-norm statistics alone.
     twin = copy.deepcopy(child)
@@ -80,7 +81,7 @@ def _touched(child: nn.Module, args: tuple[Any, ...]) -> set[str]:
     for module in twin.modules():
         module.register_forward_pre_hook(lambda m, _: called.add(m))
     reads = _Reads()
-    _run(twin, args, reads)
+    _run(twin, calls, reads)
     return {
         path
         for path, module in twin.named_modules(remove_duplicate=False)
@@ -88,10 +89,15 @@ def _touched(child: nn.Module, args: tuple[Any, ...]) -> set[str]:
     }
 
 
-def _run(module: nn.Module, args: tuple[Any, ...], watch: AbstractContextManager[Any] | None = None) -> None:
+def _run(
+    module: nn.Module, calls: Sequence[Inputs], watch: AbstractContextManager[Any] | None = None
+) -> None:
     devices = {t.device for t in _tensors(module, recurse=True) if t.device.type == "cuda"}
     with torch.no_grad(), torch.random.fork_rng(devices), watch or nullcontext():
-        module(*args)
+        for call in calls:
+            if call.training is not None:
+                module.train(call.training)
+            call.call(module)
 
 
 def _droppable(module: nn.Module, path: str, used: set[str]) -> Iterator[str]:
