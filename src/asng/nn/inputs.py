@@ -45,6 +45,11 @@ class Inputs(tuple[Any, ...]):
         made.named, made.training = dict(named), training
         return made
 
+    @classmethod
+    def of(cls, inputs: Iterable[Any]) -> "Inputs":
+        """Return inputs as they are if they are such, else those by position."""
+        return inputs if isinstance(inputs, Inputs) else cls(inputs)
+
     def call(self, function: Any) -> Any:
         """Return what a function gives for these inputs."""
         return function(*self, **self.named)
@@ -67,8 +72,8 @@ def calls_of(model: nn.Module, example: Any) -> list[Inputs]:
 
     Args:
         model: The model that is called.
-        example: `Inputs`, or a list of several, as they are. A tuple: inputs by position. A mapping whose keys
-            the model takes as names of its inputs: inputs by name. Anything else: the one input.
+        example: `Inputs`, or a list of several, as they are. A tuple: inputs by position. A mapping whose
+            keys the model takes as names of its inputs: inputs by name. Anything else: the one input.
 
     Example:
         >>> class Pair(nn.Module):
@@ -108,8 +113,8 @@ def _are_names(model: nn.Module, example: Mapping[Any, Any]) -> bool:
             signature.bind(example)
         except TypeError:
             raise InputError(
-                f"example: expected inputs by the names that {type(model).__name__}.forward{signature} takes, "
-                f"got {sorted(example)}: {error}."
+                f"example: expected inputs by the names of {type(model).__name__}.forward{signature}, got "
+                f"{sorted(example)}: {error}."
             ) from None
         return False
     return True

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
-__all__ = ["Modes", "cuda_devices", "evaluating", "has_own_train", "kept_modes", "left_alone"]
+__all__ = ["Modes", "cuda_devices", "evaluating", "has_own_train", "kept_modes", "left_alone", "Snapshot"]
 
 _LOOKS = 4
 """Switches: two steps."""
@@ -106,25 +106,37 @@ def left_alone(model: nn.Module) -> Iterator[None]:
         >>> norm.running_mean, norm.num_batches_tracked
         (tensor([0., 0.]), tensor(0))
     """
-    modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
-    attributes = [dict(vars(module)) for module in modules]
-    tables = [[dict(vars(module)[name]) for name in _TABLES] for module in modules]
-    tensors = {id(t): t for t in (*model.parameters(), *model.buffers())}
-    copies = {key: _copied(tensor) for key, tensor in tensors.items() if not is_lazy(tensor)}
+    before = Snapshot(model)
     try:
         yield
     finally:
-        for module, attribute, table in zip(modules, attributes, tables, strict=True):
+        before.restore()
+
+
+class Snapshot:
+    """What a network is like: see `left_alone`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+        self._attributes = [(module, dict(vars(module))) for module in modules]
+        self._tables = [(table, dict(table)) for module in modules for table in _tables(module)]
+        tensors = [t for t in (*model.parameters(), *model.buffers()) if not is_lazy(t)]
+        self._tensors = [(tensor, _copied(tensor)) for tensor in tensors]
+
+    def restore(self) -> None:
+        """Have it be like that again."""
+        for module, attributes in self._attributes:
             vars(module).clear()
-            vars(module).update(attribute)
-            for name, content in zip(_TABLES, table, strict=True):
-                vars(module)[name].clear()
-                vars(module)[name].update(content)
-        for key, before in copies.items():
-            tensors[key].data.copy_(before)
+            vars(module).update(attributes)
+        for table, content in self._tables:
+            table.clear()
+            table.update(content)
+        for tensor, value in self._tensors:
+            tensor.data.copy_(value)
 
 
-_TABLES = ("_parameters", "_buffers", "_modules")
+def _tables(module: nn.Module) -> list[dict[str, Any]]:
+    return [vars(module)[name] for name in ("_parameters", "_buffers", "_modules")]
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:

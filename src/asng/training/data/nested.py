@@ -14,14 +14,14 @@ from torch.utils.data import DataLoader
 
 from asng.errors import InputError
 
-__all__ = ["CountItems", "batch_size_of", "expected_items", "items_of", "tensors_in", "to_device"]
+__all__ = ["CountItems", "batch_size_of", "expected_items", "items_of", "parts_of", "tensors_in", "to_device"]
 
 CountItems: TypeAlias = Callable[[Any], float]
 """Says how many items a batch counts for."""
 
 _COUNTS = ("num_graphs", "batch_size", "num_nodes")
-"""What objects that are batches themselves call the number of their items, in this order: batches of graphs, those
-of sampled neighbours, single graphs, dictionaries of tensors."""
+"""What objects that are batches themselves call the number of their items, in this order: batches of graphs,
+dictionaries of tensors and sampled neighbours, single graphs."""
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
@@ -67,11 +67,11 @@ def tensors_in(batch: Any) -> Iterator[torch.Tensor]:
     if isinstance(batch, torch.Tensor):
         yield batch
     else:
-        for part in _parts(batch):
+        for part in parts_of(batch):
             yield from tensors_in(part)
 
 
-def _parts(batch: Any) -> list[Any]:
+def parts_of(batch: Any) -> list[Any]:
     """Return what a batch is made of; nothing of what is no container."""
     if isinstance(batch, Mapping):
         return list(batch.values())
@@ -126,8 +126,8 @@ def items_of(batch: Any, expected: int | None = None, items: CountItems | None =
     count: Any = items(batch)
     if isinstance(count, torch.Tensor) and count.numel() == 1:
         count = count.item()
-    right = isinstance(count, Real) and not isinstance(count, bool) and math.isfinite(count) and count >= 0
-    if not right:
+    is_number = isinstance(count, Real) and not isinstance(count, bool)
+    if not is_number or not 0.0 <= float(count) < math.inf:
         raise InputError(f"items: expected how many items a batch has, a number >= 0, got {count!r:.80}.")
     return int(count) if isinstance(count, Integral) or float(count).is_integer() else float(count)
 
@@ -164,7 +164,7 @@ def _counts(batch: Any, *, inner: bool) -> list[int]:
     if (said := _said(batch)) is not None:
         return [said]
     if isinstance(batch, Mapping) or _is_record(batch):
-        return _agreed(_fields(_parts(batch)))
+        return _agreed(_fields(parts_of(batch)))
     if isinstance(batch, (tuple, list)) and batch:
         return _counts_of_list(batch, inner=inner)
     return []
@@ -220,4 +220,4 @@ def _all_counts(batch: Any) -> set[int]:
     found = set(_counts(batch, inner=True))
     if isinstance(batch, (tuple, list)):
         found.add(len(batch))
-    return found.union(*(_all_counts(part) for part in _parts(batch)))
+    return found.union(*(_all_counts(part) for part in parts_of(batch)))

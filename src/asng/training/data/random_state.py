@@ -54,7 +54,7 @@ def undisturbed(device: torch.device | None = None) -> Iterator[None]:
     """Put the global generators back to where they are now, whatever the block draws.
 
     Args:
-        device: Where the block computes, so that of several CUDA devices only that one is asked. Default: any.
+        device: Where the block computes: of several CUDA devices only that one is asked. Default: any.
 
     Example:
         >>> with undisturbed():
