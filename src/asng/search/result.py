@@ -102,6 +102,7 @@ class SearchResult:
             calls = self._calls()
             with weights_of(self.supernet, weights):
                 child = self.supernet.extract(self.architecture, example=calls or None)
+            self.supernet.train()  # as it is in each call of the loss, which may ask
             return recalibrate(child, self.train_loader, loss=self.loss, items=self.items)
 
     def _calls(self) -> list[Inputs]:

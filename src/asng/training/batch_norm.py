@@ -125,22 +125,13 @@ def recalibrate(
     norms = _moving_norms(model)
     modes, device = Modes(model, norms), next((p.device for p in model.parameters()), torch.device("cpu"))
     means = _Means(norms)
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        modes.set(training=False)
-        with torch.no_grad():
-            model(*args, **kwargs)
-        modes.set(training=True)
-        # As if it were not: what is drawn here must not change the data that come.
-        with means.paused(), _by_the_batch(norms), undisturbed(device):
-            return model(*args, **kwargs)
-
+    forward = _Twice(model, modes, means, norms)
     try:
         for number, batch in enumerate(islice(loader, batches) if norms else ()):
             means.items = items_of(batch, expected_items(loader, number), items)
             modes.set(training=True)
             with torch.enable_grad():
-                loss(_Twice(model, forward), to_device(batch, device))
+                loss(forward, to_device(batch, device))
     finally:
         means.close()
         model.eval()
@@ -148,13 +139,38 @@ def recalibrate(
 
 
 class _Twice:
-    """Runs a child for a loss; other methods than its forward pass are called as they are."""
+    """Runs a child in evaluation mode for its averages, and in training mode for its loss.
 
-    def __init__(self, model: nn.Module, forward: Any) -> None:
-        self.model, self.forward = model, forward
+    A network that cannot be evaluated on what the loss gives it is run once, in training mode but for layers
+    of torch. Other methods than the forward pass are called as they are.
+    """
+
+    def __init__(self, model: nn.Module, modes: Modes, means: "_Means", norms: list[_BatchNorm]) -> None:
+        self.model, self.modes, self.means, self.norms = model, modes, means, norms
+        self.evaluates: bool | None = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.forward(*args, **kwargs)
+        if self.evaluates is None:
+            self.evaluates = self._tried(args, kwargs)
+        if not self.evaluates:
+            self.modes.set_still()
+            return self.model(*args, **kwargs)
+        self.modes.set(training=False)
+        with torch.no_grad():
+            self.model(*args, **kwargs)
+        self.modes.set(training=True)
+        # As if it were not: what is drawn here must not change the data that come.
+        with self.means.paused(), _by_the_batch(self.norms), undisturbed():
+            return self.model(*args, **kwargs)
+
+    def _tried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        self.modes.set(training=False)
+        with self.means.paused(), _by_the_batch(self.norms), undisturbed(), torch.no_grad():
+            try:
+                self.model(*args, **kwargs)
+            except Exception:  # whatever a model raises for what it is only given in training
+                return False
+        return True
 
     @contextmanager
     def following(self) -> Iterator[nn.Module]:
