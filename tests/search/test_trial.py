@@ -14,7 +14,7 @@ from asng.space import Categorical, Integer, Real
 
 
 class Keeping(nn.Module):
-    """Has all that a pass may change: averages, a counter, a tensor that it keeps, a weight, a drawn number."""
+    """Has all that a pass may change: averages, a counter, a kept tensor, a weight, a drawn number."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Objectives over all of the data, batches that an objective is not defined on, and a model's other methods."""
+"""Objectives over all of the data, batches without a value, and other methods of a model."""
 
 import math
 

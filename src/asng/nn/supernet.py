@@ -119,10 +119,11 @@ class Supernet(nn.Module):
 
         Raises:
             SpaceError: The architecture is none of the space.
-            InputError: A searchable layer needs an example, or the child fails without the modules
-                that the example did not run.
+            InputError: A searchable layer needs an example, the child fails without the modules that the
+                example did not run, or weights are sharded.
         """
         self._check(architecture)
+        _check_whole(self.model)
         return extract(self.model, architecture, example, fresh=fresh)
 
     def _check(self, architecture: Mapping[str, Value]) -> None:
@@ -130,3 +131,18 @@ class Supernet(nn.Module):
         if architecture is not self._checked or self._checked is None:
             self.space.check(architecture)
             self._checked = architecture if isinstance(architecture, Architecture) else None
+
+
+def _check_whole(model: nn.Module) -> None:
+    """Raise if weights are sharded over processes, as by FSDP: a child would get parts of them."""
+    for name, parameter in model.named_parameters():
+        if type(parameter.data).__name__ == "DTensor" or type(parameter).__name__ in (
+            "DTensor",
+            "FlatParameter",
+        ):
+            raise InputError(
+                f"{name}: expected whole weights to extract a child from, got sharded ones. Gather them by "
+                "torch.distributed.checkpoint.state_dict.get_model_state_dict(supernet, options="
+                "StateDictOptions(full_state_dict=True)), load these into a supernet that is made anew, and "
+                "extract from that."
+            )

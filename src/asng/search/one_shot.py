@@ -1,6 +1,7 @@
 """One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -272,6 +273,8 @@ class OneShotSearch:
             example=self.example,
             items=self.items,
         )
+        for note in result.notes:
+            warnings.warn(note, stacklevel=2)
         loop.callbacks.tell("end", result)
         return result
 
