@@ -15,6 +15,7 @@ from torch import nn
 
 from asng.costs.measures import Measure, multiply_adds_of, needs_numbers
 from asng.costs.terms import Budget, Cost, excess, measures_of, penalty
+from asng.costs.timing import latency
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
@@ -209,6 +210,16 @@ class CostMeter:
         """
         if self.terms or sizes:
             _ = self._on_device
+
+    def attempt(self, architecture: Architecture) -> None:
+        """Measure an architecture and forget it, so that a measure that cannot work shows; without latency.
+
+        Raises:
+            InputError: A measure gave no finite number.
+        """
+        measures = {name: measure for name, measure in self._measures.items() if measure is not latency}
+        if measures:
+            self._checked(architecture, self._measured(architecture, measures))
 
     def state_dict(self) -> dict[str, Any]:
         """Return all costs measured so far: a latency cannot be measured again."""

@@ -18,7 +18,7 @@ from asng.nn.layers.linear import Linear
 from asng.nn.layers.norms import BatchNorm1d, BatchNorm2d, GroupNorm, LayerNorm
 from asng.nn.layers.transformer import TransformerEncoderLayer
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Searchable
+from asng.nn.searchable import Searchable, following
 from asng.nn.supernet import Supernet
 
 __all__ = [
@@ -43,4 +43,5 @@ __all__ = [
     "TransformerEncoderLayer",
     "Twin",
     "compile_operations",
+    "following",
 ]

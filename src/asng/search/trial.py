@@ -32,7 +32,7 @@ where torch computes the same each time; compiled parts and GPUs do not always."
 
 
 def try_first(trainer: Trainer, scorer: Scorer) -> None:
-    """Run loss and objective on a batch, and compare children with the supernet over the calls in them.
+    """Run loss, objective and costs, and compare children with the supernet over the calls in them.
 
     Weights, buffers, modes, attributes, gradients and generators are afterwards as they were. What does not
     fit into memory is passed over, as in a search.
@@ -53,8 +53,10 @@ def try_first(trainer: Trainer, scorer: Scorer) -> None:
                 break
             trial = _Trial(name, architecture, trainer, scorer, modes=modes, before=before)
             with OutOfMemory().noted():
-                trial.run(*batches, descend=number == 1)
+                trial.run(*batches, descend=number == 0)
             before.restore()
+        with OutOfMemory().noted():
+            scorer.meter.attempt(ends_of(supernet)[1])
 
 
 def _architectures(supernet: Supernet) -> Iterator[tuple[str, Architecture]]:
@@ -155,6 +157,7 @@ class _Trial:
             records.append(self._scored(valid))
         else:
             self._scored(valid)
+        self._check_reached(records[0])
         self.before.restore()
         calls = [call for record in records for call in record.calls]
         child = self._extracted(calls)
@@ -163,6 +166,13 @@ class _Trial:
             child_modes = Modes(child, norms)
             for record in records:
                 self._compare(child, child_modes, record)
+
+    def _check_reached(self, record: _Seeded) -> None:
+        if record.read is None:
+            raise InputError(
+                "loss: expected it to run the network, got one that does not. Call forward, which it is "
+                "given, and not a model of your own."
+            )
 
     def _lost(self, batch: Any, *, descend: bool) -> _Seeded:
         forward = _Seeded(self.supernet, self.architecture, training=True)

@@ -24,7 +24,9 @@ def check_function(name: str, value: Any) -> None:
     Raises:
         InputError: It is no function.
     """
-    metric = is_metric(value) and not isinstance(value, type)
+    if isinstance(value, type) and is_metric(value):
+        raise InputError(f"{name}: expected a metric, got its class. Write {value.__name__}(...).")
+    metric = is_metric(value)
     if metric and name == "loss":
         raise InputError(
             f"loss: expected a function of (forward, batch) with a gradient, got the metric {value!r:.80}. "

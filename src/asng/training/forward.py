@@ -7,8 +7,7 @@ from typing import Any
 from torch import nn
 
 from asng.errors import InputError
-from asng.nn import Supernet
-from asng.nn.searchable import following
+from asng.nn import Supernet, following
 from asng.space import Value
 
 __all__ = ["ArchitectureForward", "running"]

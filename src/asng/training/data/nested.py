@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import torch
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from asng.errors import InputError
 
@@ -100,8 +100,12 @@ def expected_items(loader: Any, number: int) -> int | None:
         >>> [expected_items(loader, number) for number in range(3)], expected_items([1, 2], 0)
         ([2, 2, 1], None)
     """
-    size, sampler = getattr(loader, "batch_size", None), getattr(loader, "sampler", None)
-    if type(size) is not int or not isinstance(loader, DataLoader):
+    if not isinstance(loader, DataLoader):
+        return None
+    size, sampler = loader.batch_size, loader.sampler
+    if type(loader.batch_sampler) is BatchSampler:  # which has both, also where the user has given it
+        size, sampler = loader.batch_sampler.batch_size, loader.batch_sampler.sampler
+    if type(size) is not int:
         return None
     try:
         left = len(sampler) - number * size  # type: ignore[arg-type]
