@@ -150,7 +150,7 @@ KILLED = r"loader: expected its worker processes to live, but DataLoader worker 
 
 
 def test_a_killed_worker_ends_the_search_and_it_can_be_gone_on_with(tmp_path):
-    armed, flags = tmp_path / "armed", {"epochs": 2, "progress": False}
+    armed, flags = tmp_path / "armed", {"epochs": 2, "progress": False, "check": False}
     searcher().fit(deadly(armed), loader(24), run_dir=tmp_path / "whole", **flags)
     armed.touch()
     with pytest.raises(RunError, match=KILLED):

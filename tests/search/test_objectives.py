@@ -122,7 +122,11 @@ def test_a_first_theta_step_without_a_finite_value_names_the_module():
         r"'1\.candidates\.(inner\.1|plain)' \(Broken\)"
     )
     with pytest.raises(RunError, match=message):
-        fit(searcher(never_finite(), loss=lambda forward, batch: forward.keywords and _one(), maximize=score))
+        fit(
+            searcher(
+                never_finite(), loss=lambda forward, batch: forward.architecture and _one(), maximize=score
+            )
+        )
     assert len(calls) == 3  # two candidates, and the second pass of the first
 
 

@@ -75,8 +75,10 @@ def searcher(supernet=None, loss=mse, **settings):
     return OneShotSearch(two_layers() if supernet is None else supernet, loss, **settings)
 
 
-def fit(search, train="plain", *, epochs=4, **settings):
-    return search.fit(loader(kind=train), loader(24, kind=train), epochs=epochs, progress=False, **settings)
+def fit(search, train="plain", *, epochs=4, check=False, **settings):
+    """Search; without the check before, so that a test can count calls."""
+    settings |= {"epochs": epochs, "check": check, "progress": False}
+    return search.fit(loader(kind=train), loader(24, kind=train), **settings)
 
 
 def at_step(step, act):

@@ -4,8 +4,10 @@ import pytest
 import torch
 from problems import data, fit, loader, mse, searcher, two_layers
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
+from asng import nn as snn
+from asng.nn import Supernet
 from asng.training import batch_statistics, recalibrate
 
 
@@ -51,15 +53,17 @@ def test_batch_statistics_puts_modes_back_although_the_block_fails():
 
 
 def _means_over_batches(layers, batches):
-    """Mean and unbiased variance of each batch, before the norm, averaged over the batches."""
+    """Mean and unbiased variance of each batch, before the norm, averaged over the batches by items."""
     inputs = [layers(x).detach() for x, _ in batches]
-    return torch.stack([x.mean(0) for x in inputs]).mean(0), torch.stack([x.var(0) for x in inputs]).mean(0)
+    shares = torch.tensor([len(x) for x in inputs]).div(sum(map(len, inputs))).unsqueeze(1)
+    means, variances = torch.stack([x.mean(0) for x in inputs]), torch.stack([x.var(0) for x in inputs])
+    return (shares * means).sum(0), (shares * variances).sum(0)
 
 
 @pytest.mark.parametrize("affine", [True, False])
 @pytest.mark.parametrize("tracks", [True, False])
 @pytest.mark.parametrize("batches", [None, 2])
-def test_recalibration_takes_the_plain_mean_over_batches(affine, tracks, batches):
+def test_recalibration_takes_the_mean_over_batches_by_items(affine, tracks, batches):
     torch.manual_seed(0)
     first = nn.BatchNorm1d(4, affine=affine, track_running_stats=tracks)
     second = nn.BatchNorm1d(5, affine=affine, track_running_stats=tracks)
@@ -100,3 +104,123 @@ def test_the_child_of_a_search_is_plain_and_has_averages_of_its_own():
     mean, _ = _means_over_batches(child[0], loader())
     torch.testing.assert_close(child[1].running_mean, mean)  # batches of equal size: whatever the order
     assert child[1].num_batches_tracked == 6
+
+
+class Frozen(nn.Module):
+    """A backbone whose norms keep the averages of its earlier training."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+        self.body = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+        self.body[1].running_mean.fill_(3.0)
+        self.body[1].running_var.fill_(7.0)
+        self.head = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+        if way == "instance":
+            self.body.eval().train = lambda mode=True: self.body
+
+    def train(self, mode=True):
+        super().train(mode)
+        if self.way == "class":
+            self.body.eval()
+        return self
+
+    def forward(self, x):
+        if self.way == "forward":
+            self.body.eval()
+        return self.head(self.body(x))
+
+
+@pytest.mark.parametrize("way", ["class", "instance", "forward"])
+def test_frozen_norms_are_left_alone_in_a_child(way):
+    model = Frozen(way)
+    x = torch.cat([x for x, _ in loader()])
+    hidden = model.eval().body(x).detach()
+    recalibrate(model, loader(), loss=mse)
+    assert torch.equal(model.body(x), hidden)
+    assert model.body[1].num_batches_tracked == 0
+    torch.testing.assert_close(model.head[1].running_mean, model.head[0](hidden).mean(0).detach())
+
+
+def test_frozen_norms_use_their_averages_in_a_search():
+    model, seen = Frozen("class"), []
+    supernet = Supernet(nn.Sequential(model, snn.Choice([nn.Identity(), nn.Linear(1, 1)], label="c")))
+
+    def note(norm, inputs, output):
+        own = (inputs[0] - 3) / (7 + norm.eps) ** 0.5 * norm.weight + norm.bias
+        torch.testing.assert_close(output, own)
+        seen.append(norm.training)
+
+    model.body[1].register_forward_hook(note)
+    child = fit(searcher(supernet)).child
+    assert not any(seen)
+    assert len(seen) > 10
+    assert (child[0].body[1].running_mean == 3).all()
+    assert child[0].head[1].num_batches_tracked > 0
+
+
+def test_a_norm_that_no_batch_reaches_keeps_its_averages():
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    model.spare = nn.BatchNorm1d(3)
+    model.spare.running_mean.fill_(2.0)
+    model.forward = lambda x: model[1](model[0](x))
+    recalibrate(model, loader(), loss=mse)
+    assert (model.spare.running_mean == 2).all()
+    assert model[0].num_batches_tracked == 6
+
+
+def test_a_norm_that_is_passed_twice_averages_over_all_passes():
+    norm = nn.BatchNorm1d(3)
+    batches = DataLoader(data(), 10)
+    recalibrate(norm, batches, loss=lambda forward, batch: forward(batch[0]).sum() + forward(-batch[0]).sum())
+    torch.testing.assert_close(norm.running_mean, torch.zeros(3))
+
+
+def test_recalibration_weighs_batches_as_it_is_told():
+    x = torch.tensor([[1.0], [3.0], [5.0], [7.0]])
+    loader = DataLoader(TensorDataset(x), batch_size=2)
+    count = lambda batch: float(batch[0].sum())  # noqa: E731
+    child = recalibrate(nn.BatchNorm1d(1), loader, loss=lambda forward, batch: forward(*batch), items=count)
+    assert child.running_mean == pytest.approx((4 * 2 + 12 * 6) / 16)
+
+
+class Detector(nn.Module):
+    """Returns losses in training mode and predictions in evaluation mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 4), nn.BatchNorm1d(4)
+        )
+
+    def forward(self, x, y=None):
+        out = self.body(x).sum(dim=1, keepdim=True)
+        return {"mse": torch.nn.functional.mse_loss(out, y)} if self.training else [out]
+
+
+def test_recalibration_calls_the_loss_in_training_mode_and_averages_without_dropout():
+    model, modes = Detector(), []
+
+    def loss(forward, batch):
+        modes.append(model.training)
+        return sum(forward(*batch).values())
+
+    recalibrate(model, DataLoader(data(), 8), loss=loss)
+    assert modes == [True] * 6
+    assert not model.training
+    assert model.body[1].num_batches_tracked == 6
+    plain = nn.Sequential(model.body[0], nn.BatchNorm1d(4, track_running_stats=False), model.body[3])
+    means = torch.stack([plain(x).mean(0) for x, _ in DataLoader(data(), 8)])
+    torch.testing.assert_close(model.body[4].running_mean, means.mean(0).detach())
+
+
+def test_the_second_pass_of_recalibration_draws_no_number_that_the_data_miss():
+    def after(model):
+        torch.manual_seed(0)
+        recalibrate(
+            model, DataLoader(data(), 8, shuffle=True), loss=lambda forward, batch: forward(batch[0]).sum()
+        )
+        return torch.rand(1)
+
+    norm = nn.BatchNorm1d(3)
+    assert torch.equal(after(nn.Sequential(norm, nn.Dropout(0.5))), after(norm))

@@ -1,7 +1,11 @@
 """Streams of batches, and what is done to a batch."""
 
-from collections import namedtuple
+import math
+from collections import OrderedDict, UserDict, defaultdict, namedtuple
+from dataclasses import dataclass
+from types import MappingProxyType
 
+import numpy as np
 import pytest
 import torch
 from problems import data, loader
@@ -9,7 +13,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_sequence
 from torch.utils.data import DataLoader, IterableDataset
 
 from asng.errors import InputError, RunError
-from asng.training.data.nested import batch_size_of, to_device
+from asng.training.data.nested import batch_size_of, expected_items, items_of, tensors_in, to_device
 from asng.training.data.stream import BatchStream
 
 
@@ -149,6 +153,25 @@ def test_a_state_of_another_loader_is_refused():
 Pair = namedtuple("Pair", "x y")
 
 
+@dataclass(frozen=True)
+class Record:
+    x: torch.Tensor
+    y: torch.Tensor
+
+
+class Graph:
+    """A batch of graphs, as libraries for them have it: nodes of all in one tensor."""
+
+    def __init__(self, num_graphs, x):
+        self.num_graphs, self.x = num_graphs, x
+
+    def to(self, device):
+        return Graph(self.num_graphs, self.x.to(device))
+
+    def to_dict(self):
+        return {"x": self.x}
+
+
 def test_batches_of_all_shapes_go_to_the_device():
     meta, x = torch.device("meta"), torch.ones(2)
     moved = to_device({"a": [x, (x, "text")], "b": Pair(x, 3)}, meta)
@@ -164,17 +187,74 @@ def test_batches_of_all_shapes_go_to_the_device():
         (torch.ones(4, 2), 4),
         (torch.tensor(1.0), 1),
         ({"names": ["a", "b", "c"], "x": torch.ones(3)}, 3),
-        ((["a"], [7, (torch.ones(5), torch.ones(6))]), 5),
+        ((["a"], [7, torch.ones(5)]), 5),
+        (["a", "b"], 2),
+        (UserDict(ids=torch.ones(6, 9), mask=torch.ones(6, 9)), 6),
+        (([torch.ones(3, 8, 8)] * 5, [{"boxes": torch.ones(n, 4)} for n in range(5)]), 5),
+        ({"images": [torch.ones(3, 8, 8)] * 2, "targets": [{"boxes": torch.ones(4)}] * 2}, 2),
+        ([(torch.ones(3, 8, 8), 1), (torch.ones(3, 8, 8), 0)], 2),
+        ([{"x": torch.ones(7)}] * 4, 4),
+        (([torch.ones(6, 2), torch.ones(6, 5)], torch.ones(6)), 6),
+        (Record(torch.ones(4, 2), torch.ones(4)), 4),
+        (Graph(3, torch.ones(17, 2)), 3),
+        ((Graph(3, torch.ones(17, 2)), torch.ones(3)), 3),
+        (np.ones((8, 2)), 8),
         ([torch.ones(4, 2), torch.ones(4)], 4),
         ([torch.ones(4), torch.ones(2), torch.ones(7)], 3),
         (([torch.ones(4), torch.ones(2)], torch.ones(2)), 2),
         ((torch.ones(4), torch.ones(9)), 4),
         (pack_sequence([torch.ones(4), torch.ones(2), torch.ones(1)]), 3),
         ({"packed": pack_sequence([torch.ones(4), torch.ones(2)])}, 2),
-        ([torch.tensor(1.0), torch.tensor(2.0)], 1),
+        ([torch.tensor(1.0), torch.tensor(2.0)], 2),
         ("text", 1),
         ([], 1),
     ],
 )
 def test_the_size_of_a_batch_is_how_many_items_it_holds(batch, size):
     assert batch_size_of(batch) == size
+
+
+@pytest.mark.parametrize(
+    ("batch", "expected", "size"),
+    [
+        ([torch.ones(3, 8, 8)] * 5, 5, 5),  # of images alone
+        ([torch.ones(3, 8, 8)] * 5, 3, 3),  # inputs and targets of three
+        ((torch.ones(9, 4, 2), torch.ones(4)), 4, 4),  # sequences along the first dimension
+        ({"weights": torch.ones(10), "x": torch.ones(4, 2)}, 4, 4),
+        ([(torch.ones(4), torch.ones(1))] * 3, 3, 3),
+        (torch.ones(7, 2), 8, 7),  # a broken item was left out
+    ],
+)
+def test_what_the_loader_was_to_give_decides_between_readings(batch, expected, size):
+    assert batch_size_of(batch, expected) == size
+
+
+def test_a_loader_says_how_many_items_its_last_batch_has():
+    assert [expected_items(loader(20), number) for number in (0, 1, 2)] == [8, 8, 4]
+    assert expected_items(DataLoader(_Endless(), batch_size=2), 0) is None
+    stream = BatchStream(DataLoader(torch.arange(5), 2), "valid")
+    assert [len(stream.next()) == stream.expected() for _ in range(6)] == [True] * 6
+
+
+@pytest.mark.parametrize("count", [-1, math.nan, "many", None, True])
+def test_a_count_of_ones_own_that_is_none_is_refused(count):
+    with pytest.raises(InputError, match=r"items: expected how many items a batch has, a number >= 0"):
+        items_of(torch.ones(3), 3, lambda batch: count)
+
+
+@pytest.mark.parametrize("count", [7, 2.5, 0, torch.tensor(4), np.int64(3)])
+def test_a_count_of_ones_own_goes_before_all_else(count):
+    assert items_of(torch.ones(3), 3, lambda batch: count) == count
+
+
+def test_mappings_and_records_keep_their_kind_on_the_device():
+    meta, x = torch.device("meta"), torch.ones(2)
+    batches = [UserDict(x=x), OrderedDict(x=x), defaultdict(list, x=x), MappingProxyType({"x": x})]
+    for batch in batches:
+        moved = to_device(batch, meta)
+        assert moved["x"].device == meta
+        assert batch["x"].device.type == "cpu"
+        assert type(moved) is (dict if type(batch) is MappingProxyType else type(batch))
+    record = to_device(Record(x, x), meta)
+    assert (type(record), record.y.device) == (Record, meta)
+    assert len(list(tensors_in([UserDict(x=x), record, Graph(1, x)]))) == 4

@@ -14,7 +14,7 @@ from asng.nn import Choice, Supernet
 from asng.space import Architecture
 from asng.training import load_child_weights, save_child, save_onnx, save_program
 from asng.training.child_file import load_into
-from asng.training.inputs import example_inputs
+from asng.training.inputs import by_position, example_inputs
 
 RUN = """
 import sys
@@ -182,10 +182,13 @@ def _first(forward, batch):
     return forward(batch[0], mask=torch.ones(3)).mean()
 
 
-def test_inputs_by_name_become_inputs_by_position():
+def test_inputs_are_told_as_they_went_in_both_modes():
     supernet, before = Supernet(_Masked()), torch.get_rng_state()
-    inputs = example_inputs(supernet, Architecture({"op": 0}), _first, loader())
-    assert [tuple(x.shape) for x in inputs] == [(8, 3), (3,)]
+    calls = example_inputs(supernet, Architecture({"op": 0}), _first, loader())
+    assert [call.training for call in calls] == [True, False]
+    for call in calls:
+        assert ([tuple(x.shape) for x in call], call.named["mask"].shape) == ([(8, 3)], (3,))
+    assert [tuple(x.shape) for x in by_position(supernet, calls[0])] == [(8, 3), (3,)]
     assert supernet.training
     assert torch.equal(torch.get_rng_state(), before)
 
@@ -195,10 +198,11 @@ def test_a_child_of_inputs_by_name_is_made():
     assert result.child(torch.ones(2, 3), mask=torch.zeros(3)).shape == (2, 1)
 
 
-def test_inputs_by_name_only_are_told():
+def test_inputs_by_name_only_stay_so():
     supernet = Supernet(_Masked())
-    with pytest.raises(InputError, match=r"can go by position, got \['scale'\] by name only"):
-        example_inputs(supernet, Architecture({"op": 0}), lambda f, b: f(b[0], scale=2.0), loader())
+    loss = lambda f, b: f(b[0], scale=2.0)  # noqa: E731
+    call = by_position(supernet, example_inputs(supernet, Architecture({"op": 0}), loss, loader())[0])
+    assert (len(call), call.named) == (1, {"scale": 2.0})
 
 
 def test_a_loss_that_runs_nothing_is_told():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from asng.nn import Inputs
 from asng.training.data.nested import tensors_in
 from asng.training.modes import evaluating
 
@@ -25,7 +26,7 @@ def activation_memory(child: nn.Module, inputs: tuple[Any, ...]) -> float:
 
     Args:
         child: A network, on any device; on "meta" nothing is computed.
-        inputs: Its positional inputs, on the same device.
+        inputs: Its inputs, on the same device: a tuple, or `asng.nn.Inputs`.
 
     Example:
         >>> x = torch.ones(2, 3)  # 24 bytes, and the output of the first layer has 40
@@ -33,9 +34,10 @@ def activation_memory(child: nn.Module, inputs: tuple[Any, ...]) -> float:
         72.0
     """
     storages = _Storages([*child.parameters(), *child.buffers()])
-    storages.note(inputs)
+    call = Inputs.of(inputs)
+    storages.note([call, call.named])
     with evaluating(child), storages:
-        child(*inputs)
+        call.call(child)
     return float(storages.peak)
 
 

@@ -1,7 +1,7 @@
 """Costs that are counted: parameters and multiply-adds; and the names of all measures.
 
 A measure is a function `(child, inputs) -> float`: `child` is a plain network, `inputs` the tuple of its
-positional inputs.
+inputs by position. If some go by name only it is an `asng.nn.Inputs`, a tuple that has these as `named`.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,6 +18,7 @@ from asng.checks import one_of
 from asng.costs.activations import activation_memory
 from asng.costs.timing import latency
 from asng.errors import InputError
+from asng.nn import Inputs
 from asng.training.modes import evaluating
 
 __all__ = [
@@ -54,14 +55,15 @@ def multiply_adds(child: nn.Module, inputs: tuple[Any, ...]) -> float:
 
     Args:
         child: A network, on any device; on "meta" nothing is computed.
-        inputs: Its positional inputs, on the same device. The count is for all that they hold.
+        inputs: Its inputs, on the same device: a tuple, or `asng.nn.Inputs`. The count is for all that they
+            hold.
 
     Example:
         >>> multiply_adds(nn.Linear(3, 2), (torch.ones(5, 3),))
         30.0
     """
     with evaluating(child):
-        return multiply_adds_of(lambda: child(*inputs))
+        return multiply_adds_of(lambda: Inputs.of(inputs).call(child))
 
 
 def multiply_adds_of(run: Callable[[], Any]) -> float:

@@ -15,9 +15,10 @@ from torch import nn
 
 from asng.costs.measures import Measure, multiply_adds_of, needs_numbers
 from asng.costs.terms import Budget, Cost, excess, measures_of, penalty
+from asng.costs.timing import latency
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
-from asng.nn import Supernet
+from asng.nn import Inputs, Supernet
 from asng.space import Architecture, Value
 from asng.training.data.nested import to_device
 from asng.training.faults import OutOfMemory
@@ -54,24 +55,24 @@ class Place(NamedTuple):
 
     Attributes:
         supernet: Whose children to measure.
-        inputs: Positional inputs of the model.
+        inputs: Of the model.
         device: Where both are.
     """
 
     supernet: Supernet
-    inputs: tuple[Any, ...]
+    inputs: Inputs
     device: torch.device
 
     def reads(self, architecture: Architecture) -> frozenset[str]:
         """Return the names of the variables that a pass under the architecture reads."""
         with self._quietly():
-            self.supernet(*self.inputs, architecture=architecture)
+            self._run(architecture)
             return self.supernet.active
 
     def size(self, architecture: Architecture) -> tuple[float, frozenset[str]]:
         """Return the multiply-adds of a pass under the architecture, and the variables that it reads."""
         with self._quietly():
-            count = multiply_adds_of(lambda: self.supernet(*self.inputs, architecture=architecture))
+            count = multiply_adds_of(lambda: self._run(architecture))
             return count, self.supernet.active
 
     def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
@@ -79,6 +80,9 @@ class Place(NamedTuple):
         with self._quietly():
             child = self.supernet.extract(architecture, example=self.inputs).eval()
             return {name: measure(child, self.inputs) for name, measure in measures.items()}
+
+    def _run(self, architecture: Architecture) -> Any:
+        return self.supernet(*self.inputs, architecture=architecture, **self.inputs.named)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
@@ -118,7 +122,7 @@ class CostMeter:
     Args:
         supernet: Whose children to measure.
         terms: Say which measures.
-        example: Returns the positional inputs; called once, at the first measurement.
+        example: Returns the inputs: a tuple, or `Inputs`; called once, at the first measurement.
         comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
             that a latency is the same everywhere. Default: this one alone.
     """
@@ -207,6 +211,16 @@ class CostMeter:
         if self.terms or sizes:
             _ = self._on_device
 
+    def attempt(self, architecture: Architecture) -> None:
+        """Measure an architecture and forget it, so that a measure that cannot work shows; without latency.
+
+        Raises:
+            InputError: A measure gave no finite number.
+        """
+        measures = {name: measure for name, measure in self._measures.items() if measure is not latency}
+        if measures:
+            self._checked(architecture, self._measured(architecture, measures))
+
     def state_dict(self) -> dict[str, Any]:
         """Return all costs measured so far: a latency cannot be measured again."""
         return {"known": json.dumps(self._known)}
@@ -271,15 +285,20 @@ class CostMeter:
     @cached_property
     def _on_device(self) -> Place:
         device = next(self._supernet.parameters()).device
-        return Place(self._supernet, to_device(self._example(), device), device)
+        return Place(self._supernet, _moved(self._example(), device), device)
 
     @cached_property
     def _on_meta(self) -> Place | None:
         meta = torch.device("meta")
         try:
-            return Place(meta_copy(self._supernet), to_device(self._on_device.inputs, meta), meta)
+            return Place(meta_copy(self._supernet), _moved(self._on_device.inputs, meta), meta)
         except Exception:  # an attribute that cannot be copied, an input that cannot be moved
             return None
+
+
+def _moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:
+    call = Inputs.of(inputs)
+    return Inputs(to_device(tuple(call), device), to_device(dict(call.named), device))
 
 
 def _digest(values: Mapping[str, Value]) -> str:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from asng.checks import integer_at_least
+from asng.nn import Inputs
 from asng.training.data.nested import tensors_in
 from asng.training.modes import evaluating
 
@@ -19,7 +20,7 @@ def latency(child: nn.Module, inputs: tuple[Any, ...], *, warmup: int = 3, repea
 
     Args:
         child: A network, on the device that is asked about.
-        inputs: Its positional inputs, on the same device.
+        inputs: Its inputs, on the same device: a tuple, or `asng.nn.Inputs`.
         warmup: Passes before the first that counts, >= 0. Default 3.
         repeats: Passes that count, >= 1. Default 15.
 
@@ -29,13 +30,15 @@ def latency(child: nn.Module, inputs: tuple[Any, ...], *, warmup: int = 3, repea
     """
     integer_at_least("warmup", warmup, 0)
     integer_at_least("repeats", repeats, 1)
-    device = next((t.device for t in (*child.parameters(), *tensors_in(inputs))), torch.device("cpu"))
+    call = Inputs.of(inputs)
+    tensors = (*child.parameters(), *tensors_in([call, call.named]))
+    device = next((t.device for t in tensors), torch.device("cpu"))
     times = []
     with evaluating(child), torch.inference_mode():
         for _ in range(warmup + repeats):
             _wait_for(device)
             start = time.perf_counter()
-            child(*inputs)
+            call.call(child)
             _wait_for(device)
             times.append(time.perf_counter() - start)
     return median(times[warmup:])

@@ -158,9 +158,11 @@ class Supernet(nn.Module):
 
         Raises:
             SpaceError: The architecture is none of the space.
-            InputError: A searchable layer needs an example, or a module holds what cannot be copied.
+            InputError: A searchable layer needs an example, a module holds what cannot be copied, or weights
+                are sharded.
         """
         values = self._check(architecture)
+        _check_whole(self.model)
         calls = [] if example is None else calls_of(self.model, example)
         try:
             child, unreached = extract(self.model, values, calls, fresh=fresh)
@@ -201,3 +203,18 @@ class Supernet(nn.Module):
             "Give an example=[Inputs(...), ...] of calls that run them, or take them out of the model.",
             stacklevel=3,
         )
+
+
+def _check_whole(model: nn.Module) -> None:
+    """Raise if weights are sharded over processes, as by FSDP: a child would get parts of them."""
+    for name, parameter in model.named_parameters():
+        if type(parameter.data).__name__ == "DTensor" or type(parameter).__name__ in (
+            "DTensor",
+            "FlatParameter",
+        ):
+            raise InputError(
+                f"{name}: expected whole weights to extract a child from, got sharded ones. Gather them by "
+                "torch.distributed.checkpoint.state_dict.get_model_state_dict(supernet, options="
+                "StateDictOptions(full_state_dict=True)), load these into a supernet that is made anew, and "
+                "extract from that."
+            )

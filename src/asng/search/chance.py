@@ -19,11 +19,13 @@ from typing import Any
 import torch
 from scipy.stats import t as student
 
+from asng.nn import Supernet
 from asng.runs.events import Chance
 from asng.search.scorer import Scorer
 from asng.space import Architecture
 from asng.training.data.nested import batch_size_of
-from asng.training.objective import as_number
+from asng.training.forward import ArchitectureForward
+from asng.training.objective import to_float
 
 __all__ = ["BATCHES", "chance_of"]
 
@@ -51,8 +53,10 @@ def chance_of(scorer: Scorer, architecture: Architecture, *, batches: int, seed:
         n = batch_size_of(batch)
         orders = [rng.sample(range(n), n) for _ in range(ORDERS)]
         values = _values(scorer, architecture, batch, orders)
-        if n < 2 or values is None or not all(map(math.isfinite, values)):
+        if n < 2 or values is None:
             return None
+        if not all(map(math.isfinite, values)):  # not defined on this batch, or on an order of it
+            continue
         right.append(values[0])
         wrong.append(values[1:])
     if not right:
@@ -74,15 +78,15 @@ def _values(
     scorer: Scorer, architecture: Architecture, batch: Any, orders: Sequence[Sequence[int]]
 ) -> list[float] | None:
     """Return the objective of a batch, then that of each order of its outputs; None if it has no order."""
-    forward = _Remembering(scorer, architecture, batch_size_of(batch))
+    forward = _Remembering(scorer.supernet, architecture, batch_size_of(batch))
     values = []
     for order in (None, *orders):
         forward.order, forward.calls = order, 0
-        values.append(as_number(scorer.objective(forward, batch), scorer.name, scorer.objective))
+        values.append(to_float(scorer.value(batch, forward)))
     return values if forward.ordered else None
 
 
-class _Remembering:
+class _Remembering(ArchitectureForward):
     """Runs an architecture, and afterwards gives the same outputs in other orders.
 
     Attributes:
@@ -91,10 +95,10 @@ class _Remembering:
         ordered: Whether any output had a row for each item.
     """
 
-    def __init__(self, scorer: Scorer, architecture: Architecture, items: int) -> None:
-        self.scorer, self.architecture, self.items = scorer, architecture, items
+    def __init__(self, supernet: Supernet, architecture: Architecture, items: int) -> None:
+        super().__init__(supernet, architecture)
+        self.items, self.calls, self.ordered = items, 0, False
         self.order: Sequence[int] | None = None
-        self.calls, self.ordered = 0, False
         self._outputs: list[Any] = []
 
     @property
@@ -103,10 +107,10 @@ class _Remembering:
         return self.order is not None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model, or give again what it gave."""
         if not self.known:
-            output = self.scorer.supernet(*args, architecture=self.architecture, **kwargs)
-            self._outputs.append(output)
-            return output
+            self._outputs.append(super().__call__(*args, **kwargs))
+            return self._outputs[-1]
         output = self._outputs[self.calls % len(self._outputs)]
         self.calls += 1
         return self._reordered(output)

@@ -83,6 +83,7 @@ class Final:
             finalists=finalists,
             valid_batches=len(self.scorer.stream),
             compare=self.plan.steps > 0,
+            whole=self.scorer.whole,
         )
 
     @property

@@ -121,6 +121,7 @@ def plan_of(
     warmup: float | None,
     lam_theta: int,
     valid_batches: int,
+    whole: bool = False,
 ) -> Plan:
     """Return the plan of a search that would take so many steps without a final, at the same cost.
 
@@ -137,6 +138,7 @@ def plan_of(
         warmup: Share of the steps before theta moves; None if that is looked for.
         lam_theta: Architectures scored per such step.
         valid_batches: Batches in a pass over the validation data.
+        whole: As in `final_plan`.
 
     Example:
         >>> settings = dict(share=0.7, finalists=12, lam_x=1, warmup=None, lam_theta=2)
@@ -150,7 +152,7 @@ def plan_of(
     moving = (1.0 - EARLIEST) if warmup is None else 1.0 - warmup
     each = TRAINING_PASS * lam_x + moving * lam_theta
     searching = round((1.0 - share) * steps)
-    final = partial(final_plan, finalists=finalists, valid_batches=valid_batches)
+    final = partial(final_plan, finalists=finalists, valid_batches=valid_batches, whole=whole)
     first = final((steps - searching) * each)
     if first.finalists < finalists or not first.compared:
         searching = 0
@@ -164,7 +166,9 @@ def plan_of(
     return Plan(searching, each, looked, cost)
 
 
-def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool = True) -> FinalPlan:
+def final_plan(
+    cost: float, *, finalists: int, valid_batches: int, compare: bool = True, whole: bool = False
+) -> FinalPlan:
     """Return the plan of a final at a cost.
 
     There are rather fewer finalists than trainings of less than 100 steps, down to eight. The best is trained
@@ -175,6 +179,7 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
         finalists: At most.
         valid_batches: Batches in a pass over the validation data.
         compare: Whether there are shared weights to compare candidates on.
+        whole: Whether finalists are scored on all batches, if the cost is enough for that.
 
     Example:
         >>> final_plan(3360.0, finalists=12, valid_batches=25)
@@ -189,10 +194,12 @@ def final_plan(cost: float, *, finalists: int, valid_batches: int, compare: bool
     for count in range(finalists, 0 if finalists < 2 else 1, -1):
         last = LAST if count > FEWEST else 1
         each = (cost - compared * candidates) / (count + last * LONGER)
-        batches = min(valid_batches, max(1, int(SCORING * each)))
+        batches = valid_batches if whole else min(valid_batches, max(1, int(SCORING * each)))
         alone = int((each - 2 * batches) / TRAINING_PASS)
         if alone >= (ENOUGH_STEPS if count > FEWEST else FEWEST_STEPS):
             return FinalPlan(count, batches, alone, last, LONGER * alone, compared)
+    if whole:
+        return final_plan(cost, finalists=finalists, valid_batches=valid_batches, compare=compare)
     return FinalPlan(0, 0, 0, 0, 0, 0)
 
 
@@ -245,9 +252,8 @@ class Pool:
         self._sizes: list[float] = []
         self._known: set[Architecture] = set()
         self._children: set[tuple[tuple[str, Value], ...]] = set()
-        self._mode: tuple[tuple[str, Value], ...] | None = (
-            None  # what is read of the mode of theta, once it moved
-        )
+        # What is read of the mode of theta, once it moved.
+        self._mode: tuple[tuple[str, Value], ...] | None = None
         variables = self.space.values()
         self._ordered = np.array([not isinstance(variable, Categorical) for variable in variables])
 

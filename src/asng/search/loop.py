@@ -25,6 +25,7 @@ from asng.runs.folder import (
     remove_run,
 )
 from asng.runs.log import RunLog
+from asng.search.callbacks import Callbacks
 from asng.search.final import Final
 from asng.search.found import Found, best_within, found_of, nothing_within
 from asng.search.run_state import RunState
@@ -53,6 +54,7 @@ class Loop:
         folder: The run folder, or None.
         comm: The processes of the run.
         seed: Of the run, for the log.
+        callbacks: The user's.
     """
 
     def __init__(
@@ -69,10 +71,12 @@ class Loop:
         folder: Path | None,
         comm: Comm,
         seed: int,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.theta, self.trainer, self.scorer, self.final, self.state = theta, trainer, scorer, final, state
         self.lam_theta, self.settling = lam_theta, settling
         self.pace, self.folder, self.comm, self.seed = pace, folder, comm, seed
+        self.callbacks = Callbacks() if callbacks is None else callbacks
         self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
         self.log = RunLog(None)
 
@@ -106,6 +110,8 @@ class Loop:
         """Take one step in theta, by the scores of lambda_theta draws; return their mean, if any."""
         state, scores = self.state, self.scorer.score(self.theta.ask(self.lam_theta))
         self.theta.tell(scores.candidates, scores.losses)
+        told = [candidate.architecture for candidate in scores.candidates]
+        self.callbacks.tell("theta", state.step, told, scores.losses)
         state.evaluated += len(scores.candidates)
         state.over_budget += len(scores.candidates) - len(scores.scored)
         state.finite.scored(scores.objectives, state.step, self._expected, self.scorer.explain)
@@ -120,6 +126,7 @@ class Loop:
             loss, objective = self.one_step()
             clock = self._count_seconds(clock)
             self.log_step(loss, objective)
+            self.callbacks.tell("step", state.step, loss, objective)
             figures = {"objective": objective, "entropy": self.theta.entropy, "delta": self.theta.delta}
             bar.update(state.step, loss=loss, **figures)
             more = (state.reason is None and state.step < state.steps) or not final.over
@@ -127,6 +134,8 @@ class Loop:
         while not final.over:
             done = final.advance(state.step, moved=self.settling.moves(state.step - 1))
             self._log_final(done)
+            if isinstance(done, list):
+                self.callbacks.tell("final", done)
             clock = self._count_seconds(clock)
             bar.update(state.steps + final.steps_taken)
             self.pause(interrupt, not final.over)
@@ -140,6 +149,25 @@ class Loop:
         if values and not self.state.finite.seen and not any(map(math.isfinite, values)):
             got = ", ".join(map(str, values))
             raise RunError(f"{self._expected}, got {got} for the finalists. {self.scorer.explain()}")
+
+    def notes(self) -> tuple[str, ...]:
+        """Say what is to be known of how the best finalist was found: that they failed, or tie."""
+        scored = [one for one in self.final.finalists if one.alone is not None]
+        worths = [self.scorer.worth(one.alone or 0.0, one.architecture) for one in scored]
+        if len(worths) < 2:
+            return ()
+        if not any(map(math.isfinite, worths)):
+            return (
+                f"The final says nothing: none of its {len(worths)} finalists has a finite value of "
+                f"{qualified_name(self.scorer.objective)}. What is found was chosen by chance.",
+            )
+        if len(set(worths)) == 1:
+            return (
+                f"The final says nothing: all of its {len(worths)} finalists have the same value of "
+                f"{qualified_name(self.scorer.objective)}, {scored[0].alone}. What is found was chosen by "
+                "size. Select by something finer, as the loss, or on more validation data.",
+            )
+        return ()
 
     def _count_seconds(self, since: float) -> float:
         now = time.perf_counter()
@@ -171,6 +199,7 @@ class Loop:
     def begin(self, checkpoint: dict[str, Any] | None, *, overwrite: bool) -> None:
         """Open the run folder: go on from its checkpoint, or start it anew."""
         folder, state = self.folder, self.state
+        self.callbacks.tell("begin", self)
         if folder is not None and checkpoint is not None:
             keep = state.load_state_dict(checkpoint, folder)
             self._open_log(folder, keep)
@@ -207,6 +236,7 @@ class Loop:
             self.comm.once(lambda: save_checkpoint(path, state.state_dict(self.log.sync()), keep=keep))
             state.passed_over = ""
             self.pace.saved(took=time.perf_counter() - began)
+            self.callbacks.tell("checkpoint", state.step, self.folder)
 
     def _end(self) -> Found:
         """Say why the run ended, and leave the found architecture; harmless if that was done."""

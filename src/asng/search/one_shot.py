@@ -1,15 +1,14 @@
 """One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
 
 import math
-import random
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least, one_of, real_between
@@ -20,6 +19,7 @@ from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
 from asng.runs.checkpoint import CheckpointPace
+from asng.search.callbacks import Callback, Callbacks
 from asng.search.final import Final
 from asng.search.finalists import MOST_FINAL, plan_of
 from asng.search.loop import Loop
@@ -29,14 +29,24 @@ from asng.search.scorer import Scorer
 from asng.search.settling import EARLIEST, Settling
 from asng.search.stopping import StopRule, Watch
 from asng.search.trainer import Trainer
+from asng.search.trial import try_first
+from asng.search.wiring import (
+    calls_in_training_only,
+    check_function,
+    example_of,
+    in_the_precision,
+    made,
+    window_of,
+)
 from asng.training.batch_norm import batch_statistics
 from asng.training.data.halves import in_random_order, split_loader
+from asng.training.data.nested import CountItems
 from asng.training.data.random_state import seeded
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, dead_workers_told
-from asng.training.inputs import inputs_of
+from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import Modes, kept_modes
-from asng.training.objective import PRECISIONS, Loss, Objective, Precision, in_precision
+from asng.training.objective import PRECISIONS, Loss, Objective, Precision
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 from asng.training.signals import graceful
@@ -56,8 +66,7 @@ class OneShotSearch:
     with, and the best of them is found. They come in by rounds of four: first the largest and the most
     promising of some draws, then those of which a model expects the most, given all results so far, size and,
     as far as they agree with size, the scores on the shared weights. The cost of the final is taken off the
-    steps, so that a search with a final takes no longer than one without. A search that is too short for
-    shared weights to be of use trains none, and only has a final.
+    steps. A search that is too short for shared weights to be of use trains none, and only has a final.
 
     Differs from the paper: there both lambdas are 2, theta moves from the first step on, and what is found is
     the mode of theta. What a search is worth, and when it is not: docs/truth_tables.md.
@@ -65,15 +74,17 @@ class OneShotSearch:
     Args:
         supernet: What to search. It is trained in place.
         loss: Training loss, a function of (forward, batch); see `asng.supervised`.
-        minimize: Select by the least value of this function of (forward, batch). Default: the loss.
+        minimize: Select by the least value of this function of (forward, batch), or of this metric of
+            torchmetrics (see `asng.training.MetricObjective`). Default: the loss.
         maximize: Select by the greatest value of this one instead. It needs no gradient.
         optimizer: Makes the optimiser of weights from the parameters. Default: `sgd`.
         scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
             Default: `cosine`.
         cost: What the architecture may cost: an `asng.Penalty` or `asng.Budget`, or a sequence of them.
             Default: anything.
-        example: Inputs of the model, one or a tuple of them, that costs are measured on. Default: those of
-            the first training batch, so that multiply-adds, memory and latency are of a whole batch.
+        example: Inputs of the model that costs are measured on: one, a tuple of them, a mapping by name, or
+            `asng.nn.Inputs`. Default: those of the first training batch, so that multiply-adds, memory and
+            latency are of a whole batch.
         architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
         lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
         lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
@@ -94,6 +105,9 @@ class OneShotSearch:
         checkpoint_steps: One is written after so many steps too, >= 1. Default None: by time alone.
         precision: "float32", or "bfloat16" for passes under torch's autocast; weights stay as they are.
             The child is scored and kept in its own. Default "float32".
+        items: Returns how many items a batch has, by which means over batches are weighted. Default: what
+            the batch and its loader tell.
+        callbacks: Of classes derived from `asng.search.Callback`, in the order in which they are called.
 
     Raises:
         InputError: An argument is not as described, or both `minimize` and `maximize` are given.
@@ -135,6 +149,8 @@ class OneShotSearch:
     checkpoint_seconds: float = 60.0
     checkpoint_steps: int | None = None
     precision: Precision = "float32"
+    items: CountItems | None = None
+    callbacks: Sequence[Callback] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.supernet, Supernet):
@@ -145,7 +161,10 @@ class OneShotSearch:
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         for name in ("loss", "minimize", "maximize"):
-            self._check_function(name)
+            check_function(name, getattr(self, name))
+        if self.items is not None and not callable(self.items):
+            raise InputError(f"items: expected a function of a batch, got {self.items!r}.")
+        Callbacks(self.callbacks)
         self.cost = checked_costs(self.cost)
         integer_at_least("lam_x", self.lam_x, 1)
         integer_at_least("lam_theta", self.lam_theta, 2)
@@ -177,11 +196,11 @@ class OneShotSearch:
         resume: bool = False,
         overwrite: bool = False,
         progress: bool = True,
+        check: bool = True,
     ) -> SearchResult:
         """Search.
 
-        A second call goes on from the weights and theta that the first one left. For another search make
-        the model, the supernet and the search anew.
+        A second call goes on from the weights and theta of the first. For another search make all anew.
 
         Args:
             train_loader: Trains the weights.
@@ -192,15 +211,18 @@ class OneShotSearch:
             resume: Go on from the checkpoint in `run_dir`; begin anew if the run was killed before its first.
             overwrite: Search anew although `run_dir` holds an earlier run.
             progress: Show a progress bar, and warn at the end if nothing that shows was learnt.
+            check: Before step one, run loss and objective on a batch of each loader, extract the largest, the
+                smallest and, if that was quick, two random architectures, and see that they compute what the
+                supernet does. It changes nothing.
 
         Returns:
             What was found, and by which road.
 
         Raises:
-            InputError: An argument is not what it must be.
-            RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or no objective is
+            InputError: An argument is not what it must be, or a child computes something else.
+            RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or objective is
                 finite; no likely architecture is within the budget; a worker of a loader was killed; or the
-                disk is full. docs/faults.md says what to do.
+                disk is full: see docs/faults.md.
             KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.training.signals.Terminated`, which ends
                 a process with 143 where it is not caught. A checkpoint was written.
         """
@@ -215,6 +237,8 @@ class OneShotSearch:
             self._running(train_loader, valid_loader, epochs, folder, resume) as run,
         ):
             loop, checkpoint = run
+            if check and checkpoint is None:
+                try_first(loop.trainer, loop.scorer)
             try:
                 loop.begin(checkpoint, overwrite=overwrite or resume)
                 with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
@@ -225,10 +249,7 @@ class OneShotSearch:
             if interrupted:  # in the last step or after it: all is written, but the caller is to end too
                 interrupt.hear(terminated=terminated)
                 raise interrupt.error()
-        chance = loop.final.chance
-        if progress and chance is not None and chance.near:
-            warnings.warn(chance.words(), stacklevel=2)
-        return SearchResult(
+        result = SearchResult(
             architecture=found.architecture,
             supernet=self.supernet,
             loss=self.loss,
@@ -243,8 +264,19 @@ class OneShotSearch:
             finalists=tuple(loop.final.finalists),
             winner=loop.final.winner,
             out_of_memory=loop.state.memory.count,
-            chance=chance,
+            chance=loop.final.chance,
+            undefined_batches=loop.scorer.undefined,
+            notes=loop.notes(),
+            objective=None if loop.scorer.name == "loss" else as_objective(getattr(self, loop.scorer.name)),
+            valid_loader=valid_loader,
+            example=self.example,
+            items=self.items,
         )
+        chance = [result.chance.words()] if result.chance is not None and result.chance.near else []
+        for note in (*result.notes, *(chance if progress else [])):
+            warnings.warn(note, stacklevel=2)
+        loop.callbacks.tell("end", result)
+        return result
 
     @contextmanager
     def stepping(
@@ -320,45 +352,58 @@ class OneShotSearch:
         if resume and folder is None:
             raise InputError("resume: expected a run_dir to resume from, got None.")
         checkpoint = load_shared(comm, folder) if folder is not None and resume else None
-        theta, name, sign = self._theta(), self._selects(), 1.0 if self.maximize is None else -1.0
+        theta, name, sign = (
+            made(self.architecture_optimizer),
+            self._selects(),
+            1.0 if self.maximize is None else -1.0,
+        )
         lam_x = -(-self.lam_x // comm.size) * comm.size  # each process trains as many
         if checkpoint is not None:  # which may be of another number of processes
             lam_x = lam_x_of(checkpoint, lam_x)
+        computing = partial(in_the_precision, precision=self.precision, supernet=self.supernet)
+        window, objective = window_of(getattr(self, name)), computing(getattr(self, name))
         plan = plan_of(
             epochs * len(train),
             share=self.final,
             finalists=self.finalists,
             lam_x=lam_x,
             warmup=self.warmup,
-            lam_theta=self.lam_theta,
+            lam_theta=self.lam_theta * min(window, len(valid)),
             valid_batches=len(valid),
+            whole=isinstance(objective, MetricObjective),
         )
+        first, loss, callbacks = cache(train.first), computing(self.loss), Callbacks(self.callbacks)
         shared: dict[str, Any] = {
             "modes": Modes(self.supernet, norms),
             "memory": OutOfMemory(),
             "comm": comm,
         }
+        example = partial(example_of, self.supernet, self.example, loss, first)
         trainer = Trainer(
             self.supernet,
-            self._in_precision(self.loss),
+            loss,
             stream=train,
             optimizer=self.optimizer,
             scheduler=self.scheduler,
             clip=self.clip,
+            callbacks=callbacks,
             **shared,
         )
         trainer.begin(max(1, plan.steps))
         scorer = Scorer(
             self.supernet,
-            self._in_precision(getattr(self, name)),
+            objective,
             name=name,
             sign=sign,
             stream=valid,
-            meter=CostMeter(self.supernet, checked_costs(self.cost), lambda: self._example(train), comm),
+            meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm),
             device=trainer.device,
+            items=self.items,
             **shared,
         )
         synchronise(comm, theta, trainer, scorer)
+        if name == "loss":
+            scorer.as_training = calls_in_training_only(self.supernet, loss, first, comm)
         # Without a final theta says what is found, so that it moves whatever the order.
         warmup = EARLIEST if self.warmup is None and not plan.cost else self.warmup
         settling = Settling(scorer, steps=plan.steps, warmup=warmup, batches=plan.looked, seed=self.seed)
@@ -380,6 +425,7 @@ class OneShotSearch:
             settling=settling,
             watch=Watch(self.stop),
             memory=shared["memory"],
+            callbacks=callbacks,
             settings={**settings, "select": name},
             lam_x=lam_x,
         )
@@ -395,32 +441,10 @@ class OneShotSearch:
             folder=folder,
             comm=comm,
             seed=self.seed,
+            callbacks=callbacks,
         )
         return loop, checkpoint
-
-    def _theta(self) -> Optimizer:
-        if self.architecture_optimizer is None:  # set in __post_init__
-            raise InputError("architecture_optimizer: expected an optimiser, got None.")
-        return self.architecture_optimizer
 
     def _selects(self) -> str:
         """Return the name of what architectures are selected by."""
         return next((name for name in ("maximize", "minimize") if getattr(self, name) is not None), "loss")
-
-    def _in_precision(self, function: Any) -> Any:
-        """Return a function that computes in the precision of the search."""
-        device = next((p.device for p in self.supernet.parameters()), torch.device("cpu"))
-        return in_precision(function, self.precision, device)
-
-    def _example(self, train: BatchStream) -> tuple[Any, ...]:
-        """Return the inputs that costs are measured on: the given ones, or those of the first batch."""
-        if self.example is not None:
-            # A packed sequence and other named tuples are one input.
-            return self.example if type(self.example) is tuple else (self.example,)
-        some = self.supernet.space.sample(random.Random(0))  # whichever: the loss does not know it
-        return inputs_of(self.supernet, some, self._in_precision(self.loss), train.first())
-
-    def _check_function(self, name: str) -> None:
-        value = getattr(self, name)
-        if not callable(value) and (value is not None or name == "loss"):
-            raise InputError(f"{name}: expected a function of (forward, batch), got {value!r}.")

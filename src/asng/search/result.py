@@ -9,16 +9,18 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.errors import InputError
-from asng.nn import Supernet
+from asng.nn import Inputs, Supernet
+from asng.nn.inputs import calls_of
 from asng.runs.events import Chance
 from asng.search.finalists import Finalist
 from asng.search.trainer import weights_of
 from asng.space import Architecture
 from asng.training.batch_norm import recalibrate
 from asng.training.child_file import save_child
-from asng.training.inputs import example_inputs
+from asng.training.data.nested import CountItems
+from asng.training.inputs import calls_in, example_inputs
 from asng.training.modes import cuda_devices, kept_modes
-from asng.training.objective import Loss
+from asng.training.objective import Loss, Objective
 
 __all__ = ["SearchResult"]
 
@@ -48,6 +50,13 @@ class SearchResult:
             the weights was left out.
         chance: How the found network scores beside the level of chance, after a final; None if that cannot
             be told. `chance.near` says whether nothing that shows was learnt.
+        undefined_batches: How many scores on a batch were left out, because the objective is not defined on
+            what the batch holds, once for each architecture.
+        notes: What is to be known of how the best was found: that finalists tied, or failed.
+        objective: What was selected by, if not by the loss.
+        valid_loader: The data that architectures were scored on.
+        example: The inputs that the search was given.
+        items: Says how many items a batch has; None if batch and loader tell.
     """
 
     architecture: Architecture
@@ -65,6 +74,12 @@ class SearchResult:
     winner: dict[str, Any] | None = field(default=None, repr=False)
     out_of_memory: int = 0
     chance: Chance | None = None
+    undefined_batches: int = 0
+    notes: tuple[str, ...] = ()
+    objective: Objective | None = field(default=None, repr=False)
+    valid_loader: DataLoader[Any] | None = field(default=None, repr=False)
+    example: Any = field(default=None, repr=False)
+    items: CountItems | None = field(default=None, repr=False)
     _child: nn.Module | None = field(default=None, repr=False)
 
     @property
@@ -88,10 +103,22 @@ class SearchResult:
         with torch.random.fork_rng(devices=cuda_devices()), kept_modes(self.supernet):
             torch.manual_seed(0)
             self.supernet.eval()
-            inputs = example_inputs(self.supernet, self.architecture, self.loss, self.train_loader)
+            calls = self._calls()
             with weights_of(self.supernet, weights):
-                child = self.supernet.extract(self.architecture, example=inputs)
-            return recalibrate(child, self.train_loader, loss=self.loss)
+                child = self.supernet.extract(self.architecture, example=calls or None)
+            self.supernet.train()  # as it is in each call of the loss, which may ask
+            return recalibrate(child, self.train_loader, loss=self.loss, items=self.items)
+
+    def _calls(self) -> list[Inputs]:
+        """Return the calls of the network in the loss and in the objective, by which it is extracted."""
+        given = () if self.example is None else calls_of(self.supernet.model, self.example)
+        found = example_inputs(
+            self.supernet, self.architecture, self.loss, self.train_loader, needed=not given
+        )
+        if self.objective is not None and self.valid_loader is not None:
+            batch = next(iter(self.valid_loader))
+            found += calls_in(self.supernet, self.architecture, self.objective, batch, training=False)
+        return found or list(given)
 
     def save(self, path: str | Path) -> Path:
         """Write weights and architecture of the child to `path`: see `asng.training.save_child`."""

@@ -15,6 +15,7 @@ from asng.errors import AsngError, RunError, in_one_line
 from asng.optim import Optimizer
 from asng.runs.checkpoint import PASSED_OVER, load_checkpoint
 from asng.runs.folder import CHECKPOINT, LOG, PREVIOUS
+from asng.search.callbacks import Callbacks
 from asng.search.final import Final
 from asng.search.scorer import Scorer
 from asng.search.settling import Settling
@@ -47,6 +48,7 @@ class RunState:
         final: The final of the search.
         watch: Counts what the stop rule asks about.
         memory: Counts what did not fit.
+        callbacks: The user's.
         settings: What a run is not resumed without, by the names of `OneShotSearch`.
         lam_x: Architectures trained a step.
 
@@ -72,6 +74,7 @@ class RunState:
         settling: Settling,
         watch: Watch,
         memory: OutOfMemory,
+        callbacks: Callbacks,
         settings: Mapping[str, Any],
         lam_x: int,
     ) -> None:
@@ -93,6 +96,8 @@ class RunState:
             "finite": self.finite,
             "memory": memory,
             "costs": scorer.meter,
+            "scorer": scorer,
+            "callbacks": callbacks,
             "train": trainer.stream,  # which draws from the generators to begin a pass
             "valid": scorer.stream,
             "generators": _Generators(),

@@ -12,22 +12,22 @@ from asng.costs.ranking import behind_budget
 from asng.distributed import Comm
 from asng.nn import Supernet
 from asng.space import Architecture, Candidate
-from asng.training.data.nested import batch_size_of, to_device
+from asng.training.data.nested import CountItems, items_of, to_device
 from asng.training.data.stream import BatchStream
-from asng.training.faults import OutOfMemory, is_out_of_memory, origin
+from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, origin
+from asng.training.forward import ArchitectureForward
+from asng.training.metric import MetricObjective, Tally
 from asng.training.modes import Modes
-from asng.training.objective import (
-    Objective,
-    as_number,
-    checked_value,
-    item_sum,
-    qualified_name,
-    to_float,
-)
+from asng.training.objective import Objective, as_number, checked_value, qualified_name, to_float
+from asng.training.train import Mean
 
 __all__ = ["Score", "Scorer", "Scores", "explained"]
 
-_Settled: TypeAlias = tuple[float, list[str] | None, int]
+MOST_UNDEFINED = 20
+"""So many batches, one after the other, on which no candidate of a step has a value, are passed over."""
+
+_Scored: TypeAlias = tuple[float | torch.Tensor, list[str] | None, int, int]
+_Settled: TypeAlias = tuple[float, list[str] | None, int, bool]
 
 
 class Score(NamedTuple):
@@ -36,10 +36,12 @@ class Score(NamedTuple):
     Attributes:
         value: The number; NaN if the architecture does not fit into memory.
         read: The variables that its passes read; None if it was not run.
+        undefined: Whether the value is NaN for what the batch is, as an area under a curve on one class.
     """
 
     value: float
     read: frozenset[str] | None
+    undefined: bool = False
 
 
 class Scores(NamedTuple):
@@ -74,6 +76,12 @@ class Scorer:
         modes: Switches the supernet to evaluation.
         memory: Counts what does not fit, in whichever process.
         comm: The processes that the architectures are dealt out to.
+        as_training: Whether the objective is a loss that is to be called in training mode only: then layers
+            of torch and of this library are in evaluation, and modules of the user in training.
+        items: Says how many items a batch has. Default: what the batch and the loader tell.
+
+    Attributes:
+        undefined: How many batches were left out, because the objective is not defined on them.
     """
 
     def __init__(
@@ -89,32 +97,47 @@ class Scorer:
         modes: Modes,
         memory: OutOfMemory,
         comm: Comm,
+        as_training: bool = False,
+        items: CountItems | None = None,
     ) -> None:
         self.supernet, self.objective, self.name, self.sign = supernet, objective, name, sign
         self.stream, self.meter, self.comm = stream, meter, comm
         self._device, self._modes, self._memory = device, modes, memory
+        self.as_training, self._items = as_training, items
         self._last: tuple[Any, Sequence[Architecture]] = None, ()
+        self.undefined = 0
+
+    @property
+    def window(self) -> int:
+        """How many batches a step scores on."""
+        return (
+            min(self.objective.window, len(self.stream)) if isinstance(self.objective, MetricObjective) else 1
+        )
+
+    @property
+    def whole(self) -> bool:
+        """Whether a final is to score on all batches: the objective is no mean over them."""
+        return isinstance(self.objective, MetricObjective)
 
     @torch.no_grad()
     def score(self, candidates: Sequence[Candidate]) -> Scores:
-        """Score candidates on the next batch, the same for all.
+        """Score candidates on the next batch, the same for all; by a metric, on some.
 
-        A candidate over a budget ranks by its costs alone, and is not run. One that does not fit into memory
+        A batch on which none of them has a value, for what it is, is passed over. A candidate over a budget
+        ranks by its costs alone, and is not run. One that does not fit into memory
         has no objective, and ranks worst.
         """
-        self._modes.set(training=False)
-        batch = self._batch()
+        self.evaluate(self._modes)
         costs = self.meter.of_all([candidate.architecture for candidate in candidates])
         scored = [c.architecture for c, cost in zip(candidates, costs, strict=True) if cost.excess <= 0.0]
-        self._last = batch, scored
-        results = iter(self._dealt([(architecture, batch) for architecture in scored]))
+        results = iter(self._scored(scored))
         losses, objectives, read = [], [], []
         for candidate, cost in zip(candidates, costs, strict=True):
             if cost.excess > 0.0:
                 losses.append(math.nan)
                 read.append(candidate.with_active(cost.active))
                 continue
-            value, variables = next(results)
+            value, variables, _ = next(results)
             objectives.append(value)
             losses.append(self.sign * value + cost.penalty)
             if variables is not None:
@@ -133,24 +156,65 @@ class Scorer:
             batches: How many.
             at_once: Batches that are dealt out together, so that all processes have work.
         """
-        self._modes.set(training=False)
+        self.evaluate(self._modes)
         self.stream.rewind()
-        totals = [0.0] * len(architectures)
+        if isinstance(self.objective, MetricObjective):
+            return self._tallied(architectures, batches)
+        means = [Mean() for _ in architectures]
         read: list[frozenset[str]] = [frozenset() for _ in architectures]
-        items = 0
         for first in range(0, batches, at_once):
-            held = [self._batch() for _ in range(min(at_once, batches - first))]
-            self._last = held[0], architectures
-            pairs = [(architecture, batch) for batch in held for architecture in architectures]
+            held = [self._batch_and_items() for _ in range(min(at_once, batches - first))]
+            self._last = held[0][0], architectures
+            pairs = [(architecture, batch) for batch, _ in held for architecture in architectures]
             for k, score in enumerate(self._dealt(pairs)):
-                totals[k % len(architectures)] += item_sum(score.value, batch_size_of(pairs[k][1]))
-                read[k % len(architectures)] |= score.read or frozenset()
-            items += sum(batch_size_of(batch) for batch in held)
-        return [Score(total / items, names) for total, names in zip(totals, read, strict=True)]
+                number, (_, items) = k % len(architectures), held[k // len(architectures)]
+                means[number].add(score.value, items, undefined=score.undefined)
+                read[number] |= score.read or frozenset()
+        self.undefined += sum(mean.left_out for mean in means)
+        return [Score(mean.value, names) for mean, names in zip(means, read, strict=True)]
+
+    def _scored(self, architectures: Sequence[Architecture]) -> list[Score]:
+        """Score architectures on the next batches."""
+        if isinstance(self.objective, MetricObjective):
+            return self._tallied(architectures, self.window)
+        for _ in range(MOST_UNDEFINED):
+            batch = self._batch()
+            self._last = batch, architectures
+            scores = self._dealt([(architecture, batch) for architecture in architectures])
+            self.undefined += sum(score.undefined for score in scores)
+            if not scores or not all(score.undefined for score in scores):
+                break
+        return scores
+
+    def _tallied(self, architectures: Sequence[Architecture], batches: int) -> list[Score]:
+        """Return a metric of each architecture over the next batches; a process looks after its own."""
+        if not isinstance(self.objective, MetricObjective):
+            return []
+        own = self.comm.own(range(len(architectures)))
+        tallies: dict[int, Tally] = {k: self.objective.tally(self._device) for k in own}
+        forwards = {k: ArchitectureForward(self.supernet, architectures[k]) for k in own}
+        missed = {k: OutOfMemory() for k in own}
+        for _ in range(batches):
+            batch = self._batch()
+            self._last = batch, architectures
+            for k in own:
+                if not missed[k].count:
+                    with missed[k].noted():
+                        tallies[k].update(forwards[k], batch)
+
+        def work(k: int) -> _Scored:
+            value = math.nan if missed[k].count else tallies[k].value(self.name)
+            return value, sorted(forwards[k].read or ()), missed[k].count, k
+
+        def settle(result: _Scored) -> _Settled:
+            value, read, misses, _ = result
+            return to_float(value), read, misses, False
+
+        return self._noted(self.comm.deal(len(architectures), work, settle))
 
     def batches(self, n: int) -> Iterator[Any]:
         """Yield the first n validation batches, with the supernet in the mode for scoring."""
-        self._modes.set(training=False)
+        self.evaluate(self._modes)
         self.stream.rewind()
         for _ in range(n):
             yield self._batch()
@@ -164,45 +228,66 @@ class Scorer:
         """Say where the objectives of the last candidates, none of which is finite, come from."""
         return explained(self.supernet, self.objective, *self._last)
 
+    def state_dict(self) -> dict[str, int]:
+        """Return the count of batches that were left out, for a checkpoint."""
+        return {"undefined": self.undefined}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on counting from a checkpoint.
+
+        Raises:
+            ValueError: The count is none.
+        """
+        if type(state["undefined"]) is not int or state["undefined"] < 0:
+            raise ValueError(f"{state['undefined']!r:.80} batches that were left out")
+        self.undefined = state["undefined"]
+
+    def value(self, batch: Any, forward: ArchitectureForward) -> float | torch.Tensor:
+        """Return the objective of an architecture on a batch.
+
+        Raises:
+            InputError: It is no single number.
+        """
+        value = self.objective(forward, batch)
+        return checked_value(value, self.name, self.objective, may_require_grad=self.name == "loss")
+
+    def evaluate(self, modes: Modes) -> None:
+        """Switch to the mode in which the objective is called."""
+        if self.as_training:
+            modes.set_still()
+        else:
+            modes.set(training=False)
+
     def _batch(self) -> Any:
         return to_device(self.stream.next(), self._device)
+
+    def _batch_and_items(self) -> tuple[Any, float]:
+        batch = self.stream.next()
+        return to_device(batch, self._device), items_of(batch, self.stream.expected(), self._items)
 
     def _dealt(self, pairs: Sequence[tuple[Architecture, Any]]) -> list[Score]:
         """Score architectures, each on a batch and in one of the processes; return all scores everywhere."""
 
-        def work(number: int) -> tuple[float | torch.Tensor, list[str] | None, int]:
+        def work(number: int) -> _Scored:
+            forward, missed = ArchitectureForward(self.supernet, pairs[number][0]), OutOfMemory()
+            value = missed.value(lambda: self.value(pairs[number][1], forward))
+            return value, None if forward.read is None else sorted(forward.read), missed.count, number
+
+        def settle(result: _Scored) -> _Settled:
+            value, read, misses, number = result
             architecture, batch = pairs[number]
-            forward, missed = _ReadingForward(self.supernet, architecture), OutOfMemory()
-            value = missed.value(
-                lambda: checked_value(
-                    self.objective(forward, batch),
-                    self.name,
-                    self.objective,
-                    may_require_grad=self.name == "loss",
-                )
-            )
-            return value, None if forward.read is None else sorted(forward.read), missed.count
+            again = partial(self.value, batch, ArchitectureForward(self.supernet, architecture))
+            undefined = not misses and is_undefined(to_float(value), self.supernet.model, again)
+            return to_float(value), read, misses, undefined
 
-        def settle(result: tuple[float | torch.Tensor, list[str] | None, int]) -> _Settled:
-            value, read, missed = result
-            return to_float(value), read, missed
+        return self._noted(self.comm.deal(len(pairs), work, settle))
 
-        results = self.comm.deal(len(pairs), work, settle)
-        self._memory.count += sum(missed for _, _, missed in results)
-        return [Score(value, None if read is None else frozenset(read)) for value, read, _ in results]
-
-
-class _ReadingForward:
-    """Runs one architecture, and collects what all its passes read; None before the first pass."""
-
-    def __init__(self, supernet: Supernet, architecture: Architecture) -> None:
-        self.supernet, self.architecture = supernet, architecture
-        self.read: frozenset[str] | None = None
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        output = self.supernet(*args, architecture=self.architecture, **kwargs)
-        self.read = self.supernet.active | (self.read or frozenset())
-        return output
+    def _noted(self, results: Sequence[_Settled]) -> list[Score]:
+        self._memory.count += sum(misses for _, _, misses, _ in results)
+        return [
+            Score(value, None if read is None else frozenset(read), undefined)
+            for value, read, _, undefined in results
+        ]
 
 
 def explained(
@@ -214,7 +299,7 @@ def explained(
     def run() -> float:
         value = 0.0
         for architecture in architectures:
-            value = as_number(function(partial(supernet, architecture=architecture), batch), name, function)
+            value = as_number(function(ArchitectureForward(supernet, architecture), batch), name, function)
             if not math.isfinite(value):
                 break
         return value

@@ -4,7 +4,6 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -12,11 +11,13 @@ import torch
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Supernet
+from asng.search.callbacks import Callbacks
 from asng.search.scorer import explained
 from asng.space import Architecture
 from asng.training.data.nested import to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory
+from asng.training.forward import ArchitectureForward
 from asng.training.modes import Modes
 from asng.training.objective import Loss, qualified_name
 from asng.training.optimizers import MakeOptimizer, MakeScheduler
@@ -40,6 +41,7 @@ class Trainer:
         memory: Counts what does not fit. Of several processes that train together none can go on without the
             others, so there the error is raised.
         comm: The processes.
+        callbacks: The user's, which may scale losses, accumulate gradients, and update the weights.
 
     Raises:
         InputError: The supernet has no weight to train.
@@ -57,6 +59,7 @@ class Trainer:
         modes: Modes,
         memory: OutOfMemory,
         comm: Comm,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self.supernet, self.loss, self.stream, self.comm = supernet, loss, stream, comm
         self.parameters = [p for p in supernet.parameters() if p.requires_grad]
@@ -64,12 +67,14 @@ class Trainer:
             raise InputError("supernet: expected at least one weight to train, got none.")
         self.device = self.parameters[0].device
         self._make, self._clip, self._modes, self._memory = (optimizer, scheduler), clip, modes, memory
+        self._callbacks = Callbacks() if callbacks is None else callbacks
         self._last: tuple[Any, Sequence[Architecture]] = None, ()
+        self._gathers = False  # whether gradients of earlier steps are to be added to
 
     def begin(self, steps: int) -> None:
         """Make the optimiser anew, and its schedule over so many steps."""
         make_optimizer, make_scheduler = self._make
-        self.optimizer = make_optimizer(self.parameters)
+        self.optimizer, self._gathers = make_optimizer(self.parameters), False
         self.scheduler = None if make_scheduler is None else make_scheduler(self.optimizer, steps)
 
     def step(self, architectures: Sequence[Architecture]) -> float:
@@ -112,32 +117,51 @@ class Trainer:
         return to_device(self.stream.next(), self.device)
 
     def _descend(self, batch: Any, architectures: Sequence[Architecture], comm: Comm) -> float:
-        self.optimizer.zero_grad(set_to_none=True)
-        missed, total = self._memory.count, 0.0
+        if not self._gathers:
+            self.optimizer.zero_grad(set_to_none=True)
+        missed, total, updates = self._memory.count, 0.0, self._callbacks.updates()
         values: list[torch.Tensor] = []
         with self._memory.noted() if comm.size == 1 else nullcontext(), comm.apart():
             for architecture in comm.own(architectures):
-                value = self._value(batch, architecture) / len(architectures)
+                forward = ArchitectureForward(self.supernet, architecture)
+                value = self.value(batch, forward) / len(architectures)
                 if value.requires_grad:  # else this architecture has no weights
-                    value.backward()  # type: ignore[no-untyped-call]
+                    self._callbacks.scaled(value).backward()  # type: ignore[no-untyped-call]
                 values.append(value.detach())
             # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
             total = sum((value.item() for value in values), 0.0)
         if self._memory.count > missed:
             self.optimizer.zero_grad(set_to_none=True)
             total = math.nan
-        total = comm.reduce(total, self.parameters)
+        total = comm.reduce(total, self.parameters if updates else [])
+        finite = self._update(total) if updates else self._gather(total)
+        self._advance_schedule(skipped=not (finite and updates))
+        return total if finite else math.nan
+
+    def _gather(self, total: float) -> bool:
+        """Leave the gradients for the next step, unless they are spoilt; return whether they are not."""
+        self._gathers = math.isfinite(total)
+        return self._gathers
+
+    def _update(self, total: float) -> bool:
+        """Update the weights; return whether loss and gradients are finite, without which nothing is done."""
+        self._gathers = False
+        self._callbacks.tell("gradients", self.optimizer)
         used = [parameter for parameter in self.parameters if parameter.grad is not None]
         bound = math.inf if self._clip is None else self._clip
         norm = torch.nn.utils.clip_grad_norm_(used, bound, foreach=True)
         finite = math.isfinite(total) and bool(torch.isfinite(norm))
-        if finite:
+        if not self._callbacks.update(self.optimizer, finite=finite) and finite:
             self.optimizer.step()
-        self._advance_schedule(skipped=not finite)
-        return total if finite else math.nan
+        return finite
 
-    def _value(self, batch: Any, architecture: Architecture) -> torch.Tensor:
-        value = self.loss(partial(self.supernet, architecture=architecture), batch)
+    def value(self, batch: Any, forward: ArchitectureForward) -> torch.Tensor:
+        """Return the loss of an architecture on a batch.
+
+        Raises:
+            InputError: It is no tensor of one number.
+        """
+        value = self.loss(forward, batch)
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
             kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
             raise InputError(
@@ -158,7 +182,8 @@ class Trainer:
     def state_dict(self) -> dict[str, Any]:
         """Return the states of optimiser and schedule, for a checkpoint."""
         schedule = None if self.scheduler is None else self.scheduler.state_dict()
-        return {"optimizer": self.optimizer.state_dict(), "scheduler": schedule}
+        gathered = [p.grad for p in self.parameters] if self._gathers else []
+        return {"optimizer": self.optimizer.state_dict(), "scheduler": schedule, "gradients": gathered}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint.
@@ -171,6 +196,9 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         if self.scheduler is not None:
             self.scheduler.load_state_dict(state["scheduler"])
+        self._gathers = bool(state["gradients"])
+        for parameter, gradient in zip(self.parameters, state["gradients"], strict=False):
+            parameter.grad = None if gradient is None else gradient.to(parameter.device)
 
 
 def copy_of(supernet: Supernet) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from asng.checks import nearest
 from asng.errors import InputError, RunError, in_one_line
-from asng.nn import Supernet
+from asng.nn import Inputs, Supernet
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import fresh_child
@@ -225,8 +225,9 @@ def load_child(stored: StoredRun, folder: Path) -> nn.Module:
     return child.eval()
 
 
-def example_of(stored: StoredRun, folder: Path) -> tuple[Any, ...]:
-    """Return the positional inputs of the trained network for the first batch of the test data."""
+def example_of(stored: StoredRun, folder: Path) -> Inputs:
+    """Return the inputs of the trained network for the first batch of the test data."""
     architecture, _ = load_child_weights(folder / CHILD)
     supernet = Supernet(stored.task.child(architecture))
-    return example_inputs(supernet, architecture, stored.task.loss, stored.loaders.test)
+    calls = example_inputs(supernet, architecture, stored.task.loss, stored.loaders.test)
+    return calls[0]

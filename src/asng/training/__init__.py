@@ -3,6 +3,8 @@
 from asng.training.batch_norm import batch_statistics, give_averages, recalibrate
 from asng.training.child_file import load_child_weights, save_child
 from asng.training.export import save_onnx, save_program
+from asng.training.forward import running
+from asng.training.metric import MetricObjective
 from asng.training.objective import Forward, Loss, Objective, accuracy, supervised
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.train import count_parameters, score, train
@@ -12,6 +14,7 @@ __all__ = [
     "Loss",
     "MakeOptimizer",
     "MakeScheduler",
+    "MetricObjective",
     "Objective",
     "accuracy",
     "batch_statistics",
@@ -20,6 +23,7 @@ __all__ = [
     "give_averages",
     "load_child_weights",
     "recalibrate",
+    "running",
     "save_child",
     "save_onnx",
     "save_program",

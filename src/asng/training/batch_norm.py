@@ -15,15 +15,48 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from asng.training.data.nested import to_device
-from asng.training.objective import Forward, Objective
+from asng.training.data.nested import CountItems, expected_items, items_of, to_device
+from asng.training.data.random_state import undisturbed
+from asng.training.modes import Modes, has_own_train, kept_modes
+from asng.training.objective import Objective
 
-__all__ = ["batch_statistics", "give_averages", "recalibrate"]
+__all__ = ["batch_statistics", "frozen_norms", "give_averages", "recalibrate"]
+
+
+def frozen_norms(model: nn.Module) -> list[_BatchNorm]:
+    """Return the batch norms that stay in evaluation when `model.train()` is called.
+
+    A `train` of the user's own keeps them there, as in a backbone whose statistics are not to move: they
+    normalise by the averages that they have, in the search, in finals and in the child.
+
+    Example:
+        >>> class Backbone(nn.Sequential):
+        ...     def train(self, mode=True):
+        ...         return super().train(False)
+        >>> len(frozen_norms(nn.Sequential(Backbone(nn.BatchNorm1d(2)), nn.BatchNorm1d(3))))
+        1
+    """
+    if not has_own_train(model):
+        return []
+    with kept_modes(model):
+        model.train()
+        return [norm for norm in _norms(model) if not norm.training]
+
+
+def _norms(model: nn.Module) -> list[_BatchNorm]:
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+def _moving_norms(model: nn.Module) -> list[_BatchNorm]:
+    frozen = {id(norm) for norm in frozen_norms(model)}
+    return [norm for norm in _norms(model) if id(norm) not in frozen]
 
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[list[_BatchNorm]]:
     """Make every batch norm of `model` use the batch at hand, and keep its averages as they are.
+
+    Frozen ones (see `frozen_norms`) are left alone: they use their averages.
 
     Yields:
         The batch norms. `model.eval()` turns them back to averages: call `train()` on them after it.
@@ -37,22 +70,37 @@ def batch_statistics(model: nn.Module) -> Iterator[list[_BatchNorm]]:
         >>> norm.running_mean
         tensor([0.])
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    norms = _moving_norms(model)
+    with _by_the_batch(norms):
+        yield norms
+
+
+@contextmanager
+def _by_the_batch(norms: list[_BatchNorm]) -> Iterator[None]:
     before = [(norm.training, norm.track_running_stats) for norm in norms]
     for norm in norms:
         norm.training, norm.track_running_stats = True, False
     try:
-        yield norms
+        yield
     finally:
         for norm, (training, tracks) in zip(norms, before, strict=True):
             norm.training, norm.track_running_stats = training, tracks
 
 
-@torch.no_grad()
 def recalibrate(
-    model: nn.Module, loader: DataLoader[Any], *, loss: Objective, batches: int | None = None
+    model: nn.Module,
+    loader: DataLoader[Any],
+    *,
+    loss: Objective,
+    batches: int | None = None,
+    items: CountItems | None = None,
 ) -> nn.Module:
-    """Recompute the averages of every batch norm as the plain mean over training batches.
+    """Recompute the averages of every batch norm as the mean over training batches, weighted by their items.
+
+    Averages are those of passes in evaluation mode, so without dropout. The loss is called in training mode,
+    as ever, and is given what the network computes there: every batch is passed twice.
+
+    Frozen norms (see `frozen_norms`), and norms that no batch reaches, keep the averages that they have.
 
     Args:
         model: A child. Its batch norms get averages where they had none; all else stays. It is left in
@@ -60,6 +108,7 @@ def recalibrate(
         loader: Training data.
         loss: Says how a batch goes through the model; its value is not used.
         batches: How many batches at the most. Default: one pass over the loader.
+        items: Says how many items a batch has. Default: what the batch and the loader tell.
 
     Returns:
         `model`.
@@ -72,25 +121,104 @@ def recalibrate(
         >>> child.running_mean, child.running_var
         (tensor([4.]), tensor([2.]))
     """
-    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
-    momenta = [norm.momentum for norm in norms]
     give_averages(model)
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # torch's word for the plain mean over all batches
-    model.eval()
-    for norm in norms:
-        norm.train()
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    forward: Forward = model
+    norms = _moving_norms(model)
+    modes, device = Modes(model, norms), next((p.device for p in model.parameters()), torch.device("cpu"))
+    means = _Means(norms)
+    forward = _Twice(model, modes, means, norms)
     try:
-        for batch in islice(loader, batches) if norms else ():
-            loss(forward, to_device(batch, device))
+        for number, batch in enumerate(islice(loader, batches) if norms else ()):
+            means.items = items_of(batch, expected_items(loader, number), items)
+            modes.set(training=True)
+            with torch.enable_grad():
+                loss(forward, to_device(batch, device))
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
+        means.close()
         model.eval()
     return model
+
+
+class _Twice:
+    """Runs a child in evaluation mode for its averages, and in training mode for its loss.
+
+    A network that cannot be evaluated on what the loss gives it is run once, in training mode but for layers
+    of torch. Other methods than the forward pass are called as they are.
+    """
+
+    def __init__(self, model: nn.Module, modes: Modes, means: "_Means", norms: list[_BatchNorm]) -> None:
+        self.model, self.modes, self.means, self.norms = model, modes, means, norms
+        self.evaluates: bool | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.evaluates is None:
+            self.evaluates = self._tried(args, kwargs)
+        if not self.evaluates:
+            self.modes.set_still()
+            return self.model(*args, **kwargs)
+        self.modes.set(training=False)
+        with torch.no_grad():
+            self.model(*args, **kwargs)
+        self.modes.set(training=True)
+        # As if it were not: what is drawn here must not change the data that come.
+        with self.means.paused(), _by_the_batch(self.norms), undisturbed():
+            return self.model(*args, **kwargs)
+
+    def _tried(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        self.modes.set(training=False)
+        with self.means.paused(), _by_the_batch(self.norms), undisturbed(), torch.no_grad():
+            try:
+                self.model(*args, **kwargs)
+            except Exception:  # whatever a model raises for what it is only given in training
+                return False
+        return True
+
+    @contextmanager
+    def following(self) -> Iterator[nn.Module]:
+        yield self.model
+
+
+class _Means:
+    """Has batch norms average over batches by how many items they have.
+
+    Args:
+        norms: Which ones. Those that no pass reaches in training mode keep the averages that they have.
+
+    Attributes:
+        items: How many the batch at hand has.
+    """
+
+    def __init__(self, norms: list[_BatchNorm]) -> None:
+        self.items = 0.0
+        self._totals: dict[nn.Module, float] = {}
+        self._momenta = [(norm, norm.momentum) for norm in norms]
+        self._hooks = [norm.register_forward_pre_hook(self._reached) for norm in norms]
+        self._is_paused = False
+
+    def _reached(self, norm: Any, _: Any) -> None:
+        # A forward pass may itself put a part that is frozen into evaluation.
+        if self._is_paused or not norm.training:
+            return
+        before = self._totals.get(norm, 0.0)
+        total = self._totals[norm] = before + self.items
+        if before == 0.0 < total:
+            norm.reset_running_stats()
+        norm.momentum = self.items / total if total else 0.0
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Count no pass while the block runs."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
+
+    def close(self) -> None:
+        """Put back what is not to stay."""
+        for hook in self._hooks:
+            hook.remove()
+        for norm, momentum in self._momenta:
+            norm.momentum = momentum
 
 
 @torch.no_grad()
@@ -98,6 +226,7 @@ def give_averages(model: nn.Module) -> nn.Module:
     """Give averages to the batch norms that have none, as those of a fresh child.
 
     In training they then follow the batches, and in evaluation the network does not depend on its batch.
+    Frozen ones (see `frozen_norms`) stay as they are.
 
     Args:
         model: A plain network.
@@ -112,8 +241,8 @@ def give_averages(model: nn.Module) -> nn.Module:
         >>> child.running_mean, give_averages(child).running_mean
         (None, tensor([0., 0.]))
     """
-    for norm in model.modules():
-        if isinstance(norm, _BatchNorm) and norm.running_mean is None:
+    for norm in _moving_norms(model):
+        if norm.running_mean is None:
             norm.track_running_stats = True
             like = norm.weight if norm.weight is not None else next(model.parameters(), torch.empty(0))
             norm.register_buffer("running_mean", like.new_zeros(norm.num_features))

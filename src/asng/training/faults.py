@@ -19,6 +19,7 @@ __all__ = [
     "origin",
     "OutOfMemory",
     "is_out_of_memory",
+    "is_undefined",
     "dead_workers_told",
 ]
 
@@ -139,6 +140,47 @@ def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
     if math.isfinite(value):
         return "In a second pass all was finite: it comes from the gradient, or from what is drawn at random."
     return f"The outputs of all modules are finite: {function} itself makes it."
+
+
+def is_undefined(value: float, network: nn.Module, run: Callable[[], Any]) -> bool:
+    """Whether a function gave NaN for what the batch is, and not for what the network made of it.
+
+    An area under a curve is not defined on labels of one class, nor a mean over no items. If the outputs of
+    the network are NaN or infinite, the network is at fault. The function is run a second time to see them.
+
+    Args:
+        value: What it gave.
+        network: Whose outputs are watched.
+        run: Runs the function.
+
+    Example:
+        >>> x, net = torch.ones(3), nn.Identity()
+        >>> def correlation(x):
+        ...     return torch.corrcoef(torch.stack([net(x), x]))[0, 1].item()
+        >>> [is_undefined(correlation(x), net, lambda: correlation(x)) for x in (x, x / 0)]
+        [True, False]
+    """
+    if not math.isnan(value):
+        return False
+    broken: list[bool] = []
+
+    def look(module: nn.Module, inputs: Any, output: Any) -> None:
+        broken.extend(_broken(tensor) for tensor in tensors_in(output))
+
+    hook = network.register_forward_hook(look)
+    try:
+        with torch.random.fork_rng(devices=cuda_devices()), torch.no_grad():
+            run()
+    finally:
+        hook.remove()
+    return not any(broken)
+
+
+def _broken(output: torch.Tensor) -> bool:
+    # A loss that the network itself returns may be undefined as well, and scores of what is masked are -inf.
+    if output.ndim == 0 or not output.is_floating_point():
+        return False
+    return bool((output.isnan() | (output == math.inf)).any())
 
 
 def _finite(value: Any) -> bool:

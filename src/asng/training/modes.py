@@ -1,4 +1,4 @@
-"""What a search changes for a while and puts back: modes of modules, torch's generators."""
+"""What a search changes for a while and puts back: modes of modules, their tensors, torch's generators."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
-__all__ = ["Modes", "cuda_devices", "evaluating", "kept_modes"]
+__all__ = ["Modes", "cuda_devices", "evaluating", "has_own_train", "kept_modes", "left_alone", "Snapshot"]
 
 _LOOKS = 4
 """Switches: two steps."""
@@ -35,6 +36,18 @@ class Modes:
         self._attributes: list[dict[str, Any]] | None = None
         self._looks = 0
 
+    def set_still(self) -> None:
+        """Switch to training, but for layers of torch and of this library: dropout, for one, stays off.
+
+        Modules of the user then compute what they do in training, so that a loss can be taken of it.
+        """
+        self.set(training=True)
+        for module in self._model.modules():
+            if type(module).__module__.partition(".")[0] in ("torch", "asng"):
+                module.training = False
+        for norm in self._norms:
+            norm.training = True
+
     def set(self, *, training: bool) -> None:
         """Switch to training, or to evaluation."""
         if self._looks < _LOOKS:
@@ -51,9 +64,12 @@ class Modes:
 
 def _attributes(model: nn.Module) -> list[dict[str, Any]] | None:
     """Return the attributes of all modules, or None where one has a `train` of its own."""
-    modules = list(model.modules())
-    own = any(type(module).train is not nn.Module.train or "train" in vars(module) for module in modules)
-    return None if own else [vars(module) for module in modules]
+    return None if has_own_train(model) else [vars(module) for module in model.modules()]
+
+
+def has_own_train(model: nn.Module) -> bool:
+    """Whether a class in a model, or a module itself, has a `train` other than torch's."""
+    return any(type(m).train is not nn.Module.train or "train" in vars(m) for m in model.modules())
 
 
 @contextmanager
@@ -73,6 +89,60 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     with kept_modes(model), torch.no_grad():
         model.eval()
         yield
+
+
+@contextmanager
+def left_alone(model: nn.Module) -> Iterator[None]:
+    """Put back all that passes in the block change in a network: modes, weights, buffers, attributes.
+
+    So it is as if they had not been: a norm's averages, a weight that is renormalised in a pass, a counter, a
+    tensor that a module keeps, a module that is made in its first pass. What a pass changes within a list or
+    an object that is no module stays changed.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(2)
+        >>> with left_alone(norm):
+        ...     y = norm.train()(torch.ones(4, 2))
+        >>> norm.running_mean, norm.num_batches_tracked
+        (tensor([0., 0.]), tensor(0))
+    """
+    before = Snapshot(model)
+    try:
+        yield
+    finally:
+        before.restore()
+
+
+class Snapshot:
+    """What a network is like: see `left_alone`."""
+
+    def __init__(self, model: nn.Module) -> None:
+        modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
+        self._attributes = [(module, dict(vars(module))) for module in modules]
+        self._tables = [(table, dict(table)) for module in modules for table in _tables(module)]
+        tensors = [t for t in (*model.parameters(), *model.buffers()) if not is_lazy(t)]
+        self._tensors = [(tensor, _copied(tensor)) for tensor in tensors]
+
+    def restore(self) -> None:
+        """Have it be like that again."""
+        for module, attributes in self._attributes:
+            vars(module).clear()
+            vars(module).update(attributes)
+        for table, content in self._tables:
+            table.clear()
+            table.update(content)
+        for tensor, value in self._tensors:
+            tensor.data.copy_(value)
+
+
+def _tables(module: nn.Module) -> list[dict[str, Any]]:
+    return [vars(module)[name] for name in ("_parameters", "_buffers", "_modules")]
+
+
+def _copied(tensor: torch.Tensor) -> torch.Tensor:
+    # Weights in main memory, where there is more room than on a GPU.
+    is_weight = isinstance(tensor, nn.Parameter) and tensor.device.type != "meta"
+    return tensor.detach().to("cpu", copy=True) if is_weight else tensor.detach().clone()
 
 
 def cuda_devices() -> list[int]:

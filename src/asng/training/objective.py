@@ -83,7 +83,7 @@ def accuracy(forward: Forward, batch: Any) -> float:
     return int(right.sum()) / right.numel() if right.numel() else math.nan
 
 
-def item_sum(mean: float, items: int) -> float:
+def item_sum(mean: float, items: float) -> float:
     """Return the sum of a value over the items of a batch, given its mean: an integer if the mean tells one.
 
     A mean of float32 is off by some 1e-8, and `mean * items` then says 13.00000019 of 13 right answers.
@@ -92,7 +92,7 @@ def item_sum(mean: float, items: int) -> float:
 
     Args:
         mean: What an objective returned for the batch.
-        items: How many there are, at least 1.
+        items: How many there are, > 0.
 
     Example:
         >>> third = torch.tensor([1.0, 0.0, 0.0]).mean().item()

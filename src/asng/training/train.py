@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,15 +12,16 @@ from torch.utils.data import DataLoader
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.training.batch_norm import give_averages
-from asng.training.data.nested import batch_size_of, to_device
+from asng.training.data.nested import CountItems, expected_items, items_of, to_device
 from asng.training.data.stream import with_new_workers
-from asng.training.faults import dead_workers_told, origin
+from asng.training.faults import dead_workers_told, is_undefined, origin
+from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import kept_modes
-from asng.training.objective import Loss, Objective, as_number, item_sum, qualified_name
+from asng.training.objective import Loss, Objective, as_number, item_sum, qualified_name, to_float
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 
-__all__ = ["count_parameters", "score", "score_and_items", "train"]
+__all__ = ["Mean", "count_parameters", "score", "score_and_items", "train"]
 
 
 def train(
@@ -116,11 +118,24 @@ def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: in
     )
 
 
-def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> float:
-    """Return the mean of an objective over a loader, batches weighted by their size, in eval mode.
+def score(
+    model: nn.Module,
+    loader: DataLoader[Any],
+    objective: Objective,
+    *,
+    items: CountItems | None = None,
+) -> float:
+    """Return the mean of an objective over a loader, batches weighted by their items, in eval mode.
 
     Of a mean of counts, such as an accuracy, it is exact: however the batches are cut, networks that are
-    right equally often score the same.
+    right equally often score the same. A batch that an objective is not defined on (it gives NaN, although
+    the outputs of the network are none) is left out. A metric is computed once, over all batches.
+
+    Args:
+        model: A network.
+        loader: The data.
+        objective: A function of (forward, batch), or a metric of torchmetrics.
+        items: Says how many items a batch has. Default: what the batch and the loader tell.
 
     Raises:
         InputError: The objective gave no number.
@@ -131,24 +146,69 @@ def score(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> fl
         >>> score(nn.Identity(), loader, lambda forward, batch: forward(batch).mean())
         2.0
     """
-    return score_and_items(model, loader, objective)[0]
+    return score_and_items(model, loader, objective, items=items)[0]
 
 
 @torch.no_grad()
-def score_and_items(model: nn.Module, loader: DataLoader[Any], objective: Objective) -> tuple[float, int]:
+def score_and_items(
+    model: nn.Module, loader: DataLoader[Any], objective: Objective, *, items: CountItems | None = None
+) -> tuple[float, float]:
     """Return what `score` does, and the number of items that it is a mean over."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    total, count = 0.0, 0
+    objective = as_objective(objective)
+    tally = objective.tally(device) if isinstance(objective, MetricObjective) else None
+    mean, batches = Mean(), 0
     with kept_modes(model):
         model.eval()
-        for batch in loader:
-            size = batch_size_of(batch)
-            value = as_number(objective(model, to_device(batch, device)), "objective", objective)
-            total += item_sum(value, size)
-            count += size
-    if count == 0:
+        for number, batch in enumerate(loader):
+            batches, count = number + 1, items_of(batch, expected_items(loader, number), items)
+            batch = to_device(batch, device)
+            if tally is not None:
+                tally.update(model, batch)
+                mean.items += count
+                continue
+            value = as_number(objective(model, batch), "objective", objective)
+            undefined = is_undefined(value, model, partial(objective, model, batch))
+            mean.add(value, count, undefined=undefined)
+    if not batches:
         raise RunError("loader: expected at least one batch to score on, got none.")
-    return total / count, count
+    if tally is not None:
+        return to_float(tally.value("objective")), mean.items
+    return mean.value, mean.items
+
+
+class Mean:
+    """A mean over batches by their items, without those that an objective is not defined on.
+
+    Attributes:
+        items: How many items it is over.
+        left_out: How many batches were left out.
+
+    Example:
+        >>> mean = Mean()
+        >>> mean.add(0.5, 4), mean.add(math.nan, 4, undefined=True), mean.add(1.0, 4)
+        (None, None, None)
+        >>> mean.value, mean.items, mean.left_out
+        (0.75, 8, 1)
+    """
+
+    def __init__(self) -> None:
+        self._total = 0.0
+        self.items: float = 0
+        self.left_out = 0
+
+    def add(self, value: float, items: float, *, undefined: bool = False) -> None:
+        """Take in the value of a batch."""
+        if undefined:
+            self.left_out += 1
+        elif items:
+            self._total += item_sum(value, items)
+            self.items += items
+
+    @property
+    def value(self) -> float:
+        """The mean; NaN over nothing."""
+        return self._total / self.items if self.items else math.nan
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -10,7 +10,15 @@ import torch
 
 from asng.training.modes import cuda_devices
 
-__all__ = ["GLOBAL", "generator_states", "plain_states", "restore_generators", "restore_plain", "seeded"]
+__all__ = [
+    "GLOBAL",
+    "generator_states",
+    "plain_states",
+    "restore_generators",
+    "restore_plain",
+    "seeded",
+    "undisturbed",
+]
 
 GLOBAL = ("default", "python", "numpy")
 """Names of the global generators. Augmentation draws from the last two in many a dataset."""
@@ -35,6 +43,28 @@ def seeded(seed: int) -> Iterator[None]:
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one, which datasets of users draw from
+        try:
+            yield
+        finally:
+            restore_plain(before)
+
+
+@contextmanager
+def undisturbed(device: torch.device | None = None) -> Iterator[None]:
+    """Put the global generators back to where they are now, whatever the block draws.
+
+    Args:
+        device: Where the block computes: of several CUDA devices only that one is asked. Default: any.
+
+    Example:
+        >>> with undisturbed():
+        ...     drawn = torch.rand(3)
+        >>> torch.equal(torch.rand(3), drawn)
+        True
+    """
+    before = plain_states()
+    devices = cuda_devices() if device is None else [device.index or 0] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
         try:
             yield
         finally:

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
 
 from asng.errors import InputError, RunError
-from asng.training.data.nested import tensors_in
+from asng.training.data.nested import expected_items, tensors_in
 from asng.training.data.random_state import (
     GLOBAL,
     generator_states,
@@ -59,6 +59,10 @@ class BatchStream:
             self._start, self._taken = generator_states(self.loader), 0
             self._iterator = iter(self._quick)
         return self._next(self._iterator)
+
+    def expected(self) -> int | None:
+        """Return how many items the loader was to put into the last batch; None if it does not say."""
+        return expected_items(self.loader, self._taken - 1)
 
     def close(self) -> None:
         """Let go of the pass under way, so that the workers of its loader end now.

@@ -1,0 +1,257 @@
+"""What a search will do, tried before its first step: a mistake shows in seconds and not after hours."""
+
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from asng.errors import AsngError, InputError
+from asng.nn import Choice, Inputs, Supernet
+from asng.search.scorer import Scorer
+from asng.search.trainer import Trainer
+from asng.space import Architecture, Categorical, Value, Variable
+from asng.training.batch_norm import batch_statistics
+from asng.training.compare import difference
+from asng.training.data.nested import to_device
+from asng.training.data.random_state import undisturbed
+from asng.training.faults import OutOfMemory, is_out_of_memory
+from asng.training.inputs import Recorder, repeated, without_trace
+from asng.training.modes import Modes, Snapshot
+
+__all__ = ["ends_of", "try_first"]
+
+SECONDS = 1.0
+"""If the largest and the smallest architecture took longer, no others are tried."""
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
+"""How far a child may be from the supernet, as a share of the greatest number. They are alike to the last bit
+where torch computes the same each time; compiled parts and GPUs do not always."""
+
+
+def try_first(trainer: Trainer, scorer: Scorer) -> None:
+    """Run loss, objective and costs, and compare children with the supernet over the calls in them.
+
+    Weights, buffers, modes, attributes, gradients and generators are afterwards as they were. What does not
+    fit into memory is passed over, as in a search.
+
+    Args:
+        trainer: Has the loss and the training data.
+        scorer: Has the objective and the validation data.
+
+    Raises:
+        InputError: A child cannot be made, does not run, or computes something else than the supernet.
+    """
+    supernet, began = trainer.supernet, time.perf_counter()
+    batches = [to_device(stream.first(), trainer.device) for stream in (trainer.stream, scorer.stream)]
+    with without_trace(supernet) as modes, _kept_gradients(supernet):
+        before = Snapshot(supernet)
+        for number, (name, architecture) in enumerate(_architectures(supernet)):
+            if number > 1 and time.perf_counter() - began > SECONDS:
+                break
+            trial = _Trial(name, architecture, trainer, scorer, modes=modes, before=before)
+            with OutOfMemory().noted():
+                trial.run(*batches, descend=number == 0)
+            before.restore()
+        with OutOfMemory().noted():
+            scorer.meter.attempt(ends_of(supernet)[1])
+
+
+def _architectures(supernet: Supernet) -> Iterator[tuple[str, Architecture]]:
+    """Yield the largest, the smallest and two random architectures, each once."""
+    largest, smallest = ends_of(supernet)
+    draws = random.Random(0)
+    found = {"the largest": largest, "the smallest": smallest}
+    found |= {f"random {n}": supernet.space.sample(draws) for n in (1, 2)}
+    seen: set[Architecture] = set()
+    for name, architecture in found.items():
+        if architecture not in seen:
+            seen.add(architecture)
+            yield name, architecture
+
+
+def ends_of(supernet: Supernet) -> tuple[Architecture, Architecture]:
+    """Return the architectures of the greatest and of the least values.
+
+    Of a choice of modules these are the ones of most and of fewest weights, of names the last and the first.
+
+    Example:
+        >>> from asng.nn import Linear
+        >>> from asng.space import Integer
+        >>> ends_of(Supernet(Linear(3, Integer(2, 8, label="width"))))
+        (Architecture({'width': 8}), Architecture({'width': 2}))
+    """
+    weights = {
+        module.names["choice"]: {
+            value: sum(p.numel() for p in candidate.parameters())
+            for value, candidate in zip(module.variable.choices, module.candidates.values(), strict=True)
+        }
+        for module in supernet.modules()
+        if isinstance(module, Choice) and "choice" in module.names
+    }
+    ordered = {name: _by_size(v, weights.get(name, {})) for name, v in supernet.space.items()}
+    return (
+        Architecture({name: values[-1] for name, values in ordered.items()}),
+        Architecture({name: values[0] for name, values in ordered.items()}),
+    )
+
+
+def _by_size(variable: Variable, weights: dict[Any, int]) -> list[Value]:
+    if not isinstance(variable, Categorical):
+        return [variable.low, variable.high]
+    choices = list(variable.choices)
+    if weights:
+        return sorted(choices, key=lambda value: weights.get(value, 0))
+    if all(isinstance(value, (int, float)) for value in choices):
+        return sorted(choices, key=float)  # type: ignore[arg-type]
+    return choices
+
+
+@contextmanager
+def _kept_gradients(supernet: Supernet) -> Iterator[None]:
+    gradients = [(parameter, parameter.grad) for parameter in supernet.parameters()]
+    for parameter, _ in gradients:
+        parameter.grad = None
+    try:
+        yield
+    finally:
+        for parameter, gradient in gradients:
+            parameter.grad = gradient
+
+
+class _Seeded(Recorder):
+    """Keeps the state of the generators before each call too."""
+
+    def __init__(self, supernet: Supernet, architecture: Architecture, *, training: bool) -> None:
+        super().__init__(supernet, architecture, training=training)
+        self.states: list[torch.Tensor] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.states.append(torch.get_rng_state())
+        return super().__call__(*args, **kwargs)
+
+
+class _Trial:
+    """One architecture that is tried."""
+
+    def __init__(
+        self,
+        name: str,
+        architecture: Architecture,
+        trainer: Trainer,
+        scorer: Scorer,
+        *,
+        modes: Modes,
+        before: Snapshot,
+    ) -> None:
+        self.name, self.architecture = name, architecture
+        self.trainer, self.scorer, self.supernet = trainer, scorer, trainer.supernet
+        self.modes, self.before = modes, before
+
+    def run(self, train: Any, valid: Any, *, descend: bool) -> None:
+        """Run loss and objective, then the child."""
+        records = [self._lost(train, descend=descend)]
+        if self.scorer.name != "loss":
+            records.append(self._scored(valid))
+        else:
+            self._scored(valid)
+        self._check_reached(records[0])
+        self.before.restore()
+        calls = [call for record in records for call in record.calls]
+        child = self._extracted(calls)
+        self.before.restore()
+        with batch_statistics(child) as norms, torch.no_grad():
+            child_modes = Modes(child, norms)
+            for record in records:
+                self._compare(child, child_modes, record)
+
+    def _check_reached(self, record: _Seeded) -> None:
+        if record.read is None:
+            raise InputError(
+                "loss: expected it to run the network, got one that does not. Call forward, which it is "
+                "given, and not a model of your own."
+            )
+
+    def _lost(self, batch: Any, *, descend: bool) -> _Seeded:
+        forward = _Seeded(self.supernet, self.architecture, training=True)
+        self.modes.set(training=True)
+        with torch.enable_grad():
+            value = self.trainer.value(batch, forward)
+            if descend and value.requires_grad:
+                value.backward()  # type: ignore[no-untyped-call]
+        for parameter in self.supernet.parameters():
+            parameter.grad = None
+        return forward
+
+    def _scored(self, batch: Any) -> _Seeded:
+        forward = _Seeded(self.supernet, self.architecture, training=False)
+        self.scorer.evaluate(self.modes)
+        with torch.no_grad():
+            self.scorer.value(batch, forward)
+        return forward
+
+    def _extracted(self, calls: list[Inputs]) -> nn.Module:
+        try:
+            with undisturbed():
+                return self.supernet.extract(self.architecture, example=calls or None)
+        except AsngError as error:
+            raise type(error)(f"{self._words}: {error}") from error
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            raise InputError(
+                f"{self._words}: expected a child that can be extracted, got {type(error).__name__}: "
+                f"{error}. {_WAY_OUT}"
+            ) from error
+
+    def _compare(self, child: nn.Module, modes: Modes, record: _Seeded) -> None:
+        """Raise if the child gives something else than the supernet did."""
+        for number, (call, output, state) in enumerate(
+            zip(record.calls, record.outputs, record.states, strict=True)
+        ):
+            modes.set(training=bool(record.training))
+            mode = "training" if record.training else "evaluation"
+            where = f"{self._words}, call {number + 1} in {mode} mode"
+            torch.set_rng_state(state)
+            try:
+                got = repeated(call).call(child)
+            except Exception as error:
+                if is_out_of_memory(error):
+                    raise
+                raise InputError(
+                    f"{where}: expected the child to run as the supernet does, got {type(error).__name__}: "
+                    f"{error}. {_WAY_OUT}"
+                ) from error
+            words = difference(got, output, tolerance=TOLERANCE)
+            if words is not None and self._is_sure(call, output, state, training=bool(record.training)):
+                raise InputError(
+                    f"{where}: expected the child to compute what the supernet does, got another output: "
+                    f"{words}. {_WAY_OUT}"
+                )
+
+    def _is_sure(self, call: Inputs, output: Any, state: torch.Tensor, *, training: bool) -> bool:
+        """Whether the supernet gives the same again: from the same state, and from another one too.
+
+        Else what it gives is a matter of chance, and that the child differs says nothing.
+        """
+        states = [state, torch.Generator().manual_seed(1).get_state()]
+        for one in states:
+            self.before.restore()
+            self.modes.set(training=training)
+            torch.set_rng_state(one)
+            again = repeated(call).call(Recorder(self.supernet, self.architecture))
+            if difference(again, output, tolerance=TOLERANCE) is not None:
+                return False
+        return True
+
+    @property
+    def _words(self) -> str:
+        return f"{self.name} architecture {dict(self.architecture)}, tried before the first step"
+
+
+_WAY_OUT = (
+    "A search would end with a wrong network. Look at modules whose forward pass depends on more than their "
+    "inputs and the architecture; check=False searches all the same."
+)

@@ -1,0 +1,97 @@
+"""What `OneShotSearch` makes of its settings before it puts the parts of a run together."""
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from asng.distributed import Comm
+from asng.errors import InputError
+from asng.nn import Inputs, Supernet
+from asng.nn.inputs import calls_of
+from asng.optim import Optimizer
+from asng.training.inputs import by_position, evaluates_alike, inputs_of
+from asng.training.metric import MetricObjective, as_objective, is_metric
+from asng.training.objective import Loss, Precision, in_precision
+
+__all__ = ["calls_in_training_only", "check_function", "example_of", "in_the_precision", "made", "window_of"]
+
+
+def check_function(name: str, value: Any) -> None:
+    """Raise if a loss or an objective is none; None is an objective, but no loss.
+
+    Raises:
+        InputError: It is no function.
+    """
+    if isinstance(value, type) and is_metric(value):
+        raise InputError(f"{name}: expected a metric, got its class. Write {value.__name__}(...).")
+    metric = is_metric(value)
+    if metric and name == "loss":
+        raise InputError(
+            f"loss: expected a function of (forward, batch) with a gradient, got the metric {value!r:.80}. "
+            "Give it as minimize= or maximize=."
+        )
+    if not callable(value) and not metric and (value is not None or name == "loss"):
+        raise InputError(f"{name}: expected a function of (forward, batch), got {value!r}.")
+
+
+def made(theta: Optimizer | None) -> Optimizer:
+    """Return the optimiser of theta, which a search makes of its settings.
+
+    Raises:
+        InputError: It was taken away.
+    """
+    if theta is None:
+        raise InputError("architecture_optimizer: expected an optimiser, got None.")
+    return theta
+
+
+def window_of(objective: Any) -> int:
+    """Return how many batches a step scores on."""
+    objective = as_objective(objective)
+    return objective.window if isinstance(objective, MetricObjective) else 1
+
+
+def in_the_precision(function: Any, precision: Precision, supernet: Supernet) -> Any:
+    """Return a loss or an objective that computes in the precision of the search."""
+    device = next((p.device for p in supernet.parameters()), torch.device("cpu"))
+    function = as_objective(function)
+    if isinstance(function, MetricObjective):
+        feed = in_precision(function.feed, precision, device)
+        return MetricObjective(function.metric, feed, window=function.window)
+    return in_precision(function, precision, device)
+
+
+def example_of(supernet: Supernet, example: Any, loss: Loss, first: Callable[[], Any]) -> Inputs:
+    """Return the inputs that costs are measured on: the given ones, or those of the first call of the loss.
+
+    Args:
+        supernet: The supernet.
+        example: As the user gave it, or None.
+        loss: The training loss.
+        first: Returns the first training batch.
+    """
+    if example is not None:
+        return calls_of(supernet.model, example)[0]
+    return by_position(supernet, inputs_of(supernet, _some(supernet), loss, first())[0])
+
+
+def calls_in_training_only(supernet: Supernet, loss: Loss, first: Callable[[], Any], comm: Comm) -> bool:
+    """Whether a loss that architectures are selected by is to be called in training mode only.
+
+    Args:
+        supernet: The supernet.
+        loss: The training loss.
+        first: Returns the first training batch.
+        comm: The processes, which are to agree.
+    """
+    modules = supernet.model.modules()
+    if all(type(module).__module__.partition(".")[0] in ("torch", "asng") for module in modules):
+        return False  # of these it is known that evaluation is training without chance
+    alike = evaluates_alike(supernet, _some(supernet), loss, first())
+    return comm.either(not alike)[0]
+
+
+def _some(supernet: Supernet) -> Any:
+    return supernet.space.sample(random.Random(0))  # whichever: the loss does not know it

@@ -1,0 +1,85 @@
+"""What a loss and an objective are given to run: one architecture of a supernet, or a plain network."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import nn
+
+from asng.errors import InputError
+from asng.nn import Supernet, following
+from asng.space import Value
+
+__all__ = ["ArchitectureForward", "running"]
+
+
+class ArchitectureForward:
+    """Runs one architecture of a supernet, and collects what all its passes read.
+
+    Args:
+        supernet: The supernet.
+        architecture: The one.
+
+    Attributes:
+        read: Names of the variables that were read; None before the first pass.
+    """
+
+    def __init__(self, supernet: Supernet, architecture: Mapping[str, Value]) -> None:
+        self.supernet, self.architecture = supernet, architecture
+        self.read: frozenset[str] | None = None
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the model."""
+        output = self.supernet(*args, architecture=self.architecture, **kwargs)
+        active = self.supernet.active
+        self.read = active if self.read is None else self.read | active
+        return output
+
+    @contextmanager
+    def following(self) -> Iterator[nn.Module]:
+        """Have the model follow the architecture in whatever is called of it while the block runs."""
+        with following(self.architecture) as selection:
+            yield self.supernet.model
+        self.read = frozenset(selection.read) | (self.read or frozenset())
+
+
+@contextmanager
+def running(forward: Any) -> Iterator[Any]:
+    """Give a loss or an objective the model itself, for other methods than its forward pass.
+
+    For instance to generate text: in a search the methods of the model follow the architecture at hand while
+    the block runs, and of a child they are called as they are.
+
+    Args:
+        forward: What the loss or the objective was given.
+
+    Yields:
+        The model.
+
+    Raises:
+        InputError: `forward` is neither.
+
+    Example:
+        >>> import torch
+        >>> class Coder(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = nn.Linear(3, 2)
+        ...     def encode(self, x):
+        ...         return self.layer(x).tanh()
+        >>> def objective(forward, batch):
+        ...     with running(forward) as model:
+        ...         return model.encode(batch).abs().mean()
+        >>> 0.0 < objective(Coder(), torch.ones(4, 3)).item() < 1.0
+        True
+    """
+    if isinstance(forward, nn.Module):
+        yield forward
+    elif callable(enter := getattr(forward, "following", None)):
+        with enter() as model:
+            yield model
+    else:
+        raise InputError(
+            f"forward: expected what a loss or an objective is given, got {type(forward).__name__}. Hand it "
+            "on as it is."
+        )

@@ -1,0 +1,213 @@
+"""A search tries first what it will do: it changes nothing, and what cannot work fails before step one."""
+
+import pytest
+import torch
+from problems import data, fit, loader, mse, searcher, two_layers
+from torch import nn
+
+from asng import nn as snn
+from asng.errors import InputError
+from asng.nn import Choice, Searchable, Supernet
+from asng.search import OneShotSearch
+from asng.search.trial import ends_of
+from asng.space import Categorical, Integer, Real
+
+
+class Keeping(nn.Module):
+    """Has all that a pass may change: averages, a counter, a kept tensor, a weight, a drawn number."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.drop, self.passes, self.kept = nn.BatchNorm1d(3), nn.Dropout(0.2), 0, None
+        self.register_buffer("code", torch.zeros(3))
+        self.embed = nn.Embedding(4, 3, max_norm=1.0)
+
+    def forward(self, x):
+        self.passes += 1
+        if self.training:
+            self.code = 0.9 * self.code + x.detach().mean(0)
+            self.kept = x.mean()
+        return self.drop(self.norm(x)) + self.code + self.embed(torch.tensor([0, 1])).sum(0)
+
+
+def keeping():
+    torch.manual_seed(3)
+    choice = Choice(
+        {"one": nn.Linear(3, 1), "two": nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))}, label="c"
+    )
+    return Supernet(nn.Sequential(Keeping(), choice))
+
+
+@pytest.mark.parametrize("rule", ["loss", "minimize"])
+def test_the_bits_of_a_search_are_those_without_a_check(rule):
+    def run(check):
+        settings = {} if rule == "loss" else {rule: mse}
+        search = searcher(keeping(), **settings, cost=())
+        result = fit(search, train="own generator", epochs=1, check=check)
+        return result, search.architecture_optimizer.state_dict(), torch.rand(1)
+
+    (with_check, theta, draw), (without, other_theta, other_draw) = run(True), run(False)
+    for name, value in with_check.supernet.state_dict().items():
+        assert torch.equal(value, without.supernet.state_dict()[name]), name
+    assert with_check.supernet.model[0].passes == without.supernet.model[0].passes
+    assert theta == other_theta
+    assert torch.equal(draw, other_draw)
+
+
+def refused(search, match, **settings):
+    """A search that is refused before its first step, and one that is not without the check."""
+    steps = []
+    search.loss = lambda forward, batch, loss=search.loss: steps.append(1) or loss(forward, batch)
+    with pytest.raises(InputError, match=match):
+        fit(search, epochs=1, check=True, **settings)
+    return len(steps)
+
+
+class Wrong(Searchable):
+    """Its child computes something else."""
+
+    def __init__(self, child, label="scale"):
+        super().__init__()
+        self.label, self.child, self.weight = label, child, nn.Parameter(torch.ones(1))
+
+    def variables(self):
+        return {"factor": Categorical([1.0, 2.0], label=self.label)}
+
+    def forward(self, x):
+        return x * self.value("factor") * self.weight
+
+    def extract(self, extraction):
+        return self.child
+
+
+class Uneven(nn.Module):
+    def forward(self, x):
+        return x if self.training else x + 1
+
+
+class Narrow(nn.Module):
+    def forward(self, x):
+        return x[:, :1]
+
+
+@pytest.mark.parametrize(
+    ("child", "told"),
+    [
+        (nn.Identity(), r"the largest architecture .*call 1 in training mode: .*numbers are up to"),
+        (Narrow(), r"another output: shape \(8, 1\), not \(8, 3\)"),
+        (
+            nn.Linear(2, 2),
+            r"expected (a child that can be extracted|the child to run as .*), got RuntimeError",
+        ),
+    ],
+)
+def test_a_child_that_computes_something_else_is_refused(child, told):
+    supernet = Supernet(nn.Sequential(Wrong(child), nn.Identity()))
+    loss = lambda forward, batch: (forward(batch[0]) - 3).square().mean()  # noqa: E731
+    assert refused(searcher(supernet, loss), told) <= 3
+
+
+def test_a_child_that_is_wrong_in_evaluation_only_is_refused():
+    class Right(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            return x * 2.0 * self.weight if self.training else x * 5.0
+
+    supernet = Supernet(Wrong(Right()))
+    loss = lambda forward, batch: (forward(batch[0]) - 3).square().mean()  # noqa: E731
+    objective = lambda forward, batch: loss(forward, batch).item()  # noqa: E731
+    refused(searcher(supernet, loss, minimize=objective), "call 1 in evaluation mode")
+
+
+def test_an_objective_that_cannot_be_computed_fails_before_step_one(tmp_path):
+    losses = []
+
+    def loss(forward, batch):
+        losses.append(1)
+        return mse(forward, batch)
+
+    search = searcher(two_layers(), loss, maximize=lambda forward, batch: forward(batch["pixels"]))
+    with pytest.raises(TypeError, match="indices must be integers"):
+        fit(search, run_dir=tmp_path / "run", check=True)
+    assert len(losses) == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_is_drawn_at_random_is_no_difference():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x + torch.randn_like(x) * torch.rand(int(torch.randint(1, 5, ()))).mean()
+
+    class More(Searchable):
+        """Draws one number more than its child does."""
+
+        def variables(self):
+            return {"factor": Real(0.0, 1.0, label="r")}
+
+        def forward(self, x):
+            return torch.nn.functional.dropout(x, self.value("factor"), self.training) + torch.rand(()) * 0
+
+        def extract(self, extraction):
+            return nn.Dropout(self.value("factor"))
+
+    supernet = Supernet(nn.Sequential(nn.Linear(3, 1), More(), Noisy()))
+    assert fit(searcher(supernet), epochs=1, check=True).steps == 6
+
+
+def test_gradients_and_modes_are_as_they_were():
+    supernet = two_layers(norm=True)
+    supernet.model[1].eval()
+    parameter = next(supernet.parameters())
+    parameter.grad = torch.full_like(parameter, 7.0)
+    seen = []
+
+    def optimizer(parameters):
+        return torch.optim.SGD(parameters, lr=0.0)
+
+    search = searcher(supernet, optimizer=optimizer)
+    with search.stepping(loader(), loader(24)) as loop:
+        from asng.search.trial import try_first
+
+        before = [module.training for module in supernet.modules()]
+        try_first(loop.trainer, loop.scorer)
+        seen = [module.training for module in supernet.modules()]
+    assert seen == before
+    assert (parameter.grad == 7).all()
+
+
+def test_the_ends_of_a_space_are_the_largest_and_the_smallest():
+    model = nn.Sequential(
+        Choice({"large": nn.Linear(3, 3), "none": nn.Identity()}, label="op"),
+        snn.Conv1d(3, Integer(2, 8, label="w"), Categorical([5, 1, 3], label="k")),
+        snn.Activation(["ReLU", "Tanh"], label="act"),
+    )
+    largest, smallest = ends_of(Supernet(model))
+    assert dict(largest) == {"op": "large", "w": 8, "k": 5, "act": "Tanh"}
+    assert dict(smallest) == {"op": "none", "w": 2, "k": 1, "act": "ReLU"}
+
+
+def test_what_does_not_fit_into_memory_is_passed_over():
+    class Hungry(nn.Module):
+        def forward(self, x):
+            raise torch.OutOfMemoryError("out of memory")
+
+    supernet = Supernet(Choice({"a": nn.Linear(3, 1), "b": Hungry()}, label="op"))
+    result = OneShotSearch(supernet, mse, warmup=0.0, final=0.0).fit(
+        loader(), loader(24), epochs=1, progress=False
+    )
+    assert result.out_of_memory > 0
+
+
+def test_a_search_of_one_pass_takes_few_more():
+    calls = []
+
+    def loss(forward, batch):
+        calls.append(1)
+        return mse(forward, batch)
+
+    fit(searcher(two_layers(), loss, minimize=mse, warmup=1.0), epochs=1, check=True)
+    assert len(calls) - 6 <= 4
+    assert len(data()) == 48
