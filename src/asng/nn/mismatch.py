@@ -182,42 +182,39 @@ class _Widths(TorchFunctionMode):
 
     def _of_function(self, func: Any, args: Any, kwargs: Any) -> InputError | None:
         """Return the error if a function works with widths that are all the same, or with the largest."""
-        found = self._searched((args, kwargs))
+        found, given = self._searched((args, kwargs)), (args, kwargs)
         name = getattr(func, "__name__", str(func)).strip("_")
         if not found:
             return None
-        x, source = found[0]
-        words = f"{tuple(x.shape)} with the width of module {source.path!r}"
-        weight = next((t for t in tensors_of((args, kwargs)) if id(t) in self._weights), None)
-        if weight is not None and self._clashes(x, source, weight):
-            path, owner = self._weights[id(weight)]
-            whose = (
-                "searched, so that only a part of it is used"
-                if isinstance(owner, Twin)
-                else "of a fixed width"
-            )
+        others = [(t, self._sources[id(t)]) for t in tensors_of(given) if id(t) in self._sources]
+        differ = len({s.path for _, s in others}) > 1 and len({s.width for _, s in others}) > 1
+        if differ and any(_works(func, *changed) for changed in _changes(given, others, most=False)):
+            words = " and ".join(f"{tuple(t.shape)} with the width of module {s.path!r}" for t, s in others)
             return InputError(
-                f"{name}: expected widths that fit, got {words}, which is searched, and the whole weight of "
-                "module "
-                f"{path!r} ({type(owner).__name__}), {tuple(weight.shape)}, {whose}. Cut it to the width of "
-                "the other "
-                "where you read it, such as weight[..., : x.shape[-1]]."
+                f"{name}: expected widths that fit, got {words}. Give the variables of both widths the same "
+                "label, or a layer in between."
             )
-        others = [(t, self._sources[id(t)]) for t in tensors_of((args, kwargs)) if id(t) in self._sources]
-        if len({s.path for _, s in others}) < 2 or len({s.width for _, s in others}) < 2:
+        x, source = found[0]
+        if source.width == source.most or not any(
+            _works(func, *changed) for changed in _changes(given, found, most=True)
+        ):
             return None
-        if not any(_works(func, *changed) for changed in _changes((args, kwargs), others, most=False)):
-            return None
-        words = " and ".join(f"{tuple(t.shape)} with the width of module {s.path!r}" for t, s in others)
-        return InputError(
-            f"{name}: expected widths that fit, got {words}. Give the variables of both widths the same "
-            "label, or a "
-            "layer in between."
+        words = f"{tuple(x.shape)} with the width of module {source.path!r}, which is searched"
+        weight = next((t for t in tensors_of(given) if id(t) in self._weights), None)
+        if weight is None:
+            return InputError(
+                f"{name}: expected sizes that fit every width, got {words}, and sizes that fit the largest "
+                f"one, {source.most}, only. Take them from the tensor, such as x.shape[-1]."
+            )
+        path, owner = self._weights[id(weight)]
+        whose = (
+            "searched too, so that layers use a part of it" if isinstance(owner, Twin) else "of a fixed width"
         )
-
-    def _clashes(self, x: Tensor, source: _Source, weight: Tensor) -> bool:
-        """Whether a weight has the largest width where the tensor has a smaller one."""
-        return source.width < source.most and source.width not in weight.shape
+        return InputError(
+            f"{name}: expected widths that fit, got {words}, and the whole weight of module {path!r} "
+            f"({type(owner).__name__}), {tuple(weight.shape)}, {whose}. Cut it to the width of the other "
+            "where you read it, such as weight[..., : x.shape[-1]]."
+        )
 
     def _searched(self, value: Any) -> list[tuple[Tensor, _Source]]:
         found = [(x, self._sources[id(x)]) for x in tensors_of(value) if id(x) in self._sources]

@@ -10,7 +10,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from asng.errors import InputError, SpaceError
 from asng.nn.choices.choice import Choice
 from asng.nn.choices.repeat import Repeat
-from asng.nn.extraction.copying import Trial, global_names
+from asng.nn.extraction.copying import Trial, objects_read
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.sizes import variables_in
 from asng.nn.layers.subclasses import definer, is_ours, overrides, plain_class
@@ -128,8 +128,7 @@ def _check_overrides(path: str, twin: Twin) -> None:
             "was given afterwards, which a child would lose. Define it in a subclass."
         )
     for name, value in overrides(kind).items():
-        for word in global_names(value):
-            named = value.__globals__[word]
+        for word, named in objects_read(value):
             if isinstance(named, type) and issubclass(named, Searchable):
                 raise InputError(
                     f"module {path!r} ({kind.__name__}), {name}: expected super() without arguments, which "

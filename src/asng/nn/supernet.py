@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from asng.errors import AsngError, InputError, SpaceError
-from asng.nn.extraction.extract import extract
+from asng.nn.extraction.extract import check_traceable, extract
 from asng.nn.inputs import calls_of
 from asng.nn.mismatch import explain
 from asng.nn.naming import bind_names, check_weights_unshared
@@ -70,6 +70,7 @@ class Supernet(nn.Module):
         carry_into_recomputation()
         self.model = model
         self.space = Space(variables)
+        check_traceable(model, self.space)
         self._active: frozenset[str] = frozenset()
         self._checked: Architecture | None = None
         self._values: Mapping[str, Value] = {}

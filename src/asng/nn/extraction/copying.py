@@ -5,7 +5,7 @@ import dis
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
-from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType
+from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError, in_one_line
 
-__all__ = ["Copier", "Trial", "check_copied", "copies_itself", "global_names", "reaches"]
+__all__ = ["Copier", "Trial", "check_copied", "copies_itself", "objects_read", "reaches"]
 
 _LOCKS: dict[type, Callable[[], Any]] = {
     type(threading.Lock()): threading.Lock,
@@ -85,14 +85,7 @@ class Copier:
         return isinstance(value, dict) and any(map(self._has_functions, value.values()))
 
     def _function(self, function: FunctionType) -> FunctionType:
-        name = _global_of(function, self._owned)
-        if name is not None:
-            raise InputError(
-                f"function {function.__qualname__!r}: expected modules of the model as attributes or as "
-                "local "
-                f"variables, which a child can have of its own, got one by the global name {name!r}. Write a "
-                "module of your own around it."
-            )
+        check_no_global(function, self._owned)
         cells = tuple(CellType() for _ in function.__closure__ or ())
         made = FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
         self._noted(function, made)  # before what it holds, which may be itself
@@ -116,16 +109,16 @@ class Copier:
         return value if reaches(value, self._owned) is None else self.value(value)
 
     def _method(self, method: MethodType) -> Any:
-        owner = self.value(method.__self__)
-        if type(owner) is type(method.__self__):
-            return MethodType(method.__func__, owner)
-        made = getattr(
-            owner, method.__func__.__name__, None
-        )  # that of the plain layer in place of the twin's
+        owner, function = self.value(method.__self__), method.__func__
+        if getattr(type(method.__self__), function.__name__, None) is not function or type(owner) is type(
+            method.__self__
+        ):
+            return MethodType(function, owner)  # not of the class: bound by hand
+        made = getattr(owner, function.__name__, None)  # that of the plain layer in place of the twin's
         if made is None:
             raise InputError(
-                f"method {method.__func__.__qualname__!r}: expected one that the plain "
-                f"{type(owner).__name__} has too, got one of a searchable layer alone."
+                f"method {function.__qualname__!r}: expected one that the plain {type(owner).__name__} has "
+                "too, got one of a searchable layer alone"
             )
         return made
 
@@ -200,12 +193,19 @@ def _global_names(code: CodeType) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _global_of(function: FunctionType, owned: set[int]) -> str | None:
+def check_no_global(function: FunctionType, owned: set[int]) -> None:
+    """Raise if a function reads a module or a tensor among `owned` by a global name.
+
+    Raises:
+        InputError: It does: a child can have no global variable of its own.
+    """
     names = function.__globals__
     for name in _global_names(function.__code__):
         if name in names and reaches(names[name], owned) is not None:
-            return name
-    return None
+            raise InputError(
+                f"function {function.__qualname__!r}: expected modules of the model as attributes or as "
+                f"local variables, which a child can have of its own, got one by the global name {name!r}"
+            )
 
 
 def _is_empty(cell: CellType) -> bool:
@@ -225,9 +225,8 @@ def check_copied(path: str, name: str, value: Any, copied: Callable[[Any], Any])
     try:
         return copied(value)
     except Exception as error:
-        reason = (
-            str(error) if isinstance(error, InputError) else in_one_line(f"{type(error).__name__}: {error}")
-        )
+        ours = isinstance(error, InputError)
+        reason = str(error).rstrip(".") if ours else in_one_line(f"{type(error).__name__}: {error}")
         raise InputError(
             f"module {path!r}, attribute {name!r}: expected something that a child can have a copy of, got "
             f"{type(value).__name__}: {reason}. Make it in forward, or keep it outside of the model."
@@ -249,6 +248,7 @@ class Trial:
     """
 
     def __init__(self, model: nn.Module) -> None:
+        self._owned = {id(value) for value in (*model.modules(), *model.parameters(), *model.buffers())}
         kept = (*model.modules(), *model.parameters(), *model.buffers())
         self._memo: dict[int, Any] = {id(value): value for value in kept}
         self._tables = set(vars(nn.Module()))
@@ -262,9 +262,15 @@ class Trial:
         if copies_itself(module):
             return
         for name, value in vars(module).items():
+            if isinstance(value, FunctionType):
+                check_copied(path, name, value, self._local)
             if name not in self._tables and type(value) not in _ATOMS and type(value) not in _LOCKS:
                 with _AsTheyAre():
                     check_copied(path, name, value, lambda v: copy.deepcopy(v, self._memo))
+
+    def _local(self, function: FunctionType) -> FunctionType:
+        check_no_global(function, self._owned)
+        return function
 
 
 _ATOMS = {
@@ -291,13 +297,22 @@ class _AsTheyAre(TorchFunctionMode):
         return args[0] if func is Tensor.__deepcopy__ else func(*args, **(kwargs or {}))
 
 
-def global_names(value: object) -> list[str]:
-    """Return the names of the global variables that a function reads; none of what is no function.
+def objects_read(value: object) -> Iterator[tuple[str, object]]:
+    """Yield what a function reads by a global name, or as an attribute of that, with the name.
 
     Example:
-        >>> global_names(lambda x: copy.copy(x)), global_names(3)
-        (['copy'], [])
+        >>> [name for name, _ in objects_read(lambda x: copy.copy(x))]
+        ['copy', 'copy.copy']
     """
     if not isinstance(value, FunctionType):
-        return []
-    return [name for name in _global_names(value.__code__) if name in value.__globals__]
+        return
+    name, there = "", None
+    for step in dis.get_instructions(value.__code__):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            name, there = str(step.argval), value.__globals__.get(str(step.argval))
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and isinstance(there, (ModuleType, type)):
+            name, there = f"{name}.{step.argval}", getattr(there, str(step.argval), None)
+        else:
+            name, there = "", None
+        if there is not None:
+            yield name, there

@@ -30,9 +30,9 @@ from asng.nn.layers.twin import Twin
 from asng.nn.rules import check_twin, has_own_forward
 from asng.nn.searchable import Call, Extraction, Searchable
 from asng.nn.selection import following
-from asng.space import Value
+from asng.space import Space, Value
 
-__all__ = ["Extracted", "extract"]
+__all__ = ["Extracted", "check_traceable", "extract"]
 
 _T = TypeVar("_T")
 
@@ -68,9 +68,28 @@ def extract(
     with torch.inference_mode(False), following(architecture):
         extraction = _Extraction(model, calls, fresh=fresh)
         child = extraction.child(model)
-        unreached = extraction.unreached() if calls else {}
+        # Not on the meta device, where what is counted is thrown away: it would take a run of its own.
+        unreached = extraction.unreached() if calls and not _is_meta(model) else {}
     check_independent(child, model)
     return Extracted(child, unreached)
+
+
+def check_traceable(model: nn.Module, space: Space) -> None:
+    """Raise if a user's subclass of a choice has a forward that no child can have.
+
+    Args:
+        model: A model whose searchable modules are bound.
+        space: Its variables.
+
+    Raises:
+        InputError: Its trace under the first values fails, or differs between training and evaluation.
+    """
+    kinds = [m for m in model.modules() if isinstance(m, Searchable) and not isinstance(m, Twin)]
+    # Not of what derives from Searchable alone, which may never be extracted.
+    traced = [m for m in kinds if has_own_forward(type(m)) and type(m).extract is not Searchable.extract]
+    with following({name: variable.uniform(0.0) for name, variable in space.items()}):
+        for module in traced:
+            _Extraction(model, ())._graph(module)
 
 
 class _Extraction(Extraction):
@@ -266,6 +285,11 @@ class _Tracer(fx.Tracer):
 
 def _is_own(module: nn.Module) -> bool:
     return any(base.__module__.partition(".")[0] == "asng" for base in type(module).__mro__)
+
+
+def _is_meta(model: nn.Module) -> bool:
+    parameter = next(model.parameters(), None)
+    return parameter is not None and parameter.is_meta
 
 
 def _attribute(module: nn.Module, path: str) -> Any:

@@ -15,13 +15,12 @@ __all__ = ["carry_hooks", "check_alone", "check_same", "is_wrapped"]
 
 def is_wrapped(module: nn.Module) -> bool:
     """Whether calls of a module run something else too: hooks, or a forward replaced on the instance."""
-    hooks = (
-        module._forward_pre_hooks,
-        module._forward_hooks,
-        module._backward_hooks,
-        module._backward_pre_hooks,
-    )
-    return any(hooks) or "forward" in vars(module)
+    return _has_hooks(module) or "forward" in vars(module)
+
+
+def _has_hooks(module: nn.Module) -> bool:
+    before, backward = module._forward_pre_hooks, module._backward_pre_hooks
+    return any((before, module._forward_hooks, backward, module._backward_hooks))
 
 
 def carry_hooks(module: nn.Module, child: nn.Module, *, copied: Callable[[Any], Any]) -> None:
@@ -59,10 +58,13 @@ def check_alone(module: nn.Module, child: nn.Module, *, model: nn.Module, path: 
     chosen = getattr(module, "chosen", None)
     candidate = chosen() if chosen is not None else None
     several = isinstance(candidate, nn.Module) and _places(model, candidate) > 1
-    if several or isinstance(child, fx.GraphModule):
-        why = (
-            "a candidate that stands in several places" if several else "a traced one, whose copies lose them"
-        )
+    within = "forward" in vars(module) and _has_hooks(child)
+    if several or within or isinstance(child, fx.GraphModule):
+        why = "a traced one, whose copies lose them"
+        if several:
+            why = "a candidate that stands in several places"
+        elif within:
+            why = "a candidate that has hooks, which would come around them"
         raise InputError(
             f"module {path!r} ({type(module).__name__}): expected hooks, or a forward that was replaced, on "
             "a module "

@@ -1,6 +1,7 @@
 """What calls of a model reach in it, and with which inputs."""
 
 import random
+import warnings
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -84,27 +85,31 @@ def recorded(model: nn.Module, calls: Sequence[Inputs]) -> Record:
         both.
     """
     record = Record()
-    for inputs in calls:
-        errors: list[Exception] = []
-        own = model.training if inputs.training is None else inputs.training
-        for training in (own, not own):
-            try:
-                _run(model, inputs, record, training=training)
-                record.first = False
-            except Exception as error:  # the other mode may do
-                errors.append(error)
-        if len(errors) == 2:
-            raise errors[0]
+    with left_alone(model), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what a pass warns of it has said before, or says of one mode only
+        for module in model.modules():
+            if module._parameters or isinstance(module, Searchable):
+                module.register_forward_pre_hook(record.called, with_kwargs=True)
+        for inputs in calls:
+            own = model.training if inputs.training is None else inputs.training
+            errors = [
+                error for training in (own, not own) if (error := _run(model, inputs, record, training))
+            ]
+            if len(errors) == 2:
+                raise errors[0]
     return record
 
 
-def _run(model: nn.Module, inputs: Inputs, record: Record, *, training: bool) -> None:
-    with left_alone(model), torch.no_grad():
-        model.train(training)
-        for module in model.modules():
-            module.register_forward_pre_hook(record.called, with_kwargs=True)
+def _run(model: nn.Module, inputs: Inputs, record: Record, training: bool) -> Exception | None:
+    """Run a call in one mode, and return its error: the other mode may do."""
+    model.train(training)
+    try:
         with record:
             inputs.call(model)
+    except Exception as error:  # whatever a model raises
+        return error
+    record.first = False
+    return None
 
 
 @contextmanager

@@ -101,8 +101,8 @@ class Embedding(Twin, nn.Embedding):
 
         Example:
             >>> from asng.space import Integer
-            >>> Embedding.from_pretrained(torch.ones(5, 3), embedding_dim=Integer(1, 3,
-            label="w")).weight.shape
+            >>> width = Integer(1, 3, label="w")
+            >>> Embedding.from_pretrained(torch.ones(5, 3), embedding_dim=width).weight.shape
             torch.Size([5, 3])
         """
         given = padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse
