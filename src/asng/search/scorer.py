@@ -177,7 +177,7 @@ class Scorer:
         """Score architectures on the next batches."""
         if isinstance(self.objective, MetricObjective):
             return self._tallied(architectures, self.window)
-        for _ in range(MOST_UNDEFINED):
+        for _ in range(min(MOST_UNDEFINED, len(self.stream))):
             batch = self._batch()
             self._last = batch, architectures
             scores = self._dealt([(architecture, batch) for architecture in architectures])
