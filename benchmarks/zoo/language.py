@@ -47,6 +47,7 @@ SMALL: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
     "pad_token_id": 0,
+    "use_cache": False,  # with it, torch.export meets an output that it does not know
 }
 
 
@@ -166,7 +167,7 @@ def bart() -> Any:
     sides = {"encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "encoder_layers": 1, "decoder_layers": 1}
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
-    config = BartConfig(d_model=32, vocab_size=99, num_labels=2, **sides, **heads, **special)
+    config = BartConfig(d_model=32, vocab_size=99, num_labels=2, use_cache=False, **sides, **heads, **special)
     return BartForSequenceClassification(config)
 
 
@@ -180,7 +181,7 @@ def ended(n: int) -> dict[str, Any]:
 def t5() -> Any:
     """A T5."""
     return T5ForConditionalGeneration(
-        T5Config(d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2, vocab_size=99)
+        T5Config(d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2, vocab_size=99, use_cache=False)
     )
 
 
@@ -193,7 +194,8 @@ def distilbert() -> Any:
 
 def gpt2() -> Any:
     """A GPT-2."""
-    config = GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=99, bos_token_id=1, eos_token_id=2)
+    special = {"bos_token_id": 1, "eos_token_id": 2, "use_cache": False}
+    config = GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=99, **special)
     return GPT2LMHeadModel(config)
 
 
