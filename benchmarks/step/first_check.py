@@ -3,8 +3,8 @@
     python -m benchmarks.step.first_check
 
 Each space of `spaces.py` is searched with the check and without it by turns. What is timed is from the call
-of `fit` to `Callback.begin`, which comes after the check, in seconds of the processor, so that other work on the machine
-does not count. The share is that of a search of one minute; a step is beside it.
+of `fit` to `Callback.begin`, which comes after the check, in seconds of the processor, so that other work on
+the machine does not count. The share is that of a search of one minute; a step is beside it.
 """
 
 import statistics
