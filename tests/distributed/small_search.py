@@ -161,6 +161,7 @@ def search(case, folder=None, resume=False, lam_x=None):
         run_dir=None if folder is None else Path(folder) / "run",
         resume=resume,
         progress=False,
+        check=False,  # whose passes would be counted
     )
     return {
         "architecture": result.architecture.to_json(),

@@ -300,9 +300,10 @@ JUNK = [None, -1, 10**30, float("nan"), "x", [], {"a": 1}, torch.zeros(2), torch
 NAMES = [
     *("steps", "lam_x", "step", "seconds", "evaluated", "over_budget", "reason", "ended", "log_bytes"),
     *("space", "settings", "model", "final", "trainer", "theta", "settling", "watch", "finite", "memory"),
-    *("costs", "train", "valid", "generators"),
+    *("costs", "scorer", "callbacks", "train", "valid", "generators"),
 ]
 WITHIN = ["trainer/optimizer", "trainer/scheduler", "generators/torch", "generators/cuda", "generators/plain"]
+WITHIN += ["trainer/gradients", "scorer/undefined"]
 
 
 def _put(state, path, *value):

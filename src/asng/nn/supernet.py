@@ -214,8 +214,7 @@ def _check_whole(model: nn.Module) -> None:
             "FlatParameter",
         ):
             raise InputError(
-                f"{name}: expected whole weights to extract a child from, got sharded ones. Gather them by "
-                "torch.distributed.checkpoint.state_dict.get_model_state_dict(supernet, options="
-                "StateDictOptions(full_state_dict=True)), load these into a supernet that is made anew, and "
-                "extract from that."
+                f"{name}: expected whole weights to extract a child from, got sharded ones. Gather them with "
+                "get_model_state_dict(supernet, options=StateDictOptions(full_state_dict=True)), load these "
+                "into a supernet that is made anew, and extract from that."
             )

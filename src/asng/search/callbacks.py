@@ -150,7 +150,7 @@ class Callbacks:
         Raises:
             ValueError: It is of another number of callbacks.
         """
-        if len(state) != len(self.all):
+        if not isinstance(state, list) or len(state) != len(self.all):
             raise ValueError(f"it has {len(state)} callbacks, and here are {len(self.all)}")
         for callback, content in zip(self.all, state, strict=True):
             callback.load_state_dict(content)

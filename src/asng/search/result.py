@@ -19,6 +19,7 @@ from asng.training.batch_norm import recalibrate
 from asng.training.child_file import save_child
 from asng.training.data.nested import CountItems
 from asng.training.inputs import calls_in, example_inputs
+from asng.training.metric import is_whole
 from asng.training.modes import cuda_devices, kept_modes
 from asng.training.objective import Loss, Objective
 
@@ -117,7 +118,9 @@ class SearchResult:
         )
         if self.objective is not None and self.valid_loader is not None:
             batch = next(iter(self.valid_loader))
-            found += calls_in(self.supernet, self.architecture, self.objective, batch, training=False)
+            # Of a metric the passes alone: one batch need not be enough to compute it.
+            function = self.objective.feed if is_whole(self.objective) else self.objective
+            found += calls_in(self.supernet, self.architecture, function, batch, training=False)
         return found or list(given)
 
     def save(self, path: str | Path) -> Path:

@@ -16,7 +16,7 @@ from asng.training.data.nested import CountItems, items_of, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, origin
 from asng.training.forward import ArchitectureForward
-from asng.training.metric import MetricObjective, Tally
+from asng.training.metric import MetricObjective, Tally, is_whole
 from asng.training.modes import Modes
 from asng.training.objective import Objective, as_number, checked_value, qualified_name, to_float
 from asng.training.train import Mean
@@ -117,7 +117,7 @@ class Scorer:
     @property
     def whole(self) -> bool:
         """Whether a final is to score on all batches: the objective is no mean over them."""
-        return isinstance(self.objective, MetricObjective)
+        return is_whole(self.objective)
 
     @torch.no_grad()
     def score(self, candidates: Sequence[Candidate]) -> Scores:
@@ -177,7 +177,7 @@ class Scorer:
         """Score architectures on the next batches."""
         if isinstance(self.objective, MetricObjective):
             return self._tallied(architectures, self.window)
-        for _ in range(MOST_UNDEFINED):
+        for _ in range(min(MOST_UNDEFINED, len(self.stream))):
             batch = self._batch()
             self._last = batch, architectures
             scores = self._dealt([(architecture, batch) for architecture in architectures])

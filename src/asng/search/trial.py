@@ -20,6 +20,7 @@ from asng.training.data.nested import to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory, is_out_of_memory
 from asng.training.inputs import Recorder, repeated, without_trace
+from asng.training.metric import is_whole
 from asng.training.modes import Modes, Snapshot
 
 __all__ = ["ends_of", "try_first"]
@@ -188,8 +189,12 @@ class _Trial:
     def _scored(self, batch: Any) -> _Seeded:
         forward = _Seeded(self.supernet, self.architecture, training=False)
         self.scorer.evaluate(self.modes)
+        objective = self.scorer.objective
         with torch.no_grad():
-            self.scorer.value(batch, forward)
+            if is_whole(objective):  # one batch need not be enough to compute it
+                objective.tally(self.trainer.device).update(forward, batch)
+            else:
+                self.scorer.value(batch, forward)
         return forward
 
     def _extracted(self, calls: list[Inputs]) -> nn.Module:

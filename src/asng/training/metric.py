@@ -8,9 +8,9 @@ import torch
 
 from asng.checks import integer_at_least
 from asng.errors import InputError
-from asng.training.objective import Objective, checked_value, qualified_name
+from asng.training.objective import checked_value, qualified_name
 
-__all__ = ["MetricObjective", "Tally", "as_objective", "is_metric"]
+__all__ = ["MetricObjective", "Tally", "as_objective", "is_metric", "is_whole"]
 
 WINDOW = 4
 """Batches that a step in theta scores on. Not measured: the more, the less noise and the dearer a step."""
@@ -154,6 +154,6 @@ def as_objective(value: Any) -> Any:
     return value
 
 
-def is_whole(objective: Objective | MetricObjective) -> TypeGuard[MetricObjective]:
+def is_whole(objective: object) -> TypeGuard[MetricObjective]:
     """Whether an objective is no mean over batches."""
     return isinstance(objective, MetricObjective)

@@ -1,0 +1,1 @@
+"""Architectures of other libraries, searched: see `run.py`."""
