@@ -19,7 +19,7 @@ class CallOutcome(NamedTuple):
 
     Attributes:
         loss: What f returned; NaN where it failed.
-        active: Names of the variables that it read; None for all of them.
+        reads: Names of the variables that it read, in their order; None where that was not watched.
         seconds: How long it took.
         error: What went wrong, in one line; None where nothing did.
         trace: Where it went wrong: the traceback as text. Exceptions themselves do not all travel between
@@ -27,7 +27,7 @@ class CallOutcome(NamedTuple):
     """
 
     loss: float
-    active: frozenset[str] | None
+    reads: tuple[str, ...] | None
     seconds: float
     error: str | None = None
     trace: str = ""
@@ -43,7 +43,7 @@ def call(f: Function, architecture: Architecture, activity: bool) -> CallOutcome
 
     Example:
         >>> call(lambda a: a["x"] ** 2, Architecture({"x": 3, "y": 4}), activity=True)[:2]
-        (9.0, frozenset({'x'}))
+        (9.0, ('x',))
     """
     given = Watched(architecture) if activity else architecture
     started = time.perf_counter()
@@ -53,10 +53,8 @@ def call(f: Function, architecture: Architecture, activity: bool) -> CallOutcome
     except Exception as failure:  # not ctrl-C
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
     seconds = time.perf_counter() - started
-    active = None
-    if isinstance(given, Watched) and len(given.read) < len(architecture):
-        active = given.read
-    return CallOutcome(loss, active, seconds, error, trace)
+    reads = given.reads if isinstance(given, Watched) else None
+    return CallOutcome(loss, reads, seconds, error, trace)
 
 
 def _as_number(value: Any) -> float:
@@ -79,24 +77,24 @@ class Watched(Architecture):
         >>> watched = Watched(Architecture({"kernel": "rbf", "degree": 3, "gamma": 0.1}))
         >>> watched["degree"] if watched["kernel"] == "poly" else watched["gamma"]
         0.1
-        >>> sorted(watched.read)
-        ['gamma', 'kernel']
+        >>> watched.reads
+        ('kernel', 'gamma')
     """
 
-    __slots__ = ("_read",)
+    __slots__ = ("_reads",)
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__(architecture)
-        self._read: set[str] = set()
+        self._reads: dict[str, None] = {}
 
     @property
-    def read(self) -> frozenset[str]:
-        """Names whose values were read so far."""
-        return frozenset(self._read)
+    def reads(self) -> tuple[str, ...]:
+        """Names whose values were read so far, in the order of their first reading."""
+        return tuple(self._reads)
 
     def __getitem__(self, name: str) -> Value:
         value = self._values[name]
-        self._read.add(name)
+        self._reads[name] = None
         return value
 
     def __contains__(self, name: object) -> bool:

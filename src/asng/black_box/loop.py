@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome
 from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.result import Callback, Evaluation, Progress, best_of, rank_key
@@ -16,7 +17,7 @@ from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
-__all__ = ["MinimizeLoop", "Cache"]
+__all__ = ["MinimizeLoop"]
 
 
 @dataclass
@@ -41,7 +42,7 @@ class MinimizeLoop:
     optimizer: Optimizer
     budget: int
     call: Batch
-    cache: "Cache"
+    cache: Cache
     stop: MinimizeStopRule
     callbacks: Sequence[Callback]
     fail: bool
@@ -52,6 +53,7 @@ class MinimizeLoop:
     best: Evaluation | None = None
     _idle: int = 0
     _improved: int = 0
+    _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
 
     @property
@@ -72,21 +74,27 @@ class MinimizeLoop:
         """Draw, evaluate what is new, tell; return why to end, if there is a reason."""
         number, candidates = self.optimizer.generation, self.optimizer.ask()
         architectures = [candidate.architecture for candidate in candidates]
-        new = self.cache.new(architectures)
-        paid = new[: self.budget - self.evaluated]
-        outcomes = self._pay(number, paid, architectures)
+        outcomes: dict[int, CallOutcome] = {}
+        whole = True
+        while whole and (new := self.cache.new(architectures, outcomes)):
+            paid = new[: self.budget - self.evaluated - len(outcomes)]
+            whole = len(paid) == len(new)
+            outcomes |= self._pay(number, paid, architectures)
         evaluations = self._take_in(number, architectures, outcomes)
-        if len(paid) < len(new):
+        if not whole:
             # Not told of half a generation: with a larger budget a resumed search pays for the rest.
             return "budget"
         self._tell(candidates, evaluations)
-        self._idle = 0 if new else self._idle + 1
+        self._idle = 0 if outcomes else self._idle + 1
         return self._end_of_generation(tuple(evaluations))
 
     def _pay(
         self, number: int, places: list[int], architectures: list[Architecture]
     ) -> dict[int, CallOutcome]:
-        """Return the outcomes at some places: those in the record, and for the others f is called."""
+        """Return the outcomes at some places: those in the record, and for the others f is called.
+
+        The cache has them in the order of their places, whoever came first.
+        """
         found = {place: self.record.outcome((number, place), architectures[place]) for place in places}
         outcomes = {place: outcome for place, outcome in found.items() if outcome is not None}
         left = [place for place in places if place not in outcomes]
@@ -100,14 +108,14 @@ class MinimizeLoop:
             outcomes[place] = outcome
         if failed is not None:
             raise _failure(*failed)
+        for place in places:
+            self.cache.keep(architectures[place], outcomes[place])
         return outcomes
 
     def _take_in(
         self, number: int, architectures: list[Architecture], outcomes: dict[int, CallOutcome]
     ) -> list[Evaluation]:
-        """Put a generation into history and cache, in the order of its places whoever came first."""
-        for place in sorted(outcomes):
-            self.cache.keep(architectures[place], outcomes[place])
+        """Put a generation into the history, in the order of its places whoever came first."""
         evaluations = []
         for place, architecture in enumerate(architectures):
             outcome = outcomes.get(place) or self.cache.get(architecture)
@@ -119,7 +127,7 @@ class MinimizeLoop:
                 loss=outcome.loss,
                 generation=number,
                 cached=place not in outcomes,
-                active=outcome.active,
+                active=self._active(outcome),
                 error=outcome.error,
                 seconds=outcome.seconds,
             )
@@ -128,6 +136,14 @@ class MinimizeLoop:
             evaluations.append(one)
         self.history += evaluations
         return evaluations
+
+    def _active(self, outcome: CallOutcome) -> frozenset[str] | None:
+        """Return the names that a call read, None for all; each set once in memory."""
+        if outcome.reads is None or len(outcome.reads) == len(self.optimizer.space):
+            return None
+        if outcome.reads not in self._sets:
+            self._sets[outcome.reads] = frozenset(outcome.reads)
+        return self._sets[outcome.reads]
 
     def _tell(self, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> None:
         told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
@@ -166,7 +182,7 @@ class MinimizeLoop:
         return "callback" if reason is None and ended else reason
 
     def _nothing_new(self) -> str | None:
-        if len(self.cache) >= self.optimizer.space.size:
+        if self.cache.exhausted:
             return "exhausted"
         return "converged" if self._idle >= IDLE else None
 
@@ -204,43 +220,3 @@ def _failure(architecture: Architecture, outcome: CallOutcome) -> RunError:
     )
     error.__cause__ = RuntimeError(f"\n{outcome.trace}")
     return error
-
-
-class Cache:
-    """What a function without noise need not be asked again.
-
-    Args:
-        noisy: Remember nothing: another call would give another loss.
-
-    Example:
-        >>> cache = Cache(noisy=False)
-        >>> cache.keep(Architecture({"x": 1}), CallOutcome(2.0, None, 0.1))
-        >>> cache.get(Architecture({"x": 1})).loss, cache.get(Architecture({"x": 2}))
-        (2.0, None)
-    """
-
-    def __init__(self, *, noisy: bool) -> None:
-        self.noisy = noisy
-        self._outcomes: dict[Architecture, CallOutcome] = {}
-
-    def __len__(self) -> int:
-        return len(self._outcomes)
-
-    def get(self, architecture: Architecture) -> CallOutcome | None:
-        """Return what is known of an architecture, or None."""
-        return self._outcomes.get(architecture)
-
-    def keep(self, architecture: Architecture, outcome: CallOutcome) -> None:
-        """Remember the outcome of a call."""
-        if not self.noisy:
-            self._outcomes[architecture] = outcome
-
-    def new(self, architectures: list[Architecture]) -> list[int]:
-        """Return the places of those that must be paid for, each architecture once."""
-        if self.noisy:
-            return list(range(len(architectures)))
-        first: dict[Architecture, int] = {}
-        for place, architecture in enumerate(architectures):
-            if architecture not in self._outcomes:
-                first.setdefault(architecture, place)
-        return list(first.values())

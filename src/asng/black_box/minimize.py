@@ -8,8 +8,9 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from asng.black_box.cache import Cache
 from asng.black_box.calling import Function
-from asng.black_box.loop import Cache, MinimizeLoop
+from asng.black_box.loop import MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
@@ -46,9 +47,9 @@ def minimize(
 ) -> MinimizeResult:
     """Minimise a function of an architecture: no gradient, nothing to set.
 
-    Losses are remembered: no architecture is paid for twice, and what the optimiser draws again it is told
-    from memory. Which variables f reads is watched, so that one which a call never looked at is not credited
-    with its loss; f need not say so.
+    Which variables f reads is watched; f need not say so. Losses are remembered by what was read: nothing is
+    paid for twice, and what the optimiser draws again it is told from memory. A variable that a call never
+    looked at is not credited with its loss.
 
     The same seed gives the same search, bit for bit, whatever the number of workers, and whether or not it
     was interrupted on the way.
@@ -63,7 +64,7 @@ def minimize(
         noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
             draw is paid for.
         activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
-            mapping.
+            mapping; then losses are remembered by whole architectures.
         workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
             defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
             executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`; it is left open.
@@ -90,7 +91,7 @@ def minimize(
         >>> def loss(a):
         ...     return abs(a["degree"] - 4) if a["kernel"] == "poly" else 3.0
         >>> result = minimize(loss, space, 100)
-        >>> result.architecture, result.loss, result.evaluated <= 27
+        >>> result.architecture, result.loss, result.evaluated <= 11
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
     _check(f, space, budget, noisy, activity, callbacks, stop)
@@ -111,7 +112,7 @@ def minimize(
                 optimizer=optimizer,
                 budget=budget,
                 call=batch_caller(f, executor, activity=activity, until_error=on_error == "raise"),
-                cache=Cache(noisy=noisy),
+                cache=Cache(space, noisy=noisy, watched=activity),
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
                 fail=on_error == "raise",

@@ -88,7 +88,9 @@ class RecordReader:
             case StartEvent():
                 record.start = _checked_start(event, where, self._space)
             case EvaluationEvent():
-                record.calls[event.generation, event.place] = _call(event, where, self._space)
+                watched = (record.start.settings or {}).get("activity") is not False
+                found = _call(event, where, self._space, watched=watched)
+                record.calls[event.generation, event.place] = found
             case StepEvent():
                 if not isinstance(event.seconds, float) or not math.isfinite(event.seconds):
                     raise RunError(f"{where}: expected the seconds of the search, got {event.seconds}.")
@@ -120,7 +122,9 @@ def _checked_start(event: StartEvent, where: str, space: Space) -> StartEvent:
     return event
 
 
-def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architecture, CallOutcome]:
+def _call(
+    event: EvaluationEvent, where: str, space: Space, *, watched: bool
+) -> tuple[Architecture, CallOutcome]:
     try:
         architecture = Architecture(event.architecture)
         space.check(architecture)
@@ -131,8 +135,8 @@ def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architectur
         ) from error
     # Names and values as the space has them, once in memory and not once a line.
     architecture = Architecture({name: _once(architecture[name]) for name in space})
-    active = None if event.active is None else frozenset(map(_once, event.active))
-    return architecture, CallOutcome(loss=loss, active=active, seconds=event.seconds, error=event.error)
+    reads = tuple(map(_once, space if event.active is None else event.active)) if watched else None
+    return architecture, CallOutcome(loss=loss, reads=reads, seconds=event.seconds, error=event.error)
 
 
 def _once(value: Any) -> Any:
@@ -147,6 +151,6 @@ def evaluation_event(place: Place, architecture: Architecture, outcome: CallOutc
         architecture=dict(architecture),
         loss=outcome.loss if math.isfinite(outcome.loss) else repr(outcome.loss),
         seconds=round(outcome.seconds, 6),
-        active=None if outcome.active is None else sorted(outcome.active),
+        active=None if outcome.reads == tuple(architecture) else outcome.reads,
         error=outcome.error,
     )

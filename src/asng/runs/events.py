@@ -147,7 +147,8 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         architecture: Name to value.
         loss: What f returned; a string, as of `repr`, where JSON has no number for it.
         seconds: That it took.
-        active: The variables that it read; None if that was not watched.
+        active: The variables that it read, in their order; None for all in the order of the space, or if that
+            was not watched.
         error: What f raised, if it did.
     """
 
