@@ -19,7 +19,7 @@ from asng.space.variables import Value
 __all__ = ["Cache"]
 
 _CAREFUL = 8
-"""So many first calls are taken to leave something unread, before the function has shown that it reads all."""
+"""So many first calls are taken to leave something unread, before the function has shown to read all."""
 
 _MOST_BITS = 4096
 """Spaces with more architectures than 2 to this are not counted: no search comes to their end."""

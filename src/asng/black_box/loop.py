@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome
 from asng.black_box.replay import Record, evaluation_event
-from asng.black_box.result import Callback, Evaluation, Progress, best_of, rank_key
+from asng.black_box.result import Callback, Evaluation, MinimizeError, Progress, best_of, rank_key
 from asng.black_box.stopping import IDLE, MinimizeStopRule
-from asng.black_box.workers import Batch
-from asng.errors import RunError
+from asng.black_box.workers import Workers
 from asng.optim import Optimizer
 from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
@@ -27,7 +26,7 @@ class MinimizeLoop:
     Attributes:
         optimizer: Draws architectures, and learns from their losses.
         budget: How many calls of f may be paid for.
-        call: Evaluates a batch.
+        workers: Call f.
         cache: What is known.
         stop: When to end before that.
         callbacks: Are told of each generation.
@@ -41,7 +40,7 @@ class MinimizeLoop:
 
     optimizer: Optimizer
     budget: int
-    call: Batch
+    workers: Workers
     cache: Cache
     stop: MinimizeStopRule
     callbacks: Sequence[Callback]
@@ -53,6 +52,7 @@ class MinimizeLoop:
     best: Evaluation | None = None
     _idle: int = 0
     _improved: int = 0
+    _under_way: tuple[int, list[Architecture], dict[int, CallOutcome]] = (0, [], {})
     _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
 
@@ -75,47 +75,64 @@ class MinimizeLoop:
         number, candidates = self.optimizer.generation, self.optimizer.ask()
         architectures = [candidate.architecture for candidate in candidates]
         outcomes: dict[int, CallOutcome] = {}
-        whole = True
-        while whole and (new := self.cache.new(architectures, outcomes)):
+        self._under_way = number, architectures, outcomes
+        short = None
+        while short is None and (new := self.cache.new(architectures, outcomes)):
             paid = new[: self.budget - self.evaluated - len(outcomes)]
-            whole = len(paid) == len(new)
-            outcomes |= self._pay(number, paid, architectures)
-        evaluations = self._take_in(number, architectures, outcomes)
-        if not whole:
+            self._pay(number, paid, architectures, outcomes)
+            short = "budget" if len(paid) < len(new) else None
+            short = short if outcomes.keys() >= set(paid) else "seconds"
+        evaluations = self.take_in()
+        if short is not None:
             # Not told of half a generation: with a larger budget a resumed search pays for the rest.
-            return "budget"
+            return short
         self._tell(candidates, evaluations)
         self._idle = 0 if outcomes else self._idle + 1
         return self._end_of_generation(tuple(evaluations))
 
     def _pay(
-        self, number: int, places: list[int], architectures: list[Architecture]
-    ) -> dict[int, CallOutcome]:
-        """Return the outcomes at some places: those in the record, and for the others f is called.
+        self,
+        number: int,
+        places: list[int],
+        architectures: list[Architecture],
+        outcomes: dict[int, CallOutcome],
+    ) -> None:
+        """Find outcomes at some places: those in the record, and for the others f is called.
 
-        The cache has them in the order of their places, whoever came first.
+        The cache has them in the order of their places, whoever came first. Some are missing if time is over.
         """
-        found = {place: self.record.outcome((number, place), architectures[place]) for place in places}
-        outcomes = {place: outcome for place, outcome in found.items() if outcome is not None}
-        left = [place for place in places if place not in outcomes]
+        for place in places:
+            logged = self.record.outcome((number, place), architectures[place])
+            if logged is not None:
+                outcomes[place] = logged
+        for place in places if not self.is_late(len(outcomes)) else ():
+            if place not in outcomes:
+                self.workers.start(place, architectures[place])
         failed: tuple[Architecture, CallOutcome] | None = None
-        for at, outcome in self.call([architectures[place] for place in left]) if left else ():
-            place = left[at]
-            if outcome.error is not None and self.fail:
-                failed = failed or (architectures[place], outcome)
-                continue
-            self.log.write(evaluation_event((number, place), architectures[place], outcome))
-            outcomes[place] = outcome
+        while done := list(self.workers.finished()):
+            for place, outcome in done:
+                if outcome.error is not None and self.fail:
+                    failed = failed or (architectures[place], outcome)
+                    continue
+                self.log.write(evaluation_event((number, place), architectures[place], outcome, self.seconds))
+                outcomes[place] = outcome
+            if failed is not None or self.is_late(len(outcomes)):
+                self.workers.forget()
         if failed is not None:
             raise _failure(*failed)
         for place in places:
-            self.cache.keep(architectures[place], outcomes[place])
-        return outcomes
+            if place in outcomes:
+                self.cache.keep(architectures[place], outcomes[place])
 
-    def _take_in(
-        self, number: int, architectures: list[Architecture], outcomes: dict[int, CallOutcome]
-    ) -> list[Evaluation]:
-        """Put a generation into the history, in the order of its places whoever came first."""
+    def is_late(self, calls: int) -> bool:
+        """Whether the time is over; the first call of all may take as long as it wants."""
+        seconds = self.stop.seconds
+        return seconds is not None and self.evaluated + calls > 0 and self.seconds >= seconds
+
+    def take_in(self) -> list[Evaluation]:
+        """Put what is known of the generation into the history, in the order of places whoever came first."""
+        number, architectures, outcomes = self._under_way
+        self._under_way = number, [], {}
         evaluations = []
         for place, architecture in enumerate(architectures):
             outcome = outcomes.get(place) or self.cache.get(architecture)
@@ -213,10 +230,11 @@ def _is_round(number: int) -> bool:
     return number < 100 or number % 10 ** (len(str(number)) - 2) == 0
 
 
-def _failure(architecture: Architecture, outcome: CallOutcome) -> RunError:
-    error = RunError(
-        f"f({architecture!r}): expected a loss, got {outcome.error}. What was evaluated before is in the run "
+def _failure(architecture: Architecture, outcome: CallOutcome) -> MinimizeError:
+    error = MinimizeError(
+        f"f({architecture!r}): expected a loss, got {outcome.error}; what was evaluated before is in the run "
         "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."
     )
-    error.__cause__ = RuntimeError(f"\n{outcome.trace}")
+    if outcome.trace:
+        error.__cause__ = RuntimeError(f"\n{outcome.trace}")
     return error

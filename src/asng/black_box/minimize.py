@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from asng.black_box.loop import MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
-from asng.black_box.workers import batch_caller, check_workers, executor_of
+from asng.black_box.workers import check_workers, workers_of
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import ASNG, Optimizer
@@ -38,6 +39,7 @@ def minimize(
     noisy: bool = False,
     activity: bool = True,
     workers: int | Executor = 1,
+    call_seconds: float | None = None,
     stop: MinimizeStopRule | None = None,
     callbacks: Sequence[Callback] = (),
     on_error: Literal["raise", "worst"] = "raise",
@@ -68,11 +70,13 @@ def minimize(
         workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
             defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
             executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`; it is left open.
+        call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in processes,
+            also with one worker. Default: a call may take any time.
         stop: When to end before the budget is spent. Default: where there is nothing new to find.
         callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
             search.
-        on_error: "raise" ends the search where f raises or returns no number; "worst" lets the architecture
-            rank worst, and remembers the error.
+        on_error: "raise" ends the search where a call fails: f raises, returns no number, takes too long or
+            kills its process; "worst" lets the architecture rank worst, and remembers the error.
         run_dir: Folder for the log, for what was found, and for the report. Default: write nothing.
         resume: Go on with the search in `run_dir`, also after its end, with a larger budget. Nothing that
             was paid for is paid for again. An empty folder is begun.
@@ -83,7 +87,9 @@ def minimize(
 
     Raises:
         InputError: An argument is not as described; nothing was written.
-        RunError: f failed; a process was killed; or `run_dir` holds a run already, or one that this is not.
+        MinimizeError: A call failed; the error has what was found before as its `result`. So has whatever is
+            raised once the search is under way, KeyboardInterrupt too.
+        RunError: No process comes up, or `run_dir` holds a run already, or one that this is not.
 
     Example:
         >>> from asng.space import Categorical, Integer
@@ -96,7 +102,7 @@ def minimize(
     """
     _check(f, space, budget, noisy, activity, callbacks, stop)
     one_of("on_error", on_error, ["raise", "worst"])
-    check_workers(workers, f)
+    content = check_workers(workers, f, call_seconds)
     if optimizer is None:
         optimizer = ASNG(space, seed=seed)
     elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
@@ -107,11 +113,12 @@ def minimize(
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
         record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
-        with executor_of(workers) as executor:
+        calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)
+        with closing(calls):
             loop = MinimizeLoop(
                 optimizer=optimizer,
                 budget=budget,
-                call=batch_caller(f, executor, activity=activity, until_error=on_error == "raise"),
+                workers=calls,
                 cache=Cache(space, noisy=noisy, watched=activity),
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
@@ -119,7 +126,7 @@ def minimize(
                 log=log,
                 record=record,
             )
-            reason = loop.run()
+            reason = _run(loop, folder)
         return _end(loop, reason, folder)
     finally:
         log.close()
@@ -216,11 +223,20 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
     optimizer.load_state_dict(begun)
 
 
+def _run(loop: MinimizeLoop, folder: Path | None) -> str:
+    """Search, and return why it ended; whatever is raised on the way has the result up to then."""
+    try:
+        return loop.run()
+    except BaseException as error:
+        loop.take_in()
+        error.result = _result(loop, "error", folder) if loop.history else None  # type: ignore[attr-defined]
+        raise
+
+
 def _end(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult:
-    best = loop.best or best_of(loop.history)
-    optimizer = loop.optimizer
+    optimizer, result = loop.optimizer, _result(loop, reason, folder)
     if folder is not None:
-        write_text(folder / ARCHITECTURE, best.architecture.to_json() + "\n")
+        write_text(folder / ARCHITECTURE, result.architecture.to_json() + "\n")
     loop.log_theta()
     before, ended = loop.record.end, (reason, optimizer.generation, loop.evaluated)
     if before is None or (before.reason, before.step, before.evaluated) != ended:  # else it ended so before
@@ -232,6 +248,11 @@ def _end(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult
             seconds=round(loop.seconds, 3),
         )
         loop.log.write(end)
+    return result
+
+
+def _result(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult:
+    best, optimizer = loop.best or best_of(loop.history), loop.optimizer
     return MinimizeResult(
         architecture=best.architecture,
         loss=best.loss,

@@ -91,6 +91,7 @@ class RecordReader:
                 watched = (record.start.settings or {}).get("activity") is not False
                 found = _call(event, where, self._space, watched=watched)
                 record.calls[event.generation, event.place] = found
+                record.elapsed = max(record.elapsed, event.at or 0.0)
             case StepEvent():
                 if not isinstance(event.seconds, float) or not math.isfinite(event.seconds):
                     raise RunError(f"{where}: expected the seconds of the search, got {event.seconds}.")
@@ -143,7 +144,9 @@ def _once(value: Any) -> Any:
     return sys.intern(value) if type(value) is str else value
 
 
-def evaluation_event(place: Place, architecture: Architecture, outcome: CallOutcome) -> EvaluationEvent:
+def evaluation_event(
+    place: Place, architecture: Architecture, outcome: CallOutcome, at: float
+) -> EvaluationEvent:
     """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
     return EvaluationEvent(
         generation=place[0],
@@ -153,4 +156,5 @@ def evaluation_event(place: Place, architecture: Architecture, outcome: CallOutc
         seconds=round(outcome.seconds, 6),
         active=None if outcome.reads == tuple(architecture) else outcome.reads,
         error=outcome.error,
+        at=round(at, 6),
     )

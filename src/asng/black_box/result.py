@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from asng.distributions import ThetaView
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 from asng.space import Architecture
 
-__all__ = ["MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
+__all__ = ["MinimizeError", "MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class MinimizeResult:
         generations: How many times the optimiser was told.
         reason: Why the search ended: "budget"; "target", "patience", "entropy" or "seconds" by the stop rule;
             "exhausted" where every architecture of the space is known; "converged" where theta has drawn
-            nothing new for many generations; "callback".
+            nothing new for many generations; "callback"; "error" where this comes with an exception.
         seconds: How long it took, earlier parts of a resumed search included.
         folder: The run folder, or None.
     """
@@ -120,3 +120,13 @@ class MinimizeResult:
         from asng.report import write_report
 
         return write_report(self.folder, kinds=[MINIMIZE])
+
+
+class MinimizeError(RunError):
+    """A search cannot go on, since f failed.
+
+    Attributes:
+        result: What was found before, its `reason` "error"; None where nothing was evaluated.
+    """
+
+    result: MinimizeResult | None = None

@@ -150,6 +150,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         active: The variables that it read, in their order; None for all in the order of the space, or if that
             was not watched.
         error: What f raised, if it did.
+        at: Seconds from the start of the search to the end of the call; None in logs of an older asng.
     """
 
     generation: int
@@ -159,6 +160,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     seconds: Finite
     active: Sequence[str] | None = None
     error: str | None = None
+    at: Finite | None = None
 
 
 class FinalistsEvent(_Event, frozen=True, kw_only=True):
