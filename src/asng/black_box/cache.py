@@ -123,10 +123,19 @@ class Cache:
                 first.setdefault(self.alike(architecture), place)
         return list(first.values())
 
-    def alike(self, architecture: Architecture) -> "Architecture | _Edge | None":
-        """Return what architectures whose outcome is unknown have in common if they may turn out the same."""
+    def alike(
+        self, architecture: Architecture, *, careful: bool | None = None
+    ) -> "Architecture | _Edge | None":
+        """Return what architectures whose outcome is unknown have in common if they may turn out the same.
+
+        Args:
+            architecture: One that is unknown.
+            careful: Whether to expect that something is left unread, where no call has yet. Default: during
+                the first calls.
+        """
         # Who has read everything so far is taken to go on so: calls need not wait for each other.
-        careful = self._watched and (self._skips or self._kept < _CAREFUL)
+        careful = self._kept < _CAREFUL if careful is None else careful
+        careful = self._watched and (self._skips or careful)
         only_whole = self._root is None and self._whole  # it fails, or reads nothing
         return self._found(architecture)[1] if careful and not only_whole else architecture
 

@@ -16,7 +16,7 @@ from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
-__all__ = ["MinimizeLoop"]
+__all__ = ["MinimizeLoop", "failure"]
 
 
 @dataclass
@@ -36,6 +36,7 @@ class MinimizeLoop:
         history: All evaluations so far.
         evaluated: How many calls were paid for.
         best: The best evaluation.
+        idle: How many generations in a row had nothing new.
     """
 
     optimizer: Optimizer
@@ -50,7 +51,7 @@ class MinimizeLoop:
     history: list[Evaluation] = field(default_factory=list)
     evaluated: int = 0
     best: Evaluation | None = None
-    _idle: int = 0
+    idle: int = 0
     _improved: int = 0
     _under_way: tuple[int, list[Architecture], dict[int, CallOutcome]] = (0, [], {})
     _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
@@ -87,8 +88,8 @@ class MinimizeLoop:
             # Not told of half a generation: with a larger budget a resumed search pays for the rest.
             return short
         self._tell(candidates, evaluations)
-        self._idle = 0 if outcomes else self._idle + 1
-        return self._end_of_generation(tuple(evaluations))
+        self.idle = 0 if outcomes else self.idle + 1
+        return self.end_of_generation(tuple(evaluations))
 
     def _pay(
         self,
@@ -119,7 +120,7 @@ class MinimizeLoop:
             if failed is not None or self.is_late(len(outcomes)):
                 self.workers.forget()
         if failed is not None:
-            raise _failure(*failed)
+            raise failure(*failed)
         for place in places:
             if place in outcomes:
                 self.cache.keep(architectures[place], outcomes[place])
@@ -138,21 +139,27 @@ class MinimizeLoop:
             outcome = outcomes.get(place) or self.cache.get(architecture)
             if outcome is None:  # beyond the budget
                 continue
-            self.evaluated += place in outcomes
-            one = Evaluation(
-                architecture=architecture,
-                loss=outcome.loss,
-                generation=number,
-                cached=place not in outcomes,
-                active=self._active(outcome),
-                error=outcome.error,
-                seconds=outcome.seconds,
-            )
-            if self.best is None or rank_key(one.loss) < rank_key(self.best.loss):
-                self.best, self._improved = one, self.evaluated
-            evaluations.append(one)
-        self.history += evaluations
+            evaluations.append(self.note(number, architecture, outcome, cached=place not in outcomes))
         return evaluations
+
+    def note(
+        self, generation: int, architecture: Architecture, outcome: CallOutcome, *, cached: bool
+    ) -> Evaluation:
+        """Put one outcome into the history."""
+        self.evaluated += not cached
+        one = Evaluation(
+            architecture=architecture,
+            loss=outcome.loss,
+            generation=generation,
+            cached=cached,
+            active=self._active(outcome),
+            error=outcome.error,
+            seconds=outcome.seconds,
+        )
+        if self.best is None or rank_key(one.loss) < rank_key(self.best.loss):
+            self.best, self._improved = one, self.evaluated
+        self.history.append(one)
+        return one
 
     def _active(self, outcome: CallOutcome) -> frozenset[str] | None:
         """Return the names that a call read, None for all; each set once in memory."""
@@ -166,7 +173,7 @@ class MinimizeLoop:
         told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
         self.optimizer.tell(told, [one.loss for one in evaluations])
 
-    def _end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
+    def end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
         """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
         generation, best = self.optimizer.generation, self.best or best_of(evaluations)
         told_before = self.record.seconds.get(generation)
@@ -201,7 +208,7 @@ class MinimizeLoop:
     def _nothing_new(self) -> str | None:
         if self.cache.exhausted:
             return "exhausted"
-        return "converged" if self._idle >= IDLE else None
+        return "converged" if self.idle >= IDLE else None
 
     def _log_step(self, generation: int, evaluations: Sequence[Evaluation], seconds: float) -> None:
         optimizer = self.optimizer
@@ -230,7 +237,8 @@ def _is_round(number: int) -> bool:
     return number < 100 or number % 10 ** (len(str(number)) - 2) == 0
 
 
-def _failure(architecture: Architecture, outcome: CallOutcome) -> MinimizeError:
+def failure(architecture: Architecture, outcome: CallOutcome) -> MinimizeError:
+    """Return the error of a call that failed."""
     error = MinimizeError(
         f"f({architecture!r}): expected a loss, got {outcome.error}; what was evaluated before is in the run "
         "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."

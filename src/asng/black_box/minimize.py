@@ -2,20 +2,21 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
 from typing import Literal
 
+from asng.black_box.asynchronous import AsynchronousLoop
 from asng.black_box.cache import Cache
 from asng.black_box.calling import Function
 from asng.black_box.loop import MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
-from asng.black_box.workers import check_workers, workers_of
+from asng.black_box.workers import calls_at_a_time, check_workers, workers_of
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import ASNG, Optimizer
@@ -39,6 +40,7 @@ def minimize(
     noisy: bool = False,
     activity: bool = True,
     workers: int | Executor = 1,
+    asynchronous: bool = False,
     call_seconds: float | None = None,
     stop: MinimizeStopRule | None = None,
     callbacks: Sequence[Callback] = (),
@@ -54,7 +56,8 @@ def minimize(
     looked at is not credited with its loss.
 
     The same seed gives the same search, bit for bit, whatever the number of workers, and whether or not it
-    was interrupted on the way.
+    was interrupted on the way. An asynchronous search keeps its workers busy instead, and can be repeated to
+    the bit from its log.
 
     Args:
         f: Takes an `Architecture`, a mapping from names to values, and returns its loss: lower is better. To
@@ -70,8 +73,11 @@ def minimize(
         workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
             defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
             executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`; it is left open.
-        call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in processes,
-            also with one worker. Default: a call may take any time.
+        asynchronous: Tell the optimiser of each call as it comes back, and begin another one. No worker waits
+            for the slowest of a generation, but the search depends on who is first. Default: whole
+            generations.
+        call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in other
+            processes, also with one worker. Default: a call may take any time.
         stop: When to end before the budget is spent. Default: where there is nothing new to find.
         callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
             search.
@@ -100,9 +106,10 @@ def minimize(
         >>> result.architecture, result.loss, result.evaluated <= 11
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
-    _check(f, space, budget, noisy, activity, callbacks, stop)
+    _check(f, space, budget, callbacks, stop, noisy=noisy, activity=activity, asynchronous=asynchronous)
     one_of("on_error", on_error, ["raise", "worst"])
     content = check_workers(workers, f, call_seconds)
+    n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is None:
         optimizer = ASNG(space, seed=seed)
     elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
@@ -112,7 +119,8 @@ def minimize(
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
-        record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
+        settings = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
+        record = _begin(log, logged, folder, optimizer, budget, settings)
         calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)
         with closing(calls):
             loop = MinimizeLoop(
@@ -126,7 +134,8 @@ def minimize(
                 log=log,
                 record=record,
             )
-            reason = _run(loop, folder)
+            run = AsynchronousLoop(loop, n).run if asynchronous else loop.run
+            reason = _run(loop, run, folder)
         return _end(loop, reason, folder)
     finally:
         log.close()
@@ -136,17 +145,16 @@ def _check(
     f: object,
     space: object,
     budget: object,
-    noisy: object,
-    activity: object,
     callbacks: object,
     stop: object,
+    **flags: object,
 ) -> None:
     if not callable(f):
         raise InputError(f"f: expected a function of an architecture, got {f!r}.")
     if not isinstance(space, Space):
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
     integer_at_least("budget", budget, 1)
-    for name, flag in (("noisy", noisy), ("activity", activity)):
+    for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
@@ -175,11 +183,9 @@ def _begin(
     folder: Path | None,
     optimizer: Optimizer,
     budget: int,
-    noisy: bool,
-    activity: bool,
+    settings: dict[str, bool],
 ) -> Record:
     """Log the start, or go back to the one that was logged; return what was logged after it."""
-    settings = {"noisy": noisy, "activity": activity}
     if folder is not None and logged.seen:
         record = logged.record()
         _resume(record, folder, optimizer, settings)
@@ -207,7 +213,7 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         RunError: It is another one, or the search was set otherwise.
     """
     for name, value in settings.items():
-        logged = (record.start.settings or {}).get(name)
+        logged = (record.start.settings or {}).get(name, False)
         if logged != value:
             raise RunError(f"{folder}: expected a search with {name}={value}, got one with {name}={logged}.")
     begun = record.start.optimizer
@@ -223,10 +229,10 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
     optimizer.load_state_dict(begun)
 
 
-def _run(loop: MinimizeLoop, folder: Path | None) -> str:
+def _run(loop: MinimizeLoop, run: Callable[[], str], folder: Path | None) -> str:
     """Search, and return why it ended; whatever is raised on the way has the result up to then."""
     try:
-        return loop.run()
+        return run()
     except BaseException as error:
         loop.take_in()
         error.result = _result(loop, "error", folder) if loop.history else None  # type: ignore[attr-defined]

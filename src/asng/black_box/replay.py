@@ -9,7 +9,7 @@ import math
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asng.black_box.calling import CallOutcome
 from asng.errors import RunError, in_one_line
@@ -20,7 +20,15 @@ from asng.space import Architecture, Space
 __all__ = ["Record", "RecordReader", "evaluation_event"]
 
 Place = tuple[int, int]
-"""Generation, and place in it."""
+"""Generation, and place in it; in an asynchronous search the number of the draw."""
+
+
+class Logged(NamedTuple):
+    """A call as logged; `drawn` as in its event."""
+
+    architecture: Architecture
+    outcome: CallOutcome
+    drawn: int | None
 
 
 @dataclass
@@ -29,7 +37,7 @@ class Record:
 
     Attributes:
         start: The first event; empty where nothing was logged.
-        calls: Architecture and outcome of each call of f, by its place.
+        calls: Each call of f by its place, in the order in which they came back.
         seconds: How long the search had taken after each generation that was told.
         thetas: Generations after which theta was logged.
         end: The last event, where that was an end.
@@ -37,7 +45,7 @@ class Record:
     """
 
     start: StartEvent = field(default_factory=StartEvent)
-    calls: dict[Place, tuple[Architecture, CallOutcome]] = field(default_factory=dict)
+    calls: dict[Place, Logged] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     thetas: set[int] = field(default_factory=set)
     end: EndEvent | None = None
@@ -51,14 +59,18 @@ class Record:
         """
         if place not in self.calls:
             return None
-        logged, outcome = self.calls.pop(place)
-        if logged != architecture:
-            raise RunError(
-                f"log.jsonl, generation {place[0]}: expected {architecture!r}, got {logged!r}: the run was "
-                "made by another optimiser, or by another version of asng or NumPy. Resume it with those, or "
-                "search anew with overwrite."
-            )
-        return outcome
+        logged = self.calls.pop(place)
+        if logged.architecture != architecture:
+            raise self.other(place, architecture)
+        return logged.outcome
+
+    def other(self, place: Place, drawn: Architecture | None) -> RunError:
+        """Return the error that the search does not repeat itself, with what was drawn at a place."""
+        return RunError(
+            f"log.jsonl, generation {place[0]}, place {place[1]}: expected the logged call, got {drawn!r}: "
+            "the run was made by another optimiser, or by another version of asng or NumPy. Resume it with "
+            "those, or search anew with overwrite."
+        )
 
 
 class RecordReader:
@@ -90,7 +102,7 @@ class RecordReader:
             case EvaluationEvent():
                 watched = (record.start.settings or {}).get("activity") is not False
                 found = _call(event, where, self._space, watched=watched)
-                record.calls[event.generation, event.place] = found
+                record.calls[event.generation, event.place] = Logged(*found, event.drawn)
                 record.elapsed = max(record.elapsed, event.at or 0.0)
             case StepEvent():
                 if not isinstance(event.seconds, float) or not math.isfinite(event.seconds):
@@ -145,7 +157,7 @@ def _once(value: Any) -> Any:
 
 
 def evaluation_event(
-    place: Place, architecture: Architecture, outcome: CallOutcome, at: float
+    place: Place, architecture: Architecture, outcome: CallOutcome, at: float, drawn: int | None = None
 ) -> EvaluationEvent:
     """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
     return EvaluationEvent(
@@ -157,4 +169,5 @@ def evaluation_event(
         active=None if outcome.reads == tuple(architecture) else outcome.reads,
         error=outcome.error,
         at=round(at, 6),
+        drawn=drawn,
     )

@@ -11,7 +11,7 @@ from asng.checks import integer_at_least, real_between
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
-__all__ = ["Workers", "check_workers", "workers_of"]
+__all__ = ["Workers", "calls_at_a_time", "check_workers", "workers_of"]
 
 
 class Workers(Protocol):
@@ -67,6 +67,23 @@ def workers_of(
     if content:
         return Processes(workers, content, activity=activity, call_seconds=call_seconds)
     return _Here(f, activity=activity)
+
+
+def calls_at_a_time(workers: int | Executor) -> int:
+    """Return how many calls there can be at a time.
+
+    Raises:
+        InputError: An executor does not say it.
+    """
+    if not isinstance(workers, Executor):
+        return workers
+    n = getattr(workers, "_max_workers", None)  # of both executors of the standard library
+    if not isinstance(n, int):
+        raise InputError(
+            f"workers: expected a number, or a thread or process pool of concurrent.futures, got "
+            f"{workers!r}, which does not say how many calls it takes at a time. Leave asynchronous out."
+        )
+    return n
 
 
 class _Here:

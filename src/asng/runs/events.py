@@ -143,7 +143,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         generation: In which it was drawn, from 0 on.
-        place: In that generation, from 0 on.
+        place: In that generation, from 0 on; in an asynchronous search which draw of the whole search.
         architecture: Name to value.
         loss: What f returned; a string, as of `repr`, where JSON has no number for it.
         seconds: That it took.
@@ -151,6 +151,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
             was not watched.
         error: What f raised, if it did.
         at: Seconds from the start of the search to the end of the call; None in logs of an older asng.
+        drawn: How many draws an asynchronous search had made when the call came back.
     """
 
     generation: int
@@ -161,6 +162,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     active: Sequence[str] | None = None
     error: str | None = None
     at: Finite | None = None
+    drawn: int | None = None
 
 
 class FinalistsEvent(_Event, frozen=True, kw_only=True):

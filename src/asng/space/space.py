@@ -21,8 +21,11 @@ class Candidate:
         x: Raw coordinates, one float a variable in the space's order: the index of a choice, or the
             unrounded, unclipped draw of an ordered variable.
         active: Names of the variables that the evaluation read, or None for all of them.
-        generation: How many times the optimiser that drew it had been told of losses before, or None
-            for a candidate made by hand.
+        generation: How many updates the optimiser that drew it had made before, or None for a candidate made
+            by hand.
+        number: Which of the optimiser's draws it is, from 0 on, or None.
+        origin: By what the optimiser knows, when told late, how likely the draw was; None for one made by
+            hand.
 
     Example:
         >>> from asng.space import Integer, Space
@@ -30,7 +33,7 @@ class Candidate:
         3
     """
 
-    __slots__ = ("_architecture", "active", "generation", "space", "x")
+    __slots__ = ("_architecture", "active", "generation", "number", "origin", "space", "x")
 
     def __init__(
         self,
@@ -39,11 +42,15 @@ class Candidate:
         *,
         active: frozenset[str] | None = None,
         generation: int | None = None,
+        number: int | None = None,
+        origin: object = None,
     ) -> None:
         self.space = space
         self.x = x
         self.active = active
         self.generation = generation
+        self.number = number
+        self.origin = origin
         self._architecture: Architecture | None = None
 
     @property
@@ -58,7 +65,14 @@ class Candidate:
 
     def with_active(self, active: frozenset[str] | None) -> "Candidate":
         """Return the same draw with the variables that its evaluation read."""
-        twin = Candidate(self.space, self.x, active=active, generation=self.generation)
+        twin = Candidate(
+            self.space,
+            self.x,
+            active=active,
+            generation=self.generation,
+            number=self.number,
+            origin=self.origin,
+        )
         twin._architecture = self._architecture
         return twin
 
