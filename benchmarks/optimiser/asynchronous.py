@@ -3,7 +3,7 @@
 python -m benchmarks.optimiser.asynchronous
 
 Durations of calls are log-normal (sigma 1). How busy workers are is measured: 8 threads, calls that sleep
-for a median of 20 ms. Evaluations and time to the optimum are simulated, in units of the median duration.
+for a median of 100 ms. Evaluations and time to the optimum are simulated, in units of the median duration.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def busy(seed: int, *, asynchronous: bool) -> float:
     rng = random.Random(seed)
 
     def f(a: Architecture) -> float:
-        time.sleep(0.02 * rng.lognormvariate(0.0, SIGMA))
+        time.sleep(0.1 * rng.lognormvariate(0.0, SIGMA))
         return float(sum(value**2 for value in a.values()))  # type: ignore[operator, misc]
 
     with ThreadPoolExecutor(WORKERS) as threads:
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     seeds = parser.parse_args().seeds
     shares = {
-        name: [busy(seed, asynchronous=name == "asynchronous") for seed in range(seeds)]
+        name: [busy(seed, asynchronous=name == "asynchronous") for seed in range(min(seeds, 10))]
         for name in ("generations", "asynchronous")
     }
     utilisation = [

@@ -9,7 +9,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from asng.black_box.calling import CallOutcome
-from asng.black_box.loop import MinimizeLoop, failure
+from asng.black_box.loop import BEFORE, MinimizeLoop, failure
 from asng.black_box.replay import evaluation_event
 from asng.black_box.result import Evaluation
 from asng.black_box.stopping import IDLE
@@ -92,7 +92,8 @@ class AsynchronousLoop:
             self._draw()
 
     def _draw(self) -> None:
-        candidate = self.search.optimizer.ask(1)[0]
+        start = self.search.start
+        candidate = start[self.drawn] if self.drawn < len(start) else self.search.optimizer.ask(1)[0]
         self.drawn += 1
         self._idle += 1
         # So many draws as make an update count as one generation without anything new.
@@ -129,7 +130,7 @@ class AsynchronousLoop:
             if outcome.error is not None and search.fail:
                 failed = failed or (candidate.architecture, outcome)
                 continue
-            place = candidate.generation or 0, number
+            place = _generation(candidate), number
             search.log.write(
                 evaluation_event(place, candidate.architecture, outcome, search.seconds, self.drawn)
             )
@@ -162,10 +163,14 @@ class AsynchronousLoop:
     def _tell(self, candidate: Candidate, outcome: CallOutcome, *, cached: bool) -> None:
         search = self.search
         before = search.optimizer.generation
-        one = search.note(candidate.generation or 0, candidate.architecture, outcome, cached=cached)
+        one = search.note(_generation(candidate), candidate.architecture, outcome, cached=cached)
         self._since_update.append(one)
         search.optimizer.tell(candidate.with_active(one.active), one.loss)
         if search.optimizer.generation != before:
             evaluations, self._since_update = tuple(self._since_update), []
             reason = search.end_of_generation(evaluations)
             self._reason = self._reason or reason
+
+
+def _generation(candidate: Candidate) -> int:
+    return BEFORE if candidate.generation is None else candidate.generation

@@ -16,7 +16,10 @@ from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
-__all__ = ["MinimizeLoop", "failure"]
+__all__ = ["BEFORE", "MinimizeLoop", "failure"]
+
+BEFORE = -1
+"""The generation of what the optimiser did not draw: what is known, and what to start with."""
 
 
 @dataclass
@@ -30,6 +33,7 @@ class MinimizeLoop:
         cache: What is known.
         stop: When to end before that.
         callbacks: Are told of each generation.
+        start: What to evaluate first.
         fail: Whether a call that fails ends the search.
         log: Takes down what happens.
         record: What was taken down before, of a search that is resumed.
@@ -45,6 +49,7 @@ class MinimizeLoop:
     cache: Cache
     stop: MinimizeStopRule
     callbacks: Sequence[Callback]
+    start: Sequence[Candidate]
     fail: bool
     log: RunLog
     record: Record
@@ -64,16 +69,25 @@ class MinimizeLoop:
 
     def run(self) -> str:
         """Search until there is a reason to end, and return it."""
-        while True:
+        reason = self._generation(BEFORE, self.start) if self.start else None
+        while reason is None:
             if self.evaluated >= self.budget:
                 return "budget"
-            reason = self._generation()
-            if reason is not None:
-                return reason
+            reason = self._generation(self.optimizer.generation, self.optimizer.ask())
+        return reason
 
-    def _generation(self) -> str | None:
-        """Draw, evaluate what is new, tell; return why to end, if there is a reason."""
-        number, candidates = self.optimizer.generation, self.optimizer.ask()
+    def know(self, known: Sequence[tuple[Candidate, float]]) -> None:
+        """Tell of losses from elsewhere, in their order, as if generations had been drawn so."""
+        for candidate, loss in known:
+            self.cache.know(candidate.architecture, loss)
+            outcome = CallOutcome(loss, None, 0.0)
+            self.note(BEFORE, candidate.architecture, outcome, cached=True)
+        for at in range(0, len(known), self.optimizer.lam):
+            candidates, losses = zip(*known[at : at + self.optimizer.lam], strict=True)
+            self.optimizer.tell(candidates, losses)
+
+    def _generation(self, number: int, candidates: Sequence[Candidate]) -> str | None:
+        """Evaluate what is new of some candidates, tell; return why to end, if there is a reason."""
         architectures = [candidate.architecture for candidate in candidates]
         outcomes: dict[int, CallOutcome] = {}
         self._under_way = number, architectures, outcomes
@@ -87,7 +101,10 @@ class MinimizeLoop:
         if short is not None:
             # Not told of half a generation: with a larger budget a resumed search pays for the rest.
             return short
+        before = self.optimizer.generation
         self._tell(candidates, evaluations)
+        if self.optimizer.generation == before:  # a single one to start with waits for others
+            return None
         self.idle = 0 if outcomes else self.idle + 1
         return self.end_of_generation(tuple(evaluations))
 

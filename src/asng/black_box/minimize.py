@@ -2,16 +2,17 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from asng.black_box.asynchronous import AsynchronousLoop
 from asng.black_box.cache import Cache
 from asng.black_box.calling import Function
+from asng.black_box.given import candidates_of, known_losses
 from asng.black_box.loop import MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.result import Callback, MinimizeResult, best_of
@@ -26,6 +27,7 @@ from asng.runs.files import write_text
 from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, note_resume, refuse_earlier_run, remove_run
 from asng.runs.log import RunLog
 from asng.space import Space
+from asng.space.variables import Value
 
 __all__ = ["minimize"]
 
@@ -37,6 +39,8 @@ def minimize(
     *,
     seed: int = 0,
     optimizer: Optimizer | None = None,
+    start: Sequence[Mapping[str, Value]] = (),
+    known: Sequence[tuple[Mapping[str, Value], float]] = (),
     noisy: bool = False,
     activity: bool = True,
     workers: int | Executor = 1,
@@ -66,6 +70,9 @@ def minimize(
         budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
         optimizer: Any with `ask` and `tell`. Default: `ASNG(space, seed=seed)`.
+        start: Architectures to evaluate first, such as the settings in use now.
+        known: Architectures and their losses from elsewhere, in the order of the search that found them. They
+            cost nothing, and the best of them may be the result.
         noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
             draw is paid for.
         activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
@@ -106,7 +113,8 @@ def minimize(
         >>> result.architecture, result.loss, result.evaluated <= 11
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
-    _check(f, space, budget, callbacks, stop, noisy=noisy, activity=activity, asynchronous=asynchronous)
+    settings: dict[str, Any] = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
+    _check(f, space, budget, callbacks, stop, settings)
     one_of("on_error", on_error, ["raise", "worst"])
     content = check_workers(workers, f, call_seconds)
     n = calls_at_a_time(workers) if asynchronous else 1
@@ -114,12 +122,14 @@ def minimize(
         optimizer = ASNG(space, seed=seed)
     elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
+    first, before = candidates_of(space, "start", start), known_losses(space, known)
+    settings |= {"start": [dict(c.architecture) for c in first]} if first else {}
+    settings |= {"known": [[dict(c.architecture), repr(loss)] for c, loss in before]} if before else {}
     folder = None if run_dir is None else Path(run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
-        settings = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
         record = _begin(log, logged, folder, optimizer, budget, settings)
         calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)
         with closing(calls):
@@ -130,10 +140,12 @@ def minimize(
                 cache=Cache(space, noisy=noisy, watched=activity),
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
+                start=first,
                 fail=on_error == "raise",
                 log=log,
                 record=record,
             )
+            loop.know(before)
             run = AsynchronousLoop(loop, n).run if asynchronous else loop.run
             reason = _run(loop, run, folder)
         return _end(loop, reason, folder)
@@ -147,7 +159,7 @@ def _check(
     budget: object,
     callbacks: object,
     stop: object,
-    **flags: object,
+    flags: Mapping[str, object],
 ) -> None:
     if not callable(f):
         raise InputError(f"f: expected a function of an architecture, got {f!r}.")
@@ -183,7 +195,7 @@ def _begin(
     folder: Path | None,
     optimizer: Optimizer,
     budget: int,
-    settings: dict[str, bool],
+    settings: dict[str, Any],
 ) -> Record:
     """Log the start, or go back to the one that was logged; return what was logged after it."""
     if folder is not None and logged.seen:
@@ -206,16 +218,19 @@ def _begin(
     return Record()
 
 
-def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, bool]) -> None:
+def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, Any]) -> None:
     """Bring the optimiser to where the search began.
 
     Raises:
         RunError: It is another one, or the search was set otherwise.
     """
-    for name, value in settings.items():
-        logged = (record.start.settings or {}).get(name, False)
+    before = dict(record.start.settings or {})
+    for name in [*settings, *(name for name in ("start", "known") if name in before)]:
+        value, logged = (of.get(name, False) or False for of in (settings, before))
         if logged != value:
-            raise RunError(f"{folder}: expected a search with {name}={value}, got one with {name}={logged}.")
+            raise RunError(
+                f"{folder}: expected a search with {name}={value!r:.99}, got one with {name}={logged!r:.99}."
+            )
     begun = record.start.optimizer
     if begun is None:
         raise RunError(

@@ -4,13 +4,17 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from asng.distributions import ThetaView
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
 __all__ = ["MinimizeError", "MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
+
+
+_COLUMNS = ("loss", "generation", "cached", "seconds", "error")
+"""Of an evaluation, beside the values of its variables."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +24,8 @@ class Evaluation:
     Attributes:
         architecture: What was evaluated.
         loss: What f returned; NaN where it failed.
-        generation: In which it was drawn, from 0 on.
-        cached: Whether the loss was remembered, and f not called.
+        generation: In which it was drawn, from 0 on; -1 for what was known, or given to start with.
+        cached: Whether the loss was remembered or known, and f not called.
         active: Names of the variables that f read; None for all of them.
         error: What went wrong, where f failed.
         seconds: How long the call took; not compared.
@@ -104,6 +108,28 @@ class MinimizeResult:
     reason: str
     seconds: float
     folder: Path | None
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the history as columns of one length, for a DataFrame of pandas or polars.
+
+        A column for each variable, with None where the call did not read it, then "loss", "generation",
+        "cached", "seconds" and "error". A variable of such a name has its column under "variable " + name.
+
+        Example:
+            >>> from asng import Integer, Space, minimize
+            >>> result = minimize(lambda a: a["x"], Space({"x": Integer(0, 9)}), 3)
+            >>> columns = result.columns()
+            >>> list(columns), columns["loss"] == columns["x"]
+            (['x', 'loss', 'generation', 'cached', 'seconds', 'error'], True)
+        """
+        own = {name: [getattr(one, name) for one in self.history] for name in _COLUMNS}
+        variables: dict[str, list[Any]] = {}
+        for name in self.most_likely:
+            variables[f"variable {name}" if name in own else name] = [
+                one.architecture.get(name) if one.active is None or name in one.active else None
+                for one in self.history
+            ]
+        return variables | own
 
     def report(self) -> Path:
         """Write `report.html` into the run folder, and return its path.

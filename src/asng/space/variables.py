@@ -9,6 +9,7 @@ one float that the optimiser draws: the index of a choice, or a real number that
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from asng.checks import nearest
@@ -184,59 +185,97 @@ class Real:
         high: The greatest value, at least `low`.
         log: Search in log coordinates (then low > 0), as suits learning rates.
         label: As in `Categorical`.
+        step: Distance of neighbours, > 0: the values are low, low + step, ..., high, as their decimals say.
+            Default: all numbers between the ends.
 
     Raises:
-        SpaceError: An end is no finite number, the ends are reversed, or log is set with low <= 0.
+        SpaceError: An end is no finite number, the ends are reversed, the step does not lead from one to the
+            other, or log is set with low <= 0.
 
     Example:
         >>> Real(0.0, 0.5).decode(0.7)
         0.5
+        >>> Real(0.0, 0.5, step=0.1).decode(0.32)
+        0.3
     """
 
     low: float
     high: float
     log: bool = False
     label: str | None = field(default=None, compare=False)
+    step: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, end in (("low", self.low), ("high", self.high)):
+        steps = () if self.step is None else (("step", self.step),)
+        for name, end in (("low", self.low), ("high", self.high), *steps):
             number = isinstance(end, (int, float)) and not isinstance(end, bool)
             if not number or not math.isfinite(end):
                 raise SpaceError(f"{name}: expected a finite number, got {end!r}.")
         _check_ends(self.low, self.high, log=self.log, least=0.0)
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
+        if self.step is not None:
+            object.__setattr__(self, "step", float(self.step))
+            if self.step <= 0.0 or not math.isclose(
+                self._last * self.step, self.high - self.low, rel_tol=1e-9
+            ):
+                raise SpaceError(
+                    f"step: expected a number > 0 that leads from low = {self.low} to high = {self.high}, "
+                    f"got {self.step}. Choose another step or end."
+                )
+
+    @property
+    def _last(self) -> int:
+        """How many steps lead to the greatest value."""
+        return round((self.high - self.low) / self.step) if self.step else 0
 
     @property
     def size(self) -> float:
-        """Infinite, or 1 where the ends coincide."""
+        """How many values there are: infinite without a step, or 1 where the ends coincide."""
+        if self.step is not None:
+            return self._last + 1
         return math.inf if self.low < self.high else 1
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is a number between the ends."""
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high  # type: ignore[operator]
+        """Whether `value` is a number between the ends, and one of the steps up to rounding."""
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            return False
+        if not self.low <= value <= self.high:
+            return False
+        return self.step is None or abs(self._rounded(value) - value) <= 1e-9 * self.step
 
     def decode(self, x: float) -> float:
-        """Return the raw coordinate `x` clipped to the ends."""
-        return float(min(max(_from_raw(x, self), self.low), self.high))
+        """Return the raw coordinate `x` clipped to the ends, and rounded to the nearest step."""
+        value = float(min(max(_from_raw(x, self), self.low), self.high))
+        return value if self.step is None else self._rounded(value)
+
+    def _rounded(self, value: float) -> float:
+        """Return the nearest step: 0.3, not 0.1 + 0.1 + 0.1."""
+        step = round((value - self.low) / self.step)  # type: ignore[operator]
+        if step >= self._last:
+            return self.high
+        return float(Decimal(repr(self.low)) + step * Decimal(repr(self.step)))
 
     def encode(self, value: Value) -> float:
         """Return the raw coordinate of a value: itself, or its logarithm."""
         return _to_raw(float(value), self)  # type: ignore[arg-type]
 
     def uniform(self, u: float) -> float:
-        """Map a uniform number in [0, 1) to a real, uniform in (log) coordinates."""
+        """Map a uniform number in [0, 1) to a real, uniform in (log) coordinates, or over the steps."""
+        if self.step is not None:
+            return self._rounded(self.low + self.step * int(u * self.size))
         low, high = _to_raw(self.low, self), _to_raw(self.high, self)
         return self.decode(low + u * (high - low))
 
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
-        return f"a number in [{self.low}, {self.high}], got {value!r:.80}."
+        steps = "" if self.step is None else f" in steps of {self.step}"
+        return f"a number in [{self.low}, {self.high}]{steps}, got {value!r:.80}."
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {"type": "real", "low": self.low, "high": self.high, "log": self.log}
+        steps = {} if self.step is None else {"step": self.step}
+        return {"type": "real", "low": self.low, "high": self.high, "log": self.log, **steps}
 
 
 Variable: TypeAlias = Categorical | Integer | Real
