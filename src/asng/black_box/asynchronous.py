@@ -48,7 +48,7 @@ class AsynchronousLoop:
         self._fill()
         if self._reason is None and not self.search.is_late(0):
             for number, candidate in self._under_way.items():
-                self.search.workers.start(number, candidate.architecture)
+                self.search.workers.start(number, candidate.architecture, self.search.curves.limits())
         self._live = True
         while self._reason is None:
             self._fill()
@@ -115,7 +115,7 @@ class AsynchronousLoop:
         self._keys[key] = number
         self._under_way[number] = candidate
         if self._live:
-            self.search.workers.start(number, architecture)
+            self.search.workers.start(number, architecture, self.search.curves.limits())
 
     def _key(self, number: int, candidate: Candidate) -> Hashable:
         """Return what draws have in common if their calls may turn out the same."""
@@ -151,6 +151,7 @@ class AsynchronousLoop:
         """Take in the outcome of a call, and go on with those that waited for it."""
         candidate = self._under_way.pop(number)
         self.search.cache.keep(candidate.architecture, outcome)
+        self.search.curves.add(outcome.curve)
         # What may turn out the same as a call under way is another question after each that came back.
         self._keys = {}
         for other, waiting in self._under_way.items():
@@ -165,7 +166,7 @@ class AsynchronousLoop:
         before = search.optimizer.generation
         one = search.note(_generation(candidate), candidate.architecture, outcome, cached=cached)
         self._since_update.append(one)
-        search.optimizer.tell(candidate.with_active(one.active), one.loss)
+        search.optimizer.tell(candidate.with_active(one.active), one.told)
         if search.optimizer.generation != before:
             evaluations, self._since_update = tuple(self._since_update), []
             reason = search.end_of_generation(evaluations)

@@ -51,8 +51,8 @@ class _Node:
 class Cache:
     """What a function without noise need not be asked again.
 
-    A call that failed, or that read nothing, is known for its own architecture only: neither says that the
-    values which were read decide.
+    A call that failed, was ended early, or read nothing is known for its own architecture only: none of them
+    says that the values which were read decide.
 
     Args:
         space: What is searched.
@@ -100,7 +100,7 @@ class Cache:
         if self.noisy:
             return
         self._kept += 1
-        if outcome.error is not None or not outcome.reads:
+        if outcome.error is not None or outcome.stopped or not outcome.reads:
             self._whole[architecture] = outcome
         elif self._found(architecture)[0] is None:
             reads = self._orders.setdefault(outcome.reads, outcome.reads)

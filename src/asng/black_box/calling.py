@@ -2,28 +2,34 @@
 
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any, NamedTuple, SupportsFloat, TypeAlias
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, SupportsFloat, TypeAlias
 
+from asng.black_box.measured import Measured, as_measured
+from asng.black_box.reporting import Curve, Reports, StopCall, reports_here
 from asng.space import Architecture
 from asng.space.variables import Value
 
 __all__ = ["Function", "CallOutcome", "call", "Watched"]
 
-Function: TypeAlias = Callable[[Architecture], SupportsFloat]
-"""From an architecture to its loss, lower is better."""
+Function: TypeAlias = Callable[[Architecture], SupportsFloat | Measured]
+"""From an architecture to its loss, lower is better; with constraints or in parts as a `Measured`."""
 
 
 class CallOutcome(NamedTuple):
     """What a call came to.
 
     Attributes:
-        loss: What f returned; NaN where it failed.
+        loss: What f returned; NaN where it failed, or returned several.
         reads: Names of the variables that it read, in their order; None where that was not watched.
         seconds: How long it took.
         error: What went wrong, in one line; None where nothing did.
         trace: Where it went wrong: the traceback as text. Exceptions themselves do not all travel between
             processes.
+        constraints: Beside the loss, by name.
+        losses: Where there are several, by name.
+        curve: What it reported on the way.
+        stopped: Whether it was ended early; its loss then is what it had reported last.
     """
 
     loss: float
@@ -31,36 +37,51 @@ class CallOutcome(NamedTuple):
     seconds: float
     error: str | None = None
     trace: str = ""
+    constraints: Mapping[str, float] | None = None
+    losses: Mapping[str, float] | None = None
+    curve: Curve = ()
+    stopped: bool = False
 
 
-def call(f: Function, architecture: Architecture, activity: bool) -> CallOutcome:
+def call(
+    f: Function, architecture: Architecture, activity: bool, limits: Mapping[int, float] | None = None
+) -> CallOutcome:
     """Evaluate an architecture.
 
     Args:
         f: The user's function.
         architecture: What to call it with.
         activity: Whether to watch which variables it reads.
+        limits: Of what it reports, by step: it is ended where it is worse.
 
     Example:
         >>> call(lambda a: a["x"] ** 2, Architecture({"x": 3, "y": 4}), activity=True)[:2]
         (9.0, ('x',))
     """
     given = Watched(architecture) if activity else architecture
+    reports, measured, error, trace, stopped = Reports(limits), Measured(float("nan")), None, "", False
+    token = reports_here.set(reports)
     started = time.perf_counter()
-    loss, error, trace = float("nan"), None, ""
     try:
-        loss = _as_number(f(given))
+        measured = as_measured(f(given))
+    except StopCall:
+        measured, stopped = Measured(reports.curve[-1][1]), True
     except Exception as failure:  # not ctrl-C
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
-    seconds = time.perf_counter() - started
-    reads = given.reads if isinstance(given, Watched) else None
-    return CallOutcome(loss, reads, seconds, error, trace)
-
-
-def _as_number(value: Any) -> float:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise TypeError(f"expected a number as the loss, got {value!r:.80}. Return a float")
-    return float(value)
+    finally:
+        reports_here.reset(token)
+    loss = measured.loss
+    return CallOutcome(
+        loss=loss if isinstance(loss, float) else float("nan"),
+        reads=given.reads if isinstance(given, Watched) else None,
+        seconds=time.perf_counter() - started,
+        error=error,
+        trace=trace,
+        constraints=measured.constraints or None,
+        losses=loss if isinstance(loss, dict) else None,
+        curve=tuple(reports.curve),
+        stopped=stopped,
+    )
 
 
 class Watched(Architecture):

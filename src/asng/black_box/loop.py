@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome
 from asng.black_box.replay import Record, evaluation_event
+from asng.black_box.reporting import Curves
 from asng.black_box.result import Callback, Evaluation, MinimizeError, Progress, best_of, rank_key
 from asng.black_box.stopping import IDLE, MinimizeStopRule
 from asng.black_box.workers import Workers
@@ -31,6 +32,7 @@ class MinimizeLoop:
         budget: How many calls of f may be paid for.
         workers: Call f.
         cache: What is known.
+        curves: What calls have reported.
         stop: When to end before that.
         callbacks: Are told of each generation.
         start: What to evaluate first.
@@ -47,6 +49,7 @@ class MinimizeLoop:
     budget: int
     workers: Workers
     cache: Cache
+    curves: Curves
     stop: MinimizeStopRule
     callbacks: Sequence[Callback]
     start: Sequence[Candidate]
@@ -123,9 +126,10 @@ class MinimizeLoop:
             logged = self.record.outcome((number, place), architectures[place])
             if logged is not None:
                 outcomes[place] = logged
+        limits = self.curves.limits()
         for place in places if not self.is_late(len(outcomes)) else ():
             if place not in outcomes:
-                self.workers.start(place, architectures[place])
+                self.workers.start(place, architectures[place], limits)
         failed: tuple[Architecture, CallOutcome] | None = None
         while done := list(self.workers.finished()):
             for place, outcome in done:
@@ -141,6 +145,7 @@ class MinimizeLoop:
         for place in places:
             if place in outcomes:
                 self.cache.keep(architectures[place], outcomes[place])
+                self.curves.add(outcomes[place].curve)
 
     def is_late(self, calls: int) -> bool:
         """Whether the time is over; the first call of all may take as long as it wants."""
@@ -172,8 +177,12 @@ class MinimizeLoop:
             active=self._active(outcome),
             error=outcome.error,
             seconds=outcome.seconds,
+            constraints=outcome.constraints,
+            losses=outcome.losses,
+            curve=outcome.curve,
+            stopped=outcome.stopped,
         )
-        if self.best is None or rank_key(one.loss) < rank_key(self.best.loss):
+        if self.best is None or rank_key(one) < rank_key(self.best):
             self.best, self._improved = one, self.evaluated
         self.history.append(one)
         return one
@@ -188,7 +197,7 @@ class MinimizeLoop:
 
     def _tell(self, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> None:
         told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
-        self.optimizer.tell(told, [one.loss for one in evaluations])
+        self.optimizer.tell(told, [one.told for one in evaluations])
 
     def end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
         """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
@@ -213,7 +222,7 @@ class MinimizeLoop:
         if _is_round(generation):
             self.log_theta()
         reason = self.stop.reason(
-            loss=rank_key(best.loss),
+            loss=best.loss if best.feasible and not best.stopped else math.inf,
             seconds=seconds,
             unimproved=self.evaluated - self._improved,
             entropy=self.optimizer.entropy,
@@ -229,7 +238,7 @@ class MinimizeLoop:
 
     def _log_step(self, generation: int, evaluations: Sequence[Evaluation], seconds: float) -> None:
         optimizer = self.optimizer
-        finite = [one.loss for one in evaluations if math.isfinite(one.loss)]
+        finite = [one.loss for one in evaluations if math.isfinite(one.loss) and one.feasible]
         event = StepEvent(
             step=generation,
             evaluated=self.evaluated,

@@ -15,6 +15,7 @@ from asng.black_box.calling import Function
 from asng.black_box.given import candidates_of, known_losses
 from asng.black_box.loop import MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
+from asng.black_box.reporting import Curves, MedianRule
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
 from asng.black_box.workers import calls_at_a_time, check_workers, workers_of
@@ -47,6 +48,7 @@ def minimize(
     asynchronous: bool = False,
     call_seconds: float | None = None,
     stop: MinimizeStopRule | None = None,
+    early_stop: MedianRule | None = None,
     callbacks: Sequence[Callback] = (),
     on_error: Literal["raise", "worst"] = "raise",
     run_dir: str | PathLike[str] | None = None,
@@ -65,7 +67,8 @@ def minimize(
 
     Args:
         f: Takes an `Architecture`, a mapping from names to values, and returns its loss: lower is better. To
-            maximise, return the negative. NaN and infinities rank worst.
+            maximise, return the negative. NaN and infinities rank worst. With constraints it returns an
+            `asng.black_box.Measured`.
         space: What to choose from.
         budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
@@ -86,6 +89,8 @@ def minimize(
         call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in other
             processes, also with one worker. Default: a call may take any time.
         stop: When to end before the budget is spent. Default: where there is nothing new to find.
+        early_stop: When to end a call that says how far it is, by `asng.black_box.report_step`. Default:
+            never.
         callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
             search.
         on_error: "raise" ends the search where a call fails: f raises, returns no number, takes too long or
@@ -114,6 +119,10 @@ def minimize(
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
     settings: dict[str, Any] = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
+    if early_stop is not None:
+        if not isinstance(early_stop, MedianRule):
+            raise InputError(f"early_stop: expected an asng.black_box.MedianRule, got {early_stop!r}.")
+        settings |= {"early_stop": [early_stop.calls, early_stop.steps]}
     _check(f, space, budget, callbacks, stop, settings)
     one_of("on_error", on_error, ["raise", "worst"])
     content = check_workers(workers, f, call_seconds)
@@ -138,6 +147,7 @@ def minimize(
                 budget=budget,
                 workers=calls,
                 cache=Cache(space, noisy=noisy, watched=activity),
+                curves=Curves(early_stop),
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
                 start=first,
@@ -167,7 +177,7 @@ def _check(
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
     integer_at_least("budget", budget, 1)
     for name, flag in flags.items():
-        if not isinstance(flag, bool):
+        if name != "early_stop" and not isinstance(flag, bool):
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
         raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
@@ -225,7 +235,7 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         RunError: It is another one, or the search was set otherwise.
     """
     before = dict(record.start.settings or {})
-    for name in [*settings, *(name for name in ("start", "known") if name in before)]:
+    for name in [*settings, *(name for name in ("start", "known", "early_stop") if name in before)]:
         value, logged = (of.get(name, False) or False for of in (settings, before))
         if logged != value:
             raise RunError(

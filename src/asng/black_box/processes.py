@@ -8,20 +8,23 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import active_children, current_process, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeAlias
 
 from asng.black_box.calling import CallOutcome, Function, call
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
-__all__ = ["Processes", "packed", "process_pool"]
+__all__ = ["Limits", "Processes", "packed", "process_pool"]
+
+Limits: TypeAlias = Mapping[int, float] | None
+"""Of what a call reports, as `call` takes them."""
 
 _GUARD = (
     "Begin a search with several workers under `if __name__ == '__main__':`, since each process imports "
@@ -78,14 +81,14 @@ class Processes:
 
     def __init__(self, n: int, content: bytes, *, activity: bool, call_seconds: float | None = None) -> None:
         self._n, self._content, self._activity, self._longest = n, content, activity, call_seconds
-        self._queue: deque[tuple[int, Architecture]] = deque()
+        self._queue: deque[tuple[int, tuple[Architecture, Limits]]] = deque()
         self._workers: list[_Worker] = []
         # Not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
         self._context = get_context("spawn")
 
-    def start(self, key: int, architecture: Architecture) -> None:
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
         """Call f as soon as a process is free."""
-        self._queue.append((key, architecture))
+        self._queue.append((key, (architecture, limits)))
         if len(self._workers) < min(
             self._n, len(self._queue) + sum(w.key is not None for w in self._workers)
         ):
@@ -209,7 +212,8 @@ def _serve(pipe: Connection, content: bytes, activity: bool) -> None:
     pipe.send("")
     with suppress(EOFError, OSError):
         while True:
-            pipe.send(call(f, pipe.recv(), activity))
+            architecture, limits = pipe.recv()
+            pipe.send(call(f, architecture, activity, limits))
 
 
 @contextmanager

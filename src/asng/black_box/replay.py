@@ -7,6 +7,7 @@ is taken from there. So it comes to the same bits, whatever it was doing when it
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,6 +143,11 @@ def _call(
         architecture = Architecture(event.architecture)
         space.check(architecture)
         loss = float(event.loss)
+        constraints, losses = (
+            None if of is None else {_once(name): float(value) for name, value in of.items()}
+            for of in (event.constraints, event.losses)
+        )
+        curve = tuple((step, float(value)) for step, value in event.curve)
     except ValueError as error:  # a SpaceError is one
         raise RunError(
             f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
@@ -149,7 +155,16 @@ def _call(
     # Names and values as the space has them, once in memory and not once a line.
     architecture = Architecture({name: _once(architecture[name]) for name in space})
     reads = tuple(map(_once, space if event.active is None else event.active)) if watched else None
-    return architecture, CallOutcome(loss=loss, reads=reads, seconds=event.seconds, error=event.error)
+    return architecture, CallOutcome(
+        loss=loss,
+        reads=reads,
+        seconds=event.seconds,
+        error=event.error,
+        constraints=constraints,
+        losses=losses,
+        curve=curve,
+        stopped=event.stopped,
+    )
 
 
 def _once(value: Any) -> Any:
@@ -164,10 +179,22 @@ def evaluation_event(
         generation=place[0],
         place=place[1],
         architecture=dict(architecture),
-        loss=outcome.loss if math.isfinite(outcome.loss) else repr(outcome.loss),
+        loss=_json(outcome.loss),
         seconds=round(outcome.seconds, 6),
         active=None if outcome.reads == tuple(architecture) else outcome.reads,
         error=outcome.error,
         at=round(at, 6),
         drawn=drawn,
+        constraints=_all_json(outcome.constraints),
+        losses=_all_json(outcome.losses),
+        curve=[(step, _json(value)) for step, value in outcome.curve],
+        stopped=outcome.stopped,
     )
+
+
+def _json(value: float) -> float | str:
+    return value if math.isfinite(value) else repr(value)
+
+
+def _all_json(values: Mapping[str, float] | None) -> dict[str, float | str] | None:
+    return None if values is None else {name: _json(value) for name, value in values.items()}

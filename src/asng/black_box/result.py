@@ -1,11 +1,13 @@
 """What a search of a black box found."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from asng.black_box.measured import excess, rank_value
+from asng.black_box.reporting import Curve
 from asng.distributions import ThetaView
 from asng.errors import InputError, RunError
 from asng.space import Architecture
@@ -23,12 +25,16 @@ class Evaluation:
 
     Attributes:
         architecture: What was evaluated.
-        loss: What f returned; NaN where it failed.
+        loss: What f returned; NaN where it failed or returned several.
         generation: In which it was drawn, from 0 on; -1 for what was known, or given to start with.
         cached: Whether the loss was remembered or known, and f not called.
         active: Names of the variables that f read; None for all of them.
         error: What went wrong, where f failed.
         seconds: How long the call took; not compared.
+        constraints: What f returned beside the loss, at most 0 where kept; None without any.
+        losses: Of several objectives, by name; None without any.
+        curve: Steps and values that the call reported on its way.
+        stopped: Whether it was ended early; the loss then is what it had reported last.
     """
 
     architecture: Architecture
@@ -38,6 +44,20 @@ class Evaluation:
     active: frozenset[str] | None = None
     error: str | None = None
     seconds: float = field(default=0.0, compare=False)
+    constraints: Mapping[str, float] | None = None
+    losses: Mapping[str, float] | None = None
+    curve: Curve = ()
+    stopped: bool = False
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all constraints are kept."""
+        return excess((self.constraints or {}).values()) == 0.0
+
+    @property
+    def told(self) -> float:
+        """What the optimiser was told: the loss, or more than any where a constraint is broken."""
+        return rank_value(self.loss, self.constraints)
 
 
 @dataclass(frozen=True)
@@ -69,14 +89,14 @@ Callback: TypeAlias = Callable[[Progress], bool | None]
 """Is told of every generation; where it returns True, the search ends."""
 
 
-def rank_key(loss: float) -> float:
-    """Return what a loss ranks by: NaN and infinities worst, as optimisers rank them."""
-    return loss if math.isfinite(loss) else math.inf
+def rank_key(one: Evaluation) -> tuple[bool, float]:
+    """Return what an evaluation ranks by: calls that were ended early behind others, NaN last."""
+    return one.stopped, one.told if math.isfinite(one.told) else math.inf
 
 
 def best_of(evaluations: Iterable[Evaluation]) -> Evaluation:
-    """Return the one with the least loss, of equal ones the first."""
-    return min(evaluations, key=lambda one: rank_key(one.loss))
+    """Return the best one, of equal ones the first."""
+    return min(evaluations, key=rank_key)
 
 
 @dataclass(frozen=True)
@@ -84,9 +104,8 @@ class MinimizeResult:
     """The best architecture, and how it was found.
 
     Attributes:
-        architecture: The best that was evaluated, of equal ones the first. Of a noisy function this is in
-            part
-            luck: there `most_likely` is the better choice.
+        architecture: The best that was evaluated, feasible ones first, of equal ones the first. Of a noisy
+            function this is in part luck: there `most_likely` is the better choice.
         loss: Its loss; NaN where no call returned a finite one.
         most_likely: The mode of theta at the end, evaluated or not.
         history: All evaluations in their order, remembered ones too.

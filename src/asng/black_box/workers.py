@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from typing import Protocol
 
 from asng.black_box.calling import CallOutcome, Function, call
-from asng.black_box.processes import Processes, packed
+from asng.black_box.processes import Limits, Processes, packed
 from asng.checks import integer_at_least, real_between
 from asng.errors import InputError, RunError
 from asng.space import Architecture
@@ -17,8 +17,8 @@ __all__ = ["Workers", "calls_at_a_time", "check_workers", "workers_of"]
 class Workers(Protocol):
     """Who calls f."""
 
-    def start(self, key: int, architecture: Architecture) -> None:
-        """Call f as soon as there is room."""
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        """Call f as soon as there is room; `limits` as for `call`."""
 
     def finished(self) -> Iterator[tuple[int, CallOutcome]]:
         """Wait until a call is done, and give key and outcome of all that are; nothing if there are none."""
@@ -91,15 +91,15 @@ class _Here:
 
     def __init__(self, f: Function, *, activity: bool) -> None:
         self._f, self._activity = f, activity
-        self._queue: deque[tuple[int, Architecture]] = deque()
+        self._queue: deque[tuple[int, Architecture, Limits]] = deque()
 
-    def start(self, key: int, architecture: Architecture) -> None:
-        self._queue.append((key, architecture))
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        self._queue.append((key, architecture, limits))
 
     def finished(self) -> Iterator[tuple[int, CallOutcome]]:
         if self._queue:
-            key, architecture = self._queue.popleft()
-            yield key, call(self._f, architecture, self._activity)
+            key, architecture, limits = self._queue.popleft()
+            yield key, call(self._f, architecture, self._activity, limits)
 
     def forget(self) -> None:
         self._queue.clear()
@@ -115,9 +115,9 @@ class _InExecutor:
         self._executor, self._f, self._activity = executor, f, activity
         self._waiting: dict[Future[CallOutcome], int] = {}
 
-    def start(self, key: int, architecture: Architecture) -> None:
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
         try:
-            self._waiting[self._executor.submit(call, self._f, architecture, self._activity)] = key
+            self._waiting[self._executor.submit(call, self._f, architecture, self._activity, limits)] = key
         except BrokenExecutor as error:
             raise _broken() from error
 

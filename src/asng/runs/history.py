@@ -75,7 +75,8 @@ class Calls:
     """All calls of f.
 
     Attributes:
-        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none.
+        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none, broke a
+            constraint, or was ended early.
         best: The best ten at most with a loss, the best first, of equal ones the first call first.
         names: Of the variables.
     """
@@ -213,7 +214,8 @@ class _Reader:
             column.append(value if isinstance(value, float) else math.nan)
 
     def take_call(self, event: EvaluationEvent) -> None:
-        loss = event.loss if isinstance(event.loss, float) else math.nan
+        counts = isinstance(event.loss, float) and not event.stopped and event.feasible
+        loss = float(event.loss) if counts else math.nan
         if not self.losses:
             self.names = tuple(event.architecture)
         self.losses.append(loss)
