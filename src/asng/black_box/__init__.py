@@ -1,5 +1,6 @@
 """Minimise a function of an architecture: `asng.minimize`. Needs NumPy and SciPy, no torch."""
 
+from asng.black_box.importance import Importance
 from asng.black_box.measured import Measured
 from asng.black_box.minimize import minimize
 from asng.black_box.reporting import MedianRule, report_step
@@ -9,6 +10,7 @@ from asng.black_box.stopping import MinimizeStopRule
 __all__ = [
     "Callback",
     "Evaluation",
+    "Importance",
     "Measured",
     "MedianRule",
     "MinimizeError",

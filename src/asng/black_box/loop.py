@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome
+from asng.black_box.importance import Settling
 from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.reporting import Curves
 from asng.black_box.result import Callback, Evaluation, MinimizeError, Progress, best_of, rank_key
@@ -43,6 +44,7 @@ class MinimizeLoop:
         evaluated: How many calls were paid for.
         best: The best evaluation.
         idle: How many generations in a row had nothing new.
+        settling: The path of theta.
     """
 
     optimizer: Optimizer
@@ -60,10 +62,14 @@ class MinimizeLoop:
     evaluated: int = 0
     best: Evaluation | None = None
     idle: int = 0
+    settling: Settling = field(init=False)
     _improved: int = 0
     _under_way: tuple[int, list[Architecture], dict[int, CallOutcome]] = (0, [], {})
     _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.optimizer.space)
 
     @property
     def seconds(self) -> float:
@@ -203,7 +209,8 @@ class MinimizeLoop:
         """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
         generation, best = self.optimizer.generation, self.best or best_of(evaluations)
         told_before = self.record.seconds.get(generation)
-        seconds = self.seconds if told_before is None else told_before
+        # Rounded as it is logged: a resumed search has to come to the same answer.
+        seconds = round(self.seconds, 3) if told_before is None else told_before
         ended = False
         if told_before is None:
             progress = Progress(
@@ -221,6 +228,7 @@ class MinimizeLoop:
             self._log_step(generation, evaluations, seconds)
         if _is_round(generation):
             self.log_theta()
+            self.settling.add(generation, self.optimizer.theta.to_json())
         reason = self.stop.reason(
             loss=best.loss if best.feasible and not best.stopped else math.inf,
             seconds=seconds,
@@ -246,7 +254,7 @@ class MinimizeLoop:
             entropy=round(optimizer.entropy, 6),
             delta=optimizer.delta,
             gamma=optimizer.gamma,
-            seconds=round(seconds, 3),
+            seconds=seconds,
         )
         self.log.write(event)
 

@@ -17,8 +17,8 @@ class Measured:
 
     Args:
         loss: The loss, lower is better; or several by name, where `minimize` was given these `objectives`.
-        constraints: Name to a number that is at most 0 where the constraint is kept, and else says by how much
-            it is not. Numbers of comparable size, such as the share of a limit, since they are added.
+        constraints: Name to a number that is at most 0 where the constraint is kept, and else says by how
+            much it is not. Numbers of comparable size, such as the share of a limit, since they are added.
 
     Raises:
         TypeError: A value is no number.

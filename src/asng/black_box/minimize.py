@@ -294,4 +294,6 @@ def _result(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeRes
         reason=reason,
         seconds=loop.seconds,
         folder=folder,
+        space=optimizer.space,
+        settled=loop.settling.shares(),
     )

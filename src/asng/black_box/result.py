@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from asng.black_box.importance import Importance, sample_importance
 from asng.black_box.measured import excess, rank_value
 from asng.black_box.reporting import Curve
 from asng.distributions import ThetaView
 from asng.errors import InputError, RunError
-from asng.space import Architecture
+from asng.space import Architecture, Space
 
 __all__ = ["MinimizeError", "MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
 
@@ -116,6 +117,8 @@ class MinimizeResult:
             nothing new for many generations; "callback"; "error" where this comes with an exception.
         seconds: How long it took, earlier parts of a resumed search included.
         folder: The run folder, or None.
+        space: What was searched.
+        settled: How early and how far theta settled on each variable, in [0, 1]; see `importance`.
     """
 
     architecture: Architecture
@@ -127,6 +130,8 @@ class MinimizeResult:
     reason: str
     seconds: float
     folder: Path | None
+    space: Space = field(repr=False)
+    settled: Mapping[str, float] = field(repr=False)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the history as columns of one length, for a DataFrame of pandas or polars.
@@ -149,6 +154,27 @@ class MinimizeResult:
                 for one in self.history
             ]
         return variables | own
+
+    def importance(self) -> dict[str, Importance]:
+        """Return how much each variable matters, by the losses of samples and by the path of theta.
+
+        Both are of what this search saw: it draws mostly where losses are low, and what matters there may
+        differ from what matters in the whole space.
+
+        Example:
+            >>> from asng import Integer, Space, minimize
+            >>> space = Space({"x": Integer(0, 99), "y": Integer(0, 99)})
+            >>> found = minimize(lambda a: (a["x"] - 30) ** 2 + a["y"], space, 200).importance()
+            >>> found["x"].samples > found["y"].samples
+            True
+        """
+        samples = [
+            (one.architecture, one.told, one.active)
+            for one in self.history
+            if not one.cached or one.generation < 0
+        ]
+        shares = sample_importance(self.space, samples)
+        return {name: Importance(shares[name], self.settled[name]) for name in self.space}
 
     def report(self) -> Path:
         """Write `report.html` into the run folder, and return its path.
