@@ -27,8 +27,8 @@ class Importance(NamedTuple):
     Attributes:
         samples: Share of the variance of the ranks of losses that the variable explains by itself, those of
             others taken out, in [0, 1]. What is left over all variables is interaction and noise.
-        theta: How early and how far theta settled on it: the mean over the search of what is lost of its first
-            entropy or spread, in [0, 1].
+        theta: How early and how far theta settled on it: the mean over the search of what is lost of its
+            first entropy or spread, in [0, 1].
     """
 
     samples: float
@@ -77,14 +77,14 @@ def sample_importance(
 ) -> dict[str, float]:
     """Return what each variable explains of the ranks of losses.
 
-    An additive model: the rank of a loss is the sum of one effect of each variable, by its choice or by a fifth
-    of its values, fitted by backfitting, so that variables which the search moved together are told apart. What
-    chance alone would explain is taken off.
+    An additive model: the rank of a loss is the sum of one effect of each variable, by its choice or by a
+    fifth of its values, fitted by backfitting, so that variables which the search moved together are told
+    apart. What chance alone would explain is taken off.
 
     Args:
         space: What was searched.
-        samples: Architecture, loss, and the names that were read, None for all. A loss that is not finite ranks
-            worst. A variable that was not read is a value of its own.
+        samples: Architecture, loss, and the names that were read, None for all. A loss that is not finite
+            ranks worst. A variable that was not read is a value of its own.
 
     Example:
         >>> from asng.space import Integer
@@ -94,9 +94,9 @@ def sample_importance(
         {'x': 0.9, 'y': 0.1}
 
     References:
-        Hastie and Tibshirani, "Generalized Additive Models", 1990, Section 4.4 (backfitting). Hutter, Hoos and
-        Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter Importance", ICML 2014 (shares of
-        variance).
+        Hastie and Tibshirani, "Generalized Additive Models", 1990, Section 4.4 (backfitting). Hutter, Hoos
+        and Leyton-Brown, "An Efficient Approach for Assessing Hyperparameter Importance", ICML 2014 (shares
+        of variance).
     """
     none = dict.fromkeys(space, 0.0)
     losses = np.array([loss if math.isfinite(loss) else np.inf for _, loss, _ in samples])
