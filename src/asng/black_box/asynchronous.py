@@ -166,7 +166,7 @@ class AsynchronousLoop:
         before = search.optimizer.generation
         one = search.note(_generation(candidate), candidate.architecture, outcome, cached=cached)
         self._since_update.append(one)
-        search.optimizer.tell(candidate.with_active(one.active), one.told)
+        search.optimizer.tell(candidate.with_active(one.active), search.told([one])[0])
         if search.optimizer.generation != before:
             evaluations, self._since_update = tuple(self._since_update), []
             reason = search.end_of_generation(evaluations)

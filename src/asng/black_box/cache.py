@@ -108,10 +108,10 @@ class Cache:
             self._covered += self._count(reads)
             self._insert(_Leaf(reads, architecture, outcome), architecture)
 
-    def know(self, architecture: Architecture, loss: float) -> None:
-        """Remember a loss from elsewhere, of which nobody says what it depended on."""
+    def know(self, architecture: Architecture, outcome: CallOutcome) -> None:
+        """Remember what is known from elsewhere, and nobody says what it depended on."""
         if not self.noisy:
-            self._whole[architecture] = CallOutcome(loss, None, 0.0)
+            self._whole[architecture] = outcome
 
     def new(self, architectures: Sequence[Architecture], done: Collection[int] = ()) -> list[int]:
         """Return the places of those to call now: of those that may turn out the same only the first.

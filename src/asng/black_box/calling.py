@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, SupportsFloat, TypeAlias
 
 from asng.black_box.measured import Measured, as_measured
@@ -10,17 +11,17 @@ from asng.black_box.reporting import Curve, Reports, StopCall, reports_here
 from asng.space import Architecture
 from asng.space.variables import Value
 
-__all__ = ["Function", "CallOutcome", "call", "Watched"]
+__all__ = ["CallOutcome", "Expecting", "Function", "Watched", "call", "known_outcome"]
 
-Function: TypeAlias = Callable[[Architecture], SupportsFloat | Measured]
-"""From an architecture to its loss, lower is better; with constraints or in parts as a `Measured`."""
+Function: TypeAlias = Callable[[Architecture], SupportsFloat | Mapping[str, float] | Measured]
+"""From an architecture to its loss, lower is better; several by name, with constraints as a `Measured`."""
 
 
 class CallOutcome(NamedTuple):
     """What a call came to.
 
     Attributes:
-        loss: What f returned; NaN where it failed, or returned several.
+        loss: What f returned, of several the sum; NaN where it failed.
         reads: Names of the variables that it read, in their order; None where that was not watched.
         seconds: How long it took.
         error: What went wrong, in one line; None where nothing did.
@@ -41,6 +42,30 @@ class CallOutcome(NamedTuple):
     losses: Mapping[str, float] | None = None
     curve: Curve = ()
     stopped: bool = False
+
+
+@dataclass(frozen=True)
+class Expecting:
+    """A function whose several losses are checked where it is called; it travels to other processes.
+
+    Attributes:
+        f: The user's function.
+        objectives: Names of the losses.
+    """
+
+    f: Function
+    objectives: tuple[str, ...]
+
+    def __call__(self, architecture: Architecture) -> Measured:
+        """Call f, and return what it measured.
+
+        Raises:
+            TypeError: Its losses have other names.
+        """
+        measured = as_measured(self.f(architecture))
+        if not isinstance(measured.loss, dict) or set(measured.loss) != set(self.objectives):
+            raise TypeError(f"expected losses {', '.join(self.objectives)}, got {measured.loss!r:.80}")
+        return measured
 
 
 def call(
@@ -64,23 +89,36 @@ def call(
     started = time.perf_counter()
     try:
         measured = as_measured(f(given))
+        if isinstance(measured.loss, dict) and not isinstance(f, Expecting):
+            raise TypeError(
+                f"expected one loss, got {measured.loss!r:.80}. Give minimize their names as objectives"
+            )
     except StopCall:
         measured, stopped = Measured(reports.curve[-1][1]), True
     except Exception as failure:  # not ctrl-C
+        measured = Measured(float("nan"))
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
     finally:
         reports_here.reset(token)
-    loss = measured.loss
-    return CallOutcome(
-        loss=loss if isinstance(loss, float) else float("nan"),
+    return known_outcome(measured)._replace(
         reads=given.reads if isinstance(given, Watched) else None,
         seconds=time.perf_counter() - started,
         error=error,
         trace=trace,
-        constraints=measured.constraints or None,
-        losses=loss if isinstance(loss, dict) else None,
         curve=tuple(reports.curve),
         stopped=stopped,
+    )
+
+
+def known_outcome(measured: Measured) -> CallOutcome:
+    """Return the outcome of a call that was made elsewhere."""
+    loss = measured.loss
+    return CallOutcome(
+        loss=loss if isinstance(loss, float) else sum(loss.values()),
+        reads=None,
+        seconds=0.0,
+        constraints=measured.constraints or None,
+        losses=loss if isinstance(loss, dict) else None,
     )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from asng.black_box.cache import Cache
-from asng.black_box.calling import CallOutcome
+from asng.black_box.calling import CallOutcome, known_outcome
+from asng.black_box.front import Front
 from asng.black_box.importance import Settling
+from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.reporting import Curves
 from asng.black_box.result import Callback, Evaluation, MinimizeError, Progress, best_of, rank_key
@@ -37,6 +39,7 @@ class MinimizeLoop:
         stop: When to end before that.
         callbacks: Are told of each generation.
         start: What to evaluate first.
+        front: Of several objectives; None for one.
         fail: Whether a call that fails ends the search.
         log: Takes down what happens.
         record: What was taken down before, of a search that is resumed.
@@ -55,6 +58,7 @@ class MinimizeLoop:
     stop: MinimizeStopRule
     callbacks: Sequence[Callback]
     start: Sequence[Candidate]
+    front: Front | None
     fail: bool
     log: RunLog
     record: Record
@@ -85,15 +89,16 @@ class MinimizeLoop:
             reason = self._generation(self.optimizer.generation, self.optimizer.ask())
         return reason
 
-    def know(self, known: Sequence[tuple[Candidate, float]]) -> None:
+    def know(self, known: Sequence[tuple[Candidate, Measured]]) -> None:
         """Tell of losses from elsewhere, in their order, as if generations had been drawn so."""
-        for candidate, loss in known:
-            self.cache.know(candidate.architecture, loss)
-            outcome = CallOutcome(loss, None, 0.0)
-            self.note(BEFORE, candidate.architecture, outcome, cached=True)
         for at in range(0, len(known), self.optimizer.lam):
-            candidates, losses = zip(*known[at : at + self.optimizer.lam], strict=True)
-            self.optimizer.tell(candidates, losses)
+            candidates, evaluations = [], []
+            for candidate, measured in known[at : at + self.optimizer.lam]:
+                outcome = known_outcome(measured)
+                self.cache.know(candidate.architecture, outcome)
+                candidates.append(candidate)
+                evaluations.append(self.note(BEFORE, candidate.architecture, outcome, cached=True))
+            self._tell(candidates, evaluations)
 
     def _generation(self, number: int, candidates: Sequence[Candidate]) -> str | None:
         """Evaluate what is new of some candidates, tell; return why to end, if there is a reason."""
@@ -188,7 +193,7 @@ class MinimizeLoop:
             curve=outcome.curve,
             stopped=outcome.stopped,
         )
-        if self.best is None or rank_key(one) < rank_key(self.best):
+        if self.best is None or (self.front is None and rank_key(one) < rank_key(self.best)):
             self.best, self._improved = one, self.evaluated
         self.history.append(one)
         return one
@@ -203,7 +208,18 @@ class MinimizeLoop:
 
     def _tell(self, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> None:
         told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
-        self.optimizer.tell(told, [one.told for one in evaluations])
+        self.optimizer.tell(told, self.told(evaluations))
+
+    def told(self, evaluations: Sequence[Evaluation]) -> list[float]:
+        """Return what the optimiser is told of evaluations, and take them into the front, if there is one."""
+        if self.front is None:
+            return [one.told for one in evaluations]
+        told = self.front.told(evaluations)
+        for one in evaluations:
+            if self.front.add(one):
+                self._improved = self.evaluated
+        self.best = self.front.middle() or self.best
+        return told
 
     def end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
         """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
@@ -230,7 +246,7 @@ class MinimizeLoop:
             self.log_theta()
             self.settling.add(generation, self.optimizer.theta.to_json())
         reason = self.stop.reason(
-            loss=best.loss if best.feasible and not best.stopped else math.inf,
+            loss=best.loss if self.front is None and best.feasible and not best.stopped else math.inf,
             seconds=seconds,
             unimproved=self.evaluated - self._improved,
             entropy=self.optimizer.entropy,

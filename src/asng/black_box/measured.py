@@ -53,9 +53,9 @@ def as_measured(value: Any) -> Measured:
     """Return what f returned as a `Measured`.
 
     Raises:
-        TypeError: It is neither a number nor a `Measured`.
+        TypeError: It is neither a number, nor numbers by name, nor a `Measured`.
     """
-    return value if isinstance(value, Measured) else Measured(_number(value))
+    return value if isinstance(value, Measured) else Measured(value)
 
 
 def excess(constraints: Iterable[float]) -> float:

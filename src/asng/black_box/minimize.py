@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 from asng.black_box.asynchronous import AsynchronousLoop
 from asng.black_box.cache import Cache
-from asng.black_box.calling import Function
-from asng.black_box.given import candidates_of, known_losses
+from asng.black_box.calling import Expecting, Function
+from asng.black_box.front import Front
+from asng.black_box.given import candidates_of, check_objectives, known_losses
 from asng.black_box.loop import MinimizeLoop
+from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.reporting import Curves, MedianRule
 from asng.black_box.result import Callback, MinimizeResult, best_of
@@ -41,7 +43,8 @@ def minimize(
     seed: int = 0,
     optimizer: Optimizer | None = None,
     start: Sequence[Mapping[str, Value]] = (),
-    known: Sequence[tuple[Mapping[str, Value], float]] = (),
+    known: Sequence[tuple[Mapping[str, Value], float | Mapping[str, float] | Measured]] = (),
+    objectives: Sequence[str] = (),
     noisy: bool = False,
     activity: bool = True,
     workers: int | Executor = 1,
@@ -76,6 +79,8 @@ def minimize(
         start: Architectures to evaluate first, such as the settings in use now.
         known: Architectures and their losses from elsewhere, in the order of the search that found them. They
             cost nothing, and the best of them may be the result.
+        objectives: Names of several losses, two to four, which f returns by name; then the result has a
+            `front`. Default: f returns one.
         noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
             draw is paid for.
         activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
@@ -125,13 +130,17 @@ def minimize(
         settings |= {"early_stop": [early_stop.calls, early_stop.steps]}
     _check(f, space, budget, callbacks, stop, settings)
     one_of("on_error", on_error, ["raise", "worst"])
+    if check_objectives(objectives):
+        settings |= {"objectives": list(objectives)}
+        f = Expecting(f, tuple(objectives))
     content = check_workers(workers, f, call_seconds)
     n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is None:
-        optimizer = ASNG(space, seed=seed)
+        # What is told of several objectives depends on the front of the time: nothing to read twice.
+        optimizer = ASNG(space, seed=seed, reuse=False if objectives else None)
     elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
-    first, before = candidates_of(space, "start", start), known_losses(space, known)
+    first, before = candidates_of(space, "start", start), known_losses(space, known, objectives)
     settings |= {"start": [dict(c.architecture) for c in first]} if first else {}
     settings |= {"known": [[dict(c.architecture), repr(loss)] for c, loss in before]} if before else {}
     folder = None if run_dir is None else Path(run_dir)
@@ -151,6 +160,7 @@ def minimize(
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
                 start=first,
+                front=Front(objectives) if objectives else None,
                 fail=on_error == "raise",
                 log=log,
                 record=record,
@@ -177,7 +187,7 @@ def _check(
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
     integer_at_least("budget", budget, 1)
     for name, flag in flags.items():
-        if name != "early_stop" and not isinstance(flag, bool):
+        if not isinstance(flag, list) and not isinstance(flag, bool):
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
         raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
@@ -235,7 +245,10 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         RunError: It is another one, or the search was set otherwise.
     """
     before = dict(record.start.settings or {})
-    for name in [*settings, *(name for name in ("start", "known", "early_stop") if name in before)]:
+    for name in [
+        *settings,
+        *(name for name in ("start", "known", "early_stop", "objectives") if name in before),
+    ]:
         value, logged = (of.get(name, False) or False for of in (settings, before))
         if logged != value:
             raise RunError(
@@ -296,4 +309,5 @@ def _result(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeRes
         folder=folder,
         space=optimizer.space,
         settled=loop.settling.shares(),
+        front=() if loop.front is None else loop.front.members,
     )

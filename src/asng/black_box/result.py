@@ -1,10 +1,12 @@
 """What a search of a black box found."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
 
 from asng.black_box.importance import Importance, sample_importance
 from asng.black_box.measured import excess, rank_value
@@ -26,7 +28,7 @@ class Evaluation:
 
     Attributes:
         architecture: What was evaluated.
-        loss: What f returned; NaN where it failed or returned several.
+        loss: What f returned, of several the sum; NaN where it failed.
         generation: In which it was drawn, from 0 on; -1 for what was known, or given to start with.
         cached: Whether the loss was remembered or known, and f not called.
         active: Names of the variables that f read; None for all of them.
@@ -118,6 +120,8 @@ class MinimizeResult:
         seconds: How long it took, earlier parts of a resumed search included.
         folder: The run folder, or None.
         space: What was searched.
+        front: Of several objectives what no other evaluation dominates, by the first objective; then
+            `architecture` is the one with the least sum of scaled losses. Else empty.
         settled: How early and how far theta settled on each variable, in [0, 1]; see `importance`.
     """
 
@@ -132,12 +136,14 @@ class MinimizeResult:
     folder: Path | None
     space: Space = field(repr=False)
     settled: Mapping[str, float] = field(repr=False)
+    front: tuple[Evaluation, ...] = ()
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the history as columns of one length, for a DataFrame of pandas or polars.
 
         A column for each variable, with None where the call did not read it, then "loss", "generation",
-        "cached", "seconds" and "error". A variable of such a name has its column under "variable " + name.
+        "cached", "seconds" and "error", and one "losses " or "constraints " + name for each. A variable of
+        such a name has its column under "variable " + name.
 
         Example:
             >>> from asng import Integer, Space, minimize
@@ -147,13 +153,18 @@ class MinimizeResult:
             (['x', 'loss', 'generation', 'cached', 'seconds', 'error'], True)
         """
         own = {name: [getattr(one, name) for one in self.history] for name in _COLUMNS}
+        beside: dict[str, list[Any]] = {}
+        for kind in ("losses", "constraints"):
+            found = [getattr(one, kind) or {} for one in self.history]
+            for name in dict.fromkeys(name for values in found for name in values):
+                beside[f"{kind} {name}"] = [values.get(name) for values in found]
         variables: dict[str, list[Any]] = {}
         for name in self.most_likely:
             variables[f"variable {name}" if name in own else name] = [
                 one.architecture.get(name) if one.active is None or name in one.active else None
                 for one in self.history
             ]
-        return variables | own
+        return variables | own | beside
 
     def importance(self) -> dict[str, Importance]:
         """Return how much each variable matters, by the losses of samples and by the path of theta.
@@ -168,11 +179,9 @@ class MinimizeResult:
             >>> found["x"].samples > found["y"].samples
             True
         """
-        samples = [
-            (one.architecture, one.told, one.active)
-            for one in self.history
-            if not one.cached or one.generation < 0
-        ]
+        paid = [one for one in self.history if not one.cached or one.generation < 0]
+        told = _sums(paid) if self.front else [one.told for one in paid]
+        samples = [(one.architecture, loss, one.active) for one, loss in zip(paid, told, strict=True)]
         shares = sample_importance(self.space, samples)
         return {name: Importance(shares[name], self.settled[name]) for name in self.space}
 
@@ -191,6 +200,14 @@ class MinimizeResult:
         from asng.report import write_report
 
         return write_report(self.folder, kinds=[MINIMIZE])
+
+
+def _sums(evaluations: Sequence[Evaluation]) -> list[float]:
+    """Return the sums of several losses, each by its rank."""
+    names = next(one.losses for one in evaluations if one.losses) or {}
+    table = np.array([[(one.losses or {}).get(n, math.nan) for n in names] for one in evaluations])
+    sums = table.argsort(axis=0).argsort(axis=0).sum(axis=1)
+    return [float(s) if np.isfinite(row).all() else math.nan for s, row in zip(sums, table, strict=True)]
 
 
 class MinimizeError(RunError):

@@ -21,7 +21,7 @@ class MinimizeStopRule:
     workers.
 
     Args:
-        target: End where a loss is at most this. Default None: never.
+        target: End where a loss is at most this; not of several objectives. Default None: never.
         seconds: End where the search has taken this long, > 0, earlier parts of a resumed one included.
             Looked at after each call: none is begun any more, and those under way are waited for. Default
             None: never.

@@ -66,12 +66,14 @@ class Call:
         loss: What f returned; NaN where that was not finite.
         architecture: Name to value.
         active: The variables that it read; None for all.
+        losses: Those of several objectives, by name.
     """
 
     number: int
     loss: float
     architecture: Mapping[str, Any]
     active: frozenset[str] | None = None
+    losses: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -229,7 +231,8 @@ class _Reader:
         self.losses.append(loss)
         if (len(self.losses) - 1) % self.every == 0:
             active = None if event.active is None else frozenset(event.active)
-            self.sample.append(Call(len(self.losses), loss, event.architecture, active))
+            parts = {name: float(value) for name, value in (event.losses or {}).items()} if counts else {}
+            self.sample.append(Call(len(self.losses), loss, event.architecture, active, parts or None))
         if len(self.sample) > _MOST_CALLS:
             self.sample, self.every = self.sample[::2], 2 * self.every
         if len(self.best) < _MOST_BEST or loss < self.best[-1].loss:
