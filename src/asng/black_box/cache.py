@@ -10,7 +10,7 @@ same.
 
 import math
 from collections.abc import Collection, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from asng.black_box.calling import CallOutcome
 from asng.space import Architecture, Space
@@ -23,6 +23,9 @@ _CAREFUL = 8
 
 _MOST_BITS = 4096
 """Spaces with more architectures than 2 to this are not counted: no search comes to their end."""
+
+_ABSENT: Any = object()
+"""The value of a variable that an architecture does not have."""
 
 _Edge: TypeAlias = tuple[int, str, Value]
 """Where an architecture leaves the tree: the identity of a node, the variable, its value."""
@@ -77,16 +80,14 @@ class Cache:
         self._reals = frozenset(space) - self._sizes.keys()
         countable = sum(map(math.log2, self._sizes.values())) <= _MOST_BITS
         self._size = math.prod(int(size) for size in self._sizes.values()) if countable else None
-        self._covered = 0
+        self._covered = self._apart = 0
 
     @property
     def exhausted(self) -> bool:
         """Whether the outcome of every architecture of the space is known."""
-        if self.noisy or self._size is None or self._covered + len(self._whole) < self._size:
+        if self.noisy or self._size is None or self._covered + self._apart < self._size:
             return False
-        if self._reals:  # one architecture known by itself is nothing among infinitely many
-            return self._covered >= self._size
-        apart = sum(self._found(architecture)[0] is None for architecture in self._whole)
+        apart = sum(self._count(tuple(one)) for one in self._whole if self._found(one)[0] is None)
         return self._covered + apart >= self._size
 
     def get(self, architecture: Architecture) -> CallOutcome | None:
@@ -101,7 +102,7 @@ class Cache:
             return
         self._kept += 1
         if outcome.error is not None or outcome.stopped or not outcome.reads:
-            self._whole[architecture] = outcome
+            self.know(architecture, outcome)
         elif self._found(architecture)[0] is None:
             reads = self._orders.setdefault(outcome.reads, outcome.reads)
             self._skips = self._skips or len(reads) < self._names
@@ -111,6 +112,7 @@ class Cache:
     def know(self, architecture: Architecture, outcome: CallOutcome) -> None:
         """Remember what is known from elsewhere, and nobody says what it depended on."""
         if not self.noisy:
+            self._apart += self._count(tuple(architecture)) if architecture not in self._whole else 0
             self._whole[architecture] = outcome
 
     def new(self, architectures: Sequence[Architecture], done: Collection[int] = ()) -> list[int]:
@@ -152,8 +154,9 @@ class Cache:
             at = below.pop()
             if isinstance(at, _Leaf):
                 for name, value in zip(at.reads, at.values, strict=True):
-                    if architecture[name] != value:
-                        edge = edge or (id(at), name, architecture[name])
+                    other = architecture.get(name, _ABSENT)
+                    if other != value:
+                        edge = edge or (id(at), name, other)
                         break
                 else:
                     return at.outcome, None
@@ -161,11 +164,12 @@ class Cache:
                 return at.outcome, None
             else:
                 for name, branches in reversed(at.names.items()):
-                    child = branches.get(architecture[name])
+                    other = architecture.get(name, _ABSENT)
+                    child = branches.get(other)
                     if child is not None:
                         below.append(child)
                     else:
-                        edge = edge or (id(at), name, architecture[name])
+                        edge = edge or (id(at), name, other)
         return None, edge
 
     def _insert(self, leaf: _Leaf, architecture: Architecture) -> None:

@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, SupportsFloat, TypeAlias
 
@@ -127,7 +127,7 @@ class Watched(Architecture):
 
     What is done with all values at once (comparing, hashing, printing, copying, writing as JSON) counts as
     reading all of them. Names alone say nothing of a draw: to iterate over them or to ask for one reads
-    nothing.
+    nothing. With conditions (`when`) names say something: it reads the variables that decide which there are.
 
     Args:
         architecture: What to watch.
@@ -143,7 +143,7 @@ class Watched(Architecture):
     __slots__ = ("_reads",)
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__(architecture)
+        super().__init__(architecture, architecture.deciding)
         self._reads: dict[str, None] = {}
 
     @property
@@ -152,12 +152,23 @@ class Watched(Architecture):
         return tuple(self._reads)
 
     def __getitem__(self, name: str) -> Value:
+        if name not in self._values:
+            self._note_names()
         value = self._values[name]
         self._reads[name] = None
         return value
 
     def __contains__(self, name: object) -> bool:
+        self._note_names()
         return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        self._note_names()
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        self._note_names()
+        return len(self._values)
 
     def __hash__(self) -> int:
         return hash(self._whole())
@@ -174,6 +185,11 @@ class Watched(Architecture):
     def to_json(self) -> str:
         """Return the values as one JSON object."""
         return self._whole().to_json()
+
+    def _note_names(self) -> None:
+        for name in self._deciding:
+            if name in self._values:
+                self._reads[name] = None
 
     def _whole(self) -> Architecture:
         return Architecture(self)

@@ -153,8 +153,8 @@ def _call(
             f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
         ) from error
     # Names and values as the space has them, once in memory and not once a line.
-    architecture = Architecture({name: _once(architecture[name]) for name in space})
-    reads = tuple(map(_once, space if event.active is None else event.active)) if watched else None
+    architecture = Architecture({name: _once(architecture[name]) for name in space if name in architecture})
+    reads = tuple(map(_once, architecture if event.active is None else event.active)) if watched else None
     return architecture, CallOutcome(
         loss=loss,
         reads=reads,

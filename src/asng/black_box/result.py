@@ -159,7 +159,7 @@ class MinimizeResult:
             for name in dict.fromkeys(name for values in found for name in values):
                 beside[f"{kind} {name}"] = [values.get(name) for values in found]
         variables: dict[str, list[Any]] = {}
-        for name in self.most_likely:
+        for name in self.space:
             variables[f"variable {name}" if name in own else name] = [
                 one.architecture.get(name) if one.active is None or name in one.active else None
                 for one in self.history

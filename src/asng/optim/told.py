@@ -300,13 +300,17 @@ def _check(i: int, candidate: object, space: Space) -> None:
 
 
 def _active(product: Product, candidates: list[Candidate]) -> Floats | None:
-    if all(candidate.active is None for candidate in candidates):
+    decided = bool(product.space.deciding)
+    if not decided and all(candidate.active is None for candidate in candidates):
         return None
     active = np.ones((len(candidates), len(product.space)))
     for row, candidate in zip(active, candidates, strict=True):
-        if candidate.active is not None:
+        names = candidate.active
+        if names is None and decided:
+            names = frozenset(candidate.architecture)  # nobody can have read what is not there
+        if names is not None:
             row[:] = 0.0
-            row[[_column(product, name) for name in candidate.active]] = 1.0
+            row[[_column(product, name) for name in names]] = 1.0
     # Constants count as read: nothing is learnt of them.
     return None if active[:, product.free].all() else active
 

@@ -227,7 +227,7 @@ class _Reader:
         counts = isinstance(event.loss, float) and not event.stopped and event.feasible
         loss = float(event.loss) if counts else math.nan
         if not self.losses:
-            self.names = tuple(event.architecture)
+            self.names = tuple(self.start.space or event.architecture)
         self.losses.append(loss)
         if (len(self.losses) - 1) % self.every == 0:
             active = None if event.active is None else frozenset(event.active)

@@ -7,7 +7,7 @@ one float that the optimiser draws: the index of a choice, or a real number that
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, TypeAlias
@@ -15,10 +15,13 @@ from typing import Any, TypeAlias
 from asng.checks import nearest
 from asng.errors import SpaceError
 
-__all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "variable_from_json"]
+__all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "When", "variable_from_json"]
 
 Value: TypeAlias = str | int | float | bool | None
 """What a variable may stand for: all that JSON can hold in one place."""
+
+When: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
+"""Names of other variables, and the values of each with which a variable is there."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,8 @@ class Categorical:
         choices: The choices, at least one, all different; each a str, int, float, bool or None.
         label: Name under which a searchable module registers the variable; two modules that give the
             same label share one variable. Default: the module's path. A `Space` ignores it.
+        when: Names of other variables of the space, and the value, or list of values, that each must have for
+            this one to be there. Else an architecture has no value of it. Default: it is always there.
 
     Raises:
         SpaceError: There is no choice, one occurs twice, or one is of another type.
@@ -40,8 +45,15 @@ class Categorical:
 
     choices: tuple[Value, ...]
     label: str | None = field(default=None, compare=False)
+    when: When = ()
 
-    def __init__(self, choices: Iterable[Value], label: str | None = None) -> None:
+    def __init__(
+        self,
+        choices: Iterable[Value],
+        label: str | None = None,
+        *,
+        when: Mapping[str, Value | Iterable[Value]] | When = (),
+    ) -> None:
         if isinstance(choices, str):
             raise SpaceError(f"choices: expected a list of choices, got the string {choices!r}.")
         choices = tuple(choices)
@@ -60,6 +72,7 @@ class Categorical:
             raise SpaceError(f"choices: expected different choices, got {double!r} twice.")
         object.__setattr__(self, "choices", choices)
         object.__setattr__(self, "label", label)
+        object.__setattr__(self, "when", _conditions(when))
 
     @property
     def size(self) -> float:
@@ -92,7 +105,7 @@ class Categorical:
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {"type": "categorical", "choices": list(self.choices)}
+        return {"type": "categorical", "choices": list(self.choices), **_when_json(self.when)}
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,7 @@ class Integer:
         label: As in `Categorical`.
         step: Distance of neighbours, at least 1: the values are low, low + step, ..., high. So widths can be
             multiples of a number of groups, and kernels odd.
+        when: As in `Categorical`.
 
     Raises:
         SpaceError: An end is no integer, the ends are reversed, the step does not lead from one to the
@@ -123,8 +137,10 @@ class Integer:
     log: bool = False
     label: str | None = field(default=None, compare=False)
     step: int = field(default=1, kw_only=True)
+    when: When = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "when", _conditions(self.when))
         for name, end in (("low", self.low), ("high", self.high), ("step", self.step)):
             if isinstance(end, bool) or not isinstance(end, int):
                 raise SpaceError(f"{name}: expected an integer, got {end!r}. For reals use Real.")
@@ -173,7 +189,14 @@ class Integer:
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
         steps = {} if self.step == 1 else {"step": self.step}
-        return {"type": "integer", "low": self.low, "high": self.high, "log": self.log, **steps}
+        return {
+            "type": "integer",
+            "low": self.low,
+            "high": self.high,
+            "log": self.log,
+            **steps,
+            **_when_json(self.when),
+        }
 
 
 @dataclass(frozen=True)
@@ -187,6 +210,7 @@ class Real:
         label: As in `Categorical`.
         step: Distance of neighbours, > 0: the values are low, low + step, ..., high, as their decimals say.
             Default: all numbers between the ends.
+        when: As in `Categorical`.
 
     Raises:
         SpaceError: An end is no finite number, the ends are reversed, the step does not lead from one to the
@@ -204,8 +228,10 @@ class Real:
     log: bool = False
     label: str | None = field(default=None, compare=False)
     step: float | None = field(default=None, kw_only=True)
+    when: When = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "when", _conditions(self.when))
         steps = () if self.step is None else (("step", self.step),)
         for name, end in (("low", self.low), ("high", self.high), *steps):
             number = isinstance(end, (int, float)) and not isinstance(end, bool)
@@ -275,7 +301,14 @@ class Real:
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
         steps = {} if self.step is None else {"step": self.step}
-        return {"type": "real", "low": self.low, "high": self.high, "log": self.log, **steps}
+        return {
+            "type": "real",
+            "low": self.low,
+            "high": self.high,
+            "log": self.log,
+            **steps,
+            **_when_json(self.when),
+        }
 
 
 Variable: TypeAlias = Categorical | Integer | Real
@@ -299,6 +332,30 @@ def variable_from_json(data: object) -> Variable:
         return kinds[kind](**fields)  # type: ignore[no-any-return]
     except TypeError as error:
         raise SpaceError(f"{kind} variable: unexpected or missing fields in {data!r:.80}.") from error
+
+
+def _conditions(when: Mapping[str, Value | Iterable[Value]] | When) -> When:
+    """Return conditions as a tuple that hashes.
+
+    Raises:
+        SpaceError: They are no dict of names to values.
+    """
+    pairs = when.items() if isinstance(when, Mapping) else when
+    found: list[tuple[str, tuple[Value, ...]]] = []
+    for pair in pairs if isinstance(when, (Mapping, tuple)) else [None]:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise SpaceError(
+                f"when: expected a dict of a name to a value or a list of values, got {when!r:.80}."
+            )
+        name, values = pair
+        several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
+        allowed: tuple[Value, ...] = tuple(values) if several else (values,)  # type: ignore[arg-type, assignment]
+        found.append((name, allowed))
+    return tuple(found)
+
+
+def _when_json(when: When) -> dict[str, Any]:
+    return {"when": {name: list(values) for name, values in when}} if when else {}
 
 
 def _check_ends(low: float, high: float, *, log: bool, least: float) -> None:
