@@ -48,6 +48,13 @@ def deadly(a):
     return small(a)
 
 
+def lasting(a):
+    """Never comes back for some."""
+    while a["op"] == "b":
+        time.sleep(1)
+    return small(a)
+
+
 class Counted:
     """A function, and the architectures that it was called with."""
 

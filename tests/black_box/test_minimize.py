@@ -35,7 +35,8 @@ def test_nothing_is_paid_for_twice_and_the_budget_holds(space, budget, seed):
     f = Counted(scrambled)
     result = minimize(f, space, budget, seed=seed)
     assert len(f.calls) == len({Architecture(call) for call in f.calls}) == result.evaluated <= budget
-    assert [dict(one.architecture) for one in result.history if not one.cached] == f.calls
+    paid = {one.architecture for one in result.history if not one.cached}
+    assert paid == {Architecture(call) for call in f.calls}
     assert result.evaluated == budget or result.reason in ("exhausted", "converged")
 
 
@@ -204,3 +205,15 @@ def test_the_folder_holds_what_was_found(tmp_path):
     assert [events[0]["event"], events[-1]["event"]] == ["start", "end"]
     assert sum(event["event"] == "evaluation" for event in events) == result.evaluated
     assert events[-1]["reason"] == result.reason
+
+
+def test_the_history_comes_as_columns():
+    result = minimize(gated, GATED, 30)
+    columns = result.columns()
+    assert {len(column) for column in columns.values()} == {len(result.history)}
+    assert columns["loss"] == [one.loss for one in result.history]
+    for i, one in enumerate(result.history):
+        for name, value in one.architecture.items():
+            assert columns[name][i] == (value if one.active is None or name in one.active else None)
+    named = minimize(lambda a: a["loss"], Space({"loss": Integer(0, 5)}), 3).columns()
+    assert named["variable loss"] == named["loss"]

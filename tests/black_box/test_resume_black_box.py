@@ -39,7 +39,7 @@ def events(folder):
 
 def without_clocks(content):
     rows = [json.loads(line) for line in content.splitlines()]
-    clocks = ("time", "seconds")
+    clocks = ("time", "seconds", "at")
     return [{k: v for k, v in row.items() if k not in clocks} for row in rows]
 
 

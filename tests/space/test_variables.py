@@ -19,6 +19,8 @@ ALL = [
     Integer(7, 7),
     Integer(-4, 11, step=5),
     Integer(8, 256, log=True, step=8),
+    Real(-0.5, 1.0, step=0.1),
+    Real(0.001, 0.1, log=True, step=0.003),
 ]
 
 
@@ -47,7 +49,7 @@ def test_a_label_is_no_part_of_the_description():
 
 
 def test_sizes_count_the_values():
-    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1, 4, 32]
+    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1, 4, 32, 16, 34]
     assert Real(1.0, 1.0).size == 1
 
 
@@ -61,6 +63,21 @@ def test_a_step_of_one_is_not_written():
     assert "step" not in Integer(1, 9).to_json()
     assert Integer(1, 9, step=2).to_json()["step"] == 2
     assert Integer(1, 9, step=2) != Integer(1, 9)
+
+
+@given(x=st.floats(-2, 2))
+def test_reals_with_a_step_are_the_nearest_of_its_decimals(x):
+    values = [k / 10 for k in range(-5, 11)]
+    assert Real(-0.5, 1.0, step=0.1).decode(x) in values
+    assert abs(Real(-0.5, 1.0, step=0.1).decode(x) - x) == pytest.approx(min(abs(v - x) for v in values))
+
+
+def test_a_value_between_two_steps_is_none_of_them():
+    variable = Real(0.0, 1.0, step=0.1)
+    assert [variable.contains(value) for value in (0.3, 0.1 + 0.2, 0.35, 1.1, True)] == [True] * 2 + [
+        False
+    ] * 3
+    assert "in steps of 0.1, got 0.35" in variable.expected(0.35)
 
 
 @given(st.floats(0, 1, exclude_max=True))
@@ -84,6 +101,12 @@ def test_uniform_integers_fall_in_equal_shares(u):
         (lambda: Integer(1, 8, step=0), "step: expected an integer >= 1"),
         (lambda: Integer(1, 8, step=1.0), "step: expected an integer, got 1.0"),
         (lambda: Integer(0, 2, log=True), "low: expected >= 1 where log is set, got 0"),
+        (
+            lambda: Real(0.0, 1.0, step=0.3),
+            "step: expected a number > 0 that leads from low = 0.0 to high = 1.0",
+        ),
+        (lambda: Real(0.0, 1.0, step=-0.5), "step: expected a number > 0"),
+        (lambda: Real(0.0, 1.0, step=math.nan), "step: expected a finite number"),
         (lambda: Real(0, math.inf), "high: expected a finite number"),
         (lambda: Real(0.0, 1.0, log=True), "low: expected > 0 where log is set"),
         (lambda: variable_from_json([]), "expected a JSON object"),

@@ -1,7 +1,22 @@
 """Minimise a function of an architecture: `asng.minimize`. Needs NumPy and SciPy, no torch."""
 
+from asng.black_box.importance import Importance
+from asng.black_box.measured import Measured
 from asng.black_box.minimize import minimize
-from asng.black_box.result import Callback, Evaluation, MinimizeResult, Progress
+from asng.black_box.reporting import MedianRule, report_step
+from asng.black_box.result import Callback, Evaluation, MinimizeError, MinimizeResult, Progress
 from asng.black_box.stopping import MinimizeStopRule
 
-__all__ = ["Callback", "Evaluation", "MinimizeResult", "Progress", "MinimizeStopRule", "minimize"]
+__all__ = [
+    "Callback",
+    "Evaluation",
+    "Importance",
+    "Measured",
+    "MedianRule",
+    "MinimizeError",
+    "MinimizeResult",
+    "MinimizeStopRule",
+    "Progress",
+    "minimize",
+    "report_step",
+]

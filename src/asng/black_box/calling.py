@@ -2,67 +2,124 @@
 
 import time
 import traceback
-from collections.abc import Callable
-from typing import Any, NamedTuple, SupportsFloat, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, SupportsFloat, TypeAlias
 
+from asng.black_box.measured import Measured, as_measured
+from asng.black_box.reporting import Curve, Reports, StopCall, reports_here
 from asng.space import Architecture
 from asng.space.variables import Value
 
-__all__ = ["Function", "CallOutcome", "call", "Watched"]
+__all__ = ["CallOutcome", "Expecting", "Function", "Watched", "call", "known_outcome"]
 
-Function: TypeAlias = Callable[[Architecture], SupportsFloat]
-"""From an architecture to its loss, lower is better."""
+Function: TypeAlias = Callable[[Architecture], SupportsFloat | Mapping[str, float] | Measured]
+"""From an architecture to its loss, lower is better; several by name, with constraints as a `Measured`."""
 
 
 class CallOutcome(NamedTuple):
     """What a call came to.
 
     Attributes:
-        loss: What f returned; NaN where it failed.
-        active: Names of the variables that it read; None for all of them.
+        loss: What f returned, of several the sum; NaN where it failed.
+        reads: Names of the variables that it read, in their order; None where that was not watched.
         seconds: How long it took.
         error: What went wrong, in one line; None where nothing did.
         trace: Where it went wrong: the traceback as text. Exceptions themselves do not all travel between
             processes.
+        constraints: Beside the loss, by name.
+        losses: Where there are several, by name.
+        curve: What it reported on the way.
+        stopped: Whether it was ended early; its loss then is what it had reported last.
     """
 
     loss: float
-    active: frozenset[str] | None
+    reads: tuple[str, ...] | None
     seconds: float
     error: str | None = None
     trace: str = ""
+    constraints: Mapping[str, float] | None = None
+    losses: Mapping[str, float] | None = None
+    curve: Curve = ()
+    stopped: bool = False
 
 
-def call(f: Function, architecture: Architecture, activity: bool) -> CallOutcome:
+@dataclass(frozen=True)
+class Expecting:
+    """A function whose several losses are checked where it is called; it travels to other processes.
+
+    Attributes:
+        f: The user's function.
+        objectives: Names of the losses.
+    """
+
+    f: Function
+    objectives: tuple[str, ...]
+
+    def __call__(self, architecture: Architecture) -> Measured:
+        """Call f, and return what it measured.
+
+        Raises:
+            TypeError: Its losses have other names.
+        """
+        measured = as_measured(self.f(architecture))
+        if not isinstance(measured.loss, dict) or set(measured.loss) != set(self.objectives):
+            raise TypeError(f"expected losses {', '.join(self.objectives)}, got {measured.loss!r:.80}")
+        return measured
+
+
+def call(
+    f: Function, architecture: Architecture, activity: bool, limits: Mapping[int, float] | None = None
+) -> CallOutcome:
     """Evaluate an architecture.
 
     Args:
         f: The user's function.
         architecture: What to call it with.
         activity: Whether to watch which variables it reads.
+        limits: Of what it reports, by step: it is ended where it is worse.
 
     Example:
         >>> call(lambda a: a["x"] ** 2, Architecture({"x": 3, "y": 4}), activity=True)[:2]
-        (9.0, frozenset({'x'}))
+        (9.0, ('x',))
     """
     given = Watched(architecture) if activity else architecture
+    reports, measured, error, trace, stopped = Reports(limits), Measured(float("nan")), None, "", False
+    token = reports_here.set(reports)
     started = time.perf_counter()
-    loss, error, trace = float("nan"), None, ""
     try:
-        loss = _as_number(f(given))
+        measured = as_measured(f(given))
+        if isinstance(measured.loss, dict) and not isinstance(f, Expecting):
+            raise TypeError(
+                f"expected one loss, got {measured.loss!r:.80}. Give minimize their names as objectives"
+            )
+    except StopCall:
+        measured, stopped = Measured(reports.curve[-1][1]), True
     except Exception as failure:  # not ctrl-C
+        measured = Measured(float("nan"))
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
-    seconds = time.perf_counter() - started
-    active = None
-    if isinstance(given, Watched) and len(given.read) < len(architecture):
-        active = given.read
-    return CallOutcome(loss, active, seconds, error, trace)
+    finally:
+        reports_here.reset(token)
+    return known_outcome(measured)._replace(
+        reads=given.reads if isinstance(given, Watched) else None,
+        seconds=time.perf_counter() - started,
+        error=error,
+        trace=trace,
+        curve=tuple(reports.curve),
+        stopped=stopped,
+    )
 
 
-def _as_number(value: Any) -> float:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise TypeError(f"expected a number as the loss, got {value!r:.80}. Return a float")
-    return float(value)
+def known_outcome(measured: Measured) -> CallOutcome:
+    """Return the outcome of a call that was made elsewhere."""
+    loss = measured.loss
+    return CallOutcome(
+        loss=loss if isinstance(loss, float) else sum(loss.values()),
+        reads=None,
+        seconds=0.0,
+        constraints=measured.constraints or None,
+        losses=loss if isinstance(loss, dict) else None,
+    )
 
 
 class Watched(Architecture):
@@ -70,7 +127,7 @@ class Watched(Architecture):
 
     What is done with all values at once (comparing, hashing, printing, copying, writing as JSON) counts as
     reading all of them. Names alone say nothing of a draw: to iterate over them or to ask for one reads
-    nothing.
+    nothing. With conditions (`when`) names say something: it reads the variables that decide which there are.
 
     Args:
         architecture: What to watch.
@@ -79,28 +136,39 @@ class Watched(Architecture):
         >>> watched = Watched(Architecture({"kernel": "rbf", "degree": 3, "gamma": 0.1}))
         >>> watched["degree"] if watched["kernel"] == "poly" else watched["gamma"]
         0.1
-        >>> sorted(watched.read)
-        ['gamma', 'kernel']
+        >>> watched.reads
+        ('kernel', 'gamma')
     """
 
-    __slots__ = ("_read",)
+    __slots__ = ("_reads",)
 
     def __init__(self, architecture: Architecture) -> None:
-        super().__init__(architecture)
-        self._read: set[str] = set()
+        super().__init__(architecture, architecture.deciding)
+        self._reads: dict[str, None] = {}
 
     @property
-    def read(self) -> frozenset[str]:
-        """Names whose values were read so far."""
-        return frozenset(self._read)
+    def reads(self) -> tuple[str, ...]:
+        """Names whose values were read so far, in the order of their first reading."""
+        return tuple(self._reads)
 
     def __getitem__(self, name: str) -> Value:
+        if name not in self._values:
+            self._note_names()
         value = self._values[name]
-        self._read.add(name)
+        self._reads[name] = None
         return value
 
     def __contains__(self, name: object) -> bool:
+        self._note_names()
         return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        self._note_names()
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        self._note_names()
+        return len(self._values)
 
     def __hash__(self) -> int:
         return hash(self._whole())
@@ -117,6 +185,11 @@ class Watched(Architecture):
     def to_json(self) -> str:
         """Return the values as one JSON object."""
         return self._whole().to_json()
+
+    def _note_names(self) -> None:
+        for name in self._deciding:
+            if name in self._values:
+                self._reads[name] = None
 
     def _whole(self) -> Architecture:
         return Architecture(self)

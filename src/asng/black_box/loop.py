@@ -5,18 +5,25 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from asng.black_box.calling import CallOutcome
+from asng.black_box.cache import Cache
+from asng.black_box.calling import CallOutcome, known_outcome
+from asng.black_box.front import Front
+from asng.black_box.importance import Settling
+from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, evaluation_event
-from asng.black_box.result import Callback, Evaluation, Progress, best_of, rank_key
+from asng.black_box.reporting import Curves
+from asng.black_box.result import Callback, Evaluation, MinimizeError, Progress, best_of, rank_key
 from asng.black_box.stopping import IDLE, MinimizeStopRule
-from asng.black_box.workers import Batch
-from asng.errors import RunError
+from asng.black_box.workers import Workers
 from asng.optim import Optimizer
 from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate
 
-__all__ = ["MinimizeLoop", "Cache"]
+__all__ = ["BEFORE", "MinimizeLoop", "failure"]
+
+BEFORE = -1
+"""The generation of what the optimiser did not draw: what is known, and what to start with."""
 
 
 @dataclass
@@ -26,33 +33,47 @@ class MinimizeLoop:
     Attributes:
         optimizer: Draws architectures, and learns from their losses.
         budget: How many calls of f may be paid for.
-        call: Evaluates a batch.
+        workers: Call f.
         cache: What is known.
+        curves: What calls have reported.
         stop: When to end before that.
         callbacks: Are told of each generation.
+        start: What to evaluate first.
+        front: Of several objectives; None for one.
         fail: Whether a call that fails ends the search.
         log: Takes down what happens.
         record: What was taken down before, of a search that is resumed.
         history: All evaluations so far.
         evaluated: How many calls were paid for.
         best: The best evaluation.
+        idle: How many generations in a row had nothing new.
+        settling: The path of theta.
     """
 
     optimizer: Optimizer
     budget: int
-    call: Batch
-    cache: "Cache"
+    workers: Workers
+    cache: Cache
+    curves: Curves
     stop: MinimizeStopRule
     callbacks: Sequence[Callback]
+    start: Sequence[Candidate]
+    front: Front | None
     fail: bool
     log: RunLog
     record: Record
     history: list[Evaluation] = field(default_factory=list)
     evaluated: int = 0
     best: Evaluation | None = None
-    _idle: int = 0
+    idle: int = 0
+    settling: Settling = field(init=False)
     _improved: int = 0
+    _under_way: tuple[int, list[Architecture], dict[int, CallOutcome]] = (0, [], {})
+    _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.settling = Settling(self.optimizer.space)
 
     @property
     def seconds(self) -> float:
@@ -61,83 +82,151 @@ class MinimizeLoop:
 
     def run(self) -> str:
         """Search until there is a reason to end, and return it."""
-        while True:
+        reason = self._generation(BEFORE, self.start) if self.start else None
+        while reason is None:
             if self.evaluated >= self.budget:
                 return "budget"
-            reason = self._generation()
-            if reason is not None:
-                return reason
+            reason = self._generation(self.optimizer.generation, self.optimizer.ask())
+        return reason
 
-    def _generation(self) -> str | None:
-        """Draw, evaluate what is new, tell; return why to end, if there is a reason."""
-        number, candidates = self.optimizer.generation, self.optimizer.ask()
+    def know(self, known: Sequence[tuple[Candidate, Measured]]) -> None:
+        """Tell of losses from elsewhere, in their order, as if generations had been drawn so."""
+        for at in range(0, len(known), self.optimizer.lam):
+            candidates, evaluations = [], []
+            for candidate, measured in known[at : at + self.optimizer.lam]:
+                outcome = known_outcome(measured)
+                self.cache.know(candidate.architecture, outcome)
+                candidates.append(candidate)
+                evaluations.append(self.note(BEFORE, candidate.architecture, outcome, cached=True))
+            self._tell(candidates, evaluations)
+
+    def _generation(self, number: int, candidates: Sequence[Candidate]) -> str | None:
+        """Evaluate what is new of some candidates, tell; return why to end, if there is a reason."""
         architectures = [candidate.architecture for candidate in candidates]
-        new = self.cache.new(architectures)
-        paid = new[: self.budget - self.evaluated]
-        outcomes = self._pay(number, paid, architectures)
-        evaluations = self._take_in(number, architectures, outcomes)
-        if len(paid) < len(new):
+        outcomes: dict[int, CallOutcome] = {}
+        self._under_way = number, architectures, outcomes
+        short = None
+        while short is None and (new := self.cache.new(architectures, outcomes)):
+            paid = new[: self.budget - self.evaluated - len(outcomes)]
+            self._pay(number, paid, architectures, outcomes)
+            short = "budget" if len(paid) < len(new) else None
+            short = short if outcomes.keys() >= set(paid) else "seconds"
+        evaluations = self.take_in()
+        if short is not None:
             # Not told of half a generation: with a larger budget a resumed search pays for the rest.
-            return "budget"
+            return short
+        before = self.optimizer.generation
         self._tell(candidates, evaluations)
-        self._idle = 0 if new else self._idle + 1
-        return self._end_of_generation(tuple(evaluations))
+        if self.optimizer.generation == before:  # a single one to start with waits for others
+            return None
+        self.idle = 0 if outcomes else self.idle + 1
+        return self.end_of_generation(tuple(evaluations))
 
     def _pay(
-        self, number: int, places: list[int], architectures: list[Architecture]
-    ) -> dict[int, CallOutcome]:
-        """Return the outcomes at some places: those in the record, and for the others f is called."""
-        found = {place: self.record.outcome((number, place), architectures[place]) for place in places}
-        outcomes = {place: outcome for place, outcome in found.items() if outcome is not None}
-        left = [place for place in places if place not in outcomes]
-        failed: tuple[Architecture, CallOutcome] | None = None
-        for at, outcome in self.call([architectures[place] for place in left]) if left else ():
-            place = left[at]
-            if outcome.error is not None and self.fail:
-                failed = failed or (architectures[place], outcome)
-                continue
-            self.log.write(evaluation_event((number, place), architectures[place], outcome))
-            outcomes[place] = outcome
-        if failed is not None:
-            raise _failure(*failed)
-        return outcomes
+        self,
+        number: int,
+        places: list[int],
+        architectures: list[Architecture],
+        outcomes: dict[int, CallOutcome],
+    ) -> None:
+        """Find outcomes at some places: those in the record, and for the others f is called.
 
-    def _take_in(
-        self, number: int, architectures: list[Architecture], outcomes: dict[int, CallOutcome]
-    ) -> list[Evaluation]:
-        """Put a generation into history and cache, in the order of its places whoever came first."""
-        for place in sorted(outcomes):
-            self.cache.keep(architectures[place], outcomes[place])
+        The cache has them in the order of their places, whoever came first. Some are missing if time is over.
+        """
+        for place in places:
+            logged = self.record.outcome((number, place), architectures[place])
+            if logged is not None:
+                outcomes[place] = logged
+        limits = self.curves.limits()
+        for place in places if not self.is_late(len(outcomes)) else ():
+            if place not in outcomes:
+                self.workers.start(place, architectures[place], limits)
+        failed: tuple[Architecture, CallOutcome] | None = None
+        while done := list(self.workers.finished()):
+            for place, outcome in done:
+                if outcome.error is not None and self.fail:
+                    failed = failed or (architectures[place], outcome)
+                    continue
+                self.log.write(evaluation_event((number, place), architectures[place], outcome, self.seconds))
+                outcomes[place] = outcome
+            if failed is not None or self.is_late(len(outcomes)):
+                self.workers.forget()
+        if failed is not None:
+            raise failure(*failed)
+        for place in places:
+            if place in outcomes:
+                self.cache.keep(architectures[place], outcomes[place])
+                self.curves.add(outcomes[place].curve)
+
+    def is_late(self, calls: int) -> bool:
+        """Whether the time is over; the first call of all may take as long as it wants."""
+        seconds = self.stop.seconds
+        return seconds is not None and self.evaluated + calls > 0 and self.seconds >= seconds
+
+    def take_in(self) -> list[Evaluation]:
+        """Put what is known of the generation into the history, in the order of places whoever came first."""
+        number, architectures, outcomes = self._under_way
+        self._under_way = number, [], {}
         evaluations = []
         for place, architecture in enumerate(architectures):
             outcome = outcomes.get(place) or self.cache.get(architecture)
             if outcome is None:  # beyond the budget
                 continue
-            self.evaluated += place in outcomes
-            one = Evaluation(
-                architecture=architecture,
-                loss=outcome.loss,
-                generation=number,
-                cached=place not in outcomes,
-                active=outcome.active,
-                error=outcome.error,
-                seconds=outcome.seconds,
-            )
-            if self.best is None or rank_key(one.loss) < rank_key(self.best.loss):
-                self.best, self._improved = one, self.evaluated
-            evaluations.append(one)
-        self.history += evaluations
+            evaluations.append(self.note(number, architecture, outcome, cached=place not in outcomes))
         return evaluations
+
+    def note(
+        self, generation: int, architecture: Architecture, outcome: CallOutcome, *, cached: bool
+    ) -> Evaluation:
+        """Put one outcome into the history."""
+        self.evaluated += not cached
+        one = Evaluation(
+            architecture=architecture,
+            loss=outcome.loss,
+            generation=generation,
+            cached=cached,
+            active=self._active(outcome),
+            error=outcome.error,
+            seconds=outcome.seconds,
+            constraints=outcome.constraints,
+            losses=outcome.losses,
+            curve=outcome.curve,
+            stopped=outcome.stopped,
+        )
+        if self.best is None or (self.front is None and rank_key(one) < rank_key(self.best)):
+            self.best, self._improved = one, self.evaluated
+        self.history.append(one)
+        return one
+
+    def _active(self, outcome: CallOutcome) -> frozenset[str] | None:
+        """Return the names that a call read, None for all; each set once in memory."""
+        if outcome.reads is None or len(outcome.reads) == len(self.optimizer.space):
+            return None
+        if outcome.reads not in self._sets:
+            self._sets[outcome.reads] = frozenset(outcome.reads)
+        return self._sets[outcome.reads]
 
     def _tell(self, candidates: Sequence[Candidate], evaluations: Sequence[Evaluation]) -> None:
         told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
-        self.optimizer.tell(told, [one.loss for one in evaluations])
+        self.optimizer.tell(told, self.told(evaluations))
 
-    def _end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
+    def told(self, evaluations: Sequence[Evaluation]) -> list[float]:
+        """Return what the optimiser is told of evaluations, and take them into the front, if there is one."""
+        if self.front is None:
+            return [one.told for one in evaluations]
+        told = self.front.told(evaluations)
+        for one in evaluations:
+            if self.front.add(one):
+                self._improved = self.evaluated
+        self.best = self.front.middle() or self.best
+        return told
+
+    def end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
         """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
         generation, best = self.optimizer.generation, self.best or best_of(evaluations)
         told_before = self.record.seconds.get(generation)
-        seconds = self.seconds if told_before is None else told_before
+        # Rounded as it is logged: a resumed search has to come to the same answer.
+        seconds = round(self.seconds, 3) if told_before is None else told_before
         ended = False
         if told_before is None:
             progress = Progress(
@@ -155,8 +244,9 @@ class MinimizeLoop:
             self._log_step(generation, evaluations, seconds)
         if _is_round(generation):
             self.log_theta()
+            self.settling.add(generation, self.optimizer.theta.to_json())
         reason = self.stop.reason(
-            loss=rank_key(best.loss),
+            loss=best.loss if self.front is None and best.feasible and not best.stopped else math.inf,
             seconds=seconds,
             unimproved=self.evaluated - self._improved,
             entropy=self.optimizer.entropy,
@@ -166,13 +256,13 @@ class MinimizeLoop:
         return "callback" if reason is None and ended else reason
 
     def _nothing_new(self) -> str | None:
-        if len(self.cache) >= self.optimizer.space.size:
+        if self.cache.exhausted:
             return "exhausted"
-        return "converged" if self._idle >= IDLE else None
+        return "converged" if self.idle >= IDLE else None
 
     def _log_step(self, generation: int, evaluations: Sequence[Evaluation], seconds: float) -> None:
         optimizer = self.optimizer
-        finite = [one.loss for one in evaluations if math.isfinite(one.loss)]
+        finite = [one.loss for one in evaluations if math.isfinite(one.loss) and one.feasible]
         event = StepEvent(
             step=generation,
             evaluated=self.evaluated,
@@ -180,7 +270,7 @@ class MinimizeLoop:
             entropy=round(optimizer.entropy, 6),
             delta=optimizer.delta,
             gamma=optimizer.gamma,
-            seconds=round(seconds, 3),
+            seconds=seconds,
         )
         self.log.write(event)
 
@@ -197,50 +287,12 @@ def _is_round(number: int) -> bool:
     return number < 100 or number % 10 ** (len(str(number)) - 2) == 0
 
 
-def _failure(architecture: Architecture, outcome: CallOutcome) -> RunError:
-    error = RunError(
-        f"f({architecture!r}): expected a loss, got {outcome.error}. What was evaluated before is in the run "
+def failure(architecture: Architecture, outcome: CallOutcome) -> MinimizeError:
+    """Return the error of a call that failed."""
+    error = MinimizeError(
+        f"f({architecture!r}): expected a loss, got {outcome.error}; what was evaluated before is in the run "
         "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."
     )
-    error.__cause__ = RuntimeError(f"\n{outcome.trace}")
+    if outcome.trace:
+        error.__cause__ = RuntimeError(f"\n{outcome.trace}")
     return error
-
-
-class Cache:
-    """What a function without noise need not be asked again.
-
-    Args:
-        noisy: Remember nothing: another call would give another loss.
-
-    Example:
-        >>> cache = Cache(noisy=False)
-        >>> cache.keep(Architecture({"x": 1}), CallOutcome(2.0, None, 0.1))
-        >>> cache.get(Architecture({"x": 1})).loss, cache.get(Architecture({"x": 2}))
-        (2.0, None)
-    """
-
-    def __init__(self, *, noisy: bool) -> None:
-        self.noisy = noisy
-        self._outcomes: dict[Architecture, CallOutcome] = {}
-
-    def __len__(self) -> int:
-        return len(self._outcomes)
-
-    def get(self, architecture: Architecture) -> CallOutcome | None:
-        """Return what is known of an architecture, or None."""
-        return self._outcomes.get(architecture)
-
-    def keep(self, architecture: Architecture, outcome: CallOutcome) -> None:
-        """Remember the outcome of a call."""
-        if not self.noisy:
-            self._outcomes[architecture] = outcome
-
-    def new(self, architectures: list[Architecture]) -> list[int]:
-        """Return the places of those that must be paid for, each architecture once."""
-        if self.noisy:
-            return list(range(len(architectures)))
-        first: dict[Architecture, int] = {}
-        for place, architecture in enumerate(architectures):
-            if architecture not in self._outcomes:
-                first.setdefault(architecture, place)
-        return list(first.values())

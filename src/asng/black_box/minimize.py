@@ -2,18 +2,25 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import closing
 from os import PathLike
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from asng.black_box.calling import Function
-from asng.black_box.loop import Cache, MinimizeLoop
+from asng.black_box.asynchronous import AsynchronousLoop
+from asng.black_box.cache import Cache
+from asng.black_box.calling import Expecting, Function
+from asng.black_box.front import Front
+from asng.black_box.given import candidates_of, check_objectives, known_losses
+from asng.black_box.loop import MinimizeLoop
+from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, RecordReader
+from asng.black_box.reporting import Curves, MedianRule
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
-from asng.black_box.workers import batch_caller, check_workers, executor_of
+from asng.black_box.workers import calls_at_a_time, check_workers, workers_of
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import ASNG, Optimizer
@@ -23,6 +30,7 @@ from asng.runs.files import write_text
 from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, note_resume, refuse_earlier_run, remove_run
 from asng.runs.log import RunLog
 from asng.space import Space
+from asng.space.variables import Value
 
 __all__ = ["minimize"]
 
@@ -34,10 +42,16 @@ def minimize(
     *,
     seed: int = 0,
     optimizer: Optimizer | None = None,
+    start: Sequence[Mapping[str, Value]] = (),
+    known: Sequence[tuple[Mapping[str, Value], float | Mapping[str, float] | Measured]] = (),
+    objectives: Sequence[str] = (),
     noisy: bool = False,
     activity: bool = True,
     workers: int | Executor = 1,
+    asynchronous: bool = False,
+    call_seconds: float | None = None,
     stop: MinimizeStopRule | None = None,
+    early_stop: MedianRule | None = None,
     callbacks: Sequence[Callback] = (),
     on_error: Literal["raise", "worst"] = "raise",
     run_dir: str | PathLike[str] | None = None,
@@ -46,32 +60,46 @@ def minimize(
 ) -> MinimizeResult:
     """Minimise a function of an architecture: no gradient, nothing to set.
 
-    Losses are remembered: no architecture is paid for twice, and what the optimiser draws again it is told
-    from memory. Which variables f reads is watched, so that one which a call never looked at is not credited
-    with its loss; f need not say so.
+    Which variables f reads is watched; f need not say so. Losses are remembered by what was read: nothing is
+    paid for twice, and what the optimiser draws again it is told from memory. A variable that a call never
+    looked at is not credited with its loss.
 
     The same seed gives the same search, bit for bit, whatever the number of workers, and whether or not it
-    was interrupted on the way.
+    was interrupted on the way. An asynchronous search keeps its workers busy instead, and can be repeated to
+    the bit from its log.
 
     Args:
         f: Takes an `Architecture`, a mapping from names to values, and returns its loss: lower is better. To
-            maximise, return the negative. NaN and infinities rank worst.
+            maximise, return the negative. NaN and infinities rank worst. With constraints it returns an
+            `asng.black_box.Measured`.
         space: What to choose from.
         budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
         optimizer: Any with `ask` and `tell`. Default: `ASNG(space, seed=seed)`.
+        start: Architectures to evaluate first, such as the settings in use now.
+        known: Architectures and their losses from elsewhere, in the order of the search that found them. They
+            cost nothing, and the best of them may be the result.
+        objectives: Names of several losses, two to four, which f returns by name; then the result has a
+            `front`. Default: f returns one.
         noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
             draw is paid for.
         activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
-            mapping.
+            mapping; then losses are remembered by whole architectures.
         workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
             defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
             executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`; it is left open.
+        asynchronous: Tell the optimiser of each call as it comes back, and begin another one. No worker waits
+            for the slowest of a generation, but the search depends on who is first. Default: whole
+            generations.
+        call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in other
+            processes, also with one worker. Default: a call may take any time.
         stop: When to end before the budget is spent. Default: where there is nothing new to find.
+        early_stop: When to end a call that says how far it is, by `asng.black_box.report_step`. Default:
+            never.
         callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
             search.
-        on_error: "raise" ends the search where f raises or returns no number; "worst" lets the architecture
-            rank worst, and remembers the error.
+        on_error: "raise" ends the search where a call fails: f raises, returns no number, takes too long or
+            kills its process; "worst" lets the architecture rank worst, and remembers the error.
         run_dir: Folder for the log, for what was found, and for the report. Default: write nothing.
         resume: Go on with the search in `run_dir`, also after its end, with a larger budget. Nothing that
             was paid for is paid for again. An empty folder is begun.
@@ -82,7 +110,9 @@ def minimize(
 
     Raises:
         InputError: An argument is not as described; nothing was written.
-        RunError: f failed; a process was killed; or `run_dir` holds a run already, or one that this is not.
+        MinimizeError: A call failed; the error has what was found before as its `result`. So has whatever is
+            raised once the search is under way, KeyboardInterrupt too.
+        RunError: No process comes up, or `run_dir` holds a run already, or one that this is not.
 
     Example:
         >>> from asng.space import Categorical, Integer
@@ -90,35 +120,54 @@ def minimize(
         >>> def loss(a):
         ...     return abs(a["degree"] - 4) if a["kernel"] == "poly" else 3.0
         >>> result = minimize(loss, space, 100)
-        >>> result.architecture, result.loss, result.evaluated <= 27
+        >>> result.architecture, result.loss, result.evaluated <= 11
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
-    _check(f, space, budget, noisy, activity, callbacks, stop)
+    settings: dict[str, Any] = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
+    if early_stop is not None:
+        if not isinstance(early_stop, MedianRule):
+            raise InputError(f"early_stop: expected an asng.black_box.MedianRule, got {early_stop!r}.")
+        settings |= {"early_stop": [early_stop.calls, early_stop.steps]}
+    _check(f, space, budget, callbacks, stop, settings)
     one_of("on_error", on_error, ["raise", "worst"])
-    check_workers(workers, f)
+    if check_objectives(objectives):
+        settings |= {"objectives": list(objectives)}
+        f = Expecting(f, tuple(objectives))
+    content = check_workers(workers, f, call_seconds)
+    n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is None:
-        optimizer = ASNG(space, seed=seed)
+        # What is told of several objectives depends on the front of the time: nothing to read twice.
+        optimizer = ASNG(space, seed=seed, reuse=False if objectives else None)
     elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
+    first, before = candidates_of(space, "start", start), known_losses(space, known, objectives)
+    settings |= {"start": [dict(c.architecture) for c in first]} if first else {}
+    settings |= {"known": [[dict(c.architecture), repr(loss)] for c, loss in before]} if before else {}
     folder = None if run_dir is None else Path(run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
-        record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
-        with executor_of(workers) as executor:
+        record = _begin(log, logged, folder, optimizer, budget, settings)
+        calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)
+        with closing(calls):
             loop = MinimizeLoop(
                 optimizer=optimizer,
                 budget=budget,
-                call=batch_caller(f, executor, activity=activity, until_error=on_error == "raise"),
-                cache=Cache(noisy=noisy),
+                workers=calls,
+                cache=Cache(space, noisy=noisy, watched=activity),
+                curves=Curves(early_stop),
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
+                start=first,
+                front=Front(objectives) if objectives else None,
                 fail=on_error == "raise",
                 log=log,
                 record=record,
             )
-            reason = loop.run()
+            loop.know(before)
+            run = AsynchronousLoop(loop, n).run if asynchronous else loop.run
+            reason = _run(loop, run, folder)
         return _end(loop, reason, folder)
     finally:
         log.close()
@@ -128,18 +177,17 @@ def _check(
     f: object,
     space: object,
     budget: object,
-    noisy: object,
-    activity: object,
     callbacks: object,
     stop: object,
+    flags: Mapping[str, object],
 ) -> None:
     if not callable(f):
         raise InputError(f"f: expected a function of an architecture, got {f!r}.")
     if not isinstance(space, Space):
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
     integer_at_least("budget", budget, 1)
-    for name, flag in (("noisy", noisy), ("activity", activity)):
-        if not isinstance(flag, bool):
+    for name, flag in flags.items():
+        if not isinstance(flag, list) and not isinstance(flag, bool):
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
         raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
@@ -167,11 +215,9 @@ def _begin(
     folder: Path | None,
     optimizer: Optimizer,
     budget: int,
-    noisy: bool,
-    activity: bool,
+    settings: dict[str, Any],
 ) -> Record:
     """Log the start, or go back to the one that was logged; return what was logged after it."""
-    settings = {"noisy": noisy, "activity": activity}
     if folder is not None and logged.seen:
         record = logged.record()
         _resume(record, folder, optimizer, settings)
@@ -192,16 +238,22 @@ def _begin(
     return Record()
 
 
-def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, bool]) -> None:
+def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, Any]) -> None:
     """Bring the optimiser to where the search began.
 
     Raises:
         RunError: It is another one, or the search was set otherwise.
     """
-    for name, value in settings.items():
-        logged = (record.start.settings or {}).get(name)
+    before = dict(record.start.settings or {})
+    for name in [
+        *settings,
+        *(name for name in ("start", "known", "early_stop", "objectives") if name in before),
+    ]:
+        value, logged = (of.get(name, False) or False for of in (settings, before))
         if logged != value:
-            raise RunError(f"{folder}: expected a search with {name}={value}, got one with {name}={logged}.")
+            raise RunError(
+                f"{folder}: expected a search with {name}={value!r:.99}, got one with {name}={logged!r:.99}."
+            )
     begun = record.start.optimizer
     if begun is None:
         raise RunError(
@@ -215,11 +267,20 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
     optimizer.load_state_dict(begun)
 
 
+def _run(loop: MinimizeLoop, run: Callable[[], str], folder: Path | None) -> str:
+    """Search, and return why it ended; whatever is raised on the way has the result up to then."""
+    try:
+        return run()
+    except BaseException as error:
+        loop.take_in()
+        error.result = _result(loop, "error", folder) if loop.history else None  # type: ignore[attr-defined]
+        raise
+
+
 def _end(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult:
-    best = loop.best or best_of(loop.history)
-    optimizer = loop.optimizer
+    optimizer, result = loop.optimizer, _result(loop, reason, folder)
     if folder is not None:
-        write_text(folder / ARCHITECTURE, best.architecture.to_json() + "\n")
+        write_text(folder / ARCHITECTURE, result.architecture.to_json() + "\n")
     loop.log_theta()
     before, ended = loop.record.end, (reason, optimizer.generation, loop.evaluated)
     if before is None or (before.reason, before.step, before.evaluated) != ended:  # else it ended so before
@@ -231,6 +292,11 @@ def _end(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult
             seconds=round(loop.seconds, 3),
         )
         loop.log.write(end)
+    return result
+
+
+def _result(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult:
+    best, optimizer = loop.best or best_of(loop.history), loop.optimizer
     return MinimizeResult(
         architecture=best.architecture,
         loss=best.loss,
@@ -241,4 +307,7 @@ def _end(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeResult
         reason=reason,
         seconds=loop.seconds,
         folder=folder,
+        space=optimizer.space,
+        settled=loop.settling.shares(),
+        front=() if loop.front is None else loop.front.members,
     )

@@ -7,9 +7,10 @@ is taken from there. So it comes to the same bits, whatever it was doing when it
 import json
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from asng.black_box.calling import CallOutcome
 from asng.errors import RunError, in_one_line
@@ -20,7 +21,15 @@ from asng.space import Architecture, Space
 __all__ = ["Record", "RecordReader", "evaluation_event"]
 
 Place = tuple[int, int]
-"""Generation, and place in it."""
+"""Generation, and place in it; in an asynchronous search the number of the draw."""
+
+
+class Logged(NamedTuple):
+    """A call as logged; `drawn` as in its event."""
+
+    architecture: Architecture
+    outcome: CallOutcome
+    drawn: int | None
 
 
 @dataclass
@@ -29,7 +38,7 @@ class Record:
 
     Attributes:
         start: The first event; empty where nothing was logged.
-        calls: Architecture and outcome of each call of f, by its place.
+        calls: Each call of f by its place, in the order in which they came back.
         seconds: How long the search had taken after each generation that was told.
         thetas: Generations after which theta was logged.
         end: The last event, where that was an end.
@@ -37,7 +46,7 @@ class Record:
     """
 
     start: StartEvent = field(default_factory=StartEvent)
-    calls: dict[Place, tuple[Architecture, CallOutcome]] = field(default_factory=dict)
+    calls: dict[Place, Logged] = field(default_factory=dict)
     seconds: dict[int, float] = field(default_factory=dict)
     thetas: set[int] = field(default_factory=set)
     end: EndEvent | None = None
@@ -51,14 +60,18 @@ class Record:
         """
         if place not in self.calls:
             return None
-        logged, outcome = self.calls.pop(place)
-        if logged != architecture:
-            raise RunError(
-                f"log.jsonl, generation {place[0]}: expected {architecture!r}, got {logged!r}: the run was "
-                "made by another optimiser, or by another version of asng or NumPy. Resume it with those, or "
-                "search anew with overwrite."
-            )
-        return outcome
+        logged = self.calls.pop(place)
+        if logged.architecture != architecture:
+            raise self.other(place, architecture)
+        return logged.outcome
+
+    def other(self, place: Place, drawn: Architecture | None) -> RunError:
+        """Return the error that the search does not repeat itself, with what was drawn at a place."""
+        return RunError(
+            f"log.jsonl, generation {place[0]}, place {place[1]}: expected the logged call, got {drawn!r}: "
+            "the run was made by another optimiser, or by another version of asng or NumPy. Resume it with "
+            "those, or search anew with overwrite."
+        )
 
 
 class RecordReader:
@@ -88,7 +101,10 @@ class RecordReader:
             case StartEvent():
                 record.start = _checked_start(event, where, self._space)
             case EvaluationEvent():
-                record.calls[event.generation, event.place] = _call(event, where, self._space)
+                watched = (record.start.settings or {}).get("activity") is not False
+                found = _call(event, where, self._space, watched=watched)
+                record.calls[event.generation, event.place] = Logged(*found, event.drawn)
+                record.elapsed = max(record.elapsed, event.at or 0.0)
             case StepEvent():
                 if not isinstance(event.seconds, float) or not math.isfinite(event.seconds):
                     raise RunError(f"{where}: expected the seconds of the search, got {event.seconds}.")
@@ -120,33 +136,65 @@ def _checked_start(event: StartEvent, where: str, space: Space) -> StartEvent:
     return event
 
 
-def _call(event: EvaluationEvent, where: str, space: Space) -> tuple[Architecture, CallOutcome]:
+def _call(
+    event: EvaluationEvent, where: str, space: Space, *, watched: bool
+) -> tuple[Architecture, CallOutcome]:
     try:
         architecture = Architecture(event.architecture)
         space.check(architecture)
         loss = float(event.loss)
+        constraints, losses = (
+            None if of is None else {_once(name): float(value) for name, value in of.items()}
+            for of in (event.constraints, event.losses)
+        )
+        curve = tuple((step, float(value)) for step, value in event.curve)
     except ValueError as error:  # a SpaceError is one
         raise RunError(
             f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
         ) from error
     # Names and values as the space has them, once in memory and not once a line.
-    architecture = Architecture({name: _once(architecture[name]) for name in space})
-    active = None if event.active is None else frozenset(map(_once, event.active))
-    return architecture, CallOutcome(loss=loss, active=active, seconds=event.seconds, error=event.error)
+    architecture = Architecture({name: _once(architecture[name]) for name in space if name in architecture})
+    reads = tuple(map(_once, architecture if event.active is None else event.active)) if watched else None
+    return architecture, CallOutcome(
+        loss=loss,
+        reads=reads,
+        seconds=event.seconds,
+        error=event.error,
+        constraints=constraints,
+        losses=losses,
+        curve=curve,
+        stopped=event.stopped,
+    )
 
 
 def _once(value: Any) -> Any:
     return sys.intern(value) if type(value) is str else value
 
 
-def evaluation_event(place: Place, architecture: Architecture, outcome: CallOutcome) -> EvaluationEvent:
+def evaluation_event(
+    place: Place, architecture: Architecture, outcome: CallOutcome, at: float, drawn: int | None = None
+) -> EvaluationEvent:
     """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
     return EvaluationEvent(
         generation=place[0],
         place=place[1],
         architecture=dict(architecture),
-        loss=outcome.loss if math.isfinite(outcome.loss) else repr(outcome.loss),
+        loss=_json(outcome.loss),
         seconds=round(outcome.seconds, 6),
-        active=None if outcome.active is None else sorted(outcome.active),
+        active=None if outcome.reads == tuple(architecture) else outcome.reads,
         error=outcome.error,
+        at=round(at, 6),
+        drawn=drawn,
+        constraints=_all_json(outcome.constraints),
+        losses=_all_json(outcome.losses),
+        curve=[(step, _json(value)) for step, value in outcome.curve],
+        stopped=outcome.stopped,
     )
+
+
+def _json(value: float) -> float | str:
+    return value if math.isfinite(value) else repr(value)
+
+
+def _all_json(values: Mapping[str, float] | None) -> dict[str, float | str] | None:
+    return None if values is None else {name: _json(value) for name, value in values.items()}

@@ -1,16 +1,25 @@
 """What a search of a black box found."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+import numpy as np
+
+from asng.black_box.importance import Importance, sample_importance
+from asng.black_box.measured import excess, rank_value
+from asng.black_box.reporting import Curve
 from asng.distributions import ThetaView
-from asng.errors import InputError
-from asng.space import Architecture
+from asng.errors import InputError, RunError
+from asng.space import Architecture, Space
 
-__all__ = ["MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
+__all__ = ["MinimizeError", "MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
+
+
+_COLUMNS = ("loss", "generation", "cached", "seconds", "error")
+"""Of an evaluation, beside the values of its variables."""
 
 
 @dataclass(frozen=True)
@@ -19,12 +28,16 @@ class Evaluation:
 
     Attributes:
         architecture: What was evaluated.
-        loss: What f returned; NaN where it failed.
-        generation: In which it was drawn, from 0 on.
-        cached: Whether the loss was remembered, and f not called.
+        loss: What f returned, of several the sum; NaN where it failed.
+        generation: In which it was drawn, from 0 on; -1 for what was known, or given to start with.
+        cached: Whether the loss was remembered or known, and f not called.
         active: Names of the variables that f read; None for all of them.
         error: What went wrong, where f failed.
         seconds: How long the call took; not compared.
+        constraints: What f returned beside the loss, at most 0 where kept; None without any.
+        losses: Of several objectives, by name; None without any.
+        curve: Steps and values that the call reported on its way.
+        stopped: Whether it was ended early; the loss then is what it had reported last.
     """
 
     architecture: Architecture
@@ -34,6 +47,20 @@ class Evaluation:
     active: frozenset[str] | None = None
     error: str | None = None
     seconds: float = field(default=0.0, compare=False)
+    constraints: Mapping[str, float] | None = None
+    losses: Mapping[str, float] | None = None
+    curve: Curve = ()
+    stopped: bool = False
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all constraints are kept."""
+        return excess((self.constraints or {}).values()) == 0.0
+
+    @property
+    def told(self) -> float:
+        """What the optimiser was told: the loss, or more than any where a constraint is broken."""
+        return rank_value(self.loss, self.constraints)
 
 
 @dataclass(frozen=True)
@@ -65,14 +92,14 @@ Callback: TypeAlias = Callable[[Progress], bool | None]
 """Is told of every generation; where it returns True, the search ends."""
 
 
-def rank_key(loss: float) -> float:
-    """Return what a loss ranks by: NaN and infinities worst, as optimisers rank them."""
-    return loss if math.isfinite(loss) else math.inf
+def rank_key(one: Evaluation) -> tuple[bool, float]:
+    """Return what an evaluation ranks by: calls that were ended early behind others, NaN last."""
+    return one.stopped, one.told if math.isfinite(one.told) else math.inf
 
 
 def best_of(evaluations: Iterable[Evaluation]) -> Evaluation:
-    """Return the one with the least loss, of equal ones the first."""
-    return min(evaluations, key=lambda one: rank_key(one.loss))
+    """Return the best one, of equal ones the first."""
+    return min(evaluations, key=rank_key)
 
 
 @dataclass(frozen=True)
@@ -80,9 +107,8 @@ class MinimizeResult:
     """The best architecture, and how it was found.
 
     Attributes:
-        architecture: The best that was evaluated, of equal ones the first. Of a noisy function this is in
-            part
-            luck: there `most_likely` is the better choice.
+        architecture: The best that was evaluated, feasible ones first, of equal ones the first. Of a noisy
+            function this is in part luck: there `most_likely` is the better choice.
         loss: Its loss; NaN where no call returned a finite one.
         most_likely: The mode of theta at the end, evaluated or not.
         history: All evaluations in their order, remembered ones too.
@@ -90,9 +116,13 @@ class MinimizeResult:
         generations: How many times the optimiser was told.
         reason: Why the search ended: "budget"; "target", "patience", "entropy" or "seconds" by the stop rule;
             "exhausted" where every architecture of the space is known; "converged" where theta has drawn
-            nothing new for many generations; "callback".
+            nothing new for many generations; "callback"; "error" where this comes with an exception.
         seconds: How long it took, earlier parts of a resumed search included.
         folder: The run folder, or None.
+        space: What was searched.
+        front: Of several objectives what no other evaluation dominates, by the first objective; then
+            `architecture` is the one with the least sum of scaled losses. Else empty.
+        settled: How early and how far theta settled on each variable, in [0, 1]; see `importance`.
     """
 
     architecture: Architecture
@@ -104,6 +134,56 @@ class MinimizeResult:
     reason: str
     seconds: float
     folder: Path | None
+    space: Space = field(repr=False)
+    settled: Mapping[str, float] = field(repr=False)
+    front: tuple[Evaluation, ...] = ()
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the history as columns of one length, for a DataFrame of pandas or polars.
+
+        A column for each variable, with None where the call did not read it, then "loss", "generation",
+        "cached", "seconds" and "error", and one "losses " or "constraints " + name for each. A variable of
+        such a name has its column under "variable " + name.
+
+        Example:
+            >>> from asng import Integer, Space, minimize
+            >>> result = minimize(lambda a: a["x"], Space({"x": Integer(0, 9)}), 3)
+            >>> columns = result.columns()
+            >>> list(columns), columns["loss"] == columns["x"]
+            (['x', 'loss', 'generation', 'cached', 'seconds', 'error'], True)
+        """
+        own = {name: [getattr(one, name) for one in self.history] for name in _COLUMNS}
+        beside: dict[str, list[Any]] = {}
+        for kind in ("losses", "constraints"):
+            found = [getattr(one, kind) or {} for one in self.history]
+            for name in dict.fromkeys(name for values in found for name in values):
+                beside[f"{kind} {name}"] = [values.get(name) for values in found]
+        variables: dict[str, list[Any]] = {}
+        for name in self.space:
+            variables[f"variable {name}" if name in own else name] = [
+                one.architecture.get(name) if one.active is None or name in one.active else None
+                for one in self.history
+            ]
+        return variables | own | beside
+
+    def importance(self) -> dict[str, Importance]:
+        """Return how much each variable matters, by the losses of samples and by the path of theta.
+
+        Both are of what this search saw: it draws mostly where losses are low, and what matters there may
+        differ from what matters in the whole space.
+
+        Example:
+            >>> from asng import Integer, Space, minimize
+            >>> space = Space({"x": Integer(0, 99), "y": Integer(0, 99)})
+            >>> found = minimize(lambda a: (a["x"] - 30) ** 2 + a["y"], space, 200).importance()
+            >>> found["x"].samples > found["y"].samples
+            True
+        """
+        paid = [one for one in self.history if not one.cached or one.generation < 0]
+        told = _sums(paid) if self.front else [one.told for one in paid]
+        samples = [(one.architecture, loss, one.active) for one, loss in zip(paid, told, strict=True)]
+        shares = sample_importance(self.space, samples)
+        return {name: Importance(shares[name], self.settled[name]) for name in self.space}
 
     def report(self) -> Path:
         """Write `report.html` into the run folder, and return its path.
@@ -120,3 +200,21 @@ class MinimizeResult:
         from asng.report import write_report
 
         return write_report(self.folder, kinds=[MINIMIZE])
+
+
+def _sums(evaluations: Sequence[Evaluation]) -> list[float]:
+    """Return the sums of several losses, each by its rank."""
+    names = next(one.losses for one in evaluations if one.losses) or {}
+    table = np.array([[(one.losses or {}).get(n, math.nan) for n in names] for one in evaluations])
+    sums = table.argsort(axis=0).argsort(axis=0).sum(axis=1)
+    return [float(s) if np.isfinite(row).all() else math.nan for s, row in zip(sums, table, strict=True)]
+
+
+class MinimizeError(RunError):
+    """A search cannot go on, since f failed.
+
+    Attributes:
+        result: What was found before, its `reason` "error"; None where nothing was evaluated.
+    """
+
+    result: MinimizeResult | None = None

@@ -17,12 +17,14 @@ is new."""
 class MinimizeStopRule:
     """Ends a search that is good enough, takes too long, or gets no further.
 
-    All are looked at after a whole generation, so that they do not depend on the number of workers.
+    All but `seconds` are looked at after a whole generation, so that they do not depend on the number of
+    workers.
 
     Args:
-        target: End where a loss is at most this. Default None: never.
+        target: End where a loss is at most this; not of several objectives. Default None: never.
         seconds: End where the search has taken this long, > 0, earlier parts of a resumed one included.
-            Default None: never.
+            Looked at after each call: none is begun any more, and those under way are waited for. Default
+            None: never.
         patience: End after this many evaluations of f without a better loss, >= 1. Default None: never.
         entropy: End where the mean entropy of the variables falls to this share of the greatest possible
             one, in [0, 1]. Every choice keeps a little probability. Default 0: never.

@@ -1,122 +1,146 @@
-"""Calls of f side by side: in this process, in others that end with it, or wherever an executor puts them."""
+"""Where f is called: in this process, in others of the search's own, or wherever an executor puts it."""
 
-import os
-import pickle
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, ProcessPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from multiprocessing import active_children, get_context, parent_process
-from typing import TypeAlias
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
+from typing import Protocol
 
 from asng.black_box.calling import CallOutcome, Function, call
-from asng.checks import integer_at_least
+from asng.black_box.processes import Limits, Processes, packed
+from asng.checks import integer_at_least, real_between
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
-__all__ = ["Batch", "batch_caller", "check_workers", "executor_of", "process_pool"]
-
-Batch: TypeAlias = Callable[[Sequence[Architecture]], Iterator[tuple[int, CallOutcome]]]
-"""Calls f with each of some architectures, and gives place and outcome of each as it is done."""
+__all__ = ["Workers", "calls_at_a_time", "check_workers", "workers_of"]
 
 
-def check_workers(workers: int | Executor, f: Function) -> None:
-    """Check what `executor_of` is to be given.
+class Workers(Protocol):
+    """Who calls f."""
+
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        """Call f as soon as there is room; `limits` as for `call`."""
+
+    def finished(self) -> Iterator[tuple[int, CallOutcome]]:
+        """Wait until a call is done, and give key and outcome of all that are; nothing if there are none."""
+
+    def forget(self) -> None:
+        """Begin no call that has not begun."""
+
+    def close(self) -> None:
+        """End what was begun for the search."""
+
+
+def check_workers(workers: int | Executor, f: Function, call_seconds: float | None) -> bytes:
+    """Check what `workers_of` is to be given, and return f as other processes take it; empty if none does.
 
     Raises:
-        InputError: `workers` is neither an integer >= 1 nor an executor, or f cannot be sent to a process.
+        InputError: `workers` is neither an integer >= 1 nor an executor, f cannot be sent to a process, or
+            `call_seconds` is not > 0 or comes with an executor.
     """
+    if call_seconds is not None:
+        real_between("call_seconds", call_seconds, 0.0, float("inf"), open_low=True)
     if isinstance(workers, Executor):
-        return
-    if integer_at_least("workers", workers, 1) > 1:
-        try:
-            pickle.dumps(f)
-        except Exception as error:  # pickle raises whatever an object's own methods do
+        if call_seconds is not None:
             raise InputError(
-                f"f: expected a function that other processes can import, got {f!r} ({error}). Define it at "
-                "the top of a module, or give workers=ThreadPoolExecutor(n) for threads."
-            ) from error
+                f"call_seconds: expected it with workers=n, got it with {workers!r}, whose calls cannot be "
+                "ended one by one. Give a number of workers."
+            )
+        return b""
+    alone = integer_at_least("workers", workers, 1) == 1 and call_seconds is None
+    return b"" if alone else packed(f)
 
 
-def executor_of(workers: int | Executor) -> AbstractContextManager[Executor | None]:
-    """Return what runs the calls, for a `with`; None for this process. An executor given is left open."""
-    if isinstance(workers, Executor):
-        return nullcontext(workers)
-    return process_pool(workers) if workers > 1 else nullcontext(None)
-
-
-def batch_caller(f: Function, executor: Executor | None, *, activity: bool, until_error: bool) -> Batch:
-    """Return a function that evaluates a batch.
+def workers_of(
+    workers: int | Executor, f: Function, content: bytes, *, activity: bool, call_seconds: float | None
+) -> Workers:
+    """Return who calls f.
 
     Args:
+        workers: How many calls at a time, or an executor, which is left open.
         f: The user's function.
-        executor: Where to call it; None for here.
-        activity: Whether to watch which variables it reads.
-        until_error: Begin no further call once one has failed; those under way are still waited for.
+        content: What `check_workers` returned.
+        activity: Whether to watch which variables f reads.
+        call_seconds: How long a call may take; None for any time.
     """
-    if executor is None:
-        return lambda batch: _here(f, batch, activity, until_error)
-    return lambda batch: _elsewhere(executor, f, batch, activity, until_error)
+    if isinstance(workers, Executor):
+        return _InExecutor(workers, f, activity=activity)
+    if content:
+        return Processes(workers, content, activity=activity, call_seconds=call_seconds)
+    return _Here(f, activity=activity)
 
 
-def _here(
-    f: Function, batch: Sequence[Architecture], activity: bool, until_error: bool
-) -> Iterator[tuple[int, CallOutcome]]:
-    for place, architecture in enumerate(batch):
-        outcome = call(f, architecture, activity)
-        yield place, outcome
-        if until_error and outcome.error is not None:
-            return
+def calls_at_a_time(workers: int | Executor) -> int:
+    """Return how many calls there can be at a time.
 
-
-def _elsewhere(
-    executor: Executor, f: Function, batch: Sequence[Architecture], activity: bool, until_error: bool
-) -> Iterator[tuple[int, CallOutcome]]:
-    waiting = {executor.submit(call, f, one, activity): place for place, one in enumerate(batch)}
-    try:
-        while waiting:
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                place, outcome = waiting.pop(future), future.result()
-                yield place, outcome
-                if until_error and outcome.error is not None:
-                    waiting = {other: at for other, at in waiting.items() if not other.cancel()}
-    except BrokenExecutor as error:
-        raise RunError(
-            "f: expected every process to finish its call, but one was killed; is the memory too small? "
-            "Go on by resume, with fewer workers."
-        ) from error
-    finally:
-        for future in waiting:
-            future.cancel()
-
-
-@contextmanager
-def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of processes, which are gone when the block is left, however it is left.
-
-    Args:
-        workers: How many, >= 1.
+    Raises:
+        InputError: An executor does not say it.
     """
-    others = set(active_children())
-    # Not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - others:
-            child.terminate()
+    if not isinstance(workers, Executor):
+        return workers
+    n = getattr(workers, "_max_workers", None)  # of both executors of the standard library
+    if not isinstance(n, int):
+        raise InputError(
+            f"workers: expected a number, or a thread or process pool of concurrent.futures, got "
+            f"{workers!r}, which does not say how many calls it takes at a time. Leave asynchronous out."
+        )
+    return n
 
 
-def _begin() -> None:
-    """Prepare a process: the first one alone answers ctrl-C, and none outlives it, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+class _Here:
+    """Calls f in this process, one after the other."""
+
+    def __init__(self, f: Function, *, activity: bool) -> None:
+        self._f, self._activity = f, activity
+        self._queue: deque[tuple[int, Architecture, Limits]] = deque()
+
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        self._queue.append((key, architecture, limits))
+
+    def finished(self) -> Iterator[tuple[int, CallOutcome]]:
+        if self._queue:
+            key, architecture, limits = self._queue.popleft()
+            yield key, call(self._f, architecture, self._activity, limits)
+
+    def forget(self) -> None:
+        self._queue.clear()
+
+    def close(self) -> None:
+        pass
 
 
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+class _InExecutor:
+    """Has an executor call f."""
+
+    def __init__(self, executor: Executor, f: Function, *, activity: bool) -> None:
+        self._executor, self._f, self._activity = executor, f, activity
+        self._waiting: dict[Future[CallOutcome], int] = {}
+
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        try:
+            self._waiting[self._executor.submit(call, self._f, architecture, self._activity, limits)] = key
+        except BrokenExecutor as error:
+            raise _broken() from error
+
+    def finished(self) -> Iterator[tuple[int, CallOutcome]]:
+        done = wait(self._waiting, return_when=FIRST_COMPLETED).done
+        try:
+            yield from [
+                (self._waiting.pop(future), future.result())
+                for future in list(self._waiting)
+                if future in done
+            ]
+        except BrokenExecutor as error:
+            raise _broken() from error
+
+    def forget(self) -> None:
+        self._waiting = {future: key for future, key in self._waiting.items() if not future.cancel()}
+
+    def close(self) -> None:
+        self.forget()
+
+
+def _broken() -> RunError:
+    return RunError(
+        "f: expected every process of the executor to finish its call, but one was killed; is the memory too "
+        "small? Go on by resume with workers=n, which tells whose call it was, and can let it rank worst."
+    )

@@ -75,10 +75,10 @@ class Gaussians:
         self.high = np.array([v.encode(v.high) for v in variables], dtype=np.float64)
         self.std_max = self.high / 2 - self.low / 2
         self._rules = rules
-        self._whole = np.array([isinstance(v, Integer) for v in variables], dtype=bool)
+        self._whole = np.array([v.step is not None for v in variables], dtype=bool)  # integers have one
         self._log = np.array([v.log for v in variables], dtype=bool)
         self._ends = np.array([(v.low, v.high) for v in variables], dtype=np.float64).reshape(-1, 2)
-        self._step = np.array([v.step if isinstance(v, Integer) else 1 for v in variables], dtype=np.float64)
+        self._step = np.array([v.step or 1 for v in variables], dtype=np.float64)
         self._std_min = np.where(self._whole, 0.25 * self._step, 2e-6 * self.std_max)
         self._log_integers = bool(np.any(self._whole & self._log))
 

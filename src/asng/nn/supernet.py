@@ -71,6 +71,11 @@ class Supernet(nn.Module):
         self.model = model
         self.space = Space(variables)
         check_traceable(model, self.space)
+        if self.space.deciding:
+            raise SpaceError(
+                "when: expected none in searchable modules, got conditions on "
+                f"{', '.join(self.space.deciding)}. Leave them out: what a forward pass reads is noted."
+            )
         self._active: frozenset[str] = frozenset()
         self._checked: Architecture | None = None
         self._values: Mapping[str, Value] = {}

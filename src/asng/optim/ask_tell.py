@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, final
+from typing import Any, Protocol, final
 
 import numpy as np
 
@@ -10,24 +10,12 @@ from asng.checks import integer_at_least, one_of
 from asng.distributions import Floats, Product, Theta, ThetaView
 from asng.errors import InputError
 from asng.optim.draws import Sampling, draw_uniforms
+from asng.optim.reuse import late_weights, read_by
 from asng.optim.saving import FORMAT, check_same, generator, pack_theta, unpack_theta, whole
+from asng.optim.told import Batch, Draws, Origin, Told, checked_batch, joined
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["HasTheta", "Optimizer", "Told"]
-
-
-class Told(NamedTuple):
-    """Candidates and losses, checked, as arrays.
-
-    Attributes:
-        x: Raw draws, shape (n, D).
-        losses: Losses, shape (n,); may hold NaN and infinities.
-        active: 1 where sample i read variable d, else 0, shape (n, D); None where all did.
-    """
-
-    x: Floats
-    losses: Floats
-    active: Floats | None
 
 
 class HasTheta(Protocol):
@@ -43,7 +31,8 @@ class Optimizer(ABC):
 
     An optimiser is a subclass that sets `_state` to where the search begins and has three methods: `_update`,
     from state to state, and `_pack` and `_unpack`, from the state to JSON and back. If the usual answers do
-    not fit, it has `_draw`, `_best`, `delta` and `gamma` of its own too. Everything else is final.
+    not fit, it has `_draw` and `_log_density`, `_best`, `delta` and `gamma` of its own too. Everything else
+    is final.
 
     Args:
         product: Family of distributions over the space.
@@ -92,7 +81,7 @@ class Optimizer(ABC):
         # What must be the same in the optimiser that goes on from a saved state; subclasses add their own.
         self._fixed: dict[str, object] = {"lam": lam, "sampling": sampling, "rules": product.rules}
         self._generation = 0
-        self._asked = _Asked(np.empty((0, 0)), ())
+        self._draws = Draws(seed, product.n_free)
 
     @abstractmethod
     def _update(self, told: Told) -> HasTheta:
@@ -109,6 +98,19 @@ class Optimizer(ABC):
     def _draw(self, u: Floats) -> Floats:
         """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta."""
         return self._product.sample(self._state.theta, u)
+
+    def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
+        """Return how likely `_draw` came to raw draws by a theta, for those that are told late.
+
+        Args:
+            theta: That of the state of the time.
+            x: Shape (n, D).
+            active: 1 where a draw read a variable, shape (n, D): over those alone; None for all.
+
+        Returns:
+            Logarithms but for a constant, shape (n,).
+        """
+        return self._product.log_density(theta, self._product.placed(theta, x), active)
 
     def _best(self) -> Floats:
         """Return the raw coordinates of `best`. Usually the mode of theta."""
@@ -127,7 +129,7 @@ class Optimizer(ABC):
     @final
     @property
     def generation(self) -> int:
-        """How many times `tell` has been called."""
+        """How many updates there were: one for each `tell` of two or more, or for `lam` single ones."""
         return self._generation
 
     @final
@@ -165,29 +167,53 @@ class Optimizer(ABC):
             InputError: n is no integer >= 1.
         """
         n = self.lam if n is None else integer_at_least("n", n, 1)
-        product = self._product
-        x = self._draw(draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size))
+        x = self._draw(self._uniforms(n))
         x.flags.writeable = False
-        # A row of an array serves as the sequence of floats that Candidate wants, without a copy.
-        self._asked = _Asked(x, tuple(x))
+        origin = Origin(self._state.theta, self._draws.seed, alone=n == 1)
+        first, rows = self._draws.drawn_now(x)
         space, generation = self.space, self._generation
-        return [Candidate(space, row, generation=generation) for row in self._asked.rows]
+        return [
+            Candidate(space, row, generation=generation, number=number, origin=origin)
+            for number, row in enumerate(rows, start=first)
+        ]
 
     @final
-    def tell(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
-        """Learn from the losses of candidates.
+    def tell(self, candidates: Sequence[Candidate] | Candidate, losses: Sequence[float] | float) -> None:
+        """Learn from the losses of candidates, in any order, each once; those of lost ones need not come.
+
+        A candidate that is told after later ones, from a theta that is no more, counts by the ratio of the
+        densities that it has now and had when it was drawn (`asng.optim.reuse`), at most 1.
 
         Args:
-            candidates: Two or more, drawn since the last `tell` or made by `space.candidate`.
+            candidates: Two or more, drawn by this optimiser or made by `space.candidate`: an update is made
+                with them at once. Or a single one, also as a list of what `ask(1)` returned: it waits until
+                there are `lam`, or for the next two or more.
             losses: One for each, lower is better. NaN and infinities rank worst.
 
         Raises:
-            InputError: Their numbers differ or are below 2, a loss is no number, or a candidate is of another
-                space or was drawn before the last `tell`. The optimiser stays as it was.
+            InputError: Their numbers differ, a list has one of several that were drawn together, a loss is no
+                number, or a candidate is of another space or was told before. The optimiser stays as it was.
+
+        Example:
+            >>> from asng import ASNG, Integer
+            >>> opt = ASNG(Space({"width": Integer(1, 9)}))
+            >>> early, late = opt.ask(1)[0], opt.ask()
+            >>> opt.tell(late, [abs(c["width"] - 4) for c in late])
+            >>> opt.tell(early, abs(early["width"] - 4))  # waits for seven others
+            >>> opt.generation
+            1
         """
-        told = _told(self._product, self._asked, self._generation, list(candidates), losses)
-        self._state = self._update(told)
-        self._generation += 1
+        theta, draws = self._state.theta, self._draws
+        batch = checked_batch(self._product, draws, theta, candidates, losses, self._log_density)
+        together = joined(draws.waiting, batch)
+        if len(batch.losses) == 1 and len(together.losses) < self.lam:
+            draws.waiting = together
+        else:
+            told = self._weighted(together)
+            self._state = self._state if told is None else self._update(told)
+            self._generation += 1
+            draws.waiting = None
+        draws.note_told(batch)
 
     @final
     def state_dict(self) -> dict[str, Any]:
@@ -198,6 +224,7 @@ class Optimizer(ABC):
             "generation": self._generation,
             "generator": self._rng.bit_generator.state,
             "theta": pack_theta(self._state.theta),
+            "draws": self._draws.pack(),
             **self._pack(),
         }
 
@@ -211,8 +238,31 @@ class Optimizer(ABC):
         """
         check_same(state, self._same())
         generation, rng = whole(state, "generation"), generator(state)
+        draws = Draws.unpack(state, self._product)
         self._state = self._unpack(state, unpack_theta(state, self._product))
-        self._generation, self._rng = generation, rng
+        self._generation, self._rng, self._draws = generation, rng, draws
+
+    def _uniforms(self, n: int) -> Floats:
+        """Return the uniform numbers of n draws; single ones share the strata of lam."""
+        product, draws = self._product, self._draws
+        if n == 1 and self._sampling == "stratified":
+            if not len(draws.rest):
+                draws.rest = draw_uniforms(self._rng, self.lam, product.n_free, "stratified", 0)
+            u, draws.rest = draws.rest[:1], draws.rest[1:]
+            return u
+        return draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size)
+
+    def _weighted(self, batch: Batch) -> Told | None:
+        """Return samples as an update takes them, late ones weighted; None if together they say nothing."""
+        x, losses, active, then = batch.x, batch.losses, batch.active, batch.then
+        if then is None:
+            return Told(x, losses, active)
+        weights = late_weights(self._log_density(self._state.theta, x, read_by(active)), then)
+        if weights is None:
+            return None
+        if (weights != 1.0).any():
+            active = (np.ones_like(x) if active is None else active) * weights[:, None]
+        return Told(x, losses, active)
 
     def _same(self) -> dict[str, Any]:
         """Return what a saved state must have in common with this optimiser."""
@@ -229,103 +279,3 @@ def _checked(sampling: Sampling, product: Product) -> Sampling:
     if sampling != "mirrored":
         one_of("sampling", sampling, ["stratified", "independent"])
     return sampling
-
-
-class _Asked(NamedTuple):
-    """What the last `ask` returned: one array, and its rows."""
-
-    x: Floats
-    rows: tuple[Any, ...]
-
-
-def _told(
-    product: Product,
-    asked: _Asked,
-    generation: int,
-    candidates: list[Candidate],
-    losses: Sequence[float],
-) -> Told:
-    if len(candidates) < 2:
-        raise InputError(
-            f"candidates: expected at least 2, because only their order counts, got {len(candidates)}. "
-            "Tell several candidates at once."
-        )
-    values, space = _losses(losses, len(candidates)), product.space
-    # Nobody can have written into the array of what was asked: it needs no check and no copy.
-    unchanged = len(candidates) == len(asked.rows) and all(
-        type(c) is Candidate and c.x is row and c.generation == generation and c.space is space
-        for c, row in zip(candidates, asked.rows, strict=True)
-    )
-    x = asked.x if unchanged else _coordinates(product, generation, candidates)
-    return Told(x, values, _active(product, candidates))
-
-
-def _coordinates(product: Product, generation: int, candidates: list[Candidate]) -> Floats:
-    for i, candidate in enumerate(candidates):
-        _check(i, candidate, product.space)
-        _check_in_time(i, candidate, generation)
-    x = np.array([candidate.x for candidate in candidates], dtype=np.float64)
-    if not product.is_fit(x):
-        raise InputError(
-            "candidates: expected finite coordinates, and indices of choices for categoricals, got "
-            f"{x.tolist()!r}. Make candidates by ask() or space.candidate()."
-        )
-    return x
-
-
-def _check(i: int, candidate: object, space: Space) -> None:
-    if not isinstance(candidate, Candidate):
-        raise InputError(
-            f"candidates[{i}]: expected a Candidate, got {candidate!r}. "
-            "Tell what ask() returned, or make one by space.candidate(space.encode(architecture))."
-        )
-    if candidate.space is not space and candidate.space != space:
-        raise InputError(
-            f"candidates[{i}]: expected a candidate of this optimiser's space, got one of another space. "
-            "Tell each optimiser its own candidates."
-        )
-    if len(candidate.x) != len(space):
-        raise InputError(f"candidates[{i}]: expected {len(space)} coordinates, got {len(candidate.x)}.")
-
-
-def _check_in_time(i: int, candidate: Candidate, generation: int) -> None:
-    """Refuse a draw from an earlier theta; draws made by hand are taken as they are.
-
-    To take it, an update needs the density that it was drawn with, as `asng.optim.reuse` keeps one of each
-    sample of the last update.
-    """
-    if candidate.generation != generation and candidate.generation is not None:
-        raise InputError(
-            f"candidates[{i}]: expected a draw of generation {generation}, got one of generation "
-            f"{candidate.generation}: it was already told, or drawn before the last tell. Ask again."
-        )
-
-
-def _active(product: Product, candidates: list[Candidate]) -> Floats | None:
-    if all(candidate.active is None for candidate in candidates):
-        return None
-    active = np.ones((len(candidates), len(product.space)))
-    for row, candidate in zip(active, candidates, strict=True):
-        if candidate.active is not None:
-            row[:] = 0.0
-            row[[_column(product, name) for name in candidate.active]] = 1.0
-    # Constants count as read: nothing is learnt of them.
-    return None if active[:, product.free].all() else active
-
-
-def _column(product: Product, name: str) -> int:
-    if name not in product.rank:
-        raise InputError(f"active: expected names of variables, got {name!r}, which the space has not.")
-    return product.rank[name]
-
-
-def _losses(losses: Sequence[float], n: int) -> Floats:
-    values = np.asarray(losses)
-    if values.ndim != 1 or values.dtype.kind not in "biuf":
-        raise InputError(
-            f"losses: expected a flat sequence of {n} numbers, one a candidate, got {losses!r}. "
-            "Convert each to float; for a failed evaluation tell float('inf')."
-        )
-    if len(values) != n:
-        raise InputError(f"losses: expected {n} numbers, one a candidate, got {len(values)}.")
-    return values.astype(np.float64)

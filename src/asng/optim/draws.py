@@ -1,5 +1,7 @@
-"""Uniform numbers that candidates are drawn by: independent, stratified or mirrored."""
+"""Uniform numbers that candidates are drawn by, and which of the draws were told."""
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -7,7 +9,10 @@ import numpy as np
 
 from asng.distributions import Floats, blocks
 
-__all__ = ["Sampling", "draw_uniforms"]
+__all__ = ["Numbers", "Sampling", "draw_uniforms"]
+
+_MOST_GAPS = 4096
+"""So many stretches of draws that were never told are kept apart; the oldest then count as told."""
 
 Sampling: TypeAlias = Literal["stratified", "independent", "mirrored"]
 
@@ -74,3 +79,43 @@ def _strata(n: int) -> Floats:
     strata: Floats = (np.arange(n, dtype=np.float64) / n)[:, None]
     strata.flags.writeable = False
     return strata
+
+
+class Numbers:
+    """A set of integers >= 0 that come nearly in their order, as stretches.
+
+    Args:
+        stretches: Pairs of the first number and the one after the last, rising.
+
+    Example:
+        >>> numbers = Numbers([(0, 8)])
+        >>> numbers.add(9, 12)
+        >>> numbers.add(8, 9)
+        >>> numbers.stretches, 11 in numbers, 12 in numbers
+        ([(0, 12)], True, False)
+    """
+
+    def __init__(self, stretches: Iterable[tuple[int, int]] = ()) -> None:
+        pairs = list(stretches)
+        self._first, self._after = [first for first, _ in pairs], [after for _, after in pairs]
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """Pairs of the first number and the one after the last, rising."""
+        return list(zip(self._first, self._after, strict=True))
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._first, number) - 1
+        return at >= 0 and number < self._after[at]
+
+    def add(self, first: int, after: int) -> None:
+        """Add the numbers from `first` to the one before `after`."""
+        if self._after and self._after[-1] == first:  # the usual case
+            self._after[-1] = after
+            return
+        low, high = bisect_left(self._after, first), bisect_right(self._first, after)
+        if low < high:
+            first, after = min(first, self._first[low]), max(after, self._after[high - 1])
+        self._first[low:high], self._after[low:high] = [first], [after]
+        if len(self._first) > _MOST_GAPS:
+            del self._first[1], self._after[0]

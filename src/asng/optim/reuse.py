@@ -1,10 +1,13 @@
-r"""The samples of the last update, read once more under the present theta.
+r"""Samples of an earlier theta, read under the present one: those of the last update, and late ones.
 
 A sample x that was drawn from p_former says of theta what one from p_theta does, if it counts
 p_theta(x) / p_former(x) times (importance sampling). Ratios above 1 are cut: a few samples that count for
 many would bring more noise than the little that they tell. Losses are ranked together, old and new, and the
 utilities centred by the weights. What goes into s is from the new samples only: gradients that share samples
 point the same way by chance, which the step size must not take for a signal.
+
+A sample that is told late counts by the same ratio the first time it is read. It says that much of every
+variable that its evaluation read: in place of a 1 in `active` it has its weight.
 
 References:
     Owen, "Monte Carlo theory, methods and examples", 2013, Chapter 9 (self-normalised importance sampling).
@@ -21,7 +24,7 @@ from asng.distributions import Floats, Placed, Product, Theta
 from asng.errors import RunError
 from asng.optim.saving import array, get
 
-__all__ = ["Former", "Pool", "kept", "pack_former", "pooled", "unpack_former"]
+__all__ = ["Former", "Pool", "kept", "late_weights", "pack_former", "pooled", "read_by", "unpack_former"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def kept(
 ) -> Former:
     """Return samples of theta as the next update wants them; their density is computed where not known."""
     if density is None:
-        density = product.log_density(theta, product.placed(theta, x), active)
+        density = product.log_density(theta, product.placed(theta, x), read_by(active))
     return Former(x, losses, active, density[: len(x)])
 
 
@@ -84,13 +87,35 @@ def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> 
     if active is not None or former.active is not None:
         active = np.concatenate((_all_if_none(active, new.x), _all_if_none(former.active, former.x)))
     placed = product.placed(theta, x)
-    density = product.log_density(theta, placed, active)
+    density = product.log_density(theta, placed, read_by(active))
     if active is not None:
         active[:, active[:n].max(axis=0) == 0.0] = 0.0  # what no new sample read stays as it is
     weights = np.ones(len(x))
     weights[n:] = np.exp(np.minimum(density[n:] - former.density, 0.0))
     weights *= len(x) / weights.sum()
     return Pool(x, np.concatenate((new.losses, former.losses)), active, weights, placed, density)
+
+
+def late_weights(now: Floats, then: Floats) -> Floats | None:
+    """Return how much each sample counts, shape (n,), of mean 1; None if together they say nothing.
+
+    Args:
+        now: Logarithm of the density that each has, shape (n,).
+        then: That which it had when it was drawn; NaN for one that counts in full.
+
+    Example:
+        >>> late_weights(np.log([0.1, 0.2, 0.3]), np.log([0.2, 0.1, np.nan]))
+        array([0.6, 1.2, 1.2])
+    """
+    ratios = np.where(np.isnan(then), 1.0, np.exp(np.minimum(now - then, 0.0)))
+    total = ratios.sum()
+    # Fewer than one sample's worth has no order that could be learnt from.
+    return ratios * (len(ratios) / total) if total >= 1.0 else None
+
+
+def read_by(active: Floats | None) -> Floats | None:
+    """Return 1 where a sample read a variable, however much it counts, else 0; None where all read all."""
+    return None if active is None else (active > 0.0).astype(np.float64)
 
 
 def pack_former(former: Former) -> dict[str, Any]:

@@ -20,7 +20,7 @@ __all__ = [
     "whole",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """Number of the layout of a state; a change of layout raises it."""
 
 _MOST = float(np.finfo(np.float64).max)

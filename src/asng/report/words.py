@@ -140,7 +140,7 @@ def describe(variable: Variable) -> str:
     words = [
         f"{'integer' if isinstance(variable, Integer) else 'real'} in [{variable.low:g}, {variable.high:g}]"
     ]
-    if isinstance(variable, Integer) and variable.step > 1:
+    if variable.step not in (None, 1):
         words.append(f"steps of {variable.step}")
     if variable.log:
         words.append("log scale")

@@ -147,12 +147,20 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         generation: In which it was drawn, from 0 on.
-        place: In that generation, from 0 on.
+        place: In that generation, from 0 on; in an asynchronous search which draw of the whole search.
         architecture: Name to value.
         loss: What f returned; a string, as of `repr`, where JSON has no number for it.
         seconds: That it took.
-        active: The variables that it read; None if that was not watched.
+        active: The variables that it read, in their order; None for all in the order of the space, or if that
+            was not watched.
         error: What f raised, if it did.
+        at: Seconds from the start of the search to the end of the call; None in logs of an older asng.
+        drawn: How many draws an asynchronous search had made when the call came back.
+        constraints: Name to a number that is at most 0 where it is kept; one that JSON has no number for as
+            the loss.
+        losses: Those of several objectives, by name.
+        curve: Steps and values that the call reported.
+        stopped: Whether it was ended early; its loss is what it had reported last.
     """
 
     generation: int
@@ -162,6 +170,17 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     seconds: Finite
     active: Sequence[str] | None = None
     error: str | None = None
+    at: Finite | None = None
+    drawn: int | None = None
+    constraints: Mapping[str, Finite | str] | None = None
+    losses: Mapping[str, Finite | str] | None = None
+    curve: Sequence[tuple[int, Finite | str]] = ()
+    stopped: bool = False
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all constraints are kept."""
+        return all(float(value) <= 0.0 for value in (self.constraints or {}).values())
 
 
 class FinalistsEvent(_Event, frozen=True, kw_only=True):

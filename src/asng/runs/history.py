@@ -35,6 +35,8 @@ __all__ = ["Call", "Calls", "Log", "Steps", "read_log"]
 
 _MOST_BEST = 10
 """So many calls, the best, are kept with their architectures."""
+_MOST_CALLS = 2048
+"""Of the sample: more than a share of variance needs."""
 _MOST_THETAS = 1024
 """More than any figure has pixels across."""
 
@@ -63,11 +65,15 @@ class Call:
         number: Which one, from 1 on, in the order in which they came back.
         loss: What f returned; NaN where that was not finite.
         architecture: Name to value.
+        active: The variables that it read; None for all.
+        losses: Those of several objectives, by name.
     """
 
     number: int
     loss: float
     architecture: Mapping[str, Any]
+    active: frozenset[str] | None = None
+    losses: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +81,17 @@ class Calls:
     """All calls of f.
 
     Attributes:
-        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none.
+        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none, broke a
+            constraint, or was ended early.
         best: The best ten at most with a loss, the best first, of equal ones the first call first.
         names: Of the variables.
+        sample: Some thousand calls at most, evenly taken from all.
     """
 
     losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     best: tuple[Call, ...] = ()
     names: tuple[str, ...] = ()
+    sample: tuple[Call, ...] = ()
 
     def __len__(self) -> int:
         return len(self.losses)
@@ -179,6 +188,8 @@ class _Reader:
     losses: "array[float]" = field(default_factory=lambda: array("d"))
     best: list[Call] = field(default_factory=list)
     names: tuple[str, ...] = ()
+    sample: list[Call] = field(default_factory=list)
+    every: int = 1
     latest: tuple[int, Theta] | None = None
     stride: int = 1
     seen: int = 0
@@ -213,10 +224,17 @@ class _Reader:
             column.append(value if isinstance(value, float) else math.nan)
 
     def take_call(self, event: EvaluationEvent) -> None:
-        loss = event.loss if isinstance(event.loss, float) else math.nan
+        counts = isinstance(event.loss, float) and not event.stopped and event.feasible
+        loss = float(event.loss) if counts else math.nan
         if not self.losses:
-            self.names = tuple(event.architecture)
+            self.names = tuple(self.start.space or event.architecture)
         self.losses.append(loss)
+        if (len(self.losses) - 1) % self.every == 0:
+            active = None if event.active is None else frozenset(event.active)
+            parts = {name: float(value) for name, value in (event.losses or {}).items()} if counts else {}
+            self.sample.append(Call(len(self.losses), loss, event.architecture, active, parts or None))
+        if len(self.sample) > _MOST_CALLS:
+            self.sample, self.every = self.sample[::2], 2 * self.every
         if len(self.best) < _MOST_BEST or loss < self.best[-1].loss:
             if math.isfinite(loss):
                 insort(
@@ -247,7 +265,7 @@ class _Reader:
             theta=tuple(self.thetas),
             resumed=tuple(self.resumed),
             end=self.end,
-            calls=Calls(_finite(self.losses), tuple(self.best), self.names),
+            calls=Calls(_finite(self.losses), tuple(self.best), self.names, tuple(self.sample)),
             finalists=tuple(self.finalists),
         )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from asng.errors import SpaceError, in_one_line
 from asng.space.variables import Value
@@ -16,6 +17,7 @@ class Architecture(Mapping[str, Value]):
 
     Args:
         values: Name to value.
+        deciding: Names of variables whose values decide which others there are, in a space with conditions.
 
     Example:
         >>> a = Architecture({"op": "conv3", "width": 64})
@@ -23,10 +25,11 @@ class Architecture(Mapping[str, Value]):
         (64, True)
     """
 
-    __slots__ = ("_hash", "_space", "_values")
+    __slots__ = ("_deciding", "_hash", "_space", "_values")
 
-    def __init__(self, values: Mapping[str, Value]) -> None:
+    def __init__(self, values: Mapping[str, Value], deciding: tuple[str, ...] = ()) -> None:
         self._values = dict(values)
+        self._deciding = deciding
         self._hash: int | None = None
         self._space: object = None  # the space that has decoded it, in which it needs no check
 
@@ -49,9 +52,14 @@ class Architecture(Mapping[str, Value]):
             return self._values == other._values
         return NotImplemented
 
-    def __reduce__(self) -> tuple[type["Architecture"], tuple[dict[str, Value]]]:
+    def __reduce__(self) -> tuple[type["Architecture"], tuple[Any, ...]]:
         # Without the cached hash: strings hash otherwise in the process that reads the pickle.
-        return type(self), (self._values,)
+        return type(self), (self._values, self._deciding) if self._deciding else (self._values,)
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """Names of variables whose values decide which others there are; empty without conditions."""
+        return self._deciding
 
     def __repr__(self) -> str:
         return f"Architecture({self._values!r})"

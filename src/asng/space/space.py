@@ -8,6 +8,7 @@ from typing import Protocol
 from asng.checks import nearest
 from asng.errors import SpaceError, in_one_line
 from asng.space.architecture import Architecture
+from asng.space.conditions import Conditions
 from asng.space.variables import Categorical, Integer, Real, Value, Variable, variable_from_json
 
 __all__ = ["Space", "Uniform", "Candidate"]
@@ -21,8 +22,11 @@ class Candidate:
         x: Raw coordinates, one float a variable in the space's order: the index of a choice, or the
             unrounded, unclipped draw of an ordered variable.
         active: Names of the variables that the evaluation read, or None for all of them.
-        generation: How many times the optimiser that drew it had been told of losses before, or None
-            for a candidate made by hand.
+        generation: How many updates the optimiser that drew it had made before, or None for a candidate made
+            by hand.
+        number: Which of the optimiser's draws it is, from 0 on, or None.
+        origin: By what the optimiser knows, when told late, how likely the draw was; None for one made by
+            hand.
 
     Example:
         >>> from asng.space import Integer, Space
@@ -30,7 +34,7 @@ class Candidate:
         3
     """
 
-    __slots__ = ("_architecture", "active", "generation", "space", "x")
+    __slots__ = ("_architecture", "active", "generation", "number", "origin", "space", "x")
 
     def __init__(
         self,
@@ -39,11 +43,15 @@ class Candidate:
         *,
         active: frozenset[str] | None = None,
         generation: int | None = None,
+        number: int | None = None,
+        origin: object = None,
     ) -> None:
         self.space = space
         self.x = x
         self.active = active
         self.generation = generation
+        self.number = number
+        self.origin = origin
         self._architecture: Architecture | None = None
 
     @property
@@ -58,7 +66,14 @@ class Candidate:
 
     def with_active(self, active: frozenset[str] | None) -> "Candidate":
         """Return the same draw with the variables that its evaluation read."""
-        twin = Candidate(self.space, self.x, active=active, generation=self.generation)
+        twin = Candidate(
+            self.space,
+            self.x,
+            active=active,
+            generation=self.generation,
+            number=self.number,
+            origin=self.origin,
+        )
         twin._architecture = self._architecture
         return twin
 
@@ -80,7 +95,7 @@ class Space(Mapping[str, Variable]):
         variables: Name to variable. At least one.
 
     Raises:
-        SpaceError: There is no variable, or one is of another kind.
+        SpaceError: There is no variable, one is of another kind, or depends (`when`) on what is not there.
 
     Example:
         >>> space = Space({"op": Categorical(["conv3", "skip"]), "width": Integer(16, 256, log=True)})
@@ -88,6 +103,9 @@ class Space(Mapping[str, Variable]):
         482
         >>> space.contains({"op": "conv3", "width": 64})
         True
+        >>> kernel, degree = Categorical(["poly", "rbf"]), Integer(1, 9, when={"kernel": "poly"})
+        >>> Space({"kernel": kernel, "degree": degree}).size
+        10
     """
 
     def __init__(self, variables: Mapping[str, Variable]) -> None:
@@ -106,6 +124,7 @@ class Space(Mapping[str, Variable]):
                     f"variables[{name!r}]: expected Categorical, Integer or Real, got {variable!r}."
                 )
         self._variables = dict(variables)
+        self._conditions = Conditions(self._variables)
 
     def __getitem__(self, name: str) -> Variable:
         return self._variables[name]
@@ -129,8 +148,27 @@ class Space(Mapping[str, Variable]):
 
     @property
     def size(self) -> float:
-        """How many architectures there are: an integer, or infinity with reals."""
+        """How many architectures there are: an integer, or infinity with reals.
+
+        An upper bound where more than some hundred thousand combinations of values decide what else there is.
+        """
+        if self._conditions:
+            return self._conditions.size()
         return math.prod(variable.size for variable in self._variables.values())
+
+    @property
+    def deciding(self) -> tuple[str, ...]:
+        """Names of the variables whose values decide which others there are; empty without conditions."""
+        return self._conditions.deciding
+
+    def _architecture(self, values: dict[str, Value]) -> Architecture:
+        """Return what is there of values for all variables, as one of this space that needs no check."""
+        architecture = Architecture(values)
+        if self._conditions:
+            present = self._conditions.present(values)
+            architecture = Architecture({name: values[name] for name in present}, self._conditions.deciding)
+        architecture._space = self
+        return architecture
 
     def sample(self, rng: Uniform) -> Architecture:
         """Draw an architecture uniformly (reals: uniformly in their log coordinates where set).
@@ -138,12 +176,18 @@ class Space(Mapping[str, Variable]):
         Args:
             rng: A NumPy Generator, or a `random.Random`.
         """
-        return self._made({n: v.uniform(rng.random()) for n, v in self._variables.items()})
+        return self._architecture({n: v.uniform(rng.random()) for n, v in self._variables.items()})
 
     def contains(self, architecture: Mapping[str, object]) -> bool:
-        """Whether every variable has a value of its own, and there is no other."""
-        return architecture.keys() == self._variables.keys() and all(
-            variable.contains(architecture[name]) for name, variable in self._variables.items()
+        """Whether every variable that is there has a value of its own, and there is no other."""
+        if not self._conditions:
+            names: Iterable[str] = self._variables
+        elif architecture.keys() <= self._variables.keys():
+            names = self._conditions.present(architecture)
+        else:
+            return False
+        return architecture.keys() == set(names) and all(
+            self._variables[name].contains(architecture[name]) for name in names
         )
 
     def check(self, architecture: Mapping[str, object]) -> None:
@@ -157,7 +201,15 @@ class Space(Mapping[str, Variable]):
                 raise SpaceError(
                     f"architecture[{name!r}]: the space has no such variable.{nearest(name, self._variables)}"
                 )
+        present = set(self._conditions.present(architecture)) if self._conditions else self._variables.keys()
         for name, variable in self._variables.items():
+            if name in architecture and name not in present:
+                raise SpaceError(
+                    f"architecture[{name!r}]: expected no value, since it is there only when "
+                    f"{dict(variable.when)!r:.200}, got {architecture[name]!r:.80}. Leave it out."
+                )
+            if name not in present:
+                continue
             if name not in architecture:
                 raise SpaceError(f"architecture[{name!r}]: expected a value, got none.")
             if not variable.contains(architecture[name]):
@@ -185,22 +237,17 @@ class Space(Mapping[str, Variable]):
         """Return the architecture that raw coordinates stand for."""
         values = x.tolist() if hasattr(x, "tolist") else x
         pairs = zip(self._variables.items(), values, strict=True)
-        return self._made({name: variable.decode(value) for (name, variable), value in pairs})
-
-    def _made(self, values: dict[str, Value]) -> Architecture:
-        architecture = Architecture(values)
-        architecture._space = self
-        return architecture
+        return self._architecture({name: variable.decode(value) for (name, variable), value in pairs})
 
     def encode(self, architecture: Mapping[str, object]) -> tuple[float, ...]:
-        """Return raw coordinates that decode to `architecture`.
+        """Return raw coordinates that decode to `architecture`; of what is not there those of the middle.
 
         Raises:
             SpaceError: It is none of this space.
         """
         self.check(architecture)
         return tuple(
-            variable.encode(architecture[name])  # type: ignore[arg-type]
+            variable.encode(architecture.get(name, variable.uniform(0.5)))  # type: ignore[arg-type]
             for name, variable in self._variables.items()
         )
 

@@ -7,8 +7,9 @@ one float that the optimiser draws: the index of a choice, or a real number that
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from numbers import Real as Number
 from typing import Any, TypeAlias
 
@@ -16,13 +17,16 @@ from asng.checks import nearest
 from asng.errors import SpaceError
 from asng.space.arithmetic import Arithmetic
 
-__all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "variable_from_json"]
+__all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "When", "variable_from_json"]
 
 _SHOWN = 20
 """Choices that an error lists."""
 
 Value: TypeAlias = str | int | float | bool | None
 """What a variable may stand for: all that JSON can hold in one place."""
+
+When: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
+"""Names of other variables, and the values of each with which a variable is there."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Categorical(Arithmetic):
         choices: The choices, at least one, all different; each a str, int, float, bool or None.
         label: Name under which a searchable module registers the variable; two modules that give the
             same label share one variable. Default: the module's path. A `Space` ignores it.
+        when: Names of other variables of the space, and the value, or list of values, that each must have for
+            this one to be there. Else an architecture has no value of it. Default: it is always there.
 
     Raises:
         SpaceError: There is no choice, one occurs twice, or one is of another type.
@@ -44,8 +50,15 @@ class Categorical(Arithmetic):
 
     choices: tuple[Value, ...]
     label: str | None = field(default=None, compare=False)
+    when: When = ()
 
-    def __init__(self, choices: Iterable[Value], label: str | None = None) -> None:
+    def __init__(
+        self,
+        choices: Iterable[Value],
+        label: str | None = None,
+        *,
+        when: Mapping[str, Value | Iterable[Value]] | When = (),
+    ) -> None:
         if isinstance(choices, str):
             raise SpaceError(f"choices: expected a list of choices, got the string {choices!r}.")
         choices = tuple(choices)
@@ -64,6 +77,7 @@ class Categorical(Arithmetic):
             raise SpaceError(f"choices: expected different choices, got {double!r} twice.")
         object.__setattr__(self, "choices", choices)
         object.__setattr__(self, "label", label)
+        object.__setattr__(self, "when", _conditions(when))
 
     @property
     def size(self) -> float:
@@ -102,7 +116,7 @@ class Categorical(Arithmetic):
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {"type": "categorical", "choices": list(self.choices)}
+        return {"type": "categorical", "choices": list(self.choices), **_when_json(self.when)}
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,7 @@ class Integer(Arithmetic):
         label: As in `Categorical`.
         step: Distance of neighbours, at least 1: the values are low, low + step, ..., high. So widths can be
             multiples of a number of groups, and kernels odd.
+        when: As in `Categorical`.
 
     Raises:
         SpaceError: An end is no integer, the ends are reversed, the step does not lead from one to the
@@ -133,8 +148,10 @@ class Integer(Arithmetic):
     log: bool = False
     label: str | None = field(default=None, compare=False)
     step: int = field(default=1, kw_only=True)
+    when: When = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "when", _conditions(self.when))
         for name, end in (("low", self.low), ("high", self.high), ("step", self.step)):
             if isinstance(end, bool) or not isinstance(end, int):
                 raise SpaceError(f"{name}: expected an integer, got {end!r}. For reals use Real.")
@@ -188,7 +205,14 @@ class Integer(Arithmetic):
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
         steps = {} if self.step == 1 else {"step": self.step}
-        return {"type": "integer", "low": self.low, "high": self.high, "log": self.log, **steps}
+        return {
+            "type": "integer",
+            "low": self.low,
+            "high": self.high,
+            "log": self.log,
+            **steps,
+            **_when_json(self.when),
+        }
 
 
 @dataclass(frozen=True)
@@ -200,63 +224,112 @@ class Real:
         high: The greatest value, at least `low`.
         log: Search in log coordinates (then low > 0), as suits learning rates.
         label: As in `Categorical`.
+        step: Distance of neighbours, > 0: the values are low, low + step, ..., high, as their decimals say.
+            Default: all numbers between the ends.
+        when: As in `Categorical`.
 
     Raises:
-        SpaceError: An end is no finite number, the ends are reversed, or log is set with low <= 0.
+        SpaceError: An end is no finite number, the ends are reversed, the step does not lead from one to the
+            other, or log is set with low <= 0.
 
     Example:
         >>> Real(0.0, 0.5).decode(0.7)
         0.5
+        >>> Real(0.0, 0.5, step=0.1).decode(0.32)
+        0.3
     """
 
     low: float
     high: float
     log: bool = False
     label: str | None = field(default=None, compare=False)
+    step: float | None = field(default=None, kw_only=True)
+    when: When = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        for name, end in (("low", self.low), ("high", self.high)):
+        object.__setattr__(self, "when", _conditions(self.when))
+        steps = () if self.step is None else (("step", self.step),)
+        for name, end in (("low", self.low), ("high", self.high), *steps):
             number = isinstance(end, (int, float)) and not isinstance(end, bool)
             if not number or not math.isfinite(end):
                 raise SpaceError(f"{name}: expected a finite number, got {end!r}.")
         _check_ends(self.low, self.high, log=self.log, least=0.0)
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
+        if self.step is not None:
+            object.__setattr__(self, "step", float(self.step))
+            if self.step <= 0.0 or not math.isclose(
+                self._last * self.step, self.high - self.low, rel_tol=1e-9
+            ):
+                raise SpaceError(
+                    f"step: expected a number > 0 that leads from low = {self.low} to high = {self.high}, "
+                    f"got {self.step}. Choose another step or end."
+                )
+
+    @property
+    def _last(self) -> int:
+        """How many steps lead to the greatest value."""
+        return round((self.high - self.low) / self.step) if self.step else 0
 
     @property
     def size(self) -> float:
-        """Infinite, or 1 where the ends coincide."""
+        """How many values there are: infinite without a step, or 1 where the ends coincide."""
+        if self.step is not None:
+            return self._last + 1
         return math.inf if self.low < self.high else 1
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is a number between the ends."""
-        number = isinstance(value, Number) and not isinstance(value, bool)
-        return bool(number and self.low <= value <= self.high)  # type: ignore[operator]
+        """Whether `value` is a number between the ends, and one of the steps up to rounding."""
+        if isinstance(value, bool) or not isinstance(value, Number):
+            return False
+        if not self.low <= value <= self.high:  # type: ignore[operator]
+            return False
+        number = float(value)
+        return self.step is None or abs(self._rounded(number) - number) <= 1e-9 * self.step
 
     def normal(self, value: object) -> float:
         """Return a value as a Python float."""
         return float(value)  # type: ignore[arg-type]
 
     def decode(self, x: float) -> float:
-        """Return the raw coordinate `x` clipped to the ends."""
-        return float(min(max(_from_raw(x, self), self.low), self.high))
+        """Return the raw coordinate `x` clipped to the ends, and rounded to the nearest step."""
+        value = float(min(max(_from_raw(x, self), self.low), self.high))
+        return value if self.step is None else self._rounded(value)
+
+    def _rounded(self, value: float) -> float:
+        """Return the nearest step: 0.3, not 0.1 + 0.1 + 0.1."""
+        step = round((value - self.low) / self.step)  # type: ignore[operator]
+        if step >= self._last:
+            return self.high
+        return float(Decimal(repr(self.low)) + step * Decimal(repr(self.step)))
 
     def encode(self, value: Value) -> float:
         """Return the raw coordinate of a value: itself, or its logarithm."""
         return _to_raw(float(value), self)  # type: ignore[arg-type]
 
     def uniform(self, u: float) -> float:
-        """Map a uniform number in [0, 1) to a real, uniform in (log) coordinates."""
+        """Map a uniform number in [0, 1) to a real, uniform in (log) coordinates, or over the steps."""
+        if self.step is not None:
+            return self._rounded(self.low + self.step * int(u * self.size))
         low, high = _to_raw(self.low, self), _to_raw(self.high, self)
         return self.decode(low + u * (high - low))
 
     def expected(self, value: object) -> str:
         """Say what a value may be, for an error about `value`."""
-        return f"a number in [{self.low}, {self.high}], got {value!r:.80}."
+        steps = "" if self.step is None else f" in steps of {self.step}"
+        return f"a number in [{self.low}, {self.high}]{steps}, got {value!r:.80}."
 
     def to_json(self) -> dict[str, Any]:
         """Return a dictionary that JSON can hold."""
-        return {"type": "real", "low": self.low, "high": self.high, "log": self.log}
+        steps = {} if self.step is None else {"step": self.step}
+        return {
+            "type": "real",
+            "low": self.low,
+            "high": self.high,
+            "log": self.log,
+            **steps,
+            **_when_json(self.when),
+        }
 
 
 Variable: TypeAlias = Categorical | Integer | Real
@@ -280,6 +353,30 @@ def variable_from_json(data: object) -> Variable:
         return kinds[kind](**fields)  # type: ignore[no-any-return]
     except TypeError as error:
         raise SpaceError(f"{kind} variable: unexpected or missing fields in {data!r:.80}.") from error
+
+
+def _conditions(when: Mapping[str, Value | Iterable[Value]] | When) -> When:
+    """Return conditions as a tuple that hashes.
+
+    Raises:
+        SpaceError: They are no dict of names to values.
+    """
+    pairs = when.items() if isinstance(when, Mapping) else when
+    found: list[tuple[str, tuple[Value, ...]]] = []
+    for pair in pairs if isinstance(when, (Mapping, tuple)) else [None]:
+        if not isinstance(pair, tuple) or len(pair) != 2 or not isinstance(pair[0], str):
+            raise SpaceError(
+                f"when: expected a dict of a name to a value or a list of values, got {when!r:.80}."
+            )
+        name, values = pair
+        several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
+        allowed: tuple[Value, ...] = tuple(values) if several else (values,)  # type: ignore[arg-type, assignment]
+        found.append((name, allowed))
+    return tuple(found)
+
+
+def _when_json(when: When) -> dict[str, Any]:
+    return {"when": {name: list(values) for name, values in when}} if when else {}
 
 
 def _check_ends(low: float, high: float, *, log: bool, least: float) -> None:

@@ -176,18 +176,80 @@ def hand_made_candidates_are_told_like_drawn_ones(make: MakeOptimizer) -> None:
 
 
 def a_candidate_told_before_is_refused(make: MakeOptimizer) -> None:
-    """It was drawn from a theta that is no more."""
+    """It would count twice."""
     opt = make(SPACE)
     candidates = opt.ask(2)
     opt.tell(candidates, [0.0, 1.0])
-    _refuses_to_learn("the same candidates once more", opt, candidates, [0.0, 1.0], "candidates[0]: expected")
+    _refuses_to_learn("the same candidates once more", opt, candidates, [0.0, 1.0], "not told before")
+
+
+def one_of_several_is_told_without_a_list(make: MakeOptimizer) -> None:
+    """A list of one is more likely an error; not so of what was drawn alone."""
+    opt = make(SPACE)
+    _refuses_to_learn("one of two in a list", opt, opt.ask(2)[:1], [0.0], "at least 2")
+    opt.tell(opt.ask(2)[0], 0.0)
+    opt.tell(opt.ask(1), [1.0])
+
+
+def single_candidates_are_learnt_from_when_there_are_lam(make: MakeOptimizer) -> None:
+    """Like those of one `ask`, in whatever order they come back; before that nothing changes."""
+    one, other = make(SPACE, lam=6, seed=1), make(SPACE, lam=6, seed=1)
+    candidates, twins = one.ask(), other.ask()
+    one.tell(candidates, [_loss(c) for c in candidates])
+    for place, candidate in enumerate(twins):
+        equal(f"generation after {place} single tells", other.generation, 0)
+        other.tell(candidate, _loss(candidate))
+    states = one.state_dict(), other.state_dict()
+    true("the states", states[0] == states[1], expected="the same", got=_differing(*states))
+
+
+def late_candidates_are_told_in_any_order(make: MakeOptimizer) -> None:
+    """Three generations are under way at a time, and some are lost; it learns all the same."""
+    opt, waiting = make(SPACE, lam=6, seed=1), []
+    for turn in range(400):
+        waiting += [opt.ask()]
+        if len(waiting) == 3:
+            candidates = waiting.pop(-1 if turn % 2 else 0)[: 4 if turn % 3 else 6]
+            opt.tell(candidates[::-1], [_loss(c) for c in candidates[::-1]])
+    best: Any = opt.best
+    good = best["op"] == "b" and abs(best["i"] - 5) <= 1
+    true("best after late tells", good, expected="op = 'b' and i in 4..6", got=f"{best['op']!r}, {best['i']}")
+
+
+def single_draws_and_late_single_tells_find_a_good_architecture(make: MakeOptimizer) -> None:
+    """As eight workers give them, each slower or faster than others."""
+    opt, rng = make(SPACE, lam=6, seed=1), np.random.default_rng(0)
+    under_way = [opt.ask(1)[0] for _ in range(8)]
+    for _ in range(1500):
+        candidate = under_way.pop(int(rng.integers(8)))
+        opt.tell(candidate, _loss(candidate))
+        under_way += opt.ask(1)
+    best: Any = opt.best
+    good = best["op"] == "b" and abs(best["i"] - 5) <= 1
+    true("best of single tells", good, expected="op = 'b' and i in 4..6", got=f"{best['op']!r}, {best['i']}")
+
+
+def what_waits_is_saved(make: MakeOptimizer) -> None:
+    """Single tells, late ones among them, draws that are under way and the strata of single draws."""
+    straight, other = make(SPACE, lam=6, seed=1), make(SPACE, lam=6, seed=2)
+    late = straight.ask(3)
+    _run(straight, 3)
+    under_way = [straight.ask(1)[0] for _ in range(4)]
+    for candidate in (*late[:2], *under_way[:1]):
+        straight.tell(candidate, _loss(candidate))
+    other.load_state_dict(json.loads(json.dumps(straight.state_dict(), allow_nan=False)))
+    for opt in (straight, other):
+        for candidate in (late[2], *under_way[1:], *opt.ask(1), *opt.ask(1)):
+            opt.tell(candidate, _loss(candidate))
+    states = _run(straight, 3).state_dict(), _run(other, 3).state_dict()
+    true("the states later", states[0] == states[1], expected="the same", got=_differing(*states))
 
 
 def what_cannot_be_told_is_refused(make: MakeOptimizer) -> None:
     """By an InputError that names the argument, and nothing changes."""
     wrongs: list[tuple[Any, Any, str]] = [
-        ([], [], "at least 2"),
-        (1, [0.0], "at least 2"),
+        ([], [], "at least 1"),
+        (1, [], "losses: expected"),
         (2, [0.0], "losses: expected"),
         (2, [0.0, 1.0, 2.0], "losses: expected"),
         (2, ["1", "2"], "losses: expected"),
@@ -274,6 +336,11 @@ OPTIMIZER_CLAIMS: tuple[Callable[[MakeOptimizer], None], ...] = (
     tell_counts_generations_and_edits_nothing,
     hand_made_candidates_are_told_like_drawn_ones,
     a_candidate_told_before_is_refused,
+    one_of_several_is_told_without_a_list,
+    single_candidates_are_learnt_from_when_there_are_lam,
+    late_candidates_are_told_in_any_order,
+    single_draws_and_late_single_tells_find_a_good_architecture,
+    what_waits_is_saved,
     what_cannot_be_told_is_refused,
     coordinates_out_of_their_variable_are_refused,
     lam_1_and_a_wrong_space_and_seed_are_refused,

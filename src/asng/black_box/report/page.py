@@ -8,6 +8,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from asng.black_box.front import undominated
+from asng.black_box.importance import Settling, sample_importance
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
 from asng.report.figures.curves import every
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
@@ -15,8 +17,12 @@ from asng.report.page import run_page
 from asng.report.reading import Run
 from asng.report.words import flatten
 from asng.runs.history import Calls
+from asng.space import Space
 
-__all__ = ["minimize_page", "loss_figure"]
+__all__ = ["front_figure", "importance_figure", "loss_figure", "minimize_page"]
+
+_BARS = 30
+"""Of variables, the most important ones."""
 
 _DOTS = 2_000
 """As many as can be told apart on a page."""
@@ -33,10 +39,78 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "mood": "unknown",
         "tiles": minimize_tiles(run),
         "losses": Markup(loss_figure(run.log.calls)) if run.log.calls else "",
+        "importance": _importance(run),
+        "front": Markup(front_figure(run.log.calls)) if _objectives(run.log.calls) else "",
         "columns": variable_names(run),
         "best": best_rows(run),
         "settings": flatten({name: value for name, value in settings.items() if value is not None}),
     }
+
+
+def _importance(run: Run) -> str:
+    if run.log.space is None or not run.log.theta or not len(run.log.calls):
+        return ""
+    return Markup(importance_figure(run, run.log.space))
+
+
+def importance_figure(run: Run, space: Space) -> str:
+    """Draw how much each variable matters, by samples and by theta, as an SVG element.
+
+    Args:
+        run: With calls and theta.
+        space: What was searched.
+    """
+    samples = [(call.architecture, call.loss, call.active) for call in run.log.calls.sample]
+    shares, settling = sample_importance(space, samples), Settling(space)
+    for step, theta in run.log.theta:
+        settling.add(step, theta)
+    settled = settling.shares()
+    names = sorted(space, key=lambda name: (shares[name], settled[name]))[-_BARS:]
+    places = np.arange(len(names))
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.tick_params(length=0)
+        axes.barh(places + 0.2, [shares[n] for n in names], 0.36, color=BLUE, label="losses of samples")
+        axes.barh(places - 0.2, [settled[n] for n in names], 0.36, color=FAINT, label="path of theta")
+        axes.set_yticks(places, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
+        axes.set_xlim(0.0, 1.0)
+        axes.set_xlabel("importance")
+        axes.legend(frameon=False, loc="lower right")
+
+    label = "Importance of each variable, by the losses of samples and by the path of theta"
+    size = (1100.0, 70.0 + 30.0 * len(names))
+    return draw(paint, size=size, margins=(180, 16, 38, 12), key="importance", label=label)
+
+
+def _objectives(calls: Calls) -> tuple[str, ...]:
+    return next((tuple(call.losses) for call in calls.sample if call.losses), ())
+
+
+def front_figure(calls: Calls) -> str:
+    """Draw the first two of several objectives, and what is not dominated in them, as an SVG element.
+
+    Args:
+        calls: Some with losses by name.
+    """
+    first, second = _objectives(calls)[:2]
+    points = np.array([[call.losses[first], call.losses[second]] for call in calls.sample if call.losses])
+    points = points[np.isfinite(points).all(axis=1)]
+    front = undominated(points) if len(points) else points
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.tick_params(length=0)
+        axes.set_xlabel(first)
+        axes.set_ylabel(second)
+        axes.plot(*points.T, "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+        axes.step(
+            *front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front"
+        )
+        axes.legend(frameon=False, loc="upper right")
+
+    label = f"{second} against {first} of the calls, and the front"
+    return draw(paint, size=(700, 420), margins=(70, 16, 42, 12), key="front", label=label)
 
 
 def loss_figure(calls: Calls) -> str:

@@ -75,7 +75,7 @@ def best_rows(run: Run) -> list[list[str]]:
     """Return loss, number and values of the best calls, the best first."""
     names = variable_names(run)
     return [
-        [score(call.loss), count(call.number), *(_value(call.architecture.get(name)) for name in names)]
+        [score(call.loss), count(call.number), *(_value(call.architecture.get(name, "")) for name in names)]
         for call in run.log.calls.best
     ]
 

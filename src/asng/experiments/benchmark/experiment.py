@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from asng.black_box.workers import process_pool
+from asng.black_box.processes import process_pool
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.experiments.benchmark.methods import METHODS, applies

@@ -6,7 +6,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from pathlib import Path
 
-from asng.black_box.workers import process_pool
+from asng.black_box.processes import process_pool
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.experiments.toy.settings import GridPoint, ToySettings

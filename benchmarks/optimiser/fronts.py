@@ -1,0 +1,184 @@
+"""How much of the space do fronts of several objectives dominate, beside NSGA-II and random search?
+
+python -m benchmarks.optimiser.fronts
+
+The share of a box, up to a reference point, that the front dominates, by 20,000 fixed points. What `minimize`
+tells its optimiser was chosen on the problems of CHOSEN_ON; those of KEPT_BACK were not looked at before.
+"""
+
+import argparse
+import math
+import statistics
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asng import minimize
+from asng.optim import RandomSearch
+from asng.space import Categorical, Integer, Real, Space
+from benchmarks.record import write
+
+BUDGETS = (100, 200, 400, 800)
+Values = Mapping[str, Any]
+Problem = tuple[Space, Callable[[Values], tuple[float, ...]], tuple[float, ...]]
+
+
+def reals(n: int) -> Space:
+    return Space({f"r{i}": Real(0.0, 1.0) for i in range(n)})
+
+
+def zdt1(a: Values) -> tuple[float, ...]:
+    x = [a[f"r{i}"] for i in range(8)]
+    g = 1 + 9 * sum(x[1:]) / 7
+    return x[0], g * (1 - math.sqrt(x[0] / g))
+
+
+def concave(a: Values) -> tuple[float, ...]:
+    x = [a[f"r{i}"] for i in range(8)]
+    g = 1 + 9 * sum(abs(v - 0.3) for v in x[1:]) / 7
+    return x[0], g * (1 - (x[0] / g) ** 2)
+
+
+def choices(a: Values) -> tuple[float, ...]:
+    v = list(a.values())
+    idle = 0.2 * v.count(0)
+    return len(v) - v.count(1) + idle, len(v) - v.count(2) + idle
+
+
+def mixed(a: Values) -> tuple[float, ...]:
+    rest = 0.3 * sum(a[f"c{i}"] != 0 for i in range(5))
+    first = (a["k"] - 3) ** 2 / 10 + (a["r"] + 1) ** 2 + (a["op"] != "a") + rest
+    return first, (a["k"] - 14) ** 2 / 10 + (a["r"] - 2) ** 2 + 0.5 * (a["op"] != "b") + rest
+
+
+def zdt3(a: Values) -> tuple[float, ...]:
+    x = [a[f"r{i}"] for i in range(10)]
+    g = 1 + sum(x[1:])
+    return x[0], g * (1 - math.sqrt(x[0] / g) - x[0] / g * math.sin(10 * math.pi * x[0]))
+
+
+def dtlz2(a: Values) -> tuple[float, ...]:
+    x = [a[f"r{i}"] for i in range(7)]
+    g = 1 + sum((v - 0.5) ** 2 for v in x[2:])
+    one, two = (v * math.pi / 2 for v in x[:2])
+    return g * math.cos(one) * math.cos(two), g * math.cos(one) * math.sin(two), g * math.sin(one)
+
+
+def widths(a: Values) -> tuple[float, ...]:
+    """An error that falls with the size of layers that are used, against that size."""
+    used = [a[f"w{i}"] for i in range(a["depth"])]
+    error = (
+        1.0 / (1.0 + sum(math.log(w) for w in used) / 4) + {"relu": 0.05, "gelu": 0.0, "tanh": 0.1}[a["act"]]
+    )
+    return error, sum(used) / 100
+
+
+CHOSEN_ON: dict[str, Problem] = {
+    "ZDT1, 8 reals": (reals(8), zdt1, (1.1, 6.0)),
+    "concave, 8 reals": (reals(8), concave, (1.1, 5.0)),
+    "20 choices of 4": (
+        Space({f"c{i}": Categorical([0, 1, 2, 3]) for i in range(20)}),
+        choices,
+        (22.0, 22.0),
+    ),
+    "mixed": (
+        Space(
+            {"k": Integer(0, 20), "r": Real(-5.0, 5.0), "op": Categorical(["a", "b", "c"])}
+            | {f"c{i}": Categorical([0, 1, 2]) for i in range(5)}
+        ),
+        mixed,
+        (20.0, 20.0),
+    ),
+}
+KEPT_BACK: dict[str, Problem] = {
+    "ZDT3, 10 reals": (reals(10), zdt3, (1.1, 6.0)),
+    "DTLZ2, 3 objectives": (reals(7), dtlz2, (1.5, 1.5, 1.5)),
+    "widths, conditional": (
+        Space(
+            {f"w{i}": Integer(1, 64, log=True) for i in range(6)}
+            | {"depth": Integer(1, 6), "act": Categorical(["relu", "gelu", "tanh"])}
+        ),
+        widths,
+        (1.1, 4.0),
+    ),
+}
+
+
+def ours(problem: Problem, seed: int, *, chance: bool = False) -> list[tuple[float, ...]]:
+    space, f, reference = problem
+    names = [f"f{i}" for i in range(len(reference))]
+    result = minimize(
+        lambda a: dict(zip(names, f(a), strict=True)),
+        space,
+        max(BUDGETS),
+        objectives=names,
+        seed=seed,
+        optimizer=RandomSearch(space, lam=8, seed=seed) if chance else None,
+    )
+    return [tuple((one.losses or {}).values()) for one in result.history if not one.cached]
+
+
+def at_random(problem: Problem, seed: int) -> list[tuple[float, ...]]:
+    return ours(problem, seed, chance=True)
+
+
+def nsga2(problem: Problem, seed: int, population: int = 50) -> list[tuple[float, ...]]:
+    import optuna
+
+    space, f, reference = problem
+
+    def objective(trial: Any) -> tuple[float, ...]:
+        a: dict[str, Any] = {}
+        for name, v in space.items():
+            if isinstance(v, Categorical):
+                a[name] = trial.suggest_categorical(name, list(v.choices))
+            elif isinstance(v, Integer):
+                a[name] = trial.suggest_int(name, v.low, v.high, log=v.log)
+            else:
+                a[name] = trial.suggest_float(name, v.low, v.high)
+        return f(a)
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    sampler = optuna.samplers.NSGAIISampler(seed=seed, population_size=population)
+    study = optuna.create_study(directions=["minimize"] * len(reference), sampler=sampler)
+    study.optimize(objective, n_trials=max(BUDGETS))
+    return [tuple(trial.values) for trial in study.trials]
+
+
+def nsga2_of_20(problem: Problem, seed: int) -> list[tuple[float, ...]]:
+    return nsga2(problem, seed, population=20)
+
+
+def shares(found: list[tuple[float, ...]], reference: tuple[float, ...]) -> list[float]:
+    """Return the share of the box from 0 to the reference that is dominated, after each budget."""
+    rng = np.random.default_rng(0)
+    cells: NDArray[np.float64] = rng.random((20_000, len(reference))) * reference
+    dominated, result = np.zeros(len(cells), dtype=bool), []
+    for number, point in enumerate(found, start=1):
+        dominated |= (np.array(point) <= cells).all(axis=1)
+        if number in BUDGETS:
+            result.append(float(dominated.mean()))
+    return result + [float(dominated.mean())] * (len(BUDGETS) - len(result))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10)
+    seeds = parser.parse_args().seeds
+    rows = []
+    for name, problem in (CHOSEN_ON | KEPT_BACK).items():
+        for way in (ours, nsga2, nsga2_of_20, at_random):
+            each = [shares(way(problem, seed), problem[2]) for seed in range(seeds)]
+            row: dict[str, Any] = {"problem": name, "kept_back": name in KEPT_BACK, "way": way.__name__}
+            row |= {
+                f"at_{budget}": statistics.median(one[i] for one in each) for i, budget in enumerate(BUDGETS)
+            }
+            rows.append(row)
+            print(row, flush=True)
+    print(write("fronts", {"seeds": list(range(seeds)), "budgets": BUDGETS, "rows": rows}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""Several objectives at once: the front of what is not dominated, and what an optimiser is told of it.
+
+An optimiser ranks by one number. A point that no earlier one dominates gets the hypervolume that it would add
+to the front of earlier ones, so that gaps pay; any other gets how far it is from not being dominated, so that
+there is a way back: an uncrowded hypervolume improvement, against the archive of all evaluations. Objectives
+are scaled so that the front goes from 0 to 1 in each.
+
+References:
+    Touré, Hansen, Auger, Brockhoff, "Uncrowded Hypervolume Improvement: COMO-CMA-ES and the Sofomore
+    Framework", GECCO 2019. Differs: there several distributions, one for each point of the front to be, and
+    Euclidean distances; here one distribution that goes where a gap is.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asng.black_box.measured import rank_value
+from asng.black_box.result import Evaluation
+from asng.distributions import Floats
+
+__all__ = ["Front", "hypervolume", "undominated"]
+
+_REFERENCE = 1.1
+"""Of the hypervolume, in each scaled objective: its ends count a little more than nothing."""
+
+
+class Front:
+    """The evaluations that no other dominates, up to now.
+
+    Args:
+        objectives: Names of the losses, all of them lower is better.
+    """
+
+    def __init__(self, objectives: Sequence[str]) -> None:
+        self._names = tuple(objectives)
+        self._low = np.full(len(self._names), np.inf)
+        self._high = -self._low
+        self._points: Floats = np.empty((0, len(self._names)))
+        self._members: list[Evaluation] = []
+
+    @property
+    def members(self) -> tuple[Evaluation, ...]:
+        """What is not dominated, by the first objective."""
+        return tuple(sorted(self._members, key=lambda one: self._point(one).tolist()))
+
+    def middle(self) -> Evaluation | None:
+        """Return the member with the least sum of scaled losses; None without one."""
+        if not self._members:
+            return None
+        return self._members[int(self._scaled(self._points).sum(axis=1).argmin())]
+
+    def add(self, one: Evaluation) -> bool:
+        """Take in an evaluation; return whether it is on the front."""
+        point = self._point(one)
+        if not np.isfinite(point).all() or not one.feasible or one.stopped:
+            return False
+        self._low, self._high = np.minimum(self._low, point), np.maximum(self._high, point)
+        if (self._points <= point).all(axis=1).any():
+            return False
+        stays: NDArray[np.bool_] = ~np.all(self._points >= point, axis=1)
+        self._members = [
+            member for member, stay in zip(self._members, stays.tolist(), strict=True) if stay
+        ] + [one]
+        self._points = np.vstack((self._points[stays], point))
+        return True
+
+    def told(self, evaluations: Sequence[Evaluation]) -> list[float]:
+        """Return what to tell of evaluations, compared with those taken in before; less is better."""
+        front = self._scaled(self._points)
+        return [self._value(one, front) for one in evaluations]
+
+    def _value(self, one: Evaluation, front: Floats) -> float:
+        point = self._point(one)
+        if not one.feasible:
+            return rank_value(0.0, one.constraints)
+        if not np.isfinite(point).all():
+            return math.nan
+        y = self._scaled(point[None])[0]
+        behind = float((y - front).min(axis=1).max()) if len(front) else -math.inf
+        outside = float((y - _REFERENCE).max())
+        if behind >= 0.0 or outside >= 0.0:
+            return max(behind, outside, 0.0)
+        clipped = undominated(np.maximum(front, y)) if len(front) else front
+        return hypervolume(clipped) - float(np.prod(_REFERENCE - y))
+
+    def _scaled(self, points: Floats) -> Floats:
+        many = len(self._points) > 1
+        low = self._points.min(axis=0) if many else self._low
+        high = self._points.max(axis=0) if many else self._high
+        width = high - low
+        known = np.isfinite(width) & (width > 0.0)
+        return (points - np.where(np.isfinite(low), low, 0.0)) / np.where(known, width, 1.0)
+
+    def _point(self, one: Evaluation) -> Floats:
+        losses = one.losses or {}
+        return np.array([losses.get(name, math.nan) for name in self._names])
+
+
+def undominated(points: Floats) -> Floats:
+    """Return those of some points, shape (n, m), that no other dominates, each once."""
+    kept: list[Floats] = []
+    for point in np.unique(points, axis=0):  # in lexical order: none is dominated by a later one
+        if not any((other <= point).all() for other in kept):
+            kept.append(point)
+    return np.array(kept).reshape(-1, points.shape[1])
+
+
+def hypervolume(points: Floats, reference: float = _REFERENCE) -> float:
+    """Return the volume that points dominate below a reference, the same in each objective.
+
+    Args:
+        points: None of them dominated by another, shape (n, m).
+        reference: What lies beyond it counts for nothing.
+
+    Example:
+        >>> hypervolume(np.array([[0.0, 0.5], [0.5, 0.0]]), reference=1.0)
+        0.75
+    """
+    points = points[(points < reference).all(axis=1)]
+    if not len(points):
+        return 0.0
+    if points.shape[1] == 1:
+        return float(reference - points.min())
+    order = points[np.argsort(points[:, 0], kind="stable")]
+    ends = np.append(order[1:, 0], reference)
+    if points.shape[1] == 2:
+        return float(((ends - order[:, 0]) * (reference - np.minimum.accumulate(order[:, 1]))).sum())
+    # Slices along the first objective, each of what has begun before it.
+    slices: Iterable[float] = (
+        width * hypervolume(undominated(order[: i + 1, 1:]), reference)
+        for i, width in enumerate(ends - order[:, 0])
+        if width > 0.0
+    )
+    return float(sum(slices))

@@ -1,0 +1,76 @@
+"""What the user knows before a search: losses from elsewhere, and where to start."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asng.black_box.measured import Measured, as_measured
+from asng.errors import InputError, SpaceError
+from asng.space import Candidate, Space
+from asng.space.variables import Value
+
+__all__ = ["candidates_of", "check_objectives", "known_losses"]
+
+
+def candidates_of(space: Space, name: str, architectures: Sequence[Mapping[str, Value]]) -> list[Candidate]:
+    """Return architectures as candidates.
+
+    Args:
+        space: The space.
+        name: Of the argument, for errors.
+        architectures: What the user gave.
+
+    Raises:
+        InputError: They are no list, or one is none of the space.
+    """
+    if not isinstance(architectures, (list, tuple)):
+        raise InputError(f"{name}: expected a list of architectures, got {architectures!r:.80}.")
+    found = []
+    for i, architecture in enumerate(architectures):
+        if not isinstance(architecture, Mapping):
+            raise InputError(f"{name}[{i}]: expected an architecture or a dict, got {architecture!r:.80}.")
+        try:
+            found.append(space.candidate(space.encode(architecture)))
+        except SpaceError as error:
+            raise InputError(f"{name}[{i}]: {error}") from error
+    return found
+
+
+def known_losses(
+    space: Space, known: Sequence[tuple[Mapping[str, Value], Any]], objectives: Sequence[str]
+) -> list[tuple[Candidate, Measured]]:
+    """Return architectures and losses as candidates and what was measured.
+
+    Raises:
+        InputError: They are no list of pairs, an architecture is none of the space, or a loss is no number.
+    """
+    if not isinstance(known, (list, tuple)):
+        raise InputError(f"known: expected a list of (architecture, loss), got {known!r:.80}.")
+    measured = []
+    for i, pair in enumerate(known):
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            raise InputError(f"known[{i}]: expected (architecture, loss), got {pair!r:.80}.")
+        try:
+            found = as_measured(pair[1])
+        except TypeError as error:
+            raise InputError(f"known[{i}]: {error}.") from error
+        names = set(found.loss) if isinstance(found.loss, dict) else set()
+        if names != set(objectives):
+            raise InputError(f"known[{i}]: expected losses {list(objectives)}, got {pair[1]!r:.80}.")
+        measured.append(found)
+    candidates = candidates_of(space, "known", [architecture for architecture, _ in known])
+    return list(zip(candidates, measured, strict=True))
+
+
+def check_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of several objectives; empty for one.
+
+    Raises:
+        InputError: They are no list of two to four different names.
+    """
+    names = list(objectives) if isinstance(objectives, (list, tuple)) else [None]
+    if names and (not 2 <= len(set(names)) == len(names) <= 4 or not all(isinstance(n, str) for n in names)):
+        raise InputError(
+            f"objectives: expected two to four different names of losses, got {objectives!r}. "
+            "Leave it out for one loss."
+        )
+    return tuple(objectives)

@@ -1,0 +1,98 @@
+"""What f may return beside a number, and how outcomes rank: feasible ones first."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from asng.errors import in_one_line
+
+__all__ = ["Measured", "as_measured", "excess", "rank_value"]
+
+_INFEASIBLE = 1e300
+"""Losses of architectures that violate a constraint, for an optimiser: above those of all that do not."""
+
+
+class Measured:
+    """A loss, with constraints or in several parts.
+
+    Args:
+        loss: The loss, lower is better; or several by name, where `minimize` was given these `objectives`.
+        constraints: Name to a number that is at most 0 where the constraint is kept, and else says by how
+            much it is not. Numbers of comparable size, such as the share of a limit, since they are added.
+
+    Raises:
+        TypeError: A value is no number.
+
+    Example:
+        >>> Measured(0.07, constraints={"size": 5.2 / 4.0 - 1.0}).feasible
+        False
+    """
+
+    __slots__ = ("constraints", "loss")
+
+    def __init__(
+        self, loss: float | Mapping[str, float], *, constraints: Mapping[str, float] | None = None
+    ) -> None:
+        self.loss: float | dict[str, float] = (
+            {_name(key): _number(value) for key, value in loss.items()}
+            if isinstance(loss, Mapping)
+            else _number(loss)
+        )
+        self.constraints = {_name(key): _number(value) for key, value in (constraints or {}).items()}
+
+    @property
+    def feasible(self) -> bool:
+        """Whether all constraints are kept."""
+        return excess(self.constraints.values()) == 0.0
+
+    def __repr__(self) -> str:
+        return f"Measured({self.loss!r}, constraints={self.constraints!r})"
+
+
+def as_measured(value: Any) -> Measured:
+    """Return what f returned as a `Measured`.
+
+    Raises:
+        TypeError: It is neither a number, nor numbers by name, nor a `Measured`.
+    """
+    return value if isinstance(value, Measured) else Measured(value)
+
+
+def excess(constraints: Iterable[float]) -> float:
+    """Return by how much constraints are violated together; infinite where one is not a number."""
+    total = 0.0
+    for value in constraints:
+        total += math.inf if math.isnan(value) else max(value, 0.0)
+    return total
+
+
+def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:
+    """Return what an optimiser is told: the loss of a feasible architecture, and more for any other.
+
+    Example:
+        >>> rank_value(9.0, {"size": -1.0}) < rank_value(1.0, {"size": 0.1}) < rank_value(1.0, {"size": 0.2})
+        True
+
+    References:
+        Deb, "An efficient constraint handling method for genetic algorithms", Computer Methods in Applied
+        Mechanics and Engineering 186, 2000 (feasible before infeasible, those by their violation).
+    """
+    over = excess(constraints.values()) if constraints else 0.0
+    if over == 0.0 or math.isnan(loss):
+        return loss
+    return _INFEASIBLE * (1.0 + (over / (1.0 + over) if math.isfinite(over) else 1.0))
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
+        raise TypeError(
+            f"expected a number as the loss, got {in_one_line(repr(value), 80)}. Return a float, or "
+            "asng.black_box.Measured"
+        )
+    return float(value)
+
+
+def _name(key: Any) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"expected names that are strings, got {key!r:.80}")
+    return key

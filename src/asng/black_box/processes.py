@@ -1,0 +1,246 @@
+"""Processes that call f, each watched by itself: one that is killed, or takes too long, costs one call."""
+
+import os
+import pickle
+import pickletools
+import signal
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import active_children, current_process, get_context, parent_process
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any, TypeAlias
+
+from asng.black_box.calling import CallOutcome, Function, call
+from asng.errors import InputError, RunError
+from asng.space import Architecture
+
+__all__ = ["Limits", "Processes", "packed", "process_pool"]
+
+Limits: TypeAlias = Mapping[int, float] | None
+"""Of what a call reports, as `call` takes them."""
+
+_GUARD = (
+    "Begin a search with several workers under `if __name__ == '__main__':`, since each process imports "
+    "the script anew"
+)
+_THREADS = "or give workers=ThreadPoolExecutor(n) for threads"
+
+
+def packed(f: Function) -> bytes:
+    """Return f as other processes can take it.
+
+    Raises:
+        InputError: It cannot be sent, or is from a notebook or a console, where no process can import it.
+        RunError: This is such a process, and imports the script that begins the search.
+    """
+    if getattr(current_process(), "_inheriting", False):  # Python's own mark of a process that begins
+        raise RunError(f"workers: expected a script that can be imported without a search. {_GUARD}.")
+    try:
+        content = pickle.dumps(f)
+    except Exception as error:  # pickle raises whatever an object's own methods do
+        raise InputError(
+            f"f: expected a function that other processes can import, got {f!r} ({error}). Define it at "
+            f"the top of a module, {_THREADS}."
+        ) from error
+    importable = hasattr(sys.modules.get("__main__"), "__file__")
+    if not importable and any(part == "__main__" for _, part, _ in pickletools.genops(content)):
+        raise InputError(
+            f"f: expected a function that other processes can import, got {f!r} of a notebook or a console. "
+            f"Write it into a file beside the notebook and import it from there, {_THREADS}."
+        )
+    return content
+
+
+@dataclass
+class _Worker:
+    """A process, and the call that it is at; `key` is None before it has begun, and between calls."""
+
+    process: BaseProcess
+    pipe: Connection
+    ready: bool = False
+    key: int | None = None
+    since: float = 0.0
+
+
+class Processes:
+    """Up to n processes, begun as they are needed.
+
+    Args:
+        n: How many, >= 1.
+        content: What `packed` made of f.
+        activity: Whether to watch which variables f reads.
+        call_seconds: How long a call may take before its process is killed; None for any time.
+    """
+
+    def __init__(self, n: int, content: bytes, *, activity: bool, call_seconds: float | None = None) -> None:
+        self._n, self._content, self._activity, self._longest = n, content, activity, call_seconds
+        self._queue: deque[tuple[int, tuple[Architecture, Limits]]] = deque()
+        self._workers: list[_Worker] = []
+        # Not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
+        self._context = get_context("spawn")
+
+    def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        """Call f as soon as a process is free."""
+        self._queue.append((key, (architecture, limits)))
+        if len(self._workers) < min(
+            self._n, len(self._queue) + sum(w.key is not None for w in self._workers)
+        ):
+            self._workers.append(self._begun())
+        self._hand_out()
+
+    def forget(self) -> None:
+        """Begin no call that has not begun."""
+        self._queue.clear()
+
+    def finished(self) -> Iterator[tuple[int, CallOutcome]]:
+        """Wait until a call is done, and give what came of it and of all that are done with it.
+
+        Raises:
+            RunError: Processes do not come up.
+        """
+        done: list[tuple[int, CallOutcome]] = []
+        while not done and (self._queue or any(w.key is not None for w in self._workers)):
+            wait([w.pipe for w in self._workers], self._patience())
+            for worker in list(self._workers):
+                outcome = self._looked_at(worker)
+                if outcome is not None and worker.key is not None:
+                    done.append((worker.key, outcome))
+                    worker.key = None
+            self._hand_out()
+        yield from done
+
+    def close(self) -> None:
+        """End all processes, whatever they are at."""
+        for worker in self._workers:
+            worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+            worker.process.close()
+            worker.pipe.close()
+        self._workers = []
+
+    def _begun(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        process = self._context.Process(target=_serve, args=(theirs, self._content, self._activity))
+        process.start()
+        theirs.close()  # so that ours ends with the process
+        return _Worker(process, ours)
+
+    def _hand_out(self) -> None:
+        for worker in list(self._workers):
+            if not self._queue or not worker.ready or worker.key is not None:
+                continue
+            try:
+                worker.pipe.send(self._queue[0][1])
+            except OSError:  # killed between two calls
+                self._replace(worker)
+                continue
+            (worker.key, _), worker.since = self._queue.popleft(), time.monotonic()
+
+    def _patience(self) -> float | None:
+        """Return how long the first call that may take too long has left, in seconds."""
+        begun = [worker.since for worker in self._workers if worker.key is not None]
+        if self._longest is None or not begun:
+            return None
+        return max(min(begun) + self._longest - time.monotonic(), 0.0)
+
+    def _looked_at(self, worker: _Worker) -> CallOutcome | None:
+        """Return the outcome of a worker's call if it has one."""
+        took = time.monotonic() - worker.since
+        if worker.pipe.poll():
+            try:
+                message = worker.pipe.recv()
+            except (EOFError, OSError):
+                return self._dead(worker, took)
+            if isinstance(message, CallOutcome):
+                return message
+            worker.ready = True
+            if message:
+                raise RunError(
+                    f"f: expected a function that other processes can import, got {message}. Define it "
+                    f"at the top of a module, {_THREADS}."
+                )
+        elif self._longest is not None and worker.key is not None and took > self._longest:
+            self._replace(worker)
+            error = f"TimeoutError: expected an answer within call_seconds={self._longest:g}"
+            return CallOutcome(float("nan"), None, took, error)
+        return None
+
+    def _dead(self, worker: _Worker, took: float) -> CallOutcome | None:
+        key = worker.key
+        code = self._replace(worker)
+        if not worker.ready:
+            raise RunError(
+                f"workers: expected processes that come up, but one ended with exit code {code} before "
+                f"it could call f. {_GUARD}. Its own words, if there are any, stand on the standard error."
+            )
+        if key is None:
+            return None
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        return CallOutcome(
+            float("nan"), None, took, f"the process that called f {how}; is the memory too small?"
+        )
+
+    def _replace(self, worker: _Worker) -> int:
+        """End a worker and begin another in its place; return the exit code."""
+        worker.process.kill()
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        worker.process.close()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        if worker.ready:
+            self._workers.append(self._begun())
+        return code
+
+
+def _serve(pipe: Connection, content: bytes, activity: bool) -> None:
+    """Call f with what comes, in a process of its own, until nothing comes any more."""
+    _begin()
+    try:
+        f: Function = pickle.loads(content)  # noqa: S301 - from the process that began this one
+    except Exception as error:  # whatever importing a module of the user's raises
+        pipe.send(f"{type(error).__name__}: {error}")
+        return
+    pipe.send("")
+    with suppress(EOFError, OSError):
+        while True:
+            architecture, limits = pipe.recv()
+            pipe.send(call(f, architecture, activity, limits))
+
+
+@contextmanager
+def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Give a pool of processes, which are gone when the block is left, however it is left.
+
+    Args:
+        workers: How many, >= 1.
+    """
+    others = set(active_children())
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for child in set(active_children()) - others:
+            child.terminate()
+
+
+def _begin(*_: Any) -> None:
+    """Prepare a process: the first one alone answers ctrl-C, and none outlives it, however it ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,333 @@
+"""What was drawn and what is told of it: checks, and the account of draws that an optimiser keeps."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from asng.distributions import Floats, Product, Theta
+from asng.errors import InputError, RunError
+from asng.optim.draws import Numbers
+from asng.optim.reuse import read_by
+from asng.optim.saving import array, get, whole
+from asng.space import Candidate, Space
+
+__all__ = ["Batch", "Draws", "Origin", "Told", "checked_batch", "joined"]
+
+LogDensity: TypeAlias = Callable[[Theta, Floats, Floats | None], Floats]
+"""(theta, raw draws, what each read) -> logarithms."""
+
+
+class Told(NamedTuple):
+    """Candidates and losses, checked, as arrays.
+
+    Attributes:
+        x: Raw draws, shape (n, D).
+        losses: Losses, shape (n,); may hold NaN and infinities.
+        active: How much sample i says of variable d, shape (n, D): 0 where its evaluation did not read it,
+            else 1, or the weight of a sample that is told late; None where all are 1.
+    """
+
+    x: Floats
+    losses: Floats
+    active: Floats | None
+
+
+class Origin(NamedTuple):
+    """Where a candidate comes from: shared by all of one `ask`.
+
+    Attributes:
+        theta: What it was drawn from.
+        seed: Of the optimiser, by which it knows its own.
+        alone: Whether it was drawn alone.
+    """
+
+    theta: Theta
+    seed: int
+    alone: bool
+
+
+class Batch(NamedTuple):
+    """What one `tell` says, or several.
+
+    Attributes:
+        x: Raw draws, shape (n, D).
+        losses: Shape (n,).
+        active: 1 where a sample read a variable, shape (n, D); None where all read all.
+        then: Logarithm of the density that each was drawn with, over what it read, shape (n,); NaN for one
+            that is not late. None where none is.
+        numbers: Of those that the optimiser drew itself, as stretches.
+    """
+
+    x: Floats
+    losses: Floats
+    active: Floats | None
+    then: Floats | None
+    numbers: Sequence[tuple[int, int]] = ()
+
+
+class Draws:
+    """The account of an optimiser's draws.
+
+    Args:
+        seed: Of the optimiser.
+        n_free: Number of variables that are no constants.
+
+    Attributes:
+        seed: As given.
+        drawn: How many there were.
+        told: Which of them were told.
+        waiting: What was told singly, and not yet learnt of.
+        rest: Uniform numbers of the strata that single draws have begun, shape (k, n_free).
+        x: The last draws, shape (n, D).
+        rows: The same as a tuple of rows.
+    """
+
+    def __init__(self, seed: int, n_free: int) -> None:
+        self.seed, self.drawn, self.told = seed, 0, Numbers()
+        self.waiting: Batch | None = None
+        self.rest: Floats = np.empty((0, n_free))
+        self.x: Floats = np.empty((0, 0))
+        self.rows: tuple[Any, ...] = ()
+
+    def drawn_now(self, x: Floats) -> tuple[int, tuple[Any, ...]]:
+        """Take down draws; return the number of the first, and the draws one by one.
+
+        A row of an array serves as the sequence of floats that a Candidate wants, without a copy.
+        """
+        first = self.drawn
+        self.x, self.rows, self.drawn = x, tuple(x), first + len(x)
+        return first, self.rows
+
+    def note_told(self, batch: Batch) -> None:
+        """Take down that draws were told."""
+        for first, after in batch.numbers:
+            self.told.add(first, after)
+
+    def pack(self) -> dict[str, Any]:
+        """Return what has to be saved as plain values that JSON can hold."""
+        waiting = self.waiting
+        return {
+            "seed": self.seed,
+            "drawn": self.drawn,
+            "told": [list(stretch) for stretch in self.told.stretches],
+            "rest": self.rest.tolist(),
+            "waiting": None
+            if waiting is None
+            else {
+                "x": waiting.x.tolist(),
+                "losses": _none_if_not_finite(waiting.losses),
+                "active": None if waiting.active is None else waiting.active.tolist(),
+                "then": None if waiting.then is None else _none_if_not_finite(waiting.then),
+            },
+        }
+
+    @classmethod
+    def unpack(cls, state: Mapping[str, Any], product: Product) -> "Draws":
+        """Return the account of a saved state.
+
+        Raises:
+            RunError: Something is missing, of another shape, or no number.
+        """
+        saved = get(state, "draws")
+        draws = cls(whole(saved, "seed"), product.n_free)
+        draws.drawn = whole(saved, "drawn")
+        told, rest, waiting = (get(saved, name) for name in ("told", "rest", "waiting"))
+        if not isinstance(told, list) or not isinstance(rest, list):
+            raise RunError(f"state['draws']: expected lists of numbers, got {told!r:.80} and {rest!r:.80}.")
+        stretches = array(saved, "told", len(told), 2).astype(int).tolist() if told else []
+        flat = [end for stretch in stretches for end in stretch]
+        if flat != sorted(set(flat)) or not all(0 <= end <= draws.drawn for end in flat):
+            raise RunError(f"state['draws']['told']: expected rising numbers, got {told!r:.80}.")
+        draws.told = Numbers((first, after) for first, after in stretches)
+        if rest:
+            draws.rest = array(saved, "rest", len(rest), product.n_free)
+        draws.waiting = None if waiting is None else _unpacked(waiting, product)
+        return draws
+
+
+def _unpacked(saved: Any, product: Product) -> Batch:
+    losses, active, then = get(saved, "losses"), get(saved, "active"), get(saved, "then")
+    if not isinstance(losses, list) or not losses:
+        raise RunError(f"state['draws']['waiting']: expected a list of losses, got {losses!r:.80}.")
+    n, size = len(losses), len(product.space)
+    x = array(saved, "x", n, size)
+    if not product.is_fit(x):
+        raise RunError("state['draws']['waiting']: expected indices of choices for categoricals, got others.")
+    if then is not None:
+        then = array(saved, "then", n, missing=True)
+        then = np.where(np.isinf(then), np.nan, then)
+    active = None if active is None else array(saved, "active", n, size)
+    return Batch(x, array(saved, "losses", n, missing=True), active, then)
+
+
+def _none_if_not_finite(values: Floats) -> list[float | None]:
+    return [value if np.isfinite(value) else None for value in values.tolist()]
+
+
+def joined(waiting: Batch | None, batch: Batch) -> Batch:
+    """Return what waited with what is told now."""
+    if waiting is None:
+        return batch
+    both, active, then = (waiting, batch), None, None
+    if any(part.active is not None for part in both):
+        active = np.concatenate([np.ones_like(p.x) if p.active is None else p.active for p in both])
+    if any(part.then is not None for part in both):
+        parts = [np.full(len(p.losses), np.nan) if p.then is None else p.then for p in both]
+        then = np.concatenate(parts)
+    x, losses = (np.concatenate([part[i] for part in both]) for i in (0, 1))
+    return Batch(x, losses, active, then)
+
+
+def checked_batch(
+    product: Product,
+    draws: Draws,
+    theta: Theta,
+    candidates: Sequence[Candidate] | Candidate,
+    losses: Sequence[float] | float,
+    log_density: LogDensity,
+) -> Batch:
+    """Return what is told as arrays.
+
+    Args:
+        product: Family of distributions.
+        draws: The account of the optimiser's draws.
+        theta: The present one.
+        candidates: As `tell` is given them.
+        losses: Likewise.
+        log_density: Of the optimiser.
+
+    Raises:
+        InputError: As `tell` says.
+    """
+    if isinstance(candidates, Candidate):
+        given, values = [candidates], _losses([losses], 1)  # type: ignore[list-item]
+    else:
+        given = list(candidates)
+        _check_number(given)
+        values = _losses(losses, len(given))  # type: ignore[arg-type]
+    # Nobody can have written into the array of what was asked: it needs no check and no copy.
+    space = product.space
+    fresh = len(given) == len(draws.rows) and all(
+        type(c) is Candidate and c.x is row and c.space is space and _is_of(c, theta, draws.seed)
+        for c, row in zip(given, draws.rows, strict=True)
+    )
+    x = draws.x if fresh else _coordinates(product, given)
+    active = _active(product, given)
+    numbers = _numbers(given, draws)
+    return Batch(x, values, active, None if fresh else _then(given, x, active, theta, log_density), numbers)
+
+
+def _is_of(candidate: Candidate, theta: Theta, seed: int) -> bool:
+    origin = candidate.origin
+    return isinstance(origin, Origin) and origin.theta is theta and origin.seed == seed
+
+
+def _check_number(given: list[Candidate]) -> None:
+    if not given:
+        raise InputError("candidates: expected at least 1, got none. Tell what ask() returned.")
+    origin = getattr(given[0], "origin", None)
+    if len(given) == 1 and isinstance(origin, Origin) and not origin.alone:
+        raise InputError(
+            "candidates: expected at least 2 of those that were drawn together, because only their order "
+            "counts, got 1. Tell several at once; or each as it comes back, as tell(candidate, loss)."
+        )
+
+
+def _coordinates(product: Product, candidates: list[Candidate]) -> Floats:
+    for i, candidate in enumerate(candidates):
+        _check(i, candidate, product.space)
+    x = np.array([candidate.x for candidate in candidates], dtype=np.float64)
+    if not product.is_fit(x):
+        raise InputError(
+            "candidates: expected finite coordinates, and indices of choices for categoricals, got "
+            f"{x.tolist()!r}. Make candidates by ask() or space.candidate()."
+        )
+    return x
+
+
+def _numbers(candidates: list[Candidate], draws: Draws) -> list[tuple[int, int]]:
+    """Return the numbers of the optimiser's own draws as stretches; those of others are taken as they are."""
+    numbers = [
+        (c.number, i)
+        for i, c in enumerate(candidates)
+        if c.number is not None and isinstance(c.origin, Origin) and c.origin.seed == draws.seed
+    ]
+    stretches: list[tuple[int, int]] = []
+    for number, i in sorted(numbers):
+        if number in draws.told or (stretches and number < stretches[-1][1]):
+            raise InputError(
+                f"candidates[{i}]: expected a draw that was not told before, got draw {number}, which was. "
+                "Tell each once; ask again for others."
+            )
+        if stretches and stretches[-1][1] == number:
+            stretches[-1] = stretches[-1][0], number + 1
+        else:
+            stretches.append((number, number + 1))
+    return stretches
+
+
+def _then(
+    candidates: list[Candidate], x: Floats, active: Floats | None, theta: Theta, log_density: LogDensity
+) -> Floats | None:
+    """Return the logarithms of the densities that late candidates were drawn with, NaN for the others."""
+    late: dict[int, tuple[Theta, list[int]]] = {}
+    for i, candidate in enumerate(candidates):
+        origin = candidate.origin
+        if isinstance(origin, Origin) and origin.theta is not theta:
+            late.setdefault(id(origin.theta), (origin.theta, []))[1].append(i)
+    then = np.full(len(candidates), np.nan)
+    for former, rows in late.values():
+        if not all(map(np.array_equal, former, theta)):  # it may be the same, loaded
+            read = None if active is None else read_by(active[rows])
+            then[rows] = log_density(former, x[rows], read)
+    return None if np.isnan(then).all() else then
+
+
+def _check(i: int, candidate: object, space: Space) -> None:
+    if not isinstance(candidate, Candidate):
+        raise InputError(
+            f"candidates[{i}]: expected a Candidate, got {candidate!r}. "
+            "Tell what ask() returned, or make one by space.candidate(space.encode(architecture))."
+        )
+    if candidate.space is not space and candidate.space != space:
+        raise InputError(
+            f"candidates[{i}]: expected a candidate of this optimiser's space, got one of another space. "
+            "Tell each optimiser its own candidates."
+        )
+    if len(candidate.x) != len(space):
+        raise InputError(f"candidates[{i}]: expected {len(space)} coordinates, got {len(candidate.x)}.")
+
+
+def _active(product: Product, candidates: list[Candidate]) -> Floats | None:
+    decided = bool(product.space.deciding)
+    if not decided and all(candidate.active is None for candidate in candidates):
+        return None
+    active = np.ones((len(candidates), len(product.space)))
+    for row, candidate in zip(active, candidates, strict=True):
+        names = candidate.active
+        if names is None and decided:
+            names = frozenset(candidate.architecture)  # nobody can have read what is not there
+        if names is not None:
+            row[:] = 0.0
+            row[[_column(product, name) for name in names]] = 1.0
+    # Constants count as read: nothing is learnt of them.
+    return None if active[:, product.free].all() else active
+
+
+def _column(product: Product, name: str) -> int:
+    if name not in product.rank:
+        raise InputError(f"active: expected names of variables, got {name!r}, which the space has not.")
+    return product.rank[name]
+
+
+def _losses(losses: Sequence[float], n: int) -> Floats:
+    values = np.asarray(losses)
+    if values.ndim != 1 or values.dtype.kind not in "biuf":
+        raise InputError(
+            f"losses: expected a flat sequence of {n} numbers, one a candidate, got {losses!r}. "
+            "Convert each to float; for a failed evaluation tell float('inf')."
+        )
+    if len(values) != n:
+        raise InputError(f"losses: expected {n} numbers, one a candidate, got {len(values)}.")
+    return values.astype(np.float64)

@@ -1,0 +1,124 @@
+"""Calls that kill their process, never come back, or come from where no process can import them."""
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import active_children
+from pathlib import Path
+
+import pytest
+from black_boxes import GATED, MIXED, SMALL, Counted, deadly, gated, lasting, mixed, small
+
+from asng.black_box import MinimizeError, MinimizeStopRule, minimize
+from asng.errors import InputError
+
+
+def outcomes(result):
+    return [(one.architecture, one.error, one.error or one.loss) for one in result.history]
+
+
+def failed(result):
+    return {one.architecture["op"] for one in result.history if one.error is not None}
+
+
+def test_a_call_that_kills_its_process_ranks_worst_and_a_resume_gets_past_it(tmp_path, monkeypatch):
+    armed, folder = tmp_path / "armed", tmp_path / "run"
+    armed.touch()
+    monkeypatch.setenv("DEADLY_WHERE", str(armed))
+    with pytest.raises(MinimizeError, match="was killed by signal 9"):
+        minimize(deadly, SMALL, 8, workers=2, run_dir=folder)
+    flags = {"workers": 2, "on_error": "worst", "run_dir": folder, "resume": True}
+    result = minimize(deadly, SMALL, 8, **flags)
+    assert result.evaluated == 8
+    assert failed(result) == {"b"}
+    assert '"error": "the process that called f was killed by signal 9' in (folder / "log.jsonl").read_text()
+    f = Counted(small)
+    assert outcomes(minimize(f, SMALL, 8, **flags | {"workers": 1})) == outcomes(result)
+    assert f.calls == []
+
+
+def test_a_call_that_takes_too_long_is_ended_and_counts_as_failed(tmp_path):
+    before = set(active_children())
+    result = minimize(lasting, SMALL, 4, workers=2, call_seconds=0.3, on_error="worst", run_dir=tmp_path)
+    assert failed(result) <= {"b"}
+    assert {one.error for one in result.history if one.architecture["op"] == "b"} == {
+        "TimeoutError: expected an answer within call_seconds=0.3"
+    }
+    assert set(active_children()) <= before
+    again = minimize(small, SMALL, 4, on_error="worst", run_dir=tmp_path, resume=True)
+    assert outcomes(again) == outcomes(result)
+
+
+def test_one_worker_with_call_seconds_is_a_process_of_its_own():
+    with pytest.raises(MinimizeError, match=r"'b'.*expected an answer within call_seconds=0\.2"):
+        minimize(lasting, SMALL, 8, call_seconds=0.2)
+    with ThreadPoolExecutor(1) as threads, pytest.raises(InputError, match="call_seconds: expected it with"):
+        minimize(lasting, SMALL, 8, workers=threads, call_seconds=1.0)
+    with pytest.raises(InputError, match="call_seconds: expected a number in"):
+        minimize(lasting, SMALL, 8, call_seconds=0.0)
+
+
+def slow(a):
+    time.sleep(0.05)
+    return mixed(a)
+
+
+def test_seconds_are_looked_at_after_each_call_and_nothing_paid_for_is_lost(tmp_path):
+    stop = MinimizeStopRule(seconds=0.12)
+    result = minimize(slow, MIXED, 100, stop=stop, run_dir=tmp_path)
+    assert result.reason == "seconds"
+    assert 1 <= result.evaluated == len(result.history) <= 3
+    again = minimize(slow, MIXED, 100, stop=stop, run_dir=tmp_path, resume=True)
+    assert (again.history, again.reason) == (result.history, "seconds")
+    longer = minimize(mixed, MIXED, 30, run_dir=tmp_path, resume=True)
+    assert longer.history == minimize(mixed, MIXED, 30).history
+
+
+@pytest.mark.parametrize("at", [1, 8, 13])
+@pytest.mark.parametrize("error", [ValueError("no"), KeyboardInterrupt()])
+def test_what_was_found_before_comes_with_the_exception(at, error):
+    with pytest.raises((MinimizeError, KeyboardInterrupt)) as raised:
+        minimize(Counted(gated, dies_at=at, error=error), GATED, 30)
+    result = raised.value.result
+    assert (result.reason, result.evaluated) == ("error", at)
+    assert result.loss == min(one.loss for one in minimize(gated, GATED, at).history)
+
+
+def test_an_exception_before_the_first_loss_has_no_result():
+    with pytest.raises(MinimizeError) as raised:
+        minimize(Counted(small, dies_at=0, error=ValueError("no")), SMALL, 30)
+    assert raised.value.result is None
+
+
+HEAD = "import asng\nspace = asng.Space({'x': asng.Integer(0, 9)})\ndef f(a):\n    return a['x']\n"
+SEARCH = "asng.minimize(f, space, 4, workers=2, run_dir='run')\n"
+
+
+def python(folder, *words):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    words = [sys.executable, *words]
+    return subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_function_of_a_notebook_is_refused_by_a_clear_word(tmp_path):
+    done = python(tmp_path, "-c", HEAD + SEARCH)
+    assert "InputError: f: expected a function that other processes can import" in done.stderr
+    assert "of a notebook or a console. Write it into a file" in done.stderr
+    assert not Path(tmp_path, "run").exists()
+
+
+def test_a_script_without_a_guard_is_told_of_it(tmp_path):
+    (tmp_path / "script.py").write_text(HEAD + SEARCH)
+    done = python(tmp_path, "script.py")
+    assert done.returncode == 1
+    assert "RunError: workers: expected processes that come up" in done.stderr
+    assert "under `if __name__ == '__main__':`" in done.stderr
+    assert "bootstrapping" not in done.stderr
+
+
+def test_a_script_with_a_guard_runs(tmp_path):
+    (tmp_path / "script.py").write_text(f"{HEAD}if __name__ == '__main__':\n    {SEARCH}    print('done')\n")
+    done = python(tmp_path, "script.py")
+    assert (done.stdout, done.stderr, done.returncode) == ("done\n", "", 0)

@@ -1,0 +1,98 @@
+"""How much each variable matters: what samples and the path of theta say of known functions."""
+
+import math
+
+import numpy as np
+import pytest
+from black_boxes import MIXED, SMALL, mixed, small
+
+from asng.black_box import minimize
+from asng.black_box.importance import Settling, sample_importance
+from asng.report import read_run
+from asng.space import Categorical, Integer, Real, Space
+
+SPACE = Space(
+    {
+        "big": Integer(0, 9),
+        "little": Categorical(["a", "b", "c", "d"]),
+        "idle": Real(0.0, 1.0),
+        "other": Categorical([1, 2, 3]),
+    }
+)
+
+
+def loss(a):
+    return 3.0 * abs(a["big"] - 4) + {"a": 0.0, "b": 1.0, "c": 2.0, "d": 3.0}[a["little"]]
+
+
+def drawn(n, seed=0, f=loss):
+    rng = np.random.default_rng(seed)
+    return [(a, f(a), None) for a in (SPACE.sample(rng) for _ in range(n))]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_follow_what_a_variable_does_to_the_loss(seed):
+    """Var(3 |x - 4|) = 19 and Var(little) = 1.25: shares of 0.94 and 0.06 before ranks and bins."""
+    shares = sample_importance(SPACE, drawn(300, seed))
+    assert 0.7 < shares["big"] < 1.0
+    assert 0.02 < shares["little"] < 0.2
+    assert max(shares["idle"], shares["other"]) < 0.02
+    assert sum(shares.values()) <= 1.0 + 1e-9
+
+
+def test_noise_alone_is_nobodys():
+    rng = np.random.default_rng(1)
+    shares = sample_importance(SPACE, drawn(200, f=lambda a: rng.standard_normal()))
+    assert max(shares.values()) < 0.06  # 5 standard errors of a share of chance, seed 1
+
+
+def test_variables_that_move_together_are_told_apart():
+    rng, samples = np.random.default_rng(0), []
+    for _ in range(400):
+        a = dict(SPACE.sample(rng))
+        a["other"] = 1 + min(a["big"] // 4, 2) if rng.random() < 0.8 else a["other"]
+        samples.append((a, loss(a), None))
+    shares = sample_importance(SPACE, samples)
+    assert shares["big"] > 10 * shares["other"]
+
+
+def test_an_increasing_map_of_the_losses_changes_nothing():
+    samples = drawn(100)
+    mapped = [(a, math.exp(value), active) for a, value, active in samples]
+    assert sample_importance(SPACE, samples) == sample_importance(SPACE, mapped)
+
+
+def test_too_few_or_equal_losses_say_nothing():
+    assert set(sample_importance(SPACE, drawn(5)).values()) == {0.0}
+    assert set(sample_importance(SPACE, drawn(50, f=lambda a: 1.0)).values()) == {0.0}
+    assert sample_importance(SPACE, drawn(50, f=lambda a: math.nan if a["big"] > 4 else 1.0))["big"] > 0.5
+
+
+def test_theta_says_how_early_and_how_far_it_settled():
+    settling = Settling(Space({"a": Categorical([0, 1]), "b": Categorical([0, 1]), "k": Integer(0, 10)}))
+    settling.add(0, {"a": [0.5, 0.5], "b": [0.5, 0.5], "k": {"mean": 5.0, "std": 5.0}})
+    settling.add(10, {"a": [1.0, 0.0], "b": [0.5, 0.5], "k": {"mean": 5.0, "std": 2.5}})
+    settling.add(20, {"a": [1.0, 0.0], "b": [0.0, 1.0], "k": {"mean": 5.0, "std": 2.5}})
+    assert settling.shares() == pytest.approx({"a": 0.75, "b": 0.25, "k": 0.375})
+
+
+def test_a_search_says_what_mattered(tmp_path):
+    result = minimize(mixed, MIXED, 200, run_dir=tmp_path)
+    found = result.importance()
+    assert list(found) == list(MIXED)
+    assert found["one"] == (0.0, 0.0)
+    assert all(0.0 <= share <= 1.0 for one in found.values() for share in one)
+    assert max(found, key=lambda name: found[name].samples) in ("op", "rate", "width")
+    assert minimize(mixed, MIXED, 200, run_dir=tmp_path, resume=True).importance() == found
+    assert minimize(mixed, MIXED, 200).importance() == found
+
+
+def test_the_report_has_it_as_a_figure(tmp_path):
+    result = minimize(small, SMALL, 25, run_dir=tmp_path)
+    text = result.report().read_text()
+    assert "What matters" in text
+    assert "importance" in text
+    calls = read_run(tmp_path).log.calls
+    assert sorted(c.loss for c in calls.sample) == sorted(
+        one.loss for one in result.history if not one.cached
+    )
