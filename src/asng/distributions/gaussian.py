@@ -116,6 +116,17 @@ class Gaussians:
         whole = np.log(whole, where=self._log & self._whole, out=whole)
         return np.where(self._whole, whole, self.low + 2.0 * (u * self.std_max))
 
+    def snapped(self, x: Floats) -> Floats:
+        """Return the raw coordinates of the values that raw draws stand for: rounded and clipped, shape (n, D)."""
+        snapped = x.clip(self.low, self.high)
+        if self._whole.any():
+            values = np.where(self._log, np.exp(np.where(self._log, snapped, 0.0)), snapped)
+            low, high = self._ends.T
+            values = np.clip(low + self._step * np.round((values - low) / self._step), low, high)
+            values = np.log(values, where=self._log & self._whole, out=values)
+            snapped = np.where(self._whole, values, snapped)
+        return snapped
+
     def natural_gradient(self, mean: Floats, std: Floats, x: Floats, w: Floats) -> tuple[Floats, Floats]:
         """Return g1 = (1/n) sum_i w_i z_i and g2 = (1/n) sum_i w_i (z_i^2 - 1), each of shape (D,).
 

@@ -151,6 +151,14 @@ class Product:
         x[:, self._ordered] = self.gaussians.uniform(u[:, split:])
         return x
 
+    def snapped(self, x: Floats) -> Floats:
+        """Return raw coordinates that are the same for draws of the same architecture, shape (n, D)."""
+        if not self.gaussians.size:
+            return x
+        snapped = x.copy()
+        snapped[:, self._ordered] = self.gaussians.snapped(x[:, self._ordered])
+        return snapped
+
     def mode(self, theta: Theta) -> Floats:
         """Return raw coordinates of the most likely point, shape (D,)."""
         x: Floats = self._blank(1)[0]
