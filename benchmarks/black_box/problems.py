@@ -65,7 +65,10 @@ def _ackley(z: np.ndarray) -> float:
 
 def _levy(z: np.ndarray) -> float:
     w = 1.0 + z / 4.0
-    first, last = math.sin(math.pi * w[0]) ** 2, (w[-1] - 1.0) ** 2 * (1.0 + math.sin(2.0 * math.pi * w[-1]) ** 2)
+    first, last = (
+        math.sin(math.pi * w[0]) ** 2,
+        (w[-1] - 1.0) ** 2 * (1.0 + math.sin(2.0 * math.pi * w[-1]) ** 2),
+    )
     middle = np.sum((w[:-1] - 1.0) ** 2 * (1.0 + 10.0 * np.sin(np.pi * w[:-1] + 1.0) ** 2))
     return float(first + middle + last)
 
@@ -265,16 +268,47 @@ def gears(instance: int) -> Problem:
     return Problem(space, lambda a: (ratio - a["a"] * a["b"] / (a["c"] * a["d"])) ** 2)
 
 
-_WIRES = [0.009, 0.0095, 0.0104, 0.0118, 0.0128, 0.0132, 0.014, 0.015, 0.0162, 0.0173, 0.018, 0.02, 0.023, 0.025, 0.028]
-_WIRES += [0.032, 0.035, 0.041, 0.047, 0.054, 0.063, 0.072, 0.08, 0.092, 0.105, 0.12, 0.135, 0.148, 0.162, 0.177, 0.192]
+_WIRES = [
+    0.009,
+    0.0095,
+    0.0104,
+    0.0118,
+    0.0128,
+    0.0132,
+    0.014,
+    0.015,
+    0.0162,
+    0.0173,
+    0.018,
+    0.02,
+    0.023,
+    0.025,
+    0.028,
+]
+_WIRES += [
+    0.032,
+    0.035,
+    0.041,
+    0.047,
+    0.054,
+    0.063,
+    0.072,
+    0.08,
+    0.092,
+    0.105,
+    0.12,
+    0.135,
+    0.148,
+    0.162,
+    0.177,
+    0.192,
+]
 _WIRES += [0.207, 0.225, 0.244, 0.263, 0.283, 0.307, 0.331, 0.362, 0.394, 0.4375, 0.5]
 
 
 def spring(instance: int) -> Problem:
     """Coil compression spring with wires in stock: Sandgren, 1990."""
-    space = Space(
-        {"wire": Integer(0, len(_WIRES) - 1), "diameter": Real(0.6, 3.0), "coils": Integer(1, 70)}
-    )
+    space = Space({"wire": Integer(0, len(_WIRES) - 1), "diameter": Real(0.6, 3.0), "coils": Integer(1, 70)})
 
     def loss(a: Values) -> float:
         wire, diameter, coils = _WIRES[a["wire"]], a["diameter"], a["coils"]
@@ -314,7 +348,12 @@ def concrete(instance: int) -> Problem:
 def vessel(instance: int) -> Problem:
     """Pressure vessel: Sandgren, 1990."""
     space = Space(
-        {"shell": Integer(1, 99), "head": Integer(1, 99), "radius": Real(10.0, 200.0), "length": Real(10.0, 240.0)}
+        {
+            "shell": Integer(1, 99),
+            "head": Integer(1, 99),
+            "radius": Real(10.0, 200.0),
+            "length": Real(10.0, 240.0),
+        }
     )
 
     def loss(a: Values) -> float:
@@ -330,7 +369,14 @@ def vessel(instance: int) -> Problem:
 
 def reducer(instance: int) -> Problem:
     """Speed reducer: Golinski, 1973."""
-    bounds = {"b": (2.6, 3.6), "m": (0.7, 0.8), "l1": (7.3, 8.3), "l2": (7.3, 8.3), "d1": (2.9, 3.9), "d2": (5.0, 5.5)}
+    bounds = {
+        "b": (2.6, 3.6),
+        "m": (0.7, 0.8),
+        "l1": (7.3, 8.3),
+        "l2": (7.3, 8.3),
+        "d1": (2.9, 3.9),
+        "d2": (5.0, 5.5),
+    }
     space = Space({n: Real(*ends) for n, ends in bounds.items()} | {"z": Integer(17, 28)})
 
     def loss(a: Values) -> float:
@@ -387,7 +433,9 @@ def cantilever(instance: int) -> Problem:
         inertia = [w * t**3 / 12.0 for w, t in zip(b, h, strict=True)]
         stresses = [6.0 * force * length * (5 - i) / (b[i] * h[i] ** 2) for i in range(5)]
         factors = [61.0, 37.0, 19.0, 7.0, 1.0]
-        deflection = force * length**3 / (3.0 * young) * sum(f / i for f, i in zip(factors, inertia, strict=True))
+        deflection = (
+            force * length**3 / (3.0 * young) * sum(f / i for f, i in zip(factors, inertia, strict=True))
+        )
         limits = [s / 14_000.0 - 1.0 for s in stresses] + [deflection / 2.7 - 1.0]
         limits += [t / w / 20.0 - 1.0 for w, t in zip(b, h, strict=True)]
         return _penalised(length * sum(w * t for w, t in zip(b, h, strict=True)), limits, 5e4)
@@ -412,7 +460,9 @@ def bits(number: int, instance: int, *, size: int = 64) -> Problem:
 def nk(instance: int, *, size: int = 40, near: int = 3) -> Problem:
     """NK landscape with random neighbours: Kauffman, 1993."""
     rng = np.random.default_rng([instance, 23])
-    others = np.array([[i, *rng.choice([j for j in range(size) if j != i], near, replace=False)] for i in range(size)])
+    others = np.array(
+        [[i, *rng.choice([j for j in range(size) if j != i], near, replace=False)] for i in range(size)]
+    )
     tables, powers, rows = rng.random((size, 2 ** (near + 1))), 2 ** np.arange(near + 1), np.arange(size)
     names = [f"b{i}" for i in range(size)]
 

@@ -36,9 +36,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=200)
     parser.add_argument("--file", type=Path, default=RESULTS / "black_box.jsonl")
     arguments = parser.parse_args()
-    done = {
-        (row["problem"], row["method"], row["seed"], row["budget"]) for row in rows_of(arguments.file)
-    }
+    done = {(row["problem"], row["method"], row["seed"], row["budget"]) for row in rows_of(arguments.file)}
     measured = commit()
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         for group, problems in HALVES[arguments.half].items():

@@ -22,7 +22,9 @@ def _data(name: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     return X[order], y[order]
 
 
-def _folds(make: Callable[[Values], Any], data: str, rows: int, *, regression: bool = False) -> Callable[[Values], float]:
+def _folds(
+    make: Callable[[Values], Any], data: str, rows: int, *, regression: bool = False
+) -> Callable[[Values], float]:
     """Return the mean error over three folds, squared for a regression."""
 
     def loss(a: Values) -> float:
@@ -190,7 +192,11 @@ def boosting(data: str, rows: int) -> Problem:
     )
 
     def make(a: Values) -> Any:
-        given: dict[str, Any] = {"learning_rate": a["rate"], "n_estimators": a["trees"], "max_depth": a["depth"]}
+        given: dict[str, Any] = {
+            "learning_rate": a["rate"],
+            "n_estimators": a["trees"],
+            "max_depth": a["depth"],
+        }
         given |= {"subsample": a["share"], "max_features": a["features"], "min_samples_leaf": a["leaf"]}
         if a["loss"] == "huber":
             given["alpha"] = a["alpha"]

@@ -13,10 +13,11 @@ from asng.black_box.loop import Cache, MinimizeLoop
 from asng.black_box.replay import Record, RecordReader
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
+from asng.black_box.strategy import default_optimizer
 from asng.black_box.workers import batch_caller, check_workers, executor_of
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
-from asng.optim import ASNG, Optimizer
+from asng.optim import Optimizer
 from asng.runs.environment import machine, versions
 from asng.runs.events import EndEvent, StartEvent
 from asng.runs.files import write_text
@@ -59,7 +60,7 @@ def minimize(
         space: What to choose from.
         budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
-        optimizer: Any with `ask` and `tell`. Default: `ASNG(space, seed=seed)`.
+        optimizer: Any with `ask` and `tell`. Default: `asng.optim.Staged(space, budget=budget, seed=seed)`.
         noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
             draw is paid for.
         activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
@@ -96,15 +97,15 @@ def minimize(
     _check(f, space, budget, noisy, activity, callbacks, stop)
     one_of("on_error", on_error, ["raise", "worst"])
     check_workers(workers, f)
-    if optimizer is None:
-        optimizer = ASNG(space, seed=seed)
-    elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
+    if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
     folder = None if run_dir is None else Path(run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
+        if optimizer is None:
+            optimizer = default_optimizer(space, budget=budget, seed=seed, noisy=noisy, logged=logged)
         record = _begin(log, logged, folder, optimizer, budget, noisy, activity)
         with executor_of(workers) as executor:
             loop = MinimizeLoop(

@@ -106,6 +106,10 @@ class Optimizer(ABC):
     def _unpack(self, state: Mapping[str, Any], theta: Theta) -> HasTheta:
         """Return the state that `_pack` wrote; RunError if it is damaged. `self` stays as it is."""
 
+    def _count(self) -> int:
+        """Return how many candidates `ask` draws by default. Usually lam."""
+        return self.lam
+
     def _draw(self, u: Floats) -> Floats:
         """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta."""
         return self._product.sample(self._state.theta, u)
@@ -164,7 +168,7 @@ class Optimizer(ABC):
         Raises:
             InputError: n is no integer >= 1.
         """
-        n = self.lam if n is None else integer_at_least("n", n, 1)
+        n = self._count() if n is None else integer_at_least("n", n, 1)
         product = self._product
         x = self._draw(draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size))
         x.flags.writeable = False

@@ -39,7 +39,7 @@ from asng.distributions import Floats
 from asng.optim.linear import times
 from asng.optim.ranking import by_rank
 
-__all__ = ["MOST_FULL", "Covariance", "default_lam", "first_covariance", "moved"]
+__all__ = ["MOST_FULL", "Bounds", "Covariance", "default_lam", "first_covariance", "moved"]
 
 MOST_FULL = 64
 """The most variables that C is kept for."""
@@ -150,60 +150,96 @@ def _rates(size: int, lam: int) -> Rates:
     return Rates(w, w_c, w_d, mu, c_sigma, damping, c_1, c_mu, c_c, d_1, d_mu, d_c, expected)
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """What means and standard deviations stay within, each of shape (D,)."""
+
+    low: Floats
+    high: Floats
+    std_min: Floats
+    std_max: Floats
+
+
 def moved(
-    state: Covariance, x: Floats, losses: Floats, low: Floats, high: Floats, std_min: Floats, std_max: Floats
+    state: Covariance, x: Floats, losses: Floats, bounds: Bounds, active: Floats | None = None
 ) -> Covariance:
     """Return the distribution after an update with samples and their losses.
 
-    Equal losses share their weights. The mean stays within the bounds, and deviations within theirs.
+    Equal losses share their weights. What a sample did not read is left out of the step of the mean and of the shape,
+    and the path of a variable that few read is as long by chance as that of one that all do. A draw beyond a bound counts
+    as the point at the bound that was evaluated for it: all of them have the same loss, so that as drawn they would
+    lead the mean out, and the spread up, wherever the bound is better than most of the inside.
 
     Args:
         state: The distribution before.
         x: Raw draws, neither clipped nor rounded, shape (lam, D), lam >= 2.
         losses: Their losses, lower is better.
-        low: Least means, shape (D,).
-        high: Greatest means.
-        std_min: Least standard deviations.
-        std_max: Greatest standard deviations.
+        bounds: Of means and deviations.
+        active: 1 where a sample read a variable, else 0, shape (lam, D). Default: all did.
     """
     rates = _rates(len(state.mean), len(x))
     w, w_c, w_d = (by_rank(losses, values) for values in (rates.w, rates.w_c, rates.w_d))
     if w.max() == w.min():
         return state  # all losses are equal
-    z, t = state.standardised(x), state.updates + 1
+    t, unread, x = state.updates + 1, None, x.clip(bounds.low, bounds.high)
+    if active is not None and not active.all():
+        x, unread = np.where(active > 0.0, x, state.mean), 1.0 - active
+    z = state.standardised(x)
     step = (w[:, None] * z).sum(axis=0)
     mean = state.draw(step[None])[0]
-    p_sigma = _onward(state.p_sigma, step, rates.c_sigma, rates.mu)
+    p_sigma = _onward(state.p_sigma, step / _share(w, unread), rates.c_sigma, rates.mu)
+    if unread is not None:
+        p_sigma = np.where(unread.all(axis=0), state.p_sigma, p_sigma)
     length = math.sqrt(float((p_sigma * p_sigma).sum()))
     gain = 1.0 - (1.0 - rates.c_sigma) ** (2 * t)
     steady = length / math.sqrt(gain) < (1.4 + 2.0 / (len(mean) + 1.0)) * rates.expected
     sigma = state.sigma * math.exp(min(1.0, rates.c_sigma / rates.damping * (length / rates.expected - 1.0)))
-    state = _shaped(state, z, step if steady else 0.0 * step, w_c, w_d, rates)
-    state = replace(state, mean=np.clip(mean, low, high), sigma=sigma, p_sigma=p_sigma, updates=t)
-    return _bounded(_decomposed(state, rates), std_min, std_max)
+    state = _shaped(state, z, step if steady else 0.0 * step, (w_c, w_d), rates, unread)
+    mean = np.clip(mean, bounds.low, bounds.high)
+    state = replace(state, mean=mean, sigma=sigma, p_sigma=p_sigma, updates=t)
+    return _bounded(_decomposed(state, rates), bounds)
+
+
+def _share(w: Floats, unread: Floats | None) -> Floats | float:
+    """Return the root of the share that read a variable, of what chance brings into the mean."""
+    if unread is None:
+        return 1.0
+    squares = np.maximum(w, 0.0) ** 2
+    share = 1.0 - (squares[:, None] * unread).sum(axis=0) / squares.sum()
+    return np.asarray(np.sqrt(np.maximum(share, 1e-6)))
 
 
 def _onward(path: Floats, step: Floats, rate: float, mu: float) -> Floats:
     return np.asarray((1.0 - rate) * path + math.sqrt(rate * (2.0 - rate) * mu) * step)
 
 
-def _shaped(state: Covariance, z: Floats, step: Floats, w_c: Floats, w_d: Floats, rates: Rates) -> Covariance:
+def _shaped(
+    state: Covariance,
+    z: Floats,
+    step: Floats,
+    weights: tuple[Floats, Floats],
+    rates: Rates,
+    unread: Floats | None,
+) -> Covariance:
     """Return the state with C and d changed; Akimoto and Hansen, Algorithm 1, lines 6 to 12."""
-    size = z.shape[1]
+    (w_c, w_d), size = weights, z.shape[1]
+    squares = z * z if unread is None else z * z + unread  # 1 is what says nothing
     shorter = size / np.maximum((z * z).sum(axis=1), 1e-12)
     w_d = np.where(w_d < 0.0, w_d * shorter, w_d)
     if state.C is None or state.root is None:
         p_d = _onward(state.p_d, step, rates.d_c, rates.mu)
-        change = rates.d_1 * (p_d * p_d - 1.0) + rates.d_mu * (w_d[:, None] * (z * z - 1.0)).sum(axis=0)
+        change = rates.d_1 * (p_d * p_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
         return replace(state, d=state.d * np.exp(0.5 * np.clip(change, -1.0, 1.0)), p_d=p_d)
     w_c = np.where(w_c < 0.0, w_c * shorter, w_c)
     # Paths are kept in units of d; what C says of them is taken off where they meet z.
     y = times(step[None], state.root)[0]
     p_c, p_d = _onward(state.p_c, y, rates.c_c, rates.mu), _onward(state.p_d, y, rates.d_c, rates.mu)
     plain_c, plain_d = times(np.stack((p_c, p_d)), state.unroot if state.unroot is not None else state.root)
-    change = rates.d_1 * (plain_d * plain_d - 1.0) + rates.d_mu * (w_d[:, None] * (z * z - 1.0)).sum(axis=0)
+    change = rates.d_1 * (plain_d * plain_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
     inner = rates.c_1 * plain_c[:, None] * plain_c + rates.c_mu * times(z.T, w_c[:, None] * z)
     inner[np.diag_indices(size)] -= rates.c_1 + rates.c_mu * float(w_c.sum())
+    if unread is not None:
+        inner[np.diag_indices(size)] += rates.c_mu * (w_c[:, None] * unread).sum(axis=0)
     C = state.C + times(times(state.root, inner), state.root)
     d = state.d * np.exp(0.5 * np.clip(change / state.damped, -1.0, 1.0))
     ratio = state.d / d
@@ -236,9 +272,9 @@ def _decomposed(state: Covariance, rates: Rates) -> Covariance:
     )
 
 
-def _bounded(state: Covariance, std_min: Floats, std_max: Floats) -> Covariance:
+def _bounded(state: Covariance, bounds: Bounds) -> Covariance:
     std = state.std
-    sigma = state.sigma * min(1.0, float((std_max / std).max()))
+    sigma = state.sigma * min(1.0, float((bounds.std_max / std).max()))
     std = std * (sigma / state.sigma)
-    d = state.d * (np.clip(std, std_min, np.maximum(std_max, std_min)) / std)
+    d = state.d * (np.clip(std, bounds.std_min, bounds.std_max) / std)
     return replace(state, sigma=sigma, d=d)

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
 from asng.distributions import Floats, Ints, Product
 from asng.optim.surrogate import Coordinates, Surrogate
+
+Flags: TypeAlias = NDArray[np.bool_]
 
 __all__ = ["log_improvement", "proposed"]
 
@@ -17,9 +20,6 @@ _UNIFORM, _LOCAL, _ROUND = 100, 160, 80
 
 _ROUNDS = 3
 _PARENTS = 8
-
-
-GREEDY, KAPPA = 0, 0.0
 
 
 class _Pool(NamedTuple):
@@ -35,12 +35,13 @@ def proposed(
     n: int,
     *,
     reads: Callable[[Floats], Floats | None],
-    known: Callable[[Floats], Floats],
+    known: Callable[[Floats], Flags],
 ) -> Floats:
     """Return n points of which much is expected.
 
-    The first has the greatest expected improvement found. Each further one is chosen as if those before it had come
-    out as foreseen, which leaves the expectation as it is, and takes uncertainty from what is near them.
+    By turns the one that is expected to be best, and the one with the greatest expected improvement, which may be
+    where little is known. Each further one is chosen as if those before it had come out as foreseen, which leaves
+    the expectation as it is, and takes uncertainty from what is near them.
 
     Args:
         product: Family of distributions.
@@ -58,11 +59,8 @@ def proposed(
         if not len(x):
             return _Pool(x, np.zeros(0))
         mean, variance, _, _ = surrogate.predicted(Coordinates.of(product, x, reads(x)))
-        value = log_improvement(goal - mean, np.sqrt(variance))
-        if GREEDY:  # the two orders by turns
-            order = np.minimum(_places(value), _places(KAPPA * np.sqrt(variance) - mean))
-            value = -order
-        return _Pool(x, value)
+        gain = log_improvement(goal - mean, np.sqrt(variance))
+        return _Pool(x, -np.minimum(_places(-gain), _places(mean)))
 
     everywhere = product.snapped(product.uniform(rng.random((_UNIFORM, product.n_free))))
     pool = weighed(np.concatenate((everywhere, _mutated(product, rng, best, _LOCAL))))
@@ -75,10 +73,11 @@ def proposed(
     return _batch(product, surrogate, pool, goal, n, reads, everywhere)
 
 
-def _places(value):
-    p = np.empty(len(value))
-    p[np.argsort(-value, kind="stable")] = np.arange(len(value))
-    return p
+def _places(values: Floats) -> Floats:
+    """Return the place of each number among them, the least first."""
+    places = np.empty(len(values))
+    places[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return places
 
 
 def _batch(
@@ -98,8 +97,8 @@ def _batch(
         mean, variance, covariance, solved = surrogate.predicted(points)
         for i in range(min(n, len(x))):
             value = log_improvement(goal - mean, np.sqrt(variance))
-            if GREEDY and i % GREEDY == 0:
-                value = KAPPA * np.sqrt(variance) - mean
+            if i % 2 == 0:
+                value = -mean
             at = int(np.argmax(np.where(np.isfinite(mean), value, -np.inf)))
             chosen.append(x[at])
             shared = surrogate.shared(points, solved, covariance, at)
@@ -141,7 +140,9 @@ def _mutated(product: Product, rng: np.random.Generator, parents: Floats, n: int
     if len(at):
         width = np.exp(rng.uniform(math.log(1e-3), math.log(0.5), n))[:, None] * (family.high - family.low)
         moved = x[:, at] + width * rng.standard_normal((n, len(at)))
-        moved = np.where((moved < family.low) | (moved > family.high), _reflected(moved, family.low, family.high), moved)
+        moved = np.where(
+            (moved < family.low) | (moved > family.high), _reflected(moved, family.low, family.high), moved
+        )
         x[:, at] = np.where(mask[:, at], moved, x[:, at])
     return product.snapped(x)
 
@@ -151,7 +152,7 @@ def _reflected(x: Floats, low: Floats, high: Floats) -> Floats:
     return np.clip(np.where(x < low, 2.0 * low - x, 2.0 * high - x), low, high)
 
 
-def _redraw_choices(product: Product, rng: np.random.Generator, x: Floats, mask: Floats) -> None:
+def _redraw_choices(product: Product, rng: np.random.Generator, x: Floats, mask: Flags) -> None:
     at, counts = product.choice_columns, product.categoricals.counts
     if not len(at):
         return

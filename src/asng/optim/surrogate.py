@@ -159,7 +159,12 @@ def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
         return found + prior, slope + pull
 
     found = minimize(
-        negative, hyper.values, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": steps, "maxfun": 2 * steps}
+        negative,
+        hyper.values,
+        jac=True,
+        method="L-BFGS-B",
+        bounds=bounds,
+        options={"maxiter": steps, "maxfun": 2 * steps},
     )
     return Hyper(np.asarray(found.x))
 
