@@ -1,4 +1,4 @@
-"""Searches that are compared, each at its defaults: a function of problem, seed and budget that gives losses in order."""
+"""Searches that are compared, each at its defaults: from problem, seed and budget to losses in order."""
 
 import math
 import warnings
@@ -135,10 +135,7 @@ def nevergrad(problem: Problem, seed: int, budget: int) -> list[float]:
     def kind(v: Any) -> Any:
         if isinstance(v, Categorical):
             return ng.p.Choice(list(v.choices))
-        if v.log:
-            scalar = ng.p.Log(lower=v.low, upper=v.high)
-        else:
-            scalar = ng.p.Scalar(lower=v.low, upper=v.high)
+        scalar = (ng.p.Log if v.log else ng.p.Scalar)(lower=v.low, upper=v.high)
         return scalar.set_integer_casting() if isinstance(v, Integer) else scalar
 
     f = _Counted(problem, budget)

@@ -1,6 +1,7 @@
 """Families of problems for black-box search: functions of a mapping, read as far as they need it.
 
-Every instance has its optimum at a random place, by the number of the instance: where a search begins must not help.
+Every instance has its optimum at a random place, by the number of the instance: where a search begins must
+not help.
 """
 
 import math
@@ -129,7 +130,7 @@ def continuous(name: str, instance: int, *, rotated: bool = True, size: int = 10
 
 
 def mixed(name: str, instance: int, *, reals: int = 4, integers: int = 3, choices: int = 3) -> Problem:
-    """A turned function of reals, integers in [-5, 5] and choices of 5, each choice at a random place of its axis."""
+    """A turned function of reals, integers in [-5, 5] and choices of 5 random places of an axis."""
     rng = np.random.default_rng([instance, 17])
     size = reals + integers + choices
     turn = _rotation(rng, size)
@@ -421,7 +422,7 @@ def column(instance: int) -> Problem:
 
 
 def cantilever(instance: int) -> Problem:
-    """Stepped cantilever of five segments, two of whose widths come in steps: Thanedar and Vanderplaats, 1995."""
+    """Stepped cantilever of five segments, two of them in whole sizes: Thanedar and Vanderplaats, 1995."""
     space = Space(
         {f"b{i}": Integer(1, 5) if i < 2 else Real(1.0, 5.0) for i in range(5)}
         | {f"h{i}": Integer(30, 65) if i < 2 else Real(30.0, 65.0) for i in range(5)}

@@ -1,4 +1,4 @@
-"""Real hyper-parameter tuning: models of scikit-learn on its own data, three folds, read as far as a call needs."""
+"""Real hyper-parameter tuning: models of scikit-learn on its own data, by three folds."""
 
 import warnings
 from collections.abc import Callable

@@ -12,8 +12,8 @@ def default_optimizer(
 ) -> Optimizer:
     """Return the optimiser of a search without one of its own.
 
-    A resumed search goes on with the budget that it began with as far as the optimiser is concerned: else it would draw
-    other points than those that the log holds.
+    A resumed search goes on with the budget that it began with as far as the optimiser is concerned: else it
+    would draw other points than those that the log holds.
 
     Args:
         space: What to choose from.

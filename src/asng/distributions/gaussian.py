@@ -48,8 +48,8 @@ class Gaussians:
 
     Args:
         variables: Integers and reals with low < high.
-        spread: First standard deviation as a share of the range, in (0, 0.5]. 0.29 is that of a uniform number;
-            of a half, 32 % of the first draws lie beyond an end.
+        spread: First standard deviation as a share of the range, in (0, 0.5]. 0.29 is that of a uniform
+            number; of a half, 32 % of the first draws lie beyond an end.
         rules: "paper" takes the authors' step, their root of the Fisher matrix and their order of clipping.
 
     Attributes:
@@ -124,7 +124,7 @@ class Gaussians:
         return np.where(self._whole, whole, self.low + 2.0 * (u * self.std_max))
 
     def snapped(self, x: Floats) -> Floats:
-        """Return the raw coordinates of the values that raw draws stand for: rounded and clipped, shape (n, D)."""
+        """Return raw draws rounded and clipped to the values that they stand for, shape (n, D)."""
         snapped = x.clip(self.low, self.high)
         if self._whole.any():
             values = np.where(self._log, np.exp(np.where(self._log, snapped, 0.0)), snapped)
@@ -178,7 +178,7 @@ class Gaussians:
         return new_mean, np.clip(new_std, self.std_min(new_mean), self.std_max)
 
     def entropy(self, mean: Floats, std: Floats) -> Floats:
-        """Return log(std / std_min) / log(std at first / std_min), shape (D,), in [0, 1]; 0 if both are equal."""
+        """Return log(std / std_min) / log(first std / std_min), shape (D,), in [0, 1]; 0 if equal."""
         low = self.std_min(mean)
         width = np.log(np.maximum(2.0 * self._spread * self.std_max, low) / low)
         share = np.log(std / low) / np.where(width > 0.0, width, 1.0)

@@ -76,8 +76,8 @@ class Product:
         settled: The chance that all variables draw their mode where all have come to their bounds, in (0, 1);
             `Categoricals`. The default rules only.
         spread: First standard deviation of ordered variables, as a share of the range, in (0, 0.5].
-        reals: Whether reals are among the variables; else they are held at their lower ends, as constants are, for
-            one who draws them otherwise.
+        reals: Whether reals are among the variables; else they are held at their lower ends, as constants
+            are, for one who draws them otherwise.
 
     Attributes:
         rules: As given.
@@ -117,7 +117,8 @@ class Product:
         ordered = [i for i in free if not isinstance(variables[i], Categorical)]
         counts = [len(variables[i].choices) for i in choices]  # type: ignore[union-attr]
         self.categoricals = Categoricals(counts, rules=rules, settled=settled, among=among)
-        self.gaussians = Gaussians([variables[i] for i in ordered], rules=rules, spread=spread)  # type: ignore[misc]
+        numbers = [variables[i] for i in ordered]
+        self.gaussians = Gaussians(numbers, rules=rules, spread=spread)  # type: ignore[arg-type]
         self.n_theta = self.categoricals.n_theta + self.gaussians.n_theta
         of_choices = self.categoricals.n_theta if rules == "paper" else sum(counts)
         self.n_root = of_choices + self.gaussians.n_theta
@@ -173,7 +174,7 @@ class Product:
         """Return raw coordinates that are the same for draws of the same architecture, shape (n, D)."""
         if not self.gaussians.size:
             return x
-        snapped = x.copy()
+        snapped: Floats = x.copy()
         snapped[:, self._ordered] = self.gaussians.snapped(x[:, self._ordered])
         return snapped
 

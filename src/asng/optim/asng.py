@@ -61,10 +61,10 @@ class ASNG(Optimizer):
         control_variate: Predict losses from former samples and learn from what was not foreseen. Default:
             with more than two samples an update. Takes about a fifth to a third of the evaluations off, none
             where only the first wrong variable counts: docs/optimiser.md.
-        covariance: Move reals by a covariance with rates of its own (`asng.optim.covariance`): by the one rate of
-            choices their spread is gone before they arrive. Default: as `control_variate`.
-        spread: First standard deviation of ordered variables as a share of the range, in (0, 0.5]. Default: 0.29 with a
-            control variate, that of a uniform number; else 0.5, as in the paper.
+        covariance: Move reals by a covariance with rates of its own (`asng.optim.covariance`): by the one
+            rate of choices their spread is gone before they arrive. Default: as `control_variate`.
+        spread: First standard deviation of ordered variables as a share of the range, in (0, 0.5]. Default:
+            0.29 with a control variate, that of a uniform number; else 0.5, as in the paper.
         rules: "default", or "paper" for the update of the authors' code; see `ASNG.paper`.
 
     Raises:
@@ -232,7 +232,12 @@ def pack_state(state: State) -> dict[str, Any]:
 
 
 def unpack_state(
-    saved: Mapping[str, Any], theta: Theta, like: State, settings: Settings, product: Product, discrete: Product
+    saved: Mapping[str, Any],
+    theta: Theta,
+    like: State,
+    settings: Settings,
+    product: Product,
+    discrete: Product,
 ) -> State:
     """Return the state that `pack_state` wrote.
 

@@ -1,31 +1,33 @@
 r"""Reals that interact: a Gaussian with a covariance and rates of its own for mean, length and shape.
 
-By one rate for mean and spread, the adaptive one, the spread of reals is gone long before they arrive. Here the mean
-takes the whole step that the samples recommend; the length of steps follows a path of past ones; the shape has rates
-that only the number of variables sets. Samples are ``x = m + sigma d * (R z)``, z standard normal.
+By one rate for mean and spread, the adaptive one, the spread of reals is gone long before they arrive. Here
+the mean takes the whole step that the samples recommend; the length of steps follows a path of past ones; the
+shape has rates that only the number of variables sets. Samples are ``x = m + sigma d * (R z)``, z standard
+normal.
 
-| name      | paper      | shape  | meaning                                                          | first value     |
-| --------- | ---------- | ------ | ---------------------------------------------------------------- | --------------- |
-| m         | m          | (D,)   | mean                                                             | middle          |
-| sigma     | sigma      | ()     | length of steps                                                  | 1               |
-| d         | D          | (D,)   | scale of each variable                                           | 0.29 of a range |
-| C         | C          | (D, D) | covariance in units of d, of diagonal about 1                    | identity        |
-| R         | sqrt C     | (D, D) | symmetric root of C                                              | identity        |
-| p_sigma   | p_sigma    | (D,)   | path of the mean, as if all variables were alike                 | 0               |
-| p_c       | p_c        | (D,)   | path of the mean in units of d, at the rate of C                 | 0               |
-| p_d       | p_c,D      | (D,)   | the same at the rate of d                                        | 0               |
-| w         | w          | (lam,) | weights of samples by rank: 1 in sum for the better half, the other half below 0 |    |
-| damped    | beta       | ()     | how far changes of d are held back, where C says that variables interact |         |
+| name    | paper   | shape  | meaning                                                     | first value |
+| ------- | ------- | ------ | ----------------------------------------------------------- | ----------- |
+| m       | m       | (D,)   | mean                                                        | middle      |
+| sigma   | sigma   | ()     | length of steps                                             | 1           |
+| d       | D       | (D,)   | scale of each variable                                      | 0.29 ranges |
+| C       | C       | (D, D) | covariance in units of d, of diagonal about 1               | identity    |
+| R       | sqrt C  | (D, D) | symmetric root of C                                         | identity    |
+| p_sigma | p_sigma | (D,)   | path of the mean, as if all variables were alike            | 0           |
+| p_c     | p_c     | (D,)   | path of the mean in units of d, at the rate of C            | 0           |
+| p_d     | p_c,D   | (D,)   | the same at the rate of d                                   | 0           |
+| w       | w       | (lam,) | weights by rank: above 0 for the better half, then below    |             |
+| damped  | beta    | ()     | how far d is held back, where C says that variables interact | 1           |
 
-d learns D numbers and is fast; C learns D (D - 1) / 2 and is slow, and its noise costs. So both are kept: where nothing
-interacts C stays near the identity and d does all the work, and where C has found that variables interact, d, which would
-undo it, is held back. With more than 64 variables there is d alone: memory stays linear, and no product is large enough
-for a BLAS to divide it among threads.
+d learns D numbers and is fast; C learns D (D - 1) / 2 and is slow, and its noise costs. So both are kept:
+where nothing interacts C stays near the identity and d does all the work, and where C has found that
+variables interact, d, which would undo it, is held back. With more than 64 variables there is d alone: memory
+stays linear, and no product is large enough for a BLAS to divide it among threads.
 
 References:
-    Akimoto and Hansen, "Diagonal acceleration for covariance matrix adaptation evolution strategies", Evolutionary
-    Computation 28, 2020, Algorithm 1. Hansen, "The CMA evolution strategy: a tutorial", arXiv 1604.00772, 2016. Hamano,
-    Saito, Nomura, Uchida, Shirakawa, "CatCMA: stochastic optimization for mixed-category problems", GECCO 2024.
+    Akimoto and Hansen, "Diagonal acceleration for covariance matrix adaptation evolution strategies",
+    Evolutionary Computation 28, 2020, Algorithm 1. Hansen, "The CMA evolution strategy: a tutorial", arXiv
+    1604.00772, 2016. Hamano, Saito, Nomura, Uchida, Shirakawa, "CatCMA: stochastic optimization for
+    mixed-category problems", GECCO 2024.
 """
 
 import math
@@ -165,10 +167,11 @@ def moved(
 ) -> Covariance:
     """Return the distribution after an update with samples and their losses.
 
-    Equal losses share their weights. What a sample did not read is left out of the step of the mean and of the shape,
-    and the path of a variable that few read is as long by chance as that of one that all do. A draw beyond a bound counts
-    as the point at the bound that was evaluated for it: all of them have the same loss, so that as drawn they would
-    lead the mean out, and the spread up, wherever the bound is better than most of the inside.
+    Equal losses share their weights. What a sample did not read is left out of the step of the mean and of
+    the shape, and the path of a variable that few read is as long by chance as that of one that all do. A
+    draw beyond a bound counts as the point at the bound that was evaluated for it: all of them have the same
+    loss, so that as drawn they would lead the mean out, and the spread up, wherever the bound is better than
+    most of the inside.
 
     Args:
         state: The distribution before.
@@ -178,7 +181,7 @@ def moved(
         active: 1 where a sample read a variable, else 0, shape (lam, D). Default: all did.
     """
     rates = _rates(len(state.mean), len(x))
-    w, w_c, w_d = (by_rank(losses, values) for values in (rates.w, rates.w_c, rates.w_d))
+    w, w_c, w_d = (by_rank(losses, values.tolist()) for values in (rates.w, rates.w_c, rates.w_d))
     if w.max() == w.min():
         return state  # all losses are equal
     t, unread, x = state.updates + 1, None, x.clip(bounds.low, bounds.high)

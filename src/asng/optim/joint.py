@@ -11,7 +11,7 @@ from asng.distributions import Floats, Product, Theta
 from asng.errors import RunError
 from asng.optim.ask_tell import Told
 from asng.optim.covariance import Bounds, Covariance, first_covariance, moved
-from asng.optim.saving import array, get, number, whole
+from asng.optim.saving import array, number, whole
 from asng.optim.step import Settings, State, first_state, step
 
 __all__ = ["Joint", "begun", "drawn", "pack_covariance", "unpack_covariance", "updated"]
@@ -116,7 +116,7 @@ def unpack_covariance(saved: Mapping[str, Any], like: Covariance, mean: Floats) 
         RunError: Something is missing, of another shape, or no number.
     """
     size = len(like.mean)
-    paths = {name: array(saved, name, size) for name in _PATHS}
+    paths: dict[str, Any] = {name: array(saved, name, size) for name in _PATHS}
     full: dict[str, Any] = {}
     if like.C is not None:
         full = {name: array(saved, name, size, size) for name in _SQUARES}

@@ -1,10 +1,8 @@
 """Products and inverses of matrices in pieces so small that no BLAS divides them among threads.
 
-The last bits of a large product depend on how many threads share it, and a search must not. OpenBLAS takes one thread
-for products of up to 64^3 multiplications and for factors of fewer than 64 rows.
+The last bits of a large product depend on how many threads share it, and a search must not. OpenBLAS takes
+one thread for products of up to 64^3 multiplications and for factors of fewer than 64 rows.
 """
-
-import math
 
 import numpy as np
 

@@ -1,17 +1,18 @@
 r"""What a model learns from losses: how they are to be bent, and the hyper-parameters of the process.
 
-A Gaussian process wants losses that a smooth surface can have. Losses of real functions span powers of ten, and have
-cliffs. So they are bent by one of the Box-Cox transforms ``(t^power - 1) / power``, the logarithm among them, of
-``t = (loss - least) / (median - least) + 1/100``. Which one is told by the likelihood of the losses themselves, the
-density of the bent ones times the slope of the bend. Multiplying all losses or adding to them changes nothing.
+A Gaussian process wants losses that a smooth surface can have. Losses of real functions span powers of ten,
+and have cliffs. So they are bent by one of the Box-Cox transforms ``(t^power - 1) / power``, the logarithm
+among them, of ``t = (loss - least) / (median - least) + 1/100``. Which one is told by the likelihood of the
+losses themselves, the density of the bent ones times the slope of the bend. Multiplying all losses or adding
+to them changes nothing.
 
 References:
-    Box and Cox, "An analysis of transformations", Journal of the Royal Statistical Society B 26, 1964. Snelson, Rasmussen,
-    Ghahramani, "Warped Gaussian processes", NIPS 2003.
+    Box and Cox, "An analysis of transformations", Journal of the Royal Statistical Society B 26, 1964.
+    Snelson, Rasmussen, Ghahramani, "Warped Gaussian processes", NIPS 2003.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ __all__ = ["Archive", "Model", "bent", "learnt_model", "surrogate_of"]
 POWERS = (1.0, 0.5, 0.25, 0.0)
 _OFFSET = 0.01
 _T_MAX = 1e12
-_STEPS = 10
+_STEPS = 5
 _MOST = 150
 """Points that a model is made of at most: two thirds the best, the others the newest."""
 
@@ -57,7 +58,9 @@ class Archive:
         """Return one with more points."""
         read = np.ones_like(x) if active is None else active
         return Archive(
-            np.concatenate((self.x, x)), np.concatenate((self.losses, losses)), np.concatenate((self.active, read))
+            np.concatenate((self.x, x)),
+            np.concatenate((self.losses, losses)),
+            np.concatenate((self.active, read)),
         )
 
     def order(self) -> Ints:
@@ -107,7 +110,9 @@ class Model:
         """
         bend = whole(saved, "bend")
         if bend >= len(POWERS):
-            raise RunError(f"state['model']['bend']: expected one of {len(POWERS)}, got {get(saved, 'bend')!r}.")
+            raise RunError(
+                f"state['model']['bend']: expected one of {len(POWERS)}, got {get(saved, 'bend')!r}."
+            )
         return cls(array(saved, "hypers", len(POWERS), size + 2), bend, whole(saved, "turn"))
 
 
@@ -139,17 +144,20 @@ def bent(losses: Floats, power: float) -> tuple[Floats, float]:
 
 
 def learnt_model(product: Product, archive: Archive, model: Model) -> Model:
-    """Return the model after some steps with what is known: of the bend in use, and of one other by turns."""
+    """Return the model after some steps: of the bend in use and, every other time, of another one."""
     known = archive.chosen()
     points = Coordinates.of(product, known.x, known.active)
     squares = points.squares(points)
-    both = [bent(known.losses, power) for power in POWERS]
-    if not both[0][0].any():
+    y, _ = bent(known.losses, POWERS[model.bend])
+    if not y.any():
         return model
-    other = (model.bend + 1 + model.turn % (len(POWERS) - 1)) % len(POWERS)
     hypers = model.hypers.copy()
-    for k in (model.bend, other):
-        hypers[k] = fitted(squares, both[k][0], Hyper(hypers[k]), _STEPS).values
+    hypers[model.bend] = fitted(squares, y, Hyper(hypers[model.bend]), _STEPS).values
+    if model.turn % 2:
+        return replace(model, hypers=hypers, turn=model.turn + 1)
+    other = (model.bend + 1 + model.turn // 2 % (len(POWERS) - 1)) % len(POWERS)
+    both = [bent(known.losses, power) for power in POWERS]
+    hypers[other] = fitted(squares, both[other][0], Hyper(hypers[other]), _STEPS).values
     against = [
         surprise(squares, y, Hyper(own)) - slopes for (y, slopes), own in zip(both, hypers, strict=True)
     ]

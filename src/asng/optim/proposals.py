@@ -15,11 +15,14 @@ Flags: TypeAlias = NDArray[np.bool_]
 
 __all__ = ["log_improvement", "proposed"]
 
-_UNIFORM, _LOCAL, _ROUND = 100, 160, 80
+_UNIFORM, _LOCAL, _ROUND = 20, 160, 80
 """Points of the first pool, from everywhere and near the best, and of each round after it."""
 
 _ROUNDS = 3
 _PARENTS = 8
+
+
+GREEDY = True
 
 
 class _Pool(NamedTuple):
@@ -39,9 +42,9 @@ def proposed(
 ) -> Floats:
     """Return n points of which much is expected.
 
-    By turns the one that is expected to be best, and the one with the greatest expected improvement, which may be
-    where little is known. Each further one is chosen as if those before it had come out as foreseen, which leaves
-    the expectation as it is, and takes uncertainty from what is near them.
+    By turns the one that is expected to be best, and the one with the greatest expected improvement, which
+    may be where little is known. Each further one is chosen as if those before it had come out as foreseen,
+    which leaves the expectation as it is, and takes uncertainty from what is near them.
 
     Args:
         product: Family of distributions.
@@ -60,7 +63,7 @@ def proposed(
             return _Pool(x, np.zeros(0))
         mean, variance, _, _ = surrogate.predicted(Coordinates.of(product, x, reads(x)))
         gain = log_improvement(goal - mean, np.sqrt(variance))
-        return _Pool(x, -np.minimum(_places(-gain), _places(mean)))
+        return _Pool(x, -np.minimum(_places(-gain), _places(mean)) if GREEDY else gain)
 
     everywhere = product.snapped(product.uniform(rng.random((_UNIFORM, product.n_free))))
     pool = weighed(np.concatenate((everywhere, _mutated(product, rng, best, _LOCAL))))
@@ -97,7 +100,7 @@ def _batch(
         mean, variance, covariance, solved = surrogate.predicted(points)
         for i in range(min(n, len(x))):
             value = log_improvement(goal - mean, np.sqrt(variance))
-            if i % 2 == 0:
+            if GREEDY and i % 2 == 0:
                 value = -mean
             at = int(np.argmax(np.where(np.isfinite(mean), value, -np.inf)))
             chosen.append(x[at])
@@ -109,7 +112,7 @@ def _batch(
 
 
 def log_improvement(gain: Floats, spread: Floats) -> Floats:
-    """Return the logarithm of the expected improvement, where a normal number has mean `gain` and deviation `spread`.
+    """Return the logarithm of what a normal number of mean `gain` exceeds 0 by, on average.
 
     Example:
         >>> log_improvement(np.array([0.0, -50.0]), np.array([1.0, 1.0])).round(2).tolist()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from asng.distributions import Floats, Product
+from asng.distributions import Floats, Ints, Product
 
 __all__ = ["Reading"]
 
@@ -41,7 +41,7 @@ class Reading:
             self._descend(d, np.arange(len(self._x)), x, np.arange(len(x)), expected, _DEEPEST)
         return expected
 
-    def _descend(self, d: int, own: Floats, x: Floats, at: Floats, expected: Floats, depth: int) -> None:
+    def _descend(self, d: int, own: Ints, x: Floats, at: Ints, expected: Floats, depth: int) -> None:
         """Fill in the column of a variable for some points, by the samples that chose as they do."""
         read = self._active[own, d]
         share = float(read.mean())
@@ -55,7 +55,7 @@ class Reading:
             if len(below):
                 self._descend(d, below, x, there, expected, depth - 1)  # else it may well be read: stays 1
 
-    def _split(self, d: int, own: Floats, read: Floats) -> int | None:
+    def _split(self, d: int, own: Ints, read: Floats) -> int | None:
         """Return the choice that says most of whether d is read, None if no choice says anything."""
         best, least = None, float(np.minimum(read.sum(), (1.0 - read).sum()))
         for column in self._choices:

@@ -1,4 +1,4 @@
-"""ASNG for a black box with a budget: a model first, the natural gradient then, restarts where it has settled."""
+"""ASNG for a black box with a budget: a model first, then the natural gradient, then restarts."""
 
 import math
 from collections.abc import Mapping
@@ -40,6 +40,10 @@ MODEL_CALLS = 200
 MODEL_VARIABLES = 64
 """With more free variables there is no model."""
 
+MODEL_BUDGET = 1000
+"""With more evaluations than that, a space that is half of reals or more is left to the covariance from the
+start: what a model finds in the first 200 delays what the covariance learns, and by then is no better."""
+
 LAM = 8
 _PARENTS = 8
 _FLAT = 5
@@ -80,11 +84,13 @@ class Staged(Optimizer):
     """The default of `asng.minimize`: what is best at the number of evaluations that there are.
 
     1. A few points evenly over the space.
-    2. A Gaussian process of the losses (`asng.optim.model`) proposes points, two at a time: the one that it expects to
-       be best, and the one whose expected improvement is greatest. No category is given up while its own variables
-       are unknown, since the model is unsure of it. What a call did not read is left out.
+    2. A Gaussian process of the losses (`asng.optim.model`) proposes points, two at a time: the one that it
+    expects to
+       be best, and the one whose expected improvement is greatest. No category is given up while its own
+       variables are unknown, since the model is unsure of it. What a call did not read is left out.
     3. After 200 evaluations, `asng.ASNG` goes on from the best of them, which costs a hundredth of the time.
-    4. Where that has settled, it begins anew with the budget that is left: by turns somewhere else with twice as many
+    4. Where that has settled, it begins anew with the budget that is left: by turns somewhere else with twice
+    as many
        samples an update, and near the best point.
 
     Differs from `ASNG`: while there is a model, the losses themselves count and not only their order.
@@ -110,7 +116,9 @@ class Staged(Optimizer):
 
     _state: StagedState
 
-    def __init__(self, space: Space, *, budget: int | None = None, seed: int = 0, noisy: bool = False) -> None:
+    def __init__(
+        self, space: Space, *, budget: int | None = None, seed: int = 0, noisy: bool = False
+    ) -> None:
         if budget is not None:
             integer_at_least("budget", budget, 1)
         if not isinstance(noisy, bool):
@@ -119,7 +127,7 @@ class Staged(Optimizer):
         super().__init__(product, lam=LAM, seed=seed, sampling="stratified")
         self._budget, self._noisy = math.inf if budget is None else budget, noisy
         self._fixed |= {"budget": budget, "noisy": noisy}
-        self._modelled = MODEL_CALLS if 0 < product.n_free <= MODEL_VARIABLES else 0
+        self._modelled = self._calls_of_model()
         self._joint: Joint | None = None
         if len(product.of_reals):
             discrete = Product(space, settled=SETTLED, spread=FIRST_SPREAD, reals=False)
@@ -135,7 +143,14 @@ class Staged(Optimizer):
             model=Model.first(product.n_free),
         )
         if not self._modelled:
-            self._state = self._begun(self._state, product.initial(), LAM)
+            self._state = self._begun(self._state, product.initial(), self._lam(0))
+
+    def _calls_of_model(self) -> int:
+        product = self._product
+        if not 0 < product.n_free <= MODEL_VARIABLES:
+            return 0
+        real = 2 * len(product.of_reals) >= product.n_free
+        return 0 if real and self._budget > MODEL_BUDGET else MODEL_CALLS
 
     @property
     def delta(self) -> float:
@@ -185,7 +200,7 @@ class Staged(Optimizer):
     def _update(self, told: Told) -> StagedState:
         state, new = self._counted(self._state, told)
         if state.gradient is not None:
-            return self._descended(state, told, new)
+            return self._descended(state, state.gradient, told, new)
         archive = state.archive
         if new.any():
             read = None if told.active is None else told.active[new]
@@ -197,7 +212,9 @@ class Staged(Optimizer):
         state = replace(state, archive=archive, model=model, theta=theta)
         # Where draws find nothing new any more, the model has no points left to propose.
         if state.calls >= self._modelled or (not new.any() and len(archive) >= FIRST):
-            state = self._begun(replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._lam(state.calls))
+            state = self._begun(
+                replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._lam(state.calls)
+            )
         return state
 
     def _counted(self, state: StagedState, told: Told) -> tuple[StagedState, Flags]:
@@ -228,7 +245,7 @@ class Staged(Optimizer):
         )
 
     def _lam(self, calls: int) -> int:
-        """Return how many samples an update the natural gradient begins with, by what is left of the budget."""
+        """Return how many samples an update the natural gradient begins with, by the budget that is left."""
         usual = max(LAM, default_lam(len(self._product.of_reals)))
         return 2 * LAM if self._budget - calls >= 800 else usual
 
@@ -236,10 +253,8 @@ class Staged(Optimizer):
         gradient = begun(self._product, self._joint, SETTINGS, theta)
         return replace(state, theta=theta, gradient=gradient, lam=lam, runs=state.runs + 1, still=0)
 
-    def _descended(self, state: StagedState, told: Told, new: Flags) -> StagedState:
+    def _descended(self, state: StagedState, gradient: State, told: Told, new: Flags) -> StagedState:
         """Return the state after an update of the natural gradient, begun anew where that has settled."""
-        gradient = state.gradient
-        assert gradient is not None  # noqa: S101 - the caller has looked
         if len(told.losses) > 1:
             gradient = updated(self._product, self._joint, SETTINGS, gradient, told)
         state = replace(state, gradient=gradient, theta=gradient.theta)
@@ -251,7 +266,9 @@ class Staged(Optimizer):
 
     def _patience(self, state: StagedState) -> float:
         """Return how many evaluations a search that has settled may look around in vain."""
-        return max(_FLAT * state.lam, 2.0 * self._product.categoricals.n_theta + 2.0 * len(self._product.of_integers))
+        return max(
+            _FLAT * state.lam, 2.0 * self._product.categoricals.n_theta + 2.0 * len(self._product.of_integers)
+        )
 
     def _settled(self, theta: Theta) -> bool:
         """Whether choices have come to their bounds, and spreads to theirs."""
@@ -321,7 +338,7 @@ class Staged(Optimizer):
 
 
 def handed_over(product: Product, archive: Archive) -> Theta:
-    """Return where the natural gradient goes on from what was evaluated: about the best point, as wide as the best few."""
+    """Return where the natural gradient goes on: about the best point, as wide as the best few."""
     first, gauss, family = product.initial(), product.gaussians, product.categoricals
     order = archive.order()
     few = order[: max(4, min(len(order) // 5, 20))]
@@ -360,5 +377,7 @@ def near(product: Product, best: Floats) -> Theta:
 def _keys(x: Floats) -> Ints:
     """Return one number a row, shape (n,), as good as never the same for two points."""
     rows = np.ascontiguousarray(x + 0.0)  # no -0
-    found = [int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little", signed=True) for row in rows]
+    found = [
+        int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little", signed=True) for row in rows
+    ]
     return np.array(found, dtype=np.intp)

@@ -73,8 +73,8 @@ class State:
     """What an update changes. See the table of symbols at the top of this file.
 
     `updates` is how many there were, t - 1. `control_variate` and `former`, the samples of the last update,
-    are None where the settings do without. `reals` is what the covariance knows, None where reals step as integers do;
-    `step` leaves it alone.
+    are None where the settings do without. `reals` is what the covariance knows, None where reals step as
+    integers do; `step` leaves it alone.
     """
 
     theta: Theta

@@ -1,8 +1,9 @@
 r"""A Gaussian process over a space: what losses of points that were not evaluated are likely to be.
 
-The covariance of two points is ``scale * m(r)``, m Matern's function of 5/2, and ``r^2 = sum_d w_d s_d``, where s_d is
-the squared distance in variable d: of ordered ones in units of the range, of choices 0 or 1. A variable that a call did
-not read has a place of its own there, so that what it was drawn as tells nothing. Losses enter by normal scores.
+The covariance of two points is ``scale * m(r)``, m Matern's function of 5/2, and ``r^2 = sum_d w_d s_d``,
+where s_d is the squared distance in variable d: of ordered ones in units of the range, of choices 0 or 1. A
+variable that a call did not read has a place of its own there, so that what it was drawn as tells nothing.
+Losses enter by normal scores.
 
 | name  | shape     | meaning                                            | first value          |
 | ----- | --------- | -------------------------------------------------- | -------------------- |
@@ -11,12 +12,13 @@ not read has a place of its own there, so that what it was drawn as tells nothin
 | noise | ()        | variance of a loss about the process               | 0.01                 |
 | K     | (n, n)    | covariance of the losses of n points               |                      |
 
-Logarithms of w, scale and noise are fitted by the likelihood and a prior: that of w favours long lengths, the more so
-the more variables there are.
+Logarithms of w, scale and noise are fitted by the likelihood and a prior: that of w favours long lengths, the
+more so the more variables there are.
 
 References:
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, Sections 2.2 and 5.4.
-    Hvarfner, Hellsten, Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024 (prior of w).
+    Hvarfner, Hellsten, Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024
+    (prior of w).
 """
 
 import math
@@ -31,11 +33,13 @@ from asng.optim.linear import inverse, times
 __all__ = ["Coordinates", "Hyper", "Surrogate", "first_hyper", "fitted", "surprise"]
 
 _UNREAD = 0.25
-"""Squared distance of a variable that was not read from one in the middle of its range, in units of the range."""
+"""Squared distance of a variable that was not read from one in the middle of its range, in units of the
+range."""
 
 _SPREAD_W = 2.0 * math.sqrt(3.0)
 _SPREAD_APART = 1.0
-"""How far the logarithm of one variable's w is from their mean; there are too few points to tell more at first."""
+"""How far the logarithm of one variable's w is from their mean; there are too few points to tell more at
+first."""
 
 _MEAN_SCALE, _SPREAD_SCALE = 0.0, 1.0
 _MEAN_NOISE, _SPREAD_NOISE = math.log(0.01), 1.5
@@ -164,7 +168,7 @@ def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
         jac=True,
         method="L-BFGS-B",
         bounds=bounds,
-        options={"maxiter": steps, "maxfun": 2 * steps},
+        options={"maxiter": steps, "maxfun": steps + 3},
     )
     return Hyper(np.asarray(found.x))
 
