@@ -10,7 +10,7 @@ import numpy as np
 
 from asng.checks import integer_at_least
 from asng.distributions import Floats, Ints, Product, Theta
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
 from asng.optim.covariance import default_lam
@@ -47,6 +47,7 @@ start: what a model finds in the first 200 delays what the covariance learns, an
 LAM = 8
 _PARENTS = 8
 _FLAT = 5
+_LAM_MAX = 64
 
 
 @dataclass(frozen=True)
@@ -98,8 +99,11 @@ class Staged(Optimizer):
     Args:
         space: The search space.
         budget: Evaluations that there will be, >= 1. Default: many.
+        lam: How many candidates `ask` returns by default, at least 2, as for calls side by side. Default:
+            what suits the stage: 8 points to begin with, 2 by a model, 8 or more an update after that.
         seed: Seed of the generator, >= 0.
-        noisy: Whether an evaluation of the same point gives another loss.
+        noisy: Whether an evaluation of the same point gives another loss. Then the best that was seen is in
+            part luck: the search stands for the mode of theta, and is not begun anew.
 
     Raises:
         InputError: An argument is not as described.
@@ -117,16 +121,23 @@ class Staged(Optimizer):
     _state: StagedState
 
     def __init__(
-        self, space: Space, *, budget: int | None = None, seed: int = 0, noisy: bool = False
+        self,
+        space: Space,
+        *,
+        budget: int | None = None,
+        lam: int | None = None,
+        seed: int = 0,
+        noisy: bool = False,
     ) -> None:
         if budget is not None:
             integer_at_least("budget", budget, 1)
         if not isinstance(noisy, bool):
             raise InputError(f"noisy: expected True or False, got {noisy!r}.")
         product = Product(space, settled=SETTLED, spread=FIRST_SPREAD)
-        super().__init__(product, lam=LAM, seed=seed, sampling="stratified")
+        super().__init__(product, lam=LAM if lam is None else lam, seed=seed, sampling="stratified")
+        self._lam_given = lam
         self._budget, self._noisy = math.inf if budget is None else budget, noisy
-        self._fixed |= {"budget": budget, "noisy": noisy}
+        self._fixed |= {"lam": lam, "budget": budget, "noisy": noisy}
         self._modelled = self._calls_of_model()
         self._joint: Joint | None = None
         if len(product.of_reals):
@@ -171,14 +182,17 @@ class Staged(Optimizer):
 
     def _count(self) -> int:
         state = self._state
+        if self._lam_given is not None:
+            return self._lam_given
         if state.gradient is not None:
             return state.lam
         return BATCH if len(state.archive) >= FIRST else FIRST
 
     def _best(self) -> Floats:
-        """While there is a model the best point, after that the mode of theta."""
+        """The mode of theta; while there is a model, and where a search was begun anew, the best point."""
         state = self._state
-        return state.best if state.gradient is None else self._product.mode(state.theta)
+        wanders = state.gradient is None or state.runs > 1
+        return state.best if wanders and not self._noisy else self._product.mode(state.theta)
 
     def _draw(self, u: Floats) -> Floats:
         state, product = self._state, self._product
@@ -246,6 +260,8 @@ class Staged(Optimizer):
 
     def _lam(self, calls: int) -> int:
         """Return how many samples an update the natural gradient begins with, by the budget that is left."""
+        if self._lam_given is not None:
+            return self._lam_given
         usual = max(LAM, default_lam(len(self._product.of_reals)))
         return 2 * LAM if self._budget - calls >= 800 else usual
 
@@ -258,6 +274,8 @@ class Staged(Optimizer):
         if len(told.losses) > 1:
             gradient = updated(self._product, self._joint, SETTINGS, gradient, told)
         state = replace(state, gradient=gradient, theta=gradient.theta)
+        if self._noisy:
+            return state
         if not self._settled(gradient.theta):
             still = state.still + 1 if not new.any() else 0
             return self._restarted(state) if still > 4 * _FLAT else replace(state, still=still)
@@ -288,8 +306,8 @@ class Staged(Optimizer):
         first = product.initial()
         if fresh:
             mean = product.gaussians.uniform(self._rng.random((1, product.gaussians.size)))[0]
-            return self._begun(state, Theta(first.p, mean, first.std), min(2 * state.lam, 64))
-        return self._begun(state, near(product, state.best), max(LAM, default_lam(len(product.of_reals))))
+            return self._begun(state, Theta(first.p, mean, first.std), min(2 * state.lam, _LAM_MAX))
+        return self._begun(state, near(product, state.best), state.lam)
 
     def _pack(self) -> dict[str, Any]:
         state = self._state
@@ -321,6 +339,8 @@ class Staged(Optimizer):
             discrete = product if self._joint is None else self._joint.discrete
             gradient = unpack_state(gradient, theta, like, SETTINGS, product, discrete)
         keys = get(state, "keys")
+        if not isinstance(keys, list) or not all(type(key) is int for key in keys):
+            raise RunError(f"state['keys']: expected a list of integers, got {keys!r:.80}.")
         least = get(state, "least")
         return StagedState(
             theta=theta,
