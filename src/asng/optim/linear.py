@@ -34,20 +34,41 @@ def times(a: Floats, b: Floats) -> Floats:
 def inverse(a: Floats) -> tuple[Floats, float]:
     """Return the inverse of a positive definite matrix, and the logarithm of its determinant.
 
+    If rounding makes it indefinite, the least of 1e-8, 1e-7, ... times the mean of its diagonal that mends it is added
+    to the diagonal.
+
+    Raises:
+        LinAlgError: It is far from positive definite, or not finite.
+
     Example:
         >>> inverted, log_det = inverse(np.diag([2.0, 4.0]))
-        >>> inverted.diagonal().tolist(), round(math.exp(log_det), 6)
+        >>> inverted.diagonal().tolist(), round(float(np.exp(log_det)), 6)
         ([0.5, 0.25], 8.0)
     """
+    try:
+        return _by_blocks(a)
+    except np.linalg.LinAlgError:
+        more = np.eye(len(a)) * float(a.diagonal().mean())
+    for exponent in range(-8, 0):
+        try:
+            return _by_blocks(a + 10.0**exponent * more)
+        except np.linalg.LinAlgError:
+            continue
+    raise np.linalg.LinAlgError("expected a positive definite matrix, got one that is far from it.")
+
+
+def _by_blocks(a: Floats) -> tuple[Floats, float]:
+    """Invert the first block and the Schur complement of the last, each by blocks in turn."""
     n = len(a)
     if n <= _SIDE:
         root = np.linalg.cholesky(a)
         half = np.linalg.inv(root)
         return np.asarray(half.T @ half), 2.0 * float(np.log(root.diagonal()).sum())
     cut = _SIDE * ((n // 2 + _SIDE - 1) // _SIDE)
-    first, first_log_det = inverse(a[:cut, :cut])
+    first, first_log_det = _by_blocks(a[:cut, :cut])
     across = times(first, a[:cut, cut:])
-    last, last_log_det = inverse(a[cut:, cut:] - times(a[cut:, :cut], across))
+    schur = a[cut:, cut:] - times(a[cut:, :cut], across)
+    last, last_log_det = _by_blocks(0.5 * (schur + schur.T))
     inverted = np.empty((n, n))
     corner = times(across, last)
     inverted[:cut, :cut] = first + times(corner, across.T)

@@ -27,7 +27,7 @@ __all__ = ["Archive", "Model", "bent", "learnt_model", "surrogate_of"]
 POWERS = (1.0, 0.5, 0.25, 0.0)
 _OFFSET = 0.01
 _T_MAX = 1e12
-_STEPS = 5
+_STEPS = 6
 _MOST = 150
 """Points that a model is made of at most: two thirds the best, the others the newest."""
 

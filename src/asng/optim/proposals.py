@@ -141,7 +141,7 @@ def _mutated(product: Product, rng: np.random.Generator, parents: Floats, n: int
     _redraw_choices(product, rng, x, mask)
     at, family = product.ordered_columns, product.gaussians
     if len(at):
-        width = np.exp(rng.uniform(math.log(1e-3), math.log(0.5), n))[:, None] * (family.high - family.low)
+        width = np.exp(rng.uniform(math.log(3e-4), math.log(0.5), n))[:, None] * (family.high - family.low)
         moved = x[:, at] + width * rng.standard_normal((n, len(at)))
         moved = np.where(
             (moved < family.low) | (moved > family.high), _reflected(moved, family.low, family.high), moved

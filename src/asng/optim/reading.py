@@ -57,14 +57,15 @@ class Reading:
 
     def _split(self, d: int, own: Ints, read: Floats) -> int | None:
         """Return the choice that says most of whether d is read, None if no choice says anything."""
-        best, least = None, float(np.minimum(read.sum(), (1.0 - read).sum()))
+        share = float(read.mean())
+        best, least = None, len(read) * share * (1.0 - share) * (1.0 - 1e-9)
         for column in self._choices:
             if column == d:
                 continue
-            wrong = 0.0
+            left = 0.0  # of the variance of d's being read, as in a tree of CART
             for choice in np.unique(self._x[own, column]):
                 part = read[self._x[own, column] == choice]
-                wrong += float(min(part.sum(), (1.0 - part).sum()))
-            if wrong < least:
-                best, least = column, wrong
+                left += float(len(part) * part.mean() * (1.0 - part.mean()))
+            if left < least:
+                best, least = column, left
         return best

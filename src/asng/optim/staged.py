@@ -329,9 +329,9 @@ class Staged(Optimizer):
         saved, product, size = get(state, "archive"), self._product, len(self.space)
         n = len(get(saved, "losses"))
         archive = Archive(
-            array(saved, "x", n, size).reshape(n, size),
+            array(saved, "x", n, size) if n else np.empty((0, size)),
             array(saved, "losses", n, missing=True),
-            array(saved, "active", n, size).reshape(n, size),
+            array(saved, "active", n, size) if n else np.empty((0, size)),
         )
         gradient = get(state, "gradient")
         if gradient is not None:
