@@ -16,7 +16,7 @@ from asng.optim.linear import inverse, times
 from asng.optim.model import POWERS, Archive, Model, bent, learnt_model, surrogate_of
 from asng.optim.proposals import log_improvement, proposed
 from asng.optim.reading import Reading
-from asng.optim.surrogate import Coordinates, Hyper, Surrogate, evidence, first_hyper, fitted, surprise
+from asng.optim.surrogate import Coordinates, Surrogate, evidence, first_hyper, fitted, surprise
 from asng.space import Categorical, Integer, Real, Space
 
 SPACE = Space(

@@ -34,8 +34,8 @@ def times(a: Floats, b: Floats) -> Floats:
 def inverse(a: Floats) -> tuple[Floats, float]:
     """Return the inverse of a positive definite matrix, and the logarithm of its determinant.
 
-    If rounding makes it indefinite, the least of 1e-8, 1e-7, ... times the mean of its diagonal that mends it is added
-    to the diagonal.
+    If rounding makes it indefinite, the least of 1e-8, 1e-7, ... times the mean of its diagonal that mends it
+    is added to the diagonal.
 
     Raises:
         LinAlgError: It is far from positive definite, or not finite.

@@ -17,8 +17,9 @@ more so the more variables there are.
 
 References:
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, Sections 2.2 and 5.4.
-    Riedmiller and Braun, "A direct adaptive method for faster backpropagation learning", ICNN 1993. Hvarfner, Hellsten, Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024
-    (prior of w).
+    Riedmiller and Braun, "A direct adaptive method for faster backpropagation learning", ICNN 1993. Hvarfner,
+    Hellsten, Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024 (prior of
+    w).
 """
 
 import math
@@ -149,8 +150,9 @@ class Surrogate:
 def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
     """Return hyper-parameters of a greater posterior: the best of so many steps of resilient propagation.
 
-    Each coordinate has a length of its own, which grows while its slope keeps its sign and is halved where it turns.
-    It gains with every step, as a fit wants that goes on from where the last one ended, with a few points more.
+    Each coordinate has a length of its own, which grows while its slope keeps its sign and is halved where it
+    turns. It gains with every step, as a fit wants that goes on from where the last one ended, with a few
+    points more.
 
     Args:
         squares: Squared distances of the points by variable, shape (D, n, n).
