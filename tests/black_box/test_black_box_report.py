@@ -53,7 +53,7 @@ def test_the_table_has_the_best_first(tmp_path):
     result = minimize(mixed, MIXED, 40, run_dir=tmp_path)
     rows = table(tmp_path)
     assert f"The least loss is {result.loss:.3g}, found by call" in rows
-    losses = [float(found) for found in re.findall(r"^│\s+([\d.]+) │", rows, flags=re.MULTILINE)]
+    losses = [float(found) for found in re.findall(r"^│\s+([\d.e-]+) │", rows, flags=re.MULTILINE)]
     assert losses == sorted(losses)
     assert len(losses) == 10
 

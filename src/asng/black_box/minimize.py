@@ -97,6 +97,7 @@ def minimize(
     _check(f, space, budget, noisy, activity, callbacks, stop)
     one_of("on_error", on_error, ["raise", "worst"])
     check_workers(workers, f)
+    integer_at_least("seed", seed, 0)
     if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
     folder = None if run_dir is None else Path(run_dir)

@@ -54,7 +54,6 @@ class Optimizer(ABC):
 
     Attributes:
         space: The search space.
-        lam: As given.
 
     Raises:
         InputError: An argument is not as described.
@@ -85,7 +84,7 @@ class Optimizer(ABC):
 
     def __init__(self, product: Product, *, lam: int, seed: int, sampling: Sampling = "independent") -> None:
         self.space: Space = product.space
-        self.lam = integer_at_least("lam", lam, 2)  # a single sample has no rank
+        self._lam = integer_at_least("lam", lam, 2)  # a single sample has no rank
         self._product = product
         self._sampling = _checked(sampling, product)
         self._rng = np.random.default_rng(integer_at_least("seed", seed, 0))
@@ -107,8 +106,8 @@ class Optimizer(ABC):
         """Return the state that `_pack` wrote; RunError if it is damaged. `self` stays as it is."""
 
     def _count(self) -> int:
-        """Return how many candidates `ask` draws by default. Usually lam."""
-        return self.lam
+        """Return how many candidates `ask` draws by default. Usually as given."""
+        return self._lam
 
     def _draw(self, u: Floats) -> Floats:
         """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta."""
@@ -127,6 +126,12 @@ class Optimizer(ABC):
     def gamma(self) -> float:
         """Expected squared length of the accumulated gradient, in [0, 1]; 0 if none is accumulated."""
         return 0.0
+
+    @final
+    @property
+    def lam(self) -> int:
+        """How many candidates `ask` returns by default."""
+        return self._count()
 
     @final
     @property
@@ -168,7 +173,7 @@ class Optimizer(ABC):
         Raises:
             InputError: n is no integer >= 1.
         """
-        n = self._count() if n is None else integer_at_least("n", n, 1)
+        n = self.lam if n is None else integer_at_least("n", n, 1)
         product = self._product
         x = self._draw(draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size))
         x.flags.writeable = False
