@@ -154,7 +154,7 @@ class Staged(Optimizer):
             model=Model.first(product.n_free),
         )
         if not self._modelled:
-            self._state = self._begun(self._state, product.initial(), self._lam(0))
+            self._state = self._begun(self._state, product.initial(), self._samples(0))
 
     def _calls_of_model(self) -> int:
         product = self._product
@@ -227,7 +227,7 @@ class Staged(Optimizer):
         # Where draws find nothing new any more, the model has no points left to propose.
         if state.calls >= self._modelled or (not new.any() and len(archive) >= FIRST):
             state = self._begun(
-                replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._lam(state.calls)
+                replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._samples(state.calls)
             )
         return state
 
@@ -258,7 +258,7 @@ class Staged(Optimizer):
             new,
         )
 
-    def _lam(self, calls: int) -> int:
+    def _samples(self, calls: int) -> int:
         """Return how many samples an update the natural gradient begins with, by the budget that is left."""
         if self._lam_given is not None:
             return self._lam_given
