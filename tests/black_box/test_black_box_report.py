@@ -52,8 +52,8 @@ def test_the_page_of_a_long_run_stays_small(tmp_path):
 def test_the_table_has_the_best_first(tmp_path):
     result = minimize(mixed, MIXED, 40, run_dir=tmp_path)
     rows = table(tmp_path)
-    assert f"The least loss is {result.loss:.3f}, found by call" in rows
-    losses = [float(found) for found in re.findall(r"^│\s+([\d.]+) │", rows, flags=re.MULTILINE)]
+    assert f"The least loss is {result.loss:.3g}, found by call" in rows
+    losses = [float(found) for found in re.findall(r"^│\s+([\d.e-]+) │", rows, flags=re.MULTILINE)]
     assert losses == sorted(losses)
     assert len(losses) == 10
 

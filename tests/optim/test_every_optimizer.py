@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asng.errors import InputError, RunError
-from asng.optim import ASNG, SNG, Adam, RandomSearch
+from asng.optim import ASNG, SNG, Adam, RandomSearch, Staged
 from asng.testing import OPTIMIZER_CLAIMS
 from asng.testing.optimizers import OTHER, SPACE
 
@@ -20,6 +20,7 @@ MAKERS = {
     "SNG": SNG,
     "Adam": Adam,
     "RandomSearch": RandomSearch,
+    "Staged": Staged,
 }
 
 

@@ -20,10 +20,11 @@ from asng.black_box.replay import Record, RecordReader
 from asng.black_box.reporting import Curves, MedianRule
 from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
+from asng.black_box.strategy import default_optimizer
 from asng.black_box.workers import calls_at_a_time, check_workers, workers_of
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError, RunError
-from asng.optim import ASNG, Optimizer
+from asng.optim import Optimizer
 from asng.runs.environment import machine, versions
 from asng.runs.events import EndEvent, StartEvent
 from asng.runs.files import write_text
@@ -75,7 +76,8 @@ def minimize(
         space: What to choose from.
         budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
-        optimizer: Any with `ask` and `tell`. Default: `ASNG(space, seed=seed)`.
+        optimizer: Any with `ask` and `tell`. Default: `asng.optim.Staged(space, budget=budget, seed=seed)`,
+            for several objectives `ASNG(space, seed=seed, reuse=False)`.
         start: Architectures to evaluate first, such as the settings in use now.
         known: Architectures and their losses from elsewhere, in the order of the search that found them. They
             cost nothing, and the best of them may be the result.
@@ -130,15 +132,13 @@ def minimize(
         settings |= {"early_stop": [early_stop.calls, early_stop.steps]}
     _check(f, space, budget, callbacks, stop, settings)
     one_of("on_error", on_error, ["raise", "worst"])
+    integer_at_least("seed", seed, 0)
     if check_objectives(objectives):
         settings |= {"objectives": list(objectives)}
         f = Expecting(f, tuple(objectives))
     content = check_workers(workers, f, call_seconds)
     n = calls_at_a_time(workers) if asynchronous else 1
-    if optimizer is None:
-        # What is told of several objectives depends on the front of the time: nothing to read twice.
-        optimizer = ASNG(space, seed=seed, reuse=False if objectives else None)
-    elif not isinstance(optimizer, Optimizer) or optimizer.space != space:
+    if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
     first, before = candidates_of(space, "start", start), known_losses(space, known, objectives)
     settings |= {"start": [dict(c.architecture) for c in first]} if first else {}
@@ -148,6 +148,10 @@ def minimize(
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
+        if optimizer is None:
+            optimizer = default_optimizer(
+                space, budget=budget, seed=seed, noisy=noisy, front=bool(objectives), logged=logged
+            )
         record = _begin(log, logged, folder, optimizer, budget, settings)
         calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)
         with closing(calls):

@@ -120,12 +120,13 @@ def start(product: Product, prior: Mapping[str, Any], trust: float) -> Theta:
         at = int(np.searchsorted(product.ordered_columns, column))
         if half > 0.0:
             mean_of = min(max(mean_of, float(gauss.low[at])), float(gauss.high[at]))
-            std_of = min(std_of, half)
+            widest = float(gauss.std_max[at])
+            std_of = min(std_of, widest)
             mean[at] = trust * mean_of + (1.0 - trust) * middle
             spread = (
                 trust * std_of**2 + (1.0 - trust) * half**2 + trust * (1.0 - trust) * (mean_of - middle) ** 2
             )
-            std[at] = min(float(np.sqrt(spread)), half)
+            std[at] = min(float(np.sqrt(spread)), widest)
     std = np.clip(std, gauss.std_min(mean), gauss.std_max)
     return Theta(family.project(p) if family.size else p, mean, std)
 

@@ -11,7 +11,7 @@ from asng.distributions.arrays import AT_ONCE, Floats, Ints, Rules, as_slice, bl
 from asng.distributions.categorical import Categoricals
 from asng.distributions.gaussian import Gaussians, log_densities, standardised
 from asng.errors import InputError
-from asng.space import Categorical, Space, Variable
+from asng.space import Categorical, Real, Space, Variable
 
 __all__ = ["Placed", "Product", "Theta", "Tangent"]
 
@@ -75,6 +75,9 @@ class Product:
         rules: "default", or "paper" for the details of the paper's authors.
         settled: The chance that all variables draw their mode where all have come to their bounds, in (0, 1);
             `Categoricals`. The default rules only.
+        spread: First standard deviation of ordered variables, as a share of the range, in (0, 0.5].
+        reals: Whether reals are among the variables; else they are held at their lower ends, as constants
+            are, for one who draws them otherwise.
 
     Attributes:
         rules: As given.
@@ -82,6 +85,8 @@ class Product:
         n_root: Length of what `fisher_root` returns.
         n_free: Number of variables that are no constants.
         free: Their places in the space's order, shape (n_free,).
+        of_integers: Which of the ordered variables are integers.
+        of_reals: Which of the ordered variables are reals.
 
     Example:
         >>> from asng.space import Integer
@@ -90,18 +95,30 @@ class Product:
         (3, array([5.]))
     """
 
-    def __init__(self, space: Space, *, rules: Rules = "default", settled: float = 0.37) -> None:
+    def __init__(
+        self,
+        space: Space,
+        *,
+        rules: Rules = "default",
+        settled: float = 0.37,
+        spread: float = 0.5,
+        reals: bool = True,
+    ) -> None:
         if not isinstance(space, Space):
             raise InputError(f"space: expected an asng.Space, got {space!r}.")
         self.space = space
         self.rules = rules
         variables = list(space.values())
         free = [i for i, variable in enumerate(variables) if not is_constant(variable)]
+        among = len(free)
+        if not reals:
+            free = [i for i in free if not isinstance(variables[i], Real)]
         choices = [i for i in free if isinstance(variables[i], Categorical)]
         ordered = [i for i in free if not isinstance(variables[i], Categorical)]
         counts = [len(variables[i].choices) for i in choices]  # type: ignore[union-attr]
-        self.categoricals = Categoricals(counts, rules=rules, settled=settled, among=len(free))
-        self.gaussians = Gaussians([variables[i] for i in ordered], rules=rules)  # type: ignore[misc]
+        self.categoricals = Categoricals(counts, rules=rules, settled=settled, among=among)
+        numbers = [variables[i] for i in ordered]
+        self.gaussians = Gaussians(numbers, rules=rules, spread=spread)  # type: ignore[arg-type]
         self.n_theta = self.categoricals.n_theta + self.gaussians.n_theta
         of_choices = self.categoricals.n_theta if rules == "paper" else sum(counts)
         self.n_root = of_choices + self.gaussians.n_theta
@@ -113,6 +130,8 @@ class Product:
         self._choices = as_slice(self.choice_columns)
         self._ordered = as_slice(self.ordered_columns)
         self._constants = np.array([_only_value(variable) for variable in variables])
+        whole = [not isinstance(variables[i], Real) for i in ordered]
+        self.of_integers, self.of_reals = np.flatnonzero(whole), np.flatnonzero(np.logical_not(whole))
         self._ones = np.ones(self.gaussians.n_theta)
         parts = self.categoricals.segments.parts
         self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
@@ -150,6 +169,14 @@ class Product:
         x[:, self._choices] = np.floor(u[:, :split] * self.categoricals.counts)
         x[:, self._ordered] = self.gaussians.uniform(u[:, split:])
         return x
+
+    def snapped(self, x: Floats) -> Floats:
+        """Return raw coordinates that are the same for draws of the same architecture, shape (n, D)."""
+        if not self.gaussians.size:
+            return x
+        snapped: Floats = x.copy()
+        snapped[:, self._ordered] = self.gaussians.snapped(x[:, self._ordered])
+        return snapped
 
     def mode(self, theta: Theta) -> Floats:
         """Return raw coordinates of the most likely point, shape (D,)."""

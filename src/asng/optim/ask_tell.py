@@ -43,7 +43,6 @@ class Optimizer(ABC):
 
     Attributes:
         space: The search space.
-        lam: As given.
 
     Raises:
         InputError: An argument is not as described.
@@ -74,7 +73,7 @@ class Optimizer(ABC):
 
     def __init__(self, product: Product, *, lam: int, seed: int, sampling: Sampling = "independent") -> None:
         self.space: Space = product.space
-        self.lam = integer_at_least("lam", lam, 2)  # a single sample has no rank
+        self._lam = integer_at_least("lam", lam, 2)  # a single sample has no rank
         self._product = product
         self._sampling = _checked(sampling, product)
         self._rng = np.random.default_rng(integer_at_least("seed", seed, 0))
@@ -94,6 +93,10 @@ class Optimizer(ABC):
     @abstractmethod
     def _unpack(self, state: Mapping[str, Any], theta: Theta) -> HasTheta:
         """Return the state that `_pack` wrote; RunError if it is damaged. `self` stays as it is."""
+
+    def _count(self) -> int:
+        """Return how many candidates `ask` draws by default. Usually as given."""
+        return self._lam
 
     def _draw(self, u: Floats) -> Floats:
         """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta."""
@@ -125,6 +128,12 @@ class Optimizer(ABC):
     def gamma(self) -> float:
         """Expected squared length of the accumulated gradient, in [0, 1]; 0 if none is accumulated."""
         return 0.0
+
+    @final
+    @property
+    def lam(self) -> int:
+        """How many candidates `ask` returns by default."""
+        return self._count()
 
     @final
     @property

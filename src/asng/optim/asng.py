@@ -2,21 +2,25 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Literal
 
-from asng.checks import one_of, real_between
-from asng.distributions import Product, Theta, start
+from asng.checks import integer_at_least, one_of, real_between
+from asng.distributions import Floats, Product, Theta, start
 from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.control_variate import ControlVariate
 from asng.optim.draws import Sampling
+from asng.optim.joint import Joint, begun, drawn, pack_covariance, unpack_covariance, updated
 from asng.optim.reuse import pack_former, unpack_former
 from asng.optim.saving import array, get, number, whole
-from asng.optim.step import Settings, State, first_state, step
+from asng.optim.step import Settings, State
 from asng.space import Space
 
-__all__ = ["ASNG"]
+__all__ = ["ASNG", "pack_state", "unpack_state"]
+
+FIRST_SPREAD = 0.29
+"""Standard deviation of a uniform number, as a share of its range."""
 
 
 class ASNG(Optimizer):
@@ -57,6 +61,10 @@ class ASNG(Optimizer):
         control_variate: Predict losses from former samples and learn from what was not foreseen. Default:
             with more than two samples an update. Takes about a fifth to a third of the evaluations off, none
             where only the first wrong variable counts: docs/optimiser.md.
+        covariance: Move reals by a covariance with rates of its own (`asng.optim.covariance`): by the one
+            rate of choices their spread is gone before they arrive. Default: as `control_variate`.
+        spread: First standard deviation of ordered variables as a share of the range, in (0, 0.5]. Default:
+            0.29 with a control variate, that of a uniform number; else 0.5, as in the paper.
         rules: "default", or "paper" for the update of the authors' code; see `ASNG.paper`.
 
     Raises:
@@ -96,21 +104,29 @@ class ASNG(Optimizer):
         sampling: Sampling = "stratified",
         reuse: bool | None = None,
         control_variate: bool | None = None,
+        covariance: bool | None = None,
+        spread: float | None = None,
         rules: Literal["default", "paper"] = "default",
     ) -> None:
         one_of("rules", rules, ["default", "paper"])
-        for name, flag in (("reuse", reuse), ("control_variate", control_variate), ("early", early)):
+        flags = {"reuse": reuse, "control_variate": control_variate, "covariance": covariance, "early": early}
+        for name, flag in flags.items():
             if not isinstance(flag, bool) and (flag is not None or name == "early"):
                 raise InputError(f"{name}: expected True or False, got {flag!r}.")
-        if rules == "paper" and (reuse or control_variate):
+        if rules == "paper" and (reuse or control_variate or covariance):
             raise InputError(
-                "reuse, control_variate: expected neither of them with rules='paper', got "
-                f"reuse={reuse}, control_variate={control_variate}. Leave them out."
+                "reuse, control_variate, covariance: expected none of them with rules='paper', got "
+                f"reuse={reuse}, control_variate={control_variate}, covariance={covariance}. Leave them out."
             )
         settled = real_between("settled", settled, 0.0, 0.999, open_low=True)
-        super().__init__(Product(space, rules=rules, settled=settled), lam=lam, seed=seed, sampling=sampling)
         if control_variate is None:
-            control_variate = lam > 2 and rules == "default"
+            control_variate = integer_at_least("lam", lam, 2) > 2 and rules == "default"
+        covariance = control_variate if covariance is None else covariance
+        if spread is None:
+            spread = FIRST_SPREAD if control_variate else 0.5
+        spread = real_between("spread", spread, 0.0, 0.5, open_low=True)
+        product = Product(space, rules=rules, settled=settled, spread=spread)
+        super().__init__(product, lam=lam, seed=seed, sampling=sampling)
         self._settings = Settings(
             alpha=real_between("alpha", alpha, 0.0, 1e6, open_low=True),
             delta_init=real_between("delta_init", delta_init, 0.0, 1e6, open_low=True),
@@ -121,11 +137,20 @@ class ASNG(Optimizer):
             control_variate=control_variate,
             scores=rules == "default",
         )
-        self._fixed |= {"settled": settled, **asdict(self._settings)}
-        self._state = first_state(self._product, self._settings)
-        trust = real_between("trust", trust, 0.0, 1.0)
+        self._fixed |= {
+            "settled": settled,
+            **asdict(self._settings),
+            "covariance": covariance,
+            "spread": spread,
+        }
+        trust, theta = real_between("trust", trust, 0.0, 1.0), product.initial()
         if prior is not None:
-            self._state = replace(self._state, theta=start(self._product, prior, trust))
+            theta = start(product, prior, trust)
+        self._joint: Joint | None = None
+        if covariance and len(product.of_reals):
+            discrete = Product(space, settled=settled, spread=spread, reals=False)
+            self._joint = Joint(product, discrete)
+        self._state = begun(product, self._joint, self._settings, theta)
 
     @classmethod
     def paper(
@@ -174,43 +199,81 @@ class ASNG(Optimizer):
         """The squared length that accumulated gradients without signal would have, in [0, 1]."""
         return self._state.gamma
 
+    def _draw(self, u: Floats) -> Floats:
+        return drawn(self._product, self._joint, self._state, u)
+
     def _update(self, told: Told) -> State:
-        return step(self._product, self._settings, self._state, told.x, told.losses, told.active)
+        return updated(self._product, self._joint, self._settings, self._state, told)
 
     def _pack(self) -> dict[str, Any]:
-        state, known = self._state, self._state.control_variate
-        saved: dict[str, Any] = {
-            "s": state.s.tolist(),
-            "gamma": state.gamma,
-            "Delta": state.Delta,
-            "updates": state.updates,
-        }
-        if known is not None:
-            saved["control_variate"] = asdict(known) | {"effects": known.effects.tolist()}
-        if state.former is not None:
-            saved["former"] = pack_former(state.former)
-        return saved
+        return pack_state(self._state)
 
     def _unpack(self, state: Mapping[str, Any], theta: Theta) -> State:
-        settings, known, former = self._settings, None, None
-        if settings.control_variate:
-            saved = get(state, "control_variate")
-            known = ControlVariate(
-                effects=array(saved, "effects", self._product.n_root),
-                agreed=number(saved, "agreed"),
-                squared=number(saved, "squared", 0.0),
-            )
-        if settings.reuse and whole(state, "updates") > 0:
-            former = unpack_former(get(state, "former"), self._product)
-        loaded = State(
-            theta=theta,
-            s=array(state, "s", len(self._state.s)),
-            gamma=number(state, "gamma", 0.0),
-            Delta=number(state, "Delta", 0.0),
-            updates=whole(state, "updates"),
-            control_variate=known,
-            former=former,
+        discrete = self._product if self._joint is None else self._joint.discrete
+        return unpack_state(state, theta, self._state, self._settings, self._product, discrete)
+
+
+def pack_state(state: State) -> dict[str, Any]:
+    """Return what a state has beside theta, as plain values."""
+    known = state.control_variate
+    saved: dict[str, Any] = {
+        "s": state.s.tolist(),
+        "gamma": state.gamma,
+        "Delta": state.Delta,
+        "updates": state.updates,
+    }
+    if known is not None:
+        saved["control_variate"] = asdict(known) | {"effects": known.effects.tolist()}
+    if state.former is not None:
+        saved["former"] = pack_former(state.former)
+    if state.reals is not None:
+        saved["reals"] = pack_covariance(state.reals)
+    return saved
+
+
+def unpack_state(
+    saved: Mapping[str, Any],
+    theta: Theta,
+    like: State,
+    settings: Settings,
+    product: Product,
+    discrete: Product,
+) -> State:
+    """Return the state that `pack_state` wrote.
+
+    Args:
+        saved: What it wrote.
+        theta: Of all variables.
+        like: A state of the same search.
+        settings: Its constants.
+        product: Over all variables.
+        discrete: Over those that the natural gradient moves.
+
+    Raises:
+        RunError: Something is missing, of another shape, or no number.
+    """
+    known, former, reals = None, None, like.reals
+    if settings.control_variate:
+        own = get(saved, "control_variate")
+        known = ControlVariate(
+            effects=array(own, "effects", discrete.n_root),
+            agreed=number(own, "agreed"),
+            squared=number(own, "squared", 0.0),
         )
-        if loaded.Delta == 0.0:
-            raise RunError("state['Delta']: expected a number > 0, got 0.")
-        return loaded
+    if settings.reuse and whole(saved, "updates") > 0 and discrete.n_theta:
+        former = unpack_former(get(saved, "former"), discrete)
+    if reals is not None:
+        reals = unpack_covariance(get(saved, "reals"), reals, theta.mean[product.of_reals])
+    loaded = State(
+        theta=theta,
+        s=array(saved, "s", len(like.s)),
+        gamma=number(saved, "gamma", 0.0),
+        Delta=number(saved, "Delta", 0.0),
+        updates=whole(saved, "updates"),
+        control_variate=known,
+        former=former,
+        reals=reals,
+    )
+    if loaded.Delta == 0.0:
+        raise RunError("state['Delta']: expected a number > 0, got 0.")
+    return loaded

@@ -1,6 +1,7 @@
 """From losses to utilities: only the order of the losses counts."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache, reduce
 from itertools import groupby
 from operator import add
@@ -10,7 +11,7 @@ from scipy.special import ndtri
 
 from asng.distributions import Floats
 
-__all__ = ["utilities", "normal_scores"]
+__all__ = ["by_rank", "normal_scores", "utilities"]
 
 
 def utilities(losses: Floats) -> Floats:
@@ -40,7 +41,7 @@ def utilities(losses: Floats) -> Floats:
     mu = math.ceil(lam / 4)
     # Whole numbers, so that the shares of a tie across best and worst cancel exactly.
     signs = [1.0] * mu + [0.0] * (lam - 2 * mu) + [-1.0] * mu
-    return _by_rank(losses, signs) / mu
+    return by_rank(losses, signs) / mu
 
 
 def normal_scores(losses: Floats) -> Floats:
@@ -64,7 +65,7 @@ def normal_scores(losses: Floats) -> Floats:
     References:
         Blom, "Statistical estimates and transformed beta-variables", 1958.
     """
-    return _by_rank(losses, _scores(len(losses)))
+    return by_rank(losses, _scores(len(losses)))
 
 
 @lru_cache(maxsize=64)
@@ -73,7 +74,7 @@ def _scores(lam: int) -> list[float]:
     return scores
 
 
-def _by_rank(losses: Floats, values: list[float]) -> Floats:
+def by_rank(losses: Floats, values: Sequence[float]) -> Floats:
     """Give the r-th value to the r-th best loss; equal losses share their mean, 0 where all are equal."""
     ranks = [loss if math.isfinite(loss) else math.inf for loss in losses.tolist()]
     u, place = np.zeros(len(ranks)), 0

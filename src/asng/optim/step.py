@@ -31,6 +31,7 @@ import numpy as np
 
 from asng.distributions import Floats, Product, Theta
 from asng.optim.control_variate import ControlVariate
+from asng.optim.covariance import Covariance
 from asng.optim.estimate import degrees, estimate, squared_length
 from asng.optim.ranking import normal_scores, utilities
 from asng.optim.reuse import Former, Pool, kept, pooled
@@ -72,7 +73,8 @@ class State:
     """What an update changes. See the table of symbols at the top of this file.
 
     `updates` is how many there were, t - 1. `control_variate` and `former`, the samples of the last update,
-    are None where the settings do without.
+    are None where the settings do without. `reals` is what the covariance knows, None where reals step as
+    integers do; `step` leaves it alone.
     """
 
     theta: Theta
@@ -82,6 +84,7 @@ class State:
     updates: int = 0
     control_variate: ControlVariate | None = None
     former: Former | None = None
+    reals: Covariance | None = None
 
 
 def first_state(product: Product, settings: Settings | None = None) -> State:
@@ -158,7 +161,7 @@ def step(
     if settings.early:
         rate = min(1.0, max(rate, (EARLY_SHRINKAGE if excess > 0.0 else EARLY_GROWTH) / t))
     Delta = _bounded(settings, state.Delta * math.exp(rate * excess))  # Algorithm 1, Delta
-    return State(theta, s, gamma, Delta, t, known, former)
+    return State(theta, s, gamma, Delta, t, known, former, state.reals)
 
 
 def _bounded(settings: Settings, Delta: float) -> float:

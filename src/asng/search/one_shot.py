@@ -181,7 +181,12 @@ class OneShotSearch:
         if self.architecture_optimizer is None:
             # Weights ripen and batches differ: losses of two steps are not to be compared.
             self.architecture_optimizer = ASNG(
-                self.supernet.space, lam=self.lam_theta, seed=self.seed, reuse=False
+                self.supernet.space,
+                lam=self.lam_theta,
+                seed=self.seed,
+                reuse=False,
+                covariance=False,
+                spread=0.5,
             )
         elif self.architecture_optimizer.space != self.supernet.space:
             raise InputError("architecture_optimizer: expected one over supernet.space, got another space.")

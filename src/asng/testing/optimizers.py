@@ -114,14 +114,16 @@ def it_finds_a_good_architecture(make: MakeOptimizer) -> None:
 
 
 def theta_is_read_by_name(make: MakeOptimizer) -> None:
-    """Probabilities or (mean, std), as they are at the start; an unknown name is a KeyError with a hint."""
+    """Probabilities or (mean, std), uniform and in the middle at the start; a wrong name gives a hint."""
     theta = make(SPACE).theta
     equal("names of theta", list(theta), list(SPACE))
-    expected = {"op": [1 / 3] * 3, "one": [1.0], "k": (7.0, 0.0), "i": (3.0, 6.0)}
-    expected |= {"lr": (math.log(1e-2), math.log(1e2))}
-    for name, value in expected.items():
+    for name, value in {"op": [1 / 3] * 3, "one": [1.0], "k": (7.0, 0.0)}.items():
         close = np.allclose(theta[name], value, rtol=1e-6, atol=0)
         true(f"theta[{name!r}] at the start", close, expected=value, got=theta[name])
+    for name, middle, half in (("i", 3.0, 6.0), ("lr", math.log(1e-2), math.log(1e2))):
+        mean, std = theta[name]
+        fits = math.isclose(mean, middle, rel_tol=1e-6) and 0.0 < std <= half * (1.0 + 1e-6)
+        true(f"theta[{name!r}] at the start", fits, expected=f"({middle}, at most {half})", got=(mean, std))
     refused("theta['flg']", lambda: theta["flg"], KeyError, names="Did you mean 'flag'")
 
 

@@ -1,0 +1,31 @@
+"""Which optimiser `asng.minimize` takes where none is given."""
+
+from asng.black_box.replay import RecordReader
+from asng.optim import ASNG, Optimizer, Staged
+from asng.space import Space
+
+__all__ = ["default_optimizer"]
+
+
+def default_optimizer(
+    space: Space, *, budget: int, seed: int, noisy: bool, front: bool, logged: RecordReader
+) -> Optimizer:
+    """Return the optimiser of a search without one of its own.
+
+    A resumed search goes on with the budget that it began with as far as the optimiser is concerned: else it
+    would draw other points than those that the log holds.
+
+    Args:
+        space: What to choose from.
+        budget: How many calls may be paid for.
+        seed: Of its generator.
+        noisy: Whether another call gives another loss.
+        front: Whether there are several objectives. What is told then depends on the front of the time: no
+            model is fitted to it, and nothing is read twice.
+        logged: What was logged of an earlier part of the search.
+    """
+    if front:
+        return ASNG(space, seed=seed, reuse=False)
+    if logged.seen:
+        budget = logged.record().start.budget or budget
+    return Staged(space, budget=budget, seed=seed, noisy=noisy)

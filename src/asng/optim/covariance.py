@@ -1,0 +1,283 @@
+r"""Reals that interact: a Gaussian with a covariance and rates of its own for mean, length and shape.
+
+By one rate for mean and spread, the adaptive one, the spread of reals is gone long before they arrive. Here
+the mean takes the whole step that the samples recommend; the length of steps follows a path of past ones; the
+shape has rates that only the number of variables sets. Samples are ``x = m + sigma d * (R z)``, z standard
+normal.
+
+| name    | paper   | shape  | meaning                                                     | first value |
+| ------- | ------- | ------ | ----------------------------------------------------------- | ----------- |
+| m       | m       | (D,)   | mean                                                        | middle      |
+| sigma   | sigma   | ()     | length of steps                                             | 1           |
+| d       | D       | (D,)   | scale of each variable                                      | 0.29 ranges |
+| C       | C       | (D, D) | covariance in units of d, of diagonal about 1               | identity    |
+| R       | sqrt C  | (D, D) | symmetric root of C                                         | identity    |
+| p_sigma | p_sigma | (D,)   | path of the mean, as if all variables were alike            | 0           |
+| p_c     | p_c     | (D,)   | path of the mean in units of d, at the rate of C            | 0           |
+| p_d     | p_c,D   | (D,)   | the same at the rate of d                                   | 0           |
+| w       | w       | (lam,) | weights by rank: above 0 for the better half, then below    |             |
+| damped  | beta    | ()     | how far d is held back, where C says that variables interact | 1           |
+
+d learns D numbers and is fast; C learns D (D - 1) / 2 and is slow, and its noise costs. So both are kept:
+where nothing interacts C stays near the identity and d does all the work, and where C has found that
+variables interact, d, which would undo it, is held back. With more than 64 variables there is d alone: memory
+stays linear, and no product is large enough for a BLAS to divide it among threads.
+
+References:
+    Akimoto and Hansen, "Diagonal acceleration for covariance matrix adaptation evolution strategies",
+    Evolutionary Computation 28, 2020, Algorithm 1. Hansen, "The CMA evolution strategy: a tutorial", arXiv
+    1604.00772, 2016. Hamano, Saito, Nomura, Uchida, Shirakawa, "CatCMA: stochastic optimization for
+    mixed-category problems", GECCO 2024.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+from asng.distributions import Floats
+from asng.optim.linear import times
+from asng.optim.ranking import by_rank
+
+__all__ = ["MOST_FULL", "Bounds", "Covariance", "default_lam", "first_covariance", "moved"]
+
+MOST_FULL = 64
+"""The most variables that C is kept for."""
+
+_HELD = 2.0
+"""Condition of the root of C up to which d is not held back (beta_thresh)."""
+
+_Z_MAX = 1e6
+
+
+@dataclass(frozen=True)
+class Covariance:
+    """The distribution of the reals, and its paths. See the table at the top of this file.
+
+    Attributes:
+        mean: m.
+        sigma: Length of steps, > 0.
+        d: Scales, > 0.
+        C: Covariance in units of d; None where there is none.
+        p_sigma: A path.
+        p_c: A path.
+        p_d: A path.
+        updates: How many there were.
+        root: Symmetric root of the C of the last decomposition.
+        unroot: Its inverse.
+        damped: beta, >= 1.
+    """
+
+    mean: Floats
+    sigma: float
+    d: Floats
+    C: Floats | None
+    p_sigma: Floats
+    p_c: Floats
+    p_d: Floats
+    updates: int = 0
+    root: Floats | None = None
+    unroot: Floats | None = None
+    damped: float = 1.0
+
+    @property
+    def std(self) -> Floats:
+        """Standard deviations, shape (D,)."""
+        own = 1.0 if self.C is None else np.sqrt(self.C.diagonal())
+        return np.asarray(self.sigma * self.d * own)
+
+    def draw(self, z: Floats) -> Floats:
+        """Map standard normal numbers of shape (n, D) to raw draws."""
+        y = z if self.root is None else times(z, self.root)
+        return np.asarray(self.mean + (self.sigma * self.d) * y)
+
+    def standardised(self, x: Floats) -> Floats:
+        """Map raw draws back to standard normal numbers."""
+        y = np.clip((x - self.mean) / (self.sigma * self.d), -_Z_MAX, _Z_MAX)
+        return y if self.unroot is None else times(y, self.unroot)
+
+
+def first_covariance(mean: Floats, std: Floats) -> Covariance:
+    """Return the distribution of independent reals."""
+    size, zero = len(mean), np.zeros(len(mean))
+    full = np.eye(size) if 1 < size <= MOST_FULL else None
+    return Covariance(mean, 1.0, std, full, zero, zero, zero, 0, full, full)
+
+
+def default_lam(size: int) -> int:
+    """Return the usual number of samples an update for so many reals, 4 + 3 log D (Hansen, 2016, Table 1)."""
+    return 4 + int(3.0 * math.log(max(size, 1)))
+
+
+class Rates(NamedTuple):
+    """What follows from the numbers of variables and samples: Akimoto and Hansen, Section 5.2."""
+
+    w: Floats
+    w_c: Floats
+    w_d: Floats
+    mu: float
+    c_sigma: float
+    damping: float
+    c_1: float
+    c_mu: float
+    c_c: float
+    d_1: float
+    d_mu: float
+    d_c: float
+    expected: float
+
+
+@lru_cache(maxsize=64)
+def _rates(size: int, lam: int) -> Rates:
+    raw = math.log((lam + 1) / 2.0) - np.log(np.arange(1, lam + 1))
+    better, worse = np.maximum(raw, 0.0), np.maximum(-raw, 0.0)
+    mu = float(better.sum() ** 2 / (better**2).sum())
+    mu_worse = float(worse.sum() ** 2 / (worse**2).sum())
+    w = better / better.sum()
+    worse = worse / worse.sum()
+
+    def shape(numbers: float) -> tuple[float, float, float, Floats]:
+        one = 1.0 / (2.0 * (numbers / size + 1.0) * (size + 1.0) ** 0.75 + mu / 2.0)
+        many = min((mu + 1.0 / mu - 2.0 + 0.5 * lam / (lam + 5.0)) * one, 1.0 - one)
+        against = min(1.0 + one / many, 1.0 + 2.0 * mu_worse / (mu + 2.0))
+        return one, many, math.sqrt(mu * one) / 2.0, w - against * worse
+
+    c_1, c_mu, c_c, w_c = shape(size * (size + 1) / 2.0)
+    d_1, d_mu, d_c, w_d = shape(size)
+    c_sigma = (mu + 2.0) / (size + mu + 5.0)
+    damping = 1.0 + c_sigma + 2.0 * max(0.0, math.sqrt((mu - 1.0) / (size + 1.0)) - 1.0)
+    expected = math.sqrt(size) * (1.0 - 1.0 / (4.0 * size) + 1.0 / (21.0 * size * size))
+    return Rates(w, w_c, w_d, mu, c_sigma, damping, c_1, c_mu, c_c, d_1, d_mu, d_c, expected)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What means and standard deviations stay within, each of shape (D,)."""
+
+    low: Floats
+    high: Floats
+    std_min: Floats
+    std_max: Floats
+
+
+def moved(
+    state: Covariance, x: Floats, losses: Floats, bounds: Bounds, active: Floats | None = None
+) -> Covariance:
+    """Return the distribution after an update with samples and their losses.
+
+    Equal losses share their weights. What a sample did not read is left out of the step of the mean and of
+    the shape, and the path of a variable that few read is as long by chance as that of one that all do. A
+    draw beyond a bound counts as the point at the bound that was evaluated for it: all of them have the same
+    loss, so that as drawn they would lead the mean out, and the spread up, wherever the bound is better than
+    most of the inside.
+
+    Args:
+        state: The distribution before.
+        x: Raw draws, neither clipped nor rounded, shape (lam, D), lam >= 2.
+        losses: Their losses, lower is better.
+        bounds: Of means and deviations.
+        active: 1 where a sample read a variable, else 0, shape (lam, D). Default: all did.
+    """
+    rates = _rates(len(state.mean), len(x))
+    w, w_c, w_d = (by_rank(losses, values.tolist()) for values in (rates.w, rates.w_c, rates.w_d))
+    if w.max() == w.min():
+        return state  # all losses are equal
+    t, unread, x = state.updates + 1, None, x.clip(bounds.low, bounds.high)
+    if active is not None and not active.all():
+        x, unread = np.where(active > 0.0, x, state.mean), 1.0 - active
+    z = state.standardised(x)
+    step = (w[:, None] * z).sum(axis=0)
+    mean = state.draw(step[None])[0]
+    p_sigma = _onward(state.p_sigma, step / _share(w, unread), rates.c_sigma, rates.mu)
+    if unread is not None:
+        p_sigma = np.where(unread.all(axis=0), state.p_sigma, p_sigma)
+    length = math.sqrt(float((p_sigma * p_sigma).sum()))
+    gain = 1.0 - (1.0 - rates.c_sigma) ** (2 * t)
+    steady = length / math.sqrt(gain) < (1.4 + 2.0 / (len(mean) + 1.0)) * rates.expected
+    sigma = state.sigma * math.exp(min(1.0, rates.c_sigma / rates.damping * (length / rates.expected - 1.0)))
+    state = _shaped(state, z, step if steady else 0.0 * step, (w_c, w_d), rates, unread)
+    mean = np.clip(mean, bounds.low, bounds.high)
+    state = replace(state, mean=mean, sigma=sigma, p_sigma=p_sigma, updates=t)
+    return _bounded(_decomposed(state, rates), bounds)
+
+
+def _share(w: Floats, unread: Floats | None) -> Floats | float:
+    """Return the root of the share that read a variable, of what chance brings into the mean."""
+    if unread is None:
+        return 1.0
+    squares = np.maximum(w, 0.0) ** 2
+    share = 1.0 - (squares[:, None] * unread).sum(axis=0) / squares.sum()
+    return np.asarray(np.sqrt(np.maximum(share, 1e-6)))
+
+
+def _onward(path: Floats, step: Floats, rate: float, mu: float) -> Floats:
+    return np.asarray((1.0 - rate) * path + math.sqrt(rate * (2.0 - rate) * mu) * step)
+
+
+def _shaped(
+    state: Covariance,
+    z: Floats,
+    step: Floats,
+    weights: tuple[Floats, Floats],
+    rates: Rates,
+    unread: Floats | None,
+) -> Covariance:
+    """Return the state with C and d changed; Akimoto and Hansen, Algorithm 1, lines 6 to 12."""
+    (w_c, w_d), size = weights, z.shape[1]
+    squares = z * z if unread is None else z * z + unread  # 1 is what says nothing
+    shorter = size / np.maximum((z * z).sum(axis=1), 1e-12)
+    w_d = np.where(w_d < 0.0, w_d * shorter, w_d)
+    if state.C is None or state.root is None:
+        p_d = _onward(state.p_d, step, rates.d_c, rates.mu)
+        change = rates.d_1 * (p_d * p_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
+        return replace(state, d=state.d * np.exp(0.5 * np.clip(change, -1.0, 1.0)), p_d=p_d)
+    w_c = np.where(w_c < 0.0, w_c * shorter, w_c)
+    # Paths are kept in units of d; what C says of them is taken off where they meet z.
+    y = times(step[None], state.root)[0]
+    p_c, p_d = _onward(state.p_c, y, rates.c_c, rates.mu), _onward(state.p_d, y, rates.d_c, rates.mu)
+    plain_c, plain_d = times(np.stack((p_c, p_d)), state.unroot if state.unroot is not None else state.root)
+    change = rates.d_1 * (plain_d * plain_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
+    inner = rates.c_1 * plain_c[:, None] * plain_c + rates.c_mu * times(z.T, w_c[:, None] * z)
+    inner[np.diag_indices(size)] -= rates.c_1 + rates.c_mu * float(w_c.sum())
+    if unread is not None:
+        inner[np.diag_indices(size)] += rates.c_mu * (w_c[:, None] * unread).sum(axis=0)
+    C = state.C + times(times(state.root, inner), state.root)
+    d = state.d * np.exp(0.5 * np.clip(change / state.damped, -1.0, 1.0))
+    ratio = state.d / d
+    return replace(state, C=0.5 * (C + C.T), d=d, p_c=p_c * ratio, p_d=p_d * ratio)
+
+
+def _decomposed(state: Covariance, rates: Rates) -> Covariance:
+    """Return the state with C of diagonal 1, and its roots, where C has changed enough."""
+    if state.C is None:
+        return state
+    every = max(1, int(1.0 / ((rates.c_1 + rates.c_mu) * 10.0 * len(state.mean))))
+    if state.updates % every:
+        return state
+    own = np.sqrt(np.maximum(state.C.diagonal(), 1e-12))
+    C = state.C / (own[:, None] * own)
+    values, vectors = np.linalg.eigh(C)
+    if values[0] <= 1e-14 * values[-1]:
+        C = C + np.eye(len(own)) * (1e-14 * values[-1] - values[0] if values[0] < 0.0 else 1e-14 * values[-1])
+        values, vectors = np.linalg.eigh(C)
+    roots = np.sqrt(np.maximum(values, 1e-16))
+    return replace(
+        state,
+        C=C,
+        d=state.d * own,
+        p_c=state.p_c / own,
+        p_d=state.p_d / own,
+        root=times(vectors * roots, vectors.T),
+        unroot=times(vectors / roots, vectors.T),
+        damped=max(1.0, float(roots[-1] / roots[0]) - _HELD + 1.0),
+    )
+
+
+def _bounded(state: Covariance, bounds: Bounds) -> Covariance:
+    std = state.std
+    sigma = state.sigma * min(1.0, float((bounds.std_max / std).max()))
+    std = std * (sigma / state.sigma)
+    d = state.d * (np.clip(std, bounds.std_min, bounds.std_max) / std)
+    return replace(state, sigma=sigma, d=d)

@@ -1,0 +1,171 @@
+r"""What a model learns from losses: how they are to be bent, and the hyper-parameters of the process.
+
+A Gaussian process wants losses that a smooth surface can have. Losses of real functions span powers of ten,
+and have cliffs. So they are bent by one of the Box-Cox transforms ``(t^power - 1) / power``, the logarithm
+among them, of ``t = (loss - least) / (median - least) + 1/100``. Which one is told by the likelihood of the
+losses themselves, the density of the bent ones times the slope of the bend. Multiplying all losses or adding
+to them changes nothing.
+
+References:
+    Box and Cox, "An analysis of transformations", Journal of the Royal Statistical Society B 26, 1964.
+    Snelson, Rasmussen, Ghahramani, "Warped Gaussian processes", NIPS 2003.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from asng.distributions import Floats, Ints, Product
+from asng.errors import RunError
+from asng.optim.saving import array, get, whole
+from asng.optim.surrogate import Coordinates, Hyper, Surrogate, first_hyper, fitted, surprise
+
+__all__ = ["Archive", "Model", "bent", "learnt_model", "surrogate_of"]
+
+POWERS = (1.0, 0.5, 0.25, 0.0)
+_OFFSET = 0.01
+_T_MAX = 1e12
+_STEPS = 6
+_MOST = 150
+"""Points that a model is made of at most: two thirds the best, the others the newest."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What was evaluated, in the order it was told.
+
+    Attributes:
+        x: Snapped raw coordinates, shape (n, D).
+        losses: Shape (n,); may hold NaN and infinities.
+        active: 1 where a point read a variable, else 0, shape (n, D).
+    """
+
+    x: Floats
+    losses: Floats
+    active: Floats
+
+    @classmethod
+    def empty(cls, size: int) -> "Archive":
+        """Return the one of nothing, for so many variables."""
+        return cls(np.empty((0, size)), np.empty(0), np.empty((0, size)))
+
+    def __len__(self) -> int:
+        return len(self.losses)
+
+    def joined(self, x: Floats, losses: Floats, active: Floats | None) -> "Archive":
+        """Return one with more points."""
+        read = np.ones_like(x) if active is None else active
+        return Archive(
+            np.concatenate((self.x, x)),
+            np.concatenate((self.losses, losses)),
+            np.concatenate((self.active, read)),
+        )
+
+    def order(self) -> Ints:
+        """Return the places of the points, the best first; losses that are not finite last."""
+        return np.argsort(np.where(np.isfinite(self.losses), self.losses, np.inf), kind="stable")
+
+    def chosen(self) -> "Archive":
+        """Return what a model is made of, the newest last."""
+        n = len(self)
+        if n <= _MOST:
+            return self
+        good = self.order()[: 2 * _MOST // 3]
+        rest = np.setdiff1d(np.arange(n), good)[-(_MOST - len(good)) :]
+        keep = np.sort(np.concatenate((good, rest)))
+        return Archive(self.x[keep], self.losses[keep], self.active[keep])
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is known of the process.
+
+    Attributes:
+        hypers: Hyper-parameters for each of the bends, shape (number of bends, D + 2).
+        bend: Which of them is the likeliest.
+        turn: How many times it was learnt.
+    """
+
+    hypers: Floats
+    bend: int = 0
+    turn: int = 0
+
+    @classmethod
+    def first(cls, size: int) -> "Model":
+        """Return the one that nothing was learnt of, for so many free variables."""
+        return cls(np.tile(first_hyper(size).values, (len(POWERS), 1)))
+
+    def pack(self) -> dict[str, Any]:
+        """Return it as lists."""
+        return {"hypers": self.hypers.tolist(), "bend": self.bend, "turn": self.turn}
+
+    @classmethod
+    def unpack(cls, saved: Mapping[str, Any], size: int) -> "Model":
+        """Return the one that `pack` wrote.
+
+        Raises:
+            RunError: Something is missing, of another shape, or no number.
+        """
+        bend = whole(saved, "bend")
+        if bend >= len(POWERS):
+            raise RunError(
+                f"state['model']['bend']: expected one of {len(POWERS)}, got {get(saved, 'bend')!r}."
+            )
+        return cls(array(saved, "hypers", len(POWERS), size + 2), bend, whole(saved, "turn"))
+
+
+def bent(losses: Floats, power: float) -> tuple[Floats, float]:
+    """Return losses bent, of mean 0 and deviation 1, and the logarithm of the product of the slopes.
+
+    Losses that are not finite count as the greatest finite one.
+
+    Example:
+        >>> y, _ = bent(np.array([1.0, 2.0, 3.0, float("inf")]), 1.0)
+        >>> y.round(2).tolist()
+        [-1.51, -0.3, 0.9, 0.9]
+    """
+    finite = np.isfinite(losses)
+    if not finite.any():
+        return np.zeros(len(losses)), 0.0
+    least, most = float(losses[finite].min()), float(losses[finite].max())
+    losses = np.where(finite, losses, most)
+    unit = max(float(np.median(losses)) - least, (most - least) / _T_MAX)
+    if not unit > 0.0:
+        return np.zeros(len(losses)), 0.0
+    t = np.minimum((losses - least) / unit, _T_MAX) + _OFFSET
+    y = np.log(t) if power == 0.0 else (t**power - 1.0) / power
+    deviation = float(y.std())
+    if not deviation > 0.0:
+        return np.zeros(len(losses)), 0.0
+    slopes = (power - 1.0) * float(np.log(t).sum()) - len(t) * float(np.log(deviation))
+    return (y - y.mean()) / deviation, slopes
+
+
+def learnt_model(product: Product, archive: Archive, model: Model) -> Model:
+    """Return the model after some steps: of the bend in use and, every other time, of another one."""
+    known = archive.chosen()
+    points = Coordinates.of(product, known.x, known.active)
+    squares = points.squares(points)
+    y, _ = bent(known.losses, POWERS[model.bend])
+    if not y.any():
+        return model
+    hypers = model.hypers.copy()
+    hypers[model.bend] = fitted(squares, y, Hyper(hypers[model.bend]), _STEPS).values
+    if model.turn % 2:
+        return replace(model, hypers=hypers, turn=model.turn + 1)
+    other = (model.bend + 1 + model.turn // 2 % (len(POWERS) - 1)) % len(POWERS)
+    both = [bent(known.losses, power) for power in POWERS]
+    hypers[other] = fitted(squares, both[other][0], Hyper(hypers[other]), _STEPS).values
+    against = [
+        surprise(squares, y, Hyper(own)) - slopes for (y, slopes), own in zip(both, hypers, strict=True)
+    ]
+    return Model(hypers, int(np.argmin(against)), model.turn + 1)
+
+
+def surrogate_of(product: Product, archive: Archive, model: Model) -> Surrogate:
+    """Return the process, given what is known."""
+    known = archive.chosen()
+    y, _ = bent(known.losses, POWERS[model.bend])
+    return Surrogate(Coordinates.of(product, known.x, known.active), y, Hyper(model.hypers[model.bend]))

@@ -1,0 +1,163 @@
+"""Points that a model expects most of: by expected improvement, searched from the best that are known."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import erfcx, ndtr
+
+from asng.distributions import Floats, Ints, Product
+from asng.optim.surrogate import Coordinates, Surrogate
+
+Flags: TypeAlias = NDArray[np.bool_]
+
+__all__ = ["log_improvement", "proposed"]
+
+_UNIFORM, _LOCAL, _ROUND = 20, 160, 80
+"""Points of the first pool, from everywhere and near the best, and of each round after it."""
+
+_ROUNDS = 3
+_PARENTS = 8
+
+
+GREEDY = True
+
+
+class _Pool(NamedTuple):
+    x: Floats
+    value: Floats
+
+
+def proposed(
+    product: Product,
+    rng: np.random.Generator,
+    surrogate: Surrogate,
+    best: Floats,
+    n: int,
+    *,
+    reads: Callable[[Floats], Floats | None],
+    known: Callable[[Floats], Flags],
+) -> Floats:
+    """Return n points of which much is expected.
+
+    By turns the one that is expected to be best, and the one with the greatest expected improvement, which
+    may be where little is known. Each further one is chosen as if those before it had come out as foreseen,
+    which leaves the expectation as it is, and takes uncertainty from what is near them.
+
+    Args:
+        product: Family of distributions.
+        rng: Source of randomness.
+        surrogate: The model.
+        best: Known points to search from, the best first, snapped, shape (k, D).
+        n: How many.
+        reads: Which variables points are expected to read, shape (m, D); None for all.
+        known: Whether points of shape (m, D) need no evaluation, shape (m,).
+    """
+    goal = float(surrogate.mean(Coordinates.of(product, best, reads(best))).min())
+
+    def weighed(x: Floats) -> _Pool:
+        x = x[~known(x)]
+        if not len(x):
+            return _Pool(x, np.zeros(0))
+        mean, variance, _, _ = surrogate.predicted(Coordinates.of(product, x, reads(x)))
+        gain = log_improvement(goal - mean, np.sqrt(variance))
+        return _Pool(x, -np.minimum(_places(-gain), _places(mean)) if GREEDY else gain)
+
+    everywhere = product.snapped(product.uniform(rng.random((_UNIFORM, product.n_free))))
+    pool = weighed(np.concatenate((everywhere, _mutated(product, rng, best, _LOCAL))))
+    for _ in range(_ROUNDS):
+        if not len(pool.x):
+            break
+        parents = pool.x[np.argsort(-pool.value, kind="stable")[:_PARENTS]]
+        more = weighed(_mutated(product, rng, parents, _ROUND))
+        pool = _Pool(np.concatenate((pool.x, more.x)), np.concatenate((pool.value, more.value)))
+    return _batch(product, surrogate, pool, goal, n, reads, everywhere)
+
+
+def _places(values: Floats) -> Floats:
+    """Return the place of each number among them, the least first."""
+    places = np.empty(len(values))
+    places[np.argsort(values, kind="stable")] = np.arange(len(values))
+    return places
+
+
+def _batch(
+    product: Product,
+    surrogate: Surrogate,
+    pool: _Pool,
+    goal: float,
+    n: int,
+    reads: Callable[[Floats], Floats | None],
+    spare: Floats,
+) -> Floats:
+    """Return n different points of a pool, one after the other."""
+    chosen: list[Floats] = []
+    if len(pool.x):
+        x = np.unique(pool.x[np.argsort(-pool.value, kind="stable")[: max(50, 4 * n)]], axis=0)
+        points = Coordinates.of(product, x, reads(x))
+        mean, variance, covariance, solved = surrogate.predicted(points)
+        for i in range(min(n, len(x))):
+            value = log_improvement(goal - mean, np.sqrt(variance))
+            if GREEDY and i % 2 == 0:
+                value = -mean
+            at = int(np.argmax(np.where(np.isfinite(mean), value, -np.inf)))
+            chosen.append(x[at])
+            shared = surrogate.shared(points, solved, covariance, at)
+            variance = np.maximum(variance - shared**2 / (variance[at] + surrogate.noise), 1e-9)
+            mean = mean.copy()
+            mean[at] = np.inf
+    return np.array(chosen + list(spare[: n - len(chosen)]))
+
+
+def log_improvement(gain: Floats, spread: Floats) -> Floats:
+    """Return the logarithm of what a normal number of mean `gain` exceeds 0 by, on average.
+
+    Example:
+        >>> log_improvement(np.array([0.0, -50.0]), np.array([1.0, 1.0])).round(2).tolist()
+        [-0.92, -1258.74]
+    """
+    z = np.clip(gain / spread, -1e6, 1e6)
+    with np.errstate(under="ignore", over="ignore", divide="ignore", invalid="ignore"):
+        direct = np.log(np.exp(-0.5 * z * z) / math.sqrt(2.0 * math.pi) + z * ndtr(z))
+        # phi(z) + z Phi(z) = phi(z) (1 - |z| sqrt(pi / 2) erfcx(|z| / sqrt 2)), about phi(z) / z^2 far out.
+        low = np.minimum(z, -1.0)
+        rest = 1.0 + low * math.sqrt(math.pi / 2.0) * erfcx(-low / math.sqrt(2.0))
+        rest = np.where(low < -1e3, 1.0 / (low * low), rest)
+        far = -0.5 * low * low - 0.5 * math.log(2.0 * math.pi) + np.log(np.maximum(rest, 1e-300))
+    return np.asarray(np.where(z < -1.0, far, direct) + np.log(spread))
+
+
+def _mutated(product: Product, rng: np.random.Generator, parents: Floats, n: int) -> Floats:
+    """Return n points near some, each with one variable changed or more."""
+    x = parents[rng.integers(0, len(parents), n)].copy()
+    free = product.free
+    chance = np.exp(rng.uniform(math.log(min(1.0, 1.0 / len(free))), 0.0, n))
+    changed = rng.random((n, len(free))) < chance[:, None]
+    changed[np.arange(n), rng.integers(0, len(free), n)] = True
+    mask = np.zeros(x.shape, dtype=bool)
+    mask[:, free] = changed
+    _redraw_choices(product, rng, x, mask)
+    at, family = product.ordered_columns, product.gaussians
+    if len(at):
+        width = np.exp(rng.uniform(math.log(3e-4), math.log(0.5), n))[:, None] * (family.high - family.low)
+        moved = x[:, at] + width * rng.standard_normal((n, len(at)))
+        moved = np.where(
+            (moved < family.low) | (moved > family.high), _reflected(moved, family.low, family.high), moved
+        )
+        x[:, at] = np.where(mask[:, at], moved, x[:, at])
+    return product.snapped(x)
+
+
+def _reflected(x: Floats, low: Floats, high: Floats) -> Floats:
+    """Return numbers that lie beyond a bound as far inside of it, or at it."""
+    return np.clip(np.where(x < low, 2.0 * low - x, 2.0 * high - x), low, high)
+
+
+def _redraw_choices(product: Product, rng: np.random.Generator, x: Floats, mask: Flags) -> None:
+    at, counts = product.choice_columns, product.categoricals.counts
+    if not len(at):
+        return
+    step: Ints = np.floor(rng.random((len(x), len(at))) * (counts - 1)).astype(np.intp) + 1
+    x[:, at] = np.where(mask[:, at], (x[:, at] + step) % counts, x[:, at])

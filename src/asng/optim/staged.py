@@ -1,0 +1,403 @@
+"""ASNG for a black box with a budget: a model first, then the natural gradient, then restarts."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from asng.checks import integer_at_least
+from asng.distributions import Floats, Ints, Product, Theta
+from asng.errors import InputError, RunError
+from asng.optim.ask_tell import Optimizer, Told
+from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
+from asng.optim.covariance import default_lam
+from asng.optim.joint import Joint, begun, drawn, updated
+from asng.optim.model import Archive, Model, learnt_model, surrogate_of
+from asng.optim.proposals import Flags, proposed
+from asng.optim.reading import Reading
+from asng.optim.saving import array, get, number, whole
+from asng.optim.step import Settings, State
+from asng.space import Space
+
+__all__ = ["Staged"]
+
+SETTLED = 0.37
+SETTINGS = Settings(delta_max=2.0, early=True, reuse=True, control_variate=True, scores=True)
+"""Those of `ASNG` as a black box."""
+
+FIRST = 8
+"""Points that are drawn evenly before there is a model."""
+
+BATCH = 2
+"""Points that are proposed at a time."""
+
+MODEL_CALLS = 200
+"""So many evaluations the model proposes at most, the first ones included."""
+
+MODEL_VARIABLES = 64
+"""With more free variables there is no model."""
+
+MODEL_BUDGET = 1000
+"""With more evaluations than that, a space that is half of reals or more is left to the covariance from the
+start: what a model finds in the first 200 delays what the covariance learns, and by then is no better."""
+
+LAM = 8
+_PARENTS = 8
+_FLAT = 5
+_LAM_MAX = 64
+
+
+@dataclass(frozen=True)
+class StagedState:
+    """What an update changes.
+
+    Attributes:
+        theta: The distribution that the search stands for; while there is a model, what it would go on with.
+        archive: What was evaluated while there is a model.
+        keys: One number for each point that was evaluated, in order of size; empty where losses have noise.
+        best: The best point, snapped, shape (D,).
+        least: Its loss; infinite before there is any.
+        calls: How many different points were told of; where losses have noise, how many at all.
+        model: What was learnt of the losses.
+        gradient: The state of the natural gradient, None while there is a model.
+        lam: Samples an update of it.
+        runs: How often it was begun.
+        still: Evaluations since it has settled without a better loss, or generations without a new point.
+    """
+
+    theta: Theta
+    archive: Archive
+    keys: Ints
+    best: Floats
+    least: float
+    calls: int
+    model: Model
+    gradient: State | None = None
+    lam: int = LAM
+    runs: int = 0
+    still: int = 0
+
+
+class Staged(Optimizer):
+    """The default of `asng.minimize`: what is best at the number of evaluations that there are.
+
+    1. A few points evenly over the space.
+    2. A Gaussian process of the losses (`asng.optim.model`) proposes points, two at a time: the one that it
+    expects to
+       be best, and the one whose expected improvement is greatest. No category is given up while its own
+       variables are unknown, since the model is unsure of it. What a call did not read is left out.
+    3. After 200 evaluations, `asng.ASNG` goes on from the best of them, which costs a hundredth of the time.
+    4. Where that has settled, it begins anew with the budget that is left: by turns somewhere else with twice
+    as many
+       samples an update, and near the best point.
+
+    Differs from `ASNG`: while there is a model, the losses themselves count and not only their order.
+
+    Args:
+        space: The search space.
+        budget: Evaluations that there will be, >= 1. Default: many.
+        lam: How many candidates `ask` returns by default, at least 2, as for calls side by side. Default:
+            what suits the stage: 8 points to begin with, 2 by a model, 8 or more an update after that.
+        seed: Seed of the generator, >= 0.
+        noisy: Whether an evaluation of the same point gives another loss. Then the best that was seen is in
+            part luck: the search stands for the mode of theta, and is not begun anew.
+
+    Raises:
+        InputError: An argument is not as described.
+
+    Example:
+        >>> from asng.space import Real
+        >>> opt = Staged(Space({"x": Real(-1.0, 1.0), "y": Real(-1.0, 1.0)}), budget=60)
+        >>> for _ in range(27):
+        ...     candidates = opt.ask()
+        ...     opt.tell(candidates, [(c["x"] - 0.3) ** 2 + (c["y"] + c["x"]) ** 2 for c in candidates])
+        >>> bool(opt.theta["x"][0] > 0.2)
+        True
+    """
+
+    _state: StagedState
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        budget: int | None = None,
+        lam: int | None = None,
+        seed: int = 0,
+        noisy: bool = False,
+    ) -> None:
+        if budget is not None:
+            integer_at_least("budget", budget, 1)
+        if not isinstance(noisy, bool):
+            raise InputError(f"noisy: expected True or False, got {noisy!r}.")
+        product = Product(space, settled=SETTLED, spread=FIRST_SPREAD)
+        super().__init__(product, lam=LAM if lam is None else lam, seed=seed, sampling="stratified")
+        self._lam_given = lam
+        self._budget, self._noisy = math.inf if budget is None else budget, noisy
+        self._fixed |= {"lam": lam, "budget": budget, "noisy": noisy}
+        self._modelled = self._calls_of_model()
+        self._joint: Joint | None = None
+        if len(product.of_reals):
+            discrete = Product(space, settled=SETTLED, spread=FIRST_SPREAD, reals=False)
+            self._joint = Joint(product, discrete)
+        size = len(space)
+        self._state = StagedState(
+            theta=product.initial(),
+            archive=Archive.empty(size),
+            keys=np.empty(0, dtype=np.intp),
+            best=product.mode(product.initial()),
+            least=math.inf,
+            calls=0,
+            model=Model.first(product.n_free),
+        )
+        if not self._modelled:
+            self._state = self._begun(self._state, product.initial(), self._samples(0))
+
+    def _calls_of_model(self) -> int:
+        product = self._product
+        if not 0 < product.n_free <= MODEL_VARIABLES:
+            return 0
+        real = 2 * len(product.of_reals) >= product.n_free
+        return 0 if real and self._budget > MODEL_BUDGET else MODEL_CALLS
+
+    @property
+    def delta(self) -> float:
+        """Length of the next step of the natural gradient; 0 while there is a model."""
+        gradient = self._state.gradient
+        return 0.0 if gradient is None else SETTINGS.delta_init / gradient.Delta
+
+    @property
+    def gamma(self) -> float:
+        """As of `ASNG`; 0 while there is a model."""
+        gradient = self._state.gradient
+        return 0.0 if gradient is None else gradient.gamma
+
+    @property
+    def runs(self) -> int:
+        """How often the natural gradient was begun."""
+        return self._state.runs
+
+    def _count(self) -> int:
+        state = self._state
+        if self._lam_given is not None:
+            return self._lam_given
+        if state.gradient is not None:
+            return state.lam
+        return BATCH if len(state.archive) >= FIRST else FIRST
+
+    def _best(self) -> Floats:
+        """The mode of theta; while there is a model, and where a search was begun anew, the best point."""
+        state = self._state
+        wanders = state.gradient is None or state.runs > 1
+        return state.best if wanders and not self._noisy else self._product.mode(state.theta)
+
+    def _draw(self, u: Floats) -> Floats:
+        state, product = self._state, self._product
+        if state.gradient is not None:
+            return drawn(product, self._joint, state.gradient, u)
+        archive = state.archive
+        if len(archive) < FIRST or not np.isfinite(archive.losses).any():
+            return product.snapped(product.uniform(u))
+        surrogate = surrogate_of(product, archive, state.model)
+        reads = Reading(product, archive.x, archive.active)
+        best = archive.x[archive.order()[:_PARENTS]]
+        return proposed(product, self._rng, surrogate, best, len(u), reads=reads, known=self._known)
+
+    def _known(self, x: Floats) -> Flags:
+        if self._noisy:
+            return np.zeros(len(x), dtype=bool)
+        return np.isin(_keys(x), self._state.keys)
+
+    def _update(self, told: Told) -> StagedState:
+        state, new = self._counted(self._state, told)
+        if state.gradient is not None:
+            return self._descended(state, state.gradient, told, new)
+        archive = state.archive
+        if new.any():
+            read = None if told.active is None else told.active[new]
+            archive = archive.joined(self._product.snapped(told.x[new]), told.losses[new], read)
+        model = state.model
+        if len(archive) >= FIRST and new.any():
+            model = learnt_model(self._product, archive, model)
+        theta = handed_over(self._product, archive) if len(archive) >= FIRST else state.theta
+        state = replace(state, archive=archive, model=model, theta=theta)
+        # Where draws find nothing new any more, the model has no points left to propose.
+        if state.calls >= self._modelled or (not new.any() and len(archive) >= FIRST):
+            state = self._begun(
+                replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._samples(state.calls)
+            )
+        return state
+
+    def _counted(self, state: StagedState, told: Told) -> tuple[StagedState, Flags]:
+        """Return the state with keys, calls and best point brought up to date, and which points are new."""
+        snapped = self._product.snapped(told.x)
+        if self._noisy:
+            new = np.ones(len(snapped), dtype=bool)
+            keys = state.keys
+        else:
+            own = _keys(snapped)
+            first = np.zeros(len(own), dtype=bool)
+            first[np.unique(own, return_index=True)[1]] = True
+            new = first & ~np.isin(own, state.keys)
+            keys = np.union1d(state.keys, own)
+        losses = np.where(np.isfinite(told.losses), told.losses, np.inf)
+        at = int(np.argmin(losses))
+        better = float(losses[at]) < state.least
+        return (
+            replace(
+                state,
+                keys=keys,
+                calls=state.calls + int(new.sum()),
+                best=snapped[at] if better else state.best,
+                least=float(losses[at]) if better else state.least,
+                still=0 if better else state.still,
+            ),
+            new,
+        )
+
+    def _samples(self, calls: int) -> int:
+        """Return how many samples an update the natural gradient begins with, by the budget that is left."""
+        if self._lam_given is not None:
+            return self._lam_given
+        usual = max(LAM, default_lam(len(self._product.of_reals)))
+        return 2 * LAM if self._budget - calls >= 800 else usual
+
+    def _begun(self, state: StagedState, theta: Theta, lam: int) -> StagedState:
+        gradient = begun(self._product, self._joint, SETTINGS, theta)
+        return replace(state, theta=theta, gradient=gradient, lam=lam, runs=state.runs + 1, still=0)
+
+    def _descended(self, state: StagedState, gradient: State, told: Told, new: Flags) -> StagedState:
+        """Return the state after an update of the natural gradient, begun anew where that has settled."""
+        if len(told.losses) > 1:
+            gradient = updated(self._product, self._joint, SETTINGS, gradient, told)
+        state = replace(state, gradient=gradient, theta=gradient.theta)
+        if self._noisy:
+            return state
+        if not self._settled(gradient.theta):
+            still = state.still + 1 if not new.any() else 0
+            return self._restarted(state) if still > 4 * _FLAT else replace(state, still=still)
+        still = state.still + max(1, int(new.sum()))
+        return self._restarted(state) if still > self._patience(state) else replace(state, still=still)
+
+    def _patience(self, state: StagedState) -> float:
+        """Return how many evaluations a search that has settled may look around in vain."""
+        return max(
+            _FLAT * state.lam, 2.0 * self._product.categoricals.n_theta + 2.0 * len(self._product.of_integers)
+        )
+
+    def _settled(self, theta: Theta) -> bool:
+        """Whether choices have come to their bounds, and spreads to theirs."""
+        product = self._product
+        family = product.categoricals
+        if family.size:
+            most = np.maximum.reduceat(theta.p, family.starts)
+            if (1.0 - most > 2.0 * family.theta_min * (family.counts - 1) + 1e-9).any():
+                return False
+        gauss = product.gaussians
+        low = gauss.std_min(theta.mean)
+        finest = np.where(np.isin(np.arange(gauss.size), product.of_reals), 1e-3 * low, 1.2 * low)
+        return bool((theta.std <= finest).all())
+
+    def _restarted(self, state: StagedState) -> StagedState:
+        product, fresh = self._product, state.runs % 2 == 1
+        first = product.initial()
+        if fresh:
+            mean = product.gaussians.uniform(self._rng.random((1, product.gaussians.size)))[0]
+            return self._begun(state, Theta(first.p, mean, first.std), min(2 * state.lam, _LAM_MAX))
+        return self._begun(state, near(product, state.best), state.lam)
+
+    def _pack(self) -> dict[str, Any]:
+        state = self._state
+        return {
+            "archive": {name: getattr(state.archive, name).tolist() for name in ("x", "active")}
+            | {"losses": [loss if math.isfinite(loss) else None for loss in state.archive.losses.tolist()]},
+            "keys": state.keys.tolist(),
+            "best": state.best.tolist(),
+            "least": state.least if math.isfinite(state.least) else None,
+            "calls": state.calls,
+            "model": state.model.pack(),
+            "gradient": None if state.gradient is None else pack_state(state.gradient),
+            "lam": state.lam,
+            "runs": state.runs,
+            "still": state.still,
+        }
+
+    def _unpack(self, state: Mapping[str, Any], theta: Theta) -> StagedState:
+        saved, product, size = get(state, "archive"), self._product, len(self.space)
+        n = len(get(saved, "losses"))
+        archive = Archive(
+            array(saved, "x", n, size) if n else np.empty((0, size)),
+            array(saved, "losses", n, missing=True),
+            array(saved, "active", n, size) if n else np.empty((0, size)),
+        )
+        gradient = get(state, "gradient")
+        if gradient is not None:
+            like = begun(product, self._joint, SETTINGS, theta)
+            discrete = product if self._joint is None else self._joint.discrete
+            gradient = unpack_state(gradient, theta, like, SETTINGS, product, discrete)
+        keys = get(state, "keys")
+        if not isinstance(keys, list) or not all(type(key) is int for key in keys):
+            raise RunError(f"state['keys']: expected a list of integers, got {keys!r:.80}.")
+        least = get(state, "least")
+        return StagedState(
+            theta=theta,
+            archive=archive,
+            keys=np.array(keys, dtype=np.intp),
+            best=array(state, "best", size),
+            least=math.inf if least is None else number(state, "least"),
+            calls=whole(state, "calls"),
+            model=Model.unpack(get(state, "model"), product.n_free),
+            gradient=gradient,
+            lam=whole(state, "lam"),
+            runs=whole(state, "runs"),
+            still=whole(state, "still"),
+        )
+
+
+def handed_over(product: Product, archive: Archive) -> Theta:
+    """Return where the natural gradient goes on: about the best point, as wide as the best few."""
+    first, gauss, family = product.initial(), product.gaussians, product.categoricals
+    order = archive.order()
+    few = order[: max(4, min(len(order) // 5, 20))]
+    x, read = archive.x[few], archive.active[few]
+    weights = np.log(len(few) + 0.5) - np.log(np.arange(1, len(few) + 1))
+    p, mean, std = first
+    if family.size:
+        own = weights[:, None] * np.maximum(read[:, product.choice_columns], 1e-9)
+        at = x[:, product.choice_columns].astype(np.intp) + family.starts
+        hits = np.bincount(at.ravel(), weights=own.ravel(), minlength=len(p))
+        share = hits / family.segments.spread(own.sum(axis=0))
+        p = family.project(0.3 * first.p + 0.7 * share)
+    if gauss.size:
+        columns = product.ordered_columns
+        own = weights[:, None] * np.maximum(read[:, columns], 1e-9)
+        mean = x[0, columns]
+        squares = (own * (x[:, columns] - mean) ** 2).sum(axis=0) / own.sum(axis=0)
+        least = np.maximum(0.01 * (gauss.high - gauss.low), gauss.std_min(mean))
+        std = np.clip(np.sqrt(squares), np.minimum(least, first.std), first.std)
+    return Theta(p, mean, std)
+
+
+def near(product: Product, best: Floats) -> Theta:
+    """Return a distribution about a point, as wide as a search that begins to settle has it."""
+    first, family, gauss = product.initial(), product.categoricals, product.gaussians
+    p = first.p
+    if family.size:
+        sure = np.zeros(len(p))
+        sure[best[product.choice_columns].astype(np.intp) + family.starts] = 1.0
+        p = family.project(0.25 * first.p + 0.75 * sure)
+    mean = best[product.ordered_columns]
+    std = np.clip(0.1 * (gauss.high - gauss.low), gauss.std_min(mean), gauss.std_max)
+    return Theta(p, mean, std)
+
+
+def _keys(x: Floats) -> Ints:
+    """Return one number a row, shape (n,), as good as never the same for two points."""
+    rows = np.ascontiguousarray(x + 0.0)  # no -0
+    found = [
+        int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little", signed=True) for row in rows
+    ]
+    return np.array(found, dtype=np.intp)

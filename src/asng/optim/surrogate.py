@@ -1,0 +1,224 @@
+r"""A Gaussian process over a space: what losses of points that were not evaluated are likely to be.
+
+The covariance of two points is ``scale * m(r)``, m Matern's function of 5/2, and ``r^2 = sum_d w_d s_d``,
+where s_d is the squared distance in variable d: of ordered ones in units of the range, of choices 0 or 1. A
+variable that a call did not read has a place of its own there, so that what it was drawn as tells nothing.
+Losses enter by normal scores.
+
+| name  | shape     | meaning                                            | first value          |
+| ----- | --------- | -------------------------------------------------- | -------------------- |
+| w     | (D,)      | inverse squared length of each variable            | that of the prior    |
+| scale | ()        | variance of the process                            | 1                    |
+| noise | ()        | variance of a loss about the process               | 0.01                 |
+| K     | (n, n)    | covariance of the losses of n points               |                      |
+
+Logarithms of w, scale and noise are fitted by the likelihood and a prior: that of w favours long lengths, the
+more so the more variables there are.
+
+References:
+    Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, Sections 2.2 and 5.4.
+    Riedmiller and Braun, "A direct adaptive method for faster backpropagation learning", ICNN 1993. Hvarfner,
+    Hellsten, Nardi, "Vanilla Bayesian optimization performs great in high dimensions", ICML 2024 (prior of
+    w).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from asng.distributions import Floats, Product
+from asng.optim.linear import inverse, times
+
+__all__ = ["Coordinates", "Hyper", "Surrogate", "evidence", "first_hyper", "fitted", "surprise"]
+
+_UNREAD = 0.25
+"""Squared distance of a variable that was not read from one in the middle of its range, in units of the
+range."""
+
+_SPREAD_W = 2.0 * math.sqrt(3.0)
+_SPREAD_APART = 1.0
+"""How far the logarithm of one variable's w is from their mean; there are too few points to tell more at
+first."""
+
+_MEAN_SCALE, _SPREAD_SCALE = 0.0, 1.0
+_MEAN_NOISE, _SPREAD_NOISE = math.log(0.01), 1.5
+_LOWEST_NOISE = math.log(1e-5)
+_HIGHEST, _SCALE_MAX = 12.0, 4.0
+_FIRST_STEP = 0.3
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Points as the covariance wants them.
+
+    Attributes:
+        choices: Indices of choices, -1 where not read, shape (n, D_choices).
+        ordered: In units of the range, 1/2 where not read, shape (n, D_ordered).
+        unread: 1/2 where an ordered variable was not read, else 0, shape (n, D_ordered).
+    """
+
+    choices: Floats
+    ordered: Floats
+    unread: Floats
+
+    @classmethod
+    def of(cls, product: Product, x: Floats, active: Floats | None = None) -> "Coordinates":
+        """Return those of raw coordinates of shape (n, D), as `Product.snapped` gives them."""
+        family, at = product.gaussians, product.ordered_columns
+        choices = x[:, product.choice_columns]
+        ordered = (x[:, at] - family.low) / (family.high - family.low)
+        unread = np.zeros_like(ordered)
+        if active is not None:
+            choices = np.where(active[:, product.choice_columns] > 0.0, choices, -1.0)
+            read = active[:, at] > 0.0
+            ordered, unread = np.where(read, ordered, 0.5), np.where(read, 0.0, math.sqrt(_UNREAD))
+        return cls(choices, ordered, unread)
+
+    def squares(self, other: "Coordinates") -> Floats:
+        """Return squared distances by variable, choices first, shape (D, n, m)."""
+        apart = self.choices.T[:, :, None] != other.choices.T[:, None, :]
+        squares = (self.ordered.T[:, :, None] - other.ordered.T[:, None, :]) ** 2
+        if self.unread.any() or other.unread.any():
+            squares += (self.unread.T[:, :, None] - other.unread.T[:, None, :]) ** 2
+        return np.concatenate((apart.astype(np.float64), squares))
+
+    def rows(self, at: slice | Floats) -> "Coordinates":
+        """Return some of the points."""
+        return Coordinates(self.choices[at], self.ordered[at], self.unread[at])
+
+
+@dataclass(frozen=True)
+class Hyper:
+    """Logarithms of w, scale and noise, end to end, shape (D + 2,)."""
+
+    values: Floats
+
+
+def first_hyper(size: int) -> Hyper:
+    """Return where fits begin, for so many variables: the mode of the prior."""
+    return Hyper(np.concatenate((np.full(size, _mean_w(size)), [_MEAN_SCALE, _MEAN_NOISE])))
+
+
+def _mean_w(size: int) -> float:
+    return -2.0 * (math.sqrt(2.0) + 0.5 * math.log(max(size, 1)))
+
+
+class Surrogate:
+    """The process, given losses of points.
+
+    Args:
+        points: Where losses are known.
+        y: Normal scores of the losses, lower is better, shape (n,).
+        hyper: Those of the covariance.
+    """
+
+    def __init__(self, points: Coordinates, y: Floats, hyper: Hyper) -> None:
+        self._points, self._hyper = points, hyper
+        self._w = np.exp(hyper.values[:-2])
+        self._scale = math.exp(hyper.values[-2])
+        covariance, _ = _matern(points.squares(points), self._w, self._scale)
+        covariance[np.diag_indices(len(y))] += math.exp(hyper.values[-1])
+        self._inverse, _ = inverse(covariance)
+        self._alpha = (self._inverse * y).sum(axis=1)
+
+    def mean(self, points: Coordinates) -> Floats:
+        """Return the expected scores of points, shape (m,)."""
+        covariance, _ = _matern(points.squares(self._points), self._w, self._scale)
+        return np.asarray((covariance * self._alpha).sum(axis=1))
+
+    def predicted(self, points: Coordinates) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return means and variances of the scores of points, shape (m,), and what `shared` wants of them."""
+        covariance, _ = _matern(points.squares(self._points), self._w, self._scale)
+        solved = times(covariance, self._inverse)
+        mean = (covariance * self._alpha).sum(axis=1)
+        variance = self._scale - (covariance * solved).sum(axis=1)
+        return mean, np.maximum(variance, 1e-9 * self._scale), covariance, solved
+
+    def shared(self, points: Coordinates, solved: Floats, covariance: Floats, at: int) -> Floats:
+        """Return the covariance of each point with the one of number `at`, given all losses, shape (m,)."""
+        one = points.rows(slice(at, at + 1))
+        prior, _ = _matern(points.squares(one), self._w, self._scale)
+        return np.asarray(prior[:, 0] - (solved * covariance[at]).sum(axis=1))
+
+    @property
+    def noise(self) -> float:
+        """Variance of a loss about the process."""
+        return math.exp(self._hyper.values[-1])
+
+
+def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
+    """Return hyper-parameters of a greater posterior: the best of so many steps of resilient propagation.
+
+    Each coordinate has a length of its own, which grows while its slope keeps its sign and is halved where it
+    turns. It gains with every step, as a fit wants that goes on from where the last one ended, with a few
+    points more.
+
+    Args:
+        squares: Squared distances of the points by variable, shape (D, n, n).
+        y: Their scores, shape (n,).
+        hyper: Where to begin.
+        steps: How many.
+    """
+    size = len(squares)
+    low = np.concatenate((np.full(size, -_HIGHEST), [-_SCALE_MAX, _LOWEST_NOISE]))
+    high = np.concatenate((np.full(size, _HIGHEST / 2), [_SCALE_MAX, 1.0]))
+    values, length, before = hyper.values, np.full(size + 2, _FIRST_STEP), np.zeros(size + 2)
+    best, least = values, math.inf
+    for step in range(steps + 1):
+        (found, slope), (prior, pull) = evidence(squares, y, values), _prior(values)
+        if found + prior < least:
+            best, least = values, found + prior
+        if step == steps:
+            break
+        slope = slope + pull
+        turned = slope * before < 0.0
+        length = np.clip(
+            np.where(turned, 0.5 * length, np.where(slope * before > 0.0, 1.5 * length, length)), 1e-3, 1.5
+        )
+        before = np.where(turned, 0.0, slope)
+        values = np.clip(values - np.sign(before) * length, low, high)
+    return Hyper(best)
+
+
+def surprise(squares: Floats, y: Floats, hyper: Hyper) -> float:
+    """Return the negative logarithm of the posterior density of hyper-parameters, but for a constant."""
+    return evidence(squares, y, hyper.values)[0] + _prior(hyper.values)[0]
+
+
+def _prior(values: Floats) -> tuple[float, Floats]:
+    """Return the negative logarithm of the prior, but for a constant, and its gradient."""
+    own, rest = values[:-2], values[-2:]
+    centre = own.mean()
+    common = (centre - _mean_w(len(own))) / _SPREAD_W
+    apart = (own - centre) / _SPREAD_APART
+    off = (rest - [_MEAN_SCALE, _MEAN_NOISE]) / [_SPREAD_SCALE, _SPREAD_NOISE]
+    value = 0.5 * (common * common + float((apart * apart).sum()) + float((off * off).sum()))
+    pull = apart / _SPREAD_APART + common / (_SPREAD_W * len(own))
+    return value, np.concatenate((pull, off / [_SPREAD_SCALE, _SPREAD_NOISE]))
+
+
+def evidence(squares: Floats, y: Floats, values: Floats) -> tuple[float, Floats]:
+    """Return the negative logarithm of the likelihood of y, and its gradient."""
+    n, w, scale, noise = len(y), np.exp(values[:-2]), math.exp(values[-2]), math.exp(values[-1])
+    covariance, slope = _matern(squares, w, scale)
+    noisy = covariance.copy()
+    noisy[np.diag_indices(n)] += noise
+    inverted, log_det = inverse(noisy)
+    alpha = (inverted * y).sum(axis=1)
+    value = 0.5 * float((y * alpha).sum()) + 0.5 * log_det
+    # d(-log p) = 1/2 trace((K^-1 - alpha alpha^T) dK), Rasmussen and Williams (5.9)
+    by = 0.5 * (inverted - alpha[:, None] * alpha)
+    gradient = np.empty_like(values)
+    gradient[:-2] = w * np.einsum("dij,ij->d", squares, by * slope)
+    gradient[-2] = float((by * covariance).sum())
+    gradient[-1] = noise * float(by.trace())
+    return value, gradient
+
+
+def _matern(squares: Floats, w: Floats, scale: float) -> tuple[Floats, Floats]:
+    """Return covariances, and their derivatives by r^2, each of shape (n, m)."""
+    five = np.einsum("d,dij->ij", 5.0 * w, squares)
+    root = np.sqrt(five)
+    decay = scale * np.exp(-root)
+    return (1.0 + root + five / 3.0) * decay, (-5.0 / 6.0) * (1.0 + root) * decay
