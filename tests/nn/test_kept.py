@@ -214,3 +214,64 @@ def test_example_that_fails_in_both_modes_raises_the_error_of_its_own():
     for training, match in ((True, "training"), (False, "evaluation")):
         with pytest.raises(KeyError, match=match):
             Supernet(Asks()).train(training).extract({"w": 3}, example=X)
+
+
+class Calling:
+    """An object that is no module, and has one."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __call__(self, module, inputs, output):
+        return output + self.layer(inputs[0]).mean()
+
+
+class Referring(nn.Module):
+    """Holds layers that are made later in the model, where torch does not look for them."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.own, self.listed, self.named = nn.Linear(4, 4), [layer], {"a": (layer,)}
+        self.held = Calling(layer)
+        self.own.register_forward_hook(Calling(layer))
+
+    def forward(self, x):
+        return self.listed[0](self.own(x)) + self.named["a"][0](x) + self.held.layer(x)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layer = snn.Linear(4, WIDTH)
+        self.first, self.layer = Referring(layer), layer
+
+    def forward(self, x):
+        return self.layer(x) + self.first(x)
+
+
+def test_references_to_a_searchable_layer_are_to_its_plain_form():
+    supernet, a = Supernet(Twice()).eval(), {"w": 3}
+    child, y = supernet.extract(a, example=X), supernet(X, architecture=a)
+    with torch.no_grad():
+        for parameter in supernet.parameters():
+            parameter.zero_()
+    assert torch.equal(child(X), y)
+    first = child.first
+    assert all(layer is child.layer for layer in (*first.listed, *first.named["a"], first.held.layer))
+    assert type(child.layer) is nn.Linear
+
+
+def test_expert_takes_its_width_from_the_experts_beside_it():
+    torch.manual_seed(1)
+
+    class Layer(Experts):
+        def forward(self, x):
+            return super().forward(torch.nn.functional.pad(x, (0, 4 - x.shape[1])))
+
+    narrow, wide = (Layer(lambda: snn.Linear(8, 4)) for _ in range(2))
+    wide.body = snn.Linear(4, Integer(2, 8, label="v"))
+    supernet, a = Supernet(nn.Sequential(narrow, wide)), {"w": 3, "v": 7}
+    child, x = supernet.extract(a, example=X[:1]), torch.randn(200, 4)
+    assert {e.in_features for e in child[0].experts} == {3}
+    assert {e.in_features for e in child[1].experts} == {7}
+    assert same(supernet, child, a, x)
