@@ -230,14 +230,13 @@ class _Extraction(Extraction):
         """Give a child what was put around the forward of its module: hooks, and a replaced one."""
         if not is_wrapped(module):
             return child
-        check_alone(module, child, model=self._model, path=self._paths.get(module, ""))
         # Innermost first: a choice among choices comes after its candidate.
         self._last.append(lambda: self._wrap(module, child))
         return child
 
     def _wrap(self, module: nn.Module, child: nn.Module) -> None:
         path = self._paths.get(module, "")
-        self._memo[id(module)] = child
+        check_alone(module, child, model=self._model, path=path)
         if "forward" in vars(module):
             vars(child)["forward"] = check_copied(
                 path, "forward", vars(module)["forward"], self._copier.value
