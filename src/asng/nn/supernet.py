@@ -75,6 +75,7 @@ class Supernet(nn.Module):
         self._checked: Architecture | None = None
         self._values: Mapping[str, Value] = {}
         self._said: set[str] = set()
+        self._reachable: set[str] = set()
 
     @property
     def active(self) -> frozenset[str]:
@@ -164,7 +165,9 @@ class Supernet(nn.Module):
         values = self._check(architecture)
         calls = [] if example is None else calls_of(self.model, example)
         try:
-            child, unreached = extract(self.model, values, calls, fresh=fresh)
+            child, unreached = extract(
+                self.model, values, calls, space=self.space, reachable=self._reachable, fresh=fresh
+            )
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, AssertionError) as error:

@@ -22,6 +22,7 @@ from torch import fx, nn
 
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn.extraction.copying import Copier, check_copied, copies_itself
+from asng.nn.extraction.exclusion import drop, excluded
 from asng.nn.extraction.hooks import carry_hooks, check_alone, check_same, is_wrapped
 from asng.nn.extraction.recording import Record, compiled_of, recorded
 from asng.nn.extraction.sharing import check_independent
@@ -51,7 +52,13 @@ class Extracted(NamedTuple):
 
 
 def extract(
-    model: nn.Module, architecture: Mapping[str, Value], calls: Sequence[Inputs], *, fresh: bool = False
+    model: nn.Module,
+    architecture: Mapping[str, Value],
+    calls: Sequence[Inputs],
+    *,
+    space: Space,
+    reachable: set[str],
+    fresh: bool = False,
 ) -> Extracted:
     """Return `model` under an architecture as a plain module. See `Supernet.extract`.
 
@@ -59,6 +66,8 @@ def extract(
         model: A model whose searchable modules a `Supernet` has bound.
         architecture: A value for every variable.
         calls: Inputs of calls of the model; none is needed where no layer takes its width from its input.
+        space: The variables.
+        reachable: As of `excluded`.
         fresh: Whether cut layers are drawn anew.
 
     Raises:
@@ -68,8 +77,11 @@ def extract(
     with torch.inference_mode(False), following(architecture):
         extraction = _Extraction(model, calls, fresh=fresh)
         child = extraction.made()
-        # Not on the meta device, where what is counted is thrown away: it would take a run of its own.
-        unreached = extraction.unreached() if calls and not _is_meta(model) else {}
+        unreached = extraction.unreached() if calls else {}
+        if unreached:
+            out = excluded(model, architecture, calls, set(unreached), space=space, reachable=reachable)
+            if out and drop(child, [extraction.child(model.get_submodule(path)) for path in out], calls):
+                unreached = {path: width for path, width in unreached.items() if path not in out}
     check_independent(child, model)
     return Extracted(child, unreached)
 
@@ -310,11 +322,6 @@ class _Tracer(fx.Tracer):
 
 def _is_own(module: nn.Module) -> bool:
     return any(base.__module__.partition(".")[0] == "asng" for base in type(module).__mro__)
-
-
-def _is_meta(model: nn.Module) -> bool:
-    parameter = next(model.parameters(), None)
-    return parameter is not None and parameter.is_meta
 
 
 def _attribute(module: nn.Module, path: str) -> Any:
