@@ -176,8 +176,7 @@ class _Widths(TorchFunctionMode):
         )
         return InputError(
             f"module {path!r} (torch.nn.{kind}): expected an input of its own fixed width, got "
-            f"{tuple(x.shape)} with "
-            f"the width of module {source.path!r}, which is searched. {advice}"
+            f"{tuple(x.shape)} with the width of module {source.path!r}, which is searched. {advice}"
         )
 
     def _of_function(self, func: Any, args: Any, kwargs: Any) -> InputError | None:

@@ -1,8 +1,8 @@
 """Which modules of a user's own control flow an architecture excludes, where that can be known.
 
 A pass on the meta device sees shapes and no numbers. If it runs there, in both modes and without drawing at
-random, what it reaches depends neither on data nor on chance; and if tensors are all that the model takes, on no
-argument. A module that such a pass reaches under another architecture, and not under this one, is excluded.
+random, what it reaches depends neither on data nor on chance; nor on arguments, if tensors are all that the
+model takes. A module that such a pass reaches under another architecture and not under this one is excluded.
 """
 
 import copy

@@ -200,10 +200,8 @@ class _Extraction(Extraction):
         except Exception as error:
             raise InputError(
                 f"module {path!r} ({kind}): expected a forward that torch.fx can follow once the "
-                "architecture is "
-                f"fixed, got {in_one_line(error)}. Put what it adds into a torch.nn.Module around the "
-                "searchable "
-                "layer, or give it an extract of its own."
+                f"architecture is fixed, got {in_one_line(error)}. Put what it adds into a torch.nn.Module "
+                "around the searchable layer, or give it an extract of its own."
             ) from error
         finally:
             random.setstate(state)
@@ -212,9 +210,8 @@ class _Extraction(Extraction):
         if len({graph.python_code("self").src for graph in graphs}) > 1:
             raise InputError(
                 f"module {path!r} ({kind}): expected a forward that does the same in training and in "
-                "evaluation, "
-                "since its trace can hold one of them only, got two. Put what depends on the mode into a "
-                "torch.nn.Module of its own, or give it an extract."
+                "evaluation, since its trace can hold one of them only, got two. Put what depends on the "
+                "mode into a torch.nn.Module of its own, or give it an extract."
             )
         return graphs[-1]
 

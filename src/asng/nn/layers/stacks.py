@@ -16,8 +16,7 @@ class TransformerEncoder(Twin, nn.TransformerEncoder):
     """torch.nn.TransformerEncoder of layers that may be searchable, whose number may be a variable.
 
     Its layers are copies of the one that is given, as in torch. Variables of that one with a label are shared
-    by
-    all layers; one without a label becomes a variable of each layer.
+    by all layers; one without a label becomes a variable of each layer.
 
     Differs: padded sequences are not packed into nested tensors, which the fused function of torch wants.
 
