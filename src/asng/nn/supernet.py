@@ -145,8 +145,8 @@ class Supernet(nn.Module):
 
         Left out is what the architecture excludes: candidates that it does not choose, blocks beyond a depth,
         and what passes without numbers show that it alone excludes. All else is kept, since other inputs, or
-        the other mode, may run it. If no call of the example reaches a module with weights, a warning says so,
-        once.
+        the other mode, may run it. If no call of the example reaches a module with weights, a warning says
+        so, once.
 
         Args:
             architecture: A value for every variable of the space.

@@ -24,8 +24,7 @@ class Repeat(Searchable):
 
     Args:
         blocks: The blocks, as many as the greatest depth; a function that makes block number 0, 1, ...; or
-        one
-            module, of which the others are copies.
+            one module, of which the others are copies.
         depth: How many run. It may be 0: then the input passes.
 
     Raises:
