@@ -230,7 +230,7 @@ class _Widths(TorchFunctionMode):
             return  # depthwise: it passes the width on
         for x in tensors_of(output):
             if x.ndim >= -dim:
-                most = getattr(module, name)
+                most = getattr(module, name) * (1 + getattr(module, "bidirectional", False))
                 self._note(
                     x, _Source(path, name in variables, x.shape[dim], max(most, x.shape[dim]), dim, x.ndim)
                 )

@@ -61,8 +61,11 @@ def settle_fused_paths(model: nn.Module) -> None:
     say so are torch's, and come over to the child, which then computes the same to the last bit.
     """
     for module in model.modules():
-        searched = any(isinstance(part, Searchable) for part in module.modules())
-        if not searched or isinstance(module, Twin):
+        if not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerEncoder)) or isinstance(
+            module, Twin
+        ):
+            continue
+        if not any(isinstance(part, Searchable) for part in module.modules()):
             continue
         if isinstance(module, nn.TransformerEncoderLayer):
             module.activation_relu_or_gelu = 0

@@ -1,13 +1,18 @@
 """Stacks of Transformer layers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from asng.errors import InputError
 from asng.nn.layers.plain import owning, shell
 from asng.nn.layers.sizes import Size, largest, variables_among
+from asng.nn.layers.subclasses import plain_class
 from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Extraction
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["TransformerDecoder", "TransformerEncoder"]
 
@@ -47,6 +52,11 @@ class TransformerEncoder(Twin, nn.TransformerEncoder):
         nn.TransformerEncoder.__init__(self, encoder_layer, most, norm, enable_nested_tensor=False)  # type: ignore[arg-type]
         self.search_variables = variables_among(num_layers=num_layers)
 
+    @classmethod
+    def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
+        """Return a twin from a stack that exists, of its own layers; `num_layers` may be a variable."""
+        return _of(cls, layer, **arguments)  # type: ignore[no-any-return]
+
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Return the plain stack of the first layers; the inputs do not matter."""
         return _plain(self)
@@ -74,6 +84,11 @@ class TransformerDecoder(Twin, nn.TransformerDecoder):
         nn.TransformerDecoder.__init__(self, decoder_layer, largest("num_layers", num_layers), norm)  # type: ignore[arg-type]
         self.search_variables = variables_among(num_layers=num_layers)
 
+    @classmethod
+    def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
+        """Return a twin from a stack that exists, of its own layers; `num_layers` may be a variable."""
+        return _of(cls, layer, **arguments)  # type: ignore[no-any-return]
+
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Return the plain stack of the first layers; the inputs do not matter."""
         return _plain(self)
@@ -81,6 +96,21 @@ class TransformerDecoder(Twin, nn.TransformerDecoder):
     def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain stack, of the plain forms of the layers that run."""
         return owning(_plain(self), self, extraction.copy)
+
+
+def _of(kind: Any, stack: Any, *, num_layers: Size | None = None) -> Any:
+    if not isinstance(stack, plain_class(kind)):
+        raise InputError(f"{kind.__name__}.of: expected a torch {kind.__name__}, got {type(stack).__name__}.")
+    given: Size = stack.num_layers if num_layers is None else num_layers
+    if largest("num_layers", given) != stack.num_layers:
+        raise InputError(
+            f"{kind.__name__}.of: num_layers: expected one whose largest value is that of the stack, "
+            f"{stack.num_layers}, got {given}."
+        )
+    twin = kind(stack.layers[0], given, stack.norm)
+    twin.layers = stack.layers
+    twin.training = stack.training
+    return twin
 
 
 def _plain(stack: Any) -> nn.Module:
