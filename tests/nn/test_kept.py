@@ -134,16 +134,62 @@ def test_candidates_that_are_not_chosen_and_blocks_beyond_the_depth_are_left_out
 
 
 def test_what_no_call_reaches_is_kept_and_said_once():
-    supernet = Supernet(
-        Switched(Choice({"on": Constant(True), "off": Constant(False)}, label="gate"), nn.Linear(4, 4))
-    )
+    supernet, a = Supernet(Tasks(lambda: nn.Linear(8, 2))), {"w": 8}
     with warnings.catch_warnings():
         warnings.resetwarnings()
         warnings.simplefilter("error")
-        with pytest.warns(UserWarning, match=r"no call of the example ran extra\. They are kept"):
-            child = supernet.extract({"gate": "off"}, example=X)
-        assert isinstance(child.extra, nn.Linear)
-        supernet.extract({"gate": "off"}, example=X)  # said before
+        with pytest.warns(UserWarning, match=r"no call of the example ran heads\.b\. They are kept"):
+            child = supernet.extract(a, example=(X, "a"))
+        assert isinstance(child.heads["b"], nn.Linear)
+        supernet.extract(a, example=(X, "a"))  # said before
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_what_the_architecture_excludes_by_control_flow_of_the_users_is_left_out(device):
+    gate = Choice({"on": Constant(True), "off": Constant(False)}, label="gate")
+    supernet = Supernet(Switched(gate, nn.Sequential(snn.Linear(4, WIDTH), snn.Linear(8, 4)))).to(device)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            assert not list(supernet.extract({"gate": "off", "w": 5}, example=X.to(device)).parameters())
+        child = supernet.extract({"gate": "on", "w": 5}, example=X.to(device))
+    assert [tuple(p.shape) for p in child.parameters()] == [(5, 4), (5,), (4, 5), (4,)]
+
+
+class ByData(Switched):
+    def forward(self, x):
+        return self.extra(x) if self.gate(1) or x.sum() > 1e9 else x
+
+
+class ByChance(Switched):
+    def forward(self, x):
+        return self.extra(x) if self.gate(1) or random.random() < 1e-9 else x
+
+
+class ByMode(Switched):
+    def forward(self, x):
+        if self.training:
+            raise KeyError("targets")
+        return super().forward(x)
+
+
+class ByName(Switched):
+    def forward(self, x, task="a"):
+        return self.extra(x) if task == "b" or self.gate(1) else x
+
+
+class Asking(Switched):
+    def forward(self, x):
+        return super().forward(x) * self.extra.in_features
+
+
+@pytest.mark.parametrize("kind", [ByData, ByChance, ByMode, ByName, Asking])
+def test_what_data_chance_the_mode_or_an_argument_may_reach_is_kept(kind):
+    gate = Choice({"on": Constant(True), "off": Constant(False)}, label="gate")
+    supernet = Supernet(kind(gate, nn.Linear(4, 4))).eval()
+    child = supernet.extract({"gate": "off"}, example=X)
+    assert isinstance(child.extra, nn.Linear)
+    assert same(supernet, child, {"gate": "off"}, X)
 
 
 def test_layer_whose_weight_alone_is_read_is_reached():
@@ -214,3 +260,64 @@ def test_example_that_fails_in_both_modes_raises_the_error_of_its_own():
     for training, match in ((True, "training"), (False, "evaluation")):
         with pytest.raises(KeyError, match=match):
             Supernet(Asks()).train(training).extract({"w": 3}, example=X)
+
+
+class Calling:
+    """An object that is no module, and has one."""
+
+    def __init__(self, layer):
+        self.layer = layer
+
+    def __call__(self, module, inputs, output):
+        return output + self.layer(inputs[0]).mean()
+
+
+class Referring(nn.Module):
+    """Holds layers that are made later in the model, where torch does not look for them."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.own, self.listed, self.named = nn.Linear(4, 4), [layer], {"a": (layer,)}
+        self.held = Calling(layer)
+        self.own.register_forward_hook(Calling(layer))
+
+    def forward(self, x):
+        return self.listed[0](self.own(x)) + self.named["a"][0](x) + self.held.layer(x)
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        layer = snn.Linear(4, WIDTH)
+        self.first, self.layer = Referring(layer), layer
+
+    def forward(self, x):
+        return self.layer(x) + self.first(x)
+
+
+def test_references_to_a_searchable_layer_are_to_its_plain_form():
+    supernet, a = Supernet(Twice()).eval(), {"w": 3}
+    child, y = supernet.extract(a, example=X), supernet(X, architecture=a)
+    with torch.no_grad():
+        for parameter in supernet.parameters():
+            parameter.zero_()
+    assert torch.equal(child(X), y)
+    first = child.first
+    assert all(layer is child.layer for layer in (*first.listed, *first.named["a"], first.held.layer))
+    assert type(child.layer) is nn.Linear
+
+
+def test_expert_takes_its_width_from_the_experts_beside_it():
+    torch.manual_seed(1)
+
+    class Layer(Experts):
+        def forward(self, x):
+            return super().forward(torch.nn.functional.pad(x, (0, 4 - x.shape[1])))
+
+    narrow, wide = (Layer(lambda: snn.Linear(8, 4)) for _ in range(2))
+    wide.body = snn.Linear(4, Integer(2, 8, label="v"))
+    supernet, a = Supernet(nn.Sequential(narrow, wide)), {"w": 3, "v": 7}
+    child, x = supernet.extract(a, example=X[:1]), torch.randn(200, 4)
+    assert {e.in_features for e in child[0].experts} == {3}
+    assert {e.in_features for e in child[1].experts} == {7}
+    assert same(supernet, child, a, x)

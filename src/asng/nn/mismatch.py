@@ -176,8 +176,7 @@ class _Widths(TorchFunctionMode):
         )
         return InputError(
             f"module {path!r} (torch.nn.{kind}): expected an input of its own fixed width, got "
-            f"{tuple(x.shape)} with "
-            f"the width of module {source.path!r}, which is searched. {advice}"
+            f"{tuple(x.shape)} with the width of module {source.path!r}, which is searched. {advice}"
         )
 
     def _of_function(self, func: Any, args: Any, kwargs: Any) -> InputError | None:
@@ -231,7 +230,7 @@ class _Widths(TorchFunctionMode):
             return  # depthwise: it passes the width on
         for x in tensors_of(output):
             if x.ndim >= -dim:
-                most = getattr(module, name)
+                most = getattr(module, name) * (1 + getattr(module, "bidirectional", False))
                 self._note(
                     x, _Source(path, name in variables, x.shape[dim], max(most, x.shape[dim]), dim, x.ndim)
                 )

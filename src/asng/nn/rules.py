@@ -39,9 +39,8 @@ def check_model(model: nn.Module) -> None:
             if is_wrapped(module) and not isinstance(module, (Twin, Choice, Repeat)):
                 raise InputError(
                     f"module {path!r} ({type(module).__name__}): expected no hook and the forward of its "
-                    "class, which "
-                    "is traced to make a child, got another. Put what it adds into a torch.nn.Module around "
-                    "it."
+                    "class, which is traced to make a child, got another. Put what it adds into a "
+                    "torch.nn.Module around it."
                 )
             if isinstance(module, Twin):
                 check_twin(path, module)
@@ -50,8 +49,7 @@ def check_model(model: nn.Module) -> None:
         ):
             raise InputError(
                 f"module {path!r} (torch.nn.MultiheadAttention): expected plain parts, since it reads their "
-                "weights "
-                "without calling them, got searchable ones. Use asng.nn.MultiheadAttention."
+                "weights without calling them, got searchable ones. Use asng.nn.MultiheadAttention."
             )
 
 
@@ -63,8 +61,11 @@ def settle_fused_paths(model: nn.Module) -> None:
     say so are torch's, and come over to the child, which then computes the same to the last bit.
     """
     for module in model.modules():
-        searched = any(isinstance(part, Searchable) for part in module.modules())
-        if not searched or isinstance(module, Twin):
+        if not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerEncoder)) or isinstance(
+            module, Twin
+        ):
+            continue
+        if not any(isinstance(part, Searchable) for part in module.modules()):
             continue
         if isinstance(module, nn.TransformerEncoderLayer):
             module.activation_relu_or_gelu = 0
@@ -90,15 +91,13 @@ def check_twin(path: str, twin: Twin) -> None:
         if kind is not None and type(part) is not kind:
             raise InputError(
                 f"module {where!r}: expected torch's {kind.__name__} in {twin.described()}, which reads its "
-                "weights "
-                f"without calling it, got {type(part).__name__}. Build the block from layers of asng.nn "
-                "instead."
+                f"weights without calling it, got {type(part).__name__}. Build the block from layers of "
+                "asng.nn instead."
             )
         if "forward" in vars(part) or part._forward_hooks or part._forward_pre_hooks:
             raise InputError(
                 f"module {where!r}: expected a part of {twin.described()} as torch made it, got one with a "
-                "hook or "
-                "another forward, which the search would skip. Put it on the layer as a whole."
+                "hook or another forward, which the search would skip. Put it on the layer as a whole."
             )
 
 
@@ -123,24 +122,21 @@ def _check_overrides(path: str, twin: Twin) -> None:
     torchs = plain_class(kind)
     if is_ours(definer(kind, "extract")) and kind.forward is not Twin.forward:
         raise InputError(
-            f"module {path!r} ({kind.__name__}): expected a forward that the class was defined with, got "
-            "one that it "
-            "was given afterwards, which a child would lose. Define it in a subclass."
+            f"module {path!r} ({kind.__name__}): expected a forward that the class was defined with, got one "
+            "that it was given afterwards, which a child would lose. Define it in a subclass."
         )
     for name, value in overrides(kind).items():
         for word, named in objects_read(value):
             if isinstance(named, type) and issubclass(named, Searchable):
                 raise InputError(
                     f"module {path!r} ({kind.__name__}), {name}: expected super() without arguments, which "
-                    "is that of "
-                    f"a plain layer in a child, got {word} by name."
+                    f"is that of a plain layer in a child, got {word} by name."
                 )
     for name, value in vars(twin).items():
         if name != "forward" and isinstance(value, (FunctionType, MethodType)) and hasattr(torchs, name):
             raise InputError(
                 f"module {path!r} ({kind.__name__}): expected the {name} of its class, got one that was "
-                "replaced on "
-                "the instance, which would read whole weights. Define it in a subclass."
+                "replaced on the instance, which would read whole weights. Define it in a subclass."
             )
 
 
@@ -150,10 +146,10 @@ def _check_weights(where: str, part: nn.Module) -> None:
     if is_parametrized(part) or wrapped:
         raise InputError(
             f"module {where!r}: expected a searchable layer with weights of its own, since it uses parts of "
-            "them, "
-            "got one whose weights are computed from others (weight norm, spectral norm, pruning). Make it "
-            "permanent before the Supernet is made (torch.nn.utils.parametrize.remove_parametrizations, "
-            "remove_weight_norm, prune.remove), or leave the layer plain and search it by an asng.nn.Choice."
+            "them, got one whose weights are computed from others (weight norm, spectral norm, pruning). "
+            "Make it permanent before the Supernet is made "
+            "(torch.nn.utils.parametrize.remove_parametrizations, remove_weight_norm, prune.remove), or "
+            "leave the layer plain and search it by an asng.nn.Choice."
         )
 
 
@@ -165,7 +161,6 @@ def _check_no_variable(path: str, module: nn.Module) -> None:
         if variables_in(value):
             raise SpaceError(
                 f"module {path!r} (torch.nn.{kind.__name__}), {name}: expected a value, because a plain "
-                "layer reads "
-                f"no variable, got {value}. Use a layer of asng.nn where it reads one, or an asng.nn.Choice "
-                "of layers."
+                f"layer reads no variable, got {value}. Use a layer of asng.nn where it reads one, or an "
+                "asng.nn.Choice of layers."
             )

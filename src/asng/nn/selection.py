@@ -74,10 +74,9 @@ def carry_into_recomputation() -> None:
     """Have `torch.utils.checkpoint` compute again under the architecture of the first time.
 
     Backward comes when the pass is over, possibly after passes of other architectures, and on a GPU in a
-    thread
-    of autograd's, where no context variable is set. So the function that is checkpointed has to bring its
-    architecture along. Torch has no place to say so: the two functions that it hands it to are wrapped, once,
-    when the first supernet is made. Outside of a supernet's pass they do what they did.
+    thread of autograd's, where no context variable is set. So the function that is checkpointed has to bring
+    its architecture along. Torch has no place to say so: the two functions that it hands it to are wrapped,
+    once, when the first supernet is made. Outside of a supernet's pass they do what they did.
     """
     reentrant = checkpoint.CheckpointFunction.forward
     otherwise = checkpoint._checkpoint_without_reentrant_generator

@@ -80,6 +80,7 @@ class Supernet(nn.Module):
         self._checked: Architecture | None = None
         self._values: Mapping[str, Value] = {}
         self._said: set[str] = set()
+        self._reachable: set[str] = set()
 
     @property
     def active(self) -> frozenset[str]:
@@ -147,10 +148,10 @@ class Supernet(nn.Module):
         it can, and computes what the supernet computes. Modules of your own classes stay what they
         are, with their searchable children replaced.
 
-        Left out is what the architecture excludes: candidates that it does not choose, blocks beyond a depth.
-        All
-        else is kept, since other inputs, or the other mode, may run it. If no call of the example reaches a
-        module with weights, a warning says so, once.
+        Left out is what the architecture excludes: candidates that it does not choose, blocks beyond a depth,
+        and what passes without numbers show that it alone excludes. All else is kept, since other inputs, or
+        the other mode, may run it. If no call of the example reaches a module with weights, a warning says
+        so, once.
 
         Args:
             architecture: A value for every variable of the space.
@@ -171,7 +172,9 @@ class Supernet(nn.Module):
         _check_whole(self.model)
         calls = [] if example is None else calls_of(self.model, example)
         try:
-            child, unreached = extract(self.model, values, calls, fresh=fresh)
+            child, unreached = extract(
+                self.model, values, calls, space=self.space, reachable=self._reachable, fresh=fresh
+            )
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, AssertionError) as error:

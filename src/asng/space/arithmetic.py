@@ -117,8 +117,7 @@ class SizeExpression(Arithmetic):
         if math.prod(sizes) > _MOST:
             raise SpaceError(
                 f"{self}: expected at most {_MOST:,} combinations of values, got {math.prod(sizes):,}. Give "
-                "the "
-                "variables steps."
+                "the variables steps."
             )
         for indices in product(*map(range, sizes)):
             triples = zip(variables.items(), indices, sizes, strict=True)
@@ -142,8 +141,7 @@ def _check(operand: object) -> None:
     if operand.label is None:  # type: ignore[attr-defined]
         raise SpaceError(
             "arithmetic: expected a variable with a label, which ties it to the same one elsewhere, got "
-            f"{operand}. "
-            "Give it a label."
+            f"{operand}. Give it a label."
         )
 
 

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -73,6 +74,21 @@ def the_child_computes_the_same_to_the_last_bit(make: MakeCase) -> None:
             with torch.set_grad_enabled(grad):
                 child = supernet.extract(a, example=inputs)
                 _same(f"the child of {dict(a)}", child(*inputs), supernet(*inputs, architecture=a))
+
+
+def the_child_computes_the_same_in_training(make: MakeCase) -> None:
+    """To the last bit too, with the same random numbers, whichever mode it was extracted in."""
+    case, supernet = _made(make)
+    for training, (a, inputs) in zip((True, False), _settings(case, supernet, count=2), strict=False):
+        supernet.train(training)
+        child = supernet.extract(a, example=inputs).train()
+        supernet.train()
+        outputs = []
+        for run in (child, partial(supernet, architecture=a)):
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(1)
+                outputs.append(run(*inputs))
+        _same(f"the child of {dict(a)} in training mode", *outputs)
 
 
 def the_child_holds_nothing_of_asng(make: MakeCase) -> None:
@@ -190,6 +206,7 @@ def frozen_weights_and_modes_come_over(make: MakeCase) -> None:
 
 LAYER_CLAIMS: tuple[Callable[[MakeCase], None], ...] = (
     the_child_computes_the_same_to_the_last_bit,
+    the_child_computes_the_same_in_training,
     the_child_holds_nothing_of_asng,
     the_child_is_independent_of_the_supernet,
     extraction_draws_no_random_number,

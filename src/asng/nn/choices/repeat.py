@@ -19,15 +19,12 @@ class Repeat(Searchable):
     """The first blocks of a sequence, as many as the architecture says.
 
     It is called, and then passes further arguments to every block; or it stands where a list of blocks
-    stands, for
-    a loop of the model's own: in a pass it has as many as run, outside of one all of them. The blocks beyond
-    cost
-    nothing, and what is searched in them is inactive.
+    stands, for a loop of the model's own: in a pass it has as many as run, outside of one all of them. The
+    blocks beyond cost nothing, and what is searched in them is inactive.
 
     Args:
         blocks: The blocks, as many as the greatest depth; a function that makes block number 0, 1, ...; or
-        one
-            module, of which the others are copies.
+            one module, of which the others are copies.
         depth: How many run. It may be 0: then the input passes.
 
     Raises:
@@ -126,8 +123,7 @@ def _with_arguments(described: str, blocks: list[nn.Module], calls: list[Call]) 
     if len(forms) > 1:
         raise InputError(
             f"{described}: expected calls with the same arguments, by position and by name, got "
-            f"{sorted(forms)}. "
-            "One plain module cannot serve them: call it alike."
+            f"{sorted(forms)}. One plain module cannot serve them: call it alike."
         )
     count, names = forms.pop()
     graph = fx.Graph()

@@ -52,7 +52,7 @@ class Copier:
             return self._child(value)
         if type(value) in _LOCKS:
             return self._noted(value, _LOCKS[type(value)]())
-        if not self._has_functions(value):
+        if not self._has_modules(value):
             return self.whole(value)
         if isinstance(value, FunctionType):
             return self._function(value)
@@ -77,12 +77,14 @@ class Copier:
         self.memo.setdefault(id(self.memo), []).append(value)  # as deepcopy: kept, so that the identity stays
         return made
 
-    def _has_functions(self, value: Any) -> bool:
+    def _has_modules(self, value: Any) -> bool:
+        if isinstance(value, nn.Module):
+            return id(value) in self._owned
         if isinstance(value, (FunctionType, MethodType, partial)):
             return reaches(value, self._owned) is not None
         if type(value) in (list, tuple, set):
-            return any(map(self._has_functions, value))
-        return isinstance(value, dict) and any(map(self._has_functions, value.values()))
+            return any(map(self._has_modules, value))
+        return isinstance(value, dict) and any(map(self._has_modules, value.values()))
 
     def _function(self, function: FunctionType) -> FunctionType:
         check_no_global(function, self._owned)

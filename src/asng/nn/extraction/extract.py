@@ -13,7 +13,7 @@ another input, or another mode, may.
 """
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -22,6 +22,7 @@ from torch import fx, nn
 
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn.extraction.copying import Copier, check_copied, copies_itself
+from asng.nn.extraction.exclusion import drop, excluded
 from asng.nn.extraction.hooks import carry_hooks, check_alone, check_same, is_wrapped
 from asng.nn.extraction.recording import Record, compiled_of, recorded
 from asng.nn.extraction.sharing import check_independent
@@ -51,7 +52,13 @@ class Extracted(NamedTuple):
 
 
 def extract(
-    model: nn.Module, architecture: Mapping[str, Value], calls: Sequence[Inputs], *, fresh: bool = False
+    model: nn.Module,
+    architecture: Mapping[str, Value],
+    calls: Sequence[Inputs],
+    *,
+    space: Space,
+    reachable: set[str],
+    fresh: bool = False,
 ) -> Extracted:
     """Return `model` under an architecture as a plain module. See `Supernet.extract`.
 
@@ -59,6 +66,8 @@ def extract(
         model: A model whose searchable modules a `Supernet` has bound.
         architecture: A value for every variable.
         calls: Inputs of calls of the model; none is needed where no layer takes its width from its input.
+        space: The variables.
+        reachable: As of `excluded`.
         fresh: Whether cut layers are drawn anew.
 
     Raises:
@@ -67,9 +76,12 @@ def extract(
     # Copies that were made in inference mode could never be trained.
     with torch.inference_mode(False), following(architecture):
         extraction = _Extraction(model, calls, fresh=fresh)
-        child = extraction.child(model)
-        # Not on the meta device, where what is counted is thrown away: it would take a run of its own.
-        unreached = extraction.unreached() if calls and not _is_meta(model) else {}
+        child = extraction.made()
+        unreached = extraction.unreached() if calls else {}
+        if unreached:
+            out = excluded(model, architecture, calls, set(unreached), space=space, reachable=reachable)
+            if out and drop(child, [extraction.child(model.get_submodule(path)) for path in out], calls):
+                unreached = {path: width for path, width in unreached.items() if path not in out}
     check_independent(child, model)
     return Extracted(child, unreached)
 
@@ -112,7 +124,21 @@ class _Extraction(Extraction):
         }
         self._copier = Copier(self.child, owned)
         self._memo = self._copier.memo
+        self._later: list[Callable[[], None]] = []
+        self._last: list[Callable[[], None]] = []
         self._peers: dict[nn.Module, str] = {}  # unreached twin -> where its width was taken from
+
+    def made(self) -> nn.Module:
+        """Return the plain form of the model.
+
+        First all modules, then their attributes, so that one that refers to a module, in whatever place,
+        finds its plain form, and then what was put around searchable ones.
+        """
+        child = self.child(self._model)
+        for work in (self._later, self._last):
+            while work:
+                work.pop(0)()
+        return child
 
     def child(self, module: nn.Module) -> nn.Module:
         if id(module) not in self._memo:
@@ -174,10 +200,8 @@ class _Extraction(Extraction):
         except Exception as error:
             raise InputError(
                 f"module {path!r} ({kind}): expected a forward that torch.fx can follow once the "
-                "architecture is "
-                f"fixed, got {in_one_line(error)}. Put what it adds into a torch.nn.Module around the "
-                "searchable "
-                "layer, or give it an extract of its own."
+                f"architecture is fixed, got {in_one_line(error)}. Put what it adds into a torch.nn.Module "
+                "around the searchable layer, or give it an extract of its own."
             ) from error
         finally:
             random.setstate(state)
@@ -186,9 +210,8 @@ class _Extraction(Extraction):
         if len({graph.python_code("self").src for graph in graphs}) > 1:
             raise InputError(
                 f"module {path!r} ({kind}): expected a forward that does the same in training and in "
-                "evaluation, "
-                "since its trace can hold one of them only, got two. Put what depends on the mode into a "
-                "torch.nn.Module of its own, or give it an extract."
+                "evaluation, since its trace can hold one of them only, got two. Put what depends on the "
+                "mode into a torch.nn.Module of its own, or give it an extract."
             )
         return graphs[-1]
 
@@ -216,9 +239,13 @@ class _Extraction(Extraction):
         """Give a child what was put around the forward of its module: hooks, and a replaced one."""
         if not is_wrapped(module):
             return child
+        # Innermost first: a choice among choices comes after its candidate.
+        self._last.append(lambda: self._wrap(module, child))
+        return child
+
+    def _wrap(self, module: nn.Module, child: nn.Module) -> None:
         path = self._paths.get(module, "")
         check_alone(module, child, model=self._model, path=path)
-        self._memo[id(module)] = child
         if "forward" in vars(module):
             vars(child)["forward"] = check_copied(
                 path, "forward", vars(module)["forward"], self._copier.value
@@ -226,7 +253,6 @@ class _Extraction(Extraction):
         carry_hooks(module, child, copied=self.copy)
         if self._inputs:
             check_same(path, self._model, module, child, self._record.calls.get(module, []))
-        return child
 
     def _copied(self, module: nn.Module) -> nn.Module:
         path = self._paths.get(module, "")
@@ -236,17 +262,20 @@ class _Extraction(Extraction):
     def _rebuilt(self, module: nn.Module) -> nn.Module:
         twin = type(module).__new__(type(module))
         self._memo[id(module)] = twin
-        children = {
+        nn.Module.__init__(twin)
+        vars(twin)["training"] = module.training
+        vars(twin)["_modules"] = {
             name: None if child is None else self.child(child) for name, child in module._modules.items()
         }
-        path = self._paths.get(module, "")
-        # Attributes after children: one that refers to a child then refers to the child's plain form.
-        for name, value in vars(module).items():
-            if name != "_compiled_call_impl":  # it runs the module that it was compiled from
-                twin.__dict__[name] = (
-                    children if name == "_modules" else check_copied(path, name, value, self._copier.value)
-                )
+        self._later.append(lambda: self._fill(module, twin))
         return twin
+
+    def _fill(self, module: nn.Module, twin: nn.Module) -> None:
+        """Give a module that is rebuilt its attributes."""
+        path = self._paths.get(module, "")
+        for name, value in vars(module).items():
+            if name not in ("_modules", "_compiled_call_impl"):  # that runs what it was compiled from
+                vars(twin)[name] = check_copied(path, name, value, self._copier.value)
 
     def _calls_of_peer(self, module: nn.Module) -> list[Call]:
         """Return the calls of a layer like this one in a like place, for a layer that no call reached.
@@ -255,14 +284,19 @@ class _Extraction(Extraction):
         """
         path = self._paths.get(module, "").split(".")
         shapes = [p.shape for p in module.parameters()]
-        for other, calls in self._record.calls.items():
+        peers = []
+        for other in self._record.calls:
             there = self._paths.get(other, "").split(".")
-            alike = len(there) == len(path) and sum(a != b for a, b in zip(path, there, strict=True)) == 1
-            if alike and type(other) is type(module) and [p.shape for p in other.parameters()] == shapes:
-                self._peers[module] = f"that of {'.'.join(there)}"
-                return calls
-        self._peers[module] = "its largest"
-        return []
+            differ = [a != b for a, b in zip(path, there, strict=False)]
+            alike = len(there) == len(path) and sum(differ) == 1 and type(other) is type(module)
+            if alike and [p.shape for p in other.parameters()] == shapes:
+                peers.append((differ.index(True), ".".join(there), other))
+        if not peers:
+            self._peers[module] = "its largest"
+            return []
+        _, there, nearest = max(peers, key=lambda peer: peer[0])
+        self._peers[module] = f"that of {there}"
+        return self._record.calls[nearest]
 
     @cached_property
     def _record(self) -> Record:
@@ -285,11 +319,6 @@ class _Tracer(fx.Tracer):
 
 def _is_own(module: nn.Module) -> bool:
     return any(base.__module__.partition(".")[0] == "asng" for base in type(module).__mro__)
-
-
-def _is_meta(model: nn.Module) -> bool:
-    parameter = next(model.parameters(), None)
-    return parameter is not None and parameter.is_meta
 
 
 def _attribute(module: nn.Module, path: str) -> Any:

@@ -67,8 +67,7 @@ def check_alone(module: nn.Module, child: nn.Module, *, model: nn.Module, path: 
             why = "a candidate that has hooks, which would come around them"
         raise InputError(
             f"module {path!r} ({type(module).__name__}): expected hooks, or a forward that was replaced, on "
-            "a module "
-            f"whose child can have them, got {why}. Put them on a torch.nn.Module around it."
+            f"a module whose child can have them, got {why}. Put them on a torch.nn.Module around it."
         )
 
 
@@ -95,10 +94,8 @@ def check_same(
         if not all(torch.equal(one, other) for one, other in pairs):
             raise InputError(
                 f"module {path!r} ({type(module).__name__}): expected a hook, or a replaced forward, that "
-                "does the same "
-                "to the layer of the supernet and to the plain one of a child, got another output. Let it "
-                "read the "
-                "sizes of its tensors, not those of the layer."
+                "does the same to the layer of the supernet and to the plain one of a child, got another "
+                "output. Let it read the sizes of its tensors, not those of the layer."
             )
 
 

@@ -28,6 +28,8 @@ class Record(TorchFunctionMode):
         reached: Modules that were called.
         read: Identities of tensors that a function of torch was given: a module may read the weight of
             another without calling it.
+        first: Whether no run has succeeded yet.
+        certain: Whether calls ran in both modes, and drew nothing at random from what a module may decide by.
     """
 
     def __init__(self) -> None:
@@ -36,6 +38,7 @@ class Record(TorchFunctionMode):
         self.reached: set[nn.Module] = set()
         self.read: set[int] = set()
         self.first = True
+        self.certain = True
         self._seen: dict[nn.Module, set[Any]] = {}
 
     def called(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -90,14 +93,23 @@ def recorded(model: nn.Module, calls: Sequence[Inputs]) -> Record:
         for module in model.modules():
             if module._parameters or isinstance(module, Searchable):
                 module.register_forward_pre_hook(record.called, with_kwargs=True)
+        before = _states()
+        ran: set[bool] = set()
         for inputs in calls:
             own = model.training if inputs.training is None else inputs.training
-            errors = [
-                error for training in (own, not own) if (error := _run(model, inputs, record, training))
-            ]
-            if len(errors) == 2:
-                raise errors[0]
+            errors = {mode: _run(model, inputs, record, mode) for mode in (own, not own)}
+            if all(errors.values()):
+                raise errors[own]  # type: ignore[misc]
+            ran.update(mode for mode, error in errors.items() if error is None)
+            record.certain = record.certain and errors[own] is None
+        record.certain = record.certain and len(ran) == 2 and before == _states()
     return record
+
+
+def _states() -> tuple[Any, ...]:
+    """Return the states of the generators of random numbers, of the CPU."""
+    state: Any = np.random.get_state()  # noqa: NPY002
+    return random.getstate(), state[1].tobytes(), state[2], torch.random.get_rng_state().numpy().tobytes()
 
 
 def _run(model: nn.Module, inputs: Inputs, record: Record, training: bool) -> Exception | None:

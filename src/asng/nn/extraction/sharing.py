@@ -30,8 +30,7 @@ def check_independent(child: nn.Module, model: nn.Module) -> None:
                 raise InputError(
                     f"module {path!r}, attribute {name!r}: expected a copy in the child, got a "
                     f"{type(held).__name__} of the supernet itself. Let the class be copied by "
-                    "copy.deepcopy, and "
-                    "its functions read modules as attributes of theirs."
+                    "copy.deepcopy, and its functions read modules as attributes of theirs."
                 )
 
 

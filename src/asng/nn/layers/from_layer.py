@@ -89,8 +89,7 @@ def _take_over(name: str, twin: nn.Module, layer: nn.Module) -> None:
             size = "none" if there is None else tuple(there.shape)
             raise InputError(
                 f"{name}: expected sizes whose largest values are those of the layer, so that its weights "
-                "are the "
-                f"twin's, got {path} of shape {tuple(parameter.shape)} for the layer's {size}."
+                f"are the twin's, got {path} of shape {tuple(parameter.shape)} for the layer's {size}."
             )
         owner, _, last = path.rpartition(".")
         twin.get_submodule(owner)._parameters[last] = there

@@ -24,8 +24,7 @@ class LSTM(Twin, nn.LSTM):
     """torch.nn.LSTM whose hidden size, number of layers and dropout may be variables.
 
     Of each gate it has the leading units, and the first layers. A state that is given has to be of the
-    current
-    sizes.
+    current sizes.
 
     Args:
         input_size: The most features that an input may have.

@@ -107,8 +107,7 @@ def check_plain(**arguments: object) -> None:
         if variables_in(value):
             raise SpaceError(
                 f"{name}: expected a value, because this layer reads no variable there, got {value}. To "
-                "search it, "
-                "put an asng.nn.Choice of layers."
+                "search it, put an asng.nn.Choice of layers."
             )
 
 

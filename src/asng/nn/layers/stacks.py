@@ -1,13 +1,18 @@
 """Stacks of Transformer layers."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from asng.errors import InputError
 from asng.nn.layers.plain import owning, shell
 from asng.nn.layers.sizes import Size, largest, variables_among
+from asng.nn.layers.subclasses import plain_class
 from asng.nn.layers.twin import Twin
 from asng.nn.searchable import Extraction
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["TransformerDecoder", "TransformerEncoder"]
 
@@ -16,8 +21,7 @@ class TransformerEncoder(Twin, nn.TransformerEncoder):
     """torch.nn.TransformerEncoder of layers that may be searchable, whose number may be a variable.
 
     Its layers are copies of the one that is given, as in torch. Variables of that one with a label are shared
-    by
-    all layers; one without a label becomes a variable of each layer.
+    by all layers; one without a label becomes a variable of each layer.
 
     Differs: padded sequences are not packed into nested tensors, which the fused function of torch wants.
 
@@ -48,6 +52,11 @@ class TransformerEncoder(Twin, nn.TransformerEncoder):
         nn.TransformerEncoder.__init__(self, encoder_layer, most, norm, enable_nested_tensor=False)  # type: ignore[arg-type]
         self.search_variables = variables_among(num_layers=num_layers)
 
+    @classmethod
+    def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
+        """Return a twin from a stack that exists, of its own layers; `num_layers` may be a variable."""
+        return _of(cls, layer, **arguments)  # type: ignore[no-any-return]
+
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Return the plain stack of the first layers; the inputs do not matter."""
         return _plain(self)
@@ -75,6 +84,11 @@ class TransformerDecoder(Twin, nn.TransformerDecoder):
         nn.TransformerDecoder.__init__(self, decoder_layer, largest("num_layers", num_layers), norm)  # type: ignore[arg-type]
         self.search_variables = variables_among(num_layers=num_layers)
 
+    @classmethod
+    def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
+        """Return a twin from a stack that exists, of its own layers; `num_layers` may be a variable."""
+        return _of(cls, layer, **arguments)  # type: ignore[no-any-return]
+
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
         """Return the plain stack of the first layers; the inputs do not matter."""
         return _plain(self)
@@ -82,6 +96,21 @@ class TransformerDecoder(Twin, nn.TransformerDecoder):
     def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain stack, of the plain forms of the layers that run."""
         return owning(_plain(self), self, extraction.copy)
+
+
+def _of(kind: Any, stack: Any, *, num_layers: Size | None = None) -> Any:
+    if not isinstance(stack, plain_class(kind)):
+        raise InputError(f"{kind.__name__}.of: expected a torch {kind.__name__}, got {type(stack).__name__}.")
+    given: Size = stack.num_layers if num_layers is None else num_layers
+    if largest("num_layers", given) != stack.num_layers:
+        raise InputError(
+            f"{kind.__name__}.of: num_layers: expected one whose largest value is that of the stack, "
+            f"{stack.num_layers}, got {given}."
+        )
+    twin = kind(stack.layers[0], given, stack.norm)
+    twin.layers = stack.layers
+    twin.training = stack.training
+    return twin
 
 
 def _plain(stack: Any) -> nn.Module:

@@ -1,0 +1,155 @@
+"""Which modules of a user's own control flow an architecture excludes, where that can be known.
+
+A pass on the meta device sees shapes and no numbers. If it runs there, in both modes and without drawing at
+random, what it reaches depends neither on data nor on chance; nor on arguments, if tensors are all that the
+model takes. A module that such a pass reaches under another architecture and not under this one is excluded.
+"""
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asng.nn.extraction.recording import Record, left_alone, recorded
+from asng.nn.inputs import Inputs
+from asng.nn.selection import following
+from asng.space import Categorical, Space, Value
+
+__all__ = ["drop", "excluded"]
+
+_TRIES, _CHOICES, _DRAWS = 40, 6, 8
+"""Architectures that are tried for one that reaches a module: in all, of a variable, and at random."""
+
+
+def excluded(
+    model: nn.Module,
+    architecture: Mapping[str, Value],
+    calls: Sequence[Inputs],
+    unreached: set[str],
+    *,
+    space: Space,
+    reachable: set[str],
+) -> set[str]:
+    """Return which modules that no call has reached are excluded by the architecture.
+
+    Args:
+        model: Under `architecture`.
+        architecture: A value for every variable.
+        calls: Inputs of calls of the model.
+        unreached: Paths of the modules in question.
+        space: The variables.
+        reachable: Paths that such passes have reached before under any architecture. Added to.
+    """
+    if not all(_says_all(model, call) for call in calls):
+        return set()
+    try:
+        place, there = _on_meta(model, calls)
+    except Exception:  # an attribute that cannot be copied, an input that cannot be moved
+        return set()
+    here, read = _reached(place, there, architecture)
+    if here is None:
+        return set()
+    reachable |= here
+    for other in _others(space, architecture, read):
+        if unreached - here <= reachable:
+            break
+        reachable |= _reached(place, there, other)[0] or set()
+    return (unreached - here) & reachable
+
+
+def drop(child: nn.Module, parts: Sequence[nn.Module], calls: Sequence[Inputs]) -> bool:
+    """Replace modules of a child by `torch.nn.Identity()`, which keeps the indices of lists.
+
+    If the child does not run so, because it asks one for its size, they are kept.
+
+    Returns:
+        Whether they were replaced.
+    """
+    gone = {id(part) for part in parts}
+    owners = list(child.modules())
+    places = [(m, n, p) for m in owners for n, p in m._modules.items() if p is not None and id(p) in gone]
+    for owner, name, _ in places:
+        owner._modules[name] = nn.Identity()
+    try:
+        with left_alone(child), torch.no_grad(), torch.device("meta") if _is_meta(child) else torch.no_grad():
+            for call in calls:
+                if call.training is not None:
+                    child.train(call.training)
+                call.call(child)
+    except Exception:  # whatever the child raises for want of them
+        for owner, name, part in places:
+            owner._modules[name] = part
+        return False
+    return True
+
+
+def _says_all(model: nn.Module, call: Inputs) -> bool:
+    """Whether all that a model takes are tensors, and given: the name of a task may be another next time."""
+    try:
+        signature = inspect.signature(model.forward)
+        bound = signature.bind(*call, **call.named).arguments
+    except (TypeError, ValueError):
+        return False
+    return bound.keys() == signature.parameters.keys() and all(map(_is_data, bound.values()))
+
+
+def _is_data(value: Any) -> bool:
+    if type(value) in (list, tuple):
+        return all(map(_is_data, value))
+    return all(map(_is_data, value.values())) if isinstance(value, dict) else isinstance(value, Tensor)
+
+
+def _on_meta(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
+    if not _is_meta(model):
+        memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
+        for p in model.parameters():
+            memo[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
+        model = copy.deepcopy(model, memo)
+    return model, [Inputs(_moved(tuple(c)), _moved(dict(c.named)), training=c.training) for c in calls]
+
+
+def _moved(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.to("meta")
+    if isinstance(value, dict):
+        return {key: _moved(part) for key, part in value.items()}
+    return type(value)(map(_moved, value)) if type(value) in (list, tuple) else value
+
+
+def _reached(
+    model: nn.Module, calls: Sequence[Inputs], architecture: Mapping[str, Value]
+) -> tuple[set[str] | None, set[str]]:
+    """Return the paths of what calls reach, None if data or chance have a say, and what was read."""
+    try:
+        with torch.device("meta"), following(architecture) as selection:
+            record: Record = recorded(model, calls)
+    except Exception:  # whatever a module raises for want of numbers
+        return None, set()
+    if not record.certain:
+        return None, set()
+    return {path for path, module in model.named_modules() if record.touches(module)}, selection.read
+
+
+def _others(space: Space, architecture: Mapping[str, Value], read: set[str]) -> Iterator[Mapping[str, Value]]:
+    """Yield architectures that differ in one variable that was read, then some at random."""
+    tries = 0
+    for name in sorted(read):
+        variable = space[name]
+        values: Sequence[Value] = (variable.uniform(0.0), variable.uniform(0.999999))
+        if isinstance(variable, Categorical):
+            values = variable.choices[:_CHOICES]
+        for value in values:
+            if value != architecture[name] and tries < _TRIES:
+                tries += 1
+                yield {**architecture, name: value}
+    rng = Random(0)
+    yield from (space.sample(rng) for _ in range(_DRAWS))
+
+
+def _is_meta(model: nn.Module) -> bool:
+    parameter = next(model.parameters(), None)
+    return parameter is not None and parameter.is_meta
