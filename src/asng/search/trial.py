@@ -16,7 +16,7 @@ from asng.search.trainer import Trainer
 from asng.space import Architecture, Categorical, Value, Variable
 from asng.training.batch_norm import batch_statistics
 from asng.training.compare import TOLERANCE, difference
-from asng.training.data.nested import to_device
+from asng.training.data.nested import own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory, is_out_of_memory
 from asng.training.inputs import Recorder, repeated, without_trace
@@ -188,7 +188,7 @@ class _Trial:
         objective = self.scorer.objective
         with torch.no_grad():
             if is_whole(objective):  # one batch need not be enough to compute it
-                objective.tally(self.trainer.device).update(forward, batch)
+                objective.tally(self.trainer.device).update(forward, own_copy(batch))
             else:
                 self.scorer.value(batch, forward)
         return forward

@@ -13,7 +13,7 @@ from asng.nn import Inputs, Supernet
 from asng.space import Architecture, Value
 from asng.training.batch_norm import batch_statistics
 from asng.training.compare import TOLERANCE, copied, difference
-from asng.training.data.nested import to_device
+from asng.training.data.nested import own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory
 from asng.training.forward import ArchitectureForward
@@ -148,14 +148,14 @@ def _run(function: Objective, forward: Recorder, batch: Any) -> None:
     """Run a loss or an objective without gradients, or with them if it takes some itself."""
     try:
         with torch.no_grad():
-            function(forward, batch)
+            function(forward, own_copy(batch))
     except RuntimeError as error:
         if "require grad" not in str(error):
             raise
         forward.calls.clear()
         forward.outputs.clear()
         with torch.enable_grad():
-            function(forward, batch)
+            function(forward, own_copy(batch))
 
 
 @contextmanager
