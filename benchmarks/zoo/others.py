@@ -37,12 +37,21 @@ def graph_loss(forward: Any, batch: Any) -> Tensor:
 
 
 def search_gcn(model: Any) -> None:
-    """Of GCN, GraphSAGE and GAT: the convolution of the second layer, by name of its class."""
-    kinds = {
-        "gcn": geometric.GCNConv(8, 3),
-        "sage": geometric.SAGEConv(8, 3),
-        "gat": geometric.GATConv(8, 3),
-    }
+    """Of GCN: the convolution of the second layer, among those that take weights of edges."""
+    kinds = {name: getattr(geometric, name)(8, 3) for name in ("GCNConv", "GraphConv", "TAGConv", "SGConv")}
+    model.convs[1] = snn.Choice(kinds, label="convolution")
+
+
+def search_sage(model: Any) -> None:
+    """Of GraphSAGE: the same, among those that take none."""
+    kinds = {"SAGEConv": geometric.SAGEConv(8, 3), "ClusterGCNConv": geometric.ClusterGCNConv(8, 3)}
+    kinds["SAGEConv, max"] = geometric.SAGEConv(8, 3, aggr="max")
+    model.convs[1] = snn.Choice(kinds, label="convolution")
+
+
+def search_gat(model: Any) -> None:
+    """Of GAT: the same, among those that attend."""
+    kinds = {name: getattr(geometric, name)(8, 3) for name in ("GATConv", "GATv2Conv", "TransformerConv")}
     model.convs[1] = snn.Choice(kinds, label="convolution")
 
 
@@ -139,9 +148,9 @@ ROWS: dict[str, Any] = {"loss": pair_loss, "inputs": without_target, "reason": N
 ENTRIES = [
     Entry("GCN", "torch_geometric", lambda: geometric.GCN(4, 8, 2, 3), search_gcn, graphs, **GRAPHS),
     Entry(
-        "GraphSAGE", "torch_geometric", lambda: geometric.GraphSAGE(4, 8, 2, 3), search_gcn, graphs, **GRAPHS
+        "GraphSAGE", "torch_geometric", lambda: geometric.GraphSAGE(4, 8, 2, 3), search_sage, graphs, **GRAPHS
     ),
-    Entry("GAT", "torch_geometric", lambda: geometric.GAT(4, 8, 2, 3), search_gcn, graphs, **GRAPHS),
+    Entry("GAT", "torch_geometric", lambda: geometric.GAT(4, 8, 2, 3), search_gat, graphs, **GRAPHS),
     Entry("GIN", "torch_geometric", lambda: geometric.GIN(4, 8, 2, 3), search_gin, graphs, **GRAPHS),
     Entry(
         "MLP",

@@ -1,11 +1,11 @@
 """Can architectures of other libraries be searched, and is the child right?
 
-    python -m benchmarks.zoo.run [NAME ...]
+    python -m benchmarks.zoo.run [NAME or LIBRARY ...]
 
 Each architecture is made tiny from its config, made searchable by hand, and searched for a few steps. Its
 child is compared with the supernet on ten architectures, bit for bit, in evaluation mode. It is exported if
 the plain model can be, and loaded again by save_pretrained and from_pretrained if its config can say what
-was found. Rows are written as they end; those that are there are kept.
+was found. Rows are written as they end; those that are there are kept, refusals but tried again.
 
 The other libraries are in an environment of their own: see `requirements.txt` beside.
 """
@@ -163,7 +163,8 @@ def main(names: list[str]) -> None:
     known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     rows = {key(row): row for row in known}
     for entry in entries():
-        if (key(entry) in rows and not names) or (names and entry.name not in names):
+        done = "error" not in rows.get(key(entry), {"error": "not tried"})
+        if (done and not names) or (names and not {entry.name, entry.family} & set(names)):
             continue
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,9 +1,12 @@
 """A search tries first what it will do: it changes nothing, and what cannot work fails before step one."""
 
+from collections import UserDict
+
 import pytest
 import torch
 from problems import data, fit, loader, mse, searcher, two_layers
 from torch import nn
+from torch.utils.data import DataLoader
 
 from asng import nn as snn
 from asng.errors import InputError
@@ -11,6 +14,7 @@ from asng.nn import Choice, Searchable, Supernet
 from asng.search import OneShotSearch
 from asng.search.trial import ends_of
 from asng.space import Categorical, Integer, Real
+from asng.training import score
 
 
 class Keeping(nn.Module):
@@ -211,3 +215,26 @@ def test_a_search_of_one_pass_takes_few_more():
     fit(searcher(two_layers(), loss, minimize=mse, warmup=1.0), epochs=1, check=True)
     assert len(calls) - 6 <= 4
     assert len(data()) == 48
+
+
+@pytest.mark.parametrize("kind", [dict, UserDict])
+def test_a_loss_may_take_things_out_of_a_batch(kind):
+    def popping(forward, batch):
+        target = batch.pop("y")
+        return (forward(**batch) - target).square().mean()
+
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.op = Choice([nn.Linear(3, 1), nn.Identity()], label="op")
+
+        def forward(self, *, x):
+            return self.op(x)
+
+    def collated(items):
+        return kind(x=torch.stack([x for x, _ in items]), y=torch.stack([y for _, y in items]))
+
+    batches = DataLoader(data(), 8, collate_fn=collated)
+    search = searcher(Supernet(Named()), popping, minimize=popping, warmup=0.0, lam_x=2)
+    result = search.fit(batches, batches, epochs=1, progress=False)
+    assert score(result.child, batches, popping) > 0.0

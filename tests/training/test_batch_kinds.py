@@ -11,7 +11,7 @@ from asng.nn import Choice, Supernet
 from asng.search import OneShotSearch
 from asng.space import Architecture
 from asng.training import recalibrate, score
-from asng.training.inputs import example_inputs
+from asng.training.inputs import by_position, example_inputs
 
 LENGTHS = torch.randint(2, 7, (24,), generator=torch.Generator().manual_seed(1)).tolist()
 SEQUENCES = [torch.randn(n, 3, generator=torch.Generator().manual_seed(i)) for i, n in enumerate(LENGTHS)]
@@ -130,7 +130,8 @@ def test_a_search_and_what_follows_it_runs(kind, rule):
 def test_example_inputs_are_what_the_loss_gives(kind):
     model, collate, loss = KINDS[kind]
     supernet = Supernet(model())
-    given = example_inputs(supernet, Architecture({"op": "wide"}), loss, loader(collate))[0][0]
+    calls = example_inputs(supernet, Architecture({"op": "wide"}), loss, loader(collate))
+    given = by_position(supernet, calls[0])[0]
     expected = {"whole dictionary": dict, "ragged list": list, "packed sequence": PackedSequence}
     assert isinstance(given, expected.get(kind, torch.Tensor))
 

@@ -18,7 +18,7 @@ from asng.pipeline.task import Loaders, Task
 from asng.training import Objective
 from asng.training.data.nested import to_device
 from asng.training.data.random_state import seeded
-from asng.training.modes import cuda_devices, kept_modes
+from asng.training.modes import cuda_devices, left_alone
 from asng.training.objective import as_number
 
 __all__ = ["Prepared", "prepare", "device_of", "make_baseline", "place"]
@@ -56,15 +56,19 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
     if task.baseline is not None:
         with seeded(seed):
             baseline = place(make_baseline(task), device)
-    tried = [("loss", task.loss, loaders.search_train), (task.metric, task.score, loaders.search_valid)]
-    for name, objective, loader in tried:
+    # The loss as in training, and the score as of the networks that are compared at the end.
+    tried = [
+        ("loss", task.loss, loaders.search_train, True),
+        (task.metric, task.score, loaders.search_valid, False),
+    ]
+    for name, objective, loader, training in tried:
         with torch.random.fork_rng(devices=cuda_devices()):
             # One batch for both: a baseline must not move the generator of a loader, and so the search.
             for batch in loader:
                 batch = to_device(batch, device)
-                _try(supernet, forward, name, objective, batch)
+                _try(supernet, forward, name, objective, batch, training=training)
                 if baseline is not None:
-                    _try_baseline(baseline, name, objective, batch)
+                    _try_baseline(baseline, name, objective, batch, training=training)
                 break
     return Prepared(loaders, supernet)
 
@@ -101,15 +105,23 @@ def _check_weights(what: str, model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def _try(model: nn.Module, forward: Callable[..., Any], name: str, objective: Objective, batch: Any) -> None:
-    with kept_modes(model):
-        model.eval()
+def _try(
+    model: nn.Module,
+    forward: Callable[..., Any],
+    name: str,
+    objective: Objective,
+    batch: Any,
+    *,
+    training: bool,
+) -> None:
+    with left_alone(model):
+        model.train(training)
         as_number(objective(forward, batch), name, objective)
 
 
-def _try_baseline(model: nn.Module, name: str, objective: Objective, batch: Any) -> None:
+def _try_baseline(model: nn.Module, name: str, objective: Objective, batch: Any, *, training: bool) -> None:
     try:
-        _try(model, model, name, objective, batch)
+        _try(model, model, name, objective, batch, training=training)
     except AsngError as error:
         raise type(error)(f"baseline: {error}") from error
     except Exception as error:  # whatever the user's network raises

@@ -12,7 +12,7 @@ from asng.costs.ranking import behind_budget
 from asng.distributed import Comm
 from asng.nn import Supernet
 from asng.space import Architecture, Candidate
-from asng.training.data.nested import CountItems, items_of, to_device
+from asng.training.data.nested import CountItems, items_of, own_copy, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, origin
 from asng.training.forward import ArchitectureForward
@@ -200,7 +200,7 @@ class Scorer:
             for k in own:
                 if not missed[k].count:
                     with missed[k].noted():
-                        tallies[k].update(forwards[k], batch)
+                        tallies[k].update(forwards[k], own_copy(batch))
 
         def work(k: int) -> _Scored:
             value = math.nan if missed[k].count else tallies[k].value(self.name)
@@ -248,7 +248,7 @@ class Scorer:
         Raises:
             InputError: It is no single number.
         """
-        value = self.objective(forward, batch)
+        value = self.objective(forward, own_copy(batch))
         return checked_value(value, self.name, self.objective, may_require_grad=self.name == "loss")
 
     def evaluate(self, modes: Modes) -> None:
@@ -299,7 +299,9 @@ def explained(
     def run() -> float:
         value = 0.0
         for architecture in architectures:
-            value = as_number(function(ArchitectureForward(supernet, architecture), batch), name, function)
+            value = as_number(
+                function(ArchitectureForward(supernet, architecture), own_copy(batch)), name, function
+            )
             if not math.isfinite(value):
                 break
         return value

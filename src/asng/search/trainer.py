@@ -14,7 +14,7 @@ from asng.nn import Supernet
 from asng.search.callbacks import Callbacks
 from asng.search.scorer import explained
 from asng.space import Architecture
-from asng.training.data.nested import to_device
+from asng.training.data.nested import own_copy, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory
 from asng.training.forward import ArchitectureForward
@@ -161,7 +161,7 @@ class Trainer:
         Raises:
             InputError: It is no tensor of one number.
         """
-        value = self.loss(forward, batch)
+        value = self.loss(forward, own_copy(batch))
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
             kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
             raise InputError(

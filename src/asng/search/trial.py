@@ -15,8 +15,8 @@ from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer
 from asng.space import Architecture, Categorical, Value, Variable
 from asng.training.batch_norm import batch_statistics
-from asng.training.compare import difference
-from asng.training.data.nested import to_device
+from asng.training.compare import TOLERANCE, difference
+from asng.training.data.nested import own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory, is_out_of_memory
 from asng.training.inputs import Recorder, repeated, without_trace
@@ -27,9 +27,6 @@ __all__ = ["ends_of", "try_first"]
 
 SECONDS = 1.0
 """If the largest and the smallest architecture took longer, no others are tried."""
-TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
-"""How far a child may be from the supernet, as a share of the greatest number. They are alike to the last bit
-where torch computes the same each time; compiled parts and GPUs do not always."""
 
 
 def try_first(trainer: Trainer, scorer: Scorer) -> None:
@@ -154,10 +151,9 @@ class _Trial:
     def run(self, train: Any, valid: Any, *, descend: bool) -> None:
         """Run loss and objective, then the child."""
         records = [self._lost(train, descend=descend)]
-        if self.scorer.name != "loss":
-            records.append(self._scored(valid))
-        else:
-            self._scored(valid)
+        scored = self._scored(valid)
+        if not self.scorer.as_training:
+            records.append(scored)
         self._check_reached(records[0])
         self.before.restore()
         calls = [call for record in records for call in record.calls]
@@ -192,7 +188,7 @@ class _Trial:
         objective = self.scorer.objective
         with torch.no_grad():
             if is_whole(objective):  # one batch need not be enough to compute it
-                objective.tally(self.trainer.device).update(forward, batch)
+                objective.tally(self.trainer.device).update(forward, own_copy(batch))
             else:
                 self.scorer.value(batch, forward)
         return forward

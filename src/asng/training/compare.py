@@ -8,7 +8,11 @@ import torch
 
 from asng.training.data.nested import parts_of
 
-__all__ = ["copied", "difference"]
+__all__ = ["TOLERANCE", "copied", "difference"]
+
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
+"""How far outputs may be apart that are to be the same, as a share of the greatest number. They are so to the
+last bit where torch computes the same each time; compiled parts, GPUs and other kernels do not always."""
 
 
 def copied(value: Any) -> Any:

@@ -12,8 +12,8 @@ from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.space import Architecture, Value
 from asng.training.batch_norm import batch_statistics
-from asng.training.compare import copied, difference
-from asng.training.data.nested import to_device
+from asng.training.compare import TOLERANCE, copied, difference
+from asng.training.data.nested import own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory
 from asng.training.forward import ArchitectureForward
@@ -148,14 +148,14 @@ def _run(function: Objective, forward: Recorder, batch: Any) -> None:
     """Run a loss or an objective without gradients, or with them if it takes some itself."""
     try:
         with torch.no_grad():
-            function(forward, batch)
+            function(forward, own_copy(batch))
     except RuntimeError as error:
         if "require grad" not in str(error):
             raise
         forward.calls.clear()
         forward.outputs.clear()
         with torch.enable_grad():
-            function(forward, batch)
+            function(forward, own_copy(batch))
 
 
 @contextmanager
@@ -199,7 +199,7 @@ def evaluates_alike(supernet: Supernet, architecture: Architecture, loss: Loss, 
                 evaluated = outputs(forward.calls, run)
         except Exception:  # whatever a model raises for want of what only training gives it
             return False
-        if difference(evaluated, forward.outputs) is None:
+        if difference(evaluated, forward.outputs, tolerance=TOLERANCE) is None:
             return True
         if _shapes_differ(evaluated, forward.outputs):
             return False
@@ -207,7 +207,8 @@ def evaluates_alike(supernet: Supernet, architecture: Architecture, loss: Loss, 
         torch.manual_seed(torch.initial_seed() + 1)
         with torch.no_grad():
             again = outputs(forward.calls, run)
-        return difference(again, forward.outputs) is not None  # what is drawn at random differs each time
+        # What is drawn at random differs each time.
+        return difference(again, forward.outputs, tolerance=TOLERANCE) is not None
     return True
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.training.batch_norm import give_averages
-from asng.training.data.nested import CountItems, expected_items, items_of, to_device
+from asng.training.data.nested import CountItems, expected_items, items_of, own_copy, to_device
 from asng.training.data.stream import with_new_workers
 from asng.training.faults import dead_workers_told, is_undefined, origin
 from asng.training.metric import MetricObjective, as_objective
@@ -94,7 +94,7 @@ def train(
                     before_step(model, done, steps)
                 weights.zero_grad(set_to_none=True)
                 batch = to_device(batch, device)
-                value = loss(model, batch)
+                value = loss(model, own_copy(batch))
                 if not math.isfinite(value.item()):
                     raise _not_finite(model, loss, batch, value.item(), done)
                 value.backward()  # type: ignore[no-untyped-call]
@@ -167,8 +167,8 @@ def score_and_items(
                 tally.update(model, batch)
                 mean.items += count
                 continue
-            value = as_number(objective(model, batch), "objective", objective)
-            undefined = is_undefined(value, model, partial(objective, model, batch))
+            value = as_number(objective(model, own_copy(batch)), "objective", objective)
+            undefined = is_undefined(value, model, partial(objective, model, own_copy(batch)))
             mean.add(value, count, undefined=undefined)
     if not batches:
         raise RunError("loader: expected at least one batch to score on, got none.")

@@ -3,7 +3,7 @@
 import copy
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import fields, is_dataclass
 from numbers import Integral, Real
 from typing import Any, TypeAlias
@@ -14,7 +14,16 @@ from torch.utils.data import BatchSampler, DataLoader
 
 from asng.errors import InputError
 
-__all__ = ["CountItems", "batch_size_of", "expected_items", "items_of", "parts_of", "tensors_in", "to_device"]
+__all__ = [
+    "CountItems",
+    "batch_size_of",
+    "expected_items",
+    "items_of",
+    "own_copy",
+    "parts_of",
+    "tensors_in",
+    "to_device",
+]
 
 CountItems: TypeAlias = Callable[[Any], float]
 """Says how many items a batch counts for."""
@@ -49,6 +58,19 @@ def to_device(batch: Any, device: torch.device) -> Any:
             object.__setattr__(moved, field.name, to_device(getattr(batch, field.name), device))
         return moved
     return batch
+
+
+def own_copy(batch: Any) -> Any:
+    """Return a batch from which a loss may take things: of a mapping a copy, which holds the same tensors.
+
+    The same batch goes to several architectures, and `labels = batch.pop("labels")` is a usual way to begin.
+
+    Example:
+        >>> batch = {"x": 1, "labels": 2}
+        >>> own_copy(batch).pop("labels"), batch
+        (2, {'x': 1, 'labels': 2})
+    """
+    return copy.copy(batch) if isinstance(batch, MutableMapping) else batch
 
 
 def _like(batch: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
