@@ -204,13 +204,13 @@ class Processes:
 def _serve(pipe: Connection, content: bytes, activity: bool) -> None:
     """Call f with what comes, in a process of its own, until nothing comes any more."""
     _begin()
-    try:
-        f: Function = pickle.loads(content)  # noqa: S301 - from the process that began this one
-    except Exception as error:  # whatever importing a module of the user's raises
-        pipe.send(f"{type(error).__name__}: {error}")
-        return
-    pipe.send("")
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError):  # where the other end is gone there is nobody to tell
+        try:
+            f: Function = pickle.loads(content)  # noqa: S301 - from the process that began this one
+        except Exception as error:  # whatever importing a module of the user's raises
+            pipe.send(f"{type(error).__name__}: {error}")
+            return
+        pipe.send("")
         while True:
             architecture, limits = pipe.recv()
             pipe.send(call(f, architecture, activity, limits))
