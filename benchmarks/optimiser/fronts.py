@@ -20,7 +20,7 @@ from asng.optim import RandomSearch
 from asng.space import Categorical, Integer, Real, Space
 from benchmarks.record import write
 
-BUDGETS = (100, 200, 400, 800)
+BUDGETS = (100, 200, 400)
 Values = Mapping[str, Any]
 Problem = tuple[Space, Callable[[Values], tuple[float, ...]], tuple[float, ...]]
 
@@ -165,7 +165,7 @@ def shares(found: list[tuple[float, ...]], reference: tuple[float, ...]) -> list
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=5)
     seeds = parser.parse_args().seeds
     rows = []
     for name, problem in (CHOSEN_ON | KEPT_BACK).items():

@@ -1,12 +1,17 @@
 """Calls told as they come back: nobody waits, and the log repeats the search to the bit."""
 
 import json
+import os
 import random
+import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
-from black_boxes import GATED, MIXED, SMALL, Counted, gated, mixed, small
+from black_boxes import GATED, MIXED, SMALL, Counted, deadly, gated, mixed, small
 from test_cache import SPACE, Tree
 from test_resume_black_box import same
 
@@ -35,12 +40,14 @@ def events(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("f", "space"), [(mixed, MIXED), (gated, GATED), (small, SMALL)])
-def test_the_log_repeats_it_to_the_bit_without_a_call(f, space, tmp_path):
-    first = run(Uneven(f), space, 60, run_dir=tmp_path)
+@pytest.mark.parametrize(
+    ("f", "space", "budget"), [(mixed, MIXED, 60), (gated, GATED, 60), (small, SMALL, 18)]
+)
+def test_the_log_repeats_it_to_the_bit_without_a_call(f, space, budget, tmp_path):
+    first = run(Uneven(f), space, budget, run_dir=tmp_path)
     again = Counted(f)
     for threads in (8, 3):
-        same(run(again, space, 60, threads=threads, run_dir=tmp_path, resume=True), first)
+        same(run(again, space, budget, threads=threads, run_dir=tmp_path, resume=True), first)
     assert again.calls == []
     assert first.evaluated == sum(event["event"] == "evaluation" for event in events(tmp_path))
 
@@ -78,7 +85,7 @@ def test_a_larger_budget_goes_on(budget, tmp_path):
     same(run(f, MIXED, 60, run_dir=tmp_path, resume=True), result)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_what_was_read_is_never_paid_for_twice_once_something_was_left_unread(seed):
     f = Tree(seed)
     result = run(Uneven(f, 0.0005), SPACE, 60, seed=seed)
@@ -152,3 +159,52 @@ def test_an_executor_of_unknown_size_is_refused():
 def test_processes_can_be_told_of_as_they_come_back(tmp_path):
     first = minimize(gated, GATED, 20, workers=2, asynchronous=True, run_dir=tmp_path)
     same(minimize(gated, GATED, 20, workers=2, asynchronous=True, run_dir=tmp_path, resume=True), first)
+
+
+SCRIPT = """
+import random, sys, time
+from black_boxes import MIXED, mixed
+from concurrent.futures import ThreadPoolExecutor
+from asng.black_box import minimize
+
+def slow(a):
+    time.sleep(0.02 * random.lognormvariate(0, 1))
+    return mixed(a)
+
+minimize(slow, MIXED, 10_000, workers=ThreadPoolExecutor(4), asynchronous=True, run_dir=sys.argv[1])
+"""
+
+
+def test_killed_by_the_system_it_goes_on_from_what_came_back(tmp_path):
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)], env=os.environ | {"PYTHONPATH": path}
+    )
+    log = tmp_path / "log.jsonl"
+    try:
+        while not log.exists() or log.read_text().count('"evaluation"') < 20:
+            assert process.poll() is None
+            time.sleep(0.02)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    before = log.read_text().count('"evaluation"')
+    f = Counted(mixed)
+    result = run(f, MIXED, 80, threads=4, run_dir=tmp_path, resume=True)
+    assert len(f.calls) == 80 - before
+    same(run(f, MIXED, 80, threads=2, run_dir=tmp_path, resume=True), result)
+
+
+@pytest.mark.slow
+def test_a_call_that_kills_its_process_ranks_worst(tmp_path, monkeypatch):
+    armed, folder = tmp_path / "armed", tmp_path / "run"
+    armed.touch()
+    monkeypatch.setenv("DEADLY_WHERE", str(armed))
+    flags = {"asynchronous": True, "on_error": "worst", "run_dir": folder}
+    result = minimize(deadly, SMALL, 8, workers=2, **flags)
+    assert result.evaluated == 8
+    assert {one.architecture["op"] for one in result.history if one.error} == {"b"}
+    again = minimize(small, SMALL, 8, workers=2, resume=True, **flags)
+    assert [(one.architecture, one.error) for one in again.history] == [
+        (one.architecture, one.error) for one in result.history
+    ]

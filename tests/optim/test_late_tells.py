@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 from asng.optim import ASNG, SNG
 from asng.optim.draws import Numbers
 from asng.optim.reuse import late_weights
@@ -155,3 +155,27 @@ def test_a_generation_is_told_when_the_next_was_drawn(seed):
             candidates = waiting.pop(0)
             opt.tell(candidates, [(c["x"] - 7) ** 2 + (c["y"] - 70) ** 2 for c in candidates])
     assert (opt.best["x"] - 7) ** 2 + (opt.best["y"] - 70) ** 2 < 20
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"seed": -1},
+        {"drawn": 1.5},
+        {"drawn": 3},
+        {"told": [[0, 99]]},
+        {"told": [[3, 2]]},
+        {"told": 7},
+        {"rest": [[2.0, 0.1, 0.1]]},
+        {"rest": [[0.1]]},
+        {"waiting": {}},
+        {"waiting": {"x": [[9.0, 1.0, 1.0]], "losses": [1.0], "active": None, "then": None}},
+    ],
+)
+def test_a_damaged_account_of_draws_is_refused(wrong):
+    opt = learnt(ASNG(MIXED, seed=3), 2)
+    opt.tell(opt.ask(1), [1.0])
+    state = opt.state_dict()
+    with pytest.raises(RunError, match="state"):
+        opt.load_state_dict(state | {"draws": state["draws"] | wrong})
+    assert opt.state_dict() == state

@@ -1,17 +1,69 @@
-"""What the user knows before a search: losses from elsewhere, and where to start."""
+"""What a search is given beside f and the space, and a resumed one must be given again."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from asng.black_box.measured import Measured, as_measured
+from asng.black_box.reporting import MedianRule
 from asng.errors import InputError, SpaceError
 from asng.space import Candidate, Space
 from asng.space.variables import Value
 
-__all__ = ["candidates_of", "check_objectives", "known_losses"]
+__all__ = ["SETTINGS", "Given", "checked_given"]
+
+SETTINGS = ("start", "known", "objectives", "early_stop")
+"""Names of what may be given."""
 
 
-def candidates_of(space: Space, name: str, architectures: Sequence[Mapping[str, Value]]) -> list[Candidate]:
+@dataclass(frozen=True)
+class Given:
+    """What may be given, checked.
+
+    Attributes:
+        start: What to evaluate first.
+        known: Architectures, and what was measured of them elsewhere.
+        objectives: Names of several losses; empty for one.
+        early_stop: When to end a call; None for never.
+    """
+
+    start: list[Candidate]
+    known: list[tuple[Candidate, Measured]]
+    objectives: tuple[str, ...]
+    early_stop: MedianRule | None
+
+    def settings(self) -> dict[str, Any]:
+        """Return it as plain values, for the log; what was not given is left out."""
+        rule = self.early_stop
+        found = {
+            "start": [dict(candidate.architecture) for candidate in self.start],
+            "known": [[dict(candidate.architecture), repr(measured)] for candidate, measured in self.known],
+            "objectives": list(self.objectives),
+            "early_stop": [] if rule is None else [rule.calls, rule.steps],
+        }
+        return {name: value for name, value in found.items() if value}
+
+
+def checked_given(
+    space: Space,
+    *,
+    start: Sequence[Mapping[str, Value]],
+    known: Sequence[tuple[Mapping[str, Value], Any]],
+    objectives: Sequence[str],
+    early_stop: MedianRule | None,
+) -> Given:
+    """Return what was given.
+
+    Raises:
+        InputError: Something is not as `minimize` describes it.
+    """
+    if early_stop is not None and not isinstance(early_stop, MedianRule):
+        raise InputError(f"early_stop: expected an asng.black_box.MedianRule, got {early_stop!r}.")
+    names = _checked_objectives(objectives)
+    return Given(_candidates_of(space, "start", start), _known_losses(space, known, names), names, early_stop)
+
+
+def _candidates_of(space: Space, name: str, architectures: Sequence[Mapping[str, Value]]) -> list[Candidate]:
     """Return architectures as candidates.
 
     Args:
@@ -35,7 +87,7 @@ def candidates_of(space: Space, name: str, architectures: Sequence[Mapping[str, 
     return found
 
 
-def known_losses(
+def _known_losses(
     space: Space, known: Sequence[tuple[Mapping[str, Value], Any]], objectives: Sequence[str]
 ) -> list[tuple[Candidate, Measured]]:
     """Return architectures and losses as candidates and what was measured.
@@ -57,11 +109,11 @@ def known_losses(
         if names != set(objectives):
             raise InputError(f"known[{i}]: expected losses {list(objectives)}, got {pair[1]!r:.80}.")
         measured.append(found)
-    candidates = candidates_of(space, "known", [architecture for architecture, _ in known])
+    candidates = _candidates_of(space, "known", [architecture for architecture, _ in known])
     return list(zip(candidates, measured, strict=True))
 
 
-def check_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
+def _checked_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
     """Return the names of several objectives; empty for one.
 
     Raises:

@@ -13,7 +13,7 @@ from asng.black_box.asynchronous import AsynchronousLoop
 from asng.black_box.cache import Cache
 from asng.black_box.calling import Expecting, Function
 from asng.black_box.front import Front
-from asng.black_box.given import candidates_of, check_objectives, known_losses
+from asng.black_box.given import SETTINGS, checked_given
 from asng.black_box.loop import MinimizeLoop
 from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, RecordReader
@@ -125,24 +125,17 @@ def minimize(
         >>> result.architecture, result.loss, result.evaluated <= 11
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
-    settings: dict[str, Any] = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
-    if early_stop is not None:
-        if not isinstance(early_stop, MedianRule):
-            raise InputError(f"early_stop: expected an asng.black_box.MedianRule, got {early_stop!r}.")
-        settings |= {"early_stop": [early_stop.calls, early_stop.steps]}
-    _check(f, space, budget, callbacks, stop, settings)
+    flags = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
+    _check(f, space, budget, callbacks, stop, flags)
     one_of("on_error", on_error, ["raise", "worst"])
     integer_at_least("seed", seed, 0)
-    if check_objectives(objectives):
-        settings |= {"objectives": list(objectives)}
-        f = Expecting(f, tuple(objectives))
+    given = checked_given(space, start=start, known=known, objectives=objectives, early_stop=early_stop)
+    if given.objectives:
+        f = Expecting(f, given.objectives)
     content = check_workers(workers, f, call_seconds)
     n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
-    first, before = candidates_of(space, "start", start), known_losses(space, known, objectives)
-    settings |= {"start": [dict(c.architecture) for c in first]} if first else {}
-    settings |= {"known": [[dict(c.architecture), repr(loss)] for c, loss in before]} if before else {}
     folder = None if run_dir is None else Path(run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
@@ -150,9 +143,9 @@ def minimize(
     try:
         if optimizer is None:
             optimizer = default_optimizer(
-                space, budget=budget, seed=seed, noisy=noisy, front=bool(objectives), logged=logged
+                space, budget=budget, seed=seed, noisy=noisy, front=bool(given.objectives), logged=logged
             )
-        record = _begin(log, logged, folder, optimizer, budget, settings)
+        record = _begin(log, logged, folder, optimizer, budget, flags | given.settings())
         calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)
         with closing(calls):
             loop = MinimizeLoop(
@@ -160,16 +153,16 @@ def minimize(
                 budget=budget,
                 workers=calls,
                 cache=Cache(space, noisy=noisy, watched=activity),
-                curves=Curves(early_stop),
+                curves=Curves(given.early_stop),
                 stop=stop or MinimizeStopRule(),
                 callbacks=callbacks,
-                start=first,
-                front=Front(objectives) if objectives else None,
+                start=given.start,
+                front=Front(given.objectives) if given.objectives else None,
                 fail=on_error == "raise",
                 log=log,
                 record=record,
             )
-            loop.know(before)
+            loop.know(given.known)
             run = AsynchronousLoop(loop, n).run if asynchronous else loop.run
             reason = _run(loop, run, folder)
         return _end(loop, reason, folder)
@@ -191,7 +184,7 @@ def _check(
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
     integer_at_least("budget", budget, 1)
     for name, flag in flags.items():
-        if not isinstance(flag, list) and not isinstance(flag, bool):
+        if not isinstance(flag, bool):
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
     if not isinstance(callbacks, (list, tuple)) or not all(callable(one) for one in callbacks):
         raise InputError(f"callbacks: expected a list of functions of a Progress, got {callbacks!r}.")
@@ -251,7 +244,7 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
     before = dict(record.start.settings or {})
     for name in [
         *settings,
-        *(name for name in ("start", "known", "early_stop", "objectives") if name in before),
+        *(name for name in SETTINGS if name in before),
     ]:
         value, logged = (of.get(name, False) or False for of in (settings, before))
         if logged != value:

@@ -128,9 +128,11 @@ class Processes:
 
     def _begun(self) -> _Worker:
         ours, theirs = self._context.Pipe()
-        process = self._context.Process(target=_serve, args=(theirs, self._content, self._activity))
+        process = self._context.Process(target=_serve, args=(theirs, self._activity))
         process.start()
         theirs.close()  # so that ours ends with the process
+        with suppress(OSError):  # it may have ended already, which is seen when it is looked at
+            ours.send_bytes(self._content)
         return _Worker(process, ours)
 
     def _hand_out(self) -> None:
@@ -201,16 +203,16 @@ class Processes:
         return code
 
 
-def _serve(pipe: Connection, content: bytes, activity: bool) -> None:
+def _serve(pipe: Connection, activity: bool) -> None:
     """Call f with what comes, in a process of its own, until nothing comes any more."""
     _begin()
-    try:
-        f: Function = pickle.loads(content)  # noqa: S301 - from the process that began this one
-    except Exception as error:  # whatever importing a module of the user's raises
-        pipe.send(f"{type(error).__name__}: {error}")
-        return
-    pipe.send("")
-    with suppress(EOFError, OSError):
+    with suppress(EOFError, OSError):  # where the other end is gone there is nobody to tell
+        try:
+            f: Function = pipe.recv()
+        except Exception as error:  # whatever importing a module of the user's raises
+            pipe.send(f"{type(error).__name__}: {error}")
+            return
+        pipe.send("")
         while True:
             architecture, limits = pipe.recv()
             pipe.send(call(f, architecture, activity, limits))

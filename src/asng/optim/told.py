@@ -142,6 +142,8 @@ class Draws:
         draws.told = Numbers((first, after) for first, after in stretches)
         if rest:
             draws.rest = array(saved, "rest", len(rest), product.n_free)
+            if not ((draws.rest >= 0.0) & (draws.rest < 1.0)).all():
+                raise RunError("state['draws']['rest']: expected numbers in [0, 1), got others.")
         draws.waiting = None if waiting is None else _unpacked(waiting, product)
         return draws
 

@@ -40,7 +40,7 @@ class Conditions:
         for name, when in self._of.items():
             for other, values in when:
                 self._check(name, other, values)
-        self._order = self._sorted()
+        self._order = self._sorted() if self._of else list(variables)
         parents = {other for when in self._of.values() for other, _ in when}
         self.deciding = tuple(name for name in self._order if name in parents)
 
