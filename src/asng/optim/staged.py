@@ -34,6 +34,9 @@ FIRST = 8
 BATCH = 2
 """Points that are proposed at a time."""
 
+NEARBY = 2
+"""Every so many times one of the points is drawn near the best one, whatever the model says of it."""
+
 MODEL_CALLS = 200
 """So many evaluations the model proposes at most, the first ones included."""
 
@@ -204,7 +207,10 @@ class Staged(Optimizer):
         surrogate = surrogate_of(product, archive, state.model)
         reads = Reading(product, archive.x, archive.active)
         best = archive.x[archive.order()[:_PARENTS]]
-        return proposed(product, self._rng, surrogate, best, len(u), reads=reads, known=self._known)
+        nearby = state.model.turn % NEARBY == NEARBY - 1
+        return proposed(
+            product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=self._known
+        )
 
     def _known(self, x: Floats) -> Flags:
         if self._noisy:
