@@ -16,7 +16,7 @@ import numpy as np
 from asng.optim import ASNG
 from benchmarks.black_box.methods import METHODS, Search, one_plus_one
 from benchmarks.black_box.problems import Problem, bits, continuous, nk, wide_choice
-from benchmarks.record import write
+from benchmarks.record import commit, write
 
 PAGE = Path(__file__).parents[2] / "docs" / "optimiser.md"
 BEGIN, END = "<!-- by benchmarks/black_box/measures.py -->\n", "<!-- until there -->\n"
@@ -81,13 +81,13 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--only", nargs="+", default=["continuous", "bits", "choice"])
     arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
+    rows, measured = list[dict[str, Any]](), commit()
     for name, (kind, make, budget) in CASES.items():
         if kind not in arguments.only:
             continue
         for method, search in (CONTINUOUS if kind == "continuous" else OTHERS).items():
             least = [min(search(make(seed), seed, budget)) for seed in range(arguments.seeds)]
-            row = {"kind": kind, "problem": name, "budget": budget, "method": method}
+            row = {"kind": kind, "problem": name, "budget": budget, "method": method, "commit": measured}
             rows.append(row | {"median": median(least), "most": max(least), "least": least})
             print(
                 f"{name}, {method}: {row['budget']} calls, {median(least):.3g}, {max(least):.3g}", flush=True
@@ -105,11 +105,12 @@ def table(rows: list[dict[str, Any]], seeds: int) -> str:
     for kinds in (["continuous"], ["bits", "choice"]):
         own = [row for row in rows if row["kind"] in kinds]
         methods = list(dict.fromkeys(row["method"] for row in own))
-        lines = [["", "calls", *(f"`{m}`" for m in methods)], ["---"] * (2 + len(methods))]
+        lines = [["", "calls", "seeds", *(f"`{m}`" for m in methods)], ["---"] * (3 + len(methods))]
         for name in dict.fromkeys(row["problem"] for row in own):
             found = {row["method"]: row for row in own if row["problem"] == name}
             cells = [f"{found[m]['median']:.3g} ({found[m]['most']:.3g})" for m in methods]
-            lines.append([name, f"{next(iter(found.values()))['budget']:,}", *cells])
+            one = next(iter(found.values()))
+            lines.append([name, f"{one['budget']:,}", str(len(one["least"])), *cells])
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n\n")
     return "".join(parts)
 
