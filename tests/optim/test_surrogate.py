@@ -186,6 +186,24 @@ def test_proposals_are_new_different_and_of_the_space():
     np.testing.assert_array_equal(PRODUCT.snapped(x), x)
 
 
+def test_a_point_near_the_best_is_new_and_differs_from_those_of_the_model():
+    archive, model = known(20), Model.first(4)
+    seen, best = {row.tobytes() for row in archive.x}, archive.x[archive.order()[:8]]
+    for seed in range(20):
+        x = proposed(
+            PRODUCT,
+            np.random.default_rng(seed),
+            surrogate_of(PRODUCT, archive, model),
+            best,
+            2,
+            nearby=True,
+            reads=lambda x: None,
+            known=lambda x: np.array([row.tobytes() in seen for row in x], dtype=bool),
+        )
+        assert len({row.tobytes() for row in x} - seen) == 2
+        assert SPACE.contains(SPACE.decode(x[1]))
+
+
 def test_where_all_points_are_known_some_are_proposed_all_the_same():
     space = Space({"c": Categorical(["a", "b"])})
     product = Product(space)

@@ -24,7 +24,7 @@ from asng.optim.surrogate import Coordinates, Hyper, Surrogate, first_hyper, fit
 
 __all__ = ["Archive", "Model", "bent", "learnt_model", "surrogate_of"]
 
-POWERS = (1.0, 0.5, 0.25, 0.0)
+POWERS = (1.0, 0.5, 0.25, 0.0, -0.25, -0.5)
 _OFFSET = 0.01
 _T_MAX = 1e12
 _STEPS = 6

@@ -37,6 +37,7 @@ def proposed(
     best: Floats,
     n: int,
     *,
+    nearby: bool = False,
     reads: Callable[[Floats], Floats | None],
     known: Callable[[Floats], Flags],
 ) -> Floats:
@@ -52,6 +53,8 @@ def proposed(
         surrogate: The model.
         best: Known points to search from, the best first, snapped, shape (k, D).
         n: How many.
+        nearby: Whether the last one is to be drawn near the best, whatever the model says of it: where losses
+            have cliffs, a smooth model keeps away from the edge that the best points lie at.
         reads: Which variables points are expected to read, shape (m, D); None for all.
         known: Whether points of shape (m, D) need no evaluation, shape (m,).
     """
@@ -73,7 +76,23 @@ def proposed(
         parents = pool.x[np.argsort(-pool.value, kind="stable")[:_PARENTS]]
         more = weighed(_mutated(product, rng, parents, _ROUND))
         pool = _Pool(np.concatenate((pool.x, more.x)), np.concatenate((pool.value, more.value)))
-    return _batch(product, surrogate, pool, goal, n, reads, everywhere)
+    if not nearby or n < 2:
+        return _batch(product, surrogate, pool, goal, n, reads, everywhere)
+    chosen = _batch(product, surrogate, pool, goal, n - 1, reads, everywhere)
+    return np.concatenate((chosen, _unseen(product, rng, best, known, chosen)))
+
+
+def _unseen(
+    product: Product,
+    rng: np.random.Generator,
+    best: Floats,
+    known: Callable[[Floats], Flags],
+    chosen: Floats,
+) -> Floats:
+    """Return one point near the best one, whatever the model says of it, shape (1, D)."""
+    near = _mutated(product, rng, best[:1], _ROUND)
+    fresh = ~known(near) & ~(near[:, None] == chosen).all(axis=2).any(axis=1)
+    return near[fresh][:1] if fresh.any() else near[:1]
 
 
 def _places(values: Floats) -> Floats:
