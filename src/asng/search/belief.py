@@ -27,14 +27,20 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_solve, cholesky, solve_triangular
 from scipy.stats import norm
 
+from asng.search.settling import correlation
 from asng.space import Categorical, Space, Value
 
-__all__ = ["Belief", "Hint", "coordinates", "improvement", "normal_scores"]
+__all__ = ["Belief", "Hint", "coordinates", "improvement", "normal_scores", "reliability_of"]
 
 LENGTHS = (0.25, 0.5, 1.0, 2.0)
 """Lengths of the correlation that are tried, in shares of the number of variables."""
 LEVEL = 0.5
 """Variance of the mean of the space, which those that were trained, chosen as they are, do not show."""
+
+RELIABILITY = 0.7
+"""Correlation of losses after half of a training and after all of it, as expected before any is known."""
+TRUSTED = 4
+"""As many losses count for as much as that expectation."""
 
 
 class Hint(NamedTuple):
@@ -198,3 +204,23 @@ def improvement(mean: NDArray[np.float64], std: NDArray[np.float64], best: float
     z = (best - mean) / std
     expected: NDArray[np.float64] = std * (z * norm.cdf(z) + norm.pdf(z))
     return expected
+
+
+def reliability_of(before: Sequence[float], after: Sequence[float]) -> float:
+    """Return how far losses tell architectures apart, by how well an earlier order agrees with a later one.
+
+    Args:
+        before: Losses in the middle of trainings.
+        after: Losses at their end.
+
+    Returns:
+        Between 0.1 and 0.9: with few losses near what is expected, later near their correlation.
+
+    Example:
+        >>> reliability_of([], []), round(reliability_of([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]), 2)
+        (0.7, 0.1)
+    """
+    known = len(after)
+    agreement = correlation(list(before), list(after)) if known > 2 else 0.0
+    known = known if known > 2 else 0
+    return min(0.9, max(0.1, (known * agreement + TRUSTED * RELIABILITY) / (known + TRUSTED)))

@@ -17,8 +17,9 @@ import msgspec
 from asng.distributed import Comm
 from asng.optim import Optimizer
 from asng.runs.events import Chance
+from asng.search.belief import reliability_of
 from asng.search.chance import chance_of
-from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan, reliability_of
+from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan
 from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer, copy_of, weights_of
 from asng.space import Architecture

@@ -27,7 +27,7 @@ from asng.search.found import best_within, likely
 from asng.search.settling import EARLIEST, PROBES, correlation
 from asng.space import Architecture, Categorical, Value, Variable
 
-__all__ = ["MOST_FINAL", "FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of", "reliability_of"]
+__all__ = ["MOST_FINAL", "FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of"]
 
 MOST_FINAL = 0.9
 """Greatest share of the cost for the final: without a search there is nothing to choose finalists by."""
@@ -66,10 +66,6 @@ SIZE = Hint(gain=0.7, doubt=0.4, hidden=0.5)
 """What the multiply-adds are believed to tell."""
 SATURATION = 0.6
 """Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
-RELIABILITY = 0.7
-"""Correlation of losses after half of a training and after all of it, as expected before any is known."""
-TRUSTED = 4
-"""As many losses count for as much as that expectation."""
 SHARED = Hint(gain=1.0, doubt=0.4)
 """What the score on the shared weights is believed to tell if it orders as size does, else in proportion."""
 AMONG = 4
@@ -419,26 +415,6 @@ class Pool:
         uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
         agreement = correlation([-self._sizes[k] for k in uniform], [self.shared[k] for k in uniform])
         return [SIZE, SHARED._replace(gain=SHARED.gain * max(0.0, agreement))]
-
-
-def reliability_of(before: Sequence[float], after: Sequence[float]) -> float:
-    """Return how far losses tell architectures apart, by how well an earlier order agrees with a later one.
-
-    Args:
-        before: Losses in the middle of trainings.
-        after: Losses at their end.
-
-    Returns:
-        Between 0.1 and 0.9: with few losses near what is expected, later near their correlation.
-
-    Example:
-        >>> reliability_of([], []), round(reliability_of([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]), 2)
-        (0.7, 0.1)
-    """
-    known = len(after)
-    agreement = correlation(list(before), list(after)) if known > 2 else 0.0
-    known = known if known > 2 else 0
-    return min(0.9, max(0.1, (known * agreement + TRUSTED * RELIABILITY) / (known + TRUSTED)))
 
 
 def _key(candidate: Finalist) -> tuple[tuple[str, Value], ...]:

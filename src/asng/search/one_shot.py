@@ -277,9 +277,8 @@ class OneShotSearch:
             example=self.example,
             items=self.items,
         )
-        chance = [result.chance.words()] if result.chance is not None and result.chance.near else []
-        for note in (*result.notes, *(chance if progress else [])):
-            warnings.warn(note, stacklevel=2)
+        for doubt in result.doubts() if progress else result.notes:
+            warnings.warn(doubt, stacklevel=2)
         loop.callbacks.tell("end", result)
         return result
 
@@ -357,11 +356,7 @@ class OneShotSearch:
         if resume and folder is None:
             raise InputError("resume: expected a run_dir to resume from, got None.")
         checkpoint = load_shared(comm, folder) if folder is not None and resume else None
-        theta, name, sign = (
-            made(self.architecture_optimizer),
-            self._selects(),
-            1.0 if self.maximize is None else -1.0,
-        )
+        theta, name = made(self.architecture_optimizer), self._selects()
         lam_x = -(-self.lam_x // comm.size) * comm.size  # each process trains as many
         if checkpoint is not None:  # which may be of another number of processes
             lam_x = lam_x_of(checkpoint, lam_x)
@@ -399,7 +394,7 @@ class OneShotSearch:
             self.supernet,
             objective,
             name=name,
-            sign=sign,
+            sign=1.0 if self.maximize is None else -1.0,
             stream=valid,
             meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm),
             device=trainer.device,

@@ -123,6 +123,11 @@ class SearchResult:
             found += calls_in(self.supernet, self.architecture, function, batch, training=False)
         return found or list(given)
 
+    def doubts(self) -> tuple[str, ...]:
+        """Return the notes, and whether nothing that shows was learnt, in sentences."""
+        chance = self.chance
+        return self.notes if chance is None or not chance.near else (*self.notes, chance.words())
+
     def save(self, path: str | Path) -> Path:
         """Write weights and architecture of the child to `path`: see `asng.training.save_child`."""
         return save_child(Path(path), self.child, self.architecture)
