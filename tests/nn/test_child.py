@@ -88,6 +88,8 @@ def test_child_is_exported_for_any_batch(name):
 @every_case
 def test_child_is_compiled_as_one_graph(name):
     child, inputs = child_of(name)
+    if any(isinstance(module, torch.nn.RNNBase) for module in child.modules()):
+        pytest.skip("torch compiles no recurrent layer of its own")
     torch.compiler.reset()
     assert torch.equal(torch.compile(child, backend="eager", fullgraph=True)(*inputs), child(*inputs))
 
