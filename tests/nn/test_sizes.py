@@ -213,6 +213,23 @@ def test_twin_of_a_layer_of_another_library_has_its_child(width):
     assert torch.equal(child(X), supernet(X, architecture={"w": width}))
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections")  # torch has a slower way of its own
+@pytest.mark.parametrize("layout", [{}, {"bidirectional": True}, {"bias": False, "batch_first": True}])
+def test_lstm_with_projections_is_cut_in_all_its_weights(layout):
+    lstm = snn.LSTM(6, Integer(4, 8, label="w"), 2, proj_size=3, **layout)
+    supernet, x = Supernet(lstm), torch.randn(2, 5, 6)
+    for width in (4, 7, 8):
+        child = supernet.extract({"w": width}, example=x)
+        assert (child.hidden_size, child.proj_size) == (width, 3)
+        assert torch.equal(child(x)[0], supernet(x, architecture={"w": width})[0])
+
+
+def test_instance_norm_takes_an_item_without_a_batch():
+    supernet = Supernet(nn.Sequential(snn.Conv2d(3, WIDTH, 1), snn.InstanceNorm2d(16, affine=True)))
+    x = torch.randn(3, 5, 5)
+    assert torch.equal(supernet.extract({"w": 8}, example=x)(x), supernet(x, architecture={"w": 8}))
+
+
 @pytest.mark.parametrize("number", [3.0, np.int64(3), np.float32(3.0), np.int8(3)])
 def test_numbers_of_tables_are_values(number):
     kernel = Categorical([1, 3], label="k")
