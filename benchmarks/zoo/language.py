@@ -212,16 +212,19 @@ def lora(model: Any, targets: list[str]) -> Any:
     return get_peft_model(model, LoraConfig(r=4, target_modules=targets))
 
 
-def search_lora_bert(model: Any) -> Any:
-    """Of BERT with adapters: what is searched is trained too."""
-    search_bert(model)
-    return lora(model, ["query", "value"])
+def search_lora_bert(model: Any) -> None:
+    """Of BERT with adapters."""
+    for layer in model.base_model.model.bert.encoder.layer:
+        layer.intermediate.dense = snn.Linear(32, ffn())
+        layer.output.dense = snn.Linear(64, 32)
 
 
-def search_lora_llama(model: Any) -> Any:
+def search_lora_llama(model: Any) -> None:
     """Of Llama with adapters."""
-    search_llama(model)
-    return lora(model, ["q_proj", "v_proj"])
+    for layer in model.base_model.model.model.layers:
+        layer.mlp.gate_proj = snn.Linear(32, ffn(), bias=False)
+        layer.mlp.up_proj = snn.Linear(32, ffn(), bias=False)
+        layer.mlp.down_proj = snn.Linear(64, 32, bias=False)
 
 
 def bert() -> Any:
@@ -293,6 +296,20 @@ ENTRIES = [
     ),
     Entry("T5", "transformers", t5, search_t5, translations, write=write_t5),
     Entry("BART", "transformers", bart, search_bart, ended, write=write_bart),
-    Entry("BERT with LoRA", "peft", bert, search_lora_bert, sentences, reason=ADAPTED),
-    Entry("Llama with LoRA", "peft", llama, search_lora_llama, texts, reason=ADAPTED),
+    Entry(
+        "BERT with LoRA",
+        "peft",
+        lambda: lora(bert(), ["query", "value"]),
+        search_lora_bert,
+        sentences,
+        reason=ADAPTED,
+    ),
+    Entry(
+        "Llama with LoRA",
+        "peft",
+        lambda: lora(llama(), ["q_proj", "v_proj"]),
+        search_lora_llama,
+        texts,
+        reason=ADAPTED,
+    ),
 ]

@@ -119,7 +119,10 @@ def row_of(entry: Entry) -> dict[str, Any]:
         exact += same(called(one, inputs), called(supernet, inputs, architecture=a))
     row["exact"] = exact
     row["child_exports"], row["child_reason"] = exports(child, inputs)
-    row["reloaded"] = reloaded(entry, child, found.architecture, inputs)
+    try:
+        row["reloaded"] = reloaded(entry, child, found.architecture, inputs)
+    except Exception as error:  # of the other library
+        row["reloaded"] = f"refused: {in_words(error)}"
     return row | {"seconds": round(time.perf_counter() - began, 1), "commit": commit()}
 
 
