@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asng.space import Categorical, Space, Value
 
-__all__ = ["Importance", "Settling", "sample_importance"]
+__all__ = ["Importance", "ThetaPath", "sample_importance"]
 
 _BINS = 5
 """Of an ordered variable: enough for a valley, few enough for some tens of samples."""
@@ -35,7 +35,7 @@ class Importance(NamedTuple):
     theta: float
 
 
-class Settling:
+class ThetaPath:
     """The path of theta, variable by variable.
 
     Args:
