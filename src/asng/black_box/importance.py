@@ -123,7 +123,7 @@ def sample_importance(
         for name, group in groups.items()
     }
     total = max(sum(shares.values()), 1.0)
-    return none | {name: share / total for name, share in shares.items()}
+    return none | {name: float(share / total) for name, share in shares.items()}
 
 
 def _groups(space: Space, name: str, samples: Iterable[Any]) -> NDArray[np.int64]:
