@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from test_resume_black_box import same
 
 from asng.black_box import Measured, MinimizeError, minimize
-from asng.black_box.front import Front, hypervolume, undominated
+from asng.black_box.front import Front
+from asng.black_box.hypervolume import hypervolume, undominated
 from asng.black_box.result import Evaluation
 from asng.errors import InputError, RunError
 from asng.optim import RandomSearch

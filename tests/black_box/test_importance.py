@@ -7,7 +7,7 @@ import pytest
 from black_boxes import MIXED, SMALL, mixed, small
 
 from asng.black_box import minimize
-from asng.black_box.importance import Settling, sample_importance
+from asng.black_box.importance import ThetaPath, sample_importance
 from asng.report import read_run
 from asng.space import Categorical, Integer, Real, Space
 
@@ -69,7 +69,7 @@ def test_too_few_or_equal_losses_say_nothing():
 
 
 def test_theta_says_how_early_and_how_far_it_settled():
-    settling = Settling(Space({"a": Categorical([0, 1]), "b": Categorical([0, 1]), "k": Integer(0, 10)}))
+    settling = ThetaPath(Space({"a": Categorical([0, 1]), "b": Categorical([0, 1]), "k": Integer(0, 10)}))
     settling.add(0, {"a": [0.5, 0.5], "b": [0.5, 0.5], "k": {"mean": 5.0, "std": 5.0}})
     settling.add(10, {"a": [1.0, 0.0], "b": [0.5, 0.5], "k": {"mean": 5.0, "std": 2.5}})
     settling.add(20, {"a": [1.0, 0.0], "b": [0.0, 1.0], "k": {"mean": 5.0, "std": 2.5}})

@@ -12,19 +12,17 @@ References:
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asng.black_box.hypervolume import REFERENCE, hypervolume, undominated
 from asng.black_box.measured import rank_value
 from asng.black_box.result import Evaluation
 from asng.distributions import Floats
 
-__all__ = ["Front", "hypervolume", "undominated"]
-
-_REFERENCE = 1.1
-"""Of the hypervolume, in each scaled objective: its ends count a little more than nothing."""
+__all__ = ["Front"]
 
 
 class Front:
@@ -80,11 +78,11 @@ class Front:
             return math.nan
         y = self._scaled(point[None])[0]
         behind = float((y - front).min(axis=1).max()) if len(front) else -math.inf
-        outside = float((y - _REFERENCE).max())
+        outside = float((y - REFERENCE).max())
         if behind >= 0.0 or outside >= 0.0:
             return max(behind, outside, 0.0)
         clipped = undominated(np.maximum(front, y)) if len(front) else front
-        return hypervolume(clipped) - float(np.prod(_REFERENCE - y))
+        return hypervolume(clipped) - float(np.prod(REFERENCE - y))
 
     def _scaled(self, points: Floats) -> Floats:
         many = len(self._points) > 1
@@ -97,41 +95,3 @@ class Front:
     def _point(self, one: Evaluation) -> Floats:
         losses = one.losses or {}
         return np.array([losses.get(name, math.nan) for name in self._names])
-
-
-def undominated(points: Floats) -> Floats:
-    """Return those of some points, shape (n, m), that no other dominates, each once."""
-    kept: list[Floats] = []
-    for point in np.unique(points, axis=0):  # in lexical order: none is dominated by a later one
-        if not any((other <= point).all() for other in kept):
-            kept.append(point)
-    return np.array(kept).reshape(-1, points.shape[1])
-
-
-def hypervolume(points: Floats, reference: float = _REFERENCE) -> float:
-    """Return the volume that points dominate below a reference, the same in each objective.
-
-    Args:
-        points: None of them dominated by another, shape (n, m).
-        reference: What lies beyond it counts for nothing.
-
-    Example:
-        >>> hypervolume(np.array([[0.0, 0.5], [0.5, 0.0]]), reference=1.0)
-        0.75
-    """
-    points = points[(points < reference).all(axis=1)]
-    if not len(points):
-        return 0.0
-    if points.shape[1] == 1:
-        return float(reference - points.min())
-    order = points[np.argsort(points[:, 0], kind="stable")]
-    ends = np.append(order[1:, 0], reference)
-    if points.shape[1] == 2:
-        return float(((ends - order[:, 0]) * (reference - np.minimum.accumulate(order[:, 1]))).sum())
-    # Slices along the first objective, each of what has begun before it.
-    slices: Iterable[float] = (
-        width * hypervolume(undominated(order[: i + 1, 1:]), reference)
-        for i, width in enumerate(ends - order[:, 0])
-        if width > 0.0
-    )
-    return float(sum(slices))

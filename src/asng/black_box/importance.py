@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asng.space import Categorical, Space, Value
 
-__all__ = ["Importance", "Settling", "sample_importance"]
+__all__ = ["Importance", "ThetaPath", "sample_importance"]
 
 _BINS = 5
 """Of an ordered variable: enough for a valley, few enough for some tens of samples."""
@@ -35,7 +35,7 @@ class Importance(NamedTuple):
     theta: float
 
 
-class Settling:
+class ThetaPath:
     """The path of theta, variable by variable.
 
     Args:
@@ -123,7 +123,7 @@ def sample_importance(
         for name, group in groups.items()
     }
     total = max(sum(shares.values()), 1.0)
-    return none | {name: share / total for name, share in shares.items()}
+    return none | {name: float(share / total) for name, share in shares.items()}
 
 
 def _groups(space: Space, name: str, samples: Iterable[Any]) -> NDArray[np.int64]:

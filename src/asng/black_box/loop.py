@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome, known_outcome
 from asng.black_box.front import Front
-from asng.black_box.importance import Settling
+from asng.black_box.importance import ThetaPath
 from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.reporting import Curves
@@ -47,7 +47,7 @@ class MinimizeLoop:
         evaluated: How many calls were paid for.
         best: The best evaluation.
         idle: How many generations in a row had nothing new.
-        settling: The path of theta.
+        path: The path of theta.
     """
 
     optimizer: Optimizer
@@ -66,14 +66,14 @@ class MinimizeLoop:
     evaluated: int = 0
     best: Evaluation | None = None
     idle: int = 0
-    settling: Settling = field(init=False)
+    path: ThetaPath = field(init=False)
     _improved: int = 0
     _under_way: tuple[int, list[Architecture], dict[int, CallOutcome]] = (0, [], {})
     _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.settling = Settling(self.optimizer.space)
+        self.path = ThetaPath(self.optimizer.space)
 
     @property
     def seconds(self) -> float:
@@ -244,7 +244,7 @@ class MinimizeLoop:
             self._log_step(generation, evaluations, seconds)
         if _is_round(generation):
             self.log_theta()
-            self.settling.add(generation, self.optimizer.theta.to_json())
+            self.path.add(generation, self.optimizer.theta.to_json())
         reason = self.stop.reason(
             loss=best.loss if self.front is None and best.feasible and not best.stopped else math.inf,
             seconds=seconds,

@@ -305,6 +305,6 @@ def _result(loop: MinimizeLoop, reason: str, folder: Path | None) -> MinimizeRes
         seconds=loop.seconds,
         folder=folder,
         space=optimizer.space,
-        settled=loop.settling.shares(),
+        settled=loop.path.shares(),
         front=() if loop.front is None else loop.front.members,
     )

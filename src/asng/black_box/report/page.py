@@ -8,8 +8,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from asng.black_box.front import undominated
-from asng.black_box.importance import Settling, sample_importance
+from asng.black_box.hypervolume import undominated
+from asng.black_box.importance import ThetaPath, sample_importance
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
 from asng.report.figures.curves import every
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
@@ -61,7 +61,7 @@ def importance_figure(run: Run, space: Space) -> str:
         space: What was searched.
     """
     samples = [(call.architecture, call.loss, call.active) for call in run.log.calls.sample]
-    shares, settling = sample_importance(space, samples), Settling(space)
+    shares, settling = sample_importance(space, samples), ThetaPath(space)
     for step, theta in run.log.theta:
         settling.add(step, theta)
     settled = settling.shares()
