@@ -136,6 +136,20 @@ def test_a_choice_whose_own_variables_need_time_is_not_given_up():
     assert chosen.count("poly") >= 2
 
 
+def test_no_call_is_spent_on_what_repeats_all_that_a_call_has_read():
+    # Only three constants are to be told apart; what else is drawn is read by none of them.
+    space = Space({"kind": Categorical(["a", "b", "c", "d"]), "x": Real(0.0, 1.0), "y": Real(0.0, 1.0)})
+    seen = []
+
+    def f(a):
+        own = {"a": 0.3, "b": 0.2, "c": 0.1}.get(a["kind"])
+        seen.append((a["kind"], None if own is not None else a["x"]))
+        return 0.5 + (a["x"] - 0.7) ** 2 if own is None else own
+
+    minimize(f, space, 60)
+    assert sum(kind != "d" for kind, _ in seen) <= FIRST + 6
+
+
 def test_failed_and_infinite_losses_do_not_stop_the_model():
     def loss(a):
         return math.nan if a["x"] < 0 else math.inf if a["y"] > 0.5 else bowl(a)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
 from asng.distributions import Floats, Ints, Product
+from asng.optim.reading import read_only
 from asng.optim.surrogate import Coordinates, Surrogate
 
 Flags: TypeAlias = NDArray[np.bool_]
@@ -115,6 +116,8 @@ def _batch(
     chosen: list[Floats] = []
     if len(pool.x):
         x = np.unique(pool.x[np.argsort(-pool.value, kind="stable")[: max(50, 4 * n)]], axis=0)
+        # Points that differ in nothing that they will read are one.
+        x = x[np.sort(np.unique(read_only(x, reads(x)), axis=0, return_index=True)[1])]
         points = Coordinates.of(product, x, reads(x))
         mean, variance, covariance, solved = surrogate.predicted(points)
         for i in range(min(n, len(x))):

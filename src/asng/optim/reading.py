@@ -4,7 +4,7 @@ import numpy as np
 
 from asng.distributions import Floats, Ints, Product
 
-__all__ = ["Reading"]
+__all__ = ["Reading", "read_only"]
 
 _DEEPEST = 4
 """So many choices decide at most whether a variable is read."""
@@ -30,13 +30,15 @@ class Reading:
         self._choices = [int(column) for column in product.choice_columns]
         self._x, self._active = x, active
         share = active.mean(axis=0)
+        self._never = share == 0.0
         self._unsure = [int(d) for d in np.flatnonzero((share > 0.0) & (share < 1.0))]
 
     def __call__(self, x: Floats) -> Floats | None:
         """Return 1 where a point is expected to read a variable, shape (m, D); None where all read all."""
-        if not self._unsure:
+        if not self._unsure and not self._never.any():
             return None
         expected = np.ones(x.shape)
+        expected[:, self._never] = 0.0
         for d in self._unsure:
             self._descend(d, np.arange(len(self._x)), x, np.arange(len(x)), expected, _DEEPEST)
         return expected
@@ -69,3 +71,8 @@ class Reading:
             if left < least:
                 best, least = column, left
         return best
+
+
+def read_only(x: Floats, active: Floats | None) -> Floats:
+    """Return points with 0 for what they do not read, the same where no evaluation can tell them apart."""
+    return x if active is None else np.where(active > 0.0, x, 0.0)

@@ -1,7 +1,7 @@
 """ASNG for a black box with a budget: a model first, then the natural gradient, then restarts."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
@@ -16,7 +16,7 @@ from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
 from asng.optim.joint import Joint, begun, drawn, updated
 from asng.optim.model import Archive, Model, learnt_model, surrogate_of
 from asng.optim.proposals import Flags, proposed
-from asng.optim.reading import Reading
+from asng.optim.reading import Reading, read_only
 from asng.optim.saving import array, get, number, whole
 from asng.optim.step import Settings, State
 from asng.space import Space
@@ -211,13 +211,20 @@ class Staged(Optimizer):
         best = archive.x[archive.order()[:_PARENTS]]
         nearby = state.model.turn % NEARBY == NEARBY - 1
         return proposed(
-            product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=self._known
+            product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=self._known(reads)
         )
 
-    def _known(self, x: Floats) -> Flags:
-        if self._noisy:
-            return np.zeros(len(x), dtype=bool)
-        return np.isin(_keys(x), self._state.keys)
+    def _known(self, reads: Reading) -> Callable[[Floats], Flags]:
+        """Return what says of points whether they repeat, in all that they will read, one that is known."""
+        archive = self._state.archive
+        keys = _keys(read_only(archive.x, archive.active))
+
+        def known(x: Floats) -> Flags:
+            if self._noisy:
+                return np.zeros(len(x), dtype=bool)
+            return np.isin(_keys(read_only(x, reads(x))), keys)
+
+        return known
 
     def _update(self, told: Told) -> StagedState:
         state, new = self._counted(self._state, told)
