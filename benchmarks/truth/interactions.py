@@ -9,7 +9,6 @@ they chose to look at: theirs is the same road as in a search, but that the loss
 
 import argparse
 import json
-import math
 import random
 import statistics
 from collections.abc import Sequence
@@ -35,10 +34,10 @@ def table_of(name: str) -> Table:
     return Table.of(PROBLEMS[name])
 
 
-def best_levels(name: str) -> float:
+def best_levels(name: str) -> float | None:
     """Return the truth of the network of the levels that are best in the mean over all networks.
 
-    NaN if it is over the budget: levels that are good on average need not go together.
+    None if it is over the budget: levels that are good on average need not go together.
     """
     means, space = table_of(name).means, supernet_of(PROBLEMS[name]).space
     keys, truth = np.array([key.split() for key in means]), np.array(list(means.values()))
@@ -46,7 +45,7 @@ def best_levels(name: str) -> float:
     for column in keys.T[: len(space)]:
         levels = np.unique(column)
         best.append(levels[np.argmax([truth[column == level].mean() for level in levels])])
-    return means.get(" ".join(best), math.nan)
+    return means.get(" ".join(best))
 
 
 def rounds(name: str, seed: int, finalists: int) -> list[float]:
@@ -93,10 +92,11 @@ def main() -> None:
         print(name, figures[name])
 
 
-def figures_of(name: str, seeds: Sequence[int]) -> dict[str, float]:
+def figures_of(name: str, seeds: Sequence[int]) -> dict[str, float | None]:
     """Return how much of the distance is closed: by the best levels, by rounds and by random networks."""
     table = table_of(name)
-    own = {"best_levels": round(table.closed(best_levels(name)), 3)}
+    levels = best_levels(name)
+    own = {"best_levels": None if levels is None else round(table.closed(levels), 3)}
     runs = [rounds(name, seed, max(LOOKS)) for seed in seeds]
     for looks in LOOKS:
         found = [table.closed(max(run[:looks])) for run in runs]
