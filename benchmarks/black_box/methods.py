@@ -11,7 +11,7 @@ import asng
 from asng import Categorical, Integer, Space
 from benchmarks.black_box.problems import Problem
 
-__all__ = ["METHODS", "Search"]
+__all__ = ["METHODS", "Search", "as_cmaes_has_it"]
 
 Search = Callable[[Problem, int, int], list[float]]
 """From problem, seed and budget to the losses of all calls, in their order."""
@@ -88,37 +88,48 @@ def tpe(problem: Problem, seed: int, budget: int) -> list[float]:
     return f.losses
 
 
-def catcmawm(problem: Problem, seed: int, budget: int) -> list[float]:
-    """CatCMA with margin, of cmaes; reals and integers with log=True in logarithms."""
-    import cmaes
-
-    space, given = problem.space, {"seed": seed}
+def as_cmaes_has_it(space: Space) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
+    """Return the spaces that cmaes is given, and values from one of its solutions; log=True in logarithms."""
+    given: dict[str, Any] = {}
     reals = {n: v for n, v in space.items() if isinstance(v, asng.Real)}
     integers = {n: v for n, v in space.items() if isinstance(v, Integer)}
     chosen = {n: v for n, v in space.items() if isinstance(v, Categorical)}
-    grids = {n: [v.encode(k) for k in range(v.low, v.high + 1, v.step)] for n, v in integers.items()}
     if reals:
         given["x_space"] = [[v.encode(v.low), v.encode(v.high)] for v in reals.values()]
     if integers:
-        given["z_space"] = list(grids.values())
+        given["z_space"] = [
+            [v.encode(k) for k in range(v.low, v.high + 1, v.step)] for v in integers.values()
+        ]
     if chosen:
         given["c_space"] = [len(v.choices) for v in chosen.values()]
-    es, f = cmaes.CatCMAwM(**given), _Counted(problem, budget)
+
+    def values(solution: Any) -> dict[str, Any]:
+        a: dict[str, Any] = {}
+        if reals:
+            a |= {n: v.decode(float(x)) for (n, v), x in zip(reals.items(), solution.x, strict=True)}
+        if integers:
+            z = np.ravel(solution.z)[: len(integers)]
+            a |= {n: v.decode(float(x)) for (n, v), x in zip(integers.items(), z, strict=True)}
+        if chosen:
+            at = np.argmax(solution.c, axis=1)[: len(chosen)]
+            a |= {n: v.choices[int(i)] for (n, v), i in zip(chosen.items(), at, strict=True)}
+        return a
+
+    return given, values
+
+
+def catcmawm(problem: Problem, seed: int, budget: int) -> list[float]:
+    """CatCMA with margin, of cmaes."""
+    import cmaes
+
+    given, values = as_cmaes_has_it(problem.space)
+    es, f = cmaes.CatCMAwM(**given, seed=seed), _Counted(problem, budget)
     try:
         while True:
             told = []
             for _ in range(es.population_size):
                 solution = es.ask()
-                a: dict[str, Any] = {}
-                if reals:
-                    a |= {n: v.decode(float(x)) for (n, v), x in zip(reals.items(), solution.x, strict=True)}
-                if integers:
-                    z = np.ravel(solution.z)[: len(integers)]
-                    a |= {n: v.decode(float(x)) for (n, v), x in zip(integers.items(), z, strict=True)}
-                if chosen:
-                    at = np.argmax(solution.c, axis=1)[: len(chosen)]
-                    a |= {n: v.choices[int(i)] for (n, v), i in zip(chosen.items(), at, strict=True)}
-                told.append((solution, f(a)))
+                told.append((solution, f(values(solution))))
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 es.tell(told)

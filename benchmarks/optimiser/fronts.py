@@ -1,15 +1,20 @@
-"""How much of the space do fronts of several objectives dominate, beside NSGA-II and random search?
+"""How much of the space do fronts of several objectives dominate, beside other searches for fronts?
 
 python -m benchmarks.optimiser.fronts
+python -m benchmarks.optimiser.fronts --again ours    # one way anew; the other rows stay as they are
 
 The share of a box, up to a reference point, that the front dominates, by 20,000 fixed points. What `minimize`
 tells its optimiser was chosen on the problems of CHOSEN_ON; those of KEPT_BACK were not looked at before.
+Rows that are there are not measured again; each has its commit. COMO-CatCMA needs cmaes 0.13 or later.
 """
 
 import argparse
+import json
 import math
 import statistics
+import warnings
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -18,7 +23,8 @@ from numpy.typing import NDArray
 from asng import minimize
 from asng.optim import RandomSearch
 from asng.space import Categorical, Integer, Real, Space
-from benchmarks.record import write
+from benchmarks.black_box.methods import as_cmaes_has_it
+from benchmarks.record import RESULTS, commit, write
 
 BUDGETS = (100, 200, 400)
 Values = Mapping[str, Any]
@@ -151,6 +157,38 @@ def nsga2_of_20(problem: Problem, seed: int) -> list[tuple[float, ...]]:
     return nsga2(problem, seed, population=20)
 
 
+def como_catcma(problem: Problem, seed: int, kernels: int = 10) -> list[tuple[float, ...]]:
+    """COMO-CatCMA with margin: a distribution for each of `kernels` points of the front, 10 by default.
+
+    Its reference point is left to it, as users have none; `minimize` is told none either.
+    """
+    import cmaes
+
+    space, f, _ = problem
+    given, values = as_cmaes_has_it(space)
+    es = cmaes.COMOCatCMAwM(**given, kernel_size=kernels, seed=seed)
+    found: list[tuple[float, ...]] = []
+    while len(found) < max(BUDGETS):
+        told = [(solution, f(values(solution))) for solution in es.ask_iter(limit=max(BUDGETS) - len(found))]
+        found += [losses for _, losses in told]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            es.tell(told)
+    return found
+
+
+def como_catcma_of_4(problem: Problem, seed: int) -> list[tuple[float, ...]]:
+    return como_catcma(problem, seed, kernels=4)
+
+
+def como_catcma_of_2(problem: Problem, seed: int) -> list[tuple[float, ...]]:
+    return como_catcma(problem, seed, kernels=2)
+
+
+COMO = (como_catcma, como_catcma_of_4, como_catcma_of_2)
+WAYS = (ours, *COMO, nsga2, nsga2_of_20, at_random)
+
+
 def shares(found: list[tuple[float, ...]], reference: tuple[float, ...]) -> list[float]:
     """Return the share of the box from 0 to the reference that is dominated, after each budget."""
     rng = np.random.default_rng(0)
@@ -163,21 +201,42 @@ def shares(found: list[tuple[float, ...]], reference: tuple[float, ...]) -> list
     return result + [float(dominated.mean())] * (len(BUDGETS) - len(result))
 
 
+def measured(name: str, way: Callable[..., list[tuple[float, ...]]], seeds: int) -> dict[str, Any]:
+    problem = (CHOSEN_ON | KEPT_BACK)[name]
+    each = [shares(way(problem, seed), problem[2]) for seed in range(seeds)]
+    row: dict[str, Any] = {"problem": name, "kept_back": name in KEPT_BACK, "way": way.__name__}
+    row |= {f"at_{budget}": statistics.median(one[i] for one in each) for i, budget in enumerate(BUDGETS)}
+    library = {"como": "cmaes", "nsga": "optuna"}.get(way.__name__[:4])
+    return row | {"commit": commit()} | ({"library": f"{library} {version(library)}"} if library else {})
+
+
+def there_already(seeds: int) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the rows that were measured with these seeds and budgets, by problem and way."""
+    path = RESULTS / "fronts.json"
+    if not path.exists():
+        return {}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["seeds"] != list(range(seeds)) or found["budgets"] != list(BUDGETS):
+        return {}
+    return {(row["problem"], row["way"]): {"commit": found["commit"]} | row for row in found["rows"]}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=5)
-    seeds = parser.parse_args().seeds
-    rows = []
-    for name, problem in (CHOSEN_ON | KEPT_BACK).items():
-        for way in (ours, nsga2, nsga2_of_20, at_random):
-            each = [shares(way(problem, seed), problem[2]) for seed in range(seeds)]
-            row: dict[str, Any] = {"problem": name, "kept_back": name in KEPT_BACK, "way": way.__name__}
-            row |= {
-                f"at_{budget}": statistics.median(one[i] for one in each) for i, budget in enumerate(BUDGETS)
-            }
-            rows.append(row)
-            print(row, flush=True)
-    print(write("fronts", {"seeds": list(range(seeds)), "budgets": BUDGETS, "rows": rows}))
+    parser.add_argument("--again", nargs="*", default=[], choices=[way.__name__ for way in WAYS])
+    given = parser.parse_args()
+    rows = there_already(given.seeds)
+    for name, (_, _, reference) in (CHOSEN_ON | KEPT_BACK).items():
+        for way in WAYS:
+            key = (name, way.__name__)
+            if way in COMO and len(reference) > 2:
+                continue  # cmaes has it for two objectives only
+            if key not in rows or way.__name__ in given.again:
+                rows[key] = measured(name, way, given.seeds)
+                print(rows[key], flush=True)
+                figures = {"seeds": list(range(given.seeds)), "budgets": BUDGETS, "rows": list(rows.values())}
+                write("fronts", figures)
 
 
 if __name__ == "__main__":
