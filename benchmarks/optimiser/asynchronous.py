@@ -69,7 +69,14 @@ def busy(seed: int, *, asynchronous: bool) -> float:
         return float(sum(value**2 for value in a.values()))  # type: ignore[operator, misc]
 
     with ThreadPoolExecutor(WORKERS) as threads:
-        result = minimize(f, SLEEPS, 200, seed=seed, workers=threads, asynchronous=asynchronous)
+        result = minimize(
+            f,
+            SLEEPS,
+            200,
+            optimizer=ASNG(SLEEPS, seed=seed),
+            workers=threads,
+            asynchronous=asynchronous,
+        )
     return sum(one.seconds for one in result.history) / (WORKERS * result.seconds)
 
 

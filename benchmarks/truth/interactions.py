@@ -13,18 +13,21 @@ import random
 import statistics
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
+from torch.utils.data import TensorDataset
 
 import asng
-from asng.costs.meter import CostMeter
-from asng.distributed import LocalComm
-from asng.search.finalists import LAST, ROUND, Pool
 from benchmarks.record import RESULTS, write
 from benchmarks.truth.problems import PROBLEMS, supernet_of
-from benchmarks.truth.tables import Table
+from benchmarks.truth.run import LOSS
+from benchmarks.truth.tables import Table, batches
 
 FIRST_SEED = 100
+ROUND, LAST = 4, 2
+"""Finalists of a round, and the best of which neighbours come in."""
+
 LOOKS = (8, 16, 32)
 """Finalists that are trained."""
 
@@ -50,12 +53,16 @@ def best_levels(name: str) -> float | None:
 
 def rounds(name: str, seed: int, finalists: int) -> list[float]:
     """Return the truth of the finalists in their order."""
-    problem = PROBLEMS[name]
-    table, supernet = table_of(name), supernet_of(problem)
-    example = problem.data()[0][:1]
-    meter = CostMeter(supernet, problem.cost, lambda: (example,), LocalComm())
-    meter.prepare(sizes=True)
-    pool = Pool(asng.ASNG(supernet.space, seed=seed), meter, seed)
+    problem, table = PROBLEMS[name], table_of(name)
+    search = asng.OneShotSearch(supernet_of(problem), LOSS, cost=problem.cost, seed=seed)
+    inputs, labels = (tensor[:2] for tensor in problem.data()[:2])
+    loader = batches(TensorDataset(inputs, labels), 1)
+    with search.stepping(loader, loader) as loop:
+        loop.scorer.meter.prepare(sizes=True)
+        return _rounds(loop.final.pool, table, finalists)
+
+
+def _rounds(pool: Any, table: Table, finalists: int) -> list[float]:
     pool.open(moved=False)
     numbers = list(pool.first(ROUND))
 

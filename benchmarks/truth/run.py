@@ -102,7 +102,7 @@ class Run:
         )
         if valid is None:
             valid = batches(self.valid, min(self.problem.batch, len(self.valid)))
-        return search.fit(self.shuffled(steps), valid, epochs=1, progress=False)
+        return search.fit(self.shuffled(steps), valid, epochs=1, progress=False, check=False)
 
     def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:
         """Train networks alone from the first weights, as long as `left` allows, and return the best.

@@ -59,7 +59,7 @@ class Sandwiched:
         if not torch.is_grad_enabled():
             return LOSS(forward, batch)
         logits = forward(batch[0])
-        if forward.keywords["architecture"] == self.largest:  # type: ignore[attr-defined]
+        if forward.architecture == self.largest:  # type: ignore[attr-defined]
             self._said = torch.softmax(logits.detach(), dim=1)
             return cross_entropy(logits, batch[1])
         return cross_entropy(logits, self._said)

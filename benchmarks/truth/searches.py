@@ -42,7 +42,8 @@ def steps_for(budget: float, **settings) -> int:
         settings.get(name, getattr(asng.OneShotSearch, name)) for name in ("lam_x", "lam_theta", "warmup")
     )
     moving = 0.5 if warmup is None else 1.0 - warmup  # as planned: theta moves in half of the steps
-    return max(1, int(budget / (TRAINING_PASS * lam_x + moving * lam_theta)))
+    # Two passes tell before the first step in which mode the loss is to be called.
+    return max(1, int((budget - 2.0) / (TRAINING_PASS * lam_x + moving * lam_theta)))
 
 
 def one_shot(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **settings) -> Found:

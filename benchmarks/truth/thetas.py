@@ -29,7 +29,7 @@ class Paired(asng.ASNG):
             " ".join(group): asng.Categorical(range(math.prod(self._counts(group)))) for group in self._groups
         }
         self._joint = asng.ASNG(Space(joint), lam=lam, seed=seed, reuse=False)
-        self._drawn: dict[bytes, Candidate] = {}
+        self._drawn: dict[bytes, list[Candidate]] = {}
 
     def _counts(self, group: list[str]) -> list[int]:
         return [len(self.space[name].choices) for name in group]
@@ -42,11 +42,13 @@ class Paired(asng.ASNG):
     def _draw(self, u: np.ndarray) -> np.ndarray:
         candidates = self._joint.ask(len(u))
         x = np.array([self._raw(candidate.architecture) for candidate in candidates])
-        self._drawn = {row.tobytes(): one for row, one in zip(x, candidates, strict=True)}
+        self._drawn = {}
+        for row, candidate in zip(x, candidates, strict=True):
+            self._drawn.setdefault(row.tobytes(), []).append(candidate)  # two may be alike
         return x
 
     def _update(self, told: Any) -> Any:
-        self._joint.tell([self._drawn[row.tobytes()] for row in told.x], told.losses.tolist())
+        self._joint.tell([self._drawn[row.tobytes()].pop() for row in told.x], told.losses.tolist())
         view = self._joint.theta
         tables = (view[" ".join(group)].reshape(self._counts(group)) for group in self._groups)
         single = [

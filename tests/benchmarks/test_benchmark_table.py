@@ -56,7 +56,7 @@ def test_minimize_pays_for_the_different_points_of_a_run(name):
         lambda a: problem.loss(labels.true(tuple(a.values()))),
         problem.space,
         10_000,
-        seed=1,
+        optimizer=asng.ASNG(problem.space, seed=1),
         stop=MinimizeStopRule(target=problem.target),
     )
     hit = next(place for place, one in enumerate(result.history, start=1) if one.loss == problem.target)

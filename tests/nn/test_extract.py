@@ -217,3 +217,12 @@ def test_fresh_attention_is_as_torchs():
     assert not child.out_proj.bias.any()
     bounds = [float(attention.in_proj_weight.detach().abs().max()) for attention in (child, plain)]
     assert bounds[0] == pytest.approx(bounds[1], rel=0.05)
+
+
+def test_a_layer_of_whole_parts_is_drawn_anew_once_they_are_there():
+    hidden = Integer(4, 16, step=4, label="hidden")
+    supernet = Supernet(nn.Sequential(snn.TransformerEncoderLayer(8, 2, dim_feedforward=hidden)))
+    child = supernet.extract({"hidden": 4}, example=torch.randn(3, 2, 8), fresh=True)
+    assert child[0].linear1.weight.shape == (4, 8)
+    assert not torch.equal(child[0].linear1.weight, supernet.model[0].linear1.weight[:4])
+    assert torch.equal(child[0].norm1.weight, torch.ones(8))

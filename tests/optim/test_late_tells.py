@@ -105,9 +105,9 @@ def test_a_late_tell_of_a_theta_that_has_not_moved_is_like_one_in_time():
 
 def test_what_comes_far_too_late_changes_nothing():
     opt = ASNG(MIXED, seed=3)
-    early = opt.ask()
+    early = opt.ask(40)
     learnt(opt, 150)
-    far = [c for c in early if abs(c["r"] - opt.theta["r"][0]) > 20 * opt.theta["r"][1]]
+    far = [c for c in early if abs(c["r"] - opt.theta["r"][0]) > 8 * opt.theta["r"][1]]
     theta = opt.state_dict()["theta"]
     opt.tell(far, list(range(len(far))))
     assert len(far) > 1

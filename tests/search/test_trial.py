@@ -1,5 +1,6 @@
 """A search tries first what it will do: it changes nothing, and what cannot work fails before step one."""
 
+import copy
 from collections import UserDict
 
 import pytest
@@ -81,7 +82,7 @@ class Wrong(Searchable):
         return x * self.value("factor") * self.weight
 
     def extract(self, extraction):
-        return self.child
+        return copy.deepcopy(self.child)  # a child shares nothing with the supernet
 
 
 class Uneven(nn.Module):

@@ -77,7 +77,7 @@ def minimize(
         budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
         optimizer: Any with `ask` and `tell`. Default: `asng.optim.Staged(space, budget=budget, seed=seed)`,
-            for several objectives `ASNG(space, seed=seed, reuse=False)`.
+            for several objectives `ASNG(space, seed=seed, reuse=False, covariance=False, spread=0.5)`.
         start: Architectures to evaluate first, such as the settings in use now.
         known: Architectures and their losses from elsewhere, in the order of the search that found them. They
             cost nothing, and the best of them may be the result.

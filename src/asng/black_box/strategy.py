@@ -21,11 +21,12 @@ def default_optimizer(
         seed: Of its generator.
         noisy: Whether another call gives another loss.
         front: Whether there are several objectives. What is told then depends on the front of the time: no
-            model is fitted to it, and nothing is read twice.
+            model is fitted to it, and nothing is read twice. A covariance and a smaller first spread
+            come less near to the front.
         logged: What was logged of an earlier part of the search.
     """
     if front:
-        return ASNG(space, seed=seed, reuse=False)
+        return ASNG(space, seed=seed, reuse=False, covariance=False, spread=0.5)
     if logged.seen:
         budget = logged.record().start.budget or budget
     return Staged(space, budget=budget, seed=seed, noisy=noisy)

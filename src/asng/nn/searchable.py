@@ -1,6 +1,6 @@
 """What all searchable modules have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -126,6 +126,9 @@ class Extraction(Protocol):
 
     def copy(self, value: _T) -> _T:
         """Return an independent copy of a weight or an attribute."""
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Have something done to a child once the modules that it is made of are whole."""
 
     def calls(self, module: nn.Module) -> list[Call]:
         """Return the arguments, by position and by name, of every call of `module` in a run of the example.

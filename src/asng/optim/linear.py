@@ -42,7 +42,7 @@ def inverse(a: Floats) -> tuple[Floats, float]:
 
     Example:
         >>> inverted, log_det = inverse(np.diag([2.0, 4.0]))
-        >>> inverted.diagonal().tolist(), round(float(np.exp(log_det)), 6)
+        >>> inverted.diagonal().round(6).tolist(), round(float(np.exp(log_det)), 6)
         ([0.5, 0.25], 8.0)
     """
     try:

@@ -181,7 +181,7 @@ def final_plan(
         >>> final_plan(3360.0, finalists=12, valid_batches=25)
         FinalPlan(finalists=8, batches=25, alone=85, last=1, longer=170, compared=3)
         >>> final_plan(600.0, finalists=12, valid_batches=25)
-        FinalPlan(finalists=8, batches=6, alone=16, last=1, longer=32, compared=0)
+        FinalPlan(finalists=8, batches=5, alone=16, last=1, longer=32, compared=0)
     """
     # More than so many come in only if there are many rounds.
     cost -= min(valid_batches, BATCHES)  # to tell the best one from chance

@@ -150,6 +150,9 @@ class _Extraction(Extraction):
     def copy(self, value: _T) -> _T:
         return self._copier.value(value)  # type: ignore[no-any-return]
 
+    def later(self, work: Callable[[], None]) -> None:
+        self._later.append(work)
+
     def calls(self, module: nn.Module) -> list[Call]:
         return self._record.calls.get(module) or self._calls_of_peer(module)
 

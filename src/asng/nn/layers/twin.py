@@ -1,6 +1,7 @@
 """What all twins of torch's layers have in common."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +144,7 @@ class Twin(Searchable):
             )
         child = owning(layers[0], self, extraction.copy)
         if extraction.fresh and layers[0] is not self:
-            draw_anew(child)
+            extraction.later(partial(draw_anew, child))
         return child
 
     def width(self, x: Tensor | None, dim: int, most: int, name: str) -> int:

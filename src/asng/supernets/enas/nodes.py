@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +132,7 @@ class UnusedNodesConv(Searchable):
         twin = nn.Conv2d(weight.shape[1], self.channels, kernel_size=1, bias=False, device="meta")
         twin.weight = nn.Parameter(weight, requires_grad=self.weight.requires_grad)
         if extraction.fresh and weight.shape != self.weight.shape:
-            draw_anew(twin)
+            extraction.later(partial(draw_anew, twin))
         return twin.train(self.training)
 
     def _used_weight(self) -> Tensor:
