@@ -99,6 +99,7 @@ def test_the_architectures_differ():
     assert len(set(architectures_of(space, 32))) == 32
 
 
+@pytest.mark.slow
 def test_multiply_adds_grow_with_the_batch_and_faster_than_channels():
     base = replace(SMALL, nodes=5)
     passed = {n: Steps(replace(base, batch=n), trained=2).passed for n in (2, 6)}
@@ -127,6 +128,7 @@ def test_every_repeat_has_all_sides_in_an_order_of_its_own_and_the_first_does_no
     assert {len(times) for clocks in taken.values() for times in clocks.values()} == {3}
 
 
+@pytest.mark.slow
 def test_every_figure_is_there_and_drawn(monkeypatch, tmp_path):
     monkeypatch.setattr(axes, "MOST", 8)  # architectures, and variables asked for, a turn: few will do
     monkeypatch.setattr(axes, "SHORTEST", 1000)

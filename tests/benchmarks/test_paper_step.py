@@ -19,6 +19,7 @@ def _double(batch):
     return images.double(), labels
 
 
+@pytest.mark.slow
 def test_a_step_of_ours_is_the_step_written_plainly(sides):
     # In double precision: batch norms blow rounding up, in single to 2e-4 of the first weights in one step.
     ours, plain = sides

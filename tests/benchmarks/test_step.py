@@ -52,6 +52,7 @@ def test_the_limit_trains_by_the_settings_of_the_search():
     assert ours.step()[0] == pytest.approx(once, rel=1e-6)
 
 
+@pytest.mark.slow
 def test_every_figure_is_there():
     setting = small("mlp")
     row = compare(setting, repeats=2)

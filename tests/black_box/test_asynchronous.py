@@ -63,6 +63,7 @@ def test_every_optimiser_can_be_asked_asynchronously(make, tmp_path):
 
 @pytest.mark.parametrize("at", [0, 1, 7, 20, 39])
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+@pytest.mark.slow
 def test_stopped_at_any_call_it_goes_on_with_what_came_back(at, error, tmp_path):
     with pytest.raises((KeyboardInterrupt, MinimizeError)) as raised:
         minimize(Counted(gated, dies_at=at, error=error()), GATED, 40, asynchronous=True, run_dir=tmp_path)
@@ -86,6 +87,7 @@ def test_a_larger_budget_goes_on(budget, tmp_path):
 
 
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_what_was_read_is_never_paid_for_twice_once_something_was_left_unread(seed):
     f = Tree(seed)
     result = run(Uneven(f, 0.0005), SPACE, 60, seed=seed)
@@ -102,6 +104,7 @@ def test_workers_are_busy_where_durations_are_log_normal():
     assert busy >= 0.75
 
 
+@pytest.mark.slow
 def test_it_searches_much_better_than_at_random():
     """Medians of 7 seeds after 160 calls."""
     losses = sorted(run(Uneven(mixed, 0.0002), MIXED, 160, seed=seed).loss for seed in range(7))

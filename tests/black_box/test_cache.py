@@ -61,6 +61,7 @@ def test_neither_by_many_workers_nor_otherwise_than_by_one(seed, workers):
 
 @settings(max_examples=5)
 @given(st.integers(0, 10_000))
+@pytest.mark.slow
 def test_reads_in_no_fixed_order_are_remembered_all_the_same(seed):
     result = minimize(Tree(seed, shuffled=True), SPACE, 60, seed=seed)
     for one in result.history:

@@ -76,6 +76,7 @@ def test_theta_says_how_early_and_how_far_it_settled():
     assert settling.shares() == pytest.approx({"a": 0.75, "b": 0.25, "k": 0.375})
 
 
+@pytest.mark.slow
 def test_a_search_says_what_mattered(tmp_path):
     result = minimize(mixed, MIXED, 200, run_dir=tmp_path)
     found = result.importance()

@@ -36,6 +36,7 @@ def test_feasible_ones_come_first_and_then_who_violates_less(one, other, little,
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.slow
 def test_the_best_keeps_its_constraints(asynchronous, tmp_path):
     result = minimize(bounded, LINE, 200, asynchronous=asynchronous, run_dir=tmp_path)
     assert 2.5 < result.architecture["x"] <= 3.0

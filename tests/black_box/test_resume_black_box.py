@@ -45,6 +45,7 @@ def without_clocks(content):
 
 @pytest.mark.parametrize("noisy", [False, True])
 @pytest.mark.parametrize("at", range(30))
+@pytest.mark.slow
 def test_killed_at_any_call_it_goes_on(at, noisy, tmp_path):
     whole = Counted(gated)
     straight = minimize(whole, GATED, 30, seed=1, noisy=noisy)
@@ -58,6 +59,7 @@ def test_killed_at_any_call_it_goes_on(at, noisy, tmp_path):
 
 @settings(max_examples=15)
 @given(st.floats(0, 1))
+@pytest.mark.slow
 def test_a_log_cut_at_any_byte_is_gone_on_with(share):
     straight = minimize(gated, GATED, 30)
     with tempfile.TemporaryDirectory() as name:

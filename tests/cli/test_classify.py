@@ -104,6 +104,7 @@ def test_resume_refuses_other_data_and_leaves_the_run(run_dir, cifar, tmp_path, 
     assert main(["classify", "--run-dir", str(folder), "--resume", "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_several_seeds_end_in_one_table(cifar, tmp_path, capsys):
     folder = tmp_path / "run"
     words = ["--data-dir", str(cifar), "--run-dir", str(folder), *TINY, "--peers", "2", "--seeds", "2"]

@@ -41,6 +41,7 @@ def test_evaluate_prints_the_score_of_the_result(run_dir, capsys):
     assert f"accuracy {score:.4f}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_exported_programs_agree(run_dir, tmp_path, capsys):
     for form in ("pt2", "onnx"):
         out = str(tmp_path / f"child.{form}")

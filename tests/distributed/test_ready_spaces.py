@@ -32,6 +32,7 @@ def found(kind, lam_x):
 
 
 @pytest.mark.parametrize(("kind", "lam_x"), [("cells", 2), ("autoencoder", 4), ("recomputed", 2)])
+@pytest.mark.slow
 def test_two_processes_train_the_weights_of_one(kind, lam_x):
     (theta, one), (other, two) = values(found, kind, lam_x, size=1)[0], values(found, kind, lam_x)[0]
     assert theta == other

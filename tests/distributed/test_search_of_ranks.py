@@ -52,6 +52,7 @@ def test_three_processes_find_what_one_does(found):
     assert_alike(found("plain", 1, lam_x=3), found("plain", 3))
 
 
+@pytest.mark.slow
 def test_more_processes_than_finalists_find_what_one_does(found):
     assert_alike(found("final", 1, lam_x=3), found("final", 3))
 
@@ -138,6 +139,7 @@ def test_a_run_that_was_ended_is_resumed_by_another_number_of_processes(case, be
         for sizes in ((2, 1), (1, 2), (2, 2))
     ],
 )
+@pytest.mark.slow
 def test_a_final_that_was_ended_is_resumed_by_another_number_of_processes(
     case, before, after, found, tmp_path
 ):

@@ -86,6 +86,7 @@ def test_child_is_exported_for_any_batch(name):
 
 
 @every_case
+@pytest.mark.slow
 def test_child_is_compiled_as_one_graph(name):
     child, inputs = child_of(name)
     if any(isinstance(module, torch.nn.RNNBase) for module in child.modules()):

@@ -71,6 +71,7 @@ def endure(space, losses, rules, updates, lam, delta_init=1.0):
 
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("losses", LOSSES)
+@pytest.mark.slow
 def test_2000_updates_with_any_losses_keep_theta_sound(space, losses):
     endure(SPACES[space], LOSSES[losses], "default", 2000 if space != "200 mixed" else 600, 4)
 

@@ -34,6 +34,7 @@ def _stopping(task, step):
 
 
 @pytest.mark.parametrize("step", [2, 6])  # a pass has four
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_to_the_same_bits(settings, step, tmp_path):
     task, how = (
         classification(settings),

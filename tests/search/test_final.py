@@ -450,6 +450,7 @@ def resumed_until_it_ends(make, folder, **settings):
     ],
     ids=["every piece", "every kind of piece with shared weights"],
 )
+@pytest.mark.slow
 def test_a_final_stopped_again_and_again_is_the_one_never_stopped(
     supernet, epochs, finalists, pieces, tmp_path, monkeypatch
 ):

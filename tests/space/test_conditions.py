@@ -99,6 +99,7 @@ def svm(a):
 
 
 @pytest.mark.parametrize("flags", [{}, {"activity": False}, {"asynchronous": True}])
+@pytest.mark.slow
 def test_a_search_finds_the_best_and_pays_once_for_each(flags, tmp_path):
     result = minimize(svm, SVM, 150, run_dir=tmp_path, **flags)
     assert dict(result.architecture) == {"kernel": "poly", "degree": 2, "gamma": 3, "shift": True, "C": 2}

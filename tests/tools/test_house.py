@@ -64,6 +64,7 @@ def test_a_missed_aim_is_said_and_is_the_exit_code(package, capsys):
     assert "at most 210   MISSED" not in printed
 
 
+@pytest.mark.slow
 def test_the_third_step_of_a_search_is_followed():
     package = house.Package(Path(house.__file__).parents[1] / "src", "asng")
     step = house.entered(package, "step")

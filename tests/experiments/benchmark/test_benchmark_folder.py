@@ -23,6 +23,7 @@ def rows_in(folder):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.slow
 def test_killed_by_the_system_it_goes_on(workers, tmp_path):
     words = [*WORDS, "--seeds", "200", "--workers", workers, "--run-dir", str(tmp_path / "a")]
     file = tmp_path / "a" / "benchmark.jsonl"
