@@ -35,7 +35,12 @@ assert not any(name.startswith("asng.") for name in sys.modules)
 print(len(folders))
 """
 
-OF_CONVERSION = ("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore:# The axis name:UserWarning")
+OF_CONVERSION = (
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore:# The axis name:UserWarning",
+    "ignore:The .grad attribute of a Tensor:UserWarning",  # the loop into which torch turns recurrent layers
+)
 """Warnings of torch about its own parts, and that inputs share the one free dimension."""
 
 every_case = pytest.mark.parametrize("name", NAMES)
