@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from asng import nn as snn
 from asng.errors import InputError
 from asng.nn import Choice, Searchable, Supernet
-from asng.search import OneShotSearch
+from asng.search import Callback, OneShotSearch, trial
 from asng.search.trial import ends_of
 from asng.space import Categorical, Integer, Real
 from asng.training import score
@@ -109,7 +109,7 @@ class Narrow(nn.Module):
 def test_a_child_that_computes_something_else_is_refused(child, told):
     supernet = Supernet(nn.Sequential(Wrong(child), nn.Identity()))
     loss = lambda forward, batch: (forward(batch[0]) - 3).square().mean()  # noqa: E731
-    assert refused(searcher(supernet, loss), told) <= 3
+    assert refused(searcher(supernet, loss), told) <= 5  # loss and objective, on a few items and on all
 
 
 def test_a_child_that_is_wrong_in_evaluation_only_is_refused():
@@ -137,7 +137,7 @@ def test_an_objective_that_cannot_be_computed_fails_before_step_one(tmp_path):
     search = searcher(two_layers(), loss, maximize=lambda forward, batch: forward(batch["pixels"]))
     with pytest.raises(TypeError, match="indices must be integers"):
         fit(search, run_dir=tmp_path / "run", check=True)
-    assert len(losses) == 1
+    assert len(losses) == 2  # on a few items, and on all
     assert not (tmp_path / "run").exists()
 
 
@@ -239,3 +239,56 @@ def test_a_loss_may_take_things_out_of_a_batch(kind):
     search = searcher(Supernet(Named()), popping, minimize=popping, warmup=0.0, lam_x=2)
     result = search.fit(batches, batches, epochs=1, progress=False)
     assert score(result.child, batches, popping) > 0.0
+
+
+def sizes_seen(monkeypatch, loss, *, quick, **settings):
+    """How many items each loss before the first step was of, of a batch of 8."""
+    seen, begun = [], []
+
+    def counted(forward, batch):
+        if not begun:
+            seen.append(len(batch[0]))
+        return loss(forward, batch)
+
+    class Begins(Callback):
+        def begin(self, loop):
+            begun.append(True)
+
+    monkeypatch.setattr(trial, "QUICK", quick)
+    search = searcher(two_layers(norm=True), counted, minimize=mse, callbacks=[Begins()], **settings)
+    fit(search, epochs=1, check=True)
+    return seen
+
+
+def test_long_passes_are_of_few_items_but_for_one_architecture(monkeypatch):
+    seen = sizes_seen(monkeypatch, mse, quick=0.0)
+    assert seen.count(8) == 1
+    assert seen.count(4) == len(seen) - 1 >= 2
+
+
+def test_short_passes_are_of_whole_batches(monkeypatch):
+    seen = sizes_seen(monkeypatch, mse, quick=60.0)
+    assert seen.count(4) == 1
+    assert seen.count(8) == len(seen) - 1 >= 2
+
+
+def test_a_loss_that_few_items_are_too_few_for_is_tried_on_whole_batches(monkeypatch):
+    def in_pairs(forward, batch):
+        outputs = forward(batch[0]).reshape(2, 4)
+        return (outputs[0] - outputs[1]).square().mean()
+
+    seen = sizes_seen(monkeypatch, in_pairs, quick=0.0)
+    assert seen[:2] == [4, 8]
+    assert 4 not in seen[1:]
+
+
+def test_what_a_few_items_do_not_show_is_found_on_whole_batches(monkeypatch):
+    """A label that does not exist, in the last item."""
+
+    def loss(forward, batch):
+        if len(batch[0]) == 8:
+            raise IndexError("Target 10 is out of bounds.")
+        return mse(forward, batch)
+
+    with pytest.raises(IndexError, match="Target 10"):
+        sizes_seen(monkeypatch, loss, quick=0.0)

@@ -258,3 +258,35 @@ def test_mappings_and_records_keep_their_kind_on_the_device():
     record = to_device(Record(x, x), meta)
     assert (type(record), record.y.device) == (Record, meta)
     assert len(list(tensors_in([UserDict(x=x), record, Graph(1, x)]))) == 4
+
+
+@pytest.mark.parametrize("kind", ["plain", "own generator", "own generator within"])
+@pytest.mark.parametrize("taken", [0, 3])
+def test_a_few_items_are_the_same_each_time_and_change_no_draw(kind, taken):
+    torch.manual_seed(0)
+    stream = BatchStream(loader(kind=kind), "train")
+    _take(stream, taken)
+    few, again = stream.few(4), stream.few(4)
+    rest, draw = _take(stream, 9), torch.rand(1)
+    assert torch.equal(few[0], again[0])
+    assert {tuple(row) for row in few[0].tolist()} <= {tuple(row) for row in data().tensors[0].tolist()}
+    assert len(few[0]) == len(few[1]) == 4
+
+    torch.manual_seed(0)
+    other = BatchStream(loader(kind=kind), "train")
+    _take(other, taken)
+    assert _equal(rest, _take(other, 9))
+    assert torch.equal(draw, torch.rand(1))
+
+
+def test_no_few_items_are_made_where_a_batch_is_as_small_or_data_come_one_by_one():
+    class Endless(IterableDataset):
+        def __iter__(self):
+            return iter(torch.arange(16))
+
+        def __len__(self):
+            return 16
+
+    assert BatchStream(loader(), "train").few(8) is None
+    assert BatchStream(loader(kind="batch sampler"), "train").few(4) is None
+    assert BatchStream(DataLoader(Endless(), batch_size=8), "train").few(4) is None

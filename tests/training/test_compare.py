@@ -76,6 +76,41 @@ def test_a_pass_that_is_left_alone_leaves_no_trace():
     assert not model.training
 
 
+class Writes(nn.Module):
+    """Changes weights in its pass, so that torch counts it or not."""
+
+    def __init__(self, *, past_torch):
+        super().__init__()
+        self.weight, self.other, self.past_torch = (
+            nn.Parameter(torch.ones(3)),
+            nn.Parameter(torch.ones(3)),
+            past_torch,
+        )
+
+    def forward(self, x):
+        with torch.no_grad():
+            (self.weight.data if self.past_torch else self.weight).mul_(2)
+        return x * self.weight
+
+
+@pytest.mark.parametrize("past_torch", [False, True])
+def test_weights_that_a_pass_writes_are_put_back_each_time(past_torch):
+    model = Writes(past_torch=past_torch)
+    with left_alone(model) as before:
+        for _ in range(3):
+            assert model(torch.ones(3)).tolist() == [2, 2, 2]
+            before.restore(for_now=True)
+            assert model.weight.tolist() == [1, 1, 1]
+
+
+def test_weights_that_are_written_late_and_unseen_are_put_back_in_the_end():
+    model = Writes(past_torch=True)
+    with left_alone(model) as before:
+        before.restore(for_now=True)
+        model(torch.ones(3))
+    assert model.weight.tolist() == [1, 1, 1]
+
+
 def test_sharded_weights_are_no_child():
     from asng import nn as snn
     from asng.errors import InputError

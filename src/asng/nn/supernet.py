@@ -202,7 +202,7 @@ class Supernet(nn.Module):
     def _say(self, unreached: Mapping[str, str]) -> None:
         """Warn of the modules that are kept though no call reached them, of each once."""
         new = {path: peer for path, peer in unreached.items() if path not in self._said}
-        self._said.update(new)
+        self._said = {*self._said, *new}  # another one, so that whoever tries an extraction can undo it
         if not new:
             return
         widths = "".join(f" The width of {path} is {peer}." for path, peer in new.items() if peer)

@@ -2,8 +2,10 @@
 
 import random
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,14 +21,20 @@ from asng.training.compare import TOLERANCE, difference
 from asng.training.data.nested import own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory, is_out_of_memory
-from asng.training.inputs import Recorder, repeated, without_trace
+from asng.training.inputs import Recorder, repeated
 from asng.training.metric import is_whole
-from asng.training.modes import Modes, Snapshot
+from asng.training.modes import Modes, Snapshot, left_alone
 
 __all__ = ["ends_of", "try_first"]
 
 SECONDS = 1.0
 """If the largest and the smallest architecture took longer, no others are tried."""
+
+FEW, QUICK = 4, 0.1
+"""If the largest architecture took more seconds on so few items, children are compared on these alone.
+
+One architecture runs whole batches all the same. What fails on few items counts only if it fails on all.
+"""
 
 
 def try_first(trainer: Trainer, scorer: Scorer) -> None:
@@ -42,19 +50,32 @@ def try_first(trainer: Trainer, scorer: Scorer) -> None:
     Raises:
         InputError: A child cannot be made, does not run, or computes something else than the supernet.
     """
-    supernet, began = trainer.supernet, time.perf_counter()
-    batches = [to_device(stream.first(), trainer.device) for stream in (trainer.stream, scorer.stream)]
-    with without_trace(supernet) as modes, _kept_gradients(supernet):
-        before = Snapshot(supernet)
+    supernet, streams = trainer.supernet, (trainer.stream, scorer.stream)
+    whole = to_device([stream.first() for stream in streams], trainer.device)
+    few = to_device([stream.few(FEW) for stream in streams], trainer.device)
+    with (
+        undisturbed(),
+        batch_statistics(supernet) as norms,
+        left_alone(supernet) as before,
+        _kept_gradients(supernet),
+    ):
+        trial = partial(_Trial, trainer, scorer, modes=Modes(supernet, norms), before=before)
+        began, by_few = time.perf_counter(), all(batch is not None for batch in few)
         for number, (name, architecture) in enumerate(_architectures(supernet)):
             if number > 1 and time.perf_counter() - began > SECONDS:
                 break
-            trial = _Trial(name, architecture, trainer, scorer, modes=modes, before=before)
             with OutOfMemory().noted():
-                trial.run(*batches, descend=number == 0)
-            before.restore()
+                one = trial(name, architecture)
+                by_few = by_few and one.runs(few, descend=number == 1)
+                by_few = by_few and (number > 0 or time.perf_counter() - began > QUICK)
+                if not by_few:
+                    one.run(whole, descend=number < 2)
+        smallest = ends_of(supernet)[1]
         with OutOfMemory().noted():
-            scorer.meter.attempt(ends_of(supernet)[1])
+            if by_few:
+                trial("the smallest", smallest).passes(whole)
+        with OutOfMemory().noted():
+            scorer.meter.attempt(smallest)
 
 
 def _architectures(supernet: Supernet) -> Iterator[tuple[str, Architecture]]:
@@ -136,10 +157,10 @@ class _Trial:
 
     def __init__(
         self,
-        name: str,
-        architecture: Architecture,
         trainer: Trainer,
         scorer: Scorer,
+        name: str,
+        architecture: Architecture,
         *,
         modes: Modes,
         before: Snapshot,
@@ -148,21 +169,39 @@ class _Trial:
         self.trainer, self.scorer, self.supernet = trainer, scorer, trainer.supernet
         self.modes, self.before = modes, before
 
-    def run(self, train: Any, valid: Any, *, descend: bool) -> None:
-        """Run loss and objective, then the child."""
-        records = [self._lost(train, descend=descend)]
-        scored = self._scored(valid)
-        if not self.scorer.as_training:
-            records.append(scored)
-        self._check_reached(records[0])
-        self.before.restore()
-        calls = [call for record in records for call in record.calls]
-        child = self._extracted(calls)
-        self.before.restore()
+    def runs(self, batches: Sequence[Any], *, descend: bool) -> bool:
+        """Run as `run` does, the child by the calls in the loss alone; if that fails, say so."""
+        try:
+            self.run(batches, descend=descend, sparing=True)
+        except Exception as error:  # fewer items than a loss of the user's own can do with, for one
+            if is_out_of_memory(error):
+                raise
+            return False
+        return True
+
+    def run(self, batches: Sequence[Any], *, descend: bool, sparing: bool = False) -> None:
+        """Run loss and objective, then the child.
+
+        Args:
+            batches: Of training and of validation data.
+            descend: Whether gradients are taken.
+            sparing: Whether the calls in the loss are enough to extract the child.
+        """
+        records = self.passes(batches, descend=descend)
+        shown = records[:1] if sparing else records
+        child = self._extracted([call for record in shown for call in record.calls])
         with batch_statistics(child) as norms, torch.no_grad():
             child_modes = Modes(child, norms)
             for record in records:
                 self._compare(child, child_modes, record)
+
+    def passes(self, batches: Sequence[Any], *, descend: bool = False) -> list["_Seeded"]:
+        """Run loss and objective, and return the calls in them that a child is to be compared on."""
+        self.before.restore(for_now=True)
+        records = [self._lost(batches[0], descend=descend), self._scored(batches[1])]
+        self._check_reached(records[0])
+        self.before.restore(for_now=True)
+        return records[:1] if self.scorer.as_training else records
 
     def _check_reached(self, record: _Seeded) -> None:
         if record.read is None:
@@ -195,7 +234,9 @@ class _Trial:
 
     def _extracted(self, calls: list[Inputs]) -> nn.Module:
         try:
-            with undisturbed():
+            with undisturbed(), warnings.catch_warnings():
+                # What no call has reached is told of the child that the search ends with.
+                warnings.filterwarnings("ignore", message="extract: no call of the example")
                 return self.supernet.extract(self.architecture, example=calls or None)
         except AsngError as error:
             raise type(error)(f"{self._words}: {error}") from error
@@ -239,7 +280,7 @@ class _Trial:
         """
         states = [state, torch.Generator().manual_seed(1).get_state()]
         for one in states:
-            self.before.restore()
+            self.before.restore(for_now=True)
             self.modes.set(training=training)
             torch.set_rng_state(one)
             again = repeated(call).call(Recorder(self.supernet, self.architecture))

@@ -92,7 +92,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def left_alone(model: nn.Module) -> Iterator[None]:
+def left_alone(model: nn.Module) -> Iterator["Snapshot"]:
     """Put back all that passes in the block change in a network: modes, weights, buffers, attributes.
 
     So it is as if they had not been: a norm's averages, a weight that is renormalised in a pass, a counter, a
@@ -108,13 +108,17 @@ def left_alone(model: nn.Module) -> Iterator[None]:
     """
     before = Snapshot(model)
     try:
-        yield
+        yield before
     finally:
         before.restore()
 
 
 class Snapshot:
-    """What a network is like: see `left_alone`."""
+    """What a network is like: see `left_alone`.
+
+    Gigabytes of weights take long to copy, and hardly a pass changes one. torch counts the changes of each;
+    what it does not see is a write to `weight.data`.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
@@ -122,17 +126,40 @@ class Snapshot:
         self._tables = [(table, dict(table)) for module in modules for table in _tables(module)]
         tensors = [t for t in (*model.parameters(), *model.buffers()) if not is_lazy(t)]
         self._tensors = [(tensor, _copied(tensor)) for tensor in tensors]
+        self._marks = [_mark(tensor) for tensor in tensors]
 
-    def restore(self) -> None:
-        """Have it be like that again."""
+        self._tells: bool | None = None
+
+    def restore(self, *, for_now: bool = False) -> None:
+        """Have it be like that again.
+
+        Args:
+            for_now: Whether tensors may be passed over that torch has seen no change of, provided that none
+                of these had changed the first time.
+        """
+        if for_now and self._tells is None:
+            self._tells = all(
+                mark != _mark(tensor)
+                or tensor.is_meta
+                or torch.equal(tensor.detach().to(value.device), value)
+                for (tensor, value), mark in zip(self._tensors, self._marks, strict=True)
+            )
         for module, attributes in self._attributes:
             vars(module).clear()
             vars(module).update(attributes)
         for table, content in self._tables:
             table.clear()
             table.update(content)
-        for tensor, value in self._tensors:
+        for number, (tensor, value) in enumerate(self._tensors):
+            if for_now and self._tells and self._marks[number] == _mark(tensor):
+                continue
             tensor.data.copy_(value)
+            self._marks[number] = _mark(tensor)
+
+
+def _mark(tensor: torch.Tensor) -> int:
+    """Return how many times torch has seen a tensor written; one made in inference mode is never counted."""
+    return -1 if tensor.is_inference() else tensor._version
 
 
 def _tables(module: nn.Module) -> list[dict[str, Any]]:

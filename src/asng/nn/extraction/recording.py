@@ -159,12 +159,14 @@ _CONTAINERS = (list, dict, set, deque)
 
 def _contents(module: nn.Module) -> dict[str, Any]:
     """Return copies of the containers that are attributes of a module, its tables of tensors among them."""
-    return {name: value.copy() for name, value in vars(module).items() if isinstance(value, _CONTAINERS)}
+    contents = vars(module).items()
+    return {name: value.copy() if value else () for name, value in contents if isinstance(value, _CONTAINERS)}
 
 
 def _refill(container: Any, content: Any) -> None:
-    container.clear()
-    (container.extend if isinstance(container, (list, deque)) else container.update)(content)
+    if container or content:  # a module has a dozen tables of hooks, nearly all of them empty
+        container.clear()
+        (container.extend if isinstance(container, (list, deque)) else container.update)(content)
 
 
 def _spare_tensors(model: nn.Module) -> None:

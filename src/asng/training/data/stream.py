@@ -87,6 +87,28 @@ class BatchStream:
         finally:
             restore_generators(self.loader, now)
 
+    def few(self, count: int) -> Any:
+        """Return a batch of so many items, put together as the loader does it; None if it cannot be made.
+
+        Generators are left as they are.
+        """
+        now = generator_states(self.loader)
+        restore_generators(self.loader, self._first)
+        try:
+            loader: Any = self.loader
+            numbers = next(iter(loader.batch_sampler))
+            if len(numbers) <= count:
+                return None
+            sampler, apart = [numbers[:count]], torch.Generator()
+            few = DataLoader(
+                loader.dataset, batch_sampler=sampler, collate_fn=loader.collate_fn, generator=apart
+            )
+            return next(iter(few))
+        except Exception:  # data that come one after the other, or that only a worker of the loader can read
+            return None
+        finally:
+            restore_generators(self.loader, now)
+
     def fingerprint(self) -> str:
         """Sum up the first batch of the run."""
         total = blake2b(digest_size=16)
