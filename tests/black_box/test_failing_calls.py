@@ -87,7 +87,7 @@ def test_what_was_found_before_comes_with_the_exception(at, error):
 
 
 def test_an_exception_before_the_first_loss_has_no_result():
-    with pytest.raises(MinimizeError) as raised:
+    with pytest.raises(MinimizeError, match="ValueError: no") as raised:
         minimize(Counted(small, dies_at=0, error=ValueError("no")), SMALL, 30)
     assert raised.value.result is None
 

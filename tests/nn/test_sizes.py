@@ -245,3 +245,28 @@ def test_numbers_of_tables_are_values(number):
 def test_other_numbers_are_refused(number):
     with pytest.raises(SpaceError, match=r"architecture\['w'\]: expected an integer"):
         Supernet(snn.Linear(4, Integer(1, 8, label="w")))(X, architecture={"w": number})
+
+
+@pytest.mark.parametrize(
+    ("options", "inputs"),
+    [
+        ({"include_last_offset": True}, (torch.arange(9), torch.tensor([0, 2, 2, 9]))),
+        ({"mode": "sum"}, (torch.arange(9), torch.tensor([0, 2, 5]), torch.linspace(0.0, 1.0, 9))),
+    ],
+    ids=["bags of several lengths", "weighted"],
+)
+def test_bags_by_their_offsets_are_cut_as_others(options, inputs):
+    bags = snn.EmbeddingBag(9, WIDTH, **options)
+    supernet = Supernet(bags)
+    for width in (4, 8, 16):
+        child = supernet.extract({"w": width}, example=inputs)
+        whole = nn.functional.embedding_bag(
+            inputs[0],
+            bags.weight,
+            inputs[1],
+            mode=bags.mode,
+            per_sample_weights=inputs[2] if len(inputs) == 3 else None,
+            include_last_offset=bags.include_last_offset,
+        )
+        assert torch.equal(supernet(*inputs, architecture={"w": width}), whole[:, :width])
+        assert torch.equal(child(*inputs), whole[:, :width])
