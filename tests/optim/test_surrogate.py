@@ -76,21 +76,21 @@ def test_the_number_of_threads_changes_no_bit():
 
 def test_the_slope_of_the_likelihood_is_its_slope():
     x = points(30)
-    squares = Coordinates.of(PRODUCT, x).squares(Coordinates.of(PRODUCT, x))
+    pairs = Coordinates.of(PRODUCT, x).pairs()
     y, values = bent(smooth(x), 1.0)[0], first_hyper(4).values + 0.3
-    _, slope = evidence(squares, y, values)
-    around = [[evidence(squares, y, values + h * one)[0] for h in (1e-5, -1e-5)] for one in np.eye(6)]
+    _, slope = evidence(pairs, y, values)
+    around = [[evidence(pairs, y, values + h * one)[0] for h in (1e-5, -1e-5)] for one in np.eye(6)]
     np.testing.assert_allclose(slope, [(up - down) / 2e-5 for up, down in around], rtol=1e-3)
 
 
 def test_a_fit_makes_hyper_parameters_likelier_and_never_less_likely():
     x = points(30)
-    squares = Coordinates.of(PRODUCT, x).squares(Coordinates.of(PRODUCT, x))
+    pairs = Coordinates.of(PRODUCT, x).pairs()
     y, hyper = bent(smooth(x), 1.0)[0], first_hyper(4)
-    found = [surprise(squares, y, hyper)]
+    found = [surprise(pairs, y, hyper)]
     for _ in range(10):
-        hyper = fitted(squares, y, hyper, 6)
-        found.append(surprise(squares, y, hyper))
+        hyper = fitted(pairs, y, hyper, 6)
+        found.append(surprise(pairs, y, hyper))
     assert (np.diff(found) <= 0.0).all()
     assert found[-1] < found[0] - 50.0
 
@@ -126,7 +126,7 @@ def test_a_variable_that_was_not_read_is_far_from_one_that_was():
     x[1] = x[0]
     read[1, [0, 2]] = 0.0
     own = Coordinates.of(PRODUCT, x, read)
-    apart = own.squares(own)[:, 0, 1]
+    apart = own.pairs()[:, 0]
     assert apart[0] == 1.0
     assert apart[2] > 0.2
     assert apart[[1, 3]].max() == 0.0

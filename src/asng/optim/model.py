@@ -146,21 +146,18 @@ def bent(losses: Floats, power: float) -> tuple[Floats, float]:
 def learnt_model(product: Product, archive: Archive, model: Model) -> Model:
     """Return the model after some steps: of the bend in use and, every other time, of another one."""
     known = archive.chosen()
-    points = Coordinates.of(product, known.x, known.active)
-    squares = points.squares(points)
+    pairs = Coordinates.of(product, known.x, known.active).pairs()
     y, _ = bent(known.losses, POWERS[model.bend])
     if not y.any():
         return model
     hypers = model.hypers.copy()
-    hypers[model.bend] = fitted(squares, y, Hyper(hypers[model.bend]), _STEPS).values
+    hypers[model.bend] = fitted(pairs, y, Hyper(hypers[model.bend]), _STEPS).values
     if model.turn % 2:
         return replace(model, hypers=hypers, turn=model.turn + 1)
     other = (model.bend + 1 + model.turn // 2 % (len(POWERS) - 1)) % len(POWERS)
     both = [bent(known.losses, power) for power in POWERS]
-    hypers[other] = fitted(squares, both[other][0], Hyper(hypers[other]), _STEPS).values
-    against = [
-        surprise(squares, y, Hyper(own)) - slopes for (y, slopes), own in zip(both, hypers, strict=True)
-    ]
+    hypers[other] = fitted(pairs, both[other][0], Hyper(hypers[other]), _STEPS).values
+    against = [surprise(pairs, y, Hyper(own)) - slopes for (y, slopes), own in zip(both, hypers, strict=True)]
     return Model(hypers, int(np.argmin(against)), model.turn + 1)
 
 

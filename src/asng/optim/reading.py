@@ -1,5 +1,7 @@
 """Which variables a point is expected to read, from what earlier calls read."""
 
+from typing import TypeAlias
+
 import numpy as np
 
 from asng.distributions import Floats, Ints, Product
@@ -8,6 +10,10 @@ __all__ = ["Reading", "read_only"]
 
 _DEEPEST = 4
 """So many choices decide at most whether a variable is read."""
+
+
+_Tree: TypeAlias = float | tuple[int, dict[int, "_Tree"]]
+"""Whether a variable is read, or the column of a choice and the tree below each of its values."""
 
 
 class Reading:
@@ -27,50 +33,61 @@ class Reading:
     """
 
     def __init__(self, product: Product, x: Floats, active: Floats) -> None:
-        self._choices = [int(column) for column in product.choice_columns]
-        self._x, self._active = x, active
+        columns, counts = product.choice_columns.tolist(), product.categoricals.counts.tolist()
+        self._counts = dict(zip(columns, counts, strict=True))
+        self._x = x.astype(np.intp)
         share = active.mean(axis=0)
         self._never = share == 0.0
-        self._unsure = [int(d) for d in np.flatnonzero((share > 0.0) & (share < 1.0))]
+        unsure = np.flatnonzero((share > 0.0) & (share < 1.0)).tolist()
+        self._trees = {d: self._tree(d, np.arange(len(x)), active[:, d], _DEEPEST) for d in unsure}
 
     def __call__(self, x: Floats) -> Floats | None:
         """Return 1 where a point is expected to read a variable, shape (m, D); None where all read all."""
-        if not self._unsure and not self._never.any():
+        if not self._trees and not self._never.any():
             return None
         expected = np.ones(x.shape)
         expected[:, self._never] = 0.0
-        for d in self._unsure:
-            self._descend(d, np.arange(len(self._x)), x, np.arange(len(x)), expected, _DEEPEST)
+        for d, tree in self._trees.items():
+            _fill(tree, x, np.arange(len(x)), expected[:, d])
         return expected
 
-    def _descend(self, d: int, own: Ints, x: Floats, at: Ints, expected: Floats, depth: int) -> None:
-        """Fill in the column of a variable for some points, by the samples that chose as they do."""
-        read = self._active[own, d]
+    def _tree(self, d: int, own: Ints, read: Floats, depth: int) -> _Tree:
+        """Return the tree of a variable, by some samples and whether they read it."""
         share = float(read.mean())
-        split = None if share in (0.0, 1.0) or depth == 0 or not len(at) else self._split(d, own, read)
+        split = None if share in (0.0, 1.0) or depth == 0 else self._split(d, own, read)
         if split is None:
-            expected[at, d] = float(share >= 0.5)
-            return
-        for choice in np.unique(x[at, split]):
-            below = own[self._x[own, split] == choice]
-            there = at[x[at, split] == choice]
-            if len(below):
-                self._descend(d, below, x, there, expected, depth - 1)  # else it may well be read: stays 1
+            return float(share >= 0.5)
+        at = self._x[own, split]
+        below = {choice: at == choice for choice in np.unique(at).tolist()}
+        return split, {c: self._tree(d, own[here], read[here], depth - 1) for c, here in below.items()}
 
     def _split(self, d: int, own: Ints, read: Floats) -> int | None:
         """Return the choice that says most of whether d is read, None if no choice says anything."""
         share = float(read.mean())
         best, least = None, len(read) * share * (1.0 - share) * (1.0 - 1e-9)
-        for column in self._choices:
+        for column, count in self._counts.items():
             if column == d:
                 continue
-            left = 0.0  # of the variance of d's being read, as in a tree of CART
-            for choice in np.unique(self._x[own, column]):
-                part = read[self._x[own, column] == choice]
-                left += float(len(part) * part.mean() * (1.0 - part.mean()))
+            at = self._x[own, column]
+            n = np.bincount(at, minlength=count)
+            mean = np.bincount(at, weights=read, minlength=count) / np.maximum(n, 1)
+            left = sum((n * mean * (1.0 - mean)).tolist())  # of the variance of d's being read, as in CART
             if left < least:
                 best, least = column, left
         return best
+
+
+def _fill(tree: _Tree, x: Floats, at: Ints, expected: Floats) -> None:
+    """Fill in what a tree says of points; a choice that no sample made may well read all: it stays 1."""
+    if isinstance(tree, float):
+        expected[at] = tree
+        return
+    split, below = tree
+    chosen = x[at, split]
+    for choice, part in below.items():
+        there = at[chosen == choice]
+        if len(there):
+            _fill(part, x, there, expected)
 
 
 def read_only(x: Floats, active: Floats | None) -> Floats:

@@ -23,11 +23,13 @@ References:
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from asng.distributions import Floats, Product
+from asng.distributions import Floats, Ints, Product
 from asng.optim.linear import inverse, times
 
 __all__ = ["Coordinates", "Hyper", "Surrogate", "evidence", "first_hyper", "fitted", "surprise"]
@@ -75,13 +77,29 @@ class Coordinates:
             ordered, unread = np.where(read, ordered, 0.5), np.where(read, 0.0, math.sqrt(_UNREAD))
         return cls(choices, ordered, unread)
 
-    def squares(self, other: "Coordinates") -> Floats:
-        """Return squared distances by variable, choices first, shape (D, n, m)."""
-        apart = self.choices.T[:, :, None] != other.choices.T[:, None, :]
-        squares = (self.ordered.T[:, :, None] - other.ordered.T[:, None, :]) ** 2
-        if self.unread.any() or other.unread.any():
-            squares += (self.unread.T[:, :, None] - other.unread.T[:, None, :]) ** 2
-        return np.concatenate((apart.astype(np.float64), squares))
+    def squares(self, other: "Coordinates") -> Iterator[Floats]:
+        """Yield squared distances, a variable at a time, choices first, shape (n, m).
+
+        One array serves all of them, as new ones cost more than what is computed: copy what is to stay.
+        """
+        found = np.empty((len(self.ordered), len(other.ordered)))
+        for own, others in zip(self.choices.T, other.choices.T, strict=True):
+            np.not_equal(own[:, None], others, out=found, casting="unsafe")
+            yield found
+        unread = bool(self.unread.any() or other.unread.any())
+        for own, others, missed, missing in zip(
+            self.ordered.T, other.ordered.T, self.unread.T, other.unread.T, strict=True
+        ):
+            np.subtract(own[:, None], others, out=found)
+            found *= found
+            if unread:
+                found += (missed[:, None] - missing) ** 2
+            yield found
+
+    def pairs(self) -> Floats:
+        """Return squared distances of each two of n points, shape (D, n (n - 1) / 2)."""
+        at = _below(len(self.ordered))[0]
+        return np.array([squares.take(at) for squares in self.squares(self)])
 
     def rows(self, at: slice | Floats) -> "Coordinates":
         """Return some of the points."""
@@ -117,19 +135,19 @@ class Surrogate:
         self._points, self._hyper = points, hyper
         self._w = np.exp(hyper.values[:-2])
         self._scale = math.exp(hyper.values[-2])
-        covariance, _ = _matern(points.squares(points), self._w, self._scale)
+        covariance = self._prior(points, points)
         covariance[np.diag_indices(len(y))] += math.exp(hyper.values[-1])
         self._inverse, _ = inverse(covariance)
         self._alpha = (self._inverse * y).sum(axis=1)
 
     def mean(self, points: Coordinates) -> Floats:
         """Return the expected scores of points, shape (m,)."""
-        covariance, _ = _matern(points.squares(self._points), self._w, self._scale)
+        covariance = self._prior(points, self._points)
         return np.asarray((covariance * self._alpha).sum(axis=1))
 
     def predicted(self, points: Coordinates) -> tuple[Floats, Floats, Floats, Floats]:
         """Return means and variances of the scores of points, shape (m,), and what `shared` wants of them."""
-        covariance, _ = _matern(points.squares(self._points), self._w, self._scale)
+        covariance = self._prior(points, self._points)
         solved = times(covariance, self._inverse)
         mean = (covariance * self._alpha).sum(axis=1)
         variance = self._scale - (covariance * solved).sum(axis=1)
@@ -137,9 +155,15 @@ class Surrogate:
 
     def shared(self, points: Coordinates, solved: Floats, covariance: Floats, at: int) -> Floats:
         """Return the covariance of each point with the one of number `at`, given all losses, shape (m,)."""
-        one = points.rows(slice(at, at + 1))
-        prior, _ = _matern(points.squares(one), self._w, self._scale)
+        prior = self._prior(points, points.rows(slice(at, at + 1)))
         return np.asarray(prior[:, 0] - (solved * covariance[at]).sum(axis=1))
+
+    def _prior(self, points: Coordinates, others: Coordinates) -> Floats:
+        five = np.zeros((len(points.ordered), len(others.ordered)))
+        for w, squares in zip((5.0 * self._w).tolist(), points.squares(others), strict=True):
+            squares *= w
+            five += squares
+        return _matern(five, self._scale)[0]
 
     @property
     def noise(self) -> float:
@@ -147,7 +171,7 @@ class Surrogate:
         return math.exp(self._hyper.values[-1])
 
 
-def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
+def fitted(pairs: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
     """Return hyper-parameters of a greater posterior: the best of so many steps of resilient propagation.
 
     Each coordinate has a length of its own, which grows while its slope keeps its sign and is halved where it
@@ -155,18 +179,18 @@ def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
     points more.
 
     Args:
-        squares: Squared distances of the points by variable, shape (D, n, n).
+        pairs: Squared distances of each two points by variable, as `Coordinates.pairs` has them.
         y: Their scores, shape (n,).
         hyper: Where to begin.
         steps: How many.
     """
-    size = len(squares)
+    size = len(pairs)
     low = np.concatenate((np.full(size, -_HIGHEST), [-_SCALE_MAX, _LOWEST_NOISE]))
     high = np.concatenate((np.full(size, _HIGHEST / 2), [_SCALE_MAX, 1.0]))
     values, length, before = hyper.values, np.full(size + 2, _FIRST_STEP), np.zeros(size + 2)
     best, least = values, math.inf
     for step in range(steps + 1):
-        (found, slope), (prior, pull) = evidence(squares, y, values), _prior(values)
+        (found, slope), (prior, pull) = evidence(pairs, y, values), _prior(values)
         if found + prior < least:
             best, least = values, found + prior
         if step == steps:
@@ -181,9 +205,9 @@ def fitted(squares: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
     return Hyper(best)
 
 
-def surprise(squares: Floats, y: Floats, hyper: Hyper) -> float:
+def surprise(pairs: Floats, y: Floats, hyper: Hyper) -> float:
     """Return the negative logarithm of the posterior density of hyper-parameters, but for a constant."""
-    return evidence(squares, y, hyper.values)[0] + _prior(hyper.values)[0]
+    return evidence(pairs, y, hyper.values)[0] + _prior(hyper.values)[0]
 
 
 def _prior(values: Floats) -> tuple[float, Floats]:
@@ -198,27 +222,42 @@ def _prior(values: Floats) -> tuple[float, Floats]:
     return value, np.concatenate((pull, off / [_SPREAD_SCALE, _SPREAD_NOISE]))
 
 
-def evidence(squares: Floats, y: Floats, values: Floats) -> tuple[float, Floats]:
+def evidence(pairs: Floats, y: Floats, values: Floats) -> tuple[float, Floats]:
     """Return the negative logarithm of the likelihood of y, and its gradient."""
     n, w, scale, noise = len(y), np.exp(values[:-2]), math.exp(values[-2]), math.exp(values[-1])
-    covariance, slope = _matern(squares, w, scale)
-    noisy = covariance.copy()
-    noisy[np.diag_indices(n)] += noise
-    inverted, log_det = inverse(noisy)
+    covariance, slope = _matern(np.einsum("d,dk->k", 5.0 * w, pairs), scale)
+    noisy, (low, high) = np.empty(n * n), _below(n)
+    noisy[low] = noisy[high] = covariance
+    noisy[:: n + 1] = scale + noise
+    inverted, log_det = inverse(noisy.reshape(n, n))
     alpha = (inverted * y).sum(axis=1)
     value = 0.5 * float((y * alpha).sum()) + 0.5 * log_det
     # d(-log p) = 1/2 trace((K^-1 - alpha alpha^T) dK), Rasmussen and Williams (5.9)
-    by = 0.5 * (inverted - alpha[:, None] * alpha)
+    inverted -= alpha[:, None] * alpha
+    by, diagonal = inverted.take(low), 0.5 * float(inverted.trace())
     gradient = np.empty_like(values)
-    gradient[:-2] = w * np.einsum("dij,ij->d", squares, by * slope)
-    gradient[-2] = float((by * covariance).sum())
-    gradient[-1] = noise * float(by.trace())
+    gradient[-2] = float((by * covariance).sum()) + scale * diagonal
+    gradient[-1] = noise * diagonal
+    gradient[:-2] = w * np.einsum("dk,k->d", pairs, by * slope)
     return value, gradient
 
 
-def _matern(squares: Floats, w: Floats, scale: float) -> tuple[Floats, Floats]:
-    """Return covariances, and their derivatives by r^2, each of shape (n, m)."""
-    five = np.einsum("d,dij->ij", 5.0 * w, squares)
+@lru_cache(maxsize=8)
+def _below(n: int) -> tuple[Ints, Ints]:
+    """Return the places of each two of n in a flat matrix, below the diagonal and, mirrored, above it."""
+    rows, columns = np.tril_indices(n, -1)
+    return rows * n + columns, columns * n + rows
+
+
+def _matern(five: Floats, scale: float) -> tuple[Floats, Floats]:
+    """Return covariances, and their derivatives by r^2, for 5 r^2, which is overwritten."""
     root = np.sqrt(five)
-    decay = scale * np.exp(-root)
-    return (1.0 + root + five / 3.0) * decay, (-5.0 / 6.0) * (1.0 + root) * decay
+    decay = np.exp(-root)
+    decay *= scale
+    root += 1.0
+    five /= 3.0
+    five += root
+    five *= decay
+    root *= -5.0 / 6.0
+    root *= decay
+    return five, root
