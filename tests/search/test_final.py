@@ -28,8 +28,8 @@ from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
 from asng.report import write_report
 from asng.search import StopRule
+from asng.search.finalists import FEWEST_STEPS, final_plan, plan_of
 from asng.search.loop import Loop
-from asng.search.plan import FEWEST_STEPS, final_plan, plan_of
 
 EPOCHS = 40
 """Of 6 training and 3 validation batches: a final of the whole cost, without shared weights."""
@@ -101,26 +101,6 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
     assert [result.steps for result in results] == [6 * epochs] * 2
     assert all(result.finalists == () and result.winner is None for result in results)
     assert same(results[0].supernet.state_dict(), results[1].supernet.state_dict())
-
-
-def test_ordered_variables_have_shared_weights_where_choices_have_none():
-    calls, epochs = [], 36
-    search = final_searcher(widths(), counted(calls), warmup=None, finalists=16)
-    first = search.architecture_optimizer.theta.to_json()
-    result = fit(search, epochs=epochs)
-    assert result.steps == epochs * 6 * 4 // 6  # a step costs 3, half of the cost is for them
-    assert search.architecture_optimizer.theta.to_json() == first  # they serve for comparing alone
-    assert len(result.finalists) == 8
-    assert all(finalist.shared is not None for finalist in result.finalists)
-    assert 3 * calls.count(True) + calls.count(False) <= epochs * 6 * 4
-
-
-def widths():
-    """A space of ordered variables alone: 32 by 32."""
-    torch.manual_seed(3)
-    one, two = (Integer(1, 32, label=label) for label in ("one", "two"))
-    hidden = [asng.nn.Linear(3, one), nn.ReLU(), asng.nn.Linear(32, two), nn.ReLU()]
-    return Supernet(nn.Sequential(*hidden, asng.nn.Linear(32, 1)))
 
 
 # --- who comes in, and who wins ------------------------------------------------------------------------

@@ -11,14 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asng.optim import ASNG
-from asng.search.finalists import Finalist, Pool
-from asng.search.plan import (
+from asng.search.finalists import (
     DRAWN,
     ENOUGH_STEPS,
     FEWEST,
     FEWEST_STEPS,
     LIKELY,
     NEIGHBOURS,
+    Finalist,
+    Pool,
     final_plan,
     plan_of,
 )
@@ -37,37 +38,31 @@ from asng.space import Architecture, Categorical, Integer, Real, Space
 def test_a_plan_costs_no_more_than_the_search_without_a_final(
     steps, share, finalists, lam_x, warmup, lam_theta
 ):
-    for valid_batches, ordered in product((1, 7, 200), (False, True)):
+    for valid_batches in (1, 7, 200):
         rest = {"finalists": finalists, "valid_batches": valid_batches}
-        plan = plan_of(
-            steps, share=share, lam_x=lam_x, warmup=warmup, lam_theta=lam_theta, ordered=ordered, **rest
-        )
+        plan = plan_of(steps, share=share, lam_x=lam_x, warmup=warmup, lam_theta=lam_theta, **rest)
         each = 3 * lam_x + (0.5 if warmup is None else 1.0 - warmup) * lam_theta
-        assert plan.each == (3 * lam_x if plan.nested else each)
-        assert plan.steps * plan.each + 2 * PROBES * plan.looked + plan.cost <= steps * each * (1 + 1e-12)
+        assert plan.steps * each + 2 * PROBES * plan.looked + plan.cost <= steps * each * (1 + 1e-12)
         assert 0 <= plan.looked <= valid_batches
         if not plan.cost:
             assert (plan.steps, plan.looked) == (steps, 0)
             continue
-        final = final_plan(plan.cost, **rest, compare=plan.steps > 0, nested=plan.nested)
-        assert cost_of(final, likely=0 if plan.nested else LIKELY) <= plan.cost
+        final = final_plan(plan.cost, **rest, compare=plan.steps > 0)
+        assert cost_of(final) <= plan.cost
         assert cost_of(final) >= 0.7 * plan.cost - 6 * (finalists + 4)  # what rounding leaves
         assert final.finalists >= 2
         assert final.alone >= FEWEST_STEPS
         assert 1 <= final.last <= 2
         assert (final.compared > 0) == (plan.steps > 0)
-        if plan.nested:
-            assert ordered
-            assert final.finalists == min(finalists, FEWEST)
-        elif plan.steps:  # only beside a final of all finalists, each trained for long enough
+        if plan.steps:  # only beside a final of all finalists, each trained for long enough
             assert final.finalists == finalists
             assert final.alone >= ENOUGH_STEPS or finalists <= FEWEST
 
 
-def cost_of(final, likely=LIKELY):
+def cost_of(final):
     """What a final costs at most: all candidates compared, and the found one scored on the shared weights."""
     rounds = -(-final.finalists // 4)
-    comparing = final.compared * (DRAWN + 1 + likely + NEIGHBOURS * (rounds - 1))
+    comparing = final.compared * (DRAWN + 1 + LIKELY + NEIGHBOURS * (rounds - 1))
     short = final.finalists * (3 * final.alone + 2 * final.batches)
     longer = final.last * (3 * final.longer + final.batches)
     return comparing + short + longer + (final.batches if final.compared else 0)
@@ -303,16 +298,6 @@ def test_shared_weights_that_disagree_with_size_are_not_believed():
 
     assert first(size_of) == first(None)  # the larger the worse: by size, as if there were no scores
     assert sum(first(lambda a: -size_of(a))) >= sum(first(None))
-
-
-def test_shared_weights_of_ordered_variables_are_believed_whatever_size_says():
-    def first(score):
-        pool = Pool(ASNG(SPACE, seed=0), Meter(), 0, nested=True)
-        pool.open(moved=False)
-        pool.shared = [score(c.architecture) for c in pool.candidates]
-        return [size_of(pool.candidates[k].architecture) for k in pool.first(12)]
-
-    assert median(first(size_of)) < median(first(lambda a: -size_of(a)))
 
 
 def test_a_pool_from_a_checkpoint_goes_on_as_the_one_that_was_saved():

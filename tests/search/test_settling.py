@@ -9,7 +9,7 @@ from problems import fit, loader, mse, searcher, stopping
 from torch import nn
 
 from asng.nn import Choice, Supernet
-from asng.search.plan import plan_of
+from asng.search.finalists import plan_of
 from asng.search.settling import PROBES, Settling, correlation
 from asng.space import Categorical, Space
 

@@ -10,8 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.nn import Choice, Supernet
-from asng.search.finalists import Finalist
-from asng.search.plan import final_plan
+from asng.search.finalists import Finalist, final_plan
 from asng.space import Architecture
 from asng.training import MetricObjective, running
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar
 
 from asng.checks import integer_at_least, one_of, real_between
-from asng.search.plan import MOST_FINAL
+from asng.search.finalists import MOST_FINAL
 from asng.training.objective import PRECISIONS, Precision
 
 __all__ = ["PAPER", "Preset", "SearchSettings", "check_integers", "passes"]

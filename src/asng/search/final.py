@@ -19,8 +19,7 @@ from asng.optim import Optimizer
 from asng.runs.events import Chance
 from asng.search.belief import reliability_of
 from asng.search.chance import chance_of
-from asng.search.finalists import Finalist, Pool
-from asng.search.plan import LAST, ROUND, FinalPlan, Plan, final_plan
+from asng.search.finalists import LAST, ROUND, Finalist, FinalPlan, Plan, Pool, final_plan
 from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer, copy_of, weights_of
 from asng.space import Architecture
@@ -65,7 +64,7 @@ class Final:
     ) -> None:
         self.plan, self.trainer, self.scorer, self.comm = plan, trainer, scorer, comm
         self.supernet, self.most = trainer.supernet, finalists
-        self.pool = Pool(theta, scorer.meter, seed, nested=plan.nested)
+        self.pool = Pool(theta, scorer.meter, seed)
         self.dealt = self._dealt(plan.cost, finalists)
         self.numbers: list[int] = []  # of the finalists in the pool
         self.finalists: list[Finalist] = []
@@ -86,7 +85,6 @@ class Final:
             valid_batches=len(self.scorer.stream),
             compare=self.plan.steps > 0,
             whole=self.scorer.whole,
-            nested=self.plan.nested,
         )
 
     @property
@@ -342,7 +340,6 @@ class Final:
             raise ValueError(f"its final is of {state['most']!r:.80} finalists, and here of {self.most}")
         self.plan, self.dealt = plan, dealt  # if the warm-up was changed, lengths as they were begun
         self.opened, self.closed = state["opened"], state["closed"]
-        self.pool.nested = plan.nested
         self.pool.load_state_dict(state["pool"])
         self.numbers = list(state["numbers"])
         self.finalists = [

@@ -1,18 +1,20 @@
-"""Who comes into a final: what is believed to train best alone.
+"""The plan of a final, and who comes into it: what is believed to train best alone.
 
 Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and
 neighbours of the best finalists. Before any is trained, larger ones are believed to be better, and so are
-those that score better on the shared weights, as far as these agree with size, or are of ordered variables
-alone. Every training alone corrects the belief.
+those that score better on the shared weights, as far as these agree with size. Every training alone corrects
+the belief.
 
 Candidates are drawn by generators of their own: theta and the search are not disturbed, and a resumed run
 draws the same.
 """
 
+import math
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,13 +22,44 @@ from numpy.typing import NDArray
 from asng.costs.meter import CostMeter
 from asng.optim import Optimizer
 from asng.search.belief import Belief, Hint, coordinates, improvement, normal_scores
+from asng.search.chance import BATCHES
 from asng.search.found import best_within, likely
-from asng.search.plan import DRAWN, LIKELY, NEIGHBOURS
-from asng.search.settling import correlation
+from asng.search.settling import EARLIEST, PROBES, correlation
 from asng.space import Architecture, Categorical, Value, Variable
 
-__all__ = ["Finalist", "Pool"]
+__all__ = ["MOST_FINAL", "FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of"]
 
+MOST_FINAL = 0.9
+"""Greatest share of the cost for the final: without a search there is nothing to choose finalists by."""
+TRAINING_PASS = 3
+"""What a training pass over a batch costs, where a forward pass costs 1."""
+ROUND = 4
+"""Finalists that are chosen together, so that several processes have work."""
+LAST = 2
+"""The best finalists, which are trained anew for longer at the end; if there are few, only the best one."""
+LONGER = 2
+"""How many times as long they are trained."""
+SCORING = 0.1
+"""Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
+can be left out."""
+ENOUGH_STEPS = 100
+"""Training steps of a finalist below which there are rather fewer finalists, down to eight: two rounds."""
+FEWEST = 8
+"""Finalists that there are also if each is trained for less."""
+FEWEST_STEPS = 10
+"""Training steps below which there are rather fewer than eight finalists, and less than two are none."""
+DRAWN = 48
+"""Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
+LIKELY = 16
+"""Likely architectures of theta among the candidates, once theta has moved."""
+NEIGHBOURS = 12
+"""Neighbours of the best finalists that become candidates with every round."""
+LOOKING = 0.1
+"""Share of the search's cost for finding out whether the order on the shared weights has settled."""
+COMPARED = 100
+"""About how many candidates there are in all, each of which is compared on the shared weights."""
+COMPARING = 0.1
+"""Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
 SIZE = Hint(gain=0.7, doubt=0.4, hidden=0.5)
@@ -34,10 +67,136 @@ SIZE = Hint(gain=0.7, doubt=0.4, hidden=0.5)
 SATURATION = 0.6
 """Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
 SHARED = Hint(gain=1.0, doubt=0.4)
-"""What the score on the shared weights is believed to tell if it orders as size does, else in proportion; of
-ordered variables in any case."""
+"""What the score on the shared weights is believed to tell if it orders as size does, else in proportion."""
 AMONG = 4
 """Each place of the first round, of which nothing is known, goes to the most promising of so many draws."""
+
+
+class Plan(NamedTuple):
+    """How the cost of a search is dealt out.
+
+    Attributes:
+        steps: Of the search on shared weights; 0 if there are only trainings alone.
+        each: What such a step costs on average.
+        looked: Validation batches that probes of the order are scored on, twice; 0 if nobody looks.
+        cost: Of the final.
+    """
+
+    steps: int
+    each: float
+    looked: int
+    cost: float
+
+
+class FinalPlan(NamedTuple):
+    """How the cost of a final is dealt out.
+
+    Attributes:
+        finalists: How many there are; 0 for no final.
+        batches: Validation batches that they are scored on.
+        alone: Training steps of each finalist.
+        last: How many of the best are trained anew for longer.
+        longer: Training steps of each of these.
+        compared: Validation batches that candidates are compared on with the shared weights.
+    """
+
+    finalists: int
+    batches: int
+    alone: int
+    last: int
+    longer: int
+    compared: int
+
+
+def plan_of(
+    steps: int,
+    *,
+    share: float,
+    finalists: int,
+    lam_x: int,
+    warmup: float | None,
+    lam_theta: int,
+    valid_batches: int,
+    whole: bool = False,
+) -> Plan:
+    """Return the plan of a search that would take so many steps without a final, at the same cost.
+
+    A forward pass over a batch costs 1, a training pass 3. If the final could not train all of its finalists
+    for 100 steps, shared weights would not be trained for long enough to be believed either, and all of the
+    cost goes to the final. If it could not train two finalists for 10 steps each, there is none, and nobody
+    looks: theta alone says what is found.
+
+    Args:
+        steps: Of a search without a final.
+        share: Of the cost, for the final.
+        finalists: At most.
+        lam_x: Architectures trained per step.
+        warmup: Share of the steps before theta moves; None if that is looked for.
+        lam_theta: Architectures scored per such step.
+        valid_batches: Batches in a pass over the validation data.
+        whole: As in `final_plan`.
+
+    Example:
+        >>> settings = dict(share=0.7, finalists=12, lam_x=1, warmup=None, lam_theta=2)
+        >>> plan_of(3000, **settings, valid_batches=25)
+        Plan(steps=812, each=4.0, looked=11, cost=8400.0)
+        >>> plan_of(400, **settings, valid_batches=25)  # too short for shared weights
+        Plan(steps=0, each=4.0, looked=0, cost=1600.0)
+        >>> plan_of(20, **settings, valid_batches=25)  # too short for a final
+        Plan(steps=20, each=4.0, looked=0, cost=0.0)
+    """
+    moving = (1.0 - EARLIEST) if warmup is None else 1.0 - warmup
+    each = TRAINING_PASS * lam_x + moving * lam_theta
+    searching = round((1.0 - share) * steps)
+    final = partial(final_plan, finalists=finalists, valid_batches=valid_batches, whole=whole)
+    first = final((steps - searching) * each)
+    if first.finalists < finalists or not first.compared:
+        searching = 0
+    cost = (steps - searching) * each
+    if share == 0.0 or not final(cost, compare=searching > 0).finalists:
+        return Plan(steps, each, 0, 0.0)
+    looked = 0
+    if warmup is None:
+        looked = min(valid_batches, int(LOOKING * searching * each / (2 * PROBES)))
+        searching -= math.ceil(2 * PROBES * looked / each)
+    return Plan(searching, each, looked, cost)
+
+
+def final_plan(
+    cost: float, *, finalists: int, valid_batches: int, compare: bool = True, whole: bool = False
+) -> FinalPlan:
+    """Return the plan of a final at a cost.
+
+    There are rather fewer finalists than trainings of less than 100 steps, down to eight. The best is trained
+    anew for longer, or the best two if there are more than eight finalists.
+
+    Args:
+        cost: In forward passes over a batch.
+        finalists: At most.
+        valid_batches: Batches in a pass over the validation data.
+        compare: Whether there are shared weights to compare candidates on.
+        whole: Whether finalists are scored on all batches, if the cost is enough for that.
+
+    Example:
+        >>> final_plan(3360.0, finalists=12, valid_batches=25)
+        FinalPlan(finalists=8, batches=25, alone=85, last=1, longer=170, compared=3)
+        >>> final_plan(600.0, finalists=12, valid_batches=25)
+        FinalPlan(finalists=8, batches=5, alone=16, last=1, longer=32, compared=0)
+    """
+    # More than so many come in only if there are many rounds.
+    cost -= min(valid_batches, BATCHES)  # to tell the best one from chance
+    candidates = max(COMPARED, DRAWN + 1 + LIKELY + NEIGHBOURS * (math.ceil(finalists / ROUND) - 1))
+    compared = min(valid_batches, int(COMPARING * cost / candidates)) if compare else 0
+    for count in range(finalists, 0 if finalists < 2 else 1, -1):
+        last = LAST if count > FEWEST else 1
+        each = (cost - compared * candidates) / (count + last * LONGER)
+        batches = valid_batches if whole else min(valid_batches, max(1, int(SCORING * each)))
+        alone = int((each - 2 * batches) / TRAINING_PASS)
+        if alone >= (ENOUGH_STEPS if count > FEWEST else FEWEST_STEPS):
+            return FinalPlan(count, batches, alone, last, LONGER * alone, compared)
+    if whole:
+        return final_plan(cost, finalists=finalists, valid_batches=valid_batches, compare=compare)
+    return FinalPlan(0, 0, 0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -76,16 +235,14 @@ class Pool:
         theta: The optimiser of theta, at the end of the search.
         meter: Knows what architectures cost, and how large they are.
         seed: Of the uniform draws and of the neighbours.
-        nested: Whether shared weights are of ordered variables alone.
 
     Attributes:
         candidates: Those up to now; those that were admitted to the final stay among them.
         shared: What to minimise of each on the shared weights, once given.
     """
 
-    def __init__(self, theta: Optimizer, meter: CostMeter, seed: int, *, nested: bool = False) -> None:
+    def __init__(self, theta: Optimizer, meter: CostMeter, seed: int) -> None:
         self.theta, self.space, self.meter, self.seed = theta, theta.space, meter, seed
-        self.nested = nested
         self.candidates: list[Finalist] = []
         self.shared: list[float] = []
         self._sizes: list[float] = []
@@ -255,8 +412,6 @@ class Pool:
     def _priors(self) -> list[Hint]:
         if not self.shared:
             return [SIZE]
-        if self.nested:
-            return [SIZE, SHARED]
         uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
         agreement = correlation([-self._sizes[k] for k in uniform], [self.shared[k] for k in uniform])
         return [SIZE, SHARED._replace(gain=SHARED.gain * max(0.0, agreement))]

@@ -21,8 +21,8 @@ from asng.optim import ASNG, Optimizer
 from asng.runs.checkpoint import CheckpointPace
 from asng.search.callbacks import Callback, Callbacks
 from asng.search.final import Final
+from asng.search.finalists import MOST_FINAL, plan_of
 from asng.search.loop import Loop
-from asng.search.plan import MOST_FINAL, all_ordered, plan_of
 from asng.search.result import SearchResult
 from asng.search.run_state import RunState, lam_x_of, load_shared, synchronise
 from asng.search.scorer import Scorer
@@ -64,9 +64,9 @@ class OneShotSearch:
 
     At the end comes a final: some architectures are trained alone, from the weights that the search began
     with, and the best of them is found. They come in by rounds of four: first the largest and the most
-    promising of some draws, then those of which a model expects the most, given all results so far, size and
-    the scores on the shared weights. The cost of the final is taken off the steps. A search that is too short
-    for shared weights to be of use trains none, and only has a final: sooner if all variables are ordered.
+    promising of some draws, then those of which a model expects the most, given all results so far, size and,
+    as far as they agree with size, the scores on the shared weights. The cost of the final is taken off the
+    steps. A search that is too short for shared weights to be of use trains none, and only has a final.
 
     Differs from the paper: there both lambdas are 2, theta moves from the first step on, and what is found is
     the mode of theta. What a search is worth, and when it is not: docs/truth_tables.md.
@@ -92,7 +92,7 @@ class OneShotSearch:
             them, and all of them if the order of architectures has not settled by then.
         final: Share of the cost that is kept for the final, in [0, 0.9]: 0 for none, as in the paper. A
             forward pass over a batch costs 1, a training pass 3. If it cannot train `finalists` ones for
-            100 steps each, it gets all of the cost; half, if all variables are ordered. Default 0.7.
+            100 steps each, the final gets all of the cost. Default 0.7.
         finalists: How many architectures are trained alone at most, >= 2. There are fewer, down to eight, if
             each could not be trained for 100 steps; fewer still if not for 10 steps, and no final if that is
             so of two. The best is then trained anew for twice as long, or the best two if there are more
@@ -122,7 +122,8 @@ class OneShotSearch:
         >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), activation, torch.nn.Linear(8, 1))
         >>> x = torch.randn(64, 4)
         >>> loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=8, shuffle=True)
-        >>> search = OneShotSearch(asng.nn.Supernet(net), asng.supervised(torch.nn.functional.mse_loss))
+        >>> loss = asng.supervised(torch.nn.functional.mse_loss)
+        >>> search = OneShotSearch(asng.nn.Supernet(net), loss)
         >>> result = search.fit(loader, epochs=1, progress=False)
         >>> result.steps, result.architecture["op"] in ops, result.child(x).shape
         (4, True, torch.Size([64, 1]))
@@ -370,7 +371,6 @@ class OneShotSearch:
             lam_theta=self.lam_theta * min(window, len(valid)),
             valid_batches=len(valid),
             whole=isinstance(objective, MetricObjective),
-            ordered=all_ordered(theta.space),
         )
         first, loss, callbacks = cache(train.first), computing(self.loss), Callbacks(self.callbacks)
         shared: dict[str, Any] = {
