@@ -13,6 +13,7 @@ from pathlib import Path
 
 from asng.pipeline import run_seeds
 from asng.tasks.classification import PRESETS, classification
+from benchmarks.paper.gains import gains
 from benchmarks.record import write
 
 
@@ -35,14 +36,11 @@ def main() -> None:
     resume = (folder / "config.yaml").exists()
     run_seeds(classification(cells), settings, folder, seeds=seeds, resume=resume, progress=False)
     rows = [row_of(folder / f"seed-{seed}") for seed in seeds]
-    gains = [row["gain"] for row in rows]
     figures = {
         "preset": arguments.preset,
         "settings": {**asdict(settings), **asdict(cells)},
         "seeds": rows,
-        "gain_mean": round(statistics.fmean(gains), 4),
-        "gain_sd": round(statistics.stdev(gains), 4),
-        "seeds_with_gain": sum(gain > 0 for gain in gains),
+        **gains(rows),
     }
     print(json.dumps(figures, indent=2))
     print(write(f"classification_{arguments.preset}", figures))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from asng.pipeline import run_seeds
 from asng.tasks.inpainting import PRESETS, inpainting, passes
+from benchmarks.paper.gains import gains
 from benchmarks.record import write
 
 
@@ -33,15 +34,11 @@ def main() -> None:
     load = os.getloadavg()[0]
     run_seeds(task, settings, arguments.run_dir, seeds=seeds, resume=resume, progress=False)
     rows = [row_of(arguments.run_dir / f"seed-{seed}") for seed in seeds]
-    gains = [row["gain"] for row in rows]
     figures = {
         "settings": {**asdict(settings), **asdict(preset.task)},
         "load_before_and_after": [round(load, 1), round(os.getloadavg()[0], 1)],
         "seeds": rows,
-        "gain_mean": round(statistics.fmean(gains), 3),
-        "gain_sd": round(statistics.stdev(gains), 3),
-        "seeds_with_gain": sum(gain > 0 for gain in gains),
-        "seeds_with_found_first": sum(row["rank"] == 1 for row in rows),
+        **gains(rows, 3),
     }
     print(json.dumps(figures, indent=2))
     print(write("inpainting", figures))

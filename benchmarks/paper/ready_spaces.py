@@ -27,6 +27,7 @@ import asng
 from asng.data import load_fashion_mnist_subset, normalise, normalise_series, pad_series, read_ts, split_half
 from asng.supernets import ResidualCNN, TabularMLP, TransformerEncoder
 from asng.training import accuracy, count_parameters, recalibrate, score, sgd, train
+from benchmarks.paper.gains import gains
 from benchmarks.record import write
 
 
@@ -146,7 +147,6 @@ def main() -> None:
     for seed in range(arguments.seeds):
         rows.append(row_of(PROBLEMS[arguments.space](seed), seed, arguments.peers))
         print(json.dumps(rows[-1]), flush=True)
-    gains = [row["gain"] for row in rows]
     problem = PROBLEMS[arguments.space](0)
     figures = {
         "settings": {
@@ -161,9 +161,7 @@ def main() -> None:
             )
         },
         "seeds": rows,
-        "gain_mean": round(statistics.fmean(gains), 4),
-        "gain_sd": round(statistics.stdev(gains), 4),
-        "seeds_with_gain": sum(gain > 0 for gain in gains),
+        **gains(rows, higher_is_better=problem.higher_is_better),
         "cpu_seconds": round(time.process_time(), 1),
     }
     print(write(f"ready_spaces_{arguments.space}", figures))
@@ -183,14 +181,16 @@ def row_of(problem: Problem, seed: int, peers: int) -> dict[str, Any]:
     scored = DataLoader(
         held, problem.score_on or len(held), shuffle=True, drop_last=True, collate_fn=problem.collate
     )
+    clock = time.process_time()
     result = search.fit(loader_of(problem, fitted), scored, epochs=problem.search_epochs, progress=False)
+    searched = time.process_time() - clock
     draw = random.Random(seed)
     others = [result.supernet.space.sample(draw) for _ in range(peers)]
     trained = [
         from_scratch(problem, a, 1000 * seed + i) for i, a in enumerate([result.architecture, *others])
     ]
-    (found, parameters), *random_ones = trained
-    scores = [other for other, _ in random_ones]
+    (found, parameters, seconds), *random_ones = trained
+    scores = [other for other, *_ in random_ones]
     sign = 1 if problem.higher_is_better else -1
     return {
         "seed": seed,
@@ -200,7 +200,9 @@ def row_of(problem: Problem, seed: int, peers: int) -> dict[str, Any]:
         "gain": round(sign * (found - statistics.fmean(scores)), 4),
         "rank": 1 + sum(sign * other > sign * found for other in scores),
         "parameters": parameters,
-        "random_parameters": [count for _, count in random_ones],
+        "random_parameters": [count for _, count, _ in random_ones],
+        "search_seconds": round(searched, 2),
+        "train_seconds": round(seconds, 2),
         "architecture": dict(result.architecture),
     }
 
@@ -213,16 +215,18 @@ def loader_of(problem: Problem, data: Dataset[Any]) -> DataLoader[Any]:
     return DataLoader(data, problem.batch, shuffle=True, drop_last=True, collate_fn=problem.collate)
 
 
-def from_scratch(problem: Problem, architecture: asng.Architecture, seed: int) -> tuple[float, int]:
-    """Train one architecture alone; return its figure on the test data, and its parameters."""
+def from_scratch(problem: Problem, architecture: asng.Architecture, seed: int) -> tuple[float, int, float]:
+    """Train one architecture alone; return its figure on the test data, its parameters, and the seconds."""
     torch.manual_seed(seed)
     loader = loader_of(problem, problem.train)
     *inputs, _ = next(iter(loader))
     child = supernet_of(problem).extract(architecture, example=tuple(inputs), fresh=True)
+    clock = time.process_time()
     train(child, loader, loss=problem.loss, epochs=problem.train_epochs, optimizer=problem.optimizer)
     recalibrate(child, loader, loss=problem.loss)
+    seconds = time.process_time() - clock
     test = DataLoader(problem.test, 100, collate_fn=problem.collate)
-    return problem.figure(score(child, test, problem.score)), count_parameters(child)
+    return problem.figure(score(child, test, problem.score)), count_parameters(child), seconds
 
 
 if __name__ == "__main__":

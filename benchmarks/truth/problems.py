@@ -21,8 +21,8 @@ from benchmarks.truth.public import (
     macro_sizes,
     nas_bench_201_scores,
 )
-from benchmarks.truth.spaces import Cell, Layers, fashion_data, leaf_data
-from benchmarks.truth.widths import Widths
+from benchmarks.truth.spaces import Cell, Layers, fashion_data, leaf_data, vowel_data
+from benchmarks.truth.widths import Filters, Widths
 
 __all__ = [
     "OWN",
@@ -200,6 +200,7 @@ PROBLEMS = {
         _macro("macro40", limit=40e6),
         _widths("widths", limit=144_000),  # four of ten networks are within
         _widths("widths_free"),
+        Problem("vowels", Filters, vowel_data, batch=20, steps=130, lr=0.05, table="vowels", limit=60_000),
     )
 }
 

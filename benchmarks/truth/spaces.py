@@ -15,7 +15,7 @@ from torch.nn.functional import avg_pool1d
 import asng
 from asng.data import load_fashion_mnist_subset, normalise, normalise_series, read_ts
 
-__all__ = ["Cell", "Layers", "fashion_data", "leaf_data"]
+__all__ = ["Cell", "Layers", "fashion_data", "leaf_data", "vowel_data"]
 
 
 # --- Fashion-MNIST at 14x14: four edges of a graph -------------------------------------------------------
@@ -100,10 +100,21 @@ def _conv1d(inputs: int, outputs: int, kernel: int) -> nn.Module:
 
 @cache
 def leaf_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    train, train_labels, test, test_labels = _series("OSULeaf", "OSULeaf_{}.ts")
+    return avg_pool1d(train, 2), train_labels, avg_pool1d(test, 2), test_labels
+
+
+@cache
+def vowel_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return JapaneseVowels, series of 12 channels and 25 steps, by nine speakers."""
+    return _series("JapaneseVowels", "JapaneseVowels_eq_{}.ts")
+
+
+def _series(folder: str, name: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     spec = find_spec("aeon")
     if spec is None or spec.origin is None:
         raise SystemExit("The data come with aeon: pip install --no-deps aeon")
-    folder = Path(spec.origin).parent / "datasets" / "data" / "OSULeaf"
-    parts = normalise_series(*(read_ts(folder / f"OSULeaf_{part}.ts") for part in ("TRAIN", "TEST")))
-    train, test = ((avg_pool1d(torch.stack(part.series).mT, 2), part.labels) for part in parts)
+    path = Path(spec.origin).parent / "datasets" / "data" / folder
+    parts = normalise_series(*(read_ts(path / name.format(part)) for part in ("TRAIN", "TEST")))
+    train, test = ((torch.stack(part.series).mT, part.labels) for part in parts)
     return (*train, *test)

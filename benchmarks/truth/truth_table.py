@@ -1,6 +1,6 @@
 """Train every network of a small space alone, under four seeds: the truth that searches are measured by.
 
-python -m benchmarks.truth.truth_table fashion          # or osuleaf, widths; stopped, it goes on where it was
+python -m benchmarks.truth.truth_table fashion    # or osuleaf, widths, vowels; stopped, it goes on
 
 A finished training is a line of `results/truth_<space>.lines`; the last one makes the table of them. Several
 processes can share the work: `--part 0 --of 2` and `--part 1 --of 2`, each with a file of its own.
