@@ -41,7 +41,8 @@ def assert_alike(one, two):
     ("case", "lam_x"),
     [
         *(("plain", 2), ("jitter", 2), ("final", 2), ("three finalists", 2), ("two", 2), ("three", 4)),
-        *(("two and final", 2), ("shared and final", 2), ("cost", 2)),
+        ("cost", 2),
+        *(pytest.param(case, 2, marks=pytest.mark.slow) for case in ("two and final", "shared and final")),
     ],
 )
 def test_two_processes_find_what_one_does_with_lambda_x_raised_to_a_multiple(case, lam_x, found):

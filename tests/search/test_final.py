@@ -106,7 +106,7 @@ def test_a_search_too_short_for_a_final_is_the_one_without(epochs):
 # --- who comes in, and who wins ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("shared", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_two_good_finalists_are_trained_for_longer_and_one_of_them_is_found(shared):
     """All are of one size, of which nothing is thus believed."""
     search = searcher(layers(), final=0.5, finalists=10)

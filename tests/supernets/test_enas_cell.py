@@ -97,7 +97,7 @@ def test_reductions_are_after_a_third_and_two_thirds(cells, indices):
     assert [cell.conv.channels for cell in model.cells][-1] == 16
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), nodes=st.integers(1, 4), cells=st.integers(1, 5), retraining=st.booleans())
 def test_child_computes_what_the_supernet_computes(seed, nodes, cells, retraining):
     supernet = _supernet(nodes=nodes, cells=cells, retraining=retraining)
@@ -106,7 +106,7 @@ def test_child_computes_what_the_supernet_computes(seed, nodes, cells, retrainin
     assert torch.equal(child(_x()), supernet(_x(), architecture=a))
 
 
-@settings(max_examples=25)
+@settings(max_examples=8)
 @given(seed=st.integers(0, 10**6))
 def test_child_holds_the_weights_that_get_a_gradient_and_no_other(seed):
     supernet = _supernet(cells=4)
