@@ -15,7 +15,7 @@ from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.sizes import variables_in
 from asng.nn.layers.subclasses import definer, is_ours, overrides, plain_class
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Searchable
+from asng.nn.base import Searchable
 
 __all__ = ["check_model", "check_twin", "has_own_forward", "settle_fused_paths"]
 

@@ -29,7 +29,7 @@ from asng.nn.extraction.sharing import check_independent
 from asng.nn.inputs import Inputs
 from asng.nn.layers.twin import Twin
 from asng.nn.rules import check_twin, has_own_forward
-from asng.nn.searchable import Call, Extraction, Searchable
+from asng.nn.base import Call, Extraction, Searchable
 from asng.nn.selection import following
 from asng.space import Space, Value
 

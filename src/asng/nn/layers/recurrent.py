@@ -11,7 +11,7 @@ from asng.errors import SpaceError
 from asng.nn.layers.plain import shell, window
 from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Extraction
+from asng.nn.base import Extraction
 
 __all__ = ["GRU", "LSTM", "RNN"]
 

@@ -14,7 +14,7 @@ from asng.nn.layers.norms import layer_norm_part
 from asng.nn.layers.plain import shell
 from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
 from asng.nn.layers.twin import Twin, parts_of
-from asng.nn.searchable import Searchable
+from asng.nn.base import Searchable
 from asng.space import Categorical
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]

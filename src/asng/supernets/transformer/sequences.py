@@ -10,7 +10,7 @@ from asng.checks import one_of
 from asng.errors import InputError
 from asng.nn import Choice, Linear, Searchable
 from asng.nn.layers.sizes import Size
-from asng.nn.searchable import Extraction
+from asng.nn.base import Extraction
 from asng.space import Categorical, Variable
 
 __all__ = [

@@ -1,0 +1,185 @@
+"""Proof that channels can be cut: the narrowed network computes what the whole one does with them silenced.
+
+In the whole network layers that lose channels make NaN in their place. What each channel passes through by
+itself keeps it; whatever mixes a lost channel into others gives NaN there, and all that comes of it, down to
+the output. Layers that read all channels are given zeros for NaN, and norms over channels leave it out: so
+they are the places where a channel may be lost, and it is seen at each which ones are. The narrowed network
+has these channels taken out of the weights. If its output has no NaN and is the same, nothing but the weights
+of lost channels is missing.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from asng.errors import in_one_line
+from asng.nn.conversion.roles import Role, narrowed
+from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.inputs import Inputs
+
+__all__ = ["Cut", "Refused", "cut_of"]
+
+_TOLERANCE = 1e-3
+"""How far outputs may be apart, as a share of the greatest number: narrowed layers sum in another order."""
+
+
+class Refused(Exception):
+    """Channels cannot be cut; the message says why."""
+
+
+class Cut(NamedTuple):
+    """What is left of layers.
+
+    Attributes:
+        made: Path of each layer that loses channels, to the indices of those that it still makes.
+        read: Path of each layer that is given fewer, to the indices of those that it still reads or passes on.
+    """
+
+    made: dict[str, Tensor]
+    read: dict[str, Tensor]
+
+
+def cut_of(
+    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], made: Mapping[str, Tensor]
+) -> Cut:
+    """Prove that layers can make fewer channels, and return what is left of the model then.
+
+    Args:
+        model: A plain model.
+        calls: Inputs of calls of it. They are made in evaluation mode.
+        roles: Those of all its layers.
+        made: Path of each layer that loses channels, to the indices of those that it still makes.
+
+    Raises:
+        Refused: The narrowed network fails, or computes something else.
+    """
+    with left_alone(model), torch.no_grad():
+        model.eval()
+        whole = [_run(model, call) for call in calls]
+        with _silenced(model, roles, made) as read:
+            silenced = [_run(model, call) for call in calls]
+        _check_clean(silenced, whole)
+        cut = Cut(dict(made), read)
+        with _narrow(model, cut):
+            got = [_run(model, call) for call in calls]
+    for one, other in zip(got, silenced, strict=True):
+        if [t.shape for t in one] != [t.shape for t in other]:
+            raise Refused("the narrowed network gives an output of another shape")
+        if any(not _alike(a, b) for a, b in zip(one, other, strict=True)):
+            raise Refused("the narrowed network computes something else")
+    return cut
+
+
+def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
+    torch.manual_seed(0)  # left_alone puts the generator back
+    try:
+        return [tensor.clone() for tensor in tensors_of(call.call(model))]
+    except Refused:
+        raise
+    except Exception as error:  # whatever a model raises for sizes that it does not expect
+        raise Refused(f"the network does not run so: {in_one_line(error)}") from error
+
+
+def _check_clean(silenced: list[list[Tensor]], whole: list[list[Tensor]]) -> None:
+    for ours, theirs in zip(silenced, whole, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            if one.is_floating_point() and bool((one.isnan() & ~other.isnan()).any()):
+                raise Refused("something that is no layer mixes its channels")
+
+
+def _alike(got: Tensor, expected: Tensor) -> bool:
+    if not got.is_floating_point():
+        return bool(torch.equal(got, expected))
+    finite = expected[expected.isfinite()]
+    most = float(finite.abs().max()) if finite.numel() else 0.0
+    return bool(torch.allclose(got, expected, rtol=0.0, atol=_TOLERANCE * most + 1e-12, equal_nan=True))
+
+
+@contextmanager
+def _silenced(
+    model: nn.Module, roles: Mapping[str, Role], made: Mapping[str, Tensor]
+) -> Iterator[dict[str, Tensor]]:
+    """Have layers make NaN where they lose channels; yields, once it has run, what others are left to read."""
+    read: dict[str, Tensor] = {}
+    handles = []
+    for path, role in roles.items():
+        layer = model.get_submodule(path)
+        if role.norms:
+            vars(layer)["forward"] = partial(_normed, path, layer, read)
+        elif not isinstance(layer, nn.Embedding):
+            look = partial(_looked, path, role, read)
+            handles.append(layer.register_forward_pre_hook(look, with_kwargs=True))
+        if path in made:
+            handles.append(layer.register_forward_hook(partial(_lose, role, made[path])))
+    try:
+        yield read
+    finally:
+        for handle in handles:
+            handle.remove()
+        for path, role in roles.items():
+            if role.norms:
+                vars(model.get_submodule(path)).pop("forward", None)
+
+
+def _looked(
+    path: str, role: Role, read: dict[str, Tensor], _: nn.Module, args: Any, kwargs: Any
+) -> tuple[Any, Any] | None:
+    x = next(tensors_of([args, kwargs]))
+    kept = _kept(path, x, role.dim(x), read)
+    if kept is None or not role.reads:
+        return None
+    clean = torch.where(x.isnan(), torch.zeros_like(x), x)
+    return ((clean, *args[1:]), kwargs) if args else (args, {next(iter(kwargs)): clean})
+
+
+def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | None:
+    """Note which channels of an input are left, all if none is lost; each must be lost as a whole.
+
+    Raises:
+        Refused: One is lost in part, all are, or another call has lost others.
+    """
+    lost = x.isnan().movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
+    if lost.any(dim=1).ne(lost.all(dim=1)).any():
+        raise Refused(f"{path} is given numbers in which its channels are mixed")
+    kept = (~lost.any(dim=1)).nonzero().flatten()
+    if len(kept) == len(lost):
+        if path in read:
+            raise Refused(f"{path} is called several times, with and without these channels")
+        return None
+    if not len(kept):
+        raise Refused(f"nothing is left for {path} to read")
+    if not torch.equal(read.setdefault(path, kept), kept):
+        raise Refused(f"{path} is called several times, with different channels left")
+    return kept
+
+
+def _normed(path: str, layer: Any, read: dict[str, Tensor], x: Tensor) -> Tensor:
+    """Normalise what is left, and pass on what is lost."""
+    kept = _kept(path, x, x.ndim - 1, read)
+    if kept is None:
+        return type(layer).forward(layer, x)  # type: ignore[no-any-return]
+    out = torch.full_like(x, math.nan)
+    with narrowed(layer, None, kept):
+        out[..., kept] = type(layer).forward(layer, x[..., kept])
+    return out
+
+
+def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+    dim = role.dim(output)
+    lost = torch.ones(output.shape[dim], dtype=torch.bool)
+    lost[kept] = False
+    return output.masked_fill(lost.reshape(-1, *[1] * (output.ndim - 1 - dim)), math.nan)
+
+
+@contextmanager
+def _narrow(model: nn.Module, cut: Cut) -> Iterator[None]:
+    with ExitStack() as stack:
+        for path in {**cut.made, **cut.read}:
+            layer = model.get_submodule(path)
+            stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path)))
+        yield
