@@ -3,6 +3,7 @@
 `asng.nn.X` is the searchable twin of `torch.nn.X`: the same arguments, of which sizes may be variables.
 """
 
+from asng.nn.base import Searchable
 from asng.nn.choices.activation import Activation
 from asng.nn.choices.choice import Choice
 from asng.nn.choices.input_choice import InputChoice
@@ -30,7 +31,6 @@ from asng.nn.layers.recurrent import GRU, LSTM, RNN
 from asng.nn.layers.stacks import TransformerDecoder, TransformerEncoder
 from asng.nn.layers.transformer import TransformerDecoderLayer, TransformerEncoderLayer
 from asng.nn.layers.twin import Twin
-from asng.nn.base import Searchable
 from asng.nn.selection import following
 from asng.nn.supernet import Supernet
 

@@ -24,7 +24,6 @@ from asng.nn.inputs import Inputs
 __all__ = ["Coupling", "coupled"]
 
 _FIRST_PRIME = 10_007
-_CHANNEL_NAMES = "batch, channels"
 
 
 @dataclass
@@ -53,7 +52,11 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
     names = _Names({path: role.makes for path, role in roles.items() if role.makes})
     try:
         shapes, there = _on_meta(model, calls, roles, names)
-        while not _one_pass(shapes, there, names):
+        with left_alone(model), torch.no_grad(), _Listen() as listened:
+            model.eval()
+            for call in calls:
+                call.call(model)
+        while not _one_pass(shapes, there, names, listened.seen):
             pass
     except Exception:  # a model that looks at numbers, or holds what cannot be copied
         return Coupling([[path] for path in names.widths])
@@ -72,6 +75,16 @@ class _Names:
         self.primes = dict(zip(widths, _primes(), strict=False))
         self.fixed: dict[str, str] = {}
         self.last = ""
+        self.given: dict[str, int] = {}
+
+    def enter(self, path: str, size: int) -> None:
+        """Note how many channels a layer is given; it must be as many each time.
+
+        Raises:
+            _MisfitError: It was given another number before.
+        """
+        if self.given.setdefault(path, size) != size:
+            raise _MisfitError(f"{path}, called several times,", [(self.given[path],), (size,)])
 
     def size(self, path: str) -> int:
         """Return how many channels a layer makes in a pass without numbers."""
@@ -128,17 +141,30 @@ def _shape(path: str, layer: Any, role: Role, names: _Names, x: Tensor, *_: Any,
     if isinstance(layer, nn.Embedding):
         return torch.empty((*x.shape, names.size(path)), device="meta", dtype=layer.weight.dtype)
     dim, dtype = role.dim(x), x.dtype
-    sides = x.shape[dim + 1 :]
-    if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-        kernel = [1, 1, *layer.kernel_size]
-        plain = {nn.Conv1d: nn.functional.conv1d, nn.Conv2d: nn.functional.conv2d, nn.Conv3d: nn.functional.conv3d}
-        convolve = next(function for kind, function in plain.items() if isinstance(layer, kind))
-        image = torch.empty((1, 1, *sides), device="meta")
-        padding = layer.padding if layer.padding_mode == "zeros" or isinstance(layer.padding, str) else layer.padding
-        weight = torch.empty(kernel, device="meta")
-        sides = convolve(image, weight, None, layer.stride, padding, layer.dilation).shape[2:]
+    names.enter(path, x.shape[dim])
+    sides: tuple[int, ...] = tuple(x.shape[dim + 1 :])
+    if hasattr(layer, "kernel_size"):
+        sides = _sides(layer, sides)
     out = names.size(path) if role.makes else x.shape[dim]
     return torch.empty((*x.shape[:dim], out, *sides), device="meta", dtype=dtype)
+
+
+def _sides(layer: Any, sides: Sequence[int]) -> tuple[int, ...]:
+    """Return the sides of what a convolution gives for an image of some sides: by one of a single channel."""
+    functions = nn.functional
+    image = torch.empty((1, 1, *sides), device="meta")
+    weight = torch.empty((1, 1, *layer.kernel_size), device="meta")
+    for kind, function in (
+        (nn.Conv1d, functions.conv1d),
+        (nn.Conv2d, functions.conv2d),
+        (nn.Conv3d, functions.conv3d),
+    ):
+        if isinstance(layer, kind):
+            return tuple(function(image, weight, None, layer.stride, layer.padding, layer.dilation).shape[2:])
+    options = layer.stride, layer.padding, layer.output_padding, 1, layer.dilation
+    number = len(layer.kernel_size) - 1
+    transposed = (functions.conv_transpose1d, functions.conv_transpose2d, functions.conv_transpose3d)[number]
+    return tuple(transposed(image, weight, None, *options).shape[2:])
 
 
 class _MisfitError(Exception):
@@ -149,10 +175,38 @@ class _MisfitError(Exception):
         self.function, self.shapes = function, shapes
 
 
-class _Watch(TorchFunctionMode):
+_LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "equal", "allclose")
+"""Functions that give numbers to Python."""
+
+
+class _Listen(TorchFunctionMode):
+    """Notes what numbers a model looks at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, Any]] = []
+
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if (name := getattr(func, "__name__", "")) in _LOOKS:
+            self.seen.append((name, result))
+        return result
+
+
+class _Watch(TorchFunctionMode):
+    """Names the functions that cannot take their arguments, and gives the numbers of a pass that had some."""
+
+    def __init__(self, seen: Sequence[tuple[str, Any]]) -> None:
+        super().__init__()
+        self._seen = list(seen)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self._seen and getattr(func, "__name__", "") == self._seen[0][0]:
+            return self._seen.pop(0)[1]
         try:
             return func(*args, **(kwargs or {}))
         except _MisfitError:
@@ -162,12 +216,15 @@ class _Watch(TorchFunctionMode):
             raise _MisfitError(getattr(func, "__name__", "a function"), given) from error
 
 
-def _one_pass(model: nn.Module, calls: Sequence[Inputs], names: _Names) -> bool:
+def _one_pass(
+    model: nn.Module, calls: Sequence[Inputs], names: _Names, seen: Sequence[tuple[str, Any]]
+) -> bool:
     """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
     before = dict(names.primes), len(names.fixed)
+    names.given.clear()
     outputs = []
     try:
-        with left_alone(model), torch.no_grad(), torch.device("meta"), _Watch():
+        with left_alone(model), torch.no_grad(), torch.device("meta"), _Watch(seen):
             outputs = [call.call(model) for call in calls]
     except _MisfitError as misfit:
         if not misfit.shapes:

@@ -2,10 +2,12 @@
 
 In the whole network layers that lose channels make NaN in their place. What each channel passes through by
 itself keeps it; whatever mixes a lost channel into others gives NaN there, and all that comes of it, down to
-the output. Layers that read all channels are given zeros for NaN, and norms over channels leave it out: so
-they are the places where a channel may be lost, and it is seen at each which ones are. The narrowed network
-has these channels taken out of the weights. If its output has no NaN and is the same, nothing but the weights
-of lost channels is missing.
+the output. Layers that read all channels are given zeros for NaN, norms over channels leave it out, and so do
+products of two tensors that have lost the same channels, as queries and keys: these are the places where a
+channel may be lost, and it is seen at each which ones are. With that known the whole network runs once more,
+with its numbers in the lost channels, since a function may treat NaN as it treats no number. The narrowed
+network has these channels taken out of the weights. If all three give the same, nothing but the weights of
+lost channels is missing.
 """
 
 import math
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from asng.errors import in_one_line
 from asng.nn.conversion.roles import Role, narrowed
@@ -37,7 +40,7 @@ class Cut(NamedTuple):
 
     Attributes:
         made: Path of each layer that loses channels, to the indices of those that it still makes.
-        read: Path of each layer that is given fewer, to the indices of those that it still reads or passes on.
+        read: Path of each layer that is given fewer, to the indices of those that it reads or passes on.
     """
 
     made: dict[str, Tensor]
@@ -58,21 +61,30 @@ def cut_of(
     Raises:
         Refused: The narrowed network fails, or computes something else.
     """
+    read: dict[str, Tensor] = {}
+    products: list[Tensor | None] = []
+    cut = Cut(dict(made), read)
     with left_alone(model), torch.no_grad():
         model.eval()
         whole = [_run(model, call) for call in calls]
-        with _silenced(model, roles, made) as read:
+        with _silenced(model, roles, cut, numbers=False), _Products(products):
+            lost = [_run(model, call) for call in calls]
+        _check_clean(lost, whole)
+        with _silenced(model, roles, cut, numbers=True), _Products(list(products), again=True):
             silenced = [_run(model, call) for call in calls]
-        _check_clean(silenced, whole)
-        cut = Cut(dict(made), read)
         with _narrow(model, cut):
             got = [_run(model, call) for call in calls]
-    for one, other in zip(got, silenced, strict=True):
+    _check_same(got, lost)
+    _check_same(got, silenced)
+    return cut
+
+
+def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
+    for one, other in zip(got, expected, strict=True):
         if [t.shape for t in one] != [t.shape for t in other]:
             raise Refused("the narrowed network gives an output of another shape")
         if any(not _alike(a, b) for a, b in zip(one, other, strict=True)):
             raise Refused("the narrowed network computes something else")
-    return cut
 
 
 def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
@@ -101,23 +113,27 @@ def _alike(got: Tensor, expected: Tensor) -> bool:
 
 
 @contextmanager
-def _silenced(
-    model: nn.Module, roles: Mapping[str, Role], made: Mapping[str, Tensor]
-) -> Iterator[dict[str, Tensor]]:
-    """Have layers make NaN where they lose channels; yields, once it has run, what others are left to read."""
-    read: dict[str, Tensor] = {}
+def _silenced(model: nn.Module, roles: Mapping[str, Role], cut: Cut, *, numbers: bool) -> Iterator[None]:
+    """Have nobody read the channels that layers lose.
+
+    Args:
+        model: The whole network.
+        roles: Those of its layers.
+        cut: What layers still make; what others are left to read is added to it, unless it is known.
+        numbers: Whether lost channels have their numbers, and it is known who is left to read what; else NaN.
+    """
     handles = []
     for path, role in roles.items():
         layer = model.get_submodule(path)
         if role.norms:
-            vars(layer)["forward"] = partial(_normed, path, layer, read)
+            vars(layer)["forward"] = partial(_normed, path, layer, cut.read, numbers)
         elif not isinstance(layer, nn.Embedding):
-            look = partial(_looked, path, role, read)
+            look = partial(_looked, path, role, cut.read, numbers)
             handles.append(layer.register_forward_pre_hook(look, with_kwargs=True))
-        if path in made:
-            handles.append(layer.register_forward_hook(partial(_lose, role, made[path])))
+        if path in cut.made and not numbers:
+            handles.append(layer.register_forward_hook(partial(_lose, role, cut.made[path])))
     try:
-        yield read
+        yield
     finally:
         for handle in handles:
             handle.remove()
@@ -126,14 +142,67 @@ def _silenced(
                 vars(model.get_submodule(path)).pop("forward", None)
 
 
+class _Products(TorchFunctionMode):
+    """Has matrix products leave out what both factors have lost.
+
+    Args:
+        lost: Of each product what is left out, as masks of the first factor: noted here, or read from.
+        again: Which of both.
+    """
+
+    def __init__(self, lost: list[Tensor | None], *, again: bool = False) -> None:
+        super().__init__()
+        self._lost, self._again = lost, again
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        dim = _PRODUCTS.get(getattr(func, "__name__", ""))
+        if dim is not None and len(args) > 1:
+            if not self._again:
+                self._lost.append(_lost_in_both(args[0], args[1], dim))
+            lost = self._lost.pop(0) if self._again else self._lost[-1]
+            if lost is not None:
+                one = args[0].masked_fill(lost, 0.0)
+                args = (one, args[1].masked_fill(lost.movedim(-1, dim), 0.0), *args[2:])
+        return func(*args, **(kwargs or {}))
+
+
+_PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_attention": -1}
+"""Functions to the dimension of their second factor over which they sum."""
+
+
+def _lost_in_both(one: Any, other: Any, dim: int) -> Tensor | None:
+    """Return which indices that a product sums over are lost in all rows of both factors.
+
+    Args:
+        one: The first; its last dimension is summed over.
+        other: The second.
+        dim: That dimension of it.
+
+    Returns:
+        Of the shape of the first factor, with one row; None if none are.
+    """
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
+    if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
+        return None
+    ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
+    if not ours.any() or ours.shape[:-2] != theirs.shape[:-2]:
+        return None
+    lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
+    partly = lost & ~lost.all(dim=-1, keepdim=True)  # a whole head that is lost gives NaN on
+    return partly if bool(partly.any()) else None
+
+
 def _looked(
-    path: str, role: Role, read: dict[str, Tensor], _: nn.Module, args: Any, kwargs: Any
+    path: str, role: Role, read: dict[str, Tensor], numbers: bool, _: nn.Module, args: Any, kwargs: Any
 ) -> tuple[Any, Any] | None:
     x = next(tensors_of([args, kwargs]))
-    kept = _kept(path, x, role.dim(x), read)
+    dim = role.dim(x)
+    kept = read.get(path) if numbers else _kept(path, x, dim, read)
     if kept is None or not role.reads:
         return None
-    clean = torch.where(x.isnan(), torch.zeros_like(x), x)
+    clean = torch.zeros_like(x).index_copy(dim, kept, x.index_select(dim, kept))
     return ((clean, *args[1:]), kwargs) if args else (args, {next(iter(kwargs)): clean})
 
 
@@ -143,7 +212,9 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     Raises:
         Refused: One is lost in part, all are, or another call has lost others.
     """
-    lost = x.isnan().movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
+    lost = (
+        x.isnan().movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
+    )
     if lost.any(dim=1).ne(lost.all(dim=1)).any():
         raise Refused(f"{path} is given numbers in which its channels are mixed")
     kept = (~lost.any(dim=1)).nonzero().flatten()
@@ -158,15 +229,13 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     return kept
 
 
-def _normed(path: str, layer: Any, read: dict[str, Tensor], x: Tensor) -> Tensor:
+def _normed(path: str, layer: Any, read: dict[str, Tensor], numbers: bool, x: Tensor) -> Tensor:
     """Normalise what is left, and pass on what is lost."""
-    kept = _kept(path, x, x.ndim - 1, read)
+    kept = read.get(path) if numbers else _kept(path, x, x.ndim - 1, read)
     if kept is None:
         return type(layer).forward(layer, x)  # type: ignore[no-any-return]
-    out = torch.full_like(x, math.nan)
     with narrowed(layer, None, kept):
-        out[..., kept] = type(layer).forward(layer, x[..., kept])
-    return out
+        return x.index_copy(-1, kept, type(layer).forward(layer, x[..., kept]))
 
 
 def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Tensor:

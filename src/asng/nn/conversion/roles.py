@@ -5,17 +5,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["Role", "narrowed", "role_of", "roles_in"]
+__all__ = ["Role", "narrowed", "parts_of", "role_of", "roles_in"]
 
 _CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_TRANSPOSED: dict[type, int] = {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
 _BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
 
 
 @dataclass(frozen=True)
@@ -48,21 +49,27 @@ def role_of(module: nn.Module) -> Role | None:
         >>> role_of(nn.ReLU()) is None
         True
     """
-    kind = next((k for k in (*_KINDS, *_CONVOLUTIONS) if isinstance(module, k)), None)
+    convolutions = _CONVOLUTIONS | _TRANSPOSED
+    kind = next((k for k in (*_KINDS, *convolutions) if isinstance(module, k)), None)
     if kind is None or definer(type(module), "forward") is not definer(kind, "forward"):
         return None
     if is_wrapped(module) or is_parametrized(module):
         return None
-    if kind not in _CONVOLUTIONS:
-        return _KINDS[kind](module)
+    if kind not in convolutions:
+        return _KINDS[kind](module)  # type: ignore[no-any-return]
     layer: Any = module
-    if layer.groups == layer.in_channels == layer.out_channels:
-        return Role(None, reads=False, dims=_CONVOLUTIONS[kind])
-    return Role(layer.out_channels, reads=True, dims=_CONVOLUTIONS[kind]) if layer.groups == 1 else None
+    if layer.groups == layer.in_channels == layer.out_channels > 1:
+        return Role(None, reads=False, dims=convolutions[kind])
+    return Role(layer.out_channels, reads=True, dims=convolutions[kind]) if layer.groups == 1 else None
 
 
 def _of_norm(layer: Any) -> Role | None:
     return Role(None, reads=False, norms=True) if len(layer.normalized_shape) == 1 else None
+
+
+def _of_instance_norm(layer: Any) -> Role | None:
+    # Without a batch, its channels come first.
+    return None if layer.track_running_stats else Role(None, reads=False, dims=None)
 
 
 _KINDS: Mapping[type, Any] = {
@@ -72,6 +79,7 @@ _KINDS: Mapping[type, Any] = {
     nn.RMSNorm: _of_norm,
     nn.PReLU: lambda layer: Role(None, reads=False, dims=None) if layer.num_parameters > 1 else None,
     **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
+    **dict.fromkeys(_INSTANCE_NORMS, _of_instance_norm),
 }
 
 
@@ -93,50 +101,56 @@ def narrowed(layer: Any, made: Tensor | None, read: Tensor | None) -> Iterator[N
     before = dict(vars(layer))
     vars(layer)["_parameters"], vars(layer)["_buffers"] = dict(layer._parameters), dict(layer._buffers)
     try:
-        for name, value in _parts(layer, made, read).items():
-            if isinstance(value, nn.Parameter):
-                layer._parameters[name] = value
-            elif isinstance(value, Tensor):
-                layer._buffers[name] = value
-            else:
-                vars(layer)[name] = value
+        tensors, sizes = parts_of(layer, made, read)
+        for name, tensor in tensors.items():
+            table = layer._parameters if name in layer._parameters else layer._buffers
+            table[name] = nn.Parameter(tensor, requires_grad=False) if table is layer._parameters else tensor
+        vars(layer).update(sizes)
         yield
     finally:
         vars(layer).clear()
         vars(layer).update(before)
 
 
-def _parts(layer: Any, made: Tensor | None, read: Tensor | None) -> dict[str, Any]:
+def parts_of(
+    layer: Any, made: Tensor | None, read: Tensor | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a layer of some of its channels, and its sizes, by the names of torch.
+
+    Args:
+        layer: One that has a role.
+        made: As of `narrowed`.
+        read: As of `narrowed`.
+    """
     if isinstance(layer, nn.Embedding):
-        return _cut(layer, {1: made}, weight=True) | _sizes(embedding_dim=made)
+        return _cut(layer, {1: made}, "weight"), _sizes(embedding_dim=made)
     if isinstance(layer, nn.Linear):
-        parts = _cut(layer, {0: made, 1: read}, weight=True) | _cut(layer, {0: made}, bias=True)
-        return parts | _sizes(out_features=made, in_features=read)
-    if isinstance(layer, tuple(_CONVOLUTIONS)):
+        tensors = _cut(layer, {0: made, 1: read}, "weight") | _cut(layer, {0: made}, "bias")
+        return tensors, _sizes(out_features=made, in_features=read)
+    if hasattr(layer, "kernel_size"):
         if layer.groups > 1:
-            parts = _cut(layer, {0: read}, weight=True, bias=True)
-            return parts | _sizes(out_channels=read, in_channels=read, groups=read)
-        parts = _cut(layer, {0: made, 1: read}, weight=True) | _cut(layer, {0: made}, bias=True)
-        return parts | _sizes(out_channels=made, in_channels=read)
-    everything = dict.fromkeys(("weight", "bias", "running_mean", "running_var"), True)
-    parts = _cut(layer, {0: read}, **everything)
-    if isinstance(layer, _BATCH_NORMS):
-        return parts | _sizes(num_features=read)
+            sizes = _sizes(out_channels=read, in_channels=read, groups=read)
+            return _cut(layer, {0: read}, "weight", "bias"), sizes
+        dims = {1: made, 0: read} if isinstance(layer, tuple(_TRANSPOSED)) else {0: made, 1: read}
+        tensors = _cut(layer, dims, "weight") | _cut(layer, {0: made}, "bias")
+        return tensors, _sizes(out_channels=made, in_channels=read)
+    tensors = _cut(layer, {0: read}, "weight", "bias", "running_mean", "running_var")
+    if isinstance(layer, (*_BATCH_NORMS, *_INSTANCE_NORMS)):
+        return tensors, _sizes(num_features=read)
     if isinstance(layer, nn.PReLU):
-        return parts | _sizes(num_parameters=read)
-    return parts | ({} if read is None else {"normalized_shape": (len(read),)})
+        return tensors, _sizes(num_parameters=read)
+    return tensors, {} if read is None else {"normalized_shape": (len(read),)}
 
 
-def _cut(layer: nn.Module, kept: Mapping[int, Tensor | None], **names: bool) -> dict[str, Any]:
-    parts: dict[str, Any] = {}
+def _cut(layer: nn.Module, kept: Mapping[int, Tensor | None], *names: str) -> dict[str, Tensor]:
+    parts: dict[str, Tensor] = {}
     for name in names:
-        whole = getattr(layer, name, None)
-        if whole is None:
+        part = getattr(layer, name, None)
+        if part is None:
             continue
-        part = whole.detach()
         for dim, indices in kept.items():
             part = part if indices is None else part.index_select(dim, indices)
-        parts[name] = nn.Parameter(part, requires_grad=False) if isinstance(whole, nn.Parameter) else part
+        parts[name] = part
     return parts
 
 

@@ -12,39 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from asng.checks import integer_at_least
-from asng.errors import InputError, in_one_line
+from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
+from asng.nn.conversion.gathered import TWINS, Threshold, gathered
 from asng.nn.conversion.proof import Cut, Refused, cut_of
 from asng.nn.conversion.roles import Role, roles_in
 from asng.nn.inputs import Inputs, calls_of
-from asng.nn.layers.batch_norm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from asng.nn.layers.conv import Conv1d, Conv2d, Conv3d
-from asng.nn.layers.embedding import Embedding
-from asng.nn.layers.linear import Linear, PReLU
-from asng.nn.layers.norms import LayerNorm, RMSNorm
 from asng.nn.layers.sizes import Size
 from asng.nn.supernet import Supernet
 from asng.space import Integer
 
 __all__ = ["Conversion", "Group", "searchable"]
 
+_BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
+"""How many blocks are tried: one; queries, keys and values; gates; heads of which each loses some numbers."""
+
 _MOST_UNITS = 16
 """A width has at most so many values, unless a step is given: more tell little and cost a search much."""
-
-_TWINS: tuple[tuple[type[nn.Module], Any], ...] = (
-    (nn.Linear, Linear),
-    (nn.Conv1d, Conv1d),
-    (nn.Conv2d, Conv2d),
-    (nn.Conv3d, Conv3d),
-    (nn.BatchNorm1d, BatchNorm1d),
-    (nn.BatchNorm2d, BatchNorm2d),
-    (nn.BatchNorm3d, BatchNorm3d),
-    (nn.LayerNorm, LayerNorm),
-    (nn.RMSNorm, RMSNorm),
-    (nn.PReLU, PReLU),
-    (nn.Embedding, Embedding),
-)
 
 
 @dataclass(frozen=True)
@@ -56,12 +41,15 @@ class Group:
         widths: Path of each layer to how many channels it makes at most.
         units: Into how many equal parts these are divided; a child has some of the parts.
         least: How many parts it has at least.
+        blocks: Into how many blocks the channels fall, of each of which a child has the first parts: three if
+            one layer makes queries, keys and values.
     """
 
     name: str
     widths: Mapping[str, int]
     units: int
     least: int
+    blocks: int = 1
 
     @property
     def step(self) -> int:
@@ -70,16 +58,36 @@ class Group:
 
     def made(self, units: int) -> dict[str, Tensor]:
         """Return the indices of the channels that each layer makes, of so many parts."""
-        return {path: torch.arange(width * units // self.units) for path, width in self.widths.items()}
+        return {path: (self.parts(path) <= units).nonzero().flatten() for path in self.widths}
 
-    def sizes(self) -> dict[str, Size]:
-        """Return what stands for the number of channels of each layer: the variable, or a multiple of it."""
-        width = self.widths[self.name]
-        if len(set(self.widths.values())) == 1:
-            variable = Integer(self.least * self.step, width, step=self.step, label=self.name)
-            return dict.fromkeys(self.widths, variable)
-        parts = Integer(self.least, self.units, label=self.name)
-        return {path: width // self.units * parts for path, width in self.widths.items()}
+    def parts(self, path: str) -> Tensor:
+        """Return of each channel that a layer makes which part it is in, from 1 on, shape (channels,)."""
+        width = self.widths[path]
+        block = width // self.blocks
+        return torch.arange(width) % block // (block // self.units) + 1
+
+    @property
+    def is_counted_in_channels(self) -> bool:
+        """Whether the values of the variable are channels: all layers make as many."""
+        return len(set(self.widths.values())) == 1
+
+    @property
+    def variable(self) -> Integer:
+        """The variable."""
+        if not self.is_counted_in_channels:
+            return Integer(self.least, self.units, label=self.name)
+        step = self.step
+        return Integer(self.least * step, self.units * step, step=step, label=self.name)
+
+    def size(self, path: str) -> Size:
+        """Return what stands for the number of channels of a layer: the variable, or a multiple of it."""
+        return (
+            self.variable if self.is_counted_in_channels else self.widths[path] // self.units * self.variable
+        )
+
+    def threshold(self, parts: Tensor) -> Threshold:
+        """Return from which value of the variable on channels are there, for parts that they are in."""
+        return Threshold(self.variable, parts * (self.step if self.is_counted_in_channels else 1))
 
 
 @dataclass(frozen=True)
@@ -173,7 +181,7 @@ def searchable(
             f"model: expected a width that can be narrowed, got none in {type(model).__name__}. {reasons}. "
             "Mark by hand what is to be searched: asng.nn.Linear.of(layer, out_features=variable)."
         )
-    _convert(model, groups, prover)
+    _convert(model, prover.twins(groups))
     supernet = Supernet(model)
     order = list(roles)
     supernet.conversion = Conversion(
@@ -221,8 +229,8 @@ class _Options:
         for share in leasts.values():
             if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share <= 1.0:
                 raise InputError(f"least: expected a share of the channels in (0, 1], got {share!r}.")
-        patterns = [(one,) if isinstance(one, str) else tuple(one) for one in (only, skip)]
-        return cls(*patterns, steps, leasts)
+        only, skip = ((one,) if isinstance(one, str) else tuple(one) for one in (only, skip))
+        return cls(only, skip, steps, leasts)
 
     def check(self, roles: Mapping[str, Role]) -> None:
         """Raise if a pattern matches no layer.
@@ -234,8 +242,8 @@ class _Options:
             for pattern in getattr(self, name):
                 if pattern != "*" and not any(fnmatchcase(path, pattern) for path in roles):
                     raise InputError(
-                        f"{name}: expected patterns that match the path of a layer, got {pattern!r}. Paths are "
-                        f"{', '.join(list(roles)[:8])}, ..."
+                        f"{name}: expected patterns that match the path of a layer, got {pattern!r}. Paths "
+                        f"are {', '.join(list(roles)[:8])}, ..."
                     )
 
     def refuse(self, paths: Sequence[str]) -> None:
@@ -255,7 +263,7 @@ class _Prover:
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
         self.model, self.calls, self.roles = model, calls, roles
-        self.touched: set[str] = set()
+        self._thresholds: dict[str, dict[str, Tensor]] = {}
         owners: dict[int, str] = {}
         self._tied: dict[str, str] = {}
         for path, module in model.named_modules():
@@ -281,15 +289,18 @@ class _Prover:
         else:
             counts = [first // step]
         reason = Refused("its number of channels has no parts")
-        for units in counts:
-            group = Group(paths[0], widths, units, max(1, ceil(share * units)))
-            try:
-                for few in sorted({group.least, (group.least + units) // 2, units - 1} - {units}):
-                    self._cut([(group, few)])
-            except Refused as error:
-                reason = error
-            else:
-                return group
+        for blocks in _BLOCKS:
+            for units in counts:
+                if whole % (blocks * units):
+                    continue
+                group = Group(paths[0], widths, units, max(1, ceil(share * units)), blocks)
+                try:
+                    for few in sorted({group.least, (group.least + units) // 2, units - 1} - {units}):
+                        self._cut([(group, few)])
+                except Refused as error:
+                    reason = error if blocks == 1 else reason
+                else:
+                    return group
         raise reason
 
     def together(self, groups: Sequence[Group], fixed: dict[str, str]) -> list[Group]:
@@ -299,45 +310,99 @@ class _Prover:
             try:
                 for turn in range(2):
                     trial = [*kept, group]
-                    amounts = [g.least if (i + turn) % 2 else max(g.units - 1, g.least) for i, g in enumerate(trial)]
-                    self._cut(list(zip(trial, amounts, strict=True)))
+                    amounts = [
+                        g.least if (i + turn) % 2 else max(g.units - 1, g.least) for i, g in enumerate(trial)
+                    ]
+                    self._foresee(list(zip(trial, amounts, strict=True)))
             except Refused as reason:
                 fixed |= dict.fromkeys(group.widths, f"not together with others: {reason}")
             else:
                 kept.append(group)
-        self.touched = set()
-        if kept:
-            cut = self._cut([(group, group.least) for group in kept])
-            self.touched = {*cut.made, *cut.read}
         return kept
+
+    def twins(self, groups: Sequence[Group]) -> dict[str, nn.Module]:
+        """Return the twins of all layers that lose channels or are given fewer, by path."""
+        if not groups:
+            return {}
+        cut = self._cut([(group, group.least) for group in groups])
+        makers = {path: group for group in groups for path in group.widths}
+        twins = {}
+        for path in {**cut.made, **cut.read}:
+            layer, maker = self.model.get_submodule(path), makers.get(path)
+            given = [
+                (group, self.thresholds(group)[path]) for group in groups if path in self.thresholds(group)
+            ]
+            spread = [parts for _, parts in given if not _is_sorted(parts)]
+            if spread or len(given) > 1 or (maker and maker.blocks > 1):
+                made = [maker.threshold(maker.parts(path))] if maker else []
+                twins[path] = gathered(layer, made, [group.threshold(parts) for group, parts in given])
+            else:
+                twins[path] = _twin(layer, maker.size(path) if maker else None)
+        return twins
+
+    def thresholds(self, group: Group) -> dict[str, Tensor]:
+        """Return of each layer that is given channels of a group in which part each of these is.
+
+        Raises:
+            Refused: A channel that is there with some parts is not with more.
+        """
+        if group.name not in self._thresholds:
+            found: dict[str, Tensor] = {}
+            for units in range(group.units - 1, group.least - 1, -1):
+                for path, kept in self._cut([(group, units)]).read.items():
+                    if path not in found:
+                        found[path] = torch.full((self._width(path),), group.units)
+                    if bool((found[path][kept] > units + 1).any()):
+                        raise Refused(f"{path} loses channels that come back where more are lost")
+                    found[path][kept] = units
+            # With the fewest parts a child can have, all that is left is there.
+            least = {path: parts.masked_fill(parts == group.least, 1) for path, parts in found.items()}
+            self._thresholds[group.name] = least
+        return self._thresholds[group.name]
+
+    def _width(self, path: str) -> int:
+        """Return how many channels a layer reads or passes on."""
+        layer: Any = self.model.get_submodule(path)
+        names = ("in_features", "in_channels", "num_features", "num_parameters")
+        return (
+            next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
+            or layer.normalized_shape[0]
+        )
+
+    def _foresee(self, parts: Sequence[tuple[Group, int]]) -> None:
+        """Prove a cut of several groups, and that what is left is what each of them leaves."""
+        cut = self._cut(parts)
+        for path, kept in cut.read.items():
+            there = torch.ones(self._width(path), dtype=torch.bool)
+            for group, units in parts:
+                if path in self.thresholds(group):
+                    there &= self.thresholds(group)[path] <= units
+            if not torch.equal(there.nonzero().flatten(), kept):
+                raise Refused(f"what is left for {path} is not what each leaves by itself")
 
     def _cut(self, parts: Sequence[tuple[Group, int]]) -> Cut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
         cut = cut_of(self.model, self.calls, self.roles, made)
-        for path, kept in cut.read.items():
-            if not torch.equal(kept, torch.arange(len(kept))):
-                raise Refused(f"what is left for {path} are not its first channels, as after torch.cat")
         for path in {**cut.made, **cut.read}:
             if path in self._tied:
                 raise Refused(f"the weight of {path} is tied to {self._tied[path]}")
         return cut
 
 
-def _convert(model: nn.Module, groups: Sequence[Group], prover: _Prover) -> None:
-    """Put twins in the place of layers."""
-    sizes = {path: size for group in groups for path, size in group.sizes().items()}
-    twins: dict[int, nn.Module] = {}
-    for path in prover.touched:
-        layer = model.get_submodule(path)
-        twins[id(layer)] = _twin(layer, sizes.get(path))
+def _is_sorted(parts: Tensor) -> bool:
+    return bool((parts[1:] >= parts[:-1]).all())
+
+
+def _convert(model: nn.Module, twins: Mapping[str, nn.Module]) -> None:
+    """Put twins in the place of layers, wherever these are."""
+    new = {id(model.get_submodule(path)): twin for path, twin in twins.items()}
     for module in list(model.modules()):
         for name, part in module._modules.items():
-            if id(part) in twins:
-                module._modules[name] = twins[id(part)]
+            if id(part) in new:
+                module._modules[name] = new[id(part)]
 
 
 def _twin(layer: nn.Module, size: Size | None) -> nn.Module:
-    twin = next(twin for kind, twin in _TWINS if isinstance(layer, kind))
-    names = {Linear: "out_features", Embedding: "embedding_dim"}
-    made: nn.Module = twin.of(layer, **({} if size is None else {names.get(twin, "out_channels"): size}))
-    return made
+    kind, twin = next((kind, twin) for kind, twin in TWINS.items() if isinstance(layer, kind))
+    name = {nn.Linear: "out_features", nn.Embedding: "embedding_dim"}.get(kind, "out_channels")
+    return twin.of(layer, **({} if size is None else {name: size}))  # type: ignore[no-any-return]
