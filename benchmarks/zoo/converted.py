@@ -4,8 +4,9 @@
 
 Nothing is marked by hand. Of each model: how many widths are searched, how many of them not of one layer
 alone or not inside a feed-forward network, the seconds of the processor, and on ten architectures whether the
-child equals the supernet to the last bit in evaluation mode, and whether it is what the whole network computes
-when the lost channels are read by nobody (`asng.nn.conversion.proof`, on other inputs than it was proved on).
+child equals the supernet to the last bit in evaluation mode, and whether it is what the whole network
+computes when the lost channels are read by nobody (`asng.nn.conversion.proof`, on other inputs than it was
+proved on).
 Rows are written as they end. The other libraries are in an environment of their own: see `requirements.txt`.
 """
 
@@ -110,8 +111,8 @@ def table(rows: list[dict[str, Any]]) -> str:
     right = sum(row["exact"] == row["proved"] == ARCHITECTURES for row in made)
     lines.append("")
     lines.append(
-        f"{len(made)} of {len(rows)} convert, {sum(row['beyond'] > 0 for row in made)} of them with a width beyond "
-        f"feed-forward networks; in {right} all of {ARCHITECTURES} children are exact, and proved again."
+        f"{len(made)} of {len(rows)} convert, {sum(row['beyond'] > 0 for row in made)} of them with a width "
+        f"beyond feed-forward networks; in {right} all {ARCHITECTURES} children are exact, and proved again."
     )
     return "\n".join(lines) + "\n"
 

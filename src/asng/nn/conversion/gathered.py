@@ -60,6 +60,11 @@ class _Gathered(Twin):
             )
         tensors, sizes = parts_of(self, made, read)
         weights = dict(self._parameters) | {n: t for n, t in tensors.items() if n in self._parameters}
+        for name, part in weights.items():
+            # torch.matmul computes differently, in the last bits, for weights that ask for gradients.
+            whole = self._parameters[name]
+            if part is not None and whole is not None and whole.requires_grad and not part.requires_grad:
+                part.requires_grad_()
         return shell(self, weights, sizes)
 
     def _there(self, table: str) -> Tensor | None:
@@ -111,6 +116,7 @@ def gathered(layer: nn.Module, made: Sequence[Threshold], read: Sequence[Thresho
         read: Of the channels that it reads or passes on; none: it reads all.
 
     Example:
+        >>> import torch
         >>> from asng.nn import Supernet
         >>> odd = Threshold(Integer(1, 2, label="parts"), torch.tensor([2, 1, 2, 1]))
         >>> layer = nn.Linear(3, 4, bias=False)

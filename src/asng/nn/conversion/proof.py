@@ -25,7 +25,7 @@ from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
-__all__ = ["Cut", "Refused", "cut_of"]
+__all__ = ["Cut", "Refused", "cut_of", "outputs_of"]
 
 _TOLERANCE = 1e-3
 """How far outputs may be apart, as a share of the greatest number: narrowed layers sum in another order."""
@@ -48,7 +48,12 @@ class Cut(NamedTuple):
 
 
 def cut_of(
-    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], made: Mapping[str, Tensor]
+    model: nn.Module,
+    calls: Sequence[Inputs],
+    roles: Mapping[str, Role],
+    made: Mapping[str, Tensor],
+    *,
+    whole: list[list[Tensor]] | None = None,
 ) -> Cut:
     """Prove that layers can make fewer channels, and return what is left of the model then.
 
@@ -57,6 +62,7 @@ def cut_of(
         calls: Inputs of calls of it. They are made in evaluation mode.
         roles: Those of all its layers.
         made: Path of each layer that loses channels, to the indices of those that it still makes.
+        whole: What `outputs_of` gives, if it is known.
 
     Raises:
         Refused: The narrowed network fails, or computes something else.
@@ -66,7 +72,7 @@ def cut_of(
     cut = Cut(dict(made), read)
     with left_alone(model), torch.no_grad():
         model.eval()
-        whole = [_run(model, call) for call in calls]
+        whole = [_run(model, call) for call in calls] if whole is None else whole
         with _silenced(model, roles, cut, numbers=False), _Products(products):
             lost = [_run(model, call) for call in calls]
         _check_clean(lost, whole)
@@ -77,6 +83,17 @@ def cut_of(
     _check_same(got, lost)
     _check_same(got, silenced)
     return cut
+
+
+def outputs_of(model: nn.Module, calls: Sequence[Inputs]) -> list[list[Tensor]]:
+    """Return the tensors that calls of a model give in evaluation mode.
+
+    Raises:
+        Refused: It does not run.
+    """
+    with left_alone(model), torch.no_grad():
+        model.eval()
+        return [_run(model, call) for call in calls]
 
 
 def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:

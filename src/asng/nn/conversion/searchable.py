@@ -16,7 +16,7 @@ from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
-from asng.nn.conversion.proof import Cut, Refused, cut_of
+from asng.nn.conversion.proof import Cut, Refused, cut_of, outputs_of
 from asng.nn.conversion.roles import Role, roles_in
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
@@ -28,8 +28,8 @@ __all__ = ["Conversion", "Group", "searchable"]
 _BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
 """How many blocks are tried: one; queries, keys and values; gates; heads of which each loses some numbers."""
 
-_MOST_UNITS = 16
-"""A width has at most so many values, unless a step is given: more tell little and cost a search much."""
+_MOST_UNITS = 8
+"""Into how many parts a width is divided at most, unless a step is given: more tell little and cost much."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def searchable(
         example: Inputs of a call, as of `Supernet.extract`: two items or more.
         only: Patterns of paths, as of a shell: groups without a layer that matches one stay.
         skip: Patterns of paths: groups with a layer that matches one stay.
-        step: Channels of a part; or that by pattern of a path, the first that matches. Default: the width has
-            at most 16 values, and parts that the proof allows.
+        step: Channels of a part; or that by pattern of a path, the first that matches. Default: eight parts,
+            or as many fewer as the proof allows.
         least: Share of the channels, in (0, 1], that a child has at least; or that by pattern.
 
     Raises:
@@ -152,7 +152,7 @@ def searchable(
         >>> supernet = searchable(model, torch.randn(2, 4))
         >>> print(supernet.conversion)
         layer  channels      searched with, or why not
-        0      8 to 32 by 2
+        0      8 to 32 by 4
         2      stays         its channels are part of the output
         >>> supernet.extract({"0": 8}, example=torch.randn(2, 4))
         Sequential(
@@ -199,7 +199,7 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
         )
     calls = calls_of(model, example)
     try:
-        cut_of(model, calls, {}, {})
+        outputs_of(model, calls)
     except Refused as error:
         raise InputError(
             f"model: expected it to run on the example in evaluation mode, got: {error}. Give example= what "
@@ -264,6 +264,7 @@ class _Prover:
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
         self.model, self.calls, self.roles = model, calls, roles
         self._thresholds: dict[str, dict[str, Tensor]] = {}
+        self._whole = outputs_of(model, calls)
         owners: dict[int, str] = {}
         self._tied: dict[str, str] = {}
         for path, module in model.named_modules():
@@ -294,31 +295,32 @@ class _Prover:
                 if whole % (blocks * units):
                     continue
                 group = Group(paths[0], widths, units, max(1, ceil(share * units)), blocks)
+                if group.least == units:
+                    raise Refused("least= keeps all of it")
                 try:
-                    for few in sorted({group.least, (group.least + units) // 2, units - 1} - {units}):
-                        self._cut([(group, few)])
+                    self.thresholds(group)
                 except Refused as error:
+                    del self._thresholds[group.name]
                     reason = error if blocks == 1 else reason
                 else:
                     return group
         raise reason
 
     def together(self, groups: Sequence[Group], fixed: dict[str, str]) -> list[Group]:
-        """Return those groups that can be narrowed at once, each by itself and by other amounts."""
-        kept: list[Group] = []
-        for group in groups:
-            try:
-                for turn in range(2):
-                    trial = [*kept, group]
-                    amounts = [
-                        g.least if (i + turn) % 2 else max(g.units - 1, g.least) for i, g in enumerate(trial)
-                    ]
-                    self._foresee(list(zip(trial, amounts, strict=True)))
-            except Refused as reason:
-                fixed |= dict.fromkeys(group.widths, f"not together with others: {reason}")
-            else:
-                kept.append(group)
-        return kept
+        """Return those groups that can be narrowed at once, and by different amounts."""
+        try:
+            self._foresee(groups)
+        except Refused:
+            kept: list[Group] = []
+            for group in groups:
+                try:
+                    self._foresee([*kept, group])
+                except Refused as reason:
+                    fixed |= dict.fromkeys(group.widths, f"not together with others: {reason}")
+                else:
+                    kept.append(group)
+            return kept
+        return list(groups)
 
     def twins(self, groups: Sequence[Group]) -> dict[str, nn.Module]:
         """Return the twins of all layers that lose channels or are given fewer, by path."""
@@ -347,7 +349,7 @@ class _Prover:
             Refused: A channel that is there with some parts is not with more.
         """
         if group.name not in self._thresholds:
-            found: dict[str, Tensor] = {}
+            found = self._thresholds[group.name] = {}
             for units in range(group.units - 1, group.least - 1, -1):
                 for path, kept in self._cut([(group, units)]).read.items():
                     if path not in found:
@@ -356,8 +358,8 @@ class _Prover:
                         raise Refused(f"{path} loses channels that come back where more are lost")
                     found[path][kept] = units
             # With the fewest parts a child can have, all that is left is there.
-            least = {path: parts.masked_fill(parts == group.least, 1) for path, parts in found.items()}
-            self._thresholds[group.name] = least
+            for path, parts in found.items():
+                found[path] = parts.masked_fill(parts == group.least, 1)
         return self._thresholds[group.name]
 
     def _width(self, path: str) -> int:
@@ -369,20 +371,23 @@ class _Prover:
             or layer.normalized_shape[0]
         )
 
-    def _foresee(self, parts: Sequence[tuple[Group, int]]) -> None:
-        """Prove a cut of several groups, and that what is left is what each of them leaves."""
-        cut = self._cut(parts)
-        for path, kept in cut.read.items():
-            there = torch.ones(self._width(path), dtype=torch.bool)
-            for group, units in parts:
-                if path in self.thresholds(group):
-                    there &= self.thresholds(group)[path] <= units
-            if not torch.equal(there.nonzero().flatten(), kept):
-                raise Refused(f"what is left for {path} is not what each leaves by itself")
+    def _foresee(self, groups: Sequence[Group]) -> None:
+        """Prove two cuts of several groups, and that what is left is what each of them leaves."""
+        for turn in range(2):
+            amounts = [
+                (g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)
+            ]
+            for path, kept in self._cut(amounts).read.items():
+                there = torch.ones(self._width(path), dtype=torch.bool)
+                for group, units in amounts:
+                    if path in self.thresholds(group):
+                        there &= self.thresholds(group)[path] <= units
+                if not torch.equal(there.nonzero().flatten(), kept):
+                    raise Refused(f"what is left for {path} is not what each leaves by itself")
 
     def _cut(self, parts: Sequence[tuple[Group, int]]) -> Cut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
-        cut = cut_of(self.model, self.calls, self.roles, made)
+        cut = cut_of(self.model, self.calls, self.roles, made, whole=self._whole)
         for path in {**cut.made, **cut.read}:
             if path in self._tied:
                 raise Refused(f"the weight of {path} is tied to {self._tied[path]}")
