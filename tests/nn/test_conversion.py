@@ -311,6 +311,32 @@ def test_a_width_whose_channels_are_mixed_stays_and_is_told(mix):
         snn.searchable(Mixing(MIXES[mix]), torch.randn(4, 6))
 
 
+@pytest.mark.parametrize("share", [0.0, 1e-6])
+def test_a_wrong_cut_of_next_to_no_effect_is_refused_all_the_same(share):
+    """As behind a weight that begins with zero, or in a fresh network of small ones."""
+
+    class Faint(Mixing):
+        def __init__(self, mix):
+            super().__init__(mix)
+            self.share = nn.Parameter(torch.full((3,), share))
+
+        def forward(self, x):
+            return x[..., :3] + self.share * super().forward(x)
+
+    with pytest.raises(InputError, match="got none in Faint"):
+        snn.searchable(Faint(MIXES["softmax"]), torch.randn(4, 6))
+    assert snn.searchable(Faint(torch.relu), torch.randn(4, 6)).conversion.groups
+
+
+def test_a_model_that_runs_in_single_precision_only_is_converted():
+    def relu(x):
+        assert x.dtype == torch.float32
+        return torch.relu(x)
+
+    conversion = snn.searchable(Mixing(relu), torch.randn(4, 6)).conversion
+    assert [group.name for group in conversion.groups] == ["first"]
+
+
 SAME = {
     "shuffled in two groups": lambda x: x.reshape(-1, 2, x.shape[-1] // 2).transpose(1, 2).flatten(1),
     "reversed": lambda x: x.flip(-1),

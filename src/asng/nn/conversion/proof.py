@@ -10,6 +10,7 @@ network has these channels taken out of the weights. If all three give the same,
 lost channels is missing.
 """
 
+import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,10 +26,13 @@ from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
-__all__ = ["Cut", "Refused", "cut_of", "outputs_of"]
+__all__ = ["Cut", "Refused", "cut_of", "outputs_of", "shaken"]
 
-_TOLERANCE = 1e-3
+_TOLERANCE = {torch.float64: 1e-9}
+_COARSE = 2e-5
 """How far outputs may be apart, as a share of the greatest number: narrowed layers sum in another order."""
+
+_SHAKE = 0.3
 
 
 class Refused(Exception):
@@ -85,6 +89,36 @@ def cut_of(
     return cut
 
 
+def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
+    """Return a copy of a model for proofs, and calls for it: in double precision, with noise on its weights.
+
+    What a wrong cut changes may be next to nothing in a fresh network of small weights, and nothing at all
+    behind a weight of zero. Which channels a model reads where does not hang on the numbers of its weights.
+    A model that does not run in double precision is copied as it is.
+    """
+    copied = copy.deepcopy(model).double()
+    twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
+    try:
+        outputs_of(copied, twice)
+    except Refused:
+        copied, twice = copy.deepcopy(model), list(calls)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in copied.parameters():
+            if p.is_floating_point():
+                size = _SHAKE * (float(p.std()) if p.numel() > 1 else 0.0) or 0.05
+                p.add_(size * torch.randn(p.shape, generator=noise).to(p))
+    return copied, twice
+
+
+def _doubled(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, Mapping):
+        return {key: _doubled(part) for key, part in value.items()}
+    return type(value)(map(_doubled, value)) if type(value) in (list, tuple) else value
+
+
 def outputs_of(model: nn.Module, calls: Sequence[Inputs]) -> list[list[Tensor]]:
     """Return the tensors that calls of a model give in evaluation mode.
 
@@ -126,7 +160,8 @@ def _alike(got: Tensor, expected: Tensor) -> bool:
         return bool(torch.equal(got, expected))
     finite = expected[expected.isfinite()]
     most = float(finite.abs().max()) if finite.numel() else 0.0
-    return bool(torch.allclose(got, expected, rtol=0.0, atol=_TOLERANCE * most + 1e-12, equal_nan=True))
+    apart = _TOLERANCE.get(got.dtype, _COARSE) * most + 1e-12
+    return bool(torch.allclose(got, expected, rtol=0.0, atol=apart, equal_nan=True))
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
-from asng.nn.conversion.proof import Cut, Refused, cut_of, outputs_of
+from asng.nn.conversion.proof import Cut, Refused, cut_of, outputs_of, shaken
 from asng.nn.conversion.roles import Role, roles_in
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
@@ -262,9 +262,10 @@ class _Prover:
     """Proves what can be narrowed, on calls of a model."""
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
-        self.model, self.calls, self.roles = model, calls, roles
+        self.model, self.roles = model, roles
+        self._shaken, self._calls = shaken(model, calls)
         self._thresholds: dict[str, dict[str, Tensor]] = {}
-        self._whole = outputs_of(model, calls)
+        self._whole = outputs_of(self._shaken, self._calls)
         owners: dict[int, str] = {}
         self._tied: dict[str, str] = {}
         for path, module in model.named_modules():
@@ -387,7 +388,7 @@ class _Prover:
 
     def _cut(self, parts: Sequence[tuple[Group, int]]) -> Cut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
-        cut = cut_of(self.model, self.calls, self.roles, made, whole=self._whole)
+        cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
         for path in {**cut.made, **cut.read}:
             if path in self._tied:
                 raise Refused(f"the weight of {path} is tied to {self._tied[path]}")
