@@ -3,11 +3,13 @@
 `asng.nn.X` is the searchable twin of `torch.nn.X`: the same arguments, of which sizes may be variables.
 """
 
+from asng.nn.base import Searchable
 from asng.nn.choices.activation import Activation
 from asng.nn.choices.choice import Choice
 from asng.nn.choices.input_choice import InputChoice
 from asng.nn.choices.repeat import Repeat
 from asng.nn.compiling import compile_operations
+from asng.nn.conversion.searchable import Conversion, Group, searchable
 from asng.nn.inputs import Inputs
 from asng.nn.layers.attention import MultiheadAttention
 from asng.nn.layers.batch_norm import (
@@ -29,7 +31,6 @@ from asng.nn.layers.recurrent import GRU, LSTM, RNN
 from asng.nn.layers.stacks import TransformerDecoder, TransformerEncoder
 from asng.nn.layers.transformer import TransformerDecoderLayer, TransformerEncoderLayer
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Searchable
 from asng.nn.selection import following
 from asng.nn.supernet import Supernet
 
@@ -46,10 +47,12 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Conversion",
     "Dropout",
     "Embedding",
     "EmbeddingBag",
     "GRU",
+    "Group",
     "GroupNorm",
     "InputChoice",
     "Inputs",
@@ -74,4 +77,5 @@ __all__ = [
     "Twin",
     "compile_operations",
     "following",
+    "searchable",
 ]

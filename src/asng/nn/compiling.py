@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch._C import _len_torch_function_stack
 
-from asng.nn.searchable import Searchable
+from asng.nn.base import Searchable
 
 __all__ = ["compile_operations"]
 

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError
+from asng.nn.base import Searchable
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Searchable
 from asng.nn.selection import following
 from asng.space import Value
 

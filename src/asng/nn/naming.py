@@ -6,8 +6,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from asng.errors import SpaceError
+from asng.nn.base import Searchable
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Searchable
 from asng.space import SizeExpression, Variable
 
 __all__ = ["bind_names", "check_weights_unshared", "versions"]

@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from asng.errors import InputError, SpaceError
+from asng.nn.base import Searchable
 from asng.nn.choices.choice import Choice
 from asng.nn.choices.repeat import Repeat
 from asng.nn.extraction.copying import Trial, objects_read
@@ -15,7 +16,6 @@ from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.sizes import variables_in
 from asng.nn.layers.subclasses import definer, is_ours, overrides, plain_class
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Searchable
 
 __all__ = ["check_model", "check_twin", "has_own_forward", "settle_fused_paths"]
 

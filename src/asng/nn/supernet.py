@@ -76,6 +76,7 @@ class Supernet(nn.Module):
                 "when: expected none in searchable modules, got conditions on "
                 f"{', '.join(self.space.deciding)}. Leave them out: what a forward pass reads is noted."
             )
+        self.conversion: Any = None
         self._active: frozenset[str] = frozenset()
         self._checked: Architecture | None = None
         self._values: Mapping[str, Value] = {}

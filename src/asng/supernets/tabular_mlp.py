@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
 from asng.nn import BatchNorm1d, Choice, Dropout, Embedding, LayerNorm, Linear, Repeat, Searchable
+from asng.nn.base import Extraction
 from asng.nn.layers.sizes import Rate, Size
-from asng.nn.searchable import Extraction
 from asng.space import Categorical, Integer, Variable
 from asng.supernets.arguments import ActivationName, check_shape, labelled, make_activation, settle_input
 

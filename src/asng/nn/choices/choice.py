@@ -6,8 +6,8 @@ from typing import Any
 from torch import nn
 
 from asng.errors import InputError, SpaceError
+from asng.nn.base import Extraction, Searchable
 from asng.nn.naming import versions
-from asng.nn.searchable import Extraction, Searchable
 from asng.space import Categorical, Variable
 
 __all__ = ["Choice"]

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
-from asng.nn.searchable import Extraction, Searchable
+from asng.nn.base import Extraction, Searchable
 from asng.space import Categorical, Variable
 
 __all__ = ["InputChoice"]

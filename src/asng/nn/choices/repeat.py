@@ -7,8 +7,8 @@ from typing import Any, overload
 from torch import fx, nn
 
 from asng.errors import InputError
+from asng.nn.base import Call, Extraction, Searchable
 from asng.nn.layers.sizes import Size, largest, variables_among
-from asng.nn.searchable import Call, Extraction, Searchable
 from asng.nn.selection import current_selection
 from asng.space import SizeExpression, Variable
 

@@ -21,6 +21,7 @@ import torch
 from torch import fx, nn
 
 from asng.errors import AsngError, InputError, in_one_line
+from asng.nn.base import Call, Extraction, Searchable
 from asng.nn.extraction.copying import Copier, check_copied, copies_itself
 from asng.nn.extraction.exclusion import drop, excluded
 from asng.nn.extraction.hooks import carry_hooks, check_alone, check_same, is_wrapped
@@ -29,7 +30,6 @@ from asng.nn.extraction.sharing import check_independent
 from asng.nn.inputs import Inputs
 from asng.nn.layers.twin import Twin
 from asng.nn.rules import check_twin, has_own_forward
-from asng.nn.searchable import Call, Extraction, Searchable
 from asng.nn.selection import following
 from asng.space import Space, Value
 

@@ -7,8 +7,8 @@ import torch
 from torch import fx, nn
 
 from asng.errors import InputError
+from asng.nn.base import Call
 from asng.nn.extraction.recording import left_alone, tensors_of
-from asng.nn.searchable import Call
 
 __all__ = ["carry_hooks", "check_alone", "check_same", "is_wrapped"]
 

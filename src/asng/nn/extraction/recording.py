@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
+from asng.nn.base import Call, Searchable
 from asng.nn.inputs import Inputs
-from asng.nn.searchable import Call, Searchable
 
 __all__ = ["Record", "compiled_of", "left_alone", "recorded", "tensors_of"]
 

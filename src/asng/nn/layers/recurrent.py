@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from asng.errors import SpaceError
+from asng.nn.base import Extraction
 from asng.nn.layers.plain import shell, window
 from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Extraction
 
 __all__ = ["GRU", "LSTM", "RNN"]
 

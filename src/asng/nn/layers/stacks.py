@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from asng.errors import InputError
+from asng.nn.base import Extraction
 from asng.nn.layers.plain import owning, shell
 from asng.nn.layers.sizes import Size, largest, variables_among
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.layers.twin import Twin
-from asng.nn.searchable import Extraction
 
 if TYPE_CHECKING:
     from typing_extensions import Self

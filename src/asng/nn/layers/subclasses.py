@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import nn
 
-from asng.nn.searchable import Searchable
+from asng.nn.base import Searchable
 
 __all__ = ["definer", "is_ours", "overrides", "plain_class"]
 

@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asng.errors import InputError, SpaceError
+from asng.nn.base import Searchable
 from asng.nn.layers.attention import attention_part, check_heads
 from asng.nn.layers.linear import linear_part
 from asng.nn.layers.norms import layer_norm_part
 from asng.nn.layers.plain import shell
 from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
 from asng.nn.layers.twin import Twin, parts_of
-from asng.nn.searchable import Searchable
 from asng.space import Categorical
 
 __all__ = ["TransformerDecoderLayer", "TransformerEncoderLayer"]

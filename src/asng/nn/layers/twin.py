@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
+from asng.nn.base import Extraction, Searchable
 from asng.nn.layers.from_layer import twin_of
 from asng.nn.layers.plain import draw_anew, owning, shell
 from asng.nn.layers.subclasses import definer, is_ours, overrides
-from asng.nn.searchable import Extraction, Searchable
 from asng.space import SizeExpression, Variable
 
 if TYPE_CHECKING:

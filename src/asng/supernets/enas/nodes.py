@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from asng.nn import Searchable
+from asng.nn.base import Extraction
 from asng.nn.layers.plain import draw_anew
-from asng.nn.searchable import Extraction
 from asng.space import Value, Variable
 from asng.supernets.enas.operations import edge_operations
 from asng.supernets.enas.retraining import DropPath

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 from asng.checks import integer_at_least
 from asng.errors import InputError, SpaceError
 from asng.nn import Dropout, Embedding, LayerNorm, Linear, Repeat, Searchable, TransformerEncoderLayer
+from asng.nn.base import Extraction
 from asng.nn.layers.sizes import Rate, Size, largest
-from asng.nn.searchable import Extraction
 from asng.space import Categorical, Integer, Variable
 from asng.supernets.arguments import check_shape, labelled, settle_input, values_of
 from asng.supernets.transformer.sequences import (

@@ -9,8 +9,8 @@ from torch import Tensor, fx, nn
 from asng.checks import one_of
 from asng.errors import InputError
 from asng.nn import Choice, Linear, Searchable
+from asng.nn.base import Extraction
 from asng.nn.layers.sizes import Size
-from asng.nn.searchable import Extraction
 from asng.space import Categorical, Variable
 
 __all__ = [

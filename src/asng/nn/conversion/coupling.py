@@ -1,0 +1,273 @@
+"""Which layers must have as many channels: found by a pass without numbers, in which sizes are names.
+
+On the meta device tensors have shapes alone. There every layer that makes channels makes w p of them, w its
+true number and p a prime number of its own that no size of the model has. Sums and products of tensors then
+tell, by the sizes that do not fit, which layers are coupled: both get the prime of one, and the pass begins
+anew. A size that meets a plain number, of a parameter or in the model's own code, is fixed. What is left is a
+proposal: whether a group can really be cut is for `proof.py` to say.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from asng.nn.conversion.roles import Role, roles_in
+from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.inputs import Inputs
+
+__all__ = ["Coupling", "coupled"]
+
+_FIRST_PRIME = 10_007
+
+
+@dataclass
+class Coupling:
+    """What was found.
+
+    Attributes:
+        groups: Paths of the layers that make channels together, in the order of the model.
+        fixed: Path of each other layer that makes channels, to why its number stays.
+    """
+
+    groups: list[list[str]] = field(default_factory=list)
+    fixed: dict[str, str] = field(default_factory=dict)
+
+
+def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
+    """Return which layers of a model have to make as many channels as which others.
+
+    A model that cannot run without numbers has each layer by itself.
+
+    Args:
+        model: A plain model.
+        calls: Inputs of calls of it.
+    """
+    roles = roles_in(model)
+    names = _Names({path: role.makes for path, role in roles.items() if role.makes})
+    try:
+        shapes, there = _on_meta(model, calls, roles, names)
+        with left_alone(model), torch.no_grad(), _Listen() as listened:
+            model.eval()
+            for call in calls:
+                call.call(model)
+        while not _one_pass(shapes, there, names, listened.seen):
+            pass
+    except Exception:  # a model that looks at numbers, or holds what cannot be copied
+        return Coupling([[path] for path in names.widths])
+    groups: dict[int, list[str]] = {}
+    for path in names.widths:
+        if path not in names.fixed:
+            groups.setdefault(names.primes[path], []).append(path)
+    return Coupling(list(groups.values()), dict(names.fixed))
+
+
+class _Names:
+    """The primes of layers."""
+
+    def __init__(self, widths: Mapping[str, int]) -> None:
+        self.widths = dict(widths)
+        self.primes = dict(zip(widths, _primes(), strict=False))
+        self.fixed: dict[str, str] = {}
+        self.last = ""
+        self.given: dict[str, int] = {}
+
+    def enter(self, path: str, size: int) -> None:
+        """Note how many channels a layer is given; it must be as many each time.
+
+        Raises:
+            _MisfitError: It was given another number before.
+        """
+        if self.given.setdefault(path, size) != size:
+            raise _MisfitError(f"{path}, called several times,", [(self.given[path],), (size,)])
+
+    def size(self, path: str) -> int:
+        """Return how many channels a layer makes in a pass without numbers."""
+        self.last = path
+        return self.widths[path] * (1 if path in self.fixed else self.primes[path])
+
+    def within(self, size: int) -> set[int]:
+        """Return the primes that divide a size."""
+        found = {p for path, p in self.primes.items() if path not in self.fixed and size % p == 0}
+        return found if size else set()
+
+    def couple(self, one: int, other: int) -> None:
+        """Give the layers of one prime that of another."""
+        self.primes = {path: one if p == other else p for path, p in self.primes.items()}
+
+    def fix(self, prime: int, why: str) -> None:
+        """Have the layers of a prime make as many channels as they do."""
+        for path, p in self.primes.items():
+            if p == prime:
+                self.fixed.setdefault(path, why)
+
+
+def _primes() -> Iterator[int]:
+    number = _FIRST_PRIME
+    while True:
+        if all(number % divisor for divisor in range(2, int(number**0.5) + 1)):
+            yield number
+        number += 2
+
+
+def _on_meta(
+    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], names: _Names
+) -> tuple[nn.Module, list[Inputs]]:
+    memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
+    for p in model.parameters():
+        memo[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False)
+    shapes = copy.deepcopy(model, memo).eval()
+    for path, role in roles.items():
+        layer = shapes.get_submodule(path)
+        vars(layer)["forward"] = partial(_shape, path, layer, role, names)
+    return shapes, [Inputs(_moved(tuple(call)), _moved(dict(call.named))) for call in calls]
+
+
+def _moved(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.to("meta")
+    if isinstance(value, Mapping):
+        return {key: _moved(part) for key, part in value.items()}
+    return type(value)(map(_moved, value)) if type(value) in (list, tuple) else value
+
+
+def _shape(path: str, layer: Any, role: Role, names: _Names, x: Tensor, *_: Any, **__: Any) -> Tensor:
+    """Return what a layer would, without numbers, whatever the number of channels of its input."""
+    if isinstance(layer, nn.Embedding):
+        return torch.empty((*x.shape, names.size(path)), device="meta", dtype=layer.weight.dtype)
+    dim, dtype = role.dim(x), x.dtype
+    names.enter(path, x.shape[dim])
+    sides: tuple[int, ...] = tuple(x.shape[dim + 1 :])
+    if hasattr(layer, "kernel_size"):
+        sides = _sides(layer, sides)
+    out = names.size(path) if role.makes else x.shape[dim]
+    return torch.empty((*x.shape[:dim], out, *sides), device="meta", dtype=dtype)
+
+
+def _sides(layer: Any, sides: Sequence[int]) -> tuple[int, ...]:
+    """Return the sides of what a convolution gives for an image of some sides: by one of a single channel."""
+    functions = nn.functional
+    image = torch.empty((1, 1, *sides), device="meta")
+    weight = torch.empty((1, 1, *layer.kernel_size), device="meta")
+    for kind, function in (
+        (nn.Conv1d, functions.conv1d),
+        (nn.Conv2d, functions.conv2d),
+        (nn.Conv3d, functions.conv3d),
+    ):
+        if isinstance(layer, kind):
+            return tuple(function(image, weight, None, layer.stride, layer.padding, layer.dilation).shape[2:])
+    options = layer.stride, layer.padding, layer.output_padding, 1, layer.dilation
+    number = len(layer.kernel_size) - 1
+    transposed = (functions.conv_transpose1d, functions.conv_transpose2d, functions.conv_transpose3d)[number]
+    return tuple(transposed(image, weight, None, *options).shape[2:])
+
+
+class _MisfitError(Exception):
+    """A function of torch could not take its arguments."""
+
+    def __init__(self, function: str, shapes: list[tuple[int, ...]]) -> None:
+        super().__init__(function)
+        self.function, self.shapes = function, shapes
+
+
+_LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "equal", "allclose")
+"""Functions that give numbers to Python."""
+
+
+class _Listen(TorchFunctionMode):
+    """Notes what numbers a model looks at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[str, Any]] = []
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if (name := getattr(func, "__name__", "")) in _LOOKS:
+            self.seen.append((name, result))
+        return result
+
+
+class _Watch(TorchFunctionMode):
+    """Names the functions that cannot take their arguments, and gives the numbers of a pass that had some."""
+
+    def __init__(self, seen: Sequence[tuple[str, Any]]) -> None:
+        super().__init__()
+        self._seen = list(seen)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if self._seen and getattr(func, "__name__", "") == self._seen[0][0]:
+            return self._seen.pop(0)[1]
+        try:
+            return func(*args, **(kwargs or {}))
+        except _MisfitError:
+            raise
+        except Exception as error:
+            given = [tuple(t.shape) for t in tensors_of([*args, *(kwargs or {}).values()])]
+            raise _MisfitError(getattr(func, "__name__", "a function"), given) from error
+
+
+def _one_pass(
+    model: nn.Module, calls: Sequence[Inputs], names: _Names, seen: Sequence[tuple[str, Any]]
+) -> bool:
+    """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
+    before = dict(names.primes), len(names.fixed)
+    names.given.clear()
+    outputs = []
+    try:
+        with left_alone(model), torch.no_grad(), torch.device("meta"), _Watch(seen):
+            outputs = [call.call(model) for call in calls]
+    except _MisfitError as misfit:
+        if not misfit.shapes:
+            raise
+        _resolve(misfit, names)
+    except Exception:
+        last = names.primes.get(names.last)
+        if last is None or names.last in names.fixed:
+            raise
+        names.fix(last, "the model's own code asks for its size")
+    for tensor in tensors_of(outputs):
+        for size in tensor.shape:
+            for prime in names.within(size):
+                names.fix(prime, "its channels are part of the output")
+    if (names.primes, len(names.fixed)) != before:
+        return False
+    if not outputs:
+        raise RuntimeError("sizes that do not fit and belong to no layer")
+    return True
+
+
+def _resolve(misfit: _MisfitError, names: _Names) -> None:
+    """Couple two layers whose sizes had to agree, or fix one that had to agree with a plain number."""
+    for one, other in _meetings(misfit.shapes):
+        here, there = names.within(one), names.within(other)
+        if len(here) == len(there) == 1 and here != there:
+            names.couple(here.pop(), there.pop())
+            return
+        if bool(here) != bool(there):
+            for prime in here | there:
+                names.fix(prime, f"{misfit.function} wants as many as a tensor that no layer makes")
+            return
+    primes = {prime for shape in misfit.shapes for size in shape for prime in names.within(size)}
+    for prime in primes or {names.primes[names.last]}:
+        names.fix(prime, f"{misfit.function} is given a size of its own")
+
+
+def _meetings(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
+    """Yield the sizes of tensors that had to agree and did not, as broadcasting and products have it."""
+    for number, one in enumerate(shapes):
+        for other in shapes[number + 1 :]:
+            for a, b in zip(reversed(one), reversed(other), strict=False):
+                if a != b and 1 not in (a, b):
+                    yield a, b
+            if len(one) > 1 and len(other) > 1 and one[-1] != other[-2]:
+                yield one[-1], other[-2]

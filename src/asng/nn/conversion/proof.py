@@ -1,0 +1,306 @@
+"""Proof that channels can be cut: the narrowed network computes what the whole one does with them silenced.
+
+In the whole network layers that lose channels make NaN in their place. What each channel passes through by
+itself keeps it; whatever mixes a lost channel into others gives NaN there, and all that comes of it, down to
+the output. Layers that read all channels are given zeros for NaN, norms over channels leave it out, and so do
+products of two tensors that have lost the same channels, as queries and keys: these are the places where a
+channel may be lost, and it is seen at each which ones are. With that known the whole network runs once more,
+with its numbers in the lost channels, since a function may treat NaN as it treats no number. The narrowed
+network has these channels taken out of the weights. If all three give the same, nothing but the weights of
+lost channels is missing.
+"""
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from asng.errors import in_one_line
+from asng.nn.conversion.roles import Role, narrowed
+from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.inputs import Inputs
+
+__all__ = ["Cut", "Refused", "cut_of", "outputs_of", "shaken"]
+
+_TOLERANCE = {torch.float64: 1e-9}
+_COARSE = 2e-5
+"""How far outputs may be apart, as a share of the greatest number: narrowed layers sum in another order."""
+
+_SHAKE = 0.3
+
+
+class Refused(Exception):
+    """Channels cannot be cut; the message says why."""
+
+
+class Cut(NamedTuple):
+    """What is left of layers.
+
+    Attributes:
+        made: Path of each layer that loses channels, to the indices of those that it still makes.
+        read: Path of each layer that is given fewer, to the indices of those that it reads or passes on.
+    """
+
+    made: dict[str, Tensor]
+    read: dict[str, Tensor]
+
+
+def cut_of(
+    model: nn.Module,
+    calls: Sequence[Inputs],
+    roles: Mapping[str, Role],
+    made: Mapping[str, Tensor],
+    *,
+    whole: list[list[Tensor]] | None = None,
+) -> Cut:
+    """Prove that layers can make fewer channels, and return what is left of the model then.
+
+    Args:
+        model: A plain model.
+        calls: Inputs of calls of it. They are made in evaluation mode.
+        roles: Those of all its layers.
+        made: Path of each layer that loses channels, to the indices of those that it still makes.
+        whole: What `outputs_of` gives, if it is known.
+
+    Raises:
+        Refused: The narrowed network fails, or computes something else.
+    """
+    read: dict[str, Tensor] = {}
+    products: list[Tensor | None] = []
+    cut = Cut(dict(made), read)
+    with left_alone(model), torch.no_grad():
+        model.eval()
+        whole = [_run(model, call) for call in calls] if whole is None else whole
+        with _silenced(model, roles, cut, numbers=False), _Products(products):
+            lost = [_run(model, call) for call in calls]
+        _check_clean(lost, whole)
+        with _silenced(model, roles, cut, numbers=True), _Products(list(products), again=True):
+            silenced = [_run(model, call) for call in calls]
+        with _narrow(model, cut):
+            got = [_run(model, call) for call in calls]
+    _check_same(got, lost)
+    _check_same(got, silenced)
+    return cut
+
+
+def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
+    """Return a copy of a model for proofs, and calls for it: in double precision, with noise on its weights.
+
+    What a wrong cut changes may be next to nothing in a fresh network of small weights, and nothing at all
+    behind a weight of zero. Which channels a model reads where does not hang on the numbers of its weights.
+    A model that does not run in double precision is copied as it is.
+    """
+    copied = copy.deepcopy(model).double()
+    twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
+    try:
+        outputs_of(copied, twice)
+    except Refused:
+        copied, twice = copy.deepcopy(model), list(calls)
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for p in copied.parameters():
+            if p.is_floating_point():
+                size = _SHAKE * (float(p.std()) if p.numel() > 1 else 0.0) or 0.05
+                p.add_(size * torch.randn(p.shape, generator=noise).to(p))
+    return copied, twice
+
+
+def _doubled(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, Mapping):
+        return {key: _doubled(part) for key, part in value.items()}
+    return type(value)(map(_doubled, value)) if type(value) in (list, tuple) else value
+
+
+def outputs_of(model: nn.Module, calls: Sequence[Inputs]) -> list[list[Tensor]]:
+    """Return the tensors that calls of a model give in evaluation mode.
+
+    Raises:
+        Refused: It does not run.
+    """
+    with left_alone(model), torch.no_grad():
+        model.eval()
+        return [_run(model, call) for call in calls]
+
+
+def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
+    for one, other in zip(got, expected, strict=True):
+        if [t.shape for t in one] != [t.shape for t in other]:
+            raise Refused("the narrowed network gives an output of another shape")
+        if any(not _alike(a, b) for a, b in zip(one, other, strict=True)):
+            raise Refused("the narrowed network computes something else")
+
+
+def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
+    torch.manual_seed(0)  # left_alone puts the generator back
+    try:
+        return [tensor.clone() for tensor in tensors_of(call.call(model))]
+    except Refused:
+        raise
+    except Exception as error:  # whatever a model raises for sizes that it does not expect
+        raise Refused(f"the network does not run so: {in_one_line(error)}") from error
+
+
+def _check_clean(silenced: list[list[Tensor]], whole: list[list[Tensor]]) -> None:
+    for ours, theirs in zip(silenced, whole, strict=True):
+        for one, other in zip(ours, theirs, strict=True):
+            if one.is_floating_point() and bool((one.isnan() & ~other.isnan()).any()):
+                raise Refused("something that is no layer mixes its channels")
+
+
+def _alike(got: Tensor, expected: Tensor) -> bool:
+    if not got.is_floating_point():
+        return bool(torch.equal(got, expected))
+    finite = expected[expected.isfinite()]
+    most = float(finite.abs().max()) if finite.numel() else 0.0
+    apart = _TOLERANCE.get(got.dtype, _COARSE) * most + 1e-12
+    return bool(torch.allclose(got, expected, rtol=0.0, atol=apart, equal_nan=True))
+
+
+@contextmanager
+def _silenced(model: nn.Module, roles: Mapping[str, Role], cut: Cut, *, numbers: bool) -> Iterator[None]:
+    """Have nobody read the channels that layers lose.
+
+    Args:
+        model: The whole network.
+        roles: Those of its layers.
+        cut: What layers still make; what others are left to read is added to it, unless it is known.
+        numbers: Whether lost channels have their numbers, and it is known who is left to read what; else NaN.
+    """
+    handles = []
+    for path, role in roles.items():
+        layer = model.get_submodule(path)
+        if role.norms:
+            vars(layer)["forward"] = partial(_normed, path, layer, cut.read, numbers)
+        elif not isinstance(layer, nn.Embedding):
+            look = partial(_looked, path, role, cut.read, numbers)
+            handles.append(layer.register_forward_pre_hook(look, with_kwargs=True))
+        if path in cut.made and not numbers:
+            handles.append(layer.register_forward_hook(partial(_lose, role, cut.made[path])))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        for path, role in roles.items():
+            if role.norms:
+                vars(model.get_submodule(path)).pop("forward", None)
+
+
+class _Products(TorchFunctionMode):
+    """Has matrix products leave out what both factors have lost.
+
+    Args:
+        lost: Of each product what is left out, as masks of the first factor: noted here, or read from.
+        again: Which of both.
+    """
+
+    def __init__(self, lost: list[Tensor | None], *, again: bool = False) -> None:
+        super().__init__()
+        self._lost, self._again = lost, again
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        dim = _PRODUCTS.get(getattr(func, "__name__", ""))
+        if dim is not None and len(args) > 1:
+            if not self._again:
+                self._lost.append(_lost_in_both(args[0], args[1], dim))
+            lost = self._lost.pop(0) if self._again else self._lost[-1]
+            if lost is not None:
+                one = args[0].masked_fill(lost, 0.0)
+                args = (one, args[1].masked_fill(lost.movedim(-1, dim), 0.0), *args[2:])
+        return func(*args, **(kwargs or {}))
+
+
+_PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_attention": -1}
+"""Functions to the dimension of their second factor over which they sum."""
+
+
+def _lost_in_both(one: Any, other: Any, dim: int) -> Tensor | None:
+    """Return which indices that a product sums over are lost in all rows of both factors.
+
+    Args:
+        one: The first; its last dimension is summed over.
+        other: The second.
+        dim: That dimension of it.
+
+    Returns:
+        Of the shape of the first factor, with one row; None if none are.
+    """
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
+    if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
+        return None
+    ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
+    if not ours.any() or ours.shape[:-2] != theirs.shape[:-2]:
+        return None
+    lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
+    partly = lost & ~lost.all(dim=-1, keepdim=True)  # a whole head that is lost gives NaN on
+    return partly if bool(partly.any()) else None
+
+
+def _looked(
+    path: str, role: Role, read: dict[str, Tensor], numbers: bool, _: nn.Module, args: Any, kwargs: Any
+) -> tuple[Any, Any] | None:
+    x = next(tensors_of([args, kwargs]))
+    dim = role.dim(x)
+    kept = read.get(path) if numbers else _kept(path, x, dim, read)
+    if kept is None or not role.reads:
+        return None
+    clean = torch.zeros_like(x).index_copy(dim, kept, x.index_select(dim, kept))
+    return ((clean, *args[1:]), kwargs) if args else (args, {next(iter(kwargs)): clean})
+
+
+def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | None:
+    """Note which channels of an input are left, all if none is lost; each must be lost as a whole.
+
+    Raises:
+        Refused: One is lost in part, all are, or another call has lost others.
+    """
+    lost = (
+        x.isnan().movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
+    )
+    if lost.any(dim=1).ne(lost.all(dim=1)).any():
+        raise Refused(f"{path} is given numbers in which its channels are mixed")
+    kept = (~lost.any(dim=1)).nonzero().flatten()
+    if len(kept) == len(lost):
+        if path in read:
+            raise Refused(f"{path} is called several times, with and without these channels")
+        return None
+    if not len(kept):
+        raise Refused(f"nothing is left for {path} to read")
+    if not torch.equal(read.setdefault(path, kept), kept):
+        raise Refused(f"{path} is called several times, with different channels left")
+    return kept
+
+
+def _normed(path: str, layer: Any, read: dict[str, Tensor], numbers: bool, x: Tensor) -> Tensor:
+    """Normalise what is left, and pass on what is lost."""
+    kept = read.get(path) if numbers else _kept(path, x, x.ndim - 1, read)
+    if kept is None:
+        return type(layer).forward(layer, x)  # type: ignore[no-any-return]
+    with narrowed(layer, None, kept):
+        return x.index_copy(-1, kept, type(layer).forward(layer, x[..., kept]))
+
+
+def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+    dim = role.dim(output)
+    lost = torch.ones(output.shape[dim], dtype=torch.bool)
+    lost[kept] = False
+    return output.masked_fill(lost.reshape(-1, *[1] * (output.ndim - 1 - dim)), math.nan)
+
+
+@contextmanager
+def _narrow(model: nn.Module, cut: Cut) -> Iterator[None]:
+    with ExitStack() as stack:
+        for path in {**cut.made, **cut.read}:
+            layer = model.get_submodule(path)
+            stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path)))
+        yield

@@ -1,0 +1,158 @@
+"""What layers of torch do to channels: make them, read them, or pass each one on by itself."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
+
+from asng.nn.extraction.hooks import is_wrapped
+from asng.nn.layers.subclasses import definer
+
+__all__ = ["Role", "narrowed", "parts_of", "role_of", "roles_in"]
+
+_CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
+_TRANSPOSED: dict[type, int] = {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
+_BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+_INSTANCE_NORMS = (nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+
+
+@dataclass(frozen=True)
+class Role:
+    """What a layer does to channels.
+
+    Attributes:
+        makes: Whether its output has channels of its own: then how many.
+        reads: Whether each number of its output comes from all channels of the input.
+        norms: Whether it normalises over channels, and passes them on.
+        dims: How many dimensions come after that of the channels; None: it is the second one.
+    """
+
+    makes: int | None
+    reads: bool
+    norms: bool = False
+    dims: int | None = 0
+
+    def dim(self, x: Tensor) -> int:
+        """Return the dimension of the channels."""
+        return 1 if self.dims is None else x.ndim - 1 - self.dims
+
+
+def role_of(module: nn.Module) -> Role | None:
+    """Return the role of a layer, None of what is no layer of torch, or changed.
+
+    Example:
+        >>> role_of(nn.Linear(3, 8))
+        Role(makes=8, reads=True, norms=False, dims=0)
+        >>> role_of(nn.ReLU()) is None
+        True
+    """
+    convolutions = _CONVOLUTIONS | _TRANSPOSED
+    kind = next((k for k in (*_KINDS, *convolutions) if isinstance(module, k)), None)
+    if kind is None or definer(type(module), "forward") is not definer(kind, "forward"):
+        return None
+    if is_wrapped(module) or is_parametrized(module):
+        return None
+    if kind not in convolutions:
+        return _KINDS[kind](module)  # type: ignore[no-any-return]
+    layer: Any = module
+    if layer.groups == layer.in_channels == layer.out_channels > 1:
+        return Role(None, reads=False, dims=convolutions[kind])
+    return Role(layer.out_channels, reads=True, dims=convolutions[kind]) if layer.groups == 1 else None
+
+
+def _of_norm(layer: Any) -> Role | None:
+    return Role(None, reads=False, norms=True) if len(layer.normalized_shape) == 1 else None
+
+
+def _of_instance_norm(layer: Any) -> Role | None:
+    # Without a batch, its channels come first.
+    return None if layer.track_running_stats else Role(None, reads=False, dims=None)
+
+
+_KINDS: Mapping[type, Any] = {
+    nn.Linear: lambda layer: Role(layer.out_features, reads=True),
+    nn.Embedding: lambda layer: None if layer.max_norm else Role(layer.embedding_dim, reads=False),
+    nn.LayerNorm: _of_norm,
+    nn.RMSNorm: _of_norm,
+    nn.PReLU: lambda layer: Role(None, reads=False, dims=None) if layer.num_parameters > 1 else None,
+    **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
+    **dict.fromkeys(_INSTANCE_NORMS, _of_instance_norm),
+}
+
+
+def roles_in(model: nn.Module) -> dict[str, Role]:
+    """Return the roles of all layers that have one, by their paths."""
+    roles = {path: role_of(module) for path, module in model.named_modules()}
+    return {path: role for path, role in roles.items() if role is not None}
+
+
+@contextmanager
+def narrowed(layer: Any, made: Tensor | None, read: Tensor | None) -> Iterator[None]:
+    """Have a layer be that of some of its channels while the block runs.
+
+    Args:
+        layer: One that has a role.
+        made: Indices of the channels that it makes; None: all.
+        read: Those that it reads, or passes on; None: all.
+    """
+    before = dict(vars(layer))
+    vars(layer)["_parameters"], vars(layer)["_buffers"] = dict(layer._parameters), dict(layer._buffers)
+    try:
+        tensors, sizes = parts_of(layer, made, read)
+        for name, tensor in tensors.items():
+            table = layer._parameters if name in layer._parameters else layer._buffers
+            table[name] = nn.Parameter(tensor, requires_grad=False) if table is layer._parameters else tensor
+        vars(layer).update(sizes)
+        yield
+    finally:
+        vars(layer).clear()
+        vars(layer).update(before)
+
+
+def parts_of(
+    layer: Any, made: Tensor | None, read: Tensor | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a layer of some of its channels, and its sizes, by the names of torch.
+
+    Args:
+        layer: One that has a role.
+        made: As of `narrowed`.
+        read: As of `narrowed`.
+    """
+    if isinstance(layer, nn.Embedding):
+        return _cut(layer, {1: made}, "weight"), _sizes(embedding_dim=made)
+    if isinstance(layer, nn.Linear):
+        tensors = _cut(layer, {0: made, 1: read}, "weight") | _cut(layer, {0: made}, "bias")
+        return tensors, _sizes(out_features=made, in_features=read)
+    if hasattr(layer, "kernel_size"):
+        if layer.groups > 1:
+            sizes = _sizes(out_channels=read, in_channels=read, groups=read)
+            return _cut(layer, {0: read}, "weight", "bias"), sizes
+        dims = {1: made, 0: read} if isinstance(layer, tuple(_TRANSPOSED)) else {0: made, 1: read}
+        tensors = _cut(layer, dims, "weight") | _cut(layer, {0: made}, "bias")
+        return tensors, _sizes(out_channels=made, in_channels=read)
+    tensors = _cut(layer, {0: read}, "weight", "bias", "running_mean", "running_var")
+    if isinstance(layer, (*_BATCH_NORMS, *_INSTANCE_NORMS)):
+        return tensors, _sizes(num_features=read)
+    if isinstance(layer, nn.PReLU):
+        return tensors, _sizes(num_parameters=read)
+    return tensors, {} if read is None else {"normalized_shape": (len(read),)}
+
+
+def _cut(layer: nn.Module, kept: Mapping[int, Tensor | None], *names: str) -> dict[str, Tensor]:
+    parts: dict[str, Tensor] = {}
+    for name in names:
+        part = getattr(layer, name, None)
+        if part is None:
+            continue
+        for dim, indices in kept.items():
+            part = part if indices is None else part.index_select(dim, indices)
+        parts[name] = part
+    return parts
+
+
+def _sizes(**kept: Tensor | None) -> dict[str, int]:
+    return {name: len(indices) for name, indices in kept.items() if indices is not None}
