@@ -22,8 +22,7 @@ from typing import Any
 import torch
 
 from asng.nn import Conversion, Inputs, searchable
-from asng.nn.conversion.proof import cut_of, shaken
-from asng.nn.conversion.roles import roles_in
+from asng.nn.conversion import cut_of, roles_in, shaken
 from benchmarks.record import commit
 from benchmarks.zoo.entry import Entry
 from benchmarks.zoo.run import ARCHITECTURES, ITEMS, called, entries, in_words, key, same

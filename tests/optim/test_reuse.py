@@ -15,7 +15,7 @@ from test_step_oracle import random_state
 from asng import ASNG, Categorical, Integer, Real, Space
 from asng.distributions import Product
 from asng.errors import RunError
-from asng.optim.reuse import Pool, kept, pooled
+from asng.optim.reuse import SamplePool, kept, pooled
 from asng.optim.step import Settings, first_state, step
 
 MIXED = Space({"c": Categorical(range(4)), "i": Integer(0, 9), "r": Real(-1, 1), "d": Categorical([0, 1])})
@@ -46,7 +46,9 @@ def test_weights_are_the_ratios_of_densities_over_what_was_read_cut_at_1(seed):
     x, new = (product.sample(p, rng.random((4, product.n_free))) for p in (former, theta))
     active = (rng.random((4, len(product.space))) < 0.7).astype(float) if seed % 2 else None
     read = np.ones((4, len(product.space))) if active is None else active
-    pool = pooled(product, theta, Pool(new, np.zeros(4), None), kept(product, former, x, np.ones(4), active))
+    pool = pooled(
+        product, theta, SamplePool(new, np.zeros(4), None), kept(product, former, x, np.ones(4), active)
+    )
     ratios = [
         min(1.0, probability(product, theta, r, a) / probability(product, former, r, a))
         for r, a in zip(x, read, strict=True)

@@ -11,7 +11,7 @@ from asng.errors import InputError, SpaceError
 from asng.nn.base import Searchable
 from asng.nn.choices.choice import Choice
 from asng.nn.choices.repeat import Repeat
-from asng.nn.extraction.copying import Trial, objects_read
+from asng.nn.extraction.copying import CopyTrial, objects_read
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.sizes import variables_in
 from asng.nn.layers.subclasses import definer, is_ours, overrides, plain_class
@@ -31,7 +31,7 @@ def check_model(model: nn.Module) -> None:
         InputError: A searchable layer has a forward or a weight that a child would lose, or a module holds
             what cannot be copied.
     """
-    trial = Trial(model)
+    trial = CopyTrial(model)
     for path, module in model.named_modules():
         _check_no_variable(path, module)
         trial.check(path, module)

@@ -15,7 +15,7 @@ import numpy as np
 from asng.distributions import Floats, Product, ScoreVectors, Tangent, Theta, blocks
 from asng.optim.control_variate import ControlVariate, learnt, predicted
 from asng.optim.ranking import utilities
-from asng.optim.reuse import Pool
+from asng.optim.reuse import SamplePool
 
 __all__ = [
     "NORM_FLOOR",
@@ -47,7 +47,7 @@ def estimate(
     product: Product,
     theta: Theta,
     known: ControlVariate | None,
-    pool: Pool,
+    pool: SamplePool,
     u: Floats,
     ranked: Callable[[Floats], Floats],
     rate: float,

@@ -24,7 +24,16 @@ from asng.distributions import Floats, Placed, Product, Theta
 from asng.errors import RunError
 from asng.optim.saving import array, get
 
-__all__ = ["Former", "Pool", "kept", "late_weights", "pack_former", "pooled", "read_by", "unpack_former"]
+__all__ = [
+    "Former",
+    "SamplePool",
+    "kept",
+    "late_weights",
+    "pack_former",
+    "pooled",
+    "read_by",
+    "unpack_former",
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +53,7 @@ class Former:
     density: Floats
 
 
-class Pool(NamedTuple):
+class SamplePool(NamedTuple):
     """Samples that an update reads, the new ones first.
 
     Attributes:
@@ -79,7 +88,7 @@ def kept(
     return Former(x, losses, active, density[: len(x)])
 
 
-def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> Pool:
+def pooled(product: Product, theta: Theta, new: SamplePool, former: Former | None) -> SamplePool:
     """Return new samples of theta with those of the last update, weighted."""
     if former is None:
         return new
@@ -93,7 +102,7 @@ def pooled(product: Product, theta: Theta, new: Pool, former: Former | None) -> 
     weights = np.ones(len(x))
     weights[n:] = np.exp(np.minimum(density[n:] - former.density, 0.0))
     weights *= len(x) / weights.sum()
-    return Pool(x, np.concatenate((new.losses, former.losses)), active, weights, placed, density)
+    return SamplePool(x, np.concatenate((new.losses, former.losses)), active, weights, placed, density)
 
 
 def late_weights(now: Floats, then: Floats) -> Floats | None:

@@ -34,7 +34,7 @@ from asng.optim.control_variate import ControlVariate
 from asng.optim.covariance import Covariance
 from asng.optim.estimate import degrees, estimate, squared_length
 from asng.optim.ranking import normal_scores, utilities
-from asng.optim.reuse import Former, Pool, kept, pooled
+from asng.optim.reuse import Former, SamplePool, kept, pooled
 
 __all__ = ["Settings", "State", "first_state", "step"]
 
@@ -140,7 +140,7 @@ def step(
     if not (u.any() and product.n_theta):
         return state
     t, delta = state.updates + 1, settings.delta_init / state.Delta  # Algorithm 1, delta
-    pool = pooled(product, state.theta, Pool(x, losses, active), state.former)
+    pool = pooled(product, state.theta, SamplePool(x, losses, active), state.former)
     n_theta = degrees(product, pool.active)
     beta = rate = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0  # Algorithm 1, beta
     if settings.early:

@@ -195,7 +195,7 @@ class _Listen(TorchFunctionMode):
         return result
 
 
-class _Watch(TorchFunctionMode):
+class _Misfits(TorchFunctionMode):
     """Names the functions that cannot take their arguments, and gives the numbers of a pass that had some."""
 
     def __init__(self, seen: Sequence[tuple[str, Any]]) -> None:
@@ -224,7 +224,7 @@ def _one_pass(
     names.given.clear()
     outputs = []
     try:
-        with left_alone(model), torch.no_grad(), torch.device("meta"), _Watch(seen):
+        with left_alone(model), torch.no_grad(), torch.device("meta"), _Misfits(seen):
             outputs = [call.call(model) for call in calls]
     except _MisfitError as misfit:
         if not misfit.shapes:

@@ -26,7 +26,7 @@ from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
-__all__ = ["Cut", "Refused", "cut_of", "outputs_of", "shaken"]
+__all__ = ["ChannelCut", "Refused", "cut_of", "outputs_of", "shaken"]
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
@@ -39,7 +39,7 @@ class Refused(Exception):
     """Channels cannot be cut; the message says why."""
 
 
-class Cut(NamedTuple):
+class ChannelCut(NamedTuple):
     """What is left of layers.
 
     Attributes:
@@ -58,7 +58,7 @@ def cut_of(
     made: Mapping[str, Tensor],
     *,
     whole: list[list[Tensor]] | None = None,
-) -> Cut:
+) -> ChannelCut:
     """Prove that layers can make fewer channels, and return what is left of the model then.
 
     Args:
@@ -73,7 +73,7 @@ def cut_of(
     """
     read: dict[str, Tensor] = {}
     products: list[Tensor | None] = []
-    cut = Cut(dict(made), read)
+    cut = ChannelCut(dict(made), read)
     with left_alone(model), torch.no_grad():
         model.eval()
         whole = [_run(model, call) for call in calls] if whole is None else whole
@@ -165,7 +165,9 @@ def _alike(got: Tensor, expected: Tensor) -> bool:
 
 
 @contextmanager
-def _silenced(model: nn.Module, roles: Mapping[str, Role], cut: Cut, *, numbers: bool) -> Iterator[None]:
+def _silenced(
+    model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut, *, numbers: bool
+) -> Iterator[None]:
     """Have nobody read the channels that layers lose.
 
     Args:
@@ -298,7 +300,7 @@ def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Te
 
 
 @contextmanager
-def _narrow(model: nn.Module, cut: Cut) -> Iterator[None]:
+def _narrow(model: nn.Module, cut: ChannelCut) -> Iterator[None]:
     with ExitStack() as stack:
         for path in {**cut.made, **cut.read}:
             layer = model.get_submodule(path)

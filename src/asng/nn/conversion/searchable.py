@@ -16,14 +16,14 @@ from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
-from asng.nn.conversion.proof import Cut, Refused, cut_of, outputs_of, shaken
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
 from asng.nn.conversion.roles import Role, roles_in
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
 from asng.nn.supernet import Supernet
 from asng.space import Integer
 
-__all__ = ["Conversion", "Group", "searchable"]
+__all__ = ["Conversion", "WidthGroup", "searchable"]
 
 _BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
 """How many blocks are tried: one; queries, keys and values; gates; heads of which each loses some numbers."""
@@ -33,7 +33,7 @@ _MOST_UNITS = 8
 
 
 @dataclass(frozen=True)
-class Group:
+class WidthGroup:
     """Layers that make channels together, and are searched together.
 
     Attributes:
@@ -99,7 +99,7 @@ class Conversion:
         fixed: Path of each layer whose width stays, to the reason.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[WidthGroup, ...]
     fixed: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -274,7 +274,7 @@ class _Prover:
                 if first != path:
                     self._tied |= {path: first, first: path}
 
-    def proved(self, paths: Sequence[str], options: _Options) -> Group:
+    def proved(self, paths: Sequence[str], options: _Options) -> WidthGroup:
         """Return layers as a group, in the finest parts that can be proved.
 
         Raises:
@@ -295,7 +295,7 @@ class _Prover:
             for units in counts:
                 if whole % (blocks * units):
                     continue
-                group = Group(paths[0], widths, units, max(1, ceil(share * units)), blocks)
+                group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks)
                 if group.least == units:
                     raise Refused("least= keeps all of it")
                 try:
@@ -307,12 +307,12 @@ class _Prover:
                     return group
         raise reason
 
-    def together(self, groups: Sequence[Group], fixed: dict[str, str]) -> list[Group]:
+    def together(self, groups: Sequence[WidthGroup], fixed: dict[str, str]) -> list[WidthGroup]:
         """Return those groups that can be narrowed at once, and by different amounts."""
         try:
             self._foresee(groups)
         except Refused:
-            kept: list[Group] = []
+            kept: list[WidthGroup] = []
             for group in groups:
                 try:
                     self._foresee([*kept, group])
@@ -323,7 +323,7 @@ class _Prover:
             return kept
         return list(groups)
 
-    def twins(self, groups: Sequence[Group]) -> dict[str, nn.Module]:
+    def twins(self, groups: Sequence[WidthGroup]) -> dict[str, nn.Module]:
         """Return the twins of all layers that lose channels or are given fewer, by path."""
         if not groups:
             return {}
@@ -343,7 +343,7 @@ class _Prover:
                 twins[path] = _twin(layer, maker.size(path) if maker else None)
         return twins
 
-    def thresholds(self, group: Group) -> dict[str, Tensor]:
+    def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
         """Return of each layer that is given channels of a group in which part each of these is.
 
         Raises:
@@ -372,7 +372,7 @@ class _Prover:
             or layer.normalized_shape[0]
         )
 
-    def _foresee(self, groups: Sequence[Group]) -> None:
+    def _foresee(self, groups: Sequence[WidthGroup]) -> None:
         """Prove two cuts of several groups, and that what is left is what each of them leaves."""
         for turn in range(2):
             amounts = [
@@ -386,7 +386,7 @@ class _Prover:
                 if not torch.equal(there.nonzero().flatten(), kept):
                     raise Refused(f"what is left for {path} is not what each leaves by itself")
 
-    def _cut(self, parts: Sequence[tuple[Group, int]]) -> Cut:
+    def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
         cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
         for path in {**cut.made, **cut.read}:

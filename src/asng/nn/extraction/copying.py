@@ -14,7 +14,7 @@ from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError, in_one_line
 
-__all__ = ["Copier", "Trial", "check_copied", "copies_itself", "objects_read", "reaches"]
+__all__ = ["Copier", "CopyTrial", "check_copied", "copies_itself", "objects_read", "reaches"]
 
 _LOCKS: dict[type, Callable[[], Any]] = {
     type(threading.Lock()): threading.Lock,
@@ -242,7 +242,7 @@ def copies_itself(module: nn.Module) -> bool:
     return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ways)
 
 
-class Trial:
+class CopyTrial:
     """Tries which attributes of a model's modules can be copied; tensors and modules are not, for the time.
 
     Args:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asng.nn.extraction.recording import Record, left_alone, recorded
+from asng.nn.extraction.recording import CallRecord, left_alone, recorded
 from asng.nn.inputs import Inputs
 from asng.nn.selection import following
 from asng.space import Categorical, Space, Value
@@ -126,7 +126,7 @@ def _reached(
     """Return the paths of what calls reach, None if data or chance have a say, and what was read."""
     try:
         with torch.device("meta"), following(architecture) as selection:
-            record: Record = recorded(model, calls)
+            record: CallRecord = recorded(model, calls)
     except Exception:  # whatever a module raises for want of numbers
         return None, set()
     if not record.certain:

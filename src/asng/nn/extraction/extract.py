@@ -25,7 +25,7 @@ from asng.nn.base import Call, Extraction, Searchable
 from asng.nn.extraction.copying import Copier, check_copied, copies_itself
 from asng.nn.extraction.exclusion import drop, excluded
 from asng.nn.extraction.hooks import carry_hooks, check_alone, check_same, is_wrapped
-from asng.nn.extraction.recording import Record, compiled_of, recorded
+from asng.nn.extraction.recording import CallRecord, compiled_of, recorded
 from asng.nn.extraction.sharing import check_independent
 from asng.nn.inputs import Inputs
 from asng.nn.layers.twin import Twin
@@ -302,7 +302,7 @@ class _Extraction(Extraction):
         return self._record.calls[nearest]
 
     @cached_property
-    def _record(self) -> Record:
+    def _record(self) -> CallRecord:
         if not self._inputs:
             raise InputError(
                 "example: expected an input, because a searchable layer takes its input width from it, "

@@ -16,10 +16,10 @@ from torch.overrides import TorchFunctionMode
 from asng.nn.base import Call, Searchable
 from asng.nn.inputs import Inputs
 
-__all__ = ["Record", "compiled_of", "left_alone", "recorded", "tensors_of"]
+__all__ = ["CallRecord", "compiled_of", "left_alone", "recorded", "tensors_of"]
 
 
-class Record(TorchFunctionMode):
+class CallRecord(TorchFunctionMode):
     """What a model was seen to do: fills itself while it is entered and its hooks are on the model.
 
     Attributes:
@@ -72,7 +72,7 @@ class Record(TorchFunctionMode):
                 self._note(part)
 
 
-def recorded(model: nn.Module, calls: Sequence[Inputs]) -> Record:
+def recorded(model: nn.Module, calls: Sequence[Inputs]) -> CallRecord:
     """Run a model on each of the inputs, in training and in evaluation, and note what it reaches.
 
     A loss runs a model in training mode and an objective in evaluation, and a model may do one thing in this
@@ -87,7 +87,7 @@ def recorded(model: nn.Module, calls: Sequence[Inputs]) -> Record:
         Exception: What the model raises in the mode of a call, by default its present one, if it fails in
         both.
     """
-    record = Record()
+    record = CallRecord()
     with left_alone(model), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a pass warns of it has said before, or says of one mode only
         for module in model.modules():
@@ -112,7 +112,7 @@ def _states() -> tuple[Any, ...]:
     return random.getstate(), state[1].tobytes(), state[2], torch.random.get_rng_state().numpy().tobytes()
 
 
-def _run(model: nn.Module, inputs: Inputs, record: Record, training: bool) -> Exception | None:
+def _run(model: nn.Module, inputs: Inputs, record: CallRecord, training: bool) -> Exception | None:
     """Run a call in one mode, and return its error: the other mode may do."""
     model.train(training)
     try:
