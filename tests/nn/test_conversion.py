@@ -449,6 +449,12 @@ def test_steps_and_least_shares_go_by_pattern():
         ),
         (Residual(), images, {"step": 3}, "are not divided by step=3"),
         (nn.Sequential(nn.Linear(8, 2)), images, {}, "got none in Sequential"),
+        (
+            nn.ReLU(),
+            images,
+            {},
+            "got none in ReLU. It has no linear layer, embedding or convolution of torch. Mark",
+        ),
         (nn.Sequential(snn.Choice([nn.ReLU(), nn.Tanh()])), images, {}, "got one with searchable parts"),
     ],
 )

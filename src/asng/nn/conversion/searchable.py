@@ -177,6 +177,7 @@ def searchable(
     groups = prover.together(groups, fixed)
     if not groups:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
+        reasons = reasons or "It has no linear layer, embedding or convolution of torch"
         raise InputError(
             f"model: expected a width that can be narrowed, got none in {type(model).__name__}. {reasons}. "
             "Mark by hand what is to be searched: asng.nn.Linear.of(layer, out_features=variable)."
