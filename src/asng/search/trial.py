@@ -27,7 +27,7 @@ from asng.training.modes import Modes, Snapshot, left_alone
 
 __all__ = ["ends_of", "try_first"]
 
-SECONDS = 1.0
+SECONDS = 0.5
 """If the largest and the smallest architecture took longer, no others are tried."""
 
 FEW, QUICK = 4, 0.1

@@ -38,9 +38,11 @@ def _held(module: nn.Module) -> list[tuple[str, object]]:
     attributes = vars(module)
     found: list[tuple[str, object]] = [*attributes["_parameters"].items(), *attributes["_buffers"].items()]
     for name, value in attributes.items():
-        if name not in ("_parameters", "_buffers", "_modules") and not isinstance(
+        if name in ("_parameters", "_buffers", "_modules") or isinstance(
             value, (int, float, str, type(None))
         ):
+            continue
+        if not isinstance(value, (dict, list, set)) or value:  # most tables of hooks are empty
             found.append((name, value))
     return found
 
