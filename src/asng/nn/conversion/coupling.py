@@ -7,7 +7,6 @@ anew. A size that meets a plain number, of a parameter or in the model's own cod
 proposal: whether a group can really be cut is for `proof.py` to say.
 """
 
-import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.nn.conversion.roles import Role, roles_in
+from asng.nn.extraction.exclusion import on_meta
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
@@ -51,7 +51,7 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
     roles = roles_in(model)
     names = _Names({path: role.makes for path, role in roles.items() if role.makes})
     try:
-        shapes, there = _on_meta(model, calls, roles, names)
+        shapes, there = _without_numbers(model, calls, roles, names)
         with left_alone(model), torch.no_grad(), _Listen() as listened:
             model.eval()
             for call in calls:
@@ -115,25 +115,15 @@ def _primes() -> Iterator[int]:
         number += 2
 
 
-def _on_meta(
+def _without_numbers(
     model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], names: _Names
 ) -> tuple[nn.Module, list[Inputs]]:
-    memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
-    for p in model.parameters():
-        memo[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=False)
-    shapes = copy.deepcopy(model, memo).eval()
+    shapes, there = on_meta(model, calls)
+    shapes.eval()
     for path, role in roles.items():
         layer = shapes.get_submodule(path)
         vars(layer)["forward"] = partial(_shape, path, layer, role, names)
-    return shapes, [Inputs(_moved(tuple(call)), _moved(dict(call.named))) for call in calls]
-
-
-def _moved(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.to("meta")
-    if isinstance(value, Mapping):
-        return {key: _moved(part) for key, part in value.items()}
-    return type(value)(map(_moved, value)) if type(value) in (list, tuple) else value
+    return shapes, there
 
 
 def _shape(path: str, layer: Any, role: Role, names: _Names, x: Tensor, *_: Any, **__: Any) -> Tensor:

@@ -75,8 +75,7 @@ class _Gathered(Twin):
             there = enough if there is None else there & enough
         if there is None or bool(there.all()):
             return None
-        weight: Any = self.weight
-        return there.nonzero().flatten().to(weight.device)
+        return there.nonzero().flatten()
 
 
 TWINS: Mapping[type[nn.Module], Any] = {

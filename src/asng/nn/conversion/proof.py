@@ -256,6 +256,7 @@ def _looked(
     kept = read.get(path) if numbers else _kept(path, x, dim, read)
     if kept is None or not role.reads:
         return None
+    kept = kept.to(x.device)
     clean = torch.zeros_like(x).index_copy(dim, kept, x.index_select(dim, kept))
     return ((clean, *args[1:]), kwargs) if args else (args, {next(iter(kwargs)): clean})
 
@@ -271,7 +272,7 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     )
     if lost.any(dim=1).ne(lost.all(dim=1)).any():
         raise Refused(f"{path} is given numbers in which its channels are mixed")
-    kept = (~lost.any(dim=1)).nonzero().flatten()
+    kept = (~lost.any(dim=1)).nonzero().flatten().cpu()
     if len(kept) == len(lost):
         if path in read:
             raise Refused(f"{path} is called several times, with and without these channels")
@@ -289,6 +290,7 @@ def _normed(path: str, layer: Any, read: dict[str, Tensor], numbers: bool, x: Te
     if kept is None:
         return type(layer).forward(layer, x)  # type: ignore[no-any-return]
     with narrowed(layer, None, kept):
+        kept = kept.to(x.device)
         return x.index_copy(-1, kept, type(layer).forward(layer, x[..., kept]))
 
 
@@ -296,7 +298,8 @@ def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Te
     dim = role.dim(output)
     lost = torch.ones(output.shape[dim], dtype=torch.bool)
     lost[kept] = False
-    return output.masked_fill(lost.reshape(-1, *[1] * (output.ndim - 1 - dim)), math.nan)
+    lost = lost.reshape(-1, *[1] * (output.ndim - 1 - dim)).to(output.device)
+    return output.masked_fill(lost, math.nan)
 
 
 @contextmanager

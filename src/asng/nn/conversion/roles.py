@@ -149,7 +149,7 @@ def _cut(layer: nn.Module, kept: Mapping[int, Tensor | None], *names: str) -> di
         if part is None:
             continue
         for dim, indices in kept.items():
-            part = part if indices is None else part.index_select(dim, indices)
+            part = part if indices is None else part.index_select(dim, indices.to(part.device))
         parts[name] = part
     return parts
 

@@ -19,7 +19,7 @@ from asng.nn.inputs import Inputs
 from asng.nn.selection import following
 from asng.space import Categorical, Space, Value
 
-__all__ = ["drop", "excluded"]
+__all__ = ["drop", "excluded", "on_meta"]
 
 _TRIES, _CHOICES, _DRAWS = 40, 6, 8
 """Architectures that are tried for one that reaches a module: in all, of a variable, and at random."""
@@ -47,7 +47,7 @@ def excluded(
     if not all(_says_all(model, call) for call in calls):
         return set()
     try:
-        place, there = _on_meta(model, calls)
+        place, there = on_meta(model, calls)
     except Exception:  # an attribute that cannot be copied, an input that cannot be moved
         return set()
     here, read = _reached(place, there, architecture)
@@ -103,7 +103,8 @@ def _is_data(value: Any) -> bool:
     return all(map(_is_data, value.values())) if isinstance(value, dict) else isinstance(value, Tensor)
 
 
-def _on_meta(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
+def on_meta(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
+    """Return a copy of a model, and calls of it, on the meta device: shapes without numbers."""
     if not _is_meta(model):
         memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
         for p in model.parameters():
