@@ -33,6 +33,7 @@ class Supernet(nn.Module):
         model: As given.
         space: The variables in the order of the modules. Modules whose variables have the same label
             share one variable; without a label the name is the module's path.
+        conversion: What `asng.nn.searchable` found, an `asng.nn.Conversion`; None of a model marked by hand.
 
     Raises:
         InputError: `model` is no module.
