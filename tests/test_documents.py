@@ -95,7 +95,16 @@ def test_links_between_documents_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.stem)
+LONG = {"images": pytest.mark.slow}  # of what runs in the others too
+
+
+@pytest.mark.parametrize(
+    "example",
+    [
+        pytest.param(path, id=path.stem, marks=LONG.get(path.stem, ()))
+        for path in sorted((ROOT / "examples").glob("*.py"))
+    ],
+)
 def test_examples_run(example, run_script, tmp_path):
     # One pass over the data, and one network beside what was found: what they find is measured elsewhere.
     short = re.sub(r"\bepochs=\d+", "epochs=1", example.read_text())
