@@ -220,7 +220,7 @@ def _one_pass(
         if not misfit.shapes:
             raise
         _resolve(misfit, names)
-    except Exception:
+    except Exception:  # the model checks a size itself
         last = names.primes.get(names.last)
         if last is None or names.last in names.fixed:
             raise
