@@ -76,6 +76,31 @@ def test_a_pass_that_is_left_alone_leaves_no_trace():
     assert not model.training
 
 
+class Hooking(nn.Module):
+    """Hooks its parts in its first pass, as models of transformers do to collect what layers give."""
+
+    def __init__(self):
+        super().__init__()
+        self.part, self.hooked, self.heard = nn.Linear(2, 2), False, []
+
+    def forward(self, x):
+        if not self.hooked:
+            self.part.register_forward_hook(lambda *_: self.heard.append(1))
+            self.hooked = True
+        return self.part(x)
+
+
+def test_hooks_and_lists_of_a_pass_that_is_left_alone_are_gone_with_it():
+    model = Hooking()
+    with left_alone(model) as before:
+        for _ in range(2):
+            model(torch.ones(1, 2))
+            before.restore(for_now=True)
+    assert (model.hooked, model.heard, len(model.part._forward_hooks)) == (False, [], 0)
+    model(torch.ones(1, 2))
+    assert model.heard == [1]
+
+
 class Writes(nn.Module):
     """Changes weights in its pass, so that torch counts it or not."""
 

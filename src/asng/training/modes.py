@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from asng.nn.extraction.recording import contents_of, refill
+
 __all__ = ["Modes", "cuda_devices", "evaluating", "has_own_train", "kept_modes", "left_alone", "Snapshot"]
 
 _LOOKS = 4
@@ -96,8 +98,8 @@ def left_alone(model: nn.Module) -> Iterator["Snapshot"]:
     """Put back all that passes in the block change in a network: modes, weights, buffers, attributes.
 
     So it is as if they had not been: a norm's averages, a weight that is renormalised in a pass, a counter, a
-    tensor that a module keeps, a module that is made in its first pass. What a pass changes within a list or
-    an object that is no module stays changed.
+    tensor that a module keeps, a module or a hook that is made in its first pass, what is put into a list, a
+    dictionary or a set. What a pass changes within any other object stays changed.
 
     Example:
         >>> norm = nn.BatchNorm1d(2)
@@ -123,7 +125,11 @@ class Snapshot:
     def __init__(self, model: nn.Module) -> None:
         modules = [module for module in model.modules() if not isinstance(module, torch.jit.ScriptModule)]
         self._attributes = [(module, dict(vars(module))) for module in modules]
-        self._tables = [(table, dict(table)) for module in modules for table in _tables(module)]
+        self._contents = [
+            (vars(module)[name], content)
+            for module in modules
+            for name, content in contents_of(module).items()
+        ]
         tensors = [t for t in (*model.parameters(), *model.buffers()) if not is_lazy(t)]
         self._tensors = [(tensor, _copied(tensor)) for tensor in tensors]
         self._marks = [_mark(tensor) for tensor in tensors]
@@ -147,9 +153,8 @@ class Snapshot:
         for module, attributes in self._attributes:
             vars(module).clear()
             vars(module).update(attributes)
-        for table, content in self._tables:
-            table.clear()
-            table.update(content)
+        for container, content in self._contents:
+            refill(container, content)
         for number, (tensor, value) in enumerate(self._tensors):
             if for_now and self._tells and self._marks[number] == _mark(tensor):
                 continue
@@ -160,10 +165,6 @@ class Snapshot:
 def _mark(tensor: torch.Tensor) -> int:
     """Return how many times torch has seen a tensor written; one made in inference mode is never counted."""
     return -1 if tensor.is_inference() else tensor._version
-
-
-def _tables(module: nn.Module) -> list[dict[str, Any]]:
-    return [vars(module)[name] for name in ("_parameters", "_buffers", "_modules")]
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:

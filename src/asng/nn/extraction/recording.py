@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from asng.nn.base import Call, Searchable
 from asng.nn.inputs import Inputs
 
-__all__ = ["CallRecord", "compiled_of", "left_alone", "recorded", "tensors_of"]
+__all__ = ["CallRecord", "compiled_of", "contents_of", "left_alone", "recorded", "refill", "tensors_of"]
 
 
 class CallRecord(TorchFunctionMode):
@@ -145,7 +145,7 @@ def left_alone(model: nn.Module) -> Iterator[None]:
     if any(is_lazy(p) for p in model.parameters()):
         yield
         return
-    kept = [(module, dict(vars(module)), _contents(module)) for module in model.modules()]
+    kept = [(module, dict(vars(module)), contents_of(module)) for module in model.modules()]
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - a model may draw from either
     devices = {t.device.index for t in model.parameters() if t.device.type == "cuda"}
     try:
@@ -161,19 +161,20 @@ def left_alone(model: nn.Module) -> Iterator[None]:
             vars(module).clear()
             vars(module).update(attributes)
             for name, content in contents.items():
-                _refill(attributes[name], content)
+                refill(attributes[name], content)
 
 
 _CONTAINERS = (list, dict, set, deque)
 
 
-def _contents(module: nn.Module) -> dict[str, Any]:
+def contents_of(module: nn.Module) -> dict[str, Any]:
     """Return copies of the containers that are attributes of a module, its tables of tensors among them."""
     contents = vars(module).items()
     return {name: value.copy() if value else () for name, value in contents if isinstance(value, _CONTAINERS)}
 
 
-def _refill(container: Any, content: Any) -> None:
+def refill(container: Any, content: Any) -> None:
+    """Give a container the content that `contents_of` has returned for it."""
     if container or content:  # a module has a dozen tables of hooks, nearly all of them empty
         container.clear()
         (container.extend if isinstance(container, (list, deque)) else container.update)(content)
