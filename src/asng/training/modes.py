@@ -154,7 +154,8 @@ class Snapshot:
             vars(module).clear()
             vars(module).update(attributes)
         for container, content in self._contents:
-            refill(container, content)
+            if container or content:  # most are empty, and there are tens of thousands
+                refill(container, content)
         for number, (tensor, value) in enumerate(self._tensors):
             if for_now and self._tells and self._marks[number] == _mark(tensor):
                 continue
