@@ -292,3 +292,27 @@ def test_what_a_few_items_do_not_show_is_found_on_whole_batches(monkeypatch):
 
     with pytest.raises(IndexError, match="Target 10"):
         sizes_seen(monkeypatch, loss, quick=0.0)
+
+
+def test_every_try_begins_with_the_same_weights_also_where_passes_write_them_past_torch():
+    class Doubling(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            self.scale.data.mul_(2)
+            return x * self.scale
+
+    op = Choice({"one": nn.Linear(3, 1), "two": nn.Linear(3, 1, bias=False)}, label="op")
+    supernet, seen = Supernet(nn.Sequential(Doubling(), op)), []
+
+    def loss(forward, batch):
+        seen.append(supernet.model[0].scale.tolist())
+        return mse(forward, batch)
+
+    with searcher(supernet, loss, minimize=mse).stepping(loader(), loader(24)) as loop:
+        seen.clear()
+        trial.try_first(loop.trainer, loop.scorer)
+    assert len(seen) > 2
+    assert seen == [[1, 1, 1]] * len(seen)

@@ -189,18 +189,22 @@ class _Trial:
         """
         records = self.passes(batches, descend=descend)
         shown = records[:1] if sparing else records
-        child = self._extracted([call for record in shown for call in record.calls])
-        with batch_statistics(child) as norms, torch.no_grad():
-            child_modes = Modes(child, norms)
-            for record in records:
-                self._compare(child, child_modes, record)
+        try:
+            child = self._extracted([call for record in shown for call in record.calls])
+            with batch_statistics(child) as norms, torch.no_grad():
+                child_modes = Modes(child, norms)
+                for record in records:
+                    self._compare(child, child_modes, record)
+        finally:
+            self.before.restore(for_now=True)
 
     def passes(self, batches: Sequence[Any], *, descend: bool = False) -> list["_Seeded"]:
         """Run loss and objective, and return the calls in them that a child is to be compared on."""
-        self.before.restore(for_now=True)
-        records = [self._lost(batches[0], descend=descend), self._scored(batches[1])]
+        try:
+            records = [self._lost(batches[0], descend=descend), self._scored(batches[1])]
+        finally:
+            self.before.restore(for_now=True)
         self._check_reached(records[0])
-        self.before.restore(for_now=True)
         return records[:1] if self.scorer.as_training else records
 
     def _check_reached(self, record: _Seeded) -> None:
