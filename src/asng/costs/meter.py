@@ -3,8 +3,10 @@
 import copy
 import json
 import math
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -13,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import nn
 
+from asng.costs.activations import activation_memory
 from asng.costs.measures import Measure, multiply_adds_of, needs_numbers
 from asng.costs.terms import Budget, Cost, excess, measures_of, penalty
 from asng.costs.timing import latency
@@ -263,7 +266,10 @@ class CostMeter:
         real = {name: measure for name, measure in measures.items() if needs_numbers(measure)}
         values: dict[str, Any] = {}
         if counted:
-            values |= self._somewhere(lambda place: place.measured(architecture, counted))
+            values |= self._somewhere(
+                lambda place: place.measured(architecture, counted),
+                meta=activation_memory in counted.values(),  # which is not the same on both
+            )
         if real:
             values |= self._on_device.measured(architecture, real)
         return {name: values[name] for name in measures}
@@ -273,14 +279,38 @@ class CostMeter:
             name: _finite(name, self._measures[name], value, architecture) for name, value in values.items()
         }
 
-    def _somewhere(self, work: Callable[[Place], _T]) -> _T:
-        """Do it on the meta device if that will do, and else on the supernet's own."""
-        if self._on_meta is not None:
+    def _somewhere(self, work: Callable[[Place], _T], *, meta: bool = False) -> _T:
+        """Do it on the meta device if that will do, and else on the supernet's own, or where it takes less.
+
+        Args:
+            work: What to do.
+            meta: Whether not to ask which of them takes less.
+        """
+        if self._on_meta is not None and (meta or not self._numbers_take_less):
             try:
                 return work(self._on_meta)
             except Exception:  # whatever a module raises for want of numbers; a real error comes again
                 pass
         return work(self._on_device)
+
+    @cached_property
+    def _numbers_take_less(self) -> bool:
+        """Whether a pass takes less time with numbers: on few items torch's bookkeeping takes the most."""
+        architecture = self._supernet.space.sample(random.Random(0))
+
+        def seconds(place: Place) -> float:
+            start = time.perf_counter()
+            place.reads(architecture)
+            return time.perf_counter() - start
+
+        with suppress(Exception), OutOfMemory().noted():  # it comes again where it is work
+            on_meta, on_device = ([seconds(place) for _ in range(2)][1] for place in self._places)
+            return on_device < on_meta
+        return False
+
+    @property
+    def _places(self) -> list[Place]:
+        return [self._on_device] if self._on_meta is None else [self._on_meta, self._on_device]
 
     @cached_property
     def _on_device(self) -> Place:
