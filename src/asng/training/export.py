@@ -122,7 +122,7 @@ def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:
             raise RunError(f"{path}: torch.onnx cannot convert the network: {error}") from error
     if converted is None:
         raise RunError(f"{path}: torch.onnx gave no program for this network.")
-    converted.save(path, external_data=False)
+    return converted
 
 
 @contextmanager
