@@ -10,10 +10,10 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng import nn as snn
+from asng.costs.extremes import ends_of
 from asng.errors import InputError
 from asng.nn import Choice, Searchable, Supernet
 from asng.search import Callback, OneShotSearch, trial
-from asng.search.trial import ends_of
 from asng.space import Categorical, Integer, Real
 from asng.training import score
 

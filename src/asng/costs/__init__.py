@@ -1,8 +1,18 @@
 """What a child costs, how it is measured, and what follows from it for the search."""
 
 from asng.costs.activations import activation_memory
-from asng.costs.measures import multiply_adds, parameters
-from asng.costs.terms import Budget, Penalty
-from asng.costs.timing import latency
+from asng.costs.measures import multiply_adds, parameters, stored_bytes
+from asng.costs.terms import Budget, Penalty, budgets_of
+from asng.costs.timing import latency, onnx_latency
 
-__all__ = ["Budget", "Penalty", "activation_memory", "latency", "multiply_adds", "parameters"]
+__all__ = [
+    "Budget",
+    "Penalty",
+    "activation_memory",
+    "budgets_of",
+    "latency",
+    "multiply_adds",
+    "onnx_latency",
+    "parameters",
+    "stored_bytes",
+]

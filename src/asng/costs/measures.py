@@ -1,4 +1,4 @@
-"""Costs that are counted: parameters and multiply-adds; and the names of all measures.
+"""Costs that are counted: parameters, bytes and multiply-adds; and the names of all measures.
 
 A measure is a function `(child, inputs) -> float`: `child` is a plain network, `inputs` the tuple of its
 inputs by position. If some go by name only it is an `asng.nn.Inputs`, a tuple that has these as `named`.
@@ -16,20 +16,23 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from asng.checks import one_of
 from asng.costs.activations import activation_memory
-from asng.costs.timing import latency
+from asng.costs.timing import latency, onnx_latency
 from asng.errors import InputError
 from asng.nn import Inputs
+from asng.training.data.nested import tensors_in
 from asng.training.modes import evaluating
 
 __all__ = [
     "MEASURES",
     "Measure",
+    "is_timed",
     "measure_of",
     "multiply_adds",
     "multiply_adds_of",
     "name_of",
     "needs_numbers",
     "parameters",
+    "stored_bytes",
 ]
 
 Measure: TypeAlias = Callable[[nn.Module, tuple[Any, ...]], float]
@@ -44,6 +47,19 @@ def parameters(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
         8.0
     """
     return float(sum(parameter.numel() for parameter in child.parameters()))
+
+
+def stored_bytes(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
+    """Return how many bytes a network takes in storage: the tensors of its `state_dict`, shared ones once.
+
+    Those are weights and buffers, each by its own dtype. What a file adds about them is not counted.
+
+    Example:
+        >>> stored_bytes(nn.Linear(3, 2)), stored_bytes(nn.Linear(3, 2).bfloat16())
+        (32.0, 16.0)
+    """
+    tensors = {id(tensor): tensor for tensor in tensors_in(child.state_dict(keep_vars=True))}
+    return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()))
 
 
 def multiply_adds(child: nn.Module, inputs: tuple[Any, ...]) -> float:
@@ -77,12 +93,15 @@ def multiply_adds_of(run: Callable[[], Any]) -> float:
 MEASURES: dict[str, Measure] = {
     "parameters": parameters,
     "multiply_adds": multiply_adds,
+    "bytes": stored_bytes,
     "activation_memory": activation_memory,
     "latency": latency,
+    "onnx_latency": onnx_latency,
 }
 """What a measure may be called by."""
 
-_COUNTED = (parameters, multiply_adds, activation_memory)
+_COUNTED = (parameters, multiply_adds, stored_bytes, activation_memory)
+_TIMED = (latency, onnx_latency)
 
 
 def measure_of(measure: object) -> Measure:
@@ -105,13 +124,23 @@ def name_of(measure: str | Measure) -> str:
     """Return what a measure is called: its own name, or that of its function."""
     if isinstance(measure, str):
         return measure
-    function = measure.func if isinstance(measure, partial) else measure
-    return str(getattr(function, "__name__", type(function).__name__))
+    function = _function_of(measure)
+    known = (name for name, known in MEASURES.items() if known is function)
+    return next(known, str(getattr(function, "__name__", type(function).__name__)))
+
+
+def _function_of(measure: Measure) -> Measure:
+    return measure.func if isinstance(measure, partial) else measure
 
 
 def needs_numbers(measure: Measure) -> bool:
     """Whether a measure is to be given real weights and inputs; the others count on the meta device."""
     return measure not in _COUNTED
+
+
+def is_timed(measure: Measure) -> bool:
+    """Whether a measure reads a clock, so that it gives something else each time."""
+    return _function_of(measure) in _TIMED
 
 
 @contextmanager

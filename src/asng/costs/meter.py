@@ -10,18 +10,21 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
 from asng.costs.activations import activation_memory
-from asng.costs.measures import Measure, multiply_adds_of, needs_numbers
-from asng.costs.terms import Budget, Cost, excess, measures_of, penalty
+from asng.costs.extremes import nearest, whole
+from asng.costs.measures import Measure, is_timed, multiply_adds_of, needs_numbers
+from asng.costs.terms import Budget, Cost, excess, in_numbers, limit_of, measures_of, penalty
 from asng.costs.timing import latency
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
+from asng.runs.events import CostLimit
 from asng.space import Architecture, Value
 from asng.training.data.nested import to_device
 from asng.training.faults import OutOfMemory
@@ -33,6 +36,11 @@ __all__ = ["CostMeter", "Costs", "Place", "meta_copy"]
 _M = TypeVar("_M", bound=nn.Module)
 
 _T = TypeVar("_T")
+
+AGAIN = 2
+"""Further measurements by a clock, each of a child extracted anew, of what is near a limit."""
+NEAR = 0.1
+"""What counts as near: within this share of a limit."""
 
 
 def meta_copy(model: _M) -> _M:
@@ -120,11 +128,14 @@ class CostMeter:
     What can be counted without numbers is counted on the meta device, where nothing is computed and no
     weight is copied; where a module cannot run there, on its own device. Randomness is left as it was.
 
+    What a clock says differs from one time to the next. A latency near the limit of a budget is therefore
+    measured three times, of a child that is extracted anew each time, and the greatest counts.
+
     Without terms it measures nothing.
 
     Args:
         supernet: Whose children to measure.
-        terms: Say which measures.
+        terms: Say which measures, and what is within.
         example: Returns the inputs: a tuple, or `Inputs`; called once, at the first measurement.
         comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
             that a latency is the same everywhere. Default: this one alone.
@@ -138,14 +149,54 @@ class CostMeter:
         comm: Comm | None = None,
     ) -> None:
         self._comm = LocalComm() if comm is None else comm
-        self.terms = tuple(terms)
+        self._given = tuple(terms)
         self._supernet = supernet
-        self._measures = measures_of(self.terms)
+        self._measures = measures_of(self._given)
         self._example = example
         self._known: dict[str, dict[str, float]] = {}  # digest of the values read -> cost by name
         self._reads: dict[str, frozenset[str]] = {}  # digest of the architecture -> what it reads
         self._sets: dict[frozenset[str], frozenset[str]] = {}  # one object for each set of names
         self._sizes: dict[str, float] = {}  # digest of the architecture -> multiply-adds
+        self._whole: dict[str, float] = {}  # what the whole network costs, of measures with a share
+        self._terms: tuple[Cost, ...] | None = None
+
+    @property
+    def terms(self) -> tuple[Cost, ...]:
+        """The terms in numbers: the whole network is measured now, if shares of its costs are asked for."""
+        if self._terms is None:
+            shared = {cost.name for cost in self._given if cost.share is not None}
+            missing = {n: m for n, m in self._measures.items() if n in shared and n not in self._whole}
+            if missing:
+                self._whole |= self._of_whole(missing)
+            self._terms = in_numbers(self._given, self._whole)
+        return self._terms
+
+    def limits(self) -> tuple[CostLimit, ...]:
+        """Return the limits and targets in numbers, with the shares that they come from."""
+        return tuple(
+            CostLimit(
+                measure=given.name,
+                kind="budget" if isinstance(given, Budget) else "penalty",
+                limit=limit_of(term),
+                share=given.share,
+                whole=None if given.share is None else self._whole[given.name],
+            )
+            for given, term in zip(self._given, self.terms, strict=True)
+        )
+
+    def _of_whole(self, measures: Mapping[str, Measure]) -> dict[str, float]:
+        """Return what the whole network costs; by a clock, the median of three."""
+        largest = whole(self._supernet, lambda many: [size for size, _ in self.sizes(many)])
+
+        def work(_: int) -> dict[str, float]:
+            values = self._checked(largest, self._measured(largest, measures))
+            timed = {name: measure for name, measure in measures.items() if is_timed(measure)}
+            for name, measure in timed.items():
+                again = [self._on_device.measured(largest, {name: measure})[name] for _ in range(AGAIN)]
+                values[name] = median([values[name], *again])
+            return values
+
+        return self._comm.deal(1, work, lambda values: values)[0]
 
     def of(self, architecture: Architecture) -> Costs:
         """Return what an architecture costs.
@@ -163,11 +214,7 @@ class CostMeter:
         """
         if not self.terms:
             return [Costs({}, None)] * len(architectures)
-        actives = self._actives(architectures)
-        keys = [
-            _digest({name: architecture[name] for name in active})
-            for architecture, active in zip(architectures, actives, strict=True)
-        ]
+        actives, keys = self._actives(architectures), self._keys(architectures)
         self._measure(dict(zip(keys, architectures, strict=True)))
         return [self._costs(active, self._known[key]) for active, key in zip(actives, keys, strict=True)]
 
@@ -203,7 +250,45 @@ class CostMeter:
     @property
     def has_budget(self) -> bool:
         """Whether a term is a hard budget."""
-        return any(isinstance(term, Budget) for term in self.terms)
+        return any(isinstance(term, Budget) for term in self._given)
+
+    def check_budgets(self) -> None:
+        """See that some architecture is within the budgets, from the smallest on, before a search begins.
+
+        Raises:
+            InputError: None is found; or a measure gave no finite number.
+        """
+        if not self.has_budget:
+            return
+        seen: list[Costs] = []
+
+        def over(architecture: Architecture) -> float:
+            seen.append(self.of(architecture))
+            return seen[-1].excess
+
+        best = self.of(nearest(self._supernet, over))
+        if best.excess > 0.0:
+            raise _nothing_within(self.limits(), best, seen)
+
+    def confirm(self, architecture: Architecture) -> bool:
+        """Measure once more what reads a clock, and return whether the architecture is within the budgets.
+
+        It then costs the most that was measured.
+        """
+        within = self.of(architecture).excess <= 0.0
+        held = {term.name for term in self.terms if isinstance(term, Budget)}
+        timed = {n: m for n, m in self._measures.items() if n in held and is_timed(m)}
+        if not within or not timed:
+            return within
+        [key] = self._keys([architecture])
+        [values] = self._comm.deal(
+            1,
+            lambda _: self._carefully(architecture, timed),
+            lambda values: self._checked(architecture, values),
+        )
+        known = self._known[key]
+        known.update({name: max(known[name], value) for name, value in values.items()})
+        return self.of(architecture).excess <= 0.0
 
     def prepare(self, *, sizes: bool = False) -> None:
         """Get the example now, before anything else needs the data.
@@ -211,8 +296,8 @@ class CostMeter:
         Args:
             sizes: Whether sizes will be asked for, which need it even without terms.
         """
-        if self.terms or sizes:
-            _ = self._on_device
+        if self._given or sizes:
+            _ = self._on_device, self.terms
 
     def attempt(self, architecture: Architecture) -> None:
         """Measure an architecture and forget it, so that a measure that cannot work shows; without latency.
@@ -226,11 +311,12 @@ class CostMeter:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all costs measured so far: a latency cannot be measured again."""
-        return {"known": json.dumps(self._known)}
+        return {"known": json.dumps(self._known), "whole": json.dumps(self._whole)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Take over the costs of a checkpoint."""
         self._known = json.loads(state["known"])
+        self._whole, self._terms = json.loads(state["whole"]), None
 
     def _actives(self, architectures: Sequence[Architecture]) -> list[frozenset[str]]:
         """Return what a pass under each of them reads."""
@@ -245,6 +331,14 @@ class CostMeter:
                 self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
         return [self._reads[key] for key in keys]
 
+    def _keys(self, architectures: Sequence[Architecture]) -> list[str]:
+        """Return the digests of what a pass under each of them reads: the same for the same child."""
+        actives = self._actives(architectures)
+        return [
+            _digest({name: architecture[name] for name in active})
+            for architecture, active in zip(architectures, actives, strict=True)
+        ]
+
     def _measure(self, architectures: Mapping[str, Architecture]) -> None:
         """Measure what is not yet known of the children, given by the digests of what they read."""
         missing = {
@@ -255,11 +349,24 @@ class CostMeter:
         if todo:
             found = self._comm.deal(
                 len(todo),
-                lambda i: (architectures[todo[i]], self._measured(architectures[todo[i]], missing[todo[i]])),
+                lambda i: (architectures[todo[i]], self._carefully(architectures[todo[i]], missing[todo[i]])),
                 lambda measured: self._checked(*measured),
             )
             for key, values in zip(todo, found, strict=True):
                 self._known.setdefault(key, {}).update(values)
+
+    def _carefully(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
+        """Return what the measures give; by a clock and near a limit, the greatest of three."""
+        values = self._measured(architecture, measures)
+        near = {name: measure for name, measure in measures.items() if self._is_near(name, values[name])}
+        for _ in range(AGAIN if near else 0):
+            for name, value in self._on_device.measured(architecture, near).items():
+                values[name] = max(values[name], value)
+        return values
+
+    def _is_near(self, name: str, value: Any) -> bool:
+        limits = [limit_of(c) for c in self.terms if isinstance(c, Budget) and c.name == name]
+        return is_timed(self._measures[name]) and any(abs(value / x - 1.0) <= NEAR for x in limits)
 
     def _measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
         counted = {name: measure for name, measure in measures.items() if not needs_numbers(measure)}
@@ -324,6 +431,21 @@ class CostMeter:
             return Place(meta_copy(self._supernet), _moved(self._on_device.inputs, meta), meta)
         except Exception:  # an attribute that cannot be copied, an input that cannot be moved
             return None
+
+
+def _nothing_within(limits: Sequence[CostLimit], best: Costs, seen: Sequence[Costs]) -> InputError:
+    budgets = [limit for limit in limits if limit.kind == "budget"]
+    names = list(dict.fromkeys(budget.measure for budget in budgets))
+    least = ", ".join(f"{name} {min(costs.values[name] for costs in seen):g}" for name in names)
+    words = f"The least that was found is {least}"
+    if len(names) > 1:
+        together = ", ".join(f"{name} {best.values[name]:g}" for name in names)
+        words += f", each by itself; the one that is over by the least has {together}"
+    return InputError(
+        f"cost: expected a network within the budget ({', '.join(map(str, budgets))}), got none among the "
+        f"{len(seen)} that were tried, from the smallest on. {words}. Raise the limit, or widen the space "
+        "towards smaller networks."
+    )
 
 
 def _moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:

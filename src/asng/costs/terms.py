@@ -2,14 +2,25 @@
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TypeAlias
 
-from asng.checks import real_between
-from asng.costs.measures import Measure, measure_of, name_of
+from asng.checks import one_of, real_between
+from asng.costs.measures import MEASURES, Measure, measure_of, name_of
 from asng.errors import InputError
 
-__all__ = ["Budget", "Cost", "Penalty", "checked_costs", "excess", "measures_of", "penalty"]
+__all__ = [
+    "Budget",
+    "Cost",
+    "Penalty",
+    "budgets_of",
+    "checked_costs",
+    "excess",
+    "in_numbers",
+    "limit_of",
+    "measures_of",
+    "penalty",
+]
 
 
 @dataclass(frozen=True)
@@ -20,28 +31,30 @@ class Penalty:
     one that is maximised. A cost at twice the target thus counts as `weight` of the objective.
 
     Args:
-        measure: "parameters", "multiply_adds", "activation_memory" (bytes), "latency" (seconds), or a
-            function `(child, inputs) -> float`.
+        measure: "parameters", "multiply_adds", "bytes", "activation_memory" (bytes), "latency" or
+            "onnx_latency" (seconds), or a function `(child, inputs) -> float`.
         weight: What a cost of twice the target is worth, in units of the objective, > 0.
         target: The cost up to which nothing is added, > 0.
+        share: In place of a target, its share of what the whole network costs, in (0, 1]: see `Budget`.
 
     Raises:
         InputError: The measure is unknown, or a number is out of its range.
 
     Example:
         >>> Penalty("parameters", weight=0.1, target=10_000)
-        Penalty(measure='parameters', weight=0.1, target=10000)
+        Penalty(measure='parameters', weight=0.1, target=10000, share=None)
     """
 
     measure: str | Measure
     _: KW_ONLY
     weight: float
-    target: float
+    target: float | None = None
+    share: float | None = None
 
     def __post_init__(self) -> None:
         measure_of(self.measure)
         real_between("weight", self.weight, 0.0, sys.float_info.max, open_low=True)
-        real_between("target", self.target, 0.0, sys.float_info.max, open_low=True)
+        _check_bound("target", self.target, self.share)
 
     @property
     def name(self) -> str:
@@ -56,22 +69,28 @@ class Budget:
     Args:
         measure: As in `Penalty`.
         limit: The greatest cost that is within the budget, > 0.
+        share: In place of a limit, its share of what the whole network costs, in (0, 1]. The whole network
+            has the greatest value of every ordered variable, and of the choices those with which it has the
+            most multiply-adds, as far as changing one at a time finds them; of a model that
+            `asng.nn.searchable` was given it is that model.
 
     Raises:
-        InputError: The measure is unknown, or the limit out of its range.
+        InputError: The measure is unknown, a number is out of its range, or not exactly one of limit and
+            share is given.
 
     Example:
-        >>> Budget("latency", limit=0.01)
-        Budget(measure='latency', limit=0.01)
+        >>> Budget("latency", limit=0.01), Budget("multiply_adds", share=0.5).share
+        (Budget(measure='latency', limit=0.01, share=None), 0.5)
     """
 
     measure: str | Measure
     _: KW_ONLY
-    limit: float
+    limit: float | None = None
+    share: float | None = None
 
     def __post_init__(self) -> None:
         measure_of(self.measure)
-        real_between("limit", self.limit, 0.0, sys.float_info.max, open_low=True)
+        _check_bound("limit", self.limit, self.share)
 
     @property
     def name(self) -> str:
@@ -81,6 +100,102 @@ class Budget:
 
 Cost: TypeAlias = Penalty | Budget
 """How one measure enters the search."""
+
+
+def _check_bound(name: str, bound: object, share: object) -> None:
+    """Raise unless exactly one of a bound and a share is given, and in its range."""
+    if bound is not None and share is not None:
+        raise InputError(f"{name}, share: expected one of them, got both, {bound!r} and {share!r}.")
+    if share is None:
+        if bound is None:
+            raise InputError(
+                f"{name}: expected a number, or in its place a share of what the whole network costs, got "
+                f"neither. Give {name}= or share=."
+            )
+        real_between(name, bound, 0.0, sys.float_info.max, open_low=True)
+        return
+    try:
+        real_between("share", share, 0.0, 1.0, open_low=True)
+    except InputError as error:
+        raise InputError(
+            f"{error} It is a share of what the whole network costs: 0.5 for half of it. Give a cost itself "
+            f"as {name}=."
+        ) from None
+
+
+def budgets_of(limits: Mapping[str, float | str]) -> tuple[Budget, ...]:
+    """Return budgets from plain settings: a number is a limit, a number with "%" a share.
+
+    Args:
+        limits: By name of measure.
+
+    Raises:
+        InputError: There is no such measure, or a number is none or out of its range; it says of which.
+
+    Example:
+        >>> parameters, latency = budgets_of({"parameters": "50%", "latency": 0.002})
+        >>> parameters.share, latency.limit
+        (0.5, 0.002)
+    """
+    return tuple(_budget_of(measure, limit) for measure, limit in limits.items())
+
+
+def _budget_of(measure: str, limit: float | str) -> Budget:
+    name = f"budget {one_of('budget', measure, MEASURES)}"
+    try:
+        if not isinstance(limit, str):
+            return Budget(measure, limit=limit)
+        number, percent, rest = limit.strip().partition("%")
+        try:
+            value = float(number)
+        except ValueError:
+            value = float("nan")
+        if not rest and percent:
+            return Budget(measure, share=value / 100.0)
+        if not rest:
+            return Budget(measure, limit=value)
+    except InputError as error:
+        raise InputError(
+            f"{name}: expected a number, or a share such as 50%, got {limit!r}. {error}"
+        ) from None
+    raise InputError(f"{name}: expected a number, or a share such as 50%, got {limit!r}.")
+
+
+def in_numbers(costs: Iterable[Cost], whole: Mapping[str, float]) -> tuple[Cost, ...]:
+    """Return terms whose shares have become limits and targets.
+
+    Args:
+        costs: With shares.
+        whole: What the whole network costs, by name of measure, at least of those with a share.
+
+    Raises:
+        InputError: A share of nothing is asked for.
+
+    Example:
+        >>> in_numbers([Budget("parameters", share=0.5)], {"parameters": 30.0})
+        (Budget(measure='parameters', limit=15.0, share=None),)
+    """
+    return tuple(cost if cost.share is None else _in_numbers(cost, whole[cost.name]) for cost in costs)
+
+
+def _in_numbers(cost: Cost, whole: float) -> Cost:
+    if whole <= 0.0:
+        raise InputError(
+            f"cost {cost.name!r}: expected a whole network that costs something, for a share of it, got "
+            f"{whole:g}. Give an absolute number."
+        )
+    bound = (cost.share or 0.0) * whole
+    if isinstance(cost, Budget):
+        return replace(cost, limit=bound, share=None)
+    return replace(cost, target=bound, share=None)
+
+
+def limit_of(cost: Cost) -> float:
+    """Return the limit of a budget or the target of a penalty, neither of which is a share."""
+    bound = cost.limit if isinstance(cost, Budget) else cost.target
+    if bound is None:
+        raise AssertionError(f"{cost}: still a share")
+    return bound
 
 
 def checked_costs(cost: "Cost | Iterable[Cost]") -> tuple[Cost, ...]:
@@ -120,7 +235,7 @@ def penalty(costs: Iterable[Cost], values: Mapping[str, float]) -> float:
         (0.25, 0.0)
     """
     return sum(
-        (c.weight * max(0.0, values[c.name] / c.target - 1.0) for c in costs if isinstance(c, Penalty)),
+        (c.weight * max(0.0, values[c.name] / limit_of(c) - 1.0) for c in costs if isinstance(c, Penalty)),
         start=0.0,
     )
 
@@ -133,5 +248,5 @@ def excess(costs: Iterable[Cost], values: Mapping[str, float]) -> float:
         >>> excess(costs, {"parameters": 150.0, "latency": 1.0})
         1.5
     """
-    pairs = [(values[cost.name], cost.limit) for cost in costs if isinstance(cost, Budget)]
+    pairs = [(values[cost.name], limit_of(cost)) for cost in costs if isinstance(cost, Budget)]
     return sum((value / limit - 1.0 for value, limit in pairs if value > limit), start=0.0)

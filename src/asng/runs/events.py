@@ -46,6 +46,32 @@ class _Event(
     """An event; a field that is left out has its default, one that is unknown is passed over."""
 
 
+class CostLimit(Stored, frozen=True):
+    """What a budget or a penalty of a search comes to in numbers.
+
+    Attributes:
+        measure: Of what.
+        kind: "budget" or "penalty".
+        limit: The greatest cost within the budget, or the target of the penalty.
+        share: Of what the whole network costs; None if the limit was given itself.
+        whole: What that costs.
+
+    Example:
+        >>> str(CostLimit("bytes", "budget", 2000.0, 0.5, 4000.0))
+        'bytes <= 2000, 0.5 of 4000'
+    """
+
+    measure: str
+    kind: str
+    limit: float
+    share: float | None = None
+    whole: float | None = None
+
+    def __str__(self) -> str:
+        share = "" if self.share is None else f", {self.share:g} of {self.whole:g}"
+        return f"{self.measure} <= {self.limit:g}{share}"
+
+
 class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     """The first event: what the run is.
 
@@ -62,6 +88,7 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         optimizer: Its state before the first generation.
         objective: What selects: "select", and the name of the "function".
         final: How many finalists there are to be, and their training steps.
+        costs: The budgets and penalties of the search.
         versions: Of software, by name.
         machine: What it ran on.
     """
@@ -78,6 +105,7 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     optimizer: Mapping[str, Any] | None = None
     objective: Mapping[str, Any] | None = None
     final: Mapping[str, Any] | None = None
+    costs: tuple[CostLimit, ...] | None = None
     versions: Mapping[str, Any] | None = None
     machine: Mapping[str, Any] | None = None
 

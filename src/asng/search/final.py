@@ -9,6 +9,7 @@ came out; the best two are trained anew for longer, and give the child its weigh
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from statistics import fmean
 from typing import Any, Literal
 
@@ -175,7 +176,10 @@ class Final:
             if chosen:
                 self._enlist(chosen)
                 return
-        self.jobs += [(k, self.dealt.longer) for k in order[: self.dealt.last]]
+        # By a clock one may be over that was not before: its place goes to the next.
+        sure = (k for k in order if self.scorer.meter.confirm(self.finalists[k].architecture))
+        best = list(islice(sure, self.dealt.last)) or order[: self.dealt.last]
+        self.jobs += [(k, self.dealt.longer) for k in best]
 
     def _compare(self) -> None:
         """Score candidates that have no score yet on the shared weights."""

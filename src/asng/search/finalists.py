@@ -19,13 +19,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from asng.costs.extremes import climbed
 from asng.costs.meter import CostMeter
 from asng.optim import Optimizer
 from asng.search.belief import Belief, Hint, coordinates, improvement, normal_scores
 from asng.search.chance import BATCHES
 from asng.search.found import best_within, likely
 from asng.search.settling import EARLIEST, PROBES, correlation
-from asng.space import Architecture, Categorical, Value, Variable
+from asng.space import Architecture, Categorical, Value
 
 __all__ = ["MOST_FINAL", "FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of"]
 
@@ -288,14 +289,14 @@ class Pool:
     def _climb(self) -> None:
         """Add the largest architecture that is found from the largest draw, one variable at a time."""
         top = max(range(len(self.candidates)), key=self._sizes.__getitem__)
-        best, size = self.candidates[top].architecture, self._sizes[top]
-        for name, variable in self.space.items():
-            others = [Architecture({**best, name: value}) for value in levels(variable)]
-            within = [a for a in others if a != best and self.meter.of(a).excess == 0.0]
-            sizes = [count for count, _ in self.meter.sizes(within)]
-            if sizes and max(sizes) > size:
-                best, size = within[sizes.index(max(sizes))], max(sizes)
-        self._add("largest", [best], 1)
+        start, size = self.candidates[top].architecture, self._sizes[top]
+        self._add("largest", [climbed(start, self.space, self._sizes_within, size)[0]], 1)
+
+    def _sizes_within(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Return the multiply-adds of architectures, -inf for those over the budgets."""
+        within = [a for a in architectures if self.meter.of(a).excess == 0.0]
+        sizes = dict(zip(within, self.meter.sizes(within), strict=True))
+        return [sizes[a][0] if a in sizes else -math.inf for a in architectures]
 
     def _add(self, road: str, draws: Iterable[Architecture], n: int) -> None:
         """Add the first n that are within the budgets and whose child is not known."""
@@ -419,10 +420,3 @@ class Pool:
 
 def _key(candidate: Finalist) -> tuple[tuple[str, Value], ...]:
     return tuple(sorted(candidate.child.items()))
-
-
-def levels(variable: Variable) -> list[Value]:
-    """Return the values of a variable that are tried when the largest architecture is looked for."""
-    if isinstance(variable, Categorical):
-        return list(variable.choices)
-    return [variable.low, variable.high]

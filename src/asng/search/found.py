@@ -6,10 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from asng.costs.meter import CostMeter
-from asng.costs.terms import Budget, Cost
 from asng.distributions import ThetaView
 from asng.errors import RunError
 from asng.optim import Optimizer
+from asng.runs.events import CostLimit
 from asng.space import Architecture, Space
 
 __all__ = ["DRAWS", "Found", "best_within", "found_of", "likely", "nothing_within"]
@@ -47,17 +47,17 @@ def best_within(meter: CostMeter, theta: Optimizer) -> Found:
     return nearest
 
 
-def nothing_within(terms: Iterable[Cost], cost: Mapping[str, float]) -> RunError:
+def nothing_within(limits: Iterable[CostLimit], cost: Mapping[str, float]) -> RunError:
     """Return the error of a search all of whose likely architectures are over the budget.
 
     Args:
-        terms: Of the search.
+        limits: Of the search.
         cost: What the architecture costs that is over by the least.
     """
-    limits = ", ".join(f"{term.name} <= {term.limit:g}" for term in terms if isinstance(term, Budget))
+    budgets = ", ".join(str(limit) for limit in limits if limit.kind == "budget")
     costs = ", ".join(f"{name} {value:g}" for name, value in cost.items())
     return RunError(
-        f"cost: expected an architecture within the budget ({limits}), got none among the most likely one "
+        f"cost: expected an architecture within the budget ({budgets}), got none among the most likely one "
         f"and {DRAWS} drawn from theta; the nearest has {costs}. Raise the limit (with a run_dir, "
         "resume=True then takes no step anew), or widen the space."
     )

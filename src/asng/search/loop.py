@@ -208,6 +208,8 @@ class Loop:
             self.comm.once(partial(refuse_earlier_run, folder, SEARCH_FILES))
         if not state.ended:
             self.scorer.meter.prepare(sizes=not self.final.over)  # while no pass over the data is under way
+        if checkpoint is None:
+            self.scorer.meter.check_budgets()
         if folder is not None and checkpoint is None:
             self._start(folder)
         elif folder is not None and not state.ended:
@@ -243,13 +245,18 @@ class Loop:
         state, meter, best = self.state, self.scorer.meter, self.final.found()
         state.reason = state.reason or "finished"
         found = best_within(meter, self.theta) if best is None else found_of(meter, best)
+        while best is None and not state.ended and found.excess == 0.0:
+            if meter.confirm(found.architecture):
+                found = found_of(meter, found.architecture)
+                break
+            found = best_within(meter, self.theta)  # a latency that was measured again is over: the next one
         if not state.ended:
             state.ended = True
             fields = {"chance": self.final.chance, **self._cost_fields([found.cost])}
             self.log.write(EndEvent(step=state.step, reason=state.reason, **fields))
             self.save()
         if found.excess > 0.0:
-            raise nothing_within(meter.terms, found.cost)
+            raise nothing_within(meter.limits(), found.cost)
         if self.folder is not None and self.comm.leads:
             write_text(self.folder / ARCHITECTURE, found.architecture.to_json() + "\n")
         return found
@@ -268,6 +275,7 @@ class Loop:
             n_theta=self.theta.n_theta,
             objective={"select": self.scorer.name, "function": qualified_name(self.scorer.objective)},
             final={"finalists": self.final.dealt.finalists, "steps": self.final.dealt.alone},
+            costs=self.scorer.meter.limits() or None,
             versions=versions(),
             machine=machine(),
         )

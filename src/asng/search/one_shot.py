@@ -224,10 +224,9 @@ class OneShotSearch:
             What was found, and by which road.
 
         Raises:
-            InputError: An argument is not what it must be, or a child computes something else.
+            InputError: An argument is wrong, a child computes something else, or nothing is within a budget.
             RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or objective is
-                finite; no likely architecture is within the budget; a worker of a loader was killed; or the
-                disk is full: see docs/faults.md.
+                finite; no likely architecture is within the budget; a worker was killed; the disk is full.
             KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.training.signals.Terminated`, which ends
                 a process with 143 where it is not caught. A checkpoint was written.
         """
@@ -267,6 +266,7 @@ class OneShotSearch:
             evaluated=loop.state.evaluated,
             over_budget=loop.state.over_budget,
             finalists=tuple(loop.final.finalists),
+            limits=loop.scorer.meter.limits(),
             winner=loop.final.winner,
             out_of_memory=loop.state.memory.count,
             chance=loop.final.chance,

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
-from asng.runs.events import Chance
+from asng.runs.events import Chance, CostLimit
 from asng.search.finalists import Finalist
 from asng.search.trainer import weights_of
 from asng.space import Architecture
@@ -41,6 +41,7 @@ class SearchResult:
         reason: Why the search ended: "finished", "entropy" or "patience".
         folder: The run folder, or None.
         cost: What the found architecture costs, by name of measure.
+        limits: The budgets and penalties in numbers: `measure`, `kind`, `limit`, and `share` of `whole`.
         evaluated: How many candidates the steps in theta compared.
         over_budget: How many of them were over a budget.
         finalists: What was trained alone at the end, the best on the shared weights first, with its scores;
@@ -72,6 +73,7 @@ class SearchResult:
     evaluated: int
     over_budget: int
     finalists: tuple[Finalist, ...] = ()
+    limits: tuple[CostLimit, ...] = ()
     winner: dict[str, Any] | None = field(default=None, repr=False)
     out_of_memory: int = 0
     chance: Chance | None = None

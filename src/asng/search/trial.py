@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from asng.costs.extremes import ends_of
 from asng.errors import AsngError, InputError
-from asng.nn import Choice, Inputs, Supernet
+from asng.nn import Inputs, Supernet
 from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer
-from asng.space import Architecture, Categorical, Value, Variable
+from asng.space import Architecture
 from asng.training.batch_norm import batch_statistics
 from asng.training.compare import TOLERANCE, difference
 from asng.training.data.nested import own_copy, to_device
@@ -25,7 +26,7 @@ from asng.training.inputs import Recorder, repeated
 from asng.training.metric import is_whole
 from asng.training.modes import Modes, Snapshot, left_alone
 
-__all__ = ["ends_of", "try_first"]
+__all__ = ["try_first"]
 
 SECONDS = 0.5
 """If the largest and the smallest architecture took longer, no others are tried."""
@@ -89,43 +90,6 @@ def _architectures(supernet: Supernet) -> Iterator[tuple[str, Architecture]]:
         if architecture not in seen:
             seen.add(architecture)
             yield name, architecture
-
-
-def ends_of(supernet: Supernet) -> tuple[Architecture, Architecture]:
-    """Return the architectures of the greatest and of the least values.
-
-    Of a choice of modules these are the ones of most and of fewest weights, of names the last and the first.
-
-    Example:
-        >>> from asng.nn import Linear
-        >>> from asng.space import Integer
-        >>> ends_of(Supernet(Linear(3, Integer(2, 8, label="width"))))
-        (Architecture({'width': 8}), Architecture({'width': 2}))
-    """
-    weights = {
-        module.names["choice"]: {
-            value: sum(p.numel() for p in candidate.parameters())
-            for value, candidate in zip(module.variable.choices, module.candidates.values(), strict=True)
-        }
-        for module in supernet.modules()
-        if isinstance(module, Choice) and "choice" in module.names
-    }
-    ordered = {name: _by_size(v, weights.get(name, {})) for name, v in supernet.space.items()}
-    return (
-        Architecture({name: values[-1] for name, values in ordered.items()}),
-        Architecture({name: values[0] for name, values in ordered.items()}),
-    )
-
-
-def _by_size(variable: Variable, weights: dict[Any, int]) -> list[Value]:
-    if not isinstance(variable, Categorical):
-        return [variable.low, variable.high]
-    choices = list(variable.choices)
-    if weights:
-        return sorted(choices, key=lambda value: weights.get(value, 0))
-    if all(isinstance(value, (int, float)) for value in choices):
-        return sorted(choices, key=float)  # type: ignore[arg-type]
-    return choices
 
 
 @contextmanager

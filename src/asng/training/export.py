@@ -2,9 +2,12 @@
 
 import copy
 import inspect
+import logging
 import warnings
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,9 @@ from asng.errors import InputError, RunError
 from asng.nn import Inputs
 from asng.nn.inputs import calls_of
 from asng.runs.files import write_atomically
+from asng.training.data.nested import tensors_in
 
-__all__ = ["save_onnx", "save_program"]
+__all__ = ["onnx_runner", "save_onnx", "save_program"]
 
 
 def save_program(path: Path, child: nn.Module, example: Any) -> Path:
@@ -58,23 +62,96 @@ def save_onnx(path: Path, child: nn.Module, example: Any) -> Path:
         InputError: The packages for it are not installed.
         RunError: The network cannot be converted, or the file cannot be written.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise InputError(f"format onnx: {error.name} is not installed: pip install 'asng[onnx]'.") from None
+    _need_onnx("onnx", "onnxscript")
     program = _exported(child, example, path)
-    with warnings.catch_warnings():  # of torch's about its own parts
-        warnings.simplefilter("ignore")
-        converted = torch.onnx.export(program, dynamo=True, verbose=False)
-    if converted is None:
-        raise RunError(f"{path}: torch.onnx gave no program for this network.")
+    converted = _converted(program, path)
     return write_atomically(path, lambda temporary: converted.save(temporary, external_data=False))
 
 
-def _exported(child: nn.Module, example: Any, path: Path) -> torch.export.ExportedProgram:
+def onnx_runner(path: Path, child: nn.Module, example: Any, *, threads: int) -> Callable[[], object]:
+    """Return a function that runs a child once as an ONNX program in onnxruntime, on the processor.
+
+    The program is that of `save_onnx` for the sizes of the example alone.
+
+    Args:
+        path: Where to put the program, which must stay as long as it is run.
+        child: A plain network.
+        example: Inputs, as in `save_program`.
+        threads: That onnxruntime computes in, >= 1.
+
+    Raises:
+        InputError: The packages for it are not installed.
+        RunError: The network cannot be converted, or onnxruntime cannot run it.
+    """
+    _need_onnx("onnx", "onnxscript", "onnxruntime")
+    import onnxruntime
+
+    inputs = _plain(calls_of(child, example)[0])
+    with _quiet():
+        _converted(_fixed(_contiguous(child), inputs, path), path).save(path, external_data=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        names = [one.name for one in session.get_inputs()]
+        arrays = [tensor.detach().cpu().numpy() for tensor in tensors_in([inputs, inputs.named])]
+        feed = dict(zip(names, arrays, strict=True))
+        session.run(None, feed)
+    except Exception as error:  # of many kinds
+        raise RunError(f"{path}: onnxruntime cannot run the network: {error}") from error
+    return lambda: session.run(None, feed)
+
+
+def _need_onnx(*packages: str) -> None:
+    for package in packages:
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise InputError(
+                f"format onnx: {error.name} is not installed: pip install 'asng[onnx]'."
+            ) from None
+
+
+def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:
+    with warnings.catch_warnings():  # of torch's about its own parts
+        warnings.simplefilter("ignore")
+        try:
+            converted = torch.onnx.export(program, dynamo=True, verbose=False)
+        except Exception as error:  # of many kinds
+            raise RunError(f"{path}: torch.onnx cannot convert the network: {error}") from error
+    if converted is None:
+        raise RunError(f"{path}: torch.onnx gave no program for this network.")
+    return converted
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from logging, once a network, what it thinks of its own parts."""
+    log = logging.getLogger("torch.onnx")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(before)
+
+
+def _contiguous(child: nn.Module) -> nn.Module:
     # torch.export.save takes a weight that is channels last for a part of a larger one, and warns.
-    child = copy.deepcopy(child).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    return copy.deepcopy(child).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
+
+
+def _fixed(child: nn.Module, inputs: Inputs, path: Path) -> torch.export.ExportedProgram:
+    """Have torch follow a network on inputs whose sizes are all fixed."""
+    try:
+        return torch.export.export(child.eval(), tuple(inputs), dict(inputs.named), strict=False)
+    except Exception as error:  # torch.export raises errors of many kinds
+        raise RunError(f"{path}: torch.export cannot follow the network: {error}") from error
+
+
+def _exported(child: nn.Module, example: Any, path: Path) -> torch.export.ExportedProgram:
+    child = _contiguous(child)
     inputs = _plain(calls_of(child, example)[0])
     size = _batch_size(inputs)
     if size == 1:  # torch.export takes a first dimension of 1 for a constant.

@@ -1,0 +1,1 @@
+"""Trained models and budgets: see `latency_budget.py`."""
