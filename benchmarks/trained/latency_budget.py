@@ -9,7 +9,8 @@ that the thread had the processor, and the wall clock. Three measures:
 - `wall`, as a function of one's own: the median of 15 passes by the wall clock, measured once, as "latency"
   was before.
 
-Without a final, so that theta says what is found. The load of the machine is noted beside each. One thread throughout.
+Without a final, so that theta says what is found. The load of the machine is noted beside each. One thread
+throughout.
 """
 
 import argparse

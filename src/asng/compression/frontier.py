@@ -12,6 +12,7 @@ from typing import Protocol
 
 from asng.compression.goals import Goal
 from asng.costs.ranking import behind_budget
+from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.optim import ASNG, SeveralGoals
 from asng.space import Architecture, Space
@@ -72,9 +73,9 @@ class Frontier:
         chosen = [one for one in ranked if one.architecture == also][:1]
         for apart in (True, False):  # those that are alike only where there are no others
             for one in ranked:
-                if len(chosen) < n and one not in chosen:
-                    if not apart or all(_far(one.architecture, other.architecture) for other in chosen):
-                        chosen.append(one)
+                far = all(_far(one.architecture, other.architecture) for other in chosen)
+                if len(chosen) < n and one not in chosen and (far or not apart):
+                    chosen.append(one)
         return sorted(chosen, key=lambda one: one.loss)
 
 
@@ -101,7 +102,8 @@ def even(space: Space, share: float) -> Architecture:
 class Meter(Protocol):
     """Says what architectures cost, by name of measure."""
 
-    def __call__(self, architectures: Sequence[Architecture]) -> list[Mapping[str, float]]: ...
+    def __call__(self, architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
+        """Return the costs of each."""
 
 
 def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
@@ -112,7 +114,7 @@ def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
     """
     least, greatest = costs([even(space, 0.0), even(space, 1.0)])
     if goal.excess(least) > 0.0:
-        limits = ", ".join(f"{b.name} <= {b.limit:g}" for b in goal.budgets)
+        limits = ", ".join(f"{b.name} <= {limit_of(b):g}" for b in goal.budgets)
         has = ", ".join(f"{b.name} {least[b.name]:g}" for b in goal.budgets)
         raise InputError(
             f"budget: expected one that the smallest child is within, got {limits}; it has {has}. Raise the "

@@ -16,7 +16,7 @@ BudgetLike: TypeAlias = float | str | Budget | Sequence[float | str | Budget]
 """A share of the multiply-adds, words such as "latency=2ms", a Budget, or several that hold together."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "k": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9}
-_WORDS = re.compile(r"(?P<measure>\w+)=(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?P<unit>[A-Za-z]*)")
+_WORDS = re.compile(r"(?P<measure>\w+)=(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?P<unit>[A-Za-z]*|%)")
 
 
 @dataclass(frozen=True)
@@ -82,13 +82,15 @@ def _part_of(part: Any) -> tuple[str, Budget]:
 
 def _read(words: str) -> Budget:
     match = _WORDS.fullmatch(words)
-    if match is None or (match["unit"] and match["unit"] not in _UNITS):
+    if match is None or (match["unit"] not in ("", "%", *_UNITS)):
         raise InputError(
             f"budget: expected words such as 'multiply_adds=0.5' or 'latency=2ms', got {words!r}. Measures "
             f"are {', '.join(MEASURES)}, units {', '.join(_UNITS)}. A number up to 1 without a unit is a "
             "share of what the model costs."
         )
     number = float(match["number"])
+    if match["unit"] == "%":
+        return Budget(match["measure"], share=number / 100.0)
     if match["unit"] or number > 1.0:
         return Budget(match["measure"], limit=number * _UNITS.get(match["unit"], 1.0))
     return Budget(match["measure"], share=number)

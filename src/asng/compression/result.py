@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -13,7 +12,7 @@ from asng.errors import InputError
 from asng.nn import Inputs
 from asng.nn.conversion import Conversion
 from asng.space import Architecture
-from asng.training.export import save_onnx, save_program
+from asng.training.export import save_onnx
 
 __all__ = ["Compressed", "CompressedChild", "Network"]
 
@@ -97,8 +96,25 @@ class Compressed:
             shares = [f"{child.costs[n]:.4g} ({child.costs[n] / self.model.costs[n]:.0%})" for n in names]
             rows.append([child.goal.name, f"{child.score:.4f}", f"{child.before:.4f}", *shares])
         wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows)
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows
+        )
 
     def save_onnx(self, path: str | Path, *, child: int = 0) -> Path:
         """Write a child as an ONNX program; see `asng.training.save_onnx`."""
-        return save_onnx(self.children[child].network, self.example[0], Path(path))
+        return save_onnx(Path(path), self.children[child].network, self.example[0])
+
+    def report(self) -> Path:
+        """Write `report.html` into the run folder, and return its path.
+
+        Raises:
+            InputError: The compression had no run folder.
+        """
+        if self.folder is None:
+            raise InputError(
+                "report: expected a compression with a run_dir, got one without. Give a run_dir."
+            )
+        from asng.compression.report import COMPRESSION  # loads matplotlib
+        from asng.report import write_report
+
+        return write_report(self.folder, kinds=[COMPRESSION])

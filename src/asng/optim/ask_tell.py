@@ -10,7 +10,7 @@ from asng.checks import integer_at_least, one_of
 from asng.distributions import Floats, Product, Theta, ThetaView
 from asng.errors import InputError
 from asng.optim.draws import Sampling, draw_uniforms
-from asng.optim.reuse import late_weights, read_by
+from asng.optim.reuse import LEAST, late_weights, read_by
 from asng.optim.saving import FORMAT, check_same, generator, pack_theta, unpack_theta, whole
 from asng.optim.told import Batch, Draws, Origin, Told, arrays_of, checked_batch, joined
 from asng.space import Architecture, Candidate, Space
@@ -302,7 +302,10 @@ class Optimizer(ABC):
         if weights is None:
             return None
         if (weights != 1.0).any():
-            active = (np.ones_like(x) if active is None else active) * weights[:, None]
+            said = weights >= LEAST  # what counts for next to nothing would still take a rank
+            weights = weights[said] / weights[said].mean()
+            active = np.ones_like(x) if active is None else active
+            x, losses, active = x[said], losses[said], active[said] * weights[:, None]
         return Told(x, losses, active)
 
     def _same(self) -> dict[str, Any]:

@@ -221,7 +221,7 @@ def checked_batch(
 
 
 def arrays_of(product: Product, candidates: Sequence[Candidate]) -> tuple[Floats, Floats | None]:
-    """Return the raw draws of candidates, shape (n, D), and 1 where one read a variable; None if all read all.
+    """Return raw draws, shape (n, D), and 1 where one read a variable; None if all read all.
 
     Raises:
         InputError: One is of another space.

@@ -133,8 +133,8 @@ class _Teacher:
         if not pairs:
             raise InputError(
                 "teacher: expected an output with a tensor of the same shape as the network's, got "
-                f"{[tuple(t.shape) for t in wanted]} for {[tuple(t.shape) for t in got]}. Give the model that "
-                "the network was made of."
+                f"{[tuple(t.shape) for t in wanted]} for {[tuple(t.shape) for t in got]}. Give the model "
+                "that the network was made of."
             )
         return torch.stack([self._distance(a, b.to(a.dtype)) for a, b in pairs]).mean()
 
