@@ -39,7 +39,11 @@ class Journal:
         self._file = JsonLines(folder / COMPRESSION_LOG, keep=None if resume else 0)
         for row in self._file.rows:
             self._known[row.get("question", "")] = row.get("answer")
-        self._check(settings)
+        try:
+            self._check(settings)
+        except BaseException:
+            self.close()
+            raise
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         now = json.loads(json.dumps(dict(settings), default=str))

@@ -30,11 +30,11 @@ from asng.runs.folder import CHILD, SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
 from asng.space import Architecture
-from asng.training import recalibrate, score
+from asng.training import give_averages, recalibrate, score
 from asng.training import train as train_network
 from asng.training.child_file import load_child_weights, load_into, save_child
 from asng.training.data.halves import split_loader
-from asng.training.data.nested import CountItems
+from asng.training.data.nested import CountItems, checksum
 from asng.training.data.random_state import seeded
 from asng.training.data.stream import BatchStream
 from asng.training.distillation import distilled
@@ -120,6 +120,7 @@ class Road:
         settings = {
             "goals": [goal.name for goal in self.goals],
             "space": {name: variable.to_json() for name, variable in supernet.space.items()},
+            "model": checksum(self.model.state_dict()),
             "loss": qualified_name(self.loss),
             **{n: getattr(self, n) for n in ("seed", "epochs", "evaluations", "finalists", "teaching")},
             "train_weights": self.train_weights,
@@ -330,6 +331,11 @@ class Road:
             child = tuned(architecture, math.ceil(self.epochs / SHORTER), f"finalist, {goal.name}")
             return score(child, self._valid, self._objective, items=self.items)
 
+        def untuned(architecture: Architecture) -> float:
+            with seeded(self.seed):
+                child = supernet.extract(architecture, example=calls)
+                return self._score(recalibrate(child, self.train, loss=self.loss, items=self.items))
+
         best = finalists[0]
         if len(finalists) > 1:
             sign = -1.0 if self.maximize is not None else 1.0
@@ -338,13 +344,10 @@ class Road:
                 for k, architecture in enumerate(finalists)
             ]
             best = finalists[min(range(len(finalists)), key=scores.__getitem__)]
-        with seeded(self.seed):
-            before = recalibrate(
-                supernet.extract(best, example=calls), self.train, loss=self.loss, items=self.items
-            )
+        before = self.journal.answer(f"before, {goal.name}", partial(untuned, best))
         path = None if self.folder is None else self.folder / goal.name / CHILD
         if path is not None and path.exists() and self.journal.knows(f"child, {goal.name}"):
-            child = supernet.extract(best, example=calls).eval()
+            child = give_averages(supernet.extract(best, example=calls)).eval()
             load_into(child, load_child_weights(path)[1], path)
         else:
             child = tuned(best, self.epochs, goal.name)
@@ -358,7 +361,7 @@ class Road:
             costs=self._costs(child),
             goal=goal,
             architecture=best,
-            before=self._score(before),
+            before=before,
         )
 
     def _score(self, network: nn.Module) -> float:

@@ -1,7 +1,6 @@
 """All that a checkpoint holds of a run, saved and restored in one place."""
 
 import json
-import zlib
 from collections.abc import Mapping
 from functools import partial
 from hashlib import blake2b
@@ -21,7 +20,7 @@ from asng.search.scorer import Scorer
 from asng.search.settling import Settling
 from asng.search.stopping import Watch
 from asng.search.trainer import Trainer
-from asng.training.data.nested import tensors_in
+from asng.training.data.nested import checksum
 from asng.training.data.random_state import plain_states, restore_plain
 from asng.training.faults import FiniteWatch, OutOfMemory
 
@@ -151,11 +150,7 @@ class RunState:
 
     def weights_digest(self) -> str:
         """Sum up the weights."""
-        total = 0
-        for tensor in tensors_in(self._supernet.state_dict()):
-            flat = tensor.detach().cpu().contiguous().reshape(-1)
-            total = zlib.crc32(flat.view(torch.uint8).numpy().data, total)
-        return f"{total:08x}"
+        return checksum(self._supernet.state_dict())
 
     def _check(self, state: dict[str, Any], folder: Path) -> None:
         """Raise if a checkpoint lacks something, is of another search, or has a number that is none."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from asng.errors import InputError
+from asng.errors import InputError, in_one_line
 from asng.nn import Inputs, Supernet
 from asng.space import Architecture, Value
 from asng.training.batch_norm import batch_statistics
@@ -155,7 +155,7 @@ def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Input
         batch: For it.
 
     Raises:
-        InputError: The model is not called.
+        InputError: The model is not called, or fails.
     """
     calls: list[Inputs] = []
 
@@ -166,7 +166,13 @@ def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Input
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with undisturbed(), left_alone(model):
         model.eval()
-        function(forward, own_copy(to_device(batch, device)))
+        try:
+            function(forward, own_copy(to_device(batch, device)))
+        except Exception as error:
+            raise InputError(
+                f"model, loss: expected {type(model).__name__} and the loss to run on a first batch, got "
+                f"{type(error).__name__}: {in_one_line(error)}. See that the data are what the model takes."
+            ) from error
     if not calls:
         raise InputError("loss: expected it to call forward once at least, got a loss that never does.")
     return calls

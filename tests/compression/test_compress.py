@@ -1,0 +1,245 @@
+"""From a trained model to a budget: the children are plain, within, and the same whenever they are made."""
+
+import copy
+import json
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+import asng
+from asng.compression import compress
+from asng.costs import multiply_adds, parameters
+from asng.errors import InputError, RunError
+from asng.runs.folder import COMPRESSION_LOG
+from asng.training import accuracy, score
+from conftest import LOSS
+
+QUICK = {"epochs": 1, "evaluations": 24, "finalists": 2, "progress": False}
+ONE = (torch.zeros(1, 1, 8, 8),)
+
+
+@pytest.fixture(scope="module")
+def halved(trained, loaders):
+    before = copy.deepcopy(trained.state_dict())
+    made = compress(trained, *loaders, loss=LOSS, maximize=accuracy, budgets=[0.3, "parameters=60%"], **QUICK)
+    assert all(torch.equal(value, before[name]) for name, value in trained.state_dict().items())
+    return made
+
+
+def test_children_are_within_their_budgets(trained, halved):
+    small, other = halved.children
+    assert multiply_adds(small.network, ONE) <= 0.3 * multiply_adds(trained, ONE)
+    assert parameters(other.network) <= 0.6 * parameters(trained)
+    assert small.costs["multiply_adds"] == multiply_adds(small.network, ONE)
+
+
+def test_children_are_plain_networks_of_the_same_class_that_are_narrower(trained, halved):
+    for child in halved.children:
+        assert type(child.network) is type(trained)
+        assert not child.network.training
+        assert not any(type(m).__module__.startswith("asng") for m in child.network.modules())
+        assert [type(m) for m in child.network.modules()] == [type(m) for m in trained.modules()]
+
+
+def test_the_scores_that_are_told_are_those_of_the_networks(trained, halved, loaders):
+    assert halved.model.score == score(trained, loaders[1], accuracy)
+    for child in halved.children:
+        assert child.score == score(child.network, loaders[1], accuracy)
+        assert child.score > 0.3  # of four classes; the model has more
+    assert halved.higher_is_better
+    assert halved.metric == "accuracy"
+
+
+def test_the_search_scored_as_many_as_it_was_told_all_within_some_budget(halved):
+    scored = halved.frontier.scored
+    assert 20 <= len(scored) <= 36 + 12  # of 49 in all, some over both
+    assert len({one.architecture for one in scored}) == len(scored)
+    assert all(min(goal.excess(one.costs) for goal in halved.frontier.goals) == 0.0 for one in scored)
+
+
+def test_one_child_is_asked_for_by_name_of_several_not(halved):
+    with pytest.raises(InputError, match=r"multiply_adds-0\.3, parameters-60%"):
+        _ = halved.child
+
+
+def test_the_table_has_shares(halved):
+    words = str(halved)
+    assert "multiply_adds-0.3" in words
+    assert f"({halved.children[0].costs['multiply_adds'] / halved.model.costs['multiply_adds']:.0%})" in words
+
+
+@pytest.mark.parametrize("train_weights", [False, True])
+def test_the_same_seed_makes_the_same_child_to_the_bit(trained, loaders, train_weights):
+    def child():
+        made = compress(trained, *loaders, loss=LOSS, budget=0.5, train_weights=train_weights, **QUICK)
+        return made.children[0]
+
+    first, second = child(), child()
+    assert first.architecture == second.architecture
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name])
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("calls", [3, 14, 40, 47])
+def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_path, calls):
+    count = 0
+
+    def stopping(forward, batch):
+        nonlocal count
+        count += 1
+        if count == calls:
+            raise Stopped
+        return LOSS(forward, batch)
+
+    stopping.__qualname__ = LOSS.__qualname__
+    stopping.__module__ = LOSS.__module__
+    arguments = {"maximize": accuracy, "budget": 0.5, **QUICK}
+    whole = compress(trained, *loaders, loss=LOSS, run_dir=tmp_path / "whole", **arguments)
+    with pytest.raises(Stopped):
+        compress(trained, *loaders, loss=stopping, run_dir=tmp_path / "run", **arguments)
+    again = compress(trained, *loaders, loss=LOSS, run_dir=tmp_path / "run", resume=True, **arguments)
+    assert again.children[0].architecture == whole.children[0].architecture
+    assert again.children[0].score == whole.children[0].score
+    for name, value in again.child.state_dict().items():
+        assert torch.equal(value, whole.child.state_dict()[name])
+    logs = [(tmp_path / name / COMPRESSION_LOG).read_text() for name in ("whole", "run")]
+    assert logs[0] == logs[1]
+
+
+def test_a_finished_run_is_read_and_nothing_is_done_again(trained, loaders, tmp_path):
+    arguments = {"budget": 0.5, "run_dir": tmp_path, **QUICK}
+    first = compress(trained, *loaders, loss=LOSS, **arguments)
+    calls = 0
+
+    def counting(forward, batch):
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        return LOSS(forward, batch)
+
+    counting.__qualname__, counting.__module__ = LOSS.__qualname__, LOSS.__module__
+    second = compress(trained, *loaders, loss=counting, resume=True, **arguments)
+    assert calls <= 2  # what the model is called with is looked at
+    assert second.children[0].score == first.children[0].score
+
+
+def test_other_settings_are_no_resume_and_a_folder_with_a_run_is_left_alone(trained, loaders, tmp_path):
+    arguments = {"run_dir": tmp_path, **QUICK}
+    compress(trained, *loaders, loss=LOSS, budget=0.5, **arguments)
+    before = (tmp_path / COMPRESSION_LOG).read_bytes()
+    with pytest.raises(RunError, match="already contains a run"):
+        compress(trained, *loaders, loss=LOSS, budget=0.5, **arguments)
+    with pytest.raises(RunError, match="goals"):
+        compress(trained, *loaders, loss=LOSS, budget=0.4, resume=True, **arguments)
+    other = copy.deepcopy(trained)
+    with torch.no_grad():
+        other[0].weight.mul_(2)
+    with pytest.raises(RunError, match="model"):
+        compress(other, *loaders, loss=LOSS, budget=0.5, resume=True, **arguments)
+    assert (tmp_path / COMPRESSION_LOG).read_bytes() == before
+
+
+def test_without_validation_data_a_part_is_held_apart_and_it_is_said(trained, loaders):
+    with pytest.warns(UserWarning, match="the model was trained on"):
+        made = compress(trained, loaders[0], loss=LOSS, budget=0.5, **{**QUICK, "progress": True})
+    assert "flatter" in made.notes[0]
+
+
+def test_test_data_choose_nothing_and_are_what_scores_are_told_of(trained, loaders):
+    arguments = {"loss": LOSS, "maximize": accuracy, "budget": 0.5, **QUICK}
+    plain = compress(trained, *loaders, **arguments)
+    tested = compress(trained, *loaders, test=DataLoader(loaders[1].dataset, batch_size=7), **arguments)
+    assert tested.children[0].architecture == plain.children[0].architecture
+    assert tested.children[0].score == pytest.approx(plain.children[0].score)
+
+
+# --- bad input, before anything is trained --------------------------------------------------------------
+
+
+def refused(words, model, loaders, error=InputError, **arguments):
+    trainings = 0
+
+    def loss(forward, batch):
+        nonlocal trainings
+        value = LOSS(forward, batch)
+        trainings += 1
+        return value
+
+    with pytest.raises(error, match=words):
+        compress(model, *loaders, loss=loss, **{"budget": 0.5, **QUICK, **arguments})
+    assert trainings <= 3
+
+
+def test_a_budget_below_the_smallest_child(trained, loaders):
+    refused("the smallest child is within.*multiply_adds", trained, loaders, budget=0.001)
+
+
+def test_a_share_above_one(trained, loaders):
+    refused("share", trained, loaders, budget=1.2)
+
+
+def test_no_width_that_can_be_narrowed(loaders):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    refused("a width that can be narrowed", model, loaders)
+
+
+def test_data_of_another_shape(trained, loaders):
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
+    refused("to run on a first batch, got RuntimeError.*have 3 channels", model, loaders)
+
+
+def test_no_model_and_impossible_numbers(trained, loaders):
+    refused("expected a torch.nn.Module", "model", loaders)
+    refused("epochs: expected", trained, loaders, epochs=0)
+    refused("teaching: expected", trained, loaders, teaching=2.0)
+    refused("at most one of them", trained, loaders, minimize=LOSS, maximize=accuracy)
+
+
+def test_several_budgets_hold_together(trained, loaders):
+    made = compress(trained, *loaders, loss=LOSS, budget=[0.6, "parameters=0.4"], **QUICK)
+    [child] = made.children
+    assert child.costs["multiply_adds"] <= 0.6 * made.model.costs["multiply_adds"]
+    assert child.costs["parameters"] <= 0.4 * made.model.costs["parameters"]
+
+
+def test_a_function_of_the_users_is_a_budget(trained, loaders):
+    def widest(child, inputs):
+        return float(max(m.out_channels for m in child.modules() if isinstance(m, nn.Conv2d)))
+
+    made = compress(trained, *loaders, loss=LOSS, budget=asng.Budget(widest, limit=9.0), **QUICK)
+    assert widest(made.child, ONE) <= 9.0
+
+
+# --- the folder, its report, the command ----------------------------------------------------------------
+
+
+def test_a_folder_has_the_children_their_programs_and_a_report(trained, loaders, tmp_path):
+    made = compress(
+        trained, *loaders, loss=LOSS, maximize=accuracy, budgets=[0.3, 0.6], run_dir=tmp_path, **QUICK
+    )
+    stored = json.loads((tmp_path / "compression.json").read_text())
+    assert stored["model"]["score"] == made.model.score
+    for child, told in zip(made.children, stored["children"], strict=True):
+        assert told["goal"] == child.goal.name
+        assert told["widths"]["0"] == [child.network[0].out_channels, 16]
+        assert (tmp_path / child.goal.name / "child.pt").exists()
+        weights = torch.load(tmp_path / child.goal.name / "child.pt", weights_only=True)["state_dict"]
+        assert all(torch.equal(value, weights[name]) for name, value in child.network.state_dict().items())
+    page = made.report().read_text()
+    for words in ("multiply_adds-0.3", "What was cut", "The front", "16", "before fine-tuning"):
+        assert words in page
+    assert page.count("<svg") == 3
+
+
+def test_report_and_pictures_of_a_run_that_is_not_finished(trained, loaders, tmp_path):
+    from asng.compression.report import COMPRESSION
+    from asng.report import summary_table, write_report
+
+    (tmp_path / COMPRESSION_LOG).write_text('{"question": "settings", "answer": {}}\n')
+    assert "No child is finished yet" in write_report(tmp_path, kinds=[COMPRESSION]).read_text()
+    assert summary_table(tmp_path, kinds=[COMPRESSION]).caption == "No child is finished yet."
