@@ -237,6 +237,42 @@ def test_costs_leave_the_loaders_generators_alone():
     assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
 
 
+def test_a_finalist_that_is_over_when_it_is_measured_again_is_not_trained_for_longer(monkeypatch):
+    asked = []
+
+    def latency(child, inputs):
+        width = child[0].out_features
+        asked.append(width)
+        return 2.0 if width == 32 and asked.count(32) > 1 else 0.5
+
+    monkeypatch.setitem(MEASURES, "latency", latency)
+    monkeypatch.setattr("asng.costs.measures._TIMED", (latency,))
+    cost = Budget("latency", limit=1.0)
+    search = searcher(three_widths(), minimize=wide_is_better, cost=cost, warmup=None, final=0.7)
+    result = fit(search, epochs=30)
+    longer = {one.architecture["width"]: one.longer is not None for one in result.finalists}
+    assert longer == {"w1": False, "w8": True, "w32": False}  # w32 would be the best
+    assert result.architecture["width"] == "w8"
+    assert result.cost == {"latency": 0.5}
+
+
+def test_what_cannot_be_exported_is_told_before_anything_is_trained(tmp_path):
+    pytest.importorskip("onnxruntime")
+
+    class Data(nn.Module):
+        def forward(self, x):
+            return x if float(x.sum()) > 1e9 else -x
+
+    supernet = Supernet(
+        nn.Sequential(Data(), Choice({"a": nn.Linear(3, 1), "b": nn.Linear(3, 1)}, label="op"))
+    )
+    for check in (True, False):
+        search = searcher(supernet, cost=Budget("onnx_latency", limit=1.0))
+        with pytest.raises(InputError, match="onnx_latency: expected a network that runs as ONNX"):
+            fit(search, run_dir=tmp_path / "run", check=check)
+    assert not (tmp_path / "run").exists()
+
+
 # --- what a penalty does -------------------------------------------------------------------------------
 
 
