@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from asng import nn
     from asng.black_box import minimize
+    from asng.compression import compress
     from asng.costs import Budget, Penalty
     from asng.errors import AsngError, InputError, RunError, SpaceError
     from asng.optim import ASNG, SNG, Adam, RandomSearch
     from asng.search import OneShotSearch, SearchResult
     from asng.space import Architecture, Candidate, Categorical, Integer, Real, Space
-    from asng.training import supervised
+    from asng.training import distilled, supervised
 
 __all__ = [
     "ASNG",
@@ -35,6 +36,8 @@ __all__ = [
     "SearchResult",
     "Space",
     "SpaceError",
+    "compress",
+    "distilled",
     "minimize",
     "nn",
     "supervised",
@@ -47,9 +50,10 @@ _HOME = {
     "asng.space": ("Architecture", "Candidate", "Categorical", "Integer", "Real", "Space"),
     "asng.optim": ("ASNG", "SNG", "Adam", "RandomSearch"),
     "asng.black_box": ("minimize",),
+    "asng.compression": ("compress",),
     "asng.costs": ("Budget", "Penalty"),
     "asng.search": ("OneShotSearch", "SearchResult"),
-    "asng.training": ("supervised",),
+    "asng.training": ("distilled", "supervised"),
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
 

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import pack_sequence
 
 from asng.costs import activation_memory, latency, multiply_adds, parameters, stored_bytes
 from asng.costs.measures import MEASURES, is_timed, measure_of, name_of, needs_numbers
-from asng.costs.meter import meta_copy
+from asng.costs.places import meta_copy
 from asng.errors import InputError
 from asng.training.data.nested import to_device
 

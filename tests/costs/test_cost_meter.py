@@ -262,7 +262,9 @@ def test_without_terms_nothing_is_measured():
     assert (costs.values, costs.active, costs.penalty, costs.excess) == ({}, None, 0.0, 0.0)
 
 
-def test_what_can_be_counted_is_counted_without_numbers():
+@pytest.mark.parametrize("numbers_take_less", [False, True])
+def test_what_can_be_counted_is_counted_where_a_pass_takes_less(numbers_take_less, monkeypatch):
+    monkeypatch.setattr(CostMeter, "_numbers_take_less", numbers_take_less)
     devices = set()
 
     class Spy(nn.Linear):
@@ -272,8 +274,24 @@ def test_what_can_be_counted_is_counted_without_numbers():
             return super().forward(x)
 
     supernet = Supernet(Choice([Spy(3, 2), nn.Linear(3, 2)], label="op"))
-    meter = meter_of(supernet, "parameters", "multiply_adds", "activation_memory")
-    assert meter.of(Architecture({"op": 0})).values["multiply_adds"] == 4 * 3 * 2
+    meter = meter_of(supernet, "parameters", "multiply_adds")
+    assert meter.of(Architecture({"op": 0})).values == {"parameters": 3 * 2 + 2, "multiply_adds": 4 * 3 * 2}
+    assert devices == ({"cpu"} if numbers_take_less else {"meta"})
+
+
+def test_a_large_pass_is_counted_without_numbers():
+    devices = set()
+
+    class Spy(nn.Linear):
+        def forward(self, x):
+            devices.add(x.device.type)
+            return super().forward(x)
+
+    supernet = Supernet(Choice([Spy(2000, 2000), Spy(2000, 900)], label="op"))
+    meter = CostMeter(supernet, [Budget("multiply_adds", limit=1.0)], lambda: (torch.ones(500, 2000),))
+    meter.of(Architecture({"op": 0}))  # both places are timed
+    devices.clear()
+    meter.of(Architecture({"op": 1}))
     assert devices == {"meta"}
 
 
@@ -442,7 +460,8 @@ def test_a_size_is_the_multiply_adds_of_the_child_and_leaves_no_trace(name):
         supernet.train()
 
 
-def test_sizes_are_counted_once_and_what_is_read_is_then_known_to_costs():
+def test_sizes_are_counted_once_and_what_is_read_is_then_known_to_costs(monkeypatch):
+    monkeypatch.setattr(CostMeter, "_numbers_take_less", False)
     supernet, passes = conditional(), []
     meter = CostMeter(supernet, [Budget("parameters", limit=1.0)], lambda: (X,))
     meter.prepare(sizes=True)

@@ -11,7 +11,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.cli import benchmark, classify, evaluate, export, inpaint, report, retrain, search, toy
+from asng.cli import benchmark, classify, compress, evaluate, export, inpaint, report, retrain, search, toy
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import find_preset
 from asng.cli.user import UserCode, find_user_code, spelled_out
@@ -23,6 +23,7 @@ __all__ = ["main", "make_parser", "current_folder_importable"]
 
 SUBCOMMANDS: dict[str, Any] = {
     "search": search,
+    "compress": compress,
     "classify": classify,
     "inpaint": inpaint,
     "retrain": retrain,

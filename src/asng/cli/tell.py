@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from asng.black_box.report import MINIMIZE
+from asng.compression.report import COMPRESSION
 from asng.errors import RunError
 from asng.experiments.benchmark.report import BENCHMARK
 from asng.experiments.toy.report import TOY
@@ -14,7 +15,7 @@ from asng.runs.folder import FILES
 
 __all__ = ["KINDS", "tell_outcome"]
 
-KINDS: tuple[RunKind, ...] = (TOY, BENCHMARK, MINIMIZE)
+KINDS: tuple[RunKind, ...] = (TOY, BENCHMARK, COMPRESSION, MINIMIZE)
 """Kinds of runs besides searches."""
 
 

@@ -3,6 +3,7 @@
 from asng.optim.ask_tell import HasTheta, Optimizer, Told
 from asng.optim.asng import ASNG
 from asng.optim.baselines import SNG, Adam, RandomSearch
+from asng.optim.several import SeveralGoals
 from asng.optim.staged import Staged
 
-__all__ = ["ASNG", "SNG", "Adam", "HasTheta", "Optimizer", "RandomSearch", "Staged", "Told"]
+__all__ = ["ASNG", "SNG", "Adam", "HasTheta", "Optimizer", "RandomSearch", "SeveralGoals", "Staged", "Told"]

@@ -10,9 +10,9 @@ from asng.checks import integer_at_least, one_of
 from asng.distributions import Floats, Product, Theta, ThetaView
 from asng.errors import InputError
 from asng.optim.draws import Sampling, draw_uniforms
-from asng.optim.reuse import late_weights, read_by
+from asng.optim.reuse import LEAST, late_weights, read_by
 from asng.optim.saving import FORMAT, check_same, generator, pack_theta, unpack_theta, whole
-from asng.optim.told import Batch, Draws, Origin, Told, checked_batch, joined
+from asng.optim.told import Batch, Draws, Origin, Told, arrays_of, checked_batch, joined
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["HasTheta", "Optimizer", "Told"]
@@ -137,6 +137,12 @@ class Optimizer(ABC):
 
     @final
     @property
+    def draw_seed(self) -> int:
+        """The seed by which the optimiser knows its own draws."""
+        return self._draws.seed
+
+    @final
+    @property
     def generation(self) -> int:
         """How many updates there were: one for each `tell` of two or more, or for `lam` single ones."""
         return self._generation
@@ -187,7 +193,29 @@ class Optimizer(ABC):
         ]
 
     @final
-    def tell(self, candidates: Sequence[Candidate] | Candidate, losses: Sequence[float] | float) -> None:
+    def log_density(self, candidates: Sequence[Candidate]) -> Floats:
+        """Return how likely the present distribution draws candidates, over what each of them read.
+
+        Args:
+            candidates: Of this space.
+
+        Returns:
+            Logarithms, but for a constant that is the same for all thetas of the space; shape (n,).
+
+        Raises:
+            InputError: A candidate is of another space.
+        """
+        x, active = arrays_of(self._product, candidates)
+        return self._log_density(self._state.theta, x, active)
+
+    @final
+    def tell(
+        self,
+        candidates: Sequence[Candidate] | Candidate,
+        losses: Sequence[float] | float,
+        *,
+        log_densities: Floats | None = None,
+    ) -> None:
         """Learn from the losses of candidates, in any order, each once; those of lost ones need not come.
 
         A candidate that is told after later ones, from a theta that is no more, counts by the ratio of the
@@ -198,6 +226,8 @@ class Optimizer(ABC):
                 with them at once. Or a single one, also as a list of what `ask(1)` returned: it waits until
                 there are `lam`, or for the next two or more.
             losses: One for each, lower is better. NaN and infinities rank worst.
+            log_densities: What each was drawn with, as of `log_density`, if that was another distribution,
+                shape (n,): candidates then count by their ratios. Default: as the candidates tell.
 
         Raises:
             InputError: Their numbers differ, a list has one of several that were drawn together, a loss is no
@@ -214,6 +244,8 @@ class Optimizer(ABC):
         """
         theta, draws = self._state.theta, self._draws
         batch = checked_batch(self._product, draws, theta, candidates, losses, self._log_density)
+        if log_densities is not None:
+            batch = batch._replace(then=log_densities)
         together = joined(draws.waiting, batch)
         if len(batch.losses) == 1 and len(together.losses) < self.lam:
             draws.waiting = together
@@ -270,7 +302,10 @@ class Optimizer(ABC):
         if weights is None:
             return None
         if (weights != 1.0).any():
-            active = (np.ones_like(x) if active is None else active) * weights[:, None]
+            said = weights >= LEAST  # what counts for next to nothing would still take a rank
+            weights = weights[said] / weights[said].mean()
+            active = np.ones_like(x) if active is None else active
+            x, losses, active = x[said], losses[said], active[said] * weights[:, None]
         return Told(x, losses, active)
 
     def _same(self) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from asng.errors import RunError
 from asng.optim.saving import array, get
 
 __all__ = [
+    "LEAST",
     "Former",
     "SamplePool",
     "kept",
@@ -34,6 +35,9 @@ __all__ = [
     "read_by",
     "unpack_former",
 ]
+
+LEAST = 0.2
+"""Samples that count for less, beside a mean of 1, are left out."""
 
 
 @dataclass(frozen=True)

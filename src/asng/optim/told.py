@@ -12,7 +12,7 @@ from asng.optim.reuse import read_by
 from asng.optim.saving import array, get, whole
 from asng.space import Candidate, Space
 
-__all__ = ["Batch", "Draws", "Origin", "Told", "checked_batch", "joined"]
+__all__ = ["Batch", "Draws", "Origin", "Told", "arrays_of", "checked_batch", "joined"]
 
 LogDensity: TypeAlias = Callable[[Theta, Floats, Floats | None], Floats]
 """(theta, raw draws, what each read) -> logarithms."""
@@ -218,6 +218,16 @@ def checked_batch(
     active = _active(product, given)
     numbers = _numbers(given, draws)
     return Batch(x, values, active, None if fresh else _then(given, x, active, theta, log_density), numbers)
+
+
+def arrays_of(product: Product, candidates: Sequence[Candidate]) -> tuple[Floats, Floats | None]:
+    """Return raw draws, shape (n, D), and 1 where one read a variable; None if all read all.
+
+    Raises:
+        InputError: One is of another space.
+    """
+    given = list(candidates)
+    return _coordinates(product, given), _active(product, given)
 
 
 def _is_of(candidate: Candidate, theta: Theta, seed: int) -> bool:

@@ -15,6 +15,9 @@ __all__ = [
     "BENCHMARK",
     "CHECKPOINT",
     "CHILD",
+    "COMPRESSION",
+    "COMPRESSION_FILES",
+    "COMPRESSION_LOG",
     "CONFIG",
     "FILES",
     "GRAPHS",
@@ -25,6 +28,7 @@ __all__ = [
     "REPORT",
     "RESULT",
     "RESUMES",
+    "SHARED_WEIGHTS",
     "SUMMARY",
     "TOY",
     "note_resume",
@@ -53,6 +57,9 @@ RESULT = "result.json"
 SUMMARY = "summary.json"
 TOY = "toy.json"
 BENCHMARK = "benchmark.jsonl"
+COMPRESSION_LOG = "compression.jsonl"
+COMPRESSION = "compression.json"
+SHARED_WEIGHTS = "shared.pt"
 REPORT = "report.html"
 
 FILES = {
@@ -62,6 +69,7 @@ FILES = {
     RESULT: "all scores",
     TOY: "all cells of the grid, seed by seed",
     BENCHMARK: "all runs, one a line",
+    COMPRESSION: "the model and its children: scores, costs, widths",
     SUMMARY: "all scores, seed by seed",
     LOG: "the log of the search",
     CONFIG: "the settings",
@@ -74,6 +82,8 @@ INNER_FILES = {
     CHECKPOINT: "what a resumed search goes on from",
     PREVIOUS: "the checkpoint before",
     RESUMES: "when the run was taken up again",
+    COMPRESSION_LOG: "what a resumed compression goes on from",
+    SHARED_WEIGHTS: "weights that narrow networks share, likewise",
 }
 """What commands read, and what is in it."""
 
@@ -82,8 +92,10 @@ NAMES = (*FILES, *INNER_FILES)
 
 SEARCH_FILES = (LOG, RESUMES, CHECKPOINT, PREVIOUS, ARCHITECTURE)
 """Those of a one-shot search by itself; the files of a task lie beside them."""
-EXPERIMENT_FILES = (TOY, BENCHMARK)
+EXPERIMENT_FILES = (TOY, BENCHMARK, COMPRESSION_LOG)
 """Those that no search has: each marks a kind of run of its own."""
+COMPRESSION_FILES = (COMPRESSION_LOG, COMPRESSION, SHARED_WEIGHTS, REPORT)
+"""Those of `asng.compress`; each child lies in a folder of its own."""
 BLACK_BOX_FILES = (LOG, RESUMES, ARCHITECTURE, REPORT)
 """Those of `asng.minimize`."""
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.errors import InputError
@@ -26,6 +27,7 @@ __all__ = [
     "evaluates_alike",
     "example_inputs",
     "inputs_of",
+    "plain_calls",
     "by_position",
     "repeated",
     "without_trace",
@@ -142,6 +144,32 @@ def calls_in(
         modes.set(training=training)
         _run(function, forward, to_device(batch, _device_of(supernet)))
     return forward.calls
+
+
+def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Inputs]:
+    """Return the inputs of each call of a plain model in a loss, without a trace in the model.
+
+    Args:
+        model: The model; it is run in evaluation mode.
+        function: A loss or an objective.
+        batch: For it.
+
+    Raises:
+        InputError: The model is not called.
+    """
+    calls: list[Inputs] = []
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        calls.append(Inputs(copied(args), copied(kwargs)))
+        return model(*args, **kwargs)
+
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    with undisturbed(), left_alone(model):
+        model.eval()
+        function(forward, own_copy(to_device(batch, device)))
+    if not calls:
+        raise InputError("loss: expected it to call forward once at least, got a loss that never does.")
+    return calls
 
 
 def _run(function: Objective, forward: Recorder, batch: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-__all__ = ["MakeOptimizer", "MakeScheduler", "cosine", "sgd"]
+__all__ = ["MakeOptimizer", "MakeScheduler", "adamw", "cosine", "sgd"]
 
 MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 MakeScheduler: TypeAlias = Callable[[torch.optim.Optimizer, int], Any]
@@ -35,6 +35,23 @@ def sgd(
     return torch.optim.SGD(
         weights, lr=learning_rate, momentum=0.9, weight_decay=weight_decay, foreach=True if few else None
     )
+
+
+def adamw(
+    parameters: Iterable[nn.Parameter], *, learning_rate: float = 1e-3, weight_decay: float = 1e-4
+) -> torch.optim.Optimizer:
+    """Make AdamW (Loshchilov and Hutter, ICLR 2019), which trains layers of any kind at about one rate.
+
+    Args:
+        parameters: The weights.
+        learning_rate: Default 1e-3.
+        weight_decay: Default 1e-4.
+
+    Example:
+        >>> adamw(nn.Linear(3, 2).parameters()).defaults["lr"]
+        0.001
+    """
+    return torch.optim.AdamW(parameters, lr=learning_rate, weight_decay=weight_decay)
 
 
 def cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:

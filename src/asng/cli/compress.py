@@ -1,0 +1,177 @@
+"""asng compress: make a trained model smaller, to a budget."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import Namespace
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.cli.parsing import NearestNames
+from asng.cli.tell import tell_outcome
+from asng.compression import compress
+from asng.errors import InputError
+from asng.tasks.user.importing import import_named
+from asng.tasks.user.scoring import loss_of, selection_of
+from asng.tasks.user.trust import ANYTHING
+from asng.training.optimizers import adamw
+
+__all__ = ["HELP", "add_flags", "run"]
+
+HELP = "make a trained model smaller, to a budget, and write a report"
+
+_NAMES = ("train", "valid", "test")
+
+
+def add_flags(parser: NearestNames) -> None:
+    """Add the flags of this subcommand."""
+    add = parser.add_argument
+    add(
+        "--model",
+        type=str,
+        required=True,
+        metavar="PATH",
+        help="import path of a function that returns the trained model",
+    )
+    add(
+        "--data",
+        type=str,
+        required=True,
+        metavar="PATH",
+        help="import path of a function that returns loaders: (train, valid), (train, valid, test) or train",
+    )
+    add(
+        "--budget",
+        type=str,
+        required=True,
+        nargs="+",
+        metavar="WORDS",
+        help="what the child may cost, such as multiply_adds=0.5 (a share) or latency=2ms; several together",
+    )
+    add("--front", action="store_true", help="make a child for each budget, instead of one for all together")
+    add(
+        "--loss",
+        type=str,
+        default="cross_entropy",
+        metavar="PATH",
+        help="import path of a loss of (output, target), or its name in torch.nn.functional",
+    )
+    add(
+        "--batch-loss",
+        type=str,
+        default=None,
+        metavar="PATH",
+        help="import path of a loss of (forward, batch), in place of --loss",
+    )
+    add(
+        "--minimize",
+        type=str,
+        default=None,
+        metavar="PATH",
+        help="compare networks by the least value of this function of (forward, batch)",
+    )
+    add(
+        "--maximize",
+        type=str,
+        default=None,
+        metavar="PATH",
+        help="compare them by the greatest value of this one, such as accuracy",
+    )
+    add(
+        "--train-weights",
+        type=bool,
+        default=True,
+        help="train the shared weights on narrow networks too; false: forward passes only",
+    )
+    add("--teaching", type=float, default=0.5, help="weight of what the model teaches children, from 0 to 1")
+    add(
+        "--epochs",
+        type=int,
+        default=10,
+        help="through the training data, for the shared weights and for each child",
+    )
+    add("--evaluations", type=int, default=400, help="networks that are scored in the search")
+    add("--finalists", type=int, default=4, help="networks that are fine-tuned for a quarter of the epochs")
+    add("--learning-rate", type=float, default=1e-3, help="of AdamW")
+    add(
+        "--only",
+        type=str,
+        nargs="*",
+        default=[],
+        metavar="PATTERN",
+        help="search only layers whose paths match",
+    )
+    add(
+        "--skip",
+        type=str,
+        nargs="*",
+        default=[],
+        metavar="PATTERN",
+        help="leave layers as they are whose paths match",
+    )
+    add("--seed", type=int, default=0, help="seed of everything random")
+    add("--run-dir", type=str, default="runs/compress", help="folder of this run")
+    add("--resume", action="store_true", help="go on with the run in --run-dir, with the same settings")
+    add("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
+    add("--quiet", action="store_true", help="show no progress bars")
+    add("--config", action="config", help="YAML file with any of these settings")
+
+
+def run(arguments: Namespace) -> None:
+    """Compress, and say what came of it."""
+    loss = loss_of(arguments.loss, arguments.batch_loss, imports=ANYTHING)
+    chosen = selection_of(loss, minimize=arguments.minimize, maximize=arguments.maximize, imports=ANYTHING)
+    model = _called("model", arguments.model)
+    if not isinstance(model, nn.Module):
+        raise InputError(f"model: expected {arguments.model} to return a torch.nn.Module, got {model!r:.80}.")
+    loaders = _loaders(_called("data", arguments.data))
+    compress(
+        model,
+        loaders["train"],
+        loaders.get("valid"),
+        test=loaders.get("test"),
+        loss=loss,
+        budget=None if arguments.front else list(arguments.budget),
+        budgets=list(arguments.budget) if arguments.front else None,
+        minimize=None if chosen.higher_is_better else chosen.score,
+        maximize=chosen.score if chosen.higher_is_better else None,
+        train_weights=arguments.train_weights,
+        teaching=arguments.teaching,
+        epochs=arguments.epochs,
+        evaluations=arguments.evaluations,
+        finalists=arguments.finalists,
+        optimizer=partial(adamw, learning_rate=arguments.learning_rate),
+        options={"only": arguments.only, "skip": arguments.skip},
+        seed=arguments.seed,
+        run_dir=arguments.run_dir,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+        progress=not arguments.quiet,
+    )
+    tell_outcome(Path(arguments.run_dir))
+
+
+def _called(name: str, path: str) -> Any:
+    found = import_named(name, path, imports=ANYTHING)
+    if not callable(found):
+        raise InputError(f"{name}: expected {path} to be a function, got {type(found).__name__}.")
+    return found()
+
+
+def _loaders(returned: Any) -> dict[str, DataLoader[Any]]:
+    """Return the loaders by name that a function of the user's returned."""
+    if isinstance(returned, Mapping):
+        named = dict(returned)
+    else:
+        named = dict(
+            zip(_NAMES, returned if isinstance(returned, (tuple, list)) else (returned,), strict=False)
+        )
+    unknown = [name for name in named if name not in _NAMES]
+    if unknown or named.get("train") is None:
+        raise InputError(
+            f"data: expected loaders by the names {', '.join(_NAMES)}, or in this order, got "
+            f"{sorted(map(str, named))}."
+        )
+    return {name: loader for name, loader in named.items() if loader is not None}

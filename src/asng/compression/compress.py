@@ -1,0 +1,135 @@
+"""From a trained model to a budget in one call: convert, search, fine-tune.
+
+1. The model's widths become variables (`asng.nn.searchable`).
+2. The shared weights, which are the trained ones, learn to serve narrow networks too, taught by the model.
+3. A distribution for each budget moves by scores on these weights (`asng.compression.frontier`).
+4. A few of the best for each budget are fine-tuned for a while, and the best of these to the end.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.compression.goals import BudgetLike, goals_of
+from asng.compression.result import Compressed
+from asng.compression.road import Road
+from asng.training.data.nested import CountItems
+from asng.training.objective import Loss, Objective
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, adamw, cosine
+
+__all__ = ["compress"]
+
+
+def compress(
+    model: nn.Module,
+    train: DataLoader[Any],
+    valid: DataLoader[Any] | None = None,
+    *,
+    loss: Loss,
+    test: DataLoader[Any] | None = None,
+    budget: BudgetLike | None = None,
+    budgets: Iterable[BudgetLike] | None = None,
+    minimize: Objective | None = None,
+    maximize: Objective | None = None,
+    example: Any = None,
+    train_weights: bool = True,
+    teaching: float = 0.5,
+    epochs: int = 10,
+    evaluations: int = 400,
+    finalists: int = 4,
+    optimizer: MakeOptimizer = adamw,
+    scheduler: MakeScheduler | None = cosine,
+    clip: float | None = 5.0,
+    options: Mapping[str, Any] | None = None,
+    items: CountItems | None = None,
+    seed: int = 0,
+    run_dir: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> Compressed:
+    """Make a trained model smaller: plain networks within budgets, as good as can be found.
+
+    Args:
+        model: The trained model; it stays as it is. A GPU is used if the model is there.
+        train: The data that it was trained on.
+        valid: Data that it was not trained on, by which networks are compared. Default: a random part of the
+            training data, a fifth, which flatters all scores; it is said.
+        loss: A function of (forward, batch), see `asng.supervised`.
+        test: Data that neither training nor choice sees: the scores that are told are on these. Default: the
+            validation data.
+        budget: What the child may cost: a share of the model's multiply-adds (0.5), words ("latency=2ms",
+            "bytes=1MB", "parameters=0.25"; a number up to 1 without a unit is a share), an `asng.Budget`, or
+            a sequence of these that hold together.
+        budgets: In place of `budget`: one for each of several children, all from one search.
+        minimize: Compare networks by the least value of this function of (forward, batch), or metric of
+            torchmetrics. Default: the loss.
+        maximize: Compare by the greatest value of this one instead.
+        example: Inputs that costs are measured on, as of `asng.OneShotSearch`. Default: one item of the
+            training data, as the loss gives it to the model.
+        train_weights: Train the shared weights on narrow networks too. False: search on the model's own
+            weights, by forward passes only, which takes minutes; best for budgets of half or more.
+        teaching: Weight in [0, 1] of what the model itself teaches children, see `asng.training.distilled`.
+        epochs: Through the training data, >= 1, for the shared weights, and for each child at the end.
+        evaluations: How many are scored in the search, >= 1; half as many again for several budgets.
+        finalists: How many are fine-tuned for a quarter of the epochs, to see which becomes the child, >= 1.
+        optimizer: Makes the optimiser of weights from the parameters. Default: `adamw`.
+        scheduler: Makes a schedule from (optimiser, total steps), or None. Default: `cosine`.
+        clip: Greatest norm of the gradient, or None. Default 5.
+        options: Of `asng.nn.searchable`: only, skip, step, least, ... Default: its own.
+        items: Says how many items a batch has. Default: what the batch and its loader tell.
+        seed: Of everything random.
+        run_dir: Folder for what is worked out and for the children. Default: write nothing.
+        resume: Go on with what is in `run_dir`, with the same settings.
+        overwrite: Begin anew although `run_dir` holds a run.
+        progress: Show progress bars.
+
+    Returns:
+        The model and its children, with scores and costs.
+
+    Raises:
+        InputError: An argument is not as described, the model does not run on the data, no width of it can be
+            narrowed, or the smallest child is over a budget; all before anything is trained.
+        RunError: `run_dir` holds a run already or one of other settings, or the loss is not finite.
+
+    Example:
+        >>> import asng
+        >>> from torch.utils.data import TensorDataset
+        >>> x = torch.randn(96, 8)
+        >>> data = DataLoader(TensorDataset(x, x[:, :1] * x[:, 1:2]), batch_size=16)
+        >>> model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 1))
+        >>> loss = asng.supervised(nn.functional.mse_loss)
+        >>> made = compress(
+        ...     model, data, data, loss=loss, budget=0.5, epochs=1, evaluations=20, progress=False
+        ... )
+        >>> made.children[0].costs["multiply_adds"] <= 0.5 * made.model.costs["multiply_adds"]
+        True
+    """
+    road = Road(
+        model=model,
+        train=train,
+        valid=valid,
+        test=test,
+        loss=loss,
+        goals=goals_of(budget, budgets),
+        minimize=minimize,
+        maximize=maximize,
+        example=example,
+        train_weights=train_weights,
+        teaching=teaching,
+        epochs=epochs,
+        evaluations=evaluations,
+        finalists=finalists,
+        optimizer=optimizer,
+        scheduler=scheduler,
+        clip=clip,
+        options=dict(options or {}),
+        items=items,
+        seed=seed,
+        folder=None if run_dir is None else Path(run_dir),
+        progress=progress,
+    )
+    return road.walk(resume=resume, overwrite=overwrite)

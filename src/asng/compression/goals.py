@@ -1,0 +1,96 @@
+"""What a child may cost: limits in absolute numbers, or as shares of what the model costs itself."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from asng.costs import Budget
+from asng.costs.measures import MEASURES
+from asng.costs.terms import excess
+from asng.errors import InputError
+
+__all__ = ["BudgetLike", "Goal", "goals_of"]
+
+BudgetLike: TypeAlias = float | str | Budget | Sequence[float | str | Budget]
+"""A share of the multiply-adds, words such as "latency=2ms", a Budget, or several that hold together."""
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "k": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9}
+_WORDS = re.compile(r"(?P<measure>\w+)=(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?P<unit>[A-Za-z]*|%)")
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What one child may cost at most.
+
+    Attributes:
+        name: In a few words, as for a folder.
+        budgets: All hold.
+    """
+
+    name: str
+    budgets: tuple[Budget, ...]
+
+    def excess(self, costs: Mapping[str, float]) -> float:
+        """Return how far costs are over the budgets, as a sum of shares; 0 within."""
+        return excess(self.budgets, costs)
+
+
+def goals_of(budget: Any, budgets: Any) -> list[Goal]:
+    """Return the goals of a compression.
+
+    Args:
+        budget: Of one child, or None.
+        budgets: One for each of several children, or None.
+
+    Raises:
+        InputError: Neither or both are given, or one is no budget.
+
+    Example:
+        >>> [goal.name for goal in goals_of(None, [0.5, ["latency=2ms", "bytes=1MB"]])]
+        ['multiply_adds-0.5', 'latency-2ms-bytes-1MB']
+    """
+    if (budget is None) == (budgets is None):
+        raise InputError(
+            f"budget, budgets: expected one of them, got {'neither' if budget is None else 'both'}. Give "
+            "budget=0.5 for half of the multiply-adds, or budgets=[0.25, 0.5] for a child each."
+        )
+    if isinstance(budgets, str):
+        raise InputError(f"budgets: expected a list, got {budgets!r}. Give one budget as budget=.")
+    goals = [_goal_of(one) for one in ([budget] if budgets is None else budgets)]
+    if not goals or len({goal.name for goal in goals}) < len(goals):
+        raise InputError(f"budgets: expected one or more, all different, got {budgets!r}.")
+    return goals
+
+
+def _goal_of(budget: Any) -> Goal:
+    together = not isinstance(budget, (str, Budget)) and isinstance(budget, Iterable)
+    parts = [_part_of(part) for part in (budget if together else [budget])]
+    if not parts:
+        raise InputError("budget: expected one at least, got none.")
+    return Goal("-".join(name for name, _ in parts), tuple(limit for _, limit in parts))
+
+
+def _part_of(part: Any) -> tuple[str, Budget]:
+    if isinstance(part, str):
+        return part.replace("=", "-"), _read(part)
+    if isinstance(part, bool) or not isinstance(part, (int, float, Budget)):
+        raise InputError(f"budget: expected a share, words or an asng.Budget, got {part!r}.")
+    limit = part if isinstance(part, Budget) else Budget("multiply_adds", share=part)
+    return f"{limit.name}-{limit.limit if limit.share is None else limit.share:g}", limit
+
+
+def _read(words: str) -> Budget:
+    match = _WORDS.fullmatch(words)
+    if match is None or (match["unit"] not in ("", "%", *_UNITS)):
+        raise InputError(
+            f"budget: expected words such as 'multiply_adds=0.5' or 'latency=2ms', got {words!r}. Measures "
+            f"are {', '.join(MEASURES)}, units {', '.join(_UNITS)}. A number up to 1 without a unit is a "
+            "share of what the model costs."
+        )
+    number = float(match["number"])
+    if match["unit"] == "%":
+        return Budget(match["measure"], share=number / 100.0)
+    if match["unit"] or number > 1.0:
+        return Budget(match["measure"], limit=number * _UNITS.get(match["unit"], 1.0))
+    return Budget(match["measure"], share=number)

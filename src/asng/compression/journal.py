@@ -1,0 +1,75 @@
+"""What a compression has worked out, line by line, so that one that was stopped does not do it again."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from asng.errors import RunError
+from asng.runs.folder import COMPRESSION_FILES, COMPRESSION_LOG, refuse_earlier_run
+from asng.runs.log import JsonLines
+
+__all__ = ["Journal"]
+
+
+class Journal:
+    """A file of results by their questions; nothing is written without a folder.
+
+    A compression asks its questions in the same order whenever it is begun with the same settings, so that
+    one that is resumed is given the answers up to where the last one was stopped.
+
+    Args:
+        folder: The run folder, or None.
+        settings: What must be the same in a run that is resumed.
+        resume: Go on with what is in the folder.
+        overwrite: Begin anew although something is.
+
+    Raises:
+        RunError: The folder has a run already, or is to be resumed and has one of other settings.
+    """
+
+    def __init__(
+        self, folder: Path | None, settings: Mapping[str, Any], *, resume: bool, overwrite: bool
+    ) -> None:
+        self.folder, self._known, self._file = folder, {}, None
+        if folder is None:
+            return
+        if not resume and not overwrite:
+            refuse_earlier_run(folder, COMPRESSION_FILES)
+        self._file = JsonLines(folder / COMPRESSION_LOG, keep=None if resume else 0)
+        for row in self._file.rows:
+            self._known[row.get("question", "")] = row.get("answer")
+        self._check(settings)
+
+    def _check(self, settings: Mapping[str, Any]) -> None:
+        now = json.loads(json.dumps(dict(settings), default=str))
+        then = self.answer("settings", lambda: now)
+        differing = [name for name in now if then.get(name) != now[name]]
+        if differing:
+            name = differing[0]
+            raise RunError(
+                f"{self.folder}: expected the settings that the run was begun with, got {name} = "
+                f"{now[name]!r}, which was {then.get(name)!r}. Give the same, or overwrite=True."
+            )
+
+    def answer(self, question: str, work: Callable[[], Any]) -> Any:
+        """Return what is known of a question, else work it out and write it down.
+
+        Args:
+            question: The same in each run.
+            work: Returns plain values, which JSON can hold.
+        """
+        if question not in self._known:
+            self._known[question] = work()
+            if self._file is not None:
+                self._file.append({"question": question, "answer": self._known[question]})
+        return self._known[question]
+
+    def knows(self, question: str) -> bool:
+        """Whether a question was answered."""
+        return question in self._known
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
+            self._file.close()

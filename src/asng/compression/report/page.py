@@ -1,0 +1,120 @@
+"""What the template of a compression fills in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import PercentFormatter
+
+from asng.compression.report.table import compression_rows, compression_verdict, headings
+from asng.compression.stored import StoredChild, StoredCompression
+from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, tidy
+from asng.report.words import count, duration, score
+
+__all__ = ["compression_page", "front_figure", "widths_figure"]
+
+_MOST_LAYERS = 120
+"""Layers that a figure draws; of more, those at the start."""
+
+
+def compression_page(title: str, run: StoredCompression | None) -> Mapping[str, Any]:
+    """Return the values of the template; a compression that is not finished gives a page that says so."""
+    run = StoredCompression() if run is None else run
+    sign = 1.0 if run.higher_is_better else -1.0
+    worse = any(sign * (child.score - run.model.score) < 0.0 for child in run.children)
+    return {
+        "title": title,
+        "verdict": compression_verdict(run),
+        "mood": "unknown" if worse or not run.children else "good",
+        "tiles": _tiles(run),
+        "headings": headings(run),
+        "rows": compression_rows(run),
+        "front": Markup(front_figure(run)) if run.children else "",
+        "measure": run.measure.replace("_", " "),
+        "children": [
+            {
+                "name": child.goal,
+                "figure": Markup(widths_figure(child, key=f"w{number}")) if child.widths else "",
+                "files": child.files,
+            }
+            for number, child in enumerate(run.children)
+        ],
+        "fixed": sorted(run.fixed.items()),
+        "notes": run.notes,
+        "seconds": [(part, duration(seconds)) for part, seconds in run.seconds.items()],
+    }
+
+
+def _tiles(run: StoredCompression) -> list[tuple[str, str]]:
+    tiles = [(f"model, {run.metric}", score(run.model.score))]
+    for child in run.children:
+        tiles.append((f"{child.goal}, {run.metric}", score(child.score)))
+    if run.seconds:
+        tiles.append(("time in all", duration(sum(run.seconds.values()))))
+    if run.points:
+        tiles.append(("networks scored", count(len(run.points))))
+    return tiles
+
+
+def front_figure(run: StoredCompression) -> str:
+    """Draw scores over the cost that is limited: what was scored, the children and the model, as SVG."""
+    points = np.array([point for point in run.points if np.isfinite(point).all()], dtype=float).reshape(-1, 2)
+    whole = run.model.costs.get(run.measure, float("nan"))
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.tick_params(length=0)
+        axes.set_xlabel(f"{run.measure.replace('_', ' ')}, share of the model's")
+        axes.set_ylabel(clean(run.metric))
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.plot(
+            points[:, 0] / whole, points[:, 1], "o", color=FAINT, markersize=3, alpha=0.5, label="scored"
+        )
+        shares = [child.costs.get(run.measure, float("nan")) / whole for child in run.children]
+        before, after = [c.before for c in run.children], [c.score for c in run.children]
+        for share, low, high in zip(shares, before, after, strict=True):
+            axes.annotate(
+                "", (share, high), (share, low), arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.2}
+            )
+        axes.plot(shares, before, "o", color=BLUE, markerfacecolor="white", label="child, before fine-tuning")
+        axes.plot(shares, after, "o", color=BLUE, label="child")
+        axes.plot([1.0], [run.model.score], "s", color=ORANGE, label="model")
+        axes.set_xlim(0.0, 1.06)
+        shown = [value for value in (*points[:, 1], *before, *after, run.model.score) if np.isfinite(value)]
+        if shown:
+            low, high = np.quantile(shown, 0.02), np.quantile(shown, 0.98)
+            low, high = min(low, *after, run.model.score), max(high, *after, run.model.score)
+            room = 0.06 * (high - low) or 1.0
+            axes.set_ylim(low - room, high + room)
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+
+    label = f"{run.metric} over {run.measure} of all networks that were scored, of the children and the model"
+    return draw(paint, size=(1000, 380), margins=(70, 220, 42, 12), key="front", label=label)
+
+
+def widths_figure(child: StoredChild, *, key: str) -> str:
+    """Draw how many channels each layer keeps, from the first layer down, as SVG."""
+    layers = list(child.widths.items())[:_MOST_LAYERS]
+    places = np.arange(len(layers))[::-1]
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.grid(visible=False, axis="y")
+        axes.tick_params(length=0)
+        shares = [now / full if full else 0.0 for _, (now, full) in layers]
+        axes.barh(places, 1.0, 0.7, color="#e3e7eb")
+        axes.barh(places, shares, 0.7, color=BLUE)
+        for place, (_, (now, full)) in zip(places, layers, strict=True):
+            words = "gone" if now == 0 else f"{now} of {full}" if now < full else f"{full}"
+            axes.text(1.01, place, words, va="center", fontsize=10, color=INK)
+        axes.set_yticks(places, [clean(path, 44) for path, _ in layers])
+        axes.set_ylim(-0.6, len(layers) - 0.4)
+        axes.set_xlim(0.0, 1.0)
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+        axes.set_xlabel("channels that are left")
+
+    size = (1000.0, 60.0 + 20.0 * len(layers))
+    label = f"Channels of each layer in the child for {child.goal}"
+    return draw(paint, size=size, margins=(320, 110, 42, 8), key=key, label=label)

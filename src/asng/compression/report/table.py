@@ -1,0 +1,76 @@
+"""A compression in words and figures: the model, and each child beside it."""
+
+from rich.table import Table
+from rich.text import Text
+
+from asng.compression.stored import StoredCompression, StoredNetwork
+from asng.report.words import count, score
+
+__all__ = ["compression_rows", "compression_table", "compression_verdict", "cost_words", "headings"]
+
+_UNITS = {"latency": (1e3, "ms"), "onnx_latency": (1e3, "ms")}
+_BYTES = ("bytes", "activation_memory")
+
+
+def cost_words(measure: str, value: float) -> str:
+    """Return a cost as a reader wants it.
+
+    Example:
+        >>> cost_words("latency", 0.00123), cost_words("bytes", 1_234_567), cost_words("parameters", 1200)
+        ('1.23 ms', '1.23 MB', '1,200')
+    """
+    if measure in _UNITS:
+        factor, unit = _UNITS[measure]
+        return f"{value * factor:.3g} {unit}"
+    if measure in _BYTES:
+        return f"{value / 1e6:.3g} MB" if value >= 1e5 else f"{value / 1e3:.3g} kB"
+    return count(round(value)) if value == round(value) else f"{value:.4g}"
+
+
+def headings(run: StoredCompression) -> list[str]:
+    """Return the columns of the table."""
+    return ["", run.metric, "before fine-tuning", *(name.replace("_", " ") for name in run.model.costs)]
+
+
+def compression_rows(run: StoredCompression) -> list[list[str]]:
+    """Return a row for the model, and one for each child, whose costs have their share of the model's."""
+
+    def cells(network: StoredNetwork) -> list[str]:
+        found = []
+        for name, whole in run.model.costs.items():
+            value = network.costs.get(name, float("nan"))
+            share = f" ({value / whole:.0%})" if network is not run.model and whole > 0 else ""
+            found.append(cost_words(name, value) + share)
+        return found
+
+    rows = [["model", score(run.model.score), "", *cells(run.model)]]
+    rows += [[child.goal, score(child.score), score(child.before), *cells(child)] for child in run.children]
+    return rows
+
+
+def compression_table(run: StoredCompression, title: Text) -> Table:
+    """Return the outcome as a table for the terminal, the verdict below it."""
+    table = Table(title=title, caption=compression_verdict(run), caption_justify="left")
+    for number, name in enumerate(headings(run)):
+        table.add_column(name, justify="right" if number else "left")
+    for row in compression_rows(run):
+        table.add_row(*map(Text, row))
+    return table
+
+
+def compression_verdict(run: StoredCompression) -> str:
+    """Say in a sentence what came of it."""
+    if not run.children:
+        return "No child is finished yet."
+    sign = 1.0 if run.higher_is_better else -1.0
+    parts = []
+    for child in run.children:
+        change = sign * (child.score - run.model.score)
+        word = "better" if change > 0 else "worse"
+        limits = " and ".join(
+            f"{child.costs.get(name, 0.0) / run.model.costs[name]:.0%} of the {name.replace('_', ' ')}"
+            for name in child.limits
+            if run.model.costs.get(name)
+        )
+        parts.append(f"with {limits} {abs(change):.3g} {word}")
+    return f"In {run.metric}, the model has {score(run.model.score)}; {', '.join(parts)}."

@@ -1,0 +1,120 @@
+"""What a compression came to."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from asng.compression.frontier import Frontier
+from asng.compression.goals import Goal
+from asng.errors import InputError
+from asng.nn import Inputs
+from asng.nn.conversion import Conversion
+from asng.space import Architecture
+from asng.training.export import save_onnx
+
+__all__ = ["Compressed", "CompressedChild", "Network"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network, and what is known of it.
+
+    Attributes:
+        network: A plain module in eval mode.
+        score: Mean of the objective over the validation data.
+        costs: By name of measure: parameters, multiply-adds, bytes and latency, and what the budgets limit.
+    """
+
+    network: nn.Module = field(repr=False)
+    score: float
+    costs: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CompressedChild(Network):
+    """A child within a budget.
+
+    Attributes:
+        goal: What it may cost.
+        architecture: Its widths and depths.
+        before: Its score before it was fine-tuned, with the shared weights.
+    """
+
+    goal: Goal
+    architecture: Architecture
+    before: float
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """What a model was made into.
+
+    Attributes:
+        model: The model as it was given, with its score.
+        children: One for each budget, in their order.
+        frontier: All that were scored in the search.
+        conversion: What of the model could be searched.
+        higher_is_better: Whether a higher score is better.
+        metric: What scores are called.
+        seconds: How long each part took, by its name.
+        notes: What is to be known of how it was done.
+        folder: The run folder, or None.
+        example: What costs are of.
+    """
+
+    model: Network
+    children: tuple[CompressedChild, ...]
+    frontier: Frontier = field(repr=False)
+    conversion: Conversion = field(repr=False)
+    higher_is_better: bool
+    metric: str
+    seconds: Mapping[str, float]
+    notes: tuple[str, ...] = ()
+    folder: Path | None = None
+    example: Sequence[Inputs] = field(default=(), repr=False)
+
+    @property
+    def child(self) -> nn.Module:
+        """The child, a plain module in eval mode, of a compression to one budget.
+
+        Raises:
+            InputError: There are several.
+        """
+        if len(self.children) != 1:
+            names = ", ".join(child.goal.name for child in self.children)
+            raise InputError(f"child: expected one budget, got {names}. Take it from `children`.")
+        return self.children[0].network
+
+    def __str__(self) -> str:
+        """Return a table: the model, then each child, with scores and costs."""
+        names = list(self.model.costs)
+        rows = [["", self.metric, "before", *names], ["model", f"{self.model.score:.4f}", ""]]
+        rows[1] += [f"{self.model.costs[name]:.4g}" for name in names]
+        for child in self.children:
+            shares = [f"{child.costs[n]:.4g} ({child.costs[n] / self.model.costs[n]:.0%})" for n in names]
+            rows.append([child.goal.name, f"{child.score:.4f}", f"{child.before:.4f}", *shares])
+        wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows
+        )
+
+    def save_onnx(self, path: str | Path, *, child: int = 0) -> Path:
+        """Write a child as an ONNX program; see `asng.training.save_onnx`."""
+        return save_onnx(Path(path), self.children[child].network, self.example[0])
+
+    def report(self) -> Path:
+        """Write `report.html` into the run folder, and return its path.
+
+        Raises:
+            InputError: The compression had no run folder.
+        """
+        if self.folder is None:
+            raise InputError(
+                "report: expected a compression with a run_dir, got one without. Give a run_dir."
+            )
+        from asng.compression.report import COMPRESSION  # loads matplotlib
+        from asng.report import write_report
+
+        return write_report(self.folder, kinds=[COMPRESSION])

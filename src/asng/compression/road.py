@@ -1,0 +1,384 @@
+"""The road from a trained model to its children, part by part."""
+
+import copy
+import math
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.checks import integer_at_least, real_between
+from asng.compression.frontier import Frontier, evenly_within, searched, thetas
+from asng.compression.goals import Goal
+from asng.compression.journal import Journal
+from asng.compression.result import Compressed, CompressedChild, Network
+from asng.compression.stored import write_compression
+from asng.costs import Budget
+from asng.costs.measures import MEASURES, measure_of
+from asng.costs.terms import limit_of
+from asng.errors import InputError
+from asng.nn import Inputs, Supernet, searchable
+from asng.nn.inputs import calls_of
+from asng.runs.folder import CHILD, SHARED_WEIGHTS
+from asng.runs.tensors import read_tensors, write_tensors
+from asng.search import Loop, OneShotSearch
+from asng.space import Architecture
+from asng.training import recalibrate, score
+from asng.training import train as train_network
+from asng.training.child_file import load_child_weights, load_into, save_child
+from asng.training.data.halves import split_loader
+from asng.training.data.nested import CountItems
+from asng.training.data.random_state import seeded
+from asng.training.data.stream import BatchStream
+from asng.training.distillation import distilled
+from asng.training.inputs import plain_calls
+from asng.training.objective import Loss, Objective, qualified_name
+from asng.training.optimizers import MakeOptimizer, MakeScheduler
+from asng.training.progress import progress_bar
+
+__all__ = ["Road"]
+
+SCORED_ITEMS = 1000
+"""About how many validation items an architecture is scored on in the search."""
+SHORTER = 4
+"""Finalists are first fine-tuned for a part of the epochs, one of so many."""
+REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
+"""Measures that are told of every network."""
+SHARED = 1.5
+"""So many times as many architectures are scored for several budgets as for one."""
+
+
+@dataclass
+class Road:
+    """The settings of `asng.compress`, and what is done with them; see there.
+
+    Attributes:
+        goals: What each child may cost.
+        options: Of `asng.nn.searchable`.
+        folder: The run folder, or None.
+        notes: What is to be known of how it was done.
+        seconds: How long each part took.
+    """
+
+    model: nn.Module
+    train: DataLoader[Any]
+    valid: DataLoader[Any] | None
+    test: DataLoader[Any] | None
+    loss: Loss
+    goals: list[Goal]
+    minimize: Objective | None
+    maximize: Objective | None
+    example: Any
+    train_weights: bool
+    teaching: float
+    epochs: int
+    evaluations: int
+    finalists: int
+    optimizer: MakeOptimizer
+    scheduler: MakeScheduler | None
+    clip: float | None
+    options: dict[str, Any]
+    items: CountItems | None
+    seed: int
+    folder: Path | None
+    progress: bool
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, nn.Module):
+            raise InputError(f"model: expected a torch.nn.Module, got {self.model!r:.80}.")
+        if self.minimize is not None and self.maximize is not None:
+            raise InputError("minimize, maximize: expected at most one of them, got both.")
+        for name in ("epochs", "evaluations", "finalists"):
+            integer_at_least(name, getattr(self, name), 1)
+        real_between("teaching", self.teaching, 0.0, 1.0)
+
+    # --- the whole road -----------------------------------------------------------------------------
+
+    def walk(self, *, resume: bool, overwrite: bool) -> Compressed:
+        """Do all of it, or what of it is left."""
+        if self.valid is None:
+            self.valid, self.train = split_loader(self.train, share=0.2, seed=self.seed)
+            self.notes.append(
+                "Scores are on data that the model was trained on, since no others were given: they flatter "
+                "the model, and wide children. Give valid=."
+            )
+        with seeded(self.seed), self._timed("conversion"):
+            calls, self.measured = self._examples()
+            supernet = searchable(self.model, calls, **self.options)
+        teach = self.loss
+        if self.teaching > 0.0:
+            teach = distilled(self.model, self.loss, self.teaching)
+        settings = {
+            "goals": [goal.name for goal in self.goals],
+            "space": {name: variable.to_json() for name, variable in supernet.space.items()},
+            "loss": qualified_name(self.loss),
+            **{n: getattr(self, n) for n in ("seed", "epochs", "evaluations", "finalists", "teaching")},
+            "train_weights": self.train_weights,
+        }
+        self.journal = Journal(self.folder, settings, resume=resume, overwrite=overwrite)
+        try:
+            return self._along(supernet, calls, teach)
+        finally:
+            self.journal.close()
+
+    def _along(self, supernet: Supernet, calls: list[Inputs], teach: Loss) -> Compressed:
+        with self._loop(supernet, teach) as loop:
+            starts = self._starts(loop, supernet)
+            whole = copy.deepcopy(self.model).eval()
+            model = Network(whole, self._score(whole), self._costs(whole))
+            if self.train_weights:
+                with self._timed("shared weights"):
+                    self._train_shared(loop, supernet, starts)
+            with self._timed("search"):
+                frontier = self._search(loop, supernet, starts)
+                chosen = [
+                    self._chosen(loop, frontier, *pair) for pair in zip(self.goals, starts, strict=True)
+                ]
+        with self._timed("fine-tuning"):
+            children = [
+                self._child(supernet, calls, teach, goal, finalists)
+                for goal, finalists in zip(self.goals, chosen, strict=True)
+            ]
+        for note in self.notes if self.progress else ():
+            warnings.warn(note, stacklevel=3)
+        compressed = Compressed(
+            model=model,
+            children=tuple(children),
+            frontier=frontier,
+            conversion=supernet.conversion,
+            higher_is_better=self.maximize is not None,
+            metric=self._metric,
+            seconds=dict(self.seconds),
+            notes=tuple(self.notes),
+            folder=self.folder,
+            example=self.measured,
+        )
+        return compressed if self.folder is None else write_compression(compressed)
+
+    # --- its parts ----------------------------------------------------------------------------------
+
+    def _examples(self) -> tuple[list[Inputs], list[Inputs]]:
+        """Return calls to prove the conversion on, of a few items, and those that costs are measured on."""
+        stream = BatchStream(self.train, "train")
+        try:
+            few, one = stream.few(3), stream.few(1)
+            batch = stream.first() if few is None else few
+        finally:
+            stream.close()
+        calls = plain_calls(self.model, self.loss, batch)
+        if self.example is not None:
+            return calls, calls_of(self.model, self.example)
+        return calls, calls if one is None else plain_calls(self.model, self.loss, one)
+
+    @property
+    def _objective(self) -> Objective:
+        return self.maximize or self.minimize or self.loss
+
+    @property
+    def _metric(self) -> str:
+        if self.maximize is None and self.minimize is None:
+            return "loss"
+        return getattr(self._objective, "__name__", type(self._objective).__name__)
+
+    @contextmanager
+    def _loop(self, supernet: Supernet, teach: Loss) -> Iterator[Loop]:
+        """Put together what trains and scores the shared weights."""
+        search = OneShotSearch(
+            supernet,
+            teach,
+            minimize=self._objective if self.maximize is None else None,
+            maximize=self.maximize,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            cost=self._budgets,
+            example=self.measured[0],
+            clip=self.clip,
+            final=0.0,
+            seed=self.seed,
+            items=self.items,
+        )
+        with search.stepping(self.train, self._valid, epochs=self.epochs) as loop:
+            yield loop
+
+    @property
+    def _budgets(self) -> list[Budget]:
+        return list(dict.fromkeys(budget for goal in self.goals for budget in goal.budgets))
+
+    @property
+    def _valid(self) -> DataLoader[Any]:
+        assert self.valid is not None
+        return self.valid
+
+    def _starts(self, loop: Loop, supernet: Supernet) -> list[Architecture]:
+        """Put limits in numbers, and return an even architecture within each, if there is one."""
+        meter = loop.scorer.meter
+        meter.prepare()
+        limits = self.journal.answer("limits", lambda: [limit_of(term) for term in meter.terms])
+        numbers = {b: replace(b, limit=n, share=None) for b, n in zip(self._budgets, limits, strict=True)}
+        self.goals = [replace(g, budgets=tuple(numbers[b] for b in g.budgets)) for g in self.goals]
+
+        def work() -> list[Any]:
+
+            def costs(architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
+                return [found.values for found in meter.of_all(architectures)]
+
+            return [dict(evenly_within(supernet.space, costs, goal)) for goal in self.goals]
+
+        return [Architecture(start) for start in self.journal.answer("starts", work)]
+
+    def _train_shared(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> None:
+        """Train the weights on networks about the budgets, or read them if that was done."""
+        path = None if self.folder is None else self.folder / SHARED_WEIGHTS
+        if path is not None and self.journal.knows("shared weights") and path.exists():
+            supernet.load_state_dict(read_tensors(path, "shared weights")["weights"])
+            return
+        draws, steps = thetas(supernet.space, starts, seed=self.seed + 1), self.epochs * len(self.train)
+        loop.trainer.begin(steps)
+        with progress_bar("shared weights", steps, show=self.progress) as bar:
+            pool: list[Architecture] = []
+            for step in range(steps):
+                if not pool:
+                    pool = [candidate.architecture for candidate in draws.ask(2 * len(starts))]
+                value = loop.trainer.step([pool.pop()])
+                bar.update(step + 1, loss=value)
+        if path is not None:
+            write_tensors(path, {"weights": supernet.state_dict()})
+        self.journal.answer("shared weights", lambda: True)
+
+    def _search(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> Frontier:
+        """Search widths by scores on frozen weights."""
+        scorer, turn = loop.scorer, 0
+        batches = min(len(self._valid), max(1, math.ceil(SCORED_ITEMS / _batch_items(self._valid))))
+
+        def costs(architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
+            nonlocal turn
+            turn += 1
+            found: list[Mapping[str, float]] = self.journal.answer(
+                f"costs {turn}", lambda: [dict(c.values) for c in scorer.meter.of_all(architectures)]
+            )
+            return found
+
+        def losses(architectures: Sequence[Architecture]) -> list[float]:
+            def work() -> list[float]:
+                if not architectures:
+                    return []
+                scores = scorer.means(architectures, batches)
+                return [scorer.sign * s.value if math.isfinite(s.value) else math.inf for s in scores]
+
+            found = self.journal.answer(f"scores {turn}", work)
+            return [math.inf if value is None else value for value in found]
+
+        evaluations = self.evaluations if len(self.goals) == 1 else round(SHARED * self.evaluations)
+        with progress_bar("search", evaluations, show=self.progress) as bar:
+            return searched(
+                supernet.space,
+                self.goals,
+                starts,
+                costs=costs,
+                score=losses,
+                evaluations=evaluations,
+                seed=self.seed,
+                tick=lambda done: bar.update(min(done, evaluations)),
+            )
+
+    def _chosen(self, loop: Loop, frontier: Frontier, goal: Goal, start: Architecture) -> list[Architecture]:
+        """Return the finalists of a goal, which keep to it when a clock is read once more."""
+
+        def work() -> list[dict[str, Any]]:
+            ranked = frontier.different(goal, 2 * self.finalists, also=start)
+            hold = [one.architecture for one in ranked if loop.scorer.meter.confirm(one.architecture)]
+            return [
+                dict(architecture) for architecture in (hold or [ranked[0].architecture])[: self.finalists]
+            ]
+
+        return [Architecture(one) for one in self.journal.answer(f"finalists, {goal.name}", work)]
+
+    def _child(
+        self,
+        supernet: Supernet,
+        calls: list[Inputs],
+        teach: Loss,
+        goal: Goal,
+        finalists: Sequence[Architecture],
+    ) -> CompressedChild:
+        """Fine-tune the finalists of a goal for a while, and the best of them to the end."""
+
+        def tuned(architecture: Architecture, epochs: int, title: str) -> nn.Module:
+            with seeded(self.seed):
+                return train_network(
+                    supernet.extract(architecture, example=calls),
+                    self.train,
+                    loss=teach,
+                    epochs=epochs,
+                    optimizer=self.optimizer,
+                    scheduler=self.scheduler,
+                    clip=self.clip,
+                    title=title,
+                    progress=self.progress,
+                )
+
+        def short(architecture: Architecture) -> float:
+            child = tuned(architecture, math.ceil(self.epochs / SHORTER), f"finalist, {goal.name}")
+            return score(child, self._valid, self._objective, items=self.items)
+
+        best = finalists[0]
+        if len(finalists) > 1:
+            sign = -1.0 if self.maximize is not None else 1.0
+            scores = [
+                sign * self.journal.answer(f"finalist {k}, {goal.name}", partial(short, architecture))
+                for k, architecture in enumerate(finalists)
+            ]
+            best = finalists[min(range(len(finalists)), key=scores.__getitem__)]
+        with seeded(self.seed):
+            before = recalibrate(
+                supernet.extract(best, example=calls), self.train, loss=self.loss, items=self.items
+            )
+        path = None if self.folder is None else self.folder / goal.name / CHILD
+        if path is not None and path.exists() and self.journal.knows(f"child, {goal.name}"):
+            child = supernet.extract(best, example=calls).eval()
+            load_into(child, load_child_weights(path)[1], path)
+        else:
+            child = tuned(best, self.epochs, goal.name)
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                save_child(path, child, best)
+            self.journal.answer(f"child, {goal.name}", lambda: True)
+        return CompressedChild(
+            network=child,
+            score=self._score(child),
+            costs=self._costs(child),
+            goal=goal,
+            architecture=best,
+            before=self._score(before),
+        )
+
+    def _score(self, network: nn.Module) -> float:
+        """Return the score that is told of a network."""
+        return score(network, self.test or self._valid, self._objective, items=self.items)
+
+    def _costs(self, network: nn.Module) -> dict[str, float]:
+        """Return what a network costs, by all measures that are told or limited."""
+        limited = {b.name: measure_of(b.measure) for goal in self.goals for b in goal.budgets}
+        measures = {name: MEASURES[name] for name in REPORTED if name in MEASURES} | limited
+        return {name: float(measure(network, self.measured[0])) for name, measure in measures.items()}
+
+    @contextmanager
+    def _timed(self, part: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[part] = round(self.seconds.get(part, 0.0) + time.perf_counter() - start, 2)
+
+
+def _batch_items(loader: DataLoader[Any]) -> int:
+    return max(1, getattr(loader, "batch_size", None) or SCORED_ITEMS)

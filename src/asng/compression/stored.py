@@ -1,0 +1,165 @@
+"""What a compression leaves in its folder: compression.json, and a folder for each child."""
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from asng.costs.terms import limit_of
+from asng.errors import AsngError
+from asng.nn.conversion import roles_in
+from asng.runs.folder import CHILD, COMPRESSION
+from asng.runs.stored import Number, Stored, Whole, plain, read_stored, write_json
+from asng.training.export import save_onnx
+
+if TYPE_CHECKING:
+    from asng.compression.result import Compressed
+
+__all__ = ["StoredChild", "StoredCompression", "StoredNetwork", "read_compression", "write_compression"]
+
+MOST_POINTS = 2000
+"""Scored architectures that a report draws."""
+
+
+class StoredNetwork(Stored, frozen=True):
+    """A network, and what is known of it.
+
+    Attributes:
+        score: Its score.
+        costs: By name of measure.
+    """
+
+    score: Number = math.nan
+    costs: Mapping[str, Number] = {}
+
+
+class StoredChild(StoredNetwork, frozen=True):
+    """A child.
+
+    Attributes:
+        goal: Its budget, in words.
+        limits: Greatest costs by name of measure.
+        before: Its score before it was fine-tuned.
+        widths: Path of a layer of the model to how many channels it makes in the child, and in the model; 0
+            of a layer that is gone.
+        files: What lies in its folder.
+    """
+
+    goal: str = ""
+    limits: Mapping[str, Number] = {}
+    before: Number = math.nan
+    widths: Mapping[str, tuple[Whole, Whole]] = {}
+    files: tuple[str, ...] = ()
+
+
+class StoredCompression(Stored, frozen=True):
+    """A compression.
+
+    Attributes:
+        metric: What scores are called.
+        higher_is_better: Whether a higher score is better.
+        model: The model as it was given.
+        children: One a budget.
+        measure: What the points are over.
+        points: Cost and loss of what was scored on frozen weights.
+        seconds: How long each part took.
+        notes: What is to be known of how it was done.
+        fixed: Path of a layer whose width stayed to the reason.
+    """
+
+    metric: str = "score"
+    higher_is_better: bool = False
+    model: StoredNetwork = StoredNetwork()
+    children: tuple[StoredChild, ...] = ()
+    measure: str = ""
+    points: tuple[tuple[Number, Number], ...] = ()
+    seconds: Mapping[str, Number] = {}
+    notes: tuple[str, ...] = ()
+    fixed: Mapping[str, str] = {}
+
+
+def widths_of(model: nn.Module, child: nn.Module) -> dict[str, tuple[int, int]]:
+    """Return how many channels each layer of a model makes in a child, and in the model.
+
+    Example:
+        >>> widths_of(nn.Sequential(nn.Linear(3, 8)), nn.Sequential(nn.Linear(3, 6)))
+        {'0': (6, 8)}
+    """
+    makes = {path: role.makes for path, role in roles_in(model).items() if role.makes}
+    left = {path: role.makes for path, role in roles_in(child).items()}
+    return {path: (left.get(path) or 0, count) for path, count in makes.items()}
+
+
+def write_compression(compressed: "Compressed") -> "Compressed":
+    """Write a compression into its folder, and return it with notes of what could not be written."""
+    folder, notes = compressed.folder, list(compressed.notes)
+    assert folder is not None
+    children = []
+    for child in compressed.children:
+        home = folder / child.goal.name
+        files = [CHILD]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                save_onnx(home / "child.onnx", child.network, compressed.example[0])
+            files.append("child.onnx")
+        except AsngError as error:
+            notes.append(f"{child.goal.name}: no ONNX program: {error}")
+        files += _pretrained(child.network, home, notes)
+        children.append(
+            StoredChild(
+                score=child.score,
+                costs=child.costs,
+                goal=child.goal.name,
+                limits={budget.name: limit_of(budget) for budget in child.goal.budgets},
+                before=child.before,
+                widths=widths_of(compressed.model.network, child.network),
+                files=tuple(files),
+            )
+        )
+    measure, scored = compressed.children[0].goal.budgets[0].name, compressed.frontier.scored
+    sign = -1.0 if compressed.higher_is_better else 1.0
+    stored = StoredCompression(
+        metric=compressed.metric,
+        higher_is_better=compressed.higher_is_better,
+        model=StoredNetwork(score=compressed.model.score, costs=compressed.model.costs),
+        children=tuple(children),
+        measure=measure,
+        points=tuple((one.costs[measure], sign * one.loss) for one in scored[:MOST_POINTS]),
+        seconds=compressed.seconds,
+        notes=tuple(notes),
+        fixed=compressed.conversion.fixed,
+    )
+    write_json(folder / COMPRESSION, plain(stored))
+    return replace(compressed, notes=tuple(notes))
+
+
+def read_compression(folder: Path) -> StoredCompression | None:
+    """Return what `write_compression` wrote; None of a compression that is not finished.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    return read_stored(folder / COMPRESSION, StoredCompression)
+
+
+def _pretrained(network: nn.Module, home: Path, notes: list[str]) -> list[str]:
+    """Save a model of transformers by its own means, if its config can say the child's sizes."""
+    save: Any = getattr(network, "save_pretrained", None)
+    if save is None:
+        return []
+    try:
+        same = type(network)(network.config)
+        same.load_state_dict(network.state_dict())
+    except Exception:  # whatever a model raises whose config says other sizes
+        notes.append(
+            f"{home.name}: its config cannot say the child's sizes, so it is left as {CHILD} alone. Make the "
+            "model, convert it, and give the child these weights."
+        )
+        return []
+    save(home / "pretrained")
+    return ["pretrained"]

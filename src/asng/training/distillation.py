@@ -1,0 +1,165 @@
+"""Knowledge distillation: a loss by which networks are also taught by a trained one."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from asng.checks import real_between
+from asng.errors import InputError
+from asng.training.data.nested import own_copy, tensors_in
+from asng.training.objective import Forward, Loss, qualified_name
+
+__all__ = ["Distance", "distilled", "relative_error", "soft_cross_entropy"]
+
+Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""Of what a network computes, and what the teacher does, to a tensor of one number."""
+
+
+def relative_error(output: Tensor, target: Tensor) -> Tensor:
+    """Return the mean squared error of an output, as a share of the variance of what the teacher gives.
+
+    It suits numbers of any kind and scale: regressions, images, and the logits of classes, which teach at
+    least as well this way as by soft labels (Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014).
+
+    Args:
+        output: Of the network, any shape.
+        target: Of the teacher, the same shape.
+
+    Example:
+        >>> relative_error(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0])).item()
+        0.5
+    """
+    scale = target.var(unbiased=False).clamp_min(torch.finfo(target.dtype).tiny)
+    return (output - target).square().mean() / scale
+
+
+def soft_cross_entropy(temperature: float = 1.0, dim: int = -1) -> Distance:
+    """Return the distance of Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
+
+    The divergence of the network's probabilities from the teacher's, both softened, times the square of the
+    temperature, so that gradients stay as large.
+
+    Args:
+        temperature: Of both softmaxes, > 0.
+        dim: The dimension of the classes. Default: the last.
+
+    Example:
+        >>> soft_cross_entropy()(torch.zeros(2, 3), torch.zeros(2, 3)).item()
+        0.0
+    """
+    real_between("temperature", temperature, 0.0, 1e6, open_low=True)
+
+    def divergence(output: Tensor, target: Tensor) -> Tensor:
+        own, taught = ((x / temperature).log_softmax(dim) for x in (output, target))
+        return (taught.exp() * (taught - own)).sum(dim).mean() * temperature**2
+
+    return divergence
+
+
+def distilled(
+    teacher: nn.Module, loss: Loss, weight: float = 0.5, *, distance: Distance = relative_error
+) -> Loss:
+    """Return a loss that also asks a network to compute what a teacher does.
+
+    It is `(1 - weight) * loss + weight * distance`. The distance is between the outputs of each call of the
+    network in the loss and what the teacher gives for the same inputs, in evaluation mode and without
+    gradients: the mean over all tensors of floating point in an output that have a dimension or more and the
+    shape of the teacher's, such as logits, but not the hidden states of a narrower network.
+
+    Args:
+        teacher: A trained network that takes the same inputs. It is copied, so the model that is taught may
+            be made of it.
+        loss: The training loss, a function of (forward, batch).
+        weight: Share of the distance, in [0, 1]. With 1 the loss still says what the network is called with.
+        distance: Default: `relative_error`. For classes there is `soft_cross_entropy(temperature)`.
+
+    Raises:
+        InputError: An argument is not as described. When called: the loss does not call `forward`, or no
+            output is like the teacher's.
+
+    Example:
+        >>> from asng.training import supervised
+        >>> loss = distilled(nn.Linear(3, 2), supervised(nn.functional.cross_entropy))
+        >>> loss(nn.Linear(3, 2), (torch.ones(4, 3), torch.tensor([0, 1, 1, 0]))).shape
+        torch.Size([])
+    """
+    if not isinstance(teacher, nn.Module):
+        raise InputError(f"teacher: expected a torch.nn.Module, got {teacher!r:.80}.")
+    if not callable(loss) or not callable(distance):
+        raise InputError(
+            f"loss, distance: expected functions, got {loss!r:.80} and {distance!r:.80}. The loss is a "
+            "function of (forward, batch); see asng.supervised."
+        )
+    weight = real_between("weight", weight, 0.0, 1.0)
+    taught = _Teacher(teacher, distance)
+
+    def taught_loss(forward: Forward, batch: Any) -> Tensor:
+        heard = _Heard(forward, taught)
+        own = loss(heard, batch)
+        if not heard.calls:
+            raise InputError(
+                f"loss: expected {qualified_name(loss)} to call forward, by which the teacher is called too, "
+                "got a loss that never does. Teach by forward(...), not by other methods of the model."
+            )
+        return (1.0 - weight) * own + weight * sum(heard.distances) / heard.calls
+
+    taught_loss.__qualname__ = f"distilled({qualified_name(loss)})"
+    return taught_loss
+
+
+class _Teacher:
+    """A copy of a trained network, which is asked and never changes."""
+
+    def __init__(self, network: nn.Module, distance: Distance) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self._distance = distance
+
+    def output(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return what the teacher gives, on the device of the inputs."""
+        first = next(tensors_in([args, kwargs]), None)
+        if first is not None and first.device != next(self.network.parameters(), first).device:
+            self.network.to(first.device)
+        with torch.no_grad():
+            return self.network(*args, **kwargs)
+
+    def distance(self, output: Any, target: Any) -> Tensor:
+        """Return how far an output is from the teacher's."""
+        got, wanted, pairs = _numbers_in(output), _numbers_in(target), []
+        if len(got) == len(wanted):
+            pairs = [(a, b) for a, b in zip(got, wanted, strict=True) if a.shape == b.shape]
+        if not pairs:
+            raise InputError(
+                "teacher: expected an output with a tensor of the same shape as the network's, got "
+                f"{[tuple(t.shape) for t in wanted]} for {[tuple(t.shape) for t in got]}. Give the model "
+                "that the network was made of."
+            )
+        return torch.stack([self._distance(a, b.to(a.dtype)) for a, b in pairs]).mean()
+
+
+class _Heard:
+    """Runs a network, and has the teacher hear each call."""
+
+    def __init__(self, forward: Forward, teacher: _Teacher) -> None:
+        self._forward, self._teacher = forward, teacher
+        self.distances: list[Tensor] = []
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        # The teacher may take something out of a mapping, which the network is to find there.
+        target = self._teacher.output(tuple(map(own_copy, args)), {k: own_copy(v) for k, v in kwargs.items()})
+        output = self._forward(*args, **kwargs)
+        self.distances.append(self._teacher.distance(output, target))
+        return output
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._forward, name)
+
+    @property
+    def calls(self) -> int:
+        return len(self.distances)
+
+
+def _numbers_in(output: Any) -> list[Tensor]:
+    return [t for t in tensors_in(output) if t.ndim and t.is_floating_point()]
