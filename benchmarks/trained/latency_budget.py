@@ -39,7 +39,7 @@ from benchmarks.record import write
 
 SHARE = 0.5
 STEPS = {"latency": 60, "onnx_latency": 6, "wall": 60}
-BATCH, ITEMS, PASSES = 50, 8, 60
+BATCH, ITEMS, PASSES = 50, 32, 60
 
 
 def supernet() -> asng.nn.Supernet:
