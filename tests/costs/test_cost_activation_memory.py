@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from asng.costs import activation_memory
-from asng.costs.meter import meta_copy
+from asng.costs.places import meta_copy
 
 FLOAT = 4
 

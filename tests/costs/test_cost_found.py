@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asng.costs import Budget, Penalty
 from asng.costs.meter import Costs
 from asng.errors import RunError
 from asng.optim import ASNG
+from asng.runs.events import CostLimit
 from asng.search.found import best_within, likely, nothing_within
 from asng.space import Architecture, Categorical, Integer, Real, Space
 
@@ -119,7 +119,8 @@ def test_ordered_variables_are_drawn_about_their_mean_and_nearer_ones_come_first
 
 
 def test_the_error_says_limits_and_costs():
-    terms = [Budget("parameters", limit=100), Penalty("latency", weight=1.0, target=0.1)]
-    error = nothing_within(terms, {"parameters": 120.0, "latency": 0.25})
-    with pytest.raises(RunError, match=r"\(parameters <= 100\), got .* has parameters 120, latency 0.25"):
+    limits = [CostLimit("parameters", "budget", 100.0, 0.5, 200.0), CostLimit("latency", "penalty", 0.1)]
+    error = nothing_within(limits, {"parameters": 120.0, "latency": 0.25})
+    words = r"\(parameters <= 100, 0.5 of 200\), got .* has parameters 120, latency 0.25"
+    with pytest.raises(RunError, match=words):
         raise error

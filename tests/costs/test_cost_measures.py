@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_sequence
 
-from asng.costs import activation_memory, latency, multiply_adds, parameters
-from asng.costs.measures import MEASURES, measure_of, name_of, needs_numbers
-from asng.costs.meter import meta_copy
+from asng.costs import activation_memory, latency, multiply_adds, parameters, stored_bytes
+from asng.costs.measures import MEASURES, is_timed, measure_of, name_of, needs_numbers
+from asng.costs.places import meta_copy
 from asng.errors import InputError
 from asng.training.data.nested import to_device
 
@@ -127,11 +127,19 @@ class Energy:
         return 2.0
 
 
-@pytest.mark.parametrize("name", ["parameters", "multiply_adds", "activation_memory", "latency"])
-def test_the_four_measures_are_known_by_name(name):
+@pytest.mark.parametrize("name", MEASURES)
+def test_all_measures_are_known_by_name(name):
     assert measure_of(name) is MEASURES[name]
     assert name_of(MEASURES[name]) == name_of(name) == name
-    assert needs_numbers(MEASURES[name]) == (name == "latency")
+    assert needs_numbers(MEASURES[name]) == is_timed(MEASURES[name]) == ("latency" in name)
+
+
+def test_bytes_are_of_weights_and_buffers_by_their_types_shared_ones_once():
+    layer, norm = nn.Linear(3, 3).half(), nn.BatchNorm1d(3)  # which has a counter of 8 bytes
+    model = nn.Sequential(layer, norm, layer)
+    model.register_buffer("passing", torch.ones(100), persistent=False)
+    assert stored_bytes(model) == 2 * 12 + 4 * 4 * 3 + 8
+    assert stored_bytes(meta_copy(model)) == stored_bytes(model)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import asng
-from asng.costs import Budget, Penalty, latency
+from asng.costs import Budget, Penalty, budgets_of, latency
 from asng.costs.terms import checked_costs, excess, measures_of, penalty
 from asng.errors import InputError
 
@@ -89,3 +89,52 @@ def test_numbers_out_of_range_are_named(number):
 def test_an_unknown_measure_is_told_the_nearest(make):
     with pytest.raises(InputError, match="Did you mean 'multiply_adds'"):
         make("multiply_add")
+
+
+# --- shares ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5, 50, -0.5, math.nan, "half", True])
+def test_a_share_out_of_range_is_named_and_what_a_share_is(share):
+    words = (
+        r"share: expected a number.*, got .*\. It is a share of what the whole network costs: 0\.5 for half"
+    )
+    with pytest.raises(InputError, match=words):
+        Budget("parameters", share=share)
+    with pytest.raises(InputError, match=words + ".* as target="):
+        Penalty("parameters", weight=1.0, share=share)
+
+
+def test_either_a_limit_or_a_share_is_given():
+    with pytest.raises(InputError, match=r"limit, share: expected one of them, got both, 3 and 0\.5"):
+        Budget("parameters", limit=3, share=0.5)
+    with pytest.raises(InputError, match=r"target, share: expected one of them, got both"):
+        Penalty("parameters", weight=1.0, target=3, share=0.5)
+    with pytest.raises(InputError, match=r"limit: expected a number.* got neither\. Give limit= or share="):
+        Budget("parameters")
+
+
+def test_plain_settings_become_budgets():
+    given = {"parameters": 1000, "multiply_adds": "50%", "latency": "2e-3", "bytes": " 12.5 % "}
+    assert budgets_of(given) == (
+        Budget("parameters", limit=1000),
+        Budget("multiply_adds", share=0.5),
+        Budget("latency", limit=0.002),
+        Budget("bytes", share=0.125),
+    )
+
+
+@pytest.mark.parametrize("limit", ["half", "150%", "%", "50%%", "0", "", -1, None, [1]])
+def test_plain_settings_that_are_none_are_named_with_their_measure(limit):
+    with pytest.raises(InputError, match="budget latency: expected a number, or a share such as 50%, got "):
+        budgets_of({"latency": limit})
+
+
+def test_a_plain_budget_of_an_unknown_measure_is_told_the_nearest():
+    with pytest.raises(InputError, match=r"budget: expected one of .* Did you mean 'latency'"):
+        budgets_of({"latncy": 1})
+
+
+def test_plain_settings_that_have_no_names_are_refused():
+    with pytest.raises(InputError, match="budget: expected limits by name of measure, got 'latency'"):
+        budgets_of("latency")

@@ -12,10 +12,12 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.costs import Budget, Penalty, parameters
+from asng.costs.measures import MEASURES
 from asng.data import load_fashion_mnist_subset
 from asng.errors import InputError, RunError
 from asng.nn import Choice, Supernet
 from asng.search import OneShotSearch
+from asng.search.found import likely as likely_ones
 from asng.space import Architecture
 from asng.training import supervised
 
@@ -96,9 +98,90 @@ def test_candidates_over_the_budget_are_not_run():
 
 def test_where_all_candidates_are_over_theta_moves_towards_the_cheaper():
     search = searcher(three_widths(), minimize=wide_is_better, cost=Budget("parameters", limit=5), warmup=0.0)
-    with pytest.raises(RunError, match=r"\(parameters <= 5\), got none .* the nearest has parameters 6\."):
-        fit(search, epochs=20)
+    with search.stepping(loader(), loader(24), epochs=20) as loop:
+        for _ in range(loop.state.steps):
+            loop.one_step()
     assert likely(search)["w1"] > 0.6
+
+
+def rare(limit):
+    """A search one of whose 256 architectures has no layer but the last, which draws hardly ever hit."""
+    torch.manual_seed(0)
+    ops = [Choice({"dear": nn.Linear(3, 3), "free": nn.Identity()}, label=f"op{n}") for n in range(8)]
+    supernet = Supernet(nn.Sequential(*ops, nn.Linear(3, 1)))
+    return searcher(supernet, warmup=1.0, cost=Budget("parameters", limit=limit))
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    monkeypatch.setattr("asng.search.found.likely", lambda space, theta: likely_ones(space, theta, 20))
+
+
+@pytest.mark.usefixtures("few_draws")
+def test_what_is_within_but_far_from_theta_is_not_found_and_the_nearest_is_named():
+    with pytest.raises(RunError, match=r"\(parameters <= 4\), got none .* the nearest has parameters \d+\."):
+        fit(rare(limit=4), epochs=1)
+
+
+# --- before the search ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cost", [Budget("parameters", limit=5), Budget("parameters", share=0.03)])
+def test_a_budget_below_the_smallest_is_told_before_anything_is_trained(cost, tmp_path):
+    trained = []
+
+    def loss(forward, batch):
+        trained.append(1)
+        return mse(forward, batch)
+
+    search = searcher(three_widths(), loss=loss, cost=cost)
+    with pytest.raises(
+        InputError, match=r"got none among the 3 .* The least that was found is parameters 6\. R"
+    ):
+        fit(search, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    assert len(trained) <= 1  # the example's
+
+
+def test_a_measure_that_gives_no_number_is_named_before_anything_is_trained(tmp_path):
+    def broken(child, inputs):
+        return math.nan
+
+    for check in (False, True):
+        with pytest.raises(InputError, match="cost 'broken': expected a finite number"):
+            fit(searcher(cost=Budget(broken, limit=1.0)), run_dir=tmp_path / "run", check=check)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_share_is_a_limit_in_log_result_and_report(tmp_path):
+    cost = [Budget("parameters", share=0.3), Penalty("bytes", weight=0.1, target=100)]
+    result = fit(searcher(three_widths(), minimize=wide_is_better, cost=cost, warmup=0.0), run_dir=tmp_path)
+    assert result.cost["parameters"] <= 0.3 * 161
+    start = _events(tmp_path)[0]
+    assert start["costs"] == [
+        {"measure": "parameters", "kind": "budget", "limit": 0.3 * 161, "share": 0.3, "whole": 161.0},
+        {"measure": "bytes", "kind": "penalty", "limit": 100.0, "share": None, "whole": None},
+    ]
+    assert [limit.limit for limit in result.limits] == [0.3 * 161, 100.0]
+    html = result.report().read_text()
+    assert "parameters &lt;= 48.3, 0.3 of 161" in html
+
+
+def test_a_latency_that_is_over_when_it_is_measured_again_gives_way_to_the_next(monkeypatch):
+    asked = []
+
+    def latency(child, inputs):
+        width = child[0].out_features
+        asked.append(width)
+        return 0.5 if asked.count(width) == 1 or width < 8 else 2.0
+
+    monkeypatch.setitem(MEASURES, "latency", latency)
+    monkeypatch.setattr("asng.costs.measures._TIMED", (latency,))
+    search = searcher(three_widths(), minimize=wide_is_better, cost=Budget("latency", limit=1.0), warmup=0.0)
+    result = fit(search, epochs=10)
+    assert result.architecture["width"] == "w1"
+    assert result.cost == {"latency": 0.5}
+    assert asked.count(32) == 2  # it is the likeliest
 
 
 @pytest.mark.parametrize("rule", ["minimize", "maximize"])
@@ -152,6 +235,42 @@ def test_costs_leave_the_loaders_generators_alone():
         fit(search, "own generator")
         weights.append(search.supernet.state_dict())
     assert all(torch.equal(weights[0][name], value) for name, value in weights[1].items())
+
+
+def test_a_finalist_that_is_over_when_it_is_measured_again_is_not_trained_for_longer(monkeypatch):
+    asked = []
+
+    def latency(child, inputs):
+        width = child[0].out_features
+        asked.append(width)
+        return 2.0 if width == 32 and asked.count(32) > 1 else 0.5
+
+    monkeypatch.setitem(MEASURES, "latency", latency)
+    monkeypatch.setattr("asng.costs.measures._TIMED", (latency,))
+    cost = Budget("latency", limit=1.0)
+    search = searcher(three_widths(), minimize=wide_is_better, cost=cost, warmup=None, final=0.7)
+    result = fit(search, epochs=30)
+    longer = {one.architecture["width"]: one.longer is not None for one in result.finalists}
+    assert longer == {"w1": False, "w8": True, "w32": False}  # w32 would be the best
+    assert result.architecture["width"] == "w8"
+    assert result.cost == {"latency": 0.5}
+
+
+def test_what_cannot_be_exported_is_told_before_anything_is_trained(tmp_path):
+    pytest.importorskip("onnxruntime")
+
+    class Data(nn.Module):
+        def forward(self, x):
+            return x if float(x.sum()) > 1e9 else -x
+
+    supernet = Supernet(
+        nn.Sequential(Data(), Choice({"a": nn.Linear(3, 1), "b": nn.Linear(3, 1)}, label="op"))
+    )
+    for check in (True, False):
+        search = searcher(supernet, cost=Budget("onnx_latency", limit=1.0))
+        with pytest.raises(InputError, match="onnx_latency: expected a network that runs as ONNX"):
+            fit(search, run_dir=tmp_path / "run", check=check)
+    assert not (tmp_path / "run").exists()
 
 
 # --- what a penalty does -------------------------------------------------------------------------------
@@ -331,15 +450,16 @@ def test_a_resumed_run_measures_on_the_same_inputs(tmp_path):
     assert set(run(tmp_path / "parts", seed=99, resume=True)) == set(run(tmp_path / "whole"))
 
 
+@pytest.mark.usefixtures("few_draws")
 def test_a_search_that_found_nothing_within_is_ended_by_a_larger_limit(tmp_path):
-    search = searcher(three_widths(), cost=Budget("parameters", limit=5))
+    search = rare(limit=4)
     with pytest.raises(RunError, match="resume=True then takes no step anew"):
         fit(search, run_dir=tmp_path)
     assert not (tmp_path / "architecture.json").exists()
     weights = {name: value.clone() for name, value in search.supernet.state_dict().items()}
-    larger = searcher(three_widths(), cost=Budget("parameters", limit=10))
+    larger = rare(limit=100)
     result = fit(larger, run_dir=tmp_path, resume=True)
-    assert result.architecture["width"] == "w1"
+    assert 4 < result.cost["parameters"] <= 100
     assert all(torch.equal(weights[name], value) for name, value in larger.supernet.state_dict().items())
     assert (tmp_path / "architecture.json").exists()
 

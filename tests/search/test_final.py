@@ -346,9 +346,13 @@ def test_finalists_are_within_the_budget():
 
 
 @pytest.mark.parametrize("epochs", [EPOCHS, MORE])
-def test_where_none_is_within_the_budget_there_is_no_final_and_a_larger_limit_ends_the_run(epochs, tmp_path):
-    with pytest.raises(RunError, match="parameters"):
-        fit(final_searcher(cost=Budget("parameters", limit=1)), epochs=epochs, run_dir=tmp_path)
+def test_where_none_is_within_the_budget_there_is_no_final_and_a_larger_limit_ends_the_run(
+    epochs, tmp_path, monkeypatch
+):
+    with monkeypatch.context() as patched:  # as if one were within that no draw hits
+        patched.setattr("asng.costs.meter.CostMeter.check_budgets", lambda meter: None)
+        with pytest.raises(RunError, match="parameters"):
+            fit(final_searcher(cost=Budget("parameters", limit=1)), epochs=epochs, run_dir=tmp_path)
     larger = final_searcher(cost=Budget("parameters", limit=1000))
     result = fit(larger, epochs=epochs, run_dir=tmp_path, resume=True)
     assert result.finalists == ()

@@ -1,39 +1,34 @@
 """Measures the costs of architectures, each once."""
 
-import copy
 import json
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 from statistics import median
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import torch
-from torch import nn
 
 from asng.costs.activations import activation_memory
 from asng.costs.extremes import nearest, whole
-from asng.costs.measures import Measure, is_timed, multiply_adds_of, needs_numbers
+from asng.costs.measures import Measure, is_timed, needs_numbers
+from asng.costs.places import Place, meta_copy, moved
 from asng.costs.terms import Budget, Cost, excess, in_numbers, limit_of, measures_of, penalty
 from asng.costs.timing import latency
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
-from asng.nn import Inputs, Supernet
+from asng.nn import Supernet
 from asng.runs.events import CostLimit
 from asng.space import Architecture, Value
-from asng.training.data.nested import to_device
 from asng.training.faults import OutOfMemory
-from asng.training.modes import cuda_devices, evaluating
 from asng.training.objective import as_number, qualified_name
 
-__all__ = ["CostMeter", "Costs", "Place", "meta_copy"]
-
-_M = TypeVar("_M", bound=nn.Module)
+__all__ = ["CostMeter", "Costs"]
 
 _T = TypeVar("_T")
 
@@ -41,67 +36,6 @@ AGAIN = 2
 """Further measurements by a clock, each of a child extracted anew, of what is near a limit."""
 NEAR = 0.1
 """What counts as near: within this share of a limit."""
-
-
-def meta_copy(model: _M) -> _M:
-    """Return a copy whose parameters and buffers are on the meta device. None of theirs is copied.
-
-    A pass of it costs the time of Python and torch's bookkeeping only, and no memory. What the model
-    shares, the copy shares.
-
-    Example:
-        >>> meta_copy(nn.Linear(3, 2))(torch.ones(5, 3, device="meta")).shape
-        torch.Size([5, 2])
-    """
-    # The memo of copy.deepcopy says what is already copied.
-    memo: dict[int, Any] = {id(buffer): torch.empty_like(buffer, device="meta") for buffer in model.buffers()}
-    for parameter in model.parameters():
-        empty = torch.empty_like(parameter, device="meta")
-        memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
-    return copy.deepcopy(model, memo)
-
-
-class Place(NamedTuple):
-    """A supernet and inputs for it on one device. What is done there leaves randomness and modes alone.
-
-    Attributes:
-        supernet: Whose children to measure.
-        inputs: Of the model.
-        device: Where both are.
-    """
-
-    supernet: Supernet
-    inputs: Inputs
-    device: torch.device
-
-    def reads(self, architecture: Architecture) -> frozenset[str]:
-        """Return the names of the variables that a pass under the architecture reads."""
-        with self._quietly():
-            self._run(architecture)
-            return self.supernet.active
-
-    def size(self, architecture: Architecture) -> tuple[float, frozenset[str]]:
-        """Return the multiply-adds of a pass under the architecture, and the variables that it reads."""
-        with self._quietly():
-            count = multiply_adds_of(lambda: self._run(architecture))
-            return count, self.supernet.active
-
-    def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
-        """Return what the measures give for the child of an architecture."""
-        with self._quietly():
-            child = self.supernet.extract(architecture, example=self.inputs).eval()
-            return {name: measure(child, self.inputs) for name, measure in measures.items()}
-
-    def _run(self, architecture: Architecture) -> Any:
-        return self.supernet(*self.inputs, architecture=architecture, **self.inputs.named)
-
-    @contextmanager
-    def _quietly(self) -> Iterator[None]:
-        # On the meta device new tensors are to be without numbers too. Elsewhere the context would only
-        # slow down what is timed.
-        new_tensors = self.device if self.device.type == "meta" else nullcontext()
-        with torch.random.fork_rng(devices=cuda_devices()), evaluating(self.supernet), new_tensors:
-            yield
 
 
 @dataclass(frozen=True)
@@ -422,13 +356,13 @@ class CostMeter:
     @cached_property
     def _on_device(self) -> Place:
         device = next(self._supernet.parameters()).device
-        return Place(self._supernet, _moved(self._example(), device), device)
+        return Place(self._supernet, moved(self._example(), device), device)
 
     @cached_property
     def _on_meta(self) -> Place | None:
         meta = torch.device("meta")
         try:
-            return Place(meta_copy(self._supernet), _moved(self._on_device.inputs, meta), meta)
+            return Place(meta_copy(self._supernet), moved(self._on_device.inputs, meta), meta)
         except Exception:  # an attribute that cannot be copied, an input that cannot be moved
             return None
 
@@ -446,11 +380,6 @@ def _nothing_within(limits: Sequence[CostLimit], best: Costs, seen: Sequence[Cos
         f"{len(seen)} that were tried, from the smallest on. {words}. Raise the limit, or widen the space "
         "towards smaller networks."
     )
-
-
-def _moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:
-    call = Inputs.of(inputs)
-    return Inputs(to_device(tuple(call), device), to_device(dict(call.named), device))
 
 
 def _digest(values: Mapping[str, Value]) -> str:

@@ -137,6 +137,8 @@ def budgets_of(limits: Mapping[str, float | str]) -> tuple[Budget, ...]:
         >>> parameters.share, latency.limit
         (0.5, 0.002)
     """
+    if not isinstance(limits, Mapping):
+        raise InputError(f"budget: expected limits by name of measure, got {limits!r:.80}.")
     return tuple(_budget_of(measure, limit) for measure, limit in limits.items())
 
 

@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from asng.checks import integer_at_least, real_between
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, in_one_line
 from asng.nn import Inputs
 from asng.training.data.nested import tensors_in
 from asng.training.export import onnx_runner
@@ -112,8 +112,9 @@ def onnx_latency(
             run = onnx_runner(Path(folder) / "child.onnx", child, inputs, threads=threads)
             return _median_time(run, lambda: None, warmup=warmup, repeats=repeats, seconds=seconds)
         except RunError as error:
+            words = in_one_line(error, 300)
             raise InputError(
-                f"onnx_latency: expected a network that runs as ONNX, got one that does not: {error} "
+                f"onnx_latency: expected a network that runs as ONNX, got one that does not: {words}. "
                 "Measure 'latency' instead."
             ) from error
 

@@ -110,6 +110,7 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         minimize=task.minimize,
         maximize=task.maximize,
         optimizer=partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay),
+        cost=settings.budgets(),
         architecture_optimizer=paper,
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Generic, Literal, TypeVar
 
 from asng.checks import integer_at_least, one_of, real_between
+from asng.costs import Budget, budgets_of
 from asng.search.finalists import MOST_FINAL
 from asng.training.objective import PRECISIONS, Precision
 
@@ -29,6 +30,9 @@ class SearchSettings:
             moves in the second half if the order of some architectures on the shared weights has settled.
         final: Share of the search's cost for training finalists alone at its end, 0 (none) to 0.9.
         finalists: How many architectures that are at most, at least 2.
+        budget: What the network may cost, by name of measure: a number, or with "%" a share of what the whole
+            network costs. Measures: parameters, multiply_adds, bytes, activation_memory, latency and
+            onnx_latency; default: anything.
         learning_rate: Rate of the weights at the start; it falls along half a cosine.
         stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
         patience: End it after so many steps without a change of the likeliest architecture; default: never.
@@ -48,6 +52,7 @@ class SearchSettings:
     warmup: float | None = None
     final: float = 0.7
     finalists: int = 16
+    budget: dict[str, float | str] | None = None
     learning_rate: float = 0.025
     stop_entropy: float = 0.0
     patience: int | None = None
@@ -64,9 +69,18 @@ class SearchSettings:
         if self.warmup is not None:
             real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
+        self.budgets()
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Return the budgets that `budget` tells of.
+
+        Raises:
+            InputError: There is no such measure, or a number is none or out of its range.
+        """
+        return budgets_of(self.budget or {})
 
 
 def check_integers(settings: Any, **least: int) -> None:

@@ -229,6 +229,10 @@ def _space(log: Log) -> list[tuple[str, str]]:
     rows = [("variables", count(len(log.space))), ("architectures", size_of(log.space))]
     if log.start.n_theta is not None:
         rows.append(("parameters of theta", count(log.start.n_theta)))
+    cost = (log.end.cost if log.end is not None else None) or {}
+    for limit in log.start.costs or ():
+        found = cost.get(limit.measure)
+        rows.append((limit.kind, f"{limit}" + ("" if found is None else f"; found {found:g}")))
     return rows
 
 

@@ -1,0 +1,86 @@
+"""Where costs are measured: a supernet and its inputs on a device, or on the meta device without numbers."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+from torch import nn
+
+from asng.costs.measures import Measure, multiply_adds_of
+from asng.nn import Inputs, Supernet
+from asng.space import Architecture
+from asng.training.data.nested import to_device
+from asng.training.modes import cuda_devices, evaluating
+
+__all__ = ["Place", "meta_copy", "moved"]
+
+_M = TypeVar("_M", bound=nn.Module)
+
+
+def meta_copy(model: _M) -> _M:
+    """Return a copy whose parameters and buffers are on the meta device. None of theirs is copied.
+
+    A pass of it costs the time of Python and torch's bookkeeping only, and no memory. What the model
+    shares, the copy shares.
+
+    Example:
+        >>> meta_copy(nn.Linear(3, 2))(torch.ones(5, 3, device="meta")).shape
+        torch.Size([5, 2])
+    """
+    # The memo of copy.deepcopy says what is already copied.
+    memo: dict[int, Any] = {id(buffer): torch.empty_like(buffer, device="meta") for buffer in model.buffers()}
+    for parameter in model.parameters():
+        empty = torch.empty_like(parameter, device="meta")
+        memo[id(parameter)] = nn.Parameter(empty, requires_grad=parameter.requires_grad)
+    return copy.deepcopy(model, memo)
+
+
+class Place(NamedTuple):
+    """A supernet and inputs for it on one device. What is done there leaves randomness and modes alone.
+
+    Attributes:
+        supernet: Whose children to measure.
+        inputs: Of the model.
+        device: Where both are.
+    """
+
+    supernet: Supernet
+    inputs: Inputs
+    device: torch.device
+
+    def reads(self, architecture: Architecture) -> frozenset[str]:
+        """Return the names of the variables that a pass under the architecture reads."""
+        with self._quietly():
+            self._run(architecture)
+            return self.supernet.active
+
+    def size(self, architecture: Architecture) -> tuple[float, frozenset[str]]:
+        """Return the multiply-adds of a pass under the architecture, and the variables that it reads."""
+        with self._quietly():
+            count = multiply_adds_of(lambda: self._run(architecture))
+            return count, self.supernet.active
+
+    def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
+        """Return what the measures give for the child of an architecture."""
+        with self._quietly():
+            child = self.supernet.extract(architecture, example=self.inputs).eval()
+            return {name: measure(child, self.inputs) for name, measure in measures.items()}
+
+    def _run(self, architecture: Architecture) -> Any:
+        return self.supernet(*self.inputs, architecture=architecture, **self.inputs.named)
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        # On the meta device new tensors are to be without numbers too. Elsewhere the context would only
+        # slow down what is timed.
+        new_tensors = self.device if self.device.type == "meta" else nullcontext()
+        with torch.random.fork_rng(devices=cuda_devices()), evaluating(self.supernet), new_tensors:
+            yield
+
+
+def moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:
+    """Return inputs on a device."""
+    call = Inputs.of(inputs)
+    return Inputs(to_device(tuple(call), device), to_device(dict(call.named), device))
