@@ -3,7 +3,6 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import reduce
 from math import ceil, gcd
 from typing import Any
@@ -11,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asng.checks import integer_at_least
 from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
+from asng.nn.conversion.options import Options
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
 from asng.nn.conversion.roles import Role, roles_in
 from asng.nn.inputs import Inputs, calls_of
@@ -162,7 +161,7 @@ def searchable(
         )
     """
     calls = _checked(model, example)
-    options = _Options.of(only, skip, step, least)
+    options = Options.of(only, skip, step, least)
     model = copy.deepcopy(model)
     roles = roles_in(model)
     options.check(roles)
@@ -209,56 +208,6 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
     return calls
 
 
-@dataclass(frozen=True)
-class _Options:
-    only: tuple[str, ...]
-    skip: tuple[str, ...]
-    step: Mapping[str, int]
-    least: Mapping[str, float]
-
-    @classmethod
-    def of(cls, only: Any, skip: Any, step: Any, least: Any) -> "_Options":
-        """Read the options.
-
-        Raises:
-            InputError: One is out of its range.
-        """
-        steps = dict(step) if isinstance(step, Mapping) else {} if step is None else {"*": step}
-        leasts = dict(least) if isinstance(least, Mapping) else {"*": least}
-        for value in steps.values():
-            integer_at_least("step", value, 1)
-        for share in leasts.values():
-            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share <= 1.0:
-                raise InputError(f"least: expected a share of the channels in (0, 1], got {share!r}.")
-        only, skip = ((one,) if isinstance(one, str) else tuple(one) for one in (only, skip))
-        return cls(only, skip, steps, leasts)
-
-    def check(self, roles: Mapping[str, Role]) -> None:
-        """Raise if a pattern matches no layer.
-
-        Raises:
-            InputError: One does not.
-        """
-        for name in ("only", "skip", "step", "least"):
-            for pattern in getattr(self, name):
-                if pattern != "*" and not any(fnmatchcase(path, pattern) for path in roles):
-                    raise InputError(
-                        f"{name}: expected patterns that match the path of a layer, got {pattern!r}. Paths "
-                        f"are {', '.join(list(roles)[:8])}, ..."
-                    )
-
-    def refuse(self, paths: Sequence[str]) -> None:
-        """Raise if a group is not to be searched."""
-        if self.only and not any(fnmatchcase(path, p) for path in paths for p in self.only):
-            raise Refused("only= leaves it out")
-        if any(fnmatchcase(path, p) for path in paths for p in self.skip):
-            raise Refused("skip= leaves it out")
-
-    def of_paths(self, values: Mapping[str, Any], paths: Sequence[str]) -> Any:
-        """Return the value of the first pattern that matches one of some layers, None without any."""
-        return next((v for p, v in values.items() if any(fnmatchcase(path, p) for path in paths)), None)
-
-
 class _Prover:
     """Proves what can be narrowed, on calls of a model."""
 
@@ -275,7 +224,7 @@ class _Prover:
                 if first != path:
                     self._tied |= {path: first, first: path}
 
-    def proved(self, paths: Sequence[str], options: _Options) -> WidthGroup:
+    def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
         """Return layers as a group, in the finest parts that can be proved.
 
         Raises:
