@@ -1,8 +1,8 @@
 """A supernet from a model that exists: its own sizes become variables, nothing in it is rewritten."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from math import ceil, gcd
 from typing import Any
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
+from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in, with_depths
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
@@ -96,10 +97,14 @@ class Conversion:
     Attributes:
         groups: The widths that are searched.
         fixed: Path of each layer whose width stays, to the reason.
+        depths: The blocks that can be left out.
+        needed: Path of each list of blocks none of which can be left out, to the reason.
     """
 
     groups: tuple[WidthGroup, ...]
     fixed: Mapping[str, str]
+    depths: tuple[DepthGroup, ...] = ()
+    needed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return it as a table."""
@@ -109,8 +114,17 @@ class Conversion:
             values = f"{group.least * group.step} to {width} by {group.step}"
             rows.append((group.name, values, ", ".join(others)))
         rows += [(path, "stays", why) for path, why in self.fixed.items()]
-        wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        return "\n".join(f"{a:{wide[0]}}  {b:{wide[1]}}  {c}".rstrip() for a, b, c in rows)
+        tables = [rows] if len(rows) > 1 else []
+        if self.depths or self.needed:
+            blocks = [(d.name, f"{d.least} to {len(d.blocks)}", ", ".join(d.paths())) for d in self.depths]
+            needed = [(path, "stay", why) for path, why in self.needed.items()]
+            tables.append([("depth", "blocks", "which, or why not"), *blocks, *needed])
+        return "\n\n".join(map(_in_columns, tables))
+
+
+def _in_columns(rows: Sequence[tuple[str, str, str]]) -> str:
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{a:{wide[0]}}  {b:{wide[1]}}  {c}".rstrip() for a, b, c in rows)
 
 
 def searchable(
@@ -121,6 +135,7 @@ def searchable(
     skip: str | Iterable[str] = (),
     step: int | Mapping[str, int] | None = None,
     least: float | Mapping[str, float] = 0.25,
+    depth: bool = True,
 ) -> Supernet:
     """Make a supernet of a trained model: its own widths become variables, its weights are kept.
 
@@ -140,7 +155,9 @@ def searchable(
         skip: Patterns of paths: groups with a layer that matches one stay.
         step: Channels of a part; or that by pattern of a path, the first that matches. Default: eight parts,
             or as many fewer as the proof allows.
-        least: Share of the channels, in (0, 1], that a child has at least; or that by pattern.
+        least: Share of the channels, in (0, 1], that a child has at least, and of the blocks, rounded down;
+            or that by pattern.
+        depth: Whether blocks that can be left out are searched too: of each row of them, how many stay.
 
     Raises:
         InputError: The model does not run on the example, has searchable parts already, no width of it can be
@@ -164,7 +181,7 @@ def searchable(
     options = Options.of(only, skip, step, least)
     model = copy.deepcopy(model)
     roles = roles_in(model)
-    options.check(roles)
+    options.check([*roles, *(path for path, _ in model.named_modules())])
     found = coupled(model, calls)
     prover = _Prover(model, calls, roles)
     groups, fixed = [], dict(found.fixed)
@@ -174,7 +191,8 @@ def searchable(
         except Refused as reason:
             fixed |= dict.fromkeys(paths, str(reason))
     groups = prover.together(groups, fixed)
-    if not groups:
+    depths, needed = prover.depths(groups, options) if depth else ([], {})
+    if not groups and not depths:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
         reasons = reasons or "It has no linear layer, embedding or convolution of torch"
         raise InputError(
@@ -182,11 +200,10 @@ def searchable(
             "Mark by hand what is to be searched: asng.nn.Linear.of(layer, out_features=variable)."
         )
     _convert(model, prover.twins(groups))
-    supernet = Supernet(model)
+    supernet = Supernet(with_depths(model, depths))
     order = list(roles)
-    supernet.conversion = Conversion(
-        tuple(groups), dict(sorted(fixed.items(), key=lambda item: order.index(item[0])))
-    )
+    fixed = dict(sorted(fixed.items(), key=lambda item: order.index(item[0])))
+    supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed)
     return supernet
 
 
@@ -273,6 +290,24 @@ class _Prover:
             return kept
         return list(groups)
 
+    def depths(
+        self, groups: Sequence[WidthGroup], options: Options
+    ) -> tuple[list[DepthGroup], dict[str, str]]:
+        """Return what `depths_in` does; blocks can be left out whatever the widths."""
+        found, needed = depths_in(self._shaken, self._calls, options)
+        cuts = [self._cut(amounts) for amounts in _two_amounts(groups)] if groups else []
+        kept: list[DepthGroup] = []
+        for depth in found:
+            try:
+                for cut in cuts:
+                    least = {other: other.least for other in [*kept, depth]}
+                    check_with_widths(self._shaken, self._calls, least, cut)
+            except Refused as reason:
+                needed[depth.container] = f"not together with widths: {reason}"
+            else:
+                kept.append(depth)
+        return kept, needed
+
     def twins(self, groups: Sequence[WidthGroup]) -> dict[str, nn.Module]:
         """Return the twins of all layers that lose channels or are given fewer, by path."""
         if not groups:
@@ -324,10 +359,7 @@ class _Prover:
 
     def _foresee(self, groups: Sequence[WidthGroup]) -> None:
         """Prove two cuts of several groups, and that what is left is what each of them leaves."""
-        for turn in range(2):
-            amounts = [
-                (g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)
-            ]
+        for amounts in _two_amounts(groups):
             for path, kept in self._cut(amounts).read.items():
                 there = torch.ones(self._width(path), dtype=torch.bool)
                 for group, units in amounts:
@@ -343,6 +375,12 @@ class _Prover:
             if path in self._tied:
                 raise Refused(f"the weight of {path} is tied to {self._tied[path]}")
         return cut
+
+
+def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
+    """Yield how many parts are left of groups: of one many, of the next few; then the other way round."""
+    for turn in range(2):
+        yield [(g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
 
 
 def _is_sorted(parts: Tensor) -> bool:
