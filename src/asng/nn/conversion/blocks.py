@@ -11,7 +11,7 @@ from asng.nn.layers.subclasses import plain_class
 from asng.nn.selection import current_selection
 from asng.space import Integer, SizeExpression, Variable
 
-__all__ = ["Blocks", "Run", "blocks_of", "renumbered", "shortened"]
+__all__ = ["Blocks", "Run", "blocks_of", "renumbered", "searched", "shortened"]
 
 
 class Run(NamedTuple):
@@ -112,12 +112,26 @@ def renumbered(blocks: Mapping[str, nn.Module | None]) -> dict[str, nn.Module | 
     return {str(number): block for number, block in enumerate(blocks.values())}
 
 
+def searched(kind: Any, plain: Any) -> Any:
+    """Return the class of modules that are of a plain class, and of a searchable kind.
+
+    Example:
+        >>> issubclass(searched(Blocks, nn.ModuleList), nn.ModuleList)
+        True
+    """
+    return _searched(kind, plain)
+
+
 @cache
-def _kind(plain: Any) -> Any:
-    return type(f"Searched{plain.__name__}", (Blocks, plain), {"__module__": __name__})
+def _searched(kind: Any, plain: Any) -> Any:
+    pickled = {"__reduce_ex__": lambda self, _: (_empty, (kind, plain), dict(vars(self)))}
+    return type(f"Searched{plain.__name__}", (kind, plain), {"__module__": __name__, **pickled})
 
 
-SearchedModuleList, SearchedSequential = _kind(nn.ModuleList), _kind(nn.Sequential)  # a pickle finds them
+def _empty(kind: Any, plain: Any) -> Any:
+    """Return an instance to be filled: such a class has no name of its own to be found by."""
+    made = searched(kind, plain)
+    return made.__new__(made)
 
 
 def blocks_of(container: nn.Module, runs: Iterable[Run]) -> Blocks:
@@ -133,8 +147,7 @@ def blocks_of(container: nn.Module, runs: Iterable[Run]) -> Blocks:
           (1): Flatten(start_dim=1, end_dim=-1)
         )
     """
-    plain: Any = type(container)
-    kind = _kind(plain)
+    kind = searched(Blocks, type(container))
     made: Blocks = kind.__new__(kind)
     vars(made).update(vars(container))
     made.search_runs = tuple(runs)

@@ -14,7 +14,7 @@ from torch import nn
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of
-from asng.nn.conversion.roles import roles_in
+from asng.nn.conversion.recognition import own_tensors, roles_in
 from asng.nn.conversion.skipping import SkipTrial, replaced
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.inputs import Inputs
@@ -112,13 +112,18 @@ def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Modu
     """Return a copy of a model without the blocks that are left out, and old paths of modules to new ones."""
     model = copy.deepcopy(model)
     old = {id(module): path for path, module in model.named_modules()}
-    places = {path: model.get_submodule(path) for path in {group.container for group in counts}}
+    places: dict[str, Any] = {group.container: model.get_submodule(group.container) for group in counts}
     for group, count in counts.items():
         place = places[group.container]
         place._modules = shortened(place._modules, group.gone(count), in_place=group.in_place)
     for place in places.values():
         place._modules = renumbered(place._modules)
-    return model, {old[id(m)]: path for path, m in model.named_modules() if id(m) in old}
+    paths = {old[id(m)]: path for path, m in model.named_modules() if id(m) in old}
+    for before, path in list(paths.items()):
+        for name, tensor in own_tensors(model.get_submodule(path)).items():
+            for end in (f".{name}[{dim}]" for dim in range(tensor.ndim)):
+                paths[f"{before}{end}".lstrip(".")] = f"{path}{end}".lstrip(".")
+    return model, paths
 
 
 def with_depths(model: nn.Module, groups: Sequence[DepthGroup]) -> nn.Module:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["Role", "narrowed", "parts_of", "role_of", "roles_in"]
+__all__ = ["Role", "narrowed", "parts_of", "role_of"]
 
 _CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _TRANSPOSED: dict[type, int] = {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
@@ -28,12 +28,19 @@ class Role:
         reads: Whether each number of its output comes from all channels of the input.
         norms: Whether it normalises over channels, and passes them on.
         dims: How many dimensions come after that of the channels; None: it is the second one.
+        tensors: Of what is no layer of torch, name of a tensor to its dimensions: which go with the channels
+            that are "made", and which with those that are "read".
+        sizes: Of such, name of an attribute that counts channels to which of both.
+        owner: Of a tensor that is no layer's, and makes channels, path of its module.
     """
 
     makes: int | None
     reads: bool
     norms: bool = False
     dims: int | None = 0
+    tensors: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)
+    sizes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    owner: str | None = field(default=None, repr=False)
 
     def dim(self, x: Tensor) -> int:
         """Return the dimension of the channels."""
@@ -83,25 +90,20 @@ _KINDS: Mapping[type, Any] = {
 }
 
 
-def roles_in(model: nn.Module) -> dict[str, Role]:
-    """Return the roles of all layers that have one, by their paths."""
-    roles = {path: role_of(module) for path, module in model.named_modules()}
-    return {path: role for path, role in roles.items() if role is not None}
-
-
 @contextmanager
-def narrowed(layer: Any, made: Tensor | None, read: Tensor | None) -> Iterator[None]:
+def narrowed(layer: Any, made: Tensor | None, read: Tensor | None, role: Role) -> Iterator[None]:
     """Have a layer be that of some of its channels while the block runs.
 
     Args:
         layer: One that has a role.
         made: Indices of the channels that it makes; None: all.
         read: Those that it reads, or passes on; None: all.
+        role: Its role.
     """
     before = dict(vars(layer))
     vars(layer)["_parameters"], vars(layer)["_buffers"] = dict(layer._parameters), dict(layer._buffers)
     try:
-        tensors, sizes = parts_of(layer, made, read)
+        tensors, sizes = parts_of(layer, made, read, role)
         for name, tensor in tensors.items():
             table = layer._parameters if name in layer._parameters else layer._buffers
             table[name] = nn.Parameter(tensor, requires_grad=False) if table is layer._parameters else tensor
@@ -113,7 +115,7 @@ def narrowed(layer: Any, made: Tensor | None, read: Tensor | None) -> Iterator[N
 
 
 def parts_of(
-    layer: Any, made: Tensor | None, read: Tensor | None
+    layer: Any, made: Tensor | None, read: Tensor | None, role: Role | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a layer of some of its channels, and its sizes, by the names of torch.
 
@@ -121,7 +123,15 @@ def parts_of(
         layer: One that has a role.
         made: As of `narrowed`.
         read: As of `narrowed`.
+        role: Its role, needed if it is no layer of torch.
     """
+    if role is not None and role.tensors:
+        kept = {"made": made, "read": read}
+        parts: dict[str, Tensor] = {}
+        for name, dims in role.tensors.items():
+            parts |= _cut(layer, {dim: kept[which] for dim, which in dims.items()}, name)
+        sizes: dict[str, Any] = _sizes(**{name: kept[which] for name, which in role.sizes.items()})
+        return parts, {n: (v,) if isinstance(getattr(layer, n), tuple) else v for n, v in sizes.items()}
     if isinstance(layer, nn.Embedding):
         return _cut(layer, {1: made}, "weight"), _sizes(embedding_dim=made)
     if isinstance(layer, nn.Linear):
@@ -129,10 +139,10 @@ def parts_of(
         return tensors, _sizes(out_features=made, in_features=read)
     if hasattr(layer, "kernel_size"):
         if layer.groups > 1:
-            sizes = _sizes(out_channels=read, in_channels=read, groups=read)
-            return _cut(layer, {0: read}, "weight", "bias"), sizes
-        dims = {1: made, 0: read} if isinstance(layer, tuple(_TRANSPOSED)) else {0: made, 1: read}
-        tensors = _cut(layer, dims, "weight") | _cut(layer, {0: made}, "bias")
+            counts = _sizes(out_channels=read, in_channels=read, groups=read)
+            return _cut(layer, {0: read}, "weight", "bias"), counts
+        sides = {1: made, 0: read} if isinstance(layer, tuple(_TRANSPOSED)) else {0: made, 1: read}
+        tensors = _cut(layer, sides, "weight") | _cut(layer, {0: made}, "bias")
         return tensors, _sizes(out_channels=made, in_channels=read)
     tensors = _cut(layer, {0: read}, "weight", "bias", "running_mean", "running_var")
     if isinstance(layer, (*_BATCH_NORMS, *_INSTANCE_NORMS)):

@@ -16,8 +16,10 @@ from asng.nn.conversion.coupling import coupled
 from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in, with_depths
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
 from asng.nn.conversion.options import Options
+from asng.nn.conversion.parameters import Cut, cuts_of, with_cuts
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
-from asng.nn.conversion.roles import Role, roles_in
+from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.roles import Role
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
 from asng.nn.supernet import Supernet
@@ -199,7 +201,10 @@ def searchable(
             f"model: expected a width that can be narrowed, got none in {type(model).__name__}. {reasons}. "
             "Mark by hand what is to be searched: asng.nn.Linear.of(layer, out_features=variable)."
         )
-    _convert(model, prover.twins(groups))
+    twins, cuts = prover.twins(groups)
+    _convert(model, twins)
+    for path, cut in cuts.items():
+        with_cuts(model.get_submodule(path), cut)
     supernet = Supernet(with_depths(model, depths))
     order = list(roles)
     fixed = dict(sorted(fixed.items(), key=lambda item: order.index(item[0])))
@@ -308,25 +313,31 @@ class _Prover:
                 kept.append(depth)
         return kept, needed
 
-    def twins(self, groups: Sequence[WidthGroup]) -> dict[str, nn.Module]:
-        """Return the twins of all layers that lose channels or are given fewer, by path."""
-        if not groups:
-            return {}
-        cut = self._cut([(group, group.least) for group in groups])
+    def twins(self, groups: Sequence[WidthGroup]) -> tuple[dict[str, nn.Module], dict[str, list[Cut]]]:
+        """Return the twins of all layers that lose channels or are given fewer, by path.
+
+        And by the path of a module that is no layer of torch, what is cut of it.
+        """
+        twins: dict[str, nn.Module] = {}
+        cuts: dict[str, list[Cut]] = {}
+        cut = self._cut([(group, group.least) for group in groups]) if groups else ChannelCut({}, {})
         makers = {path: group for group in groups for path in group.widths}
-        twins = {}
         for path in {**cut.made, **cut.read}:
-            layer, maker = self.model.get_submodule(path), makers.get(path)
+            maker, role = makers.get(path), self.roles[path]
             given = [
                 (group, self.thresholds(group)[path]) for group in groups if path in self.thresholds(group)
             ]
+            made = [maker.threshold(maker.parts(path))] if maker else []
+            read = [group.threshold(parts) for group, parts in given]
             spread = [parts for _, parts in given if not _is_sorted(parts)]
-            if spread or len(given) > 1 or (maker and maker.blocks > 1):
-                made = [maker.threshold(maker.parts(path))] if maker else []
-                twins[path] = gathered(layer, made, [group.threshold(parts) for group, parts in given])
+            if role.tensors:
+                owner = path if role.owner is None else role.owner
+                cuts.setdefault(owner, []).extend(cuts_of(role, made, read))
+            elif spread or len(given) > 1 or (maker and maker.blocks > 1):
+                twins[path] = gathered(self.model.get_submodule(path), made, read)
             else:
-                twins[path] = _twin(layer, maker.size(path) if maker else None)
-        return twins
+                twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
+        return twins, cuts
 
     def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
         """Return of each layer that is given channels of a group in which part each of these is.
@@ -350,6 +361,10 @@ class _Prover:
 
     def _width(self, path: str) -> int:
         """Return how many channels a layer reads or passes on."""
+        for name, dims in self.roles[path].tensors.items():
+            for dim, which in dims.items():
+                if which == "read":
+                    return int(getattr(self.model.get_submodule(path), name).shape[dim])
         layer: Any = self.model.get_submodule(path)
         names = ("in_features", "in_channels", "num_features", "num_parameters")
         return (
