@@ -361,18 +361,6 @@ def test_channels_that_only_change_places_are_followed(mix):
         assert alike(outputs(child, x), outputs(whole, x), atol=1e-6)
 
 
-def test_a_tied_weight_stays():
-    class Tied(Sequence):
-        def __init__(self):
-            super().__init__()
-            self.head = nn.Linear(16, 9, bias=False)
-            self.head.weight = self.tokens.weight
-
-    conversion = snn.searchable(Tied(), tokens()).conversion
-    assert conversion.fixed["tokens"] == "the weight of tokens is tied to head"
-    assert {group.name for group in conversion.groups} == set(ATTENTION)
-
-
 def test_a_layer_that_is_called_twice_serves_both():
     class Twice(nn.Module):
         def __init__(self):

@@ -126,6 +126,7 @@ def with_cuts(module: nn.Module, cuts: Sequence[Cut]) -> None:
     """Have a module use the channels of its tensors that an architecture leaves.
 
     Example:
+        >>> import torch
         >>> from asng.nn import Supernet
         >>> from asng.space import Integer
         >>> class Shift(nn.Module):

@@ -26,7 +26,7 @@ from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
-__all__ = ["ChannelCut", "Refused", "cut_of", "outputs_of", "shaken"]
+__all__ = ["ChannelCut", "Refused", "cut_of", "narrow", "outputs_of", "shaken"]
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
@@ -82,7 +82,7 @@ def cut_of(
         _check_clean(lost, whole)
         with _silenced(model, roles, cut, numbers=True), _Products(list(products), again=True):
             silenced = [_run(model, call) for call in calls]
-        with _narrow(model, roles, cut):
+        with narrow(model, roles, cut):
             got = [_run(model, call) for call in calls]
     _check_same(got, lost)
     _check_same(got, silenced)
@@ -322,7 +322,8 @@ def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Te
 
 
 @contextmanager
-def _narrow(model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut) -> Iterator[None]:
+def narrow(model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut) -> Iterator[None]:
+    """Have a model be that of the channels that are left while the block runs."""
     with ExitStack() as stack:
         for path in {**cut.made, **cut.read}:
             role = roles[path]

@@ -82,12 +82,9 @@ def recognised(module: nn.Module) -> Role | None:
     vectors = [name for name, tensor in tensors.items() if tensor.ndim == 1]
     if len(matrices) + len(vectors) < len(tensors) or len(matrices) > 1 or len(vectors) > 2:
         return None
-    try:
-        with left_alone(module), torch.no_grad():
-            module.eval()
-            return _linear(module, tensors, matrices[0], vectors) if matrices else _norm(module, tensors)
-    except Exception:  # whatever a module raises that takes no numbers of that shape
-        return None
+    with left_alone(module), torch.no_grad():
+        module.eval()
+        return _linear(module, tensors, matrices[0], vectors) if matrices else _norm(module, tensors)
 
 
 def _linear(module: Any, tensors: Mapping[str, Tensor], matrix: str, vectors: list[str]) -> Role | None:
@@ -105,9 +102,16 @@ def _linear(module: Any, tensors: Mapping[str, Tensor], matrix: str, vectors: li
                 part = weight.movedim(out, 0)[made][:, read]
                 return functional.linear(x[..., read], part, None if shift is None else shift[made])
 
-            if _computes(module, role, expected, size, given):
+            if _holds(_computes, module, role, expected, size, given):
                 return role
     return None
+
+
+def _holds(check: Callable[..., bool], *args: Any) -> bool:
+    try:
+        return check(*args)
+    except Exception:  # whatever a module raises whose channels are in another place, or as many as it counts
+        return False
 
 
 def _norm(module: Any, tensors: Mapping[str, Tensor]) -> Role | None:
@@ -119,23 +123,22 @@ def _norm(module: Any, tensors: Mapping[str, Tensor]) -> Role | None:
     if isinstance(getattr(module, "normalized_shape", None), tuple):
         role = replace(role, sizes={"normalized_shape": "read"})
     for dims, kind in product((0, None), (_rms, _standard)):
-        there = replace(role, dims=dims)
-        shift = module(_example(module, size, dims) * 0.0).movedim(
-            there.dim(_example(module, size, dims)), -1
-        )
-        x = _example(module, size, dims)
-        y = module(x).movedim(there.dim(x), -1)
-        normed = kind(x.movedim(there.dim(x), -1)).flatten(0, -2)
-        scale = ((y - shift).flatten(0, -2) * normed).sum(0) / normed.square().sum(0)
-
-        def expected(
-            x: Tensor, _: Tensor, read: Tensor, kind: Any = kind, scale: Any = scale, shift: Any = shift
-        ) -> Tensor:
-            return kind(x[..., read]) * scale[read] + shift.flatten(0, -2)[0][read]  # type: ignore[no-any-return]
-
-        if _computes(module, there, expected, size, size):
-            return there
+        if _holds(_is_norm, module, replace(role, dims=dims), kind, size):
+            return replace(role, dims=dims)
     return None
+
+
+def _is_norm(module: nn.Module, role: Role, kind: Callable[[Tensor], Tensor], size: int) -> bool:
+    x = _example(module, size, role.dims)
+    dim = role.dim(x)
+    y, shift = (module(given).movedim(dim, -1).flatten(0, -2) for given in (x, 0.0 * x))
+    normed = kind(x.movedim(dim, -1)).flatten(0, -2)
+    scale = ((y - shift) * normed).sum(0) / normed.square().sum(0)
+
+    def expected(x: Tensor, _: Tensor, read: Tensor) -> Tensor:
+        return kind(x[..., read]).mul(scale[read]).add(shift[0][read])
+
+    return _computes(module, role, expected, size, size)
 
 
 def _computes(

@@ -17,11 +17,12 @@ from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in, w
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import Cut, cuts_of, with_cuts
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, narrow, outputs_of, shaken
 from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.roles import Role
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
+from asng.nn.layers.twin import Twin
 from asng.nn.supernet import Supernet
 from asng.space import Integer
 
@@ -203,11 +204,11 @@ def searchable(
         )
     twins, cuts = prover.twins(groups)
     _convert(model, twins)
+    prover.tie(model)
     for path, cut in cuts.items():
         with_cuts(model.get_submodule(path), cut)
     supernet = Supernet(with_depths(model, depths))
-    order = list(roles)
-    fixed = dict(sorted(fixed.items(), key=lambda item: order.index(item[0])))
+    fixed = {path: fixed[path] for path, role in roles.items() if path in fixed and role.owner is None}
     supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed)
     return supernet
 
@@ -238,13 +239,11 @@ class _Prover:
         self._shaken, self._calls = shaken(model, calls)
         self._thresholds: dict[str, dict[str, Tensor]] = {}
         self._whole = outputs_of(self._shaken, self._calls)
-        owners: dict[int, str] = {}
-        self._tied: dict[str, str] = {}
+        owners: dict[Tensor, list[tuple[str, str]]] = {}
         for path, module in model.named_modules():
-            for parameter in module.parameters(recurse=False):
-                first = owners.setdefault(id(parameter), path)
-                if first != path:
-                    self._tied |= {path: first, first: path}
+            for name, parameter in module.named_parameters(recurse=False):
+                owners.setdefault(parameter, []).append((path, name))
+        self._tied = [places for places in owners.values() if len(places) > 1]
 
     def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
         """Return layers as a group, in the finest parts that can be proved.
@@ -339,6 +338,12 @@ class _Prover:
                 twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
         return twins, cuts
 
+    def tie(self, model: nn.Module) -> None:
+        """Have the twins in a model keep the weights that they share: all cut the same parts."""
+        for path, _ in (place for places in self._tied for place in places):
+            if isinstance(layer := model.get_submodule(path), Twin):
+                layer.search_tied = True
+
     def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
         """Return of each layer that is given channels of a group in which part each of these is.
 
@@ -386,9 +391,12 @@ class _Prover:
     def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
         cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
-        for path in {**cut.made, **cut.read}:
-            if path in self._tied:
-                raise Refused(f"the weight of {path} is tied to {self._tied[path]}")
+        with narrow(self._shaken, self.roles, cut):
+            for (first, name), *others in self._tied:
+                part = getattr(self._shaken.get_submodule(first), name)
+                for other, its in others:
+                    if not torch.equal(part, getattr(self._shaken.get_submodule(other), its)):
+                        raise Refused(f"the weight of {first} is tied to {other}, which needs other parts")
         return cut
 
 
