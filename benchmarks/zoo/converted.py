@@ -42,6 +42,8 @@ FEED_FORWARD = (
     "h_to_4h",
     "ff",
     "linear1",
+    "c_fc",
+    "pwconv1",
 )
 """Parts of the names of layers that widen a feed-forward network."""
 

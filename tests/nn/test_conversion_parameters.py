@@ -121,6 +121,34 @@ class Images(nn.Module):
         return self.head(torch.tanh(self.norm(self.frozen(self.stem(x)))))
 
 
+class Grouped(nn.Module):
+    """Convolutions in groups, one of which makes more channels than it is given."""
+
+    def __init__(self, norm=nn.Identity):
+        super().__init__()
+        self.first = nn.Conv2d(3, 16, 1)
+        self.wide = nn.Conv2d(16, 32, 3, padding=1, groups=4, bias=False)
+        self.up = nn.ConvTranspose2d(32, 16, 2, 2, groups=8, bias=False)
+        self.norm, self.head = norm(16), nn.Conv2d(16, 2, 1)
+
+    def forward(self, x):
+        return self.head(self.norm(torch.tanh(self.up(self.wide(self.first(x))))))
+
+
+class Normed(nn.Module):
+    def __init__(self, groups, *, affine=True):
+        super().__init__()
+        self.first, self.norm = nn.Conv2d(3, 16, 1), nn.GroupNorm(groups, 16, affine=affine)
+        self.head = nn.Conv2d(16, 2, 1)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.norm(self.first(x))))
+
+
+def pictures():
+    return torch.randn(3, 3, 4, 4)
+
+
 def tokens():
     return torch.randint(0, 9, (3, 5))
 
@@ -131,6 +159,10 @@ MODELS = {
     "language": (Language, tokens, LANGUAGE),
     "language, a norm": (lambda: Language(RootMeanSquare), tokens, LANGUAGE),
     "language, tied": (lambda: Language(tied=True), tokens, LANGUAGE),
+    "in groups": (Grouped, pictures, {"first": 1}),
+    "a group norm": (lambda: Normed(4), pictures, {"first": 1}),
+    "a group norm of each": (lambda: Normed(16), pictures, {"first": 1}),
+    "a group norm of all": (lambda: Normed(1, affine=False), pictures, {"first": 1}),
     "images": (Images, lambda: torch.randn(3, 3, 8, 8), {"stem": 5}),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -181,7 +213,7 @@ def test_the_whole_network_is_the_one_that_was_given(name):
     assert all(torch.equal(a, b) for a, b in zip(outputs(child, x), outputs(model, x), strict=True))
 
 
-@pytest.mark.parametrize("name", ["vision", "language", "language, tied"])
+@pytest.mark.parametrize("name", ["vision", "language", "language, tied", "in groups"])
 def test_a_child_is_the_whole_network_that_makes_nought_of_the_lost_channels(name):
     """Told from outside: every tensor that makes a channel holds nought for it."""
     model, x, supernet = converted(name)
@@ -244,6 +276,42 @@ def test_sizes_that_a_layer_of_another_library_counts_are_those_of_the_child():
     child = supernet.extract({"tokens": 4, "inner": 6}, example=x)
     assert (child.inner.out, child.inner.given, child.outer.out, child.outer.given) == (6, 4, 4, 6)
     assert supernet.model.inner.out == 12
+
+
+def test_whole_groups_of_channels_go():
+    for name in ("in groups", "a group norm"):
+        (group,) = converted(name)[-1].conversion.groups
+        assert (group.units, group.step) == (4, 4)
+    _, x, supernet = converted("in groups")
+    child = supernet.extract({"first": 8}, example=x)
+    assert (child.wide.in_channels, child.wide.out_channels, child.wide.groups) == (8, 16, 2)
+    assert (child.up.in_channels, child.up.out_channels, child.up.groups) == (16, 8, 4)
+    _, x, supernet = converted("a group norm")
+    child = supernet.extract({"first": 8}, example=x)
+    assert (child.norm.num_groups, child.norm.num_channels) == (2, 8)
+
+
+def test_a_group_norm_of_two_groups_loses_of_each_alike():
+    model = nn.Sequential(nn.Conv2d(3, 16, 1), nn.GroupNorm(2, 16), nn.Conv2d(16, 16, 1, groups=2))
+    whole = nn.Sequential(model, nn.Conv2d(16, 2, 1))
+    (group,) = snn.searchable(whole, pictures(), step=8, least=0.5).conversion.groups
+    assert (group.units, group.blocks) == (2, 1)
+    child = snn.searchable(Normed(2), pictures(), step=4).extract({"first": 4}, example=pictures())
+    assert (child.norm.num_groups, child.norm.num_channels) == (2, 4)
+
+
+def test_a_group_norm_of_two_widths_is_refused():
+    class Beside(Normed):
+        def __init__(self):
+            super().__init__(4)
+            self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 8, 1)
+
+        def forward(self, x):
+            return self.head(self.norm(torch.cat([self.first(x), self.second(x)], 1)))
+
+    conversion = snn.searchable(Beside(), pictures()).conversion
+    assert len(conversion.groups) == 1
+    assert "norm has groups of channels of several widths" in str(conversion)
 
 
 class Sorting(RootMeanSquare):

@@ -172,6 +172,8 @@ def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwarg
     if hasattr(layer, "kernel_size"):
         sides = _sides(layer, sides)
     out = names.size(path) if role.makes else x.shape[dim]
+    if "groups" in role.per:
+        out = out * layer.out_channels // layer.in_channels
     return torch.empty((*x.shape[:dim], out, *sides), device="meta", dtype=dtype)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from asng.nn.base import Extraction, Searchable
 from asng.nn.conversion.blocks import searched
 from asng.nn.conversion.gathered import Threshold, left_by
-from asng.nn.conversion.roles import Role
+from asng.nn.conversion.roles import Role, count
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.selection import current_selection
 from asng.space import SizeExpression, Variable
@@ -29,11 +29,13 @@ class Cut(NamedTuple):
         name: Of the tensor or attribute.
         dim: The dimension; None of an attribute.
         thresholds: From which values of which variables on each channel is there.
+        per: How many channels an attribute counts as one.
     """
 
     name: str
     dim: int | None
     thresholds: tuple[Threshold, ...]
+    per: int = 1
 
 
 class Cuts(Searchable):
@@ -69,7 +71,8 @@ class Cuts(Searchable):
             if there is None:
                 continue
             if cut.dim is None:
-                part = (len(there),) if isinstance(whole, tuple) else len(there)
+                number_left = count(there, cut.per)
+                part = (number_left,) if isinstance(whole, tuple) else number_left
             else:
                 part = part.index_select(cut.dim, there.to(part.device))
         # torch.matmul computes differently, in the last bits, for weights that ask for gradients.
@@ -118,7 +121,7 @@ def cuts_of(role: Role, made: Sequence[Threshold], read: Sequence[Threshold]) ->
     """
     kept = {"made": tuple(made), "read": tuple(read)}
     cuts = [Cut(name, dim, kept[which]) for name, dims in role.tensors.items() for dim, which in dims.items()]
-    cuts += [Cut(name, None, kept[which]) for name, which in role.sizes.items()]
+    cuts += [Cut(name, None, kept[which], role.per.get(name, 1)) for name, which in role.sizes.items()]
     return [cut for cut in cuts if cut.thresholds]
 
 

@@ -328,5 +328,8 @@ def narrow(model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut) -> Iter
         for path in {**cut.made, **cut.read}:
             role = roles[path]
             layer = model.get_submodule(path if role.owner is None else role.owner)
-            stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path), role))
+            try:
+                stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path), role))
+            except ValueError as error:  # of groups of channels
+                raise Refused(f"{path}: {error}") from error
         yield

@@ -329,10 +329,10 @@ class _Prover:
             made = [maker.threshold(maker.parts(path))] if maker else []
             read = [group.threshold(parts) for group, parts in given]
             spread = [parts for _, parts in given if not _is_sorted(parts)]
-            if role.tensors:
+            if not role.is_of_torch:
                 owner = path if role.owner is None else role.owner
                 cuts.setdefault(owner, []).extend(cuts_of(role, made, read))
-            elif spread or len(given) > 1 or (maker and maker.blocks > 1):
+            elif spread or role.per or len(given) > 1 or (maker and maker.blocks > 1):
                 twins[path] = gathered(self.model.get_submodule(path), made, read)
             else:
                 twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
@@ -371,7 +371,7 @@ class _Prover:
                 if which == "read":
                     return int(getattr(self.model.get_submodule(path), name).shape[dim])
         layer: Any = self.model.get_submodule(path)
-        names = ("in_features", "in_channels", "num_features", "num_parameters")
+        names = ("in_features", "in_channels", "num_features", "num_parameters", "num_channels")
         return (
             next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
             or layer.normalized_shape[0]
@@ -381,6 +381,8 @@ class _Prover:
         """Prove two cuts of several groups, and that what is left is what each of them leaves."""
         for amounts in _two_amounts(groups):
             for path, kept in self._cut(amounts).read.items():
+                if self.roles[path].per and sum(path in self.thresholds(group) for group, _ in amounts) > 1:
+                    raise Refused(f"{path} has groups of channels of several widths")
                 there = torch.ones(self._width(path), dtype=torch.bool)
                 for group, units in amounts:
                     if path in self.thresholds(group):
