@@ -3,10 +3,10 @@
     python -m benchmarks.zoo.converted [NAME or LIBRARY ...]
 
 Nothing is marked by hand. Of each model: how many widths are searched, how many of them not of one layer
-alone or not inside a feed-forward network, the seconds of the processor, and on ten architectures whether the
-child equals the supernet to the last bit in evaluation mode, and whether it is what the whole network
-computes when the lost channels are read by nobody (`asng.nn.conversion.proof`, on other inputs than it was
-proved on).
+alone or not inside a feed-forward network, how many depths, and the seconds of the processor. On ten
+architectures: whether the child equals the supernet to the last bit in evaluation mode, and whether it is
+what the whole network computes when the lost channels are read by nobody and the lost blocks add nothing
+(`asng.nn.conversion`, on other inputs than it was proved on).
 Rows are written as they end. The other libraries are in an environment of their own: see `requirements.txt`.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from asng.nn import Conversion, Inputs, searchable
-from asng.nn.conversion import cut_of, roles_in, shaken
+from asng.nn.conversion import SkipTrial, cut_of, reduced, roles_in, shaken
 from benchmarks.record import commit
 from benchmarks.zoo.entry import Entry
 from benchmarks.zoo.run import ARCHITECTURES, ITEMS, called, entries, in_words, key, same
@@ -42,6 +42,8 @@ FEED_FORWARD = (
     "h_to_4h",
     "ff",
     "linear1",
+    "c_fc",
+    "pwconv1",
 )
 """Parts of the names of layers that widen a feed-forward network."""
 
@@ -68,8 +70,9 @@ def row_of(entry: Entry) -> dict[str, Any]:
     seconds = time.process_time() - begun
     supernet.eval()
     conversion: Conversion = supernet.conversion
-    rng, roles, exact, proved = random.Random(0), roles_in(model), 0, 0
+    rng, exact, proved = random.Random(0), 0, 0
     proof, (shown,) = shaken(model, [other])
+    trial = SkipTrial(proof, [shown])
     for _ in range(ARCHITECTURES):
         architecture = supernet.space.sample(rng)
         child = supernet.extract(architecture, example=call).eval()
@@ -79,13 +82,20 @@ def row_of(entry: Entry) -> dict[str, Any]:
         for group in conversion.groups:
             value = architecture[group.name]
             made |= group.made(value // group.step if group.is_counted_in_channels else value)
-        proved += bool(cut_of(proof, [shown], roles, made).made)
+        depths = {depth: architecture[depth.name] for depth in conversion.depths}
+        small, paths = reduced(proof, depths)
+        made = {paths[path]: kept for path, kept in made.items() if path in paths}
+        for depth, count in depths.items():
+            if depth.gone(count):
+                trial.check(depth.container, depth.gone(count), in_place=depth.in_place)
+        proved += not made or bool(cut_of(small, [shown], roles_in(small), made).made)
     return {
         "name": entry.name,
         "family": entry.family,
         "groups": len(conversion.groups),
         "beyond": beyond(conversion),
         "widths": {group.name: list(group.widths) for group in conversion.groups},
+        "depths": {depth.name: [depth.least, len(depth.blocks)] for depth in conversion.depths},
         "fixed": dict(Counter(conversion.fixed.values())),
         "seconds": round(seconds, 2),
         "exact": exact,
@@ -97,22 +107,25 @@ def row_of(entry: Entry) -> dict[str, Any]:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the rows as a table, and what they come to."""
     lines = [
-        "| library | architecture | widths searched | beyond feed-forward | exact | proved again | seconds |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| library | architecture | widths searched | beyond feed-forward | depths | exact | proved again "
+        "| seconds |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for row in rows:
         told = [row["family"], row["name"]]
         if "error" in row:
             told += [f"refused: {row['error'][:160]}", "", "", "", ""]
         else:
-            told += [str(row[name]) for name in ("groups", "beyond", "exact", "proved", "seconds")]
+            told += [str(row["groups"]), str(row["beyond"]), str(len(row["depths"]))]
+            told += [str(row[name]) for name in ("exact", "proved", "seconds")]
         lines.append(f"| {' | '.join(told)} |")
     made = [row for row in rows if "error" not in row]
     right = sum(row["exact"] == row["proved"] == ARCHITECTURES for row in made)
     lines.append("")
     lines.append(
         f"{len(made)} of {len(rows)} convert, {sum(row['beyond'] > 0 for row in made)} of them with a width "
-        f"beyond feed-forward networks; in {right} all {ARCHITECTURES} children are exact, and proved again."
+        f"beyond feed-forward networks, {sum(bool(row['depths']) for row in made)} with a depth; in {right} "
+        f"all {ARCHITECTURES} children are exact, and proved again."
     )
     return "\n".join(lines) + "\n"
 

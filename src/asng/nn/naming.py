@@ -90,13 +90,15 @@ def _check_same(
 def check_weights_unshared(model: nn.Module) -> None:
     """Raise where a weight of a twin is a weight of another module too.
 
-    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied.
+    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied;
+    unless it is known that the parts are the same, as of a model that was converted.
 
     Raises:
         SpaceError: One is.
     """
     owners: dict[int, str] = {}
-    cut = {id(p) for twin in model.modules() if isinstance(twin, Twin) for p in twin.parameters()}
+    twins = [twin for twin in model.modules() if isinstance(twin, Twin) and not twin.search_tied]
+    cut = {id(p) for twin in twins for p in twin.parameters()}
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             if id(parameter) not in cut:

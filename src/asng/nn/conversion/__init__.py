@@ -1,22 +1,29 @@
 """From a trained model to a supernet: which of its sizes can be searched, and the proof that they can."""
 
 from asng.nn.conversion.coupling import Coupling, coupled
+from asng.nn.conversion.depth import DepthGroup, reduced, with_depths
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
-from asng.nn.conversion.roles import Role, role_of, roles_in
+from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.roles import Role, role_of
 from asng.nn.conversion.searchable import Conversion, WidthGroup, searchable
+from asng.nn.conversion.skipping import SkipTrial
 
 __all__ = [
     "ChannelCut",
     "Conversion",
     "Coupling",
+    "DepthGroup",
     "Refused",
     "Role",
+    "SkipTrial",
     "WidthGroup",
     "coupled",
     "cut_of",
     "outputs_of",
+    "reduced",
     "role_of",
     "roles_in",
     "searchable",
     "shaken",
+    "with_depths",
 ]

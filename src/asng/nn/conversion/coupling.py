@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from asng.nn.conversion.roles import Role, roles_in
+from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.roles import Role
 from asng.nn.extraction.exclusion import on_meta
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
@@ -50,21 +51,24 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
     """
     roles = roles_in(model)
     names = _Names({path: role.makes for path, role in roles.items() if role.makes})
+    layers = [path for path in names.widths if roles[path].owner is None]
     try:
         shapes, there = _without_numbers(model, calls, roles, names)
+        tensors = _Tensors(shapes, roles, names)
         with left_alone(model), torch.no_grad(), _Listen() as listened:
             model.eval()
             for call in calls:
                 call.call(model)
-        while not _one_pass(shapes, there, names, listened.seen):
+        while not _one_pass(shapes, there, names, listened.seen, tensors):
             pass
     except Exception:  # a model that looks at numbers, or holds what cannot be copied
-        return Coupling([[path] for path in names.widths])
+        return Coupling([[path] for path in layers])
     groups: dict[int, list[str]] = {}
     for path in names.widths:
         if path not in names.fixed:
             groups.setdefault(names.primes[path], []).append(path)
-    return Coupling(list(groups.values()), dict(names.fixed))
+    found = [paths for paths in groups.values() if paths[0] in layers]
+    return Coupling(found, {path: why for path, why in names.fixed.items() if path in layers})
 
 
 class _Names:
@@ -89,6 +93,10 @@ class _Names:
     def size(self, path: str) -> int:
         """Return how many channels a layer makes in a pass without numbers."""
         self.last = path
+        return self.wide(path)
+
+    def wide(self, path: str) -> int:
+        """Return what stands for the channels of a layer or a tensor in a pass without numbers."""
         return self.widths[path] * (1 if path in self.fixed else self.primes[path])
 
     def within(self, size: int) -> set[int]:
@@ -121,13 +129,41 @@ def _without_numbers(
     shapes, there = on_meta(model, calls)
     shapes.eval()
     for path, role in roles.items():
-        layer = shapes.get_submodule(path)
-        vars(layer)["forward"] = partial(_shape, path, layer, role, names)
+        if role.owner is None:
+            layer = shapes.get_submodule(path)
+            vars(layer)["forward"] = partial(_shape, path, layer, role, names)
     return shapes, there
 
 
-def _shape(path: str, layer: Any, role: Role, names: _Names, x: Tensor, *_: Any, **__: Any) -> Tensor:
+class _Tensors:
+    """The tensors of a model without numbers that are no layer's."""
+
+    def __init__(self, shapes: nn.Module, roles: Mapping[str, Role], names: _Names) -> None:
+        self._names = names
+        self._found: list[tuple[nn.Module, str, Tensor, dict[int, str]]] = []
+        places: dict[tuple[str, str], dict[int, str]] = {}
+        for path, role in roles.items():
+            if role.owner is not None:
+                ((name, dims),) = role.tensors.items()
+                places.setdefault((role.owner, name), {})[next(iter(dims))] = path
+        for (owner, name), paths in places.items():
+            module = shapes.get_submodule(owner)
+            self._found.append((module, name, getattr(module, name), paths))
+
+    def set(self) -> None:
+        """Give them the sizes that stand for their channels."""
+        for module, name, tensor, paths in self._found:
+            shape = [self._names.wide(paths[d]) if d in paths else n for d, n in enumerate(tensor.shape)]
+            made = torch.empty(shape, device="meta", dtype=tensor.dtype)
+            if name in module._parameters:
+                module._parameters[name] = nn.Parameter(made, requires_grad=False)
+            else:
+                module._buffers[name] = made
+
+
+def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwargs: Any) -> Tensor:
     """Return what a layer would, without numbers, whatever the number of channels of its input."""
+    x = next(tensors_of([args, kwargs]))
     if isinstance(layer, nn.Embedding):
         return torch.empty((*x.shape, names.size(path)), device="meta", dtype=layer.weight.dtype)
     dim, dtype = role.dim(x), x.dtype
@@ -136,6 +172,8 @@ def _shape(path: str, layer: Any, role: Role, names: _Names, x: Tensor, *_: Any,
     if hasattr(layer, "kernel_size"):
         sides = _sides(layer, sides)
     out = names.size(path) if role.makes else x.shape[dim]
+    if "groups" in role.per:
+        out = out * layer.out_channels // layer.in_channels
     return torch.empty((*x.shape[:dim], out, *sides), device="meta", dtype=dtype)
 
 
@@ -207,7 +245,11 @@ class _Misfits(TorchFunctionMode):
 
 
 def _one_pass(
-    model: nn.Module, calls: Sequence[Inputs], names: _Names, seen: Sequence[tuple[str, Any]]
+    model: nn.Module,
+    calls: Sequence[Inputs],
+    names: _Names,
+    seen: Sequence[tuple[str, Any]],
+    tensors: _Tensors,
 ) -> bool:
     """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
     before = dict(names.primes), len(names.fixed)
@@ -215,6 +257,7 @@ def _one_pass(
     outputs = []
     try:
         with left_alone(model), torch.no_grad(), torch.device("meta"), _Misfits(seen):
+            tensors.set()
             outputs = [call.call(model) for call in calls]
     except _MisfitError as misfit:
         if not misfit.shapes:

@@ -29,7 +29,7 @@ from asng.nn.layers.plain import shell
 from asng.nn.layers.twin import Twin
 from asng.space import Integer
 
-__all__ = ["TWINS", "Threshold", "gathered"]
+__all__ = ["TWINS", "Threshold", "gathered", "left_by"]
 
 
 class Threshold(NamedTuple):
@@ -69,13 +69,25 @@ class _Gathered(Twin):
 
     def _there(self, table: str) -> Tensor | None:
         """Return the indices of the channels that are there, None if all are."""
-        there: Tensor | None = None
-        for number, threshold in enumerate(getattr(self, table)):
-            enough = threshold.least <= self.value(f"{table}[{number}]")
-            there = enough if there is None else there & enough
-        if there is None or bool(there.all()):
-            return None
-        return there.nonzero().flatten()
+        thresholds = getattr(self, table)
+        return left_by(thresholds, [self.value(f"{table}[{number}]") for number in range(len(thresholds))])
+
+
+def left_by(thresholds: Sequence[Threshold], values: Sequence[Any]) -> Tensor | None:
+    """Return the indices of the channels that values of variables leave, None if all are there.
+
+    Example:
+        >>> import torch
+        >>> left_by([Threshold(Integer(1, 2, label="parts"), torch.tensor([2, 1, 2, 1]))], [1])
+        tensor([1, 3])
+    """
+    there: Tensor | None = None
+    for threshold, value in zip(thresholds, values, strict=True):
+        enough = threshold.least <= value
+        there = enough if there is None else there & enough
+    if there is None or bool(there.all()):
+        return None
+    return there.nonzero().flatten()
 
 
 TWINS: Mapping[type[nn.Module], Any] = {

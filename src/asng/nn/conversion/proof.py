@@ -26,7 +26,7 @@ from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
-__all__ = ["ChannelCut", "Refused", "cut_of", "outputs_of", "shaken"]
+__all__ = ["ChannelCut", "Refused", "cut_of", "narrow", "outputs_of", "shaken"]
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
@@ -82,7 +82,7 @@ def cut_of(
         _check_clean(lost, whole)
         with _silenced(model, roles, cut, numbers=True), _Products(list(products), again=True):
             silenced = [_run(model, call) for call in calls]
-        with _narrow(model, cut):
+        with narrow(model, roles, cut):
             got = [_run(model, call) for call in calls]
     _check_same(got, lost)
     _check_same(got, silenced)
@@ -176,24 +176,39 @@ def _silenced(
         cut: What layers still make; what others are left to read is added to it, unless it is known.
         numbers: Whether lost channels have their numbers, and it is known who is left to read what; else NaN.
     """
-    handles = []
-    for path, role in roles.items():
-        layer = model.get_submodule(path)
-        if role.norms:
-            vars(layer)["forward"] = partial(_normed, path, layer, cut.read, numbers)
-        elif not isinstance(layer, nn.Embedding):
-            look = partial(_looked, path, role, cut.read, numbers)
-            handles.append(layer.register_forward_pre_hook(look, with_kwargs=True))
-        if path in cut.made and not numbers:
-            handles.append(layer.register_forward_hook(partial(_lose, role, cut.made[path])))
+    with ExitStack() as stack:
+        for path, role in roles.items():
+            layer = model.get_submodule(path if role.owner is None else role.owner)
+            if role.owner is not None:
+                if path in cut.made and not numbers:
+                    stack.enter_context(_lost_in(layer, role, cut.made[path]))
+                continue
+            if role.norms:
+                vars(layer)["forward"] = partial(_normed, path, layer, role, cut.read, numbers)
+                stack.callback(vars(layer).pop, "forward", None)
+            elif not isinstance(layer, nn.Embedding):
+                look = partial(_looked, path, role, cut.read, numbers)
+                stack.callback(layer.register_forward_pre_hook(look, with_kwargs=True).remove)
+            if path in cut.made and not numbers:
+                stack.callback(layer.register_forward_hook(partial(_lose, role, cut.made[path])).remove)
+        yield
+
+
+@contextmanager
+def _lost_in(module: nn.Module, role: Role, kept: Tensor) -> Iterator[None]:
+    """Have a tensor that is no layer's hold NaN in the channels that are lost."""
+    ((name, dims),) = role.tensors.items()
+    table: Any = module._parameters if name in module._parameters else module._buffers
+    whole, (dim,) = table[name], dims
+    lost = torch.ones(whole.shape[dim], dtype=torch.bool)
+    lost[kept] = False
+    lost = lost.reshape(-1, *[1] * (whole.ndim - 1 - dim)).to(whole.device)
+    part = whole.detach().masked_fill(lost, math.nan)
+    table[name] = nn.Parameter(part, requires_grad=False) if table is module._parameters else part
     try:
         yield
     finally:
-        for handle in handles:
-            handle.remove()
-        for path, role in roles.items():
-            if role.norms:
-                vars(model.get_submodule(path)).pop("forward", None)
+        table[name] = whole
 
 
 class _Products(TorchFunctionMode):
@@ -284,14 +299,18 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     return kept
 
 
-def _normed(path: str, layer: Any, read: dict[str, Tensor], numbers: bool, x: Tensor) -> Tensor:
+def _normed(
+    path: str, layer: Any, role: Role, read: dict[str, Tensor], numbers: bool, *args: Any, **kwargs: Any
+) -> Tensor:
     """Normalise what is left, and pass on what is lost."""
-    kept = read.get(path) if numbers else _kept(path, x, x.ndim - 1, read)
+    x = next(tensors_of([args, kwargs]))
+    dim = role.dim(x)
+    kept = read.get(path) if numbers else _kept(path, x, dim, read)
     if kept is None:
         return type(layer).forward(layer, x)  # type: ignore[no-any-return]
-    with narrowed(layer, None, kept):
+    with narrowed(layer, None, kept, role):
         kept = kept.to(x.device)
-        return x.index_copy(-1, kept, type(layer).forward(layer, x[..., kept]))
+        return x.index_copy(dim, kept, type(layer).forward(layer, x.index_select(dim, kept)))
 
 
 def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Tensor:
@@ -303,9 +322,14 @@ def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Te
 
 
 @contextmanager
-def _narrow(model: nn.Module, cut: ChannelCut) -> Iterator[None]:
+def narrow(model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut) -> Iterator[None]:
+    """Have a model be that of the channels that are left while the block runs."""
     with ExitStack() as stack:
         for path in {**cut.made, **cut.read}:
-            layer = model.get_submodule(path)
-            stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path)))
+            role = roles[path]
+            layer = model.get_submodule(path if role.owner is None else role.owner)
+            try:
+                stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path), role))
+            except ValueError as error:  # of groups of channels
+                raise Refused(f"{path}: {error}") from error
         yield

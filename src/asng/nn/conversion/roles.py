@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["Role", "narrowed", "parts_of", "role_of", "roles_in"]
+__all__ = ["Role", "count", "narrowed", "parts_of", "role_of"]
 
 _CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _TRANSPOSED: dict[type, int] = {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
@@ -28,12 +29,27 @@ class Role:
         reads: Whether each number of its output comes from all channels of the input.
         norms: Whether it normalises over channels, and passes them on.
         dims: How many dimensions come after that of the channels; None: it is the second one.
+        tensors: Of what is no layer of torch, name of a tensor to its dimensions: which go with the channels
+            that are "made", and which with those that are "read".
+        sizes: Of such, name of an attribute that counts channels to which of both.
+        per: Name of an attribute that counts groups of channels to how many a group has; of each there are as
+            many left, or none.
+        owner: Of a tensor that is no layer's, and makes channels, path of its module.
     """
 
     makes: int | None
     reads: bool
     norms: bool = False
     dims: int | None = 0
+    tensors: Mapping[str, Mapping[int, str]] = field(default_factory=dict, repr=False)
+    sizes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    per: Mapping[str, int] = field(default_factory=dict, repr=False)
+    owner: str | None = field(default=None, repr=False)
+
+    @property
+    def is_of_torch(self) -> bool:
+        """Whether the library has a twin of the layer, and knows by itself what its tensors are."""
+        return not (self.tensors or self.sizes)
 
     def dim(self, x: Tensor) -> int:
         """Return the dimension of the channels."""
@@ -58,13 +74,27 @@ def role_of(module: nn.Module) -> Role | None:
     if kind not in convolutions:
         return _KINDS[kind](module)  # type: ignore[no-any-return]
     layer: Any = module
-    if layer.groups == layer.in_channels == layer.out_channels > 1:
-        return Role(None, reads=False, dims=convolutions[kind])
-    return Role(layer.out_channels, reads=True, dims=convolutions[kind]) if layer.groups == 1 else None
+    if layer.groups == 1:
+        return Role(layer.out_channels, reads=True, dims=convolutions[kind])
+    many = layer.in_channels // layer.groups
+    per = {} if layer.groups == layer.in_channels == layer.out_channels else {"groups": many}
+    return Role(None, reads=False, dims=convolutions[kind], per=per)
 
 
 def _of_norm(layer: Any) -> Role | None:
     return Role(None, reads=False, norms=True) if len(layer.normalized_shape) == 1 else None
+
+
+def _of_group_norm(layer: Any) -> Role:
+    return Role(
+        None,
+        reads=False,
+        norms=True,
+        dims=None,
+        tensors={"weight": {0: "read"}, "bias": {0: "read"}} if layer.affine else {},
+        sizes={"num_channels": "read", "num_groups": "read"},
+        per={"num_groups": layer.num_channels // layer.num_groups},
+    )
 
 
 def _of_instance_norm(layer: Any) -> Role | None:
@@ -76,6 +106,7 @@ _KINDS: Mapping[type, Any] = {
     nn.Linear: lambda layer: Role(layer.out_features, reads=True),
     nn.Embedding: lambda layer: None if layer.max_norm else Role(layer.embedding_dim, reads=False),
     nn.LayerNorm: _of_norm,
+    nn.GroupNorm: _of_group_norm,
     nn.RMSNorm: _of_norm,
     nn.PReLU: lambda layer: Role(None, reads=False, dims=None) if layer.num_parameters > 1 else None,
     **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
@@ -83,25 +114,20 @@ _KINDS: Mapping[type, Any] = {
 }
 
 
-def roles_in(model: nn.Module) -> dict[str, Role]:
-    """Return the roles of all layers that have one, by their paths."""
-    roles = {path: role_of(module) for path, module in model.named_modules()}
-    return {path: role for path, role in roles.items() if role is not None}
-
-
 @contextmanager
-def narrowed(layer: Any, made: Tensor | None, read: Tensor | None) -> Iterator[None]:
+def narrowed(layer: Any, made: Tensor | None, read: Tensor | None, role: Role) -> Iterator[None]:
     """Have a layer be that of some of its channels while the block runs.
 
     Args:
         layer: One that has a role.
         made: Indices of the channels that it makes; None: all.
         read: Those that it reads, or passes on; None: all.
+        role: Its role.
     """
     before = dict(vars(layer))
     vars(layer)["_parameters"], vars(layer)["_buffers"] = dict(layer._parameters), dict(layer._buffers)
     try:
-        tensors, sizes = parts_of(layer, made, read)
+        tensors, sizes = parts_of(layer, made, read, role)
         for name, tensor in tensors.items():
             table = layer._parameters if name in layer._parameters else layer._buffers
             table[name] = nn.Parameter(tensor, requires_grad=False) if table is layer._parameters else tensor
@@ -113,7 +139,7 @@ def narrowed(layer: Any, made: Tensor | None, read: Tensor | None) -> Iterator[N
 
 
 def parts_of(
-    layer: Any, made: Tensor | None, read: Tensor | None
+    layer: Any, made: Tensor | None, read: Tensor | None, role: Role | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a layer of some of its channels, and its sizes, by the names of torch.
 
@@ -121,7 +147,16 @@ def parts_of(
         layer: One that has a role.
         made: As of `narrowed`.
         read: As of `narrowed`.
+        role: Its role, needed if it is no layer of torch.
     """
+    if role is not None and not role.is_of_torch:
+        kept = {"made": made, "read": read}
+        parts: dict[str, Tensor] = {}
+        for name, dims in role.tensors.items():
+            parts |= _cut(layer, {dim: kept[which] for dim, which in dims.items()}, name)
+        there = {name: kept[which] for name, which in role.sizes.items()}
+        sizes: dict[str, Any] = {n: count(k, role.per.get(n, 1)) for n, k in there.items() if k is not None}
+        return parts, {n: (v,) if isinstance(getattr(layer, n), tuple) else v for n, v in sizes.items()}
     if isinstance(layer, nn.Embedding):
         return _cut(layer, {1: made}, "weight"), _sizes(embedding_dim=made)
     if isinstance(layer, nn.Linear):
@@ -129,10 +164,9 @@ def parts_of(
         return tensors, _sizes(out_features=made, in_features=read)
     if hasattr(layer, "kernel_size"):
         if layer.groups > 1:
-            sizes = _sizes(out_channels=read, in_channels=read, groups=read)
-            return _cut(layer, {0: read}, "weight", "bias"), sizes
-        dims = {1: made, 0: read} if isinstance(layer, tuple(_TRANSPOSED)) else {0: made, 1: read}
-        tensors = _cut(layer, dims, "weight") | _cut(layer, {0: made}, "bias")
+            return _parts_of_groups(layer, read)
+        sides = {1: made, 0: read} if isinstance(layer, tuple(_TRANSPOSED)) else {0: made, 1: read}
+        tensors = _cut(layer, sides, "weight") | _cut(layer, {0: made}, "bias")
         return tensors, _sizes(out_channels=made, in_channels=read)
     tensors = _cut(layer, {0: read}, "weight", "bias", "running_mean", "running_var")
     if isinstance(layer, (*_BATCH_NORMS, *_INSTANCE_NORMS)):
@@ -140,6 +174,40 @@ def parts_of(
     if isinstance(layer, nn.PReLU):
         return tensors, _sizes(num_parameters=read)
     return tensors, {} if read is None else {"normalized_shape": (len(read),)}
+
+
+def _parts_of_groups(layer: Any, read: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return what `parts_of` does, of a convolution in groups: whole groups are left."""
+    if read is None:
+        return {}, {}
+    many, made = layer.in_channels // layer.groups, layer.out_channels // layer.groups
+    groups = torch.unique(read // many)
+    if len(read) != many * len(groups):
+        raise ValueError(f"a group of {many} channels is left in part")
+    out = (groups.unsqueeze(1) * made + torch.arange(made, device=groups.device)).flatten()
+    first = read if isinstance(layer, tuple(_TRANSPOSED)) else out
+    tensors = _cut(layer, {0: first}, "weight") | _cut(layer, {0: out}, "bias")
+    return tensors, {**_sizes(out_channels=out, in_channels=read), "groups": len(groups)}
+
+
+def count(there: Tensor, per: int) -> int:
+    """Return in how many groups channels are: each of them has some, and as many as the others.
+
+    Args:
+        there: Indices of the channels that are left.
+        per: How many a whole group has.
+
+    Raises:
+        ValueError: Groups have different numbers of them.
+
+    Example:
+        >>> count(torch.tensor([0, 1, 4, 5]), 4), count(torch.tensor([0, 1, 2, 3]), 4)
+        (2, 1)
+    """
+    sizes = torch.unique(there // per, return_counts=True)[1]
+    if bool((sizes != sizes[0]).any()):
+        raise ValueError(f"groups of {per} channels have {sizes.tolist()} of them left")
+    return len(sizes)
 
 
 def _cut(layer: nn.Module, kept: Mapping[int, Tensor | None], *names: str) -> dict[str, Tensor]:

@@ -1,9 +1,8 @@
 """A supernet from a model that exists: its own sizes become variables, nothing in it is rewritten."""
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import reduce
 from math import ceil, gcd
 from typing import Any
@@ -11,15 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asng.checks import integer_at_least
 from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
+from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in, with_depths
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
-from asng.nn.conversion.roles import Role, roles_in
+from asng.nn.conversion.options import Options
+from asng.nn.conversion.parameters import Cut, cuts_of, with_cuts
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, narrow, outputs_of, shaken
+from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.roles import Role
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
+from asng.nn.layers.twin import Twin
 from asng.nn.supernet import Supernet
 from asng.space import Integer
 
@@ -97,10 +100,14 @@ class Conversion:
     Attributes:
         groups: The widths that are searched.
         fixed: Path of each layer whose width stays, to the reason.
+        depths: The blocks that can be left out.
+        needed: Path of each list of blocks none of which can be left out, to the reason.
     """
 
     groups: tuple[WidthGroup, ...]
     fixed: Mapping[str, str]
+    depths: tuple[DepthGroup, ...] = ()
+    needed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
         """Return it as a table."""
@@ -110,8 +117,17 @@ class Conversion:
             values = f"{group.least * group.step} to {width} by {group.step}"
             rows.append((group.name, values, ", ".join(others)))
         rows += [(path, "stays", why) for path, why in self.fixed.items()]
-        wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
-        return "\n".join(f"{a:{wide[0]}}  {b:{wide[1]}}  {c}".rstrip() for a, b, c in rows)
+        tables = [rows] if len(rows) > 1 else []
+        if self.depths or self.needed:
+            blocks = [(d.name, f"{d.least} to {len(d.blocks)}", ", ".join(d.paths())) for d in self.depths]
+            needed = [(path, "stay", why) for path, why in self.needed.items()]
+            tables.append([("depth", "blocks", "which, or why not"), *blocks, *needed])
+        return "\n\n".join(map(_in_columns, tables))
+
+
+def _in_columns(rows: Sequence[tuple[str, str, str]]) -> str:
+    wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{a:{wide[0]}}  {b:{wide[1]}}  {c}".rstrip() for a, b, c in rows)
 
 
 def searchable(
@@ -122,6 +138,7 @@ def searchable(
     skip: str | Iterable[str] = (),
     step: int | Mapping[str, int] | None = None,
     least: float | Mapping[str, float] = 0.25,
+    depth: bool = True,
 ) -> Supernet:
     """Make a supernet of a trained model: its own widths become variables, its weights are kept.
 
@@ -141,7 +158,9 @@ def searchable(
         skip: Patterns of paths: groups with a layer that matches one stay.
         step: Channels of a part; or that by pattern of a path, the first that matches. Default: eight parts,
             or as many fewer as the proof allows.
-        least: Share of the channels, in (0, 1], that a child has at least; or that by pattern.
+        least: Share of the channels, in (0, 1], that a child has at least, and of the blocks, rounded down;
+            or that by pattern.
+        depth: Whether blocks that can be left out are searched too: of each row of them, how many stay.
 
     Raises:
         InputError: The model does not run on the example, has searchable parts already, no width of it can be
@@ -162,10 +181,10 @@ def searchable(
         )
     """
     calls = _checked(model, example)
-    options = _Options.of(only, skip, step, least)
+    options = Options.of(only, skip, step, least)
     model = copy.deepcopy(model)
     roles = roles_in(model)
-    options.check(roles)
+    options.check([*roles, *(path for path, _ in model.named_modules())])
     found = coupled(model, calls)
     prover = _Prover(model, calls, roles)
     groups, fixed = [], dict(found.fixed)
@@ -175,19 +194,22 @@ def searchable(
         except Refused as reason:
             fixed |= dict.fromkeys(paths, str(reason))
     groups = prover.together(groups, fixed)
-    if not groups:
+    depths, needed = prover.depths(groups, options) if depth else ([], {})
+    if not groups and not depths:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
         reasons = reasons or "It has no linear layer, embedding or convolution of torch"
         raise InputError(
             f"model: expected a width that can be narrowed, got none in {type(model).__name__}. {reasons}. "
             "Mark by hand what is to be searched: asng.nn.Linear.of(layer, out_features=variable)."
         )
-    _convert(model, prover.twins(groups))
-    supernet = Supernet(model)
-    order = list(roles)
-    supernet.conversion = Conversion(
-        tuple(groups), dict(sorted(fixed.items(), key=lambda item: order.index(item[0])))
-    )
+    twins, cuts = prover.twins(groups)
+    _convert(model, twins)
+    prover.tie(model)
+    for path, cut in cuts.items():
+        with_cuts(model.get_submodule(path), cut)
+    supernet = Supernet(with_depths(model, depths))
+    fixed = {path: fixed[path] for path, role in roles.items() if path in fixed and role.owner is None}
+    supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed)
     return supernet
 
 
@@ -209,56 +231,6 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
     return calls
 
 
-@dataclass(frozen=True)
-class _Options:
-    only: tuple[str, ...]
-    skip: tuple[str, ...]
-    step: Mapping[str, int]
-    least: Mapping[str, float]
-
-    @classmethod
-    def of(cls, only: Any, skip: Any, step: Any, least: Any) -> "_Options":
-        """Read the options.
-
-        Raises:
-            InputError: One is out of its range.
-        """
-        steps = dict(step) if isinstance(step, Mapping) else {} if step is None else {"*": step}
-        leasts = dict(least) if isinstance(least, Mapping) else {"*": least}
-        for value in steps.values():
-            integer_at_least("step", value, 1)
-        for share in leasts.values():
-            if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0.0 < share <= 1.0:
-                raise InputError(f"least: expected a share of the channels in (0, 1], got {share!r}.")
-        only, skip = ((one,) if isinstance(one, str) else tuple(one) for one in (only, skip))
-        return cls(only, skip, steps, leasts)
-
-    def check(self, roles: Mapping[str, Role]) -> None:
-        """Raise if a pattern matches no layer.
-
-        Raises:
-            InputError: One does not.
-        """
-        for name in ("only", "skip", "step", "least"):
-            for pattern in getattr(self, name):
-                if pattern != "*" and not any(fnmatchcase(path, pattern) for path in roles):
-                    raise InputError(
-                        f"{name}: expected patterns that match the path of a layer, got {pattern!r}. Paths "
-                        f"are {', '.join(list(roles)[:8])}, ..."
-                    )
-
-    def refuse(self, paths: Sequence[str]) -> None:
-        """Raise if a group is not to be searched."""
-        if self.only and not any(fnmatchcase(path, p) for path in paths for p in self.only):
-            raise Refused("only= leaves it out")
-        if any(fnmatchcase(path, p) for path in paths for p in self.skip):
-            raise Refused("skip= leaves it out")
-
-    def of_paths(self, values: Mapping[str, Any], paths: Sequence[str]) -> Any:
-        """Return the value of the first pattern that matches one of some layers, None without any."""
-        return next((v for p, v in values.items() if any(fnmatchcase(path, p) for path in paths)), None)
-
-
 class _Prover:
     """Proves what can be narrowed, on calls of a model."""
 
@@ -267,15 +239,13 @@ class _Prover:
         self._shaken, self._calls = shaken(model, calls)
         self._thresholds: dict[str, dict[str, Tensor]] = {}
         self._whole = outputs_of(self._shaken, self._calls)
-        owners: dict[int, str] = {}
-        self._tied: dict[str, str] = {}
+        owners: dict[Tensor, list[tuple[str, str]]] = {}
         for path, module in model.named_modules():
-            for parameter in module.parameters(recurse=False):
-                first = owners.setdefault(id(parameter), path)
-                if first != path:
-                    self._tied |= {path: first, first: path}
+            for name, parameter in module.named_parameters(recurse=False):
+                owners.setdefault(parameter, []).append((path, name))
+        self._tied = [places for places in owners.values() if len(places) > 1]
 
-    def proved(self, paths: Sequence[str], options: _Options) -> WidthGroup:
+    def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
         """Return layers as a group, in the finest parts that can be proved.
 
         Raises:
@@ -324,25 +294,55 @@ class _Prover:
             return kept
         return list(groups)
 
-    def twins(self, groups: Sequence[WidthGroup]) -> dict[str, nn.Module]:
-        """Return the twins of all layers that lose channels or are given fewer, by path."""
-        if not groups:
-            return {}
-        cut = self._cut([(group, group.least) for group in groups])
+    def depths(
+        self, groups: Sequence[WidthGroup], options: Options
+    ) -> tuple[list[DepthGroup], dict[str, str]]:
+        """Return what `depths_in` does; blocks can be left out whatever the widths."""
+        found, needed = depths_in(self._shaken, self._calls, options)
+        cuts = [self._cut(amounts) for amounts in _two_amounts(groups)] if groups else []
+        kept: list[DepthGroup] = []
+        for depth in found:
+            try:
+                for cut in cuts:
+                    least = {other: other.least for other in [*kept, depth]}
+                    check_with_widths(self._shaken, self._calls, least, cut)
+            except Refused as reason:
+                needed[depth.container] = f"not together with widths: {reason}"
+            else:
+                kept.append(depth)
+        return kept, needed
+
+    def twins(self, groups: Sequence[WidthGroup]) -> tuple[dict[str, nn.Module], dict[str, list[Cut]]]:
+        """Return the twins of all layers that lose channels or are given fewer, by path.
+
+        And by the path of a module that is no layer of torch, what is cut of it.
+        """
+        twins: dict[str, nn.Module] = {}
+        cuts: dict[str, list[Cut]] = {}
+        cut = self._cut([(group, group.least) for group in groups]) if groups else ChannelCut({}, {})
         makers = {path: group for group in groups for path in group.widths}
-        twins = {}
         for path in {**cut.made, **cut.read}:
-            layer, maker = self.model.get_submodule(path), makers.get(path)
+            maker, role = makers.get(path), self.roles[path]
             given = [
                 (group, self.thresholds(group)[path]) for group in groups if path in self.thresholds(group)
             ]
+            made = [maker.threshold(maker.parts(path))] if maker else []
+            read = [group.threshold(parts) for group, parts in given]
             spread = [parts for _, parts in given if not _is_sorted(parts)]
-            if spread or len(given) > 1 or (maker and maker.blocks > 1):
-                made = [maker.threshold(maker.parts(path))] if maker else []
-                twins[path] = gathered(layer, made, [group.threshold(parts) for group, parts in given])
+            if not role.is_of_torch:
+                owner = path if role.owner is None else role.owner
+                cuts.setdefault(owner, []).extend(cuts_of(role, made, read))
+            elif spread or role.per or len(given) > 1 or (maker and maker.blocks > 1):
+                twins[path] = gathered(self.model.get_submodule(path), made, read)
             else:
-                twins[path] = _twin(layer, maker.size(path) if maker else None)
-        return twins
+                twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
+        return twins, cuts
+
+    def tie(self, model: nn.Module) -> None:
+        """Have the twins in a model keep the weights that they share: all cut the same parts."""
+        for path, _ in (place for places in self._tied for place in places):
+            if isinstance(layer := model.get_submodule(path), Twin):
+                layer.search_tied = True
 
     def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
         """Return of each layer that is given channels of a group in which part each of these is.
@@ -366,8 +366,12 @@ class _Prover:
 
     def _width(self, path: str) -> int:
         """Return how many channels a layer reads or passes on."""
+        for name, dims in self.roles[path].tensors.items():
+            for dim, which in dims.items():
+                if which == "read":
+                    return int(getattr(self.model.get_submodule(path), name).shape[dim])
         layer: Any = self.model.get_submodule(path)
-        names = ("in_features", "in_channels", "num_features", "num_parameters")
+        names = ("in_features", "in_channels", "num_features", "num_parameters", "num_channels")
         return (
             next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
             or layer.normalized_shape[0]
@@ -375,11 +379,10 @@ class _Prover:
 
     def _foresee(self, groups: Sequence[WidthGroup]) -> None:
         """Prove two cuts of several groups, and that what is left is what each of them leaves."""
-        for turn in range(2):
-            amounts = [
-                (g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)
-            ]
+        for amounts in _two_amounts(groups):
             for path, kept in self._cut(amounts).read.items():
+                if self.roles[path].per and sum(path in self.thresholds(group) for group, _ in amounts) > 1:
+                    raise Refused(f"{path} has groups of channels of several widths")
                 there = torch.ones(self._width(path), dtype=torch.bool)
                 for group, units in amounts:
                     if path in self.thresholds(group):
@@ -390,10 +393,19 @@ class _Prover:
     def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
         cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
-        for path in {**cut.made, **cut.read}:
-            if path in self._tied:
-                raise Refused(f"the weight of {path} is tied to {self._tied[path]}")
+        with narrow(self._shaken, self.roles, cut):
+            for (first, name), *others in self._tied:
+                part = getattr(self._shaken.get_submodule(first), name)
+                for other, its in others:
+                    if not torch.equal(part, getattr(self._shaken.get_submodule(other), its)):
+                        raise Refused(f"the weight of {first} is tied to {other}, which needs other parts")
         return cut
+
+
+def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
+    """Yield how many parts are left of groups: of one many, of the next few; then the other way round."""
+    for turn in range(2):
+        yield [(g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
 
 
 def _is_sorted(parts: Tensor) -> bool:

@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn.base import Call, Extraction, Searchable
@@ -138,7 +138,23 @@ class _Extraction(Extraction):
         for work in (self._later, self._last):
             while work:
                 work.pop(0)()
+        self._tie()
         return child
+
+    def _tie(self) -> None:
+        """Have modules of the child share the parts of a weight that their originals share."""
+        places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
+        for module in self._model.modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                places.setdefault(parameter, []).append((module, name))
+        for shared in places.values():
+            there = [(self._memo[id(m)]._parameters, name) for m, name in shared if id(m) in self._memo]
+            for table, name in there[1:]:
+                first, own = there[0][0].get(there[0][1]), table.get(name)
+                if first is None or own is None or first.shape != own.shape:
+                    continue
+                if self.fresh or torch.equal(first, own):
+                    table[name] = first
 
     def child(self, module: nn.Module) -> nn.Module:
         if id(module) not in self._memo:

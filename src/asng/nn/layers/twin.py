@@ -54,6 +54,9 @@ class Twin(Searchable):
     search_own: bool = False
     """Whether a user's subclass changes what the layer does."""
 
+    search_tied: bool = False
+    """Whether other layers have its weights too, and it is known that all of them use the same parts."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Have a forward that a user's subclass defines run on the plain layer of the sizes at hand.
 

@@ -1,0 +1,154 @@
+"""Lists and sequences of blocks of which an architecture leaves some out."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple
+
+from torch import nn
+
+from asng.nn.base import Extraction, Searchable
+from asng.nn.layers.subclasses import plain_class
+from asng.nn.selection import current_selection
+from asng.space import Integer, SizeExpression, Variable
+
+__all__ = ["Blocks", "Run", "blocks_of", "renumbered", "searched", "shortened"]
+
+
+class Run(NamedTuple):
+    """Blocks of one container, of which as many stay as a variable says.
+
+    Attributes:
+        names: Their names in the container, the one that stays longest first.
+        depth: How many of them stay.
+        in_place: Whether `torch.nn.Identity()` takes the place of one that is left out. Else those behind it
+            move up.
+    """
+
+    names: tuple[str, ...]
+    depth: Integer
+    in_place: bool
+
+
+class Blocks(Searchable):
+    """A `torch.nn.ModuleList` or `Sequential` that in a pass has the blocks that run, else all of them.
+
+    Attributes:
+        search_runs: Those of its blocks that can be left out.
+    """
+
+    search_runs: tuple[Run, ...] = ()
+
+    def variables(self) -> dict[str, Variable | SizeExpression]:
+        """Return slot "depths[0]", "depths[1]", ...: one a run."""
+        return {f"depths[{number}]": run.depth for number, run in enumerate(self.search_runs)}
+
+    def chosen(self) -> dict[str, Any]:
+        """Return the blocks that run under the current architecture, by their names in a plain container."""
+        left = dict(self._modules)
+        for number, run in enumerate(self.search_runs):
+            count: Any = self.value(f"depths[{number}]")
+            left = shortened(left, run.names[count:], in_place=run.in_place)
+        return renumbered(left)
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self._there().values())
+
+    def __len__(self) -> int:
+        return len(self._there())
+
+    def __bool__(self) -> bool:
+        return True  # also without blocks: a container is there
+
+    def __getitem__(self, index: Any) -> Any:
+        view: Any = nn.Sequential() if isinstance(self, nn.Sequential) else nn.ModuleList()
+        view._modules.update(self._there())
+        return view[index]
+
+    def extract(self, extraction: Extraction) -> nn.Module:
+        """Return the plain container of the plain forms of the blocks that run."""
+        own: Any = type(self)
+        kind = plain_class(own)
+        child: nn.Module = kind.__new__(kind)
+        nn.Module.__init__(child)
+        tables = {*vars(child), "names", "path"}
+        for name, value in vars(self).items():
+            if name not in tables and not name.startswith("search_"):
+                vars(child)[name] = extraction.copy(value)
+        child._modules.update({name: extraction.child(block) for name, block in self.chosen().items()})
+        vars(child)["training"] = self.training
+        return child
+
+    def _there(self) -> Mapping[str, Any]:
+        """Return the blocks of the pass, all of them outside of one."""
+        return self._modules if current_selection() is None else self.chosen()
+
+
+def shortened(
+    blocks: Mapping[str, nn.Module | None], gone: Iterable[str], *, in_place: bool
+) -> dict[str, nn.Module | None]:
+    """Return blocks without some of them, under their old names.
+
+    Example:
+        >>> list(shortened({"0": nn.ReLU(), "1": nn.Tanh()}, ["0"], in_place=False))
+        ['1']
+        >>> shortened({"0": nn.ReLU(), "1": nn.Tanh()}, ["0"], in_place=True)
+        {'0': Identity(), '1': Tanh()}
+    """
+    out = set(gone)
+    if in_place:
+        return {name: nn.Identity() if name in out else block for name, block in blocks.items()}
+    return {name: block for name, block in blocks.items() if name not in out}
+
+
+def renumbered(blocks: Mapping[str, nn.Module | None]) -> dict[str, nn.Module | None]:
+    """Return blocks numbered anew if their names are numbers, as a list wants them.
+
+    Example:
+        >>> list(renumbered({"0": nn.ReLU(), "2": nn.Tanh()})), list(renumbered({"first": None, "1": None}))
+        (['0', '1'], ['first', '1'])
+    """
+    if not all(name.isdigit() for name in blocks):
+        return dict(blocks)
+    return {str(number): block for number, block in enumerate(blocks.values())}
+
+
+def searched(kind: Any, plain: Any) -> Any:
+    """Return the class of modules that are of a plain class, and of a searchable kind.
+
+    Example:
+        >>> issubclass(searched(Blocks, nn.ModuleList), nn.ModuleList)
+        True
+    """
+    return _searched(kind, plain)
+
+
+@cache
+def _searched(kind: Any, plain: Any) -> Any:
+    pickled = {"__reduce_ex__": lambda self, _: (_empty, (kind, plain), dict(vars(self)))}
+    return type(f"Searched{plain.__name__}", (kind, plain), {"__module__": __name__, **pickled})
+
+
+def _empty(kind: Any, plain: Any) -> Any:
+    """Return an instance to be filled: such a class has no name of its own to be found by."""
+    made = searched(kind, plain)
+    return made.__new__(made)
+
+
+def blocks_of(container: nn.Module, runs: Iterable[Run]) -> Blocks:
+    """Return a searchable container of the blocks of a plain one, which are not copied.
+
+    Example:
+        >>> from asng.nn import Supernet
+        >>> run = Run(("0", "1"), Integer(0, 2, label="depth"), in_place=False)
+        >>> supernet = Supernet(blocks_of(nn.Sequential(nn.ReLU(), nn.Tanh(), nn.Flatten()), [run]))
+        >>> supernet.extract({"depth": 1})
+        Sequential(
+          (0): ReLU()
+          (1): Flatten(start_dim=1, end_dim=-1)
+        )
+    """
+    kind = searched(Blocks, type(container))
+    made: Blocks = kind.__new__(kind)
+    vars(made).update(vars(container))
+    made.search_runs = tuple(runs)
+    return made

@@ -1,0 +1,284 @@
+"""Which blocks of a model can be left out: those in a row become one variable."""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import groupby
+from math import floor
+from typing import Any
+
+import torch
+from torch import nn
+
+from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
+from asng.nn.conversion.options import Options
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of
+from asng.nn.conversion.recognition import own_tensors, roles_in
+from asng.nn.conversion.skipping import SkipTrial, replaced
+from asng.nn.extraction.hooks import is_wrapped
+from asng.nn.inputs import Inputs
+from asng.space import Integer
+
+__all__ = ["DepthGroup", "check_with_widths", "depths_in", "reduced", "with_depths"]
+
+
+@dataclass(frozen=True)
+class DepthGroup:
+    """Blocks in a row each of which can be left out.
+
+    Attributes:
+        name: That of the variable, which says how many of them stay.
+        container: Path of the list or sequence that they are in.
+        blocks: Their names in it, in the order of the model.
+        least: How many of them stay at least.
+        in_place: Whether `torch.nn.Identity()` takes the place of a block that is left out; else those behind
+            it move up.
+        movable: Whether any of them can be left out by itself. Else only the last ones.
+        order: The blocks, the one that stays longest first. By default that of the model.
+    """
+
+    name: str
+    container: str
+    blocks: tuple[str, ...]
+    least: int
+    in_place: bool = False
+    movable: bool = True
+    order: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> Integer:
+        """The variable."""
+        return Integer(self.least, len(self.blocks), label=self.name)
+
+    @property
+    def run(self) -> Run:
+        """What a searchable container is told."""
+        return Run(self.order or self.blocks, self.variable, self.in_place)
+
+    def gone(self, count: int) -> tuple[str, ...]:
+        """Return the names of those that are left out if `count` stay."""
+        return self.run.names[count:]
+
+    def paths(self) -> list[str]:
+        """Return the paths of the blocks, in the order of the model."""
+        return [_path(self.container, name) for name in self.blocks]
+
+
+def depths_in(
+    model: nn.Module, calls: Sequence[Inputs], options: Options
+) -> tuple[list[DepthGroup], dict[str, str]]:
+    """Return the blocks of a model that can be left out, and why others cannot.
+
+    Args:
+        model: A copy for proofs, as of `shaken`.
+        calls: Inputs of calls of it.
+        options: Patterns of what is searched.
+
+    Returns:
+        The groups, and path of each container of which no block can be left out, though they are alike, to
+        the reason.
+    """
+    trial = SkipTrial(model, calls)
+    needed: dict[str, str] = {}
+    return _inside(trial, "", options, needed), needed
+
+
+def _inside(trial: SkipTrial, path: str, options: Options, needed: dict[str, str]) -> list[DepthGroup]:
+    """Return the groups in a part of a network: the outermost, but rather blocks than a stage of some.
+
+    Args:
+        trial: The network.
+        path: Path of the part.
+        options: Patterns of what is searched.
+        needed: As `depths_in` returns it: added to.
+    """
+    part = trial.model.get_submodule(path)
+    found = _here(trial, path, options, needed)
+    done: set[str] = set()
+    for group in list(found):
+        stage = len(group.blocks) == 1 and _inside(trial, group.paths()[0], options, needed)
+        if stage:
+            found[found.index(group) : found.index(group) + 1] = stage
+        done |= set(group.blocks)
+    for name, child in part.named_children():
+        once = trial.paths[child] == _path(path, name)  # a part may stand in several places
+        if name not in done and once:
+            found += _inside(trial, _path(path, name), options, needed)
+    return found
+
+
+def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Module, dict[str, str]]:
+    """Return a copy of a model without the blocks that are left out, and old paths of modules to new ones."""
+    model = copy.deepcopy(model)
+    old = {id(module): path for path, module in model.named_modules()}
+    places: dict[str, Any] = {group.container: model.get_submodule(group.container) for group in counts}
+    for group, count in counts.items():
+        place = places[group.container]
+        place._modules = shortened(place._modules, group.gone(count), in_place=group.in_place)
+    for place in places.values():
+        place._modules = renumbered(place._modules)
+    paths = {old[id(m)]: path for path, m in model.named_modules() if id(m) in old}
+    for before, path in list(paths.items()):
+        for name, tensor in own_tensors(model.get_submodule(path)).items():
+            for end in (f".{name}[{dim}]" for dim in range(tensor.ndim)):
+                paths[f"{before}{end}".lstrip(".")] = f"{path}{end}".lstrip(".")
+    return model, paths
+
+
+def with_depths(model: nn.Module, groups: Sequence[DepthGroup]) -> nn.Module:
+    """Put searchable containers in the place of plain ones, and return the model."""
+    for path in dict.fromkeys(group.container for group in groups):
+        plain = model.get_submodule(path)
+        runs = [group.run for group in groups if group.container == path]
+        model = replaced(model, plain, blocks_of(plain, runs))
+    return model
+
+
+def check_with_widths(
+    model: nn.Module,
+    calls: Sequence[Inputs],
+    counts: Mapping[DepthGroup, int],
+    cut: ChannelCut,
+) -> None:
+    """Prove that without some blocks channels can be cut as with them.
+
+    Args:
+        model: A copy for proofs.
+        calls: Inputs of calls of it.
+        counts: How many blocks stay.
+        cut: What is left of layers in the network with all blocks.
+
+    Raises:
+        Refused: They cannot, or other ones are read.
+    """
+    small, paths = reduced(model, counts)
+    roles = roles_in(small)
+    there = {paths[path]: kept for path, kept in cut.made.items() if path in paths}
+    expected = {paths[path]: kept for path, kept in cut.read.items() if path in paths}
+    if not there:
+        return
+    got = cut_of(small, calls, roles, there).read
+    if got.keys() != expected.keys() or any(not torch.equal(got[path], expected[path]) for path in got):
+        raise Refused("without blocks others read other channels")
+
+
+def _here(trial: SkipTrial, path: str, options: Options, needed: dict[str, str]) -> list[DepthGroup]:
+    """Return the groups in a container, nothing for any other module."""
+    container = trial.model.get_submodule(path)
+    if not isinstance(container, (nn.ModuleList, nn.Sequential)):
+        return []
+    reasons: dict[str, str] = {}
+    runs = list(_runs(trial, path, container, options, reasons))
+    found = []
+    for run in runs:
+        name = path if len(runs) == 1 else f"{_path(path, run[0])}-{run[-1]}"
+        group = DepthGroup(f"{name}.depth".lstrip("."), path, run, _least(path, container, run, options))
+        try:
+            found.append(_proved(trial, group))
+        except Refused as reason:
+            reasons |= dict.fromkeys(run, str(reason))
+    kinds = [_kind(container._modules[name]) for name in reasons]
+    if not found and len(kinds) > len(set(kinds)):
+        needed[path] = next(iter(reasons.values()))
+    return found
+
+
+def _runs(
+    trial: SkipTrial, path: str, container: nn.Module, options: Options, reasons: dict[str, str]
+) -> list[tuple[str, ...]]:
+    """Return blocks in a row that can be left out, each by itself or with all behind it.
+
+    Args:
+        trial: The network.
+        path: Path of the container.
+        container: The list or sequence.
+        options: Patterns of what is searched.
+        reasons: Name of each other block to why it cannot be left out: added to.
+    """
+    blocks = container._modules
+    if is_wrapped(container) or len(set(map(id, blocks.values()))) < len(blocks):
+        return []
+    names = list(blocks)
+    found: set[str] = set()
+    for number in reversed(range(len(names))):
+        if not _has_layers(blocks[names[number]]):
+            continue
+        ways = [(names[number : number + 1], in_place) for in_place in (False, True)]
+        if number and found.issuperset(names[number + 1 :]):
+            ways.append((names[number:], False))
+        try:
+            options.refuse([path, _path(path, names[number])])
+            _first_that_holds([partial(trial.check, path, tuple(gone), in_place=p) for gone, p in ways])
+            found.add(names[number])
+        except Refused as reason:
+            reasons[names[number]] = str(reason)
+    return [tuple(run) for there, run in groupby(names, key=lambda name: name in found) if there]
+
+
+def _first_that_holds(checks: Sequence[Callable[[], None]]) -> int:
+    """Return the number of the first of some checks that does not raise.
+
+    Raises:
+        Refused: That of the first one, if all do.
+    """
+    reasons = []
+    for number, check in enumerate(checks):
+        try:
+            check()
+        except Refused as reason:
+            reasons.append(reason)
+        else:
+            return number
+    raise reasons[0]
+
+
+def _least(path: str, container: nn.Module, names: tuple[str, ...], options: Options) -> int:
+    share = options.of_paths(options.least, [path, *(_path(path, name) for name in names)]) or 0.25
+    return max(floor(share * len(names)), 0 if len(names) < len(container._modules) else 1)
+
+
+def _proved(trial: SkipTrial, group: DepthGroup) -> DepthGroup:
+    """Return a group as it can be proved, with those behind moving up or not.
+
+    Raises:
+        Refused: It cannot.
+    """
+    if group.least == len(group.blocks):
+        raise Refused("least= keeps all of it")
+    names = list(trial.model.get_submodule(group.container)._modules)
+    # Behind the last block there is nothing whose path could change.
+    forms = [replace(group, in_place=names[-1] != group.blocks[-1])]
+    forms.append(replace(group, in_place=not forms[0].in_place))
+    group = forms[_first_that_holds([partial(_check_counts, trial, form) for form in forms])]
+    return replace(group, movable=all(_moves(trial, group, name) for name in group.blocks))
+
+
+def _check_counts(trial: SkipTrial, group: DepthGroup) -> None:
+    for count in range(len(group.blocks) - 1, group.least - 1, -1):
+        trial.check(group.container, group.gone(count), in_place=group.in_place)
+        trial.check_supernet(group.container, group.run, count)
+
+
+def _moves(trial: SkipTrial, group: DepthGroup, name: str) -> bool:
+    try:
+        trial.check(group.container, (name,), in_place=group.in_place)
+    except Refused:
+        return False
+    return True
+
+
+def _path(container: str, name: str) -> str:
+    return f"{container}.{name}" if container else name
+
+
+def _kind(block: Any) -> tuple[Any, ...]:
+    """Return what equal blocks have in common."""
+    return type(block), *(tuple(p.shape) for p in block.parameters())
+
+
+def _has_layers(block: nn.Module | None) -> bool:
+    """Whether a module is a block: of several parts, with weights."""
+    if block is None or not block._modules:
+        return False
+    return any(p.ndim > 1 for p in block.parameters())

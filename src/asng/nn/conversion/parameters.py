@@ -1,0 +1,150 @@
+"""Modules of any class, of whose tensors a pass uses the channels that are there.
+
+Positions, class tokens, scales, norms and linear layers of other libraries: the module stays what it is, and
+all its tensors stay whole. In a pass it is given, by their names, those of the channels that the architecture
+leaves, and the sizes that go with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from asng.nn.base import Extraction, Searchable
+from asng.nn.conversion.blocks import searched
+from asng.nn.conversion.gathered import Threshold, left_by
+from asng.nn.conversion.roles import Role, count
+from asng.nn.layers.subclasses import plain_class
+from asng.nn.selection import current_selection
+from asng.space import SizeExpression, Variable
+
+__all__ = ["Cut", "Cuts", "cuts_of", "with_cuts"]
+
+
+class Cut(NamedTuple):
+    """Channels along a dimension of a tensor, or an attribute that counts them.
+
+    Attributes:
+        name: Of the tensor or attribute.
+        dim: The dimension; None of an attribute.
+        thresholds: From which values of which variables on each channel is there.
+        per: How many channels an attribute counts as one.
+    """
+
+    name: str
+    dim: int | None
+    thresholds: tuple[Threshold, ...]
+    per: int = 1
+
+
+class Cuts(Searchable):
+    """What a module of any class is, too, if an architecture cuts its tensors."""
+
+    search_cuts: tuple[Cut, ...]
+    search_sizes: dict[str, Any]
+    """Attributes that count channels, of the whole module."""
+
+    def variables(self) -> dict[str, Variable | SizeExpression]:
+        """Return slot "0.0", "0.1", "1.0", ...: number of the cut, and of its threshold."""
+        return {
+            f"{number}.{place}": threshold.variable
+            for number, cut in enumerate(self.search_cuts)
+            for place, threshold in enumerate(cut.thresholds)
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        own = vars(self)
+        sizes = own.get("search_sizes", {})
+        whole = sizes[name] if name in sizes else super().__getattr__(name)
+        if current_selection() is None or not any(cut.name == name for cut in own.get("search_cuts", ())):
+            return whole
+        return self._left(name, whole)
+
+    def _left(self, name: str, whole: Any) -> Any:
+        """Return what the current architecture leaves of a tensor, or as what it has a size count."""
+        part = whole
+        for number, cut in enumerate(self.search_cuts):
+            if cut.name != name:
+                continue
+            there = left_by(cut.thresholds, [self.value(f"{number}.{i}") for i in range(len(cut.thresholds))])
+            if there is None:
+                continue
+            if cut.dim is None:
+                number_left = count(there, cut.per)
+                part = (number_left,) if isinstance(whole, tuple) else number_left
+            else:
+                part = part.index_select(cut.dim, there.to(part.device))
+        # torch.matmul computes differently, in the last bits, for weights that ask for gradients.
+        if isinstance(part, Tensor) and part is not whole and whole.requires_grad and not part.requires_grad:
+            part.requires_grad_()
+        return part
+
+    def extract(self, extraction: Extraction) -> nn.Module:
+        """Return a module of the class that it had, with tensors of its own."""
+        own: Any = type(self)
+        kind = plain_class(own)
+        child: nn.Module = kind.__new__(kind)
+        nn.Module.__init__(child)
+        cut = {cut.name for cut in self.search_cuts}
+        for name, part in self._modules.items():
+            child._modules[name] = None if part is None else extraction.child(part)
+        for name in [*self._parameters, *self._buffers]:
+            table: dict[str, Any] = child._parameters if name in self._parameters else child._buffers
+            whole: Any = self._parameters.get(name, self._buffers.get(name))
+            part = self._left(name, whole) if name in cut else whole
+            if part is whole:
+                table[name] = extraction.copy(whole)
+            else:
+                copied = part.detach().clone()
+                trained = whole.requires_grad
+                table[name] = nn.Parameter(copied, trained) if name in self._parameters else copied
+        vars(child).update({name: self._left(name, whole) for name, whole in self.search_sizes.items()})
+        extraction.later(partial(self._fill, child, extraction))
+        return child
+
+    def _fill(self, child: nn.Module, extraction: Extraction) -> None:
+        """Give a child its attributes, which may be modules, or refer to some."""
+        made = {"_modules", "_parameters", "_buffers", "_compiled_call_impl", "names", "path"}
+        for name, value in vars(self).items():
+            if name not in made and not name.startswith("search_"):
+                vars(child)[name] = extraction.copy(value)
+
+
+def cuts_of(role: Role, made: Sequence[Threshold], read: Sequence[Threshold]) -> list[Cut]:
+    """Return what is cut of a module that is no layer of torch.
+
+    Args:
+        role: Its role, or that of a tensor of it.
+        made: Of the channels that it makes; none: it makes all.
+        read: Of those that it reads or passes on; none: all.
+    """
+    kept = {"made": tuple(made), "read": tuple(read)}
+    cuts = [Cut(name, dim, kept[which]) for name, dims in role.tensors.items() for dim, which in dims.items()]
+    cuts += [Cut(name, None, kept[which], role.per.get(name, 1)) for name, which in role.sizes.items()]
+    return [cut for cut in cuts if cut.thresholds]
+
+
+def with_cuts(module: nn.Module, cuts: Sequence[Cut]) -> None:
+    """Have a module use the channels of its tensors that an architecture leaves.
+
+    Example:
+        >>> import torch
+        >>> from asng.nn import Supernet
+        >>> from asng.space import Integer
+        >>> class Shift(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.by = nn.Parameter(torch.arange(4.0))
+        ...     def forward(self, x):
+        ...         return x + self.by
+        >>> shift, odd = Shift(), Threshold(Integer(1, 2, label="parts"), torch.tensor([2, 1, 2, 1]))
+        >>> with_cuts(shift, [Cut("by", 0, (odd,))])
+        >>> child = Supernet(shift).extract({"parts": 1})
+        >>> type(child) is Shift, child(torch.zeros(2)).tolist()
+        (True, [1.0, 3.0])
+    """
+    kind: Any = type(module)
+    sizes: Mapping[str, Any] = {cut.name: vars(module).pop(cut.name) for cut in cuts if cut.dim is None}
+    module.__class__ = searched(Cuts, kind)
+    vars(module).update(search_cuts=tuple(cuts), search_sizes=dict(sizes))

@@ -1,0 +1,195 @@
+"""Layers of other libraries, recognised by what they compute: linear ones, and norms over channels.
+
+A module of one matrix that computes what `torch.nn.functional.linear` does with it is a linear layer,
+whatever its class; so `Conv1D` of GPT-2 is, whose matrix lies the other way. One of vectors alone whose
+output is a layer norm or an RMS norm of its input, scaled and shifted, is a norm. Both have to be that with
+some of their channels only, too: a norm that keeps the root of its width as a number is none.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import product
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrize import is_parametrized
+
+from asng.nn.conversion.roles import Role, narrowed, role_of
+from asng.nn.extraction.hooks import is_wrapped
+from asng.nn.extraction.recording import left_alone
+from asng.nn.layers.subclasses import definer
+
+__all__ = ["own_tensors", "recognised", "roles_in"]
+
+_TOLERANCE = 1e-3
+"""How far a norm may be from one without eps, as a share of the greatest number."""
+
+_RESERVED = {"names", "path", "variables", "value", "extract", "described"}
+"""Names that a searchable module has: one of a class that has them too cannot be one."""
+
+
+def roles_in(model: nn.Module) -> dict[str, Role]:
+    """Return the roles of all layers by their paths, then those of tensors that are no layer's.
+
+    A dimension of such a tensor has one if it is as long as some layer is wide: "path.name[dimension]".
+
+    Example:
+        >>> class Across(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.weight = nn.Parameter(torch.randn(3, 8))
+        ...     def forward(self, x):
+        ...         return x @ self.weight
+        >>> role = roles_in(nn.Sequential(Across(), nn.ReLU()))["0"]
+        >>> role.makes, role.reads, role.tensors
+        (8, True, {'weight': {1: 'made', 0: 'read'}})
+    """
+    found = {path: role_of(module) or recognised(module) for path, module in model.named_modules()}
+    roles = {path: role for path, role in found.items() if role is not None}
+    widths = {role.makes for role in roles.values()}
+    for path, module in model.named_modules():
+        for name, tensor in [] if path in roles else own_tensors(module).items():
+            for dim, size in enumerate(tensor.shape):
+                if size in widths:
+                    key = f"{path}.{name}[{dim}]".lstrip(".")
+                    roles[key] = Role(size, reads=False, tensors={name: {dim: "made"}}, owner=path)
+    return roles
+
+
+def own_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and buffers of numbers that a module itself has, by name.
+
+    There are none if they are a layer's of torch, or computed from others.
+    """
+    if definer(type(module), "forward").__module__.startswith("torch.nn.") and not _is_container(module):
+        return {}
+    if is_wrapped(module) or is_parametrized(module):
+        return {}
+    if not (module._parameters or module._buffers) or not _RESERVED.isdisjoint(dir(module)):
+        return {}
+    own = {**module._parameters, **module._buffers}
+    return {name: t for name, t in own.items() if t is not None and t.is_floating_point() and t.ndim}
+
+
+def recognised(module: nn.Module) -> Role | None:
+    """Return the role of a layer of another library, None of what is no such layer."""
+    tensors = own_tensors(module)
+    if module._modules or not tensors or any(t.is_meta for t in tensors.values()):
+        return None
+    matrices = [name for name, tensor in tensors.items() if tensor.ndim == 2]
+    vectors = [name for name, tensor in tensors.items() if tensor.ndim == 1]
+    if len(matrices) + len(vectors) < len(tensors) or len(matrices) > 1 or len(vectors) > 2:
+        return None
+    with left_alone(module), torch.no_grad():
+        module.eval()
+        return _linear(module, tensors, matrices[0], vectors) if matrices else _norm(module, tensors)
+
+
+def _linear(module: Any, tensors: Mapping[str, Tensor], matrix: str, vectors: list[str]) -> Role | None:
+    weight = tensors[matrix]
+    shift = tensors[vectors[0]] if vectors else None
+    for out in (0, 1):
+        size, given = weight.shape[out], weight.shape[1 - out]
+        if len(vectors) > 1 or (shift is not None and len(shift) != size):
+            continue
+        dims = {matrix: {out: "made", 1 - out: "read"}} | {name: {0: "made"} for name in vectors}
+        for sizes in _sizes(module, size, given):
+            role = Role(size, reads=True, tensors=dims, sizes=sizes)
+
+            def expected(x: Tensor, made: Tensor, read: Tensor, out: int = out) -> Tensor:
+                part = weight.movedim(out, 0)[made][:, read]
+                return functional.linear(x[..., read], part, None if shift is None else shift[made])
+
+            if _holds(_computes, module, role, expected, size, given):
+                return role
+    return None
+
+
+def _holds(check: Callable[..., bool], *args: Any) -> bool:
+    try:
+        return check(*args)
+    except Exception:  # whatever a module raises whose channels are in another place, or as many as it counts
+        return False
+
+
+def _norm(module: Any, tensors: Mapping[str, Tensor]) -> Role | None:
+    sizes = {len(tensor) for tensor in tensors.values()}
+    if len(sizes) > 1 or min(sizes) < 4:
+        return None
+    (size,) = sizes
+    role = Role(None, reads=False, norms=True, tensors={name: {0: "read"} for name in tensors})
+    if isinstance(getattr(module, "normalized_shape", None), tuple):
+        role = replace(role, sizes={"normalized_shape": "read"})
+    for dims, kind in product((0, None), (_rms, _standard)):
+        if _holds(_is_norm, module, replace(role, dims=dims), kind, size):
+            return replace(role, dims=dims)
+    return None
+
+
+def _is_norm(module: nn.Module, role: Role, kind: Callable[[Tensor], Tensor], size: int) -> bool:
+    x = _example(module, size, role.dims)
+    dim = role.dim(x)
+    y, shift = (module(given).movedim(dim, -1).flatten(0, -2) for given in (x, 0.0 * x))
+    normed = kind(x.movedim(dim, -1)).flatten(0, -2)
+    scale = ((y - shift) * normed).sum(0) / normed.square().sum(0)
+
+    def expected(x: Tensor, _: Tensor, read: Tensor) -> Tensor:
+        return kind(x[..., read]).mul(scale[read]).add(shift[0][read])
+
+    return _computes(module, role, expected, size, size)
+
+
+def _computes(
+    module: Any, role: Role, expected: Callable[[Tensor, Tensor, Tensor], Tensor], size: int, given: int
+) -> bool:
+    """Whether a module, whole and in parts, gives what is expected of an input whose channels come last."""
+    noise = torch.Generator().manual_seed(1)
+    for share in (1.0, 0.5, 0.75):
+        made, read = (
+            torch.randperm(n, generator=noise)[: max(2, int(share * n))].sort().values for n in (size, given)
+        )
+        x = _example(module, given, role.dims)
+        dim = role.dim(x)
+        with narrowed(module, made if role.makes else None, read, role):
+            got = module(x.index_select(dim, read.to(x.device)))
+        wanted = expected(x.movedim(dim, -1), made, read)
+        if not isinstance(got, Tensor) or got.shape != wanted.movedim(-1, dim).shape:
+            return False
+        far = float((got.movedim(dim, -1) - wanted).abs().max())
+        if not far <= _TOLERANCE * float(wanted.abs().max()):
+            return False
+    return True
+
+
+def _example(module: nn.Module, size: int, dims: int | None) -> Tensor:
+    """Return an input of so many channels, of great numbers, so that eps is nothing beside them."""
+    like = next(iter(own_tensors(module).values()))
+    shape = (3, 5, size) if dims == 0 else (3, size, 4, 4)
+    return (10.0 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(like)
+
+
+def _rms(x: Tensor) -> Tensor:
+    return x / x.square().mean(-1, keepdim=True).sqrt()
+
+
+def _standard(x: Tensor) -> Tensor:
+    return _rms(x - x.mean(-1, keepdim=True))
+
+
+def _sizes(module: nn.Module, made: int, read: int) -> list[dict[str, str]]:
+    """Return which attributes of a linear layer may count its channels; tried one after the other."""
+    counts = {name: v for name, v in vars(module).items() if type(v) is int and v in (made, read)}
+    if made != read:
+        return [{name: "made" if value == made else "read" for name, value in counts.items()}]
+    named = {name: "read" if "in" in name or name.endswith("x") else "made" for name in counts}
+    return [
+        named,
+        *(dict(zip(counts, kinds, strict=True)) for kinds in product(("made", "read"), repeat=len(counts))),
+    ]
+
+
+def _is_container(module: nn.Module) -> bool:
+    """Whether a module has the forward of `torch.nn.Module`, that is none."""
+    return definer(type(module), "forward") is nn.Module
