@@ -16,7 +16,8 @@ from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
 from asng.nn.conversion.gathered import TWINS, Threshold, gathered
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, outputs_of, shaken
+from asng.nn.conversion.importance import Order, ordered
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, left_of, outputs_of, shaken
 from asng.nn.conversion.roles import Role, roles_in
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.layers.sizes import Size
@@ -43,6 +44,8 @@ class WidthGroup:
         least: How many parts it has at least.
         blocks: Into how many blocks the channels fall, of each of which a child has the first parts: three if
             one layer makes queries, keys and values.
+        ranks: Of each grain of a block its rank by importance, the most important has 0. Grains are equal
+            runs of neighbouring channels, of which a part has some. None: parts lie one after the other.
     """
 
     name: str
@@ -50,6 +53,7 @@ class WidthGroup:
     units: int
     least: int
     blocks: int = 1
+    ranks: tuple[int, ...] | None = None
 
     @property
     def step(self) -> int:
@@ -62,9 +66,10 @@ class WidthGroup:
 
     def parts(self, path: str) -> Tensor:
         """Return of each channel that a layer makes which part it is in, from 1 on, shape (channels,)."""
-        width = self.widths[path]
+        width, ranks = self.widths[path], torch.tensor(self.ranks or range(self.units))
         block = width // self.blocks
-        return torch.arange(width) % block // (block // self.units) + 1
+        grain = torch.arange(width) % block // (block // len(ranks))
+        return ranks[grain] // (len(ranks) // self.units) + 1
 
     @property
     def is_counted_in_channels(self) -> bool:
@@ -122,6 +127,7 @@ def searchable(
     skip: str | Iterable[str] = (),
     step: int | Mapping[str, int] | None = None,
     least: float | Mapping[str, float] = 0.25,
+    order: Order | None = None,
 ) -> Supernet:
     """Make a supernet of a trained model: its own widths become variables, its weights are kept.
 
@@ -142,6 +148,10 @@ def searchable(
         step: Channels of a part; or that by pattern of a path, the first that matches. Default: eight parts,
             or as many fewer as the proof allows.
         least: Share of the channels, in (0, 1], that a child has at least; or that by pattern.
+        order: Which channels a child keeps: the most important ones, by a kind of importance, an
+            `Importance`, or a function of (path, layer) that returns that of each channel which the layer
+            makes. What goes as a whole, as heads do, is proved. Default: the first channels. Channels of the
+            whole network stay where they are.
 
     Raises:
         InputError: The model does not run on the example, has searchable parts already, no width of it can be
@@ -174,6 +184,8 @@ def searchable(
             groups.append(prover.proved(paths, options))
         except Refused as reason:
             fixed |= dict.fromkeys(paths, str(reason))
+    if order is not None:
+        groups = ordered(groups, order, prover, calls)
     groups = prover.together(groups, fixed)
     if not groups:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
@@ -183,10 +195,9 @@ def searchable(
             "Mark by hand what is to be searched: asng.nn.Linear.of(layer, out_features=variable)."
         )
     _convert(model, prover.twins(groups))
-    supernet = Supernet(model)
-    order = list(roles)
+    supernet, paths = Supernet(model), list(roles)
     supernet.conversion = Conversion(
-        tuple(groups), dict(sorted(fixed.items(), key=lambda item: order.index(item[0])))
+        tuple(groups), dict(sorted(fixed.items(), key=lambda item: paths.index(item[0])))
     )
     return supernet
 
@@ -265,7 +276,7 @@ class _Prover:
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
         self.model, self.roles = model, roles
         self._shaken, self._calls = shaken(model, calls)
-        self._thresholds: dict[str, dict[str, Tensor]] = {}
+        self._thresholds: dict[Any, dict[str, Tensor]] = {}
         self._whole = outputs_of(self._shaken, self._calls)
         owners: dict[int, str] = {}
         self._tied: dict[str, str] = {}
@@ -302,11 +313,28 @@ class _Prover:
                 try:
                     self.thresholds(group)
                 except Refused as error:
-                    del self._thresholds[group.name]
                     reason = error if blocks == 1 else reason
                 else:
                     return group
         raise reason
+
+    def sources(self, group: WidthGroup) -> dict[str, Tensor]:
+        """Return of each layer that is given channels of a group the part of each, from 1 on, 0 for others.
+
+        One pass loses all parts whose number has a certain digit, so a few tell all. None is told if a layer
+        cannot do without these all at once.
+        """
+        numbers: dict[str, Tensor] = {}
+        for digit in range(group.units.bit_length()):
+            made = {path: (group.parts(path) >> digit & 1 == 0).nonzero().flatten() for path in group.widths}
+            try:
+                left = left_of(self._shaken, self._calls, self.roles, made)
+            except Refused:
+                return {}
+            for path, kept in left.items():
+                lost = torch.ones(self._width(path), dtype=torch.long).index_fill(0, kept, 0)
+                numbers[path] = numbers.get(path, 0) + (lost << digit)
+        return numbers
 
     def together(self, groups: Sequence[WidthGroup], fixed: dict[str, str]) -> list[WidthGroup]:
         """Return those groups that can be narrowed at once, and by different amounts."""
@@ -336,9 +364,9 @@ class _Prover:
             given = [
                 (group, self.thresholds(group)[path]) for group in groups if path in self.thresholds(group)
             ]
-            spread = [parts for _, parts in given if not _is_sorted(parts)]
-            if spread or len(given) > 1 or (maker and maker.blocks > 1):
-                made = [maker.threshold(maker.parts(path))] if maker else []
+            made = [maker.threshold(maker.parts(path).clamp(min=maker.least))] if maker else []
+            tables = [*(parts for _, parts in given), *(threshold.least for threshold in made)]
+            if len(given) > 1 or not all(map(_is_sorted, tables)):
                 twins[path] = gathered(layer, made, [group.threshold(parts) for group, parts in given])
             else:
                 twins[path] = _twin(layer, maker.size(path) if maker else None)
@@ -350,8 +378,9 @@ class _Prover:
         Raises:
             Refused: A channel that is there with some parts is not with more.
         """
-        if group.name not in self._thresholds:
-            found = self._thresholds[group.name] = {}
+        key = group.name, group.blocks, group.units, group.ranks
+        if key not in self._thresholds:
+            found: dict[str, Tensor] = {}
             for units in range(group.units - 1, group.least - 1, -1):
                 for path, kept in self._cut([(group, units)]).read.items():
                     if path not in found:
@@ -360,9 +389,8 @@ class _Prover:
                         raise Refused(f"{path} loses channels that come back where more are lost")
                     found[path][kept] = units
             # With the fewest parts a child can have, all that is left is there.
-            for path, parts in found.items():
-                found[path] = parts.masked_fill(parts == group.least, 1)
-        return self._thresholds[group.name]
+            self._thresholds[key] = {p: t.masked_fill(t == group.least, 1) for p, t in found.items()}
+        return self._thresholds[key]
 
     def _width(self, path: str) -> int:
         """Return how many channels a layer reads or passes on."""

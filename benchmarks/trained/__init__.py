@@ -1,0 +1,1 @@
+"""What becomes of trained models: see `importance.py`."""
