@@ -159,7 +159,7 @@ def _vowels() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 DATA = {"digits": _digits, "vowels": _vowels, "fashion": fashion_data, "cifar": cifar_data}
 """Training inputs and labels, test inputs and labels. Pictures of one or three channels."""
 
-EPOCHS = {"digits": 15, "vowels": 40, "fashion": 10, "cifar": 10}
+EPOCHS = {"digits": 15, "vowels": 40, "fashion": 6, "cifar": 5}
 
 
 def loaders(data: str, seed: int) -> tuple[DataLoader[Any], DataLoader[Any]]:

@@ -126,10 +126,11 @@ def ordered(groups: Sequence[Any], order: Order, prover: _Prover, calls: Sequenc
             f"order: expected one of {', '.join(KINDS)}, asng.nn.Importance(...), a function of (path, "
             f"layer) or None, got {order!r:.80}."
         )
+    if isinstance(order, Importance) and order.batches is not None:
+        order = replace(order, batches=list(islice(order.batches, order.at_most)))
     found = list(groups)
     tries = {number: _tries(group, prover) for number, group in enumerate(groups)}
-    while tries:
-        grains = {number: one for number, pieces in tries.items() if (one := next(pieces, None))}
+    while grains := {number: one for number, pieces in tries.items() if (one := next(pieces, None))}:
         for number, ranks in zip(grains, _ranks(order, prover, list(grains.values()), calls), strict=True):
             first = replace(groups[number], ranks=ranks)
             if _holds(first, prover):
@@ -262,7 +263,7 @@ def _tables(
         }
         yield [(place, (value / value.sum()).nan_to_num().unsqueeze(0)) for place, value in squares.items()]
         return
-    batches = calls if order.batches is None else list(islice(order.batches, order.at_most))
+    batches = list(calls if order.batches is None else order.batches)
     if not batches:
         raise InputError("batches: expected one at least, got none.")
     look = _energies if order.kind == "activation" else _derivatives
