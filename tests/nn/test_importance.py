@@ -206,6 +206,14 @@ def test_a_function_says_what_matters():
     assert torch.equal(child[0].weight, model[0].weight[[1, 3, 7]])
 
 
+def test_the_table_says_which_widths_are_in_order():
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(2, 4)
+    lines = [
+        str(snn.searchable(model, x, order=order).conversion).splitlines() for order in (None, "magnitude")
+    ]
+    assert [line[1].split(maxsplit=1)[1] for line in lines] == ["2 to 8 by 1", "2 to 8 by 1, best first"]
+
+
 def test_an_order_by_position_leaves_the_layers_as_cheap_as_without_one():
     model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)), torch.randn(2, 4)
     falling = snn.searchable(model, x, order=lambda path, layer: -torch.arange(8.0))

@@ -94,7 +94,7 @@ Order: TypeAlias = str | Importance | Callable[[str, nn.Module], Tensor]
 channel that the layer makes."""
 
 
-class _Prover(Protocol):
+class _Proofs(Protocol):
     """What `ordered` asks of a `searchable._Prover`."""
 
     model: nn.Module
@@ -107,7 +107,7 @@ class _Prover(Protocol):
         """Return of each layer that is given channels the part that each comes from, 0 if none."""
 
 
-def ordered(groups: Sequence[Any], order: Order, prover: _Prover, calls: Sequence[Inputs]) -> list[Any]:
+def ordered(groups: Sequence[Any], order: Order, prover: _Proofs, calls: Sequence[Inputs]) -> list[Any]:
     """Return groups with their most important channels first; by position, those that cannot be proved so.
 
     Args:
@@ -139,7 +139,7 @@ def ordered(groups: Sequence[Any], order: Order, prover: _Prover, calls: Sequenc
     return found
 
 
-def _holds(group: Any, prover: _Prover) -> bool:
+def _holds(group: Any, prover: _Proofs) -> bool:
     try:
         prover.thresholds(group)
     except Refused:
@@ -161,7 +161,7 @@ class _Grains(NamedTuple):
     read: Mapping[str, Tensor]
 
 
-def _tries(group: Any, prover: _Prover) -> Iterator[_Grains]:
+def _tries(group: Any, prover: _Proofs) -> Iterator[_Grains]:
     """Yield the pieces that may change places, the smallest first.
 
     That they may is proved for one order, in which neighbours are in different parts.
@@ -177,7 +177,7 @@ def _tries(group: Any, prover: _Prover) -> Iterator[_Grains]:
 
 def _ranks(
     order: Importance | Callable[[str, nn.Module], Tensor],
-    prover: _Prover,
+    prover: _Proofs,
     groups: Sequence[_Grains],
     calls: Sequence[Inputs],
 ) -> list[tuple[int, ...]]:

@@ -113,6 +113,7 @@ class Conversion:
         for group in self.groups:
             width, others = group.widths[group.name], list(group.widths)[1:]
             values = f"{group.least * group.step} to {width} by {group.step}"
+            values += "" if group.ranks is None else ", best first"
             rows.append((group.name, values, ", ".join(others)))
         rows += [(path, "stays", why) for path, why in self.fixed.items()]
         wide = [max(len(row[column]) for row in rows) for column in (0, 1)]
@@ -184,9 +185,10 @@ def searchable(
             groups.append(prover.proved(paths, options))
         except Refused as reason:
             fixed |= dict.fromkeys(paths, str(reason))
-    if order is not None:
-        groups = ordered(groups, order, prover, calls)
     groups = prover.together(groups, fixed)
+    if order is not None:
+        first = {group.name: group for group in prover.together(ordered(groups, order, prover, calls), {})}
+        groups = prover.together([first.get(group.name, group) for group in groups], fixed)
     if not groups:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
         reasons = reasons or "It has no linear layer, embedding or convolution of torch"
