@@ -1,1 +1,1 @@
-"""Trained models and budgets: see `latency_budget.py`."""
+"""What becomes of trained models, and budgets that hold."""

@@ -9,7 +9,7 @@ from asng.nn.choices.choice import Choice
 from asng.nn.choices.input_choice import InputChoice
 from asng.nn.choices.repeat import Repeat
 from asng.nn.compiling import compile_operations
-from asng.nn.conversion import Conversion, WidthGroup, searchable
+from asng.nn.conversion import Conversion, Importance, WidthGroup, searchable
 from asng.nn.inputs import Inputs
 from asng.nn.layers.attention import MultiheadAttention
 from asng.nn.layers.batch_norm import (
@@ -54,6 +54,7 @@ __all__ = [
     "GRU",
     "WidthGroup",
     "GroupNorm",
+    "Importance",
     "InputChoice",
     "Inputs",
     "InstanceNorm1d",

@@ -26,7 +26,7 @@ from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 
-__all__ = ["ChannelCut", "Refused", "cut_of", "narrow", "outputs_of", "shaken"]
+__all__ = ["ChannelCut", "Refused", "cut_of", "left_of", "narrow", "outputs_of", "shaken"]
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
@@ -71,14 +71,12 @@ def cut_of(
     Raises:
         Refused: The narrowed network fails, or computes something else.
     """
-    read: dict[str, Tensor] = {}
     products: list[Tensor | None] = []
-    cut = ChannelCut(dict(made), read)
+    cut = ChannelCut(dict(made), {})
     with left_alone(model), torch.no_grad():
         model.eval()
         whole = [_run(model, call) for call in calls] if whole is None else whole
-        with _silenced(model, roles, cut, numbers=False), _Products(products):
-            lost = [_run(model, call) for call in calls]
+        lost = _follow(model, calls, roles, cut, products)
         _check_clean(lost, whole)
         with _silenced(model, roles, cut, numbers=True), _Products(list(products), again=True):
             silenced = [_run(model, call) for call in calls]
@@ -87,6 +85,39 @@ def cut_of(
     _check_same(got, lost)
     _check_same(got, silenced)
     return cut
+
+
+def left_of(
+    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], made: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """Return which channels layers are left to read or pass on if others lose some; nothing is proved.
+
+    Args:
+        model: As of `cut_of`.
+        calls: As of `cut_of`.
+        roles: As of `cut_of`.
+        made: As of `cut_of`.
+
+    Raises:
+        Refused: A layer is given numbers in which lost channels are mixed with others.
+    """
+    cut = ChannelCut(dict(made), {})
+    with left_alone(model), torch.no_grad():
+        model.eval()
+        _follow(model, calls, roles, cut, [])
+    return cut.read
+
+
+def _follow(
+    model: nn.Module,
+    calls: Sequence[Inputs],
+    roles: Mapping[str, Role],
+    cut: ChannelCut,
+    products: list[Tensor | None],
+) -> list[list[Tensor]]:
+    """Return the outputs with NaN for what is lost; note in `cut` and `products` who is left to read what."""
+    with _silenced(model, roles, cut, numbers=False), _Products(products):
+        return [_run(model, call) for call in calls]
 
 
 def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:

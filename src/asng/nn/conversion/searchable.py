@@ -1,96 +1,27 @@
 """A supernet from a model that exists: its own sizes become variables, nothing in it is rewritten."""
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
-from math import ceil, gcd
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.coupling import coupled
-from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in, with_depths
-from asng.nn.conversion.gathered import TWINS, Threshold, gathered
+from asng.nn.conversion.depth import DepthGroup, with_depths
+from asng.nn.conversion.importance import Order, ordered
 from asng.nn.conversion.options import Options
-from asng.nn.conversion.parameters import Cut, cuts_of, with_cuts
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, narrow, outputs_of, shaken
+from asng.nn.conversion.parameters import with_cuts
+from asng.nn.conversion.proof import Refused, outputs_of
+from asng.nn.conversion.prover import Prover
 from asng.nn.conversion.recognition import roles_in
-from asng.nn.conversion.roles import Role
+from asng.nn.conversion.widths import WidthGroup
 from asng.nn.inputs import Inputs, calls_of
-from asng.nn.layers.sizes import Size
-from asng.nn.layers.twin import Twin
 from asng.nn.supernet import Supernet
-from asng.space import Integer
 
-__all__ = ["Conversion", "WidthGroup", "searchable"]
-
-_BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
-"""How many blocks are tried: one; queries, keys and values; gates; heads of which each loses some numbers."""
-
-_MOST_UNITS = 8
-"""Into how many parts a width is divided at most, unless a step is given: more tell little and cost much."""
-
-
-@dataclass(frozen=True)
-class WidthGroup:
-    """Layers that make channels together, and are searched together.
-
-    Attributes:
-        name: That of the variable, the path of the first layer.
-        widths: Path of each layer to how many channels it makes at most.
-        units: Into how many equal parts these are divided; a child has some of the parts.
-        least: How many parts it has at least.
-        blocks: Into how many blocks the channels fall, of each of which a child has the first parts: three if
-            one layer makes queries, keys and values.
-    """
-
-    name: str
-    widths: Mapping[str, int]
-    units: int
-    least: int
-    blocks: int = 1
-
-    @property
-    def step(self) -> int:
-        """How many channels a part has, in the first layer."""
-        return self.widths[self.name] // self.units
-
-    def made(self, units: int) -> dict[str, Tensor]:
-        """Return the indices of the channels that each layer makes, of so many parts."""
-        return {path: (self.parts(path) <= units).nonzero().flatten() for path in self.widths}
-
-    def parts(self, path: str) -> Tensor:
-        """Return of each channel that a layer makes which part it is in, from 1 on, shape (channels,)."""
-        width = self.widths[path]
-        block = width // self.blocks
-        return torch.arange(width) % block // (block // self.units) + 1
-
-    @property
-    def is_counted_in_channels(self) -> bool:
-        """Whether the values of the variable are channels: all layers make as many."""
-        return len(set(self.widths.values())) == 1
-
-    @property
-    def variable(self) -> Integer:
-        """The variable."""
-        if not self.is_counted_in_channels:
-            return Integer(self.least, self.units, label=self.name)
-        step = self.step
-        return Integer(self.least * step, self.units * step, step=step, label=self.name)
-
-    def size(self, path: str) -> Size:
-        """Return what stands for the number of channels of a layer: the variable, or a multiple of it."""
-        return (
-            self.variable if self.is_counted_in_channels else self.widths[path] // self.units * self.variable
-        )
-
-    def threshold(self, parts: Tensor) -> Threshold:
-        """Return from which value of the variable on channels are there, for parts that they are in."""
-        return Threshold(self.variable, parts * (self.step if self.is_counted_in_channels else 1))
+__all__ = ["Conversion", "searchable"]
 
 
 @dataclass(frozen=True)
@@ -115,6 +46,7 @@ class Conversion:
         for group in self.groups:
             width, others = group.widths[group.name], list(group.widths)[1:]
             values = f"{group.least * group.step} to {width} by {group.step}"
+            values += "" if group.ranks is None else ", best first"
             rows.append((group.name, values, ", ".join(others)))
         rows += [(path, "stays", why) for path, why in self.fixed.items()]
         tables = [rows] if len(rows) > 1 else []
@@ -139,6 +71,7 @@ def searchable(
     step: int | Mapping[str, int] | None = None,
     least: float | Mapping[str, float] = 0.25,
     depth: bool = True,
+    order: Order | None = None,
 ) -> Supernet:
     """Make a supernet of a trained model: its own widths become variables, its weights are kept.
 
@@ -161,6 +94,10 @@ def searchable(
         least: Share of the channels, in (0, 1], that a child has at least, and of the blocks, rounded down;
             or that by pattern.
         depth: Whether blocks that can be left out are searched too: of each row of them, how many stay.
+        order: Which channels a child keeps: the most important ones, by a kind of importance, an
+            `Importance`, or a function of (path, layer) that returns that of each channel which the layer
+            makes. What goes as a whole, as heads do, is proved. Default: the first channels. Channels of the
+            whole network stay where they are.
 
     Raises:
         InputError: The model does not run on the example, has searchable parts already, no width of it can be
@@ -186,7 +123,7 @@ def searchable(
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
     found = coupled(model, calls)
-    prover = _Prover(model, calls, roles)
+    prover = Prover(model, calls, roles)
     groups, fixed = [], dict(found.fixed)
     for paths in found.groups:
         try:
@@ -194,6 +131,9 @@ def searchable(
         except Refused as reason:
             fixed |= dict.fromkeys(paths, str(reason))
     groups = prover.together(groups, fixed)
+    if order is not None:
+        first = {group.name: group for group in prover.together(ordered(groups, order, prover, calls), {})}
+        groups = prover.together([first.get(group.name, group) for group in groups], fixed)
     depths, needed = prover.depths(groups, options) if depth else ([], {})
     if not groups and not depths:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
@@ -231,187 +171,6 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
     return calls
 
 
-class _Prover:
-    """Proves what can be narrowed, on calls of a model."""
-
-    def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
-        self.model, self.roles = model, roles
-        self._shaken, self._calls = shaken(model, calls)
-        self._thresholds: dict[str, dict[str, Tensor]] = {}
-        self._whole = outputs_of(self._shaken, self._calls)
-        owners: dict[Tensor, list[tuple[str, str]]] = {}
-        for path, module in model.named_modules():
-            for name, parameter in module.named_parameters(recurse=False):
-                owners.setdefault(parameter, []).append((path, name))
-        self._tied = [places for places in owners.values() if len(places) > 1]
-
-    def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
-        """Return layers as a group, in the finest parts that can be proved.
-
-        Raises:
-            Refused: None can.
-        """
-        options.refuse(paths)
-        widths = {path: self.roles[path].makes or 0 for path in paths}
-        whole, first = reduce(gcd, widths.values()), widths[paths[0]]
-        step, share = options.of_paths(options.step, paths), options.of_paths(options.least, paths) or 0.25
-        if step is None:
-            counts = [n for n in range(min(whole, _MOST_UNITS), 1, -1) if whole % n == 0]
-        elif first % step or whole % (first // step):
-            raise Refused(f"its {first} channels are not divided by step={step}")
-        else:
-            counts = [first // step]
-        reason = Refused("its number of channels has no parts")
-        for blocks in _BLOCKS:
-            for units in counts:
-                if whole % (blocks * units):
-                    continue
-                group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks)
-                if group.least == units:
-                    raise Refused("least= keeps all of it")
-                try:
-                    self.thresholds(group)
-                except Refused as error:
-                    del self._thresholds[group.name]
-                    reason = error if blocks == 1 else reason
-                else:
-                    return group
-        raise reason
-
-    def together(self, groups: Sequence[WidthGroup], fixed: dict[str, str]) -> list[WidthGroup]:
-        """Return those groups that can be narrowed at once, and by different amounts."""
-        try:
-            self._foresee(groups)
-        except Refused:
-            kept: list[WidthGroup] = []
-            for group in groups:
-                try:
-                    self._foresee([*kept, group])
-                except Refused as reason:
-                    fixed |= dict.fromkeys(group.widths, f"not together with others: {reason}")
-                else:
-                    kept.append(group)
-            return kept
-        return list(groups)
-
-    def depths(
-        self, groups: Sequence[WidthGroup], options: Options
-    ) -> tuple[list[DepthGroup], dict[str, str]]:
-        """Return what `depths_in` does; blocks can be left out whatever the widths."""
-        found, needed = depths_in(self._shaken, self._calls, options)
-        cuts = [self._cut(amounts) for amounts in _two_amounts(groups)] if groups else []
-        kept: list[DepthGroup] = []
-        for depth in found:
-            try:
-                for cut in cuts:
-                    least = {other: other.least for other in [*kept, depth]}
-                    check_with_widths(self._shaken, self._calls, least, cut)
-            except Refused as reason:
-                needed[depth.container] = f"not together with widths: {reason}"
-            else:
-                kept.append(depth)
-        return kept, needed
-
-    def twins(self, groups: Sequence[WidthGroup]) -> tuple[dict[str, nn.Module], dict[str, list[Cut]]]:
-        """Return the twins of all layers that lose channels or are given fewer, by path.
-
-        And by the path of a module that is no layer of torch, what is cut of it.
-        """
-        twins: dict[str, nn.Module] = {}
-        cuts: dict[str, list[Cut]] = {}
-        cut = self._cut([(group, group.least) for group in groups]) if groups else ChannelCut({}, {})
-        makers = {path: group for group in groups for path in group.widths}
-        for path in {**cut.made, **cut.read}:
-            maker, role = makers.get(path), self.roles[path]
-            given = [
-                (group, self.thresholds(group)[path]) for group in groups if path in self.thresholds(group)
-            ]
-            made = [maker.threshold(maker.parts(path))] if maker else []
-            read = [group.threshold(parts) for group, parts in given]
-            spread = [parts for _, parts in given if not _is_sorted(parts)]
-            if not role.is_of_torch:
-                owner = path if role.owner is None else role.owner
-                cuts.setdefault(owner, []).extend(cuts_of(role, made, read))
-            elif spread or role.per or len(given) > 1 or (maker and maker.blocks > 1):
-                twins[path] = gathered(self.model.get_submodule(path), made, read)
-            else:
-                twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
-        return twins, cuts
-
-    def tie(self, model: nn.Module) -> None:
-        """Have the twins in a model keep the weights that they share: all cut the same parts."""
-        for path, _ in (place for places in self._tied for place in places):
-            if isinstance(layer := model.get_submodule(path), Twin):
-                layer.search_tied = True
-
-    def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
-        """Return of each layer that is given channels of a group in which part each of these is.
-
-        Raises:
-            Refused: A channel that is there with some parts is not with more.
-        """
-        if group.name not in self._thresholds:
-            found = self._thresholds[group.name] = {}
-            for units in range(group.units - 1, group.least - 1, -1):
-                for path, kept in self._cut([(group, units)]).read.items():
-                    if path not in found:
-                        found[path] = torch.full((self._width(path),), group.units)
-                    if bool((found[path][kept] > units + 1).any()):
-                        raise Refused(f"{path} loses channels that come back where more are lost")
-                    found[path][kept] = units
-            # With the fewest parts a child can have, all that is left is there.
-            for path, parts in found.items():
-                found[path] = parts.masked_fill(parts == group.least, 1)
-        return self._thresholds[group.name]
-
-    def _width(self, path: str) -> int:
-        """Return how many channels a layer reads or passes on."""
-        for name, dims in self.roles[path].tensors.items():
-            for dim, which in dims.items():
-                if which == "read":
-                    return int(getattr(self.model.get_submodule(path), name).shape[dim])
-        layer: Any = self.model.get_submodule(path)
-        names = ("in_features", "in_channels", "num_features", "num_parameters", "num_channels")
-        return (
-            next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
-            or layer.normalized_shape[0]
-        )
-
-    def _foresee(self, groups: Sequence[WidthGroup]) -> None:
-        """Prove two cuts of several groups, and that what is left is what each of them leaves."""
-        for amounts in _two_amounts(groups):
-            for path, kept in self._cut(amounts).read.items():
-                if self.roles[path].per and sum(path in self.thresholds(group) for group, _ in amounts) > 1:
-                    raise Refused(f"{path} has groups of channels of several widths")
-                there = torch.ones(self._width(path), dtype=torch.bool)
-                for group, units in amounts:
-                    if path in self.thresholds(group):
-                        there &= self.thresholds(group)[path] <= units
-                if not torch.equal(there.nonzero().flatten(), kept):
-                    raise Refused(f"what is left for {path} is not what each leaves by itself")
-
-    def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
-        made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
-        cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
-        with narrow(self._shaken, self.roles, cut):
-            for (first, name), *others in self._tied:
-                part = getattr(self._shaken.get_submodule(first), name)
-                for other, its in others:
-                    if not torch.equal(part, getattr(self._shaken.get_submodule(other), its)):
-                        raise Refused(f"the weight of {first} is tied to {other}, which needs other parts")
-        return cut
-
-
-def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
-    """Yield how many parts are left of groups: of one many, of the next few; then the other way round."""
-    for turn in range(2):
-        yield [(g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
-
-
-def _is_sorted(parts: Tensor) -> bool:
-    return bool((parts[1:] >= parts[:-1]).all())
-
-
 def _convert(model: nn.Module, twins: Mapping[str, nn.Module]) -> None:
     """Put twins in the place of layers, wherever these are."""
     new = {id(model.get_submodule(path)): twin for path, twin in twins.items()}
@@ -419,9 +178,3 @@ def _convert(model: nn.Module, twins: Mapping[str, nn.Module]) -> None:
         for name, part in module._modules.items():
             if id(part) in new:
                 module._modules[name] = new[id(part)]
-
-
-def _twin(layer: nn.Module, size: Size | None) -> nn.Module:
-    kind, twin = next((kind, twin) for kind, twin in TWINS.items() if isinstance(layer, kind))
-    name = {nn.Linear: "out_features", nn.Embedding: "embedding_dim"}.get(kind, "out_channels")
-    return twin.of(layer, **({} if size is None else {name: size}))  # type: ignore[no-any-return]

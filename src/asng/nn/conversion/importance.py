@@ -1,0 +1,403 @@
+"""Which channels matter most to a trained network, so that a narrow child keeps these.
+
+A narrowed network is the whole one in which no layer reads the lost channels. So a channel matters as much as
+what its readers have of it: a gate of one in front of each reader has as its derivative, to first order, what
+the output changes by if the channel is lost there. Channels that only products read, as those of queries and
+keys, have their gates behind the layers that make them. The scale of weights in front of a norm, which the
+norm takes out again, is not counted.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from itertools import islice
+from math import gcd
+from typing import Any, NamedTuple, Protocol, TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from asng.checks import integer_at_least
+from asng.errors import InputError, in_one_line
+from asng.nn.conversion.proof import Refused
+from asng.nn.conversion.roles import Role, parts_of
+from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.inputs import Inputs, calls_of
+
+__all__ = ["Importance", "Order", "ordered"]
+
+KINDS = ("outputs", "taylor", "activation", "magnitude")
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Which channels `searchable` takes for the most important, and what it looks at to tell.
+
+    Importance is that of what goes or stays together: one channel of all layers of a group, or one head. What
+    it adds at all its readers is summed, with its sign if it has one.
+
+    Args:
+        kind: "outputs": how much the outputs change, to first order, if it is lost: squared derivatives of a
+            random sum of the outputs of each item (Hutchinson, 1989). It needs no targets. "taylor": how much
+            the loss changes, squared, as in Molchanov et al. (2019). "activation": the energy that readers
+            get from it: squares of their inputs, times those of their weights. "magnitude": squares of the
+            weights of makers and readers, as a share of the layer's; it needs no data.
+        batches: What the network is run on, for instance a loader. Default: the example of `searchable`.
+        loss: A function of (forward, batch), as everywhere in this library, which says how a batch goes
+            through the model; its value counts for "taylor" only. Default: each batch is an example, as of
+            `searchable`.
+        at_most: How many batches are taken at most, >= 1.
+
+    Raises:
+        InputError: The kind is unknown or lacks what it needs, or another argument is out of its range.
+
+    Example:
+        >>> from asng.nn import searchable
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> with torch.no_grad():
+        ...     model[2].weight[:, :4] = 0.0  # nobody needs the first half
+        >>> order = Importance(batches=[torch.randn(16, 4) for _ in range(3)])
+        >>> x = torch.randn(2, 4)
+        >>> child = searchable(model, x, order=order).extract({"0": 4}, example=x)
+        >>> torch.equal(child[0].weight, model[0].weight[4:])
+        True
+
+    References:
+        M. F. Hutchinson (1989), "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian
+        Smoothing Splines", Communications in Statistics 18.
+        P. Molchanov, A. Mallya, S. Tyree, I. Frosio, J. Kautz (2019), "Importance Estimation for Neural
+        Network Pruning", CVPR, section 3.1.
+    """
+
+    kind: str = "outputs"
+    batches: Iterable[Any] | None = None
+    loss: Callable[[Any, Any], Any] | None = None
+    at_most: int = 8
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        if self.kind not in KINDS:
+            raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}.")
+        integer_at_least("at_most", self.at_most, 1)
+        if self.loss is not None and not callable(self.loss):
+            raise InputError(f"loss: expected a function of (forward, batch), got {self.loss!r:.80}.")
+        if self.kind == "taylor" and self.loss is None:
+            raise InputError("loss: expected a function of (forward, batch) for kind='taylor', got None.")
+        if self.loss is not None and self.batches is None:
+            raise InputError("batches: expected those that the loss is called with, got None.")
+
+
+Order: TypeAlias = str | Importance | Callable[[str, nn.Module], Tensor]
+"""A kind of importance; an `Importance`; or a function of (path, layer) that returns the importance of each
+channel that the layer makes."""
+
+
+class _Proofs(Protocol):
+    """What `ordered` asks of a `Prover`."""
+
+    model: nn.Module
+    roles: Mapping[str, Role]
+
+    def thresholds(self, group: Any) -> Any:
+        """Prove a group in the order that it has, or raise `Refused`."""
+
+    def sources(self, group: Any) -> dict[str, Tensor]:
+        """Return of each layer that is given channels the part that each comes from, 0 if none."""
+
+
+def ordered(groups: Sequence[Any], order: Order, prover: _Proofs, calls: Sequence[Inputs]) -> list[Any]:
+    """Return groups with their most important channels first; by position, those that cannot be proved so.
+
+    Args:
+        groups: Each a `WidthGroup`, by position.
+        order: What importance is.
+        prover: It says what holds.
+        calls: Those of the example.
+
+    Raises:
+        InputError: The order is none, or gives a wrong shape or a number that is not finite; the model does
+            not run on the batches, or there are none.
+    """
+    order = Importance(order) if isinstance(order, str) else order
+    if not isinstance(order, Importance) and not callable(order):
+        raise InputError(
+            f"order: expected one of {', '.join(KINDS)}, asng.nn.Importance(...), a function of (path, "
+            f"layer) or None, got {order!r:.80}."
+        )
+    if isinstance(order, Importance) and order.batches is not None:
+        order = replace(order, batches=list(islice(order.batches, order.at_most)))
+    found = list(groups)
+    tries = {number: _tries(group, prover) for number, group in enumerate(groups)}
+    while grains := {number: one for number, pieces in tries.items() if (one := next(pieces, None))}:
+        for number, ranks in zip(grains, _ranks(order, prover, list(grains.values()), calls), strict=True):
+            first = replace(groups[number], ranks=ranks)
+            if _holds(first, prover):
+                found[number] = first
+        tries = {number: tries[number] for number in grains if found[number].ranks is None}
+    return found
+
+
+def _holds(group: Any, prover: _Proofs) -> bool:
+    try:
+        prover.thresholds(group)
+    except Refused:
+        return False
+    return True
+
+
+class _Grains(NamedTuple):
+    """The pieces of a group that may change places: single channels, heads, or parts.
+
+    Attributes:
+        number: How many there are.
+        made: Path of each layer that makes channels, to the grain of each, from 1 on.
+        read: Path of each layer that is given channels, to the grain of each; 0: of another group.
+    """
+
+    number: int
+    made: Mapping[str, Tensor]
+    read: Mapping[str, Tensor]
+
+
+def _tries(group: Any, prover: _Proofs) -> Iterator[_Grains]:
+    """Yield the pieces that may change places, the smallest first.
+
+    That they may is proved for one order, in which neighbours are in different parts.
+    """
+    block = reduce(gcd, group.widths.values()) // group.blocks
+    for number in (n for n in range(block, group.units - 1, -1) if block % n == n % group.units == 0):
+        spread = torch.arange(number).reshape(group.units, -1).T.flatten()
+        if _holds(replace(group, ranks=tuple(spread.tolist())), prover):
+            pieces = replace(group, units=number)
+            made = {path: pieces.parts(path) for path in group.widths}
+            yield _Grains(number, made, prover.sources(pieces))
+
+
+def _ranks(
+    order: Importance | Callable[[str, nn.Module], Tensor],
+    prover: _Proofs,
+    groups: Sequence[_Grains],
+    calls: Sequence[Inputs],
+) -> list[tuple[int, ...]]:
+    """Return of each group the rank of each grain by importance, the most important has 0."""
+    model, roles = prover.model, prover.roles
+    if isinstance(order, Importance):
+        places = [_places(order.kind, roles, group) for group in groups]
+        tables = _tables(order, model, roles, {place for own in places for place in own}, calls)
+    else:
+        places = [[("made", path) for path in group.made] for group in groups]
+        tables = iter([[(place, _asked(order, model, place[1])) for own in places for place in own]])
+    signed = isinstance(order, Importance) and order.kind in ("outputs", "taylor")
+    sums = [torch.zeros(group.number, dtype=torch.float64) for group in groups]
+    for table in tables:
+        for total, group, own in zip(sums, groups, places, strict=True):
+            added = _added(group, [entry for entry in table if entry[0] in own])
+            total += (added.square() if signed else added).sum(dim=0)
+    for total, group in zip(sums, groups, strict=True):
+        if not bool(total.isfinite().all()):
+            raise InputError(f"order: expected finite numbers for {next(iter(group.made))}, got {total}.")
+    return [tuple(total.argsort(descending=True, stable=True).argsort().tolist()) for total in sums]
+
+
+_Place: TypeAlias = tuple[str, str]
+"""A side of a layer, "read" or "made", and its path."""
+
+_Table: TypeAlias = list[tuple[_Place, Tensor]]
+"""What each channel adds at places, of shape (samples, channels)."""
+
+
+def _places(kind: str, roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
+    """Return where the importance of a group shows: at its readers, behind its makers if it has none."""
+    made = [("made", path) for path in group.made]
+    read = [("read", path) for path in group.read if roles[path].reads]
+    return made + read if kind == "magnitude" else read or made
+
+
+def _added(group: _Grains, table: _Table) -> Tensor:
+    """Return what grains add at all places together, shape (samples, grains)."""
+    counts = [len(values) for _, values in table]
+    # Windows of pictures come picture by picture. What cannot be told apart is summed.
+    samples = min(counts, default=1)
+    samples = 1 if any(count % samples for count in counts) else samples
+    total = torch.zeros(samples, group.number + 1, dtype=torch.float64)
+    for (side, path), values in table:
+        values = values.reshape(samples, -1, values.shape[1]).sum(dim=1).double().cpu()
+        total.index_add_(1, (group.made if side == "made" else group.read)[path], values)
+    return total[:, 1:]
+
+
+def _asked(order: Any, model: nn.Module, path: str) -> Tensor:
+    layer = model.get_submodule(path)
+    values, wanted = order(path, layer), _along_channels(layer, "made").shape[:1]
+    if not isinstance(values, Tensor) or values.shape != wanted:
+        got = tuple(values.shape) if isinstance(values, Tensor) else values
+        raise InputError(
+            f"order: expected a tensor of shape {tuple(wanted)} for {path}, one number a channel, got "
+            f"{got!r:.80}."
+        )
+    return values.detach().unsqueeze(0)
+
+
+def _along_channels(layer: Any, side: str) -> Tensor:
+    """Return the weight of a layer with the channels of a side as its first dimension, and one other."""
+    none = torch.arange(0)
+    tensors, _ = parts_of(layer, *((none, None) if side == "made" else (None, none)))
+    weight: Tensor = layer.weight.detach()
+    return weight.movedim(tensors["weight"].shape.index(0), 0).flatten(1)
+
+
+def _tables(
+    order: Importance,
+    model: nn.Module,
+    roles: Mapping[str, Role],
+    places: set[_Place],
+    calls: Sequence[Inputs],
+) -> Iterator[_Table]:
+    """Yield what channels add in each batch."""
+    if order.kind == "magnitude":
+        squares = {
+            place: _along_channels(model.get_submodule(place[1]), place[0]).double().square().sum(1)
+            for place in places
+        }
+        yield [(place, (value / value.sum()).nan_to_num().unsqueeze(0)) for place, value in squares.items()]
+        return
+    batches = list(calls if order.batches is None else order.batches)
+    if not batches:
+        raise InputError("batches: expected one at least, got none.")
+    look = _energies if order.kind == "activation" else _derivatives
+    with left_alone(model), torch.enable_grad():
+        _set_modes(model, training=order.loss is not None)
+        torch.manual_seed(0)
+        for batch in batches:
+            yield look(order, model, roles, places, batch)
+
+
+def _energies(
+    order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[_Place], batch: Any
+) -> _Table:
+    """Return what readers get from each channel, as a share of all that they get."""
+    sums: dict[_Place, Tensor] = {}
+
+    def see(place: _Place, dim: int, x: Tensor) -> Tensor:
+        energy = x.detach().movedim(dim, 0).flatten(1).double().square().sum(dim=1)
+        sums[place] = sums[place] + energy if place in sums else energy
+        return x
+
+    with _seen(model, roles, places, see):
+        _run(order, model, batch)
+    for (side, path), energy in sums.items():
+        if side == "read":
+            energy *= _along_channels(model.get_submodule(path), side).double().square().sum(dim=1)
+    return [(place, (energy / energy.sum()).nan_to_num().unsqueeze(0)) for place, energy in sums.items()]
+
+
+def _derivatives(
+    order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[_Place], batch: Any
+) -> _Table:
+    """Return the derivatives by a gate for each channel of each item."""
+    gates: dict[tuple[_Place, int], Tensor] = {}
+
+    def see(place: _Place, dim: int, x: Tensor) -> Tensor:
+        shape = [1] * x.ndim
+        shape[0], shape[dim] = x.shape[0], x.shape[dim]  # without items, the channels come first
+        items = shape[0] if dim else 1
+        ones = torch.ones(items, x.shape[dim], dtype=x.dtype, device=x.device, requires_grad=True)
+        return x * gates.setdefault((place, items), ones).reshape(shape)
+
+    with _seen(model, roles, places, see):
+        outputs, value = _run(order, model, batch)
+    if order.kind == "outputs":
+        value = sum(_random_sum(output) for output in outputs if output.requires_grad)
+    if not isinstance(value, Tensor) or not value.requires_grad:
+        raise InputError(
+            f"order: expected {'outputs' if order.kind == 'outputs' else 'a loss'} with derivatives, got "
+            f"{value!r:.80}."
+        )
+    slopes = torch.autograd.grad(value, list(gates.values()), allow_unused=True, materialize_grads=True)
+    return [(place, slope) for (place, _), slope in zip(gates, slopes, strict=True)]
+
+
+def _random_sum(output: Tensor) -> Tensor:
+    """Return the sum of an output's numbers by random weights, in units of the output's own size."""
+    size = output.detach().square().sum().sqrt().clamp(min=torch.finfo(output.dtype).tiny)
+    return (output * torch.randn_like(output)).sum() / size
+
+
+def _run(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor], Any]:
+    """Return the outputs of all passes of a batch, and the loss if there is one."""
+    outputs: list[Tensor] = []
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        output = model(*args, **kwargs)
+        outputs.extend(tensors_of(output))
+        return output
+
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    batch = _moved(batch, device)
+    try:
+        if order.loss is not None:
+            return outputs, order.loss(forward, batch)
+        for call in calls_of(model, batch):
+            call.call(forward)
+    except Exception as error:  # whatever a model raises
+        raise InputError(
+            f"batches: expected the model to run on each, got: {in_one_line(error)}. If a batch is more "
+            "than the inputs, give asng.nn.Importance a loss too, a function of (forward, batch). Batch "
+            "norms want several items."
+        ) from error
+    return outputs, None
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if callable(getattr(value, "to", None)):
+        return value.to(device)
+    if isinstance(value, Inputs):
+        return Inputs(
+            _moved(tuple(value), device), _moved(dict(value.named), device), training=value.training
+        )
+    if isinstance(value, Mapping):
+        return {key: _moved(part, device) for key, part in value.items()}
+    return type(value)(_moved(part, device) for part in value) if type(value) in (list, tuple) else value
+
+
+def _set_modes(model: nn.Module, *, training: bool) -> None:
+    """Have batch norms normalise by their batch, dropout be off, and the user's own code in a mode."""
+    model.train()
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]  # others are frozen
+    model.train(training)
+    for module in model.modules():
+        if type(module).__module__.partition(".")[0] == "torch":
+            module.training = module in norms
+
+
+@contextmanager
+def _seen(
+    model: nn.Module,
+    roles: Mapping[str, Role],
+    places: Iterable[_Place],
+    see: Callable[[_Place, int, Tensor], Tensor],
+) -> Iterator[None]:
+    """Have tensors at places replaced by what a function of (place, dimension, tensor) returns."""
+
+    def before(place: _Place, _: nn.Module, args: Any, kwargs: Any) -> Any:
+        x = next(tensors_of([args, kwargs]))
+        x = see(place, roles[place[1]].dim(x), x)
+        return ((x, *args[1:]), kwargs) if args else (args, {**kwargs, next(iter(kwargs)): x})
+
+    def after(place: _Place, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+        return see(place, roles[place[1]].dim(output), output)
+
+    handles = []
+    for place in sorted(places):
+        layer = model.get_submodule(place[1])
+        if place[0] == "read":
+            handles.append(layer.register_forward_pre_hook(partial(before, place), with_kwargs=True))
+        else:
+            handles.append(layer.register_forward_hook(partial(after, place)))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,232 @@
+"""The proof of what can be narrowed in a model, group by group, and of groups together."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
+from math import ceil, gcd
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in
+from asng.nn.conversion.gathered import TWINS, gathered
+from asng.nn.conversion.options import Options
+from asng.nn.conversion.parameters import Cut, cuts_of
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, left_of, narrow, outputs_of, shaken
+from asng.nn.conversion.roles import Role
+from asng.nn.conversion.widths import WidthGroup
+from asng.nn.inputs import Inputs
+from asng.nn.layers.sizes import Size
+from asng.nn.layers.twin import Twin
+
+__all__ = ["Prover"]
+
+_BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
+"""How many blocks are tried: one; queries, keys and values; gates; heads of which each loses some numbers."""
+
+_MOST_UNITS = 8
+"""Into how many parts a width is divided at most, unless a step is given: more tell little and cost much."""
+
+
+class Prover:
+    """Proves what can be narrowed, on calls of a model."""
+
+    def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
+        self.model, self.roles = model, roles
+        self._shaken, self._calls = shaken(model, calls)
+        self._thresholds: dict[Any, dict[str, Tensor]] = {}
+        self._whole = outputs_of(self._shaken, self._calls)
+        owners: dict[Tensor, list[tuple[str, str]]] = {}
+        for path, module in model.named_modules():
+            for name, parameter in module.named_parameters(recurse=False):
+                owners.setdefault(parameter, []).append((path, name))
+        self._tied = [places for places in owners.values() if len(places) > 1]
+
+    def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
+        """Return layers as a group, in the finest parts that can be proved.
+
+        Raises:
+            Refused: None can.
+        """
+        options.refuse(paths)
+        widths = {path: self.roles[path].makes or 0 for path in paths}
+        whole, first = reduce(gcd, widths.values()), widths[paths[0]]
+        step, share = options.of_paths(options.step, paths), options.of_paths(options.least, paths) or 0.25
+        if step is None:
+            counts = [n for n in range(min(whole, _MOST_UNITS), 1, -1) if whole % n == 0]
+        elif first % step or whole % (first // step):
+            raise Refused(f"its {first} channels are not divided by step={step}")
+        else:
+            counts = [first // step]
+        reason = Refused("its number of channels has no parts")
+        for blocks in _BLOCKS:
+            for units in counts:
+                if whole % (blocks * units):
+                    continue
+                group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks)
+                if group.least == units:
+                    raise Refused("least= keeps all of it")
+                try:
+                    self.thresholds(group)
+                except Refused as error:
+                    reason = error if blocks == 1 else reason
+                else:
+                    return group
+        raise reason
+
+    def sources(self, group: WidthGroup) -> dict[str, Tensor]:
+        """Return of each layer that is given channels of a group the part of each, from 1 on, 0 for others.
+
+        One pass loses all parts whose number has a certain digit, so a few tell all. None is told if a layer
+        cannot do without these all at once.
+        """
+        numbers: dict[str, Tensor] = {}
+        for digit in range(group.units.bit_length()):
+            made = {path: (group.parts(path) >> digit & 1 == 0).nonzero().flatten() for path in group.widths}
+            try:
+                left = left_of(self._shaken, self._calls, self.roles, made)
+            except Refused:
+                return {}
+            for path, kept in left.items():
+                lost = torch.ones(self._width(path), dtype=torch.long).index_fill(0, kept, 0)
+                numbers[path] = numbers.get(path, 0) + (lost << digit)
+        return numbers
+
+    def together(self, groups: Sequence[WidthGroup], fixed: dict[str, str]) -> list[WidthGroup]:
+        """Return those groups that can be narrowed at once, and by different amounts."""
+        try:
+            self._foresee(groups)
+        except Refused:
+            kept: list[WidthGroup] = []
+            for group in groups:
+                try:
+                    self._foresee([*kept, group])
+                except Refused as reason:
+                    fixed |= dict.fromkeys(group.widths, f"not together with others: {reason}")
+                else:
+                    kept.append(group)
+            return kept
+        return list(groups)
+
+    def depths(
+        self, groups: Sequence[WidthGroup], options: Options
+    ) -> tuple[list[DepthGroup], dict[str, str]]:
+        """Return what `depths_in` does; blocks can be left out whatever the widths."""
+        found, needed = depths_in(self._shaken, self._calls, options)
+        cuts = [self._cut(amounts) for amounts in _two_amounts(groups)] if groups else []
+        kept: list[DepthGroup] = []
+        for depth in found:
+            try:
+                for cut in cuts:
+                    least = {other: other.least for other in [*kept, depth]}
+                    check_with_widths(self._shaken, self._calls, least, cut)
+            except Refused as reason:
+                needed[depth.container] = f"not together with widths: {reason}"
+            else:
+                kept.append(depth)
+        return kept, needed
+
+    def twins(self, groups: Sequence[WidthGroup]) -> tuple[dict[str, nn.Module], dict[str, list[Cut]]]:
+        """Return the twins of all layers that lose channels or are given fewer, by path.
+
+        And by the path of a module that is no layer of torch, what is cut of it.
+        """
+        twins: dict[str, nn.Module] = {}
+        cuts: dict[str, list[Cut]] = {}
+        cut = self._cut([(group, group.least) for group in groups]) if groups else ChannelCut({}, {})
+        makers = {path: group for group in groups for path in group.widths}
+        for path in {**cut.made, **cut.read}:
+            maker, role = makers.get(path), self.roles[path]
+            given = [
+                (group, self.thresholds(group)[path]) for group in groups if path in self.thresholds(group)
+            ]
+            made = [maker.threshold(maker.parts(path).clamp(min=maker.least))] if maker else []
+            read = [group.threshold(parts) for group, parts in given]
+            tables = [*(parts for _, parts in given), *(threshold.least for threshold in made)]
+            if not role.is_of_torch:
+                owner = path if role.owner is None else role.owner
+                cuts.setdefault(owner, []).extend(cuts_of(role, made, read))
+            elif role.per or len(given) > 1 or not all(map(_is_sorted, tables)):
+                twins[path] = gathered(self.model.get_submodule(path), made, read)
+            else:
+                twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
+        return twins, cuts
+
+    def tie(self, model: nn.Module) -> None:
+        """Have the twins in a model keep the weights that they share: all cut the same parts."""
+        for path, _ in (place for places in self._tied for place in places):
+            if isinstance(layer := model.get_submodule(path), Twin):
+                layer.search_tied = True
+
+    def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
+        """Return of each layer that is given channels of a group in which part each of these is.
+
+        Raises:
+            Refused: A channel that is there with some parts is not with more.
+        """
+        key = group.name, group.blocks, group.units, group.ranks
+        if key not in self._thresholds:
+            found: dict[str, Tensor] = {}
+            for units in range(group.units - 1, group.least - 1, -1):
+                for path, kept in self._cut([(group, units)]).read.items():
+                    if path not in found:
+                        found[path] = torch.full((self._width(path),), group.units)
+                    if bool((found[path][kept] > units + 1).any()):
+                        raise Refused(f"{path} loses channels that come back where more are lost")
+                    found[path][kept] = units
+            # With the fewest parts a child can have, all that is left is there.
+            self._thresholds[key] = {p: t.masked_fill(t == group.least, 1) for p, t in found.items()}
+        return self._thresholds[key]
+
+    def _width(self, path: str) -> int:
+        """Return how many channels a layer reads or passes on."""
+        for name, dims in self.roles[path].tensors.items():
+            for dim, which in dims.items():
+                if which == "read":
+                    return int(getattr(self.model.get_submodule(path), name).shape[dim])
+        layer: Any = self.model.get_submodule(path)
+        names = ("in_features", "in_channels", "num_features", "num_parameters", "num_channels")
+        return (
+            next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
+            or layer.normalized_shape[0]
+        )
+
+    def _foresee(self, groups: Sequence[WidthGroup]) -> None:
+        """Prove two cuts of several groups, and that what is left is what each of them leaves."""
+        for amounts in _two_amounts(groups):
+            for path, kept in self._cut(amounts).read.items():
+                if self.roles[path].per and sum(path in self.thresholds(group) for group, _ in amounts) > 1:
+                    raise Refused(f"{path} has groups of channels of several widths")
+                there = torch.ones(self._width(path), dtype=torch.bool)
+                for group, units in amounts:
+                    if path in self.thresholds(group):
+                        there &= self.thresholds(group)[path] <= units
+                if not torch.equal(there.nonzero().flatten(), kept):
+                    raise Refused(f"what is left for {path} is not what each leaves by itself")
+
+    def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
+        made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
+        cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
+        with narrow(self._shaken, self.roles, cut):
+            for (first, name), *others in self._tied:
+                part = getattr(self._shaken.get_submodule(first), name)
+                for other, its in others:
+                    if not torch.equal(part, getattr(self._shaken.get_submodule(other), its)):
+                        raise Refused(f"the weight of {first} is tied to {other}, which needs other parts")
+        return cut
+
+
+def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
+    """Yield how many parts are left of groups: of one many, of the next few; then the other way round."""
+    for turn in range(2):
+        yield [(g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
+
+
+def _is_sorted(parts: Tensor) -> bool:
+    return bool((parts[1:] >= parts[:-1]).all())
+
+
+def _twin(layer: nn.Module, size: Size | None) -> nn.Module:
+    kind, twin = next((kind, twin) for kind, twin in TWINS.items() if isinstance(layer, kind))
+    name = {nn.Linear: "out_features", nn.Embedding: "embedding_dim"}.get(kind, "out_channels")
+    return twin.of(layer, **({} if size is None else {name: size}))  # type: ignore[no-any-return]
