@@ -79,7 +79,8 @@ def compress(
         optimizer: Makes the optimiser of weights from the parameters. Default: `adamw`.
         scheduler: Makes a schedule from (optimiser, total steps), or None. Default: `cosine`.
         clip: Greatest norm of the gradient, or None. Default 5.
-        options: Of `asng.nn.searchable`: only, skip, step, least, ... Default: its own.
+        options: Of `asng.nn.searchable`: only, skip, step, least, depth, order. Default: its own, but for the
+            order: channels that the outputs need most are kept first, by eight batches of training data.
         items: Says how many items a batch has. Default: what the batch and its loader tell.
         seed: Of everything random.
         run_dir: Folder for what is worked out and for the children. Default: write nothing.

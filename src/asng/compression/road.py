@@ -24,7 +24,7 @@ from asng.costs import Budget
 from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
 from asng.errors import InputError
-from asng.nn import Inputs, Supernet, searchable
+from asng.nn import Importance, Inputs, Supernet, searchable
 from asng.nn.inputs import calls_of
 from asng.runs.folder import CHILD, SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
@@ -113,7 +113,7 @@ class Road:
             )
         with seeded(self.seed), self._timed("conversion"):
             calls, self.measured = self._examples()
-            supernet = searchable(self.model, calls, **self.options)
+            supernet = self._supernet(calls)
         teach = self.loss
         if self.teaching > 0.0:
             teach = distilled(self.model, self.loss, self.teaching)
@@ -166,6 +166,18 @@ class Road:
         return compressed if self.folder is None else write_compression(compressed)
 
     # --- its parts ----------------------------------------------------------------------------------
+
+    def _supernet(self, calls: list[Inputs]) -> Supernet:
+        """Return the model with its widths as variables, the most important channels first."""
+        if "order" not in self.options:
+            order = Importance("outputs", self.train, self.loss)
+            try:
+                return searchable(self.model, calls, order=order, **self.options)
+            except InputError as error:  # also what would come without an order: then it comes again
+                supernet = searchable(self.model, calls, **self.options)
+                self.notes.append(f"Channels are kept in the order in which they lie: {error}")
+                return supernet
+        return searchable(self.model, calls, **self.options)
 
     def _examples(self) -> tuple[list[Inputs], list[Inputs]]:
         """Return calls to prove the conversion on, of a few items, and those that costs are measured on."""
