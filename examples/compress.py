@@ -16,6 +16,8 @@ RUN = Path("runs/compress")
 
 
 class Block(nn.Module):
+    """Two convolutions beside a shortcut."""
+
     def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, channels, 3, stride, padding=1, bias=False)
@@ -29,6 +31,8 @@ class Block(nn.Module):
 
 
 class Net(nn.Module):
+    """A stem, four blocks, and a linear layer on the mean over the picture."""
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, 16, 3, padding=1)
