@@ -35,7 +35,7 @@ from asng.search import SearchResult
 from asng.space import Architecture, Integer
 from asng.supernets import ResidualCNN
 from asng.training import save_onnx
-from benchmarks.record import write
+from benchmarks.record import RESULTS, write
 
 SHARE = 0.5
 STEPS = {"latency": 40, "onnx_latency": 6, "wall": 40}
@@ -177,7 +177,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(beside(*args.beside, Path(folder))))
         return
-    runs: list[dict[str, Any]] = []
+    # Those of other measures stay, so that each can be run when there is time for it.
+    before = json.loads(path.read_text())["runs"] if (path := RESULTS / f"{args.name}.json").exists() else []
+    runs: list[dict[str, Any]] = [run for run in before if run["measure"] not in args.measures]
     for measure in args.measures:
         for seed in range(args.seeds):
             runs.append(one(measure, seed))
