@@ -3,7 +3,7 @@
     python -m benchmarks.trained.goals [--seeds 5] [--networks residual encoder] [--summary]
 
 Networks that were trained on Fashion-MNIST are made searchable, their most important channels first, and
-their weights stay frozen. An architecture is scored by its loss on 1,000 test images, normalised by its batch.
+their weights stay frozen. An architecture is scored by its loss on 1,000 test images, by batches of 500.
 Budgets are a quarter, a half and three quarters of the multiply-adds. `one search` is that of `asng.compress`
 for all three budgets at once, `three searches` the same for each by itself, NSGA-II that of Optuna for loss
 and multiply-adds, at its defaults. What counts is the hypervolume of all that was scored: of the share of

@@ -33,6 +33,18 @@ def stripes(n, seed):
     return TensorDataset((x + torch.randn(n, 8, 8, generator=generator))[:, None], y)
 
 
+@pytest.fixture(autouse=True)
+def without_programs(request, monkeypatch):
+    """Have no ONNX program be written, which takes seconds, but where a test is about that."""
+    if "programs" not in request.fixturenames:
+        monkeypatch.setattr("asng.compression.stored.save_onnx", lambda *_: None)
+
+
+@pytest.fixture
+def programs():
+    """Have ONNX programs be written."""
+
+
 @pytest.fixture(scope="session")
 def loaders():
     """Return loaders to train on and to validate on."""
