@@ -43,6 +43,18 @@ def test_a_forest_foresees_a_loss_of_steps(seed):
     assert spearmanr(mean, steps(new))[0] > 0.7
 
 
+def test_a_tree_over_a_part_of_many_columns_still_foresees_some():
+    many = Product(Space({f"c{i}": Categorical(range(5)) for i in range(30)}))
+    x, new = (
+        many.snapped(many.uniform(np.random.default_rng(seed).random((n, 30))))
+        for seed, n in ((0, 150), (1, 300))
+    )
+    forest = Forest(np.random.default_rng(0), coded(many, x, None), (x != 0.0).sum(axis=1) * 1.0)
+    mean, _ = forest.predicted(coded(many, new, None))
+    # Of 300 pairs that have nothing to do with each other a correlation has a deviation of 0.06.
+    assert spearmanr(mean, (new != 0.0).sum(axis=1))[0] > 0.3
+
+
 def test_the_same_chance_grows_the_same_trees():
     x = points(40)
     one, two = (grown(x, steps(x), seed).predicted(coded(MIXED, x[:5] + 0.0, None))[0] for seed in (0, 0))
