@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from small_network import LOSS
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -14,7 +15,6 @@ from asng.costs import multiply_adds, parameters
 from asng.errors import InputError, RunError
 from asng.runs.folder import COMPRESSION_LOG
 from asng.training import accuracy, score
-from conftest import LOSS
 
 QUICK = {"epochs": 1, "evaluations": 16, "finalists": 2, "progress": False}
 ONE = (torch.zeros(1, 1, 8, 8),)

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_network import LOSS
 from torch import nn
 
 from asng.compression import compress
 from asng.compression.stored import configs_of
-from conftest import LOSS
 
 
 class Layer(nn.Module):
