@@ -194,10 +194,15 @@ def test_data_of_another_shape(trained, loaders):
 
 
 def test_no_model_and_impossible_numbers(trained, loaders):
-    refused("expected a torch.nn.Module", "model", loaders)
+    refused("a plain torch.nn.Module, got str", "model", loaders)
     refused("epochs: expected", trained, loaders, epochs=0)
     refused("teaching: expected", trained, loaders, teaching=2.0)
     refused("at most one of them", trained, loaders, minimize=LOSS, maximize=accuracy)
+    refused("options: .*'onyl'.*only", trained, loaders, options={"onyl": "0"})
+    refused("train: expected a loader.*TensorDataset", trained, [loaders[0].dataset])
+    refused("a plain torch.nn.Module", asng.nn.searchable(trained, torch.zeros(2, 1, 8, 8)), loaders)
+    with pytest.raises(InputError, match=r"asng.supervised\(criterion\)"):
+        compress(trained, *loaders, loss=nn.CrossEntropyLoss(), budget=0.5)
 
 
 def test_several_budgets_hold_together(trained, loaders):

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import integer_at_least, nearest, real_between
 from asng.compression.frontier import Frontier, evenly_within, searched, thetas
 from asng.compression.goals import Goal
 from asng.compression.journal import Journal
@@ -49,6 +49,8 @@ SCORED_ITEMS = 1000
 """About how many validation items an architecture is scored on in the search."""
 SHORTER = 4
 """Finalists are first fine-tuned for a part of the epochs, one of so many."""
+OPTIONS = ("only", "skip", "step", "least", "depth", "order")
+"""Of `asng.nn.searchable`."""
 REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
 """Measures that are told of every network."""
 SHARED = 1.5
@@ -93,8 +95,23 @@ class Road:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, nn.Module):
-            raise InputError(f"model: expected a torch.nn.Module, got {self.model!r:.80}.")
+        if not isinstance(self.model, nn.Module) or isinstance(self.model, Supernet):
+            raise InputError(
+                f"model: expected a plain torch.nn.Module, got {type(self.model).__name__}. Its widths are found; "
+                "a supernet of your own is searched by asng.OneShotSearch."
+            )
+        for name in ("train", "valid", "test"):
+            _check_loader(name, getattr(self, name), needed=name == "train")
+        if isinstance(self.loss, nn.Module) or not callable(self.loss):
+            raise InputError(
+                f"loss: expected a function of (forward, batch), got {self.loss!r:.80}. Of a criterion of "
+                "(output, target) make one: asng.supervised(criterion)."
+            )
+        if unknown := [name for name in self.options if name not in OPTIONS]:
+            raise InputError(
+                f"options: expected those of asng.nn.searchable, {', '.join(OPTIONS)}, got {unknown[0]!r}."
+                f"{nearest(unknown[0], OPTIONS)}"
+            )
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         for name in ("epochs", "evaluations", "finalists"):
@@ -393,6 +410,16 @@ class Road:
             yield
         finally:
             self.seconds[part] = round(self.seconds.get(part, 0.0) + time.perf_counter() - start, 2)
+
+
+def _check_loader(name: str, loader: Any, *, needed: bool) -> None:
+    if loader is None and not needed:
+        return
+    if isinstance(loader, Dataset) or not hasattr(loader, "__iter__") or not hasattr(loader, "__len__"):
+        raise InputError(
+            f"{name}: expected a loader with a length, got {type(loader).__name__}. Wrap a dataset: "
+            "torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True)."
+        )
 
 
 def _batch_items(loader: DataLoader[Any]) -> int:

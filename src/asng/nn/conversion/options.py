@@ -44,7 +44,7 @@ class Options:
         Raises:
             InputError: One does not.
         """
-        known = list(paths)
+        known = list(dict.fromkeys(path for path in paths if path))
         for name in ("only", "skip", "step", "least"):
             for pattern in getattr(self, name):
                 if pattern != "*" and not any(fnmatchcase(path, pattern) for path in known):
