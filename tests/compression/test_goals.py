@@ -133,3 +133,16 @@ def test_neighbours_are_within_the_space_and_near():
         space.check(one)
         assert abs(one["a"] - 8) <= 8
         assert abs(one["b"] - 0.5) <= 4 / 15 + 1e-9
+
+
+def test_the_even_network_uses_what_a_common_step_leaves():
+    """Eight widths of 2 to 4 units: a common step is a third of the network."""
+    space = Space({f"w{i}": Integer(1, 4) for i in range(8)})
+
+    def costs(architectures):
+        return [{"parameters": float(sum(a.values()))} for a in architectures]
+
+    [goal] = goals_of("parameters=20", None)
+    start = evenly_within(space, costs, goal)
+    assert sum(start.values()) == 20
+    assert set(start.values()) == {2, 3}

@@ -17,7 +17,7 @@ from asng.costs.ranking import behind_budget
 from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.optim import ASNG, SeveralGoals
-from asng.space import Architecture, Space
+from asng.space import Architecture, Space, Value
 
 __all__ = ["Frontier", "Meter", "Scored", "even", "evenly_within", "neighbour", "searched", "thetas"]
 
@@ -117,7 +117,10 @@ class Meter(Protocol):
 
 
 def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
-    """Return the largest architecture within a goal whose variables are all the same share of their ranges.
+    """Return a large architecture within a goal whose variables are nearly the same share of their ranges.
+
+    One step of all at once can be a good part of a small network: what that leaves of the budget goes to one
+    variable after the other, a step each.
 
     Raises:
         InputError: The smallest architecture is over it.
@@ -135,7 +138,12 @@ def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
         middle = (low + high) / 2.0
         [found] = costs([even(space, middle)])
         low, high = (middle, high) if goal.excess(found) == 0.0 else (low, middle)
-    return even(space, low)
+    filled = even(space, low)
+    for name in space:
+        more = Architecture({**filled, name: stepped(space, filled, name, 1)})
+        if more != filled and goal.excess(costs([more])[0]) == 0.0:
+            filled = more
+    return filled
 
 
 def thetas(space: Space, starts: Sequence[Architecture], *, seed: int) -> SeveralGoals:
@@ -214,8 +222,13 @@ def neighbour(space: Space, architecture: Architecture, rng: random.Random) -> A
     values, names = dict(architecture), list(space)
     for sign, count in ((1, rng.choice((1, 1, 2))), (-1, rng.randrange(3))):
         for name in rng.sample(names, min(count, len(names))):
-            variable = space[name]
-            low, high = variable.encode(variable.uniform(0.0)), variable.encode(variable.uniform(1.0 - 1e-9))
-            step = (high - low) / max(1.0, min(variable.size, STEPS) - 1.0)
-            values[name] = variable.decode(variable.encode(values[name]) + sign * rng.choice((1, 2)) * step)
+            values[name] = stepped(space, values, name, sign * rng.choice((1, 2)))
     return Architecture(values)
+
+
+def stepped(space: Space, values: Mapping[str, Value], name: str, steps: int) -> Value:
+    """Return the value of a variable so many steps up, or down, as far as its range goes."""
+    variable = space[name]
+    low, high = variable.encode(variable.uniform(0.0)), variable.encode(variable.uniform(1.0 - 1e-9))
+    step = (high - low) / max(1.0, min(variable.size, STEPS) - 1.0)
+    return variable.decode(variable.encode(values[name]) + steps * step)
