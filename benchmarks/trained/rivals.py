@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ HEAD_STEPS = 20
 """Of networks with heads: a step in which no head is to go fails in version 1.6.1."""
 GRADIENTS = 8
 """Batches that the Taylor expansion sees, as many as the order of `asng.compress`."""
+
+CALIBRATION = 50
+"""Batches by which FastNAS calibrates batch norms, its default."""
 
 
 # --- Torch-Pruning ---------------------------------------------------------------------------------------
@@ -115,6 +118,8 @@ def fastnas(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
         for name in ("channel_divisor", "feature_divisor"):
             if rule and name in rule:
                 rule[name] = 1
+    # Without as many as it asks for it does not calibrate batch norms, and goes by scores that say nothing.
+    batches = list(islice(chain.from_iterable(repeat(cell.train)), CALIBRATION))
     found, begin = [], time.process_time()
     with tempfile.TemporaryDirectory() as folder, _silence():
         for budget in budgets:
@@ -124,7 +129,7 @@ def fastnas(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
                 constraints={"flops": f"{100 * budget:g}%"},
                 dummy_input=cell.example,
                 config={
-                    "data_loader": cell.train,
+                    "data_loader": batches,
                     "collect_func": lambda batch: batch[0],
                     "score_func": lambda network: score(network, cell.valid, accuracy),
                     "verbose": False,
