@@ -24,7 +24,7 @@ from benchmarks.trained.networks import LOSS
 
 __all__ = ["EPOCHS", "WAYS", "Child", "Way", "fine_tuned"]
 
-EPOCHS = 3
+EPOCHS = 6
 """Of every fine-tuning."""
 
 
@@ -129,7 +129,11 @@ def compressed(*, train_weights: bool) -> Way:
 
 
 def _uniform(cell: Cell, budget: float) -> tuple[Supernet, Architecture]:
-    """Return the largest network within a budget whose widths are all the same share of the way up."""
+    """Return the largest network within a budget whose widths are all the same share of the way up.
+
+    Then each width in turn is a step wider, if the budget has room for it: steps are an eighth of a width,
+    and all at once would leave up to half of the budget.
+    """
     images, _ = next(iter(cell.train))
     order = Importance("outputs", cell.train, LOSS)
     supernet = searchable(cell.model, images[:3], order=order, depth=False)
@@ -138,11 +142,18 @@ def _uniform(cell: Cell, budget: float) -> tuple[Supernet, Architecture]:
     def at(share: float) -> Architecture:
         return Architecture({name: v.uniform(min(share, 1 - 1e-9)) for name, v in supernet.space.items()})
 
+    def within(architecture: Architecture) -> bool:
+        child = supernet.extract(architecture, example=cell.example)
+        return multiply_adds(child, (cell.example,)) <= limit
+
     for _ in range(7):
         middle = (low + high) / 2
-        child = supernet.extract(at(middle), example=cell.example)
-        low, high = (middle, high) if multiply_adds(child, (cell.example,)) <= limit else (low, middle)
-    return supernet, at(low)
+        low, high = (middle, high) if within(at(middle)) else (low, middle)
+    found, above = at(low), at(high)
+    for name in supernet.space:
+        wider = Architecture({**found, name: above[name]})
+        found = wider if within(wider) else found
+    return supernet, found
 
 
 def uniform_width(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
