@@ -8,7 +8,7 @@ PYTEST  = $(RUN)python -m pytest -q -n 2 --dist worksteal
 STAMP   = $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow check format lint types contracts house figures clean
+.PHONY: help install demo demo-compress test test-slow check format lint types contracts house figures clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -28,6 +28,9 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP) ## Search a network for real images, train it, compare it, open runs/demo/report.html
 	$(RUN)asng search --run-dir runs/demo --overwrite
+
+demo-compress: $(STAMP) ## Halve and quarter a trained network, open runs/compress/report.html
+	$(RUN)python examples/compress.py
 
 test: $(STAMP) ## Run the tests
 	$(PYTEST)

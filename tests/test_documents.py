@@ -95,7 +95,7 @@ def test_links_between_documents_lead_somewhere(page):
         assert not anchor or anchor in anchors(target), f"{path}#{anchor}"
 
 
-LONG = {"images": pytest.mark.slow}  # of what runs in the others too
+LONG = {"images": pytest.mark.slow, "compress": pytest.mark.slow}  # of what runs in the others too
 
 
 @pytest.mark.parametrize(

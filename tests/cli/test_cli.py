@@ -149,7 +149,7 @@ def test_a_value_as_long_as_a_file_is_told_back_short(capsys):
 
 
 def test_an_unknown_subcommand_lists_the_known_ones(capsys):
-    assert "'search', 'classify', 'inpaint', 'retrain'" in fails(["serch"], capsys, code=2)
+    assert "'search', 'compress', 'classify', 'inpaint', 'retrain'" in fails(["serch"], capsys, code=2)
 
 
 @pytest.mark.parametrize(

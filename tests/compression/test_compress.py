@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from small_network import LOSS
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -14,9 +15,8 @@ from asng.costs import multiply_adds, parameters
 from asng.errors import InputError, RunError
 from asng.runs.folder import COMPRESSION_LOG
 from asng.training import accuracy, score
-from conftest import LOSS
 
-QUICK = {"epochs": 1, "evaluations": 24, "finalists": 2, "progress": False}
+QUICK = {"epochs": 1, "evaluations": 16, "finalists": 2, "progress": False}
 ONE = (torch.zeros(1, 1, 8, 8),)
 
 
@@ -54,7 +54,7 @@ def test_the_scores_that_are_told_are_those_of_the_networks(trained, halved, loa
 
 def test_the_search_scored_as_many_as_it_was_told_all_within_some_budget(halved):
     scored = halved.frontier.scored
-    assert 20 <= len(scored) <= 36 + 12  # of 49 in all, some over both
+    assert 16 <= len(scored) <= 24 + 12
     assert len({one.architecture for one in scored}) == len(scored)
     assert all(min(goal.excess(one.costs) for goal in halved.frontier.goals) == 0.0 for one in scored)
 
@@ -86,7 +86,7 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("calls", [11, 25, 45, 55])
+@pytest.mark.parametrize("calls", [11, 45])
 def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_path, calls):
     count = 0
 
@@ -218,7 +218,7 @@ def test_a_function_of_the_users_is_a_budget(trained, loaders):
 # --- the folder, its report, the command ----------------------------------------------------------------
 
 
-def test_a_folder_has_the_children_their_programs_and_a_report(trained, loaders, tmp_path):
+def test_a_folder_has_the_children_their_programs_and_a_report(trained, loaders, tmp_path, programs):
     made = compress(
         trained, *loaders, loss=LOSS, maximize=accuracy, budgets=[0.3, 0.6], run_dir=tmp_path, **QUICK
     )
@@ -227,7 +227,8 @@ def test_a_folder_has_the_children_their_programs_and_a_report(trained, loaders,
     for child, told in zip(made.children, stored["children"], strict=True):
         assert told["goal"] == child.goal.name
         assert told["widths"]["0"] == [child.network[0].out_channels, 16]
-        assert (tmp_path / child.goal.name / "child.pt").exists()
+        assert told["files"] == ["child.pt", "child.onnx"]
+        assert all((tmp_path / child.goal.name / name).stat().st_size for name in told["files"])
         weights = torch.load(tmp_path / child.goal.name / "child.pt", weights_only=True)["state_dict"]
         assert all(torch.equal(value, weights[name]) for name, value in child.network.state_dict().items())
     page = made.report().read_text()

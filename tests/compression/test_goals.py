@@ -1,10 +1,16 @@
 """What a budget may be, and what not."""
 
+import random
+import statistics
+
 import pytest
 
-from asng import Budget
+from asng import Budget, Integer, Real, Space
+from asng.compression import Goal, evenly_within, searched
+from asng.compression.frontier import neighbour
 from asng.compression.goals import goals_of
 from asng.errors import InputError
+from asng.space import Architecture
 
 
 def budgets(words):
@@ -61,3 +67,69 @@ def test_several_goals_are_different_and_one_list():
             goals_of(None, wrong)
     with pytest.raises(InputError, match="got both"):
         goals_of(0.5, [0.5])
+
+
+class Widths:
+    """Eight widths that help and cost by different amounts, in closed form."""
+
+    def __init__(self, seed):
+        rng = random.Random(seed)
+        self.space = Space({f"w{i}": Integer(2, 16) for i in range(8)})
+        self.help, self.price = ({n: rng.lognormvariate(0, 1) for n in self.space} for _ in range(2))
+        self.whole = 16 * sum(self.price.values())
+        self.scored = []
+
+    def costs(self, architectures):
+        return [{"multiply_adds": sum(self.price[n] * a[n] for n in a) / self.whole} for a in architectures]
+
+    def losses(self, architectures):
+        self.scored += architectures
+        return [sum(self.help[n] / a[n] for n in a) for a in architectures]
+
+    def least(self, share):
+        """Return the least loss within a budget, taken from where that costs the least."""
+        a = Architecture(dict.fromkeys(self.space, 16))
+        while self.costs([a])[0]["multiply_adds"] > share:
+            fewer = [n for n in a if a[n] > 2]
+            worth = {n: self.help[n] * (1 / (a[n] - 1) - 1 / a[n]) / self.price[n] for n in fewer}
+            worst = min(worth, key=worth.get)
+            a = Architecture({**a, worst: a[worst] - 1})
+        return sum(self.help[n] / a[n] for n in a)
+
+
+@pytest.mark.parametrize(("shares", "calls"), [((0.4,), 200), ((0.3, 0.5, 0.75), 300)])
+def test_a_search_comes_near_the_best_that_budgets_allow(shares, calls):
+    """Within 5 % of the least loss in the mean, where the even network is 20 to 60 % above it."""
+    found, even_ones = [], []
+    for seed in range(4):
+        problem = Widths(seed)
+        goals = [Goal(f"{s}", (Budget("multiply_adds", limit=s),)) for s in shares]
+        starts = [evenly_within(problem.space, problem.costs, goal) for goal in goals]
+        frontier = searched(
+            problem.space,
+            goals,
+            starts,
+            costs=problem.costs,
+            score=problem.losses,
+            evaluations=calls,
+            seed=seed,
+        )
+        assert len(problem.scored) == len(set(problem.scored)) == len(frontier.scored)
+        for goal, start, share in zip(goals, starts, shares, strict=True):
+            [best, *_] = frontier.best(goal)
+            assert problem.costs([best.architecture])[0]["multiply_adds"] <= share
+            found.append(best.loss / problem.least(share))
+            even_ones.append(problem.losses([start])[0] / problem.least(share))
+    assert statistics.fmean(found) < 1.05
+    assert statistics.fmean(even_ones) > 1.2
+
+
+def test_neighbours_are_within_the_space_and_near():
+    space = Space({"a": Integer(4, 16, step=4), "b": Real(0.0, 1.0), "c": Integer(1, 64, log=True)})
+    rng, start = random.Random(0), Architecture({"a": 8, "b": 0.5, "c": 8})
+    drawn = {neighbour(space, start, rng) for _ in range(200)}
+    assert len(drawn) > 20
+    for one in drawn:
+        space.check(one)
+        assert abs(one["a"] - 8) <= 8
+        assert abs(one["b"] - 0.5) <= 4 / 15 + 1e-9

@@ -393,6 +393,36 @@ def test_a_model_that_cannot_run_without_numbers_is_converted_all_the_same():
     assert [group.name for group in supernet.conversion.groups] == ["inner"]
 
 
+def test_widths_are_followed_past_rows_that_numbers_choose():
+    class Chosen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.head = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            y = self.first(x)
+            rows = torch.unique_consecutive(x.sum(-1) > 0)
+            y = y + self.second(torch.tanh(y))
+            return self.head(y[x.sum(-1) > 0]) * len(rows)
+
+    (group,) = snn.searchable(Chosen(), torch.randn(6, 4)).conversion.groups
+    assert set(group.widths) == {"first", "second"}
+
+
+def test_widths_that_the_code_gives_to_another_are_one():
+    class Asked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.head = nn.Linear(4, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+        def forward(self, x):
+            y = self.first(x)
+            return self.head(self.second(torch.tanh(y)).reshape(-1, 1, y.shape[-1]).sum(1))
+
+    (group,) = snn.searchable(Asked(), torch.randn(6, 4)).conversion.groups
+    assert set(group.widths) == {"first", "second"}
+
+
 @pytest.mark.parametrize(
     ("options", "groups"),
     [

@@ -1,4 +1,4 @@
-"""The ratio of two densities, and when it proposes in place of a model."""
+"""Points where good ones are dense, chosen by a forest, and when they come in place of a model's."""
 
 import json
 
@@ -7,8 +7,9 @@ import pytest
 
 from asng.distributions import Product
 from asng.optim import Staged
-from asng.optim.density import Density, likelier
-from asng.optim.staged import DENSITY_FROM
+from asng.optim.density import Density, improving
+from asng.optim.model import Archive
+from asng.optim.staged import FOREST_FROM
 from asng.space import Categorical, Integer, Real, Space
 
 PRODUCT = Product(
@@ -25,31 +26,31 @@ def every_choice():
     return np.stack(np.meshgrid(range(3), range(2), range(4), indexing="ij"), axis=-1).reshape(-1, 3) * 1.0
 
 
-@pytest.mark.parametrize("n", [0, 1, 7])
-def test_a_density_of_choices_has_a_mass_of_one(n):
-    x, rng = points(PRODUCT, n) if n else np.empty((0, 3)), np.random.default_rng(1)
-    density = Density(PRODUCT, x, (rng.random(x.shape) < 0.7) * 1.0)
-    assert np.exp(density.log(every_choice(), None)).mean() == pytest.approx(1.0, rel=1e-9)
+def mass(parents):
+    """The chance of each of all points, written out: a uniform share, and a window about each parent."""
+    windows = [np.full(24, 1.0 / 24.0)]
+    for parent in parents:
+        low = 1.0 / len(parents)
+        shares = [
+            ((every_choice()[:, d] == parent[d]) + low) / (1.0 + low * count)
+            for d, count in enumerate((3, 2, 4))
+        ]
+        windows.append(np.prod(shares, axis=0))
+    return np.mean(windows, axis=0)
 
 
-def test_a_density_of_numbers_has_a_mass_of_one():
-    ends = np.array([[1.0, 10.0, 1.0], [0.0, 0.0, 5.0], [0.0, 11.0, 0.5]])
-    density, family, cells = (
-        Density(MIXED, ends, np.ones((3, 3))),
-        MIXED.gaussians,
-        (np.arange(60) + 0.5) / 60,
-    )
-    k, x = (low + (high - low) * cells for low, high in zip(family.low, family.high, strict=True))
-    grid = np.stack(np.meshgrid(range(3), k, x, indexing="ij"), axis=-1).reshape(-1, 3)
-    assert np.exp(density.log(grid, None)).mean() == pytest.approx(1.0, abs=0.01)
-
-
-def test_draws_are_as_frequent_as_the_density_says():
+def test_draws_are_as_frequent_as_the_windows_say():
     # 20,000 draws: a share of p has a deviation of sqrt(p (1 - p) / 20,000), at most 0.0036; 24 shares.
-    density = Density(PRODUCT, points(PRODUCT, 4, seed=2), np.ones((4, 3)))
-    drawn = density.draw(np.random.default_rng(3), 20_000)
+    parents = points(PRODUCT, 4, seed=2)
+    drawn = Density(PRODUCT, parents, np.ones((4, 3))).draw(np.random.default_rng(3), 20_000)
     share = [(drawn == one).all(axis=1).mean() for one in every_choice()]
-    np.testing.assert_allclose(share, np.exp(density.log(every_choice(), None)) / 24.0, atol=0.015)
+    assert mass(parents).sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(share, mass(parents), atol=0.015)
+
+
+def test_without_points_draws_are_even():
+    drawn = Density(PRODUCT, np.empty((0, 3)), np.empty((0, 3))).draw(np.random.default_rng(3), 20_000)
+    np.testing.assert_allclose(np.bincount(drawn[:, 2].astype(int)) / 20_000, 0.25, atol=0.015)
 
 
 def test_draws_lie_in_the_space():
@@ -57,45 +58,46 @@ def test_draws_lie_in_the_space():
     np.testing.assert_array_equal(drawn, MIXED.snapped(drawn))
 
 
-def test_what_is_not_read_tells_a_density_nothing():
-    x, read = points(MIXED, 6), np.ones((6, 3))
-    read[:, 2] = 0.0
-    density, there = Density(MIXED, x, read), points(MIXED, 5, seed=1)
-    other = there.copy()
-    other[:, 2] = -3.0
-    np.testing.assert_array_equal(density.log(there, None), density.log(other, None))
-    # nor does a point that is expected not to read it say where it is
-    whole = Density(MIXED, x, np.ones((6, 3)))
-    np.testing.assert_array_equal(
-        *(whole.log(one, np.array([[1.0, 1.0, 0.0]] * 5)) for one in (there, other))
-    )
+def test_what_a_point_did_not_read_is_drawn_evenly():
+    x, read = points(MIXED, 1), np.ones((1, 3))
+    x[:, 2], read[:, 2] = 4.9, 0.0
+    drawn = Density(MIXED, x, read).draw(np.random.default_rng(0), 4_000)[:, 2]
+    # The mean of 4,000 even numbers between -3 and 5 has a deviation of 0.037.
+    assert drawn.mean() == pytest.approx(1.0, abs=0.2)
 
 
 def steps(x):
     return np.round(np.abs(x[:, 2] - 2.0)) + (x[:, 0] != 1.0) + np.round(np.abs(x[:, 1] - 4.0) / 5.0)
 
 
-def test_the_likelier_points_are_better_than_even_ones_where_losses_have_steps():
-    x, rng = points(MIXED, 60), np.random.default_rng(0)
-    known = (x, np.ones((60, 3)), np.argsort(steps(x), kind="stable"))
-    found = [
-        likelier(MIXED, rng, known, reads=lambda x: None, unfit=lambda x: np.zeros(len(x), dtype=bool))
-        for _ in range(60)
-    ]
-    assert steps(np.concatenate(found)).mean() < 0.5 * steps(x).mean()
+def nothing(x):
+    return np.zeros(len(x), dtype=bool)
 
 
-def test_there_is_no_likelier_point_where_none_is_wanted():
-    x = points(MIXED, 10)
-    known = (x, np.ones((10, 3)), np.arange(10))
-    found = likelier(
+def improved(seed, known=nothing):
+    x = points(MIXED, 60, seed)
+    archive, even = Archive(x, steps(x), np.ones((60, 3))), points(MIXED, 2, seed + 100)
+    found = improving(
         MIXED,
-        np.random.default_rng(0),
-        known,
+        np.random.default_rng(seed),
+        archive,
+        even,
+        np.array([1]),
         reads=lambda x: None,
-        unfit=lambda x: np.ones(len(x), dtype=bool),
+        known=known,
     )
-    assert found.shape == (0, 3)
+    np.testing.assert_array_equal(found[0], even[0])  # which was not to be replaced
+    return found[1], even[1]
+
+
+def test_what_the_forest_chooses_is_better_than_even_points_where_losses_have_steps():
+    found, even = (np.array(rows) for rows in zip(*(improved(seed) for seed in range(30)), strict=True))
+    assert steps(found).mean() < 0.4 * steps(even).mean()
+
+
+def test_a_point_stays_where_all_that_is_drawn_is_known():
+    found, even = improved(0, known=lambda x: np.ones(len(x), dtype=bool))
+    np.testing.assert_array_equal(found, even)
 
 
 def rough(a):
@@ -111,7 +113,7 @@ def searched(opt, evaluations):
     return losses
 
 
-def test_a_search_by_model_and_densities_goes_on_to_the_same_bits():
+def test_a_search_by_model_and_forest_goes_on_to_the_same_bits():
     space = Space({"x": Real(0.0, 1.0), "y": Real(0.0, 1.0)})
     straight, other = Staged(space, budget=200, seed=1), Staged(space, budget=200, seed=2)
     searched(straight, 30)
@@ -119,21 +121,24 @@ def test_a_search_by_model_and_densities_goes_on_to_the_same_bits():
     assert searched(straight, 10) == searched(other, 10)
 
 
-def proposals(monkeypatch, evaluations, **settings):
+def chosen(monkeypatch, evaluations, **settings):
     found = []
-    monkeypatch.setattr(
-        "asng.optim.staged.likelier", lambda *given, **rest: found.append(1) or likelier(*given, **rest)
-    )
+
+    def counted(*given, **rest):
+        found.extend(given[4])
+        return improving(*given, **rest)
+
+    monkeypatch.setattr("asng.optim.staged.improving", counted)
     space = Space({"x": Real(0.0, 1.0), "y": Real(0.0, 1.0)})
     searched(Staged(space, budget=200, **settings), evaluations)
     return len(found)
 
 
-def test_densities_propose_half_of_the_points_once_some_are_good(monkeypatch):
-    assert proposals(monkeypatch, DENSITY_FROM + 1) == 0
+def test_a_forest_chooses_half_of_the_points_once_some_are_good(monkeypatch):
+    assert chosen(monkeypatch, FOREST_FROM + 1) == 0
     # Half of 38, give or take a deviation of 3.1: beyond 8 and 30 with chance 2e-4.
-    assert 8 <= proposals(monkeypatch, DENSITY_FROM + 39) <= 30
+    assert 8 <= chosen(monkeypatch, FOREST_FROM + 39) <= 30
 
 
-def test_densities_propose_nothing_where_losses_have_noise(monkeypatch):
-    assert proposals(monkeypatch, 40, noisy=True) == 0
+def test_a_forest_chooses_nothing_where_losses_have_noise(monkeypatch):
+    assert chosen(monkeypatch, 40, noisy=True) == 0

@@ -14,6 +14,7 @@ from asng.cli.tell import tell_outcome
 from asng.compression import compress
 from asng.errors import InputError
 from asng.tasks.user.importing import import_named
+from asng.tasks.user.loaders import check_loader
 from asng.tasks.user.scoring import loss_of, selection_of
 from asng.tasks.user.trust import ANYTHING
 from asng.training.optimizers import adamw
@@ -174,4 +175,7 @@ def _loaders(returned: Any) -> dict[str, DataLoader[Any]]:
             f"data: expected loaders by the names {', '.join(_NAMES)}, or in this order, got "
             f"{sorted(map(str, named))}."
         )
-    return {name: loader for name, loader in named.items() if loader is not None}
+    named = {name: loader for name, loader in named.items() if loader is not None}
+    for name, loader in named.items():
+        check_loader(f"data, {name}", loader)
+    return named

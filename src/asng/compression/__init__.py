@@ -1,6 +1,21 @@
-"""From a trained model to a budget, in one call."""
+"""From a trained model to a budget, in one call; and the parts of it."""
 
 from asng.compression.compress import compress
+from asng.compression.frontier import Frontier, Meter, Scored, even, evenly_within, searched
+from asng.compression.goals import Goal, goals_of
 from asng.compression.result import Compressed, CompressedChild, Network
 
-__all__ = ["Compressed", "CompressedChild", "Network", "compress"]
+__all__ = [
+    "Compressed",
+    "CompressedChild",
+    "Frontier",
+    "Goal",
+    "Meter",
+    "Network",
+    "Scored",
+    "compress",
+    "even",
+    "evenly_within",
+    "goals_of",
+    "searched",
+]

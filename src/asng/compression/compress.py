@@ -97,7 +97,7 @@ def compress(
         RunError: `run_dir` holds a run already or one of other settings, or the loss is not finite.
 
     Example:
-        >>> import asng
+        >>> import asng, torch
         >>> from torch.utils.data import TensorDataset
         >>> x = torch.randn(96, 8)
         >>> data = DataLoader(TensorDataset(x, x[:, :1] * x[:, 1:2]), batch_size=16)

@@ -2,10 +2,12 @@
 
 Every architecture is scored once, on the same validation items. A distribution for each budget begins where
 all widths are the same share of the model's, within the budget; samples of all of them teach all of them
-(`asng.optim.SeveralGoals`).
+(`asng.optim.SeveralGoals`). The second half of the evaluations goes to neighbours of the best for each
+budget, which use it up: a little more here for a little less there.
 """
 
 import math
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -17,7 +19,7 @@ from asng.errors import InputError
 from asng.optim import ASNG, SeveralGoals
 from asng.space import Architecture, Space
 
-__all__ = ["Frontier", "Meter", "Scored", "even", "evenly_within", "searched", "thetas"]
+__all__ = ["Frontier", "Meter", "Scored", "even", "evenly_within", "neighbour", "searched", "thetas"]
 
 LAM = 8
 """Samples an update for one goal."""
@@ -25,6 +27,14 @@ SHARED_LAM = 1.5
 """So many times as many for several goals, which teach each other."""
 MOST_IDLE = 50
 """Generations without an architecture that is new, after which the search is over."""
+LOCAL = 0.5
+"""Share of the evaluations for neighbours of the best."""
+PROPOSED = 16
+"""Neighbours that are looked at in a turn, of which those are scored that use up the budget."""
+STEPS = 16
+"""Into how many steps a range of many values falls for a neighbour."""
+USED = 0.9
+"""What of a budget a neighbour uses at least."""
 HALVINGS = 7
 """How often the share of an even architecture is halved to find the greatest within a budget."""
 
@@ -175,7 +185,7 @@ def searched(
 
     take(starts, costs(starts))
     idle = 0
-    while len(known) < evaluations and idle < MOST_IDLE:
+    while len(known) < (1.0 - LOCAL) * evaluations and idle < MOST_IDLE:
         before = len(known)
         candidates = family.ask(LAM if len(goals) == 1 else round(SHARED_LAM * LAM))
         architectures = [candidate.architecture for candidate in candidates]
@@ -186,4 +196,26 @@ def searched(
         losses = [known.get(architecture, math.nan) for architecture in architectures]
         family.tell(candidates, [behind_budget(losses, excesses) for excesses in over])
         idle = 0 if len(known) > before else idle + 1
+    rng, turn, idle = random.Random(f"{seed} near the best"), 0, 0
+    while len(known) < evaluations and idle < MOST_IDLE:
+        before, goal = len(known), goals[turn % len(goals)]
+        best = frontier.best(goal)[0].architecture
+        drawn = dict.fromkeys(neighbour(space, best, rng) for _ in range(PROPOSED))
+        near = [architecture for architecture in drawn if architecture not in known]
+        found = costs(near)
+        full = [k for k, cost in enumerate(found) if goal.excess(cost) == 0.0 and goal.used(cost) >= USED]
+        take([near[k] for k in full[:LAM]], [found[k] for k in full[:LAM]])
+        turn, idle = turn + 1, 0 if len(known) > before else idle + 1
     return frontier
+
+
+def neighbour(space: Space, architecture: Architecture, rng: random.Random) -> Architecture:
+    """Return an architecture with a little more of one or two variables, and less of none to two."""
+    values, names = dict(architecture), list(space)
+    for sign, count in ((1, rng.choice((1, 1, 2))), (-1, rng.randrange(3))):
+        for name in rng.sample(names, min(count, len(names))):
+            variable = space[name]
+            low, high = variable.encode(variable.uniform(0.0)), variable.encode(variable.uniform(1.0 - 1e-9))
+            step = (high - low) / max(1.0, min(variable.size, STEPS) - 1.0)
+            values[name] = variable.decode(variable.encode(values[name]) + sign * rng.choice((1, 2)) * step)
+    return Architecture(values)

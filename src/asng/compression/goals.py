@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from asng.costs import Budget
 from asng.costs.measures import MEASURES
-from asng.costs.terms import excess
+from asng.costs.terms import excess, limit_of
 from asng.errors import InputError
 
 __all__ = ["BudgetLike", "Goal", "goals_of"]
@@ -34,6 +34,10 @@ class Goal:
     def excess(self, costs: Mapping[str, float]) -> float:
         """Return how far costs are over the budgets, as a sum of shares; 0 within."""
         return excess(self.budgets, costs)
+
+    def used(self, costs: Mapping[str, float]) -> float:
+        """Return how much of the tightest budget costs use up, 1 for all of it."""
+        return max(costs[budget.name] / limit_of(budget) for budget in self.budgets)
 
 
 def goals_of(budget: Any, budgets: Any) -> list[Goal]:

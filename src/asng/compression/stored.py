@@ -1,28 +1,43 @@
 """What a compression leaves in its folder: compression.json, and a folder for each child."""
 
+import copy
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from asng.costs.terms import limit_of
 from asng.errors import AsngError
+from asng.nn import Inputs
 from asng.nn.conversion import roles_in
 from asng.runs.folder import CHILD, COMPRESSION
 from asng.runs.stored import Number, Stored, Whole, plain, read_stored, write_json
+from asng.training.compare import TOLERANCE, difference
+from asng.training.data.random_state import undisturbed
 from asng.training.export import save_onnx
 
 if TYPE_CHECKING:
     from asng.compression.result import Compressed
 
-__all__ = ["StoredChild", "StoredCompression", "StoredNetwork", "read_compression", "write_compression"]
+__all__ = [
+    "StoredChild",
+    "StoredCompression",
+    "StoredNetwork",
+    "read_compression",
+    "widths_of",
+    "write_compression",
+]
 
 MOST_POINTS = 2000
 """Scored architectures that a report draws."""
+MOST_CONFIGS = 64
+"""Configs that are tried for a child."""
 
 
 class StoredNetwork(Stored, frozen=True):
@@ -109,7 +124,7 @@ def write_compression(compressed: "Compressed") -> "Compressed":
             files.append("child.onnx")
         except AsngError as error:
             notes.append(f"{child.goal.name}: no ONNX program: {error}")
-        files += _pretrained(child.network, home, notes)
+        files += _pretrained(compressed.model.network, child.network, compressed.example[0], home, notes)
         children.append(
             StoredChild(
                 score=child.score,
@@ -147,19 +162,59 @@ def read_compression(folder: Path) -> StoredCompression | None:
     return read_stored(folder / COMPRESSION, StoredCompression)
 
 
-def _pretrained(network: nn.Module, home: Path, notes: list[str]) -> list[str]:
+def _pretrained(model: nn.Module, child: nn.Module, call: Inputs, home: Path, notes: list[str]) -> list[str]:
     """Save a model of transformers by its own means, if its config can say the child's sizes."""
-    save: Any = getattr(network, "save_pretrained", None)
-    if save is None:
+    save: Any = getattr(child, "save_pretrained", None)
+    if save is None or not hasattr(child, "config"):
         return []
-    try:
-        same = type(network)(network.config)
-        same.load_state_dict(network.state_dict())
-    except Exception:  # whatever a model raises whose config says other sizes
-        notes.append(
-            f"{home.name}: its config cannot say the child's sizes, so it is left as {CHILD} alone. Make the "
-            "model, convert it, and give the child these weights."
-        )
-        return []
-    save(home / "pretrained")
-    return ["pretrained"]
+    for config in islice(configs_of(model, child), MOST_CONFIGS):
+        try:
+            said: Any = type(child)(config)
+            said.load_state_dict(child.state_dict())
+            with undisturbed(), torch.no_grad():
+                same = difference(call.call(said.eval()), call.call(child), tolerance=TOLERANCE) is None
+        except Exception:  # whatever a model raises whose config says other sizes
+            same = False
+        if same:
+            said.save_pretrained(home / "pretrained")
+            return ["pretrained"]
+    notes.append(f"{home.name}: a config cannot say the sizes of this child, so {CHILD} is all there is.")
+    return []
+
+
+def configs_of(model: nn.Module, child: nn.Module) -> Iterator[Any]:
+    """Yield copies of a model's config with what may be the sizes of a child.
+
+    An integer of the config becomes what has become of layers, or of lists of blocks, that were as large in
+    the model; a number of heads shrinks with the widths of the layers that make queries or keys. If layers of
+    one size have become several, each is tried.
+    """
+    widths, lists, choices = widths_of(model, child), _lists_of(model, child), {}
+    for name, value in vars(child.config).items():
+        if type(value) is not int or value < 2:
+            continue
+        found = {now: None for now, full in (*widths.values(), *lists) if full == value and now}
+        if "head" in name:
+            kinds = ("k", "key", "v", "value") if "key_value" in name or "kv" in name else ("q", "query")
+            found = {
+                value * now // full: None
+                for path, (now, full) in widths.items()
+                if path.rpartition(".")[2].partition("_")[0] in kinds and now and value * now % full == 0
+            }
+        if found:
+            choices[name] = sorted(found)
+    for sizes in product(*choices.values()):
+        config: Any = copy.deepcopy(child.config)
+        for name, size in zip(choices, sizes, strict=True):
+            setattr(config, name, size)
+        yield config
+
+
+def _lists_of(model: nn.Module, child: nn.Module) -> list[tuple[int, int]]:
+    """Return how long each list of modules is in a child, and in the model."""
+    left = dict(child.named_modules())
+    return [
+        (len(left[path]), len(module))
+        for path, module in model.named_modules()
+        if isinstance(module, nn.ModuleList) and isinstance(left.get(path), nn.ModuleList)
+    ]

@@ -303,6 +303,8 @@ class Optimizer(ABC):
             return None
         if (weights != 1.0).any():
             said = weights >= LEAST  # what counts for next to nothing would still take a rank
+            if said.sum() < 2:
+                return None
             weights = weights[said] / weights[said].mean()
             active = np.ones_like(x) if active is None else active
             x, losses, active = x[said], losses[said], active[said] * weights[:, None]

@@ -1,11 +1,11 @@
-r"""Points that are likelier among the good ones than among the others, by the ratio of two densities.
+"""Points that are drawn where good ones are dense, and chosen by a forest of trees.
 
 A process that is smooth foresees little of losses that jump, that have steps, or that are equal over wide
-ranges, as those of real models do in their hyper-parameters. Two densities use of losses only which are the
-lowest: ``good(x)`` of the best tenth of the points, ``rest(x)`` of the others. A point is drawn from `good`
-where ``good(x) / rest(x)`` is greatest, which is where expected improvement is.
+ranges, as those of real models do in their hyper-parameters. So some points are drawn from a density about
+the best tenth of those that are known, and of each hundred the one is evaluated of which a forest
+(`asng.optim.forest`) expects the greatest improvement. Both use of losses their order alone.
 
-Each is the mean of a uniform density and of a window about each of its n points, a product over variables:
+The density is the mean of a uniform one and of a window about each of its n points, a product over variables:
 
 | variable | window                                                                                      |
 | -------- | ------------------------------------------------------------------------------------------- |
@@ -14,9 +14,12 @@ Each is the mean of a uniform density and of a window about each of its n points
 | not read | uniform                                                                                     |
 
 References:
-    Bergstra, Bardenet, Bengio, Kegl, "Algorithms for hyper-parameter optimization", NIPS 2011, Section 4.
+    Bergstra, Bardenet, Bengio, Kegl, "Algorithms for hyper-parameter optimization", NIPS 2011, Section 4
+    (windows).
     Falkner, Klein, Hutter, "BOHB: robust and efficient hyperparameter optimization at scale", ICML 2018
     (products of windows).
+    Hutter, Hoos, Leyton-Brown, "Sequential model-based optimization for general algorithm configuration",
+    LION 2011 (a forest that chooses among points near the good ones).
 """
 
 import math
@@ -27,15 +30,16 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from asng.distributions import Floats, Ints, Product
+from asng.optim.forest import Forest, coded, scores
+from asng.optim.model import Archive
 
-__all__ = ["Density", "likelier"]
+__all__ = ["Density", "improving"]
 
 _SHARE, _MOST = 0.1, 25
 """Share of the points that counts as good, and how many at most."""
 
-_DRAWN = 24
-_LEAST = -20.0
-"""Logarithm of what a window is at least, relative to a uniform density."""
+_DRAWN = 100
+"""Points that the forest chooses one of."""
 
 
 class Density:
@@ -49,9 +53,10 @@ class Density:
     Example:
         >>> from asng.space import Real, Space
         >>> product = Product(Space({"x": Real(0.0, 1.0)}))
-        >>> density = Density(product, np.array([[0.5]]), np.ones((1, 1)))
-        >>> density.log(np.array([[0.5], [0.0]]), None).round(2).tolist()
-        [0.08, -0.16]
+        >>> density = Density(product, np.array([[0.2], [0.21], [0.22]]), np.ones((3, 1)))
+        >>> drawn = density.draw(np.random.default_rng(0), 1000)
+        >>> bool(((drawn > 0.1) & (drawn < 0.3)).mean() > 0.3)
+        True
     """
 
     def __init__(self, product: Product, x: Floats, active: Floats) -> None:
@@ -84,34 +89,6 @@ class Density:
         x[own] = new
         return product.snapped(x)
 
-    def log(self, x: Floats, reads: Floats | None) -> Floats:
-        """Return the logarithm of it at points, relative to a uniform density, shape (m,).
-
-        Args:
-            x: Points, shape (m, D).
-            reads: Which variables they are expected to read, shape (m, D); None for all.
-        """
-        product = self._product
-        windows = np.zeros((len(x), len(self._x) + 1))  # the last one is uniform
-        family, within = product.gaussians, self._above - self._below
-        scale = (family.high - family.low) / (self._std * within * math.sqrt(2.0 * math.pi))
-        for d, column in enumerate(product.ordered_columns.tolist()):
-            z = (x[:, column, None] - self._mean[:, d]) / self._std[:, d]
-            own = np.logaddexp(-0.5 * z * z + np.log(scale[:, d]), _LEAST)
-            windows[:, :-1] += np.where(self._both(column, reads), own, 0.0)
-        for column, count in zip(
-            product.choice_columns.tolist(), product.categoricals.counts.tolist(), strict=True
-        ):
-            high, low = ((hit + self._mass) * count / (1.0 + self._mass * count) for hit in (1.0, 0.0))
-            own = np.where(x[:, column, None] == self._x[:, column], math.log(high), math.log(low))
-            windows[:, :-1] += np.where(self._both(column, reads), own, 0.0)
-        most = windows.max(axis=1)
-        return np.asarray(most + np.log(np.exp(windows - most[:, None]).mean(axis=1)))
-
-    def _both(self, column: int, reads: Floats | None) -> NDArray[np.bool_]:
-        read = self._read[:, column]
-        return read if reads is None else (reads[:, column, None] > 0.0) & read
-
 
 def _gaps(x: Floats, low: float, high: float) -> Floats:
     """Return the greater of each number's distances to its neighbours, at the ends to the only one."""
@@ -124,30 +101,34 @@ def _gaps(x: Floats, low: float, high: float) -> Floats:
     return np.clip(gaps, (high - low) / min(100.0, n + 2.0), high - low)
 
 
-def likelier(
+def improving(
     product: Product,
     rng: np.random.Generator,
-    known: tuple[Floats, Floats, Ints],
+    archive: Archive,
+    points: Floats,
+    at: Ints,
     *,
     reads: Callable[[Floats], Floats | None],
-    unfit: Callable[[Floats], NDArray[np.bool_]],
+    known: Callable[[Floats], NDArray[np.bool_]],
 ) -> Floats:
-    """Return the likeliest of a few points, if there is any, shape (1, D) or (0, D).
+    """Return points, some of them replaced by ones of which a forest expects much, among the good ones.
 
     Args:
         product: Family of distributions.
         rng: Source of randomness.
-        known: Points that were evaluated, shape (n, D), what they read, and their places, the best first.
+        archive: What was evaluated.
+        points: Snapped, shape (n, D).
+        at: Which of them to replace; one stays where nothing new is drawn.
         reads: Which variables points are expected to read.
-        unfit: Which points are not wanted, shape (m,).
+        known: Which points need no evaluation, shape (m,).
     """
-    x, active, order = known
-    best = max(1, min(math.ceil(_SHARE * len(order)), _MOST))
-    good, rest = (Density(product, x[at], active[at]) for at in (order[:best], order[best:]))
-    drawn = good.draw(rng, _DRAWN)
-    drawn = drawn[~unfit(drawn)]
-    if not len(drawn):
-        return drawn
-    there = reads(drawn)
-    at = int(np.argmax(good.log(drawn, there) - rest.log(drawn, there)))
-    return drawn[at : at + 1]
+    best = archive.order()[: max(1, min(math.ceil(_SHARE * len(archive)), _MOST))]
+    good = Density(product, archive.x[best], archive.active[best])
+    forest = Forest(rng, coded(product, archive.x, archive.active), scores(archive.losses))
+    points = points.copy()
+    for i in at.tolist():
+        drawn = good.draw(rng, _DRAWN)
+        drawn = drawn[~(known(drawn) | (drawn[:, None] == points).all(axis=2).any(axis=1))]
+        if len(drawn):
+            points[i] = drawn[int(np.argmax(forest.improvement(coded(product, drawn, reads(drawn)))))]
+    return points

@@ -13,7 +13,7 @@ from asng.distributions import Floats, Ints, Product, Theta
 from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
-from asng.optim.density import likelier
+from asng.optim.density import improving
 from asng.optim.joint import Joint, begun, drawn, updated
 from asng.optim.model import Archive, Model, learnt_model, surrogate_of
 from asng.optim.proposals import Flags, proposed
@@ -37,9 +37,9 @@ BATCH = 2
 NEARBY = 2
 """Every so many times one of the points is drawn near the best one, whatever the model says of it."""
 
-DENSITY_SHARE, DENSITY_FROM = 0.5, 21
-"""The share of points that two densities propose in place of the model, and how many points are evaluated
-before: three of 21 count as good."""
+FOREST_SHARE, FOREST_FROM = 0.5, 21
+"""The share of points that a forest chooses in place of the model, where good ones are dense, and how many
+are evaluated before: three of 21 count as good."""
 
 MODEL_CALLS = 200
 """So many evaluations the model proposes at most, the first ones included."""
@@ -97,9 +97,9 @@ class Staged(Optimizer):
     2. A Gaussian process of the losses (`asng.optim.model`) proposes points, two at a time: the one that it
        expects to be best, and the one whose expected improvement is greatest. No category is given up while
        its own variables are unknown, since the model is unsure of it. What a call did not read is left out.
-       Once 21 are evaluated, half of the points, by chance, are drawn where good points are dense and others
-       are not (`asng.optim.density`). That takes losses by their order: those of real models jump, and have
-       steps, of which a smooth process foresees little.
+       Once 21 are evaluated, half of the points, by chance, are drawn where good points are dense, and
+       chosen by a forest of trees (`asng.optim.density`). That takes losses by their order: those of real
+       models jump, and have steps, of which a smooth process foresees little.
     3. After 200 evaluations, `asng.ASNG` goes on from the best of them, which costs a hundredth of the time.
     4. Where that has settled, it begins anew with the budget that is left: by turns somewhere else with twice
     as many
@@ -114,7 +114,7 @@ class Staged(Optimizer):
             what suits the stage: 8 points to begin with, 2 by a model, 8 or more an update after that.
         seed: Seed of the generator, >= 0.
         noisy: Whether an evaluation of the same point gives another loss. Then the best that was seen is in
-            part luck: the search stands for the mode of theta, is not begun anew, and leaves densities out.
+            part luck: the search stands for the mode of theta, is not begun anew, and leaves the forest out.
 
     Raises:
         InputError: An argument is not as described.
@@ -213,28 +213,23 @@ class Staged(Optimizer):
         archive = state.archive
         if len(archive) < FIRST or not np.isfinite(archive.losses).any():
             return product.snapped(product.uniform(u))
-        surrogate = surrogate_of(product, archive, state.model)
         reads = Reading(product, archive.x, archive.active)
-        best = archive.x[archive.order()[:_PARENTS]]
-        nearby = state.model.turn % NEARBY == NEARBY - 1
         known = self._known(reads)
-        points = proposed(
-            product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=known
-        )
-        return points if self._noisy or len(archive) < DENSITY_FROM else self._dealt(points, reads, known)
-
-    def _dealt(self, points: Floats, reads: Reading, known: Callable[[Floats], Flags]) -> Floats:
-        """Return points, some of them by the ratio of two densities in place of the model's."""
-        archive, points = self._state.archive, points.copy()
-        evaluated = archive.x, archive.active, archive.order()
-
-        def unfit(x: Floats) -> Flags:
-            return np.asarray(known(x) | (x[:, None] == points).all(axis=2).any(axis=1))
-
-        for i in np.flatnonzero(self._rng.random(len(points)) < DENSITY_SHARE):
-            found = likelier(self._product, self._rng, evaluated, reads=reads, unfit=unfit)
-            points[i] = found[0] if len(found) else points[i]
-        return points
+        chosen = np.zeros(len(u), dtype=bool)
+        if not self._noisy and len(archive) >= FOREST_FROM:
+            chosen = self._rng.random(len(u)) < FOREST_SHARE
+        points = product.snapped(product.uniform(u))
+        if not chosen.all():
+            surrogate = surrogate_of(product, archive, state.model)
+            best = archive.x[archive.order()[:_PARENTS]]
+            nearby = state.model.turn % NEARBY == NEARBY - 1
+            points = proposed(
+                product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=known
+            )
+        at = np.flatnonzero(chosen)
+        if not len(at):
+            return points
+        return improving(product, self._rng, archive, points, at, reads=reads, known=known)
 
     def _known(self, reads: Reading) -> Callable[[Floats], Flags]:
         """Return what says of points whether they repeat, in all that they will read, one that is known."""

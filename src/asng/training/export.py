@@ -7,7 +7,6 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from torch import nn
 from torch.export import Dim
 
+from asng.checks import require
 from asng.errors import InputError, RunError
 from asng.nn import Inputs
 from asng.nn.inputs import calls_of
@@ -106,11 +106,9 @@ def onnx_runner(path: Path, child: nn.Module, example: Any, *, threads: int) -> 
 def _need_onnx(*packages: str) -> None:
     for package in packages:
         try:
-            import_module(package)
-        except ImportError as error:
-            raise InputError(
-                f"format onnx: {error.name} is not installed: pip install 'asng[onnx]'."
-            ) from None
+            require(package, extra="onnx")
+        except RunError as error:
+            raise InputError(f"format {error}") from None
 
 
 def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:

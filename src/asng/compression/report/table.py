@@ -49,11 +49,12 @@ def compression_rows(run: StoredCompression) -> list[list[str]]:
 
 
 def compression_table(run: StoredCompression, title: Text) -> Table:
-    """Return the outcome as a table for the terminal, the verdict below it."""
+    """Return the outcome as a table for the terminal, a column each network, the verdict below it."""
     table = Table(title=title, caption=compression_verdict(run), caption_justify="left")
-    for number, name in enumerate(headings(run)):
-        table.add_column(name, justify="right" if number else "left")
-    for row in compression_rows(run):
+    columns = [headings(run), *compression_rows(run)]
+    for number, (name, *_) in enumerate(columns):
+        table.add_column(Text(name, overflow="fold"), justify="right" if number else "left")
+    for row in list(zip(*columns, strict=True))[1:]:
         table.add_row(*map(Text, row))
     return table
 

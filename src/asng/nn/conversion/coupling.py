@@ -14,8 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
+from asng.nn.conversion.listening import Listen, MisfitError, Misfits
 from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.roles import Role
 from asng.nn.extraction.exclusion import on_meta
@@ -55,11 +55,12 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
     try:
         shapes, there = _without_numbers(model, calls, roles, names)
         tensors = _Tensors(shapes, roles, names)
-        with left_alone(model), torch.no_grad(), _Listen() as listened:
+        with left_alone(model), torch.no_grad(), Listen() as listened:
             model.eval()
+            listened.leave_out([model.get_submodule(path) for path in roles if roles[path].owner is None])
             for call in calls:
                 call.call(model)
-        while not _one_pass(shapes, there, names, listened.seen, tensors):
+        while not _one_pass(shapes, there, names, listened, tensors):
             pass
     except Exception:  # a model that looks at numbers, or holds what cannot be copied
         return Coupling([[path] for path in layers])
@@ -85,10 +86,10 @@ class _Names:
         """Note how many channels a layer is given; it must be as many each time.
 
         Raises:
-            _MisfitError: It was given another number before.
+            MisfitError: It was given another number before.
         """
         if self.given.setdefault(path, size) != size:
-            raise _MisfitError(f"{path}, called several times,", [(self.given[path],), (size,)])
+            raise MisfitError(f"{path}, called several times,", [(self.given[path],), (size,)])
 
     def size(self, path: str) -> int:
         """Return how many channels a layer makes in a pass without numbers."""
@@ -195,60 +196,11 @@ def _sides(layer: Any, sides: Sequence[int]) -> tuple[int, ...]:
     return tuple(transposed(image, weight, None, *options).shape[2:])
 
 
-class _MisfitError(Exception):
-    """A function of torch could not take its arguments."""
-
-    def __init__(self, function: str, shapes: list[tuple[int, ...]]) -> None:
-        super().__init__(function)
-        self.function, self.shapes = function, shapes
-
-
-_LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "equal", "allclose")
-"""Functions that give numbers to Python."""
-
-
-class _Listen(TorchFunctionMode):
-    """Notes what numbers a model looks at."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.seen: list[tuple[str, Any]] = []
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if (name := getattr(func, "__name__", "")) in _LOOKS:
-            self.seen.append((name, result))
-        return result
-
-
-class _Misfits(TorchFunctionMode):
-    """Names the functions that cannot take their arguments, and gives the numbers of a pass that had some."""
-
-    def __init__(self, seen: Sequence[tuple[str, Any]]) -> None:
-        super().__init__()
-        self._seen = list(seen)
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        if self._seen and getattr(func, "__name__", "") == self._seen[0][0]:
-            return self._seen.pop(0)[1]
-        try:
-            return func(*args, **(kwargs or {}))
-        except _MisfitError:
-            raise
-        except Exception as error:
-            given = [tuple(t.shape) for t in tensors_of([*args, *(kwargs or {}).values()])]
-            raise _MisfitError(getattr(func, "__name__", "a function"), given) from error
-
-
 def _one_pass(
     model: nn.Module,
     calls: Sequence[Inputs],
     names: _Names,
-    seen: Sequence[tuple[str, Any]],
+    listened: Listen,
     tensors: _Tensors,
 ) -> bool:
     """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
@@ -256,10 +208,10 @@ def _one_pass(
     names.given.clear()
     outputs = []
     try:
-        with left_alone(model), torch.no_grad(), torch.device("meta"), _Misfits(seen):
+        with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened):
             tensors.set()
             outputs = [call.call(model) for call in calls]
-    except _MisfitError as misfit:
+    except MisfitError as misfit:
         if not misfit.shapes:
             raise
         _resolve(misfit, names)
@@ -279,7 +231,7 @@ def _one_pass(
     return True
 
 
-def _resolve(misfit: _MisfitError, names: _Names) -> None:
+def _resolve(misfit: MisfitError, names: _Names) -> None:
     """Couple two layers whose sizes had to agree, or fix one that had to agree with a plain number."""
     for one, other in _meetings(misfit.shapes):
         here, there = names.within(one), names.within(other)
@@ -291,6 +243,13 @@ def _resolve(misfit: _MisfitError, names: _Names) -> None:
                 names.fix(prime, f"{misfit.function} wants as many as a tensor that no layer makes")
             return
     primes = {prime for shape in misfit.shapes for size in shape for prime in names.within(size)}
+    asked = {prime for size in misfit.numbers for prime in names.within(size)} - primes
+    if len(primes) == len(asked) == 1:
+        names.couple(primes.pop(), asked.pop())
+        return
+    primes |= asked
+    if not primes and not names.last:
+        raise misfit
     for prime in primes or {names.primes[names.last]}:
         names.fix(prime, f"{misfit.function} is given a size of its own")
 

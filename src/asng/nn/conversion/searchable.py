@@ -104,6 +104,7 @@ def searchable(
             searched, or an option is out of its range or matches nothing.
 
     Example:
+        >>> import torch
         >>> model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
         >>> supernet = searchable(model, torch.randn(2, 4))
         >>> print(supernet.conversion)

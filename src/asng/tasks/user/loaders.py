@@ -10,7 +10,7 @@ from asng.errors import InputError
 from asng.pipeline.task import Loaders
 from asng.training.data.halves import split_loader
 
-__all__ = ["loaders_from"]
+__all__ = ["check_loader", "loaders_from"]
 
 _NAMES = {1: ("train",), 2: ("train", "test"), 3: ("train", "valid", "test")}
 _FORMS = "Return (train, valid, test), (train, test), a dictionary of these names, or one training loader."
@@ -74,11 +74,20 @@ def _named(returned: Any) -> dict[str, Any]:
         parts = dict(zip(_NAMES[len(several)], several, strict=True))
     parts = {name: loader for name, loader in parts.items() if loader is not None}
     for name, loader in parts.items():
-        _check(name, loader)
+        check_loader(name, loader)
     return parts
 
 
-def _check(name: str, loader: Any) -> None:
+def check_loader(name: str, loader: Any) -> None:
+    """Raise if something is no loader with a length.
+
+    Args:
+        name: What it is for, for messages.
+        loader: What a user's function returned.
+
+    Raises:
+        InputError: It is a dataset, something else, or has no length or no batch.
+    """
     if isinstance(loader, Dataset):
         raise InputError(
             f"{name}: expected a loader, got a dataset, {type(loader).__name__}. Wrap it: "

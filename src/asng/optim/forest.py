@@ -1,0 +1,155 @@
+"""A forest of random trees: which points are likely to be good, where losses jump and have steps.
+
+A smooth process foresees little of a loss that is constant over wide ranges and jumps between them, as that
+of a decision tree is in its depth. A tree of splits has steps itself, and takes losses by their order alone.
+Each tree is grown over all points: of every variable that is not constant within a node, but for some left
+out by chance, one threshold is drawn between its least and greatest value, and the best of these splits is
+taken, until all losses of a node are the same. Trees differ, and by how much says how unsure they are.
+
+References:
+    Geurts, Ernst, Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006.
+    Ho, "The random subspace method for constructing decision forests", IEEE PAMI 20, 1998 (a part of the
+    columns for each tree).
+    Hutter, Hoos, Leyton-Brown, "Sequential model-based optimization for general algorithm configuration",
+    LION 2011 (forests as the model of a search, Section 4.1).
+"""
+
+import numpy as np
+from scipy.special import ndtri
+
+from asng.distributions import Floats, Ints, Product
+from asng.optim.proposals import Flags, log_improvement
+
+__all__ = ["Forest", "coded", "scores"]
+
+TREES = 20
+"""They are grown side by side."""
+
+_TAKEN = 0.6
+"""The chance that a node looks at a variable."""
+
+_LEAST = 1e-3
+"""Deviation where all trees agree."""
+
+_MOST = 32
+"""Columns that a tree is grown over at most, drawn by chance where there are more, which bounds the cost."""
+
+_UNREAD = -0.5
+"""Where an ordered variable that was not read stands, in units of the range: beyond all that were."""
+
+
+class Forest:
+    """Trees over points with known scores.
+
+    Args:
+        rng: Source of randomness.
+        z: Coded points, shape (n, F).
+        y: Their scores, shape (n,).
+
+    Example:
+        >>> z = np.linspace(0.0, 1.0, 20)[:, None]
+        >>> forest = Forest(np.random.default_rng(0), z, (z[:, 0] > 0.5) * 1.0)
+        >>> forest.predicted(np.array([[0.1], [0.9]]))[0].tolist()
+        [0.0, 1.0]
+    """
+
+    def __init__(self, rng: np.random.Generator, z: Floats, y: Floats) -> None:
+        (n, size), self._best = z.shape, float(y.min())
+        columns = np.tile(np.arange(size), (TREES, 1))
+        if size > _MOST:
+            columns = np.argsort(rng.random((TREES, size)), axis=1)[:, :_MOST]
+        z, y = np.concatenate([z[:, own] for own in columns]), np.tile(y, TREES)
+        # Level by level, of each node: its column, its threshold, and the first of its two children, or -1.
+        self._levels: list[tuple[Ints, Floats, Ints]] = []
+        self._values: list[Floats] = []
+        points = np.arange(TREES * n)  # of all trees end to end, those of a node side by side
+        sizes = np.full(TREES, n)
+        while len(points):
+            starts = np.cumsum(sizes) - sizes
+            own = y[points]
+            mean = np.add.reduceat(own, starts) / sizes
+            self._values.append(mean)
+            inner = np.maximum.reduceat(own, starts) > np.minimum.reduceat(own, starts)
+            points, sizes = points[np.repeat(inner, sizes)], sizes[inner]
+            feature, threshold = np.zeros(len(inner), dtype=np.intp), np.full(len(inner), np.inf)
+            child = np.full(len(inner), -1)
+            if len(points):
+                split = _split(rng, z, y, points, sizes)
+                can = split[2]
+                points, sizes = points[np.repeat(can, sizes)], sizes[can]
+                at, best = np.flatnonzero(inner)[can], split[0][can]
+                trees = points[np.cumsum(sizes) - sizes] // n
+                feature[at], threshold[at] = columns[trees, best], split[1][can]
+                child[at] = 2 * np.arange(len(at))
+                node = np.repeat(np.arange(len(at)), sizes)
+                right = z[points, best[node]] > threshold[at][node]
+                order = np.argsort(2 * node + right, kind="stable")
+                points, sizes = points[order], np.bincount(2 * node + right, minlength=2 * len(at))
+            self._levels.append((feature, threshold, child))
+
+    def predicted(self, z: Floats) -> tuple[Floats, Floats]:
+        """Return means and deviations of the trees' scores at coded points of shape (m, F), shape (m,)."""
+        m = len(z)
+        node, at = np.repeat(np.arange(TREES), m), np.tile(np.arange(m), TREES)
+        found, own = np.empty(TREES * m), np.arange(TREES * m)
+        for (feature, threshold, child), values in zip(self._levels, self._values, strict=True):
+            down = child[node]
+            leaf = down < 0
+            found[own[leaf]] = values[node[leaf]]
+            inner = ~leaf
+            own, at, node, down = own[inner], at[inner], node[inner], down[inner]
+            node = down + (z[at, feature[node]] > threshold[node])
+        each = found.reshape(TREES, m)
+        return each.mean(axis=0), each.std(axis=0)
+
+    def improvement(self, z: Floats) -> Floats:
+        """Return the logarithm of the expected improvement on the best score, shape (m,)."""
+        mean, std = self.predicted(z)
+        return log_improvement(self._best - mean, std + _LEAST)
+
+
+def _split(
+    rng: np.random.Generator, z: Floats, y: Floats, points: Ints, sizes: Ints
+) -> tuple[Ints, Floats, Flags]:
+    """Return the feature and the threshold of each node, and whether it can be split at all, shape (N,)."""
+    starts, own = np.cumsum(sizes) - sizes, z[points]
+    low, high = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
+    threshold = low + rng.random(low.shape) * (high - low)
+    left = own <= np.repeat(threshold, sizes, axis=0)
+    own_y = y[points]
+    count = np.add.reduceat(left, starts, dtype=np.intp)
+    total = np.add.reduceat(left * own_y[:, None], starts)
+    whole = np.add.reduceat(own_y, starts)[:, None]
+    rest = sizes[:, None] - count
+    possible = (count > 0) & (rest > 0)
+    gain = total**2 / np.maximum(count, 1) + (whole - total) ** 2 / np.maximum(rest, 1)
+    taken = rng.random(low.shape)
+    gain = np.where(taken < _TAKEN, gain, -1.0 - taken)  # where none is taken, the first of the others
+    feature = np.argmax(np.where(possible, gain, -np.inf), axis=1)
+    rows = np.arange(len(sizes))
+    return feature, threshold[rows, feature], np.asarray(possible.any(axis=1))
+
+
+def coded(product: Product, x: Floats, active: Floats | None) -> Floats:
+    """Return points as trees split them: a choice as 0 and 1 for each of its values, shape (n, F)."""
+    family, at, columns = product.gaussians, product.ordered_columns, product.choice_columns
+    parts = [(x[:, at] - family.low) / (family.high - family.low)]
+    if active is not None:
+        parts = [np.where(active[:, at] > 0.0, parts[0], _UNREAD)]
+    for column, count in zip(columns.tolist(), product.categoricals.counts.tolist(), strict=True):
+        hit = x[:, column, None] == np.arange(count)
+        parts.append((hit if active is None else hit & (active[:, column, None] > 0.0)).astype(float))
+    return np.concatenate(parts, axis=1)
+
+
+def scores(losses: Floats) -> Floats:
+    """Return normal scores of losses, the same where they are equal; those that are not finite are worst.
+
+    Example:
+        >>> scores(np.array([3.0, 1.0, 3.0, float("nan")])).round(2).tolist()
+        [0.0, -1.15, 0.0, 1.15]
+    """
+    values = np.where(np.isfinite(losses), losses, np.inf)
+    order = np.sort(values)
+    places = np.searchsorted(order, values, "left") + np.searchsorted(order, values, "right")
+    return np.asarray(ndtri(places / (2.0 * len(losses))))

@@ -1,0 +1,129 @@
+"""asng compress: a trained model of a user's, from the command line to its children and their report."""
+
+import json
+
+import pytest
+import torch
+
+from asng.cli import main
+
+CODE = """
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+
+def load():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(6, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 2))
+
+
+def _data(n, seed):
+    x = torch.randn(n, 6, generator=torch.Generator().manual_seed(seed))
+    return TensorDataset(x, (x[:, 0] * x[:, 1] > 0).long())
+
+
+def pair():
+    return DataLoader(_data(96, 0), batch_size=16, shuffle=True), DataLoader(_data(48, 1), batch_size=48)
+
+
+def three():
+    return {"train": pair()[0], "valid": pair()[1], "test": DataLoader(_data(40, 2), batch_size=40)}
+
+
+def nothing():
+    return {"validation": pair()[1]}
+
+
+def bare():
+    return _data(9, 0)
+
+
+NUMBER = 3
+"""
+QUICK = ["--epochs", "1", "--evaluations", "20", "--finalists", "2", "--quiet"]
+MODEL = ["--model", "mine.load"]
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "mine", raising=False)
+    return tmp_path
+
+
+def compressed(words, capsys):
+    code = main(["compress", *MODEL, *QUICK, *words])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def test_a_model_is_halved(at_home, capsys):
+    words = [
+        "--data",
+        "mine.pair",
+        "--budget",
+        "multiply_adds=0.5",
+        "--maximize",
+        "accuracy",
+        "--run-dir",
+        "half",
+    ]
+    code, out, _ = compressed(words, capsys)
+    assert code == 0
+    assert "multiply_adds-0.5" in out
+    told = json.loads((at_home / "half/compression.json").read_text())
+    assert told["metric"] == "accuracy"
+    child, model = told["children"][0], told["model"]
+    assert child["costs"]["multiply_adds"] <= 0.5 * model["costs"]["multiply_adds"]
+    assert child["limits"] == {"multiply_adds": 0.5 * model["costs"]["multiply_adds"]}
+    assert "What was cut" in (at_home / "half/report.html").read_text()
+    weights = torch.load(at_home / "half/multiply_adds-0.5/child.pt", weights_only=True)["state_dict"]
+    assert list(weights["0.weight"].shape) == [child["widths"]["0"][0], 6]
+    # The same command with --resume does nothing again, and asng report makes the page anew.
+    log = (at_home / "half/compression.jsonl").read_bytes()
+    assert compressed([*words, "--resume"], capsys)[0] == 0
+    assert (at_home / "half/compression.jsonl").read_bytes() == log
+    (at_home / "half/report.html").unlink()
+    assert main(["report", "half"]) == 0
+    assert (at_home / "half/report.html").exists()
+
+
+def test_budgets_hold_together_or_are_a_front(at_home, capsys):
+    both = ["--data", "mine.three", "--budget", "multiply_adds=0.6", "parameters=40%"]
+    assert compressed([*both, "--run-dir", "one"], capsys)[0] == 0
+    assert compressed([*both, "--front", "--run-dir", "two"], capsys)[0] == 0
+    one, two = (json.loads((at_home / n / "compression.json").read_text()) for n in ("one", "two"))
+    assert [child["goal"] for child in one["children"]] == ["multiply_adds-0.6-parameters-40%"]
+    assert [child["goal"] for child in two["children"]] == ["multiply_adds-0.6", "parameters-40%"]
+    assert one["metric"] == "loss"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "mine.pair", "--budget", "half"], "budget: expected words such as"),
+        (["--data", "mine.pair", "--budget", "multiply_adds=1.5e-9"], "the smallest child is within"),
+        (["--data", "mine.nothing", "--budget", "parameters=0.5"], "expected loaders by the names"),
+        (["--data", "mine.NUMBER", "--budget", "parameters=0.5"], "expected mine.NUMBER to be a function"),
+        (["--data", "mine.par", "--budget", "parameters=0.5"], "Did you mean 'pair'"),
+        (
+            ["--data", "mine.bare", "--budget", "parameters=0.5"],
+            "data, train: expected a loader, got a dataset",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_in_a_line_and_leaves_nothing(words, message, at_home, capsys):
+    code, _, err = compressed([*words, "--run-dir", "run"], capsys)
+    assert code == 1
+    assert message in err
+    assert not (at_home / "run").exists() or not any((at_home / "run").glob("compression.json"))
+
+
+def test_a_folder_with_another_run_is_left_alone(at_home, capsys):
+    words = ["--data", "mine.pair", "--budget", "parameters=0.5", "--run-dir", "run"]
+    assert compressed(words, capsys)[0] == 0
+    code, _, err = compressed(words, capsys)
+    assert code == 1
+    assert "already contains a run" in err
