@@ -97,8 +97,8 @@ class Road:
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module) or isinstance(self.model, Supernet):
             raise InputError(
-                f"model: expected a plain torch.nn.Module, got {type(self.model).__name__}. A supernet of your own "
-                "is searched by asng.OneShotSearch."
+                f"model: expected a plain torch.nn.Module, got {type(self.model).__name__}. A supernet of "
+                "your own is searched by asng.OneShotSearch."
             )
         for name in ("train", "valid", "test"):
             _check_loader(name, getattr(self, name), needed=name == "train")
