@@ -59,6 +59,14 @@ def test_the_search_scored_as_many_as_it_was_told_all_within_some_budget(halved)
     assert all(min(goal.excess(one.costs) for goal in halved.frontier.goals) == 0.0 for one in scored)
 
 
+def test_the_even_network_is_a_finalist_of_each_budget(trained, loaders, tmp_path):
+    compress(trained, *loaders, loss=LOSS, budgets=[0.3, 0.6], run_dir=tmp_path, **QUICK)
+    rows = map(json.loads, (tmp_path / COMPRESSION_LOG).read_text().splitlines())
+    answers = {row["question"]: row["answer"] for row in rows}
+    for start, goal in zip(answers["starts"], ("multiply_adds-0.3", "multiply_adds-0.6"), strict=True):
+        assert start in answers[f"finalists, {goal}"]
+
+
 def test_one_child_is_asked_for_by_name_of_several_not(halved):
     with pytest.raises(InputError, match=r"multiply_adds-0\.3, parameters-60%"):
         _ = halved.child

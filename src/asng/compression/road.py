@@ -325,10 +325,15 @@ class Road:
 
         def work() -> list[dict[str, Any]]:
             ranked = frontier.different(goal, 2 * self.finalists, also=start)
-            hold = [one.architecture for one in ranked if loop.scorer.meter.confirm(one.architecture)]
-            return [
-                dict(architecture) for architecture in (hold or [ranked[0].architecture])[: self.finalists]
-            ]
+            meter, hold = loop.scorer.meter, []
+            for architecture in (one.architecture for one in ranked):
+                # What is over the budget of another goal is not measured once more, but may keep to its own.
+                if meter.confirm(architecture) or goal.excess(meter.of(architecture).values) == 0.0:
+                    hold.append(architecture)
+            chosen = (hold or [ranked[0].architecture])[: self.finalists]
+            if start in hold and start not in chosen and self.finalists > 1:
+                chosen[-1] = start
+            return [dict(one) for one in chosen]
 
         return [Architecture(one) for one in self.journal.answer(f"finalists, {goal.name}", work)]
 
