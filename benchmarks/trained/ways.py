@@ -26,6 +26,8 @@ __all__ = ["EPOCHS", "WAYS", "Child", "Way", "fine_tuned"]
 
 EPOCHS = 6
 """Of every fine-tuning."""
+RECALIBRATED = 50
+"""Batches that give batch norms their averages, at most: all that there are here."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,11 @@ Way = Callable[[Cell, Sequence[float]], Iterator[Child]]
 
 
 def fine_tuned(cell: Cell, network: nn.Module, budget: float, search_seconds: float, **notes: Any) -> Child:
-    """Fine-tune what was cut out of the model: as the last stage of `asng.compress`, with its defaults."""
-    recalibrated = recalibrate(copy.deepcopy(network), cell.train, loss=LOSS)
+    """Fine-tune what was cut out of the model: as the last stage of `asng.compress`, with its defaults.
+
+    Batch norms are given averages of the weights as they are before and after it, as there.
+    """
+    recalibrated = recalibrate(copy.deepcopy(network), cell.train, loss=LOSS, batches=RECALIBRATED)
     before = score(recalibrated, cell.test, accuracy)
     torch.manual_seed(cell.seed)
     begin = time.process_time()
@@ -66,6 +71,7 @@ def fine_tuned(cell: Cell, network: nn.Module, budget: float, search_seconds: fl
         scheduler=cosine,
         clip=5.0,
     )
+    recalibrate(network, cell.train, loss=LOSS, batches=RECALIBRATED)
     return Child(budget, network, before, search_seconds, time.process_time() - begin, notes)
 
 
@@ -180,6 +186,7 @@ def from_scratch(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
         begin = time.process_time()
         epochs = TRAINING[cell.data] + EPOCHS
         train(child, cell.train, loss=LOSS, epochs=epochs, optimizer=adam)
+        recalibrate(child, cell.train, loss=LOSS, batches=RECALIBRATED)
         yield Child(
             budget, child, None, 0.0, time.process_time() - begin, {"architecture": dict(architecture)}
         )

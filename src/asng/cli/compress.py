@@ -93,7 +93,7 @@ def add_flags(parser: NearestNames) -> None:
         default=10,
         help="through the training data, for the shared weights and for each child",
     )
-    add("--evaluations", type=int, default=400, help="networks that are scored in the search")
+    add("--evaluations", type=int, default=100, help="networks that are scored in the search")
     add("--finalists", type=int, default=4, help="networks that are fine-tuned for a quarter of the epochs")
     add("--learning-rate", type=float, default=1e-3, help="of AdamW")
     add(

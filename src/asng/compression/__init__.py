@@ -1,7 +1,16 @@
 """From a trained model to a budget, in one call; and the parts of it."""
 
 from asng.compression.compress import compress
-from asng.compression.frontier import Frontier, Meter, Scored, even, evenly_within, searched
+from asng.compression.frontier import (
+    Frontier,
+    Meter,
+    Scored,
+    even,
+    evenly_within,
+    neighbour,
+    refined,
+    searched,
+)
 from asng.compression.goals import Goal, goals_of
 from asng.compression.result import Compressed, CompressedChild, Network
 
@@ -17,5 +26,7 @@ __all__ = [
     "even",
     "evenly_within",
     "goals_of",
+    "neighbour",
+    "refined",
     "searched",
 ]

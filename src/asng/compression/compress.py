@@ -38,7 +38,7 @@ def compress(
     train_weights: bool = True,
     teaching: float = 0.5,
     epochs: int = 10,
-    evaluations: int = 400,
+    evaluations: int = 100,
     finalists: int = 4,
     optimizer: MakeOptimizer = adamw,
     scheduler: MakeScheduler | None = cosine,

@@ -1,9 +1,12 @@
-"""The search on frozen weights: which widths for which budget, by forward passes only.
+"""The search: which widths for which budget.
 
-Every architecture is scored once, on the same validation items. A distribution for each budget begins where
-all widths are the same share of the model's, within the budget; samples of all of them teach all of them
-(`asng.optim.SeveralGoals`). The second half of the evaluations goes to neighbours of the best for each
-budget, which use it up: a little more here for a little less there.
+`searched` is on frozen weights, by forward passes only. Every architecture is scored once, on the same
+validation items. A distribution for each budget begins where all widths are the same share of the model's,
+within the budget; samples of all of them teach all of them (`asng.optim.SeveralGoals`). The second half of
+the evaluations goes to neighbours of the best for each budget, which use it up: a little more here for a
+little less there.
+
+`refined` goes on from there in the same way, by scores that cost more and tell more.
 """
 
 import math
@@ -19,7 +22,17 @@ from asng.errors import InputError
 from asng.optim import ASNG, SeveralGoals
 from asng.space import Architecture, Space, Value
 
-__all__ = ["Frontier", "Meter", "Scored", "even", "evenly_within", "neighbour", "searched", "thetas"]
+__all__ = [
+    "Frontier",
+    "Meter",
+    "Scored",
+    "even",
+    "evenly_within",
+    "neighbour",
+    "refined",
+    "searched",
+    "thetas",
+]
 
 LAM = 8
 """Samples an update for one goal."""
@@ -41,17 +54,19 @@ HALVINGS = 7
 
 @dataclass(frozen=True)
 class Scored:
-    """An architecture that was scored on frozen weights.
+    """An architecture that was scored.
 
     Attributes:
         architecture: The one.
         loss: What to minimise.
         costs: By name of measure.
+        score: By the objective, if that was asked.
     """
 
     architecture: Architecture
     loss: float
     costs: Mapping[str, float]
+    score: float = math.nan
 
 
 @dataclass
@@ -207,14 +222,78 @@ def searched(
     rng, turn, idle = random.Random(f"{seed} near the best"), 0, 0
     while len(known) < evaluations and idle < MOST_IDLE:
         before, goal = len(known), goals[turn % len(goals)]
-        best = frontier.best(goal)[0].architecture
-        drawn = dict.fromkeys(neighbour(space, best, rng) for _ in range(PROPOSED))
-        near = [architecture for architecture in drawn if architecture not in known]
-        found = costs(near)
-        full = [k for k, cost in enumerate(found) if goal.excess(cost) == 0.0 and goal.used(cost) >= USED]
-        take([near[k] for k in full[:LAM]], [found[k] for k in full[:LAM]])
+        take(*_near(space, goal, frontier, costs, rng, LAM))
         turn, idle = turn + 1, 0 if len(known) > before else idle + 1
     return frontier
+
+
+def refined(
+    space: Space,
+    frontier: Frontier,
+    starts: Sequence[Architecture],
+    *,
+    costs: Meter,
+    score: Callable[[Sequence[Architecture]], Sequence[Sequence[float]]],
+    evaluations: int,
+    seed: int,
+    tick: Callable[[int], None] = lambda done: None,
+) -> Frontier:
+    """Go on from what a search found by scores of another kind, which cost more and tell more.
+
+    Half of the evaluations are the best of the search, as different as can be, the others neighbours of the
+    best by the new scores.
+
+    Args:
+        space: Of ordered variables.
+        frontier: What was found.
+        starts: An architecture within each goal, which is scored too.
+        costs: Measures what the goals limit.
+        score: Returns what to minimise of architectures, and what else is told of them; each is asked about
+            once.
+        evaluations: Architectures that are scored for each goal, >= 1.
+        seed: Of all draws.
+        tick: Is told how many were scored.
+
+    Returns:
+        Those with the new scores.
+    """
+    again, rng = Frontier(frontier.goals), random.Random(f"{seed} once more")
+
+    def take(architectures: Sequence[Architecture], found: Sequence[Mapping[str, float]]) -> None:
+        for (loss, reached), architecture, cost in zip(
+            score(architectures), architectures, found, strict=True
+        ):
+            again.scored.append(Scored(architecture, loss, cost, reached))
+        tick(len(again.scored))
+
+    for number, (goal, start) in enumerate(zip(frontier.goals, starts, strict=True), start=1):
+        known = {one.architecture for one in again.scored}
+        first = frontier.different(goal, math.ceil(evaluations / 2), also=start)
+        new = [one for one in first if one.architecture not in known]
+        take([one.architecture for one in new], [one.costs for one in new])
+        idle = 0
+        while len(again.scored) < number * evaluations and idle < MOST_IDLE:
+            before = len(again.scored)
+            most = min(LAM // 2, number * evaluations - before)
+            take(*_near(space, goal, again, costs, rng, most))
+            idle = 0 if len(again.scored) > before else idle + 1
+    return again
+
+
+def _near(
+    space: Space, goal: Goal, frontier: Frontier, costs: Meter, rng: random.Random, most: int
+) -> tuple[list[Architecture], list[Mapping[str, float]]]:
+    """Return neighbours of the best for a goal that are new and use it up, and their costs."""
+    known = {one.architecture for one in frontier.scored}
+    best = frontier.best(goal)[0].architecture
+    drawn = dict.fromkeys(neighbour(space, best, rng) for _ in range(PROPOSED))
+    near: dict[Architecture, Mapping[str, float]] = {}
+    for architecture in drawn:
+        if architecture not in known and len(near) < most:  # one by one: to measure costs takes its time
+            [cost] = costs([architecture])
+            if goal.excess(cost) == 0.0 and goal.used(cost) >= USED:
+                near[architecture] = cost
+    return list(near), list(near.values())
 
 
 def neighbour(space: Space, architecture: Architecture, rng: random.Random) -> Architecture:

@@ -54,7 +54,8 @@ class Compressed:
     Attributes:
         model: The model as it was given, with its score.
         children: One for each budget, in their order.
-        frontier: All that were scored in the search.
+        frontier: All that were scored in the search, on the shared weights.
+        tuned: Those that were scored after a few steps of fine-tuning.
         conversion: What of the model could be searched.
         higher_is_better: Whether a higher score is better.
         metric: What scores are called.
@@ -67,6 +68,7 @@ class Compressed:
     model: Network
     children: tuple[CompressedChild, ...]
     frontier: Frontier = field(repr=False)
+    tuned: Frontier = field(repr=False)
     conversion: Conversion = field(repr=False)
     higher_is_better: bool
     metric: str

@@ -4,10 +4,11 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from asng.checks import integer_at_least, nearest, real_between
-from asng.compression.frontier import Frontier, evenly_within, searched, thetas
+from asng.compression.frontier import Frontier, Meter, evenly_within, refined, searched, thetas
 from asng.compression.goals import Goal
 from asng.compression.journal import Journal
 from asng.compression.result import Compressed, CompressedChild, Network
 from asng.compression.stored import write_compression
+from asng.compression.tuning import Tuner
 from asng.costs import Budget
 from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
@@ -30,8 +32,7 @@ from asng.runs.folder import CHILD, SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
 from asng.space import Architecture
-from asng.training import give_averages, recalibrate, score
-from asng.training import train as train_network
+from asng.training import give_averages, score
 from asng.training.child_file import load_child_weights, load_into, save_child
 from asng.training.data.halves import split_loader
 from asng.training.data.nested import CountItems, checksum
@@ -47,6 +48,8 @@ __all__ = ["Road"]
 
 SCORED_ITEMS = 1000
 """About how many validation items an architecture is scored on in the search."""
+REFINED = 4
+"""After a few steps of fine-tuning one of so many is scored again, for each budget."""
 SHORTER = 4
 """Finalists are first fine-tuned for a part of the epochs, one of so many."""
 OPTIONS = ("only", "skip", "step", "least", "depth", "order")
@@ -149,6 +152,21 @@ class Road:
             self.journal.close()
 
     def _along(self, supernet: Supernet, calls: list[Inputs], teach: Loss) -> Compressed:
+        tuner = Tuner(
+            supernet,
+            calls,
+            self.train,
+            self._valid,
+            self._batches,
+            loss=teach,
+            objective=self._objective,
+            optimizer=self.optimizer,
+            scheduler=self.scheduler,
+            clip=self.clip,
+            items=self.items,
+            seed=self.seed,
+            progress=self.progress,
+        )
         with self._loop(supernet, teach) as loop:
             starts = self._starts(loop, supernet)
             whole = copy.deepcopy(self.model).eval()
@@ -157,13 +175,13 @@ class Road:
                 with self._timed("shared weights"):
                     self._train_shared(loop, supernet, starts)
             with self._timed("search"):
-                frontier = self._search(loop, supernet, starts)
-                chosen = [
-                    self._chosen(loop, frontier, *pair) for pair in zip(self.goals, starts, strict=True)
-                ]
+                costs = self._meter(loop)
+                frontier = self._search(loop, supernet, starts, costs)
+                tuned = self._refined(tuner, frontier, starts, costs)
+                chosen = [self._chosen(loop, tuned, goal) for goal in self.goals]
         with self._timed("fine-tuning"):
             children = [
-                self._child(supernet, calls, teach, goal, finalists)
+                self._child(tuner, goal, finalists)
                 for goal, finalists in zip(self.goals, chosen, strict=True)
             ]
         for note in self.notes if self.progress else ():
@@ -172,6 +190,7 @@ class Road:
             model=model,
             children=tuple(children),
             frontier=frontier,
+            tuned=tuned,
             conversion=supernet.conversion,
             higher_is_better=self.maximize is not None,
             metric=self._metric,
@@ -225,8 +244,6 @@ class Road:
         search = OneShotSearch(
             supernet,
             teach,
-            minimize=self._objective if self.maximize is None else None,
-            maximize=self.maximize,
             optimizer=self.optimizer,
             scheduler=self.scheduler,
             cost=self._budgets,
@@ -247,6 +264,12 @@ class Road:
     def _valid(self) -> DataLoader[Any]:
         assert self.valid is not None
         return self.valid
+
+    @property
+    def _batches(self) -> int:
+        """How many validation batches the search scores on."""
+        items = max(1, getattr(self._valid, "batch_size", None) or SCORED_ITEMS)
+        return min(len(self._valid), max(1, math.ceil(SCORED_ITEMS / items)))
 
     def _starts(self, loop: Loop, supernet: Supernet) -> list[Architecture]:
         """Put limits in numbers, and return an even architecture within each, if there is one."""
@@ -284,28 +307,30 @@ class Road:
             write_tensors(path, {"weights": supernet.state_dict()})
         self.journal.answer("shared weights", lambda: True)
 
-    def _search(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> Frontier:
-        """Search widths by scores on frozen weights."""
-        scorer, turn = loop.scorer, 0
-        batches = min(len(self._valid), max(1, math.ceil(SCORED_ITEMS / _batch_items(self._valid))))
+    def _meter(self, loop: Loop) -> Meter:
+        """Return what asks for costs, once in a run of the same turns."""
+        turns = count(1)
 
         def costs(architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
-            nonlocal turn
-            turn += 1
-            found: list[Mapping[str, float]] = self.journal.answer(
-                f"costs {turn}", lambda: [dict(c.values) for c in scorer.meter.of_all(architectures)]
-            )
+            def work() -> list[dict[str, float]]:
+                return [dict(found.values) for found in loop.scorer.meter.of_all(architectures)]
+
+            found: list[Mapping[str, float]] = self.journal.answer(f"costs {next(turns)}", work)
             return found
+
+        return costs
+
+    def _search(
+        self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture], costs: Meter
+    ) -> Frontier:
+        """Search widths by scores on frozen weights."""
+        scorer, turns, batches = loop.scorer, count(1), self._batches
 
         def losses(architectures: Sequence[Architecture]) -> list[float]:
             def work() -> list[float]:
-                if not architectures:
-                    return []
-                scores = scorer.means(architectures, batches)
-                return [scorer.sign * s.value if math.isfinite(s.value) else math.inf for s in scores]
+                return [s.value for s in scorer.means(architectures, batches)] if architectures else []
 
-            found = self.journal.answer(f"scores {turn}", work)
-            return [math.inf if value is None else value for value in found]
+            return self._numbers(f"scores {next(turns)}", work)
 
         evaluations = self.evaluations if len(self.goals) == 1 else round(SHARED * self.evaluations)
         with progress_bar("search", evaluations, show=self.progress) as bar:
@@ -320,71 +345,63 @@ class Road:
                 tick=lambda done: bar.update(min(done, evaluations)),
             )
 
-    def _chosen(self, loop: Loop, frontier: Frontier, goal: Goal, start: Architecture) -> list[Architecture]:
+    def _refined(
+        self, tuner: Tuner, frontier: Frontier, starts: Sequence[Architecture], costs: Meter
+    ) -> Frontier:
+        """Go on by scores after a few steps of fine-tuning, which tell more."""
+        turns = count(1)
+
+        def scores(architectures: Sequence[Architecture]) -> list[list[float]]:
+            work = [partial(tuner.after_steps, architecture) for architecture in architectures]
+            return [self._numbers(f"steps {next(turns)}", one) for one in work]
+
+        each = math.ceil(self.evaluations / REFINED)
+        with progress_bar("refine", len(self.goals) * each, show=self.progress) as bar:
+            return refined(
+                tuner.supernet.space,
+                frontier,
+                starts,
+                costs=costs,
+                score=scores,
+                evaluations=each,
+                seed=self.seed,
+                tick=bar.update,
+            )
+
+    def _chosen(self, loop: Loop, tuned: Frontier, goal: Goal) -> list[Architecture]:
         """Return the finalists of a goal, which keep to it when a clock is read once more."""
 
         def work() -> list[dict[str, Any]]:
-            ranked = frontier.different(goal, 2 * self.finalists, also=start)
+            ranked = tuned.different(goal, 2 * self.finalists)
             meter, hold = loop.scorer.meter, []
             for architecture in (one.architecture for one in ranked):
                 # What is over the budget of another goal is not measured once more, but may keep to its own.
                 if meter.confirm(architecture) or goal.excess(meter.of(architecture).values) == 0.0:
                     hold.append(architecture)
-            chosen = (hold or [ranked[0].architecture])[: self.finalists]
-            if start in hold and start not in chosen and self.finalists > 1:
-                chosen[-1] = start
-            return [dict(one) for one in chosen]
+            return [dict(one) for one in (hold or [ranked[0].architecture])[: self.finalists]]
 
         return [Architecture(one) for one in self.journal.answer(f"finalists, {goal.name}", work)]
 
-    def _child(
-        self,
-        supernet: Supernet,
-        calls: list[Inputs],
-        teach: Loss,
-        goal: Goal,
-        finalists: Sequence[Architecture],
-    ) -> CompressedChild:
+    def _child(self, tuner: Tuner, goal: Goal, finalists: Sequence[Architecture]) -> CompressedChild:
         """Fine-tune the finalists of a goal for a while, and the best of them to the end."""
+        epochs, sign = math.ceil(self.epochs / SHORTER), -1.0 if self.maximize is not None else 1.0
 
-        def tuned(architecture: Architecture, epochs: int, title: str) -> nn.Module:
-            with seeded(self.seed):
-                return train_network(
-                    supernet.extract(architecture, example=calls),
-                    self.train,
-                    loss=teach,
-                    epochs=epochs,
-                    optimizer=self.optimizer,
-                    scheduler=self.scheduler,
-                    clip=self.clip,
-                    title=title,
-                    progress=self.progress,
-                )
-
-        def short(architecture: Architecture) -> float:
-            child = tuned(architecture, math.ceil(self.epochs / SHORTER), f"finalist, {goal.name}")
-            return score(child, self._valid, self._objective, items=self.items)
-
-        def untuned(architecture: Architecture) -> float:
-            with seeded(self.seed):
-                child = supernet.extract(architecture, example=calls)
-                return self._score(recalibrate(child, self.train, loss=self.loss, items=self.items))
+        def worth(architecture: Architecture) -> tuple[float, float]:
+            reached, loss = tuner.after_epochs(architecture, epochs, f"finalist, {goal.name}")
+            return sign * reached, loss  # which decides where scores are the same
 
         best = finalists[0]
         if len(finalists) > 1:
-            sign = -1.0 if self.maximize is not None else 1.0
-            scores = [
-                sign * self.journal.answer(f"finalist {k}, {goal.name}", partial(short, architecture))
-                for k, architecture in enumerate(finalists)
-            ]
-            best = finalists[min(range(len(finalists)), key=scores.__getitem__)]
-        before = self.journal.answer(f"before, {goal.name}", partial(untuned, best))
+            names = [f"finalist {k}, {goal.name}" for k in range(len(finalists))]
+            worths = [self._numbers(n, partial(worth, one)) for n, one in zip(names, finalists, strict=True)]
+            best = finalists[worths.index(min(worths))]
+        before = self.journal.answer(f"before, {goal.name}", lambda: self._score(tuner.untuned(best)))
         path = None if self.folder is None else self.folder / goal.name / CHILD
         if path is not None and path.exists() and self.journal.knows(f"child, {goal.name}"):
-            child = give_averages(supernet.extract(best, example=calls)).eval()
+            child = give_averages(tuner.cut(best)).eval()
             load_into(child, load_child_weights(path)[1], path)
         else:
-            child = tuned(best, self.epochs, goal.name)
+            child = tuner.tuned(best, self.epochs, goal.name)
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_child(path, child, best)
@@ -397,6 +414,11 @@ class Road:
             architecture=best,
             before=before,
         )
+
+    def _numbers(self, question: str, work: Callable[[], Sequence[float]]) -> list[float]:
+        """Return an answer of numbers; what is not finite is worst."""
+        known = self.journal.answer(question, lambda: [x if math.isfinite(x) else None for x in work()])
+        return [math.inf if number is None else number for number in known]
 
     def _score(self, network: nn.Module) -> float:
         """Return the score that is told of a network."""
@@ -425,7 +447,3 @@ def _check_loader(name: str, loader: Any, *, needed: bool) -> None:
             f"{name}: expected a loader with a length, got {type(loader).__name__}. Wrap a dataset: "
             "torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True)."
         )
-
-
-def _batch_items(loader: DataLoader[Any]) -> int:
-    return max(1, getattr(loader, "batch_size", None) or SCORED_ITEMS)

@@ -80,7 +80,8 @@ class StoredCompression(Stored, frozen=True):
         model: The model as it was given.
         children: One a budget.
         measure: What the points are over.
-        points: Cost and loss of what was scored on frozen weights.
+        scored: How many were scored on the shared weights.
+        points: Cost and score of those that were fine-tuned for a few steps.
         seconds: How long each part took.
         notes: What is to be known of how it was done.
         fixed: Path of a layer whose width stayed to the reason.
@@ -91,6 +92,7 @@ class StoredCompression(Stored, frozen=True):
     model: StoredNetwork = StoredNetwork()
     children: tuple[StoredChild, ...] = ()
     measure: str = ""
+    scored: Whole = 0
     points: tuple[tuple[Number, Number], ...] = ()
     seconds: Mapping[str, Number] = {}
     notes: tuple[str, ...] = ()
@@ -136,15 +138,15 @@ def write_compression(compressed: "Compressed") -> "Compressed":
                 files=tuple(files),
             )
         )
-    measure, scored = compressed.children[0].goal.budgets[0].name, compressed.frontier.scored
-    sign = -1.0 if compressed.higher_is_better else 1.0
+    measure, tuned = compressed.children[0].goal.budgets[0].name, compressed.tuned.scored
     stored = StoredCompression(
         metric=compressed.metric,
         higher_is_better=compressed.higher_is_better,
         model=StoredNetwork(score=compressed.model.score, costs=compressed.model.costs),
         children=tuple(children),
         measure=measure,
-        points=tuple((one.costs[measure], sign * one.loss) for one in scored[:MOST_POINTS]),
+        scored=len(compressed.frontier.scored),
+        points=tuple((one.costs[measure], one.score) for one in tuned[:MOST_POINTS]),
         seconds=compressed.seconds,
         notes=tuple(notes),
         fixed=compressed.conversion.fixed,

@@ -53,13 +53,13 @@ def _tiles(run: StoredCompression) -> list[tuple[str, str]]:
         tiles.append((f"{child.goal}, {run.metric}", score(child.score)))
     if run.seconds:
         tiles.append(("time in all", duration(sum(run.seconds.values()))))
-    if run.points:
-        tiles.append(("networks scored", count(len(run.points))))
+    if run.scored:
+        tiles.append(("networks scored", count(run.scored)))
     return tiles
 
 
 def front_figure(run: StoredCompression) -> str:
-    """Draw scores over the cost that is limited: what was scored, the children and the model, as SVG."""
+    """Draw scores over the cost that is limited: after a few steps, of children and model, as SVG."""
     points = np.array([point for point in run.points if np.isfinite(point).all()], dtype=float).reshape(-1, 2)
     whole = run.model.costs.get(run.measure, float("nan"))
 
@@ -70,7 +70,13 @@ def front_figure(run: StoredCompression) -> str:
         axes.set_ylabel(clean(run.metric))
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.plot(
-            points[:, 0] / whole, points[:, 1], "o", color=FAINT, markersize=3, alpha=0.5, label="scored"
+            points[:, 0] / whole,
+            points[:, 1],
+            "o",
+            color=FAINT,
+            markersize=3,
+            alpha=0.5,
+            label="after a few steps",
         )
         shares = [child.costs.get(run.measure, float("nan")) / whole for child in run.children]
         before, after = [c.before for c in run.children], [c.score for c in run.children]
@@ -90,7 +96,7 @@ def front_figure(run: StoredCompression) -> str:
             axes.set_ylim(low - room, high + room)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
 
-    label = f"{run.metric} over {run.measure} of all networks that were scored, of the children and the model"
+    label = f"{run.metric} over {run.measure} of networks after a few steps, of the children and the model"
     return draw(paint, size=(1000, 380), margins=(70, 220, 42, 12), key="front", label=label)
 
 
