@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
 from math import floor
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.inputs import Inputs
 from asng.space import Integer
 
-__all__ = ["DepthGroup", "check_with_widths", "depths_in", "reduced", "with_depths"]
+__all__ = ["DepthGroup", "Rank", "check_with_widths", "depths_in", "reduced", "with_depths"]
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,16 @@ class DepthGroup:
         return self.run.names[count:]
 
     def paths(self) -> list[str]:
-        """Return the paths of the blocks, in the order of the model."""
-        return [_path(self.container, name) for name in self.blocks]
+        """Return the paths of the blocks, the one that stays longest first."""
+        return [_path(self.container, name) for name in self.run.names]
+
+
+Rank: TypeAlias = Callable[[DepthGroup], DepthGroup]
+"""Returns a group with the block that is to stay longest first."""
 
 
 def depths_in(
-    model: nn.Module, calls: Sequence[Inputs], options: Options
+    model: nn.Module, calls: Sequence[Inputs], options: Options, rank: Rank | None = None
 ) -> tuple[list[DepthGroup], dict[str, str]]:
     """Return the blocks of a model that can be left out, and why others cannot.
 
@@ -74,6 +78,7 @@ def depths_in(
         model: A copy for proofs, as of `shaken`.
         calls: Inputs of calls of it.
         options: Patterns of what is searched.
+        rank: Says which blocks stay longest, where any can be left out. Default: the first ones.
 
     Returns:
         The groups, and path of each container of which no block can be left out, though they are alike, to
@@ -81,7 +86,8 @@ def depths_in(
     """
     trial = SkipTrial(model, calls)
     needed: dict[str, str] = {}
-    return _inside(trial, "", options, needed), needed
+    found = _inside(trial, "", options, needed)
+    return found if rank is None else [_ranked(trial, group, rank) for group in found], needed
 
 
 def _inside(trial: SkipTrial, path: str, options: Options, needed: dict[str, str]) -> list[DepthGroup]:
@@ -252,6 +258,18 @@ def _proved(trial: SkipTrial, group: DepthGroup) -> DepthGroup:
     forms.append(replace(group, in_place=not forms[0].in_place))
     group = forms[_first_that_holds([partial(_check_counts, trial, form) for form in forms])]
     return replace(group, movable=all(_moves(trial, group, name) for name in group.blocks))
+
+
+def _ranked(trial: SkipTrial, group: DepthGroup, rank: Rank) -> DepthGroup:
+    """Return a group in the order of a rank, or as it is if that cannot be proved."""
+    if not group.movable:
+        return group
+    ranked = rank(group)
+    try:
+        _check_counts(trial, ranked)
+    except Refused:
+        return group
+    return ranked
 
 
 def _check_counts(trial: SkipTrial, group: DepthGroup) -> None:

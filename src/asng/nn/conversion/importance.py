@@ -26,7 +26,7 @@ from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs, calls_of
 
-__all__ = ["Importance", "Order", "ordered"]
+__all__ = ["Importance", "Order", "ordered", "run_on", "set_modes", "settled"]
 
 KINDS = ("outputs", "taylor", "activation", "magnitude")
 
@@ -36,7 +36,8 @@ class Importance:
     """Which channels `searchable` takes for the most important, and what it looks at to tell.
 
     Importance is that of what goes or stays together: one channel of all layers of a group, or one head. What
-    it adds at all its readers is summed, with its sign if it has one.
+    it adds at all its readers is summed, with its sign if it has one. That of blocks is found by leaving them
+    out: by kind "taylor" it is the loss that tells, else what the outputs change by.
 
     Args:
         kind: "outputs": how much the outputs change, to first order, if it is lost: squared derivatives of a
@@ -107,18 +108,11 @@ class _Proofs(Protocol):
         """Return of each layer that is given channels the part that each comes from, 0 if none."""
 
 
-def ordered(groups: Sequence[Any], order: Order, prover: _Proofs, calls: Sequence[Inputs]) -> list[Any]:
-    """Return groups with their most important channels first; by position, those that cannot be proved so.
-
-    Args:
-        groups: Each a `WidthGroup`, by position.
-        order: What importance is.
-        prover: It says what holds.
-        calls: Those of the example.
+def settled(order: Order) -> Importance | Callable[[str, nn.Module], Tensor]:
+    """Return an order as it is looked up, its batches at hand.
 
     Raises:
-        InputError: The order is none, or gives a wrong shape or a number that is not finite; the model does
-            not run on the batches, or there are none.
+        InputError: It is none.
     """
     order = Importance(order) if isinstance(order, str) else order
     if not isinstance(order, Importance) and not callable(order):
@@ -127,7 +121,28 @@ def ordered(groups: Sequence[Any], order: Order, prover: _Proofs, calls: Sequenc
             f"layer) or None, got {order!r:.80}."
         )
     if isinstance(order, Importance) and order.batches is not None:
-        order = replace(order, batches=list(islice(order.batches, order.at_most)))
+        return replace(order, batches=list(islice(order.batches, order.at_most)))
+    return order
+
+
+def ordered(
+    groups: Sequence[Any],
+    order: Importance | Callable[[str, nn.Module], Tensor],
+    prover: _Proofs,
+    calls: Sequence[Inputs],
+) -> list[Any]:
+    """Return groups with their most important channels first; by position, those that cannot be proved so.
+
+    Args:
+        groups: Each a `WidthGroup`, by position.
+        order: What importance is, `settled`.
+        prover: It says what holds.
+        calls: Those of the example.
+
+    Raises:
+        InputError: The order gives a wrong shape or a number that is not finite; the model does not run on
+            the batches, or there are none.
+    """
     found = list(groups)
     tries = {number: _tries(group, prover) for number, group in enumerate(groups)}
     while grains := {number: one for number, pieces in tries.items() if (one := next(pieces, None))}:
@@ -268,7 +283,7 @@ def _tables(
         raise InputError("batches: expected one at least, got none.")
     look = _energies if order.kind == "activation" else _derivatives
     with left_alone(model), torch.enable_grad():
-        _set_modes(model, training=order.loss is not None)
+        set_modes(model, training=order.loss is not None)
         torch.manual_seed(0)
         for batch in batches:
             yield look(order, model, roles, places, batch)
@@ -286,7 +301,7 @@ def _energies(
         return x
 
     with _seen(model, roles, places, see):
-        _run(order, model, batch)
+        run_on(order, model, batch)
     for (side, path), energy in sums.items():
         if side == "read":
             energy *= _along_channels(model.get_submodule(path), side).double().square().sum(dim=1)
@@ -307,7 +322,7 @@ def _derivatives(
         return x * gates.setdefault((place, items), ones).reshape(shape)
 
     with _seen(model, roles, places, see):
-        outputs, value = _run(order, model, batch)
+        outputs, value = run_on(order, model, batch)
     if order.kind == "outputs":
         value = sum(_random_sum(output) for output in outputs if output.requires_grad)
     if not isinstance(value, Tensor) or not value.requires_grad:
@@ -325,7 +340,7 @@ def _random_sum(output: Tensor) -> Tensor:
     return (output * torch.randn_like(output)).sum() / size
 
 
-def _run(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor], Any]:
+def run_on(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor], Any]:
     """Return the outputs of all passes of a batch, and the loss if there is one."""
     outputs: list[Tensor] = []
 
@@ -362,7 +377,7 @@ def _moved(value: Any, device: torch.device) -> Any:
     return type(value)(_moved(part, device) for part in value) if type(value) in (list, tuple) else value
 
 
-def _set_modes(model: nn.Module, *, training: bool) -> None:
+def set_modes(model: nn.Module, *, training: bool) -> None:
     """Have batch norms normalise by their batch, dropout be off, and the user's own code in a mode."""
     model.train()
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]  # others are frozen

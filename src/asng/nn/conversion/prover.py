@@ -1,6 +1,7 @@
 """The proof of what can be narrowed in a model, group by group, and of groups together."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import reduce
 from math import ceil, gcd
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asng.nn.conversion.depth import DepthGroup, check_with_widths, depths_in
+from asng.nn.conversion.depth import DepthGroup, Rank, check_with_widths, depths_in
 from asng.nn.conversion.gathered import TWINS, gathered
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import Cut, cuts_of
@@ -109,21 +110,24 @@ class Prover:
         return list(groups)
 
     def depths(
-        self, groups: Sequence[WidthGroup], options: Options
+        self, groups: Sequence[WidthGroup], options: Options, rank: Rank | None = None
     ) -> tuple[list[DepthGroup], dict[str, str]]:
         """Return what `depths_in` does; blocks can be left out whatever the widths."""
-        found, needed = depths_in(self._shaken, self._calls, options)
+        found, needed = depths_in(self._shaken, self._calls, options, rank)
         cuts = [self._cut(amounts) for amounts in _two_amounts(groups)] if groups else []
         kept: list[DepthGroup] = []
         for depth in found:
-            try:
-                for cut in cuts:
-                    least = {other: other.least for other in [*kept, depth]}
-                    check_with_widths(self._shaken, self._calls, least, cut)
-            except Refused as reason:
-                needed[depth.container] = f"not together with widths: {reason}"
-            else:
-                kept.append(depth)
+            for form in dict.fromkeys((depth, replace(depth, order=()))):
+                try:
+                    for cut in cuts:
+                        least = {other: other.least for other in [*kept, form]}
+                        check_with_widths(self._shaken, self._calls, least, cut)
+                except Refused as reason:
+                    needed[depth.container] = f"not together with widths: {reason}"
+                else:
+                    needed.pop(depth.container, None)
+                    kept.append(form)
+                    break
         return kept, needed
 
     def twins(self, groups: Sequence[WidthGroup]) -> tuple[dict[str, nn.Module], dict[str, list[Cut]]]:

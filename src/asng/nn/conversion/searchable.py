@@ -3,15 +3,17 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
 
 from asng.errors import InputError
 from asng.nn.base import Searchable
+from asng.nn.conversion.block_order import with_order
 from asng.nn.conversion.coupling import coupled
-from asng.nn.conversion.depth import DepthGroup, with_depths
-from asng.nn.conversion.importance import Order, ordered
+from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
+from asng.nn.conversion.importance import Importance, Order, ordered, settled
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.proof import Refused, outputs_of
@@ -97,7 +99,7 @@ def searchable(
         order: Which channels a child keeps: the most important ones, by a kind of importance, an
             `Importance`, or a function of (path, layer) that returns that of each channel which the layer
             makes. What goes as a whole, as heads do, is proved. Default: the first channels. Channels of the
-            whole network stay where they are.
+            whole network stay where they are. By importance also the blocks that a child keeps.
 
     Raises:
         InputError: The model does not run on the example, has searchable parts already, no width of it can be
@@ -132,10 +134,14 @@ def searchable(
         except Refused as reason:
             fixed |= dict.fromkeys(paths, str(reason))
     groups = prover.together(groups, fixed)
+    rank: Rank | None = None
     if order is not None:
+        order = settled(order)
+        if isinstance(order, Importance):
+            rank = partial(with_order, order=order, model=prover.model, calls=calls)
         first = {group.name: group for group in prover.together(ordered(groups, order, prover, calls), {})}
         groups = prover.together([first.get(group.name, group) for group in groups], fixed)
-    depths, needed = prover.depths(groups, options) if depth else ([], {})
+    depths, needed = prover.depths(groups, options, rank) if depth else ([], {})
     if not groups and not depths:
         reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
         reasons = reasons or "It has no linear layer, embedding or convolution of torch"

@@ -23,7 +23,7 @@ from asng.nn.extraction.recording import tensors_of
 from asng.nn.inputs import Inputs
 from asng.nn.selection import following
 
-__all__ = ["SkipTrial", "replaced"]
+__all__ = ["SkipTrial", "replaced", "without"]
 
 _EMPTY, _EXACT = 1e-2, 1e-6
 """How much of what a block does may be left of an empty one (a norm of a normalised input is the same but for
@@ -69,7 +69,7 @@ class SkipTrial:
     def _check(self, path: str, names: tuple[str, ...], in_place: bool) -> None:
         container: Any = self.model.get_submodule(path)
         blocks = [container._modules[name] for name in names]
-        with _without(container, names, in_place=in_place):
+        with without(container, names, in_place=in_place):
             out = outputs_of(self.model, self.calls)
         self._check_shapes(out)
         if not any(_apart(a, b) for a, b in _pairs(out, self.whole)):
@@ -101,7 +101,7 @@ class SkipTrial:
             Refused: It does, as one whose own code counts its blocks.
         """
         plain = self.model.get_submodule(path)
-        with _without(plain, run.names[count:], in_place=run.in_place):
+        with without(plain, run.names[count:], in_place=run.in_place):
             expected = outputs_of(self.model, self.calls)
         made = blocks_of(plain, [run])
         made.names = {"depths[0]": "depth"}
@@ -148,7 +148,8 @@ def _make_plain(module: nn.Module) -> None:
 
 
 @contextmanager
-def _without(container: nn.Module, names: Sequence[str], *, in_place: bool) -> Iterator[None]:
+def without(container: nn.Module, names: Sequence[str], *, in_place: bool) -> Iterator[None]:
+    """Leave blocks out of a container while the block of code runs."""
     before = container._modules
     container._modules = renumbered(shortened(before, names, in_place=in_place))
     try:

@@ -1,0 +1,68 @@
+"""Which blocks of a row matter most to a trained network, so that a shallow child keeps these."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from torch import Tensor, nn
+
+from asng.nn.conversion.depth import DepthGroup
+from asng.nn.conversion.importance import Importance, run_on, set_modes
+from asng.nn.conversion.skipping import without
+from asng.nn.extraction.recording import left_alone
+from asng.nn.inputs import Inputs
+
+__all__ = ["with_order"]
+
+BATCHES = 2
+"""So many tell: of b blocks, b (b + 1) / 2 networks are run on each."""
+
+
+def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Sequence[Inputs]) -> DepthGroup:
+    """Return a group whose most important block stays longest.
+
+    One block after the other goes: the one without which the outputs change least, as a share of their size,
+    given those that are gone already. By kind "taylor" it is the one without which the loss is least.
+
+    Args:
+        group: Any of its blocks can be left out.
+        order: What the network is run on.
+        model: The network.
+        calls: Those of the example.
+    """
+    batches = list(islice(calls if order.batches is None else order.batches, BATCHES))
+    left, gone = list(group.blocks), list[str]()
+    with left_alone(model), torch.no_grad():
+        set_modes(model, training=order.loss is not None)
+
+        def passes(names: Sequence[str]) -> list[tuple[list[Tensor], float]]:
+            with without(model.get_submodule(group.container), names, in_place=group.in_place):
+                torch.manual_seed(0)
+                ran = [run_on(order, model, batch) for batch in batches]
+            return [(outputs, float(value) if order.kind == "taylor" else 0.0) for outputs, value in ran]
+
+        whole = passes(())
+
+        def harm(name: str) -> float:
+            found = passes([*gone, name])
+            if order.kind == "taylor":
+                return sum(loss for _, loss in found)
+            pairs = zip(found, whole, strict=True)
+            return sum(
+                _change(a, b) for (one, _), (other, _) in pairs for a, b in zip(one, other, strict=True)
+            )
+
+        while len(left) > max(group.least, 1):
+            gone.append(min(left, key=harm))
+            left.remove(gone[-1])
+    return replace(group, order=(*left, *reversed(gone)))
+
+
+def _change(output: Tensor, whole: Tensor) -> float:
+    """Return the squared change of an output as a share of its squared size."""
+    if not whole.is_floating_point():
+        return 0.0
+    whole = whole.double()
+    size = whole.square().sum().clamp(min=torch.finfo(whole.dtype).tiny)
+    return float((output.double() - whole).square().sum() / size)
