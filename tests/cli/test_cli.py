@@ -149,7 +149,19 @@ def test_a_value_as_long_as_a_file_is_told_back_short(capsys):
 
 
 def test_an_unknown_subcommand_lists_the_known_ones(capsys):
-    assert "'search', 'compress', 'classify', 'inpaint', 'retrain'" in fails(["serch"], capsys, code=2)
+    error = fails(["serch"], capsys, code=2)
+    assert "expected one of search, compress, classify, inpaint, retrain" in error
+    assert "got 'serch'. Did you mean 'search'?\n" in error
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["serch"], []])
+def test_what_needs_no_torch_loads_none(words):
+    code = "import sys; from asng.cli import main\ntry: main(sys.argv[1:])\nfinally: print(set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == (0 if words[:1] in (["--help"], ["--version"]) else 2)
+    assert "'jsonargparse'" in done.stdout
+    assert "'torch'" not in done.stdout
+    assert "'numpy'" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -114,5 +114,5 @@ def test_commands_that_write_nothing_by_and_by_end_too(command, number, tmp_path
     def run(arguments):
         os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(cli.SUBCOMMANDS[command], "run", run)
+    monkeypatch.setattr(cli.SUBCOMMANDS[command].load(), "run", run)
     assert main([command, str(tmp_path)]) == CODES[number]

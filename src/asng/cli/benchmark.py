@@ -10,9 +10,7 @@ from asng.cli.tell import tell_outcome
 from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
 from asng.training.progress import Bar, progress_bar
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "run ASNG and other methods on known problems, and compare their evaluations"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames) -> None:

@@ -9,9 +9,7 @@ from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_o
 from asng.pipeline import SearchSettings
 from asng.tasks.classification import PRESETS, ClassificationSettings, classification
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "search the paper's cell space for a classifier of images, train it as the paper does"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames, preset: str = "small") -> None:

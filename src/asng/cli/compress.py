@@ -19,9 +19,7 @@ from asng.tasks.user.scoring import loss_of, selection_of
 from asng.tasks.user.trust import ANYTHING
 from asng.training.optimizers import adamw
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "make a trained model smaller, to a budget, and write a report"
+__all__ = ["add_flags", "run"]
 
 _NAMES = ("train", "valid", "test")
 

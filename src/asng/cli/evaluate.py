@@ -10,9 +10,7 @@ from asng.cli.runs import add_trust_flag, trusted_names
 from asng.tasks.reopen import load_child, single_run
 from asng.training import count_parameters, score
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "score the trained network of a run on test data"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames) -> None:

@@ -11,9 +11,7 @@ from asng.cli.runs import add_trust_flag, trusted_names
 from asng.tasks.reopen import example_of, load_child, single_run
 from asng.training import save_onnx, save_program
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "write the trained network of a run as ONNX or as a torch program"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames) -> None:

@@ -10,9 +10,7 @@ from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_o
 from asng.pipeline import SearchSettings, Task, passes
 from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "search the paper's space of autoencoders for one that restores images, train it as the paper does"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames, preset: str = "small") -> None:

@@ -2,45 +2,91 @@
 
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.cli import benchmark, classify, compress, evaluate, export, inpaint, report, retrain, search, toy
+from asng.checks import nearest
 from asng.cli.parsing import NearestNames
-from asng.cli.runs import find_preset
-from asng.cli.user import UserCode, find_user_code, spelled_out
-from asng.distributed import leads
 from asng.errors import AsngError
-from asng.training.signals import Terminated, terminable
+
+if TYPE_CHECKING:
+    from asng.cli.user import UserCode
 
 __all__ = ["main", "make_parser", "current_folder_importable"]
 
-SUBCOMMANDS: dict[str, Any] = {
-    "search": search,
-    "compress": compress,
-    "classify": classify,
-    "inpaint": inpaint,
-    "retrain": retrain,
-    "evaluate": evaluate,
-    "export": export,
-    "report": report,
-    "toy": toy,
-    "benchmark": benchmark,
+
+class Subcommand(NamedTuple):
+    """A subcommand of `asng`.
+
+    Attributes:
+        help: What it does.
+        load: Imports its module, which has `add_flags` and `run`, and torch with it.
+    """
+
+    help: str
+    load: Callable[[], Any]
+
+
+SUBCOMMANDS = {
+    "search": Subcommand(
+        "search a network, train it, compare it with random ones, write a report",
+        lambda: import_module("asng.cli.search"),
+    ),
+    "compress": Subcommand(
+        "make a trained model smaller, to a budget, and write a report",
+        lambda: import_module("asng.cli.compress"),
+    ),
+    "classify": Subcommand(
+        "search the paper's cell space for a classifier of images, train it as the paper does",
+        lambda: import_module("asng.cli.classify"),
+    ),
+    "inpaint": Subcommand(
+        "search the paper's space of autoencoders for one that restores images, train it as the paper does",
+        lambda: import_module("asng.cli.inpaint"),
+    ),
+    "retrain": Subcommand(
+        "train the found architecture of a run, and random ones beside it, from scratch",
+        lambda: import_module("asng.cli.retrain"),
+    ),
+    "evaluate": Subcommand(
+        "score the trained network of a run on test data",
+        lambda: import_module("asng.cli.evaluate"),
+    ),
+    "export": Subcommand(
+        "write the trained network of a run as ONNX or as a torch program",
+        lambda: import_module("asng.cli.export"),
+    ),
+    "report": Subcommand(
+        "write report.html of a run, finished or not, from its folder alone",
+        lambda: import_module("asng.cli.report"),
+    ),
+    "toy": Subcommand(
+        "run ASNG, SNG and Adam on the paper's toy problem over step sizes and learning rates",
+        lambda: import_module("asng.cli.toy"),
+    ),
+    "benchmark": Subcommand(
+        "run ASNG and other methods on known problems, and compare their evaluations",
+        lambda: import_module("asng.cli.benchmark"),
+    ),
 }
 _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
 
-def make_parser(named: UserCode | None = None, preset: str = "small") -> NearestNames:
+def make_parser(
+    wanted: str | None = None, named: "UserCode | None" = None, preset: str = "small"
+) -> NearestNames:
     """Return the parser of the command line.
 
     Args:
+        wanted: The subcommand that is parsed; the others are only named, which imports less.
         named: What `asng search` is given as --model and --data, if any.
         preset: What `asng classify` and `asng inpaint` take their defaults from.
     """
@@ -53,10 +99,10 @@ def make_parser(named: UserCode | None = None, preset: str = "small") -> Nearest
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
     from_preset = {"preset": preset}
     given: dict[str, Any] = {"search": {"named": named}, "classify": from_preset, "inpaint": from_preset}
-    for name, module in SUBCOMMANDS.items():
-        help = module.HELP
+    for name, (help, load) in SUBCOMMANDS.items():
         part = NearestNames(prog=f"asng {name}", description=f"{help[0].upper()}{help[1:]}.")
-        module.add_flags(part, **given.get(name, {}))
+        if name == wanted:
+            load().add_flags(part, **given.get(name, {}))
         subcommands.add_subcommand(name, part, help=help)
     return parser
 
@@ -73,6 +119,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not words or words[0] not in SUBCOMMANDS:
+        _end_without_subcommand(words)
+    from asng.training.signals import Terminated, terminable
+
     try:
         with terminable(), current_folder_importable():
             _run(words)
@@ -87,17 +137,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
+    """Tell help, version or what is wrong, without a wait for torch."""
+    parser = make_parser()
+    if words and not words[0].startswith("-"):
+        expected, hint = ", ".join(SUBCOMMANDS), nearest(words[0], SUBCOMMANDS)
+        parser.exit(2, f"asng: expected one of {expected}, got {words[0]!r:.80}.{hint}\nTry: asng --help\n")
+    parser.parse_args(words)
+    raise AssertionError("a command line without a subcommand was accepted")
+
+
 def _run(words: list[str]) -> None:
-    named, preset = None, "small"
-    if words[:1] == ["search"]:
+    from asng.cli.runs import find_preset
+    from asng.cli.user import find_user_code, spelled_out
+    from asng.distributed import leads
+
+    wanted, named, preset = words[0], None, "small"
+    if wanted == "search":
         named = find_user_code(words)
         words = spelled_out(words)
-    elif words[:1] in (["classify"], ["inpaint"]):
+    elif wanted in ("classify", "inpaint"):
         preset = find_preset(words)
-    parsed: Namespace = make_parser(named, preset).parse_args(words)
+    parsed: Namespace = make_parser(wanted, named, preset).parse_args(words)
     if parsed.subcommand not in _SHARED and not leads():
         return
-    SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])
+    SUBCOMMANDS[parsed.subcommand].load().run(parsed[parsed.subcommand])
 
 
 @contextmanager

@@ -7,9 +7,7 @@ from asng.cli.parsing import NearestNames
 from asng.cli.tell import KINDS
 from asng.report import summary_table, write_report
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "write report.html of a run, finished or not, from its folder alone"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames) -> None:

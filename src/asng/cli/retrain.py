@@ -15,9 +15,7 @@ from asng.errors import InputError
 from asng.pipeline import passes, retrain_run
 from asng.tasks.reopen import single_run
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "train the found architecture of a run, and random ones beside it, from scratch"
+__all__ = ["add_flags", "run"]
 
 _FLAGS = {
     "epochs": (1, "passes over the data (default: as searched)"),

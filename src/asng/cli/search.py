@@ -9,9 +9,7 @@ from asng.pipeline import SearchSettings, Task
 from asng.tasks.classification import ClassificationSettings, classification
 from asng.tasks.user import UserSettings, user_task
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "search a network, train it, compare it with random ones, write a report"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:

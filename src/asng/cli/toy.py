@@ -9,9 +9,7 @@ from asng.cli.runs import add_run_flags, part_of, seeds_of
 from asng.cli.tell import tell_outcome
 from asng.experiments.toy import ToySettings, resume_toy, run_toy
 
-__all__ = ["HELP", "add_flags", "run"]
-
-HELP = "run ASNG, SNG and Adam on the paper's toy problem over step sizes and learning rates"
+__all__ = ["add_flags", "run"]
 
 
 def add_flags(parser: NearestNames) -> None:
