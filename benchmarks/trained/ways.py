@@ -8,6 +8,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ __all__ = ["EPOCHS", "WAYS", "Child", "Way", "fine_tuned"]
 
 EPOCHS = 6
 """Of every fine-tuning."""
+OPTIMIZER = partial(adamw, learning_rate=3e-3)
+"""Of every fine-tuning: at the rate at which the networks were trained."""
 RECALIBRATED = 50
 """Batches that give batch norms their averages, at most: all that there are here."""
 
@@ -67,7 +70,7 @@ def fine_tuned(cell: Cell, network: nn.Module, budget: float, search_seconds: fl
         cell.train,
         loss=distilled(cell.model, LOSS, 0.5),
         epochs=EPOCHS,
-        optimizer=adamw,
+        optimizer=OPTIMIZER,
         scheduler=cosine,
         clip=5.0,
     )
@@ -91,7 +94,7 @@ class _Clocked(CosineAnnealingLR):
 
 
 def compressed(*, train_weights: bool) -> Way:
-    """Return `asng.compress` with its defaults but for the epochs; all budgets come from one search.
+    """Return `asng.compress` with its defaults but for epochs and rate; all budgets come from one search.
 
     Its time is shared out equally among them.
     """
@@ -114,6 +117,7 @@ def compressed(*, train_weights: bool) -> Way:
             budgets=list(budgets),
             train_weights=train_weights,
             epochs=EPOCHS,
+            optimizer=OPTIMIZER,
             scheduler=clocked,
             seed=cell.seed,
             progress=False,
