@@ -5,9 +5,10 @@
 
 Four networks (residual, MobileNetV2-like, ViT-like, and BERT-like with rows of the image as tokens), trained
 on 3,000 images of Fashion-MNIST at 14x14 or CIFAR-10 (JPEG) at 16x16, are cut to half and a quarter of their
-multiply-adds, then fine-tuned: six epochs of the same images with AdamW at 0.003, a cosine, the same seed, and half
-of the loss by the model itself, for all alike. Other 500 images are there to choose by, for the ways that
-score networks in their search: all do by accuracy. What is told is accuracy on the test images.
+multiply-adds, then fine-tuned: six epochs of the same images with AdamW at the rate of their training, a
+cosine, the same seed, and half of the loss by the model itself, for all alike. Other 500 images are there to
+choose by, for the ways that score networks in their search: all do by accuracy. What is told is accuracy on
+the test images.
 
 Seconds are of one thread of the processor, so that other work on the machine does not count. A search is all
 that comes before the fine-tuning of the child: conversion, shared weights, scores, finalists.

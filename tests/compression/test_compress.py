@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import pytest
 import torch
@@ -11,9 +12,12 @@ from torch.utils.data import DataLoader
 
 import asng
 from asng.compression import compress
+from asng.compression.finals import best_rate
+from asng.compression.tuning import Tuner
 from asng.costs import multiply_adds, parameters
 from asng.errors import InputError, RunError
 from asng.runs.folder import COMPRESSION_LOG
+from asng.space import Architecture
 from asng.training import accuracy, recalibrate, score
 
 QUICK = {"epochs": 1, "evaluations": 16, "finalists": 2, "progress": False}
@@ -65,12 +69,11 @@ def test_finalists_are_the_best_after_a_few_steps_and_the_even_network_had_its_c
     made = compress(trained, *loaders, loss=LOSS, budgets=[0.3, 0.6], run_dir=tmp_path, **QUICK)
     rows = map(json.loads, (tmp_path / COMPRESSION_LOG).read_text().splitlines())
     answers = {row["question"]: row["answer"] for row in rows}
-    tried = [dict(one.architecture) for one in made.tuned.scored]
-    for start, goal in zip(answers["starts"], made.tuned.goals, strict=True):
+    for start, child in zip(answers["starts"], made.children, strict=True):
+        tried = [dict(one.architecture) for one in sorted(child.tried, key=lambda one: one.loss)]
         assert start in tried
-        best = [dict(one.architecture) for one in made.tuned.best(goal)]
-        assert best[0] in answers[f"finalists, {goal.name}"]
-        assert dict(made.children[made.tuned.goals.index(goal)].architecture) in best
+        assert tried[0] in answers[f"finalists, {child.goal.name}"]
+        assert dict(child.architecture) in tried
 
 
 def test_batch_norms_of_a_child_have_the_averages_of_its_own_weights(trained, loaders, halved):
@@ -278,3 +281,52 @@ def test_report_and_pictures_of_a_run_that_is_not_finished(trained, loaders, tmp
     (tmp_path / COMPRESSION_LOG).write_text('{"question": "settings", "answer": {}}\n')
     assert "No child is finished yet" in write_report(tmp_path, kinds=[COMPRESSION]).read_text()
     assert summary_table(tmp_path, kinds=[COMPRESSION]).caption == "No child is finished yet."
+
+
+# --- the learning rate ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("best", [-12, -7, -2, 0, 3, 7, 12])
+def test_the_rate_of_least_loss_is_found_within_bounds(best):
+    asked = []
+
+    def loss(rate):
+        asked.append(rate)
+        return abs(math.log2(rate / 1e-3) - best)
+
+    assert best_rate(loss) == 1e-3 * 2.0 ** max(-7, min(7, best))
+    assert len(set(asked)) == len(asked) <= 10
+
+
+def test_a_rate_is_found_for_each_child(trained, loaders):
+    made = compress(trained, *loaders, loss=LOSS, budgets=[0.3, 0.9], train_weights=False, **QUICK)
+    small, large = (child.learning_rate for child in made.children)
+    assert 1e-3 < small <= 1e-3 * 2.0**7  # a network that lost most of its channels has far to go
+    assert large <= small
+
+
+def test_steps_that_go_astray_are_the_worst_and_other_faults_are_told(trained, loaders):
+    supernet = asng.nn.searchable(trained, torch.randn(3, 1, 8, 8))
+    whole = Architecture({name: variable.uniform(1.0 - 1e-9) for name, variable in supernet.space.items()})
+    arguments = {"objective": accuracy, "scheduler": None, "clip": None, "items": None, "seed": 0}
+    calls = [asng.nn.Inputs((torch.randn(3, 1, 8, 8),))]
+
+    def astray(forward, batch):
+        return LOSS(forward, batch) * (math.nan if torch.is_grad_enabled() else 1.0)
+
+    tuner = Tuner(supernet, calls, *loaders, 1, loss=astray, progress=False, **arguments)
+    assert tuner.after_steps(whole, asng.training.adamw) == (math.inf, math.inf)
+
+    def faulty(forward, batch):
+        raise RunError("a worker died")
+
+    tuner = Tuner(supernet, calls, *loaders, 1, loss=faulty, progress=False, **arguments)
+    with pytest.raises(RunError, match="a worker died"):
+        tuner.after_steps(whole, asng.training.adamw)
+
+
+def test_with_an_optimiser_of_ones_own_no_rate_is_looked_for(trained, loaders):
+    made = compress(
+        trained, *loaders, loss=LOSS, budget=0.5, train_weights=False, optimizer=asng.training.adamw, **QUICK
+    )
+    assert made.children[0].learning_rate is None

@@ -136,21 +136,22 @@ def test_scores_that_tell_more_lead_to_what_those_that_tell_less_missed():
 
         arguments = {"costs": problem.costs, "seed": seed}
         frontier = searched(problem.space, goals, starts, score=noisy, evaluations=80, **arguments)
-        problem.scored.clear()
-        again = refined(
-            problem.space,
-            frontier,
-            starts,
-            score=lambda some, problem=problem: [(loss, -loss) for loss in problem.losses(some)],
-            evaluations=20,
-            **arguments,
-        )
-        assert len(problem.scored) == len(set(problem.scored)) == len(again.scored) == 40
-        assert set(starts) <= set(problem.scored)
-        assert all(one.score == -one.loss for one in again.scored)
-        for goal, share in zip(goals, (0.4, 0.6), strict=True):
+        for goal, start in zip(goals, starts, strict=True):
+            problem.scored.clear()
+            again = refined(
+                problem.space,
+                goal,
+                frontier,
+                start,
+                score=lambda some, problem=problem: [(loss, -loss) for loss in problem.losses(some)],
+                evaluations=20,
+                **arguments,
+            )
+            assert len(problem.scored) == len(set(problem.scored)) == len(again.scored) == 20
+            assert start in problem.scored
+            assert all(one.score == -one.loss for one in again.scored)
             [trusted, *_], [best, *_] = frontier.best(goal), again.best(goal)
-            least = problem.least(share)
+            least = problem.least(float(goal.name))
             gaps.append((problem.losses([trusted.architecture])[0] / least - 1, best.loss / least - 1))
     before, after = (statistics.fmean(gap) for gap in zip(*gaps, strict=True))
     assert after < 0.5 * before

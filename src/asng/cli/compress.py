@@ -93,7 +93,7 @@ def add_flags(parser: NearestNames) -> None:
     )
     add("--evaluations", type=int, default=100, help="networks that are scored in the search")
     add("--finalists", type=int, default=4, help="networks that are fine-tuned for a quarter of the epochs")
-    add("--learning-rate", type=float, default=1e-3, help="of AdamW")
+    add("--learning-rate", type=float | None, default=None, help="of AdamW (default: is found)")
     add(
         "--only",
         type=str,
@@ -125,7 +125,7 @@ def run(arguments: Namespace) -> None:
     model = _called("model", arguments.model)
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected {arguments.model} to return a torch.nn.Module, got {model!r:.80}.")
-    loaders = _loaders(_called("data", arguments.data))
+    loaders, rate = _loaders(_called("data", arguments.data)), arguments.learning_rate
     compress(
         model,
         loaders["train"],
@@ -141,7 +141,7 @@ def run(arguments: Namespace) -> None:
         epochs=arguments.epochs,
         evaluations=arguments.evaluations,
         finalists=arguments.finalists,
-        optimizer=partial(adamw, learning_rate=arguments.learning_rate),
+        optimizer=None if rate is None else partial(adamw, learning_rate=rate),
         options={"only": arguments.only, "skip": arguments.skip},
         seed=arguments.seed,
         run_dir=arguments.run_dir,

@@ -3,7 +3,8 @@
 1. The model's widths become variables (`asng.nn.searchable`).
 2. The shared weights, which are the trained ones, learn to serve narrow networks too, taught by the model.
 3. A distribution for each budget moves by scores on these weights (`asng.compression.frontier`).
-4. A few of the best for each budget are fine-tuned for a while, and the best of these to the end.
+4. The best for each budget are scored again after a few steps of fine-tuning, and their neighbours.
+5. A few of the best are fine-tuned for a while, and the best of these to the end.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,7 +19,7 @@ from asng.compression.result import Compressed
 from asng.compression.road import Road
 from asng.training.data.nested import CountItems
 from asng.training.objective import Loss, Objective
-from asng.training.optimizers import MakeOptimizer, MakeScheduler, adamw, cosine
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine
 
 __all__ = ["compress"]
 
@@ -40,7 +41,7 @@ def compress(
     epochs: int = 10,
     evaluations: int = 100,
     finalists: int = 4,
-    optimizer: MakeOptimizer = adamw,
+    optimizer: MakeOptimizer | None = None,
     scheduler: MakeScheduler | None = cosine,
     clip: float | None = 5.0,
     options: Mapping[str, Any] | None = None,
@@ -76,7 +77,8 @@ def compress(
         epochs: Through the training data, >= 1, for the shared weights, and for each child at the end.
         evaluations: How many are scored in the search, >= 1; half as many again for several budgets.
         finalists: How many are fine-tuned for a quarter of the epochs, to see which becomes the child, >= 1.
-        optimizer: Makes the optimiser of weights from the parameters. Default: `adamw`.
+        optimizer: Makes the optimiser of weights from the parameters. Default: AdamW at the rate, doubled or
+            halved from 0.001 on, that brings most in a few steps, for each budget.
         scheduler: Makes a schedule from (optimiser, total steps), or None. Default: `cosine`.
         clip: Greatest norm of the gradient, or None. Default 5.
         options: Of `asng.nn.searchable`: only, skip, step, least, depth, order. Default: its own, but for the

@@ -229,8 +229,9 @@ def searched(
 
 def refined(
     space: Space,
+    goal: Goal,
     frontier: Frontier,
-    starts: Sequence[Architecture],
+    start: Architecture,
     *,
     costs: Meter,
     score: Callable[[Sequence[Architecture]], Sequence[Sequence[float]]],
@@ -245,38 +246,33 @@ def refined(
 
     Args:
         space: Of ordered variables.
-        frontier: What was found.
-        starts: An architecture within each goal, which is scored too.
-        costs: Measures what the goals limit.
+        goal: What is to be found.
+        frontier: What a search found, for this goal among others.
+        start: An architecture within the goal, which is scored too.
+        costs: Measures what the goal limits.
         score: Returns what to minimise of architectures, and what else is told of them; each is asked about
             once.
-        evaluations: Architectures that are scored for each goal, >= 1.
+        evaluations: Architectures that are scored, >= 1.
         seed: Of all draws.
         tick: Is told how many were scored.
 
     Returns:
         Those with the new scores.
     """
-    again, rng = Frontier(frontier.goals), random.Random(f"{seed} once more")
+    again, rng = Frontier([goal]), random.Random(f"{seed} once more")
 
     def take(architectures: Sequence[Architecture], found: Sequence[Mapping[str, float]]) -> None:
-        for (loss, reached), architecture, cost in zip(
-            score(architectures), architectures, found, strict=True
-        ):
-            again.scored.append(Scored(architecture, loss, cost, reached))
+        for told, architecture, cost in zip(score(architectures), architectures, found, strict=True):
+            again.scored.append(Scored(architecture, told[0], cost, told[1]))
         tick(len(again.scored))
 
-    for number, (goal, start) in enumerate(zip(frontier.goals, starts, strict=True), start=1):
-        known = {one.architecture for one in again.scored}
-        first = frontier.different(goal, math.ceil(evaluations / 2), also=start)
-        new = [one for one in first if one.architecture not in known]
-        take([one.architecture for one in new], [one.costs for one in new])
-        idle = 0
-        while len(again.scored) < number * evaluations and idle < MOST_IDLE:
-            before = len(again.scored)
-            most = min(LAM // 2, number * evaluations - before)
-            take(*_near(space, goal, again, costs, rng, most))
-            idle = 0 if len(again.scored) > before else idle + 1
+    first = frontier.different(goal, math.ceil(evaluations / 2), also=start)
+    take([one.architecture for one in first], [one.costs for one in first])
+    idle = 0
+    while len(again.scored) < evaluations and idle < MOST_IDLE:
+        before = len(again.scored)
+        take(*_near(space, goal, again, costs, rng, min(LAM // 2, evaluations - before)))
+        idle = 0 if len(again.scored) > before else idle + 1
     return again
 
 

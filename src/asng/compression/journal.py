@@ -1,7 +1,8 @@
 """What a compression has worked out, line by line, so that one that was stopped does not do it again."""
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,11 @@ class Journal:
             if self._file is not None:
                 self._file.append({"question": question, "answer": self._known[question]})
         return self._known[question]
+
+    def numbers(self, question: str, work: Callable[[], Sequence[float]]) -> list[float]:
+        """Return an answer of numbers; what is not finite is infinite, which is the worst."""
+        known = self.answer(question, lambda: [x if math.isfinite(x) else None for x in work()])
+        return [math.inf if number is None else number for number in known]
 
     def knows(self, question: str) -> bool:
         """Whether a question was answered."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
-from asng.compression.frontier import Frontier
+from asng.compression.frontier import Frontier, Scored
 from asng.compression.goals import Goal
 from asng.errors import InputError
 from asng.nn import Inputs
@@ -40,11 +40,15 @@ class CompressedChild(Network):
         goal: What it may cost.
         architecture: Its widths and depths.
         before: Its score before it was fine-tuned, with the shared weights.
+        learning_rate: The one that was found for its fine-tuning; None if an optimiser was given.
+        tried: What was scored for this budget after a few steps of fine-tuning.
     """
 
     goal: Goal
     architecture: Architecture
     before: float
+    learning_rate: float | None = None
+    tried: tuple[Scored, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,6 @@ class Compressed:
         model: The model as it was given, with its score.
         children: One for each budget, in their order.
         frontier: All that were scored in the search, on the shared weights.
-        tuned: Those that were scored after a few steps of fine-tuning.
         conversion: What of the model could be searched.
         higher_is_better: Whether a higher score is better.
         metric: What scores are called.
@@ -68,7 +71,6 @@ class Compressed:
     model: Network
     children: tuple[CompressedChild, ...]
     frontier: Frontier = field(repr=False)
-    tuned: Frontier = field(repr=False)
     conversion: Conversion = field(repr=False)
     higher_is_better: bool
     metric: str

@@ -4,10 +4,9 @@ import copy
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from asng.checks import integer_at_least, nearest, real_between
-from asng.compression.frontier import Frontier, Meter, evenly_within, refined, searched, thetas
+from asng.compression.finals import USUAL_RATE, Finals
+from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
 from asng.compression.journal import Journal
 from asng.compression.result import Compressed, CompressedChild, Network
@@ -28,12 +28,11 @@ from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.nn import Importance, Inputs, Supernet, searchable
 from asng.nn.inputs import calls_of
-from asng.runs.folder import CHILD, SHARED_WEIGHTS
+from asng.runs.folder import SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
 from asng.space import Architecture
-from asng.training import give_averages, score
-from asng.training.child_file import load_child_weights, load_into, save_child
+from asng.training import score
 from asng.training.data.halves import split_loader
 from asng.training.data.nested import CountItems, checksum
 from asng.training.data.random_state import seeded
@@ -41,17 +40,13 @@ from asng.training.data.stream import BatchStream
 from asng.training.distillation import distilled
 from asng.training.inputs import plain_calls
 from asng.training.objective import Loss, Objective, qualified_name
-from asng.training.optimizers import MakeOptimizer, MakeScheduler
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, adamw
 from asng.training.progress import progress_bar
 
 __all__ = ["Road"]
 
 SCORED_ITEMS = 1000
 """About how many validation items an architecture is scored on in the search."""
-REFINED = 4
-"""After a few steps of fine-tuning one of so many is scored again, for each budget."""
-SHORTER = 4
-"""Finalists are first fine-tuned for a part of the epochs, one of so many."""
 OPTIONS = ("only", "skip", "step", "least", "depth", "order")
 """Of `asng.nn.searchable`."""
 REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
@@ -86,7 +81,7 @@ class Road:
     epochs: int
     evaluations: int
     finalists: int
-    optimizer: MakeOptimizer
+    optimizer: MakeOptimizer | None
     scheduler: MakeScheduler | None
     clip: float | None
     options: dict[str, Any]
@@ -96,6 +91,7 @@ class Road:
     progress: bool
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    _rate: float = USUAL_RATE
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module) or isinstance(self.model, Supernet):
@@ -160,7 +156,6 @@ class Road:
             self._batches,
             loss=teach,
             objective=self._objective,
-            optimizer=self.optimizer,
             scheduler=self.scheduler,
             clip=self.clip,
             items=self.items,
@@ -169,28 +164,29 @@ class Road:
         )
         with self._loop(supernet, teach) as loop:
             starts = self._starts(loop, supernet)
+            finals = [self._finals(*pair, tuner) for pair in zip(self.goals, starts, strict=True)]
             whole = copy.deepcopy(self.model).eval()
             model = Network(whole, self._score(whole), self._costs(whole))
             if self.train_weights:
                 with self._timed("shared weights"):
+                    if self.optimizer is None:
+                        # The most careful of them: at a great rate the wide networks would forget.
+                        self._rate = min(final.rate_for("rate of shared weights") for final in finals)
                     self._train_shared(loop, supernet, starts)
             with self._timed("search"):
                 costs = self._meter(loop)
                 frontier = self._search(loop, supernet, starts, costs)
-                tuned = self._refined(tuner, frontier, starts, costs)
-                chosen = [self._chosen(loop, tuned, goal) for goal in self.goals]
+                tried = [final.tried(frontier, costs) for final in finals]
+                meter = loop.scorer.meter
+                chosen = [final.chosen(some, meter) for final, some in zip(finals, tried, strict=True)]
         with self._timed("fine-tuning"):
-            children = [
-                self._child(tuner, goal, finalists)
-                for goal, finalists in zip(self.goals, chosen, strict=True)
-            ]
+            children = [self._child(*parts, tuner) for parts in zip(finals, tried, chosen, strict=True)]
         for note in self.notes if self.progress else ():
             warnings.warn(note, stacklevel=3)
         compressed = Compressed(
             model=model,
             children=tuple(children),
             frontier=frontier,
-            tuned=tuned,
             conversion=supernet.conversion,
             higher_is_better=self.maximize is not None,
             metric=self._metric,
@@ -244,7 +240,7 @@ class Road:
         search = OneShotSearch(
             supernet,
             teach,
-            optimizer=self.optimizer,
+            optimizer=self.optimizer or (lambda weights: adamw(weights, learning_rate=self._rate)),
             scheduler=self.scheduler,
             cost=self._budgets,
             example=self.measured[0],
@@ -330,7 +326,7 @@ class Road:
             def work() -> list[float]:
                 return [s.value for s in scorer.means(architectures, batches)] if architectures else []
 
-            return self._numbers(f"scores {next(turns)}", work)
+            return self.journal.numbers(f"scores {next(turns)}", work)
 
         evaluations = self.evaluations if len(self.goals) == 1 else round(SHARED * self.evaluations)
         with progress_bar("search", evaluations, show=self.progress) as bar:
@@ -345,80 +341,38 @@ class Road:
                 tick=lambda done: bar.update(min(done, evaluations)),
             )
 
-    def _refined(
-        self, tuner: Tuner, frontier: Frontier, starts: Sequence[Architecture], costs: Meter
-    ) -> Frontier:
-        """Go on by scores after a few steps of fine-tuning, which tell more."""
-        turns = count(1)
+    def _finals(self, goal: Goal, start: Architecture, tuner: Tuner) -> Finals:
+        return Finals(
+            goal,
+            start,
+            tuner,
+            self.journal,
+            optimizer=self.optimizer,
+            evaluations=self.evaluations,
+            finalists=self.finalists,
+            epochs=self.epochs,
+            sign=-1.0 if self.maximize is not None else 1.0,
+            folder=self.folder,
+        )
 
-        def scores(architectures: Sequence[Architecture]) -> list[list[float]]:
-            work = [partial(tuner.after_steps, architecture) for architecture in architectures]
-            return [self._numbers(f"steps {next(turns)}", one) for one in work]
-
-        each = math.ceil(self.evaluations / REFINED)
-        with progress_bar("refine", len(self.goals) * each, show=self.progress) as bar:
-            return refined(
-                tuner.supernet.space,
-                frontier,
-                starts,
-                costs=costs,
-                score=scores,
-                evaluations=each,
-                seed=self.seed,
-                tick=bar.update,
-            )
-
-    def _chosen(self, loop: Loop, tuned: Frontier, goal: Goal) -> list[Architecture]:
-        """Return the finalists of a goal, which keep to it when a clock is read once more."""
-
-        def work() -> list[dict[str, Any]]:
-            ranked = tuned.different(goal, 2 * self.finalists)
-            meter, hold = loop.scorer.meter, []
-            for architecture in (one.architecture for one in ranked):
-                # What is over the budget of another goal is not measured once more, but may keep to its own.
-                if meter.confirm(architecture) or goal.excess(meter.of(architecture).values) == 0.0:
-                    hold.append(architecture)
-            return [dict(one) for one in (hold or [ranked[0].architecture])[: self.finalists]]
-
-        return [Architecture(one) for one in self.journal.answer(f"finalists, {goal.name}", work)]
-
-    def _child(self, tuner: Tuner, goal: Goal, finalists: Sequence[Architecture]) -> CompressedChild:
-        """Fine-tune the finalists of a goal for a while, and the best of them to the end."""
-        epochs, sign = math.ceil(self.epochs / SHORTER), -1.0 if self.maximize is not None else 1.0
-
-        def worth(architecture: Architecture) -> tuple[float, float]:
-            reached, loss = tuner.after_epochs(architecture, epochs, f"finalist, {goal.name}")
-            return sign * reached, loss  # which decides where scores are the same
-
-        best = finalists[0]
-        if len(finalists) > 1:
-            names = [f"finalist {k}, {goal.name}" for k in range(len(finalists))]
-            worths = [self._numbers(n, partial(worth, one)) for n, one in zip(names, finalists, strict=True)]
-            best = finalists[worths.index(min(worths))]
-        before = self.journal.answer(f"before, {goal.name}", lambda: self._score(tuner.untuned(best)))
-        path = None if self.folder is None else self.folder / goal.name / CHILD
-        if path is not None and path.exists() and self.journal.knows(f"child, {goal.name}"):
-            child = give_averages(tuner.cut(best)).eval()
-            load_into(child, load_child_weights(path)[1], path)
-        else:
-            child = tuner.tuned(best, self.epochs, goal.name)
-            if path is not None:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                save_child(path, child, best)
-            self.journal.answer(f"child, {goal.name}", lambda: True)
+    def _child(
+        self, finals: Finals, tried: Frontier, finalists: Sequence[Architecture], tuner: Tuner
+    ) -> CompressedChild:
+        """Return the child for a goal, with its scores and costs."""
+        architecture, child = finals.child(finalists)
+        untuned = self.journal.answer(
+            f"before, {finals.goal.name}", lambda: self._score(tuner.untuned(architecture))
+        )
         return CompressedChild(
             network=child,
             score=self._score(child),
             costs=self._costs(child),
-            goal=goal,
-            architecture=best,
-            before=before,
+            goal=finals.goal,
+            architecture=architecture,
+            before=untuned,
+            learning_rate=finals.rate,
+            tried=tuple(tried.scored),
         )
-
-    def _numbers(self, question: str, work: Callable[[], Sequence[float]]) -> list[float]:
-        """Return an answer of numbers; what is not finite is worst."""
-        known = self.journal.answer(question, lambda: [x if math.isfinite(x) else None for x in work()])
-        return [math.inf if number is None else number for number in known]
 
     def _score(self, network: nn.Module) -> float:
         """Return the score that is told of a network."""

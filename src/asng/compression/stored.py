@@ -138,7 +138,8 @@ def write_compression(compressed: "Compressed") -> "Compressed":
                 files=tuple(files),
             )
         )
-    measure, tuned = compressed.children[0].goal.budgets[0].name, compressed.tuned.scored
+    measure = compressed.children[0].goal.budgets[0].name
+    tried = [one for child in compressed.children for one in child.tried]
     stored = StoredCompression(
         metric=compressed.metric,
         higher_is_better=compressed.higher_is_better,
@@ -146,7 +147,7 @@ def write_compression(compressed: "Compressed") -> "Compressed":
         children=tuple(children),
         measure=measure,
         scored=len(compressed.frontier.scored),
-        points=tuple((one.costs[measure], one.score) for one in tuned[:MOST_POINTS]),
+        points=tuple((one.costs[measure], one.score) for one in tried[:MOST_POINTS]),
         seconds=compressed.seconds,
         notes=tuple(notes),
         fixed=compressed.conversion.fixed,

@@ -1,5 +1,6 @@
 """Fine-tuning of what is cut out of the shared weights: for a few steps, for a while, to the end."""
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from asng.errors import RunError
 from asng.nn import Inputs, Supernet
 from asng.space import Architecture
 from asng.training import recalibrate, score, train
@@ -48,7 +50,7 @@ class Tuner:
         batches: Of these, so many tell after a few steps.
         loss: What children learn by.
         objective: What they are scored by.
-        optimizer, scheduler, clip: As of `asng.training.train`.
+        scheduler, clip: As of `asng.training.train`.
         items: Says how many items a batch has.
         seed: Of the order of the data, and of dropout.
         progress: Show progress bars.
@@ -61,7 +63,6 @@ class Tuner:
     batches: int
     loss: Loss
     objective: Objective
-    optimizer: MakeOptimizer
     scheduler: MakeScheduler | None
     clip: float | None
     items: CountItems | None
@@ -81,23 +82,35 @@ class Tuner:
         with self._anew():
             return self._recalibrated(self.cut(architecture), self.train)
 
-    def after_steps(self, architecture: Architecture) -> tuple[float, float]:
-        """Return the loss of a child and its score, on some validation batches, after a few steps."""
+    def after_steps(self, architecture: Architecture, optimizer: MakeOptimizer) -> tuple[float, float]:
+        """Return the loss of a child and its score, on some validation batches, after a few steps.
+
+        Both are infinite if the loss is not finite on the way.
+        """
         few, some = self._few
         with self._anew():
-            child, loss, optimizer, clip = self.cut(architecture), self.loss, self.optimizer, self.clip
-            train(child, few, loss=loss, epochs=1, optimizer=optimizer, scheduler=None, clip=clip)
+            child, loss, clip = self.cut(architecture), self.loss, self.clip
+            try:
+                train(child, few, loss=loss, epochs=1, optimizer=optimizer, scheduler=None, clip=clip)
+            except RunError as error:
+                if not str(error).startswith("loss:"):
+                    raise
+                return math.inf, math.inf
             self._recalibrated(child, few)
             scores = [score(child, some, one, items=self.items) for one in (loss, self.objective)]
             return scores[0], scores[1]
 
-    def after_epochs(self, architecture: Architecture, epochs: int, title: str) -> tuple[float, float]:
+    def after_epochs(
+        self, architecture: Architecture, optimizer: MakeOptimizer, epochs: int, title: str
+    ) -> tuple[float, float]:
         """Return the score of a child and its loss, on all validation data, after so many epochs."""
-        child = self.tuned(architecture, epochs, title)
+        child = self.tuned(architecture, optimizer, epochs, title)
         scores = [score(child, self.valid, one, items=self.items) for one in (self.objective, self.loss)]
         return scores[0], scores[1]
 
-    def tuned(self, architecture: Architecture, epochs: int, title: str) -> nn.Module:
+    def tuned(
+        self, architecture: Architecture, optimizer: MakeOptimizer, epochs: int, title: str
+    ) -> nn.Module:
         """Return a child after so many epochs."""
         with self._anew():
             child = train(
@@ -105,7 +118,7 @@ class Tuner:
                 self.train,
                 loss=self.loss,
                 epochs=epochs,
-                optimizer=self.optimizer,
+                optimizer=optimizer,
                 scheduler=self.scheduler,
                 clip=self.clip,
                 title=title,
