@@ -54,6 +54,7 @@ def test_the_pages_that_are_left_out_are_there():
         (f"word\n| {LONG} |\n{SHORT}.", [1, 35]),
         (f"word <!--{LONG}--> word, `{LONG}` [word word](page.md#word word) - +.", [5]),
         ("As Suganuma et al. (2018) say, 0.5 is enough.", [9]),
+        (f"{SHORT}\n36<!--figure-->. Word.", [36, 1]),
         ("One. `two` is two. (Three is three.) 4 is four.", [1, 3, 3, 3]),
     ],
 )

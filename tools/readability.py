@@ -58,8 +58,8 @@ def _paragraphs(page: str) -> Iterator[list[tuple[int, str]]]:
         if fence:
             code = not code
         elif not code and not table and line.strip():
-            plain = LINK.sub(r"\1", CODE.sub("`code`", COMMENT.sub("", line)))
-            paragraph.append((number, STARTS_ANEW.sub("", plain).strip()))
+            plain = COMMENT.sub("", STARTS_ANEW.sub("", line))
+            paragraph.append((number, LINK.sub(r"\1", CODE.sub("`code`", plain)).strip()))
             if line.startswith("#"):
                 yield paragraph
                 paragraph = []
