@@ -1,4 +1,4 @@
-"""What the README's first example finds, by seeds: the better block, and what its child scores.
+"""What the example of docs/one-shot-search.md finds, by seeds: the better block, and what its child scores.
 
 python -m benchmarks.truth.readme --seeds 10
 """
@@ -17,8 +17,8 @@ SEARCH = "search = asng.OneShotSearch("
 
 
 def example() -> tuple[str, str]:
-    """Return the first example of README.md that defines a network, up to its search, and from there on."""
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    """Return the first example of the page that defines a network, up to its search, and from there on."""
+    text = (Path(__file__).parents[2] / "docs" / "one-shot-search.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     before, after = next(block for block in blocks if "class Net(nn.Module)" in block).split(SEARCH)
     return before, SEARCH + after.replace("epochs=20)", "epochs=20, progress=False)")

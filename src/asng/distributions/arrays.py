@@ -1,7 +1,7 @@
 """Numbers of all variables in flat arrays: their types, segments by variable, and blocks that a cache holds.
 
 With 10^6 variables an update waits for the memory, not for arithmetic: without blocks, ask and tell take 1.5
-to 2.7 times as long (docs/optimiser.md, Known). With few variables there is one block.
+to 2.7 times as long (docs/optimiser.md, "Known limitations"). With few variables there is one block.
 """
 
 import math

@@ -23,7 +23,7 @@ def compile_operations(supernet: nn.Module) -> int:
     An operation is a largest module in which nothing is searchable, of several layers and with weights. Each
     is compiled when it first runs, once for all of the same kind and size, in training and in scoring. What
     torch cannot compile runs as it is; without a compiler of C++ (on a GPU: without Triton) all do. So does a
-    pass within a `TorchFunctionMode`: several processes share batch norms by one.
+    pass within a `TorchFunctionMode`.
 
     It pays in long searches of convolutional cells: `docs/performance.md` has figures. Compiled, results
     differ in their last digits from those of the child, which is extracted, copied and saved uncompiled.

@@ -1,0 +1,129 @@
+"""Find the sentences of the pages, and of the messages of errors, that are too long to read at once.
+
+Run `python tools/readability.py`, with names of pages for these alone. It prints `file:line: words: sentence`
+for each, and exits with 1 if there is one. Prose only: code, tables, comments and targets of links do not
+count, and a name in backquotes is one word.
+"""
+
+import argparse
+import ast
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+SOURCES = ROOT / "src" / "asng"
+LONGEST = 35
+"""Words in a sentence. A reader of 20 is comfortable, and loses the beginning of 40."""
+
+FENCE = re.compile(r"^\s*```")
+STARTS_ANEW = re.compile(r"^\s*([-*+] |\d+\. |#+ |>)")
+COMMENT = re.compile(r"<!--.*?-->")
+LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
+CODE = re.compile(r"`[^`]+`")
+END = re.compile(r"(?<=[.!?])[)*\"']*\s+(?=[\"'(*\[]*[A-Z`\d])")
+NO_END = re.compile(r"\b(et al|e\.g|i\.e|vs|cf|Fig|Sec|Eq|No|approx)\.[)*\"']*$")
+
+
+class Sentence(NamedTuple):
+    """A sentence and the line that it begins on."""
+
+    line: int
+    text: str
+
+    @property
+    def words(self) -> int:
+        """How many there are; signs alone are none."""
+        return len(re.findall(r"\S*\w\S*", self.text))
+
+
+def sentences(page: str) -> list[Sentence]:
+    """Return the sentences of a page of Markdown."""
+    return [sentence for paragraph in _paragraphs(page) for sentence in _split(paragraph)]
+
+
+def _paragraphs(page: str) -> Iterator[list[tuple[int, str]]]:
+    """Yield paragraphs, items of lists and headings, as numbered lines without code and comments."""
+    paragraph: list[tuple[int, str]] = []
+    code = False
+    for number, line in enumerate(page.splitlines(), start=1):
+        fence = FENCE.match(line)
+        table = line.lstrip().startswith("|")
+        if fence or code or table or not line.strip() or STARTS_ANEW.match(line):
+            yield paragraph
+            paragraph = []
+        if fence:
+            code = not code
+        elif not code and not table and line.strip():
+            plain = COMMENT.sub("", STARTS_ANEW.sub("", line))
+            paragraph.append((number, LINK.sub(r"\1", CODE.sub("`code`", plain)).strip()))
+            if line.startswith("#"):
+                yield paragraph
+                paragraph = []
+    yield paragraph
+
+
+def _split(paragraph: Sequence[tuple[int, str]]) -> Iterator[Sentence]:
+    text = " ".join(line for _, line in paragraph)
+    begins = [0]
+    for end in END.finditer(text):
+        if not NO_END.search(text[: end.start()]):
+            begins.append(end.end())
+    for begin, end in zip(begins, [*begins[1:], len(text)], strict=True):
+        if sentence := text[begin:end].strip():
+            yield Sentence(_line_at(begin, paragraph), sentence)
+
+
+def _line_at(place: int, paragraph: Sequence[tuple[int, str]]) -> int:
+    for number, line in paragraph:
+        if place <= len(line):
+            return number
+        place -= len(line) + 1
+    return paragraph[-1][0]
+
+
+def messages(source: str) -> list[Sentence]:
+    """Return the sentences of what a module raises: the strings of `raise XError(...)`, each value a word."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
+            text = " ".join(_literal(argument) for argument in node.exc.args)
+            found += _split([(node.lineno, text)])
+    return sorted(found, key=lambda sentence: sentence.line)
+
+
+def _literal(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_literal(part) for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return _literal(node.left) + _literal(node.right)
+    return "value" if isinstance(node, ast.FormattedValue) else ""
+
+
+def too_long(found: Sequence[Sentence], longest: int = LONGEST) -> list[Sentence]:
+    """Return the sentences of more words than that."""
+    return [sentence for sentence in found if sentence.words > longest]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("files", nargs="*", type=Path, help="pages and modules; all of them by default")
+    files = parser.parse_args(arguments).files or [*PAGES, *sorted(SOURCES.rglob("*.py"))]
+    count = 0
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        for sentence in too_long(messages(text) if path.suffix == ".py" else sentences(text)):
+            count += 1
+            print(f"{path}:{sentence.line}: {sentence.words}: {sentence.text}")
+    print(f"{count} sentences of more than {LONGEST} words.")
+    return int(count > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
