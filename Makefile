@@ -6,9 +6,10 @@ RUN     = $(VENV)/bin/
 # from the other, and tests of a file, which share what is slow to make, mostly stay together.
 PYTEST  = $(RUN)python -m pytest -q -n 2 --dist worksteal
 STAMP   = $(VENV)/.installed
+DOCS    = $(VENV)/.docs-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compress test test-slow check format lint types contracts house figures clean
+.PHONY: help install demo demo-compress test test-slow check format lint types contracts docs house figures clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -51,6 +52,14 @@ types: $(STAMP)
 
 contracts: $(STAMP)
 	$(RUN)lint-imports
+
+docs: $(DOCS) ## Build the documentation into build/site; any warning is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN)mkdocs build --clean
+	@echo "The documentation is in build/site/index.html; its search needs a server: $(RUN)mkdocs serve"
+
+$(DOCS): $(STAMP)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
+	@touch $@
 
 house: $(STAMP) ## Count what the plan of the house sets: import circles, files, lines, doubles, files a step enters
 	$(RUN)python tools/house.py

@@ -15,7 +15,7 @@ from forked import server
 import asng
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FROM_NNI = ROOT / "docs" / "from-nni.md"
 MODULES = sorted(m.name for m in pkgutil.walk_packages(asng.__path__, "asng.") if "__main__" not in m.name)
 
@@ -25,7 +25,8 @@ def fenced(page: Path, fence: str = "python") -> list[str]:
     return re.findall(rf"^```{fence}\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
-BLOCKS = [(page, block) for page in PAGES for block in fenced(page)]
+TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials"]
+BLOCKS = [(page, block) for page in PAGES if page not in TUTORIALS for block in fenced(page)]
 LOOP = next(block for _, block in BLOCKS if "  # +\n" in block)
 
 
@@ -58,6 +59,45 @@ def test_the_code_in_documents_runs_and_prints_what_it_says(page, block, run_scr
     for said in re.findall(r"^print\(.*\)  # (.*)$", block, flags=re.MULTILINE):
         pattern = re.escape(said).replace(re.escape("..."), ".*")
         assert re.search(f"^{pattern}$", printed, flags=re.DOTALL | re.MULTILINE), f"{page.name}: {said}"
+
+
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
+def test_a_tutorial_runs_from_top_to_bottom_and_prints_what_it_says(page, run_script, tmp_path):
+    files = write_files(page.read_text(), tmp_path)
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    code = "".join(block for kind, block in blocks if kind == "python" and block not in files)
+    after = zip(blocks, [("", ""), *blocks], strict=False)
+    said = "".join(block for (kind, block), (before, _) in after if (kind, before) == ("text", "python"))
+    assert said.count("\n") >= code.count("print(") > 4
+    assert alike(run_script(code, tmp_path)) == alike(said)
+
+
+def write_files(page: str, folder: Path) -> list[str]:
+    """Write the files that a page has, blocks that begin with their name, and return the blocks."""
+    found = re.findall(r"^```python\n(# (\S+\.py)\n.*?)^```$", page, flags=re.DOTALL | re.MULTILINE)
+    for block, name in found:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(block)
+    return [block for block, _ in found]
+
+
+def alike(printed: str) -> str:
+    """Return what is printed but for what machines differ in: numbers, and the names that were found."""
+    return re.sub(r"\d+(\.\d+)?(e-\d+)?", "0", re.sub(r": '\w+'", ": 'name'", printed))
+
+
+@pytest.mark.slow
+def test_the_command_of_the_first_tutorial_prints_what_it_says(tmp_path):
+    page = (ROOT / "docs" / "tutorials" / "first-search.md").read_text()
+    write_files(page, tmp_path)
+    command = re.findall(r"^asng search .*$", page, flags=re.MULTILINE)[0]
+    said = page.partition("it prints:")[2].split("```")[1]
+    printed = run("-m", *command.split(), folder=tmp_path)
+    rows = re.compile(r"^│ (.*?) +│", flags=re.MULTILINE)
+    assert rows.findall(said) == rows.findall(printed) != []
+    assert "The found network scored" in said
+    assert "The found network scored" in printed
+    assert (tmp_path / "runs" / "spirals" / "report.html").exists()
 
 
 def test_a_search_in_a_loop_of_ones_own_takes_fifteen_lines_and_the_rest_trains_without(run_script, tmp_path):

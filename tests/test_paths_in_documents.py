@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = Path(asng.__file__).parent
 PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 TOPS = {path.name for folder in (ROOT, PACKAGE) for path in folder.iterdir() if path.is_dir()}
 FILES = {path.name for folder in ("src", "tests", "tools") for path in (ROOT / folder).rglob("*.py")}

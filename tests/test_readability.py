@@ -7,7 +7,6 @@ from tools import readability
 NOT_YET = {
     "benchmark.md",
     "compression.md",
-    "design.md",
     "faults.md",
     "security.md",
     "trained-models.md",

@@ -97,7 +97,7 @@ class Embedding(Twin, nn.Embedding):
             scale_grad_by_freq: As in torch.
             sparse: As in torch.
             embedding_dim: How many of the features there are, by default all; the largest value is their
-            number.
+                number.
 
         Example:
             >>> from asng.space import Integer

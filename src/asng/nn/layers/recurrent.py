@@ -41,7 +41,7 @@ class LSTM(Twin, nn.LSTM):
     Raises:
         InputError: A size is no integer >= 1.
         SpaceError: A variable stands for something else, or for a hidden size that is not larger than
-        `proj_size`.
+            `proj_size`.
 
     Example:
         >>> from asng.nn import Supernet

@@ -81,8 +81,7 @@ class Twin(Searchable):
         Args:
             layer: Of the class that this one is the twin of.
             **arguments: Those of the twin that are to be variables, by name; of a size, the largest value has
-            to be
-                the layer's.
+                to be the layer's.
 
         Raises:
             InputError: The layer is of another class or its forward is its own, an argument is unknown, or a
