@@ -90,7 +90,7 @@ def alike(printed: str) -> str:
 def test_the_command_of_the_first_tutorial_prints_what_it_says(tmp_path):
     page = (ROOT / "docs" / "tutorials" / "first-search.md").read_text()
     write_files(page, tmp_path)
-    command = re.findall(r"^asng search .*$", page, flags=re.MULTILINE)[0]
+    command = re.findall(r"^asng search .*$", page.replace("\\\n", ""), flags=re.MULTILINE)[0]
     said = page.partition("it prints:")[2].split("```")[1]
     printed = run("-m", *command.split(), folder=tmp_path)
     rows = re.compile(r"^│ (.*?) +│", flags=re.MULTILINE)

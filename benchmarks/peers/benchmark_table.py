@@ -108,7 +108,7 @@ def _fewer(found: Found) -> str:
             for (seeds, budget), problems in sorted(sizes.items(), reverse=True)
         ]
         if parts:
-            lines.append(f"- `{name}` had {'; '.join(parts)}.\n")
+            lines.append(f"- `{name}` had {'. '.join(parts)}.\n")
     return "".join(lines)
 
 
