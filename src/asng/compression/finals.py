@@ -24,7 +24,7 @@ from asng.training.progress import progress_bar
 
 __all__ = ["Finals", "best_rate"]
 
-REFINED = 4
+REFINED = 5
 """After a few steps of fine-tuning one of so many is scored again."""
 SHORTER = 4
 """Finalists are first fine-tuned for a part of the epochs, one of so many."""
@@ -137,7 +137,7 @@ class Finals:
 
     def child(self, finalists: Sequence[Architecture]) -> tuple[Architecture, nn.Module]:
         """Fine-tune finalists for a while, and the best of them to the end."""
-        epochs = math.ceil(self.epochs / SHORTER)
+        epochs = max(1, self.epochs // SHORTER)
 
         def worth(number: int) -> tuple[float, float]:
             title = f"finalist, {self.goal.name}"
