@@ -1,5 +1,6 @@
 """Settings of the whole suite: what a test sees depends on neither the order, the worker nor the machine."""
 
+import gc
 import os
 import random
 import signal
@@ -19,6 +20,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 import numpy as np
 import pytest
 from hypothesis import settings
+
+# What is compiled is kept: else each of the processes that tests start compiles the library anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 settings.register_profile("asng", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("asng")
@@ -69,7 +74,8 @@ def begin_anew():
     np.random.seed(0)  # noqa: NPY002 - the global one
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(0)
+        # Without a GPU, torch.manual_seed notes the stack for each that may come, longer than many a test.
+        (torch.manual_seed if torch.cuda.is_available() else torch.default_generator.manual_seed)(0)
         torch.set_warn_always(True)
 
 
@@ -77,6 +83,12 @@ def pytest_configure(config):
     config.option.randomly_reset_seed = (
         False  # of pytest-randomly: the order differs, what tests draw does not
     )
+
+
+def pytest_collection_finish():
+    """Have the collector of garbage pass over what stays: modules, and the tests themselves."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

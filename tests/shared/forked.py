@@ -41,7 +41,14 @@ def server() -> Iterator[Callable[..., str]]:
 
 def _serve() -> None:
     # What takes long to import. Not asng: whether a script imports what it uses of it is to be seen.
-    for name in ("torch", "scipy.special", "scipy.stats", "matplotlib.pyplot"):
+    for name in (
+        "torch._dynamo",
+        "scipy.special",
+        "scipy.stats",
+        "matplotlib.pyplot",
+        "onnxscript",
+        "rich.live",
+    ):
         import_module(name)
     for line in sys.stdin:
         job = json.loads(line)
