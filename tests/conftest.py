@@ -19,6 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import numpy as np
 import pytest
+from forked import server
 from hypothesis import settings
 
 # What is compiled is kept: else each of the processes that tests start compiles the library anew.
@@ -38,6 +39,13 @@ def python_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def run_script():
+    """Give what runs a script in a process of its own, of which each has torch at hand but not asng."""
+    with server() as run:
+        yield run
 
 
 class QuietImports:

@@ -3,8 +3,6 @@
 import copy
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -56,7 +54,7 @@ def fewer(inputs):
     return tuple(x[:2] if shape else x for x, shape in zip(inputs, dynamic(inputs), strict=True))
 
 
-def test_children_are_loaded_and_run_without_asng(tmp_path):
+def test_children_are_loaded_and_run_without_asng(run_script, tmp_path):
     for i, name in enumerate(NAMES):
         child, inputs = child_of(name)
         folder = tmp_path / str(i)
@@ -65,9 +63,7 @@ def test_children_are_loaded_and_run_without_asng(tmp_path):
         torch.save(child, folder / "whole.pt")
         torch.save(child.state_dict(), folder / "state.pt")
         torch.save((inputs, child(*inputs).detach()), folder / "io.pt")
-    command = [sys.executable, "-W", "error", "-c", LOADER, str(Path(__file__).parent), str(tmp_path)]
-    run = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert int(run.stdout) == len(NAMES)
+    assert int(run_script(LOADER, tmp_path, Path(__file__).parent, tmp_path).out) == len(NAMES)
 
 
 @every_case

@@ -37,12 +37,15 @@ _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
 
-def make_parser(named: UserCode | None = None, preset: str = "small") -> NearestNames:
+def make_parser(
+    named: UserCode | None = None, preset: str = "small", *, only: str | None = None
+) -> NearestNames:
     """Return the parser of the command line.
 
     Args:
         named: What `asng search` is given as --model and --data, if any.
         preset: What `asng classify` and `asng inpaint` take their defaults from.
+        only: The subcommand that gets its flags, which take long to make. Default: all.
     """
     parser = NearestNames(
         prog="asng",
@@ -56,7 +59,8 @@ def make_parser(named: UserCode | None = None, preset: str = "small") -> Nearest
     for name, module in SUBCOMMANDS.items():
         help = module.HELP
         part = NearestNames(prog=f"asng {name}", description=f"{help[0].upper()}{help[1:]}.")
-        module.add_flags(part, **given.get(name, {}))
+        if only in (None, name):
+            module.add_flags(part, **given.get(name, {}))
         subcommands.add_subcommand(name, part, help=help)
     return parser
 
@@ -94,7 +98,8 @@ def _run(words: list[str]) -> None:
         words = spelled_out(words)
     elif words[:1] in (["classify"], ["inpaint"]):
         preset = find_preset(words)
-    parsed: Namespace = make_parser(named, preset).parse_args(words)
+    only = words[0] if words and words[0] in SUBCOMMANDS else None
+    parsed: Namespace = make_parser(named, preset, only=only).parse_args(words)
     if parsed.subcommand not in _SHARED and not leads():
         return
     SUBCOMMANDS[parsed.subcommand].run(parsed[parsed.subcommand])

@@ -92,12 +92,12 @@ def restore_generators(loader: Any, states: dict[str, torch.Tensor]) -> None:
 def plain_states() -> dict[str, torch.Tensor]:
     """Return the states of Python's and NumPy's global generators as integers, which any checkpoint holds."""
     version, numbers, normal = random.getstate()
-    python = [version, int(normal is not None), _bits(normal or 0.0), *numbers]
+    python = np.array([version, int(normal is not None), _bits(normal or 0.0), *numbers], np.int64)
     # Of the only kind that the global generator has, the Mersenne twister.
     twister: Any = np.random.get_state()  # noqa: NPY002
     _, key, position, has_normal, normal = twister
-    numpy = [position, has_normal, _bits(normal), *key.tolist()]
-    return {"python": torch.tensor(python), "numpy": torch.tensor(numpy)}
+    numpy = np.concatenate(([position, has_normal, _bits(normal)], key), dtype=np.int64)
+    return {"python": torch.from_numpy(python), "numpy": torch.from_numpy(numpy)}
 
 
 def restore_plain(states: dict[str, torch.Tensor]) -> None:
