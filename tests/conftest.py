@@ -26,7 +26,8 @@ from hypothesis import settings
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-settings.register_profile("asng", deadline=None, derandomize=True, max_examples=50)
+settings.register_profile("asng", deadline=None, derandomize=True, max_examples=20)
+settings.register_profile("slow", settings.get_profile("asng"), max_examples=100)
 settings.load_profile("asng")
 
 
@@ -88,15 +89,18 @@ def begin_anew():
 
 
 def pytest_configure(config):
+    if config.option.markexpr != "not slow":
+        settings.load_profile("slow")
     config.option.randomly_reset_seed = (
         False  # of pytest-randomly: the order differs, what tests draw does not
     )
 
 
 def pytest_collection_finish():
-    """Have the collector of garbage pass over what stays: modules, and the tests themselves."""
+    """Have the collector of garbage pass over what stays, modules and the tests themselves, and come seldom."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

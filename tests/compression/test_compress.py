@@ -16,7 +16,7 @@ from asng.errors import InputError, RunError
 from asng.runs.folder import COMPRESSION_LOG
 from asng.training import accuracy, score
 
-QUICK = {"epochs": 1, "evaluations": 16, "finalists": 2, "progress": False}
+QUICK = {"epochs": 1, "evaluations": 10, "finalists": 2, "progress": False}
 ONE = (torch.zeros(1, 1, 8, 8),)
 
 
@@ -54,7 +54,7 @@ def test_the_scores_that_are_told_are_those_of_the_networks(trained, halved, loa
 
 def test_the_search_scored_as_many_as_it_was_told_all_within_some_budget(halved):
     scored = halved.frontier.scored
-    assert 16 <= len(scored) <= 24 + 12
+    assert 10 <= len(scored) <= 18 + 12
     assert len({one.architecture for one in scored}) == len(scored)
     assert all(min(goal.excess(one.costs) for goal in halved.frontier.goals) == 0.0 for one in scored)
 
@@ -78,10 +78,11 @@ def test_the_table_has_shares(halved):
     assert f"({halved.children[0].costs['multiply_adds'] / halved.model.costs['multiply_adds']:.0%})" in words
 
 
-@pytest.mark.parametrize("train_weights", [False, True])
-def test_the_same_seed_makes_the_same_child_to_the_bit(trained, loaders, train_weights):
+def test_the_same_seed_makes_the_same_child_to_the_bit(trained, loaders):
+    """Without training of shared weights; with it the test below has two that are the same."""
+
     def child():
-        made = compress(trained, *loaders, loss=LOSS, budget=0.5, train_weights=train_weights, **QUICK)
+        made = compress(trained, *loaders, loss=LOSS, budget=0.5, train_weights=False, **QUICK)
         return made.children[0]
 
     first, second = child(), child()
@@ -94,14 +95,13 @@ class Stopped(Exception):
     pass
 
 
-@pytest.mark.parametrize("calls", [11, 45])
-def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_path, calls):
-    count = 0
+def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_path):
+    left = 0  # passes until it is stopped
 
     def stopping(forward, batch):
-        nonlocal count
-        count += 1
-        if count == calls:
+        nonlocal left
+        left -= 1
+        if left == 0:
             raise Stopped
         return LOSS(forward, batch)
 
@@ -109,8 +109,10 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_
     stopping.__module__ = LOSS.__module__
     arguments = {"maximize": accuracy, "budget": 0.5, **QUICK}
     whole = compress(trained, *loaders, loss=LOSS, run_dir=tmp_path / "whole", **arguments)
-    with pytest.raises(Stopped):
-        compress(trained, *loaders, loss=stopping, run_dir=tmp_path / "run", **arguments)
+    for part, passes in enumerate((11, 45)):
+        left = passes
+        with pytest.raises(Stopped):
+            compress(trained, *loaders, loss=stopping, run_dir=tmp_path / "run", resume=part > 0, **arguments)
     again = compress(trained, *loaders, loss=LOSS, run_dir=tmp_path / "run", resume=True, **arguments)
     assert again.children[0].architecture == whole.children[0].architecture
     assert again.children[0].score == whole.children[0].score

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import re
 import shutil
 from pathlib import Path
 
@@ -78,7 +79,10 @@ def test_child_refers_to_nothing_of_asng(name):
 
 
 @pytest.mark.filterwarnings("ignore:The tensor attributes .*_flat_weights")  # of torch's recurrent layers
-@every_case
+# Of layers that there are for one, two and three dimensions those for two.
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if re.search("[13]d", n) else n for n in NAMES]
+)
 def test_child_is_exported_for_any_batch(name):
     child, inputs = child_of(name)
     program = torch.export.export(child, inputs, dynamic_shapes=_shapes(child, inputs)).module()

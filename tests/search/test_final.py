@@ -152,8 +152,9 @@ def test_a_score_is_of_the_shared_weights_and_has_the_sign_of_the_objective():
         assert finalist.alone < 0.0
 
 
-@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
-@pytest.mark.parametrize(("rule", "sign"), [("minimize", 1), ("maximize", -1)])
+@pytest.mark.parametrize(
+    ("rule", "sign", "epochs"), [("minimize", 1, EPOCHS), ("maximize", -1, EPOCHS), ("maximize", -1, MORE)]
+)
 def test_the_objective_decides_by_its_own_sign(rule, sign, epochs):
     def distance(forward, batch):
         return sign * float(mse(forward, batch))
@@ -304,8 +305,9 @@ def test_numbers_that_are_searched_come_in_within_their_bounds_and_the_budget():
     assert result.cost["parameters"] <= 41
 
 
-@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("epochs", [EPOCHS, MORE])
+@pytest.mark.parametrize(
+    ("bad", "epochs"), [*((bad, EPOCHS) for bad in (math.nan, math.inf, -math.inf)), (math.nan, MORE)]
+)
 def test_a_finalist_without_a_finite_objective_loses(bad, epochs):
     def objective(forward, batch):
         return bad if not forward(batch[0]).any() else 1.0

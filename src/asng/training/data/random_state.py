@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from asng.nn.extraction.recording import seed_torch
 from asng.training.modes import cuda_devices
 
 __all__ = [
@@ -40,7 +41,7 @@ def seeded(seed: int) -> Iterator[None]:
     """
     before = plain_states()
     with torch.random.fork_rng(devices=cuda_devices()):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one, which datasets of users draw from
         try:
