@@ -97,7 +97,7 @@ def pytest_configure(config):
 
 
 def pytest_collection_finish():
-    """Have the collector of garbage pass over what stays, modules and the tests themselves, and come seldom."""
+    """Have the collector of garbage pass over what stays, as modules and the tests do, and come seldom."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

@@ -28,6 +28,15 @@ def halved(trained, loaders):
     return made
 
 
+@pytest.fixture(scope="module")
+def finished(trained, loaders, tmp_path_factory):
+    """Return what a run has made, its arguments beside the loss, and its folder, which tests only read."""
+    folder, arguments = tmp_path_factory.mktemp("finished"), {"maximize": accuracy, "budget": 0.5, **QUICK}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("asng.compression.stored.save_onnx", lambda *_: None)
+        return compress(trained, *loaders, loss=LOSS, run_dir=folder, **arguments), arguments, folder
+
+
 def test_children_are_within_their_budgets(trained, halved):
     small, other = halved.children
     assert multiply_adds(small.network, ONE) <= 0.3 * multiply_adds(trained, ONE)
@@ -95,7 +104,8 @@ class Stopped(Exception):
     pass
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_path):
+def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, finished, tmp_path):
+    whole, arguments, folder = finished
     left = 0  # passes until it is stopped
 
     def stopping(forward, batch):
@@ -107,8 +117,6 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_
 
     stopping.__qualname__ = LOSS.__qualname__
     stopping.__module__ = LOSS.__module__
-    arguments = {"maximize": accuracy, "budget": 0.5, **QUICK}
-    whole = compress(trained, *loaders, loss=LOSS, run_dir=tmp_path / "whole", **arguments)
     for part, passes in enumerate((11, 45)):
         left = passes
         with pytest.raises(Stopped):
@@ -118,13 +126,11 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, tmp_
     assert again.children[0].score == whole.children[0].score
     for name, value in again.child.state_dict().items():
         assert torch.equal(value, whole.child.state_dict()[name])
-    logs = [(tmp_path / name / COMPRESSION_LOG).read_text() for name in ("whole", "run")]
-    assert logs[0] == logs[1]
+    assert (tmp_path / "run" / COMPRESSION_LOG).read_text() == (folder / COMPRESSION_LOG).read_text()
 
 
-def test_a_finished_run_is_read_and_nothing_is_done_again(trained, loaders, tmp_path):
-    arguments = {"budget": 0.5, "run_dir": tmp_path, **QUICK}
-    first = compress(trained, *loaders, loss=LOSS, **arguments)
+def test_a_finished_run_is_read_and_nothing_is_done_again(trained, loaders, finished):
+    first, arguments, folder = finished
     calls = 0
 
     def counting(forward, batch):
@@ -133,25 +139,25 @@ def test_a_finished_run_is_read_and_nothing_is_done_again(trained, loaders, tmp_
         return LOSS(forward, batch)
 
     counting.__qualname__, counting.__module__ = LOSS.__qualname__, LOSS.__module__
-    second = compress(trained, *loaders, loss=counting, resume=True, **arguments)
+    second = compress(trained, *loaders, loss=counting, run_dir=folder, resume=True, **arguments)
     assert calls <= 2 + 8  # what the model is called with, and which channels matter
     assert second.children[0].score == first.children[0].score
 
 
-def test_other_settings_are_no_resume_and_a_folder_with_a_run_is_left_alone(trained, loaders, tmp_path):
-    arguments = {"run_dir": tmp_path, **QUICK}
-    compress(trained, *loaders, loss=LOSS, budget=0.5, **arguments)
-    before = (tmp_path / COMPRESSION_LOG).read_bytes()
+def test_other_settings_are_no_resume_and_a_folder_with_a_run_is_left_alone(trained, loaders, finished):
+    _, arguments, folder = finished
+    arguments = {"run_dir": folder, **arguments}
+    before = (folder / COMPRESSION_LOG).read_bytes()
     with pytest.raises(RunError, match="already contains a run"):
-        compress(trained, *loaders, loss=LOSS, budget=0.5, **arguments)
+        compress(trained, *loaders, loss=LOSS, **arguments)
     with pytest.raises(RunError, match="goals"):
-        compress(trained, *loaders, loss=LOSS, budget=0.4, resume=True, **arguments)
+        compress(trained, *loaders, loss=LOSS, resume=True, **{**arguments, "budget": 0.4})
     other = copy.deepcopy(trained)
     with torch.no_grad():
         other[0].weight.mul_(2)
     with pytest.raises(RunError, match="model"):
-        compress(other, *loaders, loss=LOSS, budget=0.5, resume=True, **arguments)
-    assert (tmp_path / COMPRESSION_LOG).read_bytes() == before
+        compress(other, *loaders, loss=LOSS, resume=True, **arguments)
+    assert (folder / COMPRESSION_LOG).read_bytes() == before
 
 
 def test_without_validation_data_a_part_is_held_apart_and_it_is_said(trained, loaders):
@@ -160,10 +166,10 @@ def test_without_validation_data_a_part_is_held_apart_and_it_is_said(trained, lo
     assert "flatter" in made.notes[0]
 
 
-def test_test_data_choose_nothing_and_are_what_scores_are_told_of(trained, loaders):
-    arguments = {"loss": LOSS, "maximize": accuracy, "budget": 0.5, **QUICK}
-    plain = compress(trained, *loaders, **arguments)
-    tested = compress(trained, *loaders, test=DataLoader(loaders[1].dataset, batch_size=7), **arguments)
+def test_test_data_choose_nothing_and_are_what_scores_are_told_of(trained, loaders, finished):
+    plain, arguments, _ = finished
+    test = DataLoader(loaders[1].dataset, batch_size=7)
+    tested = compress(trained, *loaders, loss=LOSS, test=test, **arguments)
     assert tested.children[0].architecture == plain.children[0].architecture
     assert tested.children[0].score == pytest.approx(plain.children[0].score)
 

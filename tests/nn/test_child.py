@@ -78,10 +78,13 @@ def test_child_refers_to_nothing_of_asng(name):
     assert not objects_of_asng(child_of(name)[0])
 
 
+SELDOM = re.compile(r"[13]d|GRU|DecoderLayer|EncoderLayer, norm|of plain layers")
+"""Exported by `make test-slow` alone: others of one kind with these are exported each time."""
+
+
 @pytest.mark.filterwarnings("ignore:The tensor attributes .*_flat_weights")  # of torch's recurrent layers
-# Of layers that there are for one, two and three dimensions those for two.
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if re.search("[13]d", n) else n for n in NAMES]
+    "name", [pytest.param(n, marks=pytest.mark.slow) if SELDOM.search(n) else n for n in NAMES]
 )
 def test_child_is_exported_for_any_batch(name):
     child, inputs = child_of(name)
