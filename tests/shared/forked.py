@@ -1,6 +1,7 @@
 """Scripts run in processes of their own that have torch at hand: forked from a server that imported it.
 
-Run as a script it is the server: it reads a line for each script, and answers with how it ended.
+Run as a script it is the server: it reads a line for each script, and answers with how it ended. An empty one
+ends it.
 """
 
 import atexit
@@ -49,6 +50,7 @@ def server() -> Iterator[Callable[..., Said]]:
             return Said(out.read_text(), err.read_text())
 
         yield run
+        process.stdin.write("\n")  # it would not see the end of the pipe if another process has it open too
         process.stdin.close()
 
 
@@ -59,6 +61,8 @@ def _serve() -> None:
         import_module(name)
     gc.freeze()  # what is collected in a child would be copied for it
     for line in sys.stdin:
+        if not line.strip():
+            return
         job = json.loads(line)
         child = os.fork()
         if child == 0:
