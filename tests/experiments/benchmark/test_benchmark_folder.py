@@ -55,9 +55,9 @@ def test_a_killed_worker_ends_it_and_finished_cells_stay(tmp_path):
     with pytest.raises(
         RunError, match=r"every process to finish its cell, but one was killed\. Go on by --resume"
     ):
-        run_benchmark(SETTINGS, tmp_path / "a", seeds=range(30), workers=2, show=show)
-    run_benchmark(SETTINGS, tmp_path / "a", seeds=range(30), resume=True)
-    run_benchmark(SETTINGS, tmp_path / "b", seeds=range(30))
+        run_benchmark(SETTINGS, tmp_path / "a", seeds=range(8), workers=2, show=show)
+    run_benchmark(SETTINGS, tmp_path / "a", seeds=range(8), resume=True)
+    run_benchmark(SETTINGS, tmp_path / "b", seeds=range(8))
     assert rows_in(tmp_path / "a") == rows_in(tmp_path / "b")
 
 

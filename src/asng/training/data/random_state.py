@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from asng.nn.extraction.recording import seed_torch
 from asng.training.modes import cuda_devices
 
 __all__ = [
@@ -40,7 +41,7 @@ def seeded(seed: int) -> Iterator[None]:
     """
     before = plain_states()
     with torch.random.fork_rng(devices=cuda_devices()):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one, which datasets of users draw from
         try:
@@ -92,12 +93,12 @@ def restore_generators(loader: Any, states: dict[str, torch.Tensor]) -> None:
 def plain_states() -> dict[str, torch.Tensor]:
     """Return the states of Python's and NumPy's global generators as integers, which any checkpoint holds."""
     version, numbers, normal = random.getstate()
-    python = [version, int(normal is not None), _bits(normal or 0.0), *numbers]
+    python = np.array([version, int(normal is not None), _bits(normal or 0.0), *numbers], np.int64)
     # Of the only kind that the global generator has, the Mersenne twister.
     twister: Any = np.random.get_state()  # noqa: NPY002
     _, key, position, has_normal, normal = twister
-    numpy = [position, has_normal, _bits(normal), *key.tolist()]
-    return {"python": torch.tensor(python), "numpy": torch.tensor(numpy)}
+    numpy = np.concatenate(([position, has_normal, _bits(normal)], key), dtype=np.int64)
+    return {"python": torch.from_numpy(python), "numpy": torch.from_numpy(numpy)}
 
 
 def restore_plain(states: dict[str, torch.Tensor]) -> None:
