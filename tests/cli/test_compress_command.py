@@ -79,7 +79,7 @@ def test_a_model_is_halved(at_home, capsys):
     child, model = told["children"][0], told["model"]
     assert child["costs"]["multiply_adds"] <= 0.5 * model["costs"]["multiply_adds"]
     assert child["limits"] == {"multiply_adds": 0.5 * model["costs"]["multiply_adds"]}
-    assert "What was cut" in (at_home / "half/report.html").read_text()
+    assert "Layers of the child" in (at_home / "half/report.html").read_text()
     weights = torch.load(at_home / "half/multiply_adds-0.5/child.pt", weights_only=True)["state_dict"]
     assert list(weights["0.weight"].shape) == [child["widths"]["0"][0], 6]
     # The same command with --resume does nothing again, and asng report makes the page anew.

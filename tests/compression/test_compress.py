@@ -298,7 +298,7 @@ def test_a_folder_has_the_children_their_programs_and_a_report(trained, loaders,
         weights = torch.load(tmp_path / child.goal.name / "child.pt", weights_only=True)["state_dict"]
         assert all(torch.equal(value, weights[name]) for name, value in child.network.state_dict().items())
     page = made.report().read_text()
-    for words in ("multiply_adds-0.3", "What was cut", "The front", "16", "before fine-tuning"):
+    for words in ("multiply_adds-0.3", "Layers of the child", "The front", "16", "before fine-tuning"):
         assert words in page
     assert page.count("<svg") == 3
 

@@ -91,7 +91,8 @@ def front_figure(run: StoredCompression) -> str:
         shown = [value for value in (*points[:, 1], *before, *after, run.model.score) if np.isfinite(value)]
         if shown:
             low, high = np.quantile(shown, 0.02), np.quantile(shown, 0.98)
-            low, high = min(low, *after, run.model.score), max(high, *after, run.model.score)
+            ends = [value for value in (*before, *after, run.model.score) if np.isfinite(value)]
+            low, high = min(low, *ends), max(high, *ends)
             room = 0.06 * (high - low) or 1.0
             axes.set_ylim(low - room, high + room)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -119,7 +120,7 @@ def widths_figure(child: StoredChild, *, key: str) -> str:
         axes.set_ylim(-0.6, len(layers) - 0.4)
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("channels that are left")
+        axes.set_xlabel("channels that remain")
 
     size = (1000.0, 60.0 + 20.0 * len(layers))
     label = f"Channels of each layer in the child for {child.goal}"

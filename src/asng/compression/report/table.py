@@ -67,11 +67,11 @@ def compression_verdict(run: StoredCompression) -> str:
     parts = []
     for child in run.children:
         change = sign * (child.score - run.model.score)
-        word = "better" if change > 0 else "worse"
+        outcome = f"{score(child.score)}, {abs(change):.3g} {'better' if change > 0 else 'worse'}"
         limits = " and ".join(
             f"{child.costs.get(name, 0.0) / run.model.costs[name]:.0%} of the {name.replace('_', ' ')}"
             for name in child.limits
             if run.model.costs.get(name)
         )
-        parts.append(f"with {limits} {abs(change):.3g} {word}")
-    return f"In {run.metric}, the model has {score(run.model.score)}; {', '.join(parts)}."
+        parts.append(f"a child with {limits} has {outcome if change else 'the same'}")
+    return f"The model's {run.metric} is {score(run.model.score)}; {'; '.join(parts)}."
