@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from asng.distributed import joined
-from asng.errors import RunError, SpaceError, in_one_line
+from asng.errors import RunError, in_one_line
 from asng.pipeline.begin import Job
 from asng.pipeline.prepare import prepare
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
 from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
+from asng.runs.guarded import read_plain, refuse_excess
 from asng.runs.results import write_result
 from asng.runs.stored import read_json, write_json
 from asng.space import Architecture, Space
@@ -69,8 +70,10 @@ def read_architecture(folder: Path) -> Architecture:
     if not path.exists():
         raise RunError(f"{path}: expected what a finished search found, got no such file.")
     try:
-        return Architecture.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, SpaceError) as error:
+        content = read_plain(path)
+        refuse_excess(content)
+        return Architecture.from_json(content.decode())
+    except ValueError as error:
         raise RunError(f"{path}: {in_one_line(error)}.") from error
 
 

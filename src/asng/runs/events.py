@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from asng.runs.guarded import refuse_excess
 from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
 
 __all__ = [
@@ -330,7 +331,7 @@ def event_of(line: bytes) -> Event | None:
 
     Raises:
         msgspec.ValidationError: The line is no JSON object, or a field is missing or of another type.
-        ValueError: The line is no JSON.
+        ValueError: The line is no JSON, or has too many values or levels.
         RecursionError: It is nested too deep.
 
     Example:
@@ -338,6 +339,7 @@ def event_of(line: bytes) -> Event | None:
         3
         >>> event_of(b'{"event": "weather"}')
     """
+    refuse_excess(line)
     try:
         return _DECODER.decode(line)
     except (msgspec.DecodeError, RecursionError):

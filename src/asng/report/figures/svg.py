@@ -89,7 +89,7 @@ def clean(text: object, longest: int = 22) -> str:
         >>> clean("a\x00b"), clean("separable convolution 5x5", 12)
         ('a?b', 'separable c…')
     """
-    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: longest + 1])
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
