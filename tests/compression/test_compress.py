@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.utils.data import DataLoader
 
 import asng
 from asng.compression import compress
+from asng.compression.journal import Journal
 from asng.costs import multiply_adds, parameters
 from asng.errors import InputError, RunError
 from asng.runs.folder import COMPRESSION_LOG
@@ -256,4 +258,19 @@ def test_report_and_pictures_of_a_run_that_is_not_finished(trained, loaders, tmp
 
     (tmp_path / COMPRESSION_LOG).write_text('{"question": "settings", "answer": {}}\n')
     assert "No child is finished yet" in write_report(tmp_path, kinds=[COMPRESSION]).read_text()
-    assert summary_table(tmp_path, kinds=[COMPRESSION]).caption == "No child is finished yet."
+    assert str(summary_table(tmp_path, kinds=[COMPRESSION]).caption) == "No child is finished yet."
+
+
+def test_an_answer_of_another_type_is_told_and_no_number_is_read_as_one(tmp_path):
+    journal = Journal(tmp_path, {"a": 1}, resume=False, overwrite=True)
+    assert math.isnan(journal.number("before, half", lambda: math.nan))
+    journal.close()
+    journal = Journal(tmp_path, {"a": 1}, resume=True, overwrite=False)
+    assert math.isnan(journal.number("before, half", lambda: 1.0))
+    with pytest.raises(RunError, match=r"compression.jsonl, 'settings': expected `bool`, got `object`"):
+        journal.answer("settings", lambda: True, bool)
+    journal.close()
+    with (tmp_path / COMPRESSION_LOG).open("a") as file:
+        file.write('{"question": {}}\n')
+    with pytest.raises(RunError, match=r"compression.jsonl: expected `str`, got `object`"):
+        Journal(tmp_path, {"a": 1}, resume=True, overwrite=False)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asng.space import Categorical, Space, Value, Variable
+from asng.space import Categorical, Integer, Real, Space, Value, Variable
 
 __all__ = ["Importance", "ThetaPath", "sample_importance"]
 
@@ -139,9 +139,17 @@ def _groups(space: Mapping[str, Variable], name: str, samples: Iterable[Any]) ->
         unread = [active is not None and name not in active for _, _, active in samples]
         found = np.where(unread, -1, found)
     else:
-        raw = np.array([np.nan if value is None else variable.encode(value) for value in read])
+        raw = np.array([_raw(variable, value) for value in read])
         known = raw[~np.isnan(raw)]
         edges = np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS)) if len(known) else known
         found = np.where(np.isnan(raw), -1, np.searchsorted(edges, raw, side="left"))
     groups: NDArray[np.int64] = np.unique(found, return_inverse=True)[1]
     return groups
+
+
+def _raw(variable: Integer | Real, value: Any) -> float:
+    """Return the raw coordinate of a value; NaN of what is none, as in a log that someone has changed."""
+    try:
+        return variable.encode(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

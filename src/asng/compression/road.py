@@ -35,7 +35,7 @@ from asng.training import train as train_network
 from asng.training.child_file import load_child_weights, load_into, save_child
 from asng.training.data.halves import split_loader
 from asng.training.data.nested import CountItems, checksum
-from asng.training.data.random_state import seeded
+from asng.training.data.random_state import seeded, staged
 from asng.training.data.stream import BatchStream
 from asng.training.distillation import distilled
 from asng.training.inputs import plain_calls
@@ -55,6 +55,8 @@ REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
 """Measures that are told of every network."""
 SHARED = 1.5
 """So many times as many architectures are scored for several budgets as for one."""
+MAPPINGS = list[dict[str, Any]]
+"""Architectures as JSON has them."""
 
 
 @dataclass
@@ -252,7 +254,7 @@ class Road:
         """Put limits in numbers, and return an even architecture within each, if there is one."""
         meter = loop.scorer.meter
         meter.prepare()
-        limits = self.journal.answer("limits", lambda: [limit_of(term) for term in meter.terms])
+        limits = self.journal.answer("limits", lambda: [limit_of(term) for term in meter.terms], list[float])
         numbers = {b: replace(b, limit=n, share=None) for b, n in zip(self._budgets, limits, strict=True)}
         self.goals = [replace(g, budgets=tuple(numbers[b] for b in g.budgets)) for g in self.goals]
 
@@ -263,7 +265,7 @@ class Road:
 
             return [dict(evenly_within(supernet.space, costs, goal)) for goal in self.goals]
 
-        return [Architecture(start) for start in self.journal.answer("starts", work)]
+        return [Architecture(start) for start in self.journal.answer("starts", work, MAPPINGS)]
 
     def _train_shared(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> None:
         """Train the weights on networks about the budgets, or read them if that was done."""
@@ -282,7 +284,7 @@ class Road:
                 bar.update(step + 1, loss=value)
         if path is not None:
             write_tensors(path, {"weights": supernet.state_dict()})
-        self.journal.answer("shared weights", lambda: True)
+        self.journal.answer("shared weights", lambda: True, bool)
 
     def _search(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> Frontier:
         """Search widths by scores on frozen weights."""
@@ -293,7 +295,9 @@ class Road:
             nonlocal turn
             turn += 1
             found: list[Mapping[str, float]] = self.journal.answer(
-                f"costs {turn}", lambda: [dict(c.values) for c in scorer.meter.of_all(architectures)]
+                f"costs {turn}",
+                lambda: [dict(c.values) for c in scorer.meter.of_all(architectures)],
+                list[dict[str, float | int | None]],
             )
             return found
 
@@ -304,7 +308,7 @@ class Road:
                 scores = scorer.means(architectures, batches)
                 return [scorer.sign * s.value if math.isfinite(s.value) else math.inf for s in scores]
 
-            found = self.journal.answer(f"scores {turn}", work)
+            found = self.journal.answer(f"scores {turn}", work, list[float | None])
             return [math.inf if value is None else value for value in found]
 
         evaluations = self.evaluations if len(self.goals) == 1 else round(SHARED * self.evaluations)
@@ -335,7 +339,7 @@ class Road:
                 chosen[-1] = start
             return [dict(one) for one in chosen]
 
-        return [Architecture(one) for one in self.journal.answer(f"finalists, {goal.name}", work)]
+        return [Architecture(one) for one in self.journal.answer(f"finalists, {goal.name}", work, MAPPINGS)]
 
     def _child(
         self,
@@ -348,7 +352,7 @@ class Road:
         """Fine-tune the finalists of a goal for a while, and the best of them to the end."""
 
         def tuned(architecture: Architecture, epochs: int, title: str) -> nn.Module:
-            with seeded(self.seed):
+            with staged(self.seed, "fine-tuning", self.train):
                 return train_network(
                     supernet.extract(architecture, example=calls),
                     self.train,
@@ -363,10 +367,10 @@ class Road:
 
         def short(architecture: Architecture) -> float:
             child = tuned(architecture, math.ceil(self.epochs / SHORTER), f"finalist, {goal.name}")
-            return score(child, self._valid, self._objective, items=self.items)
+            return self._scored(child, self._valid)
 
         def untuned(architecture: Architecture) -> float:
-            with seeded(self.seed):
+            with staged(self.seed, "averages", self.train):
                 child = supernet.extract(architecture, example=calls)
                 return self._score(recalibrate(child, self.train, loss=self.loss, items=self.items))
 
@@ -374,11 +378,11 @@ class Road:
         if len(finalists) > 1:
             sign = -1.0 if self.maximize is not None else 1.0
             scores = [
-                sign * self.journal.answer(f"finalist {k}, {goal.name}", partial(short, architecture))
+                sign * self.journal.number(f"finalist {k}, {goal.name}", partial(short, architecture))
                 for k, architecture in enumerate(finalists)
             ]
             best = finalists[min(range(len(finalists)), key=scores.__getitem__)]
-        before = self.journal.answer(f"before, {goal.name}", partial(untuned, best))
+        before = self.journal.number(f"before, {goal.name}", partial(untuned, best))
         path = None if self.folder is None else self.folder / goal.name / CHILD
         if path is not None and path.exists() and self.journal.knows(f"child, {goal.name}"):
             child = give_averages(supernet.extract(best, example=calls)).eval()
@@ -388,7 +392,7 @@ class Road:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 save_child(path, child, best)
-            self.journal.answer(f"child, {goal.name}", lambda: True)
+            self.journal.answer(f"child, {goal.name}", lambda: True, bool)
         return CompressedChild(
             network=child,
             score=self._score(child),
@@ -400,7 +404,11 @@ class Road:
 
     def _score(self, network: nn.Module) -> float:
         """Return the score that is told of a network."""
-        return score(network, self.test or self._valid, self._objective, items=self.items)
+        return self._scored(network, self.test or self._valid)
+
+    def _scored(self, network: nn.Module, loader: DataLoader[Any]) -> float:
+        with staged(self.seed, "scores", loader):
+            return score(network, loader, self._objective, items=self.items)
 
     def _costs(self, network: nn.Module) -> dict[str, float]:
         """Return what a network costs, by all measures that are told or limited."""

@@ -17,8 +17,8 @@ from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.training import Objective
 from asng.training.data.nested import to_device
-from asng.training.data.random_state import seeded
-from asng.training.modes import cuda_devices, left_alone
+from asng.training.data.random_state import seeded, staged
+from asng.training.modes import left_alone
 from asng.training.objective import as_number
 
 __all__ = ["Prepared", "prepare", "device_of", "make_baseline", "place"]
@@ -42,7 +42,8 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
         SpaceError: Nothing in the model is searchable.
     """
     device = device_of(settings.device)
-    loaders = task.loaders(seed)
+    with staged(seed, "data"):  # a split may draw from the global generators
+        loaders = task.loaders(seed)
     with seeded(seed):
         supernet = Supernet(task.build())
     _check_weights("model", supernet.model)
@@ -62,7 +63,7 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
         (task.metric, task.score, loaders.search_valid, False),
     ]
     for name, objective, loader, training in tried:
-        with torch.random.fork_rng(devices=cuda_devices()):
+        with staged(seed, "trial"):
             # One batch for both: a baseline must not move the generator of a loader, and so the search.
             for batch in loader:
                 batch = to_device(batch, device)

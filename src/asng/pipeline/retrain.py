@@ -18,6 +18,7 @@ from asng.runs.results import write_result
 from asng.runs.stored import read_json, write_json
 from asng.space import Architecture, Space
 from asng.training import save_child
+from asng.training.data.random_state import staged
 from asng.training.signals import graceful
 
 __all__ = ["read_architecture", "retrain_run", "train_all"]
@@ -106,11 +107,13 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
                 title=f"train {network.title}",
                 progress=job.progress and comm.leads,
                 keep_going=interrupt.go_on,
+                run_seed=job.seed,
             )
             if number == _FOUND:
                 save_child(folder / CHILD, trained.network, found)
                 if task.pictures is not None:
-                    write_json(folder / PICTURES, task.pictures(trained.network, loaders))
+                    with staged(job.seed, "pictures", loaders.test):
+                        write_json(folder / PICTURES, task.pictures(trained.network, loaders))
             return trained
 
         def train_these(numbers: Sequence[int]) -> list[dict[str, Any]]:

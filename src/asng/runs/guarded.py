@@ -8,6 +8,7 @@ and measured before anything is made of them.
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from asng.errors import RunError
 
-__all__ = ["LARGEST", "MOST_VALUES", "lines_of", "open_plain", "read_plain", "refuse_excess"]
+__all__ = ["LARGEST", "MOST_VALUES", "lines_of", "open_plain", "read_head", "read_plain", "refuse_excess"]
 
 LARGEST = 2**26
 """Bytes of a file of JSON, or of a line of a log. A space of a million variables takes about as many."""
@@ -78,13 +79,22 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
     most = LARGEST if most is None else most
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
-        try:
+        with _told(path):
             content = file.read(most + 1) if size <= most else b""
-        except OSError as error:
-            raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
     if max(size, len(content)) > most:
         raise RunError(f"{path}: expected at most {most} bytes, got {max(size, len(content))}.")
     return content
+
+
+def read_head(path: Path, most: int) -> bytes:
+    """Return the first line of a plain file, or so many bytes of it.
+
+    Raises:
+        FileNotFoundError: There is none.
+        RunError: It is no plain file, or cannot be read.
+    """
+    with open_plain(path) as file, _told(path):
+        return file.readline(most)
 
 
 def lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
@@ -96,10 +106,8 @@ def lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
     number = 0
     while True:
         number += 1
-        try:
+        with _told(path):
             line = file.readline(LARGEST + 1)
-        except OSError as error:
-            raise RunError(f"{path}, line {number}: cannot be read: {error.strerror or error}.") from error
         if len(line) > LARGEST:
             raise RunError(f"{path}, line {number}: expected at most {LARGEST} bytes, got a longer line.")
         if not line:
@@ -124,6 +132,14 @@ def refuse_excess(text: bytes) -> None:
         raise ValueError(f"expected JSON of at most {MOST_VALUES} values")
     if brackets > _DEEPEST and _depth(text) > _DEEPEST:
         raise ValueError(f"expected JSON of at most {_DEEPEST} levels")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:  # of a damaged disk, or of a file that stands for something else
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _depth(text: bytes) -> int:

@@ -276,6 +276,7 @@ class OneShotSearch:
             valid_loader=valid_loader,
             example=self.example,
             items=self.items,
+            seed=self.seed,
         )
         for doubt in result.doubts() if progress else result.notes:
             warnings.warn(doubt, stacklevel=2)

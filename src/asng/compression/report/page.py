@@ -81,10 +81,7 @@ def front_figure(run: StoredCompression) -> str:
         )
         shares = [child.costs.get(run.measure, float("nan")) / whole for child in run.children]
         before, after = [c.before for c in run.children], [c.score for c in run.children]
-        for share, low, high in zip(shares, before, after, strict=True):
-            axes.annotate(
-                "", (share, high), (share, low), arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.2}
-            )
+        axes.vlines(shares, before, after, color=BLUE, linewidth=1.2)
         axes.plot(shares, before, "o", color=BLUE, markerfacecolor="white", label="child, before fine-tuning")
         axes.plot(shares, after, "o", color=BLUE, label="child")
         axes.plot([1.0], [run.model.score], "s", color=ORANGE, label="model")

@@ -1,12 +1,14 @@
 """A compression in words and figures: the model, and each child beside it."""
 
+import math
+
 from rich.table import Table
 from rich.text import Text
 
 from asng.compression.stored import StoredCompression, StoredNetwork
 from asng.report.excerpts import MOST_COLUMNS, cut
 from asng.report.table import cell
-from asng.report.words import count, score
+from asng.report.words import UNKNOWN, count, score
 
 __all__ = ["compression_rows", "compression_table", "compression_verdict", "cost_words", "headings"]
 
@@ -26,6 +28,8 @@ def cost_words(measure: str, value: float) -> str:
         return f"{value * factor:.3g} {unit}"
     if measure in _BYTES:
         return f"{value / 1e6:.3g} MB" if value >= 1e5 else f"{value / 1e3:.3g} kB"
+    if not math.isfinite(value):
+        return UNKNOWN
     return count(round(value)) if value == round(value) else f"{value:.4g}"
 
 

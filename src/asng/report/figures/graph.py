@@ -33,8 +33,8 @@ _LONGEST = 22
 """Labels are cut to so many letters."""
 _NODE_HEIGHT = 22
 _SWEEPS = 12
-_MOST_EDGES = 600
-_MOST_SLOTS = 6_000
+_MOST_EDGES = 250
+_MOST_SLOTS = 3_000
 """Of all graphs of a page, which then take some seconds. A search of ours has some hundred."""
 _SLOT = 30.0
 _LETTER = 6.6
