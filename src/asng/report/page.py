@@ -37,6 +37,7 @@ from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page"]
 
+_MOST_GRAPHS = 24
 _MOST_PICTURES = 200
 _MOST_RESUMES = 20
 _ROADS = {
@@ -294,8 +295,9 @@ def _prefix(name: str) -> str:
 
 
 def _graphs(run: Run, left_out: list[str]) -> list[tuple[str, str]]:
-    graphs = [graph for graph in run.graphs if graph.nodes][: MOST_FIGURES + 1]
-    graphs = list(excerpt(graphs, min(drawable(graphs), MOST_FIGURES), "graphs", left_out))
+    graphs = [graph for graph in run.graphs if graph.nodes]
+    most = min(drawable(graphs[:_MOST_GRAPHS]), _MOST_GRAPHS)
+    graphs = list(excerpt(graphs, most, "graphs", left_out))
     colours = colours_of(graphs)
     return [
         (graph.title, Markup(draw_graph(graph, colours, key=f"graph{index}")))
