@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asng.distributed import joined
-from asng.errors import RunError, in_one_line
+from asng.errors import RunError, in_one_line, located
 from asng.pipeline.begin import Job
 from asng.pipeline.prepare import prepare
 from asng.pipeline.settings import SearchSettings
@@ -98,21 +99,23 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
 
         def train_one(number: int) -> Trained:
             network = networks[number]
-            trained = train_from_scratch(
-                task,
-                settings,
-                network.architecture,
-                loaders=loaders,
-                seed=_seed_of(first, network.seed),
-                title=f"train {network.title}",
-                progress=job.progress and comm.leads,
-                keep_going=interrupt.go_on,
-                run_seed=job.seed,
-            )
+            with located(partial(_training_of, network)):
+                trained = train_from_scratch(
+                    task,
+                    settings,
+                    network.architecture,
+                    loaders=loaders,
+                    seed=_seed_of(first, network.seed),
+                    title=f"train {network.title}",
+                    progress=job.progress and comm.leads,
+                    keep_going=interrupt.go_on,
+                    run_seed=job.seed,
+                )
             if number == _FOUND:
                 save_child(folder / CHILD, trained.network, found)
                 if task.pictures is not None:
-                    with staged(job.seed, "pictures", loaders.test):
+                    where = located(lambda: "While pictures were made of what the found network does.")
+                    with where, staged(job.seed, "pictures", loaders.test):
                         write_json(folder / PICTURES, task.pictures(trained.network, loaders))
             return trained
 
@@ -131,6 +134,18 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
                     result["found" if number == _FOUND else "baseline"] = trained
             if comm.leads:
                 write_result(folder, result)
+
+
+def _training_of(network: "_Network") -> str:
+    """Say that a network is trained from scratch and scored."""
+    of = (
+        ""
+        if network.architecture is None
+        else f" of the architecture {in_one_line(dict(network.architecture))}"
+    )
+    return (
+        f"While the network {network.title!r}{of} was trained from scratch and scored. Mend it, and resume."
+    )
 
 
 class _Network(NamedTuple):

@@ -11,13 +11,13 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.pipeline.prepare import device_of, make_baseline, place
+from asng.pipeline.prepare import device_of, first_of, make_baseline, place
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.space import Architecture
 from asng.training import Loss, count_parameters, give_averages, score, sgd, train
 from asng.training.data.random_state import seeded, staged
-from asng.training.inputs import example_inputs
+from asng.training.inputs import example_inputs, make_whole
 from asng.training.objective import Objective, in_precision
 
 __all__ = ["Trained", "fresh_child", "reseed", "scores_of", "train_from_scratch"]
@@ -56,6 +56,7 @@ def _extracted(
     model: nn.Module, architecture: Architecture, loss: Loss, loaders: Loaders, device: torch.device
 ) -> nn.Module:
     supernet = Supernet(model)
+    make_whole(supernet, loss, first_of(loaders.train))
     supernet.space.check(architecture)
     inputs = example_inputs(supernet, architecture, loss, loaders.train)
     # Of a model in training mode: modules of yours that run only there are in the network too.
@@ -93,7 +94,9 @@ def train_from_scratch(
     with seeded(seed):
         start = time.perf_counter()
         if architecture is None:
-            network = place(make_baseline(task), device)
+            network = make_baseline(task)
+            make_whole(network, loss, first_of(loaders.train))
+            place(network, device)
         else:
             model = (recipe.build or task.child)(architecture)
             network = _extracted(model, architecture, loss, loaders, device)

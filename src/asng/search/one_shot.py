@@ -44,6 +44,7 @@ from asng.training.data.nested import CountItems
 from asng.training.data.random_state import seeded
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, dead_workers_told
+from asng.training.inputs import make_whole
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import Modes, kept_modes
 from asng.training.objective import PRECISIONS, Loss, Objective, Precision
@@ -217,8 +218,7 @@ class OneShotSearch:
             overwrite: Search anew although `run_dir` holds an earlier run.
             progress: Show a progress bar, and warn at the end if nothing that shows was learnt.
             check: Before step one, run loss and objective on a batch of each loader, extract the largest, the
-                smallest and, if that was quick, two random architectures, and see that they compute what the
-                supernet does. It changes nothing.
+                smallest and perhaps two random ones, and see that they compute what the supernet does.
 
         Returns:
             What was found, and by which road.
@@ -327,17 +327,16 @@ class OneShotSearch:
             joined() as comm,
             seeded(self.seed),
             kept_modes(self.supernet),
-            batch_statistics(self.supernet) as norms,
             dead_workers_told(),
         ):
-            train, valid = (
-                BatchStream(train_loader, "train_loader"),
-                BatchStream(valid_loader, "valid_loader"),
-            )
+            train = BatchStream(train_loader, "train_loader")
+            valid = BatchStream(valid_loader, "valid_loader")
+            make_whole(self.supernet, self.loss, train.first)
             try:
-                yield self._wired(
-                    train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
-                )
+                with batch_statistics(self.supernet) as norms:
+                    yield self._wired(
+                        train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
+                    )
             finally:
                 train.close()
                 valid.close()

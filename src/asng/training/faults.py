@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,6 +17,7 @@ __all__ = [
     "MOST_SKIPPED_STEPS",
     "FiniteWatch",
     "origin",
+    "refuse_other_weights",
     "OutOfMemory",
     "is_out_of_memory",
     "is_undefined",
@@ -93,6 +94,30 @@ class FiniteWatch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting from a checkpoint."""
         self.skipped, self.blind, self.seen = state["skipped"], state["blind"], state["seen"]
+
+
+def refuse_other_weights(before: Mapping[str, nn.Parameter], model: nn.Module) -> None:
+    """Raise unless a model has the weights that it had before, whatever their values.
+
+    A module that makes weights in its forward pass, or puts others in their place, would have them untrained,
+    and its checkpoints could not be read.
+
+    Args:
+        before: Name to weight, of `named_parameters()`.
+        model: That model.
+
+    Raises:
+        RunError: One has come in, is gone or is another object; the message names it.
+    """
+    now = dict(model.named_parameters())
+    for name in (*before, *now):
+        if before.get(name) is not now.get(name):
+            words = "a new one" if name not in before else "none" if name not in now else "another one"
+            raise RunError(
+                f"weights: expected {name!r} to be as it was when the training began, got {words}: a forward "
+                "pass made or removed it. Make all weights in __init__, or by a lazy layer of torch, and put "
+                "numbers into them in place."
+            )
 
 
 def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
