@@ -227,3 +227,12 @@ def test_a_grid_that_no_experiment_has_is_refused(write, tmp_path):
 def test_a_page_says_what_it_leaves_out(write, words, tmp_path):
     write(tmp_path)
     assert words in write_report(tmp_path).read_text()
+
+
+@pytest.mark.parametrize("great", [1e308, 5e-324, 1e154])
+def test_numbers_that_cannot_be_drawn_are_told(great, tmp_path):
+    seeds = [{"seed": n, "found": n * great, "random_mean": -great, "random_sd": great} for n in range(2)]
+    _json(tmp_path, "summary.json", {"seeds": [*seeds, {"seed": 3, "found": 0.5, "random_mean": 0.25}]})
+    page = write_report(tmp_path).read_text()
+    assert "Found against random, seed by seed" in page
+    assert ("These numbers cannot be drawn." in page) == (great == 1e308)

@@ -294,6 +294,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         evaluated: Calls of f, or candidates scored.
         over_budget: How many of those were over the budget.
         out_of_memory: How many architectures did not fit.
+        too_large: The first of them.
         cost: Of what was found, by name.
         most_likely: The likeliest architecture.
         seconds: Since the start.
@@ -308,6 +309,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     cost: Mapping[str, float | None] | None = None
     over_budget: int | None = None
     out_of_memory: int | None = None
+    too_large: Mapping[str, Any] | None = None
     chance: Chance | None = None
 
 

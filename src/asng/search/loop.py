@@ -268,7 +268,8 @@ class Loop:
             found = best_within(meter, self.theta)  # a latency that was measured again is over: the next one
         if not state.ended:
             state.ended = True
-            fields = {"chance": self.final.chance, **self._cost_fields([found.cost])}
+            fields = {"too_large": state.memory.first, **self._cost_fields([found.cost])}
+            fields["chance"] = self.final.chance
             self.log.write(EndEvent(step=state.step, reason=state.reason, **fields))
             self.save()
         if found.excess > 0.0:

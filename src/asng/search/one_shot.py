@@ -269,6 +269,7 @@ class OneShotSearch:
             limits=loop.scorer.meter.limits(),
             winner=loop.final.winner,
             out_of_memory=loop.state.memory.count,
+            too_large=loop.state.memory.first,
             chance=loop.final.chance,
             undefined_batches=loop.scorer.undefined,
             notes=loop.notes(),
@@ -373,11 +374,7 @@ class OneShotSearch:
             whole=isinstance(objective, MetricObjective),
         )
         first, loss, callbacks = cache(train.first), computing(self.loss), Callbacks(self.callbacks)
-        shared: dict[str, Any] = {
-            "modes": Modes(self.supernet, norms),
-            "memory": OutOfMemory(),
-            "comm": comm,
-        }
+        shared: dict[str, Any] = {"modes": Modes(self.supernet, norms), "memory": OutOfMemory(), "comm": comm}
         example = partial(example_of, self.supernet, self.example, loss, first)
         trainer = Trainer(
             self.supernet,
@@ -396,7 +393,7 @@ class OneShotSearch:
             name=name,
             sign=1.0 if self.maximize is None else -1.0,
             stream=valid,
-            meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm),
+            meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm, shared["memory"]),
             device=trainer.device,
             items=self.items,
             **shared,

@@ -48,8 +48,9 @@ class SearchResult:
             empty where there was no final.
         winner: The supernet's weights after the best finalist was trained alone; None where none was, or
             where the shared weights suit it better.
-        out_of_memory: How many passes did not fit into memory: such a candidate ranked worst, such a step of
-            the weights was left out.
+        out_of_memory: How many passes did not fit into memory, of those that measure costs too: such a
+            candidate ranked worst, such a step of the weights was left out.
+        too_large: The first architecture that did not fit; None if all did.
         chance: How the found network scores beside the level of chance, after a final; None if that cannot
             be told. `chance.near` says whether nothing that shows was learnt.
         undefined_batches: How many scores on a batch were left out, because the objective is not defined on
@@ -77,6 +78,7 @@ class SearchResult:
     limits: tuple[CostLimit, ...] = ()
     winner: dict[str, Any] | None = field(default=None, repr=False)
     out_of_memory: int = 0
+    too_large: dict[str, Any] | None = None
     chance: Chance | None = None
     undefined_batches: int = 0
     notes: tuple[str, ...] = ()

@@ -211,7 +211,7 @@ class Scorer:
             value, read, misses, _ = result
             return to_float(value), read, misses, False
 
-        return self._noted(self.comm.deal(len(architectures), work, settle))
+        return self._noted(self.comm.deal(len(architectures), work, settle), architectures)
 
     def batches(self, n: int) -> Iterator[Any]:
         """Yield the first n validation batches, with the supernet in the mode for scoring."""
@@ -282,10 +282,14 @@ class Scorer:
             undefined = not misses and is_undefined(to_float(value), self.supernet.model, again)
             return to_float(value), read, misses, undefined
 
-        return self._noted(self.comm.deal(len(pairs), work, settle))
+        results = self.comm.deal(len(pairs), work, settle)
+        return self._noted(results, [architecture for architecture, _ in pairs])
 
-    def _noted(self, results: Sequence[_Settled]) -> list[Score]:
-        self._memory.count += sum(misses for _, _, misses, _ in results)
+    def _noted(self, results: Sequence[_Settled], architectures: Sequence[Architecture]) -> list[Score]:
+        for (_, _, misses, _), architecture in zip(results, architectures, strict=True):
+            self._memory.count += misses
+            if misses:
+                self._memory.of(architecture)
         return [
             Score(value, None if read is None else frozenset(read), undefined)
             for value, read, _, undefined in results

@@ -142,6 +142,7 @@ class Trainer:
             # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
             total = sum((value.item() for value in values), 0.0)
         if self._memory.count > missed:
+            self._memory.of(architectures[min(len(values), len(architectures) - 1)])
             self.optimizer.zero_grad(set_to_none=True)
             total = math.nan
         total = comm.reduce(total, self.parameters if updates else [])

@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from asng.errors import located
 from asng.training.data.nested import CountItems, expected_items, items_of, to_device
 from asng.training.data.random_state import undisturbed
+from asng.training.faults import dead_workers_told
 from asng.training.modes import Modes, has_own_train, kept_modes
 from asng.training.objective import Objective
 
@@ -128,7 +129,8 @@ def recalibrate(
     means = _Means(norms)
     forward, number = _Twice(model, modes, means, norms), -1
     try:
-        with located(lambda: f"While averages of batch norms were made, after batch {number + 1}."):
+        where = located(lambda: f"While averages of batch norms were made, after batch {number + 1}.")
+        with where, dead_workers_told():
             for number, batch in enumerate(islice(loader, batches) if norms else ()):
                 means.items = items_of(batch, expected_items(loader, number), items)
                 modes.set(training=True)

@@ -164,7 +164,7 @@ def score_and_items(
     where = located(
         lambda: f"While a network was scored by {qualified_name(objective)}, after {batches} batches."
     )
-    with kept_modes(model), where:
+    with kept_modes(model), where, dead_workers_told():
         model.eval()
         for number, batch in enumerate(loader):
             count = items_of(batch, expected_items(loader, number), items)
