@@ -278,6 +278,11 @@ class Loop:
             write_text(self.folder / ARCHITECTURE, found.architecture.to_json() + "\n")
         return found
 
+    def close(self) -> None:
+        """Let go of the log, and let callbacks let go of what they hold."""
+        self.log.close()
+        self.callbacks.tell("close")
+
     # --- the log ------------------------------------------------------------------------------------
 
     def _log_start(self) -> None:

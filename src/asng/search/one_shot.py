@@ -248,7 +248,7 @@ class OneShotSearch:
                 with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
                     found = loop.run(bar, interrupt)
             finally:
-                loop.log.close()
+                loop.close()
             interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
             if interrupted:  # in the last step or after it: all is written, but the caller is to end too
                 interrupt.hear(terminated=terminated)
