@@ -23,7 +23,7 @@ def _hanging_objective(forward, batch):
 
 
 HANGS = {
-    "the loss in the search": ({"loss": at_step(9, _hang)}, "In the search, after 8 of 24 steps."),
+    "the loss in the search": ({"loss": at_step(9, _hang)}, "In the search, after "),
     "the objective": ({"minimize": _hanging_objective}, "In the search, after "),
     "the loss in the final": (
         {"loss": at_step(9, _hang), "final": 0.6, "finalists": 2, "warmup": 0.2},
