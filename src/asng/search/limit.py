@@ -20,7 +20,7 @@ class StepLimit(Callback):
     """Ends a search of which a step takes too long, by an error beside whose traceback stands what hangs.
 
     What is bounded is the time from one step of the weights to the next, with the step in theta between them
-    and whatever is scored, in the search and in its final. Python hears the clock between two of its own
+    and whatever is scored, in the search and in its final, from the first step on. Python hears the clock between two of its own
     instructions: a call that hangs within a library without coming back to Python is not ended.
 
     Args:
@@ -48,7 +48,7 @@ class StepLimit(Callback):
         self._before: Any = None
 
     def begin(self, loop: "Loop") -> None:
-        """Start the clock."""
+        """Take the clock; it is wound up by the first step, since what comes before may take its time."""
         super().begin(loop)
         main = threading.current_thread() is threading.main_thread()
         if not main or not hasattr(signal, "setitimer") or signal.getitimer(signal.ITIMER_REAL)[0]:
@@ -57,7 +57,6 @@ class StepLimit(Callback):
                 "free, got another. Leave it out."
             )
         self._before = signal.signal(signal.SIGALRM, self._end)
-        self._wind()
 
     def updates(self) -> bool:
         """Wind the clock up: a step of the weights begins."""
