@@ -39,14 +39,14 @@ def test_what_hangs_ends_the_search_and_is_in_the_traceback_and_the_run_goes_on(
     settings, where = HANGS[hang]
     begun, handler = time.monotonic(), signal.getsignal(signal.SIGALRM)
     with pytest.raises(RunError, match=r"step: expected each to take at most 2 s") as caught:
-        fit(searcher(callbacks=[StepLimit(2.0)], **settings), run_dir=tmp_path / "run")
+        fit(searcher(callbacks=[StepLimit(2.0)], **settings), run_dir=tmp_path / "run", epochs=6)
     assert time.monotonic() - begun < 25
     assert "_hang" in [entry.name for entry in caught.traceback]
     assert any(where in note for note in getattr(caught.value, "__notes__", [str(caught.value.__cause__)]))
     assert (signal.getitimer(signal.ITIMER_REAL)[0], signal.getsignal(signal.SIGALRM)) == (0.0, handler)
     settings = {name: value for name, value in settings.items() if name not in ("loss", "minimize")}
     if "minimize" not in HANGS[hang][0]:
-        fit(searcher(callbacks=[StepLimit(2.0)], **settings), run_dir=tmp_path / "run", resume=True)
+        fit(searcher(callbacks=[StepLimit(2.0)], **settings), run_dir=tmp_path / "run", epochs=6, resume=True)
 
 
 def test_a_search_that_does_not_hang_is_the_same_and_leaves_the_clock_alone():

@@ -20,8 +20,8 @@ class StepLimit(Callback):
     """Ends a search of which a step takes too long, by an error beside whose traceback stands what hangs.
 
     What is bounded is the time from one step of the weights to the next, with the step in theta between them
-    and whatever is scored, in the search and in its final, from the first step on. Python hears the clock between two of its own
-    instructions: a call that hangs within a library without coming back to Python is not ended.
+    and whatever is scored, in the search and in its final, from the first step on. Python hears the clock
+    between two of its own instructions: a call that hangs within a library is not ended.
 
     Args:
         seconds: Which no step may take, > 0: many times what a slow one does.
