@@ -221,7 +221,7 @@ def test_a_grid_that_no_experiment_has_is_refused(write, tmp_path):
         (chain, "Of 1 graphs, the first 0 are shown."),
         (finalists, "Of 10,000 finalists, the first 500 are shown."),
         (pictures, "Of 100,000 pictures, the first 200 are shown."),
-        (seeds_of_one_folder, "Of 1,000 seeds, the first 40 are shown."),
+        (seeds_of_one_folder, "Of 1,000 seeds, the first 64 are shown."),
     ],
 )
 def test_a_page_says_what_it_leaves_out(write, words, tmp_path):
