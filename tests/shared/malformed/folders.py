@@ -211,7 +211,7 @@ def _spoil_one(folder: Path, rng: random.Random) -> str:
         rng.choice(list(FOLDERS.values())).write(folder)
         return "another run over it"
     if how in (9, 10, 11, 12) and path.suffix in (".json", ".jsonl"):
-        with suppress(ValueError, RecursionError):  # it was spoilt before
+        with suppress(ValueError, RecursionError, IndexError):  # it was spoilt before
             path.write_bytes(_grown(path.read_bytes(), path.suffix, rng))
             return f"{name}: grown"
     mutation = _KINDS.get(path.suffix, bytes_of)
