@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 import asng
 from asng.compression import compress
 from asng.compression.finals import best_rate
+from asng.compression.journal import Journal
 from asng.compression.tuning import Tuner
 from asng.costs import multiply_adds, parameters
 from asng.errors import InputError, RunError
@@ -309,7 +310,7 @@ def test_report_and_pictures_of_a_run_that_is_not_finished(trained, loaders, tmp
 
     (tmp_path / COMPRESSION_LOG).write_text('{"question": "settings", "answer": {}}\n')
     assert "No child is finished yet" in write_report(tmp_path, kinds=[COMPRESSION]).read_text()
-    assert summary_table(tmp_path, kinds=[COMPRESSION]).caption == "No child is finished yet."
+    assert str(summary_table(tmp_path, kinds=[COMPRESSION]).caption) == "No child is finished yet."
 
 
 # --- the learning rate ------------------------------------------------------------------------------------
@@ -359,3 +360,18 @@ def test_with_an_optimiser_of_ones_own_no_rate_is_looked_for(trained, loaders):
         trained, *loaders, loss=LOSS, budget=0.5, train_weights=False, optimizer=asng.training.adamw, **QUICK
     )
     assert made.children[0].learning_rate is None
+
+
+def test_an_answer_of_another_type_is_told_and_no_number_is_read_as_one(tmp_path):
+    journal = Journal(tmp_path, {"a": 1}, resume=False, overwrite=True)
+    assert math.isnan(journal.number("before, half", lambda: math.nan))
+    journal.close()
+    journal = Journal(tmp_path, {"a": 1}, resume=True, overwrite=False)
+    assert math.isnan(journal.number("before, half", lambda: 1.0))
+    with pytest.raises(RunError, match=r"compression.jsonl, 'settings': expected `bool`, got `object`"):
+        journal.answer("settings", lambda: True, bool)
+    journal.close()
+    with (tmp_path / COMPRESSION_LOG).open("a") as file:
+        file.write('{"question": {}}\n')
+    with pytest.raises(RunError, match=r"compression.jsonl: expected `str`, got `object`"):
+        Journal(tmp_path, {"a": 1}, resume=True, overwrite=False)

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ __all__ = [
     "restore_generators",
     "restore_plain",
     "seeded",
+    "staged",
     "undisturbed",
 ]
 
@@ -48,6 +50,38 @@ def seeded(seed: int) -> Iterator[None]:
             yield
         finally:
             restore_plain(before)
+
+
+@contextmanager
+def staged(seed: int, stage: str, *loaders: Any) -> Iterator[None]:
+    """Have all that a stage of a run draws follow from the seed of the run alone, and leave no trace of it.
+
+    Whatever was drawn before, a stage that is repeated, or done by a resumed run, draws the same: so do
+    loaders that shuffle, and datasets that change their items at random.
+
+    Args:
+        seed: Of the run, >= 0.
+        stage: Its name; each stage draws other numbers.
+        loaders: What it reads, whose own generators begin anew too, and are put back after it.
+
+    Example:
+        >>> def drawn(stage):
+        ...     with staged(3, stage):
+        ...         return random.random(), np.random.rand(), torch.rand(()).item()
+        >>> drawn("scores") == drawn("scores"), drawn("scores") == drawn("pictures")
+        (True, False)
+    """
+    own = {id(g): g for loader in loaders for name, g in _generators(loader).items() if name != "default"}
+    before = [(generator, generator.get_state()) for generator in own.values()]
+    number = int.from_bytes(blake2b(f"{seed} {stage}".encode(), digest_size=7).digest(), "big")
+    for generator in own.values():
+        generator.manual_seed(number)
+    try:
+        with seeded(number):
+            yield
+    finally:
+        for generator, state in before:
+            generator.set_state(state)
 
 
 @contextmanager
