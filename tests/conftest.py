@@ -1,5 +1,6 @@
 """Settings of the whole suite: what a test sees depends on neither the order, the worker nor the machine."""
 
+import gc
 import os
 import random
 import signal
@@ -18,9 +19,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import numpy as np
 import pytest
+from forked import server
 from hypothesis import settings
 
-settings.register_profile("asng", deadline=None, derandomize=True, max_examples=50)
+# What is compiled is kept: else each of the processes that tests start compiles the library anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+settings.register_profile("asng", deadline=None, derandomize=True, max_examples=20)
+settings.register_profile("slow", settings.get_profile("asng"), max_examples=100)
 settings.load_profile("asng")
 
 
@@ -33,6 +40,13 @@ def python_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def run_script():
+    """Give what runs a script in a process of its own, of which each has torch at hand but not asng."""
+    with server() as run:
+        yield run
 
 
 class QuietImports:
@@ -69,14 +83,24 @@ def begin_anew():
     np.random.seed(0)  # noqa: NPY002 - the global one
     torch = sys.modules.get("torch")
     if torch is not None:
-        torch.manual_seed(0)
+        # Without a GPU, torch.manual_seed notes the stack for each that may come, longer than many a test.
+        (torch.manual_seed if torch.cuda.is_available() else torch.default_generator.manual_seed)(0)
         torch.set_warn_always(True)
 
 
 def pytest_configure(config):
+    if config.option.markexpr != "not slow":
+        settings.load_profile("slow")
     config.option.randomly_reset_seed = (
         False  # of pytest-randomly: the order differs, what tests draw does not
     )
+
+
+def pytest_collection_finish():
+    """Have the collector of garbage pass over what stays, as modules and the tests do, and come seldom."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -14,6 +14,7 @@ Rows are written as they end, and are not measured again.
 import argparse
 import json
 import random
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -68,14 +69,26 @@ def told(network: nn.Module, model: nn.Module, valid: tuple[Tensor, Tensor]) -> 
     }
 
 
-def architectures(supernet: Supernet, cost: Any, share: float, seed: int) -> list[Architecture]:
+def counted(supernet: Supernet, item: Tensor) -> Callable[[Sequence[Architecture]], list[dict[str, float]]]:
+    """Return what counts the multiply-adds of architectures on an item."""
+
+    def cost(some: Sequence[Architecture]) -> list[dict[str, float]]:
+        children = (supernet.extract(one, example=item.expand(3, *item.shape[1:])) for one in some)
+        return [{"multiply_adds": multiply_adds(child, (item,))} for child in children]
+
+    return cost
+
+
+def architectures(
+    supernet: Supernet, cost: Any, share: float, seed: int, *, number: int = NUMBER
+) -> list[Architecture]:
     """Return the even architecture, and walks away from it that use up the budget."""
     [goal] = goals_of(share, None)
     whole = cost([Architecture({n: v.uniform(1 - 1e-9) for n, v in supernet.space.items()})])[0]
     limit = share * whole["multiply_adds"]
     goal = replace(goal, budgets=tuple(replace(b, limit=limit, share=None) for b in goal.budgets))
     found, rng = [evenly_within(supernet.space, cost, goal)], random.Random(seed)
-    while len(found) < NUMBER:
+    while len(found) < number:
         here = found[0]
         for _ in range(rng.choice((1, 2, 4, 8, 16))):
             near = neighbour(supernet.space, here, rng)
@@ -98,11 +111,6 @@ def rows(data: str, network: str, seed: int, share: float) -> Any:
     model.eval()
     example = known[0][:3]
     supernet = searchable(model, example, order=Importance("outputs", loader, LOSS))
-    one = (known[0][:1],)
-
-    def cost(some: Any) -> list[dict[str, float]]:
-        return [{"multiply_adds": multiply_adds(supernet.extract(a, example=example), one)} for a in some]
-
     few, loss = list(islice(loader, BATCHES)), distilled(model, LOSS, TEACHING)
 
     def tuned(child: nn.Module, batches: Any, epochs: int, schedule: Any) -> nn.Module:
@@ -110,7 +118,9 @@ def rows(data: str, network: str, seed: int, share: float) -> Any:
         train(child, batches, loss=loss, epochs=epochs, optimizer=adamw, scheduler=schedule, clip=5.0)
         return child
 
-    for number, architecture in enumerate(architectures(supernet, cost, share, seed)):
+    for number, architecture in enumerate(
+        architectures(supernet, counted(supernet, known[0][:1]), share, seed)
+    ):
         child = partial(supernet.extract, architecture, example=example)
         networks = {"as cut": child(), "as cut, recalibrated": recalibrate(child(), few, loss=LOSS)}
         for steps in (4, 8):

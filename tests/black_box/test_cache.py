@@ -38,7 +38,7 @@ class Tree:
         return float(hash((self.seed, *sorted(path))) % 1009)
 
 
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000), st.integers(1, 60))
 def test_what_was_read_is_never_paid_for_twice(seed, budget):
     f = Tree(seed)
@@ -48,7 +48,7 @@ def test_what_was_read_is_never_paid_for_twice(seed, budget):
         assert one.loss == Tree(seed)(one.architecture)
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(st.integers(0, 10_000), st.integers(2, 5))
 def test_neither_by_many_workers_nor_otherwise_than_by_one(seed, workers):
     f = Tree(seed)
@@ -59,7 +59,7 @@ def test_neither_by_many_workers_nor_otherwise_than_by_one(seed, workers):
     assert len(set(f.read)) == len(f.read)
 
 
-@settings(max_examples=5)
+@settings(max_examples=3)
 @given(st.integers(0, 10_000))
 @pytest.mark.slow
 def test_reads_in_no_fixed_order_are_remembered_all_the_same(seed):
@@ -120,6 +120,6 @@ def test_who_reads_everything_is_called_side_by_side():
 def test_a_resumed_search_remembers_what_was_read(budget, tmp_path):
     minimize(gated, GATED, budget, run_dir=tmp_path)
     f = Counted(gated)
-    again = minimize(f, GATED, 60, run_dir=tmp_path, resume=True)
-    assert again.history == minimize(gated, GATED, 60).history
-    assert len(f.calls) == 60 - budget
+    again = minimize(f, GATED, 40, run_dir=tmp_path, resume=True)
+    assert again.history == minimize(gated, GATED, 40).history
+    assert len(f.calls) == 40 - budget

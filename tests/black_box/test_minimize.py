@@ -69,9 +69,9 @@ def test_with_noise_every_draw_is_paid_for(budget):
 
 
 def test_it_is_ask_and_tell_where_nothing_repeats():
-    result = minimize(mixed, MIXED, 160, seed=3, activity=False)
-    opt, losses = Staged(MIXED, budget=160, seed=3), []
-    while len(losses) < 160:
+    result = minimize(mixed, MIXED, 80, seed=3, activity=False)
+    opt, losses = Staged(MIXED, budget=80, seed=3), []
+    while len(losses) < 80:
         candidates = opt.ask()
         opt.tell(candidates, [mixed(c) for c in candidates])
         losses += [mixed(c) for c in candidates]

@@ -1,9 +1,7 @@
 import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import onnxruntime
 import pytest
@@ -235,21 +233,29 @@ def test_a_torn_child_is_an_error(run_dir, tmp_path, capsys):
     assert "child.pt: expected a child" in fails(["evaluate", str(folder)], capsys, code=1)
 
 
-def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
+CTRL_C = """
+import os, runpy, signal, sys, threading, time
+from pathlib import Path
+
+def press():
+    log = Path(sys.argv[1])
+    while not log.exists() or log.stat().st_size < 3000:  # well within the search
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=press, daemon=True).start()
+sys.argv = ["asng", *sys.argv[2:]]
+runpy.run_module("asng", run_name="__main__")
+"""
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(run_script, tmp_path):
     folder = tmp_path / "run"
-    words = [sys.executable, "-m", "asng", "search", "--run-dir", str(folder)]
+    words = ["search", "--run-dir", str(folder)]
     images = write_images(tmp_path / "images")
     longer = ["--epochs", "10000", "--final", "0", "--data-dir", str(images), "--batch-size", "8"]
-    process = subprocess.Popen([*words, *WORDS, *longer], stderr=subprocess.PIPE, text=True)
-    log = folder / "log.jsonl"
-    for _ in range(600):
-        time.sleep(0.1)
-        if log.exists() and log.stat().st_size > 3000:  # well within the search
-            break
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "--resume" in err
+    said = run_script(CTRL_C, tmp_path, folder / "log.jsonl", *words, *WORDS, *longer, code=130)
+    assert "--resume" in said.err
     assert (folder / "checkpoint.pt").exists()
     config = folder / "config.yaml"
     assert "epochs: 10000" in config.read_text()
@@ -257,8 +263,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(tmp_path):
     for old, new in (("stop_entropy: 0.0", "stop_entropy: 1.0"), ("warmup: null", "warmup: 0.0")):
         assert old in config.read_text()
         config.write_text(config.read_text().replace(old, new))
-    done = subprocess.run([*words, "--resume", "--quiet"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    assert main([*words, "--resume", "--quiet"]) == 0
     assert json.loads((folder / "result.json").read_text())["reason"] == "entropy"
 
 

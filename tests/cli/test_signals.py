@@ -64,8 +64,9 @@ def signalled(monkeypatch, module, name, number, call=2):
     monkeypatch.setattr(module, name, signalling)
 
 
-@pytest.mark.parametrize("number", CODES)
-@pytest.mark.parametrize("command", ["search", "classify --preset small"])
+@pytest.mark.parametrize(
+    ("command", "number"), [("search", signal.SIGINT), ("classify --preset small", signal.SIGTERM)]
+)
 def test_a_search_leaves_a_checkpoint(command, number, settings, tmp_path, monkeypatch, capsys):
     words = [*command.split(), "--run-dir", str(tmp_path / "run")]
     signalled(monkeypatch, Trainer, "step", number, call=3)
@@ -78,8 +79,8 @@ def test_a_search_leaves_a_checkpoint(command, number, settings, tmp_path, monke
     assert main([*words, "--resume", "--quiet"]) == 0
 
 
-@pytest.mark.parametrize("number", CODES)
-def test_the_training_of_what_was_found_goes_on(number, settings, tmp_path, monkeypatch):
+def test_the_training_of_what_was_found_goes_on(settings, tmp_path, monkeypatch):
+    number = signal.SIGTERM
     folder = tmp_path / "run"
     words = ["search", "--run-dir", str(folder)]
     signalled(monkeypatch, train, "with_new_workers", number, call=1)

@@ -1,5 +1,4 @@
 import importlib.util
-import subprocess
 import sys
 
 import numpy as np
@@ -97,10 +96,8 @@ def test_a_missing_or_damaged_photograph_is_named(monkeypatch, tmp_path):
         load_photographs()
 
 
-def test_the_packages_are_not_imported():
+def test_the_packages_are_not_imported(run_script, tmp_path):
     code = "import sys; from asng.data import load_photographs; load_photographs(); print(*sys.modules)"
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    ).stdout.split()
+    loaded = run_script(code, tmp_path).out.split()
     assert "PIL.Image" in loaded
     assert not {"skimage", "sklearn"} & set(loaded)

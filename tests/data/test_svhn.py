@@ -114,7 +114,7 @@ def test_a_file_cut_anywhere_is_an_input_error(tmp_path, whole, compressed):
             read_one(tmp_path, content[:length])
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(data=st.data(), compressed=st.booleans())
 def test_no_garbled_file_raises_anything_but_an_input_error(tmp_path_factory, whole, data, compressed):
     content = bytearray(whole[compressed])

@@ -4,10 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from processes import values
 from small_tasks import write_images
+
+from asng.cli import main
 
 SRC = Path(__file__).parents[2] / "src"
 SIZES = {"cells": 1, "nodes": 1, "channels": 2, "epochs": 1, "retrain-epochs": 1, "peers": 2, "final": 0}
@@ -33,11 +39,29 @@ def networks(folder):
     return [result["found"], *result["random"]]
 
 
-def test_a_search_by_torchrun_needs_no_other_flag_and_writes_one_run(tmp_path):
-    data = ["--data-dir", str(write_images(tmp_path / "images")), "--batch-size", "8"]
-    done = run("asng", "search", *TINY, *data, "--run-dir", str(tmp_path / "run"), processes=2)
+def searched(words):
+    """Search as `asng` does in each process that torchrun starts, and return what it says."""
+    with redirect_stdout(StringIO()) as said:
+        assert main(["search", *words]) == 0
+    return said.getvalue()
+
+
+def by_torchrun(words):
+    done = run("asng", "search", *words, processes=2)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("architecture.json") == 1
+    return [done.stdout]
+
+
+# The slow one has torchrun itself start the processes.
+@pytest.mark.parametrize(
+    "search",
+    [partial(values, searched), pytest.param(by_torchrun, marks=pytest.mark.slow)],
+    ids=["variables of torchrun", "torchrun"],
+)
+def test_a_search_by_torchrun_needs_no_other_flag_and_writes_one_run(search, tmp_path):
+    data = ["--data-dir", str(write_images(tmp_path / "images")), "--batch-size", "8"]
+    said = search([*TINY, *data, "--run-dir", str(tmp_path / "run")])
+    assert "".join(said).count("architecture.json") == 1
     events = [json.loads(line)["event"] for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert [events.count(name) for name in ("start", "end")] == [1, 1]
     assert len(networks(tmp_path / "run")) == 3

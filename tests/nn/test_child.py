@@ -2,9 +2,8 @@
 
 import copy
 import pickle
+import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -56,7 +55,7 @@ def fewer(inputs):
     return tuple(x[:2] if shape else x for x, shape in zip(inputs, dynamic(inputs), strict=True))
 
 
-def test_children_are_loaded_and_run_without_asng(tmp_path):
+def test_children_are_loaded_and_run_without_asng(run_script, tmp_path):
     for i, name in enumerate(NAMES):
         child, inputs = child_of(name)
         folder = tmp_path / str(i)
@@ -65,9 +64,7 @@ def test_children_are_loaded_and_run_without_asng(tmp_path):
         torch.save(child, folder / "whole.pt")
         torch.save(child.state_dict(), folder / "state.pt")
         torch.save((inputs, child(*inputs).detach()), folder / "io.pt")
-    command = [sys.executable, "-W", "error", "-c", LOADER, str(Path(__file__).parent), str(tmp_path)]
-    run = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert int(run.stdout) == len(NAMES)
+    assert int(run_script(LOADER, tmp_path, Path(__file__).parent, tmp_path).out) == len(NAMES)
 
 
 @every_case
@@ -81,8 +78,14 @@ def test_child_refers_to_nothing_of_asng(name):
     assert not objects_of_asng(child_of(name)[0])
 
 
+SELDOM = re.compile(r"[13]d|GRU|DecoderLayer|EncoderLayer, norm|of plain layers")
+"""Exported by `make test-slow` alone: others of one kind with these are exported each time."""
+
+
 @pytest.mark.filterwarnings("ignore:The tensor attributes .*_flat_weights")  # of torch's recurrent layers
-@every_case
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if SELDOM.search(n) else n for n in NAMES]
+)
 def test_child_is_exported_for_any_batch(name):
     child, inputs = child_of(name)
     program = torch.export.export(child, inputs, dynamic_shapes=_shapes(child, inputs)).module()

@@ -69,7 +69,7 @@ def _nested(blocks):
 MODELS = st.recursive(_leaves(), _nested, max_leaves=8).map(lambda m: Choice({"on": m, "off": nn.Identity()}))
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(model=MODELS, seed=st.integers(0, 99), with_example=st.booleans())
 def test_child_of_any_nest_is_plain_and_computes_the_same(model, seed, with_example):
     supernet = Supernet(model).eval()
@@ -80,7 +80,7 @@ def test_child_of_any_nest_is_plain_and_computes_the_same(model, seed, with_exam
     assert "asng" not in kinds
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(model=MODELS, seed=st.integers(0, 99))
 def test_child_with_an_example_holds_the_weights_that_get_a_gradient(model, seed):
     supernet = Supernet(model).eval()

@@ -86,3 +86,23 @@ def test_blocks_of_which_only_the_last_can_be_left_out_stay_in_their_order():
     (group,) = snn.searchable(Zipped(), torch.randn(3, 6), order="outputs").conversion.depths
     assert not group.movable
     assert group.run.names == ("0", "1", "2")
+
+
+class Counted(nn.Module):
+    """Without all of its blocks it runs on short sequences only."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks, self.head = model([0.01, 0.5, 0.5], 0)[0], nn.Linear(6, 2)
+
+    def forward(self, x):
+        blocks = list(self.blocks)
+        for block in blocks:
+            x = block(x)
+        return self.head(x if len(blocks) == 3 else x[:16])
+
+
+def test_blocks_stay_in_their_order_if_the_batches_of_the_order_cannot_do_without_them():
+    order = Importance(batches=[torch.randn(40, 6)])
+    (group,) = snn.searchable(Counted(), torch.randn(3, 6), order=order).conversion.depths
+    assert group.run.names == ("0", "1", "2")

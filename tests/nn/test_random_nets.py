@@ -56,7 +56,7 @@ def _set(module, row):
 
 
 @every_kind
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_child_computes_the_same_to_the_last_bit(kind, data):
     supernet, a, x = drawn(data, kind)
@@ -76,7 +76,7 @@ def test_child_computes_the_same_to_the_last_bit(kind, data):
 
 
 @every_kind
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_weights_of_the_child_are_the_parts_that_are_used_and_no_others(kind, data):
     supernet, a, x = drawn(data, kind)
@@ -92,7 +92,7 @@ def test_weights_of_the_child_are_the_parts_that_are_used_and_no_others(kind, da
 
 
 @every_kind
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_gradients_are_the_same_and_no_others(kind, data):
     supernet, a, x = drawn(data, kind)
@@ -107,7 +107,7 @@ def test_gradients_are_the_same_and_no_others(kind, data):
 
 
 @every_kind
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_a_step_of_training_is_the_same(kind, data):
     supernet, a, x = drawn(data, kind)
@@ -126,7 +126,7 @@ def test_a_step_of_training_is_the_same(kind, data):
 
 
 @every_kind
-@settings(max_examples=20)
+@settings(max_examples=10)
 @given(data=st.data())
 def test_child_refers_to_nothing_of_asng(kind, data):
     supernet, a, x = drawn(data, kind)

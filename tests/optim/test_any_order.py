@@ -158,7 +158,7 @@ class AnyOrder(RuleBasedStateMachine):
 def test_ask_tell_save_and_load_go_in_any_order(name):
     machine = type(AnyOrder.__name__, (AnyOrder,), {"make": staticmethod(MAKERS[name])})
     case = machine.TestCase
-    case.settings = settings(max_examples=20, stateful_step_count=25, deadline=None, derandomize=True)
+    case.settings = settings(max_examples=12, stateful_step_count=25, deadline=None, derandomize=True)
     case().runTest()
     assert machine.loaded_late > 0
 

@@ -60,16 +60,16 @@ def compare(rng, rules, *, kinds=("c", "i", "r", "li", "lr"), tolerance=1e-12):
     np.testing.assert_allclose([new.gamma, new.Delta], slow[2:], rtol=tolerance)
 
 
-def test_the_fast_step_equals_the_slow_one_on_1000_random_states():
+def test_the_fast_step_equals_the_slow_one_on_random_states():
     rng = np.random.default_rng(0)
-    for _ in range(1000):
+    for _ in range(400):
         compare(rng, "default")
 
 
 def test_the_papers_rules_equal_the_slow_eigendecomposition():
     # The slow form works in (E[x], E[x^2]) and cancels: up to (mean / std)^4 = 4e7 roundings here.
     rng = np.random.default_rng(1)
-    for _ in range(1000):
+    for _ in range(400):
         compare(rng, "paper", kinds=("c", "i"), tolerance=1e-7)
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from asng.errors import RunError
-from asng.runs.log import JsonLines, parse_lines, refuse_running
+from asng.runs.guarded import open_plain
+from asng.runs.log import JsonLines, read_lines, refuse_running
 
 HOLDER = """
 import sys, time
@@ -22,7 +23,7 @@ time.sleep(60)
 
 
 def rows_of(path):
-    return parse_lines(path.read_bytes(), path)
+    return read_lines(path)
 
 
 def test_what_was_appended_is_read_again_after_a_torn_line(tmp_path):
@@ -95,19 +96,16 @@ def test_another_process_is_kept_out_until_the_first_is_killed(tmp_path):
 def test_a_file_put_in_the_place_of_the_opened_one_is_noticed(tmp_path, monkeypatch):
     path = tmp_path / "log.jsonl"
     path.write_text('{"a": 1}\n')
-    opened = Path.open
 
-    def late(self, *args, **kwargs):
-        file = opened(self, *args, **kwargs)
-        if self == path:
-            other = self.with_name("other")
-            with opened(other, "w") as new:
-                new.write('{"a": 2}\n')
-            other.replace(path)
+    def late(path, **kwargs):
+        file = open_plain(path, **kwargs)
+        other = path.with_name("other")
+        other.write_text('{"a": 2}\n')
+        other.replace(path)
         return file
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", late)
+        patch.setattr("asng.runs.log.open_plain", late)
         with pytest.raises(RunError, match="another process"):
             JsonLines(path)
     assert rows_of(path) == [{"a": 2}]

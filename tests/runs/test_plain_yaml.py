@@ -50,10 +50,10 @@ def test_a_deep_nest_is_refused(tmp_path, text):
 
 def test_a_large_file_and_one_of_bytes_are_refused(tmp_path):
     (tmp_path / "c.yaml").write_text("a: 1\n" * 30_000)
-    with pytest.raises(RunError, match="expected YAML of at most 131072 bytes, got a larger file"):
+    with pytest.raises(RunError, match="expected at most 131072 bytes, got 150000"):
         read_yaml(tmp_path / "c.yaml")
     (tmp_path / "c.yaml").write_bytes(b"a: \xff")
     with pytest.raises(RunError, match="can't decode byte 0xff"):
         read_yaml(tmp_path / "c.yaml")
-    with pytest.raises(RunError, match="cannot be read: Is a directory"):
+    with pytest.raises(RunError, match="expected a plain file, got a folder"):
         read_yaml(tmp_path)

@@ -62,7 +62,7 @@ def test_a_log_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):
         RunLog(tmp_path / "file" / "log.jsonl")
-    with pytest.raises(RunError, match="cannot be written"):
+    with pytest.raises(RunError, match="expected a plain file, got a folder"):
         RunLog(tmp_path)
 
 

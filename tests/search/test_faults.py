@@ -1,5 +1,6 @@
 """What goes wrong from outside is told in one line, and leaves a run that can be gone on with."""
 
+import builtins
 import io
 import json
 import math
@@ -101,7 +102,8 @@ def read_only(monkeypatch):
             return real(file, mode, *args, **kwargs)
 
         real = io.open
-        monkeypatch.setattr(io, "open", opened)
+        for module in (io, builtins):
+            monkeypatch.setattr(module, "open", opened)
 
     return refuse
 

@@ -123,7 +123,7 @@ def child(candidate):
     return tuple(sorted(candidate.child.items()))
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000), moved=st.booleans(), widest=st.sampled_from([64, 20, 2]))
 def test_all_candidates_are_different_within_the_budget_and_of_the_space(seed, moved, widest):
     pool = pool_of(seed, moved=moved, over=lambda a: a["width"] > widest)
@@ -190,7 +190,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_others():
     assert not set(drawn(1)[-NEIGHBOURS:]) & set(drawn(2)[-NEIGHBOURS:])
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(
     seed=st.integers(0, 1000), of=st.integers(0, 40), read=st.sets(st.sampled_from(sorted(SPACE)), min_size=1)
 )

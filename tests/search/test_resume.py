@@ -1,9 +1,7 @@
 """A run that is interrupted and resumed is the run that was never stopped, bit for bit."""
 
-import os
+import functools
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import problems
@@ -29,44 +27,57 @@ def _assert_same(search, whole, folder, whole_folder):
     assert not list(folder.glob(".*"))
 
 
-def _whole(kind, folder):
-    whole = searcher()
-    fit(whole, kind, run_dir=folder)
-    return whole
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Give the search of each kind that was never stopped, and its folder: made once, only looked at."""
+
+    @functools.cache
+    def made(kind="plain"):
+        torch.manual_seed(0)
+        search, folder = searcher(), tmp_path_factory.mktemp("whole")
+        fit(search, kind, run_dir=folder)
+        return search, folder
+
+    return made
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("step", [1, 5, 6, 12, 13, 17, 18, 23, 24])
-def test_an_interrupted_run_goes_on_as_if_it_had_not_been(kind, step, tmp_path):
-    whole, folder = _whole(kind, tmp_path / "whole"), tmp_path / "parts"
+@pytest.mark.parametrize(
+    ("kind", "step"),
+    [
+        *(("plain", step) for step in (1, 5, 6, 12, 13, 17, 18, 23, 24)),  # around the ends of epochs
+        *((kind, step) for kind in KINDS[1:] for step in (6, 13, 17)),
+    ],
+)
+def test_an_interrupted_run_goes_on_as_if_it_had_not_been(kind, step, whole, tmp_path):
+    (whole, whole_folder), folder = whole(kind), tmp_path / "parts"
     with pytest.raises(KeyboardInterrupt):
         fit(searcher(loss=stopping(step)), kind, run_dir=folder)
     torch.manual_seed(step)  # the state of the caller's generator must not matter
     search = searcher()
     result = fit(search, kind, run_dir=folder, resume=True)
     assert (result.steps, result.reason) == (24, "finished")
-    _assert_same(search, whole, folder, tmp_path / "whole")
+    _assert_same(search, whole, folder, whole_folder)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_may_be_interrupted_many_times(number, tmp_path):
-    whole, folder = _whole("plain", tmp_path / "whole"), tmp_path / "parts"
+def test_a_run_may_be_interrupted_many_times(number, whole, tmp_path):
+    (whole, whole_folder), folder = whole(), tmp_path / "parts"
     for part in range(5):
         search = searcher(loss=stopping(5, number))
         try:
             fit(search, run_dir=folder, resume=part > 0)
         except KeyboardInterrupt:
             assert part < 4
-    _assert_same(search, whole, folder, tmp_path / "whole")
+    _assert_same(search, whole, folder, whole_folder)
 
 
-def test_the_same_search_object_can_go_on(tmp_path):
-    whole, folder = _whole("own generator", tmp_path / "whole"), tmp_path / "parts"
+def test_the_same_search_object_can_go_on(whole, tmp_path):
+    (whole, whole_folder), folder = whole("own generator"), tmp_path / "parts"
     search = searcher(loss=stopping(8))
     with pytest.raises(KeyboardInterrupt):
         fit(search, "own generator", run_dir=folder)
     fit(search, "own generator", run_dir=folder, resume=True)
-    _assert_same(search, whole, folder, tmp_path / "whole")
+    _assert_same(search, whole, folder, whole_folder)
 
 
 @pytest.mark.parametrize("step", [11, 14, 16])
@@ -147,38 +158,34 @@ def test_a_finished_run_is_only_read(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def _killed(folder, calls, mode):
-    command = [sys.executable, "-W", "error", str(SCRIPT), str(folder), str(calls), mode]
-    return subprocess.run(command, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False).returncode
-
-
-def _assert_kills_leave_no_trace(tmp_path, kills):
-    whole, folder = _whole("plain", tmp_path / "whole"), tmp_path / "parts"
+def _assert_kills_leave_no_trace(tmp_path, run_script, kills, whole):
+    whole, whole_folder = whole("plain")
+    folder, search = tmp_path / "parts", SCRIPT.read_text()
     for part, calls in enumerate(kills):
-        assert _killed(folder, calls, "resume" if part else "new") == -signal.SIGKILL
-    assert _killed(folder, 0, "resume") == 0
-    assert events_without_clocks(folder) == events_without_clocks(tmp_path / "whole")
+        words = folder, calls, "resume" if part else "new"
+        run_script(search, tmp_path, *words, name=str(SCRIPT), code=-signal.SIGKILL)
+    run_script(search, tmp_path, folder, 0, "resume", name=str(SCRIPT))
+    assert events_without_clocks(folder) == events_without_clocks(whole_folder)
     weights = torch.load(folder / "weights.pt", weights_only=True)
     assert all(torch.equal(weights[name], value) for name, value in whole.supernet.state_dict().items())
-    assert (folder / "architecture.json").read_text() == (tmp_path / "whole/architecture.json").read_text()
+    assert (folder / "architecture.json").read_text() == (whole_folder / "architecture.json").read_text()
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path):
-    _assert_kills_leave_no_trace(tmp_path, [20])
+def test_a_killed_run_goes_on_as_if_it_had_not_been(tmp_path, run_script, whole):
+    _assert_kills_leave_no_trace(tmp_path, run_script, [20], whole)
 
 
-def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path):
-    whole, folder = _whole("plain", tmp_path / "whole"), tmp_path / "parts"
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(whole, tmp_path):
+    (whole, whole_folder), folder = whole(), tmp_path / "parts"
     folder.mkdir()
     (folder / "log.jsonl").write_text('{"event": "sta')
     again = searcher()
     fit(again, run_dir=folder, resume=True)
-    _assert_same(again, whole, folder, tmp_path / "whole")
+    _assert_same(again, whole, folder, whole_folder)
 
 
-@pytest.mark.slow
-def test_a_run_killed_again_and_again_goes_on(tmp_path):
-    _assert_kills_leave_no_trace(tmp_path, [1, 3, 8, 1, 9, 11])
+def test_a_run_killed_again_and_again_goes_on(tmp_path, run_script, whole):
+    _assert_kills_leave_no_trace(tmp_path, run_script, [1, 3, 8, 1, 9, 11], whole)
 
 
 # --- what cannot be resumed, and what is not overwritten -----------------------------------------------
@@ -277,15 +284,15 @@ def test_a_refused_resume_leaves_the_folder_as_it_is(stopped):
     assert {path.name: path.read_bytes() for path in stopped.iterdir()} == before
 
 
-def test_an_error_in_the_loss_closes_the_log_and_can_be_resumed(tmp_path):
+def test_an_error_in_the_loss_closes_the_log_and_can_be_resumed(whole, tmp_path):
     def loss(forward, batch):
         raise ValueError("mine")
 
     with pytest.raises(ValueError, match="mine"):
         fit(searcher(loss=loss), run_dir=tmp_path / "parts")
-    search, whole = searcher(), _whole("plain", tmp_path / "whole")
+    search, (whole, whole_folder) = searcher(), whole()
     fit(search, run_dir=tmp_path / "parts", resume=True)
-    _assert_same(search, whole, tmp_path / "parts", tmp_path / "whole")
+    _assert_same(search, whole, tmp_path / "parts", whole_folder)
 
 
 def test_a_run_dir_that_is_a_file_is_an_error(tmp_path):

@@ -27,12 +27,12 @@ def augmented(**settings):
     return DataLoader(Augmented(*data().tensors), 8, shuffle=True, **settings)
 
 
-def whole_and_parts(folder, at, settings, **search):
+def whole_and_parts(folder, at, settings, epochs=4, **search):
     """Run a search once as a whole and once interrupted at a step; return both."""
     whole = searcher(**search)
-    whole.fit(augmented(**settings), loader(24), epochs=4, progress=False, run_dir=folder / "whole")
+    whole.fit(augmented(**settings), loader(24), epochs=epochs, progress=False, run_dir=folder / "whole")
     # Without the check, whose passes would be counted.
-    flags = {"epochs": 4, "progress": False, "run_dir": folder / "parts", "check": False}
+    flags = {"epochs": epochs, "progress": False, "run_dir": folder / "parts", "check": False}
     with pytest.raises(KeyboardInterrupt):
         searcher(loss=stopping(at), **search).fit(augmented(**settings), loader(24), **flags)
     random.seed(at)
@@ -56,7 +56,7 @@ def test_pythons_and_numpys_generators_go_on_too(at, tmp_path):
 @pytest.mark.parametrize("persistent", [False, True])
 def test_workers_of_a_loader_go_on_too(persistent, tmp_path):
     settings = {"num_workers": 2, "persistent_workers": persistent}
-    assert_same(*whole_and_parts(tmp_path, 9, settings), tmp_path)
+    assert_same(*whole_and_parts(tmp_path, 9, settings, epochs=2), tmp_path)
 
 
 def test_a_final_with_such_data_goes_on_too(tmp_path):

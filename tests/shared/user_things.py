@@ -69,6 +69,9 @@ class Lazy(nn.Module):
         self.op = Choice({"tanh": nn.Tanh(), "relu": nn.ReLU()}, label="op")
         self.layer = nn.LazyLinear(2)
 
+    def forward(self, x):
+        return self.layer(self.op(x))
+
 
 class Weightless(nn.Module):
     """Has nothing to train."""

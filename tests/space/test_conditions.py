@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import random
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -180,3 +181,14 @@ def test_a_value_of_what_is_not_there_is_refused():
         SVM.check({"kernel": "linear", "C": 1, "degree": 2})
     with pytest.raises(InputError, match=r"start\[0\]: architecture\['degree'\]: expected a value, got none"):
         minimize(svm, SVM, 5, start=[{"kernel": "poly", "C": 1}])
+
+
+def test_many_variables_may_depend_on_one():
+    of_one = {f"v{i}": Integer(1, 3, when={"on": True}) for i in range(2_000)}
+    assert Space({"on": Categorical([False, True]), **of_one}).size == 1 + 3**2_000
+    reversed_chain = {f"v{i}": Categorical([0, 1], when={f"v{i + 1}": 1}) for i in range(3_000)}
+    begun = time.process_time()
+    space = Space(reversed_chain | {"v3000": Categorical([0, 1])})
+    assert space.deciding[0] == "v3000"
+    assert space.size > 2**100  # an upper bound
+    assert time.process_time() - begun < 2.0

@@ -2,6 +2,7 @@
 
 import math
 import random
+import time
 
 import numpy as np
 import pytest
@@ -115,3 +116,12 @@ def test_an_unfit_candidate_is_refused(x, active, match):
 def test_a_deep_nest_and_a_kind_that_is_no_word_are_space_errors(text):
     with pytest.raises(SpaceError, match=r"expected (JSON, got text that fails|one of categorical)"):
         Space.from_json(text)
+
+
+def test_the_size_of_a_large_space_is_counted_at_once():
+    # One product after the other would take time with the square of the number of variables.
+    many = {f"v{i}": Integer(1, 2**20) for i in range(20_000)}
+    begun = time.process_time()
+    assert Space(many).size == 2**400_000
+    assert Space(many | {"rate": Real(0.0, 1.0)}).size == math.inf
+    assert time.process_time() - begun < 2.0

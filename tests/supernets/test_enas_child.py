@@ -2,8 +2,6 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 from random import Random
 
 import pytest
@@ -32,12 +30,11 @@ def _child(seed=0):
     return supernet.extract(supernet.space.sample(Random(seed))), torch.randn(4, 1, 14, 14)
 
 
-@pytest.mark.slow
-def test_child_is_loaded_and_run_without_asng(tmp_path):
+def test_child_is_loaded_and_run_without_asng(run_script, tmp_path):
     child, x = _child()
     (tmp_path / "child.pkl").write_bytes(pickle.dumps(child))
     torch.save((x, child(x).detach()), tmp_path / "io.pt")
-    subprocess.run([sys.executable, "-W", "error", "-c", LOADER, str(tmp_path)], check=True)
+    run_script(LOADER, tmp_path, tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -28,7 +28,7 @@ def _gradients(supernet, seed):
 
 
 @given(st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @pytest.mark.slow
 def test_outputs_and_gradients_are_those_of_the_network_that_keeps_all_to_the_bit(seed):
     logits, gradients = _gradients(_network(), seed)

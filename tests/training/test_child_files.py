@@ -1,6 +1,5 @@
 """The child on the disk."""
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -109,11 +108,11 @@ def test_weights_of_another_network_are_told_in_one_line(tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 8])
-def test_a_program_runs_without_asng_for_any_batch(size, result, tmp_path):
+def test_a_program_runs_without_asng_for_any_batch(size, result, run_script, tmp_path):
     save_program(tmp_path / "child.pt2", result.child, (data().tensors[0][:size],))
     torch.save(_numbers(result.child), tmp_path / "io.pt")
     save_child(tmp_path / "child.pt", result.child, result.architecture)
-    subprocess.run([sys.executable, "-c", RUN, str(tmp_path)], check=True)
+    run_script(RUN, tmp_path, tmp_path)
     assert len(list(tmp_path.iterdir())) == 3
 
 

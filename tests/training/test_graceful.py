@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from asng.training.progress import progress_bar
 from asng.training.signals import graceful
 
 
@@ -59,19 +58,3 @@ def test_other_threads_go_without():
     thread.start()
     thread.join()
     assert seen == [False]
-
-
-def test_the_bar_shows_steps_and_figures(capsys):
-    with progress_bar("search", 8, show=True) as bar:
-        bar.update(3, loss=0.123456, objective=None)
-    out = capsys.readouterr().out
-    assert "search" in out
-    assert "3/8" in out
-    assert "loss 0.123" in out
-    assert "objective" not in out
-
-
-def test_a_hidden_bar_says_nothing(capsys):
-    with progress_bar("search", 8, show=False) as bar:
-        bar.update(3, loss=0.1)
-    assert capsys.readouterr() == ("", "")

@@ -1,13 +1,13 @@
 """How much each variable matters: from the losses of samples, and from the path of theta."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asng.space import Categorical, Space, Value
+from asng.space import Categorical, Integer, Real, Space, Value, Variable
 
 __all__ = ["Importance", "ThetaPath", "sample_importance"]
 
@@ -73,7 +73,7 @@ class ThetaPath:
 
 
 def sample_importance(
-    space: Space, samples: Sequence[tuple[Mapping[str, Value], float, frozenset[str] | None]]
+    space: Mapping[str, Variable], samples: Sequence[tuple[Mapping[str, Value], float, frozenset[str] | None]]
 ) -> dict[str, float]:
     """Return what each variable explains of the ranks of losses.
 
@@ -82,7 +82,7 @@ def sample_importance(
     apart. What chance alone would explain is taken off.
 
     Args:
-        space: What was searched.
+        space: What was searched, or the variables of it that are asked for.
         samples: Architecture, loss, and the names that were read, None for all. A loss that is not finite
             ranks worst. A variable that was not read is a value of its own.
 
@@ -126,7 +126,7 @@ def sample_importance(
     return none | {name: float(share / total) for name, share in shares.items()}
 
 
-def _groups(space: Space, name: str, samples: Iterable[Any]) -> NDArray[np.int64]:
+def _groups(space: Mapping[str, Variable], name: str, samples: Iterable[Any]) -> NDArray[np.int64]:
     """Return the number of the group of each sample, by the value of a variable; 0 upwards, no gaps."""
     variable = space[name]
     read = [
@@ -134,15 +134,22 @@ def _groups(space: Space, name: str, samples: Iterable[Any]) -> NDArray[np.int64
         for architecture, _, active in samples
     ]
     if isinstance(variable, Categorical):
-        found: Any = [
-            -1 if value not in variable.choices else variable.choices.index(value) for value in read
-        ]
+        index: dict[Any, int] = {choice: number for number, choice in enumerate(variable.choices)}
+        found: Any = [index.get(value, -1) if isinstance(value, Hashable) else -1 for value in read]
         unread = [active is not None and name not in active for _, _, active in samples]
         found = np.where(unread, -1, found)
     else:
-        raw = np.array([np.nan if value is None else variable.encode(value) for value in read])
+        raw = np.array([_raw(variable, value) for value in read])
         known = raw[~np.isnan(raw)]
         edges = np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS)) if len(known) else known
         found = np.where(np.isnan(raw), -1, np.searchsorted(edges, raw, side="left"))
     groups: NDArray[np.int64] = np.unique(found, return_inverse=True)[1]
     return groups
+
+
+def _raw(variable: Integer | Real, value: Any) -> float:
+    """Return the raw coordinate of a value; NaN of what is none, as in a log that someone has changed."""
+    try:
+        return variable.encode(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

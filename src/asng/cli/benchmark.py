@@ -1,5 +1,6 @@
 """asng benchmark: ASNG beside other methods on known problems."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from jsonargparse import Namespace
@@ -7,15 +8,18 @@ from jsonargparse import Namespace
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, part_of, seeds_of
 from asng.cli.tell import tell_outcome
-from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
+from asng.experiments.benchmark import BenchmarkSettings, begun_benchmark, run_benchmark
 from asng.training.progress import Bar, progress_bar
 
 __all__ = ["add_flags", "run"]
 
 
+SEEDS = 20
+
+
 def add_flags(parser: NearestNames) -> None:
     """Add the flags of this subcommand."""
-    add_run_flags(parser, run_dir="runs/benchmark", seeds=20, overwrite=False)
+    add_run_flags(parser, run_dir="runs/benchmark", seeds=SEEDS, overwrite=False)
     parser.add_argument("--redo", type=list[str], default=[], help="with --resume: methods to run again")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_settings(BenchmarkSettings)
@@ -23,8 +27,10 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run all cells, or what is left of them, and say how it went."""
-    seeds = seeds_of(arguments)
+    seeds: Sequence[int] = seeds_of(arguments)
     settings = BenchmarkSettings(**part_of(arguments, BenchmarkSettings))
+    if arguments.resume and (settings, arguments.seed, arguments.seeds) == (BenchmarkSettings(), 0, SEEDS):
+        settings, seeds = begun_benchmark(arguments.run_dir) or (settings, seeds)
     with ExitStack() as stack:
         bars: list[Bar] = []
 

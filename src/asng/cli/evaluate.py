@@ -7,8 +7,9 @@ from rich.console import Console
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
+from asng.pipeline.train_alone import scores_of
 from asng.tasks.reopen import load_child, single_run
-from asng.training import count_parameters, score
+from asng.training import count_parameters
 
 __all__ = ["add_flags", "run"]
 
@@ -30,11 +31,8 @@ def run(arguments: Namespace) -> None:
     folder = Path(arguments.run_dir)
     stored = single_run(folder, network={"data_dir": arguments.data_dir}, trusted=trusted_names(arguments))
     child = load_child(stored, folder)
-    value = score(child, stored.loaders.test, stored.task.score)
-    others = "".join(
-        f"{name} {score(child, stored.loaders.test, other):.4f}, "
-        for name, other in stored.task.others.items()
-    )
+    value, further = scores_of(child, stored.task, stored.loaders, stored.seeds[0])
+    others = "".join(f"{name} {other:.4f}, " for name, other in further.items())
     line = f"{stored.task.metric_on(stored.loaders)} {value:.4f} on {stored.task.data}, {others}"
     Console(highlight=False, soft_wrap=True).print(
         f"{line}{count_parameters(child):,} parameters", markup=False

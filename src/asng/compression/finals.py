@@ -12,7 +12,7 @@ from torch import nn
 
 from asng.compression.frontier import Frontier, Meter, refined
 from asng.compression.goals import Goal
-from asng.compression.journal import Journal
+from asng.compression.journal import MAPPINGS, Journal
 from asng.compression.tuning import Tuner
 from asng.costs.meter import CostMeter
 from asng.runs.folder import CHILD
@@ -24,7 +24,7 @@ from asng.training.progress import progress_bar
 
 __all__ = ["Finals", "best_rate"]
 
-REFINED = 4
+REFINED = 5
 """After a few steps of fine-tuning one of so many is scored again."""
 SHORTER = 4
 """Finalists are first fine-tuned for a part of the epochs, one of so many."""
@@ -97,7 +97,7 @@ class Finals:
         def loss(rate: float) -> float:
             return self.tuner.after_steps(self.start, partial(adamw, learning_rate=rate))[0]
 
-        found: float = self.journal.answer(f"{what}, {self.goal.name}", lambda: best_rate(loss))
+        found: float = self.journal.answer(f"{what}, {self.goal.name}", lambda: best_rate(loss), float)
         return found
 
     def tried(self, frontier: Frontier, costs: Meter) -> Frontier:
@@ -133,11 +133,13 @@ class Finals:
                     hold.append(one)
             return [dict(one) for one in (hold or [ranked[0].architecture])[: self.finalists]]
 
-        return [Architecture(one) for one in self.journal.answer(f"finalists, {self.goal.name}", work)]
+        return [
+            Architecture(one) for one in self.journal.answer(f"finalists, {self.goal.name}", work, MAPPINGS)
+        ]
 
     def child(self, finalists: Sequence[Architecture]) -> tuple[Architecture, nn.Module]:
         """Fine-tune finalists for a while, and the best of them to the end."""
-        epochs = math.ceil(self.epochs / SHORTER)
+        epochs = max(1, self.epochs // SHORTER)
 
         def worth(number: int) -> tuple[float, float]:
             title = f"finalist, {self.goal.name}"
@@ -162,7 +164,7 @@ class Finals:
         child = self.tuner.tuned(best, self._optimizer, self.epochs, self.goal.name)
         if path is not None:
             save_child(path, child, best)
-        self.journal.answer(done, lambda: True)
+        self.journal.answer(done, lambda: True, bool)
         return best, child
 
     @property

@@ -9,8 +9,17 @@ from typing import Any
 from asng.errors import RunError
 from asng.runs.folder import COMPRESSION_FILES, COMPRESSION_LOG, refuse_earlier_run
 from asng.runs.log import JsonLines
+from asng.runs.stored import Stored, stored
 
-__all__ = ["Journal"]
+__all__ = ["MAPPINGS", "Journal"]
+
+MAPPINGS = list[dict[str, Any]]
+"""The type of answers that are architectures."""
+
+
+class _Line(Stored, frozen=True):
+    question: str
+    answer: Any = None
 
 
 class Journal:
@@ -38,9 +47,10 @@ class Journal:
         if not resume and not overwrite:
             refuse_earlier_run(folder, COMPRESSION_FILES)
         self._file = JsonLines(folder / COMPRESSION_LOG, keep=None if resume else 0)
-        for row in self._file.rows:
-            self._known[row.get("question", "")] = row.get("answer")
         try:
+            for row in self._file.rows:
+                line = stored(row, _Line, str(folder / COMPRESSION_LOG))
+                self._known[line.question] = line.answer
             self._check(settings)
         except BaseException:
             self.close()
@@ -48,31 +58,41 @@ class Journal:
 
     def _check(self, settings: Mapping[str, Any]) -> None:
         now = json.loads(json.dumps(dict(settings), default=str))
-        then = self.answer("settings", lambda: now)
+        then = self.answer("settings", lambda: now, dict[str, Any])
         differing = [name for name in now if then.get(name) != now[name]]
         if differing:
             name = differing[0]
             raise RunError(
                 f"{self.folder}: expected the settings that the run was begun with, got {name} = "
-                f"{now[name]!r}, which was {then.get(name)!r}. Give the same, or overwrite=True."
+                f"{now[name]!r:.200}, which was {then.get(name)!r:.200}. Give the same, or overwrite=True."
             )
 
-    def answer(self, question: str, work: Callable[[], Any]) -> Any:
+    def answer(self, question: str, work: Callable[[], Any], kind: Any) -> Any:
         """Return what is known of a question, else work it out and write it down.
 
         Args:
             question: The same in each run.
             work: Returns plain values, which JSON can hold.
+            kind: The type of the answer, as msgspec knows it.
+
+        Raises:
+            RunError: The answer in the file is of another type.
         """
         if question not in self._known:
             self._known[question] = work()
             if self._file is not None:
                 self._file.append({"question": question, "answer": self._known[question]})
-        return self._known[question]
+        return stored(self._known[question], kind, f"{self.folder}, {COMPRESSION_LOG}, {question!r:.80}")
+
+    def number(self, question: str, work: Callable[[], float]) -> float:
+        """As `answer`, of a number; NaN where JSON had none for it."""
+        found = self.answer(question, work, float | None)
+        return math.nan if found is None else float(found)
 
     def numbers(self, question: str, work: Callable[[], Sequence[float]]) -> list[float]:
         """Return an answer of numbers; what is not finite is infinite, which is the worst."""
-        known = self.answer(question, lambda: [x if math.isfinite(x) else None for x in work()])
+        numbers = list[float | None]
+        known = self.answer(question, lambda: [x if math.isfinite(x) else None for x in work()], numbers)
         return [math.inf if number is None else number for number in known]
 
     def knows(self, question: str) -> bool:

@@ -18,7 +18,7 @@ from asng.checks import integer_at_least, nearest, real_between
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
-from asng.compression.journal import Journal
+from asng.compression.journal import MAPPINGS, Journal
 from asng.compression.result import Compressed, CompressedChild, Network
 from asng.compression.stored import write_compression
 from asng.compression.tuning import Tuner
@@ -35,7 +35,7 @@ from asng.space import Architecture
 from asng.training import score
 from asng.training.data.halves import split_loader
 from asng.training.data.nested import CountItems, checksum
-from asng.training.data.random_state import seeded
+from asng.training.data.random_state import seeded, staged
 from asng.training.data.stream import BatchStream
 from asng.training.distillation import distilled
 from asng.training.inputs import plain_calls
@@ -271,7 +271,7 @@ class Road:
         """Put limits in numbers, and return an even architecture within each, if there is one."""
         meter = loop.scorer.meter
         meter.prepare()
-        limits = self.journal.answer("limits", lambda: [limit_of(term) for term in meter.terms])
+        limits = self.journal.answer("limits", lambda: [limit_of(term) for term in meter.terms], list[float])
         numbers = {b: replace(b, limit=n, share=None) for b, n in zip(self._budgets, limits, strict=True)}
         self.goals = [replace(g, budgets=tuple(numbers[b] for b in g.budgets)) for g in self.goals]
 
@@ -282,7 +282,7 @@ class Road:
 
             return [dict(evenly_within(supernet.space, costs, goal)) for goal in self.goals]
 
-        return [Architecture(start) for start in self.journal.answer("starts", work)]
+        return [Architecture(start) for start in self.journal.answer("starts", work, MAPPINGS)]
 
     def _train_shared(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> None:
         """Train the weights on networks about the budgets, or read them if that was done."""
@@ -301,7 +301,7 @@ class Road:
                 bar.update(step + 1, loss=value)
         if path is not None:
             write_tensors(path, {"weights": supernet.state_dict()})
-        self.journal.answer("shared weights", lambda: True)
+        self.journal.answer("shared weights", lambda: True, bool)
 
     def _meter(self, loop: Loop) -> Meter:
         """Return what asks for costs, once in a run of the same turns."""
@@ -311,7 +311,8 @@ class Road:
             def work() -> list[dict[str, float]]:
                 return [dict(found.values) for found in loop.scorer.meter.of_all(architectures)]
 
-            found: list[Mapping[str, float]] = self.journal.answer(f"costs {next(turns)}", work)
+            kind = list[dict[str, float | int | None]]
+            found: list[Mapping[str, float]] = self.journal.answer(f"costs {next(turns)}", work, kind)
             return found
 
         return costs
@@ -360,7 +361,7 @@ class Road:
     ) -> CompressedChild:
         """Return the child for a goal, with its scores and costs."""
         architecture, child = finals.child(finalists)
-        untuned = self.journal.answer(
+        untuned = self.journal.number(
             f"before, {finals.goal.name}", lambda: self._score(tuner.untuned(architecture))
         )
         return CompressedChild(
@@ -376,7 +377,9 @@ class Road:
 
     def _score(self, network: nn.Module) -> float:
         """Return the score that is told of a network."""
-        return score(network, self.test or self._valid, self._objective, items=self.items)
+        loader = self.test or self._valid
+        with staged(self.seed, "scores", loader):
+            return score(network, loader, self._objective, items=self.items)
 
     def _costs(self, network: nn.Module) -> dict[str, float]:
         """Return what a network costs, by all measures that are told or limited."""

@@ -1,14 +1,13 @@
 """Fine-tuning of what is cut out of the shared weights: for a few steps, for a while, to the end."""
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.errors import RunError
@@ -16,12 +15,7 @@ from asng.nn import Inputs, Supernet
 from asng.space import Architecture
 from asng.training import recalibrate, score, train
 from asng.training.data.nested import CountItems
-from asng.training.data.random_state import (
-    generator_states,
-    restore_generators,
-    seeded,
-    undisturbed,
-)
+from asng.training.data.random_state import staged
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler
 
@@ -37,10 +31,8 @@ RECALIBRATED = 50
 class Tuner:
     """Makes children and fine-tunes them, all by the same batches from the same weights.
 
-    Generators of the loader begin where they are now, whatever is drawn from it in between: so a run that is
-    resumed, which leaves some of this out, trains on the same batches. After a training batch norms are
-    given the averages of the weights as they are: in a few steps moving ones do not come along, and the
-    first are those of a wider network.
+    After a training batch norms are given the averages of the weights as they are: in a few steps moving ones
+    do not come along, and the first are those of a wider network.
 
     Attributes:
         supernet: Holds the shared weights, which stay as they are.
@@ -68,10 +60,6 @@ class Tuner:
     items: CountItems | None
     seed: int
     progress: bool
-    _states: dict[str, Tensor] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_states", generator_states(self.train))
 
     def cut(self, architecture: Architecture) -> nn.Module:
         """Return a child with the shared weights."""
@@ -79,7 +67,7 @@ class Tuner:
 
     def untuned(self, architecture: Architecture) -> nn.Module:
         """Return a child with the shared weights, and averages of batch norms of its own."""
-        with self._anew():
+        with staged(self.seed, "averages", self.train, self.valid):
             return self._recalibrated(self.cut(architecture), self.train)
 
     def after_steps(self, architecture: Architecture, optimizer: MakeOptimizer) -> tuple[float, float]:
@@ -88,7 +76,7 @@ class Tuner:
         Both are infinite if the loss is not finite on the way.
         """
         few, some = self._few
-        with self._anew():
+        with staged(self.seed, "steps", self.train, self.valid):
             child, loss, clip = self.cut(architecture), self.loss, self.clip
             try:
                 train(child, few, loss=loss, epochs=1, optimizer=optimizer, scheduler=None, clip=clip)
@@ -97,22 +85,20 @@ class Tuner:
                     raise
                 return math.inf, math.inf
             self._recalibrated(child, few)
-            scores = [score(child, some, one, items=self.items) for one in (loss, self.objective)]
-            return scores[0], scores[1]
+        return self._score(child, some, loss), self._score(child, some, self.objective)
 
     def after_epochs(
         self, architecture: Architecture, optimizer: MakeOptimizer, epochs: int, title: str
     ) -> tuple[float, float]:
         """Return the score of a child and its loss, on all validation data, after so many epochs."""
         child = self.tuned(architecture, optimizer, epochs, title)
-        scores = [score(child, self.valid, one, items=self.items) for one in (self.objective, self.loss)]
-        return scores[0], scores[1]
+        return self._score(child, self.valid, self.objective), self._score(child, self.valid, self.loss)
 
     def tuned(
         self, architecture: Architecture, optimizer: MakeOptimizer, epochs: int, title: str
     ) -> nn.Module:
         """Return a child after so many epochs."""
-        with self._anew():
+        with staged(self.seed, "fine-tuning", self.train, self.valid):
             child = train(
                 self.cut(architecture),
                 self.train,
@@ -129,16 +115,12 @@ class Tuner:
     def _recalibrated(self, child: nn.Module, loader: Any) -> nn.Module:
         return recalibrate(child, loader, loss=self.loss, batches=RECALIBRATED, items=self.items)
 
+    def _score(self, child: nn.Module, loader: Any, objective: Objective) -> float:
+        with staged(self.seed, "scores", loader):
+            return score(child, loader, objective, items=self.items)
+
     @cached_property
     def _few(self) -> tuple[Any, Any]:
         """The batches of a few steps, and those that tell after them."""
-        with self._anew():
+        with staged(self.seed, "steps", self.train, self.valid):
             return list(islice(self.train, STEPS)), list(islice(self.valid, self.batches))
-
-    @contextmanager
-    def _anew(self) -> Iterator[None]:
-        """Begin with the global generators at the seed, and those of the loader where they were."""
-        with undisturbed():
-            restore_generators(self.train, self._states)
-        with seeded(self.seed):
-            yield

@@ -73,6 +73,8 @@ class CostMeter:
         example: Returns the inputs: a tuple, or `Inputs`; called once, at the first measurement.
         comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
             that a latency is the same everywhere. Default: this one alone.
+        memory: Counts the architectures that do not fit into memory while they are measured: they cost
+            infinitely much. Default: a count of its own.
     """
 
     def __init__(
@@ -81,8 +83,10 @@ class CostMeter:
         terms: Iterable[Cost],
         example: Callable[[], tuple[Any, ...]],
         comm: Comm | None = None,
+        memory: OutOfMemory | None = None,
     ) -> None:
         self._comm = LocalComm() if comm is None else comm
+        self._memory = OutOfMemory() if memory is None else memory
         self._given = tuple(terms)
         self._supernet = supernet
         self._measures = measures_of(self._given)
@@ -123,14 +127,20 @@ class CostMeter:
         largest = whole(self._supernet, lambda many: [size for size, _ in self.sizes(many)])
 
         def work(_: int) -> dict[str, float]:
-            values = self._checked(largest, self._measured(largest, measures))
+            values = self._checked(largest, self._measured(largest, measures)) or {}
             timed = {name: measure for name, measure in measures.items() if is_timed(measure)}
             for name, measure in timed.items():
                 again = [self._on_device.measured(largest, {name: measure})[name] for _ in range(AGAIN)]
                 values[name] = median([values[name], *again])
             return values
 
-        return self._comm.deal(1, work, lambda values: values)[0]
+        missed = OutOfMemory()
+        with missed.noted():
+            return self._comm.deal(1, work, lambda values: values)[0]
+        raise InputError(
+            f"cost: expected the whole network, {dict(largest)!r:.200}, to fit into memory, for a share of "
+            f"its {next(iter(measures))}; it does not. Give limit= instead of share=."
+        )
 
     def of(self, architecture: Architecture) -> Costs:
         """Return what an architecture costs.
@@ -217,10 +227,11 @@ class CostMeter:
         [key] = self._keys([architecture])
         [values] = self._comm.deal(
             1,
-            lambda _: self._carefully(architecture, timed),
+            lambda _: self._guarded(architecture, timed),
             lambda values: self._checked(architecture, values),
         )
         known = self._known[key]
+        values = values or dict.fromkeys(timed, math.inf)
         known.update({name: max(known[name], value) for name, value in values.items()})
         return self.of(architecture).excess <= 0.0
 
@@ -258,12 +269,16 @@ class CostMeter:
         unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._reads}
         if unknown:
             todo = list(unknown.values())
-            reads = self._comm.deal(
-                len(todo), lambda i: self._somewhere(lambda place: place.reads(todo[i])), sorted
-            )
+            reads = self._comm.deal(len(todo), lambda i: self._read(todo[i]), sorted)
             for key, names in zip(unknown, reads, strict=True):
                 self._reads[key] = self._sets.setdefault(frozenset(names), frozenset(names))
         return [self._reads[key] for key in keys]
+
+    def _read(self, architecture: Architecture) -> frozenset[str]:
+        """Return what a pass reads; all variables if it does not fit into memory."""
+        with OutOfMemory().noted():
+            return self._somewhere(lambda place: place.reads(architecture))
+        return frozenset(architecture)
 
     def _keys(self, architectures: Sequence[Architecture]) -> list[str]:
         """Return the digests of what a pass under each of them reads: the same for the same child."""
@@ -283,11 +298,21 @@ class CostMeter:
         if todo:
             found = self._comm.deal(
                 len(todo),
-                lambda i: (architectures[todo[i]], self._carefully(architectures[todo[i]], missing[todo[i]])),
+                lambda i: (architectures[todo[i]], self._guarded(architectures[todo[i]], missing[todo[i]])),
                 lambda measured: self._checked(*measured),
             )
             for key, values in zip(todo, found, strict=True):
-                self._known.setdefault(key, {}).update(values)
+                # None: it does not fit into memory, and costs more than any that does.
+                self._known.setdefault(key, {}).update(values or dict.fromkeys(missing[key], math.inf))
+                if values is None:
+                    self._memory.count += 1
+                    self._memory.of(architectures[key])
+
+    def _guarded(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any] | None:
+        """Return what the measures give, or None if the architecture does not fit into memory."""
+        with OutOfMemory().noted():
+            return self._carefully(architecture, measures)
+        return None
 
     def _carefully(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
         """Return what the measures give; by a clock and near a limit, the greatest of three."""
@@ -315,7 +340,11 @@ class CostMeter:
             values |= self._on_device.measured(architecture, real)
         return {name: values[name] for name in measures}
 
-    def _checked(self, architecture: Architecture, values: Mapping[str, Any]) -> dict[str, float]:
+    def _checked(
+        self, architecture: Architecture, values: Mapping[str, Any] | None
+    ) -> dict[str, float] | None:
+        if values is None:
+            return None
         return {
             name: _finite(name, self._measures[name], value, architecture) for name, value in values.items()
         }

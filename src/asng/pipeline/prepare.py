@@ -8,20 +8,22 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.parameter import is_lazy
+from torch.utils.data import DataLoader
 
 from asng.distributed import own_device
-from asng.errors import AsngError, InputError, in_one_line
+from asng.errors import AsngError, InputError, in_one_line, located
 from asng.nn import Searchable, Supernet
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.training import Objective
 from asng.training.data.nested import to_device
-from asng.training.data.random_state import seeded
-from asng.training.modes import cuda_devices, left_alone
+from asng.training.data.random_state import seeded, staged
+from asng.training.data.stream import BatchStream
+from asng.training.inputs import make_whole
+from asng.training.modes import left_alone
 from asng.training.objective import as_number
 
-__all__ = ["Prepared", "prepare", "device_of", "make_baseline", "place"]
+__all__ = ["Prepared", "prepare", "device_of", "first_of", "make_baseline", "place"]
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,12 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
         SpaceError: Nothing in the model is searchable.
     """
     device = device_of(settings.device)
-    loaders = task.loaders(seed)
+    with staged(seed, "data"):  # a split may draw from the global generators
+        loaders = task.loaders(seed)
     with seeded(seed):
         supernet = Supernet(task.build())
-    _check_weights("model", supernet.model)
+        _check_weights("model", supernet.model)
+        make_whole(supernet, task.loss, first_of(loaders.search_train))
     place(supernet, device)
     architecture = supernet.space.sample(random.Random(0))
 
@@ -55,14 +59,16 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
     baseline = None
     if task.baseline is not None:
         with seeded(seed):
-            baseline = place(make_baseline(task), device)
+            baseline = make_baseline(task)
+            make_whole(baseline, task.loss, first_of(loaders.search_train))
+            place(baseline, device)
     # The loss as in training, and the score as of the networks that are compared at the end.
     tried = [
         ("loss", task.loss, loaders.search_train, True),
         (task.metric, task.score, loaders.search_valid, False),
     ]
     for name, objective, loader, training in tried:
-        with torch.random.fork_rng(devices=cuda_devices()):
+        with staged(seed, "trial"):
             # One batch for both: a baseline must not move the generator of a loader, and so the search.
             for batch in loader:
                 batch = to_device(batch, device)
@@ -93,15 +99,13 @@ def make_baseline(task: Task) -> nn.Module:
 
 
 def _check_weights(what: str, model: nn.Module) -> None:
-    weights = dict(model.named_parameters())
-    if not weights:
+    if next(model.parameters(), None) is None:
         raise InputError(f"{what}: expected weights to train, got none in {type(model).__name__}.")
-    for name, weight in weights.items():
-        if is_lazy(weight):
-            raise InputError(
-                f"{what}: expected layers of known sizes, got the lazy weight {name!r}. Give its layer the"
-                " size of its input."
-            )
+
+
+def first_of(loader: DataLoader[Any]) -> Callable[[], Any]:
+    """Return what gives a first batch, and leaves the generators as they are."""
+    return lambda: BatchStream(loader, "loader").first()
 
 
 @torch.no_grad()
@@ -114,7 +118,7 @@ def _try(
     *,
     training: bool,
 ) -> None:
-    with left_alone(model):
+    with located(lambda: f"While {name} was tried on a first batch."), left_alone(model):
         model.train(training)
         as_number(objective(forward, batch), name, objective)
 

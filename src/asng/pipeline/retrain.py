@@ -2,21 +2,24 @@
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asng.distributed import joined
-from asng.errors import RunError, SpaceError, in_one_line
+from asng.errors import RunError, in_one_line, located
 from asng.pipeline.begin import Job
 from asng.pipeline.prepare import prepare
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
 from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
+from asng.runs.guarded import read_plain, refuse_excess
 from asng.runs.results import write_result
 from asng.runs.stored import read_json, write_json
 from asng.space import Architecture, Space
 from asng.training import save_child
+from asng.training.data.random_state import staged
 from asng.training.signals import graceful
 
 __all__ = ["read_architecture", "retrain_run", "train_all"]
@@ -69,8 +72,10 @@ def read_architecture(folder: Path) -> Architecture:
     if not path.exists():
         raise RunError(f"{path}: expected what a finished search found, got no such file.")
     try:
-        return Architecture.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, SpaceError) as error:
+        content = read_plain(path)
+        refuse_excess(content)
+        return Architecture.from_json(content.decode())
+    except ValueError as error:
         raise RunError(f"{path}: {in_one_line(error)}.") from error
 
 
@@ -94,20 +99,24 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
 
         def train_one(number: int) -> Trained:
             network = networks[number]
-            trained = train_from_scratch(
-                task,
-                settings,
-                network.architecture,
-                loaders=loaders,
-                seed=_seed_of(first, network.seed),
-                title=f"train {network.title}",
-                progress=job.progress and comm.leads,
-                keep_going=interrupt.go_on,
-            )
+            with located(partial(_training_of, network)):
+                trained = train_from_scratch(
+                    task,
+                    settings,
+                    network.architecture,
+                    loaders=loaders,
+                    seed=_seed_of(first, network.seed),
+                    title=f"train {network.title}",
+                    progress=job.progress and comm.leads,
+                    keep_going=interrupt.go_on,
+                    run_seed=job.seed,
+                )
             if number == _FOUND:
                 save_child(folder / CHILD, trained.network, found)
                 if task.pictures is not None:
-                    write_json(folder / PICTURES, task.pictures(trained.network, loaders))
+                    where = located(lambda: "While pictures were made of what the found network does.")
+                    with where, staged(job.seed, "pictures", loaders.test):
+                        write_json(folder / PICTURES, task.pictures(trained.network, loaders))
             return trained
 
         def train_these(numbers: Sequence[int]) -> list[dict[str, Any]]:
@@ -125,6 +134,18 @@ def train_all(job: Job, loaders: Loaders, space: Space) -> None:
                     result["found" if number == _FOUND else "baseline"] = trained
             if comm.leads:
                 write_result(folder, result)
+
+
+def _training_of(network: "_Network") -> str:
+    """Say that a network is trained from scratch and scored."""
+    of = (
+        ""
+        if network.architecture is None
+        else f" of the architecture {in_one_line(dict(network.architecture))}"
+    )
+    return (
+        f"While the network {network.title!r}{of} was trained from scratch and scored. Mend it, and resume."
+    )
 
 
 class _Network(NamedTuple):

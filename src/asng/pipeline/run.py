@@ -18,6 +18,7 @@ from asng.runs.results import write_result
 from asng.runs.stored import write_json
 from asng.search import OneShotSearch, SearchResult, StopRule
 from asng.training import sgd
+from asng.training.data.random_state import staged
 from asng.training.train import score_and_items
 
 __all__ = ["one_shot_search", "run_prepared", "run_task"]
@@ -126,7 +127,9 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
 
 
 def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) -> dict[str, Any]:
-    inherited, items = score_and_items(found.inherited(), loaders.test, task.score)
+    network = found.inherited()
+    with staged(seed, "scores", loaders.test):
+        inherited, items = score_and_items(network, loaders.test, task.score)
     return {
         "metric": task.metric_on(loaders),
         "higher_is_better": task.higher_is_better,

@@ -11,16 +11,16 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn import Supernet
-from asng.pipeline.prepare import device_of, make_baseline, place
+from asng.pipeline.prepare import device_of, first_of, make_baseline, place
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.space import Architecture
 from asng.training import Loss, count_parameters, give_averages, score, sgd, train
-from asng.training.data.random_state import seeded
-from asng.training.inputs import example_inputs
-from asng.training.objective import in_precision
+from asng.training.data.random_state import seeded, staged
+from asng.training.inputs import example_inputs, make_whole
+from asng.training.objective import Objective, in_precision
 
-__all__ = ["Trained", "fresh_child", "reseed", "train_from_scratch"]
+__all__ = ["Trained", "fresh_child", "reseed", "scores_of", "train_from_scratch"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def _extracted(
     model: nn.Module, architecture: Architecture, loss: Loss, loaders: Loaders, device: torch.device
 ) -> nn.Module:
     supernet = Supernet(model)
+    make_whole(supernet, loss, first_of(loaders.train))
     supernet.space.check(architecture)
     inputs = example_inputs(supernet, architecture, loss, loaders.train)
     # Of a model in training mode: modules of yours that run only there are in the network too.
@@ -72,11 +73,13 @@ def train_from_scratch(
     title: str,
     progress: bool,
     keep_going: Callable[[], bool] = lambda: True,
+    run_seed: int | None = None,
 ) -> Trained:
     """Build, train and score one architecture by the task's recipe; the same seed gives the same network.
 
     Without an architecture it is the task's baseline, by the same recipe but for what goes with a model that
-    the recipe builds.
+    the recipe builds. It is scored by the seed of the run, so that all of its networks see the same test
+    data; by default by its own.
 
     Raises:
         KeyboardInterrupt: `keep_going` said no.
@@ -91,7 +94,9 @@ def train_from_scratch(
     with seeded(seed):
         start = time.perf_counter()
         if architecture is None:
-            network = place(make_baseline(task), device)
+            network = make_baseline(task)
+            make_whole(network, loss, first_of(loaders.train))
+            place(network, device)
         else:
             model = (recipe.build or task.child)(architecture)
             network = _extracted(model, architecture, loss, loaders, device)
@@ -113,8 +118,27 @@ def train_from_scratch(
         child = network
         if architecture is not None and recipe.build is not None:
             child = _handed_over(network, fresh_child(task, architecture, loaders, device))
-    others = {name: score(child, loaders.test, other) for name, other in task.others.items()}
-    return Trained(child, architecture, score(child, loaders.test, task.score), others, seconds)
+    value, others = scores_of(child, task, loaders, seed if run_seed is None else run_seed)
+    return Trained(child, architecture, value, others, seconds)
+
+
+def scores_of(
+    network: nn.Module, task: Task, loaders: Loaders, seed: int
+) -> tuple[float, Mapping[str, float]]:
+    """Return the score of a trained network on test data, and its further ones by name.
+
+    Args:
+        network: In eval mode.
+        task: Says how to score.
+        loaders: Of which the test data are read.
+        seed: Of the run, by which test data that change at random are drawn, for each score the same.
+    """
+
+    def scored(objective: Objective) -> float:
+        with staged(seed, "scores", loaders.test):
+            return score(network, loaders.test, objective)
+
+    return scored(task.score), {name: scored(other) for name, other in task.others.items()}
 
 
 def _handed_over(network: nn.Module, child: nn.Module) -> nn.Module:

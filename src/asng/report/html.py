@@ -5,6 +5,7 @@ Each kind of run brings the pages and the table of its folders.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from rich.text import Text
 
 from asng.checks import require
 from asng.errors import RunError
+from asng.report.excerpts import MOST_PAGES
 from asng.report.reading import read_run
-from asng.report.table import run_table, seeds_table
+from asng.report.table import cell, run_table, seeds_table
 from asng.runs.files import write_text
 from asng.runs.folder import EXPERIMENT_FILES, REPORT, SUMMARY, refuse_no_run
 
@@ -120,7 +122,7 @@ def _kind_of(folder: Path, kinds: Sequence[RunKind]) -> RunKind:
 
 def title_of(folder: Path) -> Text:
     """Return the name of a folder as a title; as Text, since square brackets in it are no markup."""
-    return Text(folder.resolve().name)
+    return cell(folder.resolve().name)
 
 
 def _run_pages(folder: Path) -> Iterator[Page]:
@@ -134,12 +136,13 @@ def _seeds_pages(folder: Path) -> Iterator[Page]:
     from asng.report.page import run_page, seeds_page
 
     run, linked = read_run(folder), {}
-    for seed in run.summary.seeds if run.summary else ():
-        if seed.folder is not None and (folder / seed.folder).is_dir():
-            home = folder / seed.folder
-            linked[seed.folder] = read_run(home)
-            # One level of seeds and no more: a folder that names itself must not go on for ever.
-            yield Page(home, _TEMPLATES / "run.html.j2", run_page(linked[seed.folder]))
+    names = dict.fromkeys(seed.folder for seed in run.summary.seeds if seed.folder) if run.summary else {}
+    # Nothing is written through a link, which may lead anywhere.
+    homes = (folder / name for name in names if not (folder / name).is_symlink())
+    for home in islice((home for home in homes if home.is_dir()), MOST_PAGES):
+        linked[home.name] = read_run(home)
+        # One level of seeds and no more: a folder that names itself must not go on for ever.
+        yield Page(home, _TEMPLATES / "run.html.j2", run_page(linked[home.name]))
     yield Page(folder, _TEMPLATES / "seeds.html.j2", seeds_page(run, linked))
 
 

@@ -1,16 +1,19 @@
 """What the templates fill in: words and figures, gathered from a run."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from msgspec.structs import replace
 
 from asng.report.comparison import compare
+from asng.report.excerpts import MOST_COLUMNS, MOST_FIGURES, MOST_ROWS, cut, excerpt
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
-from asng.report.figures.graph import colours_of, draw_graph
+from asng.report.figures.graph import colours_of, draw_graph, drawable
 from asng.report.figures.heatmap import band, heat_map, room_for
 from asng.report.figures.strip import Row, strip_plot
 from asng.report.reading import Run
@@ -29,13 +32,14 @@ from asng.report.words import (
 )
 from asng.runs.events import EndEvent, FinalistEvent, Normal
 from asng.runs.history import Log
-from asng.runs.results import Result, Scored, SeedScore
+from asng.runs.results import Pictures, Result, Scored, SeedScore
 from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page"]
 
-_MOST_COLUMNS = 12
-"""Variables by which finalists are told apart in a table; what is more does not fit on a page."""
+_MOST_GRAPHS = 24
+_MOST_PICTURES = 200
+_MOST_RESUMES = 20
 _ROADS = {
     "theta": "drawn from theta",
     "uniform": "drawn uniformly",
@@ -46,26 +50,29 @@ _ROADS = {
 
 def run_page(run: Run) -> Mapping[str, Any]:
     """Return the values of the template of one search."""
-    comparison = compare(run.result)
+    comparison, left_out = compare(run.result), list[str]()
     return {
+        "left_out": left_out,  # is filled below
         "title": run.folder.resolve().name,
         "state": _state(run.log),
         "verdict": verdict(run.result, run.log.end.chance if run.log.end else None),
         "mood": _mood(comparison.gain if comparison else 0.0),
         "tiles": _tiles(run),
         "comparison": _comparison(run.result),
-        "networks": _networks(run.result),
+        "networks": excerpt(_networks(run.result), MOST_ROWS, "networks", left_out),
         "metric": run.result.metric,
         "has_baseline": run.result.baseline is not None,
-        "others": _others(run.result),
-        "finalists": _finalist_rows(run.log.finalists, run.architecture),
+        "others": run.result.other_names[:MOST_COLUMNS],
+        "finalists": _finalist_rows(
+            excerpt(run.log.finalists, MOST_ROWS, "finalists", left_out), run.architecture
+        ),
         "finalists_differ_in": _told_apart(run.log.finalists),
-        "pictures": run.pictures,
+        "pictures": _pictures(run, left_out),
         "space": _space(run.log),
-        "variables": _variables(run),
-        "graphs": _graphs(run),
+        "variables": _variables(run, left_out),
+        "graphs": _graphs(run, left_out),
         "curves": _curves(run.log),
-        "thetas": _thetas(run),
+        "thetas": _thetas(run, left_out),
         "settings": flatten(run.config),
         "circumstances": _circumstances(run),
     }
@@ -81,15 +88,18 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
             "mood": "unknown",
         } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
     gains = [s.found - s.random_mean for s in summary.seeds if not math.isnan(s.found - s.random_mean)]
-    rows = [_row_of(seed, linked) for seed in summary.seeds]
+    left_out = list[str]()
+    rows = [_row_of(seed, linked) for seed in excerpt(summary.seeds, MOST_FIGURES, "seeds", left_out)]
     strip = strip_plot(rows, metric=summary.metric, higher_is_better=summary.higher_is_better)
     return {
         "title": run.folder.resolve().name,
         "verdict": seeds_verdict(summary),
+        "left_out": left_out,
         "mood": _mood(sum(gains) * (1 if summary.higher_is_better else -1)),
         "headings": seed_headings(summary),
         "rows": seed_rows(summary),
-        "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds] + [None],
+        "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds[:MOST_ROWS]]
+        + [None],
         "strip": Markup(strip),
         "settings": flatten(run.config),
     }
@@ -166,19 +176,14 @@ def _baseline(result: Result) -> Scored:
     return result.baseline or Scored()
 
 
-def _others(result: Result) -> list[str]:
-    """Return the names of the further scores that any network has."""
-    networks = [result.found or Scored(), _baseline(result), *result.random]
-    return list(dict.fromkeys(name for network in networks for name in network.others))
-
-
 def _networks(result: Result) -> list[tuple[str, str, list[str], str, str]]:
     named = [("found", result.found)] if result.found is not None else []
     named += [("baseline", result.baseline)] if result.baseline is not None else []
     sign = -1 if result.higher_is_better else 1
     best_first = sorted(result.random, key=lambda peer: (math.isnan(peer.score), sign * peer.score))
+    best_first = best_first[: MOST_ROWS + 1]
     named += [("random", peer) for peer in best_first]
-    others = _others(result)
+    others = result.other_names[:MOST_COLUMNS]
     rows = [
         (
             name,
@@ -196,11 +201,13 @@ def _networks(result: Result) -> list[tuple[str, str, list[str], str, str]]:
 
 def _told_apart(finalists: Sequence[FinalistEvent]) -> list[str]:
     """Return the variables in which finalists differ, at most twelve."""
-    names = dict.fromkeys(name for finalist in finalists for name in finalist.architecture)
-    differing = [
-        n for n in names if any(f.architecture.get(n) != finalists[0].architecture.get(n) for f in finalists)
-    ]
-    return differing[:_MOST_COLUMNS]
+    first = finalists[0].architecture if finalists else {}
+    having = Counter(name for finalist in finalists for name in finalist.architecture)
+    others = {
+        n for f in finalists for n, value in f.architecture.items() if n not in first or first[n] != value
+    }
+    differing = (name for name, count in having.items() if count < len(finalists) or name in others)
+    return list(islice(differing, MOST_COLUMNS))
 
 
 def _finalist_rows(
@@ -223,6 +230,13 @@ def _finalist_rows(
     ]
 
 
+def _pictures(run: Run, left_out: list[str]) -> Pictures | None:
+    if run.pictures is None:
+        return None
+    rows = excerpt(run.pictures.rows, _MOST_PICTURES, "pictures", left_out)
+    return replace(run.pictures, rows=tuple(rows))
+
+
 def _space(log: Log) -> list[tuple[str, str]]:
     if log.space is None:
         return []
@@ -230,15 +244,15 @@ def _space(log: Log) -> list[tuple[str, str]]:
     if log.start.n_theta is not None:
         rows.append(("parameters of theta", count(log.start.n_theta)))
     cost = (log.end.cost if log.end is not None else None) or {}
-    for limit in log.start.costs or ():
+    for limit in (log.start.costs or ())[:MOST_COLUMNS]:
         found = cost.get(limit.measure)
         rows.append((limit.kind, f"{limit}" + ("" if found is None else f"; found {found:g}")))
     return rows
 
 
-def _variables(run: Run) -> list[tuple[str, list[dict[str, str]]]]:
+def _variables(run: Run, left_out: list[str]) -> list[tuple[str, list[dict[str, str]]]]:
     """Return the variables by groups: name, what it may be, what was found, how sure theta is."""
-    names = list(run.log.space or run.architecture or {})
+    names = excerpt(list(run.log.space or run.architecture or {}), MOST_ROWS, "variables", left_out)
     last = run.log.theta[-1][1] if run.log.theta else {}
     rows = []
     for name in names:
@@ -264,7 +278,7 @@ def _variables(run: Run) -> list[tuple[str, list[dict[str, str]]]]:
 
 
 def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else cut(value)
 
 
 def _grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -280,12 +294,14 @@ def _prefix(name: str) -> str:
     return name.split(".", 1)[0] if "." in name else ""
 
 
-def _graphs(run: Run) -> list[tuple[str, str]]:
-    colours = colours_of(run.graphs)
+def _graphs(run: Run, left_out: list[str]) -> list[tuple[str, str]]:
+    graphs = [graph for graph in run.graphs if graph.nodes]
+    most = min(drawable(graphs[:_MOST_GRAPHS]), _MOST_GRAPHS)
+    graphs = list(excerpt(graphs, most, "graphs", left_out))
+    colours = colours_of(graphs)
     return [
         (graph.title, Markup(draw_graph(graph, colours, key=f"graph{index}")))
-        for index, graph in enumerate(run.graphs)
-        if graph.nodes
+        for index, graph in enumerate(graphs)
     ]
 
 
@@ -308,13 +324,14 @@ def _objective(log: Log) -> str | None:
     return str(selected.get("function", "objective")).rpartition(".")[2]
 
 
-def _thetas(run: Run) -> list[tuple[str, list[dict[str, Any]]]]:
+def _thetas(run: Run, left_out: list[str]) -> list[tuple[str, list[dict[str, Any]]]]:
     if not run.log.theta:
         return []
     rows = []
     variables = [] if run.log.space is None else run.log.space.values()
     room = max([50.0, *(room_for(v.choices) for v in variables if isinstance(v, Categorical))])
-    for index, name in enumerate(run.log.theta[-1][1]):
+    names = excerpt(list(run.log.theta[-1][1]), MOST_FIGURES, "variables of theta", left_out)
+    for index, name in enumerate(names):
         found = (run.architecture or {}).get(name)
         figure = _theta_figure(run.log, name, found, room=room, key=f"theta{index}")
         rows.append({"name": name, "figure": Markup(figure)})
@@ -343,7 +360,7 @@ def _circumstances(run: Run) -> list[tuple[str, str]]:
         (n, str(value)) for n, value in (("started", start.time), ("seed", start.seed)) if value is not None
     ]
     if run.log.resumed:
-        rows.append(("resumed at step", ", ".join(str(step) for step in run.log.resumed)))
+        rows.append(("resumed at step", ", ".join(str(step) for step in run.log.resumed[-_MOST_RESUMES:])))
     rows.append(("search time", duration(search_seconds(run))))
     for name, values in (("versions", start.versions), ("machine", start.machine)):
         rows += flatten(values, name) if values else []

@@ -7,13 +7,14 @@ from rich.table import Table
 from rich.text import Text
 
 from asng.report.comparison import beside_baseline, compare, seed_worth
+from asng.report.excerpts import MOST_COLUMNS, MOST_ROWS, cut
 from asng.report.reading import Run
 from asng.report.verdict import cost_words, seeds_verdict, verdict, worth_words
 from asng.report.words import UNKNOWN, about, count, duration, gain_words, plus_minus, score, spread
 from asng.report.worth import mean_worth
 from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary, mean_sd
 
-__all__ = ["run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
+__all__ = ["cell", "run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
 
 
 def run_table(run: Run, title: Text) -> Table:
@@ -27,7 +28,7 @@ def run_table(run: Run, title: Text) -> Table:
     table.add_column()
     table.add_column(justify="right")
     for name, value in _run_rows(run):
-        table.add_row(Text(name), Text(value))
+        table.add_row(cell(name), cell(value))
     return table
 
 
@@ -36,7 +37,7 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
     found = result.found
     rows = [(f"found ({result.metric})", score(found.score if found else None))]
     if found is not None:
-        rows += [(f"found ({name})", score(value)) for name, value in found.others.items()]
+        rows += [(f"found ({name})", score(value)) for name, value in [*found.others.items()][:MOST_COLUMNS]]
     if not math.isnan(result.inherited):
         rows.append(("with the supernet's weights", score(result.inherited)))
     if comparison is not None:
@@ -58,7 +59,7 @@ def _run_rows(run: Run) -> list[tuple[str, str]]:
 
 def _others_of_peers(result: Result) -> list[tuple[str, str]]:
     """Return the further scores of the random networks, mean +- sd."""
-    names = dict.fromkeys(name for peer in result.random for name in peer.others)
+    names = list(dict.fromkeys(name for peer in result.random for name in peer.others))[:MOST_COLUMNS]
     means = {name: mean_sd([peer.others.get(name) for peer in result.random]) for name in names}
     return [(name, plus_minus(*means[name])) for name in names]
 
@@ -74,15 +75,20 @@ def seeds_table(summary: Summary, title: Text) -> Table:
     """Return one row a seed, the verdict below."""
     table = Table(title=title, caption=Text(seeds_verdict(summary)), caption_justify="left")
     for heading in seed_headings(summary):
-        table.add_column(Text(heading), justify="right")
+        table.add_column(cell(heading), justify="right")
     for row in seed_rows(summary):
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(cell, row))
     return table
+
+
+def cell(words: str) -> Text:
+    """Return what stands in a cell: as Text, since square brackets in it are no markup, and not too long."""
+    return Text(cut(words))
 
 
 def seed_headings(summary: Summary) -> list[str]:
     """Return what the columns of `seed_rows` are called."""
-    others = [f"{what} ({name})" for name in summary.others for what in ("found", "random")]
+    others = [f"{what} ({name})" for name in _other_names(summary) for what in ("found", "random")]
     head = ["seed", f"found ({summary.metric})", f"random ({summary.metric})", "gain", "inherited"]
     return [*head, *(name for name, _ in _where_known(summary)), *others]
 
@@ -95,10 +101,10 @@ def seed_rows(summary: Summary) -> list[list[str]]:
     the seeds; of random networks, of the means of the seeds; of worths that of the mean rank.
     """
     sign = 1 if summary.higher_is_better else -1
-    seeds, names, known = summary.seeds, summary.others, _where_known(summary)
+    seeds, names, known = summary.seeds, _other_names(summary), _where_known(summary)
     gains = [sign * (seed.found - seed.random_mean) for seed in seeds]
     rows = []
-    for number, (seed, gain) in enumerate(zip(seeds, gains, strict=True)):
+    for number, (seed, gain) in enumerate(zip(seeds[:MOST_ROWS], gains, strict=False)):
         others = [words for name in names for words in _pair(_other(seed, name))]
         others = [*(column[number] for _, column in known), *others]
         rows.append([str(seed.seed), *_pair(seed), gain_words(gain), score(seed.inherited), *others])
@@ -107,6 +113,10 @@ def seed_rows(summary: Summary) -> list[list[str]]:
     inherited = plus_minus(*mean_sd([seed.inherited for seed in seeds]))
     last = ["mean +- sd", *_pair_of_means(seeds), plus_minus(*mean_sd(gains), spread), inherited, *others]
     return [*rows, last]
+
+
+def _other_names(summary: Summary) -> list[str]:
+    return summary.others[: MOST_COLUMNS // 2]  # each has two columns
 
 
 def _where_known(summary: Summary) -> list[tuple[str, list[str]]]:

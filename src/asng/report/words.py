@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from asng.report.excerpts import MOST_ROWS, cut
 from asng.space import Categorical, Integer, Space, Variable
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 UNKNOWN = "-"
+_MOST_CHOICES = 60
+_LONGEST_VALUE = 2_000
+"""Letters of a setting."""
 
 
 def score(value: float | None) -> str:
@@ -136,7 +140,9 @@ def describe(variable: Variable) -> str:
         'integer in [8, 64], steps of 8, log scale'
     """
     if isinstance(variable, Categorical):
-        return ", ".join(str(choice) for choice in variable.choices)
+        words = [cut(choice) for choice in variable.choices[:_MOST_CHOICES]]
+        more = len(variable.choices) - len(words)
+        return ", ".join(words) + (f", and {more:,} more" if more else "")
     words = [
         f"{'integer' if isinstance(variable, Integer) else 'real'} in [{variable.low:g}, {variable.high:g}]"
     ]
@@ -167,15 +173,17 @@ def mean_and_spread(mean: float, std: float, *, log: bool) -> str:
 
 
 def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as (dotted name, value) in their order.
+    """Return nested settings as (dotted name, value) in their order; long ones are cut, 500 at most.
 
     Example:
         >>> flatten({"search": {"lam": 2, "ripen": 0.5}, "seed": 0})
         [('search.lam', '2'), ('search.ripen', '0.5'), ('seed', '0')]
     """
     if not isinstance(value, Mapping) or (prefix and not value):
-        return [(prefix, str(value))]
+        return [(prefix, cut(value, _LONGEST_VALUE))]
     rows: list[tuple[str, str]] = []
     for name, item in value.items():
-        rows += flatten(item, f"{prefix}.{name}" if prefix else str(name))
+        rows += flatten(item, cut(f"{prefix}.{name}" if prefix else name))
+        if len(rows) > MOST_ROWS:
+            return [*rows[:MOST_ROWS], ("…", f"the first {MOST_ROWS} are shown")]
     return rows

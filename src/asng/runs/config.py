@@ -12,6 +12,7 @@ import yaml
 
 from asng.errors import RunError, in_one_line
 from asng.runs.files import write_text
+from asng.runs.guarded import read_plain
 
 __all__ = ["read_yaml", "write_yaml"]
 
@@ -62,15 +63,7 @@ def read_yaml(path: Path) -> Any:
             ...
         asng.errors.RunError: ...: expected YAML of plain values, got an anchor or an alias. Write values out.
     """
-    try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise RunError(f"{path}: expected YAML, got a file that cannot be read: {error.strerror}.") from error
-    if len(content) > _LARGEST:
-        raise RunError(f"{path}: expected YAML of at most {_LARGEST} bytes, got a larger file.")
+    content = read_plain(path, _LARGEST)
     try:
         text = content.decode("utf-8")
         fault = _fault(text)

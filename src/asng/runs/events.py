@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, get_args
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from asng.runs.guarded import refuse_excess
 from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
 
 __all__ = [
@@ -293,6 +294,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         evaluated: Calls of f, or candidates scored.
         over_budget: How many of those were over the budget.
         out_of_memory: How many architectures did not fit.
+        too_large: The first of them.
         cost: Of what was found, by name.
         most_likely: The likeliest architecture.
         seconds: Since the start.
@@ -307,6 +309,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     cost: Mapping[str, float | None] | None = None
     over_budget: int | None = None
     out_of_memory: int | None = None
+    too_large: Mapping[str, Any] | None = None
     chance: Chance | None = None
 
 
@@ -330,7 +333,7 @@ def event_of(line: bytes) -> Event | None:
 
     Raises:
         msgspec.ValidationError: The line is no JSON object, or a field is missing or of another type.
-        ValueError: The line is no JSON.
+        ValueError: The line is no JSON, or has too many values or levels.
         RecursionError: It is nested too deep.
 
     Example:
@@ -338,6 +341,7 @@ def event_of(line: bytes) -> Event | None:
         3
         >>> event_of(b'{"event": "weather"}')
     """
+    refuse_excess(line)
     try:
         return _DECODER.decode(line)
     except (msgspec.DecodeError, RecursionError):

@@ -8,7 +8,7 @@ from typing import Any
 from asng.errors import RunError
 from asng.runs.config import read_yaml, write_yaml
 from asng.runs.files import writes_into
-from asng.runs.log import JsonLines, parse_lines, refuse_running
+from asng.runs.log import JsonLines, read_lines, refuse_running
 
 __all__ = [
     "ARCHITECTURE",
@@ -201,7 +201,7 @@ def resumes_of(folder: Path) -> list[dict[str, Any]]:
         RunError: A line is no JSON object.
     """
     path = folder / RESUMES
-    return parse_lines(path.read_bytes(), path) if path.exists() else []
+    return read_lines(path) if path.exists() else []
 
 
 def write_config(folder: Path, config: dict[str, Any]) -> None:

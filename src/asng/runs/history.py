@@ -6,7 +6,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -27,6 +27,7 @@ from asng.runs.events import (
     event_of,
 )
 from asng.runs.folder import RESUMES, resumes_of
+from asng.runs.guarded import lines_of, open_plain
 from asng.runs.stored import stored, told
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
@@ -146,20 +147,18 @@ def read_log(path: Path) -> Log:
     """
     reader = _Reader()
     try:
-        with path.open("rb") as file:
-            for event in _events(file, path):
+        with open_plain(path) as file:
+            for event in _events(lines_of(file, path), path):
                 reader.take(event)
         for note in resumes_of(path.parent):
             reader.resumed.append(stored(note, ResumeEvent, str(path.with_name(RESUMES))).step)
     except FileNotFoundError:
         pass
-    except OSError as error:
-        raise RunError(f"{path}: expected a readable log, got: {error.strerror}.") from error
     return reader.log(str(path))
 
 
-def _events(file: BinaryIO, path: Path) -> Iterator[Event | None]:
-    for number, line in enumerate(file, start=1):
+def _events(lines: Iterator[bytes], path: Path) -> Iterator[Event | None]:
+    for number, line in enumerate(lines, start=1):
         try:
             yield event_of(line)
         except msgspec.ValidationError as error:
@@ -167,7 +166,7 @@ def _events(file: BinaryIO, path: Path) -> Iterator[Event | None]:
         except (ValueError, RecursionError) as error:
             if not line.strip():
                 continue
-            if not any(rest.strip() for rest in file):
+            if not any(rest.strip() for rest in lines):
                 return
             raise RunError(
                 f"{path}, line {number}: expected one JSON object a line, got {line[:60]!r} ({error}). "
@@ -184,7 +183,7 @@ class _Reader:
     resumed: list[int] = field(default_factory=list)
     columns: list["array[float]"] = field(default_factory=lambda: [array("d") for _ in range(7)])
     thetas: list[tuple[int, Theta]] = field(default_factory=list)
-    finalists: list[FinalistEvent] = field(default_factory=list)
+    finalists: dict[int, FinalistEvent] = field(default_factory=dict)
     losses: "array[float]" = field(default_factory=lambda: array("d"))
     best: list[Call] = field(default_factory=list)
     names: tuple[str, ...] = ()
@@ -204,7 +203,8 @@ class _Reader:
             case ThetaEvent():
                 self.take_theta(event.step, event.theta)
             case FinalistEvent():  # comes again for one that was trained for longer
-                self.finalists = [f for f in self.finalists if f.number != event.number] + [event]
+                self.finalists.pop(event.number, None)
+                self.finalists[event.number] = event
             case StartEvent():
                 self.start = event
             case ResumeEvent():
@@ -266,7 +266,7 @@ class _Reader:
             resumed=tuple(self.resumed),
             end=self.end,
             calls=Calls(_finite(self.losses), tuple(self.best), self.names, tuple(self.sample)),
-            finalists=tuple(self.finalists),
+            finalists=tuple(self.finalists.values()),
         )
 
 

@@ -8,19 +8,20 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
 from asng.errors import RunError
+from asng.runs import guarded
 from asng.runs.events import Event, event_of
 from asng.runs.files import write_text
+from asng.runs.guarded import lines_of, open_plain
 from asng.runs.locks import lock
 from asng.runs.stored import json_text, load_json, told
 
-__all__ = ["JsonLines", "RunLog", "parse_lines", "refuse_running"]
+__all__ = ["JsonLines", "RunLog", "read_lines", "refuse_running"]
 
 _SYNC = 1.0
 """Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
@@ -83,7 +84,7 @@ class JsonLines:
             self._file.seek(0)
             with self._told():
                 if keep is None:
-                    keep = _take_rows(self._file, path, take or self.rows.append, parse)
+                    keep = _take_rows(lines_of(self._file, path), path, take or self.rows.append, parse)
                 self._file.truncate(keep)
         except BaseException:
             self._file.close()
@@ -93,10 +94,16 @@ class JsonLines:
         """Write one line, of a struct or of plain values; the system has it when this returns.
 
         Raises:
-            RunError: The disk is full.
+            RunError: The disk is full, or the line so long that it could not be read again.
         """
+        line = f"{json_text(row)}\n".encode()
+        if len(line) > guarded.LARGEST:
+            raise RunError(
+                f"{self._path}: expected a line of at most {guarded.LARGEST} bytes, got {len(line)}. "
+                "Search a smaller space, or without a run_dir."
+            )
         with self._told():
-            self._file.write(f"{json_text(row)}\n".encode())
+            self._file.write(line)
             self._file.flush()
             if time.monotonic() - self._synced > _SYNC:
                 os.fsync(self._file.fileno())
@@ -194,14 +201,16 @@ def refuse_running(path: Path) -> None:
         _opened(path).close()
 
 
-def parse_lines(content: bytes, path: Path) -> list[dict[str, Any]]:
-    """Return the objects of all lines that have an end.
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects of all lines of a file that have an end.
 
     Raises:
-        RunError: A line is no JSON object.
+        FileNotFoundError: There is no such file.
+        RunError: It is unreadable, or a line is no JSON object.
     """
     rows: list[dict[str, Any]] = []
-    _take_rows(BytesIO(content), path, rows.append, _object_of)
+    with open_plain(path) as file:
+        _take_rows(lines_of(file, path), path, rows.append, _object_of)
     return rows
 
 
@@ -229,7 +238,7 @@ def _opened(path: Path) -> BinaryIO:
     with ExitStack() as stack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(path.open("a+b"))
+            file = stack.enter_context(open_plain(path, to_append=True))
             lock(file, path)
         except OSError as error:
             raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error

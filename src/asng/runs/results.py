@@ -33,6 +33,8 @@ __all__ = [
     "write_summary",
 ]
 
+_LONGEST_NAME = 255
+"""Bytes that a name of a folder has on the usual file systems; longer ones fail in many ways."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -84,6 +86,12 @@ class Result(Stored, frozen=True):
     test_items: Whole | None = None
 
     @property
+    def other_names(self) -> list[str]:
+        """Names of the further scores that any network has."""
+        networks = (one for one in (self.found, self.baseline, *self.random) if one is not None)
+        return list(dict.fromkeys(name for network in networks for name in network.others))
+
+    @property
     def peers(self) -> list[float]:
         """Scores of the random networks that have one."""
         return [peer.score for peer in self.random if not math.isnan(peer.score)]
@@ -131,7 +139,12 @@ class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
         super().__post_init__()
         name = self.folder
         # A report is written there: a path out of the run folder would write elsewhere.
-        if name is not None and (name in ("", ".", "..") or Path(name).name != name or "\\" in name):
+        if name is not None and (
+            name in ("", ".", "..")
+            or len(name.encode()) > _LONGEST_NAME
+            or Path(name).name != name
+            or "\\" in name
+        ):
             raise ValueError(f"folder: expected the name of a folder directly below, got {name!r:.80}")
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from asng.errors import RunError, in_one_line
 from asng.runs.files import write_text
+from asng.runs.guarded import read_plain, refuse_excess
 
 __all__ = [
     "Count",
@@ -124,7 +125,7 @@ def read_json(path: Path) -> Any:
         RunError: The file is missing, unreadable, or no JSON.
     """
     try:
-        return load_json(path.read_bytes())
+        return load_json(read_plain(path))
     except FileNotFoundError:
         raise RunError(f"{path}: expected a file of a finished search, found none.") from None
     except (OSError, ValueError, RecursionError) as error:  # the last of a deep nest
@@ -139,9 +140,10 @@ def load_json(text: bytes) -> Any:
     Not by msgspec, which refuses NaN and halves of surrogate pairs.
 
     Raises:
-        ValueError: It is no JSON.
-        RecursionError: It is nested too deep.
+        ValueError: It is no JSON, or has too many values or levels.
+        RecursionError: It is nested too deep for where Python's stack is.
     """
+    refuse_excess(text)
     return json.loads(text, parse_int=_whole)
 
 

@@ -1,5 +1,6 @@
 """Files of torch.save that are written whole and read with suspicion."""
 
+import os
 import pickletools
 import zipfile
 from pathlib import Path
@@ -9,6 +10,7 @@ import torch
 
 from asng.errors import RunError, in_one_line
 from asng.runs.files import write_atomically
+from asng.runs.guarded import open_plain
 
 __all__ = ["check_format", "read_tensors", "write_tensors"]
 
@@ -53,12 +55,16 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
         RunError: The file is torn, foreign, or changed on the disk.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            _refuse_bomb(archive.infolist(), path)
-            _refuse_long_names(archive)
-            torn = archive.testzip()  # torch.load does not look at the checksums
-        if torn is None:
-            content = torch.load(path, map_location="cpu", weights_only=True)
+        with open_plain(path) as file:
+            with zipfile.ZipFile(file) as archive:
+                _refuse_bomb(archive.infolist(), os.fstat(file.fileno()).st_size)
+                _refuse_long_names(archive)
+                torn = archive.testzip()  # torch.load does not look at the checksums
+            if torn is None:
+                file.seek(0)
+                content = torch.load(file, map_location="cpu", weights_only=True)
+    except RunError:
+        raise
     except Exception as error:  # whatever a foreign file makes of zipfile and torch.load
         name = type(error).__name__
         raise RunError(f"{path}: expected {kind}, got a torn or foreign file ({name}).") from error
@@ -94,8 +100,8 @@ def _refuse_long_names(archive: zipfile.ZipFile) -> None:
                 raise ValueError(f"a name of {len(argument or '')} letters")
 
 
-def _refuse_bomb(parts: list[zipfile.ZipInfo], path: Path) -> None:
+def _refuse_bomb(parts: list[zipfile.ZipInfo], size: int) -> None:
     """Raise where reading the parts would take more than the file: torch.save compresses nothing."""
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
-    if packed or sum(part.file_size for part in parts) > path.stat().st_size:
+    if packed or sum(part.file_size for part in parts) > size:
         raise ValueError("compressed, or parts that lie over each other")

@@ -91,6 +91,9 @@ class Callback:
     def end(self, result: "SearchResult") -> None:
         """The search is over."""
 
+    def close(self) -> None:
+        """The run is over, however it ended, by an error too: let go of what was taken."""
+
     # --- checkpoints ------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:

@@ -130,6 +130,15 @@ class Final:
             return self._score()
         return None
 
+    def where(self) -> str:
+        """Say what the next piece of work is, for errors in it."""
+        if self.over or not self.opened or self.done == len(self.jobs):
+            return "the final"
+        number, steps = self.jobs[self.done]
+        if self.taken < steps:
+            return f"the final, after {self.taken} of {steps} training steps of finalist {number + 1}"
+        return f"the final, while finalist {number + 1} was scored"
+
     def found(self) -> Architecture | None:
         """Return the best finalist, or None if there was no final."""
         if not self.finalists:

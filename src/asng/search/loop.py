@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.distributed import Comm
-from asng.errors import RunError
+from asng.errors import RunError, located
 from asng.optim import Optimizer
 from asng.runs.checkpoint import CheckpointPace, save_checkpoint
 from asng.runs.environment import machine, versions
@@ -121,9 +121,24 @@ class Loop:
 
     def run(self, bar: Bar, interrupt: Interrupt) -> Found:
         """Take steps until the last, a reason to stop, or a signal; return what was found."""
+        with located(self._where):
+            return self._run(bar, interrupt)
+
+    def _where(self) -> str:
+        state, final = self.state, self.final
+        if state.step < state.steps and state.reason is None:
+            return f"In the search, after {state.step} of {state.steps} steps.{self._kept()}"
+        return f"In {final.where()}, after {state.step} steps of the search.{self._kept()}"
+
+    def _kept(self) -> str:
+        return "" if self.folder is None else f" Mend it, and go on by resume: {self.folder / CHECKPOINT}."
+
+    def _run(self, bar: Bar, interrupt: Interrupt) -> Found:
         state, final, clock = self.state, self.final, time.perf_counter()
         while state.step < state.steps and state.reason is None:
             loss, objective = self.one_step()
+            if state.step & (state.step - 1) == 0:  # and before each checkpoint
+                self.trainer.see_weights()
             clock = self._count_seconds(clock)
             self.log_step(loss, objective)
             self.callbacks.tell("step", state.step, loss, objective)
@@ -231,6 +246,7 @@ class Loop:
         state = self.state
         if not self.final.savable:
             return
+        self.trainer.see_weights()
         if self.final.shared is None:  # else each has the weights of the finalist that it trained
             self.comm.check(state.weights_digest, f"step {state.step}: the weights")
         if self.folder is not None:
@@ -252,7 +268,8 @@ class Loop:
             found = best_within(meter, self.theta)  # a latency that was measured again is over: the next one
         if not state.ended:
             state.ended = True
-            fields = {"chance": self.final.chance, **self._cost_fields([found.cost])}
+            fields = {"too_large": state.memory.first, **self._cost_fields([found.cost])}
+            fields["chance"] = self.final.chance
             self.log.write(EndEvent(step=state.step, reason=state.reason, **fields))
             self.save()
         if found.excess > 0.0:
@@ -260,6 +277,11 @@ class Loop:
         if self.folder is not None and self.comm.leads:
             write_text(self.folder / ARCHITECTURE, found.architecture.to_json() + "\n")
         return found
+
+    def close(self) -> None:
+        """Let go of the log, and let callbacks let go of what they hold."""
+        self.log.close()
+        self.callbacks.tell("close")
 
     # --- the log ------------------------------------------------------------------------------------
 

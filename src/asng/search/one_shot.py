@@ -44,6 +44,7 @@ from asng.training.data.nested import CountItems
 from asng.training.data.random_state import seeded
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, dead_workers_told
+from asng.training.inputs import make_whole
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import Modes, kept_modes
 from asng.training.objective import PRECISIONS, Loss, Objective, Precision
@@ -217,8 +218,7 @@ class OneShotSearch:
             overwrite: Search anew although `run_dir` holds an earlier run.
             progress: Show a progress bar, and warn at the end if nothing that shows was learnt.
             check: Before step one, run loss and objective on a batch of each loader, extract the largest, the
-                smallest and, if that was quick, two random architectures, and see that they compute what the
-                supernet does. It changes nothing.
+                smallest and perhaps two random ones, and see that they compute what the supernet does.
 
         Returns:
             What was found, and by which road.
@@ -248,7 +248,7 @@ class OneShotSearch:
                 with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
                     found = loop.run(bar, interrupt)
             finally:
-                loop.log.close()
+                loop.close()
             interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
             if interrupted:  # in the last step or after it: all is written, but the caller is to end too
                 interrupt.hear(terminated=terminated)
@@ -269,6 +269,7 @@ class OneShotSearch:
             limits=loop.scorer.meter.limits(),
             winner=loop.final.winner,
             out_of_memory=loop.state.memory.count,
+            too_large=loop.state.memory.first,
             chance=loop.final.chance,
             undefined_batches=loop.scorer.undefined,
             notes=loop.notes(),
@@ -276,6 +277,7 @@ class OneShotSearch:
             valid_loader=valid_loader,
             example=self.example,
             items=self.items,
+            seed=self.seed,
         )
         for doubt in result.doubts() if progress else result.notes:
             warnings.warn(doubt, stacklevel=2)
@@ -326,17 +328,16 @@ class OneShotSearch:
             joined() as comm,
             seeded(self.seed),
             kept_modes(self.supernet),
-            batch_statistics(self.supernet) as norms,
             dead_workers_told(),
         ):
-            train, valid = (
-                BatchStream(train_loader, "train_loader"),
-                BatchStream(valid_loader, "valid_loader"),
-            )
+            train = BatchStream(train_loader, "train_loader")
+            valid = BatchStream(valid_loader, "valid_loader")
+            make_whole(self.supernet, self.loss, train.first)
             try:
-                yield self._wired(
-                    train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
-                )
+                with batch_statistics(self.supernet) as norms:
+                    yield self._wired(
+                        train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
+                    )
             finally:
                 train.close()
                 valid.close()
@@ -373,11 +374,7 @@ class OneShotSearch:
             whole=isinstance(objective, MetricObjective),
         )
         first, loss, callbacks = cache(train.first), computing(self.loss), Callbacks(self.callbacks)
-        shared: dict[str, Any] = {
-            "modes": Modes(self.supernet, norms),
-            "memory": OutOfMemory(),
-            "comm": comm,
-        }
+        shared: dict[str, Any] = {"modes": Modes(self.supernet, norms), "memory": OutOfMemory(), "comm": comm}
         example = partial(example_of, self.supernet, self.example, loss, first)
         trainer = Trainer(
             self.supernet,
@@ -396,7 +393,7 @@ class OneShotSearch:
             name=name,
             sign=1.0 if self.maximize is None else -1.0,
             stream=valid,
-            meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm),
+            meter=CostMeter(self.supernet, checked_costs(self.cost), example, comm, shared["memory"]),
             device=trainer.device,
             items=self.items,
             **shared,

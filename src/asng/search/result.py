@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -18,9 +17,10 @@ from asng.space import Architecture
 from asng.training.batch_norm import recalibrate
 from asng.training.child_file import save_child
 from asng.training.data.nested import CountItems
+from asng.training.data.random_state import staged
 from asng.training.inputs import calls_in, example_inputs
 from asng.training.metric import is_whole
-from asng.training.modes import cuda_devices, kept_modes
+from asng.training.modes import kept_modes
 from asng.training.objective import Loss, Objective
 
 __all__ = ["SearchResult"]
@@ -48,8 +48,9 @@ class SearchResult:
             empty where there was no final.
         winner: The supernet's weights after the best finalist was trained alone; None where none was, or
             where the shared weights suit it better.
-        out_of_memory: How many passes did not fit into memory: such a candidate ranked worst, such a step of
-            the weights was left out.
+        out_of_memory: How many passes did not fit into memory, of those that measure costs too: such a
+            candidate ranked worst, such a step of the weights was left out.
+        too_large: The first architecture that did not fit; None if all did.
         chance: How the found network scores beside the level of chance, after a final; None if that cannot
             be told. `chance.near` says whether nothing that shows was learnt.
         undefined_batches: How many scores on a batch were left out, because the objective is not defined on
@@ -59,6 +60,7 @@ class SearchResult:
         valid_loader: The data that architectures were scored on.
         example: The inputs that the search was given.
         items: Says how many items a batch has; None if batch and loader tell.
+        seed: Of the search.
     """
 
     architecture: Architecture
@@ -76,6 +78,7 @@ class SearchResult:
     limits: tuple[CostLimit, ...] = ()
     winner: dict[str, Any] | None = field(default=None, repr=False)
     out_of_memory: int = 0
+    too_large: dict[str, Any] | None = None
     chance: Chance | None = None
     undefined_batches: int = 0
     notes: tuple[str, ...] = ()
@@ -83,6 +86,7 @@ class SearchResult:
     valid_loader: DataLoader[Any] | None = field(default=None, repr=False)
     example: Any = field(default=None, repr=False)
     items: CountItems | None = field(default=None, repr=False)
+    seed: int = 0
     _child: nn.Module | None = field(default=None, repr=False)
 
     @property
@@ -91,7 +95,8 @@ class SearchResult:
 
         It has the weights with which it scored better: those of its training alone in the final, or those
         that it inherits from the supernet, which it always has without a final. Its batch norms hold averages
-        over the training data of the search. Made when first asked for.
+        over the training data of the search, which are drawn by the seed of the search. Made when first asked
+        for.
         """
         if self._child is None:
             self._child = self._extracted(self.winner)
@@ -102,9 +107,8 @@ class SearchResult:
         return self._extracted(None)
 
     def _extracted(self, weights: dict[str, Any] | None) -> nn.Module:
-        # Shuffling draws from torch's generator, on which the averages shall not depend.
-        with torch.random.fork_rng(devices=cuda_devices()), kept_modes(self.supernet):
-            torch.manual_seed(0)
+        loaders = [loader for loader in (self.train_loader, self.valid_loader) if loader is not None]
+        with staged(self.seed, "child", *loaders), kept_modes(self.supernet):
             self.supernet.eval()
             calls = self._calls()
             with weights_of(self.supernet, weights):

@@ -10,9 +10,10 @@ import torch
 from asng.costs.meter import CostMeter, Costs
 from asng.costs.ranking import behind_budget
 from asng.distributed import Comm
+from asng.errors import in_one_line, located
 from asng.nn import Supernet
 from asng.space import Architecture, Candidate
-from asng.training.data.nested import CountItems, items_of, own_copy, to_device
+from asng.training.data.nested import CountItems, items_of, own_copy, tensors_in, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, origin
 from asng.training.forward import ArchitectureForward
@@ -199,7 +200,7 @@ class Scorer:
             self._last = batch, architectures
             for k in own:
                 if not missed[k].count:
-                    with missed[k].noted():
+                    with located(partial(_pass_of, architectures[k], batch)), missed[k].noted():
                         tallies[k].update(forwards[k], own_copy(batch))
 
         def work(k: int) -> _Scored:
@@ -210,7 +211,7 @@ class Scorer:
             value, read, misses, _ = result
             return to_float(value), read, misses, False
 
-        return self._noted(self.comm.deal(len(architectures), work, settle))
+        return self._noted(self.comm.deal(len(architectures), work, settle), architectures)
 
     def batches(self, n: int) -> Iterator[Any]:
         """Yield the first n validation batches, with the supernet in the mode for scoring."""
@@ -270,7 +271,8 @@ class Scorer:
 
         def work(number: int) -> _Scored:
             forward, missed = ArchitectureForward(self.supernet, pairs[number][0]), OutOfMemory()
-            value = missed.value(lambda: self.value(pairs[number][1], forward))
+            with located(partial(_pass_of, *pairs[number])):
+                value = missed.value(lambda: self.value(pairs[number][1], forward))
             return value, None if forward.read is None else sorted(forward.read), missed.count, number
 
         def settle(result: _Scored) -> _Settled:
@@ -280,14 +282,29 @@ class Scorer:
             undefined = not misses and is_undefined(to_float(value), self.supernet.model, again)
             return to_float(value), read, misses, undefined
 
-        return self._noted(self.comm.deal(len(pairs), work, settle))
+        results = self.comm.deal(len(pairs), work, settle)
+        return self._noted(results, [architecture for architecture, _ in pairs])
 
-    def _noted(self, results: Sequence[_Settled]) -> list[Score]:
-        self._memory.count += sum(misses for _, _, misses, _ in results)
+    def _noted(self, results: Sequence[_Settled], architectures: Sequence[Architecture]) -> list[Score]:
+        for (_, _, misses, _), architecture in zip(results, architectures, strict=True):
+            self._memory.count += misses
+            if misses:
+                self._memory.of(architecture)
         return [
             Score(value, None if read is None else frozenset(read), undefined)
             for value, read, _, undefined in results
         ]
+
+
+def _pass_of(architecture: Architecture, batch: Any) -> str:
+    return f"While the architecture {in_one_line(dict(architecture))} was scored.{lonely(batch)}"
+
+
+def lonely(batch: Any) -> str:
+    """Say of a batch that has one item what to do, if that should be what failed; else nothing."""
+    if {tensor.shape[0] for tensor in tensors_in(batch) if tensor.ndim} != {1}:
+        return ""
+    return " The batch has one item, which batch norms cannot take: give its loader drop_last=True."
 
 
 def explained(

@@ -4,19 +4,20 @@ import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import torch
 
 from asng.distributed import Comm, LocalComm
-from asng.errors import InputError
+from asng.errors import InputError, in_one_line, located
 from asng.nn import Supernet
 from asng.search.callbacks import Callbacks
-from asng.search.scorer import explained
+from asng.search.scorer import explained, lonely
 from asng.space import Architecture
 from asng.training.data.nested import own_copy, to_device
 from asng.training.data.stream import BatchStream
-from asng.training.faults import OutOfMemory
+from asng.training.faults import OutOfMemory, refuse_other_weights
 from asng.training.forward import ArchitectureForward
 from asng.training.modes import Modes
 from asng.training.objective import Loss, qualified_name
@@ -66,6 +67,7 @@ class Trainer:
         if not self.parameters:
             raise InputError("supernet: expected at least one weight to train, got none.")
         self.device = self.parameters[0].device
+        self._named = dict(supernet.named_parameters())
         self._make, self._clip, self._modes, self._memory = (optimizer, scheduler), clip, modes, memory
         self._callbacks = Callbacks() if callbacks is None else callbacks
         self._last: tuple[Any, Sequence[Architecture]] = None, ()
@@ -108,6 +110,14 @@ class Trainer:
             len(architectures), lambda number: self._descend(batch, [architectures[number]], _ALONE), float
         )
 
+    def see_weights(self) -> None:
+        """Look whether the weights are still those of the beginning.
+
+        Raises:
+            RunError: One has come in, or is gone: the optimiser would train the wrong ones.
+        """
+        refuse_other_weights(self._named, self.supernet)
+
     def explain(self) -> str:
         """Say where the loss of the last step, which is not finite, comes from."""
         return explained(self.supernet, self.loss, *self._last)
@@ -124,13 +134,15 @@ class Trainer:
         with self._memory.noted() if comm.size == 1 else nullcontext(), comm.apart():
             for architecture in comm.own(architectures):
                 forward = ArchitectureForward(self.supernet, architecture)
-                value = self.value(batch, forward) / len(architectures)
-                if value.requires_grad:  # else this architecture has no weights
-                    self._callbacks.scaled(value).backward()  # type: ignore[no-untyped-call]
+                with located(partial(_pass_of, architecture, batch)):
+                    value = self.value(batch, forward) / len(architectures)
+                    if value.requires_grad:  # else this architecture has no weights
+                        self._callbacks.scaled(value).backward()  # type: ignore[no-untyped-call]
                 values.append(value.detach())
             # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
             total = sum((value.item() for value in values), 0.0)
         if self._memory.count > missed:
+            self._memory.of(architectures[min(len(values), len(architectures) - 1)])
             self.optimizer.zero_grad(set_to_none=True)
             total = math.nan
         total = comm.reduce(total, self.parameters if updates else [])
@@ -199,6 +211,10 @@ class Trainer:
         self._gathers = bool(state["gradients"])
         for parameter, gradient in zip(self.parameters, state["gradients"], strict=False):
             parameter.grad = None if gradient is None else gradient.to(parameter.device)
+
+
+def _pass_of(architecture: Architecture, batch: Any) -> str:
+    return f"In a training pass of the architecture {in_one_line(dict(architecture))}.{lonely(batch)}"
 
 
 def copy_of(supernet: Supernet) -> dict[str, Any]:

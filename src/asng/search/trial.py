@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from asng.costs.extremes import ends_of
-from asng.errors import AsngError, InputError
+from asng.errors import AsngError, InputError, located
 from asng.nn import Inputs, Supernet
 from asng.search.scorer import Scorer
 from asng.search.trainer import Trainer
@@ -55,6 +55,7 @@ def try_first(trainer: Trainer, scorer: Scorer) -> None:
     whole = to_device([stream.first() for stream in streams], trainer.device)
     few = to_device([stream.few(FEW) for stream in streams], trainer.device)
     with (
+        located(lambda: "While the search tried itself first, before step 1 (check=True)."),
         undisturbed(),
         batch_statistics(supernet) as norms,
         left_alone(supernet) as before,

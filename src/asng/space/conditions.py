@@ -1,16 +1,27 @@
 """Which variables of a space there are, where some depend on the values of others."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from typing import TypeAlias
 
 from asng.checks import nearest
 from asng.errors import SpaceError
 from asng.space.variables import Categorical, Value, Variable
 
-__all__ = ["Conditions"]
+__all__ = ["Conditions", "product_of"]
 
 _MOST_CASES = 100_000
 """Combinations of values that decide, to be counted one by one; beyond it the size is an upper bound."""
+_MOST_STEPS = 2_000_000
+"""Of counting them: a step for each variable in each combination."""
+_SHOWN = 10
+"""Names in an error."""
+_FEW = 16
+"""Factors below which they are multiplied one after the other."""
+
+_Cases: TypeAlias = Mapping[str, Sequence[tuple[object, float]]]
+"""Name to values that decide, each with how many it stands for."""
 
 
 class Conditions:
@@ -41,8 +52,10 @@ class Conditions:
             for other, values in when:
                 self._check(name, other, values)
         self._order = self._sorted() if self._of else list(variables)
-        parents = {other for when in self._of.values() for other, _ in when}
-        self.deciding = tuple(name for name in self._order if name in parents)
+        self._named: dict[str, dict[Value, None]] = {}
+        for other, allowed in (pair for when in self._of.values() for pair in when):
+            self._named.setdefault(other, {}).update(dict.fromkeys(allowed))
+        self.deciding = tuple(name for name in self._order if name in self._named)
 
     def __bool__(self) -> bool:
         return bool(self._of)
@@ -65,7 +78,7 @@ class Conditions:
     def size(self) -> float:
         """Return how many architectures there are; infinite with reals that may be there."""
         groups = self._groups()
-        return math.prod(self._size_of(group) for group in groups)
+        return product_of([self._size_of(group) for group in groups])
 
     def _check(self, name: str, other: str, values: tuple[Value, ...]) -> None:
         if other not in self._variables:
@@ -80,17 +93,17 @@ class Conditions:
 
     def _sorted(self) -> list[str]:
         """Return all names, each after those that it depends on."""
-        order = [name for name in self._variables if name not in self._of]
-        done, left = set(order), list(self._of)
-        while left:
-            ready = [name for name in left if all(other in done for other, _ in self._of[name])]
-            if not ready:
-                names = ", ".join(left)
-                raise SpaceError(f"when: expected variables that do not depend on themselves, got {names}.")
-            order += ready
-            done.update(ready)
-            left = [name for name in left if name not in done]
-        return order
+        depends = {name: [other for other, _ in when] for name, when in self._of.items()}
+        try:
+            level = dict.fromkeys(self._variables, 0)
+            for name in TopologicalSorter(depends).static_order():
+                level[name] = 1 + max((level[other] for other in depends.get(name, ())), default=-1)
+        except CycleError as error:
+            names = ", ".join(error.args[1][:_SHOWN])
+            raise SpaceError(
+                f"when: expected variables that do not depend on themselves, got {names}."
+            ) from None
+        return sorted(self._variables, key=level.__getitem__)
 
     def _groups(self) -> list[list[str]]:
         """Return sets of variables between which there are no conditions, each in order."""
@@ -110,33 +123,49 @@ class Conditions:
         return list(found.values())
 
     def _size_of(self, group: list[str]) -> float:
-        deciding = [name for name in group if name in self.deciding]
-        if math.prod(len(list(self._cases(name))) for name in deciding) > _MOST_CASES:
-            return math.prod(self._variables[name].size for name in group)
-        return self._count(group, 0, {})
+        cases = {name: self._cases_of(name) for name in group if name in self._named}
+        combinations = 1
+        for ways in cases.values():
+            combinations *= len(ways)
+            if combinations > _MOST_CASES or combinations * len(group) > _MOST_STEPS:
+                return product_of([self._variables[name].size for name in group])
+        return self._count(group, 0, {}, cases)
 
-    def _count(self, group: list[str], at: int, values: dict[str, object]) -> float:
+    def _count(self, group: list[str], at: int, values: dict[str, object], cases: _Cases) -> float:
         """Return how many ways there are to go on from the variable at a place, those before being set."""
-        if at == len(group):
-            return 1
-        name, when = group[at], self._of.get(group[at], ())
-        if not all(other in values and values[other] in allowed for other, allowed in when):
-            return self._count(group, at + 1, values)
-        if name not in self.deciding:
-            return self._variables[name].size * self._count(group, at + 1, values)
-        return sum(
-            ways * self._count(group, at + 1, values | {name: value})
-            for value, ways in self._cases(name)
-            if ways
-        )
+        sizes: list[float] = []
+        for place in range(at, len(group)):
+            name, when = group[place], self._of.get(group[place], ())
+            if not all(other in values and values[other] in allowed for other, allowed in when):
+                continue
+            if name in cases:
+                sizes.append(
+                    sum(
+                        ways * self._count(group, place + 1, values | {name: value}, cases)
+                        for value, ways in cases[name]
+                        if ways
+                    )
+                )
+                break
+            sizes.append(self._variables[name].size)
+        return product_of(sizes)
 
-    def _cases(self, name: str) -> Iterator[tuple[object, float]]:
-        """Give the values of a variable that something depends on, one by one, and the others together."""
+    def _cases_of(self, name: str) -> list[tuple[object, float]]:
+        """Return the values of a variable that something depends on, one by one, and the others together."""
         variable = self._variables[name]
-        if isinstance(variable, Categorical):
-            named = dict.fromkeys(variable.choices)
-        else:
-            conditions = (pair for when in self._of.values() for pair in when)
-            named = dict.fromkeys(v for other, values in conditions if other == name for v in values)
-        yield from ((value, 1) for value in named)
-        yield object(), variable.size - len(named)
+        named = dict.fromkeys(variable.choices) if isinstance(variable, Categorical) else self._named[name]
+        return [*((value, 1) for value in named), (object(), variable.size - len(named))]
+
+
+def product_of(sizes: Sequence[float]) -> float:
+    """Return the product of integers, or infinity if one of them is.
+
+    Example:
+        >>> product_of([2, 3, 7]), product_of([10**400, math.inf]), product_of([])
+        (42, inf, 1)
+    """
+    if math.inf in sizes:
+        return math.inf
+    # By halves, so that long integers are multiplied by long ones: else the time grows with the square.
+    middle = len(sizes) // 2
+    return product_of(sizes[:middle]) * product_of(sizes[middle:]) if middle > _FEW else math.prod(sizes)

@@ -8,7 +8,7 @@ from typing import Protocol
 from asng.checks import nearest
 from asng.errors import SpaceError, in_one_line
 from asng.space.architecture import Architecture
-from asng.space.conditions import Conditions
+from asng.space.conditions import Conditions, product_of
 from asng.space.variables import Categorical, Integer, Real, Value, Variable, variable_from_json
 
 __all__ = ["Space", "Uniform", "Candidate"]
@@ -154,7 +154,7 @@ class Space(Mapping[str, Variable]):
         """
         if self._conditions:
             return self._conditions.size()
-        return math.prod(variable.size for variable in self._variables.values())
+        return product_of([variable.size for variable in self._variables.values()])
 
     @property
     def deciding(self) -> tuple[str, ...]:

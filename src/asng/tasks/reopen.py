@@ -23,6 +23,7 @@ from asng.tasks.user import UserSettings, user_task
 from asng.tasks.user.trust import Imports
 from asng.training import load_child_weights
 from asng.training.child_file import load_into
+from asng.training.data.random_state import staged
 from asng.training.inputs import example_inputs
 
 __all__ = [
@@ -87,7 +88,8 @@ class StoredRun:
     @cached_property
     def loaders(self) -> Loaders:
         """The data of the first seed, made when first asked for."""
-        return self.task.loaders(self.seeds[0])
+        with staged(self.seeds[0], "data"):
+            return self.task.loaders(self.seeds[0])
 
 
 def stored_run(

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asng.nn import Searchable, Supernet
+from asng.nn.extraction.recording import seed_torch
 from asng.space import Architecture, Value
 from asng.testing.claims import equal, true, try_all
 from asng.training.data.nested import tensors_in
@@ -86,7 +87,7 @@ def the_child_computes_the_same_in_training(make: MakeCase) -> None:
         outputs = []
         for run in (child, partial(supernet, architecture=a)):
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(1)
+                seed_torch(1)
                 outputs.append(run(*inputs))
         _same(f"the child of {dict(a)} in training mode", *outputs)
 
@@ -94,7 +95,7 @@ def the_child_computes_the_same_in_training(make: MakeCase) -> None:
 def the_child_holds_nothing_of_asng(make: MakeCase) -> None:
     """Neither modules nor marks on them: it runs where asng is not installed."""
     case, supernet = _made(make)
-    for a, inputs in _settings(case, supernet):
+    for a, inputs in _settings(case, supernet, count=3):
         for path, module in supernet.extract(a, example=inputs).named_modules():
             of_ours = type(module).__module__.partition(".")[0] == "asng" or isinstance(module, Searchable)
             true(f"child module {path!r}", not of_ours, expected="plain torch", got=type(module).__name__)
@@ -223,7 +224,7 @@ LAYER_CLAIMS: tuple[Callable[[MakeCase], None], ...] = (
 def the_child_is_the_plain_layer_of_torch(make: MakeCase) -> None:
     """Of its very class."""
     case, supernet = _made(make)
-    for a, inputs in _settings(case, supernet):
+    for a, inputs in _settings(case, supernet, count=3):
         child = supernet.extract(a, example=inputs).get_submodule(case.path)
         equal("class of the child", type(child), type(case.largest))
 
@@ -289,7 +290,7 @@ TWIN_CLAIMS: tuple[Callable[[MakeCase], None], ...] = (
 def _made(make: MakeCase) -> tuple[LayerCase, Supernet]:
     """The case and its supernet in evaluation, with the weights and inputs of seed 0."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        seed_torch(0)
         case = make()
         return case, Supernet(case.model).eval()
 

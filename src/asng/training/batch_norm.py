@@ -15,8 +15,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
+from asng.errors import located
 from asng.training.data.nested import CountItems, expected_items, items_of, to_device
 from asng.training.data.random_state import undisturbed
+from asng.training.faults import dead_workers_told
 from asng.training.modes import Modes, has_own_train, kept_modes
 from asng.training.objective import Objective
 
@@ -125,13 +127,15 @@ def recalibrate(
     norms = _moving_norms(model)
     modes, device = Modes(model, norms), next((p.device for p in model.parameters()), torch.device("cpu"))
     means = _Means(norms)
-    forward = _Twice(model, modes, means, norms)
+    forward, number = _Twice(model, modes, means, norms), -1
     try:
-        for number, batch in enumerate(islice(loader, batches) if norms else ()):
-            means.items = items_of(batch, expected_items(loader, number), items)
-            modes.set(training=True)
-            with torch.enable_grad():
-                loss(forward, to_device(batch, device))
+        where = located(lambda: f"While averages of batch norms were made, after batch {number + 1}.")
+        with where, dead_workers_told():
+            for number, batch in enumerate(islice(loader, batches) if norms else ()):
+                means.items = items_of(batch, expected_items(loader, number), items)
+                modes.set(training=True)
+                with torch.enable_grad():
+                    loss(forward, to_device(batch, device))
     finally:
         means.close()
         model.eval()

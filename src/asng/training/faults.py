@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -17,10 +17,12 @@ __all__ = [
     "MOST_SKIPPED_STEPS",
     "FiniteWatch",
     "origin",
+    "refuse_other_weights",
     "OutOfMemory",
     "is_out_of_memory",
     "is_undefined",
     "dead_workers_told",
+    "timeouts_told",
 ]
 
 MOST_SKIPPED_STEPS = 100
@@ -31,6 +33,7 @@ _T = TypeVar("_T")
 _SAID = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
 """What torch says where the memory of the CPU, or of a library of the GPU, is over; that has no class."""
 
+_TIMED_OUT = "DataLoader timed out after"
 _KILLED = "DataLoader worker (pid"
 """How torch begins to say it. Errors that a dataset raises in a worker begin otherwise."""
 
@@ -93,6 +96,30 @@ class FiniteWatch:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting from a checkpoint."""
         self.skipped, self.blind, self.seen = state["skipped"], state["blind"], state["seen"]
+
+
+def refuse_other_weights(before: Mapping[str, nn.Parameter], model: nn.Module) -> None:
+    """Raise unless a model has the weights that it had before, whatever their values.
+
+    A module that makes weights in its forward pass, or puts others in their place, would have them untrained,
+    and its checkpoints could not be read.
+
+    Args:
+        before: Name to weight, of `named_parameters()`.
+        model: That model.
+
+    Raises:
+        RunError: One has come in, is gone or is another object; the message names it.
+    """
+    now = dict(model.named_parameters())
+    for name in (*before, *now):
+        if before.get(name) is not now.get(name):
+            words = "a new one" if name not in before else "none" if name not in now else "another one"
+            raise RunError(
+                f"weights: expected {name!r} to be as it was when the training began, got {words}: a forward "
+                "pass made or removed it. Make all weights in __init__, or by a lazy layer of torch, and put "
+                "numbers into them in place."
+            )
 
 
 def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
@@ -192,10 +219,12 @@ class OutOfMemory:
 
     Attributes:
         count: How many passes ended for want of memory, up to now.
+        first: The first architecture of which one did; None if there was none, or if it is not known.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.first: dict[str, Any] | None = None
 
     @contextmanager
     def noted(self) -> Iterator[None]:
@@ -207,11 +236,15 @@ class OutOfMemory:
                 raise
             self.count += 1
 
-    def state_dict(self) -> dict[str, int]:
-        """Return the count, for a checkpoint."""
-        return {"count": self.count}
+    def of(self, architecture: Mapping[str, Any]) -> None:
+        """Note which architecture did not fit, if it is the first."""
+        self.first = dict(architecture) if self.first is None else self.first
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+    def state_dict(self) -> dict[str, Any]:
+        """Return the count and the first architecture, for a checkpoint."""
+        return {"count": self.count, "first": self.first}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on counting from a checkpoint.
 
         Raises:
@@ -219,7 +252,10 @@ class OutOfMemory:
         """
         if type(state["count"]) is not int or state["count"] < 0:
             raise ValueError(f"{state['count']!r:.80} passes without memory")
-        self.count = state["count"]
+        first = state.get("first")  # which older checkpoints do not have
+        if not isinstance(first, dict | None):
+            raise ValueError(f"{first!r:.80} as what did not fit into memory")
+        self.count, self.first = state["count"], first
 
     def value(self, score: Callable[[], _T]) -> _T | float:
         """Return what `score` returns, or NaN where memory is over.
@@ -242,8 +278,29 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
+def timeouts_told(name: str) -> Iterator[None]:
+    """Raise RunError where a loader of that name waited for its timeout while the block ran.
+
+    Example:
+        >>> with timeouts_told("valid_loader"):
+        ...     raise RuntimeError("DataLoader timed out after 3 seconds")
+        Traceback (most recent call last):
+        asng.errors.RunError: valid_loader: expected a batch within its timeout, but DataLoader timed out ...
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not str(error).startswith(_TIMED_OUT):
+            raise
+        raise RunError(
+            f"{name}: expected a batch within its timeout, but {in_one_line(error)}: a worker hangs. See "
+            "what item it reads, and go on by resume, or give the loader a longer timeout."
+        ) from error
+
+
+@contextmanager
 def dead_workers_told() -> Iterator[None]:
-    """Raise RunError where a worker of a data loader was killed while the block ran.
+    """Raise RunError where a worker of a data loader was killed, or hangs, while the block ran.
 
     torch raises wherever the main process is at that moment, also in the middle of a step, so that a search
     can go on from a checkpoint only.
@@ -256,7 +313,8 @@ def dead_workers_told() -> Iterator[None]:
     """
     try:
         try:
-            yield
+            with timeouts_told("loader"):
+                yield
         except (ConnectionError, EOFError):  # of the pipe to a worker, whose end a signal tells next
             time.sleep(_SECONDS)
             raise

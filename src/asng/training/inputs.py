@@ -1,24 +1,25 @@
 """What a model is given as inputs, learnt from a loss and a batch."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader
 
-from asng.errors import InputError, in_one_line
+from asng.errors import InputError, in_one_line, located
 from asng.nn import Inputs, Supernet
-from asng.space import Architecture, Value
+from asng.space import Architecture, Categorical, Space, Value
 from asng.training.batch_norm import batch_statistics
 from asng.training.compare import TOLERANCE, copied, difference
 from asng.training.data.nested import own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.faults import OutOfMemory
 from asng.training.forward import ArchitectureForward
-from asng.training.modes import Modes, left_alone
+from asng.training.modes import Modes, kept_modes, left_alone
 from asng.training.objective import Loss, Objective
 
 __all__ = [
@@ -178,6 +179,60 @@ def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Input
     return calls
 
 
+def make_whole(model: nn.Module, loss: Objective, first: Callable[[], Any]) -> None:
+    """Give lazy layers of torch their sizes, by passes of a first batch; of a supernet through each choice.
+
+    They take them from what they are first given, and have no weights before. A model without is left alone.
+
+    Args:
+        model: A plain network or a supernet.
+        loss: Says how a batch goes through it; its value is not used.
+        first: Gives the batch, if there is a lazy layer.
+
+    Raises:
+        InputError: No pass reaches one of them.
+
+    Example:
+        >>> net = nn.Sequential(nn.LazyLinear(2), nn.ReLU())
+        >>> make_whole(net, lambda forward, batch: forward(batch), lambda: torch.ones(4, 3))
+        >>> net[0].weight.shape
+        torch.Size([2, 3])
+    """
+    if not _lazy(model):
+        return
+    batch = to_device(first(), _device_of(model))
+    forwards: Iterable[Any] = [model]
+    if isinstance(model, Supernet):
+        forwards = (ArchitectureForward(model, architecture) for architecture in _through_all(model.space))
+    with kept_modes(model), located(lambda: "While lazy layers were given their sizes, before all else."):
+        for forward in forwards:
+            model.train()
+            loss(forward, own_copy(batch))
+            if not _lazy(model):
+                return
+    raise InputError(
+        f"model: expected a pass over a first batch to reach each lazy layer, got none through "
+        f"{_lazy(model)[0]!r}. Give its layer the size of its input."
+    )
+
+
+def _lazy(model: nn.Module) -> list[str]:
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    return [name for name, tensor in tensors if is_lazy(tensor)]
+
+
+def _through_all(space: Space) -> Iterator[Architecture]:
+    """Yield as many architectures as the most choices that a variable has, each choice in one of them."""
+    choices = {
+        name: variable.choices
+        if isinstance(variable, Categorical)
+        else (variable.decode(variable.encode(variable.high)),)
+        for name, variable in space.items()
+    }
+    for k in range(max(map(len, choices.values()))):
+        yield Architecture({name: values[k % len(values)] for name, values in choices.items()})
+
+
 def _run(function: Objective, forward: Recorder, batch: Any) -> None:
     """Run a loss or an objective without gradients, or with them if it takes some itself."""
     try:
@@ -250,7 +305,7 @@ def _shapes_differ(got: Any, expected: Any) -> bool:
     return difference(got, expected, tolerance=float("inf")) is not None
 
 
-def _device_of(supernet: Supernet) -> torch.device:
+def _device_of(supernet: nn.Module) -> torch.device:
     return next((p.device for p in supernet.parameters()), torch.device("cpu"))
 
 

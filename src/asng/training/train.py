@@ -10,11 +10,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, located
 from asng.training.batch_norm import give_averages
 from asng.training.data.nested import CountItems, expected_items, items_of, own_copy, to_device
 from asng.training.data.stream import with_new_workers
-from asng.training.faults import dead_workers_told, is_undefined, origin
+from asng.training.faults import dead_workers_told, is_undefined, origin, refuse_other_weights
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import kept_modes
 from asng.training.objective import Loss, Objective, as_number, item_sum, qualified_name, to_float
@@ -86,8 +86,9 @@ def train(
     weights = optimizer(parameters)
     schedule = None if scheduler is None else scheduler(weights, steps)
     give_averages(model).train()
-    done = 0
-    with dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
+    done, named = 0, dict(model.named_parameters())
+    where = located(lambda: f"In {title!r}, after {done} of {steps} training steps.")
+    with where, dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
         for _ in range(epochs):
             for batch in loader:
                 if before_step is not None:
@@ -104,6 +105,8 @@ def train(
                 if schedule is not None:
                     schedule.step()
                 done += 1
+                if done in (1, steps):
+                    refuse_other_weights(named, model)
                 bar.update(done, loss=value.item())
                 if not keep_going():
                     raise KeyboardInterrupt
@@ -158,18 +161,23 @@ def score_and_items(
     objective = as_objective(objective)
     tally = objective.tally(device) if isinstance(objective, MetricObjective) else None
     mean, batches = Mean(), 0
-    with kept_modes(model):
+    where = located(
+        lambda: f"While a network was scored by {qualified_name(objective)}, after {batches} batches."
+    )
+    with kept_modes(model), where, dead_workers_told():
         model.eval()
         for number, batch in enumerate(loader):
-            batches, count = number + 1, items_of(batch, expected_items(loader, number), items)
+            count = items_of(batch, expected_items(loader, number), items)
             batch = to_device(batch, device)
             if tally is not None:
                 tally.update(model, batch)
                 mean.items += count
+                batches += 1
                 continue
             value = as_number(objective(model, own_copy(batch)), "objective", objective)
             undefined = is_undefined(value, model, partial(objective, model, own_copy(batch)))
             mean.add(value, count, undefined=undefined)
+            batches += 1
     if not batches:
         raise RunError("loader: expected at least one batch to score on, got none.")
     if tally is not None:

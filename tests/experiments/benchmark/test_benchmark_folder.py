@@ -11,7 +11,7 @@ import pytest
 
 from asng.cli import main
 from asng.errors import RunError
-from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
+from asng.experiments.benchmark import BenchmarkSettings, begun_benchmark, run_benchmark
 
 SETTINGS = BenchmarkSettings(("onemax",), ("(1+1)-EA", "evolution"), 2_000)
 WORDS = ["benchmark", "--problems", "[onemax]", "--methods", "[(1+1)-EA, evolution]", "--budget", "2000"]
@@ -55,9 +55,9 @@ def test_a_killed_worker_ends_it_and_finished_cells_stay(tmp_path):
     with pytest.raises(
         RunError, match=r"every process to finish its cell, but one was killed\. Go on by --resume"
     ):
-        run_benchmark(SETTINGS, tmp_path / "a", seeds=range(30), workers=2, show=show)
-    run_benchmark(SETTINGS, tmp_path / "a", seeds=range(30), resume=True)
-    run_benchmark(SETTINGS, tmp_path / "b", seeds=range(30))
+        run_benchmark(SETTINGS, tmp_path / "a", seeds=range(8), workers=2, show=show)
+    run_benchmark(SETTINGS, tmp_path / "a", seeds=range(8), resume=True)
+    run_benchmark(SETTINGS, tmp_path / "b", seeds=range(8))
     assert rows_in(tmp_path / "a") == rows_in(tmp_path / "b")
 
 
@@ -110,3 +110,42 @@ def test_a_folder_with_a_damaged_line_is_not_gone_on_with(line, tmp_path):
         ):
             run_benchmark(SETTINGS, tmp_path, seeds=range(2), resume=True)
     assert file.read_text() == line + "\n"
+
+
+def test_resume_alone_goes_on_with_what_the_run_was_begun_with(tmp_path):
+    folder = tmp_path / "run"
+    flags = ["--problems", "[onemax]", "--methods", "[random, '(1+1)-EA']", "--budget", "20", "--seed", "3"]
+    assert main(["benchmark", *flags, "--seeds", "2", "--run-dir", str(folder), "--quiet"]) == 0
+    rows = (folder / "benchmark.jsonl").read_text().splitlines(keepends=True)
+    assert len(rows) == 4
+    (folder / "benchmark.jsonl").write_text("".join(rows[:1]))  # killed after its first run
+    assert main(["benchmark", "--resume", "--run-dir", str(folder), "--quiet"]) == 0
+    again = (folder / "benchmark.jsonl").read_text().splitlines()
+    told = [(row["method"], row["seed"], row["hit"]) for row in map(json.loads, again)]
+    assert sorted(told, key=str) == sorted(
+        ((row["method"], row["seed"], row["hit"]) for row in map(json.loads, rows)), key=str
+    )
+    # Given anew they count, and are what the next resume goes on with.
+    assert main(["benchmark", "--resume", *flags, "--seeds", "3", "--run-dir", str(folder), "--quiet"]) == 0
+    settings, seeds = begun_benchmark(folder)
+    assert (settings.problems, settings.budget, seeds) == (("onemax",), 20, (3, 4, 5))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("task: toy\n", "expected a run of a benchmark, got the task 'toy'"),
+        (
+            "task: benchmark\nbenchmark: {problems: 3}\n",
+            r"config.yaml, benchmark: expected `array`, got `int`",
+        ),
+        (
+            "task: benchmark\nbenchmark: {problems: [x], methods: [ASNG], budget: 2, seeds: [0]}\n",
+            "expected one of",
+        ),
+    ],
+)
+def test_settings_that_no_benchmark_has_are_told(text, message, tmp_path):
+    (tmp_path / "config.yaml").write_text(text)
+    with pytest.raises(RunError, match=message):
+        begun_benchmark(tmp_path)

@@ -15,7 +15,7 @@ from malformed.readers import Reader
 
 from asng.errors import AsngError
 
-__all__ = ["LIMIT", "Verdict", "is_clear", "judge"]
+__all__ = ["LIMIT", "Verdict", "is_clear", "judge", "within"]
 
 LIMIT = 2.0
 """Seconds of this process that a file may take, so that a busy machine makes no difference."""
@@ -51,7 +51,7 @@ def judge(reader: Reader, folder: Path, rng: random.Random) -> Verdict:
     spoiled = reader.spoil(folder, rng)
     clock = time.process_time()
     try:
-        with _within(LIMIT), warnings.catch_warnings():
+        with within(LIMIT), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch and Pillow about what they read
             reader.read(folder)
         kind, said = "accepted", ""
@@ -73,7 +73,7 @@ def is_clear(said: str, folder: Path, spoiled: Path) -> bool:
 
 
 @contextmanager
-def _within(seconds: float) -> Iterator[None]:
+def within(seconds: float) -> Iterator[None]:
     def stop(signal_number: int, frame: FrameType | None) -> None:
         raise _TooLongError
 

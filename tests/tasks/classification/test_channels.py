@@ -52,10 +52,9 @@ def test_more_room_never_gives_fewer_channels(bounds):
     assert low <= high
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_the_extracted_network_is_within_and_one_channel_more_is_not(seed):
+def test_the_extracted_network_is_within_and_one_channel_more_is_not():
     build = _build(cells=5)
-    a = Supernet(build(1)).space.sample(Random(seed))
+    a = Supernet(build(1)).space.sample(Random(0))
     channels = channels_within(a, 60_000, build=build)
     assert _count(build, channels, a) <= 60_000 < _count(build, channels + 1, a)
 
@@ -63,7 +62,7 @@ def test_the_extracted_network_is_within_and_one_channel_more_is_not(seed):
 def test_the_count_increases_with_the_channels():
     build = _build(cells=3)
     a = Supernet(build(1)).space.sample(Random(0))
-    counts = [_count(build, channels, a) for channels in range(1, 12)]
+    counts = [_count(build, channels, a) for channels in range(1, 6)]
     assert counts == sorted(set(counts))
 
 
@@ -96,5 +95,5 @@ def test_the_network_of_the_paper_has_almost_4_million_weights():
 def test_no_architecture_has_more_weights_than_the_largest():
     supernet = Supernet(_build(cells=3)(2))
     most = count_parameters(supernet.extract(largest_architecture(supernet.space)))
-    for seed in range(40):
+    for seed in range(12):
         assert count_parameters(supernet.extract(supernet.space.sample(Random(seed)))) <= most

@@ -9,6 +9,7 @@ from asng.black_box.report.table import minimize_table
 from asng.report.html import Page, RunKind, title_of
 from asng.report.reading import read_run
 from asng.runs.folder import LOG
+from asng.runs.guarded import read_head
 
 __all__ = ["MINIMIZE"]
 
@@ -20,9 +21,7 @@ def _holds(folder: Path) -> bool:
     path = folder / LOG
     if not path.exists():
         return False
-    with path.open("rb") as file:
-        head = file.readline(_FIRST)
-    return b'"kind": "minimize"' in head
+    return b'"kind": "minimize"' in read_head(path, _FIRST)
 
 
 def _pages(folder: Path) -> Iterator[Page]:

@@ -24,6 +24,9 @@ __all__ = ["front_figure", "importance_figure", "loss_figure", "minimize_page"]
 _BARS = 30
 """Of variables, the most important ones."""
 
+_MOST_ASKED = 500
+"""Variables of which is asked what they explain, which takes milliseconds: those that theta settled on."""
+
 _DOTS = 2_000
 """As many as can be told apart on a page."""
 
@@ -61,11 +64,13 @@ def importance_figure(run: Run, space: Space) -> str:
         space: What was searched.
     """
     samples = [(call.architecture, call.loss, call.active) for call in run.log.calls.sample]
-    shares, settling = sample_importance(space, samples), ThetaPath(space)
+    settling = ThetaPath(space)
     for step, theta in run.log.theta:
         settling.add(step, theta)
     settled = settling.shares()
-    names = sorted(space, key=lambda name: (shares[name], settled[name]))[-_BARS:]
+    asked = sorted(space, key=settled.__getitem__)[-_MOST_ASKED:]
+    shares = sample_importance({name: space[name] for name in asked}, samples)
+    names = sorted(asked, key=lambda name: (shares[name], settled[name]))[-_BARS:]
     places = np.arange(len(names))
 
     def paint(axes: Axes) -> None:

@@ -5,7 +5,9 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from asng.report.excerpts import cut
 from asng.report.reading import Run
+from asng.report.table import cell
 from asng.report.words import count, duration, score
 
 __all__ = ["best_rows", "ending", "minimize_table", "minimize_tiles", "minimize_verdict", "variable_names"]
@@ -29,9 +31,9 @@ def minimize_table(run: Run, title: Text) -> Table:
     """Return the best architectures, one a row, the verdict below."""
     table = Table(title=title, caption=Text(minimize_verdict(run)), caption_justify="left")
     for heading in ("loss", "call", *variable_names(run)):
-        table.add_column(Text(heading), justify="right")
+        table.add_column(cell(heading), justify="right")
     for row in best_rows(run):
-        table.add_row(*(Text(cell) for cell in row))
+        table.add_row(*map(cell, row))
     return table
 
 
@@ -81,4 +83,4 @@ def best_rows(run: Run) -> list[list[str]]:
 
 
 def _value(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else cut(value)

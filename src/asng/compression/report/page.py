@@ -7,25 +7,31 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
+from msgspec.structs import replace
 
 from asng.compression.report.table import compression_rows, compression_verdict, headings
-from asng.compression.stored import StoredChild, StoredCompression
+from asng.compression.stored import MOST_POINTS, StoredChild, StoredCompression
+from asng.report.excerpts import MOST_COLUMNS, MOST_ROWS, excerpt, spread_out
 from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, tidy
 from asng.report.words import count, duration, score
 
 __all__ = ["compression_page", "front_figure", "widths_figure"]
 
-_MOST_LAYERS = 120
-"""Layers that a figure draws; of more, those at the start."""
+_MOST_LAYERS, _MOST_OF_PAGE = 120, 480
+"""Layers that a figure draws, and all figures of a page; of more, those at the start."""
 
 
 def compression_page(title: str, run: StoredCompression | None) -> Mapping[str, Any]:
     """Return the values of the template; a compression that is not finished gives a page that says so."""
     run = StoredCompression() if run is None else run
+    left_out = list[str]()
+    run = replace(run, children=tuple(excerpt(run.children, MOST_COLUMNS, "children", left_out)))
+    most = min(_MOST_LAYERS, _MOST_OF_PAGE // max(len(run.children), 1))
     sign = 1.0 if run.higher_is_better else -1.0
     worse = any(sign * (child.score - run.model.score) < 0.0 for child in run.children)
     return {
         "title": title,
+        "left_out": left_out,
         "verdict": compression_verdict(run),
         "mood": "unknown" if worse or not run.children else "good",
         "tiles": _tiles(run),
@@ -36,14 +42,14 @@ def compression_page(title: str, run: StoredCompression | None) -> Mapping[str, 
         "children": [
             {
                 "name": child.goal,
-                "figure": Markup(widths_figure(child, key=f"w{number}")) if child.widths else "",
+                "figure": Markup(widths_figure(child, key=f"w{number}", most=most)) if child.widths else "",
                 "files": child.files,
             }
             for number, child in enumerate(run.children)
         ],
-        "fixed": sorted(run.fixed.items()),
-        "notes": run.notes,
-        "seconds": [(part, duration(seconds)) for part, seconds in run.seconds.items()],
+        "fixed": excerpt(sorted(run.fixed.items()), MOST_ROWS, "layers whose width stayed", left_out),
+        "notes": excerpt(run.notes, MOST_ROWS, "notes", left_out),
+        "seconds": [(part, duration(seconds)) for part, seconds in run.seconds.items()][:MOST_ROWS],
     }
 
 
@@ -60,7 +66,8 @@ def _tiles(run: StoredCompression) -> list[tuple[str, str]]:
 
 def front_figure(run: StoredCompression) -> str:
     """Draw scores over the cost that is limited: after a few steps, of children and model, as SVG."""
-    points = np.array([point for point in run.points if np.isfinite(point).all()], dtype=float).reshape(-1, 2)
+    points = np.array(spread_out(run.points, MOST_POINTS), dtype=float).reshape(-1, 2)
+    points = points[np.isfinite(points).all(axis=1)]
     whole = run.model.costs.get(run.measure, float("nan"))
 
     def paint(axes: Axes) -> None:
@@ -80,10 +87,7 @@ def front_figure(run: StoredCompression) -> str:
         )
         shares = [child.costs.get(run.measure, float("nan")) / whole for child in run.children]
         before, after = [c.before for c in run.children], [c.score for c in run.children]
-        for share, low, high in zip(shares, before, after, strict=True):
-            axes.annotate(
-                "", (share, high), (share, low), arrowprops={"arrowstyle": "->", "color": BLUE, "lw": 1.2}
-            )
+        axes.vlines(shares, before, after, color=BLUE, linewidth=1.2)
         axes.plot(shares, before, "o", color=BLUE, markerfacecolor="white", label="child, before fine-tuning")
         axes.plot(shares, after, "o", color=BLUE, label="child")
         axes.plot([1.0], [run.model.score], "s", color=ORANGE, label="model")
@@ -91,7 +95,8 @@ def front_figure(run: StoredCompression) -> str:
         shown = [value for value in (*points[:, 1], *before, *after, run.model.score) if np.isfinite(value)]
         if shown:
             low, high = np.quantile(shown, 0.02), np.quantile(shown, 0.98)
-            low, high = min(low, *after, run.model.score), max(high, *after, run.model.score)
+            ends = [value for value in (*before, *after, run.model.score) if np.isfinite(value)]
+            low, high = min(low, *ends), max(high, *ends)
             room = 0.06 * (high - low) or 1.0
             axes.set_ylim(low - room, high + room)
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
@@ -100,9 +105,9 @@ def front_figure(run: StoredCompression) -> str:
     return draw(paint, size=(1000, 380), margins=(70, 220, 42, 12), key="front", label=label)
 
 
-def widths_figure(child: StoredChild, *, key: str) -> str:
+def widths_figure(child: StoredChild, *, key: str, most: int = _MOST_LAYERS) -> str:
     """Draw how many channels each layer keeps, from the first layer down, as SVG."""
-    layers = list(child.widths.items())[:_MOST_LAYERS]
+    layers = list(child.widths.items())[:most]
     places = np.arange(len(layers))[::-1]
 
     def paint(axes: Axes) -> None:
@@ -119,7 +124,7 @@ def widths_figure(child: StoredChild, *, key: str) -> str:
         axes.set_ylim(-0.6, len(layers) - 0.4)
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-        axes.set_xlabel("channels that are left")
+        axes.set_xlabel("channels that remain")
 
     size = (1000.0, 60.0 + 20.0 * len(layers))
     label = f"Channels of each layer in the child for {child.goal}"

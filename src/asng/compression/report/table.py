@@ -1,10 +1,14 @@
 """A compression in words and figures: the model, and each child beside it."""
 
+import math
+
 from rich.table import Table
 from rich.text import Text
 
 from asng.compression.stored import StoredCompression, StoredNetwork
-from asng.report.words import count, score
+from asng.report.excerpts import MOST_COLUMNS, cut
+from asng.report.table import cell
+from asng.report.words import UNKNOWN, count, score
 
 __all__ = ["compression_rows", "compression_table", "compression_verdict", "cost_words", "headings"]
 
@@ -24,12 +28,18 @@ def cost_words(measure: str, value: float) -> str:
         return f"{value * factor:.3g} {unit}"
     if measure in _BYTES:
         return f"{value / 1e6:.3g} MB" if value >= 1e5 else f"{value / 1e3:.3g} kB"
+    if not math.isfinite(value):
+        return UNKNOWN
     return count(round(value)) if value == round(value) else f"{value:.4g}"
 
 
 def headings(run: StoredCompression) -> list[str]:
     """Return the columns of the table."""
-    return ["", run.metric, "before fine-tuning", *(name.replace("_", " ") for name in run.model.costs)]
+    return ["", run.metric, "before fine-tuning", *(name.replace("_", " ") for name, _ in _costs(run))]
+
+
+def _costs(run: StoredCompression) -> list[tuple[str, float]]:
+    return list(run.model.costs.items())[:MOST_COLUMNS]
 
 
 def compression_rows(run: StoredCompression) -> list[list[str]]:
@@ -37,25 +47,28 @@ def compression_rows(run: StoredCompression) -> list[list[str]]:
 
     def cells(network: StoredNetwork) -> list[str]:
         found = []
-        for name, whole in run.model.costs.items():
+        for name, whole in _costs(run):
             value = network.costs.get(name, float("nan"))
             share = f" ({value / whole:.0%})" if network is not run.model and whole > 0 else ""
             found.append(cost_words(name, value) + share)
         return found
 
     rows = [["model", score(run.model.score), "", *cells(run.model)]]
-    rows += [[child.goal, score(child.score), score(child.before), *cells(child)] for child in run.children]
+    rows += [
+        [child.goal, score(child.score), score(child.before), *cells(child)]
+        for child in run.children[:MOST_COLUMNS]
+    ]
     return rows
 
 
 def compression_table(run: StoredCompression, title: Text) -> Table:
     """Return the outcome as a table for the terminal, a column each network, the verdict below it."""
-    table = Table(title=title, caption=compression_verdict(run), caption_justify="left")
+    table = Table(title=title, caption=Text(compression_verdict(run)), caption_justify="left")
     columns = [headings(run), *compression_rows(run)]
     for number, (name, *_) in enumerate(columns):
-        table.add_column(Text(name, overflow="fold"), justify="right" if number else "left")
+        table.add_column(Text(cut(name), overflow="fold"), justify="right" if number else "left")
     for row in list(zip(*columns, strict=True))[1:]:
-        table.add_row(*map(Text, row))
+        table.add_row(*map(cell, row))
     return table
 
 
@@ -65,13 +78,13 @@ def compression_verdict(run: StoredCompression) -> str:
         return "No child is finished yet."
     sign = 1.0 if run.higher_is_better else -1.0
     parts = []
-    for child in run.children:
+    for child in run.children[:MOST_COLUMNS]:
         change = sign * (child.score - run.model.score)
-        word = "better" if change > 0 else "worse"
+        outcome = f"{score(child.score)}, {abs(change):.3g} {'better' if change > 0 else 'worse'}"
         limits = " and ".join(
             f"{child.costs.get(name, 0.0) / run.model.costs[name]:.0%} of the {name.replace('_', ' ')}"
-            for name in child.limits
+            for name in list(child.limits)[:MOST_COLUMNS]
             if run.model.costs.get(name)
         )
-        parts.append(f"with {limits} {abs(change):.3g} {word}")
-    return f"In {run.metric}, the model has {score(run.model.score)}; {', '.join(parts)}."
+        parts.append(f"a child with {limits} has {outcome if change else 'the same'}")
+    return f"The model's {run.metric} is {score(run.model.score)}; {'; '.join(parts)}."

@@ -1,7 +1,7 @@
 """ASNG beside other methods on known problems: `asng benchmark`. The peers are the extra `benchmark`."""
 
-from asng.experiments.benchmark.experiment import BenchmarkSettings, run_benchmark
+from asng.experiments.benchmark.experiment import BenchmarkSettings, begun_benchmark, run_benchmark
 from asng.experiments.benchmark.methods import METHODS
 from asng.experiments.benchmark.problems import PROBLEMS
 
-__all__ = ["METHODS", "PROBLEMS", "BenchmarkSettings", "run_benchmark"]
+__all__ = ["METHODS", "PROBLEMS", "BenchmarkSettings", "begun_benchmark", "run_benchmark"]

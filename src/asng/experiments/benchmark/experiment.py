@@ -13,7 +13,8 @@ from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
 from asng.experiments.benchmark.trial import BenchmarkCell, Trial, run_trial
-from asng.runs.folder import BENCHMARK, refuse_earlier_run
+from asng.runs.folder import BENCHMARK, CONFIG, read_config, refuse_earlier_run, write_config
+from asng.runs.stored import Count, Stored, Whole, plain, stored
 
 __all__ = ["run_benchmark", "BenchmarkSettings"]
 
@@ -45,6 +46,36 @@ class BenchmarkSettings:
                 raise InputError(f"{field}: expected one or more different names, got {list(names)!r}.")
             for name in names:
                 one_of(field, name, known)
+
+
+class _Begun(Stored, frozen=True):
+    """What config.yaml says of a benchmark."""
+
+    problems: tuple[str, ...]
+    methods: tuple[str, ...]
+    budget: Count
+    seeds: tuple[Whole, ...]
+
+
+def begun_benchmark(run_dir: str | Path) -> tuple[BenchmarkSettings, tuple[int, ...]] | None:
+    """Return settings and seeds that the run in a folder was begun, or last gone on, with.
+
+    None if it does not say so, as runs of an older asng, which had no config.yaml.
+
+    Raises:
+        RunError: config.yaml is damaged, of another kind of run, or names what this asng does not have.
+    """
+    folder = Path(run_dir)
+    if not (folder / CONFIG).exists():
+        return None
+    config, where = read_config(folder), f"{folder / CONFIG}"
+    if config["task"] != "benchmark":
+        raise RunError(f"{where}: expected a run of a benchmark, got the task {config['task']!r:.80}.")
+    found = stored(config.get("benchmark"), _Begun, f"{where}, benchmark")
+    try:
+        return BenchmarkSettings(found.problems, found.methods, found.budget), found.seeds
+    except InputError as error:
+        raise RunError(f"{where}: {error}") from error
 
 
 def run_benchmark(
@@ -103,6 +134,8 @@ def run_benchmark(
         )
     cells = _cells(settings, seeds)
     with closing(BenchmarkStore(folder, redo=redo)) as store:
+        begun = _Begun(settings.problems, settings.methods, settings.budget, tuple(seeds))
+        write_config(folder, {"task": "benchmark", "benchmark": plain(begun)})
         left = [cell for cell in cells if cell not in store]
         done = len(cells) - len(left)
         tell = show or (lambda done, total: None)

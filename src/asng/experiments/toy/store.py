@@ -16,6 +16,11 @@ from asng.runs.stored import Count, Number, Stored, plain, read_stored, stored, 
 __all__ = ["ToyGrid", "ToyStore"]
 
 
+_MOST_VALUES = 24
+"""Of methods, learning rates and exponents that have cells: a report draws four panels a rate."""
+_MOST_CELLS = 2_000
+
+
 class _Settings(Stored, frozen=True):
     """Those of a `ToySettings`, of whatever methods."""
 
@@ -44,6 +49,12 @@ class ToyGrid(Stored, frozen=True):
     seconds: Number = math.nan
     versions: Mapping[str, Any] = {}
     machine: Mapping[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        axes = (len(axis) for axis in (self.methods, self.rates, {cell.exponent for cell in self.cells}))
+        if max(axes) > _MOST_VALUES or len(self.cells) > _MOST_CELLS:
+            raise ValueError(f"cells: expected at most {_MOST_VALUES} values along each axis, got more")
 
     @property
     def variables(self) -> int:

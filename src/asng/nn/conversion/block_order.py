@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.depth import DepthGroup
 from asng.nn.conversion.importance import Importance, run_on, set_modes
+from asng.nn.conversion.proof import Refused
 from asng.nn.conversion.skipping import without
 from asng.nn.extraction.recording import left_alone
 from asng.nn.inputs import Inputs
@@ -30,6 +31,10 @@ def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Se
         order: What the network is run on.
         model: The network.
         calls: Those of the example.
+
+    Raises:
+        Refused: Without some blocks the outputs have other shapes on the batches.
+        InputError: The network does not run on a batch without them.
     """
     batches = list(islice(calls if order.batches is None else order.batches, BATCHES))
     left, gone = list(group.blocks), list[str]()
@@ -61,6 +66,8 @@ def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Se
 
 def _change(output: Tensor, whole: Tensor) -> float:
     """Return the squared change of an output as a share of its squared size."""
+    if output.shape != whole.shape:
+        raise Refused("without some blocks the network gives an output of another shape")
     if not whole.is_floating_point():
         return 0.0
     whole = whole.double()

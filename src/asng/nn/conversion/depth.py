@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
+from asng.errors import InputError
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of
@@ -264,10 +265,13 @@ def _ranked(trial: SkipTrial, group: DepthGroup, rank: Rank) -> DepthGroup:
     """Return a group in the order of a rank, or as it is if that cannot be proved."""
     if not group.movable:
         return group
-    ranked = rank(group)
     try:
+        ranked = rank(group)
         _check_counts(trial, ranked)
-    except Refused:
+    except (
+        Refused,
+        InputError,
+    ):  # also a network that without some blocks does not run on the user's batches
         return group
     return ranked
 

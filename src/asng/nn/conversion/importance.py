@@ -23,7 +23,7 @@ from asng.checks import integer_at_least
 from asng.errors import InputError, in_one_line
 from asng.nn.conversion.proof import Refused
 from asng.nn.conversion.roles import Role, parts_of
-from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs, calls_of
 
 __all__ = ["Importance", "Order", "ordered", "run_on", "set_modes", "settled"]
@@ -284,7 +284,7 @@ def _tables(
     look = _energies if order.kind == "activation" else _derivatives
     with left_alone(model), torch.enable_grad():
         set_modes(model, training=order.loss is not None)
-        torch.manual_seed(0)
+        seed_torch(0)
         for batch in batches:
             yield look(order, model, roles, places, batch)
 

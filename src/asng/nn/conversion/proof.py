@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 
 from asng.errors import in_one_line
 from asng.nn.conversion.roles import Role, narrowed
-from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs
 
 __all__ = ["ChannelCut", "Refused", "cut_of", "left_of", "narrow", "outputs_of", "shaken"]
@@ -170,7 +170,7 @@ def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
 
 
 def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
-    torch.manual_seed(0)  # left_alone puts the generator back
+    seed_torch(0)  # left_alone puts the generator back
     try:
         return [tensor.clone() for tensor in tensors_of(call.call(model))]
     except Refused:

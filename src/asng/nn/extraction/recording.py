@@ -16,7 +16,16 @@ from torch.overrides import TorchFunctionMode
 from asng.nn.base import Call, Searchable
 from asng.nn.inputs import Inputs
 
-__all__ = ["CallRecord", "compiled_of", "contents_of", "left_alone", "recorded", "refill", "tensors_of"]
+__all__ = [
+    "CallRecord",
+    "compiled_of",
+    "contents_of",
+    "left_alone",
+    "recorded",
+    "refill",
+    "seed_torch",
+    "tensors_of",
+]
 
 
 class CallRecord(TorchFunctionMode):
@@ -162,6 +171,18 @@ def left_alone(model: nn.Module) -> Iterator[None]:
             vars(module).update(attributes)
             for name, content in contents.items():
                 refill(attributes[name], content)
+
+
+def seed_torch(number: int) -> None:
+    """Seed the generators as `torch.manual_seed` does, of the devices that are in use.
+
+    For each device that may yet come into use that notes the stack of the caller, which
+    takes longer than a small network.
+    """
+    if torch.cuda.is_initialized() or torch.backends.mps.is_available():  # type: ignore[no-untyped-call]
+        torch.manual_seed(number)
+    else:
+        torch.default_generator.manual_seed(number)
 
 
 _CONTAINERS = (list, dict, set, deque)

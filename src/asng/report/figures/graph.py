@@ -9,6 +9,7 @@ References:
     Structures", IEEE Trans. SMC 11(2).
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,7 +25,7 @@ from asng.errors import RunError
 from asng.report.figures.svg import FAINT, INK, clean, draw
 from asng.runs.results import Graph, GraphEdge
 
-__all__ = ["Layout", "colours_of", "draw_graph", "lay_out"]
+__all__ = ["Layout", "colours_of", "draw_graph", "drawable", "lay_out"]
 
 # Okabe and Ito, the yellow darkened to be read as text on white.
 _COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#2f86b8", "#5b5b5b")
@@ -32,6 +33,9 @@ _LONGEST = 22
 """Labels are cut to so many letters."""
 _NODE_HEIGHT = 22
 _SWEEPS = 12
+_MOST_EDGES = 250
+_MOST_SLOTS = 3_000
+"""Of all graphs of a page, which then take some seconds. A search of ours has some hundred."""
 _SLOT = 30.0
 _LETTER = 6.6
 
@@ -43,6 +47,27 @@ def colours_of(graphs: Sequence[Graph]) -> dict[str, str]:
     """Give every operation one colour in all graphs of a page, in the order of names."""
     names = sorted({edge.label for graph in graphs for edge in graph.edges if edge.label})
     return {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
+
+
+def drawable(graphs: Sequence[Graph]) -> int:
+    """Return how many graphs, from the first on, can be drawn in some seconds.
+
+    Args:
+        graphs: Without cycles.
+
+    Raises:
+        RunError: One of these has a cycle.
+    """
+    edges = slots = 0
+    for number, graph in enumerate(graphs):
+        edges += len(graph.edges) + len(graph.nodes)
+        if edges > _MOST_EDGES:
+            return number
+        layer_of = _layers(graph)
+        slots += sum(len(_between(edge, layer_of)) for edge in graph.edges)
+        if slots > _MOST_SLOTS:
+            return number
+    return len(graphs)
 
 
 def draw_graph(graph: Graph, colours: Mapping[str, str], *, key: str) -> str:
@@ -196,8 +221,11 @@ def _crossings(layers: list[list[Spot]], joined: nx.DiGraph) -> int:
     total = 0
     for left, right in pairwise(layers):
         to = {spot: index for index, spot in enumerate(right)}
-        lines = [(at, to[b]) for at, a in enumerate(left) for b in joined.succ[a]]
-        total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(lines) for c, d in lines[:i])
+        above: list[int] = []  # where the lines from upper spots end, in order
+        for spot in left:
+            ends = [to[b] for b in joined.succ[spot]]
+            total += sum(len(above) - bisect_right(above, end) for end in ends)
+            above = sorted(above + ends)
     return total
 
 
@@ -252,6 +280,14 @@ def _route(
     """Return the way of each edge and the place of its label."""
     paths, labels = [], []
     last = [(k, _between(edge, layer_of)[-1]) for k, edge in enumerate(graph.edges)]
+    into: dict[str, list[tuple[int, int]]] = {}
+    for slot, edge in zip(last, graph.edges, strict=True):
+        into.setdefault(edge.target, []).append(slot)
+    arriving = {
+        slot: (place, len(slots))
+        for slots in into.values()
+        for place, slot in enumerate(sorted(slots, key=heights.__getitem__))
+    }
     for k, edge in enumerate(graph.edges):
         x, y, width = nodes[edge.source]
         path = [(x + width / 2, y)]
@@ -261,11 +297,8 @@ def _route(
         labels.append((sum(columns[last[k][1]]) / 2, y))
         x, y, width = nodes[edge.target]
         # Edges arrive apart, so that arrows do not cover each other.
-        arriving = [
-            slot for slot, other in zip(last, graph.edges, strict=True) if other.target == edge.target
-        ]
-        place = sorted(arriving, key=heights.__getitem__).index(last[k])
-        step = min(8.0, 18.0 / len(arriving))
-        path.append((x - width / 2, y + step * (place - (len(arriving) - 1) / 2)))
+        place, number = arriving[last[k]]
+        step = min(8.0, 18.0 / number)
+        path.append((x - width / 2, y + step * (place - (number - 1) / 2)))
         paths.append(path)
     return paths, labels

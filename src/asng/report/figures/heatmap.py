@@ -15,6 +15,8 @@ __all__ = ["heat_map", "band", "room_for"]
 
 WIDTH = 350
 _COLUMNS = 150
+_MOST_CHOICES = 80
+"""Rows of a map; of more choices, those that were the likeliest in the end."""
 # viridis is even in lightness: it is read by the colour-blind, and in grey print.
 COLOUR_MAP = "viridis"
 
@@ -40,6 +42,9 @@ def heat_map(
         key: Prefix of ids.
         label: What a screen reader says.
     """
+    if len(choices) > _MOST_CHOICES:
+        kept = np.sort(np.argsort(-np.nan_to_num(probabilities[-1]), kind="stable")[:_MOST_CHOICES])
+        choices, probabilities = [choices[k] for k in kept], probabilities[:, kept]
     names = [clean(choice) for choice in choices]
     row = min(17.0, max(3.0, 240 / len(names)))
     # theta holds from one record to the next; records need not be evenly spaced.

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from asng.report.excerpts import MOST_DOTS, spread_out
 from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, tidy
 
 __all__ = ["Row", "strip_plot"]
@@ -82,8 +83,9 @@ def _paint_row(axes: Axes, at: int, row: Row) -> None:
             )
         axes.vlines(row.mean, at - 0.3, at + 0.3, color=FAINT, linewidth=2, linestyle=(0, (3, 2)))
     # Offsets that repeat, so that the page is the same each time and equal scores stay apart.
-    height = at + 0.18 * np.resize([0.0, -1.0, 1.0, -0.5, 0.5], len(row.peers))
-    axes.plot(row.peers, height, linestyle="none", alpha=0.8, **_DOT)
+    peers = spread_out(row.peers, MOST_DOTS)
+    height = at + 0.18 * np.resize([0.0, -1.0, 1.0, -0.5, 0.5], len(peers))
+    axes.plot(peers, height, linestyle="none", alpha=0.8, **_DOT)
     if math.isfinite(row.baseline):
         axes.plot([row.baseline], [at], linestyle="none", **_DIAMOND)
     if math.isfinite(row.found):

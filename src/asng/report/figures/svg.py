@@ -68,11 +68,26 @@ def draw(
     with rc_context(_STYLE), warnings.catch_warnings():
         # The browser has the letters that matplotlib's font lacks.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-        paint(figure.add_axes(box))
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True)
-    return _element(file.getvalue(), key, label)
+        warnings.filterwarnings("ignore", category=RuntimeWarning)  # NumPy's, of numbers too great to draw
+        try:
+            text = _painted(paint, (width, height), box)
+        except (ValueError, ArithmeticError, IndexError):  # of ticks and bends between numbers of all sizes
+            text = _painted(_give_up, (width, height), box)
+    return _element(text, key, label)
+
+
+def _painted(
+    paint: Callable[[Axes], None], size: tuple[float, float], box: tuple[float, float, float, float]
+) -> str:
+    figure, file = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72), io.StringIO()
+    paint(figure.add_axes(box))
+    figure.savefig(file, format="svg", transparent=True)
+    return file.getvalue()
+
+
+def _give_up(axes: Axes) -> None:
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "These numbers cannot be drawn.", ha="center", va="center", color=FAINT)
 
 
 def tidy(axes: Axes) -> None:
@@ -89,7 +104,7 @@ def clean(text: object, longest: int = 22) -> str:
         >>> clean("a\x00b"), clean("separable convolution 5x5", 12)
         ('a?b', 'separable c…')
     """
-    line = "".join(letter if letter.isprintable() else "?" for letter in str(text))
+    line = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: longest + 1])
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 

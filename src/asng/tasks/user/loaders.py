@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 from asng.checks import nearest
 from asng.errors import InputError
 from asng.pipeline.task import Loaders
-from asng.training.data.halves import split_loader
+from asng.training.data.halves import loader_like, split_loader
 
 __all__ = ["check_loader", "loaders_from"]
 
@@ -107,14 +107,7 @@ def check_loader(name: str, loader: Any) -> None:
 
 
 def _in_order(loader: DataLoader[Any]) -> DataLoader[Any]:
-    return DataLoader(
-        loader.dataset,
-        batch_size=loader.batch_size,
-        num_workers=loader.num_workers,
-        collate_fn=loader.collate_fn,
-        pin_memory=loader.pin_memory,
-        worker_init_fn=loader.worker_init_fn,
-    )
+    return loader_like(loader, loader.dataset, batch_size=loader.batch_size)
 
 
 def _described(value: Any) -> str:

@@ -4,11 +4,19 @@ import copy
 from typing import Any
 
 import torch
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, SequentialSampler, Subset, random_split
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    random_split,
+)
 
 from asng.errors import InputError
 
-__all__ = ["in_random_order", "split_loader"]
+__all__ = ["in_random_order", "loader_like", "split_loader"]
 
 
 def split_loader(
@@ -50,19 +58,30 @@ def split_loader(
         )
     parts = random_split(dataset, [first, length() - first], torch.Generator().manual_seed(seed))
     left, right = (
-        DataLoader(
-            part,
-            batch_size=min(size, len(part)),
-            shuffle=True,
-            drop_last=True,
-            num_workers=loader.num_workers,
-            collate_fn=loader.collate_fn,
-            pin_memory=loader.pin_memory,
-            worker_init_fn=loader.worker_init_fn,
-        )
+        loader_like(loader, part, batch_size=min(size, len(part)), shuffle=True, drop_last=True)
         for part in parts
     )
     return left, right
+
+
+def loader_like(loader: DataLoader[Any], data: Dataset[Any], **order: Any) -> DataLoader[Any]:
+    """Return a loader of other data that has all settings of another one but those of the order.
+
+    Args:
+        loader: Whose workers, collating, pinning and timeout are taken over.
+        data: What to load.
+        order: Batch size, shuffling and their like, as DataLoader takes them.
+
+    Example:
+        >>> whole = DataLoader(torch.arange(9), num_workers=2, timeout=3)
+        >>> part = loader_like(whole, torch.arange(4), batch_size=2)
+        >>> part.num_workers, part.timeout, part.batch_size
+        (2, 3, 2)
+    """
+    names = ["num_workers", "collate_fn", "pin_memory", "pin_memory_device", "worker_init_fn"]
+    if loader.num_workers:  # else torch allows none of these
+        names += ["timeout", "prefetch_factor", "multiprocessing_context", "persistent_workers"]
+    return DataLoader(data, **{name: getattr(loader, name) for name in names}, **order)
 
 
 def in_random_order(loader: DataLoader[Any], *, seed: int = 0) -> DataLoader[Any]:

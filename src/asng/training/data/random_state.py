@@ -3,11 +3,13 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 import torch
 
+from asng.nn.extraction.recording import seed_torch
 from asng.training.modes import cuda_devices
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "restore_generators",
     "restore_plain",
     "seeded",
+    "staged",
     "undisturbed",
 ]
 
@@ -40,13 +43,45 @@ def seeded(seed: int) -> Iterator[None]:
     """
     before = plain_states()
     with torch.random.fork_rng(devices=cuda_devices()):
-        torch.manual_seed(seed)
+        seed_torch(seed)
         random.seed(seed)
         np.random.seed(seed % 2**32)  # noqa: NPY002 - the global one, which datasets of users draw from
         try:
             yield
         finally:
             restore_plain(before)
+
+
+@contextmanager
+def staged(seed: int, stage: str, *loaders: Any) -> Iterator[None]:
+    """Have all that a stage of a run draws follow from the seed of the run alone, and leave no trace of it.
+
+    Whatever was drawn before, a stage that is repeated, or done by a resumed run, draws the same: so do
+    loaders that shuffle, and datasets that change their items at random.
+
+    Args:
+        seed: Of the run, >= 0.
+        stage: Its name; each stage draws other numbers.
+        loaders: What it reads, whose own generators begin anew too, and are put back after it.
+
+    Example:
+        >>> def drawn(stage):
+        ...     with staged(3, stage):
+        ...         return random.random(), np.random.rand(), torch.rand(()).item()
+        >>> drawn("scores") == drawn("scores"), drawn("scores") == drawn("pictures")
+        (True, False)
+    """
+    own = {id(g): g for loader in loaders for name, g in _generators(loader).items() if name != "default"}
+    before = [(generator, generator.get_state()) for generator in own.values()]
+    number = int.from_bytes(blake2b(f"{seed} {stage}".encode(), digest_size=7).digest(), "big")
+    for generator in own.values():
+        generator.manual_seed(number)
+    try:
+        with seeded(number):
+            yield
+    finally:
+        for generator, state in before:
+            generator.set_state(state)
 
 
 @contextmanager
@@ -92,12 +127,12 @@ def restore_generators(loader: Any, states: dict[str, torch.Tensor]) -> None:
 def plain_states() -> dict[str, torch.Tensor]:
     """Return the states of Python's and NumPy's global generators as integers, which any checkpoint holds."""
     version, numbers, normal = random.getstate()
-    python = [version, int(normal is not None), _bits(normal or 0.0), *numbers]
+    python = np.array([version, int(normal is not None), _bits(normal or 0.0), *numbers], np.int64)
     # Of the only kind that the global generator has, the Mersenne twister.
     twister: Any = np.random.get_state()  # noqa: NPY002
     _, key, position, has_normal, normal = twister
-    numpy = [position, has_normal, _bits(normal), *key.tolist()]
-    return {"python": torch.tensor(python), "numpy": torch.tensor(numpy)}
+    numpy = np.concatenate(([position, has_normal, _bits(normal)], key), dtype=np.int64)
+    return {"python": torch.from_numpy(python), "numpy": torch.from_numpy(numpy)}
 
 
 def restore_plain(states: dict[str, torch.Tensor]) -> None:

@@ -18,6 +18,7 @@ from asng.training.data.random_state import (
     restore_generators,
     restore_plain,
 )
+from asng.training.faults import timeouts_told
 
 __all__ = ["BatchStream", "with_new_workers", "by_whole_batches"]
 
@@ -81,7 +82,8 @@ class BatchStream:
         now = generator_states(self.loader)
         restore_generators(self.loader, self._first)
         try:
-            return next(iter(self.loader))
+            with timeouts_told(self.name):
+                return next(iter(self.loader))
         except StopIteration:
             raise self._too_short(0) from None
         finally:
@@ -118,7 +120,8 @@ class BatchStream:
 
     def _next(self, iterator: Iterator[Any]) -> Any:
         try:
-            batch = next(iterator)
+            with timeouts_told(self.name):
+                batch = next(iterator)
         except StopIteration:
             raise self._too_short(self._taken) from None
         self._taken += 1

@@ -19,6 +19,7 @@ from asng.experiments.benchmark.report.table import (
     benchmark_verdict,
 )
 from asng.experiments.benchmark.trial import BenchmarkCell
+from asng.report.excerpts import MOST_LINES, excerpt
 from asng.report.figures.svg import clean, draw, tidy
 from asng.report.words import count, flatten
 
@@ -27,13 +28,18 @@ __all__ = ["benchmark_page", "regret_figure"]
 # Okabe and Ito, and dashes for the second round.
 _COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#56b4e9", "#5b5b5b")
 _POINTS = 120
+_MOST_PROBLEMS = 30
+"""Each has a figure, which takes a tenth of a second."""
 
 
 def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
     """Return the values of the template; a benchmark that is not finished gives a page of what is."""
     groups = [group for found in run.groups.values() for group in found]
+    left_out = list[str]()
+    problems = excerpt(list(run.groups.items()), _MOST_PROBLEMS, "problems", left_out)
     return {
         "title": title,
+        "left_out": left_out,
         "verdict": benchmark_verdict(run),
         "mood": "unknown",
         "tiles": [
@@ -49,7 +55,7 @@ def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
                 "rows": benchmark_rows(found),
                 "figure": Markup(regret_figure(found, key=f"p{index}", label=f"Regret on {name}")),
             }
-            for index, (name, found) in enumerate(run.groups.items())
+            for index, (name, found) in enumerate(problems)
         ],
         "circumstances": flatten(run.circumstances),
     }
@@ -65,6 +71,7 @@ def regret_figure(groups: Sequence[Group], *, key: str, label: str) -> str:
         key: Prefix of ids.
         label: What a screen reader says.
     """
+    groups = groups[:MOST_LINES]
     longest = max(group.budget for group in groups)
     positive = [value for g in groups for c in g.cells for _, value in c.regret if value > 0]
     floor = 0.5 * min(positive, default=1.0)

@@ -12,8 +12,9 @@ from rich.text import Text
 
 from asng.errors import RunError
 from asng.experiments.benchmark.trial import BenchmarkCell
+from asng.report.table import cell
 from asng.report.words import UNKNOWN, count
-from asng.runs.log import parse_lines
+from asng.runs.log import read_lines
 from asng.runs.stored import stored
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
 
 OURS = "ASNG"
 """The method that the others are compared with."""
+_MOST_GROUPS = 2_000
+"""Pairs of a problem and a method that are told of: some tenth of a millisecond each, several times."""
 
 HEADINGS = ("method", "solved", "evaluations", "quartiles", "different points", f"{OURS} wins : loses", "µs")
 
@@ -71,15 +74,17 @@ def read_benchmark(path: Path) -> BenchmarkRun:
     Raises:
         RunError: The file is unreadable, or a line is no finished cell.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RunError(f"{path}: expected a readable file of runs, got: {error.strerror}.") from error
     groups: dict[str, dict[str, list[BenchmarkCell]]] = {}
     circumstances: dict[str, Mapping[str, Any]] = {}
-    for number, row in enumerate(parse_lines(content, path), start=1):
+    pairs: set[tuple[str, str]] = set()
+    for number, row in enumerate(read_lines(path), start=1):
         cell = stored(row, BenchmarkCell, f"{path}, line {number}")
         groups.setdefault(cell.problem, {}).setdefault(cell.method, []).append(cell)
+        pairs.add((cell.problem, cell.method))
+        if len(pairs) > _MOST_GROUPS:
+            raise RunError(
+                f"{path}: expected at most {_MOST_GROUPS} pairs of a problem and a method, got more."
+            )
         circumstances = {"versions": cell.versions, "machine": cell.machine}
     return BenchmarkRun(
         {name: [Group(m, tuple(c)) for m, c in methods.items()] for name, methods in groups.items()},
@@ -94,7 +99,7 @@ def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
         table.add_column(Text(heading), justify="left" if index < 2 else "right", no_wrap=index < 2)
     for problem, groups in run.groups.items():
         for index, row in enumerate(benchmark_rows(groups)):
-            table.add_row(Text(problem if index == 0 else ""), *(Text(cell) for cell in row))
+            table.add_row(cell(problem if index == 0 else ""), *map(cell, row))
         table.add_section()
     return table
 

@@ -1,0 +1,89 @@
+"""An end for a search that hangs: in a loss, a model, a loader that waits, or another process."""
+
+import signal
+import threading
+from collections.abc import Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from asng.checks import real_between
+from asng.errors import InputError, RunError
+from asng.search.callbacks import Callback
+
+if TYPE_CHECKING:
+    from asng.search.loop import Loop
+
+__all__ = ["StepLimit"]
+
+
+class StepLimit(Callback):
+    """Ends a search of which a step takes too long, by an error beside whose traceback stands what hangs.
+
+    What is bounded is the time from one step of the weights to the next, with the step in theta between them
+    and whatever is scored, in the search and in its final, from the first step on. Python hears the clock
+    between two of its own instructions: a call that hangs within a library is not ended.
+
+    Args:
+        seconds: Which no step may take, > 0: many times what a slow one does.
+
+    Raises:
+        InputError: `seconds` is none. At the beginning of a search: it runs outside the main thread, or on a
+            system without such a clock (Windows), or something else uses that clock (SIGALRM).
+
+    Example:
+        >>> import asng, time, torch
+        >>> from torch.utils.data import DataLoader, TensorDataset
+        >>> def loss(forward, batch):
+        ...     time.sleep(60)
+        >>> op = asng.nn.Choice({"a": torch.nn.Linear(2, 1), "b": torch.nn.Linear(2, 1)}, label="op")
+        >>> search = asng.OneShotSearch(asng.nn.Supernet(op), loss, callbacks=[StepLimit(0.1)])
+        >>> loader = DataLoader(TensorDataset(torch.randn(8, 2)), batch_size=2)
+        >>> search.fit(loader, loader, epochs=2, check=False, progress=False)
+        Traceback (most recent call last):
+        asng.errors.RunError: step: expected each to take at most 0.1 s, got one that does not end. ...
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = real_between("seconds", seconds, 0.0, 1e9, open_low=True)
+        self._before: Any = None
+
+    def begin(self, loop: "Loop") -> None:
+        """Take the clock; it is wound up by the first step, since what comes before may take its time."""
+        super().begin(loop)
+        main = threading.current_thread() is threading.main_thread()
+        if not main or not hasattr(signal, "setitimer") or signal.getitimer(signal.ITIMER_REAL)[0]:
+            raise InputError(
+                "StepLimit: expected a search in the main thread of a system that has signals, with SIGALRM "
+                "free, got another. Leave it out."
+            )
+        self._before = signal.signal(signal.SIGALRM, self._end)
+
+    def updates(self) -> bool:
+        """Wind the clock up: a step of the weights begins."""
+        self._wind()
+        return True
+
+    def step(self, number: int, loss: float, objective: float | None) -> None:
+        """Wind the clock up."""
+        self._wind()
+
+    def final(self, finalists: Sequence[Any]) -> None:
+        """Wind the clock up."""
+        self._wind()
+
+    def close(self) -> None:
+        """Stop the clock."""
+        if self._before is not None:
+            signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, self._before)
+            self._before = None
+
+    def _wind(self) -> None:
+        if self._before is not None:
+            signal.setitimer(signal.ITIMER_REAL, self.seconds)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        raise RunError(
+            f"step: expected each to take at most {self.seconds:g} s, got one that does not end. The "
+            "traceback says where it is; mend that, or give a longer limit, and go on by resume."
+        )
