@@ -27,7 +27,7 @@ from benchmarks.trained.networks import LOSS, NETWORKS
 from benchmarks.trained.proxies import BATCHES, EPOCHS, TEACHING, architectures, counted, data_of
 
 LINES = RESULTS / "rates.lines"
-RATES = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016)
+RATES = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 TRAINING = 20
 
 

@@ -119,3 +119,59 @@ def test_a_loss_that_calls_nothing_and_a_teacher_of_another_shape_are_told():
         distilled(nn.Linear(3, 2), lambda forward, batch: torch.ones(()))(nn.Linear(3, 2), (X, Y))
     with pytest.raises(InputError, match=r"\(6, 4\).*for.*\(6, 2\)"):
         distilled(nn.Linear(3, 4), mse)(nn.Linear(3, 2), (X, Y))
+
+
+class Counting(nn.Module):
+    """A teacher that counts its passes, in a list that copies of it share."""
+
+    passes: list[int] = []
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x, scale=1.0):
+        self.passes.append(len(x))
+        return self.layer(x) * (1.0 if isinstance(scale, str) else getattr(scale, "value", scale))
+
+
+class Scale:
+    def __init__(self, value):
+        self.value = value
+
+
+def far(student, teacher, *args, **kwargs):
+    loss = distilled(
+        teacher, lambda forward, batch: forward(*batch[0], **batch[1]).sum() * 0.0, 1.0, **kwargs
+    )
+    return loss, lambda *inputs, **named: loss(student, (inputs, named)).item()
+
+
+def test_what_the_teacher_gave_is_remembered_by_the_content_of_its_inputs():
+    teacher, student = Counting(), Counting()
+    _, plain = far(student, teacher)
+    _, remembering = far(student, teacher, remember=2)
+    inputs = [
+        ((X,), {}),
+        ((X.clone(),), {}),
+        ((X + 1e-7,), {}),
+        ((X,), {"scale": 2.0}),
+        ((X,), {"scale": 1.0}),
+        ((X.T.contiguous().T,), {"scale": 1.0}),
+        ((X,), {"scale": "1.0"}),
+        ((X,), {"scale": Scale(3.0)}),
+        ((X,), {"scale": Scale(3.0)}),
+        ((X[:5],), {}),
+        ((X,), {}),
+    ]
+    expected, asked = [plain(*args, **named) for args, named in inputs], []
+    for (args, named), value in zip(inputs, expected, strict=True):
+        before = len(Counting.passes)
+        assert remembering(*args, **named) == value
+        asked.append(len(Counting.passes) - before - 1)  # but for the student's own
+    assert asked == [1, 0, 1, 1, 1, 0, 1, 1, 1, 1, 1]  # objects of unknown kinds, and the third last, are not
+
+
+def test_how_much_is_remembered_is_checked():
+    with pytest.raises(InputError, match="remember: expected an integer >= 0, got -1"):
+        distilled(nn.Linear(3, 2), mse, remember=-1)

@@ -21,7 +21,7 @@ from asng.compression.goals import Goal
 from asng.compression.journal import MAPPINGS, Journal
 from asng.compression.result import Compressed, CompressedChild, Network
 from asng.compression.stored import write_compression
-from asng.compression.tuning import Tuner
+from asng.compression.tuning import STEPS, Tuner
 from asng.costs import Budget
 from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
@@ -132,7 +132,8 @@ class Road:
             supernet = self._supernet(calls)
         teach = self.loss
         if self.teaching > 0.0:
-            teach = distilled(self.model, self.loss, self.teaching)
+            # A search is over the same batches again and again, those of few steps and those of scores.
+            teach = distilled(self.model, self.loss, self.teaching, remember=STEPS + self._batches)
         settings = {
             "goals": [goal.name for goal in self.goals],
             "space": {name: variable.to_json() for name, variable in supernet.space.items()},

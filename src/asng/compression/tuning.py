@@ -23,6 +23,8 @@ __all__ = ["Tuner"]
 
 STEPS = 8
 """Of a fine-tuning that tells what a longer one would bring; see docs/compression.md, "Measured"."""
+BRIEFLY = 4
+"""Of these, so many batches give batch norms their averages after the few steps."""
 RECALIBRATED = 50
 """Batches that give batch norms their averages after a fine-tuning, at most."""
 
@@ -84,7 +86,7 @@ class Tuner:
                 if not str(error).startswith("loss:"):
                     raise
                 return math.inf, math.inf
-            self._recalibrated(child, few)
+            self._recalibrated(child, few[:BRIEFLY])
         return self._score(child, some, loss), self._score(child, some, self.objective)
 
     def after_epochs(

@@ -1,13 +1,15 @@
 """Knowledge distillation: a loss by which networks are also taught by a trained one."""
 
 import copy
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from asng.checks import real_between
+from asng.checks import integer_at_least, real_between
 from asng.errors import InputError
 from asng.training.data.nested import own_copy, tensors_in
 from asng.training.objective import Forward, Loss, qualified_name
@@ -60,7 +62,12 @@ def soft_cross_entropy(temperature: float = 1.0, dim: int = -1) -> Distance:
 
 
 def distilled(
-    teacher: nn.Module, loss: Loss, weight: float = 0.5, *, distance: Distance = relative_error
+    teacher: nn.Module,
+    loss: Loss,
+    weight: float = 0.5,
+    *,
+    distance: Distance = relative_error,
+    remember: int = 0,
 ) -> Loss:
     """Return a loss that also asks a network to compute what a teacher does.
 
@@ -75,6 +82,8 @@ def distilled(
         loss: The training loss, a function of (forward, batch).
         weight: Share of the distance, in [0, 1]. With 1 the loss still says what the network is called with.
         distance: Default: `relative_error`. For classes there is `soft_cross_entropy(temperature)`.
+        remember: What the teacher gave is kept for so many inputs, the latest, >= 0: for a loss that is asked
+            on the same batches again and again. Of inputs on the CPU only: tensors and plain values.
 
     Raises:
         InputError: An argument is not as described. When called: the loss does not call `forward`, or no
@@ -94,7 +103,7 @@ def distilled(
             "function of (forward, batch); see asng.supervised."
         )
     weight = real_between("weight", weight, 0.0, 1.0)
-    taught = _Teacher(teacher, distance)
+    taught = _Teacher(teacher, distance, integer_at_least("remember", remember, 0))
 
     def taught_loss(forward: Forward, batch: Any) -> Tensor:
         heard = _Heard(forward, taught)
@@ -110,20 +119,49 @@ def distilled(
     return taught_loss
 
 
+def _content(value: Any, digest: "hashlib.blake2b | None" = None) -> bytes | None:
+    """Return a digest of inputs; None if they are not all at hand, and of kinds whose content is known."""
+    digest = hashlib.blake2b(digest_size=20) if digest is None else digest
+    if isinstance(value, Tensor):
+        if value.device.type != "cpu" or value.layout != torch.strided:
+            return None
+        digest.update(f"{value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    elif type(value) in (list, tuple, dict):
+        digest.update(f"{type(value)} {len(value)} {list(value) if type(value) is dict else ''}".encode())
+        if any(_content(part, digest) is None for part in (value.values() if type(value) is dict else value)):
+            return None
+    elif value is None or type(value) in (bool, int, float, str):
+        digest.update(f"{value!r} ".encode())
+    else:
+        return None
+    return digest.digest()
+
+
 class _Teacher:
     """A copy of a trained network, which is asked and never changes."""
 
-    def __init__(self, network: nn.Module, distance: Distance) -> None:
+    def __init__(self, network: nn.Module, distance: Distance, remember: int) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
-        self._distance = distance
+        self._distance, self._remember = distance, remember
+        self._known: OrderedDict[bytes, Any] = OrderedDict()
 
     def output(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Return what the teacher gives, on the device of the inputs."""
         first = next(tensors_in([args, kwargs]), None)
         if first is not None and first.device != next(self.network.parameters(), first).device:
             self.network.to(first.device)
+        key = _content((args, kwargs)) if self._remember else None
+        if key is not None and key in self._known:
+            self._known.move_to_end(key)
+            return self._known[key]
         with torch.no_grad():
-            return self.network(*args, **kwargs)
+            output = self.network(*args, **kwargs)
+        if key is not None:
+            self._known[key] = output
+            if len(self._known) > self._remember:
+                self._known.popitem(last=False)
+        return output
 
     def distance(self, output: Any, target: Any) -> Tensor:
         """Return how far an output is from the teacher's."""
