@@ -156,7 +156,9 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
             for name in ("loss", "error"):
                 ends = [row["end"][name] for row in rows_here]
                 best = min(range(NUMBER), key=scores.__getitem__)
-                values.setdefault(f"rank, {name}", []).append(spearmanr(scores, ends).statistic)
+                # Scores that are all the same tell nothing.
+                rank = spearmanr(scores, ends).statistic if len(set(scores)) > 1 else 0.0
+                values.setdefault(f"rank, {name}", []).append(rank)
                 gain = (fmean(ends) - ends[best]) / max(stdev(ends), 1e-9)
                 values.setdefault(f"gain, {name}", []).append(gain)
         table[way] = {name: round(fmean(some), 2) for name, some in values.items()}

@@ -61,7 +61,8 @@ def test_a_killed_worker_ends_it_and_finished_cells_stay(tmp_path):
     assert rows_in(tmp_path / "a") == rows_in(tmp_path / "b")
 
 
-def test_the_bar_tells_of_what_is_done_and_stays_away_before_an_error(tmp_path, capsys):
+def test_the_bar_tells_of_what_is_done_and_stays_away_before_an_error(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as on a terminal
     words = [*WORDS, "--seeds", "2", "--run-dir", str(tmp_path / "run")]
     assert main(words) == 0
     assert "benchmark, runs" in capsys.readouterr().out
