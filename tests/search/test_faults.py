@@ -56,7 +56,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run_and_it_can_be_gone_on_
         loss=at_step(9, lambda: (kept.extend(checkpoints()), small_disk(3000))), checkpoint_seconds=0.0
     )
     with pytest.raises(
-        RunError, match=r"checkpoint\.pt: cannot be written: File too large\. Is the disk full"
+        RunError, match=r"checkpoint\.pt: cannot be written: File too large\. Make room, and do it"
     ):
         fit(search, run_dir=folder)
     small_disk(resource.RLIM_INFINITY)
@@ -74,7 +74,7 @@ def test_a_disk_that_fails_at_the_log_ends_the_run_too(text, monkeypatch, tmp_pa
 
     search = searcher(loss=at_step(9, lambda: monkeypatch.setattr(os, "fsync", fail)), checkpoint_steps=3)
     with pytest.raises(
-        RunError, match=rf"log\.jsonl: cannot be written: {text}\. Make room, and go on by resume"
+        RunError, match=rf"log\.jsonl: cannot be written: {text}\. Make room, and do it again"
     ):
         fit(search, run_dir=folder)
     monkeypatch.setattr(os, "fsync", sync)

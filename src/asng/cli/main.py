@@ -1,5 +1,6 @@
 """The command `asng` and its subcommands."""
 
+import errno
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -128,6 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _run(words)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
+        return 1
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        told = f"asng {words[0]}: {error.filename}: {error.strerror}. Choose a shorter name."
+        errors.print(told, style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
         errors.print(
