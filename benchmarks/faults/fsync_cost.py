@@ -1,13 +1,14 @@
 """What forcing files to the disk costs: a file renamed into place, and the lines of a log.
 
 A file is written and renamed without anything forced to the disk, with the file forced, and with file and
-folder forced, as `write_atomically` does. Lines are appended to a log with none forced, as `JsonLines` does
-(at most one a second), and with each forced. The ways take turns, so that what else the disk does is shared.
+folder forced, as all files of a run are. Lines are appended to a log that is forced to the disk never, once a
+second, as all logs are, and at each line. The ways take turns, so that what else the disk does is shared.
 
 python -m benchmarks.faults.fsync_cost
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
@@ -17,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from asng.runs import log
-from asng.runs.files import sync_folder
 from benchmarks.record import write
 
 SIZES = {"result.json": 10_000, "checkpoint.pt of 0.3 MB": 300_000, "checkpoint.pt of 20 MB": 20_000_000}
+PAUSES = {"never": float("inf"), "once a second": 1.0, "each line": -1.0}
 LINE = {"event": "evaluation", "architecture": {f"layer{n}": "conv3x3" for n in range(20)}, "loss": 0.123}
 
 
@@ -34,7 +34,9 @@ def renamed(folder: Path, content: bytes, *, file: bool, names: bool) -> None:
             os.fsync(handle.fileno())
     path.replace(folder / "file")
     if names:
-        sync_folder(folder)
+        number = os.open(folder, os.O_RDONLY)
+        os.fsync(number)
+        os.close(number)
 
 
 def ways_of_files(folder: Path, content: bytes) -> dict[str, Callable[[], None]]:
@@ -56,22 +58,26 @@ def in_turns(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, lis
     return {name: np.percentile(seconds, [25, 50, 75]).tolist() for name, seconds in took.items()}
 
 
+class Log:
+    """A log that is forced to the disk where so many seconds have passed since it last was."""
+
+    def __init__(self, path: Path, pause: float) -> None:
+        self.file, self.pause, self.forced = path.open("a+b"), pause, time.monotonic()
+
+    def append(self) -> None:
+        self.file.write(f"{json.dumps(LINE)}\n".encode())
+        self.file.flush()
+        if time.monotonic() - self.forced > self.pause:
+            os.fsync(self.file.fileno())
+            self.forced = time.monotonic()
+
+
 def lines(folder: Path, repeats: int) -> list[dict[str, Any]]:
     """Return what a line costs in logs that are forced to the disk never, once a second, and at each line."""
-    default = log._SYNC
-    pauses = {"never": float("inf"), "once a second": default, "each line": -1.0}
-    files = {name: log.JsonLines(folder / f"{name}.jsonl") for name in pauses}
-
-    def append(name: str) -> None:
-        log._SYNC = pauses[name]
-        files[name].append(LINE)
-
-    began = time.perf_counter()
-    quartiles = in_turns({name: lambda name=name: append(name) for name in pauses}, repeats)  # type: ignore[misc]
-    log._SYNC = default
-    print(f"lines: {time.perf_counter() - began:.1f} s")
-    for file in files.values():
-        file.close()
+    logs = {name: Log(folder / f"{name}.jsonl", pause) for name, pause in PAUSES.items()}
+    quartiles = in_turns({name: one.append for name, one in logs.items()}, repeats)
+    for one in logs.values():
+        one.file.close()
     return [{"part": "line", "forced": name, "seconds": seconds} for name, seconds in quartiles.items()]
 
 
