@@ -7,9 +7,11 @@ RUN     = $(VENV)/bin/
 PYTEST  = $(RUN)python -m pytest -q -n 2 --dist worksteal
 STAMP   = $(VENV)/.installed
 DOCS    = $(VENV)/.docs-installed
+BANDIT    ?= bandit
+PIP_AUDIT ?= pip-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compress test test-slow check format lint types contracts docs house figures clean
+.PHONY: help install demo demo-compress test test-slow check format lint types contracts audit docs house figures clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -60,6 +62,10 @@ docs: $(DOCS) ## Build the documentation into build/site; any warning is an erro
 $(DOCS): $(STAMP)
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[docs]'
 	@touch $@
+
+audit: ## Look for known faults in the code by bandit, in what it needs by pip-audit, where they are installed
+	@if command -v $(BANDIT) > /dev/null; then $(BANDIT) -q -c pyproject.toml -r src; else echo "audit: no bandit here: pip install 'bandit[toml]'"; fi
+	@if command -v $(PIP_AUDIT) > /dev/null; then $(PIP_AUDIT) -r constraints.txt; else echo "audit: no pip-audit here: pip install pip-audit"; fi
 
 house: $(STAMP) ## Count what the plan of the house sets: import circles, files, lines, doubles, files a step enters
 	$(RUN)python tools/house.py

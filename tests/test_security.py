@@ -160,3 +160,9 @@ def test_no_template_switches_the_escaping_off():
         assert "|safe" not in text.replace(" ", ""), template.name
         assert "autoescape" not in text, template.name
         assert "<script" not in text, template.name
+
+
+def test_one_line_alone_says_what_of_a_page_is_no_text():
+    marked = [path.relative_to(SRC).as_posix() for path in FILES if "Markup(" in path.read_text()]
+    assert marked == ["report/figures/svg.py"]
+    assert (SRC / marked[0]).read_text().count("Markup(") == 1

@@ -270,3 +270,22 @@ def test_ctrl_c_leaves_a_checkpoint_and_resume_goes_on(run_script, tmp_path):
 def test_a_word_that_is_none_of_several_is_answered_by_them(capsys):
     assert "'center', 'pixel', 'half'" in fails(["inpaint", "--mask", "centr"], capsys, code=2)
     assert "'default', 'paper'" in fails(["search", "--update", "papr"], capsys, code=2)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("report", "evaluate", "export", "retrain", "search --run-dir", "search --resume --run-dir"),
+        *(
+            "toy --resume --run-dir",
+            "benchmark --run-dir",
+            "benchmark --resume --run-dir",
+            "search --data-dir",
+        ),
+    ],
+)
+def test_a_folder_whose_name_is_too_long_is_told_in_one_line(words, capsys):
+    assert main([*words.split(), "x" * 256]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "File name too long. Choose a shorter name" in told

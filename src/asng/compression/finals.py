@@ -15,6 +15,7 @@ from asng.compression.goals import Goal
 from asng.compression.journal import MAPPINGS, Journal
 from asng.compression.tuning import Tuner
 from asng.costs.meter import CostMeter
+from asng.runs.files import sync_folder, writes_into
 from asng.runs.folder import CHILD
 from asng.space import Architecture
 from asng.training import give_averages
@@ -160,7 +161,9 @@ class Finals:
                 child = give_averages(self.tuner.cut(best)).eval()
                 load_into(child, load_child_weights(path)[1], path)
                 return best, child
-            path.parent.mkdir(parents=True, exist_ok=True)
+            with writes_into(path.parent):
+                path.parent.mkdir(exist_ok=True)
+                sync_folder(self.folder)
         child = self.tuner.tuned(best, self._optimizer, self.epochs, self.goal.name)
         if path is not None:
             save_child(path, child, best)

@@ -16,6 +16,7 @@ from asng.costs.terms import limit_of
 from asng.errors import AsngError
 from asng.nn import Inputs
 from asng.nn.conversion import roles_in
+from asng.runs.files import write_folder
 from asng.runs.folder import CHILD, COMPRESSION
 from asng.runs.stored import Number, Stored, Whole, plain, read_stored, write_json
 from asng.training.compare import TOLERANCE, difference
@@ -125,6 +126,8 @@ def write_compression(compressed: "Compressed") -> "Compressed":
                 save_onnx(home / "child.onnx", child.network, compressed.example[0])
             files.append("child.onnx")
         except AsngError as error:
+            if isinstance(error.__cause__, OSError):  # of the disk, and not of the program
+                raise
             notes.append(f"{child.goal.name}: no ONNX program: {error}")
         files += _pretrained(compressed.model.network, child.network, compressed.example[0], home, notes)
         children.append(
@@ -179,7 +182,7 @@ def _pretrained(model: nn.Module, child: nn.Module, call: Inputs, home: Path, no
         except Exception:  # whatever a model raises whose config says other sizes
             same = False
         if same:
-            said.save_pretrained(home / "pretrained")
+            write_folder(home / "pretrained", said.save_pretrained)
             return ["pretrained"]
     notes.append(f"{home.name}: a config cannot say the sizes of this child, so {CHILD} is all there is.")
     return []

@@ -13,6 +13,7 @@ from asng.pipeline.prepare import prepare
 from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
+from asng.runs.files import writes_into
 from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
 from asng.runs.guarded import read_plain, refuse_excess
 from asng.runs.results import write_result
@@ -51,8 +52,9 @@ def retrain_run(
         space.check(architecture)
 
         def begin() -> None:
-            for part in (CHILD, PICTURES):  # of the settings that are replaced
-                (folder / part).unlink(missing_ok=True)
+            with writes_into(folder):
+                for part in (CHILD, PICTURES):  # of the settings that are replaced
+                    (folder / part).unlink(missing_ok=True)
             write_config(folder, job.config())
             write_result(folder, {**result, "found": None, "baseline": None, "random": []})
 

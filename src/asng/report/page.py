@@ -7,7 +7,6 @@ from itertools import groupby, islice
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from msgspec.structs import replace
 
 from asng.report.comparison import compare
@@ -16,6 +15,7 @@ from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
 from asng.report.figures.graph import colours_of, draw_graph, drawable
 from asng.report.figures.heatmap import band, heat_map, room_for
 from asng.report.figures.strip import Row, strip_plot
+from asng.report.figures.svg import drawn
 from asng.report.reading import Run
 from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import cost_words, seeds_verdict, verdict
@@ -100,7 +100,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
         "rows": seed_rows(summary),
         "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds[:MOST_ROWS]]
         + [None],
-        "strip": Markup(strip),
+        "strip": drawn(strip),
         "settings": flatten(run.config),
     }
 
@@ -163,7 +163,7 @@ def _comparison(result: Result) -> str:
         peers=result.peers,
         baseline=_baseline(result).score,
     )
-    return Markup(strip_plot([row], metric=result.metric, higher_is_better=result.higher_is_better))
+    return drawn(strip_plot([row], metric=result.metric, higher_is_better=result.higher_is_better))
 
 
 def _row_of(seed: SeedScore, linked: Mapping[str, Run]) -> Row:
@@ -300,7 +300,7 @@ def _graphs(run: Run, left_out: list[str]) -> list[tuple[str, str]]:
     graphs = list(excerpt(graphs, most, "graphs", left_out))
     colours = colours_of(graphs)
     return [
-        (graph.title, Markup(draw_graph(graph, colours, key=f"graph{index}")))
+        (graph.title, drawn(draw_graph(graph, colours, key=f"graph{index}")))
         for index, graph in enumerate(graphs)
     ]
 
@@ -313,7 +313,7 @@ def _curves(log: Log) -> dict[str, str]:
         "delta": delta_curve(log.steps),
         "loss": loss_curves(log.steps, _objective(log)),
     }
-    return {name: Markup(figure) for name, figure in figures.items()}
+    return {name: drawn(figure) for name, figure in figures.items()}
 
 
 def _objective(log: Log) -> str | None:
@@ -334,7 +334,7 @@ def _thetas(run: Run, left_out: list[str]) -> list[tuple[str, list[dict[str, Any
     for index, name in enumerate(names):
         found = (run.architecture or {}).get(name)
         figure = _theta_figure(run.log, name, found, room=room, key=f"theta{index}")
-        rows.append({"name": name, "figure": Markup(figure)})
+        rows.append({"name": name, "figure": drawn(figure)})
     return _grouped(rows)
 
 

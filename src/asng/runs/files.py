@@ -1,52 +1,73 @@
-"""Files that are either whole or not there.
+"""Files that are either whole or not there, and stay when the machine loses power.
 
-A file is written under a temporary name beside its place, flushed to the disk, and renamed: whoever reads
-it meets the old content or the new, never half of it, however the process ended.
+A file is written under a temporary name beside its place, forced to the disk, and renamed; then its folder is
+forced to the disk, which holds the name. Whoever reads it meets the old content or the new, never half of it,
+however the process or the machine ended.
 """
 
+import errno
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from asng.errors import RunError
 
-__all__ = ["write_atomically", "write_text", "writes_into"]
+__all__ = [
+    "make_folder",
+    "sync_folder",
+    "write_atomically",
+    "write_folder",
+    "write_text",
+    "writes",
+    "writes_into",
+]
+
+_MOST_LETTERS = 60
+"""Of a name that are in its temporary one, which so stays below the 255 bytes that file systems allow."""
+_NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP)
+"""Told by file systems whose folders cannot be forced to the disk."""
+
+_ROOM = "Make room, and do it again; a run goes on by resume."
+_RIGHTS = "Choose a folder that may be written to."
+_GONE = "Was its folder removed or moved? Put it back, and do it again; a run goes on by resume."
+_ADVICE = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EFBIG: _ROOM,
+    errno.EROFS: _RIGHTS,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.ENOENT: _GONE,
+    errno.ENOTDIR: "A part of its path is a file: choose another folder.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
+}
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> Path:
-    """Let `write` fill a temporary file, then rename that to `path`.
-
-    Args:
-        path: Where the file is to be; its folder is made where it is missing.
-        write: Is called with the temporary path and writes the whole content there.
-
-    Returns:
-        `path`.
+@contextmanager
+def writes(path: Path) -> Iterator[None]:
+    """Say of a file that cannot be written in the block why, and what to do.
 
     Raises:
-        RunError: The folder or the file cannot be written; no temporary file is left behind.
+        RunError: It cannot.
+
+    Example:
+        >>> with writes(Path("/dev/null/file")):
+        ...     Path("/dev/null/file").touch()
+        Traceback (most recent call last):
+        asng.errors.RunError: /dev/null/file: cannot be written: Not a directory. A part of its path is ...
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(temporary)
-        with temporary.open("rb+") as handle:
-            os.fsync(handle.fileno())
-        temporary.replace(path)
+        yield
     except OSError as error:
-        reason = error.strerror or error
-        raise RunError(f"{path}: cannot be written: {reason}. Is the disk full or read-only?") from error
-    finally:
-        with suppress(OSError):  # where it cannot be removed, the error above says why
-            temporary.unlink(missing_ok=True)
-    return path
+        raise RunError(f"{path}: cannot be written: {_told(error)}") from error
 
 
 @contextmanager
 def writes_into(folder: Path) -> Iterator[None]:
-    """Say of a run folder that cannot be made or changed in the block what to do.
+    """As `writes`, of a run folder that cannot be made, looked into or changed.
 
     Raises:
         RunError: It cannot.
@@ -60,15 +81,110 @@ def writes_into(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(
-            f"{folder}: expected a folder to write a run into: {error.strerror or error}. Choose another "
-            "run_dir."
-        ) from error
+        raise RunError(f"{folder}: expected a folder to write a run into: {_told(error)}") from error
+
+
+def _told(error: OSError) -> str:
+    advice = _ADVICE.get(error.errno or 0, "See to the disk, and do it again; a run goes on by resume.")
+    return f"{error.strerror or error}. {advice}"
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are missing, and force their names to the disk.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in missing:
+        sync_folder(one.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Force the names in a folder to the disk, where the system can: Windows cannot.
+
+    Raises:
+        OSError: It is no folder, or the disk fails.
+    """
+    if os.name == "nt":  # pragma: no cover
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in _NO_SUCH_CALL:
+            raise
+    finally:
+        os.close(number)
+
+
+def write_atomically(path: Path, write: Callable[[Path], object], *, rotate_to: Path | None = None) -> Path:
+    """Let `write` fill a temporary file, force it to the disk, and rename it to `path`.
+
+    Args:
+        path: Where the file is to be. Its folder must be there: one that was moved is not made anew, since
+            half of a run would then lie in each.
+        write: Is called with the temporary path and writes the whole content there.
+        rotate_to: Where the file now at `path`, if any, is to stay. It moves once the new one is on the disk.
+
+    Returns:
+        `path`.
+
+    Raises:
+        RunError: The file cannot be written; no temporary file is left behind.
+    """
+    temporary = _temporary(path)
+    try:
+        with writes(path):
+            write(temporary)
+            _sync_file(temporary)
+            if rotate_to is not None and path.exists():
+                path.replace(rotate_to)
+            temporary.replace(path)
+            sync_folder(path.parent)
+    finally:
+        with suppress(OSError):  # where it cannot be removed, the error above says why
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_folder(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` fill a temporary folder, force it to the disk, and put it in the place of `path`.
+
+    Raises:
+        RunError: It cannot be written; no temporary folder is left behind.
+    """
+    temporary = _temporary(path)
+    try:
+        with writes(path):
+            write(temporary)
+            for inner in temporary.rglob("*"):
+                if inner.is_file():
+                    _sync_file(inner)
+            for inner in (temporary, *filter(Path.is_dir, temporary.rglob("*"))):
+                sync_folder(inner)
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+            sync_folder(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return path
 
 
 def write_text(path: Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all."""
     return write_atomically(path, lambda temporary: _fill(temporary, text))
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name[:_MOST_LETTERS]}.{secrets.token_hex(4)}")
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as handle:
+        os.fsync(handle.fileno())
 
 
 def _fill(path: Path, text: str) -> None:

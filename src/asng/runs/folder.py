@@ -115,7 +115,9 @@ def refuse_earlier_run(folder: Path, names: Collection[str] = NAMES) -> None:
     Raises:
         RunError: It does.
     """
-    if any((place / name).exists() for place in _places(folder) for name in names):
+    with writes_into(folder):  # its name may be too long to ask for
+        earlier = any((place / name).exists() for place in _places(folder) for name in names)
+    if earlier:
         raise RunError(
             f"{folder}: already contains a run. Pass resume=True (--resume) to continue it, overwrite=True "
             "(--overwrite) to replace it, or choose another run_dir (--run-dir)."
@@ -148,12 +150,12 @@ def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = Fa
     Raises:
         RunError: A run is going on in it, it has files of another kind of run, or it cannot be changed.
     """
-    others = [name for name in NAMES if name not in names and (folder / name).exists()] if alone else []
-    if others:
-        raise RunError(f"{folder}: contains a run of another kind ({others[0]}). Choose another run_dir.")
-    for place in _places(folder):
-        refuse_running(place / LOG)
     with writes_into(folder):
+        others = [name for name in NAMES if alone and name not in names and (folder / name).exists()]
+        if others:
+            raise RunError(f"{folder}: contains a run of another kind ({others[0]}). Choose another run_dir.")
+        for place in _places(folder):
+            refuse_running(place / LOG)
         for place in _places(folder):
             for name in names:
                 (place / name).unlink(missing_ok=True)
@@ -165,9 +167,10 @@ def remove_halves(folder: Path, names: Collection[str] = SEARCH_FILES) -> None:
 
     To be called by the process that holds the log.
     """
-    for name in names:
-        for half in folder.glob(f".{name}.*"):
-            half.unlink(missing_ok=True)
+    with writes_into(folder):
+        for name in names:
+            for half in folder.glob(f".{name}.*"):
+                half.unlink(missing_ok=True)
 
 
 def _places(folder: Path) -> tuple[Path, ...]:

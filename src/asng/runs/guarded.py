@@ -39,7 +39,8 @@ def open_plain(path: Path, *, to_append: bool = False) -> BinaryIO:
 
     Raises:
         FileNotFoundError: There is none.
-        RunError: It is a folder, a pipe, a device or a link to one, or may not be opened.
+        RunError: It is a folder, a pipe, a device or a link to one, or may not be read.
+        OSError: It may not be written to.
     """
 
     def opener(name: str, flags: int) -> int:
@@ -61,8 +62,9 @@ def open_plain(path: Path, *, to_append: bool = False) -> BinaryIO:
             raise RunError(
                 f"{path}: is a link, and no plain file. Nothing is written through it: put a file there."
             ) from None
-        what = "written" if to_append else "read"
-        raise RunError(f"{path}: cannot be {what}: {error.strerror or error}.") from error
+        if to_append:
+            raise
+        raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def read_plain(path: Path, most: int | None = None) -> bytes:

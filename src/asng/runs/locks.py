@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from asng.errors import RunError
-from asng.runs.files import writes_into
+from asng.runs.files import make_folder, writes_into
 
 try:
     import fcntl
@@ -62,11 +62,11 @@ def held(folder: Path) -> Iterator[None]:
         it is ours
     """
     with writes_into(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:  # pragma: no cover - Windows, where a folder cannot be opened either
+        make_folder(folder)
+        opened = None if fcntl is None else _Folder(folder)
+    if opened is None:  # pragma: no cover - Windows, where a folder cannot be opened either
         yield
         return
-    opened = _Folder(folder)
     try:
         with suppress(OSError):  # of file systems whose folders have no locks
             lock(opened, folder)

@@ -4,6 +4,7 @@ What was written stays however the process ends: a last line without its end, to
 is left out when the file is read, and cut off when it is written to again.
 """
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ import msgspec
 from asng.errors import RunError
 from asng.runs import guarded
 from asng.runs.events import Event, event_of
-from asng.runs.files import write_text
+from asng.runs.files import make_folder, sync_folder, write_text, writes
 from asng.runs.guarded import lines_of, open_plain
 from asng.runs.locks import lock
 from asng.runs.stored import json_text, load_json, told
@@ -72,9 +73,11 @@ class JsonLines:
         keep: int | None = None,
     ) -> None:
         self._path = path
-        self._synced = time.monotonic()
+        self._synced, self._failed = time.monotonic(), False
         self.rows: list[dict[str, Any]] = []
-        if keep and (size := path.stat().st_size if path.exists() else 0) < keep:
+        with writes(path):
+            size = path.stat().st_size if path.exists() else 0
+        if keep is not None and size < keep:
             raise RunError(
                 f"{path}: expected the log of the checkpoint, at least {keep} bytes, got {size}. Put the log "
                 "back, or search anew with overwrite."
@@ -94,7 +97,8 @@ class JsonLines:
         """Write one line, of a struct or of plain values; the system has it when this returns.
 
         Raises:
-            RunError: The disk is full, or the line so long that it could not be read again.
+            RunError: The disk is full, the file was removed or moved, or the line is so long that it could
+                not be read again.
         """
         line = f"{json_text(row)}\n".encode()
         if len(line) > guarded.LARGEST:
@@ -113,7 +117,7 @@ class JsonLines:
         """Force everything to the disk, and return the length of the file in bytes.
 
         Raises:
-            RunError: The disk is full.
+            RunError: The disk is full, or the file was removed or moved.
         """
         with self._told():
             self._file.flush()
@@ -130,24 +134,28 @@ class JsonLines:
         """Force everything to the disk, and let others write to the file.
 
         Raises:
-            RunError: The disk is full.
+            RunError: The disk is full, and nothing has told of it before.
         """
         if self._file.closed:
             return
         try:
-            self.sync()
+            if not self._failed:
+                self.sync()
         finally:
             with suppress(OSError):  # it flushes once more, and closes whatever comes of that
                 self._file.close()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
+        """Write to the file of that name: one that was removed would take lines that nobody can read."""
         try:
-            yield
-        except OSError as error:
-            raise RunError(
-                f"{self._path}: cannot be written: {error.strerror or error}. Make room, and go on by resume."
-            ) from error
+            with writes(self._path):
+                yield
+                if not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+                    raise FileNotFoundError(errno.ENOENT, "another file is in its place")
+        except RunError:
+            self._failed = True
+            raise
 
 
 class RunLog:
@@ -235,12 +243,12 @@ def _take_rows(
 
 
 def _opened(path: Path) -> BinaryIO:
-    with ExitStack() as stack:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = stack.enter_context(open_plain(path, to_append=True))
-            lock(file, path)
-        except OSError as error:
-            raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error
+    with ExitStack() as stack, writes(path):
+        make_folder(path.parent)
+        known = path.exists()
+        file = stack.enter_context(open_plain(path, to_append=True))
+        lock(file, path)
+        if not known:
+            sync_folder(path.parent)
         stack.pop_all()
         return file

@@ -25,7 +25,7 @@ def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None
     Args:
         path: Where.
         content: What.
-        rotate_to: Where the file now at `path`, if any, is to stay. It moves once the new one is written.
+        rotate_to: Where the file now at `path`, if any, is to stay. It moves once the new one is on the disk.
 
     Returns:
         `path`.
@@ -37,11 +37,14 @@ def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None
     def write(temporary: Path) -> None:
         # A handle of ours: given a path, torch.save tells of a full disk by errors of its own.
         with temporary.open("wb") as handle:
-            torch.save(content, handle)
-        if rotate_to is not None and path.exists():
-            path.replace(rotate_to)
+            try:
+                torch.save(content, handle)
+            except RuntimeError as error:  # of its own too, where a disk fails once
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
-    return write_atomically(path, write)
+    return write_atomically(path, write, rotate_to=rotate_to)
 
 
 def read_tensors(path: Path, kind: str) -> dict[str, Any]:

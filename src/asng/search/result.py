@@ -11,6 +11,7 @@ from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
 from asng.runs.events import Chance, CostLimit
+from asng.runs.files import make_folder, writes
 from asng.search.finalists import Finalist
 from asng.search.trainer import weights_of
 from asng.space import Architecture
@@ -135,7 +136,12 @@ class SearchResult:
         return self.notes if chance is None or not chance.near else (*self.notes, chance.words())
 
     def save(self, path: str | Path) -> Path:
-        """Write weights and architecture of the child to `path`: see `asng.training.save_child`."""
+        """Write weights and architecture of the child to `path`: see `asng.training.save_child`.
+
+        Its folder is made where it is missing.
+        """
+        with writes(Path(path)):
+            make_folder(Path(path).parent)
         return save_child(Path(path), self.child, self.architecture)
 
     def report(self) -> Path:

@@ -22,7 +22,7 @@ def save_child(path: Path, child: nn.Module, architecture: Architecture) -> Path
     `torch.load(path, weights_only=True)`.
 
     Args:
-        path: For instance `run/child.pt`.
+        path: For instance `run/child.pt`; its folder must be there.
         child: A plain network.
         architecture: What it is.
 

@@ -18,7 +18,7 @@ from asng.checks import require
 from asng.errors import InputError, RunError
 from asng.nn import Inputs
 from asng.nn.inputs import calls_of
-from asng.runs.files import write_atomically
+from asng.runs.files import make_folder, write_atomically, writes
 from asng.training.data.nested import tensors_in
 
 __all__ = ["onnx_runner", "save_onnx", "save_program"]
@@ -47,7 +47,7 @@ def save_program(path: Path, child: nn.Module, example: Any) -> Path:
         torch.Size([7, 1])
     """
     program = _exported(child, example, path)
-    return write_atomically(path, lambda temporary: _save_program(program, temporary))
+    return _written(path, lambda temporary: _save_program(program, temporary))
 
 
 def save_onnx(path: Path, child: nn.Module, example: Any) -> Path:
@@ -65,7 +65,7 @@ def save_onnx(path: Path, child: nn.Module, example: Any) -> Path:
     _need_onnx("onnx", "onnxscript")
     program = _exported(child, example, path)
     converted = _converted(program, path)
-    return write_atomically(path, lambda temporary: converted.save(temporary, external_data=False))
+    return _written(path, lambda temporary: converted.save(temporary, external_data=False))
 
 
 def onnx_runner(path: Path, child: nn.Module, example: Any, *, threads: int) -> Callable[[], object]:
@@ -212,6 +212,12 @@ def _batch_size(inputs: Inputs) -> int:
     sizes: list[int] = []
     _mapped(inputs, lambda x: sizes.append(len(x)))
     return Counter(sizes).most_common(1)[0][0] if sizes else 0
+
+
+def _written(path: Path, write: Callable[[Path], object]) -> Path:
+    with writes(path):
+        make_folder(path.parent)
+    return write_atomically(path, write)
 
 
 def _save_program(program: torch.export.ExportedProgram, path: Path) -> None:

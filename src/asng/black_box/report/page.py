@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
@@ -12,7 +11,7 @@ from asng.black_box.hypervolume import undominated
 from asng.black_box.importance import ThetaPath, sample_importance
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
 from asng.report.figures.curves import every
-from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, drawn, tidy
 from asng.report.page import run_page
 from asng.report.reading import Run
 from asng.report.words import flatten
@@ -41,9 +40,9 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "verdict": minimize_verdict(run),
         "mood": "unknown",
         "tiles": minimize_tiles(run),
-        "losses": Markup(loss_figure(run.log.calls)) if run.log.calls else "",
+        "losses": drawn(loss_figure(run.log.calls)) if run.log.calls else "",
         "importance": _importance(run),
-        "front": Markup(front_figure(run.log.calls)) if _objectives(run.log.calls) else "",
+        "front": drawn(front_figure(run.log.calls)) if _objectives(run.log.calls) else "",
         "columns": variable_names(run),
         "best": best_rows(run),
         "settings": flatten({name: value for name, value in settings.items() if value is not None}),
@@ -53,7 +52,7 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
 def _importance(run: Run) -> str:
     if run.log.space is None or not run.log.theta or not len(run.log.calls):
         return ""
-    return Markup(importance_figure(run, run.log.space))
+    return drawn(importance_figure(run, run.log.space))
 
 
 def importance_figure(run: Run, space: Space) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 from msgspec.structs import replace
@@ -12,7 +11,7 @@ from msgspec.structs import replace
 from asng.compression.report.table import compression_rows, compression_verdict, headings
 from asng.compression.stored import MOST_POINTS, StoredChild, StoredCompression
 from asng.report.excerpts import MOST_COLUMNS, MOST_ROWS, excerpt, spread_out
-from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, tidy
+from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, drawn, tidy
 from asng.report.words import count, duration, score
 
 __all__ = ["compression_page", "front_figure", "widths_figure"]
@@ -37,12 +36,12 @@ def compression_page(title: str, run: StoredCompression | None) -> Mapping[str, 
         "tiles": _tiles(run),
         "headings": headings(run),
         "rows": compression_rows(run),
-        "front": Markup(front_figure(run)) if run.children else "",
+        "front": drawn(front_figure(run)) if run.children else "",
         "measure": run.measure.replace("_", " "),
         "children": [
             {
                 "name": child.goal,
-                "figure": Markup(widths_figure(child, key=f"w{number}", most=most)) if child.widths else "",
+                "figure": drawn(widths_figure(child, key=f"w{number}", most=most)) if child.widths else "",
                 "files": child.files,
             }
             for number, child in enumerate(run.children)

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from asng.experiments.benchmark.report.table import (
 )
 from asng.experiments.benchmark.trial import BenchmarkCell
 from asng.report.excerpts import MOST_LINES, excerpt
-from asng.report.figures.svg import clean, draw, tidy
+from asng.report.figures.svg import clean, draw, drawn, tidy
 from asng.report.words import count, flatten
 
 __all__ = ["benchmark_page", "regret_figure"]
@@ -53,7 +52,7 @@ def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
             {
                 "name": name,
                 "rows": benchmark_rows(found),
-                "figure": Markup(regret_figure(found, key=f"p{index}", label=f"Regret on {name}")),
+                "figure": drawn(regret_figure(found, key=f"p{index}", label=f"Regret on {name}")),
             }
             for index, (name, found) in enumerate(problems)
         ],

@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from markupsafe import Markup
 from rich.table import Table
 from rich.text import Text
 
@@ -12,6 +11,7 @@ from asng.experiments.toy.report.cells import MEASURES, Measure, outcome, premat
 from asng.experiments.toy.report.figures import iterations_panel, legend, success_panel
 from asng.experiments.toy.simulate import ToyCell
 from asng.experiments.toy.store import ToyGrid
+from asng.report.figures.svg import drawn
 from asng.report.words import count, duration, flatten, share
 from asng.runs.stored import plain
 
@@ -44,12 +44,12 @@ def _figure(grid: ToyGrid, measure: Measure) -> Mapping[str, Any]:
     panels = [
         {
             "rate": f"{rate:g}",
-            "success": Markup(success_panel(grid, measure, rate, key=f"{measure.name}{i}s")),
-            "iterations": Markup(iterations_panel(grid, measure, rate, key=f"{measure.name}{i}i")),
+            "success": drawn(success_panel(grid, measure, rate, key=f"{measure.name}{i}s")),
+            "iterations": drawn(iterations_panel(grid, measure, rate, key=f"{measure.name}{i}i")),
         }
         for i, rate in enumerate(grid.rates)
     ]
-    marks = Markup(legend(grid, key=f"{measure.name}marks"))
+    marks = drawn(legend(grid, key=f"{measure.name}marks"))
     return {"heading": measure.heading, "text": measure.text, "legend": marks, "panels": panels}
 
 
