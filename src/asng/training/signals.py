@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run between two steps, not within one."""
+"""Ctrl-C and SIGTERM end a run between two steps, not within one."""
 
 import signal
 import threading
@@ -8,20 +8,16 @@ from types import FrameType
 
 __all__ = ["Interrupt", "Terminated", "graceful", "terminable"]
 
-_TERMINATE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Sent by a batch system, and by a terminal that is closed; Windows has not the latter."""
-
 
 class Terminated(KeyboardInterrupt, SystemExit):
-    """A run was ended by SIGTERM or SIGHUP as it would have been by ctrl-C.
+    """A run was ended by SIGTERM as it would have been by ctrl-C.
 
-    Not caught, it ends the process with 143 or 129, as ctrl-C does with 130: what a shell tells of those
-    signals.
+    Not caught, it ends the process with 143, as ctrl-C does with 130: what a shell tells of those signals.
     """
 
-    def __init__(self, number: int = signal.SIGTERM) -> None:
-        super().__init__(128 + number)
-        self.code = 128 + number
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
+        self.code = 128 + signal.SIGTERM
 
 
 class Interrupt:
@@ -35,17 +31,16 @@ class Interrupt:
 
     @property
     def terminated(self) -> bool:
-        """Whether the signal was SIGTERM or SIGHUP."""
-        return self.signal in _TERMINATE
+        """Whether the signal was SIGTERM."""
+        return self.signal == signal.SIGTERM
 
     def hear(self, *, terminated: bool) -> None:
         """Take over a signal that another process of the run got: SIGTERM, or else SIGINT."""
-        if not self.terminated:
-            self.signal = signal.SIGTERM if terminated else signal.SIGINT
+        self.signal = signal.SIGTERM if terminated else signal.SIGINT
 
     def error(self) -> KeyboardInterrupt:
-        """Return what ends the run: `Terminated` after SIGTERM or SIGHUP, KeyboardInterrupt otherwise."""
-        return KeyboardInterrupt() if self.signal is None or not self.terminated else Terminated(self.signal)
+        """Return what ends the run: `Terminated` after SIGTERM, KeyboardInterrupt otherwise."""
+        return Terminated() if self.terminated else KeyboardInterrupt()
 
     def go_on(self) -> bool:
         """Return True where no signal came.
@@ -60,7 +55,7 @@ class Interrupt:
 
 @contextmanager
 def graceful() -> Iterator[Interrupt]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a note; a second one acts as it did before.
+    """Turn the first SIGINT or SIGTERM into a note; a second one acts as it did before.
 
     Outside the main thread, where Python allows no handlers, signals act as they did before.
 
@@ -71,9 +66,8 @@ def graceful() -> Iterator[Interrupt]:
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_TERMINATE)}
-    # A job in the background ignores SIGINT, one of nohup SIGHUP, and shall; None is a handler of C, which
-    # cannot be put back.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A job in the background ignores SIGINT, and shall; None is a handler of C, which cannot be put back.
     before = {number: old for number, old in before.items() if old not in (None, signal.SIG_IGN)}
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -91,20 +85,20 @@ def graceful() -> Iterator[Interrupt]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Terminated` in a block that knows nothing of them, so that it cleans up.
+    """Let SIGTERM raise `Terminated` in a block that knows nothing of signals, so that it cleans up.
 
-    Where one is handled or ignored already, or outside the main thread, nothing is changed.
+    Where SIGTERM is handled or ignored already, or outside the main thread, nothing is changed.
     """
     main = threading.current_thread() is threading.main_thread()
-    numbers = [n for n in _TERMINATE if main and signal.getsignal(n) == signal.SIG_DFL]
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
 
     def end(number: int, frame: FrameType | None) -> None:
-        raise Terminated(number)
+        raise Terminated
 
-    for number in numbers:
-        signal.signal(number, end)
+    signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        for number in numbers:
-            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
