@@ -121,6 +121,7 @@ class FailingDisk:
 
 def writes_of(run, folder, monkeypatch):
     """Return what a run asks of a disk that does not fail, in its order."""
+    folder.mkdir()
     with FailingDisk(folder).spinning(monkeypatch) as disk:
         run(folder / "run", resume=False)
     return disk.done
