@@ -69,20 +69,20 @@ def add_flags(parser: NearestNames) -> None:
         type=str,
         default=None,
         metavar="PATH",
-        help="compare networks by the least value of this function of (forward, batch)",
+        help="choose the child with the least value of this function of (forward, batch)",
     )
     add(
         "--maximize",
         type=str,
         default=None,
         metavar="PATH",
-        help="compare them by the greatest value of this one, such as accuracy",
+        help="choose the one with the greatest value instead, such as accuracy",
     )
     add(
         "--train-weights",
         type=bool,
         default=True,
-        help="train the shared weights on narrow networks too; false: forward passes only",
+        help="train the shared weights on narrow networks too before the search",
     )
     add("--teaching", type=float, default=0.5, help="weight of what the model teaches children, from 0 to 1")
     add(
@@ -91,7 +91,7 @@ def add_flags(parser: NearestNames) -> None:
         default=10,
         help="through the training data, for the shared weights and for each child",
     )
-    add("--evaluations", type=int, default=100, help="networks that are scored in the search")
+    add("--evaluations", type=int, default=100, help="networks that are scored on shared weights")
     add("--finalists", type=int, default=4, help="networks that are fine-tuned for a quarter of the epochs")
     add("--learning-rate", type=float | None, default=None, help="of AdamW (default: is found)")
     add(

@@ -66,16 +66,17 @@ def compress(
             "bytes=1MB", "parameters=0.25"; a number up to 1 without a unit is a share), an `asng.Budget`, or
             a sequence of these that hold together.
         budgets: In place of `budget`: one for each of several children, all from one search.
-        minimize: Compare networks by the least value of this function of (forward, batch), or metric of
-            torchmetrics. Default: the loss.
-        maximize: Compare by the greatest value of this one instead.
+        minimize: Tell scores by this function of (forward, batch), or metric of torchmetrics, and choose the
+            finalist with the least value. The search before compares by the training loss. Default: the loss.
+        maximize: The same, with the greatest value.
         example: Inputs that costs are measured on, as of `asng.OneShotSearch`. Default: one item of the
             training data, as the loss gives it to the model.
         train_weights: Train the shared weights on narrow networks too. False: search on the model's own
-            weights, by forward passes only, which takes minutes; best for budgets of half or more.
+            weights, by forward passes only.
         teaching: Weight in [0, 1] of what the model itself teaches children, see `asng.training.distilled`.
         epochs: Through the training data, >= 1, for the shared weights, and for each child at the end.
-        evaluations: How many are scored in the search, >= 1; half as many again for several budgets.
+        evaluations: How many are scored on shared weights, >= 1; half as many again for several budgets. A
+            fifth as many are scored after a few steps of fine-tuning, for each budget.
         finalists: How many are fine-tuned for a quarter of the epochs, to see which becomes the child, >= 1.
         optimizer: Makes the optimiser of weights from the parameters. Default: AdamW at the rate, doubled or
             halved from 0.001 on, that brings most in a few steps, for each budget.
