@@ -7,11 +7,13 @@ RUN     = $(VENV)/bin/
 PYTEST  = $(RUN)python -m pytest -q -n 2 --dist worksteal
 STAMP   = $(VENV)/.installed
 DOCS    = $(VENV)/.docs-installed
+TOOLS_VENV ?= .venv-integrations
+TOOLS   = $(TOOLS_VENV)/.installed
 BANDIT    ?= bandit
 PIP_AUDIT ?= pip-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compress test test-slow check format lint types contracts audit docs house figures clean
+.PHONY: help install demo demo-compress test test-slow test-integrations check format lint types contracts audit docs house figures clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -40,6 +42,15 @@ test: $(STAMP) ## Run the tests
 
 test-slow: $(STAMP) ## Run the slow tests as well
 	$(PYTEST) -m 'slow or not slow'
+
+test-integrations: $(TOOLS) ## Run the tests beside Optuna, Ray, Lightning and others, in an environment of their own
+	$(TOOLS_VENV)/bin/python -m pytest -q -n 2 --dist worksteal tests/integrations
+
+$(TOOLS): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TOOLS_VENV)
+	$(TOOLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(TOOLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[report,integrations]' pytest pytest-randomly pytest-xdist
+	@touch $@
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests with examples and README code
 
@@ -74,4 +85,4 @@ figures: $(STAMP) ## Write the measured figures of the pages anew, from benchmar
 	$(RUN)python tools/figures.py
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	rm -rf $(VENV) $(TOOLS_VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info

@@ -14,9 +14,19 @@ import pytest
 import asng
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+# Pages and modules about other tools need these: tests/integrations runs what they say.
+OF_TOOLS = "integrations"
+PAGES = [
+    page
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if OF_TOOLS not in page.parts
+]
 FROM_NNI = ROOT / "docs" / "from-nni.md"
-MODULES = sorted(m.name for m in pkgutil.walk_packages(asng.__path__, "asng.") if "__main__" not in m.name)
+MODULES = sorted(
+    m.name
+    for m in pkgutil.walk_packages(asng.__path__, "asng.")
+    if "__main__" not in m.name and not m.name.startswith(f"asng.{OF_TOOLS}.")
+)
 
 
 def fenced(page: Path, fence: str = "python") -> list[str]:
