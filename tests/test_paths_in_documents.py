@@ -14,7 +14,7 @@ PAGES = [
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "benchmarks/README.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
-TOPS = {path.name for folder in (ROOT, PACKAGE) for path in folder.iterdir() if path.is_dir()}
+TOPS = {path.name for folder in (ROOT, PACKAGE) for path in folder.iterdir() if path.is_dir()} - {"build"}
 FILES = {path.name for folder in ("src", "tests", "tools") for path in (ROOT / folder).rglob("*.py")}
 ANYWHERE = {"inner.py", "my_search.py"}
 """Of a reader's own, or told of where they lie."""

@@ -59,11 +59,15 @@ _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "nn":
-        return import_module("asng.nn")
-    if name in _ROOM_OF:
-        return getattr(import_module(_ROOM_OF[name]), name)
-    raise AttributeError(f"module 'asng' has no attribute {name!r}")
+    if name != "nn" and name not in _ROOM_OF:
+        raise AttributeError(f"module 'asng' has no attribute {name!r}")
+    try:
+        return import_module("asng.nn") if name == "nn" else getattr(import_module(_ROOM_OF[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        told = f"asng.{name}: expected torch, which is not installed: pip install 'asng[nas]'."
+        raise ModuleNotFoundError(told, name="torch") from error
 
 
 def __dir__() -> list[str]:

@@ -10,6 +10,7 @@ from command_lines import fails
 from small_tasks import write_images
 
 from asng.cli import main
+from asng.cli.main import SUBCOMMANDS
 
 WORDS = [
     *("--cells", "1", "--nodes", "1", "--channels", "2", "--epochs", "1"),
@@ -160,6 +161,25 @@ def test_what_needs_no_torch_loads_none(words):
     assert "'jsonargparse'" in done.stdout
     assert "'torch'" not in done.stdout
     assert "'numpy'" not in done.stdout
+
+
+HELP_OF_ALL = """
+import sys
+from asng.cli.main import SUBCOMMANDS, main
+for name in SUBCOMMANDS:
+    try:
+        main([name, "--help"])
+    except SystemExit as ended:
+        assert ended.code == 0, name
+print("torch" in sys.modules)
+"""
+
+
+def test_the_help_of_subcommands_loads_no_torch():
+    done = subprocess.run([sys.executable, "-c", HELP_OF_ALL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("usage: asng ") == len(SUBCOMMANDS)
+    assert done.stdout.endswith("False\n")
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,7 @@ from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, part_of, seeds_of
-from asng.cli.tell import tell_outcome
 from asng.experiments.benchmark import BenchmarkSettings, begun_benchmark, run_benchmark
-from asng.training.progress import Bar, progress_bar
 
 __all__ = ["add_flags", "run"]
 
@@ -27,6 +25,9 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run all cells, or what is left of them, and say how it went."""
+    from asng.cli.tell import tell_outcome
+    from asng.training.progress import Bar, progress_bar
+
     seeds: Sequence[int] = seeds_of(arguments)
     settings = BenchmarkSettings(**part_of(arguments, BenchmarkSettings))
     if arguments.resume and (settings, arguments.seed, arguments.seeds) == (BenchmarkSettings(), 0, SEEDS):

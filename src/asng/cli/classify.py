@@ -6,8 +6,8 @@ from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_of, run_as_told
-from asng.pipeline import SearchSettings
-from asng.tasks.classification import PRESETS, ClassificationSettings, classification
+from asng.settings import ClassificationSettings, SearchSettings
+from asng.settings.classification import PRESETS
 
 __all__ = ["add_flags", "run"]
 
@@ -29,6 +29,8 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
 
 def run(arguments: Namespace) -> None:
     """Search, train, and say what was found."""
+    from asng.tasks.classification import classification
+
     run_as_told(
         arguments,
         lambda given: classification(ClassificationSettings(**part_of(given, ClassificationSettings))),

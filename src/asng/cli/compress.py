@@ -3,21 +3,15 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
-from torch import nn
-from torch.utils.data import DataLoader
 
 from asng.cli.parsing import NearestNames
-from asng.cli.tell import tell_outcome
-from asng.compression import compress
 from asng.errors import InputError
-from asng.tasks.user.importing import import_named
-from asng.tasks.user.loaders import check_loader
-from asng.tasks.user.scoring import loss_of, selection_of
-from asng.tasks.user.trust import ANYTHING
-from asng.training.optimizers import adamw
+
+if TYPE_CHECKING:
+    from torch.utils.data import DataLoader
 
 __all__ = ["add_flags", "run"]
 
@@ -120,6 +114,14 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Compress, and say what came of it."""
+    from torch import nn
+
+    from asng.cli.tell import tell_outcome
+    from asng.compression import compress
+    from asng.tasks.user.scoring import loss_of, selection_of
+    from asng.tasks.user.trust import ANYTHING
+    from asng.training.optimizers import adamw
+
     loss = loss_of(arguments.loss, arguments.batch_loss, imports=ANYTHING)
     chosen = selection_of(loss, minimize=arguments.minimize, maximize=arguments.maximize, imports=ANYTHING)
     model = _called("model", arguments.model)
@@ -153,14 +155,19 @@ def run(arguments: Namespace) -> None:
 
 
 def _called(name: str, path: str) -> Any:
+    from asng.tasks.user.importing import import_named
+    from asng.tasks.user.trust import ANYTHING
+
     found = import_named(name, path, imports=ANYTHING)
     if not callable(found):
         raise InputError(f"{name}: expected {path} to be a function, got {type(found).__name__}.")
     return found()
 
 
-def _loaders(returned: Any) -> dict[str, DataLoader[Any]]:
+def _loaders(returned: Any) -> "dict[str, DataLoader[Any]]":
     """Return the loaders by name that a function of the user's returned."""
+    from asng.tasks.user.loaders import check_loader
+
     if isinstance(returned, Mapping):
         named = dict(returned)
     else:

@@ -7,9 +7,6 @@ from rich.console import Console
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
-from asng.pipeline.train_alone import scores_of
-from asng.tasks.reopen import load_child, single_run
-from asng.training import count_parameters
 
 __all__ = ["add_flags", "run"]
 
@@ -28,6 +25,10 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Load the child, score it, print the score."""
+    from asng.pipeline.train_alone import scores_of
+    from asng.tasks.reopen import load_child, single_run
+    from asng.training import count_parameters
+
     folder = Path(arguments.run_dir)
     stored = single_run(folder, network={"data_dir": arguments.data_dir}, trusted=trusted_names(arguments))
     child = load_child(stored, folder)

@@ -8,8 +8,6 @@ from rich.console import Console
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
-from asng.tasks.reopen import example_of, load_child, single_run
-from asng.training import save_onnx, save_program
 
 __all__ = ["add_flags", "run"]
 
@@ -34,6 +32,9 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Load the child, write it, say where."""
+    from asng.tasks.reopen import example_of, load_child, single_run
+    from asng.training import save_onnx, save_program
+
     folder = Path(arguments.run_dir)
     stored = single_run(folder, trusted=trusted_names(arguments))
     child = load_child(stored, folder)

@@ -1,14 +1,18 @@
 """asng inpaint: the paper's search for a network that restores images, or a small one like it."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_of, run_as_told
-from asng.pipeline import SearchSettings, Task, passes
-from asng.tasks.inpainting import PRESETS, InpaintingSettings, inpainting
+from asng.settings import InpaintingSettings, SearchSettings, passes
+from asng.settings.inpainting import PRESETS
+
+if TYPE_CHECKING:
+    from asng.pipeline import Task
 
 __all__ = ["add_flags", "run"]
 
@@ -47,7 +51,9 @@ def run(arguments: Namespace) -> None:
     run_as_told(arguments, _task)
 
 
-def _task(arguments: Namespace) -> Task:
+def _task(arguments: Namespace) -> "Task":
+    from asng.tasks.inpainting import inpainting
+
     integer_at_least("iterations", arguments.iterations, 1)
     integer_at_least("retrain_iterations", arguments.retrain_iterations, 0)
     task = inpainting(InpaintingSettings(**part_of(arguments, InpaintingSettings)))

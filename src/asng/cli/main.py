@@ -28,7 +28,7 @@ class Subcommand(NamedTuple):
 
     Attributes:
         help: What it does.
-        load: Imports its module, which has `add_flags` and `run`, and torch with it.
+        load: Imports its module, which has `add_flags` and `run`.
     """
 
     help: str
@@ -122,13 +122,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     if not words or words[0] not in SUBCOMMANDS:
         _end_without_subcommand(words)
-    from asng.training.signals import Terminated, terminable
-
     try:
+        if {"-h", "--help"} & set(words):  # without a wait for torch, unless a model of the user's is named
+            with current_folder_importable():
+                _parsed(words)
+        from asng.training.signals import terminable
+
         with terminable(), current_folder_importable():
             _run(words)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        told = f"asng {words[0]}: expected torch, which is not installed: pip install 'asng[nas]'."
+        errors.print(told, style="red", markup=False)
         return 1
     except OSError as error:
         if error.errno != errno.ENAMETOOLONG:
@@ -137,6 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(told, style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
+        from asng.training.signals import Terminated
+
         errors.print(
             "asng: stopped; what was reached is on the disk. Go on by adding --resume.", markup=False
         )
@@ -154,10 +165,10 @@ def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
     raise AssertionError("a command line without a subcommand was accepted")
 
 
-def _run(words: list[str]) -> None:
+def _parsed(words: list[str]) -> Namespace:
+    """Return what the words say, to the subcommand that is the first of them."""
     from asng.cli.runs import find_preset
     from asng.cli.user import find_user_code, spelled_out
-    from asng.distributed import leads
 
     wanted, named, preset = words[0], None, "small"
     if wanted == "search":
@@ -165,7 +176,13 @@ def _run(words: list[str]) -> None:
         words = spelled_out(words)
     elif wanted in ("classify", "inpaint"):
         preset = find_preset(words)
-    parsed: Namespace = make_parser(wanted, named, preset).parse_args(words)
+    return make_parser(wanted, named, preset).parse_args(words)
+
+
+def _run(words: list[str]) -> None:
+    from asng.distributed import leads
+
+    parsed = _parsed(words)
     if parsed.subcommand not in _SHARED and not leads():
         return
     SUBCOMMANDS[parsed.subcommand].load().run(parsed[parsed.subcommand])

@@ -4,8 +4,6 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
-from asng.cli.tell import KINDS
-from asng.report import summary_table, write_report
 
 __all__ = ["add_flags", "run"]
 
@@ -17,6 +15,9 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Write the page and print the table."""
+    from asng.cli.tell import KINDS
+    from asng.report import summary_table, write_report
+
     path = write_report(arguments.run_dir, kinds=KINDS)
     console = Console(highlight=False, soft_wrap=True)
     console.print(summary_table(arguments.run_dir, kinds=KINDS))

@@ -9,11 +9,8 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
-from asng.cli.tell import tell_outcome
-from asng.distributed import leads
 from asng.errors import InputError
-from asng.pipeline import passes, retrain_run
-from asng.tasks.reopen import single_run
+from asng.settings import passes
 
 __all__ = ["add_flags", "run"]
 
@@ -41,6 +38,11 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Retrain, and say how it went."""
+    from asng.cli.tell import tell_outcome
+    from asng.distributed import leads
+    from asng.pipeline import retrain_run
+    from asng.tasks.reopen import single_run
+
     folder = Path(arguments.run_dir)
     given: dict[str, Any] = {name: arguments[name] for name in _FLAGS if arguments[name] is not None}
     for name, value in given.items():

@@ -3,17 +3,17 @@
 from collections.abc import Callable, Sequence, Set
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from jsonargparse import Namespace
 
 from asng.checks import integer_at_least, one_of
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
-from asng.cli.tell import tell_outcome
-from asng.distributed import leads
 from asng.errors import InputError
-from asng.pipeline import SearchSettings, Task, run_seeds, run_task
-from asng.tasks.reopen import stored_run
+from asng.settings import SearchSettings
+
+if TYPE_CHECKING:
+    from asng.pipeline import Task
 
 __all__ = [
     "PresetName",
@@ -100,13 +100,18 @@ def add_preset_flag(parser: NearestNames, preset: str) -> None:
     )
 
 
-def run_as_told(arguments: Namespace, make_task: Callable[[Namespace], Task]) -> None:
+def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") -> None:
     """Run a task, or go on with the one in the folder, and say what was found.
 
     Args:
         arguments: With the flags of `add_run_flags` and of `SearchSettings`.
         make_task: Makes the task of a new run.
     """
+    from asng.cli.tell import tell_outcome
+    from asng.distributed import leads
+    from asng.pipeline import run_seeds, run_task
+    from asng.tasks.reopen import stored_run
+
     folder = Path(arguments.run_dir)
     flags = {"resume": arguments.resume, "overwrite": arguments.overwrite, "progress": not arguments.quiet}
     if arguments.resume:

@@ -1,13 +1,16 @@
 """asng search: find an architecture, train it, and compare it with random ones."""
 
+from typing import TYPE_CHECKING
+
 from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, add_trust_flag, part_of, run_as_told
 from asng.cli.user import PARTS, UserCode, mention_user_code, user_settings
-from asng.pipeline import SearchSettings, Task
-from asng.tasks.classification import ClassificationSettings, classification
-from asng.tasks.user import UserSettings, user_task
+from asng.settings import ClassificationSettings, SearchSettings, UserSettings
+
+if TYPE_CHECKING:
+    from asng.pipeline import Task
 
 __all__ = ["add_flags", "run"]
 
@@ -35,8 +38,12 @@ def run(arguments: Namespace) -> None:
     run_as_told(arguments, _task)
 
 
-def _task(arguments: Namespace) -> Task:
+def _task(arguments: Namespace) -> "Task":
     if "model" in arguments:
+        from asng.tasks.user import user_task
+
         others = part_of(arguments, UserSettings, skip=set(PARTS))
         return user_task(user_settings(arguments, others))
+    from asng.tasks.classification import classification
+
     return classification(ClassificationSettings(**part_of(arguments, ClassificationSettings)))

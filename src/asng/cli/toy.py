@@ -6,8 +6,7 @@ from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, part_of, seeds_of
-from asng.cli.tell import tell_outcome
-from asng.experiments.toy import ToySettings, resume_toy, run_toy
+from asng.settings import ToySettings
 
 __all__ = ["add_flags", "run"]
 
@@ -21,6 +20,9 @@ def add_flags(parser: NearestNames) -> None:
 
 def run(arguments: Namespace) -> None:
     """Run the grid, or what is left of it, and say how it went."""
+    from asng.cli.tell import tell_outcome
+    from asng.experiments.toy import resume_toy, run_toy
+
     folder = Path(arguments.run_dir)
     flags = {"workers": arguments.workers, "progress": not arguments.quiet}
     if arguments.resume:

@@ -13,11 +13,7 @@ from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.errors import InputError
-from asng.tasks.classification import ClassificationSettings
-from asng.tasks.user import UserSettings
-from asng.tasks.user.signature import add_arguments, plain_arguments
-from asng.tasks.user.task import import_baseline, import_data, import_model, takes_seed
-from asng.tasks.user.trust import ANYTHING
+from asng.settings import ClassificationSettings, UserSettings
 
 __all__ = ["PARTS", "UserCode", "find_user_code", "mention_user_code", "spelled_out", "user_settings"]
 
@@ -46,6 +42,9 @@ class UserCode:
         Raises:
             InputError: They cannot be imported, or are no class and no function.
         """
+        from asng.tasks.user.task import import_baseline, import_data, import_model
+        from asng.tasks.user.trust import ANYTHING
+
         baseline = paths.get("baseline")
         return cls(
             import_model(paths["model"], imports=ANYTHING),
@@ -60,6 +59,9 @@ class UserCode:
 
     def add_to(self, parser: NearestNames) -> None:
         """Add the flags for all of them."""
+        from asng.tasks.user.signature import add_arguments
+        from asng.tasks.user.task import takes_seed
+
         for key, target in self.parts().items():
             group = parser.add_argument_group(f"{key}: {target.__module__}.{target.__qualname__}")
             group.add_argument(f"--{key}.import", type=str, metavar="PATH", help=f"as --{key}")
@@ -124,6 +126,8 @@ def _mention(group: Any, part: str) -> None:
 
 def user_settings(arguments: Namespace, others: Mapping[str, Any]) -> UserSettings:
     """Return the settings of the task: what was parsed for both, and the others, as they are."""
+    from asng.tasks.user.signature import plain_arguments
+
     paths = {part: arguments[f"{part}.import"] for part in PARTS if f"{part}.import" in arguments}
     parts: dict[str, Any] = {
         part: {"import": paths[part], **plain_arguments(part, target, arguments[part])}

@@ -3,8 +3,8 @@
 from asng.pipeline.retrain import retrain_run
 from asng.pipeline.run import one_shot_search, run_task
 from asng.pipeline.seeds import run_seeds
-from asng.pipeline.settings import PAPER, Preset, SearchSettings, passes
 from asng.pipeline.task import Loaders, Task
+from asng.settings import PAPER, Preset, SearchSettings, passes
 
 __all__ = [
     "PAPER",

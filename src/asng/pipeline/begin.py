@@ -7,10 +7,10 @@ from typing import Any
 
 from asng.distributed import Comm
 from asng.errors import RunError
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Task
 from asng.runs.folder import CONFIG, read_config, refuse_earlier_run
 from asng.runs.locks import held
+from asng.settings import SearchSettings
 
 __all__ = ["Job", "check_begin", "check_data", "check_free", "check_seed"]
 

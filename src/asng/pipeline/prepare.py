@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 from asng.distributed import own_device
 from asng.errors import AsngError, InputError, in_one_line, located
 from asng.nn import Searchable, Supernet
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
+from asng.settings import SearchSettings
 from asng.training import Objective
 from asng.training.data.nested import to_device
 from asng.training.data.random_state import seeded, staged

@@ -10,7 +10,6 @@ from asng.distributed import joined
 from asng.errors import RunError, in_one_line, located
 from asng.pipeline.begin import Job
 from asng.pipeline.prepare import prepare
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
 from asng.runs.files import writes_into
@@ -18,6 +17,7 @@ from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
 from asng.runs.guarded import read_plain, refuse_excess
 from asng.runs.results import write_result
 from asng.runs.stored import read_json, write_json
+from asng.settings import SearchSettings
 from asng.space import Architecture, Space
 from asng.training import save_child
 from asng.training.data.random_state import staged

@@ -11,12 +11,12 @@ from asng.optim import ASNG
 from asng.pipeline.begin import Job, check_begin, check_free, check_seed
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.retrain import train_all
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_run, write_config
 from asng.runs.results import write_result
 from asng.runs.stored import write_json
 from asng.search import OneShotSearch, SearchResult, StopRule
+from asng.settings import SearchSettings
 from asng.training import sgd
 from asng.training.data.random_state import staged
 from asng.training.train import score_and_items

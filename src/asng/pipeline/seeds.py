@@ -8,10 +8,10 @@ from asng.distributed import joined
 from asng.pipeline.begin import Job, check_begin, check_free
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.run import run_prepared
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Task
 from asng.runs.folder import remove_run, seed_folder, write_config
 from asng.runs.results import write_summary
+from asng.settings import SearchSettings
 
 __all__ = ["run_seeds"]
 

@@ -12,8 +12,8 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.pipeline.prepare import device_of, first_of, make_baseline, place
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
+from asng.settings import SearchSettings
 from asng.space import Architecture
 from asng.training import Loss, count_parameters, give_averages, score, sgd, train
 from asng.training.data.random_state import seeded, staged

@@ -28,10 +28,8 @@ from asng.search.found import best_within, likely
 from asng.search.settling import EARLIEST, PROBES, correlation
 from asng.space import Architecture, Categorical, Value
 
-__all__ = ["MOST_FINAL", "FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of"]
+__all__ = ["FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of"]
 
-MOST_FINAL = 0.9
-"""Greatest share of the cost for the final: without a search there is nothing to choose finalists by."""
 TRAINING_PASS = 3
 """What a training pass over a batch costs, where a forward pass costs 1."""
 ROUND = 4

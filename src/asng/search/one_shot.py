@@ -18,10 +18,11 @@ from asng.distributed import Comm, joined
 from asng.errors import InputError
 from asng.nn import Supernet
 from asng.optim import ASNG, Optimizer
+from asng.options import MOST_FINAL, PRECISIONS, Precision
 from asng.runs.checkpoint import CheckpointPace
 from asng.search.callbacks import Callback, Callbacks
 from asng.search.final import Final
-from asng.search.finalists import MOST_FINAL, plan_of
+from asng.search.finalists import plan_of
 from asng.search.loop import Loop
 from asng.search.result import SearchResult
 from asng.search.run_state import RunState, lam_x_of, load_shared, synchronise
@@ -47,7 +48,7 @@ from asng.training.faults import OutOfMemory, dead_workers_told
 from asng.training.inputs import make_whole
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import Modes, kept_modes
-from asng.training.objective import PRECISIONS, Loss, Objective, Precision
+from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 from asng.training.signals import graceful

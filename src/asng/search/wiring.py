@@ -11,9 +11,10 @@ from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
 from asng.optim import Optimizer
+from asng.options import Precision
 from asng.training.inputs import by_position, evaluates_alike, inputs_of
 from asng.training.metric import MetricObjective, as_objective, is_metric
-from asng.training.objective import Loss, Precision, in_precision
+from asng.training.objective import Loss, in_precision
 
 __all__ = ["calls_in_training_only", "check_function", "example_of", "in_the_precision", "made", "window_of"]
 

@@ -13,10 +13,10 @@ from torch import nn
 from asng.checks import nearest
 from asng.errors import InputError, RunError, in_one_line
 from asng.nn import Inputs, Supernet
-from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import fresh_child
 from asng.runs.folder import CHILD, CONFIG, read_config, seed_folder
+from asng.settings import SearchSettings
 from asng.tasks.classification import ClassificationSettings, classification
 from asng.tasks.inpainting import InpaintingSettings, inpainting
 from asng.tasks.user import UserSettings, user_task

@@ -9,11 +9,12 @@ import math
 from collections.abc import Callable
 from functools import partial, update_wrapper
 from numbers import Real
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 
 from asng.errors import InputError
+from asng.options import Precision
 
 __all__ = [
     "Forward",
@@ -24,8 +25,6 @@ __all__ = [
     "item_sum",
     "qualified_name",
     "supervised",
-    "PRECISIONS",
-    "Precision",
     "in_precision",
 ]
 
@@ -33,10 +32,6 @@ Forward: TypeAlias = Callable[..., Any]
 """Runs a network, or a supernet as one architecture."""
 Loss: TypeAlias = Callable[[Forward, Any], torch.Tensor]
 Objective: TypeAlias = Callable[[Forward, Any], "float | torch.Tensor"]
-
-Precision: TypeAlias = Literal["float32", "bfloat16"]
-
-PRECISIONS = ("float32", "bfloat16")
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 

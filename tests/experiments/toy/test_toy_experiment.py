@@ -17,7 +17,7 @@ from toy_by_hand import SMALL
 from asng.errors import InputError, RunError
 from asng.experiments.toy import ToySettings, experiment, resume_toy, run_toy
 from asng.experiments.toy.experiment import simulate_parts
-from asng.experiments.toy.settings import GridPoint
+from asng.settings import GridPoint
 
 QUIET = {"workers": 1, "progress": False}
 

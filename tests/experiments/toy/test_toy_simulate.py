@@ -10,8 +10,8 @@ from toy_by_hand import SMALL, one_run
 
 from asng.experiments.toy import simulate as module
 from asng.experiments.toy.problem import Streams
-from asng.experiments.toy.settings import GridPoint
 from asng.experiments.toy.simulate import _Runs, simulate
+from asng.settings import GridPoint
 
 SHORT = replace(SMALL, iterations=150)
 CELLS = [GridPoint("ASNG", exponent, rate) for exponent in (0.0, 0.5, 1.0) for rate in (0.01, 0.2)]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from asng.experiments.toy.problem import Streams
-from asng.experiments.toy.settings import GridPoint, ToySettings
 from asng.optim import ASNG
+from asng.settings import GridPoint, ToySettings
 from asng.space import Categorical, Space
 
 SMALL = ToySettings(

@@ -32,7 +32,6 @@ from asng.cli.tell import KINDS
 from asng.compression.journal import Journal
 from asng.errors import AsngError
 from asng.experiments.benchmark.store import BenchmarkStore
-from asng.experiments.toy.settings import ToySettings
 from asng.experiments.toy.store import ToyStore
 from asng.pipeline import run_seeds
 from asng.pipeline.retrain import read_architecture
@@ -41,6 +40,7 @@ from asng.runs.checkpoint import load_checkpoint
 from asng.runs.folder import CHECKPOINT, CHILD, LOG, RESULT, resumes_of
 from asng.runs.log import RunLog
 from asng.runs.stored import read_json
+from asng.settings import ToySettings
 from asng.tasks.classification import classification
 from asng.tasks.reopen import stored_run
 from asng.training import load_child_weights

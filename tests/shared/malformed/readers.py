@@ -26,11 +26,11 @@ from asng.cli.tell import KINDS
 from asng.data import read_cifar, read_idx, read_image_folder, read_mnist_like, read_svhn, read_ts
 from asng.data.readers import cifar
 from asng.experiments.benchmark.store import BenchmarkStore
-from asng.experiments.toy.settings import ToySettings
 from asng.experiments.toy.store import ToyStore
 from asng.pipeline.retrain import read_architecture
 from asng.report import read_run, summary_table
 from asng.runs.checkpoint import load_checkpoint
+from asng.settings import ToySettings
 from asng.tasks.reopen import stored_run
 from malformed import whole
 

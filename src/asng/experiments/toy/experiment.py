@@ -9,12 +9,12 @@ from pathlib import Path
 from asng.black_box.processes import process_pool
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
-from asng.experiments.toy.settings import GridPoint, ToySettings
 from asng.experiments.toy.simulate import ToyCell, simulate
 from asng.experiments.toy.store import ToyStore
 from asng.pipeline.begin import check_free
 from asng.runs.folder import CONFIG, read_config, remove_run, write_config
 from asng.runs.locks import held
+from asng.settings import GridPoint, ToySettings
 from asng.tasks.reopen import settings_from
 from asng.training.progress import progress_bar
 from asng.training.signals import graceful

@@ -20,8 +20,8 @@ from asng.experiments.toy.problem import (
     sample,
     stop_level,
 )
-from asng.experiments.toy.settings import GridPoint, ToySettings
 from asng.runs.stored import Number, Stored
+from asng.settings import GridPoint, ToySettings
 
 __all__ = ["ToyCell", "simulate"]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
-from asng.experiments.toy.settings import GridPoint, ToySettings
 from asng.experiments.toy.simulate import ToyCell
 from asng.runs.environment import machine, versions
 from asng.runs.folder import TOY
 from asng.runs.stored import Count, Number, Stored, plain, read_stored, stored, write_json
+from asng.settings import GridPoint, ToySettings
 
 __all__ = ["ToyGrid", "ToyStore"]
 

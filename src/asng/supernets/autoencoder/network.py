@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
 
 from torch import Tensor, nn
 
 from asng.checks import integer_at_least, one_of
 from asng.errors import InputError
 from asng.nn import ConvTranspose2d, Searchable
+from asng.options import Encoding
 from asng.space import Value, Variable
 from asng.supernets.arguments import check_shape
 from asng.supernets.autoencoder.node import AutoencoderNode
 from asng.supernets.autoencoder.wiring import Layer, output_variables, path
 
-__all__ = ["ConvAutoencoder", "Encoding"]
-
-Encoding = Literal["categorical", "mixed"]
+__all__ = ["ConvAutoencoder"]
 
 
 class ConvAutoencoder(Searchable):

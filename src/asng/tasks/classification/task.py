@@ -19,10 +19,10 @@ from asng.data import (
 from asng.data.augment import loader_of
 from asng.nn import Supernet
 from asng.pipeline.task import Loaders, Recipe, Task
+from asng.settings import ClassificationSettings
 from asng.space import Architecture
 from asng.supernets import EnasCellNetwork, cell_graphs, set_drop_path
 from asng.tasks.classification.channels import channels_within, largest_architecture
-from asng.tasks.classification.settings import ClassificationSettings
 from asng.training import Loss, accuracy, supervised
 
 __all__ = ["classification", "classification_recipe", "image_loaders"]

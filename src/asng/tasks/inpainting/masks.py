@@ -1,7 +1,6 @@
 """What is hidden of an image: the masks of Suganuma et al. (2018), section 4.1, and images that have them."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -9,11 +8,9 @@ from torch.utils.data import Dataset
 
 from asng.checks import integer_at_least, one_of
 from asng.data.augment import random_flip
+from asng.options import Mask
 
-__all__ = ["MISSING_PIXELS", "Mask", "draw_masks", "MaskedImages"]
-
-Mask = Literal["center", "pixel", "half"]
-"""The middle square of half the sides; 80 % of the pixels at random; the left, right, upper or lower half."""
+__all__ = ["MISSING_PIXELS", "draw_masks", "MaskedImages"]
 
 MISSING_PIXELS = 0.8
 """Share of the pixels that the random pixel mask hides."""

@@ -23,11 +23,11 @@ from asng.data.augment import loader_of
 from asng.data.readers.image_listing import holds_pictures
 from asng.errors import InputError
 from asng.pipeline.task import Loaders, Recipe, Task
+from asng.settings import InpaintingSettings
 from asng.space import Architecture
 from asng.supernets import ConvAutoencoder, autoencoder_graph
 from asng.tasks.inpainting.masks import MaskedImages
 from asng.tasks.inpainting.quality import psnr, restored_pictures, ssim
-from asng.tasks.inpainting.settings import InpaintingSettings
 from asng.training import score, supervised
 
 __all__ = ["inpainting"]

@@ -1,55 +1,22 @@
 """Searching a model of one's own, on data of one's own."""
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from torch import nn
 
-from asng.checks import real_between
 from asng.errors import InputError
 from asng.pipeline.task import Loaders, Task
+from asng.settings import UserSettings
 from asng.tasks.user.importing import import_named, whole_path
 from asng.tasks.user.loaders import loaders_from
 from asng.tasks.user.scoring import HOMES, loss_of, selection_of
 from asng.tasks.user.signature import call, named_by
 from asng.tasks.user.trust import ANYTHING, Imports
 
-__all__ = ["UserSettings", "import_baseline", "import_data", "import_model", "takes_seed", "user_task"]
-
-
-@dataclass(frozen=True)
-class UserSettings:
-    """Which model and data, by import path, and what to train and to compare by.
-
-    Args:
-        model: The import path of a torch.nn.Module class under "import", and arguments of it by their names.
-        data: That of a function that returns loaders, likewise; it is given the seed if it takes one.
-        loss: Criterion of (output, target); a name without a dot is one of torch.nn.functional.
-        batch_loss: Loss of (forward, batch), in place of --loss, for batches other than (input, target).
-        maximize: Select and compare by this function of (forward, batch), for instance accuracy.
-        minimize: Select and compare by the least of this one; default: the loss.
-        valid_share: Share of the training data that scores architectures, where no loader is given for that.
-        baseline: The import path of a plain torch.nn.Module class, or of a function that returns one, under
-            "import", and its arguments: a network to train and compare like the found one; default: none.
-    """
-
-    model: Mapping[str, Any]
-    data: Mapping[str, Any]
-    loss: str = "torch.nn.functional.cross_entropy"
-    batch_loss: str | None = None
-    maximize: str | None = None
-    minimize: str | None = None
-    valid_share: float = 0.5
-    baseline: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("model", "data", *(() if self.baseline is None else ("baseline",))):
-            value = getattr(self, name)
-            if not isinstance(value, Mapping) or not isinstance(value.get("import"), str):
-                raise InputError(f"{name}: expected an import path under 'import', got {value!r}.")
-        real_between("valid_share", self.valid_share, 0.0, 1.0)
+__all__ = ["import_baseline", "import_data", "import_model", "takes_seed", "user_task"]
 
 
 def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:

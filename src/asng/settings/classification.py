@@ -6,9 +6,9 @@ from types import MappingProxyType
 
 from asng.checks import real_between
 from asng.errors import InputError
-from asng.pipeline.settings import PAPER, Preset, SearchSettings, check_integers
+from asng.settings.search import PAPER, Preset, SearchSettings, check_integers
 
-__all__ = ["ClassificationSettings", "PRESETS", "Preset"]
+__all__ = ["ClassificationSettings", "PRESETS"]
 
 
 @dataclass(frozen=True)

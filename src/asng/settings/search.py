@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from asng.checks import integer_at_least, one_of, real_between
-from asng.costs import Budget, budgets_of
-from asng.search.finalists import MOST_FINAL
-from asng.training.objective import PRECISIONS, Precision
+from asng.options import MOST_FINAL, PRECISIONS, Precision
+
+if TYPE_CHECKING:
+    from asng.costs import Budget
 
 __all__ = ["PAPER", "Preset", "SearchSettings", "check_integers", "passes"]
 
@@ -69,17 +70,20 @@ class SearchSettings:
         if self.warmup is not None:
             real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
-        self.budgets()
+        if self.budget is not None:
+            self.budgets()
         real_between("learning_rate", self.learning_rate, 0.0, 1e3, open_low=True)
         real_between("stop_entropy", self.stop_entropy, 0.0, 1.0)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
 
-    def budgets(self) -> tuple[Budget, ...]:
+    def budgets(self) -> "tuple[Budget, ...]":
         """Return the budgets that `budget` tells of.
 
         Raises:
             InputError: There is no such measure, or a number is none or out of its range.
         """
+        from asng.costs import budgets_of  # and torch with it
+
         return budgets_of(self.budget or {})
 
 

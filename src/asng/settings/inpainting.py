@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from asng.checks import integer_at_least, one_of, real_between
-from asng.pipeline.settings import PAPER, Preset, SearchSettings, passes
-from asng.supernets.autoencoder.network import Encoding
-from asng.tasks.inpainting.masks import Mask
+from asng.options import Encoding, Mask
+from asng.settings.search import PAPER, Preset, SearchSettings
 
-__all__ = ["InpaintingSettings", "PRESETS", "Preset", "passes"]
+__all__ = ["InpaintingSettings", "PRESETS"]
 
 
 @dataclass(frozen=True)
