@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "asng needs Python 3.10 or newer, this is " + sys.version.split()[0] + ": make PYTHON=/path/to/python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[nas,report,onnx,images,examples,dev]'
+	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[nas,report,notebook,onnx,images,examples,dev]'
 	@# Of aeon the data files alone are wanted, not what it depends on.
 	$(RUN)python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps aeon
 	@touch $@

@@ -49,6 +49,16 @@ def test_children_are_within_their_budgets(trained, halved):
     assert small.costs["multiply_adds"] == multiply_adds(small.network, ONE)
 
 
+def test_a_compression_is_a_table_in_words_in_html_and_as_a_dataframe(halved):
+    frame = halved.dataframe()
+    assert list(frame["network"]) == ["model", *(child.goal.name for child in halved.children)]
+    assert list(frame["parameters"])[1:] == [child.costs["parameters"] for child in halved.children]
+    assert len(halved.dataframe("frontier")) == len(halved.frontier.scored)
+    assert len(repr(halved)) < 300
+    for row in str(halved).splitlines()[1:]:
+        assert f"<td>{row.split('  ')[0]}</td>" in halved._repr_html_()
+
+
 def test_children_are_plain_networks_of_the_same_class_that_are_narrower(trained, halved):
     for child in halved.children:
         assert type(child.network) is type(trained)

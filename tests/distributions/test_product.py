@@ -71,4 +71,4 @@ def test_the_view_of_theta_is_a_mapping_by_name():
     assert view["k"] == (np.log(5), 0.0)
     assert view["i"] == (5.0, 4.0)
     np.testing.assert_array_equal(view["b"], [0.5, 0.5])
-    assert "'i': (5.0, 4.0)" in repr(view)
+    assert "'i': (5, 4)" in repr(view)

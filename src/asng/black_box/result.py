@@ -4,16 +4,21 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from asng.black_box.importance import Importance, sample_importance
 from asng.black_box.measured import excess, rank_value
 from asng.black_box.reporting import Curve
+from asng.checks import one_of
 from asng.distributions import ThetaView
 from asng.errors import InputError, RunError
+from asng.shown import axes_or_new, dataframe, html_table
 from asng.space import Architecture, Space
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["MinimizeError", "MinimizeResult", "Evaluation", "best_of", "rank_key", "Callback", "Progress"]
 
@@ -102,7 +107,7 @@ def best_of(evaluations: Iterable[Evaluation]) -> Evaluation:
     return min(evaluations, key=rank_key)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MinimizeResult:
     """The best architecture, and how it was found.
 
@@ -134,9 +139,77 @@ class MinimizeResult:
     reason: str
     seconds: float
     folder: Path | None
-    space: Space = field(repr=False)
-    settled: Mapping[str, float] = field(repr=False)
+    space: Space
+    settled: Mapping[str, float]
     front: tuple[Evaluation, ...] = ()
+
+    def __repr__(self) -> str:
+        front = f", front of {len(self.front)}" if self.front else ""
+        return (
+            f"MinimizeResult(loss={self.loss:.6g}, architecture={dict(self.architecture)!r}, "
+            f"evaluated={self.evaluated}, reason={self.reason!r}{front})"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(name, value) for name, value in self.architecture.items()]
+        title = f"Loss {self.loss:.6g} after {self.evaluated:,} calls ({self.reason})"
+        return html_table(title, rows, header=["variable", "best value"])
+
+    def dataframe(self, table: str = "history") -> Any:
+        """Return evaluations as a DataFrame of pandas, with the columns of `columns`.
+
+        Args:
+            table: "history" for all evaluations, or "front" for those of several objectives that no other one
+                dominates.
+
+        Raises:
+            InputError: There is no such table.
+            RunError: The extra `notebook` is not installed.
+
+        Example:
+            >>> from asng import Integer, Space, minimize
+            >>> result = minimize(lambda a: a["x"], Space({"x": Integer(0, 9)}), 3)
+            >>> result.dataframe()["loss"].min()  # doctest: +SKIP
+            0
+        """
+        tables = {"history": self.columns, "front": lambda: self._columns_of(self.front)}
+        return dataframe(tables, table)
+
+    def plot(self, figure: str = "losses", *, axes: "Axes | None" = None) -> "Axes":
+        """Draw a figure of the search with matplotlib.
+
+        Args:
+            figure: "losses" of all calls and the least so far; "importance" of the variables; or "front", the
+                first two of several objectives.
+            axes: To draw into. Default: those of a new figure.
+
+        Returns:
+            The axes, for titles and `axes.figure.savefig`.
+
+        Raises:
+            InputError: There is no such figure, or no front.
+            RunError: The extra `notebook` is not installed.
+
+        Example:
+            >>> from asng import Integer, Space, minimize
+            >>> result = minimize(lambda a: a["x"], Space({"x": Integer(0, 9)}), 3)
+            >>> result.plot().get_xlabel()  # doctest: +SKIP
+            'call of f'
+        """
+        one_of("figure", figure, ["losses", "importance", "front"])
+        if figure == "front" and not self.front:
+            raise InputError("figure: expected a search of several objectives for a front, got one.")
+        axes = axes_or_new(axes, (9.0, 4.0))
+        from asng.black_box import painting  # loads matplotlib
+
+        if figure == "losses":
+            painting.paint_losses(axes, np.array([one.loss for one in self.history]))
+        elif figure == "front":
+            painting.paint_front(axes, [one.losses for one in self.history if one.losses])
+        else:
+            found = self.importance()
+            painting.paint_importance(axes, {name: (i.samples, i.theta) for name, i in found.items()})
+        return axes
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the history as columns of one length, for a DataFrame of pandas or polars.
@@ -152,17 +225,20 @@ class MinimizeResult:
             >>> list(columns), columns["loss"] == columns["x"]
             (['x', 'loss', 'generation', 'cached', 'seconds', 'error'], True)
         """
-        own = {name: [getattr(one, name) for one in self.history] for name in _COLUMNS}
+        return self._columns_of(self.history)
+
+    def _columns_of(self, evaluations: Sequence[Evaluation]) -> dict[str, list[Any]]:
+        own = {name: [getattr(one, name) for one in evaluations] for name in _COLUMNS}
         beside: dict[str, list[Any]] = {}
         for kind in ("losses", "constraints"):
-            found = [getattr(one, kind) or {} for one in self.history]
+            found = [getattr(one, kind) or {} for one in evaluations]
             for name in dict.fromkeys(name for values in found for name in values):
                 beside[f"{kind} {name}"] = [values.get(name) for values in found]
         variables: dict[str, list[Any]] = {}
         for name in self.space:
             variables[f"variable {name}" if name in own else name] = [
                 one.architecture.get(name) if one.active is None or name in one.active else None
-                for one in self.history
+                for one in evaluations
             ]
         return variables | own | beside
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -11,6 +12,7 @@ from asng.compression.goals import Goal
 from asng.errors import InputError
 from asng.nn import Inputs
 from asng.nn.conversion import Conversion
+from asng.shown import dataframe, html_table
 from asng.space import Architecture
 from asng.training.export import save_onnx
 
@@ -51,7 +53,7 @@ class CompressedChild(Network):
     tried: tuple[Scored, ...] = field(default=(), repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Compressed:
     """What a model was made into.
 
@@ -70,14 +72,53 @@ class Compressed:
 
     model: Network
     children: tuple[CompressedChild, ...]
-    frontier: Frontier = field(repr=False)
-    conversion: Conversion = field(repr=False)
+    frontier: Frontier
+    conversion: Conversion
     higher_is_better: bool
     metric: str
     seconds: Mapping[str, float]
     notes: tuple[str, ...] = ()
     folder: Path | None = None
-    example: Sequence[Inputs] = field(default=(), repr=False)
+    example: Sequence[Inputs] = ()
+
+    def __repr__(self) -> str:
+        children = ", ".join(f"{child.goal.name}: {child.score:.4g}" for child in self.children)
+        return f"Compressed({self.metric} {self.model.score:.4g}, children={{{children}}})"
+
+    def _repr_html_(self) -> str:
+        header, *rows = self._rows()
+        return html_table("", rows, header=header)
+
+    def dataframe(self, table: str = "children") -> Any:
+        """Return a table as a DataFrame of pandas.
+
+        Args:
+            table: "children", after a row for the model, with scores and costs; or "frontier", what the
+                search scored on the shared weights, with values and costs.
+
+        Raises:
+            InputError: There is no such table.
+            RunError: The extra `notebook` is not installed.
+        """
+
+        def children() -> dict[str, list[Any]]:
+            networks = [self.model, *self.children]
+            names = ["model", *(child.goal.name for child in self.children)]
+            scores: dict[str, list[Any]] = {
+                "network": names,
+                self.metric: [network.score for network in networks],
+            }
+            return scores | {name: [n.costs.get(name) for n in networks] for name in self.model.costs}
+
+        def frontier() -> dict[str, list[Any]]:
+            scored = self.frontier.scored
+            columns: dict[str, list[Any]] = {"loss": [one.loss for one in scored]}
+            for part in ("architecture", "costs"):
+                for name in dict.fromkeys(name for one in scored for name in getattr(one, part)):
+                    columns[name] = [getattr(one, part).get(name) for one in scored]
+            return columns
+
+        return dataframe({"children": children, "frontier": frontier}, table)
 
     @property
     def child(self) -> nn.Module:
@@ -93,16 +134,20 @@ class Compressed:
 
     def __str__(self) -> str:
         """Return a table: the model, then each child, with scores and costs."""
+        rows = self._rows()
+        wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        return "\n".join(
+            "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows
+        )
+
+    def _rows(self) -> list[list[str]]:
         names = list(self.model.costs)
         rows = [["", self.metric, "before", *names], ["model", f"{self.model.score:.4f}", ""]]
         rows[1] += [f"{self.model.costs[name]:.4g}" for name in names]
         for child in self.children:
             shares = [f"{child.costs[n]:.4g} ({child.costs[n] / self.model.costs[n]:.0%})" for n in names]
             rows.append([child.goal.name, f"{child.score:.4f}", f"{child.before:.4f}", *shares])
-        wide = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        return "\n".join(
-            "  ".join(cell.ljust(w) for cell, w in zip(row, wide, strict=True)).rstrip() for row in rows
-        )
+        return rows
 
     def save_onnx(self, path: str | Path, *, child: int = 0) -> Path:
         """Write a child as an ONNX program; see `asng.training.save_onnx`."""

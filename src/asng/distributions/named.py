@@ -9,6 +9,7 @@ from asng.checks import nearest
 from asng.distributions.arrays import Floats
 from asng.distributions.product import Product, Theta
 from asng.errors import InputError
+from asng.shown import few, html_table
 from asng.space import Categorical
 
 __all__ = ["Parameters", "ThetaView", "start"]
@@ -61,7 +62,19 @@ class ThetaView(Mapping[str, Parameters]):
         return len(self._product.space)
 
     def __repr__(self) -> str:
-        return f"theta({dict(self)!r})"
+        return f"theta({{{few(f'{name!r}: {_short(value)}' for name, value in self.items())}}})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, *self._likeliest(name, value)) for name, value in self.items()]
+        return html_table("", rows, header=["variable", "likeliest", "probability, or spread"])
+
+    def _likeliest(self, name: str, value: Parameters) -> tuple[object, str]:
+        """Return the likeliest value of a variable, and how sure it is."""
+        variable = self._product.space[name]
+        if isinstance(variable, Categorical):
+            at = int(np.argmax(value))
+            return variable.decode(at), f"{value[at]:.1%} of {len(value)} choices"
+        return variable.decode(value[0]), f"± {value[1]:.3g}" + (" in logarithms" if variable.log else "")
 
     def to_json(self) -> dict[str, list[float] | dict[str, float]]:
         """Return what JSON can hold, by name: probabilities to five places, or "mean" and "std"."""
@@ -72,6 +85,11 @@ class ThetaView(Mapping[str, Parameters]):
             else:
                 fields[name] = [round(float(p), 5) for p in value]
         return fields
+
+
+def _short(value: Parameters) -> str:
+    numbers = few(f"{float(one):.3g}" for one in value)
+    return f"({numbers})" if isinstance(value, tuple) else f"[{numbers}]"
 
 
 def start(product: Product, prior: Mapping[str, Any], trust: float) -> Theta:

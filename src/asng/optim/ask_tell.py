@@ -119,6 +119,15 @@ class Optimizer(ABC):
         """Return the raw coordinates of `best`. Usually the mode of theta."""
         return self._product.mode(self._state.theta)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._standing()})"
+
+    def _repr_html_(self) -> str:
+        return f"<p>{type(self).__name__}: {self._standing()}</p>{self.theta._repr_html_()}"
+
+    def _standing(self) -> str:
+        return f"{len(self.space)} variables, generation {self.generation}, entropy {self.entropy:.3g}"
+
     @property
     def delta(self) -> float:
         """Length of the next step; 0 if steps have none."""

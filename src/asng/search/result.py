@@ -1,19 +1,23 @@
 """What a search found."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 from torch.utils.data import DataLoader
 
+from asng.checks import one_of
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
 from asng.runs.events import Chance, CostLimit
 from asng.runs.files import make_folder, writes
+from asng.runs.folder import LOG
+from asng.runs.history import Log, read_log
 from asng.search.finalists import Finalist
 from asng.search.trainer import weights_of
+from asng.shown import axes_or_new, dataframe, html_table, number
 from asng.space import Architecture
 from asng.training.batch_norm import recalibrate
 from asng.training.child_file import save_child
@@ -24,10 +28,13 @@ from asng.training.metric import is_whole
 from asng.training.modes import kept_modes
 from asng.training.objective import Loss, Objective
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 __all__ = ["SearchResult"]
 
 
-@dataclass
+@dataclass(repr=False)
 class SearchResult:
     """The found architecture, and what was made of it.
 
@@ -77,18 +84,30 @@ class SearchResult:
     over_budget: int
     finalists: tuple[Finalist, ...] = ()
     limits: tuple[CostLimit, ...] = ()
-    winner: dict[str, Any] | None = field(default=None, repr=False)
+    winner: dict[str, Any] | None = None
     out_of_memory: int = 0
     too_large: dict[str, Any] | None = None
     chance: Chance | None = None
     undefined_batches: int = 0
     notes: tuple[str, ...] = ()
-    objective: Objective | None = field(default=None, repr=False)
-    valid_loader: DataLoader[Any] | None = field(default=None, repr=False)
-    example: Any = field(default=None, repr=False)
-    items: CountItems | None = field(default=None, repr=False)
+    objective: Objective | None = None
+    valid_loader: DataLoader[Any] | None = None
+    example: Any = None
+    items: CountItems | None = None
     seed: int = 0
-    _child: nn.Module | None = field(default=None, repr=False)
+    _child: nn.Module | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"SearchResult(architecture={dict(self.architecture)!r}, steps={self.steps}, "
+            f"finalists={len(self.finalists)}, seconds={self.seconds:.1f}, reason={self.reason!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        cost = "".join(f", {name} {number(value)}" for name, value in self.cost.items())
+        how = f"{self.steps:,} steps on shared weights, {len(self.finalists)} networks trained alone"
+        title = f"Found in {self.seconds:.1f} s: {how}{cost}"
+        return html_table(title, list(self.architecture.items()), header=["variable", "value"])
 
     @property
     def child(self) -> nn.Module:
@@ -129,6 +148,71 @@ class SearchResult:
             function = self.objective.feed if is_whole(self.objective) else self.objective
             found += calls_in(self.supernet, self.architecture, function, batch, training=False)
         return found or list(given)
+
+    def dataframe(self, table: str = "steps") -> Any:
+        """Return a table of the search as a DataFrame of pandas.
+
+        Args:
+            table: "steps" of the run folder's log: loss, objective, entropy and so on; or "finalists", with
+                their values, how each came in, and its scores.
+
+        Raises:
+            InputError: There is no such table, or no run folder for the steps.
+            RunError: The extra `notebook` is not installed, or the log cannot be read.
+        """
+
+        def steps() -> dict[str, Any]:
+            log = self._log()
+            return {part.name: getattr(log.steps, part.name) for part in fields(log.steps)}
+
+        def finalists() -> dict[str, list[Any]]:
+            own = ("road", "shared", "alone", "longer")
+            values = {
+                name: [f.architecture.get(name) for f in self.finalists] for name in self.supernet.space
+            }
+            return values | {name: [getattr(f, name) for f in self.finalists] for name in own}
+
+        return dataframe({"steps": steps, "finalists": finalists}, table)
+
+    def plot(self, figure: str | None = None, *, axes: "Axes | None" = None) -> "Axes":
+        """Draw a figure of the search with matplotlib.
+
+        Args:
+            figure: "losses", "entropy" or "delta", over the steps that the run folder's log has; or
+                "finalists", the scores of the networks that were trained alone. Default: losses, or finalists
+                if the search took no step on shared weights.
+            axes: To draw into. Default: those of a new figure.
+
+        Returns:
+            The axes, for titles and `axes.figure.savefig`.
+
+        Raises:
+            InputError: There is no such figure, no run folder for steps, or nothing to draw.
+            RunError: The extra `notebook` is not installed, or the log cannot be read.
+        """
+        chosen = figure or ("losses" if self.steps else "finalists")
+        one_of("figure", chosen, ["losses", "entropy", "delta", "finalists"])
+        steps = None if chosen == "finalists" else self._log().steps
+        if not (self.finalists if steps is None else len(steps)):
+            other = "losses" if steps is None else "finalists"
+            raise InputError(f"figure: expected a search that has {chosen}, got one without. Try {other!r}.")
+        axes = axes_or_new(axes, (9.0, 4.0))
+        from asng.report.figures import curves  # loads matplotlib
+
+        if steps is None:
+            curves.paint_finalists(axes, [(f.shared, f.alone, f.longer) for f in self.finalists])
+        elif chosen == "losses":
+            curves.paint_losses(axes, steps)
+        else:
+            (curves.paint_entropy if chosen == "entropy" else curves.paint_delta)(axes, steps)
+        return axes
+
+    def _log(self) -> Log:
+        if self.folder is None:
+            raise InputError(
+                "run_dir: expected a search with a run folder, got one without. Give fit a run_dir."
+            )
+        return read_log(self.folder / LOG)
 
     def doubts(self) -> tuple[str, ...]:
         """Return the notes, and whether nothing that shows was learnt, in sentences."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asng.errors import SpaceError, in_one_line
+from asng.shown import html_table
 from asng.space.variables import Value
 
 __all__ = ["Architecture"]
@@ -63,6 +64,9 @@ class Architecture(Mapping[str, Value]):
 
     def __repr__(self) -> str:
         return f"Architecture({self._values!r})"
+
+    def _repr_html_(self) -> str:
+        return html_table("", list(self._values.items()), header=["variable", "value"])
 
     def to_json(self) -> str:
         """Return the values as one JSON object."""

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from asng.checks import nearest
 from asng.errors import SpaceError, in_one_line
+from asng.shown import few, html_table
 from asng.space.architecture import Architecture
 from asng.space.conditions import Conditions, product_of
 from asng.space.variables import Categorical, Integer, Real, Value, Variable, variable_from_json
@@ -144,7 +145,12 @@ class Space(Mapping[str, Variable]):
         return hash(tuple(self._variables.items()))
 
     def __repr__(self) -> str:
-        return f"Space({self._variables!r})"
+        variables = few(f"{name!r}: {variable!r}" for name, variable in self._variables.items())
+        return f"Space({{{variables}}})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, repr(variable)) for name, variable in self._variables.items()]
+        return html_table(f"Space of {len(self)} variables, size {self.size:.4g}", rows)
 
     @property
     def size(self) -> float:

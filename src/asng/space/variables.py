@@ -8,13 +8,14 @@ one float that the optimiser draws: the index of a choice, or a real number that
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from numbers import Real as Number
 from typing import Any, TypeAlias
 
 from asng.checks import nearest
 from asng.errors import SpaceError
+from asng.shown import few
 from asng.space.arithmetic import Arithmetic
 
 __all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "When", "variable_from_json"]
@@ -78,6 +79,9 @@ class Categorical(Arithmetic):
         object.__setattr__(self, "choices", choices)
         object.__setattr__(self, "label", label)
         object.__setattr__(self, "when", _conditions(when))
+
+    def __repr__(self) -> str:
+        return f"Categorical([{few(map(repr, self.choices))}]{_others(self)})"
 
     @property
     def size(self) -> float:
@@ -162,6 +166,9 @@ class Integer(Arithmetic):
                 f"step: expected an integer >= 1 that leads from low = {self.low} to high = {self.high}, got "
                 f"{self.step}. Try high = {nearest_high}."
             )
+
+    def __repr__(self) -> str:
+        return f"Integer({self.low}, {self.high}{_others(self)})"
 
     @property
     def size(self) -> float:
@@ -266,6 +273,9 @@ class Real:
                     f"got {self.step}. Choose another step or end."
                 )
 
+    def __repr__(self) -> str:
+        return f"Real({self.low}, {self.high}{_others(self)})"
+
     @property
     def _last(self) -> int:
         """How many steps lead to the greatest value."""
@@ -330,6 +340,21 @@ class Real:
             **steps,
             **_when_json(self.when),
         }
+
+
+def _others(variable: "Variable") -> str:
+    """Return the arguments that are not the defaults, as they are written behind the values."""
+    values = {
+        f.name: getattr(variable, f.name)
+        for f in fields(variable)
+        if f.name not in ("choices", "low", "high")
+    }
+    if values["when"]:
+        values["when"] = {name: list(those) for name, those in values["when"]}
+    usual = (None, False, ()) if not isinstance(variable, Integer) else (None, False, (), 1)
+    return "".join(
+        f", {name}={value!r}" for name, value in values.items() if value not in usual or value is True
+    )
 
 
 Variable: TypeAlias = Categorical | Integer | Real

@@ -89,7 +89,7 @@ def variables_among(**arguments: object) -> dict[str, Variable | SizeExpression]
 
     Example:
         >>> variables_among(out_features=Integer(1, 8), p=0.5)
-        {'out_features': Integer(low=1, high=8, log=False, label=None, step=1, when=())}
+        {'out_features': Integer(1, 8)}
     """
     return {n: v for n, v in arguments.items() if isinstance(v, _SEARCHED)}
 

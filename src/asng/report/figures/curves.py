@@ -1,5 +1,7 @@
 """Entropy, step size and losses over the steps; long series made short: what the eye sees stays."""
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -10,7 +12,19 @@ from numpy.typing import NDArray
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
 from asng.runs.history import Steps
 
-__all__ = ["delta_curve", "entropy_curve", "envelope", "every", "loss_curves", "smooth", "warm_up"]
+__all__ = [
+    "delta_curve",
+    "entropy_curve",
+    "envelope",
+    "every",
+    "loss_curves",
+    "paint_delta",
+    "paint_entropy",
+    "paint_finalists",
+    "paint_losses",
+    "smooth",
+    "warm_up",
+]
 
 Floats = NDArray[np.float64]
 _SIZE, _MARGINS = (540, 230), (58, 16, 38, 12)
@@ -23,60 +37,67 @@ def warm_up(steps: Steps) -> tuple[float, float] | None:
     return (float(steps.step[0]), float(steps.step[end - 1])) if end else None
 
 
+def paint_entropy(axes: Axes, steps: Steps) -> None:
+    """Paint the entropy of theta over that of the uniform distribution."""
+    _frame(axes, steps)
+    axes.plot(*envelope(steps.step, steps.entropy), color=BLUE, linewidth=1.8)
+    axes.set_ylim(-0.03, 1.05)
+    axes.set_ylabel("entropy (1 = uniform)")
+
+
 def entropy_curve(steps: Steps) -> str:
-    """Draw the entropy of theta over that of the uniform distribution as an SVG element."""
-
-    def paint(axes: Axes) -> None:
-        _frame(axes, steps)
-        axes.plot(*envelope(steps.step, steps.entropy), color=BLUE, linewidth=1.8)
-        axes.set_ylim(-0.03, 1.05)
-        axes.set_ylabel("entropy (1 = uniform)")
-
+    """Draw the entropy of theta as an SVG element."""
+    paint = partial(paint_entropy, steps=steps)
     return draw(paint, size=_SIZE, margins=_MARGINS, key="entropy", label="Entropy of theta over the steps")
 
 
-def delta_curve(steps: Steps) -> str:
-    """Draw the step size delta as an SVG element, on a log scale where it changes tenfold or more."""
+def paint_delta(axes: Axes, steps: Steps) -> None:
+    """Paint the step size delta, on a log scale where it changes tenfold or more."""
     finite = steps.delta[np.isfinite(steps.delta)]
+    _frame(axes, steps)
+    axes.plot(*envelope(steps.step, steps.delta), color=BLUE, linewidth=1.8)
+    if len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylabel("step size delta")
 
-    def paint(axes: Axes) -> None:
-        _frame(axes, steps)
-        axes.plot(*envelope(steps.step, steps.delta), color=BLUE, linewidth=1.8)
-        if len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min():
-            axes.set_yscale("log")
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.set_ylabel("step size delta")
 
+def delta_curve(steps: Steps) -> str:
+    """Draw the step size delta as an SVG element."""
+    paint = partial(paint_delta, steps=steps)
     return draw(paint, size=_SIZE, margins=_MARGINS, key="delta", label="Step size delta over the steps")
 
 
-def loss_curves(steps: Steps, objective: str | None = None) -> str:
-    """Draw the training loss and what selects, raw and as running means, as an SVG element.
+def paint_losses(axes: Axes, steps: Steps, objective: str | None = None) -> None:
+    """Paint the training loss and what selects, raw and as running means.
 
     Args:
+        axes: To paint into.
         steps: Of a run.
         objective: What the objective is called, if it is another function than the loss: it then has an axis
             of its own, on the right.
     """
     selecting = "validation loss" if objective is None else f"{objective} on validation data"
+    _frame(axes, steps)
+    axes.set_ylabel("loss")
+    right = axes if objective is None else axes.twinx()
+    _line(axes, steps, steps.loss, BLUE, "training loss")
+    _line(right, steps, steps.objective, ORANGE, selecting)
+    if right is axes:
+        _limit(axes, [steps.loss, steps.objective])
+    else:
+        right.spines[["top", "left"]].set_visible(False)
+        right.tick_params(length=0)
+        right.set_ylabel(objective or "")
+        _limit(axes, [steps.loss])
+    drawn = [line for side in {axes: 0, right: 0} for line in side.get_legend_handles_labels()[0]]
+    if drawn:
+        axes.legend(handles=drawn, frameon=False, loc="upper right")
 
-    def paint(axes: Axes) -> None:
-        _frame(axes, steps)
-        axes.set_ylabel("loss")
-        right = axes if objective is None else axes.twinx()
-        _line(axes, steps, steps.loss, BLUE, "training loss")
-        _line(right, steps, steps.objective, ORANGE, selecting)
-        if right is axes:
-            _limit(axes, [steps.loss, steps.objective])
-        else:
-            right.spines[["top", "left"]].set_visible(False)
-            right.tick_params(length=0)
-            right.set_ylabel(objective or "")
-            _limit(axes, [steps.loss])
-        drawn = [line for side in {axes: 0, right: 0} for line in side.get_legend_handles_labels()[0]]
-        if drawn:
-            axes.legend(handles=drawn, frameon=False, loc="upper right")
 
+def loss_curves(steps: Steps, objective: str | None = None) -> str:
+    """Draw the training loss and what selects as an SVG element; see `paint_losses`."""
+    paint = partial(paint_losses, steps=steps, objective=objective)
     left, _, bottom, top = _MARGINS
     return draw(
         paint,
@@ -85,6 +106,31 @@ def loss_curves(steps: Steps, objective: str | None = None) -> str:
         key="loss",
         label="Training loss and what selects over the steps",
     )
+
+
+def paint_finalists(axes: Axes, scores: Sequence[tuple[float | None, float | None, float | None]]) -> None:
+    """Paint the scores of networks that were trained alone, in the order of the final.
+
+    Args:
+        axes: To paint into.
+        scores: Of each on the shared weights, after its training alone, and after a longer one; None where it
+            has none.
+    """
+    tidy(axes)
+    axes.tick_params(length=0)
+    axes.set_xlabel("finalist")
+    axes.set_ylabel("score")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    styles = (
+        ("on shared weights", FAINT, "x"),
+        ("trained alone", BLUE, "o"),
+        ("trained for longer", ORANGE, "s"),
+    )
+    for values, (name, colour, marker) in zip(zip(*scores, strict=True), styles, strict=True):
+        shown = [(number, value) for number, value in enumerate(values, 1) if value is not None]
+        if shown:
+            axes.plot(*zip(*shown, strict=True), marker, color=colour, label=name)
+    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
 
 
 def _line(axes: Axes, steps: Steps, values: Floats, colour: str, name: str) -> None:

@@ -1,0 +1,91 @@
+"""Figures of a search of a black box, painted into axes of matplotlib: for its report and for notebooks."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from asng.black_box.hypervolume import undominated
+from asng.report.figures.curves import every
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, tidy
+
+__all__ = ["BARS", "paint_front", "paint_importance", "paint_losses"]
+
+BARS = 30
+"""Of variables, the most important ones."""
+_DOTS = 2_000
+"""As many as can be told apart on a page."""
+
+
+def paint_importance(axes: Axes, found: Mapping[str, tuple[float, float]]) -> None:
+    """Paint how much each variable matters, the most important ones on top.
+
+    Args:
+        axes: To paint into.
+        found: By name, by the losses of samples and by the path of theta, each in [0, 1].
+    """
+    names = sorted(found, key=found.__getitem__)[-BARS:]
+    places = np.arange(len(names))
+    tidy(axes)
+    axes.tick_params(length=0)
+    axes.barh(places + 0.2, [found[n][0] for n in names], 0.36, color=BLUE, label="losses of samples")
+    axes.barh(places - 0.2, [found[n][1] for n in names], 0.36, color=FAINT, label="path of theta")
+    axes.set_yticks(places, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
+    axes.set_xlim(0.0, 1.0)
+    axes.set_xlabel("importance")
+    axes.legend(frameon=False, loc="lower right")
+
+
+def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
+    """Paint the first two of several objectives, and what is not dominated in them.
+
+    Args:
+        axes: To paint into.
+        losses: Of each call, by the name of the objective; one call or more.
+    """
+    first, second = list(losses[0])[:2]
+    points = np.array([[one[first], one[second]] for one in losses])
+    points = points[np.isfinite(points).all(axis=1)]
+    front = undominated(points) if len(points) else points
+    tidy(axes)
+    axes.tick_params(length=0)
+    axes.set_xlabel(first)
+    axes.set_ylabel(second)
+    axes.plot(*points.T, "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+    axes.step(*front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front")
+    axes.legend(frameon=False, loc="upper right")
+
+
+def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
+    """Paint every loss, and the least so far.
+
+    Args:
+        axes: To paint into.
+        losses: Of each call, in their order, shape (n,), n >= 1; NaN where there was none.
+    """
+    numbers = np.arange(1, len(losses) + 1)
+    finite = np.isfinite(losses)
+    least = np.minimum.accumulate(np.where(finite, losses, np.inf))
+    tidy(axes)
+    axes.tick_params(length=0)
+    axes.set_xlabel("call of f")
+    axes.set_ylabel("loss")
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xlim(0, len(losses) + 1)
+    shown = every(len(losses), _DOTS)
+    axes.plot(numbers[shown], losses[shown], "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+    drawn = np.flatnonzero(np.concatenate([least[:1] < np.inf, least[1:] < least[:-1]]))
+    if len(drawn):
+        drawn = np.append(drawn, len(least) - 1)
+        axes.step(numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far")
+        low, high = losses[finite].min(), float(np.quantile(losses[finite], 0.98))
+        room = 0.05 * (high - low) or 1.0
+        axes.set_ylim(low - room, high + room)
+    if not finite.all():
+        failed = numbers[~finite]
+        failed = failed[every(len(failed), _DOTS)]
+        edge = axes.get_xaxis_transform()
+        axes.plot(failed, np.ones(len(failed)), "x", color=ORANGE, transform=edge, label="no finite loss")
+    axes.legend(frameon=False, loc="upper right")
