@@ -8,12 +8,13 @@ from rich.console import Console
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
+from asng.cli.user import UserCode, add_user_code, user_code_of
 
 __all__ = ["add_flags", "run"]
 
 
-def add_flags(parser: NearestNames) -> None:
-    """Add the flags of this subcommand."""
+def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
+    """Add the flags of this subcommand; `named` is the model and data of a search in Python."""
     parser.add_argument("run_dir", type=str, help="folder of a finished run, with its child.pt")
     parser.add_argument(
         "--format",
@@ -28,6 +29,7 @@ def add_flags(parser: NearestNames) -> None:
         help="file to write (default: child.<format> in the run folder)",
     )
     add_trust_flag(parser)
+    add_user_code(parser, named)
 
 
 def run(arguments: Namespace) -> None:
@@ -36,7 +38,7 @@ def run(arguments: Namespace) -> None:
     from asng.training import save_onnx, save_program
 
     folder = Path(arguments.run_dir)
-    stored = single_run(folder, trusted=trusted_names(arguments))
+    stored = single_run(folder, user=user_code_of(arguments), trusted=trusted_names(arguments))
     child = load_child(stored, folder)
     output = arguments.output or folder / f"child.{arguments.format}"
     save = {"pt2": save_program, "onnx": save_onnx}[arguments.format]

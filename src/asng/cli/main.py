@@ -77,6 +77,8 @@ SUBCOMMANDS = {
         lambda: import_module("asng.cli.benchmark"),
     ),
 }
+_WITH_USER_CODE = ("search", "retrain", "evaluate", "export")
+"""What takes --model and --data, whose arguments become flags."""
 _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
@@ -88,7 +90,7 @@ def make_parser(
 
     Args:
         wanted: The subcommand that is parsed; the others are only named, which imports less.
-        named: What `asng search` is given as --model and --data, if any.
+        named: What is given as --model and --data, if any.
         preset: What `asng classify` and `asng inpaint` take their defaults from.
     """
     parser = NearestNames(
@@ -99,7 +101,8 @@ def make_parser(
     )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
     from_preset = {"preset": preset}
-    given: dict[str, Any] = {"search": {"named": named}, "classify": from_preset, "inpaint": from_preset}
+    given: dict[str, Any] = {"classify": from_preset, "inpaint": from_preset}
+    given |= {name: {"named": named} for name in _WITH_USER_CODE}
     for name, (help, load) in SUBCOMMANDS.items():
         part = NearestNames(prog=f"asng {name}", description=f"{help[0].upper()}{help[1:]}.")
         if name == wanted:
@@ -171,7 +174,7 @@ def _parsed(words: list[str]) -> Namespace:
     from asng.cli.user import find_user_code, spelled_out
 
     wanted, named, preset = words[0], None, "small"
-    if wanted == "search":
+    if wanted in _WITH_USER_CODE:
         named = find_user_code(words)
         words = spelled_out(words)
     elif wanted in ("classify", "inpaint"):

@@ -9,6 +9,7 @@ from jsonargparse import Namespace
 from asng.checks import integer_at_least
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
+from asng.cli.user import UserCode, add_user_code, user_code_of
 from asng.errors import InputError
 from asng.settings import passes
 
@@ -27,13 +28,14 @@ _SIZES = ("cells", "channels")
 _SETTINGS = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
 
 
-def add_flags(parser: NearestNames) -> None:
-    """Add the flags of this subcommand."""
+def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
+    """Add the flags of this subcommand; `named` is the model and data of a search in Python."""
     parser.add_argument("run_dir", type=str, help="folder of a finished search")
     for name, (_, words) in _FLAGS.items():
         parser.add_argument(f"--{name}", type=int | None, default=None, help=words)
     parser.add_argument("--quiet", action="store_true", help="show no progress bars")
     add_trust_flag(parser)
+    add_user_code(parser, named)
 
 
 def run(arguments: Namespace) -> None:
@@ -50,7 +52,7 @@ def run(arguments: Namespace) -> None:
     if {"epochs", "iterations"} <= given.keys():
         raise InputError("iterations: expected at most one of --epochs and --iterations, got both.")
     sizes = {name: given[name] for name in _SIZES if name in given}
-    stored = single_run(folder, sizes=sizes, trusted=trusted_names(arguments))
+    stored = single_run(folder, sizes=sizes, user=user_code_of(arguments), trusted=trusted_names(arguments))
     if "iterations" in given:
         given["epochs"] = passes(given["iterations"], len(stored.loaders.train))
     changes = {setting: given[name] for name, setting in _SETTINGS.items() if name in given}

@@ -1,4 +1,4 @@
-"""asng search --model --data --baseline: classes of a user, whose signatures become flags.
+"""--model, --data and --baseline: classes of a user, whose signatures become flags.
 
 Which flags there are depends on what these name, on the command line or in a YAML file. So they are looked
 for first, and what they name is imported before the parser is made. A baseline may be left out.
@@ -15,7 +15,16 @@ from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.errors import InputError
 from asng.settings import ClassificationSettings, UserSettings
 
-__all__ = ["PARTS", "UserCode", "find_user_code", "mention_user_code", "spelled_out", "user_settings"]
+__all__ = [
+    "PARTS",
+    "UserCode",
+    "add_user_code",
+    "find_user_code",
+    "mention_user_code",
+    "spelled_out",
+    "user_code_of",
+    "user_settings",
+]
 
 _WHAT = {
     "model": "torch.nn.Module class",
@@ -112,9 +121,33 @@ def spelled_out(words: Sequence[str]) -> list[str]:
     ]
 
 
-def mention_user_code(parser: NearestNames) -> None:
+def add_user_code(parser: NearestNames, named: UserCode | None) -> None:
+    """Add the flags of a command that reads a folder, for one that `OneShotSearch.fit` wrote.
+
+    Args:
+        parser: Of the subcommand.
+        named: The model and the data that the words name; None if they name none.
+    """
+    if named is None:
+        mention_user_code(parser, "the model and data of a search in Python, which its folder does not name")
+    else:
+        named.add_to(parser)
+        parser.add_settings(UserSettings, skip=set(PARTS))
+
+
+def user_code_of(arguments: Namespace) -> UserSettings | None:
+    """Return the settings that `add_user_code` had parsed; None if no model is named."""
+    if "model" not in arguments:
+        return None
+    others = {f.name: arguments[f.name] for f in fields(UserSettings) if f.name not in PARTS}
+    return user_settings(arguments, others)
+
+
+def mention_user_code(
+    parser: NearestNames, title: str = "a model and data of your own, in place of cells for images"
+) -> None:
     """Add to the help what `find_user_code` looks for; it is never there when this parser runs."""
-    group = parser.add_argument_group("a model and data of your own, in place of cells for images")
+    group = parser.add_argument_group(title)
     for part in PARTS:
         _mention(group, part)
 

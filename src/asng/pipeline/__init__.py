@@ -1,5 +1,6 @@
 """The road from a task to a report: search, score, train alone, compare with chance."""
 
+from asng.pipeline.found import Retrained
 from asng.pipeline.retrain import retrain_run
 from asng.pipeline.run import one_shot_search, run_task
 from asng.pipeline.seeds import run_seeds
@@ -10,6 +11,7 @@ __all__ = [
     "PAPER",
     "Loaders",
     "Preset",
+    "Retrained",
     "SearchSettings",
     "Task",
     "one_shot_search",

@@ -1,7 +1,7 @@
 """Training what was found, its random peers and a baseline from scratch."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,8 +13,9 @@ from asng.pipeline.prepare import prepare
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
 from asng.runs.files import writes_into
-from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
+from asng.runs.folder import ARCHITECTURE, CHILD, LOG, PICTURES, RESULT, write_config
 from asng.runs.guarded import read_plain, refuse_excess
+from asng.runs.history import read_log
 from asng.runs.results import write_result
 from asng.runs.stored import read_json, write_json
 from asng.settings import SearchSettings
@@ -23,7 +24,7 @@ from asng.training import save_child
 from asng.training.data.random_state import staged
 from asng.training.signals import graceful
 
-__all__ = ["read_architecture", "retrain_run", "train_all"]
+__all__ = ["begin_again", "read_architecture", "retrain_run", "train_all"]
 
 
 _FOUND, _BASELINE = 0, -1
@@ -46,22 +47,42 @@ def retrain_run(
     with joined() as comm:
         job = Job(task, settings, folder, seed, comm, progress)
         architecture = read_architecture(folder)
-        result = comm.once(lambda: read_json(folder / RESULT))
         ready = prepare(task, settings, seed)
+        result = comm.once(lambda: _result_of(folder, task, ready.loaders, seed))
         space = ready.supernet.space
         space.check(architecture)
 
         def begin() -> None:
-            with writes_into(folder):
-                for part in (CHILD, PICTURES):  # of the settings that are replaced
-                    (folder / part).unlink(missing_ok=True)
+            begin_again(folder, result)
             write_config(folder, job.config())
-            write_result(folder, {**result, "found": None, "baseline": None, "random": []})
 
         with job.held():
             comm.once(begin)
             train_all(job, ready.loaders, space)
     return folder
+
+
+def _result_of(folder: Path, task: Task, loaders: Loaders, seed: int) -> dict[str, Any]:
+    """Return what result.json says, or of a search in Python, which wrote none, what its log says."""
+    if (folder / RESULT).exists():
+        result: dict[str, Any] = read_json(folder / RESULT)
+        return result
+    end = read_log(folder / LOG).end
+    return {
+        "metric": task.metric_on(loaders),
+        "higher_is_better": task.higher_is_better,
+        "seed": seed,
+        **({} if end is None else {"steps": end.step, "reason": end.reason}),
+        **({} if end is None or end.seconds is None else {"search_seconds": round(end.seconds, 1)}),
+    }
+
+
+def begin_again(folder: Path, result: Mapping[str, Any]) -> None:
+    """Remove what was trained from scratch with other settings, and write down that nothing is yet."""
+    with writes_into(folder):
+        for part in (CHILD, PICTURES):
+            (folder / part).unlink(missing_ok=True)
+    write_result(folder, {**result, "found": None, "baseline": None, "random": []})
 
 
 def read_architecture(folder: Path) -> Architecture:

@@ -182,13 +182,9 @@ class OneShotSearch:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.architecture_optimizer is None:
             # Weights ripen and batches differ: losses of two steps are not to be compared.
+            fixed: dict[str, Any] = {"reuse": False, "covariance": False, "spread": 0.5}
             self.architecture_optimizer = ASNG(
-                self.supernet.space,
-                lam=self.lam_theta,
-                seed=self.seed,
-                reuse=False,
-                covariance=False,
-                spread=0.5,
+                self.supernet.space, lam=self.lam_theta, seed=self.seed, **fixed
             )
         elif self.architecture_optimizer.space != self.supernet.space:
             raise InputError("architecture_optimizer: expected one over supernet.space, got another space.")
@@ -279,6 +275,9 @@ class OneShotSearch:
             example=self.example,
             items=self.items,
             seed=self.seed,
+            higher_is_better=self.maximize is not None,
+            optimizer=self.optimizer,
+            clip=self.clip,
         )
         for doubt in result.doubts() if progress else result.notes:
             warnings.warn(doubt, stacklevel=2)

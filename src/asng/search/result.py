@@ -1,5 +1,6 @@
 """What a search found."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,12 @@ from asng.training.inputs import calls_in, example_inputs
 from asng.training.metric import is_whole
 from asng.training.modes import kept_modes
 from asng.training.objective import Loss, Objective
+from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+    from asng.pipeline import Retrained
 
 __all__ = ["SearchResult"]
 
@@ -69,6 +73,9 @@ class SearchResult:
         example: The inputs that the search was given.
         items: Says how many items a batch has; None if batch and loader tell.
         seed: Of the search.
+        higher_is_better: Whether a higher objective is better.
+        optimizer: What the search made its optimiser with.
+        clip: Greatest norm of its gradients, or None.
     """
 
     architecture: Architecture
@@ -95,6 +102,9 @@ class SearchResult:
     example: Any = None
     items: CountItems | None = None
     seed: int = 0
+    higher_is_better: bool = False
+    optimizer: MakeOptimizer = sgd
+    clip: float | None = 5.0
     _child: nn.Module | None = None
 
     def __repr__(self) -> str:
@@ -125,6 +135,74 @@ class SearchResult:
     def inherited(self) -> nn.Module:
         """Return a new child with the weights that it inherits from the supernet, otherwise as `child`."""
         return self._extracted(None)
+
+    def retrain(
+        self,
+        train: DataLoader[Any],
+        test: DataLoader[Any],
+        *,
+        epochs: int = 10,
+        peers: int = 4,
+        baseline: Callable[[], nn.Module] | None = None,
+        make: Callable[[], nn.Module] | None = None,
+        optimizer: MakeOptimizer | None = None,
+        scheduler: MakeScheduler | None = cosine,
+        resume: bool = False,
+        progress: bool = True,
+    ) -> "Retrained":
+        """Train the found network from scratch, and random ones beside it: is it better than chance?
+
+        With a run folder its result.json, child.pt and report are those of `asng search`, and what is done is
+        kept network by network.
+
+        Args:
+            train: Training data, usually all of what the search had.
+            test: Data that the search has not seen, by which networks are compared.
+            epochs: Passes over `train`, at least 1.
+            peers: How many random networks of the space, at least 0.
+            baseline: Returns a network of your own, with nothing to search in it, trained like the others.
+            make: Returns the model with its searchable layers as it was before the search. Default: a copy
+                of it in which each layer draws its weights anew by its `reset_parameters`.
+            optimizer: Makes an optimiser from parameters. Default: that of the search.
+            scheduler: Makes a schedule from (optimiser, total steps), or None. Default: half a cosine.
+            resume: Go on with a retraining in the run folder that was stopped.
+            progress: Show progress bars.
+
+        Returns:
+            `child`, the trained network; `found`, `baseline` and the tuple `peers`, each with `score`,
+            `parameters` and `seconds`; the name of the score as `metric`, and `higher_is_better`.
+
+        Raises:
+            InputError: An argument is not as described, or a layer cannot draw its weights anew.
+            RunError: The run folder is in use, or its retraining was begun with other arguments.
+
+        Example:
+            >>> import asng, torch
+            >>> from torch.utils.data import DataLoader, TensorDataset
+            >>> net = torch.nn.Sequential(asng.nn.Linear(4, asng.Integer(2, 8)), asng.nn.Linear(8, 1))
+            >>> x = torch.randn(64, 4)
+            >>> loader = DataLoader(TensorDataset(x, x.sum(dim=1, keepdim=True)), batch_size=8)
+            >>> loss = asng.supervised(torch.nn.functional.mse_loss)
+            >>> found = asng.OneShotSearch(asng.nn.Supernet(net), loss).fit(loader, epochs=1, progress=False)
+            >>> alone = found.retrain(loader, loader, epochs=1, peers=2, progress=False)
+            >>> len(alone.peers), alone.child(x).shape
+            (2, torch.Size([64, 1]))
+        """
+        from asng.pipeline.found import retrain_found  # a room that builds on this one
+
+        return retrain_found(
+            self,
+            train,
+            test,
+            epochs=epochs,
+            peers=peers,
+            baseline=baseline,
+            make=make,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            resume=resume,
+            progress=progress,
+        )
 
     def _extracted(self, weights: dict[str, Any] | None) -> nn.Module:
         loaders = [loader for loader in (self.train_loader, self.valid_loader) if loader is not None]

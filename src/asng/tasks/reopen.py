@@ -13,9 +13,11 @@ from torch import nn
 from asng.checks import nearest
 from asng.errors import InputError, RunError, in_one_line
 from asng.nn import Inputs, Supernet
+from asng.pipeline.found import IN_PYTHON
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import fresh_child
-from asng.runs.folder import CHILD, CONFIG, read_config, seed_folder
+from asng.runs.folder import ARCHITECTURE, CHILD, CONFIG, LOG, read_config, seed_folder
+from asng.runs.history import read_log
 from asng.settings import SearchSettings
 from asng.tasks.classification import ClassificationSettings, classification
 from asng.tasks.inpainting import InpaintingSettings, inpainting
@@ -97,6 +99,7 @@ def stored_run(
     *,
     network: Mapping[str, Any] = MappingProxyType({}),
     sizes: Mapping[str, int] = MappingProxyType({}),
+    user: UserSettings | None = None,
     trusted: Collection[str] = (),
 ) -> StoredRun:
     """Return the task and the settings of the run in a folder.
@@ -105,6 +108,7 @@ def stored_run(
         folder: The run folder.
         network: Settings of the task to change, by name; None leaves one as it was.
         sizes: Sizes of the networks that are trained alone, by the flags of `asng retrain`.
+        user: Model and data of a search in Python, which its folder does not name.
         trusted: Import paths that config.yaml may have imported and called.
 
     Raises:
@@ -112,6 +116,8 @@ def stored_run(
             not trusted, and then nothing is imported.
         InputError: The data or the classes are not where they were, or a task has no such setting.
     """
+    if _of_python(folder, user):
+        return _named_by_user(folder, network, sizes, user)
     config, where = read_config(folder), f"{folder / CONFIG}"
     name = config["task"]
     kind = _kind_of(config, where)
@@ -131,6 +137,7 @@ def single_run(
     *,
     network: Mapping[str, Any] = MappingProxyType({}),
     sizes: Mapping[str, int] = MappingProxyType({}),
+    user: UserSettings | None = None,
     trusted: Collection[str] = (),
 ) -> StoredRun:
     """Return what `stored_run` does, of a folder that has one found network.
@@ -139,6 +146,8 @@ def single_run(
         RunError: It holds runs of several seeds; and as `stored_run`.
         InputError: As `stored_run`.
     """
+    if _of_python(folder, user):
+        return _named_by_user(folder, network, sizes, user)
     config, where = read_config(folder), f"{folder / CONFIG}"
     _kind_of(config, where)
     seeds = _seeds(config, where)
@@ -148,6 +157,44 @@ def single_run(
             f"{seed_folder(folder, seeds[0])}."
         )
     return stored_run(folder, network=network, sizes=sizes, trusted=trusted)
+
+
+def _of_python(folder: Path, user: UserSettings | None) -> bool:
+    """Whether a folder is of a search in Python, whose files name no model and no data.
+
+    Raises:
+        InputError: Either it names them and the user does too, or neither does.
+    """
+    begun = (folder / CONFIG).exists()
+    in_python = read_config(folder)["task"] == IN_PYTHON if begun else (folder / ARCHITECTURE).exists()
+    if in_python and user is None:
+        raise InputError(
+            f"model: expected with {folder}, the run of a search in Python, whose files do not name it, got "
+            "none. Give --model package.module.Net --data package.module.loaders, with its --loss."
+        )
+    if not in_python and user is not None and begun:
+        raise InputError(
+            f"model: expected none with {folder}, whose {CONFIG} names the model and the data, got "
+            f"{user.model['import']}. Leave --model and --data out."
+        )
+    return in_python
+
+
+def _named_by_user(
+    folder: Path, network: Mapping[str, Any], sizes: Mapping[str, int], user: UserSettings | None
+) -> StoredRun:
+    """Return the run of a search in Python, whose model and data the user names."""
+    assert user is not None
+    changes = {key: value for key, value in network.items() if value is not None}
+    changes |= _retrained_with(TASKS["user"], sizes, "user")
+    begun = read_config(folder) if (folder / CONFIG).exists() else {}
+    seed = read_log(folder / LOG).start.seed
+    return StoredRun(
+        task=user_task(_changed(user, changes, "user")),
+        settings=SearchSettings(),
+        seeds=_seeds({"seed": 0 if seed is None else seed, **begun}, f"{folder / CONFIG}"),
+        several=False,
+    )
 
 
 def _kind_of(config: Mapping[str, Any], where: str) -> TaskKind:

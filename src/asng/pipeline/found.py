@@ -1,0 +1,206 @@
+"""What a search in Python found, trained from scratch beside random networks, as the command line does it."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.checks import integer_at_least
+from asng.distributed import joined
+from asng.errors import InputError, RunError
+from asng.pipeline.begin import Job
+from asng.pipeline.prepare import prepare
+from asng.pipeline.retrain import begin_again, train_all
+from asng.pipeline.task import Loaders, Recipe, Task
+from asng.pipeline.train_alone import fresh_child
+from asng.runs.folder import ARCHITECTURE, CHILD, CONFIG, RESULT, read_config, write_config
+from asng.runs.results import Result, Scored
+from asng.runs.stored import read_json, stored
+from asng.search import SearchResult
+from asng.settings import SearchSettings
+from asng.shown import html_table
+from asng.training import load_child_weights, score
+from asng.training.child_file import load_into
+from asng.training.data.random_state import staged
+from asng.training.objective import qualified_name
+from asng.training.optimizers import MakeOptimizer, MakeScheduler
+
+__all__ = ["IN_PYTHON", "Retrained", "retrain_found"]
+
+IN_PYTHON = "python"
+"""The task in config.yaml if model and data were given in Python, so that no file can say which."""
+
+
+@dataclass(frozen=True, repr=False)
+class Retrained:
+    """The found network trained from scratch, and what it is compared with.
+
+    Attributes:
+        child: The found network, plain, in eval mode.
+        metric: What scores are called.
+        higher_is_better: Whether a higher score is better.
+        found: Its score on the test data, parameters and seconds.
+        baseline: Those of the user's own network; None if there is none.
+        peers: Those of random networks of the same space.
+        folder: The run folder; None without one.
+    """
+
+    child: nn.Module
+    metric: str
+    higher_is_better: bool
+    found: Scored
+    baseline: Scored | None
+    peers: tuple[Scored, ...]
+    folder: Path | None
+
+    def __repr__(self) -> str:
+        rows = ", ".join(f"{name} {scored.score:.4g}" for name, scored in self._rows())
+        return f"Retrained({self.metric}: {rows})"
+
+    def _repr_html_(self) -> str:
+        rows = [(name, one.score, one.parameters, one.seconds) for name, one in self._rows()]
+        return html_table("", rows, header=["network", self.metric, "parameters", "seconds"])
+
+    def _rows(self) -> list[tuple[str, Scored]]:
+        own = [] if self.baseline is None else [("baseline", self.baseline)]
+        return [("found", self.found), *own, *((f"random {n}", one) for n, one in enumerate(self.peers, 1))]
+
+
+def retrain_found(
+    result: SearchResult,
+    train: DataLoader[Any],
+    test: DataLoader[Any],
+    *,
+    epochs: int,
+    peers: int,
+    baseline: Callable[[], nn.Module] | None,
+    make: Callable[[], nn.Module] | None,
+    optimizer: MakeOptimizer | None,
+    scheduler: MakeScheduler | None,
+    resume: bool,
+    progress: bool,
+) -> Retrained:
+    """Do what `SearchResult.retrain` says."""
+    integer_at_least("epochs", epochs, 1)
+    integer_at_least("peers", peers, 0)
+    if resume and result.folder is None:
+        raise InputError("resume: expected a search with a run_dir, got one without. Give fit a run_dir.")
+    recipe = Recipe(optimizer or result.optimizer, scheduler, result.clip)
+    task = _task_of(result, train, test, recipe, baseline=baseline, make=make)
+    device = str(next(result.supernet.parameters()).device)
+    settings = SearchSettings(retrain_epochs=epochs, peers=peers, device=device)
+    config = {"task": IN_PYTHON, "seed": result.seed, "retrain": {"epochs": epochs, "peers": peers}}
+    with TemporaryDirectory() as scratch, joined() as comm:
+        folder = Path(scratch) if result.folder is None else result.folder
+        job = Job(task, settings, folder, result.seed, comm, progress)
+        ready = prepare(task, settings, result.seed)
+        with job.held():
+            comm.once(lambda: _begin(folder, config, result, task, ready.loaders, resume=resume))
+            train_all(job, ready.loaders, ready.supernet.space)
+        return _outcome(folder, result, task, ready.loaders)
+
+
+def _begin(
+    folder: Path,
+    config: dict[str, Any],
+    result: SearchResult,
+    task: Task,
+    loaders: Loaders,
+    *,
+    resume: bool,
+) -> None:
+    """Write down what is trained, unless the folder has begun with the same."""
+    if not (folder / ARCHITECTURE).exists():  # without a run folder
+        (folder / ARCHITECTURE).write_text(result.architecture.to_json(), encoding="utf-8")
+    if resume and (folder / RESULT).exists():
+        begun = read_config(folder) if (folder / CONFIG).exists() else {}
+        if begun.get("retrain") != config["retrain"]:
+            raise RunError(
+                f"{folder}: expected a retraining that was begun with {config['retrain']}, got "
+                f"{begun.get('retrain')!r:.200}. Give the same, or leave resume=True out to begin anew."
+            )
+        return
+    with staged(result.seed, "scores", loaders.test):
+        inherited = score(result.inherited(), loaders.test, task.score) if result.steps else math.nan
+    first = {
+        "metric": task.metric_on(loaders),
+        "higher_is_better": task.higher_is_better,
+        "seed": result.seed,
+        "steps": result.steps,
+        "search_seconds": round(result.seconds, 1),
+        "reason": result.reason,
+        "inherited": inherited,
+    }
+    begin_again(folder, first)
+    write_config(folder, config)
+
+
+def _outcome(folder: Path, result: SearchResult, task: Task, loaders: Loaders) -> Retrained:
+    known = stored(read_json(folder / RESULT), Result, str(folder / RESULT))
+    architecture, weights = load_child_weights(folder / CHILD)
+    child = fresh_child(task, architecture, loaders, next(result.supernet.parameters()).device)
+    load_into(child, weights, folder / CHILD)
+    assert known.found is not None
+    return Retrained(
+        child.eval(),
+        known.metric,
+        known.higher_is_better,
+        known.found,
+        known.baseline,
+        known.random,
+        result.folder,
+    )
+
+
+def _task_of(
+    result: SearchResult,
+    train: DataLoader[Any],
+    test: DataLoader[Any],
+    recipe: Recipe,
+    *,
+    baseline: Callable[[], nn.Module] | None,
+    make: Callable[[], nn.Module] | None,
+) -> Task:
+    build = make if make is not None else lambda: drawn_anew(result.supernet.model)
+    objective = result.loss if result.objective is None else result.objective
+    return Task(
+        name=IN_PYTHON,
+        data="given in Python",
+        settings={},
+        build=build,
+        child=lambda architecture: build(),
+        loaders=lambda seed: Loaders(train, test, train, test),
+        loss=result.loss,
+        metric="loss" if result.objective is None else qualified_name(objective).rpartition(".")[2],
+        score=objective,
+        higher_is_better=result.higher_is_better,
+        recipe=recipe,
+        baseline=baseline,
+    )
+
+
+def drawn_anew(model: nn.Module) -> nn.Module:
+    """Return a copy of a model whose layers have drawn their weights anew, each by its `reset_parameters`.
+
+    Raises:
+        InputError: A module has weights of its own, and does not say how they are drawn.
+    """
+    fresh = copy.deepcopy(model)
+    for path, module in fresh.named_modules():
+        # Of attention torch hides the name; a norm's also sets its averages back.
+        reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if callable(reset):
+            reset()
+        elif module._parameters:
+            owner = f"{path or 'the model'} ({type(module).__name__})"
+            raise InputError(
+                f"make: expected, because {owner} has weights of its own and no reset_parameters, got none. "
+                "Give a function that returns the model as it was before the search."
+            )
+    return fresh
