@@ -163,6 +163,27 @@ def test_what_needs_no_torch_loads_none(words):
     assert "'numpy'" not in done.stdout
 
 
+ANSWER = """
+source completion
+COMP_WORDS=(%s) COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_shtab_asng
+echo "${COMPREPLY[@]}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"), [("asng ret", "retrain"), ("asng search --retrain-ep", "--retrain-epochs")]
+)
+def test_a_shell_completes_subcommands_and_flags(line, expected, tmp_path):
+    words = [sys.executable, "-m", "asng", "--print-completion", "bash"]
+    (tmp_path / "completion").write_text(
+        subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    )
+    answer = ["bash", "-c", ANSWER % line]
+    done = subprocess.run(answer, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert expected in done.stdout.split(), done.stderr
+
+
 HELP_OF_ALL = """
 import sys
 from asng.cli.main import SUBCOMMANDS, main

@@ -32,6 +32,12 @@ def files(folder):
         ),
         (["--model", "owned.net.Plain"], "model: expected at least one searchable module, got none in Plain"),
         (["--data", "owned.data.loader"], "data: module owned.data has no 'loader'. Did you mean 'loaders'?"),
+        (["--data", "torch.zeros"], "data: expected torch.zeros to say which arguments it takes"),
+        (["--baseline", "torch.relu"], "baseline: expected torch.relu to say which arguments it takes"),
+        (
+            ["--loss", "nn.CrossEntropyLoss()"],
+            "loss: expected an import path such as package.module.name, got",
+        ),
         (["--data", "owned.wrong.Endless"], "to be a function that returns loaders, got the class Endless"),
         (["--data", "owned.wrong.WORD"], "to be a function that returns loaders, got a str"),
         (["--data", "owned.wrong.none"], "owned.wrong.none: expected a training loader, got None"),

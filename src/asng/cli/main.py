@@ -13,7 +13,7 @@ from jsonargparse import Namespace
 from rich.console import Console
 
 from asng import __version__
-from asng.checks import nearest
+from asng.checks import nearest, require
 from asng.cli.parsing import NearestNames
 from asng.errors import AsngError
 
@@ -77,19 +77,18 @@ SUBCOMMANDS = {
         lambda: import_module("asng.cli.benchmark"),
     ),
 }
+SHELLS = ("bash", "zsh")
 _WITH_USER_CODE = ("search", "retrain", "evaluate", "export")
 """What takes --model and --data, whose arguments become flags."""
 _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
 
-def make_parser(
-    wanted: str | None = None, named: "UserCode | None" = None, preset: str = "small"
-) -> NearestNames:
+def make_parser(*wanted: str, named: "UserCode | None" = None, preset: str = "small") -> NearestNames:
     """Return the parser of the command line.
 
     Args:
-        wanted: The subcommand that is parsed; the others are only named, which imports less.
+        wanted: The subcommands that get their flags; the others are only named, which imports less.
         named: What is given as --model and --data, if any.
         preset: What `asng classify` and `asng inpaint` take their defaults from.
     """
@@ -99,13 +98,19 @@ def make_parser(
         epilog="asng SUBCOMMAND --help tells more. Try: asng search --run-dir runs/first",
         version=__version__,
     )
+    parser.add_argument(
+        "--print-completion",
+        choices=SHELLS,
+        metavar="SHELL",
+        help=f"print what {' or '.join(SHELLS)} completes by",
+    )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
     from_preset = {"preset": preset}
     given: dict[str, Any] = {"classify": from_preset, "inpaint": from_preset}
     given |= {name: {"named": named} for name in _WITH_USER_CODE}
     for name, (help, load) in SUBCOMMANDS.items():
         part = NearestNames(prog=f"asng {name}", description=f"{help[0].upper()}{help[1:]}.")
-        if name == wanted:
+        if name in wanted:
             load().add_flags(part, **given.get(name, {}))
         subcommands.add_subcommand(name, part, help=help)
     return parser
@@ -164,6 +169,10 @@ def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
     if words and not words[0].startswith("-"):
         expected, hint = ", ".join(SUBCOMMANDS), nearest(words[0], SUBCOMMANDS)
         parser.exit(2, f"asng: expected one of {expected}, got {words[0]!r:.80}.{hint}\nTry: asng --help\n")
+    if words[:1] == ["--print-completion"] and words[1:] in [[shell] for shell in SHELLS]:
+        shtab = require("shtab", extra="completion")
+        print(shtab.complete(make_parser(*SUBCOMMANDS), shell=words[1]))
+        sys.exit(0)
     parser.parse_args(words)
     raise AssertionError("a command line without a subcommand was accepted")
 
@@ -179,7 +188,7 @@ def _parsed(words: list[str]) -> Namespace:
         words = spelled_out(words)
     elif wanted in ("classify", "inpaint"):
         preset = find_preset(words)
-    return make_parser(wanted, named, preset).parse_args(words)
+    return make_parser(wanted, named=named, preset=preset).parse_args(words)
 
 
 def _run(words: list[str]) -> None:

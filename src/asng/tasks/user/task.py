@@ -95,6 +95,7 @@ def import_model(path: str, *, imports: Imports) -> type[nn.Module]:
     found = import_named("model", path, imports=imports)
     if not inspect.isclass(found) or not issubclass(found, nn.Module):
         raise InputError(f"model: expected {path} to be a torch.nn.Module class, got {_kind(found)}.")
+    _check_signature("model", path, found)
     return found
 
 
@@ -108,6 +109,7 @@ def import_data(path: str, *, imports: Imports) -> Callable[..., Any]:
     found = import_named("data", path, imports=imports)
     if inspect.isclass(found) or not callable(found):
         raise InputError(f"data: expected {path} to be a function that returns loaders, got {_kind(found)}.")
+    _check_signature("data", path, found)
     return found  # type: ignore[no-any-return]
 
 
@@ -124,7 +126,19 @@ def import_baseline(path: str, *, imports: Imports) -> Callable[..., Any]:
             f"baseline: expected {path} to be a torch.nn.Module class, or a function that returns a module, "
             f"got {_kind(found)}."
         )
+    _check_signature("baseline", path, found)
     return found  # type: ignore[no-any-return]
+
+
+def _check_signature(what: str, path: str, found: Callable[..., Any]) -> None:
+    """Refuse what does not say which arguments it takes, such as a function of torch that is written in C."""
+    try:
+        inspect.signature(found)
+    except (ValueError, TypeError):
+        raise InputError(
+            f"{what}: expected {path} to say which arguments it takes, got {_kind(found)} that "
+            "does not. Name a class or a function of your own, written in Python."
+        ) from None
 
 
 def takes_seed(function: Callable[..., Any]) -> bool:
