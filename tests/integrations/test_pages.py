@@ -16,6 +16,8 @@ PAGES = sorted((ROOT / "docs" / "integrations").glob("*.md"))
 MODULES = sorted(module.name for module in pkgutil.iter_modules(asng.integrations.__path__))
 NEEDS = re.compile(r"^<!-- needs: ([\w ]+) -->$", flags=re.MULTILINE)
 """On each page: the packages without which its code is not run here."""
+OURS = "import warnings\nwarnings.resetwarnings()\nwarnings.filterwarnings('error', module='asng|__main__')\n"
+"""Before the code of a page: what other tools warn of about themselves is no error."""
 
 
 def blocks(page: Path) -> list[str]:
@@ -42,7 +44,7 @@ def test_the_code_of_a_page_runs_and_prints_what_it_says(page, number, run_scrip
     for package in " ".join(NEEDS.findall(page.read_text())).split():
         pytest.importorskip(package)
     block = blocks(page)[number]
-    printed = run_script(block, tmp_path).out
+    printed = run_script(OURS + block, tmp_path).out
     assert printed or "print(" not in block
     for said in re.findall(r"^print\(.*\)  # (.*)$", block, flags=re.MULTILINE):
         pattern = re.escape(said).replace(re.escape("..."), ".*")
