@@ -180,6 +180,54 @@ def test_the_time_left_of_a_black_box_is_that_of_its_calls(tmp_path):
     assert left(tmp_path, events) == pytest.approx(80.0)
 
 
+HUGE = 10**400
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        steps({"steps": HUGE, "final": {"finalists": HUGE, "steps": HUGE}}, 4, float),
+        steps({"steps": 9, "final": {"finalists": "many", "steps": [1]}}, 4, float),
+        steps({"kind": "minimize", "budget": HUGE}, 4, float),
+        steps({"steps": 9}, 4, lambda k: 1e308 * k),
+        [
+            {
+                "event": "start",
+                "steps": 3,
+                "space": {"a": {"type": "categorical", "choices": ["<b>", "x" * 9999]}},
+            },
+            {"event": "theta", "step": 1, "theta": {"a": [None, None]}},
+        ],
+        [
+            {"event": "start", "space": {"a": {"type": "real", "low": 1, "high": 2, "log": True}}},
+            {"event": "theta", "step": 1, "theta": {"a": {"mean": 1e308, "std": 1e308}}},
+        ],
+        [
+            {"event": "finalist", "number": 1, "architecture": {}},
+            {"event": "start", "final": {"finalists": "<b>"}},
+        ],
+    ],
+    ids=range(7),
+)
+def test_a_log_of_a_stranger_gives_a_page_or_one_error(events, tmp_path):
+    write_lines(tmp_path / "log.jsonl", events)
+    with watched(tmp_path) as ask:
+        status, text, _ = ask()
+    assert status in (200, 500)
+    assert "<b><b>" not in text
+    assert len(text) < 100_000
+    assert "Traceback" not in text
+
+
+def test_probabilities_that_are_missing_are_no_percentages(tmp_path):
+    space = {"a": {"type": "categorical", "choices": ["x", "y"]}}
+    events = [{"event": "start", "space": space}, {"event": "theta", "step": 1, "theta": {"a": [None, None]}}]
+    write_lines(tmp_path / "log.jsonl", events)
+    with watched(tmp_path) as ask:
+        above = ask()[1].partition('class="live"')[2].partition("</section>")[0]
+    assert "%" not in above
+
+
 @pytest.mark.parametrize(
     "events",
     [

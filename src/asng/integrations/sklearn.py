@@ -1,5 +1,6 @@
 """Estimators of scikit-learn for tables: a multilayer perceptron is searched, and what is found trained."""
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -164,7 +165,9 @@ class _TabularSearch(BaseEstimator):  # type: ignore[misc]
         """Return what the network gives for rows, shape (rows, outputs)."""
         check_is_fitted(self)
         x = torch.from_numpy(self._scaled(validate_data(self, X, reset=False, dtype=np.float64)))
-        return torch.cat([self.module_(part) for part in torch.split(x, _AT_ONCE)]).double().numpy()
+        # In double precision, for a row is to have one prediction, whatever rows are beside it.
+        network = copy.deepcopy(self.module_).double()
+        return torch.cat([network(part) for part in torch.split(x.double(), _AT_ONCE)]).numpy()
 
 
 class ASNGClassifier(ClassifierMixin, _TabularSearch):  # type: ignore[misc]
@@ -270,6 +273,12 @@ class ASNGRegressor(RegressorMixin, _TabularSearch):  # type: ignore[misc]
         >>> found.score(x[1::2], y[1::2]) > 0.2
         True
     """
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that targets may be several."""
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
 
     def fit(self, X: Any, y: Any) -> "ASNGRegressor":
         """Search and train.

@@ -21,7 +21,7 @@ from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
 from asng.report.excerpts import MOST_PAGES, MOST_ROWS, cut
 from asng.report.html import TEMPLATES, Page, RunKind, need_figures, pages_of, rendered
-from asng.report.words import duration, mean_and_spread, share
+from asng.report.words import UNKNOWN, duration, mean_and_spread, share
 from asng.runs.events import Normal
 from asng.runs.folder import LOG, NAMES, REPORT
 from asng.runs.history import Log, read_log
@@ -39,6 +39,8 @@ _REST = 5.0
 """A page is not made anew for so many times as long as it took: at most a sixth of a core goes to it."""
 _RECENT = 0.25
 """Share of the steps up to now by whose time that of the next is told: the first train weights alone."""
+_MOST_STEPS, _LONGEST = 1e12, 1e9
+"""Steps, and seconds that are left, beyond which a log is not one of ours."""
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
@@ -226,12 +228,11 @@ def _live(folder: Path) -> Mapping[str, Any]:
         facts.append(("left of the search", f"about {duration(left)}"))
     if len(log.steps):
         of = "" if log.start.steps is None else f" of {log.start.steps:,}"
-        facts.append(("steps", f"{log.steps.step[-1]:,.0f}{of}"))
+        facts.append(("steps", cut(f"{log.steps.step[-1]:,.0f}{of}")))
         facts += _last(log)
     if log.finalists and log.start.final:
-        facts.append(
-            ("finalists trained", f"{len(log.finalists)} of {log.start.final.get('finalists', '?')}")
-        )
+        of = cut(log.start.final.get("finalists", "?"))
+        facts.append(("finalists trained", f"{len(log.finalists)} of {of}"))
     return {
         "refresh": _REFRESH if log.end is None else _REFRESH_ENDED,
         "facts": facts,
@@ -278,9 +279,10 @@ def seconds_left(log: Log) -> float | None:
         recent = steps.step[-1] - steps.step[begin]
     else:
         return None
-    if not (math.isfinite(spent) and spent >= 0.0 and recent > 0):
+    if not (math.isfinite(spent) and spent >= 0.0 and recent > 0 and total < _MOST_STEPS):
         return None
-    return max(0.0, float(total - done) * float(spent / recent))
+    left = max(0.0, float(total - done) * float(spent / recent))
+    return left if left < _LONGEST else None
 
 
 def _whole(value: object) -> int:
@@ -298,8 +300,10 @@ def _likeliest(log: Log) -> list[tuple[str, str, str, str]]:
 
 def _mode(variable: Variable, theta: Any) -> tuple[str, str, str]:
     if isinstance(variable, Categorical) and not isinstance(theta, Normal):
-        known = [-1.0 if p is None else p for p in theta]
+        known = [-1.0 if p is None or math.isnan(p) else p for p in theta]
         best = max(range(len(known)), key=known.__getitem__)
+        if known[best] < 0.0:
+            return "", UNKNOWN, ""
         bar = f"{100 * known[best]:.0f}" if 0.0 <= known[best] <= 1.0 else ""
         return cut(variable.choices[best]), share(known[best]), bar
     if isinstance(variable, (Integer, Real)) and isinstance(theta, Normal):
