@@ -12,6 +12,10 @@ import pytest
 from command_lines import fails, told
 from run_folders import write_small_run
 
+import asng
+from asng.cli.tell import KINDS
+from asng.report.live import _Pages
+
 
 def free_port():
     with socket.socket() as one:
@@ -53,3 +57,13 @@ def test_a_port_without_watch_is_refused(tmp_path, capsys):
     folder = write_small_run(tmp_path / "run")
     said = fails(["report", str(folder), "--port", "8000"], capsys)
     assert said == "asng report: port: expected with --watch, got 8000 without. Add --watch.\n"
+
+
+def test_a_black_box_is_shown_as_its_report(tmp_path):
+    space = asng.Space({"width": asng.Integer(1, 64)})
+    asng.minimize(lambda a: abs(a["width"] - 40), space, budget=24, run_dir=tmp_path / "box")
+    status, text = _Pages(tmp_path / "box", KINDS).page("/")
+    assert status == 200
+    assert "<h1>box</h1>" in text
+    assert 'class="live"' in text
+    assert "<code>width</code>" in text.partition('class="live"')[2].partition("</section>")[0]

@@ -169,8 +169,17 @@ def test_the_final_counts_as_its_steps(tmp_path):
     final = {"finalists": 4, "steps": 10}
     events = steps({"steps": 40, "final": final}, 40, float)
     assert left(tmp_path, events) == pytest.approx(40.0)
-    events.append({"event": "finalist", "number": 1, "architecture": {}})
-    assert left(tmp_path, events) == pytest.approx(30.0)
+
+
+def test_in_the_final_the_finalists_tell_the_time(tmp_path):
+    events = steps({"steps": 40, "final": {"finalists": 4, "steps": 10}}, 40, float)
+    for number, seconds in ((1, 45.0), (2, 50.0)):
+        events.append({"event": "finalist", "number": number, "architecture": {}, "seconds": seconds})
+    assert left(tmp_path, events) == pytest.approx(2 * 5.0)
+    # A search may have no steps, but a final.
+    assert left(tmp_path, [events[0], *events[-2:]]) == pytest.approx(2 * 25.0)
+    events += [events[-1] | {"number": number} for number in (3, 4)]
+    assert left(tmp_path, events) is None  # the best are trained anew: how long is not in the log
 
 
 def test_the_time_left_of_a_black_box_is_that_of_its_calls(tmp_path):

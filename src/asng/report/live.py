@@ -264,6 +264,8 @@ def seconds_left(log: Log) -> float | None:
         Seconds, from the last line of the log on.
     """
     steps, start = log.steps, log.start
+    if start.final and log.finalists:
+        return _left_of_final(log)
     if len(steps) < 2:
         return None
     begin = max(0, min(len(steps) - 2, int((1.0 - _RECENT) * len(steps))))
@@ -275,7 +277,7 @@ def seconds_left(log: Log) -> float | None:
         # A step of a finalist trains weights alone, which takes up to all of a step of the search.
         final = start.final or {}
         count, alone = (_whole(final.get(name)) for name in ("finalists", "steps"))
-        total, done = start.steps + count * alone, steps.step[-1] + len(log.finalists) * alone
+        total, done = start.steps + count * alone, steps.step[-1]
         recent = steps.step[-1] - steps.step[begin]
     else:
         return None
@@ -283,6 +285,17 @@ def seconds_left(log: Log) -> float | None:
         return None
     left = max(0.0, float(total - done) * float(spent / recent))
     return left if left < _LONGEST else None
+
+
+def _left_of_final(log: Log) -> float | None:
+    """Return how long the finalists still take that were not trained yet, by the time of those that were."""
+    began = float(log.steps.seconds[-1]) if len(log.steps) else 0.0
+    known = [one.seconds for one in log.finalists if one.seconds is not None]
+    left = _whole((log.start.final or {}).get("finalists")) - len(log.finalists)
+    if not known or not 0 < left < _MOST_STEPS or not max(known) > began:
+        return None
+    seconds = left * (max(known) - began) / len(log.finalists)
+    return seconds if seconds < _LONGEST else None
 
 
 def _whole(value: object) -> int:
