@@ -330,3 +330,26 @@ def test_a_folder_whose_name_is_too_long_is_told_in_one_line(words, capsys):
     told = capsys.readouterr().err
     assert told.count("\n") == 1
     assert "File name too long. Choose a shorter name" in told
+
+
+def test_safetensors_and_a_folder_for_the_hub_are_written(run_dir, tmp_path, capsys):
+    pytest.importorskip("safetensors")
+    from asng.integrations.safetensors import load_safetensors
+    from asng.training import load_child_weights
+
+    assert main(["export", str(run_dir), "--format", "safetensors", "--output", str(tmp_path / "c.st")]) == 0
+    architecture, weights = load_safetensors(tmp_path / "c.st")
+    found, expected = load_child_weights(run_dir / "child.pt")
+    assert architecture == found
+    assert all(torch.equal(value, expected[name]) for name, value in weights.items())
+    assert main(["export", str(run_dir), "--format", "hub", "--output", str(tmp_path / "hub")]) == 0
+    assert capsys.readouterr().out.endswith(f"wrote {tmp_path / 'hub'}\n")
+    program = torch.export.load(tmp_path / "hub" / "model.pt2").module()
+    assert program(torch.randn(5, 1, 14, 14)).shape == (5, 10)
+    assert "| found (accuracy) |" in (tmp_path / "hub" / "README.md").read_text()
+
+
+def test_a_missing_extra_is_told_before_the_data_are_read(run_dir, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    said = fails(["export", str(run_dir), "--format", "hub"], capsys)
+    assert "Install it: pip install 'asng[hub]'." in said

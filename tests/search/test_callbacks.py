@@ -34,6 +34,9 @@ class Told(Callback):
     def end(self, result):
         self.told.append(("end", result.reason, result.finalists != ()))
 
+    def close(self):
+        self.told.append("close")
+
 
 def test_a_callback_is_told_what_a_search_does(tmp_path):
     told = Told()
@@ -43,7 +46,15 @@ def test_a_callback_is_told_what_a_search_does(tmp_path):
     assert told.told[:2] == ["begin", ("checkpoint", 0)]
     assert [event for event in told.told if event[0] == "step"] == steps
     assert [event for event in told.told if event[0] == "theta"] == thetas
-    assert told.told[-2:] == [("checkpoint", 6), ("end", "finished", False)]
+    assert told.told[-3:] == [("checkpoint", 6), ("end", "finished", False), "close"]
+
+
+def test_a_callback_is_closed_last_and_once_however_the_run_ends():
+    told = Told()
+    with pytest.raises(KeyboardInterrupt):
+        fit(searcher(loss=stopping(3), callbacks=[told]))
+    assert told.told[-1] == "close"
+    assert told.told.count("close") == 1
 
 
 def test_finalists_are_told():
@@ -51,7 +62,7 @@ def test_finalists_are_told():
     fit(searcher(final=0.5, finalists=2, callbacks=[told]), epochs=40)
     finals = [event for event in told.told if event[0] == "final"]
     assert len(finals) >= 2
-    assert told.told[-1] == ("end", "finished", True)
+    assert told.told[-2:] == [("end", "finished", True), "close"]
 
 
 def weights_of(search, **settings):

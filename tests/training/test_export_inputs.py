@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from asng.nn import Inputs
-from asng.training import save_program
+from asng.training import save_onnx, save_program
 
 
 class Tokens(nn.Module):
@@ -63,3 +63,16 @@ def test_one_item_as_the_example_leaves_the_batch_free(tmp_path):
     program = torch.export.load(save_program(tmp_path / "c.pt2", child, torch.ones(1, 2, 9))).module()
     x = torch.randn(5, 2, 13)
     torch.testing.assert_close(program(x), child(x))
+
+
+@pytest.mark.slow
+def test_onnx_is_free_in_batch_and_length(tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    child = Tokens().eval()
+    path = save_onnx(tmp_path / "child.onnx", child, batch(4, 7))
+    session = onnxruntime.InferenceSession(path)
+    for size, length in ((4, 7), (2, 19), (9, 3)):
+        other = batch(size, length)
+        (logits,) = session.run(None, {name: value.numpy() for name, value in other.items()})
+        expected = child(**other)["logits"].detach()
+        torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-4, rtol=1e-3)

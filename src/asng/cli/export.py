@@ -6,9 +6,11 @@ from typing import Literal
 from jsonargparse import Namespace
 from rich.console import Console
 
+from asng.checks import require
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
 from asng.cli.user import UserCode, add_user_code, user_code_of
+from asng.runs.folder import CHILD
 
 __all__ = ["add_flags", "run"]
 
@@ -18,15 +20,16 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
     parser.add_argument("run_dir", type=str, help="folder of a finished run, with its child.pt")
     parser.add_argument(
         "--format",
-        type=Literal["pt2", "onnx"],
+        type=Literal["pt2", "onnx", "safetensors", "hub"],
         default="pt2",
-        help="pt2: for torch.export.load; onnx: for any ONNX runtime",
+        help="pt2: for torch.export.load; onnx: for any ONNX runtime; safetensors: weights and architecture; "
+        "hub: a folder for the Hugging Face Hub, with a model card",
     )
     parser.add_argument(
         "--output",
         type=str | None,
         default=None,
-        help="file to write (default: child.<format> in the run folder)",
+        help="file to write (default: child.<format> in the run folder); for hub a folder (default: hub)",
     )
     add_trust_flag(parser)
     add_user_code(parser, named)
@@ -34,13 +37,25 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
 
 def run(arguments: Namespace) -> None:
     """Load the child, write it, say where."""
+    from asng.integrations.hub import save_hub_folder
+    from asng.integrations.safetensors import save_safetensors
     from asng.tasks.reopen import example_of, load_child, single_run
-    from asng.training import save_onnx, save_program
+    from asng.training import load_child_weights, save_onnx, save_program
 
-    folder = Path(arguments.run_dir)
+    folder, form = Path(arguments.run_dir), arguments.format
+    if form in ("safetensors", "hub"):
+        require("safetensors", extra=form)  # told before the data are read
     stored = single_run(folder, user=user_code_of(arguments), trusted=trusted_names(arguments))
     child = load_child(stored, folder)
-    output = arguments.output or folder / f"child.{arguments.format}"
-    save = {"pt2": save_program, "onnx": save_onnx}[arguments.format]
-    save(Path(output), child, example_of(stored, folder))
+    output = Path(arguments.output or folder / ("hub" if form == "hub" else f"child.{form}"))
+    if form in ("pt2", "onnx"):
+        save = {"pt2": save_program, "onnx": save_onnx}[form]
+        save(output, child, example_of(stored, folder))
+    else:
+        architecture, _ = load_child_weights(folder / CHILD)
+        if form == "safetensors":
+            save_safetensors(output, child, architecture)
+        else:
+            name, example = folder.resolve().name, example_of(stored, folder)
+            save_hub_folder(output, child, architecture, example=example, run_dir=folder, name=name)
     Console(highlight=False, soft_wrap=True).print(f"wrote {output}", markup=False)

@@ -61,7 +61,7 @@ SUBCOMMANDS = {
         lambda: import_module("asng.cli.evaluate"),
     ),
     "export": Subcommand(
-        "write the trained network of a run as ONNX or as a torch program",
+        "write the trained network of a run as ONNX, as a torch program, as safetensors or for the Hub",
         lambda: import_module("asng.cli.export"),
     ),
     "report": Subcommand(

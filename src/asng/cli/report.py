@@ -1,9 +1,13 @@
-"""asng report: make the report of a run anew."""
+"""asng report: make the report of a run anew, or show it while the run goes on."""
+
+import signal
+import sys
 
 from jsonargparse import Namespace
 from rich.console import Console
 
 from asng.cli.parsing import NearestNames
+from asng.errors import InputError
 
 __all__ = ["add_flags", "run"]
 
@@ -11,14 +15,49 @@ __all__ = ["add_flags", "run"]
 def add_flags(parser: NearestNames) -> None:
     """Add the flags of this subcommand."""
     parser.add_argument("run_dir", type=str, help="a run folder")
+    parser.add_argument(
+        "--watch",
+        action="store_true",
+        help="write nothing, but serve the report on this machine while the run goes on, until ctrl-C",
+    )
+    parser.add_argument(
+        "--port",
+        type=int | None,
+        default=None,
+        help="with --watch: of 127.0.0.1; 0 for any that is free (default: 8421)",
+    )
 
 
 def run(arguments: Namespace) -> None:
-    """Write the page and print the table."""
+    """Write the page and print the table, or serve the page."""
     from asng.cli.tell import KINDS
     from asng.report import summary_table, write_report
 
-    path = write_report(arguments.run_dir, kinds=KINDS)
     console = Console(highlight=False, soft_wrap=True)
+    if arguments.watch:
+        _watch(arguments, console)
+        return
+    if arguments.port is not None:
+        raise InputError(f"port: expected with --watch, got {arguments.port} without. Add --watch.")
+    path = write_report(arguments.run_dir, kinds=KINDS)
     console.print(summary_table(arguments.run_dir, kinds=KINDS))
     console.print(f"wrote {path}", markup=False)
+
+
+def _watch(arguments: Namespace, console: Console) -> None:
+    from asng.cli.tell import KINDS
+    from asng.report import watch_report
+    from asng.training.signals import Terminated
+
+    def tell(address: str) -> None:
+        console.print(f"{address} shows {arguments.run_dir}; end it with ctrl-C", markup=False)
+        sys.stdout.flush()
+
+    port = {} if arguments.port is None else {"port": arguments.port}
+    try:
+        watch_report(arguments.run_dir, kinds=KINDS, ready=tell, **port)
+    except KeyboardInterrupt as stopped:
+        print(f"asng: {arguments.run_dir} is no longer shown. A run in it goes on.", file=sys.stderr)
+        # Not to main, which speaks of a run that was stopped.
+        number = signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT
+        sys.exit(128 + number)

@@ -4,6 +4,7 @@ Drawing needs the extra `report` (matplotlib, networkx, Jinja2), loaded when a p
 """
 
 from asng.report.html import Page, RunKind, summary_table, title_of, write_report
+from asng.report.live import watch_report
 from asng.report.reading import Run, read_run
 from asng.report.verdict import seeds_verdict, verdict
 from asng.report.worth import Worth, estimate_worth, mean_worth, worth
@@ -32,6 +33,7 @@ __all__ = [
     "summary_table",
     "title_of",
     "verdict",
+    "watch_report",
     "worth",
     "write_report",
 ]

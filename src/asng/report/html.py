@@ -21,9 +21,20 @@ from asng.report.table import cell, run_table, seeds_table
 from asng.runs.files import write_text
 from asng.runs.folder import EXPERIMENT_FILES, REPORT, SUMMARY, refuse_no_run
 
-__all__ = ["SEARCHES", "Page", "RunKind", "summary_table", "title_of", "write_report"]
+__all__ = [
+    "SEARCHES",
+    "TEMPLATES",
+    "Page",
+    "RunKind",
+    "need_figures",
+    "pages_of",
+    "rendered",
+    "summary_table",
+    "title_of",
+    "write_report",
+]
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -77,11 +88,10 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
         >>> write_report("runs/a")   # doctest: +SKIP
         PosixPath('runs/a/report.html')
     """
-    for module in ("matplotlib", "networkx", "jinja2"):
-        require(module, extra="report")
+    need_figures()
     folder = Path(run_dir)
-    for page in _kind_of(folder, (*kinds, *SEARCHES)).pages(folder):
-        _write(page)
+    for page in pages_of(folder, kinds):
+        write_text(page.folder / REPORT, rendered(page))
     return folder / REPORT
 
 
@@ -107,6 +117,21 @@ def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()
     return _kind_of(folder, (*kinds, *SEARCHES)).table(folder)
 
 
+def need_figures() -> None:
+    """Raise RunError if the packages that draw a page are not installed."""
+    for module in ("matplotlib", "networkx", "jinja2"):
+        require(module, extra="report")
+
+
+def pages_of(folder: Path, kinds: Sequence[RunKind]) -> Iterator[Page]:
+    """Read a run folder of one of these kinds or of a search, and yield its pages.
+
+    Raises:
+        RunError: The folder is no run folder, or a file in it is damaged.
+    """
+    return _kind_of(folder, (*kinds, *SEARCHES)).pages(folder)
+
+
 def _kind_of(folder: Path, kinds: Sequence[RunKind]) -> RunKind:
     """Return the first kind that a folder is of.
 
@@ -129,7 +154,7 @@ def _run_pages(folder: Path) -> Iterator[Page]:
     # Loaded here, since matplotlib takes its time and a table in the terminal needs none of it.
     from asng.report.page import run_page
 
-    yield Page(folder, _TEMPLATES / "run.html.j2", run_page(read_run(folder)))
+    yield Page(folder, TEMPLATES / "run.html.j2", run_page(read_run(folder)))
 
 
 def _seeds_pages(folder: Path) -> Iterator[Page]:
@@ -142,8 +167,8 @@ def _seeds_pages(folder: Path) -> Iterator[Page]:
     for home in islice((home for home in homes if home.is_dir()), MOST_PAGES):
         linked[home.name] = read_run(home)
         # One level of seeds and no more: a folder that names itself must not go on for ever.
-        yield Page(home, _TEMPLATES / "run.html.j2", run_page(linked[home.name]))
-    yield Page(folder, _TEMPLATES / "seeds.html.j2", seeds_page(run, linked))
+        yield Page(home, TEMPLATES / "run.html.j2", run_page(linked[home.name]))
+    yield Page(folder, TEMPLATES / "seeds.html.j2", seeds_page(run, linked))
 
 
 def _seeds_table(folder: Path) -> Table:
@@ -167,17 +192,18 @@ SEARCHES = (
 """A search over several seeds, and a single one."""
 
 
-def _write(page: Page) -> Path:
+def rendered(page: Page, **more: Any) -> str:
+    """Return a page as HTML; `more` is filled in beside its values."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader([page.template.parent, _TEMPLATES]),
+        loader=FileSystemLoader([page.template.parent, TEMPLATES]),
         # For every template: .j2 names are not among those that select_autoescape knows.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    text = environment.get_template(page.template.name).render(page.values)
+    text = environment.get_template(page.template.name).render(page.values, **more)
     # JSON can hold half of a surrogate pair, UTF-8 cannot.
-    return write_text(page.folder / REPORT, text.encode("utf-8", "replace").decode("utf-8"))
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -35,7 +35,7 @@ from asng.runs.history import Log
 from asng.runs.results import Pictures, Result, Scored, SeedScore
 from asng.space import Categorical, Integer, Real
 
-__all__ = ["run_page", "seeds_page"]
+__all__ = ["run_page", "seeds_page", "strip_of"]
 
 _MOST_GRAPHS = 24
 _MOST_PICTURES = 200
@@ -154,16 +154,21 @@ def _tiles(run: Run) -> list[tuple[str, str]]:
 def _comparison(result: Result) -> str:
     if result.found is None or math.isnan(result.found.score):
         return ""
-    c = compare(result)
+    return drawn(strip_of(result))
+
+
+def strip_of(result: Result) -> str:
+    """Draw the found network beside random ones, if it has a score."""
+    c, found = compare(result), result.found or Scored()
     row = Row(
         name="",
-        found=result.found.score,
+        found=found.score,
         mean=c.mean if c else math.nan,
         sd=c.sd if c else math.nan,
         peers=result.peers,
         baseline=_baseline(result).score,
     )
-    return drawn(strip_plot([row], metric=result.metric, higher_is_better=result.higher_is_better))
+    return strip_plot([row], metric=result.metric, higher_is_better=result.higher_is_better)
 
 
 def _row_of(seed: SeedScore, linked: Mapping[str, Run]) -> Row:

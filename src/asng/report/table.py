@@ -14,7 +14,7 @@ from asng.report.words import UNKNOWN, about, count, duration, gain_words, plus_
 from asng.report.worth import mean_worth
 from asng.runs.results import FoundAndRandom, Result, SeedScore, Summary, mean_sd
 
-__all__ = ["cell", "run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
+__all__ = ["cell", "run_rows", "run_table", "search_seconds", "seed_headings", "seed_rows", "seeds_table"]
 
 
 def run_table(run: Run, title: Text) -> Table:
@@ -27,12 +27,13 @@ def run_table(run: Run, title: Text) -> Table:
     )
     table.add_column()
     table.add_column(justify="right")
-    for name, value in _run_rows(run):
+    for name, value in run_rows(run):
         table.add_row(cell(name), cell(value))
     return table
 
 
-def _run_rows(run: Run) -> list[tuple[str, str]]:
+def run_rows(run: Run) -> list[tuple[str, str]]:
+    """Return what is known of found, random and baseline as names and words."""
     result, comparison = run.result, compare(run.result)
     found = result.found
     rows = [(f"found ({result.metric})", score(found.score if found else None))]

@@ -26,6 +26,8 @@ __all__ = [
 
 UNKNOWN = "-"
 _MOST_CHOICES = 60
+_MOST_LOG = 700.0
+"""Of what a float can hold."""
 _LONGEST_VALUE = 2_000
 """Letters of a setting."""
 
@@ -164,8 +166,11 @@ def mean_and_spread(mean: float, std: float, *, log: bool) -> str:
     Example:
         >>> mean_and_spread(30.12, 2.34, log=False), mean_and_spread(math.log(30), math.log(1.2), log=True)
         ('30.1 +- 2.3', '30 */ 1.2')
+        >>> mean_and_spread(1e9, 1.0, log=True)  # of a damaged log
+        '-'
     """
-    if not (math.isfinite(mean) and math.isfinite(std)):
+    known = math.isfinite(mean) and math.isfinite(std)
+    if not known or (log and max(mean, std) > _MOST_LOG):
         return UNKNOWN
     if log:
         return f"{math.exp(mean):.3g} */ {math.exp(std):.2g}"

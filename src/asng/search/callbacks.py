@@ -92,7 +92,7 @@ class Callback:
         """The search is over."""
 
     def close(self) -> None:
-        """The run is over, however it ended, by an error too: let go of what was taken."""
+        """The run is over, after `end` or by an error: let go of what was taken. This comes last."""
 
     # --- checkpoints ------------------------------------------------------------------------------------
 

@@ -71,8 +71,12 @@ class StepLimit(Callback):
         """Wind the clock up."""
         self._wind()
 
+    def end(self, result: Any) -> None:
+        """Stop the clock: the steps are over."""
+        self.close()
+
     def close(self) -> None:
-        """Stop the clock."""
+        """Stop the clock, also after an error."""
         if self._before is not None:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, self._before)

@@ -279,9 +279,8 @@ class Loop:
         return found
 
     def close(self) -> None:
-        """Let go of the log, and let callbacks let go of what they hold."""
+        """Let go of the log."""
         self.log.close()
-        self.callbacks.tell("close")
 
     # --- the log ------------------------------------------------------------------------------------
 

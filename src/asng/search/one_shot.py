@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
 from pathlib import Path
@@ -233,56 +233,58 @@ class OneShotSearch:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
         else:
             valid_loader = in_random_order(valid_loader, seed=self.seed)
-        with (
-            graceful() as interrupt,
-            self._running(train_loader, valid_loader, epochs, folder, resume) as run,
-        ):
-            loop, checkpoint = run
-            if check and checkpoint is None:
-                try_first(loop.trainer, loop.scorer)
-            try:
-                loop.begin(checkpoint, overwrite=overwrite or resume)
-                with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
-                    found = loop.run(bar, interrupt)
-            finally:
-                loop.close()
-            interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
-            if interrupted:  # in the last step or after it: all is written, but the caller is to end too
-                interrupt.hear(terminated=terminated)
-                raise interrupt.error()
-        result = SearchResult(
-            architecture=found.architecture,
-            supernet=self.supernet,
-            loss=self.loss,
-            train_loader=train_loader,
-            steps=loop.state.step,
-            seconds=loop.state.seconds,
-            reason=loop.state.reason or "finished",
-            folder=folder,
-            cost=found.cost,
-            evaluated=loop.state.evaluated,
-            over_budget=loop.state.over_budget,
-            finalists=tuple(loop.final.finalists),
-            limits=loop.scorer.meter.limits(),
-            winner=loop.final.winner,
-            out_of_memory=loop.state.memory.count,
-            too_large=loop.state.memory.first,
-            chance=loop.final.chance,
-            undefined_batches=loop.scorer.undefined,
-            notes=loop.notes(),
-            objective=None if loop.scorer.name == "loss" else as_objective(getattr(self, loop.scorer.name)),
-            valid_loader=valid_loader,
-            example=self.example,
-            items=self.items,
-            seed=self.seed,
-            higher_is_better=self.maximize is not None,
-            optimizer=self.optimizer,
-            clip=self.clip,
-        )
-        for doubt in result.doubts() if progress else result.notes:
-            warnings.warn(doubt, stacklevel=2)
-        loop.callbacks.tell("end", result)
-        return result
+        with ExitStack() as at_last:
+            with (
+                graceful() as interrupt,
+                self._running(train_loader, valid_loader, epochs, folder, resume) as run,
+            ):
+                loop, checkpoint = run
+                at_last.callback(loop.callbacks.tell, "close")
+                if check and checkpoint is None:
+                    try_first(loop.trainer, loop.scorer)
+                try:
+                    loop.begin(checkpoint, overwrite=overwrite or resume)
+                    with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
+                        found = loop.run(bar, interrupt)
+                finally:
+                    loop.close()
+                interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
+                if interrupted:  # in the last step or after it: all is written, but the caller is to end too
+                    interrupt.hear(terminated=terminated)
+                    raise interrupt.error()
+            result = SearchResult(
+                architecture=found.architecture,
+                supernet=self.supernet,
+                loss=self.loss,
+                train_loader=train_loader,
+                steps=loop.state.step,
+                seconds=loop.state.seconds,
+                reason=loop.state.reason or "finished",
+                folder=folder,
+                cost=found.cost,
+                evaluated=loop.state.evaluated,
+                over_budget=loop.state.over_budget,
+                finalists=tuple(loop.final.finalists),
+                limits=loop.scorer.meter.limits(),
+                winner=loop.final.winner,
+                out_of_memory=loop.state.memory.count,
+                too_large=loop.state.memory.first,
+                chance=loop.final.chance,
+                undefined_batches=loop.scorer.undefined,
+                notes=loop.notes(),
+                objective=None if (name := loop.scorer.name) == "loss" else as_objective(getattr(self, name)),
+                valid_loader=valid_loader,
+                example=self.example,
+                items=self.items,
+                seed=self.seed,
+                higher_is_better=self.maximize is not None,
+                optimizer=self.optimizer,
+                clip=self.clip,
+            )
+            for doubt in result.doubts() if progress else result.notes:
+                warnings.warn(doubt, stacklevel=2)
+            loop.callbacks.tell("end", result)
+            return result
 
     @contextmanager
     def stepping(

@@ -1,0 +1,148 @@
+"""One-shot search inside Lightning's Trainer."""
+
+import math
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from asng.errors import InputError
+from asng.integrations.trainers import TrainerSearch
+from asng.nn import Supernet
+from asng.optim import Optimizer
+from asng.space import Architecture
+from asng.training import Objective
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+except ImportError as error:
+    raise ImportError(
+        f"asng.integrations.lightning: expected the library lightning, got: {error}. Install it: "
+        "pip install 'asng[lightning]'."
+    ) from error
+
+__all__ = ["ASNGCallback"]
+
+
+class ASNGCallback(Callback):  # type: ignore[misc]
+    """Searches an architecture while Lightning trains the shared weights.
+
+    Before each training batch the searchable layers of the module are set to an architecture drawn from
+    theta. After it, theta moves by architectures that are scored on held-out batches. In validation they are
+    set to the likeliest architecture. All else is Lightning's: optimisers, precision, devices, checkpoints.
+
+    Theta and where it stands are in Lightning's checkpoints; `trainer.fit(..., ckpt_path=...)` resumes them.
+    Under DDP choose `strategy="ddp_find_unused_parameters_true"`, because a step trains a part of the
+    weights. All processes draw the same architecture. FSDP and DeepSpeed are not supported. The figures
+    `asng/objective`, `asng/entropy` and `asng/delta` go to the loggers of the Trainer.
+
+    Args:
+        supernet: Over the network inside the LightningModule, or over the module itself: `Supernet(net)`
+            copies nothing, and `net(x)` in `training_step` stays as it is.
+        valid_loader: Held-out data that architectures are scored on.
+        minimize: What to select by, a function of (forward, batch), as `asng.supervised(cross_entropy)`.
+        maximize: The same; more is better. Give one of the two.
+        warmup: Share of the training before theta moves, in [0, 1].
+        every: Batches from one move of theta to the next, at least 1.
+        lam: Architectures that are scored for a move, at least 2.
+        optimizer: Of theta. Default: that of a one-shot search.
+        seed: Of what is drawn.
+
+    Attributes:
+        search: What draws and moves, a `TrainerSearch`.
+
+    Raises:
+        InputError: An argument is not as described; at the start of `fit`, its length is not known.
+
+    Example:
+        >>> import asng, lightning
+        >>> callback = ASNGCallback(asng.nn.Supernet(module.net), valid, minimize=loss)  # doctest: +SKIP
+        >>> lightning.Trainer(max_epochs=4, callbacks=[callback]).fit(module, train)     # doctest: +SKIP
+        >>> callback.child()                                                             # doctest: +SKIP
+        Sequential(...)
+    """
+
+    def __init__(
+        self,
+        supernet: Supernet,
+        valid_loader: DataLoader[Any],
+        *,
+        minimize: Objective | None = None,
+        maximize: Objective | None = None,
+        warmup: float = 0.5,
+        every: int = 1,
+        lam: int = 2,
+        optimizer: Optimizer | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.search = TrainerSearch(
+            supernet,
+            valid_loader,
+            minimize=minimize,
+            maximize=maximize,
+            warmup=warmup,
+            every=every,
+            lam=lam,
+            optimizer=optimizer,
+            seed=seed,
+        )
+
+    @property
+    def architecture(self) -> Architecture:
+        """The likeliest architecture up to now."""
+        return self.search.architecture
+
+    def child(self, train_loader: DataLoader[Any] | None = None) -> nn.Module:
+        """Return the likeliest architecture as a plain network with the weights that it shares.
+
+        Args:
+            train_loader: Gives its batch norms averages of their own. Default: the held-out data.
+        """
+        return self.search.child(train_loader)
+
+    # --- Lightning's hooks ------------------------------------------------------------------------------
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Follow the likeliest architecture, in the check of the validation too."""
+        steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
+        if not math.isfinite(steps):
+            raise InputError(
+                "ASNGCallback: expected a training whose length is known, for the warm-up, got one without "
+                "end. Give the Trainer max_epochs or max_steps."
+            )
+        self.search.around = trainer.precision_plugin.forward_context
+        self.search.start(int(steps))
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Draw an architecture."""
+        self.search.begin_step()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Move theta if it is time."""
+        if not self.search.end_step():
+            return
+        theta = self.search.theta
+        figures = {"objective": self.search.objective, "entropy": theta.entropy, "delta": theta.delta}
+        finite = {f"asng/{name}": x for name, x in figures.items() if x is not None and math.isfinite(x)}
+        pl_module.log_dict({name: torch.tensor(x, dtype=torch.float32) for name, x in finite.items()})
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Follow nothing more."""
+        self.search.stop()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Follow nothing more."""
+        self.search.stop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return theta, and where the held-out data stand."""
+        return self.search.state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Resume them."""
+        self.search.load_state_dict(state_dict)
