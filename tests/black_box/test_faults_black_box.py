@@ -1,11 +1,14 @@
 """A search of a black box whose disk fails or whose clock is moved loses nothing that was paid for."""
 
+import os
 import resource
+import signal
 import time
 from collections import Counter
+from multiprocessing import active_children
 
 import pytest
-from black_boxes import MIXED, SMALL, Counted, deadly, mixed, small
+from black_boxes import MIXED, SMALL, Counted, deadly, forking, mixed, small, spawning
 from test_resume_black_box import same, without_clocks
 
 from asng.black_box import minimize
@@ -43,6 +46,28 @@ def test_a_killed_worker_ends_it_and_what_was_computed_is_kept(tmp_path, monkeyp
     armed.unlink()
     resumed = minimize(deadly, SMALL, 30, workers=2, run_dir=folder, resume=True)
     same(resumed, minimize(small, SMALL, 30))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_does_not_answer_the_signals_that_the_first_process_does(number):
+    """As one that gets them alone, or with all others: from a terminal, a batch system."""
+    signalled = []
+
+    def to_workers(progress):
+        if not signalled:
+            signalled.extend(active_children())
+            for child in signalled:
+                os.kill(child.pid, number)
+
+    same(minimize(small, SMALL, 30, workers=2, callbacks=[to_workers]), minimize(small, SMALL, 30))
+    assert len(signalled) == 2
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.slow
+def test_processes_that_f_starts_answer_all_signals(start):
+    results = minimize(forking if start == "fork" else spawning, SMALL, 4, workers=2)
+    assert all(entry.loss == 0.0 for entry in results.history)
 
 
 def test_a_clock_that_is_moved_changes_nothing(tmp_path, monkeypatch):

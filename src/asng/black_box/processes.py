@@ -31,6 +31,9 @@ _GUARD = (
     "the script anew"
 )
 _THREADS = "or give workers=ThreadPoolExecutor(n) for threads"
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+_ANSWERED = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""By the first process alone."""
 
 
 def packed(f: Function) -> bytes:
@@ -129,7 +132,8 @@ class Processes:
     def _begun(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._activity))
-        process.start()
+        with _waiting():
+            process.start()
         theirs.close()  # so that ours ends with the process
         with suppress(OSError):  # it may have ended already, which is seen when it is looked at
             ours.send_bytes(self._content)
@@ -228,16 +232,60 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     others = set(active_children())
     pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
     try:
+        with _waiting():
+            pool.submit(int)  # all processes begin with the first call
         yield pool
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - others:
-            child.terminate()
+        children = set(active_children()) - others
+        for child in children:
+            child.kill()  # since it does not answer what is gentler
+        for child in children:
+            child.join()
+
+
+@contextmanager
+def _waiting() -> Iterator[None]:
+    """Let signals wait: processes that begin in the block answer none before they are ready to."""
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _block() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
+
+
+def _unblock() -> None:
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ANSWERED)
 
 
 def _begin(*_: Any) -> None:
-    """Prepare a process: the first one alone answers ctrl-C, and none outlives it, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Prepare a process: the first one alone answers signals, and none outlives it, however it ended.
+
+    A terminal, and a batch system, sends them to all. They are heard, and not ignored, which a program that f
+    runs would take over; processes that f forks answer them too.
+    """
+    before = {number: signal.getsignal(number) for number in _ANSWERED}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, lambda *_: None)
+    _unblock()
+
+    def answer() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _unblock()
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=answer)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -77,6 +77,7 @@ SUBCOMMANDS = {
         lambda: import_module("asng.cli.benchmark"),
     ),
 }
+_RESUMED = ("search", "compress", "classify", "inpaint", "toy", "benchmark")
 _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
@@ -115,16 +116,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `asng`. Default: those of this process.
 
     Returns:
-        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C, 143 after SIGTERM. Wrong
-        words on the command line exit with 2.
+        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C, 143 after SIGTERM, 129
+        after SIGHUP. Wrong words on the command line exit with 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     if not words or words[0] not in SUBCOMMANDS:
         _end_without_subcommand(words)
-    from asng.training.signals import Terminated, terminable
-
     try:
+        from asng.training.signals import terminable  # and torch, which takes a while
+
         with terminable(), current_folder_importable():
             _run(words)
     except AsngError as error:
@@ -137,10 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(told, style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
-        errors.print(
-            "asng: stopped; what was reached is on the disk. Go on by adding --resume.", markup=False
-        )
-        return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
+        more = "; what was reached is on the disk. Go on by adding --resume." if words[0] in _RESUMED else "."
+        errors.print(f"asng: stopped{more}", markup=False)
+        return getattr(stopped, "code", 128 + signal.SIGINT)
     return 0
 
 
