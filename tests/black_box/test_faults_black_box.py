@@ -6,13 +6,16 @@ import signal
 import time
 from collections import Counter
 from multiprocessing import active_children
+from multiprocessing.process import BaseProcess
 
 import pytest
 from black_boxes import MIXED, SMALL, Counted, deadly, forking, mixed, small, spawning
 from test_resume_black_box import same, without_clocks
 
 from asng.black_box import minimize
+from asng.black_box.processes import process_pool
 from asng.errors import RunError
+from asng.training.signals import terminable
 
 
 def test_a_full_disk_ends_it_and_every_whole_line_is_gone_on_with(tmp_path):
@@ -68,6 +71,33 @@ def test_a_worker_does_not_answer_the_signals_that_the_first_process_does(number
 def test_processes_that_f_starts_answer_all_signals(start):
     results = minimize(forking if start == "fork" else spawning, SMALL, 4, workers=2)
     assert all(entry.loss == 0.0 for entry in results.history)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("pooled", [True, False])
+def test_a_signal_while_workers_are_ended_ends_them_all_the_same(number, pooled, monkeypatch):
+    """A second ctrl-C: it waits until they are gone, and is then obeyed."""
+    began, kill = [], BaseProcess.kill
+
+    def signalling(process):
+        os.kill(os.getpid(), number)
+        began.append(process.pid)
+        kill(process)
+
+    def work():
+        with terminable():
+            if pooled:
+                with process_pool(2) as pool:
+                    pool.submit(int)
+                    pool.submit(int)
+            else:
+                minimize(small, SMALL, 6, workers=2)
+
+    monkeypatch.setattr(BaseProcess, "kill", signalling)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert len(began) == 2
+    assert not active_children()
 
 
 def test_a_clock_that_is_moved_changes_nothing(tmp_path, monkeypatch):

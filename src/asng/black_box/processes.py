@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import active_children, current_process, get_context, parent_process
@@ -121,13 +121,14 @@ class Processes:
 
     def close(self) -> None:
         """End all processes, whatever they are at."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.process.close()
-            worker.pipe.close()
-        self._workers = []
+        with _waiting():
+            for worker in self._workers:
+                worker.process.kill()
+            for worker in self._workers:
+                worker.process.join()
+                worker.process.close()
+                worker.pipe.close()
+            self._workers = []
 
     def _begun(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -222,6 +223,14 @@ def _serve(pipe: Connection, activity: bool) -> None:
             pipe.send(call(f, architecture, activity, limits))
 
 
+class _Pool(ProcessPoolExecutor):
+    """A pool whose processes begin, with a call that none is idle for, while signals wait."""
+
+    def submit(self, *call: Any, **named: Any) -> "Future[Any]":
+        with _waiting():
+            return super().submit(*call, **named)
+
+
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of processes, which are gone when the block is left, however it is left.
@@ -230,23 +239,23 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers: How many, >= 1.
     """
     others = set(active_children())
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
+    with _waiting():  # Python's own process that counts semaphores begins here too
+        pool = _Pool(workers, get_context("spawn"), initializer=_begin)
     try:
-        with _waiting():
-            pool.submit(int)  # all processes begin with the first call
         yield pool
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        children = set(active_children()) - others
-        for child in children:
-            child.kill()  # since it does not answer what is gentler
-        for child in children:
-            child.join()
+        with _waiting():  # a second signal would leave some of them, for whose end the first one waits
+            pool.shutdown(wait=False, cancel_futures=True)
+            children = set(active_children()) - others
+            for child in children:
+                child.kill()  # since it does not answer what is gentler
+            for child in children:
+                child.join()
 
 
 @contextmanager
 def _waiting() -> Iterator[None]:
-    """Let signals wait: processes that begin in the block answer none before they are ready to."""
+    """Let signals wait until the block is left, and in processes that begin in it until they are ready."""
     if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
         yield
         return

@@ -140,6 +140,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         more = "; what was reached is on the disk. Go on by adding --resume." if words[0] in _RESUMED else "."
         errors.print(f"asng: stopped{more}", markup=False)
+        if arguments is None:  # the process ends: another signal does not interrupt that by a traceback
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)
         return getattr(stopped, "code", 128 + signal.SIGINT)
     return 0
 
