@@ -21,6 +21,7 @@ __all__ = [
     "OutOfMemory",
     "is_out_of_memory",
     "is_undefined",
+    "WorkersGone",
     "dead_workers_told",
     "timeouts_told",
 ]
@@ -298,6 +299,10 @@ def timeouts_told(name: str) -> Iterator[None]:
         ) from error
 
 
+class WorkersGone(RunError):
+    """A worker of a data loader was killed."""
+
+
 @contextmanager
 def dead_workers_told() -> Iterator[None]:
     """Raise RunError where a worker of a data loader was killed, or hangs, while the block ran.
@@ -321,7 +326,7 @@ def dead_workers_told() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith(_KILLED):
             raise
-        raise RunError(
+        raise WorkersGone(
             f"loader: expected its worker processes to live, but {in_one_line(error)}. Is the memory too "
             "small? Go on by resume, with fewer num_workers."
         ) from error

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from asng.training.faults import WorkersGone
+
 __all__ = ["Interrupt", "Terminated", "graceful", "terminable"]
 
 _TERMINATE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -84,6 +86,10 @@ def graceful() -> Iterator[Interrupt]:
         signal.signal(number, note)
     try:
         yield interrupt
+    except WorkersGone as error:
+        if interrupt:  # it got the signal too, as from a batch system
+            raise interrupt.error() from error
+        raise
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
