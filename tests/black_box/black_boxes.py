@@ -57,6 +57,18 @@ def lasting(a):
     return small(a)
 
 
+def pausing(a):
+    """Has its process and the first one be stopped for a second, once; takes half of one besides."""
+    armed = Path(os.environ["PAUSING_WHERE"])
+    if armed.exists():
+        armed.unlink()
+        both = f"{os.getpid()} {os.getppid()}"
+        subprocess.Popen(["sh", "-c", f"kill -STOP {both}; sleep 1; kill -CONT {both}"])
+        time.sleep(0.2)  # the pause is in it
+        time.sleep(0.3)
+    return small(a)
+
+
 def forking(a):
     """Has a process that it forks be ended by SIGTERM; returns how that failed."""
     process = get_context("fork").Process(target=time.sleep, args=(60,))

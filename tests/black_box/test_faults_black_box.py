@@ -3,8 +3,10 @@
 import os
 import resource
 import signal
+import threading
 import time
 from collections import Counter
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import active_children
 from multiprocessing.process import BaseProcess
 
@@ -54,11 +56,11 @@ def test_a_killed_worker_ends_it_and_what_was_computed_is_kept(tmp_path, monkeyp
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_worker_does_not_answer_the_signals_that_the_first_process_does(number):
     """As one that gets them alone, or with all others: from a terminal, a batch system."""
-    signalled = []
+    signalled, others = [], set(active_children())
 
     def to_workers(progress):
         if not signalled:
-            signalled.extend(active_children())
+            signalled.extend(set(active_children()) - others)
             for child in signalled:
                 os.kill(child.pid, number)
 
@@ -76,12 +78,16 @@ def test_processes_that_f_starts_answer_all_signals(start):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("pooled", [True, False])
 def test_a_signal_while_workers_are_ended_ends_them_all_the_same(number, pooled, monkeypatch):
-    """A second ctrl-C: it waits until they are gone, and is then obeyed."""
-    began, kill = [], BaseProcess.kill
+    """A second ctrl-C waits until they are gone, and is then obeyed, whichever thread the system gives it."""
+    others, kill, killed = set(active_children()), BaseProcess.kill, set()
+    stay = threading.Event()
+    threads = [threading.Thread(target=stay.wait, args=(60,)) for _ in range(4)]
 
     def signalling(process):
-        os.kill(os.getpid(), number)
-        began.append(process.pid)
+        if threading.current_thread() is threading.main_thread():
+            os.kill(os.getpid(), number)
+            time.sleep(0.01)  # for another thread to take it
+        killed.add(process.pid)
         kill(process)
 
     def work():
@@ -94,10 +100,36 @@ def test_a_signal_while_workers_are_ended_ends_them_all_the_same(number, pooled,
                 minimize(small, SMALL, 6, workers=2)
 
     monkeypatch.setattr(BaseProcess, "kill", signalling)
-    with pytest.raises(KeyboardInterrupt):
-        work()
-    assert len(began) == 2
-    assert not active_children()
+    for thread in threads:
+        thread.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            work()
+    finally:
+        stay.set()
+        for thread in threads:
+            thread.join()
+    assert len(killed) == 2
+    assert set(active_children()) <= others
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_pool_of_which_a_process_was_killed_does_not_wait_for_the_others(dies):
+    """An executor sends them SIGTERM, which they leave to the first process, and waits in a thread."""
+    others = set(active_children())
+    with process_pool(2) as pool:
+        call = pool.submit(time.sleep, 60)
+        (first,) = set(active_children()) - others
+        pool.submit(time.sleep, 60)
+        (second,) = set(active_children()) - others - {first}
+        if dies:
+            first.kill()
+            with pytest.raises(BrokenProcessPool):
+                call.result(timeout=30)
+            second.join(30)
+            assert not second.is_alive()
+    assert not first.is_alive()
+    assert not second.is_alive()
 
 
 def test_a_clock_that_is_moved_changes_nothing(tmp_path, monkeypatch):

@@ -129,6 +129,26 @@ def test_commands_that_write_nothing_by_and_by_end_too(command, number, tmp_path
 
 
 @pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_comes_in_a_finaliser_is_not_lost(number, tmp_path, monkeypatch, capsys):
+    """Python prints what `__del__` raises, and goes on."""
+
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            time.sleep(0.001)
+
+    def run(arguments):
+        Last()
+        time.sleep(30)
+
+    monkeypatch.setattr(cli.SUBCOMMANDS["report"].load(), "run", run)
+    begun = time.monotonic()
+    assert main(["report", str(tmp_path)]) == CODES[number]
+    assert time.monotonic() - begun < 10
+    assert capsys.readouterr().err == "asng: stopped.\n"
+
+
+@pytest.mark.parametrize("number", CODES)
 def test_a_second_signal_while_the_first_is_obeyed_leaves_the_checkpoint_before(
     number, settings, tmp_path, monkeypatch, capsys
 ):
@@ -168,10 +188,10 @@ def test_a_signal_to_all_processes_ends_them_as_one_to_the_first(
     words = [command, "--run-dir", str(tmp_path / "run"), *settings, "--quiet", "--workers", "2"]
     words += ["--methods", "[SNG, ASNG]"] if command == "toy" else []
     store = {"toy": ToyStore, "benchmark": BenchmarkStore}[command]
-    add, children = store.add, []
+    add, children, others = store.add, [], set(active_children())
 
     def signalling(self, cells):
-        children.extend(active_children())
+        children.extend(set(active_children()) - others)
         for child in children:
             os.kill(child.pid, number)
         time.sleep(0.3)

@@ -1,23 +1,21 @@
 """Processes that call f, each watched by itself: one that is killed, or takes too long, costs one call."""
 
-import os
 import pickle
 import pickletools
-import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import active_children, current_process, get_context, parent_process
+from multiprocessing import active_children, current_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from asng.black_box.calling import CallOutcome, Function, call
+from asng.black_box.worker_signals import WorkerContext, held_signals, leave_signals_to_parent
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
@@ -31,9 +29,8 @@ _GUARD = (
     "the script anew"
 )
 _THREADS = "or give workers=ThreadPoolExecutor(n) for threads"
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-_ANSWERED = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
-"""By the first process alone."""
+_LOOK = 1.0
+"""Seconds from one look at the clock to the next, where calls may take too long: a longer pause is seen."""
 
 
 def packed(f: Function) -> bytes:
@@ -86,8 +83,7 @@ class Processes:
         self._n, self._content, self._activity, self._longest = n, content, activity, call_seconds
         self._queue: deque[tuple[int, tuple[Architecture, Limits]]] = deque()
         self._workers: list[_Worker] = []
-        # Not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
-        self._context = get_context("spawn")
+        self._context = WorkerContext()
 
     def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
         """Call f as soon as a process is free."""
@@ -110,7 +106,7 @@ class Processes:
         """
         done: list[tuple[int, CallOutcome]] = []
         while not done and (self._queue or any(w.key is not None for w in self._workers)):
-            wait([w.pipe for w in self._workers], self._patience())
+            self._wait()
             for worker in list(self._workers):
                 outcome = self._looked_at(worker)
                 if outcome is not None and worker.key is not None:
@@ -121,7 +117,7 @@ class Processes:
 
     def close(self) -> None:
         """End all processes, whatever they are at."""
-        with _waiting():
+        with held_signals():
             for worker in self._workers:
                 worker.process.kill()
             for worker in self._workers:
@@ -133,8 +129,7 @@ class Processes:
     def _begun(self) -> _Worker:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._activity))
-        with _waiting():
-            process.start()
+        process.start()
         theirs.close()  # so that ours ends with the process
         with suppress(OSError):  # it may have ended already, which is seen when it is looked at
             ours.send_bytes(self._content)
@@ -151,12 +146,20 @@ class Processes:
                 continue
             (worker.key, _), worker.since = self._queue.popleft(), time.monotonic()
 
-    def _patience(self) -> float | None:
-        """Return how long the first call that may take too long has left, in seconds."""
+    def _wait(self) -> None:
+        """Wait for a worker, or until a call may have taken too long; a pause of all does not count."""
+        pipes = [worker.pipe for worker in self._workers]
         begun = [worker.since for worker in self._workers if worker.key is not None]
         if self._longest is None or not begun:
-            return None
-        return max(min(begun) + self._longest - time.monotonic(), 0.0)
+            wait(pipes)
+            return
+        before = time.monotonic()
+        patience = min(max(min(begun) + self._longest - before, 0.0), _LOOK)
+        wait(pipes, patience)
+        late = time.monotonic() - before - patience
+        if late > _LOOK:  # this process was stopped, as by ctrl-Z, and its workers with it
+            for worker in self._workers:
+                worker.since += late
 
     def _looked_at(self, worker: _Worker) -> CallOutcome | None:
         """Return the outcome of a worker's call if it has one."""
@@ -210,7 +213,7 @@ class Processes:
 
 def _serve(pipe: Connection, activity: bool) -> None:
     """Call f with what comes, in a process of its own, until nothing comes any more."""
-    _begin()
+    leave_signals_to_parent()
     with suppress(EOFError, OSError):  # where the other end is gone there is nobody to tell
         try:
             f: Function = pipe.recv()
@@ -227,7 +230,7 @@ class _Pool(ProcessPoolExecutor):
     """A pool whose processes begin, with a call that none is idle for, while signals wait."""
 
     def submit(self, *call: Any, **named: Any) -> "Future[Any]":
-        with _waiting():
+        with held_signals():
             return super().submit(*call, **named)
 
 
@@ -239,67 +242,15 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers: How many, >= 1.
     """
     others = set(active_children())
-    with _waiting():  # Python's own process that counts semaphores begins here too
-        pool = _Pool(workers, get_context("spawn"), initializer=_begin)
+    pool = _Pool(workers, WorkerContext(), initializer=leave_signals_to_parent)
     try:
         yield pool
     finally:
-        with _waiting():  # a second signal would leave some of them, for whose end the first one waits
-            pool.shutdown(wait=False, cancel_futures=True)
+        with held_signals():
+            # Killed before all else: where one was, the pool may hold its lock until the others have ended.
             children = set(active_children()) - others
             for child in children:
-                child.kill()  # since it does not answer what is gentler
+                child.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
             for child in children:
                 child.join()
-
-
-@contextmanager
-def _waiting() -> Iterator[None]:
-    """Let signals wait until the block is left, and in processes that begin in it until they are ready."""
-    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _block() -> None:
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
-
-
-def _unblock() -> None:
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ANSWERED)
-
-
-def _begin(*_: Any) -> None:
-    """Prepare a process: the first one alone answers signals, and none outlives it, however it ended.
-
-    A terminal, and a batch system, sends them to all. They are heard, and not ignored, which a program that f
-    runs would take over; processes that f forks answer them too.
-    """
-    before = {number: signal.getsignal(number) for number in _ANSWERED}
-    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
-    for number in before:
-        signal.signal(number, lambda *_: None)
-    _unblock()
-
-    def answer() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        _unblock()
-
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_block, after_in_parent=_unblock, after_in_child=answer)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)

@@ -1,8 +1,10 @@
 """The command `asng` and its subcommands."""
 
 import errno
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -126,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from asng.training.signals import terminable  # and torch, which takes a while
 
-        with terminable(), current_folder_importable():
+        with terminable(), _heard_in_finalizers(), current_folder_importable():
             _run(words)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
@@ -138,11 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(told, style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
+        if arguments is None:  # the process ends: another signal does not interrupt that by a traceback
+            _end_by_signals()
         more = "; what was reached is on the disk. Go on by adding --resume." if words[0] in _RESUMED else "."
         errors.print(f"asng: stopped{more}", markup=False)
-        if arguments is None:  # the process ends: another signal does not interrupt that by a traceback
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_DFL)
         return getattr(stopped, "code", 128 + signal.SIGINT)
     return 0
 
@@ -172,6 +173,37 @@ def _run(words: list[str]) -> None:
     if parsed.subcommand not in _SHARED and not leads():
         return
     SUBCOMMANDS[parsed.subcommand].load().run(parsed[parsed.subcommand])
+
+
+def _end_by_signals() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _heard_in_finalizers() -> Iterator[None]:
+    """Send a signal anew that came in a finaliser, as `__del__`: Python prints what it raised and goes on."""
+    before, sent = sys.unraisablehook, []
+
+    def hear(told: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(told.exc_value, KeyboardInterrupt):
+            before(told)
+            return
+        number = getattr(told.exc_value, "code", 128 + signal.SIGINT) - 128
+        again = threading.Timer(0.01, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        sent.append(again)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for again in sent:  # the command ends in any case
+            again.cancel()
 
 
 @contextmanager

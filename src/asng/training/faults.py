@@ -326,6 +326,7 @@ def dead_workers_told() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith(_KILLED):
             raise
+        time.sleep(_SECONDS)  # for a signal that was sent to all of them, and is what ends the run
         raise WorkersGone(
             f"loader: expected its worker processes to live, but {in_one_line(error)}. Is the memory too "
             "small? Go on by resume, with fewer num_workers."
