@@ -14,7 +14,7 @@ from asng.pipeline.settings import SearchSettings
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
 from asng.runs.files import writes_into
-from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, write_config
+from asng.runs.folder import ARCHITECTURE, CHILD, PICTURES, RESULT, remove_halves, write_config
 from asng.runs.guarded import read_plain, refuse_excess
 from asng.runs.results import write_result
 from asng.runs.stored import read_json, write_json
@@ -52,11 +52,14 @@ def retrain_run(
         space.check(architecture)
 
         def begin() -> None:
+            remove_halves(folder)
+            # Scores go first and the child last: were it stopped in between, a resume would train as the
+            # config says, which is as before or as wished.
+            write_result(folder, {**result, "found": None, "baseline": None, "random": []})
+            write_config(folder, job.config())
             with writes_into(folder):
                 for part in (CHILD, PICTURES):  # of the settings that are replaced
                     (folder / part).unlink(missing_ok=True)
-            write_config(folder, job.config())
-            write_result(folder, {**result, "found": None, "baseline": None, "random": []})
 
         with job.held():
             comm.once(begin)

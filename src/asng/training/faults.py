@@ -314,7 +314,7 @@ def dead_workers_told() -> Iterator[None]:
         >>> with dead_workers_told():
         ...     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
         Traceback (most recent call last):
-        asng.training.faults.WorkersGone: loader: expected its worker processes to live, but DataLoader worker ...
+        asng.training.faults.WorkersGone: loader: expected its worker processes to live, but ...
     """
     try:
         try:
