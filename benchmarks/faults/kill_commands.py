@@ -1,7 +1,7 @@
 """Every command killed at every stage, resumed from its folder alone, beside the same command never stopped.
 
 A third of the kills come at the first time that a run asks something of its disk, one kind after the other
-A third of the kills come at the first time that a run asks something of its disk, kind after kind
+(files opened, written by half, forced to the disk, renamed, removed), a third at any such time, and a third at
 a random moment, in the first seconds of a process of its own too. Some of the resumed runs are killed again.
 `--signals` sends SIGTERM, SIGINT once and twice, SIGHUP, and SIGSTOP with SIGCONT instead, to the first
 process, to a worker or to all, and sees how the command ends.
@@ -118,11 +118,11 @@ def one_kill(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] 
     if not rows:
         shutil.rmtree(place)
         return None
-    code = ended(fork(words, place), PATIENCE)
+    code = to_its_end(words, place)
     told = (place / "stderr").read_text()
     found = contents(place / "run", whole.command)
     if found == whole.before:
-        code = ended(fork(whole.command.begin, place), PATIENCE)
+        code = to_its_end(whole.command.begin, place)
         found = contents(place / "run", whole.command)
     row = {
         "command": name,
@@ -139,6 +139,16 @@ def one_kill(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] 
     else:
         row["told"] = told[-400:]
     return row
+
+
+def to_its_end(words: str, place: Path) -> int | None:
+    """Run a command; return its code, None if it hangs, and then it is killed."""
+    child = fork(words, place)
+    code = ended(child, PATIENCE)
+    if code is None:
+        os.killpg(child, signal.SIGKILL)
+        ended(child, PATIENCE)
+    return code
 
 
 def resumed(command: Command, place: Path) -> str:
@@ -173,9 +183,9 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
     left = killable.orphans(child)
     lines = [line for line in (place / "stderr").read_text().splitlines() if not line.startswith("W")]
     words = resumed(whole.command, place) if code else whole.command.resume
-    again = ended(fork(words, place), PATIENCE) if code else 0
+    again = to_its_end(words, place) if code else 0
     if contents(place / "run", whole.command) == whole.before:
-        again = ended(fork(whole.command.begin, place), PATIENCE)
+        again = to_its_end(whole.command.begin, place)
     number_sent = SIGNALS[kind][0]
     row = {
         "command": name,
