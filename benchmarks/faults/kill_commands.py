@@ -1,8 +1,8 @@
 """Every command killed at every stage, resumed from its folder alone, beside the same command never stopped.
 
 A third of the kills come at the first time that a run asks something of its disk, one kind after the other
-(files opened, written by half, forced to the disk, renamed, removed), a third at any such time, and a third at
-a random moment, in the first seconds of a process of its own too. Some of the resumed runs are killed again.
+(files opened, written by half, forced to the disk, renamed, removed), a third at any such time, a third at a
+random moment, in the first seconds of a process of its own too. Some of the resumed runs are killed again.
 `--signals` sends SIGTERM, SIGINT once and twice, SIGHUP, and SIGSTOP with SIGCONT instead, to the first
 process, to a worker or to all, and sees how the command ends.
 

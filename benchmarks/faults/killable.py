@@ -31,7 +31,7 @@ sys.path[:0] = [str(ROOT / "tests" / part) for part in ("shared", "cli")]
 from failing_disk import FailingDisk  # noqa: E402
 from small_tasks import write_images  # noqa: E402
 
-CLOCKS = ("seconds", "time", "microseconds", "log_bytes", "latency")
+CLOCKS = ("seconds", "time", "microseconds", "log_bytes", "latency", "trainings")
 """Parts of names of what differs between two runs of a seed."""
 NOT_COMPARED = ("resumes.jsonl", "report.html")
 """When a run was resumed, which a whole run was not; a page with times, which is made from the rest."""
