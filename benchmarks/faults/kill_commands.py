@@ -118,7 +118,7 @@ def one_kill(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] 
     if not rows:
         shutil.rmtree(place)
         return None
-    code = to_its_end(words, place)
+    code = gone_on_with(whole.command, place)
     told = (place / "stderr").read_text()
     found = contents(place / "run", whole.command)
     if found == whole.before:
@@ -151,10 +151,18 @@ def to_its_end(words: str, place: Path) -> int | None:
     return code
 
 
+def gone_on_with(command: Command, place: Path) -> int | None:
+    """Go on with a run as a user does, who begins it anew where the command says so; return the code."""
+    words = resumed(command, place)
+    code = to_its_end(words, place)
+    if code == 1 and "Begin it anew, without" in (place / "stderr").read_text():
+        code = to_its_end(command.begin, place)
+    return code
+
+
 def resumed(command: Command, place: Path) -> str:
     """Return the words that go on with a run: those of its beginning where nothing of it is on the disk."""
-    run = place / "run"
-    fresh = not any(path.stat().st_size for path in run.rglob("*") if not path.name.startswith("."))
+    fresh = not any(path for path in (place / "run").rglob("*") if not path.name.startswith("."))
     return command.begin if fresh else command.resume
 
 
@@ -182,8 +190,7 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
         ended(child, PATIENCE)
     left = killable.orphans(child)
     lines = [line for line in (place / "stderr").read_text().splitlines() if not line.startswith("W")]
-    words = resumed(whole.command, place) if code else whole.command.resume
-    again = to_its_end(words, place) if code else 0
+    again = gone_on_with(whole.command, place) if code else 0
     if contents(place / "run", whole.command) == whole.before:
         again = to_its_end(whole.command.begin, place)
     number_sent = SIGNALS[kind][0]
