@@ -31,8 +31,8 @@ sys.path[:0] = [str(ROOT / "tests" / part) for part in ("shared", "cli")]
 from failing_disk import FailingDisk  # noqa: E402
 from small_tasks import write_images  # noqa: E402
 
-CLOCKS = ("seconds", "time", "microseconds", "log_bytes", "latency", "trainings")
-"""Parts of names of what differs between two runs of a seed."""
+CLOCKS = ("seconds", "time", "microseconds", "log_bytes", "latency", "trainings", "machine")
+"""Parts of names of what differs between two runs of a seed: times, and whether torch was loaded."""
 NOT_COMPARED = ("resumes.jsonl", "report.html")
 """When a run was resumed, which a whole run was not; a page with times, which is made from the rest."""
 
@@ -105,7 +105,7 @@ def f(a):
     return sum(a[f"c{i}"] != i % 4 for i in range(4)) + abs(a["i"] - 11) / 10
 
 
-if __name__ == "__main__":
+if __name__ == '__main__':
     space = Space({f"c{i}": Categorical(range(4)) for i in range(4)} | {"i": Integer(0, 20)})
     workers, resume = int(sys.argv[1]), "--resume" in sys.argv
     minimize(f, space, 60, seed=3, run_dir="run", workers=workers, resume=resume)

@@ -65,20 +65,23 @@ def _acting(act: str) -> Any:
     }[act]
 
 
-def one(number: int, seed: int, whole: dict[int, str]) -> dict[str, Any]:
-    """Make one fault, and judge it."""
+def one(number: int, seed: int, whole: dict[int, str]) -> dict[str, Any] | None:
+    """Make one fault, and judge it; None where the search was over before."""
     rng = random.Random(f"{seed}/{number}")
     kinds = [*ACTS, *DIFFERENCES]
     act, size = kinds[number % len(kinds)], rng.choice([2, 2, 3])
     rank, at, note = rng.randrange(size), rng.randint(1, 24), Path.cwd() / f"note{number}"
-    note.write_text(str(time.monotonic()))
+    begun = str(time.monotonic())
+    note.write_text(begun)
     if act in DIFFERENCES:
         rank, at = size - 1, 0
         ended = together(differing, act, size=size)
     else:
         ended = together(fault, act, rank, at, 5.0 if act == "hangs" else None, str(note), size=size)
-    seconds = time.monotonic() - float(note.read_text())
+    seconds, came = time.monotonic() - float(note.read_text()), note.read_text() != begun
     note.unlink()
+    if not came and act not in DIFFERENCES:  # its passes were over before
+        return None
     others = [one for number, one in enumerate(ended) if number != rank]
     named = NAMED.get(act, "got another in process {rank}: ").format(rank=rank)
     if act == "slow":
@@ -111,11 +114,16 @@ def main() -> None:
     whole = {}
     for size in (2, 3) if len(rows) < arguments.faults else ():
         whole[size] = together(fault, "nothing", 0, 1, None, "note", size=size)[0].value
-    for number in range(len(rows), arguments.faults):
-        rows.append(one(number, arguments.seed, whole))
-        print(rows[-1], flush=True)
+    number = 1 + max((row["number"] for row in rows), default=-1)
+    while len(rows) < arguments.faults:
+        row = one(number, arguments.seed, whole)
+        number += 1
+        if row is None:
+            continue
+        rows.append(row)
+        print(row, flush=True)
         with arguments.rows.open("a") as file:
-            file.write(json.dumps(rows[-1]) + "\n")
+            file.write(json.dumps(row) + "\n")
     figures = {
         "seed": arguments.seed,
         "faults": len(rows),
