@@ -31,12 +31,16 @@ settings.register_profile("slow", settings.get_profile("asng"), max_examples=100
 settings.load_profile("asng")
 
 
+_ENDING = (signal.SIGTERM, signal.SIGHUP)
+
+
 @pytest.fixture(autouse=True)
 def python_signals():
     """Handlers as in a terminal, whatever tests before have left; a background job ignores SIGINT."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_ENDING)}
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in _ENDING:
+        signal.signal(number, signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

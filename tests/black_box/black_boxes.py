@@ -3,7 +3,9 @@
 import math
 import os
 import signal
+import subprocess
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 from asng.space import Categorical, Integer, Real, Space
@@ -53,6 +55,43 @@ def lasting(a):
     while a["op"] == "b":
         time.sleep(1)
     return small(a)
+
+
+def pausing(a):
+    """Has its process and the first one be stopped for a second, once; takes half of one besides."""
+    armed = Path(os.environ["PAUSING_WHERE"])
+    if armed.exists():
+        armed.unlink()
+        both = f"{os.getpid()} {os.getppid()}"
+        subprocess.Popen(["sh", "-c", f"kill -STOP {both}; sleep 1; kill -CONT {both}"])
+        time.sleep(0.2)  # the pause is in it
+        time.sleep(0.3)
+    return small(a)
+
+
+def forking(a):
+    """Has a process that it forks be ended by SIGTERM; returns how that failed."""
+    process = get_context("fork").Process(target=time.sleep, args=(60,))
+    process.start()
+    process.terminate()
+    process.join(10)
+    code = process.exitcode
+    process.kill()
+    return abs((code or 0) + signal.SIGTERM)
+
+
+def spawning(a):
+    """Has a program that it runs be ended by SIGINT, SIGTERM and SIGHUP; returns how many failed."""
+    numbers, failed = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), 0
+    for number in numbers:
+        with subprocess.Popen(["sleep", "60"]) as process:
+            time.sleep(0.1)
+            process.send_signal(number)
+            try:
+                failed += process.wait(10) != -number
+            finally:
+                process.kill()
+    return failed
 
 
 class Counted:

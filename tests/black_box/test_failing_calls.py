@@ -60,6 +60,26 @@ def test_one_worker_with_call_seconds_is_a_process_of_its_own():
         minimize(lasting, SMALL, 8, call_seconds=0.0)
 
 
+PAUSED = """
+from black_boxes import SMALL, pausing
+from asng.black_box import minimize, processes
+
+processes._LOOK = 0.1
+if __name__ == "__main__":
+    result = minimize(pausing, SMALL, 3, call_seconds=0.9)
+    print([one.error for one in result.history])
+"""
+
+
+def test_a_pause_of_the_first_process_and_its_workers_is_no_part_of_a_call(tmp_path, monkeypatch):
+    armed = tmp_path / "armed"
+    armed.touch()
+    monkeypatch.setenv("PAUSING_WHERE", str(armed))
+    (tmp_path / "script.py").write_text(PAUSED)
+    assert python(tmp_path, "script.py").stdout == "[None, None, None]\n"
+    assert not armed.exists()
+
+
 def slow(a):
     time.sleep(0.05)
     return mixed(a)

@@ -1,9 +1,12 @@
 """Every command that takes long ends at a signal with the code that a shell expects, and goes on after it."""
 
+import builtins
 import json
 import os
 import signal
+import time
 from importlib import import_module
+from multiprocessing import active_children
 
 import pytest
 from small_tasks import write_images
@@ -11,12 +14,15 @@ from test_cli import WORDS
 
 from asng.cli import main
 from asng.experiments.benchmark import experiment as comparison
+from asng.experiments.benchmark.store import BenchmarkStore
 from asng.experiments.toy import experiment as workers
+from asng.experiments.toy.store import ToyStore
+from asng.runs import tensors
 from asng.search.trainer import Trainer
 
 # Where a name of the package is a function of the same name.
 cli, train = import_module("asng.cli.main"), import_module("asng.training.train")
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+CODES = {signal.SIGHUP: 129, signal.SIGINT: 130, signal.SIGTERM: 143}
 TOY = [
     "--iterations",
     "5",
@@ -44,9 +50,10 @@ def python_signals():
     """Handlers as in a terminal: a job in the background starts with SIGINT ignored."""
     before = {number: signal.getsignal(number) for number in CODES}
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     yield
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)] == [signal.SIG_DFL] * 2
     for number, handler in before.items():
         signal.signal(number, handler)
 
@@ -65,7 +72,8 @@ def signalled(monkeypatch, module, name, number, call=2):
 
 
 @pytest.mark.parametrize(
-    ("command", "number"), [("search", signal.SIGINT), ("classify --preset small", signal.SIGTERM)]
+    ("command", "number"),
+    [("search", signal.SIGINT), ("classify --preset small", signal.SIGTERM), ("search", signal.SIGHUP)],
 )
 def test_a_search_leaves_a_checkpoint(command, number, settings, tmp_path, monkeypatch, capsys):
     words = [*command.split(), "--run-dir", str(tmp_path / "run")]
@@ -111,9 +119,90 @@ def test_experiments_keep_their_cells(command, settings, module, name, call, num
 
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize("command", ["evaluate", "export", "report"])
-def test_commands_that_write_nothing_by_and_by_end_too(command, number, tmp_path, monkeypatch):
+def test_commands_that_write_nothing_by_and_by_end_too(command, number, tmp_path, monkeypatch, capsys):
     def run(arguments):
         os.kill(os.getpid(), number)
 
     monkeypatch.setattr(cli.SUBCOMMANDS[command].load(), "run", run)
     assert main([command, str(tmp_path)]) == CODES[number]
+    assert capsys.readouterr().err == "asng: stopped.\n"
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_signal_that_comes_in_a_finaliser_is_not_lost(number, tmp_path, monkeypatch, capsys):
+    """Python prints what `__del__` raises, and goes on."""
+
+    class Last:
+        def __del__(self):
+            os.kill(os.getpid(), number)
+            time.sleep(0.001)
+
+    def run(arguments):
+        Last()
+        time.sleep(30)
+
+    monkeypatch.setattr(cli.SUBCOMMANDS["report"].load(), "run", run)
+    begun = time.monotonic()
+    assert main(["report", str(tmp_path)]) == CODES[number]
+    assert time.monotonic() - begun < 10
+    assert capsys.readouterr().err == "asng: stopped.\n"
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_a_second_signal_while_the_first_is_obeyed_leaves_the_checkpoint_before(
+    number, settings, tmp_path, monkeypatch, capsys
+):
+    words = ["search", "--run-dir", str(tmp_path / "run")]
+    signalled(monkeypatch, Trainer, "step", number, call=3)
+    signalled(monkeypatch, tensors.torch, "save", number, call=2)  # the first is written before any step
+    assert main([*words, *settings]) == CODES[number]
+    assert (
+        capsys.readouterr().err
+        == "asng: stopped; what was reached is on the disk. Go on by adding --resume.\n"
+    )
+    assert not list((tmp_path / "run").glob(".*"))
+    monkeypatch.undo()
+    assert main([*words, "--resume", "--quiet"]) == 0
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["found"]
+
+
+def test_while_torch_is_imported_there_is_no_traceback_either(monkeypatch, capsys):
+    real = builtins.__import__
+
+    def importing(name, *args, **kwargs):
+        if name == "asng.training.signals":
+            raise KeyboardInterrupt
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+    assert main(["report", "nowhere"]) == 130
+    assert capsys.readouterr().err == "asng: stopped.\n"
+
+
+@pytest.mark.parametrize(("command", "settings"), [("toy", TOY), ("benchmark", BENCHMARK)])
+@pytest.mark.parametrize("number", CODES)
+@pytest.mark.slow
+def test_a_signal_to_all_processes_ends_them_as_one_to_the_first(
+    command, settings, number, tmp_path, monkeypatch, capsys
+):
+    words = [command, "--run-dir", str(tmp_path / "run"), *settings, "--quiet", "--workers", "2"]
+    words += ["--methods", "[SNG, ASNG]"] if command == "toy" else []
+    store = {"toy": ToyStore, "benchmark": BenchmarkStore}[command]
+    add, children, others = store.add, [], set(active_children())
+
+    def signalling(self, cells):
+        children.extend(set(active_children()) - others)
+        for child in children:
+            os.kill(child.pid, number)
+        time.sleep(0.3)
+        os.kill(os.getpid(), number)
+        time.sleep(0.3)
+        return add(self, cells)
+
+    monkeypatch.setattr(store, "add", signalling)
+    assert main(words) == CODES[number]
+    assert capsys.readouterr().err.count("\n") == 1
+    assert len(children) == 2
+    assert not any(child.is_alive() for child in children)
+    monkeypatch.undo()
+    assert main([*words, "--resume"]) == 0

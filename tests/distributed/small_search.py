@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from asng import Penalty
 from asng.nn import Choice, Supernet
-from asng.search import OneShotSearch, loop
+from asng.search import OneShotSearch, StepLimit, loop
 from asng.training import supervised
 
 STEPS = 24
@@ -193,7 +193,7 @@ def spy():
     all_reduce, step = dist.all_reduce, torch.optim.SGD.step
 
     def counting(tensor, *args, **named):
-        if named.get("async_op"):  # else it is of a batch norm
+        if "group" not in named and named.get("async_op"):  # else a short message, or of a batch norm
             counts["reduced"] += tensor.nbytes
             counts["messages"] += 1
         return all_reduce(tensor, *args, **named)
@@ -211,3 +211,62 @@ def spy():
 def log(folder):
     """Return the events of the log of a run in a folder."""
     return [json.loads(line) for line in (Path(folder) / "run/log.jsonl").read_text().splitlines()]
+
+
+# --- processes that differ -----------------------------------------------------------------------------
+
+DIFFERENCES = {
+    "data": "the first batch of train_loader",
+    "validation": "the first batch of valid_loader",
+    "length": "batches of train_loader",
+    "a last item more": "items of valid_loader",
+    "the tail of the data": "theta, its generator and the batches",
+    "space": "search space",
+    "shapes": "names and shapes of weights",
+    "epochs": "epochs",
+    "seed": "seed",
+    "lam_x": "lam_x",
+}
+"""What the last process has otherwise, and by what name it is told."""
+
+
+def differing(what):
+    """Search with something else in the last process, in a fixed order of the data."""
+    other = what if is_last() else ""
+    train, valid = data(ITEMS, 9 if other == "data" else 7), data(19, 9 if other == "validation" else 8)
+    if other == "length":
+        train = TensorDataset(*(torch.cat([t, t[:9]]) for t in train.tensors))
+    if other == "a last item more":
+        valid = TensorDataset(*(torch.cat([t, t[:1]]) for t in valid.tensors))
+    if other == "the tail of the data":
+        train.tensors[0][-9:] += 1.0
+    ops = {"a": nn.Conv2d(3, 4, 1), "b": nn.Conv2d(3, 4, 3, padding=1)}
+    ops |= {"c": nn.Conv2d(3, 4, 1)} if other == "space" else {}
+    last = nn.Linear(4 * 36, 2, bias=other != "shapes")
+    model = Supernet(nn.Sequential(Choice(ops, label="op"), nn.Flatten(), last))
+    settings = {"final": 0.0, "seed": 1 if other == "seed" else 0, "lam_x": 3 if other == "lam_x" else 1}
+    loaders = DataLoader(train, batch_size=BATCH), DataLoader(valid, batch_size=10)
+    search, epochs = OneShotSearch(model, cross_entropy, **settings), 3 if other == "epochs" else 2
+    return search.fit(*loaders, epochs=epochs, progress=False, check=False).architecture.to_json()
+
+
+def at_pass(act, rank_of_act, at, step_seconds):
+    """Search, with a final, and have one process act at one of its training passes; a limit for steps."""
+    calls = 0
+
+    def loss(forward, batch):
+        nonlocal calls
+        calls += torch.is_grad_enabled()
+        if calls == at and torch.is_grad_enabled() and rank() == rank_of_act:
+            act()
+        return cross_entropy(forward, batch)
+
+    callbacks = [] if step_seconds is None else [StepLimit(step_seconds)]
+    one = OneShotSearch(supernet(), loss, final=0.6, finalists=2, warmup=0.25, callbacks=callbacks)
+    loaders = (
+        DataLoader(data(ITEMS, 7), batch_size=BATCH, shuffle=True),
+        DataLoader(data(20, 8), batch_size=10),
+    )
+    result = one.fit(*loaders, epochs=8, progress=False, check=False)
+    theta = one.architecture_optimizer.state_dict()["theta"]
+    return json.dumps([result.architecture.to_json(), theta])

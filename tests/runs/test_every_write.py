@@ -11,6 +11,7 @@ from problems import events_without_clocks, fit, searcher
 from asng.black_box import minimize
 from asng.errors import RunError
 from asng.experiments.benchmark import BenchmarkSettings, run_benchmark
+from asng.runs.folder import remove_halves
 from asng.space import Categorical, Integer, Space
 
 SPACE = Space({"op": Categorical(["a", "b"]), "k": Integer(1, 5)})
@@ -123,3 +124,23 @@ def test_a_folder_that_is_gone_on_the_way_ends_the_run_and_is_not_made_anew(
             elsewhere.rename(folder)
             assert function(folder, resume=True) == whole
             shutil.rmtree(folder)
+
+
+def test_what_was_being_written_when_a_run_was_killed_is_gone_after_a_resume(run, tmp_path):
+    function, whole, _ = run
+    function(tmp_path / "run", resume=False)
+    half, others = ".checkpoint.pt.0123abcd", [".report.html.0123abcd", ".checkpoint.pt.mine", ".bashrc"]
+    for name in (half, *others):
+        (tmp_path / "run" / name).touch()
+    assert function(tmp_path / "run", resume=True) == whole
+    assert sorted(path.name for path in (tmp_path / "run").glob(".*")) == sorted(others)
+
+
+def test_halves_of_folders_and_in_folders_are_removed_too(tmp_path):
+    half = tmp_path / "child" / ".pretrained.0123abcd"
+    half.mkdir(parents=True)
+    (half / "weights").touch()
+    remove_halves(tmp_path)
+    assert half.exists()
+    remove_halves(tmp_path, inner=True)
+    assert list((tmp_path / "child").iterdir()) == []

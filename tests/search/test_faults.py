@@ -22,6 +22,7 @@ from asng.runs.checkpoint import load_checkpoint
 from asng.training import faults as nonfinite
 from asng.training import train
 from asng.training.faults import dead_workers_told
+from asng.training.signals import Terminated
 
 
 def assert_resumes_to_the_same(folder, tmp_path, search=searcher, **flags):
@@ -166,6 +167,19 @@ def test_a_killed_worker_ends_a_training_too(tmp_path):
     (tmp_path / "armed").touch()
     with pytest.raises(RunError, match=KILLED):
         train(nn.Linear(3, 1), deadly(tmp_path / "armed"), loss=mse, epochs=1)
+
+
+def test_a_signal_that_ends_the_workers_of_a_loader_too_is_what_ends_the_search(monkeypatch, tmp_path):
+    """As a batch system sends it to all."""
+    armed = tmp_path / "armed"
+    armed.touch()
+    kill, number = os.kill, signal.SIGTERM
+    monkeypatch.setattr(os, "kill", lambda pid, _: (kill(os.getppid(), number), kill(pid, signal.SIGKILL)))
+    search = searcher(checkpoint_seconds=0.0)
+    with pytest.raises(Terminated) as caught:
+        search.fit(deadly(armed), loader(24), run_dir=tmp_path / "run", epochs=2, progress=False, check=False)
+    assert caught.value.code == 128 + number
+    assert load_checkpoint(tmp_path / "run" / "checkpoint.pt")["step"] < 12
 
 
 def test_a_pipe_that_breaks_before_the_signal_comes_is_told_alike():

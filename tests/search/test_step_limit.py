@@ -1,6 +1,7 @@
 """A step that hangs ends the search after a time that the user sets."""
 
 import signal
+import sys
 import threading
 import time
 
@@ -56,6 +57,26 @@ def test_a_search_that_does_not_hang_is_the_same_and_leaves_the_clock_alone():
     weights = other.supernet.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in one.supernet.state_dict().items())
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0.0
+
+
+PAUSED = """
+import os, signal, subprocess, time
+from problems import at_step, fit, searcher
+from asng.search import StepLimit
+
+def pause():
+    subprocess.Popen(["sh", "-c", f"kill -STOP {os.getpid()}; sleep 1; kill -CONT {os.getpid()}"])
+    time.sleep(0.2)
+
+fit(searcher(loss=at_step(5, pause), callbacks=[StepLimit(0.8)]))
+print(signal.getsignal(signal.SIGCONT) == signal.SIG_DFL)
+"""
+
+
+def test_a_pause_of_the_process_is_no_part_of_a_step(run_script, tmp_path):
+    begun = time.monotonic()
+    assert run_script(f"import sys; sys.path[:0] = {sys.path}\n{PAUSED}", tmp_path).out == "True\n"
+    assert time.monotonic() - begun > 1.0
 
 
 def test_a_clock_that_cannot_be_had_is_told():

@@ -28,7 +28,15 @@ from asng.optim import Optimizer
 from asng.runs.environment import machine, versions
 from asng.runs.events import EndEvent, StartEvent
 from asng.runs.files import write_text
-from asng.runs.folder import ARCHITECTURE, BLACK_BOX_FILES, LOG, note_resume, refuse_earlier_run, remove_run
+from asng.runs.folder import (
+    ARCHITECTURE,
+    BLACK_BOX_FILES,
+    LOG,
+    note_resume,
+    refuse_earlier_run,
+    remove_halves,
+    remove_run,
+)
 from asng.runs.log import RunLog
 from asng.space import Space
 from asng.space.variables import Value
@@ -141,6 +149,8 @@ def minimize(
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)
     try:
+        if folder is not None:
+            remove_halves(folder)
         if optimizer is None:
             optimizer = default_optimizer(
                 space, budget=budget, seed=seed, noisy=noisy, front=bool(given.objectives), logged=logged

@@ -1,23 +1,21 @@
 """Processes that call f, each watched by itself: one that is killed, or takes too long, costs one call."""
 
-import os
 import pickle
 import pickletools
-import signal
 import sys
-import threading
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import active_children, current_process, get_context, parent_process
+from multiprocessing import active_children, current_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from asng.black_box.calling import CallOutcome, Function, call
+from asng.black_box.worker_signals import WorkerContext, held_signals, leave_signals_to_parent
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
@@ -31,6 +29,8 @@ _GUARD = (
     "the script anew"
 )
 _THREADS = "or give workers=ThreadPoolExecutor(n) for threads"
+_LOOK = 1.0
+"""Seconds from one look at the clock to the next, where calls may take too long: a longer pause is seen."""
 
 
 def packed(f: Function) -> bytes:
@@ -83,8 +83,7 @@ class Processes:
         self._n, self._content, self._activity, self._longest = n, content, activity, call_seconds
         self._queue: deque[tuple[int, tuple[Architecture, Limits]]] = deque()
         self._workers: list[_Worker] = []
-        # Not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
-        self._context = get_context("spawn")
+        self._context = WorkerContext()
 
     def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
         """Call f as soon as a process is free."""
@@ -107,7 +106,7 @@ class Processes:
         """
         done: list[tuple[int, CallOutcome]] = []
         while not done and (self._queue or any(w.key is not None for w in self._workers)):
-            wait([w.pipe for w in self._workers], self._patience())
+            self._wait()
             for worker in list(self._workers):
                 outcome = self._looked_at(worker)
                 if outcome is not None and worker.key is not None:
@@ -118,13 +117,14 @@ class Processes:
 
     def close(self) -> None:
         """End all processes, whatever they are at."""
-        for worker in self._workers:
-            worker.process.kill()
-        for worker in self._workers:
-            worker.process.join()
-            worker.process.close()
-            worker.pipe.close()
-        self._workers = []
+        with held_signals():
+            for worker in self._workers:
+                worker.process.kill()
+            for worker in self._workers:
+                worker.process.join()
+                worker.process.close()
+                worker.pipe.close()
+            self._workers = []
 
     def _begun(self) -> _Worker:
         ours, theirs = self._context.Pipe()
@@ -146,12 +146,20 @@ class Processes:
                 continue
             (worker.key, _), worker.since = self._queue.popleft(), time.monotonic()
 
-    def _patience(self) -> float | None:
-        """Return how long the first call that may take too long has left, in seconds."""
+    def _wait(self) -> None:
+        """Wait for a worker, or until a call may have taken too long; a pause of all does not count."""
+        pipes = [worker.pipe for worker in self._workers]
         begun = [worker.since for worker in self._workers if worker.key is not None]
         if self._longest is None or not begun:
-            return None
-        return max(min(begun) + self._longest - time.monotonic(), 0.0)
+            wait(pipes)
+            return
+        before = time.monotonic()
+        patience = min(max(min(begun) + self._longest - before, 0.0), _LOOK)
+        wait(pipes, patience)
+        late = time.monotonic() - before - patience
+        if late > _LOOK:  # this process was stopped, as by ctrl-Z, and its workers with it
+            for worker in self._workers:
+                worker.since += late
 
     def _looked_at(self, worker: _Worker) -> CallOutcome | None:
         """Return the outcome of a worker's call if it has one."""
@@ -205,7 +213,7 @@ class Processes:
 
 def _serve(pipe: Connection, activity: bool) -> None:
     """Call f with what comes, in a process of its own, until nothing comes any more."""
-    _begin()
+    leave_signals_to_parent()
     with suppress(EOFError, OSError):  # where the other end is gone there is nobody to tell
         try:
             f: Function = pipe.recv()
@@ -218,6 +226,14 @@ def _serve(pipe: Connection, activity: bool) -> None:
             pipe.send(call(f, architecture, activity, limits))
 
 
+class _Pool(ProcessPoolExecutor):
+    """A pool whose processes begin, with a call that none is idle for, while signals wait."""
+
+    def submit(self, *call: Any, **named: Any) -> "Future[Any]":
+        with held_signals():
+            return super().submit(*call, **named)
+
+
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Give a pool of processes, which are gone when the block is left, however it is left.
@@ -226,23 +242,15 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers: How many, >= 1.
     """
     others = set(active_children())
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_begin)
+    pool = _Pool(workers, WorkerContext(), initializer=leave_signals_to_parent)
     try:
         yield pool
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in set(active_children()) - others:
-            child.terminate()
-
-
-def _begin(*_: Any) -> None:
-    """Prepare a process: the first one alone answers ctrl-C, and none outlives it, however it ended."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+        with held_signals():
+            # Killed before all else: where one was, the pool may hold its lock until the others have ended.
+            children = set(active_children()) - others
+            for child in children:
+                child.kill()
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in children:
+                child.join()

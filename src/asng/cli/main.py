@@ -1,8 +1,10 @@
 """The command `asng` and its subcommands."""
 
 import errno
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -80,6 +82,7 @@ SUBCOMMANDS = {
 SHELLS = ("bash", "zsh")
 _WITH_USER_CODE = ("search", "retrain", "evaluate", "export")
 """What takes --model and --data, whose arguments become flags."""
+_RESUMED = ("search", "compress", "classify", "inpaint", "toy", "benchmark")
 _SHARED = ("search", "classify", "inpaint", "retrain")
 """What several processes of torchrun do together; all else the first one does alone."""
 
@@ -123,8 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Words after `asng`. Default: those of this process.
 
     Returns:
-        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C, 143 after SIGTERM. Wrong
-        words on the command line exit with 2.
+        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C, 143 after SIGTERM, 129
+        after SIGHUP. Wrong words on the command line exit with 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -134,9 +137,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if {"-h", "--help"} & set(words):  # without a wait for torch, unless a model of the user's is named
             with current_folder_importable():
                 _parsed(words)
-        from asng.training.signals import terminable
+        from asng.training.signals import terminable  # and torch, which takes a while
 
-        with terminable(), current_folder_importable():
+        with terminable(), _heard_in_finalizers(), current_folder_importable():
             _run(words)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
@@ -154,12 +157,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(told, style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
-        from asng.training.signals import Terminated
-
-        errors.print(
-            "asng: stopped; what was reached is on the disk. Go on by adding --resume.", markup=False
-        )
-        return 128 + (signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT)
+        if arguments is None:  # the process ends: another signal does not interrupt that by a traceback
+            _end_by_signals()
+        more = "; what was reached is on the disk. Go on by adding --resume." if words[0] in _RESUMED else "."
+        errors.print(f"asng: stopped{more}", markup=False)
+        return getattr(stopped, "code", 128 + signal.SIGINT)
     return 0
 
 
@@ -198,6 +200,37 @@ def _run(words: list[str]) -> None:
     if parsed.subcommand not in _SHARED and not leads():
         return
     SUBCOMMANDS[parsed.subcommand].load().run(parsed[parsed.subcommand])
+
+
+def _end_by_signals() -> None:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _heard_in_finalizers() -> Iterator[None]:
+    """Send a signal anew that came in a finaliser, as `__del__`: Python prints what it raised and goes on."""
+    before, sent = sys.unraisablehook, []
+
+    def hear(told: "sys.UnraisableHookArgs") -> None:
+        if not isinstance(told.exc_value, KeyboardInterrupt):
+            before(told)
+            return
+        number = getattr(told.exc_value, "code", 128 + signal.SIGINT) - 128
+        again = threading.Timer(0.01, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+        sent.append(again)
+
+    sys.unraisablehook = hear
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+        for again in sent:  # the command ends in any case
+            again.cancel()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
-from asng.runs.folder import COMPRESSION_FILES, COMPRESSION_LOG, refuse_earlier_run
+from asng.runs.folder import COMPRESSION_FILES, COMPRESSION_LOG, refuse_earlier_run, remove_halves
 from asng.runs.log import JsonLines
 from asng.runs.stored import Stored, stored
 
@@ -48,6 +48,7 @@ class Journal:
             refuse_earlier_run(folder, COMPRESSION_FILES)
         self._file = JsonLines(folder / COMPRESSION_LOG, keep=None if resume else 0)
         try:
+            remove_halves(folder, inner=True)
             for row in self._file.rows:
                 line = stored(row, _Line, str(folder / COMPRESSION_LOG))
                 self._known[line.question] = line.answer

@@ -1,7 +1,7 @@
 """What a search asks of the processes that it runs in, be they one or several."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
@@ -85,6 +85,17 @@ class Comm(ABC):
         """
 
     @abstractmethod
+    def compare(self, facts: Mapping[str, Any]) -> None:
+        """Raise where processes say different things of themselves.
+
+        Args:
+            facts: What must be the same everywhere, plain JSON by its name, which the message has.
+
+        Raises:
+            RunError: One differs, named with the process.
+        """
+
+    @abstractmethod
     def apart(self) -> AbstractContextManager[object]:
         """Return a context for training passes, in which each process draws random numbers of its own."""
 
@@ -131,6 +142,9 @@ class LocalComm(Comm):
 
     def check(self, digest: Callable[[], str], what: str) -> None:
         """One is always like itself."""
+
+    def compare(self, facts: Mapping[str, Any]) -> None:
+        """Likewise."""
 
     def apart(self) -> AbstractContextManager[object]:
         """One draws as it always does."""

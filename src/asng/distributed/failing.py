@@ -1,24 +1,38 @@
-"""When one process ends, the others learn why."""
+"""When one process ends, or is stopped, the others learn which, and why."""
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
 
+import torch.distributed as dist
 from torch._C._distributed_c10d import Store
 
+from asng.distributed.watching import Watch, read, write_once
 from asng.errors import RunError, in_one_line
 
 __all__ = ["Failures", "LostProcess"]
 
 _KEY = "asng/failed"
+_LOOK = timedelta(seconds=1)
+"""From one look at the others to the next while this process waits for them; signals are heard between."""
 
 
 class LostProcess(RunError):
-    """A process of this run has ended, and the others cannot go on without it."""
+    """A process of this run has ended or was stopped, and the others cannot go on without it.
+
+    Attributes:
+        rank: Its number; None if it is not known.
+    """
+
+    def __init__(self, message: str, rank: int | None = None) -> None:
+        super().__init__(message)
+        self.rank = rank
 
 
 class Failures:
-    """Says the others why this process ends, and finds out why another did.
+    """Says the others why this process ends, and finds out why another did, or does not come.
 
     Args:
         store: Of the process group, which outlives its processes under torchrun; None: nothing is told.
@@ -28,18 +42,49 @@ class Failures:
 
     def __init__(self, store: Store | None, rank: int, size: int) -> None:
         self.store, self.rank, self.size = store, rank, size
+        self.watch = None if store is None else Watch(store, rank, size)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        if self.watch is not None:
+            self.watch.close()
+        self.watch = None
 
     def tell(self, error: BaseException) -> None:
-        """Leave word that this process ends by an error of its own; the first word stays."""
-        if self.store is None or isinstance(error, LostProcess):
+        """Leave word that this process ends, by its own error or for want of another; the first stays."""
+        lost = error.rank if isinstance(error, LostProcess) else None
+        if self.store is None or (isinstance(error, LostProcess) and lost is None):
             return
         word = {
             "rank": self.rank,
+            "lost": lost,
             "interrupted": isinstance(error, KeyboardInterrupt),
-            "message": f"{type(error).__name__}: {in_one_line(error)}",
+            "message": str(error) if lost is not None else f"{type(error).__name__}: {in_one_line(error)}",
         }
-        with suppress(RuntimeError):  # the store has gone with the process that held it
-            self.store.compare_set(_KEY, "", json.dumps(word))
+        write_once(self.store, _KEY, json.dumps(word))
+
+    def wait(self, work: dist.Work | None) -> None:
+        """Wait until something is exchanged with the others.
+
+        Raises:
+            LostProcess: One of them has ended, or was stopped for too long, or a limit of time of the user's
+                has passed meanwhile.
+            KeyboardInterrupt: One was interrupted.
+        """
+        if work is None:
+            return
+        with self.explained():
+            if self.watch is not None:
+                self.watch.exchanges += 1
+                self.watch.begin()
+            try:
+                while not self._done(work):
+                    self._look()
+            except LostProcess:
+                raise
+            except RunError as error:  # of a StepLimit
+                self._blame(error)
+                raise
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -54,24 +99,65 @@ class Failures:
         except RuntimeError as error:
             if isinstance(error, RunError):
                 raise
-            word = self._word()
-            if word is not None and word["interrupted"]:
-                raise KeyboardInterrupt from error
-            if word is None:
-                raise LostProcess(
-                    f"processes: expected {self.size} that go on, got one that ended without a word: killed, "
-                    f"out of memory, or cut off ({in_one_line(error, 120)}). Go on from the last checkpoint "
-                    "by resume."
-                ) from error
+            self._raise_word(error)
+            dead = None if self.watch is None else self.watch.dead()
+            self._raise_word(error)  # of another that has found it out
+            if dead is not None:
+                raise self._lost(*dead) from error
             raise LostProcess(
-                f"processes: expected {self.size} that go on, got an error in process {word['rank']}: "
-                f"{word['message']}. Mend that, and go on by resume."
+                f"processes: expected {self.size} that go on, got one that ended without a word: killed, "
+                f"out of memory, or cut off ({in_one_line(error, 120)}). Go on from the last checkpoint "
+                "by resume."
             ) from error
 
-    def _word(self) -> dict[str, object] | None:
-        if self.store is None:
-            return None
-        try:  # it was given before the connections closed, or never
-            return dict(json.loads(self.store.get(_KEY))) if self.store.check([_KEY]) else None
-        except RuntimeError:  # the store has gone with the process that held it
-            return None
+    @staticmethod
+    def _done(work: dist.Work) -> bool:
+        """Wait for a moment; return whether it is done."""
+        try:
+            work.wait(_LOOK)
+        except RuntimeError as error:
+            if isinstance(error, RunError) or work.is_completed():
+                raise
+            return False
+        return True
+
+    def _look(self) -> None:
+        lost = None if self.watch is None else self.watch.look()
+        self._raise_word(None)
+        if lost is not None:
+            raise self._lost(*lost)
+
+    def _lost(self, rank: int, why: str) -> LostProcess:
+        return LostProcess(
+            f"processes: expected {self.size} that go on, but process {rank} {why}. Go on from the last "
+            "checkpoint by resume.",
+            rank,
+        )
+
+    def _blame(self, error: RunError) -> None:
+        """Say which process was waited for when time was over."""
+        late = [] if self.watch is None else self.watch.behind()
+        if late:
+            raise LostProcess(
+                f"processes: expected {self.size} that go on, but process {late[0]} does not come to where "
+                f"process {self.rank} waits for it. {error}",
+                late[0],
+            ) from error
+
+    def _raise_word(self, cause: BaseException | None) -> None:
+        word = self._word()
+        if word is None:
+            return
+        if word["interrupted"]:
+            raise KeyboardInterrupt from cause
+        if word["lost"] is not None:
+            raise LostProcess(word["message"], word["lost"]) from cause
+        raise LostProcess(
+            f"processes: expected {self.size} that go on, got an error in process {word['rank']}: "
+            f"{word['message']}. Mend that, and go on by resume.",
+            word["rank"],
+        ) from cause
+
+    def _word(self) -> dict[str, Any] | None:
+        said = None if self.store is None else read(self.store, _KEY)
+        return None if said is None else dict(json.loads(said))

@@ -4,7 +4,7 @@ Weights that no process used have no gradient and are not sent. Which ones were 
 other beforehand, a bit a weight.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -37,10 +37,14 @@ def union_of(masks: Sequence[bytes], count: int) -> list[int]:
     return [int(index) for index in np.flatnonzero(np.unpackbits(bits, count=count))]
 
 
-def reduce_gradients(parameters: Sequence[nn.Parameter]) -> None:
+def reduce_gradients(parameters: Sequence[nn.Parameter], wait: Callable[[dist.Work | None], None]) -> None:
     """Replace the gradients of these weights, in every process the same ones, by their sums.
 
     A weight that has no gradient in this process gets one, of what the others have.
+
+    Args:
+        parameters: The weights.
+        wait: Waits for a sum.
 
     Raises:
         InputError: A gradient is sparse.
@@ -51,8 +55,7 @@ def reduce_gradients(parameters: Sequence[nn.Parameter]) -> None:
         flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
         under_way.append((flat, bucket, dist.all_reduce(flat, async_op=True)))
     for flat, bucket, work in under_way:
-        if work is not None:
-            work.wait()
+        wait(work)
         for gradient, sums in zip(bucket, torch.split(flat, [g.numel() for g in bucket]), strict=True):
             gradient.copy_(sums.view_as(gradient))
 

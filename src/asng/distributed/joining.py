@@ -12,6 +12,7 @@ from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from asng.distributed.comm import Comm, LocalComm
+from asng.distributed.connections import Connections
 from asng.distributed.failing import Failures
 from asng.distributed.torch_comm import TorchComm
 from asng.errors import RunError
@@ -24,6 +25,7 @@ noticed at once, by its connection."""
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 _comm: TorchComm | None = None
+_connections = Connections()
 _parted = False
 
 
@@ -105,16 +107,23 @@ def _make_group() -> Store:
         if torch.cuda.device_count() >= here and dist.is_nccl_available():
             backend = "cpu:gloo,cuda:nccl"
     store, rank, size = next(rendezvous("env://"))
-    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
+    with _connections.noted():
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     return store  # type: ignore[no-any-return]
 
 
 def _of_group(store: Store | None) -> TorchComm:
-    control = dist.new_group(backend="gloo", timeout=_PATIENCE)
+    with _connections.noted():
+        control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     if not isinstance(control, dist.ProcessGroup):
         raise RunError("processes: expected a group of all of them, got none. Let every process take part.")
     atexit.register(_let_go if store is None else _leave)
-    return TorchComm(control, Failures(store, dist.get_rank(), dist.get_world_size()))
+    failures = Failures(store, dist.get_rank(), dist.get_world_size())
+    comm = TorchComm(control, failures)
+    if failures.watch is not None:
+        comm.compare({})  # so that all have said where they are
+        failures.watch.meet()
+    return comm
 
 
 def _part(comm: TorchComm, error: BaseException) -> None:
@@ -123,6 +132,7 @@ def _part(comm: TorchComm, error: BaseException) -> None:
     comm.failures.tell(error)
     if comm.failures.store is not None:  # else the group is not ours to close
         _parted = True
+        _connections.cut()
         _leave()
 
 

@@ -3,9 +3,10 @@
 import io
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -15,12 +16,14 @@ from asng.distributed.comm import Comm
 from asng.distributed.failing import Failures
 from asng.distributed.gradients import mask_of, reduce_gradients, union_of
 from asng.distributed.noise import Noise
-from asng.errors import RunError
+from asng.errors import RunError, in_one_line
 
 __all__ = ["TorchComm", "gather_bytes", "gather_json", "send_bytes"]
 
 _T = TypeVar("_T")
 _S = TypeVar("_S")
+Wait: TypeAlias = Callable[[dist.Work | None], None]
+"""Waits for an exchange, and knows what to say if it fails."""
 _HEAD = struct.Struct(">d?")
 """What stands before the mask of weights: the loss, and whether the pass drew random numbers."""
 
@@ -46,6 +49,7 @@ class TorchComm(Comm):
         Their threads run for as long as anything refers to them, also when torch.distributed has destroyed
         them. One that lets go of a tensor while Python ends aborts the process.
         """
+        self.failures.close()
         del self.world, self.control
 
     def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
@@ -72,11 +76,11 @@ class TorchComm(Comm):
         """Take the greatest of all processes, flag by flag, and of the digest and its negative."""
         number = 0 if digest is None else int(digest()[:15], 16)
         table = torch.tensor([number, -number, *flags])
-        with self.failures.explained():
-            dist.all_reduce(table, dist.ReduceOp.MAX, group=self.control)
+        self.failures.wait(dist.all_reduce(table, dist.ReduceOp.MAX, group=self.control, async_op=True))
         most, least, *set_somewhere = table.tolist()
         if most != -least:
-            raise _unlike("theta, its generator and the order of batches", self.size, f"{most:x}, {-least:x}")
+            numbers = self._exchange(f"{number:x}")
+            raise _unlike("theta, its generator and the batches", numbers)
         return tuple(bool(flag) for flag in set_somewhere)
 
     def spread(
@@ -86,18 +90,24 @@ class TorchComm(Comm):
         if self.rank == source:
             buffer = io.BytesIO()
             torch.save(get(), buffer)
-            with self.failures.explained():
-                send_bytes(buffer.getvalue(), self.control, source)
+            send_bytes(buffer.getvalue(), self.control, source, self.failures.wait)
         else:
-            with self.failures.explained():
-                content = send_bytes(None, self.control, source)
+            content = send_bytes(None, self.control, source, self.failures.wait)
             put(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
 
     def check(self, digest: Callable[[], str], what: str) -> None:
         """Compare the digests of all processes."""
         digests = self._gather(digest())
         if len(set(digests)) > 1:
-            raise _unlike(what, self.size, ", ".join(digests))
+            raise _unlike(what, digests)
+
+    def compare(self, facts: Mapping[str, Any]) -> None:
+        """Compare what each process says of itself."""
+        said = self._gather(dict(facts))
+        for name in facts:
+            values = [one.get(name) for one in said]
+            if any(value != values[0] for value in values):
+                raise _unlike(name, [in_one_line(repr(value), 80) for value in values])
 
     def apart(self) -> AbstractContextManager[object]:
         """Draw random numbers apart."""
@@ -106,26 +116,40 @@ class TorchComm(Comm):
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
         """Agree on the union of the weights that were used, and sum up their gradients."""
         message = _HEAD.pack(loss, self.noise.drew) + mask_of(parameters)
-        with self.failures.explained():
-            messages = gather_bytes(message, self.control)
-            used = union_of([message[_HEAD.size :] for message in messages], len(parameters))
-            reduce_gradients([parameters[index] for index in used])
+        messages = gather_bytes(message, self.control, self.failures.wait)
+        used = union_of([message[_HEAD.size :] for message in messages], len(parameters))
+        reduce_gradients([parameters[index] for index in used], self._wait_for_sums)
         heads = [_HEAD.unpack_from(message) for message in messages]
         self.noise.settle(any(drew for _, drew in heads))
         return float(sum(loss for loss, _ in heads))
 
     def _gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, and let generators go on alike."""
-        with self.failures.explained():
-            gathered = gather_json([self.noise.drew, value], self.control)
+        gathered = self._exchange([self.noise.drew, value])
         self.noise.settle(any(drew for drew, _ in gathered))
         return [value for _, value in gathered]
 
+    def _exchange(self, value: Any) -> list[Any]:
+        return gather_json(value, self.control, self.failures.wait)
 
-def _unlike(what: str, size: int, digests: str) -> RunError:
+    def _wait_for_sums(self, work: dist.Work | None) -> None:
+        if "nccl" in dist.get_backend():  # whose wait is one of the GPU, which goes on at once
+            with self.failures.explained():
+                if work is not None:
+                    work.wait()
+        else:
+            self.failures.wait(work)
+
+
+def _unlike(what: str, values: Sequence[str]) -> RunError:
+    """Name the processes that are not as most are, or, of two, the second."""
+    usual = Counter(values).most_common(1)[0][0]  # of as many, the first
+    others = [rank for rank, value in enumerate(values) if value != usual]
+    names = ("process " if len(others) == 1 else "processes ") + ", ".join(map(str, others))
+    told = ", ".join(f"{value} in process {rank}" for rank, value in enumerate(values))
     return RunError(
-        f"{what}: expected the same in all {size} processes, got other digests: {digests}. Let every process "
-        "make the same model, data and seeds, and draw no random numbers in one of them only."
+        f"{what}: expected the same in all {len(values)} processes, got another in {names}: {told}. Let "
+        "every process make the same model, data and seeds, and draw no random numbers in one of them only."
     )
 
 
@@ -137,38 +161,38 @@ _SLOT = 2048
 _LENGTH = 8
 
 
-def gather_json(value: Any, group: dist.ProcessGroup) -> list[Any]:
+def gather_json(value: Any, group: dist.ProcessGroup, wait: Wait) -> list[Any]:
     """Return the values of all processes, by rank.
 
     Not by `torch.distributed.all_gather_object`, which would load pickles.
     """
-    return [json.loads(message) for message in gather_bytes(json.dumps(value).encode(), group)]
+    return [json.loads(message) for message in gather_bytes(json.dumps(value).encode(), group, wait)]
 
 
-def gather_bytes(message: bytes, group: dist.ProcessGroup) -> list[bytes]:
+def gather_bytes(message: bytes, group: dist.ProcessGroup, wait: Wait) -> list[bytes]:
     """Return the messages of all processes, by rank, of whatever lengths."""
     head = len(message).to_bytes(_LENGTH, "big")
-    slots = _gather((head + message)[:_SLOT].ljust(_SLOT, b"\0"), group)
+    slots = _gather((head + message)[:_SLOT].ljust(_SLOT, b"\0"), group, wait)
     lengths = [int.from_bytes(slot[:_LENGTH], "big") for slot in slots]
     most = max(lengths)
     if most + _LENGTH > _SLOT:
-        return [m[:n] for m, n in zip(_gather(message.ljust(most, b"\0"), group), lengths, strict=True)]
+        return [m[:n] for m, n in zip(_gather(message.ljust(most, b"\0"), group, wait), lengths, strict=True)]
     return [slot[_LENGTH : _LENGTH + n] for slot, n in zip(slots, lengths, strict=True)]
 
 
-def send_bytes(message: bytes | None, group: dist.ProcessGroup, source: int = 0) -> bytes:
+def send_bytes(message: bytes | None, group: dist.ProcessGroup, source: int, wait: Wait) -> bytes:
     """Return in all processes what the one at `source` gives; the others give None."""
     length = torch.tensor([0 if message is None else len(message)])
-    dist.broadcast(length, source, group=group)
+    wait(dist.broadcast(length, source, group=group, async_op=True))
     content = torch.empty(int(length), dtype=torch.uint8) if message is None else _tensor(message)
-    dist.broadcast(content, source, group=group)
+    wait(dist.broadcast(content, source, group=group, async_op=True))
     return content.numpy().tobytes()
 
 
-def _gather(message: bytes, group: dist.ProcessGroup) -> list[bytes]:
+def _gather(message: bytes, group: dist.ProcessGroup, wait: Wait) -> list[bytes]:
     mine = _tensor(message)
     slots = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
-    dist.all_gather(slots, mine, group=group)
+    wait(dist.all_gather(slots, mine, group=group, async_op=True))
     return [slot.numpy().tobytes() for slot in slots]
 
 

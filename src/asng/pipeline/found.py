@@ -19,7 +19,7 @@ from asng.pipeline.prepare import prepare
 from asng.pipeline.retrain import begin_again, train_all
 from asng.pipeline.task import Loaders, Recipe, Task
 from asng.pipeline.train_alone import fresh_child
-from asng.runs.folder import ARCHITECTURE, CHILD, CONFIG, RESULT, read_config, write_config
+from asng.runs.folder import ARCHITECTURE, CHILD, CONFIG, RESULT, read_config
 from asng.runs.results import Result, Scored
 from asng.runs.stored import read_json, stored
 from asng.search import SearchResult
@@ -137,8 +137,7 @@ def _begin(
         "reason": result.reason,
         "inherited": inherited,
     }
-    begin_again(folder, first)
-    write_config(folder, config)
+    begin_again(folder, first, config)
 
 
 def _outcome(folder: Path, result: SearchResult, task: Task, loaders: Loaders) -> Retrained:

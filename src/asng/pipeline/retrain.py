@@ -13,7 +13,7 @@ from asng.pipeline.prepare import prepare
 from asng.pipeline.task import Loaders, Task
 from asng.pipeline.train_alone import Trained, train_from_scratch
 from asng.runs.files import writes_into
-from asng.runs.folder import ARCHITECTURE, CHILD, LOG, PICTURES, RESULT, write_config
+from asng.runs.folder import ARCHITECTURE, CHILD, LOG, PICTURES, RESULT, remove_halves, write_config
 from asng.runs.guarded import read_plain, refuse_excess
 from asng.runs.history import read_log
 from asng.runs.results import write_result
@@ -53,8 +53,7 @@ def retrain_run(
         space.check(architecture)
 
         def begin() -> None:
-            begin_again(folder, result)
-            write_config(folder, job.config())
+            begin_again(folder, result, job.config())
 
         with job.held():
             comm.once(begin)
@@ -77,12 +76,16 @@ def _result_of(folder: Path, task: Task, loaders: Loaders, seed: int) -> dict[st
     }
 
 
-def begin_again(folder: Path, result: Mapping[str, Any]) -> None:
-    """Remove what was trained from scratch with other settings, and write down that nothing is yet."""
+def begin_again(folder: Path, result: Mapping[str, Any], config: dict[str, Any]) -> None:
+    """Write down that nothing is trained from scratch yet, and remove what was with other settings."""
+    remove_halves(folder)
+    # Scores go first and the child last: were it stopped in between, a resume would train as the config
+    # says, which is as before or as wished.
+    write_result(folder, {**result, "found": None, "baseline": None, "random": []})
+    write_config(folder, config)
     with writes_into(folder):
         for part in (CHILD, PICTURES):
             (folder / part).unlink(missing_ok=True)
-    write_result(folder, {**result, "found": None, "baseline": None, "random": []})
 
 
 def read_architecture(folder: Path) -> Architecture:

@@ -12,7 +12,7 @@ from asng.pipeline.begin import Job, check_begin, check_free, check_seed
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.retrain import train_all
 from asng.pipeline.task import Loaders, Task
-from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_run, write_config
+from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_halves, remove_run, write_config
 from asng.runs.results import write_result
 from asng.runs.stored import write_json
 from asng.search import OneShotSearch, SearchResult, StopRule
@@ -75,6 +75,7 @@ def run_prepared(job: Job, ready: Prepared, *, resume: bool, overwrite: bool) ->
     def begin() -> bool:
         if resume:
             check_seed(folder, job.seed)
+            remove_halves(folder)
         elif overwrite:
             remove_run(folder)
         write_config(folder, job.config())

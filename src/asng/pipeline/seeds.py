@@ -9,7 +9,7 @@ from asng.pipeline.begin import Job, check_begin, check_free
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.run import run_prepared
 from asng.pipeline.task import Task
-from asng.runs.folder import remove_run, seed_folder, write_config
+from asng.runs.folder import remove_halves, remove_run, seed_folder, write_config
 from asng.runs.results import write_summary
 from asng.settings import SearchSettings
 
@@ -51,7 +51,9 @@ def run_seeds(
         def begin() -> None:
             # Another run may have come in since the first look.
             check_free(folder, resume=resume, overwrite=overwrite)
-            if overwrite and not resume:
+            if resume:
+                remove_halves(folder)
+            elif overwrite:
                 remove_run(folder)
             write_config(folder, {**whole.config(), "seeds": list(seeds)})
 

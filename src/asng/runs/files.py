@@ -7,15 +7,17 @@ however the process or the machine ended.
 
 import errno
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from asng.errors import RunError
 
 __all__ = [
+    "is_half",
     "make_folder",
     "sync_folder",
     "write_atomically",
@@ -176,6 +178,17 @@ def write_folder(path: Path, write: Callable[[Path], object]) -> Path:
 def write_text(path: Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all."""
     return write_atomically(path, lambda temporary: _fill(temporary, text))
+
+
+def is_half(path: Path, names: Collection[str]) -> bool:
+    """Whether a path is a temporary one of a file, or folder, of one of these names.
+
+    Example:
+        >>> is_half(Path("run/.result.json.0123abcd"), ["result.json"]), is_half(Path(".bashrc"), ["bashrc"])
+        (True, False)
+    """
+    found = re.fullmatch(r"[.](.+)[.][0-9a-f]{8}", path.name)
+    return found is not None and found[1] in {name[:_MOST_LETTERS] for name in names}
 
 
 def _temporary(path: Path) -> Path:

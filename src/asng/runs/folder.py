@@ -1,5 +1,6 @@
 """What lies in a run folder: every name once, whether a run may use the folder, and when it was resumed."""
 
+import shutil
 import time
 from collections.abc import Collection
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from asng.errors import RunError
 from asng.runs.config import read_yaml, write_yaml
-from asng.runs.files import writes_into
+from asng.runs.files import is_half, writes_into
 from asng.runs.log import JsonLines, read_lines, refuse_running
 
 __all__ = [
@@ -90,6 +91,9 @@ INNER_FILES = {
 NAMES = (*FILES, *INNER_FILES)
 """Every file that a run may write."""
 
+WRITTEN = (*(name for name in NAMES if name != REPORT), "child.onnx", "pretrained")
+"""What only the process that holds the folder writes, whatever kind of run it is."""
+
 SEARCH_FILES = (LOG, RESUMES, CHECKPOINT, PREVIOUS, ARCHITECTURE)
 """Those of a one-shot search by itself; the files of a task lie beside them."""
 EXPERIMENT_FILES = (TOY, BENCHMARK, COMPRESSION_LOG)
@@ -162,15 +166,28 @@ def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = Fa
             remove_halves(place, names)
 
 
-def remove_halves(folder: Path, names: Collection[str] = SEARCH_FILES) -> None:
+def remove_halves(folder: Path, names: Collection[str] = WRITTEN, *, inner: bool = False) -> None:
     """Remove what a run was writing when it was killed: a checkpoint may be large.
 
-    To be called by the process that holds the log.
+    To be called by the process that holds the folder, or the log in it.
+
+    Args:
+        folder: The run folder.
+        names: Of the files that the run writes. Default: all but the report, which anyone may be writing.
+        inner: Look into the folders in it too.
     """
     with writes_into(folder):
-        for name in names:
-            for half in folder.glob(f".{name}.*"):
-                half.unlink(missing_ok=True)
+        places = [folder]
+        if inner:
+            places += [one for one in folder.iterdir() if one.is_dir() and not one.is_symlink()]
+        for place in places:
+            for half in place.glob(".*"):
+                if not is_half(half, names):
+                    continue
+                if half.is_dir() and not half.is_symlink():
+                    shutil.rmtree(half)
+                else:
+                    half.unlink(missing_ok=True)
 
 
 def _places(folder: Path) -> tuple[Path, ...]:

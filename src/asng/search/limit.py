@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 __all__ = ["StepLimit"]
 
+_MOMENT = 0.01
+"""For Python to hear of a pause, in seconds."""
+
 
 class StepLimit(Callback):
     """Ends a search of which a step takes too long, by an error beside whose traceback stands what hangs.
 
     What is bounded is the time from one step of the weights to the next, with the step in theta between them
     and whatever is scored, in the search and in its final, from the first step on. Python hears the clock
-    between two of its own instructions: a call that hangs within a library is not ended.
+    between two of its own instructions: a call that hangs within a library is not ended. After a pause of the
+    process (SIGSTOP, ctrl-Z) the step that it came in has its whole time anew.
 
     Args:
         seconds: Which no step may take, > 0: many times what a slow one does.
@@ -46,6 +50,8 @@ class StepLimit(Callback):
     def __init__(self, seconds: float) -> None:
         self.seconds = real_between("seconds", seconds, 0.0, 1e9, open_low=True)
         self._before: Any = None
+        self._continued: Any = None
+        self._over = False
 
     def begin(self, loop: "Loop") -> None:
         """Take the clock; it is wound up by the first step, since what comes before may take its time."""
@@ -57,6 +63,7 @@ class StepLimit(Callback):
                 "free, got another. Leave it out."
             )
         self._before = signal.signal(signal.SIGALRM, self._end)
+        self._continued = signal.signal(signal.SIGCONT, self._go_on)
 
     def updates(self) -> bool:
         """Wind the clock up: a step of the weights begins."""
@@ -80,13 +87,26 @@ class StepLimit(Callback):
         if self._before is not None:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, self._before)
+            signal.signal(signal.SIGCONT, self._continued or signal.SIG_DFL)  # None is a handler of C
             self._before = None
 
     def _wind(self) -> None:
         if self._before is not None:
+            self._over = False
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
+    def _go_on(self, number: int, frame: FrameType | None) -> None:
+        """Wind the clock up after a pause, if it was going or has just run down."""
+        if self._over or signal.getitimer(signal.ITIMER_REAL)[0]:
+            self._wind()
+        if callable(self._continued):
+            self._continued(number, frame)
+
     def _end(self, number: int, frame: FrameType | None) -> None:
+        if not self._over:  # in a pause, of which Python hears next
+            self._over = True
+            signal.setitimer(signal.ITIMER_REAL, _MOMENT)
+            return
         raise RunError(
             f"step: expected each to take at most {self.seconds:g} s, got one that does not end. The "
             "traceback says where it is; mend that, or give a longer limit, and go on by resume."

@@ -400,7 +400,8 @@ class OneShotSearch:
             items=self.items,
             **shared,
         )
-        synchronise(comm, theta, trainer, scorer)
+        settings = {"epochs": epochs, "seed": self.seed, "lam_x": self.lam_x, "lam_theta": self.lam_theta}
+        synchronise(comm, theta, trainer, scorer, settings)
         if name == "loss":
             scorer.as_training = calls_in_training_only(self.supernet, loss, first, comm)
         # Without a final theta says what is found, so that it moves whatever the order.

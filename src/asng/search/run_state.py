@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
@@ -146,6 +147,7 @@ class RunState:
         for stream in self._streams:
             for state in stream.state_dict()["now"].values():
                 total.update(state.numpy().tobytes())
+            total.update((stream.summed or 0).to_bytes(4, "big"))
         return total.hexdigest()
 
     def weights_digest(self) -> str:
@@ -226,11 +228,20 @@ class _Generators:
             torch.cuda.set_rng_state_all(state["cuda"])
 
 
-def synchronise(comm: Comm, theta: Optimizer, trainer: Trainer, scorer: Scorer) -> None:
-    """Give all processes the weights, theta and generators of the first, and see that their data are alike.
+def synchronise(
+    comm: Comm, theta: Optimizer, trainer: Trainer, scorer: Scorer, settings: Mapping[str, Any]
+) -> None:
+    """Give all processes the weights, theta and generators of the first, and see that all else is the same.
+
+    Args:
+        comm: The processes.
+        theta: The optimiser of architectures.
+        trainer: With the training data.
+        scorer: With the validation data.
+        settings: Plain values by name, which are to be the same everywhere too.
 
     Raises:
-        RunError: They yield other batches.
+        RunError: A process has other settings, another space, or other data.
     """
     parts: dict[str, Part] = {
         "model": trainer.supernet,
@@ -244,9 +255,23 @@ def synchronise(comm: Comm, theta: Optimizer, trainer: Trainer, scorer: Scorer) 
         for name, part in parts.items():
             part.load_state_dict(state[name])
 
+    comm.compare({**settings, **_facts(trainer, scorer)})
     comm.spread(lambda: {name: part.state_dict() for name, part in parts.items()}, put)
     for stream in (trainer.stream, scorer.stream):
         comm.check(stream.fingerprint, f"the first batch of {stream.name}")
+        stream.summed = 0 if comm.size > 1 else None  # the others are compared as they come
+
+
+def _facts(trainer: Trainer, scorer: Scorer) -> dict[str, Any]:
+    """Return what processes would be found to differ in too late, or in the middle of an exchange."""
+    facts: dict[str, Any] = {"search space": json.loads(trainer.supernet.space.to_json())}
+    shapes = {name: list(value.shape) for name, value in trainer.supernet.state_dict().items()}
+    facts["names and shapes of weights"] = blake2b(json.dumps(shapes).encode(), digest_size=8).hexdigest()
+    for stream in (trainer.stream, scorer.stream):
+        facts[f"batches of {stream.name}"] = len(stream)
+        with suppress(TypeError, AttributeError):  # of data that come one after the other
+            facts[f"items of {stream.name}"] = len(stream.loader.dataset)  # type: ignore[arg-type]
+    return facts
 
 
 def load_shared(comm: Comm, folder: Path) -> dict[str, Any] | None:

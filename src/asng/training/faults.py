@@ -21,6 +21,7 @@ __all__ = [
     "OutOfMemory",
     "is_out_of_memory",
     "is_undefined",
+    "WorkersGone",
     "dead_workers_told",
     "timeouts_told",
 ]
@@ -298,6 +299,10 @@ def timeouts_told(name: str) -> Iterator[None]:
         ) from error
 
 
+class WorkersGone(RunError):
+    """A worker of a data loader was killed."""
+
+
 @contextmanager
 def dead_workers_told() -> Iterator[None]:
     """Raise RunError where a worker of a data loader was killed, or hangs, while the block ran.
@@ -309,7 +314,7 @@ def dead_workers_told() -> Iterator[None]:
         >>> with dead_workers_told():
         ...     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
         Traceback (most recent call last):
-        asng.errors.RunError: loader: expected its worker processes to live, but DataLoader worker ...
+        asng.training.faults.WorkersGone: loader: expected its worker processes to live, but ...
     """
     try:
         try:
@@ -321,7 +326,8 @@ def dead_workers_told() -> Iterator[None]:
     except RuntimeError as error:
         if not str(error).startswith(_KILLED):
             raise
-        raise RunError(
+        time.sleep(_SECONDS)  # for a signal that was sent to all of them, and is what ends the run
+        raise WorkersGone(
             f"loader: expected its worker processes to live, but {in_one_line(error)}. Is the memory too "
             "small? Go on by resume, with fewer num_workers."
         ) from error

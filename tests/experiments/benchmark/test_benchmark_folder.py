@@ -48,8 +48,10 @@ def test_killed_by_the_system_it_goes_on(workers, tmp_path):
 
 
 def test_a_killed_worker_ends_it_and_finished_cells_stay(tmp_path):
+    others = set(active_children())
+
     def show(done, total):
-        for child in active_children() if done == 1 else ():
+        for child in set(active_children()) - others if done == 1 else ():
             child.kill()
 
     with pytest.raises(
@@ -150,3 +152,12 @@ def test_settings_that_no_benchmark_has_are_told(text, message, tmp_path):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunError, match=message):
         begun_benchmark(tmp_path)
+
+
+def test_a_run_that_was_killed_before_it_said_what_it_is_begins_anew(tmp_path, capsys):
+    """A resume, which would not know, does not begin every problem with every method."""
+    (tmp_path / "benchmark.jsonl").touch()
+    assert main(["benchmark", "--resume", "--run-dir", str(tmp_path)]) == 1
+    assert "got one that was killed before. Begin it anew, without resume." in capsys.readouterr().err
+    run_benchmark(SETTINGS, tmp_path, seeds=[0])
+    assert len(rows_in(tmp_path)) == 2

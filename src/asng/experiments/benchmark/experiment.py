@@ -13,7 +13,16 @@ from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
 from asng.experiments.benchmark.trial import BenchmarkCell, Trial, run_trial
-from asng.runs.folder import BENCHMARK, CONFIG, read_config, refuse_earlier_run, write_config
+from asng.runs.files import writes_into
+from asng.runs.folder import (
+    BENCHMARK,
+    CONFIG,
+    NAMES,
+    read_config,
+    refuse_earlier_run,
+    remove_halves,
+    write_config,
+)
 from asng.runs.stored import Count, Stored, Whole, plain, stored
 
 __all__ = ["run_benchmark", "BenchmarkSettings"]
@@ -63,9 +72,15 @@ def begun_benchmark(run_dir: str | Path) -> tuple[BenchmarkSettings, tuple[int, 
     None if it does not say so, as runs of an older asng, which had no config.yaml.
 
     Raises:
-        RunError: config.yaml is damaged, of another kind of run, or names what this asng does not have.
+        RunError: config.yaml is damaged, of another kind of run, or names what this asng does not have; or
+            the run was killed before it had said what it is.
     """
     folder = Path(run_dir)
+    if _is_bare(folder):
+        raise RunError(
+            f"{folder}: expected a benchmark that has begun, got one that was killed before. Begin it anew, "
+            "without resume."
+        )
     if not (folder / CONFIG).exists():
         return None
     config, where = read_config(folder), f"{folder / CONFIG}"
@@ -76,6 +91,12 @@ def begun_benchmark(run_dir: str | Path) -> tuple[BenchmarkSettings, tuple[int, 
         return BenchmarkSettings(found.problems, found.methods, found.budget), found.seeds
     except InputError as error:
         raise RunError(f"{where}: {error}") from error
+
+
+def _is_bare(folder: Path) -> bool:
+    path = folder / BENCHMARK
+    with writes_into(folder):  # its name may be too long to ask for
+        return path.is_file() and not path.stat().st_size and not (folder / CONFIG).exists()
 
 
 def run_benchmark(
@@ -127,13 +148,15 @@ def run_benchmark(
         )
     folder = Path(run_dir)
     if not resume:
-        refuse_earlier_run(folder)
+        # A file without a line and without settings is of a run that was killed before it had begun.
+        refuse_earlier_run(folder, [name for name in NAMES if name != BENCHMARK or not _is_bare(folder)])
     elif not (folder / BENCHMARK).exists():
         raise RunError(
             f"{folder}: expected a run folder with a {BENCHMARK} to go on with, found none. Check the path."
         )
     cells = _cells(settings, seeds)
     with closing(BenchmarkStore(folder, redo=redo)) as store:
+        remove_halves(folder)
         begun = _Begun(settings.problems, settings.methods, settings.budget, tuple(seeds))
         write_config(folder, {"task": "benchmark", "benchmark": plain(begun)})
         left = [cell for cell in cells if cell not in store]

@@ -12,7 +12,7 @@ from asng.errors import InputError, RunError
 from asng.experiments.toy.simulate import ToyCell, simulate
 from asng.experiments.toy.store import ToyStore
 from asng.pipeline.begin import check_free
-from asng.runs.folder import CONFIG, read_config, remove_run, write_config
+from asng.runs.folder import CONFIG, read_config, remove_halves, remove_run, write_config
 from asng.runs.locks import held
 from asng.settings import GridPoint, ToySettings
 from asng.tasks.reopen import settings_from
@@ -101,6 +101,7 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
     except InputError as error:
         raise RunError(f"{where}: {error}") from error
     with held(folder):
+        remove_halves(folder)
         return _go_on(folder, settings, seeds, workers=workers, progress=progress)
 
 

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
+from zlib import crc32
 
 import torch
 from torch import Tensor
@@ -35,6 +36,10 @@ class BatchStream:
         loader: What yields the batches; with a length.
         name: For messages.
 
+    Attributes:
+        summed: A checksum of the tensors of the last batch, before anyone changes them, for processes that
+            are to take the same ones; None, and none is made, until it is set to 0.
+
     Raises:
         InputError: The loader has no length or no batch.
     """
@@ -50,6 +55,7 @@ class BatchStream:
         self._taken = 0
         self._iterator: Iterator[Any] | None = None
         self._start = self._first = generator_states(loader)
+        self.summed: int | None = None
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -125,6 +131,8 @@ class BatchStream:
         except StopIteration:
             raise self._too_short(self._taken) from None
         self._taken += 1
+        if self.summed is not None:
+            self.summed = _sum(batch)
         return batch
 
     def _too_short(self, taken: int) -> InputError:
@@ -164,6 +172,15 @@ class BatchStream:
         restore_generators(self.loader, state["now"])
         torch.set_rng_state(default)
         restore_plain(plain)
+
+
+def _sum(batch: Any) -> int:
+    total = 0
+    for tensor in tensors_in(batch):
+        if tensor.device.type == "cpu" and not tensor.is_sparse:  # a GPU would be waited for
+            content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+            total = crc32(content.data, total)
+    return total
 
 
 def _length(loader: DataLoader[Any], name: str) -> int:

@@ -1,0 +1,211 @@
+"""Which process of a run has ended, was stopped, or does not come: who waits for it looks.
+
+A connection tells that a process has ended, but not which, and nothing tells that one is stopped. So each
+says on the store of the process group where it runs, gives a sign every second, and counts what it has
+exchanged. Of processes on the same machine the system tells the rest.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from torch._C._distributed_c10d import Store
+
+from asng.checks import real_between
+from asng.errors import InputError
+
+__all__ = ["Watch", "read", "silence", "write_once"]
+
+_BEAT = 1.0
+"""Seconds from one sign to the next."""
+_ANSWER = 3.0
+"""Seconds that a store may take to answer."""
+_SILENCE = "ASNG_SILENCE_SECONDS"
+_DEFAULT = 20.0
+
+
+def silence() -> float:
+    """Return how many seconds a process may be stopped before the others end: 20, or what the user says.
+
+    Raises:
+        InputError: The environment variable ASNG_SILENCE_SECONDS is no number > 0; it may be infinite.
+    """
+    said = os.environ.get(_SILENCE, str(_DEFAULT))
+    try:
+        seconds = float(said)
+    except ValueError:
+        raise InputError(f"{_SILENCE}: expected seconds, a number > 0, got {said!r:.80}.") from None
+    return seconds if seconds == float("inf") else real_between(_SILENCE, seconds, 0.0, 1e9, open_low=True)
+
+
+class _Place(NamedTuple):
+    """Where a process runs: its machine, its number there, and when it began, in ticks of the system."""
+
+    host: str
+    pid: int
+    begun: str
+
+
+class Watch:
+    """Gives signs of this process, and looks at those of the others.
+
+    Args:
+        store: Of the process group; a copy of it is used, if there can be one.
+        rank: Number of this process.
+        size: How many there are.
+
+    Attributes:
+        exchanges: How many times this process has begun to exchange something with the others.
+    """
+
+    def __init__(self, store: Store, rank: int, size: int) -> None:
+        clone = getattr(store, "clone", None)  # since torch 2.6: else two threads take turns
+        self.store: Store = store if clone is None else clone()
+        self.rank, self.size, self.silence, self.exchanges = rank, size, silence(), 0
+        self._others = [number for number in range(size) if number != rank]
+        self._places: dict[int, _Place] = {}
+        self._seen: dict[int, tuple[bytes, float]] = {}
+        self._looked = 0.0
+        self._gone: set[int] = set()
+        self._over = threading.Event()
+        self.store.set(f"asng/place/{rank}", json.dumps([socket.gethostname(), *_process(os.getpid())]))
+        self._thread = threading.Thread(target=self._beat, daemon=True, name="asng beat")
+        self._thread.start()
+
+    def meet(self) -> None:
+        """See where the others run; all are there now."""
+        for number in self._others:
+            self._place(number)
+
+    def close(self) -> None:
+        """Give no more signs."""
+        self._over.set()
+        self._thread.join(2 * _BEAT)
+
+    def begin(self) -> None:
+        """Begin to wait for the others: what was seen before counts no more."""
+        self._seen.clear()
+        self._gone.clear()
+        self._looked = time.monotonic()
+
+    def look(self) -> tuple[int, str] | None:
+        """Return the process that cannot be waited for any more, and why; None if there is none."""
+        now = time.monotonic()
+        if now - self._looked > 5 * _BEAT:  # this one was stopped itself
+            self._seen.clear()
+        self._looked = now
+        for number in self._others:
+            place = self._place(number)
+            state = None if place is None or place.host != socket.gethostname() else _state(place)
+            if state == "gone":
+                if number in self._gone:  # what it sent may still have come the first time
+                    return number, "has ended without a word: it was killed, or its script has left"
+                self._gone.add(number)
+            elif state is not None and state != "T":
+                self._seen.pop(number, None)  # it works, however long
+            else:
+                sign = b"T" if state == "T" else self._sign(number)
+                if sign is None or self._seen.get(number, (None,))[0] != sign:
+                    self._seen[number] = sign or b"", now
+                elif now - self._seen[number][1] > self.silence:
+                    how = "is stopped (SIGSTOP, ctrl-Z)" if state else "hangs, is stopped, or is cut off"
+                    return number, f"{how}, for more than {self.silence:g} s ({_SILENCE})"
+        return None
+
+    def dead(self) -> tuple[int, str] | None:
+        """Look for a process that has ended, as one has; None if all are there, or it cannot be seen."""
+        self.begin()
+        near = all(self._visible(number) for number in self._others)
+        end = time.monotonic() + (3 * _BEAT if near else min(self.silence, _DEFAULT) + 3 * _BEAT)
+        while time.monotonic() < end:
+            found = self.look()
+            if found is not None:
+                return found
+            time.sleep(_BEAT / 4)
+        return None
+
+    def behind(self) -> list[int]:
+        """Return the processes that have exchanged less than this one, if they tell it."""
+        signs = {number: self._sign(number) for number in self._others}
+        counts = {number: int(sign.split(b":")[1]) for number, sign in signs.items() if sign is not None}
+        return sorted(number for number, count in counts.items() if count < self.exchanges)
+
+    def _beat(self) -> None:
+        number = 0
+        while not self._over.wait(_BEAT if number else 0.0):
+            number += 1
+            with suppress(RuntimeError):  # the store has gone with the process that held it
+                self.store.set(f"asng/beat/{self.rank}", f"{number}:{self.exchanges}")
+
+    def _sign(self, number: int) -> bytes | None:
+        return self._read(f"asng/beat/{number}")
+
+    def _place(self, number: int) -> _Place | None:
+        if number not in self._places:
+            said = self._read(f"asng/place/{number}")
+            if said is not None:
+                place = _Place(*json.loads(said))
+                # In another container of the same name there are other numbers.
+                seen = place.host == socket.gethostname() and _state(place) not in (None, "gone")
+                self._places[number] = place if seen else place._replace(host="")
+        return self._places.get(number)
+
+    def _visible(self, number: int) -> bool:
+        place = self._place(number)
+        return place is not None and bool(place.host)
+
+    def _read(self, key: str) -> bytes | None:
+        return read(self.store, key)
+
+
+def read(store: Store, key: str) -> bytes | None:
+    """Return what is under a key; None if nothing is, or the store does not answer."""
+    return _soon(lambda: bytes(store.get(key)) if store.check([key]) else None)
+
+
+def write_once(store: Store, key: str, content: str) -> None:
+    """Put something under a key, unless something is there or the store does not answer."""
+    _soon(lambda: bytes(store.compare_set(key, "", content)))
+
+
+def _soon(ask: Callable[[], bytes | None]) -> bytes | None:
+    """Ask a store, which may be held by a process that has ended, or is stopped and never answers."""
+    answers: list[bytes | None] = []
+
+    def asking() -> None:
+        with suppress(RuntimeError):
+            answers.append(ask())
+
+    thread = threading.Thread(target=asking, daemon=True, name="asng store")
+    thread.start()
+    thread.join(_ANSWER)
+    return answers[0] if answers else None
+
+
+def _process(pid: int) -> tuple[int, str]:
+    parts = _stat(pid)
+    return pid, parts[19] if parts else ""
+
+
+def _state(place: _Place) -> str | None:
+    """Return the letter of a process's state, "gone" if it has ended; None if the system does not tell."""
+    if not place.begun:
+        return None
+    parts = _stat(place.pid)
+    if not parts or parts[19] != place.begun or parts[0] in "ZX":
+        return "gone"
+    return "T" if parts[0] in "Tt" else parts[0]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what Linux tells of a process after its name."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []
