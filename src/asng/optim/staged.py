@@ -214,27 +214,51 @@ class Staged(Optimizer):
         if len(archive) < FIRST or not np.isfinite(archive.losses).any():
             return product.snapped(product.uniform(u))
         reads = Reading(product, archive.x, archive.active)
-        known = self._known(reads)
+        others = product.snapped(self._under_way) if len(self._under_way) else self._under_way
+        known = self._known(reads, others)
         chosen = np.zeros(len(u), dtype=bool)
         if not self._noisy and len(archive) >= FOREST_FROM:
             chosen = self._rng.random(len(u)) < FOREST_SHARE
         points = product.snapped(product.uniform(u))
         if not chosen.all():
-            surrogate = surrogate_of(product, archive, state.model)
+            surrogate = surrogate_of(product, archive, state.model, others, reads(others))
             best = archive.x[archive.order()[:_PARENTS]]
-            nearby = state.model.turn % NEARBY == NEARBY - 1
+            turn, place = state.model.turn, 0
+            if len(u) == 1:  # of draws one by one, each takes the next place in a batch
+                turn, place = divmod(self._draws.drawn, BATCH)
             points = proposed(
-                product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=known
+                product,
+                self._rng,
+                surrogate,
+                best,
+                len(u),
+                place=place,
+                nearby=turn % NEARBY == NEARBY - 1,
+                reads=reads,
+                known=known,
             )
         at = np.flatnonzero(chosen)
         if not len(at):
             return points
         return improving(product, self._rng, archive, points, at, reads=reads, known=known)
 
-    def _known(self, reads: Reading) -> Callable[[Floats], Flags]:
-        """Return what says of points whether they repeat, in all that they will read, one that is known."""
+    def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
+        # What a model proposes is not drawn from theta, and tells of losses the same however late.
+        if self._state.gradient is None:
+            return np.zeros(len(x))
+        return super()._log_density(theta, x, active)
+
+    def _known(self, reads: Reading, others: Floats) -> Callable[[Floats], Flags]:
+        """Return what says of points whether they repeat, in all that they will read, one that is known.
+
+        Args:
+            reads: What points are expected to read.
+            others: Points under way, snapped, shape (m, D).
+        """
         archive = self._state.archive
         keys = _keys(read_only(archive.x, archive.active))
+        if len(others):
+            keys = np.concatenate((keys, _keys(read_only(others, reads(others)))))
 
         def known(x: Floats) -> Flags:
             if self._noisy:
