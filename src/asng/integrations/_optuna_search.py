@@ -22,8 +22,9 @@ __all__ = ["CONSTRAINTS", "DRAWN", "FAILED", "Search", "has_model"]
 DRAWN, FAILED, CONSTRAINTS = "asng:drawn", "asng:failed", "constraints"
 """Attributes of trials: how one was drawn from a distribution; that its objective failed; Optuna's own."""
 
-_PART = 32
-"""Trials that a model is told of at a time when a study is read anew; a fit follows each."""
+_FEW, _PART = 2, 32
+"""Trials that a model is told of at a time, as by `asng.minimize`, and at most when a study is read anew; a
+fit follows each."""
 
 _MOST_UNDER_WAY = 64
 """The latest of the trials that have not ended; those of killed processes never do."""
@@ -79,7 +80,7 @@ class Search:
             self._begin()
             new = self._told
         if self.optimizer is not None:
-            self._tell(self.optimizer, new)
+            self._tell(self.optimizer, new, _FEW if len(new) < len(self._told) else _PART)
 
     def ask(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Candidate:
         """Return what to try, other than what is being tried."""
@@ -114,11 +115,11 @@ class Search:
         else:
             self.optimizer = Staged(space, budget=self._budget, seed=0, noisy=self._noisy)
 
-    def _tell(self, optimizer: Optimizer, trials: Sequence[FrozenTrial]) -> None:
+    def _tell(self, optimizer: Optimizer, trials: Sequence[FrozenTrial], most: int) -> None:
         done = 0
         while done < len(trials):
             model = has_model(optimizer)
-            part = trials[done : done + (min(_PART, max(8, done)) if model else 1)]
+            part = trials[done : done + (min(most, max(_PART // 4, done)) if model else 1)]
             done += len(part)
             candidates, losses, then = [], [], []
             for trial in part:

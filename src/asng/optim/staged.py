@@ -14,7 +14,7 @@ from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
 from asng.optim.density import improving
-from asng.optim.joint import Joint, begun, drawn, updated
+from asng.optim.joint import Joint, begun, drawn, updated, weighed
 from asng.optim.model import Archive, Model, learnt_model, surrogate_of
 from asng.optim.proposals import Flags, proposed
 from asng.optim.reading import Reading, read_only
@@ -246,7 +246,7 @@ class Staged(Optimizer):
         # What a model proposes is not drawn from theta, and tells of losses the same however late.
         if self._state.gradient is None:
             return np.zeros(len(x))
-        return super()._log_density(theta, x, active)
+        return super()._log_density(theta, x, weighed(self._joint, x, active))
 
     def _known(self, reads: Reading, others: Floats) -> Callable[[Floats], Flags]:
         """Return what says of points whether they repeat, in all that they will read, one that is known.
