@@ -31,7 +31,6 @@ from benchmarks.record import write
 CASES = [
     ("journal", "mixed-ellipsoid100", 150),
     ("journal", "continuous-rosenbrock", 150),
-    ("journal", "beam", 150),
     ("journal", "continuous-ellipsoid100", 600),
     ("sqlite", "mixed-ellipsoid100", 150),
     ("sqlite", "beam", 150),

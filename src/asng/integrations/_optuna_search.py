@@ -57,7 +57,6 @@ class Search:
         self._all: dict[str, BaseDistribution] = {}
         self._seen: set[int] = set()
         self._told: list[FrozenTrial] = []
-        self._waiting: list[Candidate] = []
         self._known: dict[frozenset[str], set[tuple[Any, ...]]] = {}
         self._front: Front | None = None
 
@@ -93,7 +92,7 @@ class Search:
                 for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
                 if other.number != trial.number and other.params.keys() & self.distributions.keys()
             ]
-            under_way = [self._candidate(other) for other in running[-_MOST_UNDER_WAY:]] + self._waiting
+            under_way = [self._candidate(other) for other in running[-_MOST_UNDER_WAY:]]
         candidate = optimizer.ask(1, under_way=under_way, rng=rng)[0]
         tried = [_key(other) for other in under_way]
         for _ in range(_AGAIN if has_model(optimizer) and not self._noisy else 0):
@@ -104,7 +103,7 @@ class Search:
 
     def _begin(self) -> None:
         """Make an optimiser over the variables that there are now."""
-        self._waiting, self._known, self.optimizer = [], {}, None
+        self._known, self.optimizer = {}, None
         if not self.distributions:
             return
         space = Space({name: variable_of(one) for name, one in self.distributions.items()})
@@ -133,12 +132,9 @@ class Search:
                 then.append(_log_density(trial))
             if len(candidates) > 1:
                 optimizer.tell(candidates, losses)
-                self._waiting = []
             elif candidates:
-                generation = optimizer.generation
                 densities = None if model else np.array(then)
                 optimizer.tell(candidates[0], losses[0], log_densities=densities)
-                self._waiting = [*self._waiting, candidates[0]] if optimizer.generation == generation else []
 
     def _candidate(self, trial: FrozenTrial) -> Candidate:
         """Return what a trial tried, or is trying; of variables that it has not the middle."""

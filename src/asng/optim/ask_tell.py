@@ -102,7 +102,8 @@ class Optimizer(ABC):
     def _draw(self, u: Floats) -> Floats:
         """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta.
 
-        In `_under_way` it has the raw coordinates of what is being evaluated, shape (m, D).
+        In `_under_way` it has the raw coordinates of what is being evaluated, or waits for an update, shape
+        (m, D).
         """
         return self._product.sample(self._state.theta, u)
 
@@ -198,7 +199,7 @@ class Optimizer(ABC):
         n = self.lam if n is None else integer_at_least("n", n, 1)
         before = self._rng, self._under_way
         self._rng = before[0] if rng is None else rng
-        self._under_way = arrays_of(self._product, under_way)[0] if under_way else before[1]
+        self._under_way = self._not_learnt(under_way)
         try:
             x = self._draw(self._uniforms(n))
         finally:
@@ -317,6 +318,13 @@ class Optimizer(ABC):
             u, draws.rest = draws.rest[:1], draws.rest[1:]
             return u
         return draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size)
+
+    def _not_learnt(self, under_way: Sequence[Candidate]) -> Floats:
+        """Return raw draws that no update knows of, those that wait for one too, shape (m, D)."""
+        parts = [] if self._draws.waiting is None else [self._draws.waiting.x]
+        if under_way:
+            parts.append(arrays_of(self._product, under_way)[0])
+        return np.concatenate(parts) if parts else np.empty((0, len(self.space)))
 
     def _weighted(self, batch: Batch) -> Told | None:
         """Return samples as an update takes them, late ones weighted; None if together they say nothing."""
