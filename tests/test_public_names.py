@@ -23,9 +23,18 @@ def private(tree: ast.Module) -> list[str]:
                 one.name for one in node.names if one.name.startswith("asng.") and not is_room(one.name)
             ]
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "asng":
-            exported = importlib.import_module(str(node.module)).__all__ if is_room(str(node.module)) else ()
+            exported = exports(str(node.module))
             found += [f"{node.module}.{one.name}" for one in node.names if one.name not in exported]
     return found
+
+
+def exports(module: str) -> list[str]:
+    """Return what a module promises: rooms, and modules about other tools, whose packages may be missing."""
+    if module.startswith("asng.integrations."):
+        path = Path(asng.__file__).parent / "integrations" / f"{module.rpartition('.')[2]}.py"
+        found = re.search(r"^__all__ = (\[.*?\])", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+        return list(ast.literal_eval(found[1])) if found else []
+    return list(importlib.import_module(module).__all__) if is_room(module) else []
 
 
 def is_room(name: str) -> bool:
