@@ -11,7 +11,7 @@ import asng
 from asng import Categorical, Integer, Space
 from benchmarks.black_box.problems import Problem
 
-__all__ = ["METHODS", "Search", "as_cmaes_has_it"]
+__all__ = ["METHODS", "Search", "Suggested", "as_cmaes_has_it"]
 
 Search = Callable[[Problem, int, int], list[float]]
 """From problem, seed and budget to the losses of all calls, in their order."""
@@ -55,7 +55,7 @@ def random(problem: Problem, seed: int, budget: int) -> list[float]:
     return [f(problem.space.sample(rng)) for _ in range(budget)]
 
 
-class _Suggested(Mapping[str, Any]):
+class Suggested(Mapping[str, Any]):
     """Values that a trial suggests when they are read, as its documentation has conditional ones."""
 
     def __init__(self, trial: Any, space: Space) -> None:
@@ -84,7 +84,7 @@ def tpe(problem: Problem, seed: int, budget: int) -> list[float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-        study.optimize(lambda trial: f(_Suggested(trial, problem.space)), n_trials=budget)
+        study.optimize(lambda trial: f(Suggested(trial, problem.space)), n_trials=budget)
     return f.losses
 
 

@@ -13,7 +13,12 @@ import asng.integrations
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs" / "integrations").glob("*.md"))
-MODULES = sorted(module.name for module in pkgutil.iter_modules(asng.integrations.__path__))
+MODULES = sorted(
+    module.name
+    for module in pkgutil.iter_modules(asng.integrations.__path__)
+    if not module.name.startswith("_")
+)
+"""Those of which a user imports; a chapter of one of them has a name that begins with an underscore."""
 NEEDS = re.compile(r"^<!-- needs: ([\w ]+) -->$", flags=re.MULTILINE)
 """On each page: the packages without which its code is not run here."""
 PACKAGES = {"hub": "safetensors"}

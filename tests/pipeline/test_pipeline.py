@@ -1,4 +1,5 @@
 import json
+from concurrent.futures import Executor, Future
 from dataclasses import replace
 from statistics import fmean, stdev
 
@@ -290,3 +291,45 @@ def test_a_setting_that_cannot_be_is_told_with_its_file(line, tmp_path):
     (tmp_path / "config.yaml").write_text(f"task: classification\n{line}\n")
     with pytest.raises(RunError, match=r"^.*config\.yaml.*: .*$"):
         stored_run(tmp_path)
+
+
+class OutOfOrder(Executor):
+    """Has each call done by the time that the last one is given, the last one first."""
+
+    def __init__(self, n):
+        self.left, self.given = n, []
+
+    def submit(self, fn, /, *args, **kwargs):
+        future = Future()
+        self.given.append((future, lambda: fn(*args, **kwargs)))
+        if len(self.given) == self.left:
+            for done, call in reversed(self.given):
+                done.set_result(call())
+        return future
+
+
+def test_an_executor_trains_the_same_networks(task, tmp_path):
+    settings = replace(SMALL, peers=3)
+    folder = run_task(task, settings, tmp_path / "run", seed=3, progress=False)
+    before = result_of(folder), weights_of(folder)
+    executor = OutOfOrder(4)
+    retrain_run(task, settings, folder, seed=3, progress=False, executor=executor)
+    assert len(executor.given) == 4
+    assert without_times(result_of(folder)) == without_times(before[0])
+    assert torch.equal(weights_of(folder), before[1])
+
+
+def test_what_an_executor_has_trained_is_kept_when_another_training_fails(task, tmp_path):
+    class Failing(Executor):
+        def submit(self, fn, /, *args, **kwargs):
+            future = Future()
+            if args[2] is not None and args[3] % 1000 == 1:
+                future.set_exception(OSError("a machine was lost"))
+            else:
+                future.set_result(fn(*args, **kwargs))
+            return future
+
+    folder = run_task(task, replace(SMALL, peers=1), tmp_path / "run", progress=False)
+    with pytest.raises(OSError, match="a machine was lost"):
+        retrain_run(task, replace(SMALL, peers=1), folder, progress=False, executor=Failing())
+    assert result_of(folder)["random"] == []

@@ -93,7 +93,10 @@ class AsynchronousLoop:
 
     def _draw(self) -> None:
         start = self.search.start
-        candidate = start[self.drawn] if self.drawn < len(start) else self.search.optimizer.ask(1)[0]
+        if self.drawn < len(start):
+            candidate = start[self.drawn]
+        else:
+            candidate = self.search.optimizer.ask(1, under_way=list(self._under_way.values()))[0]
         self.drawn += 1
         self._idle += 1
         # So many draws as make an update count as one generation without anything new.

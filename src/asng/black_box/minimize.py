@@ -97,7 +97,8 @@ def minimize(
             mapping; then losses are remembered by whole architectures.
         workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
             defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
-            executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`; it is left open.
+            executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`, or that of Dask, loky, MPI
+            or Ray; it is left open.
         asynchronous: Tell the optimiser of each call as it comes back, and begin another one. No worker waits
             for the slowest of a generation, but the search depends on who is first. Default: whole
             generations.

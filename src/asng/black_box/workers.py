@@ -1,14 +1,19 @@
-"""Where f is called: in this process, in others of the search's own, or wherever an executor puts it."""
+"""Where f is called: in this process, in others of the search's own, or wherever an executor puts it.
+
+An executor may be a pool of threads or processes, or a cluster: those of Dask, loky, MPI and Ray derive from
+that of the standard library.
+"""
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from typing import Protocol
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from typing import Any, Protocol
+from uuid import uuid4
 
 from asng.black_box.calling import CallOutcome, Function, call
 from asng.black_box.processes import Limits, Processes, packed
 from asng.checks import integer_at_least, real_between
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, in_one_line
 from asng.space import Architecture
 
 __all__ = ["Workers", "calls_at_a_time", "check_workers", "workers_of"]
@@ -77,11 +82,14 @@ def calls_at_a_time(workers: int | Executor) -> int:
     """
     if not isinstance(workers, Executor):
         return workers
-    n = getattr(workers, "_max_workers", None)  # of both executors of the standard library
-    if not isinstance(n, int):
+    n = getattr(workers, "_max_workers", None)  # of the standard library, loky, MPI and Ray
+    threads = getattr(getattr(workers, "_client", None), "nthreads", None)  # of Dask
+    if n is None and threads is not None:
+        n = sum(threads().values())
+    if not isinstance(n, int) or n < 1:
         raise InputError(
-            f"workers: expected a number, or a thread or process pool of concurrent.futures, got "
-            f"{workers!r}, which does not say how many calls it takes at a time. Leave asynchronous out."
+            "workers: expected a number, or an executor of the standard library, Dask, loky, MPI or Ray, "
+            f"got {workers!r}, which does not say how many calls it takes at a time. Leave asynchronous out."
         )
     return n
 
@@ -114,29 +122,47 @@ class _InExecutor:
     def __init__(self, executor: Executor, f: Function, *, activity: bool) -> None:
         self._executor, self._f, self._activity = executor, f, activity
         self._waiting: dict[Future[CallOutcome], int] = {}
+        self._search, self._calls = uuid4().hex, 0
 
     def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
+        self._calls += 1
+        number = f"{self._search}-{self._calls}"
+        given = number, self._f, architecture, self._activity, limits
         try:
-            self._waiting[self._executor.submit(call, self._f, architecture, self._activity, limits)] = key
+            self._waiting[self._executor.submit(_numbered, *given)] = key
         except BrokenExecutor as error:
             raise _broken() from error
 
     def finished(self) -> Iterator[tuple[int, CallOutcome]]:
         done = wait(self._waiting, return_when=FIRST_COMPLETED).done
-        try:
-            yield from [
-                (self._waiting.pop(future), future.result())
-                for future in list(self._waiting)
-                if future in done
-            ]
-        except BrokenExecutor as error:
-            raise _broken() from error
+        yield from [
+            (self._waiting.pop(future), _outcome(future)) for future in list(self._waiting) if future in done
+        ]
 
     def forget(self) -> None:
         self._waiting = {future: key for future, key in self._waiting.items() if not future.cancel()}
 
     def close(self) -> None:
         self.forget()
+
+
+def _numbered(number: str, *given: Any) -> CallOutcome:
+    """Call f. The number is that of the call: Dask takes what is the same in all arguments as one call."""
+    return call(*given)
+
+
+def _outcome(future: Future[CallOutcome]) -> CallOutcome:
+    """Return what came of a call; a call that was lost on its way, or with its machine, has failed.
+
+    Raises:
+        RunError: The executor takes no more calls.
+    """
+    try:
+        return future.result()
+    except BrokenExecutor as error:
+        raise _broken() from error
+    except (Exception, CancelledError) as error:  # what f raises is an outcome: this is the executor's
+        return CallOutcome(float("nan"), None, 0.0, f"{type(error).__name__}: {in_one_line(error)}")
 
 
 def _broken() -> RunError:

@@ -25,7 +25,7 @@ except ImportError as error:
 __all__ = ["ASNGCallback"]
 
 
-class ASNGCallback(Callback):  # type: ignore[misc]
+class ASNGCallback(Callback):
     """Searches an architecture while Lightning trains the shared weights.
 
     Before each training batch the searchable layers of the module are set to an architecture drawn from

@@ -38,7 +38,7 @@ _AT_ONCE = 4096
 """Rows of a prediction, for memory."""
 
 
-class _TabularSearch(BaseEstimator):  # type: ignore[misc]
+class _TabularSearch(BaseEstimator):
     """What both estimators share; they say what the outputs are, and what is lost by wrong ones."""
 
     def __init__(
@@ -170,7 +170,7 @@ class _TabularSearch(BaseEstimator):  # type: ignore[misc]
         return torch.cat([network(part) for part in torch.split(x.double(), _AT_ONCE)]).numpy()
 
 
-class ASNGClassifier(ClassifierMixin, _TabularSearch):  # type: ignore[misc]
+class ASNGClassifier(ClassifierMixin, _TabularSearch):
     """A classifier of tables: `fit` searches a network, then trains what it found from scratch.
 
     The network is a `asng.supernets.TabularMLP`: its width, depth, activation, norm and residuals are
@@ -238,7 +238,7 @@ class ASNGClassifier(ClassifierMixin, _TabularSearch):  # type: ignore[misc]
         return labels
 
 
-class ASNGRegressor(RegressorMixin, _TabularSearch):  # type: ignore[misc]
+class ASNGRegressor(RegressorMixin, _TabularSearch):
     """A regressor of tables: `fit` searches a network, then trains what it found from scratch.
 
     All is as in `ASNGClassifier`; targets are standardised for the training, and may be several.

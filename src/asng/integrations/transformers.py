@@ -41,7 +41,7 @@ def own_loss(forward: Forward, batch: Any) -> torch.Tensor:
     return loss
 
 
-class ASNGTrainerCallback(TrainerCallback, ExportableState):  # type: ignore[misc]
+class ASNGTrainerCallback(TrainerCallback, ExportableState):
     """Searches an architecture while a Trainer trains the shared weights.
 
     Before each step of the Trainer the searchable layers of the model are set to an architecture drawn from

@@ -12,7 +12,7 @@ from asng.errors import InputError
 from asng.optim.draws import Sampling, draw_uniforms
 from asng.optim.reuse import LEAST, late_weights, read_by
 from asng.optim.saving import FORMAT, check_same, generator, pack_theta, unpack_theta, whole
-from asng.optim.told import Batch, Draws, Origin, Told, arrays_of, checked_batch, joined
+from asng.optim.told import Batch, Draws, Origin, Told, arrays_of, checked_batch, joined, when_drawn
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["HasTheta", "Optimizer", "Told"]
@@ -81,6 +81,7 @@ class Optimizer(ABC):
         self._fixed: dict[str, object] = {"lam": lam, "sampling": sampling, "rules": product.rules}
         self._generation = 0
         self._draws = Draws(seed, product.n_free)
+        self._under_way: Floats = np.empty((0, len(product.space)))
 
     @abstractmethod
     def _update(self, told: Told) -> HasTheta:
@@ -99,7 +100,11 @@ class Optimizer(ABC):
         return self._lam
 
     def _draw(self, u: Floats) -> Floats:
-        """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta."""
+        """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta.
+
+        In `_under_way` it has the raw coordinates of what is being evaluated, or waits for an update, shape
+        (m, D).
+        """
         return self._product.sample(self._state.theta, u)
 
     def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
@@ -181,17 +186,33 @@ class Optimizer(ABC):
         return self._product.n_theta
 
     @final
-    def ask(self, n: int | None = None) -> list[Candidate]:
+    def ask(
+        self,
+        n: int | None = None,
+        *,
+        under_way: Sequence[Candidate] = (),
+        rng: np.random.Generator | None = None,
+    ) -> list[Candidate]:
         """Draw candidates from the current distribution.
 
         Args:
             n: How many, at least 1. Default lam. They need not be told.
+            under_way: Candidates whose losses are still to come, drawn here or elsewhere. An optimiser with a
+                model of losses proposes others; for draws from a distribution it makes no difference.
+            rng: Source of randomness of these draws. Default: the optimiser's own. With one of the caller's,
+                what the optimiser becomes depends on nothing but what it is told, in several processes alike.
 
         Raises:
-            InputError: n is no integer >= 1.
+            InputError: n is no integer >= 1, or a candidate is of another space.
         """
         n = self.lam if n is None else integer_at_least("n", n, 1)
-        x = self._draw(self._uniforms(n))
+        before = self._rng, self._under_way
+        self._rng = before[0] if rng is None else rng
+        self._under_way = self._not_learnt(under_way)
+        try:
+            x = self._draw(self._uniforms(n))
+        finally:
+            self._rng, self._under_way = before
         x.flags.writeable = False
         origin = Origin(self._state.theta, self._draws.seed, alone=n == 1)
         first, rows = self._draws.drawn_now(x)
@@ -202,11 +223,12 @@ class Optimizer(ABC):
         ]
 
     @final
-    def log_density(self, candidates: Sequence[Candidate]) -> Floats:
+    def log_density(self, candidates: Sequence[Candidate], *, drawn: bool = False) -> Floats:
         """Return how likely the present distribution draws candidates, over what each of them read.
 
         Args:
             candidates: Of this space.
+            drawn: Whether it is to be the distribution that each was drawn from, where that is known.
 
         Returns:
             Logarithms, but for a constant that is the same for all thetas of the space; shape (n,).
@@ -215,7 +237,11 @@ class Optimizer(ABC):
             InputError: A candidate is of another space.
         """
         x, active = arrays_of(self._product, candidates)
-        return self._log_density(self._state.theta, x, active)
+        now = self._log_density(self._state.theta, x, active)
+        if not drawn:
+            return now
+        then = when_drawn(list(candidates), x, active, self._state.theta, self._log_density)
+        return now if then is None else np.where(np.isnan(then), now, then)
 
     @final
     def tell(
@@ -301,6 +327,13 @@ class Optimizer(ABC):
             u, draws.rest = draws.rest[:1], draws.rest[1:]
             return u
         return draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size)
+
+    def _not_learnt(self, under_way: Sequence[Candidate]) -> Floats:
+        """Return raw draws that no update knows of, those that wait for one too, shape (m, D)."""
+        parts = [] if self._draws.waiting is None else [self._draws.waiting.x]
+        if under_way:
+            parts.append(arrays_of(self._product, under_way)[0])
+        return np.concatenate(parts) if parts else np.empty((0, len(self.space)))
 
     def _weighted(self, batch: Batch) -> Told | None:
         """Return samples as an update takes them, late ones weighted; None if together they say nothing."""

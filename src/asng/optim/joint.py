@@ -14,7 +14,7 @@ from asng.optim.covariance import Bounds, Covariance, first_covariance, moved
 from asng.optim.saving import array, number, whole
 from asng.optim.step import Settings, State, first_state, step
 
-__all__ = ["Joint", "begun", "drawn", "pack_covariance", "unpack_covariance", "updated"]
+__all__ = ["Joint", "begun", "drawn", "pack_covariance", "unpack_covariance", "updated", "weighed"]
 
 _U_MIN = 2.0**-54
 _FINEST = 1e-12
@@ -31,12 +31,13 @@ class Joint:
     Attributes:
         discrete: As given.
         bounds: Of the reals.
+        columns: Places of the reals in the space.
     """
 
     def __init__(self, product: Product, discrete: Product) -> None:
         self.discrete, self._product = discrete, product
         self._reals, self._integers = product.of_reals, product.of_integers
-        self._columns = product.ordered_columns[self._reals]
+        self.columns = product.ordered_columns[self._reals]
         family = product.gaussians
         low, high, std_max = (part[self._reals] for part in (family.low, family.high, family.std_max))
         self.bounds = Bounds(low, high, _FINEST * 2.0 * std_max, std_max)
@@ -60,13 +61,13 @@ class Joint:
         """Map uniform numbers of shape (n, n_free), as for `Product.sample`, to raw draws."""
         x = self._product.sample(theta, u)
         own = u[:, self._product.categoricals.size + self._reals]
-        x[:, self._columns] = reals.draw(ndtri(own.clip(_U_MIN, 1.0 - 2 * _U_MIN)))
+        x[:, self.columns] = reals.draw(ndtri(own.clip(_U_MIN, 1.0 - 2 * _U_MIN)))
         return x
 
     def moved(self, reals: Covariance, x: Floats, losses: Floats, active: Floats | None) -> Covariance:
         """Return the distribution of the reals after an update."""
-        active = None if active is None else active[:, self._columns]
-        return moved(reals, x[:, self._columns], losses, self.bounds, active)
+        active = None if active is None else active[:, self.columns]
+        return moved(reals, x[:, self.columns], losses, self.bounds, active)
 
 
 def begun(product: Product, joint: Joint | None, settings: Settings, theta: Theta) -> State:
@@ -94,6 +95,20 @@ def updated(product: Product, joint: Joint | None, settings: Settings, state: St
         return replace(after, updates=state.updates + (reals is not state.reals))
     after = step(joint.discrete, settings, before, told.x, told.losses, told.active)
     return replace(after, theta=joint.whole(after.theta, reals), reals=reals)
+
+
+def weighed(joint: Joint | None, x: Floats, active: Floats | None) -> Floats | None:
+    """Return which variables say how much a sample counts that is told late, shape (n, D); None for all.
+
+    Reals do not: a covariance takes samples from elsewhere as they are (Hansen, "Injecting external solutions
+    into CMA-ES", 2011). The ratio of two densities over ten reals or more is next to nothing after a single
+    step, and what was paid for would be lost.
+    """
+    if joint is None:
+        return active
+    active = np.ones_like(x) if active is None else active.copy()
+    active[:, joint.columns] = 0.0
+    return active
 
 
 _PATHS = ("p_sigma", "p_c", "p_d")

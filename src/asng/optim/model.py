@@ -161,8 +161,29 @@ def learnt_model(product: Product, archive: Archive, model: Model) -> Model:
     return Model(hypers, int(np.argmin(against)), model.turn + 1)
 
 
-def surrogate_of(product: Product, archive: Archive, model: Model) -> Surrogate:
-    """Return the process, given what is known."""
-    known = archive.chosen()
+def surrogate_of(
+    product: Product,
+    archive: Archive,
+    model: Model,
+    under_way: Floats | None = None,
+    active: Floats | None = None,
+) -> Surrogate:
+    """Return the process, given what is known.
+
+    Args:
+        product: Family of distributions.
+        archive: What was evaluated.
+        model: What was learnt of the process.
+        under_way: Points whose losses are still to come, snapped, shape (m, D). They count as if they had
+            come out as foreseen, which leaves the expectation as it is, and takes uncertainty from what is
+            near.
+        active: What those are expected to read, shape (m, D); None for all.
+    """
+    known, hyper = archive.chosen(), Hyper(model.hypers[model.bend])
     y, _ = bent(known.losses, POWERS[model.bend])
-    return Surrogate(Coordinates.of(product, known.x, known.active), y, Hyper(model.hypers[model.bend]))
+    points = Coordinates.of(product, known.x, known.active)
+    surrogate = Surrogate(points, y, hyper)
+    if under_way is None or not len(under_way):
+        return surrogate
+    others = Coordinates.of(product, under_way, active)
+    return Surrogate(points.joined(others), np.concatenate((y, surrogate.mean(others))), hyper)

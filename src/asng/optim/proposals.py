@@ -38,6 +38,7 @@ def proposed(
     best: Floats,
     n: int,
     *,
+    place: int = 0,
     nearby: bool = False,
     reads: Callable[[Floats], Floats | None],
     known: Callable[[Floats], Flags],
@@ -54,6 +55,7 @@ def proposed(
         surrogate: The model.
         best: Known points to search from, the best first, snapped, shape (k, D).
         n: How many.
+        place: Which turn the first of them is in.
         nearby: Whether the last one is to be drawn near the best, whatever the model says of it: where losses
             have cliffs, a smooth model keeps away from the edge that the best points lie at.
         reads: Which variables points are expected to read, shape (m, D); None for all.
@@ -77,9 +79,11 @@ def proposed(
         parents = pool.x[np.argsort(-pool.value, kind="stable")[:_PARENTS]]
         more = weighed(_mutated(product, rng, parents, _ROUND))
         pool = _Pool(np.concatenate((pool.x, more.x)), np.concatenate((pool.value, more.value)))
-    if not nearby or n < 2:
-        return _batch(product, surrogate, pool, goal, n, reads, everywhere)
-    chosen = _batch(product, surrogate, pool, goal, n - 1, reads, everywhere)
+    if not nearby or place + n < 2:
+        return _batch(product, surrogate, pool, goal, n, reads, everywhere, place)
+    if n == 1:
+        return _unseen(product, rng, best, known, np.empty((0, best.shape[1])))
+    chosen = _batch(product, surrogate, pool, goal, n - 1, reads, everywhere, place)
     return np.concatenate((chosen, _unseen(product, rng, best, known, chosen)))
 
 
@@ -111,6 +115,7 @@ def _batch(
     n: int,
     reads: Callable[[Floats], Floats | None],
     spare: Floats,
+    place: int,
 ) -> Floats:
     """Return n different points of a pool, one after the other."""
     chosen: list[Floats] = []
@@ -122,7 +127,7 @@ def _batch(
         mean, variance, covariance, solved = surrogate.predicted(points)
         for i in range(min(n, len(x))):
             value = log_improvement(goal - mean, np.sqrt(variance))
-            if GREEDY and i % 2 == 0:
+            if GREEDY and (place + i) % 2 == 0:
                 value = -mean
             at = int(np.argmax(np.where(np.isfinite(mean), value, -np.inf)))
             chosen.append(x[at])

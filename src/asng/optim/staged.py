@@ -14,7 +14,7 @@ from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
 from asng.optim.density import improving
-from asng.optim.joint import Joint, begun, drawn, updated
+from asng.optim.joint import Joint, begun, drawn, updated, weighed
 from asng.optim.model import Archive, Model, learnt_model, surrogate_of
 from asng.optim.proposals import Flags, proposed
 from asng.optim.reading import Reading, read_only
@@ -101,9 +101,7 @@ class Staged(Optimizer):
        chosen by a forest of trees (`asng.optim.density`). That takes losses by their order: those of real
        models jump, and have steps, of which a smooth process foresees little.
     3. After 200 evaluations, `asng.ASNG` goes on from the best of them, which costs a hundredth of the time.
-    4. Where that has settled, it begins anew with the budget that is left: by turns somewhere else with twice
-    as many
-       samples an update, and near the best point.
+    4. Where that has settled, it begins anew: by turns elsewhere with twice the samples, and near the best.
 
     Differs from `ASNG`: while there is a model, the losses themselves count and not only their order.
 
@@ -214,27 +212,51 @@ class Staged(Optimizer):
         if len(archive) < FIRST or not np.isfinite(archive.losses).any():
             return product.snapped(product.uniform(u))
         reads = Reading(product, archive.x, archive.active)
-        known = self._known(reads)
+        others = product.snapped(self._under_way) if len(self._under_way) else self._under_way
+        known = self._known(reads, others)
         chosen = np.zeros(len(u), dtype=bool)
         if not self._noisy and len(archive) >= FOREST_FROM:
             chosen = self._rng.random(len(u)) < FOREST_SHARE
         points = product.snapped(product.uniform(u))
         if not chosen.all():
-            surrogate = surrogate_of(product, archive, state.model)
+            surrogate = surrogate_of(product, archive, state.model, others, reads(others))
             best = archive.x[archive.order()[:_PARENTS]]
-            nearby = state.model.turn % NEARBY == NEARBY - 1
+            turn, place = state.model.turn, 0
+            if len(u) == 1:  # of draws one by one, each takes the next place in a batch
+                turn, place = divmod(self._draws.drawn, BATCH)
             points = proposed(
-                product, self._rng, surrogate, best, len(u), nearby=nearby, reads=reads, known=known
+                product,
+                self._rng,
+                surrogate,
+                best,
+                len(u),
+                place=place,
+                nearby=turn % NEARBY == NEARBY - 1,
+                reads=reads,
+                known=known,
             )
         at = np.flatnonzero(chosen)
         if not len(at):
             return points
         return improving(product, self._rng, archive, points, at, reads=reads, known=known)
 
-    def _known(self, reads: Reading) -> Callable[[Floats], Flags]:
-        """Return what says of points whether they repeat, in all that they will read, one that is known."""
+    def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
+        # What a model proposes is not drawn from theta, and tells of losses the same however late.
+        if self._state.gradient is None:
+            return np.zeros(len(x))
+        return super()._log_density(theta, x, weighed(self._joint, x, active))
+
+    def _known(self, reads: Reading, others: Floats) -> Callable[[Floats], Flags]:
+        """Return what says of points whether they repeat, in all that they will read, one that is known.
+
+        Args:
+            reads: What points are expected to read.
+            others: Points under way, snapped, shape (m, D).
+        """
         archive = self._state.archive
         keys = _keys(read_only(archive.x, archive.active))
+        if len(others):
+            keys = np.concatenate((keys, _keys(read_only(others, reads(others)))))
 
         def known(x: Floats) -> Flags:
             if self._noisy:

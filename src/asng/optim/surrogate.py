@@ -101,6 +101,14 @@ class Coordinates:
         at = _below(len(self.ordered))[0]
         return np.array([squares.take(at) for squares in self.squares(self)])
 
+    def joined(self, others: "Coordinates") -> "Coordinates":
+        """Return these points and others after them."""
+        return Coordinates(
+            np.concatenate((self.choices, others.choices)),
+            np.concatenate((self.ordered, others.ordered)),
+            np.concatenate((self.unread, others.unread)),
+        )
+
     def rows(self, at: slice | Floats) -> "Coordinates":
         """Return some of the points."""
         return Coordinates(self.choices[at], self.ordered[at], self.unread[at])

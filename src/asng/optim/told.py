@@ -12,7 +12,7 @@ from asng.optim.reuse import read_by
 from asng.optim.saving import array, get, whole
 from asng.space import Candidate, Space
 
-__all__ = ["Batch", "Draws", "Origin", "Told", "arrays_of", "checked_batch", "joined"]
+__all__ = ["Batch", "Draws", "Origin", "Told", "arrays_of", "checked_batch", "joined", "when_drawn"]
 
 LogDensity: TypeAlias = Callable[[Theta, Floats, Floats | None], Floats]
 """(theta, raw draws, what each read) -> logarithms."""
@@ -217,7 +217,9 @@ def checked_batch(
     x = draws.x if fresh else _coordinates(product, given)
     active = _active(product, given)
     numbers = _numbers(given, draws)
-    return Batch(x, values, active, None if fresh else _then(given, x, active, theta, log_density), numbers)
+    return Batch(
+        x, values, active, None if fresh else when_drawn(given, x, active, theta, log_density), numbers
+    )
 
 
 def arrays_of(product: Product, candidates: Sequence[Candidate]) -> tuple[Floats, Floats | None]:
@@ -279,7 +281,7 @@ def _numbers(candidates: list[Candidate], draws: Draws) -> list[tuple[int, int]]
     return stretches
 
 
-def _then(
+def when_drawn(
     candidates: list[Candidate], x: Floats, active: Floats | None, theta: Theta, log_density: LogDensity
 ) -> Floats | None:
     """Return the logarithms of the densities that late candidates were drawn with, NaN for the others."""

@@ -71,6 +71,9 @@ class _Networks:
         self.retrain_cells = settings.retrain_cells or settings.cells
         self.channels = lru_cache(maxsize=64)(self._channels)
 
+    def __reduce__(self) -> tuple[type["_Networks"], tuple[ImageData, ClassificationSettings]]:
+        return type(self), (self.data, self.settings)  # to another process travels all but what is remembered
+
     def searched(self) -> nn.Module:
         network = self._network(
             self.settings.cells, self.settings.channels, recompute=self.settings.recompute

@@ -1,0 +1,218 @@
+"""An optimiser that is told of the trials of a study, whoever made them."""
+
+import math
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, TrialState
+
+from asng.black_box import Evaluation
+from asng.black_box.front import Front
+from asng.black_box.measured import rank_value
+from asng.integrations._optuna_space import joined, own_value, raw_of, variable_of
+from asng.optim import ASNG, Optimizer, Staged
+from asng.space import Candidate, Categorical, Space
+
+__all__ = ["CONSTRAINTS", "DRAWN", "FAILED", "Search", "has_model"]
+
+DRAWN, FAILED, CONSTRAINTS = "asng:drawn", "asng:failed", "constraints"
+"""Attributes of trials: how one was drawn from a distribution; that its objective failed; Optuna's own."""
+
+_FEW, _PART = 2, 32
+"""Trials that a model is told of at a time, as by `asng.minimize`, and at most when a study is read anew; a
+fit follows each."""
+
+_MOST_UNDER_WAY = 64
+"""The latest of the trials that have not ended; those of killed processes never do."""
+
+_AGAIN = 8
+"""Draws in place of one that would repeat a trial; where all do, there is nothing new."""
+
+
+class Search:
+    """An optimiser that is told of the trials of a study.
+
+    Args:
+        directions: One an objective.
+        budget: Trials that there will be.
+        noisy: Whether values have noise.
+        constrained: Whether a trial without constraints breaks them.
+
+    Attributes:
+        distributions: Of each variable with more than one value, over all values that a trial could have had.
+        optimizer: None before there is a variable.
+    """
+
+    def __init__(
+        self, directions: Sequence[StudyDirection], *, budget: int, noisy: bool, constrained: bool
+    ) -> None:
+        self._signs = [-1.0 if direction == StudyDirection.MAXIMIZE else 1.0 for direction in directions]
+        self._budget, self._noisy, self._constrained = budget, noisy, constrained
+        self.distributions: dict[str, BaseDistribution] = {}
+        self.optimizer: Optimizer | None = None
+        self._all: dict[str, BaseDistribution] = {}
+        self._seen: set[int] = set()
+        self._told: list[FrozenTrial] = []
+        self._known: dict[frozenset[str], set[tuple[Any, ...]]] = {}
+        self._front: Front | None = None
+
+    def follow(self, trials: Sequence[FrozenTrial]) -> None:
+        """Tell of trials that have ended since the last time, in the order in which they did."""
+        ended = [trial for trial in trials if trial.number not in self._seen and trial.state.is_finished()]
+        if not ended:
+            return
+        self._seen.update(trial.number for trial in ended)
+        new = sorted(
+            filter(_counts, ended), key=lambda one: (one.datetime_complete or datetime.min, one.number)
+        )
+        self._told += new
+        for trial in new:
+            for name, distribution in trial.distributions.items():
+                self._all[name] = joined(self._all.get(name, distribution), distribution)
+        wide = {name: self._all[name] for name in sorted(self._all) if not self._all[name].single()}
+        if wide != self.distributions:
+            self.distributions = wide
+            self._begin()
+            new = self._told
+        if self.optimizer is not None:
+            self._tell(self.optimizer, new, _FEW if len(new) < len(self._told) else _PART)
+
+    def ask(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Candidate:
+        """Return what to try, other than what is being tried."""
+        optimizer = self.optimizer
+        assert optimizer is not None  # nobody asks before there is a variable
+        under_way: list[Candidate] = []
+        if has_model(optimizer):
+            running = [
+                other
+                for other in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+                if other.number != trial.number and other.params.keys() & self.distributions.keys()
+            ]
+            under_way = [self._candidate(other) for other in running[-_MOST_UNDER_WAY:]]
+        candidate = optimizer.ask(1, under_way=under_way, rng=rng)[0]
+        tried = [_key(other) for other in under_way]
+        for _ in range(_AGAIN if has_model(optimizer) and not self._noisy else 0):
+            if not self._is_known(candidate) and _key(candidate) not in tried:
+                break
+            candidate = optimizer.ask(1, under_way=under_way, rng=rng)[0]
+        return candidate
+
+    def _begin(self) -> None:
+        """Make an optimiser over the variables that there are now."""
+        self._known, self.optimizer = {}, None
+        if not self.distributions:
+            return
+        space = Space({name: variable_of(one) for name, one in self.distributions.items()})
+        # Its seed says where a search begins anew: for all samplers of a study that is the same place.
+        if len(self._signs) > 1:
+            self._front = Front([str(i) for i in range(len(self._signs))])
+            self.optimizer = ASNG(space, seed=0, reuse=False, covariance=False, spread=0.5)
+        else:
+            self.optimizer = Staged(space, budget=self._budget, seed=0, noisy=self._noisy)
+
+    def _tell(self, optimizer: Optimizer, trials: Sequence[FrozenTrial], most: int) -> None:
+        done = 0
+        while done < len(trials):
+            model = has_model(optimizer)
+            part = trials[done : done + (min(most, max(_PART // 4, done)) if model else 1)]
+            done += len(part)
+            candidates, losses, then = [], [], []
+            for trial in part:
+                candidate = self._candidate(trial)
+                # A model takes what repeats as a sign that there is nothing new.
+                if not candidate.active or (model and not self._noisy and self._is_known(candidate)):
+                    continue
+                self._known.setdefault(candidate.active, set()).add(_key(candidate))
+                candidates.append(candidate)
+                losses.append(self._loss(trial, candidate))
+                then.append(_log_density(trial))
+            if len(candidates) > 1:
+                optimizer.tell(candidates, losses)
+            elif candidates:
+                densities = None if model else np.array(then)
+                optimizer.tell(candidates[0], losses[0], log_densities=densities)
+
+    def _candidate(self, trial: FrozenTrial) -> Candidate:
+        """Return what a trial tried, or is trying; of variables that it has not the middle."""
+        assert self.optimizer is not None
+        space, drawn = self.optimizer.space, trial.system_attrs.get(DRAWN, {}).get("x", {})
+        x = []
+        for name, variable in space.items():
+            raw = variable.encode(variable.uniform(0.5))
+            if name in trial.params:
+                distribution = trial.distributions[name]
+                value = own_value(self.distributions[name], trial.params[name])
+                raw = float(value) if isinstance(variable, Categorical) else raw_of(variable, value)
+                # Rounded and clipped it is the same value: the optimiser learns from what was drawn.
+                if name in drawn and own_value(distribution, trial.params[name]) == variable.decode(
+                    drawn[name]
+                ):
+                    raw = drawn[name]
+            x.append(raw)
+        return space.candidate(x, trial.params.keys() & space.keys())
+
+    def _is_known(self, candidate: Candidate) -> bool:
+        """Whether there was a trial that is the same in all that it read."""
+        return any(_key(candidate, names) in keys for names, keys in self._known.items())
+
+    def _loss(self, trial: FrozenTrial, candidate: Candidate) -> float:
+        constraints = _constraints(trial)
+        if self._constrained and not constraints:
+            constraints = {"": math.inf}
+        losses = [sign * value for sign, value in zip(self._signs, _values(trial), strict=False)]
+        if self._front is None:
+            return rank_value(losses[0] if losses else math.nan, constraints)
+        one = Evaluation(
+            candidate.architecture,
+            sum(losses) if losses else math.nan,
+            generation=0,
+            losses={str(i): loss for i, loss in enumerate(losses)},
+            constraints=constraints,
+        )
+        told = self._front.told([one])[0]
+        self._front.add(one)
+        return told
+
+
+def _key(candidate: Candidate, names: frozenset[str] | None = None) -> tuple[Any, ...]:
+    """Return the values of some variables, by default of those that were read, in their order."""
+    names = candidate.active if names is None else names
+    return tuple(value for name, value in candidate.architecture.items() if names is None or name in names)
+
+
+def has_model(optimizer: Optimizer) -> bool:
+    """Whether an optimiser is in the stage of a model: then steps have no length yet."""
+    return isinstance(optimizer, Staged) and optimizer.delta == 0.0
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Whether a trial says something: one whose process was lost does not."""
+    return trial.state != TrialState.FAIL or FAILED in trial.system_attrs
+
+
+def _log_density(trial: FrozenTrial) -> float:
+    """Return how likely a trial was to be drawn, NaN where it was not drawn from a distribution."""
+    return float(trial.system_attrs.get(DRAWN, {}).get("log_density", math.nan))
+
+
+def _values(trial: FrozenTrial) -> list[float]:
+    """Return what a trial came to; nothing if its objective failed."""
+    if trial.state == TrialState.FAIL:
+        return []
+    if trial.values is not None:
+        return list(trial.values)
+    reported = trial.intermediate_values
+    return [reported[max(reported)]] if reported else []
+
+
+def _constraints(trial: FrozenTrial) -> dict[str, float]:
+    """Return constraints as a sampler notes them, a list, and as `Trial.set_constraint` does, one by one."""
+    found = {str(i): float(value) for i, value in enumerate(trial.system_attrs.get(CONSTRAINTS) or ())}
+    for key, value in trial.system_attrs.items():
+        if key.startswith(f"{CONSTRAINTS}:"):
+            found[key.partition(":")[2]] = float(value)
+    return found

@@ -1,0 +1,72 @@
+"""Distributions of Optuna as variables, and their values both ways."""
+
+import math
+from typing import Any
+
+import numpy as np
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+
+from asng.space import Categorical, Integer, Real, Variable
+
+__all__ = ["drawn_evenly", "fitted", "joined", "own_value", "raw_of", "returned", "variable_of"]
+
+
+def joined(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    """Return a distribution over all values of two of a kind; Optuna lets no name have two kinds."""
+    if one == other or isinstance(one, CategoricalDistribution):
+        return one
+    low, high = min(one.low, other.low), max(one.high, other.high)
+    if isinstance(one, IntDistribution):
+        step = math.gcd(one.step, other.step, abs(one.low - other.low))
+        return IntDistribution(low, high, log=one.log, step=1 if one.log else step)
+    alike = one.step is not None and one.step == other.step
+    apart = (one.low - other.low) / one.step if alike else 0.0
+    gap = one.step if alike and math.isclose(apart, round(apart), abs_tol=1e-9) else None
+    return FloatDistribution(low, high, log=one.log, step=gap)
+
+
+def variable_of(distribution: BaseDistribution) -> Variable:
+    """Return the variable that stands for a distribution; one of choices by their places.
+
+    Choices may be the same to Python, as 1 and True are.
+    """
+    if isinstance(distribution, CategoricalDistribution):
+        return Categorical(range(len(distribution.choices)))
+    kind = Integer if isinstance(distribution, IntDistribution) else Real
+    step: Any = distribution.step
+    return kind(distribution.low, distribution.high, log=distribution.log, step=step)
+
+
+def own_value(distribution: BaseDistribution, value: Any) -> Any:
+    """Return a value of a trial as the variable has it."""
+    if isinstance(distribution, CategoricalDistribution):
+        return int(distribution.to_internal_repr(value))
+    return value
+
+
+def returned(distribution: BaseDistribution, value: Any) -> Any:
+    """Return the value of a variable as a trial has it."""
+    return distribution.choices[value] if isinstance(distribution, CategoricalDistribution) else value
+
+
+def raw_of(variable: Integer | Real, value: float) -> float:
+    return math.log(value) if variable.log else float(value)
+
+
+def fitted(distribution: BaseDistribution, value: Any) -> Any:
+    """Return the value of a distribution that is nearest to one."""
+    if isinstance(distribution, CategoricalDistribution):
+        return value
+    variable = variable_of(distribution)
+    assert not isinstance(variable, Categorical)
+    return variable.decode(raw_of(variable, min(max(value, distribution.low), distribution.high)))
+
+
+def drawn_evenly(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
+    """Return a value that is drawn evenly, of logarithms where they are set."""
+    return returned(distribution, variable_of(distribution).uniform(rng.random()))

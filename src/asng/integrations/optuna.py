@@ -1,0 +1,210 @@
+"""ASNG as a sampler of Optuna: the search of `asng.minimize` over the trials of a study.
+
+All that the sampler knows is in the storage. Before each trial it reads which trials have ended since it last
+looked, tells its optimiser of them, and asks for one more. So any number of processes work on one study, each
+with a sampler of its own, and learn from what all of them tried; one that is killed leaves a trial that never
+ends, and nothing else. A new sampler on an old study goes on with it.
+
+Three things keep several samplers together. An optimiser is told of trials in the order in which they ended,
+and draws from a generator of the trial, not its own, so that all of them come to know the same. A point that
+was drawn from a distribution is told with how likely it was there, so that it counts for others by their
+ratio. And points under way are known as such, so that nobody else tries the same.
+"""
+
+import math
+import zlib
+from collections.abc import Callable, Sequence
+from threading import RLock
+from typing import Any
+
+import numpy as np
+
+from asng.checks import integer_at_least
+from asng.errors import InputError
+from asng.optim import Optimizer
+from asng.space import Candidate
+
+try:
+    from optuna.distributions import BaseDistribution
+    from optuna.samplers import BaseSampler
+    from optuna.study import Study
+    from optuna.trial import FrozenTrial, TrialState
+
+    from asng.integrations._optuna_search import CONSTRAINTS, DRAWN, FAILED, Search, has_model
+    from asng.integrations._optuna_space import drawn_evenly, fitted, returned
+except ImportError as error:
+    raise ImportError(
+        f"asng.integrations.optuna: expected the library optuna, got: {error}. Install it: "
+        "pip install 'asng[optuna]'."
+    ) from error
+
+__all__ = ["ASNGSampler"]
+
+FEW = 1000
+"""With more trials than that a search of reals leaves the model out, as `asng.optim.Staged` says."""
+
+_MOST_DRAWN = 1000
+"""Trials whose draw is remembered until they end."""
+
+
+class ASNGSampler(BaseSampler):
+    """Samples as `asng.minimize` searches: by a model of the losses first, then by the natural gradient.
+
+    The space need not be known before: a variable joins as the first trial that has it ends, and a trial
+    counts for the variables that it has. So conditions are learnt, and need not be declared. In the first
+    trial with a variable it is drawn uniformly.
+
+    A trial that was pruned counts by the last value that it reported. One whose objective failed counts as
+    worst, and one whose process was lost not at all. Constraints, by `constraints_func` or Optuna's
+    `Trial.set_constraint`, are kept if each is at most 0; trials that keep all of them rank first. With
+    several objectives, one distribution follows the front, as in `asng.minimize(objectives=...)`.
+
+    Args:
+        seed: The same seed gives the same trials if one process makes them one after the other; >= 0. Other
+            processes may have the same seed, since draws depend on the number of the trial too. Default: from
+            the operating system.
+        constraints_func: Takes a finished `FrozenTrial`, and returns its constraints: numbers that are at
+            most 0 if kept, and else say by how much they are not.
+        n_trials: How many trials there will be, >= 1, if it is known. With more than 1000, a space that is
+            half of reals or more is searched without a model, as that pays in the end. Default: fewer.
+        noisy: Whether another trial with the same parameters has another value.
+
+    Raises:
+        InputError: An argument is not as described.
+
+    Example:
+        >>> import optuna
+        >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+        >>> def objective(trial):
+        ...     if trial.suggest_categorical("kernel", ["linear", "poly"]) == "linear":
+        ...         return 3.0
+        ...     return abs(trial.suggest_int("degree", 1, 9) - 4)
+        >>> study = optuna.create_study(sampler=ASNGSampler(seed=0))
+        >>> study.optimize(objective, n_trials=20)
+        >>> study.best_params
+        {'kernel': 'poly', 'degree': 4}
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        constraints_func: Callable[[FrozenTrial], Sequence[float]] | None = None,
+        n_trials: int | None = None,
+        noisy: bool = False,
+    ) -> None:
+        if constraints_func is not None and not callable(constraints_func):
+            raise InputError(
+                f"constraints_func: expected a function of a FrozenTrial, got {constraints_func!r}."
+            )
+        if not isinstance(noisy, bool):
+            raise InputError(f"noisy: expected True or False, got {noisy!r}.")
+        self._seed = _entropy() if seed is None else integer_at_least("seed", seed, 0)
+        self._constraints_func = constraints_func
+        self._budget = FEW if n_trials is None else integer_at_least("n_trials", n_trials, 1)
+        self._noisy = noisy
+        self._lock = RLock()
+        self._followed: tuple[Any, ...] = ()
+        self._search: Search | None = None
+        self._drawn: dict[int, tuple[Candidate, Optimizer | None, dict[str, Any]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was learnt is in the storage, and a lock does not travel.
+        return self.__dict__ | {"_lock": None, "_followed": (), "_search": None, "_drawn": {}}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=RLock())
+
+    def reseed_rng(self) -> None:
+        """Take another seed, from the operating system."""
+        self._seed = _entropy()
+
+    def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Return the variables that trials have had so far, each over all values that it could have."""
+        with self._lock:
+            return dict(self._up_to_date(study).distributions)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """Return a value for each variable of a search space."""
+        with self._lock:
+            search = self._up_to_date(study)
+            known = search.distributions.keys() & search_space.keys()
+            values: dict[str, Any] = {}
+            if known and search.optimizer is not None:
+                candidate = search.ask(study, trial, self._rng(trial, ""))
+                values = {
+                    name: returned(search.distributions[name], value)
+                    for name, value in candidate.architecture.items()
+                }
+                self._remember(trial, candidate, search.optimizer, values)
+        return {
+            name: fitted(distribution, values[name])
+            if name in known
+            else drawn_evenly(distribution, self._rng(trial, name))
+            for name, distribution in search_space.items()
+        }
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Return a value of a variable that is new, or whose range is another one now.
+
+        The latter is the value that the search wants, or the nearest one to it.
+        """
+        drawn = self._drawn.get(trial._trial_id)
+        if drawn is not None and param_name in drawn[2]:
+            return fitted(param_distribution, drawn[2][param_name])
+        return drawn_evenly(param_distribution, self._rng(trial, param_name))
+
+    def after_trial(
+        self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
+    ) -> None:
+        """Note in the storage what other samplers need to know of a trial, and its constraints."""
+
+        def note(key: str, value: Any) -> None:
+            study._storage.set_trial_system_attr(trial._trial_id, key, value)
+
+        candidate, optimizer, _ = self._drawn.pop(trial._trial_id, (None, None, {}))
+        if candidate is not None and optimizer is not None:
+            read = candidate.with_active(frozenset(candidate.architecture.keys() & trial.params.keys()))
+            raw = dict(zip(candidate.space, map(float, candidate.x), strict=True))
+            note(DRAWN, {"x": raw, "log_density": float(optimizer.log_density([read], drawn=True)[0])})
+        if state == TrialState.FAIL:
+            note(FAILED, True)
+        elif self._constraints_func is not None:
+            constraints = [float(value) for value in self._constraints_func(trial)]
+            if any(math.isnan(value) for value in constraints):
+                raise ValueError(f"constraints_func: expected numbers, got {constraints}.")
+            note(CONSTRAINTS, constraints)
+
+    def _up_to_date(self, study: Study) -> "Search":
+        """Return what is known of a study, brought up to date."""
+        followed = study._study_id, id(study._storage), tuple(study.directions)
+        if self._search is None or followed != self._followed:
+            self._search = Search(
+                study.directions,
+                budget=self._budget,
+                noisy=self._noisy,
+                constrained=self._constraints_func is not None,
+            )
+            self._followed, self._drawn = followed, {}
+        self._search.follow(study.get_trials(deepcopy=False))
+        return self._search
+
+    def _rng(self, trial: FrozenTrial, name: str) -> np.random.Generator:
+        """Return the generator of a trial, and of one of its variables."""
+        return np.random.default_rng([self._seed, trial.number, zlib.crc32(name.encode())])
+
+    def _remember(
+        self, trial: FrozenTrial, candidate: Candidate, optimizer: Optimizer, values: dict[str, Any]
+    ) -> None:
+        while len(self._drawn) >= _MOST_DRAWN:
+            del self._drawn[next(iter(self._drawn))]
+        # What a model proposes has no density.
+        self._drawn[trial._trial_id] = candidate, None if has_model(optimizer) else optimizer, values
+
+
+def _entropy() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0])
