@@ -1,6 +1,10 @@
 """A search inside the Trainer of transformers."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -136,3 +140,30 @@ def test_a_model_of_transformers_is_narrowed(tmp_path):
     assert isinstance(child, BertForSequenceClassification)
     assert sum(p.numel() for p in child.parameters()) < sum(p.numel() for p in model.parameters())
     assert child(input_ids=tokens[:4]).logits.shape == (4, 2)
+
+
+if __name__ == "__main__":  # by torchrun
+    folder, model = Path(sys.argv[1]), Net()
+    callback = callback_of(model)
+    settings = {"ddp_backend": "gloo", "ddp_find_unused_parameters": True, "eval_strategy": "no"}
+    trainer(folder / "out", model, callback, per_device_train_batch_size=4, **settings).train()
+    followed = [values for training, values in model.followed if training]
+    state = {"theta": callback.search.theta.state_dict(), "net": model.state_dict(), "followed": followed}
+    torch.save(state, folder / f"{os.environ['RANK']}.pt")
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_follow_the_same_and_move_theta_alike(tmp_path):
+    paths = [str(Path(asng.__path__[0]).parent), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    ended = subprocess.run(
+        [*words, __file__, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert first["theta"] == second["theta"]
+    assert first["followed"] == second["followed"]
+    assert first["theta"]["generation"] == len(first["followed"]) // 2 > 0
+    assert all(torch.equal(value, second["net"][name]) for name, value in first["net"].items())

@@ -11,6 +11,8 @@ __all__ = ["MlflowCallback"]
 
 _MOST_AT_ONCE = 1000
 """Metrics in one call, of MLflow's own."""
+_SECONDS = 5.0
+"""From one call of the server to the next: one takes up to 50 ms, longer than many a step."""
 _LONGEST = 500
 """Letters of a parameter, which older servers refuse beyond it."""
 _LONGEST_TAG = 5000
@@ -22,6 +24,7 @@ class MlflowCallback(SearchLogger):
     """Writes a search as a run of MLflow. `SearchLogger` says what, and what errors do.
 
     Numbers are metrics, settings are parameters, and texts are tags, with a dot for a slash in their names.
+    What is written waits for up to five seconds, and goes to the server in one call.
     Other runs of the process, and `mlflow.active_run()`, are left alone. A resumed search continues its run.
 
     Args:
@@ -29,7 +32,7 @@ class MlflowCallback(SearchLogger):
         tracking_uri: Where runs are kept: a database as "sqlite:///mlflow.db", or a server. Default: what
             MLflow is set to.
         name: Of the run. Default: MLflow makes one up.
-        every: Write numbers every so many steps, at least 1. Each time is one call of the server.
+        every: Write numbers every so many steps, at least 1.
         variables: Whose theta is written. Default: the first 100 of the space.
 
     Raises:
@@ -55,6 +58,9 @@ class MlflowCallback(SearchLogger):
         self.experiment, self.tracking_uri, self.name = experiment, tracking_uri, name
         self._client: Any = None
         self._id = ""
+        self._metrics: list[Any] = []
+        self._tags: dict[str, str] = {}
+        self._sent = 0.0
 
     def open(self, run: str | None, config: Mapping[str, Any], step: int) -> str:
         """Make a run, or take one up again, and return its id."""
@@ -62,6 +68,7 @@ class MlflowCallback(SearchLogger):
         from mlflow.entities import Param
 
         self._client = client = MlflowClient(tracking_uri=self.tracking_uri)
+        self._metrics, self._tags, self._sent = [], {}, time.monotonic()
         if run is None:
             known = client.get_experiment_by_name(self.experiment)
             experiment = client.create_experiment(self.experiment) if known is None else known.experiment_id
@@ -78,14 +85,32 @@ class MlflowCallback(SearchLogger):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        metrics = [Metric(name, value, now, step) for name, value in values.items()]
-        for first in range(0, len(metrics), _MOST_AT_ONCE):
-            self._client.log_batch(self._id, metrics=metrics[first : first + _MOST_AT_ONCE])
+        self._metrics += [Metric(name, value, now, step) for name, value in values.items()]
+        self._send()
 
     def text(self, name: str, text: str, step: int) -> None:
         """Write a tag."""
-        self._client.set_tag(self._id, name.replace("/", "."), text[:_LONGEST_TAG])
+        self._tags[name.replace("/", ".")] = text[:_LONGEST_TAG]
+        self._send()
 
     def shut(self, status: Status) -> None:
-        """End the run."""
-        self._client.set_terminated(self._id, status=_ENDS[status])
+        """Send what waits, and end the run."""
+        self._sent = -_SECONDS
+        try:
+            self._send()
+        finally:
+            self._client.set_terminated(self._id, status=_ENDS[status])
+
+    def _send(self) -> None:
+        """Send what waits, if it is time."""
+        from mlflow.entities import RunTag
+
+        now = time.monotonic()
+        if now - self._sent < _SECONDS and len(self._metrics) < _MOST_AT_ONCE:
+            return
+        self._sent = now
+        tags = [RunTag(name, text) for name, text in self._tags.items()]
+        while self._metrics or tags:  # what cannot be sent waits on
+            self._client.log_batch(self._id, metrics=self._metrics[:_MOST_AT_ONCE], tags=tags)
+            self._metrics, tags = self._metrics[_MOST_AT_ONCE:], []
+            self._tags = {}

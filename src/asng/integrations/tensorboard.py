@@ -53,12 +53,11 @@ class TensorBoardCallback(SearchLogger):
         """Open a new event file in the folder, and return the folder."""
         from torch.utils.tensorboard import SummaryWriter
 
-        folder = self.folder if run is None else run
-        self._writer = SummaryWriter(folder, purge_step=step + 1 if step else 0)
+        self._writer = SummaryWriter(self.folder, purge_step=step + 1 if step else 0)
         if run is None:
             rows = "".join(f"| {name} | `{value}` |\n" for name, value in config.items())
             self.text("search", f"| setting | value |\n| --- | --- |\n{rows}", step)
-        return folder
+        return self.folder
 
     def numbers(self, values: Mapping[str, float], step: int) -> None:
         """Write scalars."""
