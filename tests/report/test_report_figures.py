@@ -2,6 +2,7 @@ import base64
 import io
 import re
 import warnings
+from pathlib import Path
 from xml.etree import ElementTree
 
 import matplotlib.image
@@ -10,10 +11,11 @@ import pytest
 from matplotlib import colormaps
 from run_folders import write_log
 
+import asng.report
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves, warm_up
 from asng.report.figures.heatmap import COLOUR_MAP, band, heat_map
 from asng.report.figures.strip import Row, strip_plot
-from asng.report.figures.svg import BLUE, ORANGE, clean
+from asng.report.figures.svg import BLUE, ORANGE, clean, draw, hint, tidy
 from asng.runs.events import Normal
 from asng.runs.history import read_log
 from asng.space import Integer, Real
@@ -75,8 +77,8 @@ def steps(tmp_path):
 
 def test_the_warm_up_is_the_steps_before_the_first_objective(steps):
     assert warm_up(steps) == (1, 10)
-    for draw in (entropy_curve, delta_curve, loss_curves):
-        assert "warm-up" in texts(draw(steps))
+    for curve in (entropy_curve, delta_curve, loss_curves):
+        assert "warm-up" in texts(curve(steps))
 
 
 def test_a_run_without_warm_up_has_none_drawn(tmp_path):
@@ -140,3 +142,31 @@ def test_a_dollar_sign_is_a_dollar_sign():
 def test_a_name_is_cleaned_and_cut():
     assert clean("tab\there\x00\ud800") == "tab?here??"
     assert clean("x" * 30, 10) == "x" * 9 + "…"
+
+
+def painted(paint):
+    return draw(paint, size=(300, 200), margins=(40, 10, 30, 10), key="k", label="x")
+
+
+def test_points_say_their_value_where_they_stand():
+    def paint(axes):
+        axes.set_xlim(0, 10)
+        axes.set_ylim(0, 1)
+        hint(axes, [5, 20, 6], [0.5, 0.5, float("nan")], ["a <b>\x00 middle", "outside", "no number"])
+
+    root = ElementTree.fromstring(painted(paint))
+    (spot,) = [element for element in root.iter() if element.get("class") == "hint"]
+    # The middle of the axes, which leave 40 and 10 pixels free at the sides, 30 and 10 below and above.
+    assert (float(spot.get("cx")), float(spot.get("cy"))) == (40 + 250 / 2, 10 + 160 / 2)
+    assert spot[0].text == "a <b>? middle"
+
+
+def test_colours_of_figures_are_those_of_the_page():
+    style = (Path(asng.report.__file__).parent / "templates" / "style.css").read_text()
+    light, dark = style.split("@media (prefers-color-scheme: dark)")[:2]
+    svg = painted(lambda axes: (tidy(axes), axes.plot([0, 1], color=BLUE), axes.plot([1, 0], color=ORANGE)))
+    assert f"stroke: var(--blue, {BLUE})" in svg
+    assert not re.search(r"(?<!, )#[0-9a-f]{6}", svg)  # no colour beside those that the page can change
+    for name in set(re.findall(r"var\(--(\w+)", svg)):
+        assert f"--{name}: " in light
+        assert f"--{name}: " in dark.split("}\n}")[0]

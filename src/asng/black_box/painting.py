@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asng.black_box.hypervolume import undominated
 from asng.report.figures.curves import every
-from asng.report.figures.svg import BLUE, FAINT, ORANGE, tidy
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, tidy
 
 __all__ = ["BARS", "paint_front", "paint_importance", "paint_losses"]
 
@@ -54,6 +54,7 @@ def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
     axes.set_xlabel(first)
     axes.set_ylabel(second)
     axes.plot(*points.T, "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+    hint(axes, front[:, 0], front[:, 1], [f"{first} {x:.4g}, {second} {y:.4g}" for x, y in front])
     axes.step(*front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front")
     axes.legend(frameon=False, loc="upper right")
 
@@ -80,6 +81,8 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
     if len(drawn):
         drawn = np.append(drawn, len(least) - 1)
         axes.step(numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far")
+        words = [f"call {numbers[i]:,}: least so far {least[i]:.6g}" for i in drawn]
+        hint(axes, numbers[drawn], least[drawn], words)
         low, high = losses[finite].min(), float(np.quantile(losses[finite], 0.98))
         room = 0.05 * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)

@@ -14,8 +14,9 @@ from asng.report.excerpts import MOST_COLUMNS, MOST_FIGURES, MOST_ROWS, cut, exc
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
 from asng.report.figures.graph import colours_of, draw_graph, drawable
 from asng.report.figures.heatmap import band, heat_map, room_for
-from asng.report.figures.strip import Row, strip_plot
+from asng.report.figures.strip import Row, strip_plot, trade_plot
 from asng.report.figures.svg import drawn
+from asng.report.next_steps import next_steps
 from asng.report.reading import Run
 from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import cost_words, seeds_verdict, verdict
@@ -59,6 +60,8 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "mood": _mood(comparison.gain if comparison else 0.0),
         "tiles": _tiles(run),
         "comparison": _comparison(run.result),
+        "trade": _trade(run.result),
+        "next_steps": next_steps(run),
         "networks": excerpt(_networks(run.result), MOST_ROWS, "networks", left_out),
         "metric": run.result.metric,
         "has_baseline": run.result.baseline is not None,
@@ -155,6 +158,25 @@ def _comparison(result: Result) -> str:
     if result.found is None or math.isnan(result.found.score):
         return ""
     return drawn(strip_of(result))
+
+
+def _trade(result: Result) -> str:
+    """Draw scores over parameters, if networks differ in them."""
+    known = {
+        name: [
+            (float(one.parameters), one.score)
+            for one in networks
+            if one is not None and one.parameters is not None and math.isfinite(one.score)
+        ]
+        for name, networks in (
+            ("random", result.random),
+            ("baseline", [result.baseline]),
+            ("found", [result.found]),
+        )
+    }
+    if len({size for points in known.values() for size, _ in points}) < 2:
+        return ""
+    return drawn(trade_plot(known, metric=result.metric))
 
 
 def strip_of(result: Result) -> str:

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from asng.compression.report.table import compression_rows, compression_verdict, headings
 from asng.compression.stored import MOST_POINTS, StoredChild, StoredCompression
 from asng.report.excerpts import MOST_COLUMNS, MOST_ROWS, excerpt, spread_out
-from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, drawn, tidy
+from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, drawn, hint, tidy
 from asng.report.words import count, duration, score
 
 __all__ = ["compression_page", "front_figure", "widths_figure"]
@@ -89,6 +89,8 @@ def front_figure(run: StoredCompression) -> str:
         axes.vlines(shares, before, after, color=BLUE, linewidth=1.2)
         axes.plot(shares, before, "o", color=BLUE, markerfacecolor="white", label="child, before fine-tuning")
         axes.plot(shares, after, "o", color=BLUE, label="child")
+        words = [f"{child.goal}: {child.score:.4f}, {child.before:.4f} before" for child in run.children]
+        hint(axes, shares, after, words)
         axes.plot([1.0], [run.model.score], "s", color=ORANGE, label="model")
         axes.set_xlim(0.0, 1.06)
         shown = [value for value in (*points[:, 1], *before, *after, run.model.score) if np.isfinite(value)]

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, tidy
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, hint, tidy
 from asng.runs.history import Steps
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
 
 Floats = NDArray[np.float64]
 _SIZE, _MARGINS = (540, 230), (58, 16, 38, 12)
+_HINTS = 60
+"""Points of a curve that say their value."""
 
 
 def warm_up(steps: Steps) -> tuple[float, float] | None:
@@ -41,6 +43,7 @@ def paint_entropy(axes: Axes, steps: Steps) -> None:
     """Paint the entropy of theta over that of the uniform distribution."""
     _frame(axes, steps)
     axes.plot(*envelope(steps.step, steps.entropy), color=BLUE, linewidth=1.8)
+    _say(axes, steps.step, steps.entropy, "entropy")
     axes.set_ylim(-0.03, 1.05)
     axes.set_ylabel("entropy (1 = uniform)")
 
@@ -56,6 +59,7 @@ def paint_delta(axes: Axes, steps: Steps) -> None:
     finite = steps.delta[np.isfinite(steps.delta)]
     _frame(axes, steps)
     axes.plot(*envelope(steps.step, steps.delta), color=BLUE, linewidth=1.8)
+    _say(axes, steps.step, steps.delta, "delta")
     if len(finite) and finite.min() > 0 and finite.max() > 10 * finite.min():
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -136,7 +140,16 @@ def paint_finalists(axes: Axes, scores: Sequence[tuple[float | None, float | Non
 def _line(axes: Axes, steps: Steps, values: Floats, colour: str, name: str) -> None:
     if np.isfinite(values).any():
         axes.plot(*envelope(steps.step, values), color=colour, linewidth=0.7, alpha=0.3)
-        axes.plot(*smooth(steps.step, values), color=colour, linewidth=2, label=name)
+        middle = smooth(steps.step, values)
+        axes.plot(*middle, color=colour, linewidth=2, label=name)
+        _say(axes, *middle, name)
+
+
+def _say(axes: Axes, step: Floats, values: Floats, name: str) -> None:
+    """Have values told where the mouse rests on a curve."""
+    at = every(len(step), _HINTS) if len(step) else np.empty(0, dtype=np.int64)
+    words = [f"step {step[i]:,.0f}: {name} {values[i]:.4g}" for i in at]
+    hint(axes, step[at], values[at], words)
 
 
 def _frame(axes: Axes, steps: Steps) -> None:

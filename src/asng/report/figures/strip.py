@@ -1,19 +1,19 @@
-"""Found against random: every network a dot."""
+"""Found against random: every network a dot, in a row or over its size."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from asng.report.excerpts import MOST_DOTS, spread_out
-from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, tidy
+from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, hint, tidy
 
-__all__ = ["Row", "strip_plot"]
+__all__ = ["Row", "strip_plot", "trade_plot"]
 
 _ROW = 40
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": "white", "markeredgecolor": INK}
@@ -75,6 +75,36 @@ def strip_plot(rows: Sequence[Row], *, metric: str, higher_is_better: bool) -> s
     )
 
 
+def trade_plot(networks: Mapping[str, Sequence[tuple[float, float]]], *, metric: str) -> str:
+    """Draw scores over numbers of parameters as an SVG element.
+
+    Args:
+        networks: Parameters and score of each network, under "found", "random" and "baseline"; at least one.
+        metric: What scores are called.
+    """
+    marks: dict[str, dict[str, Any]] = {"random": _DOT, "baseline": _DIAMOND}
+    marks["found"] = {"marker": "o", "markersize": 7, "color": BLUE}
+
+    def paint(axes: Axes) -> None:
+        tidy(axes)
+        axes.tick_params(length=0)
+        axes.set_xlabel("parameters")
+        axes.set_ylabel(clean(metric, 30))
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.margins(x=0.08, y=0.12)
+        for name, points in networks.items():
+            if points:
+                shown = spread_out(points, MOST_DOTS)
+                x, y = zip(*shown, strict=True)
+                axes.plot(x, y, linestyle="none", label=name, **marks[name])
+                hint(axes, x, y, [f"{name}: {score:.4g}, {size:,.0f} parameters" for size, score in shown])
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handletextpad=0.5)
+
+    label = f"{metric} over the parameters of the networks"
+    return draw(paint, size=(480, 240), margins=(70, 16, 42, 34), key="trade", label=label)
+
+
 def _paint_row(axes: Axes, at: int, row: Row) -> None:
     if math.isfinite(row.mean):
         if math.isfinite(row.sd):
@@ -86,10 +116,12 @@ def _paint_row(axes: Axes, at: int, row: Row) -> None:
     peers = spread_out(row.peers, MOST_DOTS)
     height = at + 0.18 * np.resize([0.0, -1.0, 1.0, -0.5, 0.5], len(peers))
     axes.plot(peers, height, linestyle="none", alpha=0.8, **_DOT)
+    hint(axes, peers, height, [f"random {score:.4g}" for score in peers])
     if math.isfinite(row.baseline):
         axes.plot([row.baseline], [at], linestyle="none", **_DIAMOND)
     if math.isfinite(row.found):
         axes.vlines(row.found, at - 0.38, at + 0.38, color=BLUE, linewidth=3)
+        hint(axes, [row.found], [at], [f"found {row.found:.4g}"])
 
 
 def _legend(axes: Axes, rows: Sequence[Row]) -> None:

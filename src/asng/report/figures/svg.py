@@ -6,16 +6,19 @@ One unit is one CSS pixel at natural size, so font sizes here are font sizes on 
 import io
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from html import escape
 from typing import Any
 from xml.etree import ElementTree  # of figures drawn here  # nosec B405
 
+import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
-__all__ = ["draw", "drawn", "tidy", "clean", "INK", "FAINT", "BLUE", "ORANGE"]
+__all__ = ["draw", "drawn", "hint", "tidy", "clean", "INK", "FAINT", "BLUE", "ORANGE"]
 
 INK, FAINT = "#1c2733", "#8a949e"
 # Okabe and Ito's blue and vermilion: told apart by the colour-blind, and dark and light when printed grey.
@@ -40,6 +43,25 @@ _STYLE: dict[Any, Any] = {
     "ytick.labelsize": 10,
     "axes.titlesize": 11,
 }
+_THEMED = {
+    INK: "ink",
+    "#000000": "ink",
+    FAINT: "mark",
+    BLUE: "blue",
+    ORANGE: "orange",
+    "#00795a": "green",
+    "#a8477f": "pink",
+    "#8a6d00": "olive",
+    "#2f86b8": "sky",
+    "#56b4e9": "sky",
+    "#5b5b5b": "grey",
+    "#e3e7eb": "grid",
+    "#e6e9ec": "grid",
+    "#eef0f2": "shade",
+    "#eef3f7": "shade",
+    "#ffffff": "paper",
+}
+"""Colours of figures to the variables of style.css, which are others in dark mode."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
@@ -80,10 +102,44 @@ def draw(
 def _painted(
     paint: Callable[[Axes], None], size: tuple[float, float], box: tuple[float, float, float, float]
 ) -> str:
-    figure, file = Figure(figsize=(size[0] / 72, size[1] / 72), dpi=72), io.StringIO()
+    figure, file = _Hinted(figsize=(size[0] / 72, size[1] / 72), dpi=72), io.StringIO()
     paint(figure.add_axes(box))
     figure.savefig(file, format="svg", transparent=True)
-    return file.getvalue()
+    spots = (
+        f'<circle class="hint" cx="{x:.1f}" cy="{size[1] - y:.1f}" r="7">'
+        f"<title>{escape(clean(words, 120))}</title></circle>"
+        for x, y, words in figure.spots()
+    )
+    return file.getvalue().replace("</svg>", "".join(spots) + "</svg>")
+
+
+class _Hinted(Figure):
+    """A figure that knows what to say where the mouse rests."""
+
+    def __init__(self, **named: Any) -> None:
+        super().__init__(**named)
+        self.hints: list[tuple[Axes, float, float, str]] = []
+
+    def spots(self) -> Iterator[tuple[float, float, str]]:
+        """Return where, in pixels from the lower left corner, and what, of the hints that are seen."""
+        for axes, x, y, words in self.hints:
+            across, up = axes.transData.transform((x, y))
+            if np.isfinite([across, up]).all() and axes.bbox.contains(across, up):
+                yield float(across), float(up), words
+
+
+def hint(axes: Axes, x: ArrayLike, y: ArrayLike, words: Sequence[str]) -> None:
+    """Have a page say something where the mouse rests on a point; nothing in a notebook.
+
+    Args:
+        axes: In which the points are.
+        x: Shape (n,).
+        y: Shape (n,); points that are not finite say nothing.
+        words: One for each point.
+    """
+    if isinstance(axes.figure, _Hinted):
+        points = zip(np.asarray(x, float).tolist(), np.asarray(y, float).tolist(), words, strict=True)
+        axes.figure.hints += [(axes, *point) for point in points]
 
 
 def _give_up(axes: Axes) -> None:
@@ -123,6 +179,7 @@ def _element(text: str, key: str, label: str) -> str:
                 parent.remove(child)
     for element in root.iter():
         _prefix_ids(element, key)
+        _theme(element)
     width, height = (float(size) for size in root.attrib["viewBox"].split()[2:])
     for name in ("width", "height"):
         root.attrib.pop(name)
@@ -133,6 +190,15 @@ def _element(text: str, key: str, label: str) -> str:
     text = ElementTree.tostring(root, encoding="unicode")
     # Between tags a quotation mark ends nothing; escaped, it does not either where the text is moved.
     return re.sub(r">[^<]+<", lambda words: words[0].replace('"', "&quot;"), text)
+
+
+def _theme(element: ElementTree.Element) -> None:
+    """Have the page say what a colour is, so that figures are readable in dark mode too."""
+    style = element.attrib.get("style")
+    if style is not None:
+        element.attrib["style"] = re.sub(
+            "|".join(_THEMED), lambda colour: f"var(--{_THEMED[colour[0]]}, {colour[0]})", style
+        )
 
 
 def _prefix_ids(element: ElementTree.Element, key: str) -> None:
