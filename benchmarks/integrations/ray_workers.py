@@ -48,7 +48,7 @@ def eight(seed: int, trials: int) -> float:
             tune_config=tune.TuneConfig(
                 metric="loss",
                 mode="min",
-                search_alg=ASNGSearch(given.space, seed=seed),
+                search_alg=ASNGSearch(given.space, metric="loss", mode="min", seed=seed),
                 num_samples=trials,
                 max_concurrent_trials=WORKERS,
                 reuse_actors=True,

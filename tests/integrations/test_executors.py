@@ -11,6 +11,7 @@ import pytest
 
 from asng import Integer, Real, Space, minimize
 from asng.black_box import MinimizeError
+from asng.errors import RunError
 
 SPACE = Space({"x": Real(-1.0, 1.0), "k": Integer(1, 9)})
 
@@ -88,6 +89,14 @@ def test_a_call_whose_dask_worker_was_killed_ranks_worst(dask):
     assert result.evaluated == 10
     assert {one.architecture["k"] for one in failed} & {7, 8, 9}
     assert all("KilledWorker" in one.error for one in failed)  # of what waited for that worker too
+
+
+def test_a_pool_of_loky_that_is_broken_ends_the_search():
+    loky, (_, lost, _) = pytest.importorskip("loky"), losses()
+    executor = loky.ProcessPoolExecutor(max_workers=1)
+    with pytest.raises(RunError, match="one was killed"):
+        minimize(lost, SPACE, 24, workers=executor, on_error="worst")
+    executor.shutdown(wait=True, kill_workers=True)
 
 
 def test_dask_calls_again_what_has_noise(dask):

@@ -200,3 +200,10 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"pip install 'asng\[ray\]'"):
         runpy.run_path(str(Path(asng.__file__).parent / "integrations" / "ray.py"))
+
+
+@pytest.mark.parametrize("given", [{}, {"metric": "loss"}, {"mode": "min"}])
+def test_a_search_that_could_learn_nothing_is_an_error(given):
+    search = ASNGSearch(Space({"k": Integer(1, 9)}), **given)
+    with pytest.raises(InputError, match="metric, mode: expected a name"):
+        search.suggest("t")

@@ -52,8 +52,9 @@ class ASNGSearch(Searcher):
     Args:
         space: What to choose from; the config then has its values by name. Default: the domains in the
             `param_space` of the Tuner.
-        metric: Name of the result to optimise. Default: that of the `TuneConfig`.
-        mode: "min" or "max". Default: that of the `TuneConfig`.
+        metric: Name of the result to optimise. Default: that of the `TuneConfig`, which Tune says only where
+            there is a `param_space`.
+        mode: "min" or "max". Default: likewise.
         seed: Seed of the search, >= 0.
         n_trials: How many trials there will be, >= 1, if it is known. With more than 1000, a space that is
             half of reals or more is searched without a model. Default: fewer.
@@ -133,6 +134,12 @@ class ASNGSearch(Searcher):
         optimizer = self._optimizer
         if optimizer is None:
             raise RuntimeError(UNDEFINED_SEARCH_SPACE.format(cls=type(self).__name__, space="space"))
+        if self._metric is None or self._mode is None:
+            # Without a param_space Tune does not tell a searcher what its TuneConfig has.
+            raise InputError(
+                f"metric, mode: expected a name and 'min' or 'max', got {self._metric!r} and {self._mode!r}. "
+                "Pass both to ASNGSearch if it has the space."
+            )
         candidate = self._drawn(optimizer)
         if not self._noisy and optimizer.delta == 0.0:  # while there is a model, a trial is tried once
             for _ in range(_AGAIN):
