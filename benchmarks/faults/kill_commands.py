@@ -209,7 +209,8 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
         "left": halves(place / "run"),
         "seconds": round(time.monotonic() - began, 2),
     }
-    row["right_lines"] = row["lines"] == (0 if code == 0 or (code or 0) < 0 else 1)
+    # Ended by the signal itself, it may have come to its line or not.
+    row["right_lines"] = row["lines"] <= 1 if (code or 0) < 0 else row["lines"] == (code != 0)
     if row["right_code"] and row["right_lines"] and again == 0 and not row["differs"]:
         shutil.rmtree(place)
     else:

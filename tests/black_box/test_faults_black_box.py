@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 from black_boxes import MIXED, SMALL, Counted, deadly, forking, mixed, small, spawning
+from test_failing_calls import python
 from test_resume_black_box import same, without_clocks
 
 from asng.black_box import minimize
@@ -130,6 +131,28 @@ def test_a_pool_of_which_a_process_was_killed_does_not_wait_for_the_others(dies)
             assert not second.is_alive()
     assert not first.is_alive()
     assert not second.is_alive()
+
+
+TRACKED = """
+import os, signal, time
+from multiprocessing import resource_tracker
+from asng.black_box.processes import process_pool
+
+if __name__ == "__main__":
+    with process_pool(2) as pool:
+        assert pool.submit(int).result() == 0
+        os.kill(resource_tracker._resource_tracker._pid, signal.SIGHUP)
+        time.sleep(0.2)
+        assert resource_tracker._resource_tracker._check_alive()
+    print("done")
+"""
+
+
+def test_the_process_that_counts_semaphores_does_not_hear_a_terminal_close(tmp_path):
+    """Without it, Python prints what it can no longer clean up."""
+    (tmp_path / "script.py").write_text(TRACKED)
+    done = python(tmp_path, "script.py")
+    assert (done.stdout, done.stderr) == ("done\n", "")
 
 
 def test_a_clock_that_is_moved_changes_nothing(tmp_path, monkeypatch):

@@ -179,6 +179,19 @@ def test_while_torch_is_imported_there_is_no_traceback_either(monkeypatch, capsy
     assert capsys.readouterr().err == "asng: stopped.\n"
 
 
+def test_a_worker_of_a_loader_that_is_killed_at_any_stage_is_one_line(tmp_path, monkeypatch, capsys):
+    def run(arguments):
+        raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+
+    monkeypatch.setattr(cli.SUBCOMMANDS["report"].load(), "run", run)
+    assert main(["report", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert told.startswith(
+        "asng report: loader: expected its worker processes to live, but DataLoader worker"
+    )
+    assert told.count("\n") == 1
+
+
 @pytest.mark.parametrize(("command", "settings"), [("toy", TOY), ("benchmark", BENCHMARK)])
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.slow

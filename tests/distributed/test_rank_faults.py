@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 from processes import together, values
-from small_search import DIFFERENCES, differing
+from small_search import DIFFERENCES, at_pass, differing
 from torch import nn
 
 from asng.distributed import joined, watching
@@ -92,6 +92,19 @@ def test_in_every_exchange_what_happens_to_a_process_is_told_or_gone_on_from(exc
     assert TOLD[act] in first.error
     if act == "stopped":  # it was sent SIGCONT when the first had ended
         assert second.error == first.error
+
+
+def hanging():
+    return at_pass(lambda: time.sleep(60), 1, 3, 2.0)
+
+
+def test_a_limit_of_time_ends_all_where_one_hangs_and_names_it():
+    """Also the one that waits for it within gloo."""
+    first, second = together(hanging)
+    assert first.error.startswith("LostProcess: processes: expected 2 that go on, ")
+    assert "process 1" in first.error
+    assert "step: expected each to take at most 2 s, got one that does not end." in first.error
+    assert second.code == 1
 
 
 def holding(port):

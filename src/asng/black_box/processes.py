@@ -15,7 +15,12 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 from asng.black_box.calling import CallOutcome, Function, call
-from asng.black_box.worker_signals import WorkerContext, held_signals, leave_signals_to_parent
+from asng.black_box.worker_signals import (
+    WorkerContext,
+    held_signals,
+    leave_signals_to_parent,
+    signals_held_in_children,
+)
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
@@ -242,7 +247,8 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         workers: How many, >= 1.
     """
     others = set(active_children())
-    pool = _Pool(workers, WorkerContext(), initializer=leave_signals_to_parent)
+    with signals_held_in_children():  # Python's process that counts semaphores begins here, and hears SIGHUP
+        pool = _Pool(workers, WorkerContext(), initializer=leave_signals_to_parent)
     try:
         yield pool
     finally:

@@ -13,7 +13,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from types import FrameType
 from typing import ClassVar
 
-__all__ = ["WorkerContext", "held_signals", "leave_signals_to_parent"]
+__all__ = ["WorkerContext", "held_signals", "leave_signals_to_parent", "signals_held_in_children"]
 
 _ANSWERED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """By the first process alone. Windows has no SIGHUP."""
@@ -23,7 +23,7 @@ class _Process(SpawnProcess):
     """A process that begins while signals wait, and is ended by SIGKILL alone, since it answers no other."""
 
     def start(self) -> None:
-        with _held_in_children():
+        with signals_held_in_children():
             super().start()
 
     def terminate(self) -> None:
@@ -92,7 +92,7 @@ def leave_signals_to_parent() -> None:
 
 
 @contextmanager
-def _held_in_children() -> Iterator[None]:
+def signals_held_in_children() -> Iterator[None]:
     """Have signals wait in processes that begin in the block until they are ready: they inherit the mask."""
     if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
         yield

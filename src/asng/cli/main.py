@@ -137,9 +137,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if {"-h", "--help"} & set(words):  # without a wait for torch, unless a model of the user's is named
             with current_folder_importable():
                 _parsed(words)
+        from asng.training.faults import dead_workers_told
         from asng.training.signals import terminable  # and torch, which takes a while
 
-        with terminable(), _heard_in_finalizers(), current_folder_importable():
+        with terminable(), _heard_in_finalizers(), dead_workers_told(), current_folder_importable():
             _run(words)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)

@@ -15,6 +15,7 @@ from asng.distributed.comm import Comm, LocalComm
 from asng.distributed.connections import Connections
 from asng.distributed.failing import Failures
 from asng.distributed.torch_comm import TorchComm
+from asng.distributed.watching import place
 from asng.errors import RunError
 
 __all__ = ["joined", "leads", "own_device"]
@@ -121,8 +122,7 @@ def _of_group(store: Store | None) -> TorchComm:
     failures = Failures(store, dist.get_rank(), dist.get_world_size())
     comm = TorchComm(control, failures)
     if failures.watch is not None:
-        comm.compare({})  # so that all have said where they are
-        failures.watch.meet()
+        failures.watch.meet(comm.exchange(place()))
     return comm
 
 

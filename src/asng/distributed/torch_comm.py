@@ -79,7 +79,7 @@ class TorchComm(Comm):
         self.failures.wait(dist.all_reduce(table, dist.ReduceOp.MAX, group=self.control, async_op=True))
         most, least, *set_somewhere = table.tolist()
         if most != -least:
-            numbers = self._exchange(f"{number:x}")
+            numbers = self.exchange(f"{number:x}")
             raise _unlike("theta, its generator and the batches", numbers)
         return tuple(bool(flag) for flag in set_somewhere)
 
@@ -125,11 +125,12 @@ class TorchComm(Comm):
 
     def _gather(self, value: Any) -> list[Any]:
         """Return the values of all processes, and let generators go on alike."""
-        gathered = self._exchange([self.noise.drew, value])
+        gathered = self.exchange([self.noise.drew, value])
         self.noise.settle(any(drew for drew, _ in gathered))
         return [value for _, value in gathered]
 
-    def _exchange(self, value: Any) -> list[Any]:
+    def exchange(self, value: Any) -> list[Any]:
+        """Return what each process gives, plain JSON, by its number."""
         return gather_json(value, self.control, self.failures.wait)
 
     def _wait_for_sums(self, work: dist.Work | None) -> None:

@@ -5,23 +5,24 @@ says on the store of the process group where it runs, gives a sign every second,
 exchanged. Of processes on the same machine the system tells the rest.
 """
 
-import json
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch._C._distributed_c10d import Store
 
 from asng.checks import real_between
 from asng.errors import InputError
 
-__all__ = ["Watch", "read", "silence", "write_once"]
+__all__ = ["Watch", "place", "read", "silence", "write_once"]
 
+_BEGUN = 19
+"""Where Linux tells of a process when it began, counted after its name."""
 _BEAT = 1.0
 """Seconds from one sign to the next."""
 _ANSWER = 3.0
@@ -42,6 +43,13 @@ def silence() -> float:
     except ValueError:
         raise InputError(f"{_SILENCE}: expected seconds, a number > 0, got {said!r:.80}.") from None
     return seconds if seconds == float("inf") else real_between(_SILENCE, seconds, 0.0, 1e9, open_low=True)
+
+
+def place(pid: int | None = None) -> list[Any]:
+    """Return where a process of this machine runs, this one by default: machine, number, when it began."""
+    pid = os.getpid() if pid is None else pid
+    parts = _stat(pid)
+    return [socket.gethostname(), pid, parts[_BEGUN] if parts else ""]
 
 
 class _Place(NamedTuple):
@@ -69,19 +77,21 @@ class Watch:
         self.store: Store = store if clone is None else clone()
         self.rank, self.size, self.silence, self.exchanges = rank, size, silence(), 0
         self._others = [number for number in range(size) if number != rank]
-        self._places: dict[int, _Place] = {}
+        self._places: dict[int, _Place | None] = {}  # None: elsewhere
         self._seen: dict[int, tuple[bytes, float]] = {}
         self._looked = 0.0
         self._gone: set[int] = set()
         self._over = threading.Event()
-        self.store.set(f"asng/place/{rank}", json.dumps([socket.gethostname(), *_process(os.getpid())]))
         self._thread = threading.Thread(target=self._beat, daemon=True, name="asng beat")
         self._thread.start()
 
-    def meet(self) -> None:
-        """See where the others run; all are there now."""
+    def meet(self, places: Sequence[Sequence[Any]]) -> None:
+        """Hear where each process runs, by its number: what `place` says there. All are there now."""
         for number in self._others:
-            self._place(number)
+            place = _Place(*places[number])
+            # In another container of the same name there are other numbers.
+            seen = place.host == socket.gethostname() and _state(place) not in (None, "gone")
+            self._places[number] = place if seen else None
 
     def close(self) -> None:
         """Give no more signs."""
@@ -101,8 +111,8 @@ class Watch:
             self._seen.clear()
         self._looked = now
         for number in self._others:
-            place = self._place(number)
-            state = None if place is None or place.host != socket.gethostname() else _state(place)
+            place = self._places.get(number)
+            state = None if place is None else _state(place)
             if state == "gone":
                 if number in self._gone:  # what it sent may still have come the first time
                     return number, "has ended without a word: it was killed, or its script has left"
@@ -121,7 +131,7 @@ class Watch:
     def dead(self) -> tuple[int, str] | None:
         """Look for a process that has ended, as one has; None if all are there, or it cannot be seen."""
         self.begin()
-        near = all(self._visible(number) for number in self._others)
+        near = all(self._places.get(number) for number in self._others)
         end = time.monotonic() + (3 * _BEAT if near else min(self.silence, _DEFAULT) + 3 * _BEAT)
         while time.monotonic() < end:
             found = self.look()
@@ -145,20 +155,6 @@ class Watch:
 
     def _sign(self, number: int) -> bytes | None:
         return self._read(f"asng/beat/{number}")
-
-    def _place(self, number: int) -> _Place | None:
-        if number not in self._places:
-            said = self._read(f"asng/place/{number}")
-            if said is not None:
-                place = _Place(*json.loads(said))
-                # In another container of the same name there are other numbers.
-                seen = place.host == socket.gethostname() and _state(place) not in (None, "gone")
-                self._places[number] = place if seen else place._replace(host="")
-        return self._places.get(number)
-
-    def _visible(self, number: int) -> bool:
-        place = self._place(number)
-        return place is not None and bool(place.host)
 
     def _read(self, key: str) -> bytes | None:
         return read(self.store, key)
@@ -188,17 +184,12 @@ def _soon(ask: Callable[[], bytes | None]) -> bytes | None:
     return answers[0] if answers else None
 
 
-def _process(pid: int) -> tuple[int, str]:
-    parts = _stat(pid)
-    return pid, parts[19] if parts else ""
-
-
 def _state(place: _Place) -> str | None:
     """Return the letter of a process's state, "gone" if it has ended; None if the system does not tell."""
     if not place.begun:
         return None
     parts = _stat(place.pid)
-    if not parts or parts[19] != place.begun or parts[0] in "ZX":
+    if not parts or parts[_BEGUN] != place.begun or parts[0] in "ZX":
         return "gone"
     return "T" if parts[0] in "Tt" else parts[0]
 
