@@ -35,6 +35,8 @@ PATIENCE = 240.0
 """Seconds after which a command hangs."""
 STARTS = 5.0
 """Seconds that a process of its own takes to begin, about."""
+PREVIOUS = "checkpoint.previous.pt"
+"""Of another step, where a signal had a checkpoint be written."""
 SIGNALS = {
     "SIGTERM": (signal.SIGTERM,),
     "SIGINT": (signal.SIGINT,),
@@ -193,7 +195,10 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
     again = gone_on_with(whole.command, place) if code else 0
     if contents(place / "run", whole.command) == whole.before:
         again = to_its_end(whole.command.begin, place)
-    number_sent = SIGNALS[kind][0]
+    number_sent, differing = (
+        SIGNALS[kind][0],
+        differences(contents(place / "run", whole.command), whole.contents),
+    )
     row = {
         "command": name,
         "number": number,
@@ -204,13 +209,14 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
         "right_code": _right(code, number_sent, kind, to),
         "lines": len(lines),
         "code": again,
-        "differs": differences(contents(place / "run", whole.command), whole.contents),
+        "differs": [name for name in differing if name != PREVIOUS],
         "orphans": left,
         "left": halves(place / "run"),
         "seconds": round(time.monotonic() - began, 2),
     }
-    # Ended by the signal itself, it may have come to its line or not.
-    row["right_lines"] = row["lines"] <= 1 if (code or 0) < 0 else row["lines"] == (code != 0)
+    # Ended by the signal itself, it may have come to its line or not; Python tells what ends a user's script.
+    script, lines_right = whole.command.begin.startswith("search.py"), row["lines"] == (code != 0)
+    row["right_lines"] = script or (row["lines"] <= 1 if (code or 0) < 0 else lines_right)
     if row["right_code"] and row["right_lines"] and again == 0 and not row["differs"]:
         shutil.rmtree(place)
     else:
