@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,11 +17,25 @@ LINES = re.findall(r"^(asng .*?)(?: +#.*)?$", PAGE.partition("## Your own model"
 QUICK = ["--epochs", "1", "--retrain-epochs", "1", "--peers", "1", "--quiet"]
 
 
+IN_PYTHON = """
+import torch
+from asng import OneShotSearch, nn, supervised
+from points.data import loaders
+from points.net import Net
+
+search = OneShotSearch(nn.Supernet(Net(16)), supervised(torch.nn.functional.cross_entropy))
+train, *_ = loaders()
+search.fit(train, epochs=2, run_dir="runs/from_python", progress=False, check=False)
+"""
+
+
 def run(line, capsys):
     line, _, target = line.partition(" > ")
     words = shlex.split(line)[1:]
     if "--run-dir" in words and "--resume" not in words:
         words += QUICK
+    elif words[0] == "retrain":
+        words += ["--epochs", "1", "--peers", "1", "--quiet"]
     try:
         code = main(words)
     except SystemExit as stop:
@@ -44,11 +60,14 @@ def at_home(tmp_path, monkeypatch):
 def test_the_documented_commands_work(at_home, capsys):
     commands = [line for line in LINES if not line.startswith("asng search: ")]
     assert len(FILES) == 3
-    assert len(commands) == 8
-    told = [run(line, capsys) for line in commands]
+    assert len(commands) == 10
+    told = [run(line, capsys) for line in commands[:8]]
+    subprocess.run([sys.executable, "-c", IN_PYTHON], check=True)
+    told += [run(line, capsys) for line in commands[8:]]
     assert "Units of the hidden layers" in told[1]
     assert "accuracy" in told[5]
     assert "your baseline" in told[7]
+    assert all("accuracy" in told[place] for place in (8, 9))  # of what was searched in Python
     assert (at_home / "runs/points/child.onnx").exists()
     assert "width: 32" in (at_home / "runs/wide/config.yaml").read_text()
 

@@ -37,9 +37,8 @@ def losses():
 
 @pytest.fixture(scope="module")
 def dask():
-    distributed = pytest.importorskip("distributed")
-    import dask
-
+    dask = pytest.importorskip("dask")  # the folder tests/distributed is found as "distributed"
+    distributed = pytest.importorskip("dask.distributed")
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": True}
     cluster = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with dask.config.set(settings), distributed.Client(**cluster) as client:

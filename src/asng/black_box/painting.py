@@ -15,6 +15,8 @@ __all__ = ["BARS", "paint_front", "paint_importance", "paint_losses"]
 
 BARS = 30
 """Of variables, the most important ones."""
+_HINTS = 60
+"""Points of a line that say their value."""
 _DOTS = 2_000
 """As many as can be told apart on a page."""
 
@@ -54,7 +56,8 @@ def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
     axes.set_xlabel(first)
     axes.set_ylabel(second)
     axes.plot(*points.T, "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
-    hint(axes, front[:, 0], front[:, 1], [f"{first} {x:.4g}, {second} {y:.4g}" for x, y in front])
+    told = front[every(len(front), _HINTS)] if len(front) else front
+    hint(axes, told[:, 0], told[:, 1], [f"{first} {x:.4g}, {second} {y:.4g}" for x, y in told])
     axes.step(*front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front")
     axes.legend(frameon=False, loc="upper right")
 
@@ -81,8 +84,8 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
     if len(drawn):
         drawn = np.append(drawn, len(least) - 1)
         axes.step(numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far")
-        words = [f"call {numbers[i]:,}: least so far {least[i]:.6g}" for i in drawn]
-        hint(axes, numbers[drawn], least[drawn], words)
+        told = drawn[every(len(drawn), _HINTS)]
+        hint(axes, numbers[told], least[told], [f"call {n + 1:,}: least so far {least[n]:.6g}" for n in told])
         low, high = losses[finite].min(), float(np.quantile(losses[finite], 0.98))
         room = 0.05 * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)

@@ -1,6 +1,7 @@
 """An end for a search that hangs: in a loss, a model, a loader that waits, or another process."""
 
 import signal
+import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
@@ -103,6 +104,8 @@ class StepLimit(Callback):
             self._continued(number, frame)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
+        if isinstance(sys.exc_info()[1], RunError):
+            return  # the search ends already, by an error that says more: a process was lost
         if not self._over:  # in a pause, of which Python hears next
             self._over = True
             signal.setitimer(signal.ITIMER_REAL, _MOMENT)

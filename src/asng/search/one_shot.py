@@ -233,12 +233,9 @@ class OneShotSearch:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
         else:
             valid_loader = in_random_order(valid_loader, seed=self.seed)
+        running = self._running(train_loader, valid_loader, epochs, folder, resume)
         with ExitStack() as at_last:
-            with (
-                graceful() as interrupt,
-                self._running(train_loader, valid_loader, epochs, folder, resume) as run,
-            ):
-                loop, checkpoint = run
+            with graceful() as interrupt, running as (loop, checkpoint):
                 at_last.callback(loop.callbacks.tell, "close")
                 if check and checkpoint is None:
                     try_first(loop.trainer, loop.scorer)
@@ -246,6 +243,9 @@ class OneShotSearch:
                     loop.begin(checkpoint, overwrite=overwrite or resume)
                     with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
                         found = loop.run(bar, interrupt)
+                except BaseException:
+                    at_last.close()  # no clock of a callback may ring while other processes are waited for
+                    raise
                 finally:
                     loop.close()
                 interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
