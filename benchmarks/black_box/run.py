@@ -5,8 +5,8 @@ python -m benchmarks.black_box.run held_out --methods minimize TPE CatCMAwM Neve
 python -m benchmarks.black_box.run --table            # the tables alone, from the results
 
 Rows are kept as they end, in a file of JSON lines beside the results; what it has already is not run again.
-Of runs of the same method, problem and seed the one with the largest budget is written to
-results/black_box.json.
+A search that knows its budget is not the same at 200 calls of 500 as at 200 of 200: of several budgets the
+table takes, for each count, the run with the least that reaches it.
 """
 
 import argparse
@@ -29,17 +29,18 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
 
 
 def gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row for each method, problem and seed, in an order that does not depend on that of runs."""
-    longest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: int(row["budget"])):
-        longest[row["half"], row["group"], row["problem"], row["method"], row["seed"]] = row
+    """Return the latest row for each method, problem, seed and budget, in an order not that of the runs."""
+    latest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        latest[row["half"], row["group"], row["problem"], row["method"], row["seed"], row["budget"]] = row
     order = [(h, g, p) for h in HALVES for g, problems in HALVES[h].items() for p in problems]
     return sorted(
-        longest.values(),
+        latest.values(),
         key=lambda row: (
             order.index((row["half"], row["group"], row["problem"])),
             row["method"],
             row["seed"],
+            row["budget"],
         ),
     )
 

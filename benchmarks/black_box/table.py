@@ -33,10 +33,20 @@ def tables(rows: list[Row]) -> str:
     """Return what stands between the marks: for each half wins and losses by group, medians by problem."""
     parts = []
     for half, title in HALVES.items():
-        own = [row for row in rows if row["half"] == half]
+        own = _one_a_seed(row for row in rows if row["half"] == half)
         parts.append(f"\n**{title}**, seeds won : lost, of those that are decided:\n\n{_scores(own)}\n")
         parts.append(f"\n{title}, medians of the least loss after so many calls:\n\n{_medians(own)}\n")
     return "".join(parts)
+
+
+def _one_a_seed(rows: Iterable[Row]) -> list[Row]:
+    """Return one row for each method, problem and seed: each count is of the least budget that reaches it."""
+    found: dict[tuple[str, str, int], Row] = {}
+    for row in sorted(rows, key=lambda row: int(row["budget"])):
+        key = row["problem"], row["method"], row["seed"]
+        shorter = found.get(key, {**row, "best": []})
+        found[key] = {**shorter, "best": [*shorter["best"], *row["best"][len(shorter["best"]) :]]}
+    return list(found.values())
 
 
 def _scores(rows: list[Row]) -> str:
@@ -53,7 +63,8 @@ def _scores(rows: list[Row]) -> str:
             ]
             if not pairs:
                 continue
-            seeds = [len({row["seed"] for row in theirs if row["group"] == group}) for group in _groups(rows)]
+            reach = [row for row in theirs if place < len(row["best"])]
+            seeds = [len({row["seed"] for row in reach if row["group"] == group}) for group in _groups(rows)]
             cells = [
                 _score([(a[place], b[place]) for g, a, b in pairs if g == group]) for group in _groups(rows)
             ]
