@@ -49,7 +49,7 @@ test-integrations: $(TOOLS) ## Run the tests beside Optuna, Ray, Lightning and o
 $(TOOLS): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(TOOLS_VENV)
 	$(TOOLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(TOOLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[report,integrations]' pytest pytest-randomly pytest-xdist
+	$(TOOLS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[report,integrations]' hypothesis pytest pytest-randomly pytest-xdist
 	@touch $@
 
 check: format lint types contracts test ## Format, lint, types, import contracts, tests with examples and README code

@@ -130,3 +130,71 @@ def test_a_folder_with_another_run_is_left_alone(at_home, capsys):
     code, _, err = compressed(words, capsys)
     assert code == 1
     assert "already contains a run" in err
+
+
+def told_by(words, capsys):
+    code = main(["compress", *words])
+    return code, capsys.readouterr().err
+
+
+HALVED = ["--data", "mine.pair", "--budget", "multiply_adds=0.5", "--maximize", "accuracy", "--run-dir"]
+TRUSTED = ["--trust", "mine.load, mine.pair"]
+
+
+def test_a_run_is_gone_on_with_from_its_folder_alone(at_home, capsys):
+    assert compressed([*HALVED, "whole"], capsys)[0] == 0
+    assert compressed([*HALVED, "part"], capsys)[0] == 0
+    log = at_home / "part" / COMPRESSION_LOG
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:3]))  # as if it was killed early
+    (at_home / "part" / "compression.json").unlink()
+    code, error = told_by(["--resume", "--run-dir", "part"], capsys)
+    assert code == 1
+    assert "mine.load" in error
+    assert "--trust" in error
+    code, error = told_by(["--resume", "--run-dir", "part", "--quiet", *TRUSTED], capsys)
+    assert code == 0, error
+    whole, part = (
+        json.loads((at_home / name / "compression.json").read_text()) for name in ("whole", "part")
+    )
+    assert part["children"][0]["score"] == whole["children"][0]["score"]
+    assert part["children"][0]["widths"] == whole["children"][0]["widths"]
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("task: user", "expected the settings of a compression, got the task 'user'"),
+        ("task: compress", "expected the settings of a compression"),
+        ("task: compress\ncompress: {model: os.system, data: os.getcwd, budget: [b=1]}", "have os.system"),
+        (
+            "task: compress\ncompress: {model: mine.load, data: mine.pair, budget: []}",
+            "a model, data and a budget",
+        ),
+        ("task: compress\ncompress: {model: mine.load, data: mine.pair, epochs: many}", "epochs"),
+    ],
+)
+def test_a_config_that_is_of_something_else_runs_nothing(config, message, at_home, capsys):
+    (at_home / "run").mkdir()
+    (at_home / "run" / "config.yaml").write_text(config)
+    code, error = told_by(["--resume", "--run-dir", "run", *TRUSTED], capsys)
+    assert code == 1
+    assert message in error
+
+
+def test_a_run_that_cannot_begin_leaves_no_folder_and_an_earlier_config_as_it_was(at_home, capsys):
+    assert compressed(["--data", "mine.nothing", "--budget", "0.5", "--run-dir", "new"], capsys)[0] == 1
+    assert not (at_home / "new").exists()
+    assert compressed([*HALVED, "run"], capsys)[0] == 0
+    before = (at_home / "run" / "config.yaml").read_text()
+    words = ["--data", "mine.pair", "--budget", "multiply_adds=7", "--run-dir", "run", "--overwrite"]
+    assert compressed(words, capsys)[0] == 1
+    assert (at_home / "run" / "config.yaml").read_text() == before
+    for name in ("model", "data", "budget"):
+        words = {
+            "model": ["--model", "mine.load"],
+            "data": ["--data", "mine.pair"],
+            "budget": ["--budget", "0.5"],
+        }
+        del words[name]
+        code, error = told_by([word for part in words.values() for word in part], capsys)
+        assert (code, error.startswith(f"asng compress: {name}: expected one for a new run")) == (1, True)

@@ -1,6 +1,7 @@
 """asng compress: make a trained model smaller, to a budget."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,14 +9,32 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import Namespace
 
 from asng.cli.parsing import NearestNames
-from asng.errors import InputError
+from asng.cli.runs import add_trust_flag
+from asng.errors import InputError, RunError, in_one_line
+from asng.runs.files import make_folder, writes_into
+from asng.runs.folder import (
+    COMPRESSION_FILES,
+    CONFIG,
+    read_config,
+    refuse_earlier_run,
+    write_config,
+)
+from asng.runs.guarded import read_plain
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
+    from asng.tasks.user.trust import Imports
+
 __all__ = ["add_flags", "run"]
 
 _NAMES = ("train", "valid", "test")
+_TASK = "compress"
+_KEPT = (
+    *("model", "data", "budget", "front", "loss", "batch_loss", "minimize", "maximize", "train_weights"),
+    *("teaching", "epochs", "evaluations", "finalists", "learning_rate", "only", "skip", "seed"),
+)
+"""What config.yaml has of a run: all but where it lies, and how it is begun and shown."""
 
 
 def add_flags(parser: NearestNames) -> None:
@@ -23,22 +42,22 @@ def add_flags(parser: NearestNames) -> None:
     add = parser.add_argument
     add(
         "--model",
-        type=str,
-        required=True,
+        type=str | None,
+        default=None,
         metavar="PATH",
         help="import path of a function that returns the trained model",
     )
     add(
         "--data",
-        type=str,
-        required=True,
+        type=str | None,
+        default=None,
         metavar="PATH",
         help="import path of a function that returns loaders: (train, valid), (train, valid, test) or train",
     )
     add(
         "--budget",
         type=str,
-        required=True,
+        default=[],
         nargs="+",
         metavar="WORDS",
         help="what the child may cost, such as multiply_adds=0.5 (a share) or latency=2ms; several together",
@@ -106,59 +125,127 @@ def add_flags(parser: NearestNames) -> None:
     )
     add("--seed", type=int, default=0, help="seed of everything random")
     add("--run-dir", type=str, default="runs/compress", help="folder of this run")
-    add("--resume", action="store_true", help="go on with the run in --run-dir, with the same settings")
+    add("--resume", action="store_true", help="continue the run in --run-dir, with the settings it has")
     add("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
     add("--quiet", action="store_true", help="show no progress bars")
     add("--config", action="config", help="YAML file with any of these settings")
+    add_trust_flag(parser)
 
 
 def run(arguments: Namespace) -> None:
     """Compress, and say what came of it."""
+    folder = Path(arguments.run_dir)
+    if arguments.resume and arguments.model is None:
+        from asng.tasks.user.trust import Imports
+
+        trusted = frozenset(name.strip() for name in arguments.trust.split(","))
+        _compress(_begun(arguments, folder), Imports(trusted, f"{folder / CONFIG}"))
+        return
+    for name in ("model", "data", "budget"):
+        if not arguments[name]:
+            raise InputError(f"{name}: expected one for a new run, got none. Give --{name}.")
+    if not arguments.resume and not arguments.overwrite:
+        refuse_earlier_run(folder, (*COMPRESSION_FILES, CONFIG))
+    from asng.tasks.user.trust import ANYTHING
+
+    _compress(arguments, ANYTHING)
+
+
+def _begun(arguments: Namespace, folder: Path) -> Namespace:
+    """Return the arguments that the run in a folder was begun with, as its config.yaml has them.
+
+    Raises:
+        RunError: It has none, or not those of a compression.
+    """
+    config, where = read_config(folder), f"{folder / CONFIG}"
+    if config["task"] != _TASK or not isinstance(config.get(_TASK), dict):
+        raise RunError(
+            f"{where}: expected the settings of a compression, got the task {config['task']!r:.80}."
+        )
+    parser = NearestNames(exit_on_error=False)
+    add_flags(parser)
+    try:
+        begun: Namespace = parser.parse_object(
+            {name: value for name, value in config[_TASK].items() if name in _KEPT}
+        )
+    except Exception as error:  # jsonargparse's, of a value of another type
+        raise RunError(f"{where}: {in_one_line(error, 300)}.") from error
+    if not all(isinstance(begun[name], str) for name in ("model", "data")) or not begun.budget:
+        raise RunError(f"{where}: expected a model, data and a budget, got not all of them.")
+    for name in ("run_dir", "resume", "quiet"):
+        begun[name] = arguments[name]
+    return begun
+
+
+def _compress(arguments: Namespace, imports: "Imports") -> None:
     from torch import nn
 
     from asng.cli.tell import tell_outcome
     from asng.compression import compress
-    from asng.tasks.user.scoring import loss_of, selection_of
-    from asng.tasks.user.trust import ANYTHING
+    from asng.tasks.user.importing import whole_path
+    from asng.tasks.user.scoring import HOMES, loss_of, selection_of
     from asng.training.optimizers import adamw
 
-    loss = loss_of(arguments.loss, arguments.batch_loss, imports=ANYTHING)
-    chosen = selection_of(loss, minimize=arguments.minimize, maximize=arguments.maximize, imports=ANYTHING)
-    model = _called("model", arguments.model)
+    functions = {name: arguments[name] for name in HOMES if arguments[name] is not None}
+    whole = [whole_path(path, HOMES[name]) for name, path in functions.items()]
+    imports.check([arguments.model, arguments.data], functions=whole)  # all at once: one answer is enough
+    loss = loss_of(arguments.loss, arguments.batch_loss, imports=imports)
+    chosen = selection_of(loss, minimize=arguments.minimize, maximize=arguments.maximize, imports=imports)
+    model = _called("model", arguments.model, imports)
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected {arguments.model} to return a torch.nn.Module, got {model!r:.80}.")
-    loaders, rate = _loaders(_called("data", arguments.data)), arguments.learning_rate
-    compress(
-        model,
-        loaders["train"],
-        loaders.get("valid"),
-        test=loaders.get("test"),
-        loss=loss,
-        budget=None if arguments.front else list(arguments.budget),
-        budgets=list(arguments.budget) if arguments.front else None,
-        minimize=None if chosen.higher_is_better else chosen.score,
-        maximize=chosen.score if chosen.higher_is_better else None,
-        train_weights=arguments.train_weights,
-        teaching=arguments.teaching,
-        epochs=arguments.epochs,
-        evaluations=arguments.evaluations,
-        finalists=arguments.finalists,
-        optimizer=None if rate is None else partial(adamw, learning_rate=rate),
-        options={"only": arguments.only, "skip": arguments.skip},
-        seed=arguments.seed,
-        run_dir=arguments.run_dir,
-        resume=arguments.resume,
-        overwrite=arguments.overwrite,
-        progress=not arguments.quiet,
-    )
+    loaders, rate = _loaders(_called("data", arguments.data, imports)), arguments.learning_rate
+    with _config_kept(Path(arguments.run_dir), arguments):
+        compress(
+            model,
+            loaders["train"],
+            loaders.get("valid"),
+            test=loaders.get("test"),
+            loss=loss,
+            budget=None if arguments.front else list(arguments.budget),
+            budgets=list(arguments.budget) if arguments.front else None,
+            minimize=None if chosen.higher_is_better else chosen.score,
+            maximize=chosen.score if chosen.higher_is_better else None,
+            train_weights=arguments.train_weights,
+            teaching=arguments.teaching,
+            epochs=arguments.epochs,
+            evaluations=arguments.evaluations,
+            finalists=arguments.finalists,
+            optimizer=None if rate is None else partial(adamw, learning_rate=rate),
+            options={"only": arguments.only, "skip": arguments.skip},
+            seed=arguments.seed,
+            run_dir=arguments.run_dir,
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            progress=not arguments.quiet,
+        )
     tell_outcome(Path(arguments.run_dir))
 
 
-def _called(name: str, path: str) -> Any:
-    from asng.tasks.user.importing import import_named
-    from asng.tasks.user.trust import ANYTHING
+@contextmanager
+def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
+    """Write down what the run is begun with, for `--resume` alone; put all back if nothing begins."""
+    path = folder / CONFIG
+    if arguments.resume and path.exists():
+        yield
+        return
+    before = read_plain(path) if path.exists() else None
+    with writes_into(folder):
+        make_folder(folder)
+    write_config(folder, {"task": _TASK, _TASK: {name: arguments[name] for name in _KEPT}})
+    try:
+        yield
+    except InputError:  # of the model, the data or a budget, before anything is written
+        with suppress(OSError):
+            path.unlink() if before is None else path.write_bytes(before)
+            folder.rmdir()  # if it is empty
+        raise
 
-    found = import_named(name, path, imports=ANYTHING)
+
+def _called(name: str, path: str, imports: "Imports") -> Any:
+    from asng.tasks.user.importing import import_named
+
+    found = import_named(name, path, imports=imports)
     if not callable(found):
         raise InputError(f"{name}: expected {path} to be a function, got {type(found).__name__}.")
     return found()
