@@ -83,9 +83,14 @@ def test_the_table_counts_decided_seeds_of_both_methods():
     assert "| hpobench-kc1 | 20 | 1 | 1.5 |" in lines
 
 
-def test_of_two_budgets_the_larger_is_kept():
-    rows = gathered([row("TPE", 0, [1.0, 0.5, 0.2], budget=100), row("TPE", 0, [1.0, 0.5])])
-    assert [one["budget"] for one in rows] == [100]
+def test_of_two_budgets_each_count_is_of_the_least_that_reaches_it():
+    longer = row("TPE", 0, [9.0, 8.0, 0.2], budget=100)
+    rows = gathered([longer, row("TPE", 0, [1.0, 0.5]), row("minimize", 0, [2.0, 0.4, 0.3], budget=100)])
+    assert sorted(one["budget"] for one in rows if one["method"] == "TPE") == [50, 100]
+    table = tables(rows)
+    assert "| TPE | 20 | 0 : 1 |" in table
+    assert "| TPE | 50 | 1 : 0 |" in table
+    assert "| TPE | 100 | 0 : 1 |" in table
 
 
 def test_the_page_has_what_the_results_say():
