@@ -174,7 +174,7 @@ def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
         parser.exit(2, f"asng: expected one of {expected}, got {words[0]!r:.80}.{hint}\nTry: asng --help\n")
     if words[:1] == ["--print-completion"] and words[1:] in [[shell] for shell in SHELLS]:
         shtab = require("shtab", extra="completion")
-        print(shtab.complete(make_parser(*SUBCOMMANDS), shell=words[1]))
+        print(shtab.complete(make_parser(*SUBCOMMANDS), words[1]))
         sys.exit(0)
     parser.parse_args(words)
     raise AssertionError("a command line without a subcommand was accepted")
