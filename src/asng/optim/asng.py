@@ -30,12 +30,12 @@ class ASNG(Optimizer):
     towards what was evaluated as better. Only the order of losses counts. Needs no tuning: the length
     of a step grows where steps agree and shrinks where they contradict each other.
 
-    Differs from the paper in details that its authors' code shows to matter; `ASNG.paper` has theirs:
-    stratified samples instead of independent ones; utilities in which every sample speaks; a prediction of
-    utilities that takes noise off (`asng.optim.control_variate`); samples that are read twice
-    (`asng.optim.reuse`); another margin of the probabilities; coordinates that treat all choices alike; a
-    geometric step in the spread of ordered variables; a step size that is bounded, and adapts faster at
-    first; more samples an update. What each of them brings: docs/optimiser.md.
+    Differs from the paper in details that its authors' code shows to matter; `ASNG.paper` has theirs.
+    Samples are stratified, not independent, and there are more of them an update. Every sample has a utility.
+    A prediction takes noise off the utilities (`asng.optim.control_variate`), and samples are read twice
+    (`asng.optim.reuse`). The probabilities have another margin, and coordinates treat all choices alike. The
+    spread of ordered variables takes a geometric step. The step size is bounded, and adapts faster at first.
+    What each of them brings: docs/optimiser.md.
 
     Args:
         space: The search space.

@@ -66,8 +66,8 @@ class OneShotSearch:
 
     At the end comes a final: some architectures are trained alone, from the weights that the search began
     with, and the best of them is found. They come in by rounds of four: first the largest and the most
-    promising of some draws, then those of which a model expects the most, given all results so far, size and,
-    as far as they agree with size, the scores on the shared weights. The cost of the final is taken off the
+    promising of some draws, then those of which a model expects the most. The model knows all results so far,
+    the size, and, as far as they agree with size, the scores on the shared weights. The cost of the final is taken off the
     steps. A search that is too short for shared weights to be of use trains none, and only has a final.
 
     Differs from the paper: there both lambdas are 2, theta moves from the first step on, and what is found is

@@ -18,9 +18,9 @@ __all__ = ["Repeat"]
 class Repeat(Searchable):
     """The first blocks of a sequence, as many as the architecture says.
 
-    It is called, and then passes further arguments to every block; or it stands where a list of blocks
-    stands, for a loop of the model's own: in a pass it has as many as run, outside of one all of them. The
-    blocks beyond cost nothing, and what is searched in them is inactive.
+    Call it, and it passes further arguments to every block. Or put it where a list of blocks stands, for a
+    loop of the model's own: in a pass it has as many blocks as run, outside of one all of them. The blocks
+    beyond cost nothing, and what is searched in them is inactive.
 
     Args:
         blocks: The blocks, as many as the greatest depth; a function that makes block number 0, 1, ...; or
