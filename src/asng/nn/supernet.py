@@ -159,8 +159,8 @@ class Supernet(nn.Module):
             architecture: A value for every variable of the space.
             example: Inputs of a call: a tuple of them, one that is no tuple, a mapping of those that go by
                 name, or `asng.nn.Inputs` for both. If a loss or an objective makes several calls that reach
-                different layers, a list of `Inputs`. A layer learns from it how wide its input is. The model is
-                run on it in training mode and in evaluation, and left as it was; one of the two may fail.
+                different layers, a list of `Inputs`. A layer learns from it how wide its input is. The model
+                is run on it in training mode and in evaluation, and left as it was; one of the two may fail.
             fresh: Draw the weights of layers anew of which the architecture uses a part only, by torch's own
                 rule: for a child that is to be trained alone, since the first weights of the whole layer
                 were drawn for its greater width. They come from torch's generator.

@@ -67,8 +67,8 @@ class OneShotSearch:
     At the end comes a final: some architectures are trained alone, from the weights that the search began
     with, and the best of them is found. They come in by rounds of four: first the largest and the most
     promising of some draws, then those of which a model expects the most. The model knows all results so far,
-    the size, and, as far as they agree with size, the scores on the shared weights. The cost of the final is taken off the
-    steps. A search that is too short for shared weights to be of use trains none, and only has a final.
+    size, and the scores on shared weights as far as they agree with size. The final is paid for by steps. A
+    search that is too short for shared weights to be of use trains none, and only has a final.
 
     Differs from the paper: there both lambdas are 2, theta moves from the first step on, and what is found is
     the mode of theta. What a search is worth, and when it is not: docs/truth_tables.md.
