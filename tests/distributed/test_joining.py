@@ -51,6 +51,36 @@ def test_each_process_of_a_machine_takes_its_own_gpu(beside_others, gpus, count,
     assert own_device() == torch.device(device)
 
 
+@pytest.mark.parametrize("among", [False, True])
+def test_apples_accelerator_is_taken_by_a_process_that_is_alone(among, gpus, request, monkeypatch):
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    if among:
+        request.getfixturevalue("beside_others")
+    assert own_device() == torch.device("cpu" if among else "mps")
+    if not among:
+        gpus(1)
+        assert own_device() == torch.device("cuda")
+
+
+WITHOUT_PROCESSES = """
+import torch.distributed
+
+for name in [name for name in vars(torch.distributed) if not name.startswith("__")]:
+    delattr(torch.distributed, name)
+torch.distributed.is_available = lambda: False
+
+import asng.pipeline
+from asng.distributed import joined
+
+with joined() as comm:
+    print(comm.size)
+"""
+
+
+def test_a_torch_that_knows_no_processes_is_enough_for_one(run_script, tmp_path):
+    assert run_script(WITHOUT_PROCESSES, tmp_path).out == "1\n"
+
+
 def test_one_process_takes_the_default_gpu_and_none_without(gpus):
     assert own_device() == torch.device("cpu")
     gpus(2)

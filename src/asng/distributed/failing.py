@@ -4,13 +4,15 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch.distributed as dist
-from torch._C._distributed_c10d import Store
 
 from asng.distributed.watching import Watch, read, write_once
 from asng.errors import RunError, in_one_line
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store  # a build without processes lacks it
 
 __all__ = ["Failures", "LostProcess"]
 
@@ -40,7 +42,7 @@ class Failures:
         size: How many there are.
     """
 
-    def __init__(self, store: Store | None, rank: int, size: int) -> None:
+    def __init__(self, store: "Store | None", rank: int, size: int) -> None:
         self.store, self.rank, self.size = store, rank, size
         self.watch = None if store is None else Watch(store, rank, size)
 
@@ -63,7 +65,7 @@ class Failures:
         }
         write_once(self.store, _KEY, json.dumps(word))
 
-    def wait(self, work: dist.Work | None) -> None:
+    def wait(self, work: "dist.Work | None") -> None:
         """Wait until something is exchanged with the others.
 
         Raises:
@@ -111,7 +113,7 @@ class Failures:
             ) from error
 
     @staticmethod
-    def _done(work: dist.Work) -> bool:
+    def _done(work: "dist.Work") -> bool:
         """Wait for a moment; return whether it is done."""
         try:
             work.wait(_LOOK)

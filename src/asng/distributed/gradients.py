@@ -37,7 +37,7 @@ def union_of(masks: Sequence[bytes], count: int) -> list[int]:
     return [int(index) for index in np.flatnonzero(np.unpackbits(bits, count=count))]
 
 
-def reduce_gradients(parameters: Sequence[nn.Parameter], wait: Callable[[dist.Work | None], None]) -> None:
+def reduce_gradients(parameters: Sequence[nn.Parameter], wait: "Callable[[dist.Work | None], None]") -> None:
     """Replace the gradients of these weights, in every process the same ones, by their sums.
 
     A weight that has no gradient in this process gets one, of what the others have.

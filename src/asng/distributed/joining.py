@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import Store
 from torch.distributed.rendezvous import rendezvous
 
 from asng.distributed.comm import Comm, LocalComm
@@ -17,6 +17,9 @@ from asng.distributed.failing import Failures
 from asng.distributed.torch_comm import TorchComm
 from asng.distributed.watching import place
 from asng.errors import RunError
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store  # a build without processes lacks it
 
 __all__ = ["joined", "leads", "own_device"]
 
@@ -67,11 +70,13 @@ def own_device() -> torch.device:
     """Return the accelerator of this process: of several on a machine each takes its own.
 
     Example:
-        >>> own_device().type in ("cuda", "cpu")
+        >>> own_device().type in ("cuda", "mps", "cpu")
         True
     """
     if not torch.cuda.is_available():
-        return torch.device("cpu")
+        # Of Apple's there is one, and several processes cannot exchange what lies on it.
+        alone = torch.backends.mps.is_available() and not _started_beside_others()
+        return torch.device("mps" if alone else "cpu")
     if not _started_beside_others():
         return torch.device("cuda")
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
@@ -98,7 +103,7 @@ def _find() -> Comm:
     return LocalComm() if _comm is None else _comm
 
 
-def _make_group() -> Store:
+def _make_group() -> "Store":
     """Make torch.distributed's default group, over NCCL where every process has a GPU of its own."""
     device = own_device()
     here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
@@ -113,7 +118,7 @@ def _make_group() -> Store:
     return store  # type: ignore[no-any-return]
 
 
-def _of_group(store: Store | None) -> TorchComm:
+def _of_group(store: "Store | None") -> TorchComm:
     with _connections.noted():
         control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     if not isinstance(control, dist.ProcessGroup):

@@ -22,7 +22,7 @@ __all__ = ["TorchComm", "gather_bytes", "gather_json", "send_bytes"]
 
 _T = TypeVar("_T")
 _S = TypeVar("_S")
-Wait: TypeAlias = Callable[[dist.Work | None], None]
+Wait: TypeAlias = "Callable[[dist.Work | None], None]"
 """Waits for an exchange, and knows what to say if it fails."""
 _HEAD = struct.Struct(">d?")
 """What stands before the mask of weights: the loss, and whether the pass drew random numbers."""
@@ -37,7 +37,7 @@ class TorchComm(Comm):
         failures: Tells why a process ended.
     """
 
-    def __init__(self, control: dist.ProcessGroup, failures: Failures) -> None:
+    def __init__(self, control: "dist.ProcessGroup", failures: Failures) -> None:
         self.size, self.rank = dist.get_world_size(), dist.get_rank()
         self.leads = self.rank == 0
         self.world, self.control, self.failures = dist.group.WORLD, control, failures
@@ -133,7 +133,7 @@ class TorchComm(Comm):
         """Return what each process gives, plain JSON, by its number."""
         return gather_json(value, self.control, self.failures.wait)
 
-    def _wait_for_sums(self, work: dist.Work | None) -> None:
+    def _wait_for_sums(self, work: "dist.Work | None") -> None:
         if "nccl" in dist.get_backend():  # whose wait is one of the GPU, which goes on at once
             with self.failures.explained():
                 if work is not None:
@@ -162,7 +162,7 @@ _SLOT = 2048
 _LENGTH = 8
 
 
-def gather_json(value: Any, group: dist.ProcessGroup, wait: Wait) -> list[Any]:
+def gather_json(value: Any, group: "dist.ProcessGroup", wait: Wait) -> list[Any]:
     """Return the values of all processes, by rank.
 
     Not by `torch.distributed.all_gather_object`, which would load pickles.
@@ -170,7 +170,7 @@ def gather_json(value: Any, group: dist.ProcessGroup, wait: Wait) -> list[Any]:
     return [json.loads(message) for message in gather_bytes(json.dumps(value).encode(), group, wait)]
 
 
-def gather_bytes(message: bytes, group: dist.ProcessGroup, wait: Wait) -> list[bytes]:
+def gather_bytes(message: bytes, group: "dist.ProcessGroup", wait: Wait) -> list[bytes]:
     """Return the messages of all processes, by rank, of whatever lengths."""
     head = len(message).to_bytes(_LENGTH, "big")
     slots = _gather((head + message)[:_SLOT].ljust(_SLOT, b"\0"), group, wait)
@@ -181,7 +181,7 @@ def gather_bytes(message: bytes, group: dist.ProcessGroup, wait: Wait) -> list[b
     return [slot[_LENGTH : _LENGTH + n] for slot, n in zip(slots, lengths, strict=True)]
 
 
-def send_bytes(message: bytes | None, group: dist.ProcessGroup, source: int, wait: Wait) -> bytes:
+def send_bytes(message: bytes | None, group: "dist.ProcessGroup", source: int, wait: Wait) -> bytes:
     """Return in all processes what the one at `source` gives; the others give None."""
     length = torch.tensor([0 if message is None else len(message)])
     wait(dist.broadcast(length, source, group=group, async_op=True))
@@ -190,7 +190,7 @@ def send_bytes(message: bytes | None, group: dist.ProcessGroup, source: int, wai
     return content.numpy().tobytes()
 
 
-def _gather(message: bytes, group: dist.ProcessGroup, wait: Wait) -> list[bytes]:
+def _gather(message: bytes, group: "dist.ProcessGroup", wait: Wait) -> list[bytes]:
     mine = _tensor(message)
     slots = [torch.empty_like(mine) for _ in range(dist.get_world_size(group))]
     wait(dist.all_gather(slots, mine, group=group, async_op=True))

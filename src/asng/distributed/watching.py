@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from torch._C._distributed_c10d import Store
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asng.checks import real_between
 from asng.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store  # a build without processes lacks it
 
 __all__ = ["Watch", "place", "read", "silence", "write_once"]
 
@@ -72,7 +73,7 @@ class Watch:
         exchanges: How many times this process has begun to exchange something with the others.
     """
 
-    def __init__(self, store: Store, rank: int, size: int) -> None:
+    def __init__(self, store: "Store", rank: int, size: int) -> None:
         clone = getattr(store, "clone", None)  # since torch 2.6: else two threads take turns
         self.store: Store = store if clone is None else clone()
         self.rank, self.size, self.silence, self.exchanges = rank, size, silence(), 0
@@ -160,12 +161,12 @@ class Watch:
         return read(self.store, key)
 
 
-def read(store: Store, key: str) -> bytes | None:
+def read(store: "Store", key: str) -> bytes | None:
     """Return what is under a key; None if nothing is, or the store does not answer."""
     return _soon(lambda: bytes(store.get(key)) if store.check([key]) else None)
 
 
-def write_once(store: Store, key: str, content: str) -> None:
+def write_once(store: "Store", key: str, content: str) -> None:
     """Put something under a key, unless something is there or the store does not answer."""
     _soon(lambda: bytes(store.compare_set(key, "", content)))
 

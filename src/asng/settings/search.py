@@ -39,7 +39,8 @@ class SearchSettings:
         patience: End it after so many steps without a change of the likeliest architecture; default: never.
         checkpoint_seconds: Seconds between two checkpoints; more where they would take over 2 % of the time.
         checkpoint_steps: Write one after so many steps too; default: by time alone.
-        device: Where to compute: auto, cpu, cuda or cuda:N. With auto each of several processes has its own.
+        device: Where to compute: auto (an accelerator if there is one), cpu, mps, cuda or cuda:N. With auto
+            each of several processes has its own.
         precision: Of the passes: float32, or bfloat16 by torch's autocast.
     """
 
