@@ -10,6 +10,7 @@ import random
 import resource
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import traceback
@@ -174,6 +175,16 @@ def _spoil(folder: Path, rng: random.Random) -> tuple[str, ...]:
     return tuple(_spoil_one(folder, rng) for _ in range(rng.choice((1, 1, 1, 2, 3))))
 
 
+def _add(kind, folder):
+    """Put the files of another run into a folder, in place of plain ones alone: a pipe would keep us waiting."""
+    with tempfile.TemporaryDirectory() as home:
+        kind.write(Path(home))
+        for path in Path(home).iterdir():
+            place = folder / path.name
+            if not os.path.lexists(place) or (stat.S_ISREG(place.lstat().st_mode) and path.is_file()):
+                shutil.move(path, place)
+
+
 def _spoil_one(folder: Path, rng: random.Random) -> str:
     all_there = [path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()]
     files = sorted(path for path in all_there if _is_plain(path))
@@ -208,7 +219,7 @@ def _spoil_one(folder: Path, rng: random.Random) -> str:
         path.write_bytes(rng.choice(_HOSTILE))
         return f"{name}: hostile"
     if how == 8 and len(files) == len(all_there):
-        rng.choice(list(FOLDERS.values())).write(folder)
+        _add(rng.choice(list(FOLDERS.values())), folder)
         return "another run over it"
     if how in (9, 10, 11, 12) and path.suffix in (".json", ".jsonl"):
         with suppress(ValueError, RecursionError, IndexError):  # it was spoilt before
