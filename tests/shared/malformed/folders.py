@@ -176,7 +176,7 @@ def _spoil(folder: Path, rng: random.Random) -> tuple[str, ...]:
 
 
 def _add(kind, folder):
-    """Put the files of another run into a folder, in place of plain ones alone: a pipe would keep us waiting."""
+    """Put the files of another run into a folder, in place of plain ones: a pipe would keep us waiting."""
     with tempfile.TemporaryDirectory() as home:
         kind.write(Path(home))
         for path in Path(home).iterdir():
