@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
+from asng.errors import RunError
 from asng.report.comparison import compare
 from asng.report.excerpts import MOST_COLUMNS, MOST_FIGURES, MOST_ROWS, cut, excerpt
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
@@ -32,8 +33,9 @@ from asng.report.words import (
     size_of,
 )
 from asng.runs.events import EndEvent, FinalistEvent, Normal
+from asng.runs.folder import GRAPHS
 from asng.runs.history import Log
-from asng.runs.results import Pictures, Result, Scored, SeedScore
+from asng.runs.results import Graph, Pictures, Result, Scored, SeedScore
 from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page", "strip_of"]
@@ -323,6 +325,13 @@ def _prefix(name: str) -> str:
 
 def _graphs(run: Run, left_out: list[str]) -> list[tuple[str, str]]:
     graphs = [graph for graph in run.graphs if graph.nodes]
+    try:
+        return _drawn_graphs(graphs, left_out)
+    except RunError as error:  # of one that cannot be laid out
+        raise RunError(f"{run.folder / GRAPHS}: {error}") from error
+
+
+def _drawn_graphs(graphs: list[Graph], left_out: list[str]) -> list[tuple[str, str]]:
     most = min(drawable(graphs[:_MOST_GRAPHS]), _MOST_GRAPHS)
     graphs = list(excerpt(graphs, most, "graphs", left_out))
     colours = colours_of(graphs)

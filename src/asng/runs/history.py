@@ -289,15 +289,18 @@ def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: s
     """Raise where theta is not that of the space, or without one, not of the form of the last theta."""
     last = {name: _form(value) for name, value in thetas[-1][1].items()} if thetas else {}
     for step, theta in thetas:
+        at = f"{where}, theta at step {step}"
         for name, value in theta.items():
             variable = None if space is None else space.get(name)
             if space is not None and variable is None:
-                raise RunError(f"{where}, theta at step {step}: the space has no variable {name!r}.")
+                raise RunError(f"{at}: the space has no variable {name!r:.80}.")
             expected, got = last.get(name), _form(value)
             if variable is not None:
                 expected = len(variable.choices) if isinstance(variable, Categorical) else "mean and std"
             if expected not in (got, None):
-                raise RunError(f"{where}, theta at step {step}, {name!r}: expected {expected}, got {got}.")
+                raise RunError(f"{at}, {name!r:.80}: expected {expected}, got {got}.")
+            if not isinstance(value, Normal) and any(p is not None and not 0.0 <= p <= 1.0001 for p in value):
+                raise RunError(f"{at}, {name!r:.80}: expected probabilities, got {list(value)!r:.80}.")
 
 
 def _form(value: Normal | tuple[float | None, ...]) -> int | str:

@@ -174,7 +174,7 @@ def _layers(graph: Graph) -> dict[str, int]:
         generations = list(nx.topological_generations(directed))
     except nx.NetworkXUnfeasible:
         raise RunError(
-            f"graph {graph.title!r}: expected a graph without cycles, got one with a cycle."
+            f"graph {graph.title!r:.80}: expected a graph without cycles, got one with a cycle."
         ) from None
     # Odd layers are for the slots of edges.
     return {name: 2 * number for number, names in enumerate(generations) for name in names}
