@@ -14,7 +14,7 @@ from asng.report import read_run, summary_table, write_report
 from asng.runs import guarded
 from asng.runs.checkpoint import load_checkpoint
 from asng.runs.folder import note_resume, read_config, resumes_of
-from asng.runs.log import JsonLines, refuse_running
+from asng.runs.log import JsonLines, read_lines, refuse_running
 from asng.runs.stored import read_json
 from asng.training import load_child_weights
 from malformed import whole
@@ -121,6 +121,18 @@ def test_a_line_is_as_long_as_it_may_be_or_refused(tmp_path, monkeypatch):
         read_run(tmp_path)
     with pytest.raises(RunError, match=r"log.jsonl, line 2: expected at most 30 bytes"):
         JsonLines(path)
+
+
+@pytest.mark.parametrize(("bound", "most"), [("LARGEST", 45), ("MOST_HELD", 9)])
+def test_a_log_whose_rows_are_kept_is_bounded_as_a_whole(bound, most, tmp_path, monkeypatch):
+    monkeypatch.setattr(guarded, bound, most)
+    path = tmp_path / "compression.jsonl"
+    path.write_text('{"a": [1, 2]}\n' * 3)
+    assert len(read_lines(path)) == 3
+    path.write_text('{"a": [1, 2]}\n' * 4)
+    for read in (read_lines, JsonLines):
+        with pytest.raises(RunError, match=rf"compression.jsonl: expected at most .*{most}.* in all"):
+            read(path)
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path, monkeypatch):

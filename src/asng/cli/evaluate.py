@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from jsonargparse import Namespace
-from rich.console import Console
 
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
+from asng.cli.terminal import Terminal
 from asng.cli.user import UserCode, add_user_code, user_code_of
 
 __all__ = ["add_flags", "run"]
@@ -42,6 +42,4 @@ def run(arguments: Namespace) -> None:
     value, further = scores_of(child, stored.task, stored.loaders, stored.seeds[0])
     others = "".join(f"{name} {other:.4f}, " for name, other in further.items())
     line = f"{stored.task.metric_on(stored.loaders)} {value:.4f} on {stored.task.data}, {others}"
-    Console(highlight=False, soft_wrap=True).print(
-        f"{line}{count_parameters(child):,} parameters", markup=False
-    )
+    Terminal().print(f"{line}{count_parameters(child):,} parameters", markup=False)

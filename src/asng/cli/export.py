@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 from jsonargparse import Namespace
-from rich.console import Console
 
 from asng.checks import require
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
+from asng.cli.terminal import Terminal
 from asng.cli.user import UserCode, add_user_code, user_code_of
 from asng.runs.folder import CHILD
 
@@ -58,4 +58,4 @@ def run(arguments: Namespace) -> None:
         else:
             name, example = folder.resolve().name, example_of(stored, folder)
             save_hub_folder(output, child, architecture, example=example, run_dir=folder, name=name)
-    Console(highlight=False, soft_wrap=True).print(f"wrote {output}", markup=False)
+    Terminal().print(f"wrote {output}", markup=False)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from jsonargparse import Namespace
-from rich.console import Console
 
 from asng import __version__
 from asng.checks import nearest, require
 from asng.cli.parsing import NearestNames
+from asng.cli.terminal import Terminal
 from asng.errors import AsngError
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         after SIGHUP. Wrong words on the command line exit with 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    errors = Terminal(stderr=True)
     if not words or words[0] not in SUBCOMMANDS:
         _end_without_subcommand(words)
     try:

@@ -4,9 +4,9 @@ import signal
 import sys
 
 from jsonargparse import Namespace
-from rich.console import Console
 
 from asng.cli.parsing import NearestNames
+from asng.cli.terminal import Terminal
 from asng.errors import InputError
 
 __all__ = ["add_flags", "run"]
@@ -33,7 +33,7 @@ def run(arguments: Namespace) -> None:
     from asng.cli.tell import KINDS
     from asng.report import summary_table, write_report
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal()
     if arguments.watch:
         _watch(arguments, console)
         return
@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> None:
     console.print(f"wrote {path}", markup=False)
 
 
-def _watch(arguments: Namespace, console: Console) -> None:
+def _watch(arguments: Namespace, console: Terminal) -> None:
     from asng.cli.tell import KINDS
     from asng.report import watch_report
     from asng.training.signals import Terminated

@@ -1,11 +1,9 @@
 """What a finished command says."""
 
-import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from asng.black_box.report import MINIMIZE
+from asng.cli.terminal import Terminal
 from asng.compression.report import COMPRESSION
 from asng.errors import RunError
 from asng.experiments.benchmark.report import BENCHMARK
@@ -21,11 +19,11 @@ KINDS: tuple[RunKind, ...] = (TOY, BENCHMARK, COMPRESSION, MINIMIZE)
 
 def tell_outcome(folder: Path) -> None:
     """Write the report, print a short table, and say where everything lies."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Terminal()
     try:
         write_report(folder, kinds=KINDS)
     except RunError as error:  # the figures are an extra; the run stands without them
-        print(f"asng: no report: {error}", file=sys.stderr)
+        Terminal(stderr=True).print(f"asng: no report: {error}", markup=False)
     console.print()
     console.print(summary_table(folder, kinds=KINDS))
     console.print()

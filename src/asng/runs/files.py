@@ -201,4 +201,5 @@ def _sync_file(path: Path) -> None:
 
 
 def _fill(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    # Halves of surrogate pairs, which a name can have, as JSON and Python write them.
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -16,12 +16,24 @@ import numpy as np
 
 from asng.errors import RunError
 
-__all__ = ["LARGEST", "MOST_VALUES", "lines_of", "open_plain", "read_head", "read_plain", "refuse_excess"]
+__all__ = [
+    "LARGEST",
+    "MOST_HELD",
+    "MOST_VALUES",
+    "few_lines_of",
+    "lines_of",
+    "open_plain",
+    "read_head",
+    "read_plain",
+    "refuse_excess",
+]
 
 LARGEST = 2**26
 """Bytes of a file of JSON, or of a line of a log. A space of a million variables takes about as many."""
 MOST_VALUES = 4_000_000
 """Of JSON. Python takes up to a hundred bytes for each."""
+MOST_HELD = 2_000_000
+"""Values of all lines of a log whose rows are kept in memory, where each repeats the names of its fields."""
 _DEEPEST = 64
 """Levels of JSON; ours has seven. Python's stack ends at some hundred."""
 
@@ -117,6 +129,22 @@ def lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
         yield line
 
 
+def few_lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
+    """Yield the lines of an open file whose rows are kept in memory: 64 MiB and two million values at most.
+
+    Raises:
+        RunError: There is more, or the file cannot be read.
+    """
+    size = values = 0
+    for line in lines_of(file, path):
+        size, values = size + len(line), values + _values(line)
+        if size > LARGEST or values > MOST_HELD:
+            raise RunError(
+                f"{path}: expected at most {LARGEST} bytes and {MOST_HELD} values in all, got more."
+            )
+        yield line
+
+
 def refuse_excess(text: bytes) -> None:
     """Raise if JSON would make too many values, or too deep ones; it is not parsed for that.
 
@@ -129,10 +157,9 @@ def refuse_excess(text: bytes) -> None:
         Traceback (most recent call last):
         ValueError: expected JSON of at most 64 levels
     """
-    brackets = text.count(b"[") + text.count(b"{")
-    if brackets + text.count(b",") > MOST_VALUES:  # with those in strings: more than there are values
+    if _values(text) > MOST_VALUES:
         raise ValueError(f"expected JSON of at most {MOST_VALUES} values")
-    if brackets > _DEEPEST and _depth(text) > _DEEPEST:
+    if text.count(b"[") + text.count(b"{") > _DEEPEST and _depth(text) > _DEEPEST:
         raise ValueError(f"expected JSON of at most {_DEEPEST} levels")
 
 
@@ -142,6 +169,11 @@ def _told(path: Path) -> Iterator[None]:
         yield
     except OSError as error:  # of a damaged disk, or of a file that stands for something else
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _values(text: bytes) -> int:
+    """Return how many values there are in JSON, or more, by its brackets and commas, in strings too."""
+    return text.count(b"[") + text.count(b"{") + text.count(b",")
 
 
 def _depth(text: bytes) -> int:

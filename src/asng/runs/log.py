@@ -18,7 +18,7 @@ from asng.errors import RunError
 from asng.runs import guarded
 from asng.runs.events import Event, event_of
 from asng.runs.files import make_folder, sync_folder, write_text, writes
-from asng.runs.guarded import lines_of, open_plain
+from asng.runs.guarded import few_lines_of, lines_of, open_plain
 from asng.runs.locks import lock
 from asng.runs.stored import json_text, load_json, told
 
@@ -87,7 +87,8 @@ class JsonLines:
             self._file.seek(0)
             with self._told():
                 if keep is None:
-                    keep = _take_rows(lines_of(self._file, path), path, take or self.rows.append, parse)
+                    lines = lines_of(self._file, path) if take else few_lines_of(self._file, path)
+                    keep = _take_rows(lines, path, take or self.rows.append, parse)
                 self._file.truncate(keep)
         except BaseException:
             self._file.close()
@@ -218,7 +219,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     with open_plain(path) as file:
-        _take_rows(lines_of(file, path), path, rows.append, _object_of)
+        _take_rows(few_lines_of(file, path), path, rows.append, _object_of)
     return rows
 
 

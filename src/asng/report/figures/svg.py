@@ -16,6 +16,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
 __all__ = ["draw", "drawn", "hint", "tidy", "clean", "INK", "FAINT", "BLUE", "ORANGE"]
@@ -104,6 +105,8 @@ def _painted(
 ) -> str:
     figure, file = _Hinted(figsize=(size[0] / 72, size[1] / 72), dpi=72), io.StringIO()
     paint(figure.add_axes(box))
+    for words in figure.findobj(Text):
+        words.set_text(_letters(words.get_text()))
     figure.savefig(file, format="svg", transparent=True)
     spots = (
         f'<circle class="hint" cx="{x:.1f}" cy="{size[1] - y:.1f}" r="7">'
@@ -161,8 +164,12 @@ def clean(text: object, longest: int = 22) -> str:
         >>> clean("a\x00b"), clean("separable convolution 5x5", 12)
         ('a?b', 'separable c…')
     """
-    line = "".join(letter if letter.isprintable() else "?" for letter in str(text)[: longest + 1])
+    line = _letters(str(text)[: longest + 1]).replace("\n", "?")
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def _letters(text: str) -> str:
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def drawn(svg: str) -> Markup:
