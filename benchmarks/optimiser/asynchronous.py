@@ -60,8 +60,8 @@ def as_they_come(problem: str, seed: int, workers: int) -> tuple[int, float]:
     return BUDGET, clock
 
 
-def busy(seed: int, *, asynchronous: bool) -> float:
-    """Return the share of the time that workers spent in calls."""
+def busy(seed: int, *, asynchronous: bool, optimizer: ASNG | None) -> float:
+    """Return the share of the time that workers spent in calls; without an optimizer, of the default."""
     rng = random.Random(seed)
 
     def f(a: Architecture) -> float:
@@ -73,7 +73,8 @@ def busy(seed: int, *, asynchronous: bool) -> float:
             f,
             SLEEPS,
             200,
-            optimizer=ASNG(SLEEPS, seed=seed),
+            seed=seed,
+            optimizer=optimizer,
             workers=threads,
             asynchronous=asynchronous,
         )
@@ -85,8 +86,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     seeds = parser.parse_args().seeds
     shares = {
-        name: [busy(seed, asynchronous=name == "asynchronous") for seed in range(min(seeds, 10))]
-        for name in ("generations", "asynchronous")
+        name: [
+            busy(
+                seed,
+                asynchronous="asynchronous" in name,
+                optimizer=None if "default" in name else ASNG(SLEEPS, seed=seed),
+            )
+            for seed in range(min(seeds, 10))
+        ]
+        for name in ("generations", "asynchronous", "asynchronous, default")
     }
     utilisation = [
         {"way": name, "median": statistics.median(of), "least": min(of)} for name, of in shares.items()

@@ -17,7 +17,7 @@ from asng.experiments.benchmark import METHODS, PROBLEMS, BenchmarkSettings, run
 from benchmarks.peers.benchmark_table import renew
 from benchmarks.record import RESULTS, commit, write
 
-OURS = [name for name in METHODS if name.startswith("ASNG")]
+OURS = ["minimize", *(name for name in METHODS if name.startswith("ASNG"))]
 _COMMIT = commit()
 """As the run starts; results that are written on the way do not count as changes."""
 

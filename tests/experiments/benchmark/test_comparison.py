@@ -82,7 +82,7 @@ def test_a_method_asks_for_points_of_the_space_and_repeats_itself(name, problem)
     if not applies(name, space):
         pytest.skip("it wants both kinds of variables")
     budget = 12 if METHODS[name].most else 60
-    made = [METHODS[name].make(space, 3, budget) for _ in range(2)]
+    made = [METHODS[name].make(space, 3, budget, False) for _ in range(2)]
     for _ in range(3):
         points, again = (list(method.ask()) for method in made)
         assert points == again

@@ -177,11 +177,11 @@ def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Trial]:
     """
     cells = []
     for problem in settings.problems:
-        space = PROBLEMS[problem]().space
+        made = PROBLEMS[problem]()
         for name in settings.methods:
-            if applies(name, space):
+            if applies(name, made.space):
                 budget = min(settings.budget, METHODS[name].most or settings.budget)
-                METHODS[name].make(space, seeds[0], budget)
+                METHODS[name].make(made.space, seeds[0], budget, made.noise > 0.0)
                 cells += [Trial(problem, name, seed, budget) for seed in seeds]
     return cells
 

@@ -1,47 +1,59 @@
 """The methods of `asng benchmark`, by name: how each is made, and its own limit of evaluations."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from asng.experiments.benchmark.classics import OnePlusOne, Random, RegularizedEvolution
 from asng.experiments.benchmark.peers import TPE, CatCMA, CatCMAwM, Nevergrad
 from asng.experiments.benchmark.problems import Active, Method, Point
-from asng.optim import ASNG, Optimizer
+from asng.optim import ASNG, Optimizer, Staged
 from asng.space import Candidate, Integer, Space
 
 __all__ = ["METHODS", "Entry", "applies"]
 
 
 class Entry(NamedTuple):
-    """How a method is made from space, seed and budget; its own largest budget, for what takes long."""
+    """How a method is made, and its own largest budget, for what takes long.
 
-    make: Callable[[Space, int, int], Method]
+    Attributes:
+        make: Takes the space, the seed, the budget, and whether losses have noise.
+        most: The largest budget.
+    """
+
+    make: Callable[[Space, int, int, bool], Method]
     most: int | None = None
 
 
 METHODS: dict[str, Entry] = {
-    "ASNG": Entry(lambda space, seed, budget: _Ours(ASNG, space, seed)),
-    "ASNG untold": Entry(lambda space, seed, budget: _Ours(ASNG, space, seed, told=False)),
-    "ASNG.paper": Entry(lambda space, seed, budget: _Ours(ASNG.paper, space, seed, told=False)),
-    "random": Entry(lambda space, seed, budget: Random(space, seed)),
-    "(1+1)-EA": Entry(lambda space, seed, budget: OnePlusOne(space, seed)),
-    "evolution": Entry(lambda space, seed, budget: RegularizedEvolution(space, seed)),
-    "evolution 20/5": Entry(
-        lambda space, seed, budget: RegularizedEvolution(space, seed, population=20, drawn=5)
+    "minimize": Entry(
+        lambda space, seed, budget, noisy: _Ours(partial(Staged, budget=budget, noisy=noisy), space, seed)
     ),
-    "CatCMA": Entry(lambda space, seed, budget: CatCMA(space, seed)),
-    "CatCMAwM": Entry(lambda space, seed, budget: CatCMAwM(space, seed)),
-    "CatCMAwM x2": Entry(lambda space, seed, budget: CatCMAwM(space, seed, times=2)),
-    "TPE": Entry(lambda space, seed, budget: TPE(space, seed), most=1_000),
-    "TPE multivariate": Entry(lambda space, seed, budget: TPE(space, seed, multivariate=True), most=1_000),
+    "ASNG": Entry(lambda space, seed, budget, noisy: _Ours(ASNG, space, seed)),
+    "ASNG untold": Entry(lambda space, seed, budget, noisy: _Ours(ASNG, space, seed, told=False)),
+    "ASNG.paper": Entry(lambda space, seed, budget, noisy: _Ours(ASNG.paper, space, seed, told=False)),
+    "random": Entry(lambda space, seed, budget, noisy: Random(space, seed)),
+    "(1+1)-EA": Entry(lambda space, seed, budget, noisy: OnePlusOne(space, seed)),
+    "evolution": Entry(lambda space, seed, budget, noisy: RegularizedEvolution(space, seed)),
+    "evolution 20/5": Entry(
+        lambda space, seed, budget, noisy: RegularizedEvolution(space, seed, population=20, drawn=5)
+    ),
+    "CatCMA": Entry(lambda space, seed, budget, noisy: CatCMA(space, seed)),
+    "CatCMAwM": Entry(lambda space, seed, budget, noisy: CatCMAwM(space, seed)),
+    "CatCMAwM x2": Entry(lambda space, seed, budget, noisy: CatCMAwM(space, seed, times=2)),
+    "TPE": Entry(lambda space, seed, budget, noisy: TPE(space, seed), most=1_000),
+    "TPE multivariate": Entry(
+        lambda space, seed, budget, noisy: TPE(space, seed, multivariate=True), most=1_000
+    ),
     "Nevergrad": Entry(
-        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt", choice=True), most=500
+        lambda space, seed, budget, noisy: Nevergrad(space, seed, budget=budget, name="NGOpt", choice=True),
+        most=500,
     ),
     "Nevergrad arrays": Entry(
-        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="NGOpt"), most=1_000
+        lambda space, seed, budget, noisy: Nevergrad(space, seed, budget=budget, name="NGOpt"), most=1_000
     ),
     "Nevergrad discrete": Entry(
-        lambda space, seed, budget: Nevergrad(space, seed, budget=budget, name="DiscreteOnePlusOne"),
+        lambda space, seed, budget, noisy: Nevergrad(space, seed, budget=budget, name="DiscreteOnePlusOne"),
         most=2_000,
     ),
 }

@@ -70,7 +70,7 @@ class BenchmarkCell(Stored, frozen=True):
 def run_trial(trial: Trial) -> BenchmarkCell:
     """Run a method on a problem whose labels are permuted."""
     problem = _made(trial.problem)
-    method = METHODS[trial.method].make(problem.space, trial.seed, trial.budget)
+    method = METHODS[trial.method].make(problem.space, trial.seed, trial.budget, problem.noise > 0.0)
     labels = _Labels(problem.space, trial.seed)
     noise = np.random.default_rng([trial.seed, 1])
     seen: set[Point] = set()
