@@ -64,8 +64,8 @@ def test_a_page_of_forty_variables_is_whole_and_of_moderate_size(enas):
         "infinite",
     ):
         assert word in page.text
-    # 42 variables, two cells, three curves, a comparison and scores over parameters.
-    assert page.tags.count("svg") == 49
+    # 42 variables, two cells, three curves, importance, a comparison and scores over parameters.
+    assert page.tags.count("svg") == 50
 
 
 def test_a_page_needs_no_script_and_no_other_file(enas):

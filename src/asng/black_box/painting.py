@@ -11,33 +11,12 @@ from asng.black_box.hypervolume import undominated
 from asng.report.figures.curves import every
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, tidy
 
-__all__ = ["BARS", "paint_front", "paint_importance", "paint_losses"]
+__all__ = ["paint_front", "paint_losses"]
 
-BARS = 30
-"""Of variables, the most important ones."""
 _HINTS = 60
 """Points of a line that say their value."""
 _DOTS = 2_000
 """As many as can be told apart on a page."""
-
-
-def paint_importance(axes: Axes, found: Mapping[str, tuple[float, float]]) -> None:
-    """Paint how much each variable matters, the most important ones on top.
-
-    Args:
-        axes: To paint into.
-        found: By name, by the losses of samples and by the path of theta, each in [0, 1].
-    """
-    names = sorted(found, key=found.__getitem__)[-BARS:]
-    places = np.arange(len(names))
-    tidy(axes)
-    axes.tick_params(length=0)
-    axes.barh(places + 0.2, [found[n][0] for n in names], 0.36, color=BLUE, label="losses of samples")
-    axes.barh(places - 0.2, [found[n][1] for n in names], 0.36, color=FAINT, label="path of theta")
-    axes.set_yticks(places, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
-    axes.set_xlim(0.0, 1.0)
-    axes.set_xlabel("importance")
-    axes.legend(frameon=False, loc="lower right")
 
 
 def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:

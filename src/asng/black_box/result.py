@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from asng.black_box.importance import Importance, sample_importance
 from asng.black_box.measured import excess, rank_value
 from asng.black_box.reporting import Curve
 from asng.checks import one_of
 from asng.distributions import ThetaView
 from asng.errors import InputError, RunError
+from asng.optim.importance import Importance, sample_importance
 from asng.shown import axes_or_new, dataframe, html_table
 from asng.space import Architecture, Space
 
@@ -207,8 +207,14 @@ class MinimizeResult:
         elif figure == "front":
             painting.paint_front(axes, [one.losses for one in self.history if one.losses])
         else:
+            from asng.report.figures.importance import THETA, paint_importance
+
             found = self.importance()
-            painting.paint_importance(axes, {name: (i.samples, i.theta) for name, i in found.items()})
+            bars = {
+                "losses of samples": {name: one.samples for name, one in found.items()},
+                THETA: {name: one.theta for name, one in found.items()},
+            }
+            paint_importance(axes, bars)
         return axes
 
     def columns(self) -> dict[str, list[Any]]:

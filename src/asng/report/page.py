@@ -15,6 +15,7 @@ from asng.report.excerpts import MOST_COLUMNS, MOST_FIGURES, MOST_ROWS, cut, exc
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
 from asng.report.figures.graph import colours_of, draw_graph, drawable
 from asng.report.figures.heatmap import band, heat_map, room_for
+from asng.report.figures.importance import importance_figure, samples_of_search
 from asng.report.figures.strip import Row, strip_plot, trade_plot
 from asng.report.figures.svg import drawn
 from asng.report.next_steps import next_steps
@@ -76,6 +77,7 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "space": _space(run.log),
         "variables": _variables(run, left_out),
         "graphs": _graphs(run, left_out),
+        "importance": _importance(run),
         "curves": _curves(run.log),
         "thetas": _thetas(run, left_out),
         "settings": flatten(run.config),
@@ -339,6 +341,15 @@ def _drawn_graphs(graphs: list[Graph], left_out: list[str]) -> list[tuple[str, s
         (graph.title, drawn(draw_graph(graph, colours, key=f"graph{index}")))
         for index, graph in enumerate(graphs)
     ]
+
+
+def _importance(run: Run) -> str | None:
+    """Draw what matters; empty if too little is known to say it, None of a search without theta."""
+    if run.log.space is None or not run.log.theta:
+        return None
+    higher = (run.log.start.objective or {}).get("select") == "maximize"
+    compared = samples_of_search(run.log, run.log.space, higher_is_better=higher)
+    return drawn(importance_figure(run.log, run.log.space, compared))
 
 
 def _curves(log: Log) -> dict[str, str]:

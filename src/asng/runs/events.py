@@ -127,6 +127,9 @@ class StepEvent(_Event, frozen=True, kw_only=True):
         gamma: The normalisation factor of the step-size adaptation.
         seconds: Since the start, all resumed parts together.
         cost: Means of the candidates' costs, by name.
+        losses: What theta was told of each candidate; null if not finite.
+        candidates: The raw coordinates of each in the order of the space, with the index of a choice; null
+            for a variable that it did not read.
     """
 
     step: Whole
@@ -141,6 +144,8 @@ class StepEvent(_Event, frozen=True, kw_only=True):
     cost: Mapping[str, float | None] | UnsetType = UNSET
     over_budget: int | UnsetType = UNSET
     out_of_memory: int | UnsetType = UNSET
+    losses: Sequence[Finite | None] | UnsetType = UNSET
+    candidates: Sequence[Sequence[Finite | None]] | UnsetType = UNSET
 
 
 class Normal(Stored, frozen=True):
