@@ -1,5 +1,6 @@
 """`asng.minimize`: the quickest way to optimise a function."""
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -236,6 +237,7 @@ def _begin(
         time=time.strftime("%Y-%m-%d %H:%M:%S"),
         budget=budget,
         settings=settings,
+        defaults=_defaults(settings),
         space=json.loads(optimizer.space.to_json()),
         n_theta=optimizer.n_theta,
         optimizer=optimizer.state_dict(),
@@ -244,6 +246,13 @@ def _begin(
     )
     log.write(start)
     return Record()
+
+
+def _defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the defaults of those arguments that have another value."""
+    usual = {name: one.default for name, one in inspect.signature(minimize).parameters.items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
+    return {name: plain[name] for name, value in settings.items() if value != plain[name]}
 
 
 def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from asng.black_box.hypervolume import undominated
 from asng.report.figures.curves import every
-from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, tidy
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, legend_above, tidy
 
 __all__ = ["paint_front", "paint_losses"]
 
@@ -38,7 +38,7 @@ def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
     told = front[every(len(front), _HINTS)] if len(front) else front
     hint(axes, told[:, 0], told[:, 1], [f"{first} {x:.4g}, {second} {y:.4g}" for x, y in told])
     axes.step(*front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front")
-    axes.legend(frameon=False, loc="upper right")
+    legend_above(axes)
 
 
 def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
@@ -73,4 +73,4 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
         failed = failed[every(len(failed), _DOTS)]
         edge = axes.get_xaxis_transform()
         axes.plot(failed, np.ones(len(failed)), "x", color=ORANGE, transform=edge, label="no finite loss")
-    axes.legend(frameon=False, loc="upper right")
+    legend_above(axes)

@@ -8,6 +8,7 @@ from typing import Any
 from asng.distributed import Comm
 from asng.errors import RunError
 from asng.pipeline.task import Task
+from asng.runs.config import defaults_of
 from asng.runs.folder import CONFIG, read_config, refuse_earlier_run
 from asng.runs.locks import held
 from asng.settings import SearchSettings
@@ -48,6 +49,11 @@ class Job:
             "seed": self.seed,
             "network": dict(self.task.settings),
             "search": asdict(self.settings),
+            "defaults": {
+                **({} if self.seed == 0 else {"seed": 0}),
+                "network": dict(self.task.defaults),
+                "search": defaults_of(self.settings),
+            },
         }
 
 

@@ -20,6 +20,7 @@ from asng.report.figures.strip import Row, strip_plot, trade_plot
 from asng.report.figures.svg import drawn
 from asng.report.next_steps import next_steps
 from asng.report.reading import Run
+from asng.report.settings import Settings, settings_of
 from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import cost_words, seeds_verdict, verdict
 from asng.report.words import (
@@ -80,7 +81,7 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "importance": _importance(run),
         "curves": _curves(run.log),
         "thetas": _thetas(run, left_out),
-        "settings": flatten(run.config),
+        "settings": _settings(run),
         "circumstances": _circumstances(run),
     }
 
@@ -93,7 +94,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
             "title": run.folder.resolve().name,
             "verdict": "No seed has a score yet.",
             "mood": "unknown",
-        } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
+        } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": settings_of(run.config)}
     gains = [s.found - s.random_mean for s in summary.seeds if not math.isnan(s.found - s.random_mean)]
     left_out = list[str]()
     rows = [_row_of(seed, linked) for seed in excerpt(summary.seeds, MOST_FIGURES, "seeds", left_out)]
@@ -108,7 +109,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
         "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds[:MOST_ROWS]]
         + [None],
         "strip": drawn(strip),
-        "settings": flatten(run.config),
+        "settings": settings_of(run.config),
     }
 
 
@@ -398,6 +399,16 @@ def _theta_figure(log: Log, name: str, found: Any, *, room: float, key: str) -> 
     probabilities = np.array([theta for _, theta in records], dtype=float)
     choices = variable.choices if isinstance(variable, Categorical) else range(probabilities.shape[1])
     return heat_map(steps, probabilities, choices, found=found, room=room, key=key, label=label)
+
+
+def _settings(run: Run) -> Settings:
+    """Return those of config.yaml; of a search in Python, which the log has, these too."""
+    config, start = dict(run.config), run.log.start
+    if start.settings and "search" not in config:
+        config["search"] = start.settings
+        if start.defaults is not None:
+            config["defaults"] = {"search": start.defaults}
+    return settings_of(config)
 
 
 def _circumstances(run: Run) -> list[tuple[str, str]]:

@@ -83,7 +83,8 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         steps: How many it is to have.
         lam_x: Architectures trained a step.
         budget: Calls of f.
-        settings: Of `asng.minimize`, by name.
+        settings: Arguments by name: of `asng.minimize`, or of `OneShotSearch` and its `fit`.
+        defaults: Those of the arguments that have another value.
         space: Name of a variable to what it is.
         n_theta: Degrees of freedom of theta.
         optimizer: Its state before the first generation.
@@ -101,6 +102,7 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     lam_x: int | None = None
     budget: int | None = None
     settings: Mapping[str, Any] | None = None
+    defaults: Mapping[str, Any] | None = None
     space: Mapping[str, Any] | None = None
     n_theta: int | None = None
     optimizer: Mapping[str, Any] | None = None

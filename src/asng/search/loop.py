@@ -32,6 +32,7 @@ from asng.search.run_state import RunState
 from asng.search.scorer import Scorer, Scores
 from asng.search.settling import Settling
 from asng.search.trainer import Trainer
+from asng.search.wiring import Told
 from asng.training.objective import qualified_name
 from asng.training.progress import Bar
 from asng.training.signals import Interrupt
@@ -72,12 +73,14 @@ class Loop:
         comm: Comm,
         seed: int,
         callbacks: Callbacks | None = None,
+        told: Told | None = None,
     ) -> None:
         self.theta, self.trainer, self.scorer, self.final, self.state = theta, trainer, scorer, final, state
         self.lam_theta, self.settling = lam_theta, settling
         self.pace, self.folder, self.comm, self.seed = pace, folder, comm, seed
         self.callbacks = Callbacks() if callbacks is None else callbacks
         self.scores: Scores | None = None  # of the last step, if theta moved
+        self.told = told or Told({}, {})
         self.log = RunLog(None)
 
     @property
@@ -292,6 +295,8 @@ class Loop:
             seed=self.seed,
             steps=self.state.steps,
             lam_x=self.state.lam_x,
+            settings=self.told.settings or None,
+            defaults=self.told.defaults,
             space={name: variable.to_json() for name, variable in space.items()},
             n_theta=self.theta.n_theta,
             objective={"select": self.scorer.name, "function": qualified_name(self.scorer.objective)},

@@ -7,10 +7,10 @@ from typing import Any
 from asng.black_box.painting import paint_front, paint_losses
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
 from asng.report.figures.importance import Samples, importance_figure
-from asng.report.figures.svg import draw, drawn
+from asng.report.figures.svg import ABOVE, draw, drawn
 from asng.report.page import run_page
 from asng.report.reading import Run
-from asng.report.words import flatten
+from asng.report.settings import settings_of
 from asng.runs.history import Calls
 
 __all__ = ["front_figure", "loss_figure", "minimize_page"]
@@ -19,7 +19,7 @@ __all__ = ["front_figure", "loss_figure", "minimize_page"]
 def minimize_page(run: Run) -> Mapping[str, Any]:
     """Return the values of the template; a run that is not finished gives a page of what is."""
     start = run.log.start
-    settings = {"budget": start.budget, "settings": start.settings}
+    settings = {"budget": start.budget, **(start.settings or {}), "defaults": start.defaults}
     return {
         **run_page(run),
         "state": ending(run),
@@ -31,7 +31,7 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "front": drawn(front_figure(run.log.calls)) if _objectives(run.log.calls) else "",
         "columns": variable_names(run),
         "best": best_rows(run),
-        "settings": flatten({name: value for name, value in settings.items() if value is not None}),
+        "settings": settings_of({name: value for name, value in settings.items() if value is not None}),
     }
 
 
@@ -56,7 +56,7 @@ def front_figure(calls: Calls) -> str:
     first, second = list(losses[0])[:2]
     label = f"{second} against {first} of the calls, and the front"
     paint = partial(paint_front, losses=losses)
-    return draw(paint, size=(700, 420), margins=(70, 16, 42, 12), key="front", label=label)
+    return draw(paint, size=(700, 440), margins=(70, 16, 42, ABOVE), key="front", label=label)
 
 
 def loss_figure(calls: Calls) -> str:
@@ -67,4 +67,4 @@ def loss_figure(calls: Calls) -> str:
     """
     label = "Loss of every call of f, and the least so far"
     paint = partial(paint_losses, losses=calls.losses)
-    return draw(paint, size=(1100, 280), margins=(58, 16, 38, 12), key="losses", label=label)
+    return draw(paint, size=(1100, 300), margins=(58, 16, 38, ABOVE), key="losses", label=label)

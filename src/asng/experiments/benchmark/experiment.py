@@ -13,6 +13,7 @@ from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
 from asng.experiments.benchmark.trial import BenchmarkCell, Trial, run_trial
+from asng.runs.config import defaults_of
 from asng.runs.files import writes_into
 from asng.runs.folder import (
     BENCHMARK,
@@ -158,7 +159,8 @@ def run_benchmark(
     with closing(BenchmarkStore(folder, redo=redo)) as store:
         remove_halves(folder)
         begun = _Begun(settings.problems, settings.methods, settings.budget, tuple(seeds))
-        write_config(folder, {"task": "benchmark", "benchmark": plain(begun)})
+        config = {"task": "benchmark", "benchmark": plain(begun)}
+        write_config(folder, {**config, "defaults": {"benchmark": plain(defaults_of(settings))}})
         left = [cell for cell in cells if cell not in store]
         done = len(cells) - len(left)
         tell = show or (lambda done, total: None)

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from asng.optim.importance import ThetaPath, enough_samples, sample_importance
-from asng.report.figures.svg import BLUE, FAINT, clean, draw, tidy
+from asng.report.figures.svg import ABOVE, BLUE, FAINT, clean, draw, legend_above, tidy
 from asng.runs.history import Compared, Log
 from asng.space import Space, Value
 
@@ -57,8 +57,8 @@ def importance_figure(log: Log, space: Space, compared: Sequence[Samples]) -> st
         return ""
     return draw(
         partial(paint_importance, bars=bars),
-        size=(1100.0, 70.0 + 30.0 * min(len(space), _BARS)),
-        margins=(180, 190, 38, 12),
+        size=(760.0, 80.0 + 30.0 * min(len(space), _BARS)),
+        margins=(170, 16, 38, ABOVE),
         key="importance",
         label=f"Importance of each variable, by {' and by '.join(bars)}",
     )
@@ -112,7 +112,7 @@ def paint_importance(axes: Axes, bars: Mapping[str, Mapping[str, float]]) -> Non
     axes.set_ylim(-0.6, len(names) - 0.4)
     axes.set_xlim(0.0, 1.0)
     axes.set_xlabel("importance")
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    legend_above(axes)
 
 
 def samples_of_search(log: Log, space: Space, *, higher_is_better: bool) -> list[Samples]:
