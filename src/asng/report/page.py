@@ -361,6 +361,8 @@ def _curves(log: Log) -> dict[str, str]:
         "delta": delta_curve(log.steps),
         "loss": loss_curves(log.steps, _objective(log)),
     }
+    if not (log.steps.delta > 0.0).any():  # of an optimiser without a step size
+        figures["delta"] = ""
     return {name: drawn(figure) for name, figure in figures.items()}
 
 
