@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from jsonargparse import Namespace
 
 from asng.checks import integer_at_least, one_of
+from asng.cli.callbacks import callbacks_by_name
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.errors import InputError
 from asng.settings import SearchSettings
@@ -113,7 +114,12 @@ def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") 
     from asng.tasks.reopen import stored_run
 
     folder = Path(arguments.run_dir)
-    flags = {"resume": arguments.resume, "overwrite": arguments.overwrite, "progress": not arguments.quiet}
+    flags: dict[str, Any] = {
+        "resume": arguments.resume,
+        "overwrite": arguments.overwrite,
+        "progress": not arguments.quiet,
+        "callbacks": callbacks_by_name(arguments.callback, folder),
+    }
     if arguments.resume:
         stored = stored_run(folder, trusted=trusted_names(arguments))
         task, settings, seeds = stored.task, stored.settings, stored.seeds

@@ -11,6 +11,7 @@ from asng.pipeline.task import Task
 from asng.runs.config import defaults_of
 from asng.runs.folder import CONFIG, read_config, refuse_earlier_run
 from asng.runs.locks import held
+from asng.search import Callback
 from asng.settings import SearchSettings
 
 __all__ = ["Job", "check_begin", "check_data", "check_free", "check_seed"]
@@ -27,6 +28,7 @@ class Job:
         seed: Of all that is random.
         comm: The processes that do it together.
         progress: Whether to show progress bars.
+        callbacks: Of the search.
     """
 
     task: Task
@@ -35,6 +37,7 @@ class Job:
     seed: int
     comm: Comm
     progress: bool
+    callbacks: tuple[Callback, ...] = ()
 
     def held(self) -> AbstractContextManager[None]:
         """Have the process that leads hold the folder against other runs."""
@@ -49,12 +52,29 @@ class Job:
             "seed": self.seed,
             "network": dict(self.task.settings),
             "search": asdict(self.settings),
+            **({"callbacks": self._callback_names()} if self.callbacks else {}),
             "defaults": {
                 **({} if self.seed == 0 else {"seed": 0}),
                 "network": dict(self.task.defaults),
                 "search": defaults_of(self.settings),
             },
         }
+
+    def check_callbacks(self) -> None:
+        """Refuse to go on with a run that was begun with other callbacks, whose states its checkpoint has.
+
+        Raises:
+            RunError: The folder's config.yaml names others.
+        """
+        begun = (read_config(self.folder) if (self.folder / CONFIG).exists() else {}).get("callbacks") or []
+        if begun != self._callback_names():
+            raise RunError(
+                f"{self.folder}: expected the callbacks that the run was begun with, {begun!r:.200}, got "
+                f"{self._callback_names()}. Give the same by --callback."
+            )
+
+    def _callback_names(self) -> list[str]:
+        return [type(one).__name__ for one in self.callbacks]
 
 
 def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> None:
