@@ -46,7 +46,7 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
 
     Args:
         axes: To paint into.
-        losses: Of each call, in their order, shape (n,), n >= 1; NaN where there was none.
+        losses: Of each call, in their order, shape (n,), n >= 1; NaN if there was none.
     """
     numbers = np.arange(1, len(losses) + 1)
     finite = np.isfinite(losses)

@@ -70,7 +70,7 @@ def seeds_of(arguments: Namespace) -> range:
 def find_preset(words: Sequence[str]) -> str:
     """Return the preset that the words of `asng classify` or `inpaint`, or their YAML file, ask for.
 
-    Without one it is the paper's where they name data, and the small one on the images that need no download.
+    Without one it is the paper's if they name data, and the small one on the images that need no download.
 
     Raises:
         InputError: There is no such preset.
@@ -102,7 +102,7 @@ def add_preset_flag(parser: NearestNames, preset: str) -> None:
 
 
 def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") -> None:
-    """Run a task, or go on with the one in the folder, and say what was found.
+    """Run a task, or continue the one in the folder, and say what was found.
 
     Args:
         arguments: With the flags of `add_run_flags` and of `SearchSettings`.

@@ -61,7 +61,7 @@ class Job:
         }
 
     def check_callbacks(self) -> None:
-        """Refuse to go on with a run that was begun with other callbacks, whose states its checkpoint has.
+        """Refuse to continue a run that was begun with other callbacks, whose states its checkpoint has.
 
         Raises:
             RunError: The folder's config.yaml names others.
@@ -99,7 +99,7 @@ def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def check_data(task: Task, folder: Path) -> None:
-    """Refuse to go on with a run whose data are no longer what they were.
+    """Refuse to continue a run whose data are no longer what they were.
 
     Raises:
         RunError: Their fingerprint is another than that in the folder's config.yaml.
@@ -113,7 +113,7 @@ def check_data(task: Task, folder: Path) -> None:
 
 
 def check_seed(folder: Path, seed: int) -> None:
-    """Refuse to go on with a run from another seed: its split and its peers would be others.
+    """Refuse to continue a run from another seed: its split and its peers would be others.
 
     Raises:
         RunError: The folder's config.yaml has another one.

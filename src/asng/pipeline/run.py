@@ -45,7 +45,7 @@ def run_task(
         settings: How.
         run_dir: The run folder.
         seed: Seed of the data split, the weights, theta, and the peers.
-        resume: Go on with the run in the folder; where it had not come to a checkpoint, begin again.
+        resume: Continue the run in the folder; where it had not come to a checkpoint, begin again.
         overwrite: Remove an earlier run from the folder first.
         progress: Show progress bars.
         callbacks: Makes the callbacks of the search from the run folder. A resumed run needs the same.

@@ -1,8 +1,8 @@
 """YAML files of plain values, read as if someone else had written them.
 
 The safe loader makes no objects, and yet a small file can keep it, or whoever reads the result, busy for
-ever: aliases of aliases stand for a billion values ("billion laughs"), a deep nest overflows the stack. Our
-own files have neither.
+ever. Aliases of aliases stand for a billion values ("billion laughs"), and a deep nest overflows the stack.
+Our own files have neither.
 """
 
 from dataclasses import MISSING, fields

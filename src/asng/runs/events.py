@@ -151,7 +151,7 @@ class StepEvent(_Event, frozen=True, kw_only=True):
 
 
 class Normal(Stored, frozen=True):
-    """theta of an ordered variable, in raw coordinates: logarithms where the variable has `log`."""
+    """theta of an ordered variable, in raw coordinates: logarithms if the variable has `log`."""
 
     mean: Number = math.nan
     std: Number = math.nan
@@ -192,7 +192,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         error: What f raised, if it did.
         at: Seconds from the start of the search to the end of the call; None in logs of an older asng.
         drawn: How many draws an asynchronous search had made when the call came back.
-        constraints: Name to a number that is at most 0 where it is kept; one that JSON has no number for as
+        constraints: Name to a number that is at most 0 if it is kept; one that JSON has no number for as
             the loss.
         losses: Those of several objectives, by name.
         curve: Steps and values that the call reported.
@@ -293,7 +293,7 @@ class Chance(msgspec.Struct, frozen=True):
 
 
 class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The last event, unless the run was killed; that of `asng.minimize` may go on with a larger budget.
+    """The last event, unless the run was killed; that of `asng.minimize` may continue with a larger budget.
 
     Attributes:
         reason: Why it ended.

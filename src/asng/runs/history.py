@@ -46,7 +46,7 @@ _MOST_THETAS = 1024
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What the `StepEvent`s say, by rising step: arrays of one length, NaN where nothing finite came."""
+    """What the `StepEvent`s say, by rising step: arrays of one length, NaN if nothing finite came."""
 
     step: NDArray[np.float64]
     loss: NDArray[np.float64]
@@ -66,7 +66,7 @@ class Call:
 
     Attributes:
         number: Which one, from 1 on, in the order in which they came back.
-        loss: What f returned; NaN where that was not finite.
+        loss: What f returned; NaN if that was not finite.
         architecture: Name to value.
         active: The variables that it read; None for all.
         losses: Those of several objectives, by name.
@@ -84,7 +84,7 @@ class Calls:
     """All calls of f.
 
     Attributes:
-        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none, broke a
+        losses: Of each call, in the order in which they came back, shape (n,); NaN if f gave none, broke a
             constraint, or was ended early.
         best: The best ten at most with a loss, the best first, of equal ones the first call first.
         names: Of the variables.
@@ -322,7 +322,7 @@ def _space_of(start: StartEvent, where: str) -> Space | None:
 
 
 def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: str) -> None:
-    """Raise where theta is not that of the space, or without one, not of the form of the last theta."""
+    """Raise if theta is not that of the space, or without one, not of the form of the last theta."""
     last = {name: _form(value) for name, value in thetas[-1][1].items()} if thetas else {}
     for step, theta in thetas:
         at = f"{where}, theta at step {step}"
@@ -340,7 +340,7 @@ def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: s
 
 
 def _check_compared(compared: list[Compared], space: Space | None, where: str) -> None:
-    """Raise where candidates are none of the space."""
+    """Raise if candidates are none of the space."""
     if space is None:
         return
     kinds = list(space.values())

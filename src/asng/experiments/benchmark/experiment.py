@@ -117,7 +117,7 @@ def run_benchmark(
         run_dir: The run folder.
         seeds: One or more, all different, each >= 0; the same for all methods.
         workers: Processes, >= 1; of no influence on what is found.
-        resume: Go on with what is in the folder: finished cells are not run again.
+        resume: Continue what is in the folder: finished cells are not run again.
         redo: Methods of the settings whose finished cells are run again; with `resume` only.
         show: Is told of finished cells and their number in all, first before any is run.
 

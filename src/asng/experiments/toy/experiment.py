@@ -73,7 +73,7 @@ def run_toy(
 
 
 def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) -> Path:
-    """Go on with a grid, by the settings in its folder; a finished cell is not run again.
+    """Continue a grid, by the settings in its folder; a finished cell is not run again.
 
     Args:
         run_dir: The run folder.

@@ -117,7 +117,7 @@ def paint_finalists(axes: Axes, scores: Sequence[tuple[float | None, float | Non
 
     Args:
         axes: To paint into.
-        scores: Of each on the shared weights, after its training alone, and after a longer one; None where it
+        scores: Of each on the shared weights, after its training alone, and after a longer one; None if it
             has none.
     """
     tidy(axes)

@@ -33,14 +33,14 @@ _DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 7, "color": ORANGE}
 
 @dataclass(frozen=True)
 class Row:
-    """One search in the plot; NaN where a score is unknown.
+    """One search in the plot; NaN if a score is unknown.
 
     Attributes:
         name: At the left of the row, may be empty.
         found: Score of the found network.
         mean: Mean of its random peers.
         sd: Their standard deviation.
-        peers: Their scores, empty where only mean and sd are known.
+        peers: Their scores, empty if only mean and sd are known.
         baseline: Score of the user's own network.
     """
 

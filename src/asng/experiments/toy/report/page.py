@@ -96,11 +96,11 @@ def _rows(grid: ToyGrid, rate: float) -> list[list[str]]:
 
 
 def _cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
-    """Return success rate and median of the iterations by each measure; a star where the stop rule lied.
+    """Return success rate and median of the iterations by each measure; a star if the stop rule lied.
 
     Args:
         grid: The whole.
-        cell: One cell, or None where it is not finished.
+        cell: One cell, or None if it is not finished.
     """
     if cell is None:
         return ["" for _ in MEASURES]
