@@ -1,4 +1,4 @@
-"""tools/readability.py finds sentences that are too long; the pages and the messages of errors have none."""
+"""tools/readability.py finds sentences that are too long; pages, docstrings and messages have none."""
 
 import pytest
 
@@ -16,6 +16,12 @@ def test_no_sentence_of_a_page_is_too_long(page):
 def test_no_sentence_of_an_error_is_too_long():
     found = {path: readability.messages(path.read_text(encoding="utf-8")) for path in sources()}
     assert sum(map(len, found.values())) > 300
+    assert {path: long for path, one in found.items() if (long := readability.too_long(one))} == {}
+
+
+def test_no_sentence_of_a_docstring_is_too_long():
+    found = {path: readability.docstrings(path.read_text(encoding="utf-8")) for path in sources()}
+    assert sum(map(len, found.values())) > 5_000
     assert {path: long for path, one in found.items() if (long := readability.too_long(one))} == {}
 
 
@@ -51,6 +57,42 @@ def test_a_sentence_has_the_line_that_it_begins_on():
         (3, "One is one."),
         (3, "Two is two."),
         (5, "Three is three."),
+    ]
+
+
+DOCSTRING = """def f(a):
+    \"\"\"Do it. Then stop
+    at once.
+
+        y = f(x) + g(x)
+
+    Args:
+        a: Word of the first. Then
+            more of it.
+        **more: Word.
+
+    Raises:
+        ValueError: Word word.
+
+    Example:
+        >>> f(1)
+        1 2 3
+
+    References:
+        Word word word.
+    \"\"\"
+"""
+
+
+def test_a_docstring_is_prose_and_each_argument_has_sentences_of_its_own():
+    found = [(one.line, one.text) for one in readability.docstrings(DOCSTRING)]
+    assert found == [
+        (2, "Do it."),
+        (2, "Then stop at once."),
+        (8, "Word of the first."),
+        (8, "Then more of it."),
+        (10, "Word."),
+        (13, "Word word."),
     ]
 
 

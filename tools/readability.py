@@ -1,8 +1,8 @@
-"""Find the sentences of the pages, and of the messages of errors, that are too long to read at once.
+"""Find the sentences of pages, docstrings and messages of errors that are too long to read at once.
 
 Run `python tools/readability.py`, with names of pages for these alone. It prints `file:line: words: sentence`
-for each, and exits with 1 if there is one. Prose only: code, tables, comments and targets of links do not
-count, and a name in backquotes is one word.
+for each, and exits with 1 if there is one. Prose only: code, tables, comments, targets of links, examples and
+references do not count, and a name in backquotes is one word.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import dedent
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
@@ -28,6 +29,9 @@ COMMENT = re.compile(r"<!--.*?-->")
 LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 CODE = re.compile(r"`[^`]+`")
 END = re.compile(r"(?<=[.!?])[)*\"']*\s+(?=[\"'(*\[]*[A-Z`\d])")
+SECTION = re.compile(r"^(Args|Attributes|Example|Examples|Raises|Returns|Yields|References):$")
+UNREAD = ("Example", "Examples", "References")
+ITEM = re.compile(r"^ {4}\*{0,2}\w[\w.]*( \([^)]*\))?: ")
 NO_END = re.compile(r"\b(et al|e\.g|i\.e|vs|cf|Fig|Sec|Eq|No|approx)\.[)*\"']*$")
 
 
@@ -88,6 +92,38 @@ def _line_at(place: int, paragraph: Sequence[tuple[int, str]]) -> int:
     return paragraph[-1][0]
 
 
+def docstrings(source: str) -> list[Sentence]:
+    """Return the sentences of all docstrings of a module, in the form of Google."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    found: list[Sentence] = []
+    for node in ast.walk(ast.parse(source)):
+        text = ast.get_docstring(node, clean=False) if isinstance(node, documented) else None
+        if text:
+            first = node.body[0].lineno  # type: ignore[attr-defined]
+            found += [one for paragraph in _of_docstring(text, first) for one in _split(paragraph)]
+    return sorted(found, key=lambda sentence: sentence.line)
+
+
+def _of_docstring(text: str, first: int) -> Iterator[list[tuple[int, str]]]:
+    """Yield paragraphs and items of lists as numbered lines: no examples, references and displayed code."""
+    paragraph: list[tuple[int, str]] = []
+    head, *rest = text.splitlines()
+    lines = [head, *dedent("\n".join(rest)).split("\n")]
+    section = ""
+    for number, line in enumerate(lines, start=first):
+        heading = SECTION.match(line)
+        indented = len(line) - len(line.lstrip())
+        section = heading[1] if heading else "" if line.strip() and not indented else section
+        shown = section in UNREAD or line.lstrip().startswith((">>>", "|"))
+        if heading or shown or not line.strip() or STARTS_ANEW.match(line) or (section and ITEM.match(line)):
+            yield paragraph
+            paragraph = []
+        if not heading and not shown and line.strip() and (section or not indented or paragraph):
+            plain = ITEM.sub("", line) if section else line
+            paragraph.append((number, CODE.sub("`code`", STARTS_ANEW.sub("", plain)).strip()))
+    yield paragraph
+
+
 def messages(source: str) -> list[Sentence]:
     """Return the sentences of what a module raises: the strings of `raise XError(...)`, each value a word."""
     found = []
@@ -121,7 +157,8 @@ def main(arguments: list[str] | None = None) -> int:
     count = 0
     for path in files:
         text = path.read_text(encoding="utf-8")
-        for sentence in too_long(messages(text) if path.suffix == ".py" else sentences(text)):
+        found = [*docstrings(text), *messages(text)] if path.suffix == ".py" else sentences(text)
+        for sentence in too_long(found):
             count += 1
             print(f"{path}:{sentence.line}: {sentence.words}: {sentence.text}")
     print(f"{count} sentences of more than {LONGEST} words.")

@@ -30,7 +30,7 @@ def test_the_page_tells_what_was_found(tmp_path):
     assert calls.best[0].architecture == dict(result.architecture)
     ranked = sorted(enumerate(calls.losses.tolist(), start=1), key=lambda call: call[1])
     assert [(call.number, call.loss) for call in calls.best] == ranked[:10]
-    assert text.count("<svg") == 4 + len(MIXED)  # losses, importance, entropy, delta, and each theta
+    assert text.count("<svg") == 3 + len(MIXED)  # losses, importance, entropy, and each theta
     assert "the budget is spent" in text
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     assert write_report(tmp_path / "run", kinds=[MINIMIZE]).read_text() == text

@@ -9,7 +9,8 @@ from small_network import LOSS
 from torch import nn
 
 from asng.compression import compress
-from asng.compression.stored import configs_of
+from asng.compression.report.table import headings
+from asng.compression.stored import StoredCompression, configs_of
 
 
 class Layer(nn.Module):
@@ -92,3 +93,7 @@ def test_a_child_is_saved_by_the_models_own_means_if_its_config_can_say_the_size
     if said:
         width = json.loads((folder / "config.json").read_text())["hidden"]
         assert width == made_of.child.first.out_features < 16
+
+
+def test_every_column_of_the_table_has_a_heading():
+    assert all(headings(StoredCompression()))

@@ -7,6 +7,7 @@ pytest.importorskip("tensorboard")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from asng.cli import main
 from asng.integrations.tensorboard import TensorBoardCallback
 
 
@@ -59,3 +60,11 @@ def test_events_are_on_the_disk_after_an_error(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(searcher(loss=stopping(3), callbacks=[TensorBoardCallback(tmp_path)]))
     assert steps(read(tmp_path), "train/loss") == [1, 2, 3]
+
+
+def test_the_command_line_logs_into_the_run_folder(tmp_path):
+    words = (
+        "search --epochs 1 --retrain-epochs 0 --peers 0 --nodes 1 --final 0 --quiet --callback tensorboard"
+    )
+    assert main([*words.split(), "--run-dir", str(tmp_path)]) == 0
+    assert len(steps(read(tmp_path / "tensorboard"), "train/loss")) > 5

@@ -9,11 +9,21 @@ import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from run_folders import write_log
 
 import asng.report
-from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves, warm_up
+from asng.black_box import painting
+from asng.report.figures.curves import (
+    delta_curve,
+    entropy_curve,
+    loss_curves,
+    paint_finalists,
+    paint_losses,
+    warm_up,
+)
 from asng.report.figures.heatmap import COLOUR_MAP, band, heat_map
+from asng.report.figures.importance import THETA, paint_importance
 from asng.report.figures.strip import Row, strip_plot
 from asng.report.figures.svg import BLUE, ORANGE, clean, draw, hint, tidy
 from asng.runs.events import Normal
@@ -90,6 +100,26 @@ def test_a_run_without_warm_up_has_none_drawn(tmp_path):
 
 def test_both_losses_are_in_the_legend(steps):
     assert {"training loss", "validation loss"} <= set(texts(loss_curves(steps)))
+
+
+FRONT = [{"loss": float(n), "size": 9.0 - n} for n in range(9)]
+PAINTED = {
+    "losses": lambda axes, steps: paint_losses(axes, steps),
+    "two axes": lambda axes, steps: paint_losses(axes, steps, "accuracy"),
+    "finalists": lambda axes, steps: paint_finalists(axes, [(0.5, 0.6, 0.7), (0.4, 0.6, None)]),
+    "importance": lambda axes, steps: paint_importance(axes, {"losses": {"a": 1.0}, THETA: {"a": 1.0}}),
+    "calls": lambda axes, steps: painting.paint_losses(axes, np.array([3.0, np.nan, 1.0])),
+    "front": lambda axes, steps: painting.paint_front(axes, FRONT),
+}
+
+
+@pytest.mark.parametrize("paint", PAINTED.values(), ids=PAINTED)
+def test_a_legend_covers_nothing(paint, steps):
+    axes = Figure(figsize=(9, 4)).subplots()
+    paint(axes, steps)
+    axes.figure.draw_without_rendering()
+    legend, frame = axes.get_legend().get_window_extent(), axes.bbox
+    assert legend.y0 >= frame.y1 or legend.x0 >= frame.x1
 
 
 def row(**changes):

@@ -6,6 +6,7 @@ from problems import fit, loader, mse, searcher, stopping, two_layers
 from torch import nn
 
 from asng.errors import InputError
+from asng.runs.history import read_log
 from asng.search import Callback
 
 
@@ -47,6 +48,32 @@ def test_a_callback_is_told_what_a_search_does(tmp_path):
     assert [event for event in told.told if event[0] == "step"] == steps
     assert [event for event in told.told if event[0] == "theta"] == thetas
     assert told.told[-3:] == [("checkpoint", 6), ("end", "finished", False), "close"]
+
+
+def test_the_log_has_the_candidates_that_theta_was_told_of(tmp_path):
+    class Candidates(Callback):
+        def __init__(self):
+            self.told = []
+
+        def theta(self, number, architectures, losses):
+            self.told.append((number + 1, list(map(dict, architectures)), list(losses)))
+
+    callback = Candidates()
+    search = searcher(callbacks=[callback])
+    fit(search, epochs=1, run_dir=tmp_path / "run")
+    space, log = search.supernet.space, read_log(tmp_path / "run" / "log.jsonl")
+    found = [
+        (
+            one.step,
+            [
+                {name: space[name].decode(x) for name, x in zip(space, places, strict=True)}
+                for places in one.places
+            ],
+            list(one.losses),
+        )
+        for one in log.compared
+    ]
+    assert found == callback.told != []
 
 
 def test_a_callback_is_closed_last_and_once_however_the_run_ends():

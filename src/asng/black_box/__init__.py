@@ -1,11 +1,11 @@
 """Minimise a function of an architecture: `asng.minimize`. Needs NumPy and SciPy, no torch."""
 
-from asng.black_box.importance import Importance
 from asng.black_box.measured import Measured
 from asng.black_box.minimize import minimize
 from asng.black_box.reporting import MedianRule, report_step
 from asng.black_box.result import Callback, Evaluation, MinimizeError, MinimizeResult, Progress
 from asng.black_box.stopping import MinimizeStopRule
+from asng.optim.importance import Importance
 
 __all__ = [
     "Callback",

@@ -151,7 +151,7 @@ class AsynchronousLoop:
         return found
 
     def _take(self, number: int, outcome: CallOutcome) -> None:
-        """Take in the outcome of a call, and go on with those that waited for it."""
+        """Take in the outcome of a call, and continue with those that waited for it."""
         candidate = self._under_way.pop(number)
         self.search.cache.keep(candidate.architecture, outcome)
         self.search.curves.add(outcome.curve)

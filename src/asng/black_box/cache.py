@@ -147,7 +147,7 @@ class Cache:
         return self._found(architecture)[1] if careful and not only_whole else architecture
 
     def _found(self, architecture: Architecture) -> tuple[CallOutcome | None, _Edge | None]:
-        """Return the outcome where it is known; else the edge by which the architecture leaves the tree."""
+        """Return the outcome if it is known; else the edge by which the architecture leaves the tree."""
         edge: _Edge | None = None
         below = [] if self._root is None else [self._root]
         while below:

@@ -21,10 +21,10 @@ class CallOutcome(NamedTuple):
     """What a call came to.
 
     Attributes:
-        loss: What f returned, of several the sum; NaN where it failed.
-        reads: Names of the variables that it read, in their order; None where that was not watched.
+        loss: What f returned, of several the sum; NaN if it failed.
+        reads: Names of the variables that it read, in their order; None if that was not watched.
         seconds: How long it took.
-        error: What went wrong, in one line; None where nothing did.
+        error: What went wrong, in one line; None if nothing did.
         trace: Where it went wrong: the traceback as text. Exceptions themselves do not all travel between
             processes.
         constraints: Beside the loss, by name.

@@ -1,9 +1,9 @@
 """Several objectives at once: the front of what is not dominated, and what an optimiser is told of it.
 
 An optimiser ranks by one number. A point that no earlier one dominates gets the hypervolume that it would add
-to the front of earlier ones, so that gaps pay; any other gets how far it is from not being dominated, so that
-there is a way back: an uncrowded hypervolume improvement, against the archive of all evaluations. Objectives
-are scaled so that the front goes from 0 to 1 in each.
+to the front of earlier ones, so that gaps pay. Any other gets how far it is from not being dominated, so that
+there is a way back. This is an uncrowded hypervolume improvement, against the archive of all evaluations.
+Objectives are scaled so that the front goes from 0 to 1 in each.
 
 References:
     Touré, Hansen, Auger, Brockhoff, "Uncrowded Hypervolume Improvement: COMO-CMA-ES and the Sofomore

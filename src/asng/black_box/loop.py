@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome, known_outcome
 from asng.black_box.front import Front
-from asng.black_box.importance import ThetaPath
 from asng.black_box.measured import Measured
 from asng.black_box.replay import Record, evaluation_event
 from asng.black_box.reporting import Curves
@@ -16,6 +15,7 @@ from asng.black_box.result import Callback, Evaluation, MinimizeError, Progress,
 from asng.black_box.stopping import IDLE, MinimizeStopRule
 from asng.black_box.workers import Workers
 from asng.optim import Optimizer
+from asng.optim.importance import ThetaPath
 from asng.runs.events import StepEvent, ThetaEvent
 from asng.runs.log import RunLog
 from asng.space import Architecture, Candidate

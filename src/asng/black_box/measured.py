@@ -17,7 +17,7 @@ class Measured:
 
     Args:
         loss: The loss, lower is better; or several by name, where `minimize` was given these `objectives`.
-        constraints: Name to a number that is at most 0 where the constraint is kept, and else says by how
+        constraints: Name to a number that is at most 0 if the constraint is kept, and else says by how
             much it is not. Numbers of comparable size, such as the share of a limit, since they are added.
 
     Raises:
@@ -59,7 +59,7 @@ def as_measured(value: Any) -> Measured:
 
 
 def excess(constraints: Iterable[float]) -> float:
-    """Return by how much constraints are violated together; infinite where one is not a number."""
+    """Return by how much constraints are violated together; infinite if one is not a number."""
     total = 0.0
     for value in constraints:
         total += math.inf if math.isnan(value) else max(value, 0.0)

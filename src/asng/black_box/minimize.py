@@ -1,5 +1,6 @@
 """`asng.minimize`: the quickest way to optimise a function."""
 
+import inspect
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -93,9 +94,9 @@ def minimize(
             `front`. Default: f returns one.
         noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
             draw is paid for.
-        activity: Watch what f reads. Switch it off where f learns of values otherwise than through the
+        activity: Watch what f reads. Switch it off if f learns of values otherwise than through the
             mapping; then losses are remembered by whole architectures.
-        workers: Calls of f at a time, >= 1: in that many processes where more than 1, for which f must be
+        workers: Calls of f at a time, >= 1: in that many processes if more than 1, for which f must be
             defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
             executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`, or that of Dask, loky, MPI
             or Ray; it is left open.
@@ -104,15 +105,15 @@ def minimize(
             generations.
         call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in other
             processes, also with one worker. Default: a call may take any time.
-        stop: When to end before the budget is spent. Default: where there is nothing new to find.
+        stop: When to end before the budget is spent. Default: when there is nothing new to find.
         early_stop: When to end a call that says how far it is, by `asng.black_box.report_step`. Default:
             never.
         callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
             search.
-        on_error: "raise" ends the search where a call fails: f raises, returns no number, takes too long or
+        on_error: "raise" ends the search if a call fails: f raises, returns no number, takes too long or
             kills its process; "worst" lets the architecture rank worst, and remembers the error.
         run_dir: Folder for the log, for what was found, and for the report. Default: write nothing.
-        resume: Go on with the search in `run_dir`, also after its end, with a larger budget. Nothing that
+        resume: Continue the search in `run_dir`, also after its end, with a larger budget. Nothing that
             was paid for is paid for again. An empty folder is begun.
         overwrite: Search anew although `run_dir` holds an earlier search.
 
@@ -236,6 +237,7 @@ def _begin(
         time=time.strftime("%Y-%m-%d %H:%M:%S"),
         budget=budget,
         settings=settings,
+        defaults=_defaults(settings),
         space=json.loads(optimizer.space.to_json()),
         n_theta=optimizer.n_theta,
         optimizer=optimizer.state_dict(),
@@ -244,6 +246,13 @@ def _begin(
     )
     log.write(start)
     return Record()
+
+
+def _defaults(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the defaults of those arguments that have another value."""
+    usual = {name: one.default for name, one in inspect.signature(minimize).parameters.items()}
+    plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
+    return {name: plain[name] for name, value in settings.items() if value != plain[name]}
 
 
 def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, Any]) -> None:

@@ -9,35 +9,14 @@ from numpy.typing import NDArray
 
 from asng.black_box.hypervolume import undominated
 from asng.report.figures.curves import every
-from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, tidy
+from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, legend_above, tidy
 
-__all__ = ["BARS", "paint_front", "paint_importance", "paint_losses"]
+__all__ = ["paint_front", "paint_losses"]
 
-BARS = 30
-"""Of variables, the most important ones."""
 _HINTS = 60
 """Points of a line that say their value."""
 _DOTS = 2_000
 """As many as can be told apart on a page."""
-
-
-def paint_importance(axes: Axes, found: Mapping[str, tuple[float, float]]) -> None:
-    """Paint how much each variable matters, the most important ones on top.
-
-    Args:
-        axes: To paint into.
-        found: By name, by the losses of samples and by the path of theta, each in [0, 1].
-    """
-    names = sorted(found, key=found.__getitem__)[-BARS:]
-    places = np.arange(len(names))
-    tidy(axes)
-    axes.tick_params(length=0)
-    axes.barh(places + 0.2, [found[n][0] for n in names], 0.36, color=BLUE, label="losses of samples")
-    axes.barh(places - 0.2, [found[n][1] for n in names], 0.36, color=FAINT, label="path of theta")
-    axes.set_yticks(places, [name if len(name) <= 24 else f"{name[:23]}…" for name in names])
-    axes.set_xlim(0.0, 1.0)
-    axes.set_xlabel("importance")
-    axes.legend(frameon=False, loc="lower right")
 
 
 def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
@@ -59,7 +38,7 @@ def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
     told = front[every(len(front), _HINTS)] if len(front) else front
     hint(axes, told[:, 0], told[:, 1], [f"{first} {x:.4g}, {second} {y:.4g}" for x, y in told])
     axes.step(*front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front")
-    axes.legend(frameon=False, loc="upper right")
+    legend_above(axes)
 
 
 def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
@@ -67,7 +46,7 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
 
     Args:
         axes: To paint into.
-        losses: Of each call, in their order, shape (n,), n >= 1; NaN where there was none.
+        losses: Of each call, in their order, shape (n,), n >= 1; NaN if there was none.
     """
     numbers = np.arange(1, len(losses) + 1)
     finite = np.isfinite(losses)
@@ -94,4 +73,4 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
         failed = failed[every(len(failed), _DOTS)]
         edge = axes.get_xaxis_transform()
         axes.plot(failed, np.ones(len(failed)), "x", color=ORANGE, transform=edge, label="no finite loss")
-    axes.legend(frameon=False, loc="upper right")
+    legend_above(axes)

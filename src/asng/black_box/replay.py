@@ -37,7 +37,7 @@ class Record:
     """What was logged.
 
     Attributes:
-        start: The first event; empty where nothing was logged.
+        start: The first event; empty if nothing was logged.
         calls: Each call of f by its place, in the order in which they came back.
         seconds: How long the search had taken after each generation that was told.
         thetas: Generations after which theta was logged.

@@ -91,7 +91,7 @@ class Reports:
     best: float = math.inf
 
     def take(self, step: int, value: float) -> None:
-        """Take in a value; end the call where it has no prospect."""
+        """Take in a value; end the call if it has no prospect."""
         step, value = integer_at_least("step", step, 0), float(value)
         if self.curve and step <= self.curve[-1][0]:
             raise InputError(

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from asng.black_box.importance import Importance, sample_importance
 from asng.black_box.measured import excess, rank_value
 from asng.black_box.reporting import Curve
 from asng.checks import one_of
 from asng.distributions import ThetaView
 from asng.errors import InputError, RunError
+from asng.optim.importance import Importance, sample_importance
 from asng.shown import axes_or_new, dataframe, html_table
 from asng.space import Architecture, Space
 
@@ -33,13 +33,13 @@ class Evaluation:
 
     Attributes:
         architecture: What was evaluated.
-        loss: What f returned, of several the sum; NaN where it failed.
+        loss: What f returned, of several the sum; NaN if it failed.
         generation: In which it was drawn, from 0 on; -1 for what was known, or given to start with.
         cached: Whether the loss was remembered or known, and f not called.
         active: Names of the variables that f read; None for all of them.
-        error: What went wrong, where f failed.
+        error: What went wrong, if f failed.
         seconds: How long the call took; not compared.
-        constraints: What f returned beside the loss, at most 0 where kept; None without any.
+        constraints: What f returned beside the loss, at most 0 if kept; None without any.
         losses: Of several objectives, by name; None without any.
         curve: Steps and values that the call reported on its way.
         stopped: Whether it was ended early; the loss then is what it had reported last.
@@ -114,14 +114,14 @@ class MinimizeResult:
     Attributes:
         architecture: The best that was evaluated, feasible ones first, of equal ones the first. Of a noisy
             function this is in part luck: there `most_likely` is the better choice.
-        loss: Its loss; NaN where no call returned a finite one.
+        loss: Its loss; NaN if no call returned a finite one.
         most_likely: The mode of theta at the end, evaluated or not.
         history: All evaluations in their order, remembered ones too.
         evaluated: How many calls of f were paid for, at most the budget.
         generations: How many times the optimiser was told.
-        reason: Why the search ended: "budget"; "target", "patience", "entropy" or "seconds" by the stop rule;
-            "exhausted" where every architecture of the space is known; "converged" where theta has drawn
-            nothing new for many generations; "callback"; "error" where this comes with an exception.
+        reason: Why the search ended: "budget", "callback", or by the stop rule "target", "patience",
+            "entropy" or "seconds". It is "exhausted" if every architecture of the space is known, and
+            "converged" if theta has drawn nothing new for many generations. "error" comes with an exception.
         seconds: How long it took, earlier parts of a resumed search included.
         folder: The run folder, or None.
         space: What was searched.
@@ -207,14 +207,20 @@ class MinimizeResult:
         elif figure == "front":
             painting.paint_front(axes, [one.losses for one in self.history if one.losses])
         else:
+            from asng.report.figures.importance import THETA, paint_importance
+
             found = self.importance()
-            painting.paint_importance(axes, {name: (i.samples, i.theta) for name, i in found.items()})
+            bars = {
+                "losses of samples": {name: one.samples for name, one in found.items()},
+                THETA: {name: one.theta for name, one in found.items()},
+            }
+            paint_importance(axes, bars)
         return axes
 
     def columns(self) -> dict[str, list[Any]]:
         """Return the history as columns of one length, for a DataFrame of pandas or polars.
 
-        A column for each variable, with None where the call did not read it, then "loss", "generation",
+        A column for each variable, with None if the call did not read it, then "loss", "generation",
         "cached", "seconds" and "error", and one "losses " or "constraints " + name for each. A variable of
         such a name has its column under "variable " + name.
 
@@ -290,7 +296,7 @@ class MinimizeError(RunError):
     """A search cannot go on, since f failed.
 
     Attributes:
-        result: What was found before, its `reason` "error"; None where nothing was evaluated.
+        result: What was found before, its `reason` "error"; None if nothing was evaluated.
     """
 
     result: MinimizeResult | None = None

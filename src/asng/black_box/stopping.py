@@ -21,12 +21,12 @@ class MinimizeStopRule:
     workers.
 
     Args:
-        target: End where a loss is at most this; not of several objectives. Default None: never.
-        seconds: End where the search has taken this long, > 0, earlier parts of a resumed one included.
+        target: End if a loss is at most this; not of several objectives. Default None: never.
+        seconds: End if the search has taken this long, > 0, earlier parts of a resumed one included.
             Looked at after each call: none is begun any more, and those under way are waited for. Default
             None: never.
         patience: End after this many evaluations of f without a better loss, >= 1. Default None: never.
-        entropy: End where the mean entropy of the variables falls to this share of the greatest possible
+        entropy: End if the mean entropy of the variables falls to this share of the greatest possible
             one, in [0, 1]. Every choice keeps a little probability. Default 0: never.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which optimiser `asng.minimize` takes where none is given."""
+"""Which optimiser `asng.minimize` takes if none is given."""
 
 from asng.black_box.replay import RecordReader
 from asng.optim import ASNG, Optimizer, Staged
@@ -12,7 +12,7 @@ def default_optimizer(
 ) -> Optimizer:
     """Return the optimiser of a search without one of its own.
 
-    A resumed search goes on with the budget that it began with as far as the optimiser is concerned: else it
+    For the optimiser, a resumed search continues with the budget that it began with: else it
     would draw other points than those that the log holds.
 
     Args:

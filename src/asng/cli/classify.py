@@ -4,6 +4,7 @@ from dataclasses import asdict
 
 from jsonargparse import Namespace
 
+from asng.cli.callbacks import add_callback_flag
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_of, run_as_told
 from asng.settings import ClassificationSettings, SearchSettings
@@ -21,6 +22,7 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
     """
     add_preset_flag(parser, preset)
     add_run_flags(parser, run_dir="runs/classify")
+    add_callback_flag(parser)
     add_trust_flag(parser)
     parser.add_settings(ClassificationSettings)
     parser.add_settings(SearchSettings)

@@ -232,7 +232,8 @@ def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
     before = read_plain(path) if path.exists() else None
     with writes_into(folder):
         make_folder(folder)
-    write_config(folder, {"task": _TASK, _TASK: {name: arguments[name] for name in _KEPT}})
+    kept = {name: arguments[name] for name in _KEPT}
+    write_config(folder, {"task": _TASK, _TASK: kept, "defaults": {_TASK: _defaults(kept)}})
     try:
         yield
     except InputError:  # of the model, the data or a budget, before anything is written
@@ -240,6 +241,15 @@ def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
             path.unlink() if before is None else path.write_bytes(before)
             folder.rmdir()  # if it is empty
         raise
+
+
+def _defaults(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of those flags that have another value; model, data and budget have none."""
+    parser = NearestNames()
+    add_flags(parser)
+    usual = parser.get_defaults()
+    optional = (name for name in kept if name not in ("model", "data", "budget"))
+    return {name: usual[name] for name in optional if usual[name] != kept[name]}
 
 
 def _called(name: str, path: str, imports: "Imports") -> Any:

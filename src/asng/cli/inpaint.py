@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import Namespace
 
 from asng.checks import integer_at_least
+from asng.cli.callbacks import add_callback_flag
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_preset_flag, add_run_flags, add_trust_flag, part_of, run_as_told
 from asng.settings import InpaintingSettings, SearchSettings, passes
@@ -27,6 +28,7 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
     chosen = PRESETS[preset]
     add_preset_flag(parser, preset)
     add_run_flags(parser, run_dir="runs/inpaint")
+    add_callback_flag(parser)
     add_trust_flag(parser)
     parser.add_argument(
         "--iterations",

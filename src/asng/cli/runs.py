@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 from jsonargparse import Namespace
 
 from asng.checks import integer_at_least, one_of
+from asng.cli.callbacks import callbacks_by_name
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.errors import InputError
 from asng.settings import SearchSettings
@@ -69,7 +70,7 @@ def seeds_of(arguments: Namespace) -> range:
 def find_preset(words: Sequence[str]) -> str:
     """Return the preset that the words of `asng classify` or `inpaint`, or their YAML file, ask for.
 
-    Without one it is the paper's where they name data, and the small one on the images that need no download.
+    Without one it is the paper's if they name data, and the small one on the images that need no download.
 
     Raises:
         InputError: There is no such preset.
@@ -101,7 +102,7 @@ def add_preset_flag(parser: NearestNames, preset: str) -> None:
 
 
 def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") -> None:
-    """Run a task, or go on with the one in the folder, and say what was found.
+    """Run a task, or continue the one in the folder, and say what was found.
 
     Args:
         arguments: With the flags of `add_run_flags` and of `SearchSettings`.
@@ -113,7 +114,12 @@ def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") 
     from asng.tasks.reopen import stored_run
 
     folder = Path(arguments.run_dir)
-    flags = {"resume": arguments.resume, "overwrite": arguments.overwrite, "progress": not arguments.quiet}
+    flags: dict[str, Any] = {
+        "resume": arguments.resume,
+        "overwrite": arguments.overwrite,
+        "progress": not arguments.quiet,
+        "callbacks": callbacks_by_name(arguments.callback, folder),
+    }
     if arguments.resume:
         stored = stored_run(folder, trusted=trusted_names(arguments))
         task, settings, seeds = stored.task, stored.settings, stored.seeds

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import Namespace
 
+from asng.cli.callbacks import add_callback_flag
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_run_flags, add_trust_flag, part_of, run_as_told
 from asng.cli.user import PARTS, UserCode, mention_user_code, user_settings
@@ -23,6 +24,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
         named: The user's own model and data. Default: a network of cells for images.
     """
     add_run_flags(parser, run_dir="runs/search")
+    add_callback_flag(parser)
     add_trust_flag(parser)
     if named is None:
         mention_user_code(parser)

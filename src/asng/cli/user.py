@@ -82,7 +82,7 @@ class UserCode:
 
 
 def find_user_code(words: Sequence[str]) -> UserCode | None:
-    """Return what the words of `asng search` name, or None where they name neither.
+    """Return what the words of `asng search` name, or None if they name neither.
 
     Raises:
         InputError: They name no model or no data, or what cannot be imported.

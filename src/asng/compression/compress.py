@@ -63,8 +63,8 @@ def compress(
         test: Data that neither training nor choice sees: the scores that are told are on these. Default: the
             validation data.
         budget: What the child may cost: a share of the model's multiply-adds (0.5), words ("latency=2ms",
-            "bytes=1MB", "parameters=0.25"; a number up to 1 without a unit is a share), an `asng.Budget`, or
-            a sequence of these that hold together.
+            "bytes=1MB", "parameters=0.25"), an `asng.Budget`, or a sequence of these that hold together. In
+            words, a number up to 1 without a unit is a share.
         budgets: In place of `budget`: one for each of several children, all from one search.
         minimize: Tell scores by this function of (forward, batch), or metric of torchmetrics, and choose the
             finalist with the least value. The search before compares by the training loss. Default: the loss.
@@ -87,7 +87,7 @@ def compress(
         items: Says how many items a batch has. Default: what the batch and its loader tell.
         seed: Of everything random.
         run_dir: Folder for what is worked out and for the children. Default: write nothing.
-        resume: Go on with what is in `run_dir`, with the same settings.
+        resume: Continue what is in `run_dir`, with the same settings.
         overwrite: Begin anew although `run_dir` holds a run.
         progress: Show progress bars.
 

@@ -31,7 +31,7 @@ class Journal:
     Args:
         folder: The run folder, or None.
         settings: What must be the same in a run that is resumed.
-        resume: Go on with what is in the folder.
+        resume: Continue what is in the folder.
         overwrite: Begin anew although something is.
 
     Raises:
@@ -86,7 +86,7 @@ class Journal:
         return stored(self._known[question], kind, f"{self.folder}, {COMPRESSION_LOG}, {question!r:.80}")
 
     def number(self, question: str, work: Callable[[], float]) -> float:
-        """As `answer`, of a number; NaN where JSON had none for it."""
+        """As `answer`, of a number; NaN if JSON had none for it."""
         found = self.answer(question, work, float | None)
         return math.nan if found is None else float(found)
 

@@ -191,9 +191,9 @@ def _pretrained(model: nn.Module, child: nn.Module, call: Inputs, home: Path, no
 def configs_of(model: nn.Module, child: nn.Module) -> Iterator[Any]:
     """Yield copies of a model's config with what may be the sizes of a child.
 
-    An integer of the config becomes what has become of layers, or of lists of blocks, that were as large in
-    the model; a number of heads shrinks with the widths of the layers that make queries or keys. If layers of
-    one size have become several, each is tried.
+    An integer of the config is the size of layers, or of lists of blocks, in the model, and becomes their
+    size in the child. A number of heads shrinks with the widths of the layers that make queries or keys. If
+    layers of one size have become several, each is tried.
     """
     widths, lists, choices = widths_of(model, child), _lists_of(model, child), {}
     for name, value in vars(child.config).items():

@@ -44,7 +44,7 @@ class Costs:
 
     Attributes:
         values: Cost by name of measure.
-        active: The variables that a pass on the example read, or None where nothing was measured.
+        active: The variables that a pass on the example read, or None if nothing was measured.
         penalty: What the penalties add to a minimised objective.
         excess: How far it is over the budgets, 0 within.
     """

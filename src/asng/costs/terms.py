@@ -70,9 +70,9 @@ class Budget:
         measure: As in `Penalty`.
         limit: The greatest cost that is within the budget, > 0.
         share: In place of a limit, its share of what the whole network costs, in (0, 1]. The whole network
-            has the greatest value of every ordered variable, and of the choices those with which it has the
-            most multiply-adds, as far as changing one at a time finds them; of a model that
-            `asng.nn.searchable` was given it is that model.
+            has the greatest value of every ordered variable. Of the choices it has those with the most
+            multiply-adds, as far as changing one at a time finds them. Of a model that `asng.nn.searchable`
+            was given it is that model.
 
     Raises:
         InputError: The measure is unknown, a number is out of its range, or not exactly one of limit and

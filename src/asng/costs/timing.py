@@ -1,9 +1,10 @@
 """How long a forward pass takes, in torch and as an ONNX program in onnxruntime.
 
-On a machine that does other work too, a wall clock tells twice as much in one second as in the next. What
-others take of the processor is therefore left out, where that can be told: a pass that computes in the thread
-that called it, and never waited of itself, took the time that its thread had the processor. Each pass is
-looked at by itself. Of one that waited (for a GPU, for other threads, for a disk) the wall clock counts.
+On a machine that does other work too, a wall clock tells twice as much in one second as in the next. The time
+that other processes take of the processor is therefore left out if it can be told. A pass that computes in
+the thread that called it, and never waited of itself, took the time that its thread had the processor. Each
+pass is looked at by itself. Of one that waited (for a GPU, for other threads, for a disk) the wall clock
+counts.
 """
 
 import sys
@@ -46,9 +47,9 @@ def latency(
 ) -> float:
     """Return the median time of a forward pass in seconds, in eval mode and under inference mode.
 
-    On Linux it is the time of a machine that does nothing else, as far as can be told: what other processes
-    take of the processor does not count for a pass that computes in one thread. With several threads, on a
-    GPU and elsewhere it is the time by the wall clock.
+    On Linux it is, as far as can be told, the time of a machine that does nothing else. For a pass that
+    computes in one thread, what other processes take of the processor does not count. With several threads,
+    on a GPU and elsewhere it is the time by the wall clock.
 
     Args:
         child: A network, on the device that is asked about.

@@ -1,9 +1,9 @@
 """Images in whole batches: random crops, flips and cutout, each image by a draw of its own, and loaders.
 
 They draw from torch's default generator in the process that calls them. A search keeps the state that it had
-at the beginning of a pass, so that a resumed run sees the same batches. kornia has the first two, but takes
-2.4 ms for what takes 0.7 here (80 images of 32x32, one core), and its erasing keeps the square inside of the
-image, which cutout does not.
+at the beginning of a pass, so that a resumed run sees the same batches. The library kornia has the first two,
+but takes 2.4 ms for what takes 0.7 here (80 images of 32x32, one core). Its erasing keeps the square inside
+of the image, which cutout does not.
 """
 
 from collections.abc import Callable, Sequence

@@ -74,7 +74,7 @@ class Comm(ABC):
 
     @abstractmethod
     def check(self, digest: Callable[[], str], what: str) -> None:
-        """Raise where processes that ought to be alike are not.
+        """Raise if processes that ought to be alike are not.
 
         Args:
             digest: Sums up what must be the same everywhere.
@@ -86,7 +86,7 @@ class Comm(ABC):
 
     @abstractmethod
     def compare(self, facts: Mapping[str, Any]) -> None:
-        """Raise where processes say different things of themselves.
+        """Raise if processes say different things of themselves.
 
         Args:
             facts: What must be the same everywhere, plain JSON by its name, which the message has.

@@ -56,7 +56,7 @@ class Noise:
             _restore(before)
 
     def settle(self, drew: bool) -> None:
-        """Go on with other numbers, where any process drew."""
+        """Continue with other numbers, if any process drew."""
         if drew:
             seed = int(torch.randint(2**63 - 1, ()))
             random.seed(seed)

@@ -214,7 +214,7 @@ class Categoricals:
 
 
 def _bounds(segments: Segments) -> Ints | None:
-    """Return where the first K_d - 1 cumulative sums of each variable lie, or None where most do not exist.
+    """Return where the first K_d - 1 cumulative sums of each variable lie, or None if most do not exist.
 
     A variable with fewer choices than others has the place after all sums, of infinity, instead.
     """

@@ -41,10 +41,10 @@ class Gaussians:
     Differs: the paper steps in (E[x], E[x^2]), which takes the variance to
     ``std^2 (1 + eps g2 - eps^2 g1^2)``: with few variables one step of length 1 brings it to 0. Here the
     step is geometric, ``std^2 exp(eps g2 - eps^2 g1^2)``, which agrees for short steps and keeps at least
-    0.47 of std in one of length 1. The last term shrinks the spread by the square of the step in the mean;
-    integers, whose std cannot fall below 1/4, search faster with it, but reals come to a stop before
-    they arrive, so that they do without it. Bounds come last, so that a step past a bound does not become
-    variance. ``rules="paper"`` has the paper's step.
+    0.47 of std in one of length 1. The last term shrinks the spread by the square of the step in the mean.
+    Integers, whose std cannot fall below 1/4, search faster with it. Reals come to a stop before they arrive,
+    so they do without it. Bounds come last, so that a step past a bound does not become variance.
+    ``rules="paper"`` has the paper's step.
 
     Args:
         variables: Integers and reals with low < high.
@@ -53,7 +53,7 @@ class Gaussians:
         rules: "paper" takes the authors' step, their root of the Fisher matrix and their order of clipping.
 
     Attributes:
-        low: Lower bounds of the means in raw coordinates (logarithms where log is set), shape (D,).
+        low: Lower bounds of the means in raw coordinates (logarithms if log is set), shape (D,).
         high: Upper bounds, shape (D,).
         std_max: Half of the range, shape (D,).
         n_theta: Degrees of freedom, 2 D.
@@ -186,7 +186,7 @@ class Gaussians:
 
     @staticmethod
     def _paper_std(mean: Floats, std: Floats, shift: Floats, growth: Floats, clipped: Floats) -> Floats:
-        """Return the std of E[x^2]' - mean'^2, where mean' has been clipped already, as the authors do.
+        """Return the std of E[x^2]' - mean'^2, with mean' clipped already, as the authors do.
 
         Where the mean is clipped, the rest of the step thus becomes variance.
         """

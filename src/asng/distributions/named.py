@@ -21,7 +21,7 @@ Parameters: TypeAlias = Floats | tuple[float, float]
 class ThetaView(Mapping[str, Parameters]):
     """A read-only mapping from names to probabilities, or to (mean, std).
 
-    Mean and std are in raw coordinates: logarithms where the variable has ``log=True``. A constant has
+    Mean and std are in raw coordinates: logarithms if the variable has ``log=True``. A constant has
     (value, 0.0). Nothing is copied before a name is looked up.
 
     Example:

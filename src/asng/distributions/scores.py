@@ -28,7 +28,7 @@ class ScoreVectors:
         theta: Parameters.
         x: Raw draws, shape (n, D).
         weights: Factor of each sample's score in each variable, shape (n, D). Default: all 1.
-        placed: The draws in the coordinates of theta, where that is known already.
+        placed: The draws in the coordinates of theta, if that is known already.
 
     Example:
         >>> from asng.space import Categorical, Space

@@ -195,7 +195,7 @@ def _counts(trial: FrozenTrial) -> bool:
 
 
 def _log_density(trial: FrozenTrial) -> float:
-    """Return how likely a trial was to be drawn, NaN where it was not drawn from a distribution."""
+    """Return how likely a trial was to be drawn, NaN if it was not drawn from a distribution."""
     return float(trial.system_attrs.get(DRAWN, {}).get("log_density", math.nan))
 
 

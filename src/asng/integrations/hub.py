@@ -48,7 +48,7 @@ def save_hub_folder(
     folder the card has the figures of its report.
 
     Args:
-        folder: Where to write. It is made where it is missing.
+        folder: Where to write. It is made if it is missing.
         child: A plain network.
         architecture: What it is.
         example: Inputs, as `asng.training.save_program` takes them.

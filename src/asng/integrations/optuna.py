@@ -2,8 +2,8 @@
 
 All that the sampler knows is in the storage. Before each trial it reads which trials have ended since it last
 looked, tells its optimiser of them, and asks for one more. So any number of processes work on one study, each
-with a sampler of its own, and learn from what all of them tried; one that is killed leaves a trial that never
-ends, and nothing else. A new sampler on an old study goes on with it.
+with a sampler of its own, and learn from what all of them tried. One that is killed leaves a trial that never
+ends, and nothing else. A new sampler on an old study continues it.
 
 Three things keep several samplers together. An optimiser is told of trials in the order in which they ended,
 and draws from a generator of the trial, not its own, so that all of them come to know the same. A point that

@@ -52,7 +52,7 @@ class ASNGSearch(Searcher):
     Args:
         space: What to choose from; the config then has its values by name. Default: the domains in the
             `param_space` of the Tuner.
-        metric: Name of the result to optimise. Default: that of the `TuneConfig`, which Tune says only where
+        metric: Name of the result to optimise. Default: that of the `TuneConfig`, which Tune says only if
             there is a `param_space`.
         mode: "min" or "max". Default: likewise.
         seed: Seed of the search, >= 0.

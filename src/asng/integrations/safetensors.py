@@ -27,7 +27,7 @@ def save_safetensors(path: str | Path, child: nn.Module, architecture: Architect
     for which, as `safetensors.torch.save_model` writes them, so that its `load_model` reads the file too.
 
     Args:
-        path: For instance `run/child.safetensors`. Its folder is made where it is missing.
+        path: For instance `run/child.safetensors`. Its folder is made if it is missing.
         child: A plain network.
         architecture: What it is.
 

@@ -61,7 +61,7 @@ class Searchable(nn.Module):
 
         Args:
             slot: One of `variables`.
-            note: Note that the pass read the variable, so that it learns from the pass. False where the
+            note: Note that the pass read the variable, so that it learns from the pass. False if the
                 value cannot change the output, as the rate of dropout in evaluation.
 
         Raises:

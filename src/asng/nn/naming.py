@@ -17,7 +17,7 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
     """Give every searchable module in `model` the names of its variables, and return name to variable.
 
     A variable's name is its label; without a label it is the module's path, followed by the slot
-    where the module has several. Nothing is bound if anything is wrong.
+    if the module has several. Nothing is bound if anything is wrong.
 
     Raises:
         SpaceError: One name stands for two variables, or a module has other names already.
@@ -88,10 +88,10 @@ def _check_same(
 
 
 def check_weights_unshared(model: nn.Module) -> None:
-    """Raise where a weight of a twin is a weight of another module too.
+    """Raise if a weight of a twin is a weight of another module too.
 
-    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied;
-    unless it is known that the parts are the same, as of a model that was converted.
+    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied. It
+    is allowed if the parts are known to be the same, as of a model that was converted.
 
     Raises:
         SpaceError: One is.
@@ -113,7 +113,7 @@ def check_weights_unshared(model: nn.Module) -> None:
 
 
 def versions(inputs: Iterable[Any]) -> list[int]:
-    """Return how often each tensor among the inputs has been changed in place; 0 where torch does not count.
+    """Return how often each tensor among the inputs has been changed in place; 0 if torch does not count.
 
     Example:
         >>> import torch

@@ -146,7 +146,7 @@ class Supernet(nn.Module):
     ) -> nn.Module:
         """Return one architecture as a plain module that needs no `asng`.
 
-        The child holds copies of the weights that the architecture uses, under the same paths where
+        The child holds copies of the weights that the architecture uses, under the same paths if
         it can, and computes what the supernet computes. Modules of your own classes stay what they
         are, with their searchable children replaced.
 
@@ -161,9 +161,9 @@ class Supernet(nn.Module):
                 name, or `asng.nn.Inputs` for both. If a loss or an objective makes several calls that reach
                 different layers, a list of `Inputs`. A layer learns from it how wide its input is. The model
                 is run on it in training mode and in evaluation, and left as it was; one of the two may fail.
-            fresh: Draw the weights of layers anew of which the architecture uses a part only, by torch's own
-                rule: for a child that is to be trained alone, since the first weights of the whole layer
-                were drawn for its greater width. They come from torch's generator.
+            fresh: Draw the weights anew, by torch's own rule, of layers of which the architecture uses a part
+                only. This is for a child that is to be trained alone, since the first weights of the whole
+                layer were drawn for its greater width. They come from torch's generator.
 
         Raises:
             SpaceError: The architecture is none of the space.

@@ -113,7 +113,7 @@ class Optimizer(ABC):
         Args:
             theta: That of the state of the time.
             x: Shape (n, D).
-            active: 1 where a draw read a variable, shape (n, D): over those alone; None for all.
+            active: 1 if a draw read a variable, shape (n, D): over those alone; None for all.
 
         Returns:
             Logarithms but for a constant, shape (n,).
@@ -170,7 +170,7 @@ class Optimizer(ABC):
     @final
     @property
     def theta(self) -> ThetaView:
-        """Parameters by name: probabilities, or (mean, std) in raw coordinates (log where set)."""
+        """Parameters by name: probabilities, or (mean, std) in raw coordinates (log if set)."""
         return ThetaView(self._product, self._state.theta)
 
     @final
@@ -228,7 +228,7 @@ class Optimizer(ABC):
 
         Args:
             candidates: Of this space.
-            drawn: Whether it is to be the distribution that each was drawn from, where that is known.
+            drawn: Whether it is to be the distribution that each was drawn from, if that is known.
 
         Returns:
             Logarithms, but for a constant that is the same for all thetas of the space; shape (n,).
@@ -253,7 +253,7 @@ class Optimizer(ABC):
     ) -> None:
         """Learn from the losses of candidates, in any order, each once; those of lost ones need not come.
 
-        A candidate that is told after later ones, from a theta that is no more, counts by the ratio of the
+        A candidate may be told after later ones, from a theta that is no more. It counts by the ratio of the
         densities that it has now and had when it was drawn (`asng.optim.reuse`), at most 1.
 
         Args:

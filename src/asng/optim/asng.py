@@ -60,7 +60,7 @@ class ASNG(Optimizer):
             where they drift, as in one-shot search. Default: as `control_variate`.
         control_variate: Predict losses from former samples and learn from what was not foreseen. Default:
             with more than two samples an update. Takes about a fifth to a third of the evaluations off, none
-            where only the first wrong variable counts: docs/optimiser.md.
+            if only the first wrong variable counts: docs/optimiser.md.
         covariance: Move reals by a covariance with rates of its own (`asng.optim.covariance`): by the one
             rate of choices their spread is gone before they arrive. Default: as `control_variate`.
         spread: First standard deviation of ordered variables as a share of the range, in (0, 0.5]. Default:

@@ -8,7 +8,7 @@ With a prediction v_i = w . phi_i made before the utilities are known,
     G = c w + mean_i (u_i - c v_i) phi_i
 
 has the same expectation, since E[phi phi^T] = 1 and so E[v_i phi_i] = w, and less variance where v agrees
-with u. The best c is cov(u, v) / var(v), estimated over the last generations: it goes to 0 where noise leaves
+with u. The best c is cov(u, v) / var(v), estimated over the last generations: it goes to 0 if noise leaves
 nothing to predict, and the estimate is then the paper's.
 
 | name    | shape             | meaning                                                    | first value |
@@ -74,7 +74,7 @@ def predicted(
         theta: Parameters.
         known: What former samples say.
         scores: Those of the samples.
-        active: 1 where a sample read a variable, shape (n, D). Default: all did.
+        active: 1 if a sample read a variable, shape (n, D). Default: all did.
     """
     w = product.centred(theta, known.effects * product.free_root(theta))
     if active is not None:
@@ -106,7 +106,7 @@ def learnt(
         u: Their utilities, shape (n,).
         weights: How much each sample counts, shape (n,), of mean 1.
         rate: How fast c follows, in (0, 1].
-        error: The mean score weighted by what was not foreseen, where it is known already.
+        error: The mean score weighted by what was not foreseen, if it is known already.
     """
     v, rate = prediction.v, min(rate, RATE_MAX)
     agreed = (1.0 - rate) * known.agreed + rate * float((weights * u * v).sum())

@@ -60,7 +60,7 @@ class Covariance:
         mean: m.
         sigma: Length of steps, > 0.
         d: Scales, > 0.
-        C: Covariance in units of d; None where there is none.
+        C: Covariance in units of d; None if there is none.
         p_sigma: A path.
         p_c: A path.
         p_d: A path.
@@ -168,17 +168,17 @@ def moved(
     """Return the distribution after an update with samples and their losses.
 
     Equal losses share their weights. What a sample did not read is left out of the step of the mean and of
-    the shape, and the path of a variable that few read is as long by chance as that of one that all do. A
-    draw beyond a bound counts as the point at the bound that was evaluated for it: all of them have the same
-    loss, so that as drawn they would lead the mean out, and the spread up, wherever the bound is better than
-    most of the inside.
+    the shape. The path of a variable that few read is as long by chance as that of one that all do. A draw
+    beyond a bound counts as the point at the bound that was evaluated for it. All of them have the same loss:
+    as drawn they would lead the mean out, and the spread up, wherever the bound is better than most of the
+    inside.
 
     Args:
         state: The distribution before.
         x: Raw draws, neither clipped nor rounded, shape (lam, D), lam >= 2.
         losses: Their losses, lower is better.
         bounds: Of means and deviations.
-        active: 1 where a sample read a variable, else 0, shape (lam, D). Default: all did.
+        active: 1 if a sample read a variable, else 0, shape (lam, D). Default: all did.
     """
     rates = _rates(len(state.mean), len(x))
     w, w_c, w_d = (by_rank(losses, values.tolist()) for values in (rates.w, rates.w_c, rates.w_d))

@@ -48,7 +48,7 @@ class Density:
     Args:
         product: Family of distributions.
         x: Points, snapped, shape (n, D); n may be 0.
-        active: 1 where a point read a variable, else 0, shape (n, D).
+        active: 1 if a point read a variable, else 0, shape (n, D).
 
     Example:
         >>> from asng.space import Real, Space

@@ -1,9 +1,9 @@
 """The estimate of the natural gradient that an update follows, from samples and their utilities.
 
 The part of G of a variable that a share of the samples read is divided by the root of that share.
-What chance does to a sum over few samples is thus as large as to one over all of them, so that every
-variable wanders equally far, and the step size sees no direction preferred where there is no signal. Which
-variables are read does not depend on their own values; hence no direction is preferred by this either.
+What chance does to a sum over few samples is thus as large as to one over all of them. So every variable
+wanders equally far, and without a signal the step size sees no direction preferred. Which variables are read
+does not depend on their own values; hence no direction is preferred by this either.
 """
 
 import math
@@ -52,7 +52,7 @@ def estimate(
     ranked: Callable[[Floats], Floats],
     rate: float,
 ) -> tuple[Estimate | None, ControlVariate | None]:
-    """Return the estimate, None where the samples say nothing, and what is known after.
+    """Return the estimate, None if the samples say nothing, and what is known after.
 
     Args:
         product: Family of distributions.
@@ -97,7 +97,7 @@ def estimate(
 def plain_estimate(
     product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
 ) -> Estimate | None:
-    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    """Return the estimate of Algorithm 1, G_theta, or None if the samples say nothing."""
     weights = _weights(active) if active is not None and product.rules == "default" else active
     G = product.natural_gradient(theta, x, u, weights)
     root = product.fisher_root(theta, G)
@@ -112,7 +112,7 @@ def plain_estimate(
 def gradient(
     product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
 ) -> Estimate | None:
-    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
+    """Return the plain estimate from losses, for the baselines; None if nothing can be learnt."""
     u = utilities(losses)
     return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
 
@@ -131,6 +131,6 @@ def squared_length(vector: Floats) -> float:
 
 
 def _weights(active: Floats) -> Floats:
-    """Return what each sample read over the root of its share, see above; 0 where none did."""
+    """Return what each sample read over the root of its share, see above; 0 if none did."""
     share = active.mean(axis=0)
     return active / np.sqrt(np.where(share > 0.0, share, 1.0))

@@ -2,9 +2,9 @@
 
 A smooth process foresees little of a loss that is constant over wide ranges and jumps between them, as that
 of a decision tree is in its depth. A tree of splits has steps itself, and takes losses by their order alone.
-Each tree is grown over all points: of every variable that is not constant within a node, but for some left
-out by chance, one threshold is drawn between its least and greatest value, and the best of these splits is
-taken, until all losses of a node are the same. Trees differ, and by how much says how unsure they are.
+Each tree is grown over all points, until all losses of a node are the same. At each node, some variables are
+left out by chance. Of each other one that is not constant there, one threshold is drawn between its least and
+greatest value, and the best of these splits is taken. Trees differ, and by how much says how unsure they are.
 
 References:
     Geurts, Ernst, Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006.

@@ -26,7 +26,7 @@ class Joint:
 
     Args:
         product: Over all variables, by the default rules, of which one real at least is free.
-        discrete: The same, where reals are held.
+        discrete: The same, if reals are held.
 
     Attributes:
         discrete: As given.

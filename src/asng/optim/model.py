@@ -39,7 +39,7 @@ class Archive:
     Attributes:
         x: Snapped raw coordinates, shape (n, D).
         losses: Shape (n,); may hold NaN and infinities.
-        active: 1 where a point read a variable, else 0, shape (n, D).
+        active: 1 if a point read a variable, else 0, shape (n, D).
     """
 
     x: Floats

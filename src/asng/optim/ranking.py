@@ -20,15 +20,15 @@ def utilities(losses: Floats) -> Floats:
     The best mu = ceil(lam / 4) get 1/mu, the worst mu get -1/mu, the others 0. Because only ranks enter,
     any increasing map of the losses leaves the search as it is.
 
-    Differs: equal losses share the mean of their utilities whatever their sign, where the authors' code
-    does so for positive losses only; a loss that is NaN or infinite (also minus infinity, the mark of
-    an evaluation gone wrong) ranks worst, equal to the others of that kind.
+    Differs: equal losses share the mean of their utilities whatever their sign; the authors' code does so for
+    positive losses only. A loss that is NaN or infinite (also minus infinity, the mark of an evaluation gone
+    wrong) ranks worst, equal to the others of that kind.
 
     Args:
         losses: Losses, lower is better, shape (lam,), lam >= 2.
 
     Returns:
-        Utilities u, shape (lam,), of sum 0. All exactly 0 where all losses are equal.
+        Utilities u, shape (lam,), of sum 0. All exactly 0 if all losses are equal.
 
     Example:
         >>> utilities(np.array([3.0, 1.0, 2.0, float("nan")]))
@@ -56,7 +56,7 @@ def normal_scores(losses: Floats) -> Floats:
         losses: Losses, lower is better, shape (lam,), lam >= 2.
 
     Returns:
-        Utilities u, shape (lam,), of sum 0. All exactly 0 where all losses are equal.
+        Utilities u, shape (lam,), of sum 0. All exactly 0 if all losses are equal.
 
     Example:
         >>> normal_scores(np.array([3.0, 1.0, 2.0])).round(2)
@@ -75,7 +75,7 @@ def _scores(lam: int) -> list[float]:
 
 
 def by_rank(losses: Floats, values: Sequence[float]) -> Floats:
-    """Give the r-th value to the r-th best loss; equal losses share their mean, 0 where all are equal."""
+    """Give the r-th value to the r-th best loss; equal losses share their mean, 0 if all are equal."""
     ranks = [loss if math.isfinite(loss) else math.inf for loss in losses.tolist()]
     u, place = np.zeros(len(ranks)), 0
     for _, equals in groupby(sorted(range(len(ranks)), key=ranks.__getitem__), key=ranks.__getitem__):

@@ -22,7 +22,7 @@ class Reading:
     Args:
         product: Family of distributions.
         x: Points that were evaluated, shape (n, D).
-        active: 1 where a point read a variable, shape (n, D).
+        active: 1 if a point read a variable, shape (n, D).
 
     Example:
         >>> from asng.space import Categorical, Real, Space
@@ -42,7 +42,7 @@ class Reading:
         self._trees = {d: self._tree(d, np.arange(len(x)), active[:, d], _DEEPEST) for d in unsure}
 
     def __call__(self, x: Floats) -> Floats | None:
-        """Return 1 where a point is expected to read a variable, shape (m, D); None where all read all."""
+        """Return 1 if a point is expected to read a variable, shape (m, D); None if all read all."""
         if not self._trees and not self._never.any():
             return None
         expected = np.ones(x.shape)

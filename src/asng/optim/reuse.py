@@ -47,7 +47,7 @@ class Former:
     Attributes:
         x: Raw draws, shape (n, D).
         losses: Shape (n,).
-        active: 1 where a sample read a variable, shape (n, D); None where all read all.
+        active: 1 if a sample read a variable, shape (n, D); None if all read all.
         density: Logarithm of what each was drawn with, over the variables that it read; shape (n,).
     """
 
@@ -63,11 +63,11 @@ class SamplePool(NamedTuple):
     Attributes:
         x: Raw draws, shape (n, D).
         losses: Shape (n,).
-        active: 1 where a sample read a variable, shape (n, D); None where all read all.
-        weights: How much each counts, shape (n,), of mean 1; None where all count the same.
-        placed: The draws in the coordinates of theta, where they are known.
+        active: 1 if a sample read a variable, shape (n, D); None if all read all.
+        weights: How much each counts, shape (n,), of mean 1; None if all count the same.
+        placed: The draws in the coordinates of theta, if they are known.
         density: Logarithm of what theta draws each with, over the variables that it read, shape (n,); None
-            where it is not known.
+            if it is not known.
     """
 
     x: Floats
@@ -86,7 +86,7 @@ def kept(
     active: Floats | None,
     density: Floats | None = None,
 ) -> Former:
-    """Return samples of theta as the next update wants them; their density is computed where not known."""
+    """Return samples of theta as the next update wants them; their density is computed if not known."""
     if density is None:
         density = product.log_density(theta, product.placed(theta, x), read_by(active))
     return Former(x, losses, active, density[: len(x)])
@@ -127,7 +127,7 @@ def late_weights(now: Floats, then: Floats) -> Floats | None:
 
 
 def read_by(active: Floats | None) -> Floats | None:
-    """Return 1 where a sample read a variable, however much it counts, else 0; None where all read all."""
+    """Return 1 if a sample read a variable, however much it counts, else 0; None if all read all."""
     return None if active is None else (active > 0.0).astype(np.float64)
 
 

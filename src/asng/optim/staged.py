@@ -64,12 +64,12 @@ class StagedState:
     """What an update changes.
 
     Attributes:
-        theta: The distribution that the search stands for; while there is a model, what it would go on with.
+        theta: The distribution that the search stands for; while there is a model, its next one.
         archive: What was evaluated while there is a model.
-        keys: One number for each point that was evaluated, in order of size; empty where losses have noise.
+        keys: One number for each point that was evaluated, in order of size; empty if losses have noise.
         best: The best point, snapped, shape (D,).
         least: Its loss; infinite before there is any.
-        calls: How many different points were told of; where losses have noise, how many at all.
+        calls: How many different points were told of; if losses have noise, how many at all.
         model: What was learnt of the losses.
         gradient: The state of the natural gradient, None while there is a model.
         lam: Samples an update of it.

@@ -73,7 +73,7 @@ class State:
     """What an update changes. See the table of symbols at the top of this file.
 
     `updates` is how many there were, t - 1. `control_variate` and `former`, the samples of the last update,
-    are None where the settings do without. `reals` is what the covariance knows, None where reals step as
+    are None if the settings do without. `reals` is what the covariance knows, None if reals step as
     integers do; `step` leaves it alone.
     """
 
@@ -111,10 +111,10 @@ def step(
 
     Differs: beta is at most 1 (a small delta_init on a tiny space once made it exceed 2, and s NaN); the
     norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
-    they read change nothing, where the authors let s and gamma go on as if a signal had been missing; and
-    a variable that few samples read takes steps as long as one that all do, see `asng.optim.estimate`. By the
-    settings, utilities are normal scores, G has the noise taken off that former samples foresee, the last
-    update's samples are read once more, delta has an upper bound, and the first updates adapt it faster.
+    they read change nothing; the authors let s and gamma go on as if a signal had been missing. A variable
+    that few samples read takes steps as long as one that all do, see `asng.optim.estimate`. By the settings,
+    utilities are normal scores, G has the noise taken off that former samples foresee, and the last update's
+    samples are read once more. Delta has an upper bound, and the first updates adapt it faster.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
@@ -122,7 +122,7 @@ def step(
         state: State before.
         x: Raw draws from state.theta, shape (lam, D).
         losses: Their losses, lower is better, shape (lam,).
-        active: 1 where the evaluation of sample i read variable d, else 0, shape (lam, D). Default: all 1.
+        active: 1 if the evaluation of sample i read variable d, else 0, shape (lam, D). Default: all 1.
 
     Returns:
         The state after; the same object where nothing can be learnt.

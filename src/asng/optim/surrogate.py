@@ -55,9 +55,9 @@ class Coordinates:
     """Points as the covariance wants them.
 
     Attributes:
-        choices: Indices of choices, -1 where not read, shape (n, D_choices).
-        ordered: In units of the range, 1/2 where not read, shape (n, D_ordered).
-        unread: 1/2 where an ordered variable was not read, else 0, shape (n, D_ordered).
+        choices: Indices of choices, -1 if not read, shape (n, D_choices).
+        ordered: In units of the range, 1/2 if not read, shape (n, D_ordered).
+        unread: 1/2 if an ordered variable was not read, else 0, shape (n, D_ordered).
     """
 
     choices: Floats

@@ -24,8 +24,8 @@ class Told(NamedTuple):
     Attributes:
         x: Raw draws, shape (n, D).
         losses: Losses, shape (n,); may hold NaN and infinities.
-        active: How much sample i says of variable d, shape (n, D): 0 where its evaluation did not read it,
-            else 1, or the weight of a sample that is told late; None where all are 1.
+        active: How much sample i says of variable d, shape (n, D): 0 if its evaluation did not read it, else
+            1, or the weight of a sample that is told late. None if all are 1.
     """
 
     x: Floats
@@ -53,9 +53,9 @@ class Batch(NamedTuple):
     Attributes:
         x: Raw draws, shape (n, D).
         losses: Shape (n,).
-        active: 1 where a sample read a variable, shape (n, D); None where all read all.
+        active: 1 if a sample read a variable, shape (n, D); None if all read all.
         then: Logarithm of the density that each was drawn with, over what it read, shape (n,); NaN for one
-            that is not late. None where none is.
+            that is not late. None if none is.
         numbers: Of those that the optimiser drew itself, as stretches.
     """
 
@@ -223,7 +223,7 @@ def checked_batch(
 
 
 def arrays_of(product: Product, candidates: Sequence[Candidate]) -> tuple[Floats, Floats | None]:
-    """Return raw draws, shape (n, D), and 1 where one read a variable; None if all read all.
+    """Return raw draws, shape (n, D), and 1 if one read a variable; None if all read all.
 
     Raises:
         InputError: One is of another space.

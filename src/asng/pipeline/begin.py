@@ -8,8 +8,10 @@ from typing import Any
 from asng.distributed import Comm
 from asng.errors import RunError
 from asng.pipeline.task import Task
+from asng.runs.config import defaults_of
 from asng.runs.folder import CONFIG, read_config, refuse_earlier_run
 from asng.runs.locks import held
+from asng.search import Callback
 from asng.settings import SearchSettings
 
 __all__ = ["Job", "check_begin", "check_data", "check_free", "check_seed"]
@@ -26,6 +28,7 @@ class Job:
         seed: Of all that is random.
         comm: The processes that do it together.
         progress: Whether to show progress bars.
+        callbacks: Of the search.
     """
 
     task: Task
@@ -34,6 +37,7 @@ class Job:
     seed: int
     comm: Comm
     progress: bool
+    callbacks: tuple[Callback, ...] = ()
 
     def held(self) -> AbstractContextManager[None]:
         """Have the process that leads hold the folder against other runs."""
@@ -48,7 +52,29 @@ class Job:
             "seed": self.seed,
             "network": dict(self.task.settings),
             "search": asdict(self.settings),
+            **({"callbacks": self._callback_names()} if self.callbacks else {}),
+            "defaults": {
+                **({} if self.seed == 0 else {"seed": 0}),
+                "network": dict(self.task.defaults),
+                "search": defaults_of(self.settings),
+            },
         }
+
+    def check_callbacks(self) -> None:
+        """Refuse to continue a run that was begun with other callbacks, whose states its checkpoint has.
+
+        Raises:
+            RunError: The folder's config.yaml names others.
+        """
+        begun = (read_config(self.folder) if (self.folder / CONFIG).exists() else {}).get("callbacks") or []
+        if begun != self._callback_names():
+            raise RunError(
+                f"{self.folder}: expected the callbacks that the run was begun with, {begun!r:.200}, got "
+                f"{self._callback_names()}. Give the same by --callback."
+            )
+
+    def _callback_names(self) -> list[str]:
+        return [type(one).__name__ for one in self.callbacks]
 
 
 def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> None:
@@ -73,7 +99,7 @@ def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
 
 
 def check_data(task: Task, folder: Path) -> None:
-    """Refuse to go on with a run whose data are no longer what they were.
+    """Refuse to continue a run whose data are no longer what they were.
 
     Raises:
         RunError: Their fingerprint is another than that in the folder's config.yaml.
@@ -87,7 +113,7 @@ def check_data(task: Task, folder: Path) -> None:
 
 
 def check_seed(folder: Path, seed: int) -> None:
-    """Refuse to go on with a run from another seed: its split and its peers would be others.
+    """Refuse to continue a run from another seed: its split and its peers would be others.
 
     Raises:
         RunError: The folder's config.yaml has another one.

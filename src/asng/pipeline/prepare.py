@@ -136,7 +136,7 @@ def _try_baseline(model: nn.Module, name: str, objective: Objective, batch: Any,
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device of that name; "auto" is an accelerator where there is one, each process its own.
+    """Return the device of that name; "auto" is an accelerator if there is one, each process its own.
 
     Raises:
         InputError: There is no such device.

@@ -44,7 +44,7 @@ def retrain_run(
 ) -> Path:
     """Train the architecture of a finished search, its random peers and a baseline anew with other settings.
 
-    The old scores and the old child are replaced; stopped early, it is gone on with as a search is. The seed
+    The old scores and the old child are replaced; stopped early, it is continued as a search is. The seed
     says which peers, and `settings.retrain_seed` where training begins.
 
     Args:

@@ -1,6 +1,7 @@
 """The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from asng.pipeline.task import Loaders, Task
 from asng.runs.folder import CHECKPOINT, GRAPHS, PREVIOUS, RESULT, remove_halves, remove_run, write_config
 from asng.runs.results import write_result
 from asng.runs.stored import write_json
-from asng.search import OneShotSearch, SearchResult, StopRule
+from asng.search import Callback, OneShotSearch, SearchResult, StopRule
 from asng.settings import SearchSettings
 from asng.training import sgd
 from asng.training.data.random_state import staged
@@ -33,6 +34,7 @@ def run_task(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    callbacks: Callable[[Path], Sequence[Callback]] | None = None,
 ) -> Path:
     """Search a network for a task, train it, its random peers and a baseline, and write them down.
 
@@ -43,9 +45,10 @@ def run_task(
         settings: How.
         run_dir: The run folder.
         seed: Seed of the data split, the weights, theta, and the peers.
-        resume: Go on with the run in the folder; where it had not come to a checkpoint, begin again.
+        resume: Continue the run in the folder; where it had not come to a checkpoint, begin again.
         overwrite: Remove an earlier run from the folder first.
         progress: Show progress bars.
+        callbacks: Makes the callbacks of the search from the run folder. A resumed run needs the same.
 
     Returns:
         The run folder.
@@ -58,7 +61,7 @@ def run_task(
     """
     folder = Path(run_dir)
     with joined() as comm:
-        job = Job(task, settings, folder, seed, comm, progress)
+        job = Job(task, settings, folder, seed, comm, progress, tuple(callbacks(folder) if callbacks else ()))
         comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
         ready = prepare(task, settings, seed)
         with job.held():
@@ -75,13 +78,14 @@ def run_prepared(job: Job, ready: Prepared, *, resume: bool, overwrite: bool) ->
     def begin() -> bool:
         if resume:
             check_seed(folder, job.seed)
+            job.check_callbacks()
             remove_halves(folder)
         elif overwrite:
             remove_run(folder)
         write_config(folder, job.config())
         return resume and any((folder / name).exists() for name in (CHECKPOINT, PREVIOUS))
 
-    found = one_shot_search(task, job.settings, ready.supernet, job.seed).fit(
+    found = one_shot_search(task, job.settings, ready.supernet, job.seed, job.callbacks).fit(
         ready.loaders.search_train,
         ready.loaders.search_valid,
         epochs=job.settings.epochs,
@@ -101,7 +105,13 @@ def run_prepared(job: Job, ready: Prepared, *, resume: bool, overwrite: bool) ->
     train_all(job, ready.loaders, ready.supernet.space)
 
 
-def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, seed: int) -> OneShotSearch:
+def one_shot_search(
+    task: Task,
+    settings: SearchSettings,
+    supernet: Supernet,
+    seed: int,
+    callbacks: Sequence[Callback] = (),
+) -> OneShotSearch:
     """Return the search of a task, not yet begun."""
     paper = (
         ASNG.paper(supernet.space, lam=settings.lam_theta, seed=seed) if settings.update == "paper" else None
@@ -124,6 +134,7 @@ def one_shot_search(task: Task, settings: SearchSettings, supernet: Supernet, se
         checkpoint_seconds=settings.checkpoint_seconds,
         checkpoint_steps=settings.checkpoint_steps,
         seed=seed,
+        callbacks=callbacks,
     )
 
 

@@ -1,6 +1,6 @@
 """The same search over several seeds, and the table of their scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from asng.pipeline.run import run_prepared
 from asng.pipeline.task import Task
 from asng.runs.folder import remove_halves, remove_run, seed_folder, write_config
 from asng.runs.results import write_summary
+from asng.search import Callback
 from asng.settings import SearchSettings
 
 __all__ = ["run_seeds"]
@@ -25,6 +26,7 @@ def run_seeds(
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
+    callbacks: Callable[[Path], Sequence[Callback]] | None = None,
 ) -> Path:
     """Run a task once a seed, each in a folder `seed-<n>` of its own, and write `summary.json`.
 
@@ -36,6 +38,7 @@ def run_seeds(
         resume: Go on where it stopped; finished seeds are not repeated.
         overwrite: Remove an earlier run first.
         progress: Show progress bars.
+        callbacks: Makes the callbacks of each search from its folder. A resumed run needs the same.
 
     Returns:
         The folder of all.
@@ -62,7 +65,9 @@ def run_seeds(
         with whole.held():
             comm.once(begin)
             for seed in seeds:
-                job = replace(whole, folder=seed_folder(folder, seed), seed=seed)
+                home = seed_folder(folder, seed)
+                made = tuple(callbacks(home)) if callbacks else ()
+                job = replace(whole, folder=home, seed=seed, callbacks=made)
                 prepared, ready = ready or prepare(task, settings, seed), None
                 with job.held():
                     run_prepared(job, prepared, resume=resume, overwrite=overwrite)

@@ -99,6 +99,7 @@ class Task:
         fingerprint: Tells these data from others; a run is not resumed on others. None: unknown.
         baseline: Makes a plain network, with nothing to search in it, that is trained like the found one and
             its random peers, and shown beside them; or None.
+        defaults: Those of the settings that have another value; the report shows such settings first.
     """
 
     name: str
@@ -120,6 +121,7 @@ class Task:
     pictures: Callable[[nn.Module, Loaders], dict[str, Any]] | None = None
     fingerprint: str | None = None
     baseline: Callable[[], nn.Module] | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def metric_on(self, loaders: Loaders) -> str:
         """Return the name of a score on these data: one on data that the search saw says so."""

@@ -49,7 +49,7 @@ class Comparison:
 
 
 def compare(result: Result) -> Comparison | None:
-    """Compare the found network with its peers, or return None where either has no score."""
+    """Compare the found network with its peers, or return None if either has no score."""
     peers = result.peers
     if result.found is None or math.isnan(result.found.score) or not peers:
         return None
@@ -85,7 +85,7 @@ class BesideBaseline:
 
 
 def beside_baseline(result: Result) -> BesideBaseline | None:
-    """Compare the found network with the baseline, or return None where either has no score."""
+    """Compare the found network with the baseline, or return None if either has no score."""
     if result.found is None or result.baseline is None:
         return None
     found, score, sign = result.found.score, result.baseline.score, 1 if result.higher_is_better else -1
@@ -128,7 +128,7 @@ def _is_share(score: float, items: int) -> bool:
 
 
 def seed_worth(seed: SeedScore, *, higher_is_better: bool) -> Worth | None:
-    """Return what the found network of a seed is worth; None where its score or its peers' are not known."""
+    """Return what the found network of a seed is worth; None if its score or its peers' are not known."""
     if math.isnan(seed.found) or not seed.peers:
         return None
     return estimate_worth(seed.found, seed.peers, higher_is_better=higher_is_better)

@@ -15,10 +15,12 @@ from asng.report.excerpts import MOST_COLUMNS, MOST_FIGURES, MOST_ROWS, cut, exc
 from asng.report.figures.curves import delta_curve, entropy_curve, loss_curves
 from asng.report.figures.graph import colours_of, draw_graph, drawable
 from asng.report.figures.heatmap import band, heat_map, room_for
+from asng.report.figures.importance import importance_figure, samples_of_search
 from asng.report.figures.strip import Row, strip_plot, trade_plot
 from asng.report.figures.svg import drawn
 from asng.report.next_steps import next_steps
 from asng.report.reading import Run
+from asng.report.settings import Settings, settings_of
 from asng.report.table import search_seconds, seed_headings, seed_rows
 from asng.report.verdict import cost_words, seeds_verdict, verdict
 from asng.report.words import (
@@ -76,9 +78,10 @@ def run_page(run: Run) -> Mapping[str, Any]:
         "space": _space(run.log),
         "variables": _variables(run, left_out),
         "graphs": _graphs(run, left_out),
+        "importance": _importance(run),
         "curves": _curves(run.log),
         "thetas": _thetas(run, left_out),
-        "settings": flatten(run.config),
+        "settings": _settings(run),
         "circumstances": _circumstances(run),
     }
 
@@ -91,7 +94,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
             "title": run.folder.resolve().name,
             "verdict": "No seed has a score yet.",
             "mood": "unknown",
-        } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": flatten(run.config)}
+        } | {"headings": [], "rows": [], "links": [], "strip": "", "settings": settings_of(run.config)}
     gains = [s.found - s.random_mean for s in summary.seeds if not math.isnan(s.found - s.random_mean)]
     left_out = list[str]()
     rows = [_row_of(seed, linked) for seed in excerpt(summary.seeds, MOST_FIGURES, "seeds", left_out)]
@@ -106,7 +109,7 @@ def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
         "links": [seed.folder if seed.folder in linked else None for seed in summary.seeds[:MOST_ROWS]]
         + [None],
         "strip": drawn(strip),
-        "settings": flatten(run.config),
+        "settings": settings_of(run.config),
     }
 
 
@@ -341,6 +344,15 @@ def _drawn_graphs(graphs: list[Graph], left_out: list[str]) -> list[tuple[str, s
     ]
 
 
+def _importance(run: Run) -> str | None:
+    """Draw what matters; empty if too little is known to say it, None of a search without theta."""
+    if run.log.space is None or not run.log.theta:
+        return None
+    higher = (run.log.start.objective or {}).get("select") == "maximize"
+    compared = samples_of_search(run.log, run.log.space, higher_is_better=higher)
+    return drawn(importance_figure(run.log, run.log.space, compared))
+
+
 def _curves(log: Log) -> dict[str, str]:
     if not len(log.steps):
         return {}
@@ -349,6 +361,8 @@ def _curves(log: Log) -> dict[str, str]:
         "delta": delta_curve(log.steps),
         "loss": loss_curves(log.steps, _objective(log)),
     }
+    if not (log.steps.delta > 0.0).any():  # of an optimiser without a step size
+        figures["delta"] = ""
     return {name: drawn(figure) for name, figure in figures.items()}
 
 
@@ -387,6 +401,16 @@ def _theta_figure(log: Log, name: str, found: Any, *, room: float, key: str) -> 
     probabilities = np.array([theta for _, theta in records], dtype=float)
     choices = variable.choices if isinstance(variable, Categorical) else range(probabilities.shape[1])
     return heat_map(steps, probabilities, choices, found=found, room=room, key=key, label=label)
+
+
+def _settings(run: Run) -> Settings:
+    """Return those of config.yaml; of a search in Python, which the log has, these too."""
+    config, start = dict(run.config), run.log.start
+    if start.settings and "search" not in config:
+        config["search"] = start.settings
+        if start.defaults is not None:
+            config["defaults"] = {"search": start.defaults}
+    return settings_of(config)
 
 
 def _circumstances(run: Run) -> list[tuple[str, str]]:

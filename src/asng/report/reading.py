@@ -13,7 +13,7 @@ from asng.runs.history import Log, read_log
 from asng.runs.results import Graph, Pictures, Result, Summary
 from asng.runs.stored import read_stored
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Run", "read_run", "read_settings"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
     refuse_no_run(folder)
     return Run(
         folder=folder,
-        config=_read_config(folder / CONFIG),
+        config=read_settings(folder),
         log=read_log(folder / LOG),
         architecture=read_stored(folder / ARCHITECTURE, dict[str, Any]),
         graphs=read_stored(folder / GRAPHS, tuple[Graph, ...]) or (),
@@ -72,7 +72,13 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
     )
 
 
-def _read_config(path: Path) -> Mapping[str, Any]:
+def read_settings(folder: Path) -> Mapping[str, Any]:
+    """Return what config.yaml of a run folder has; nothing if there is no such file.
+
+    Raises:
+        RunError: It is damaged.
+    """
+    path = folder / CONFIG
     if not path.exists():
         return {}
     config = read_yaml(path)

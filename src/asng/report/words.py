@@ -47,7 +47,7 @@ def score(value: float | None) -> str:
 
 
 def spread(value: float) -> str:
-    """Return a difference of scores or a standard deviation, with the decimals of a score where they suffice.
+    """Return a difference of scores or a standard deviation, with the decimals of a score if they suffice.
 
     Example:
         >>> spread(0.01951), spread(0.00012), spread(0.0)
@@ -64,7 +64,7 @@ def plus_minus(mean: float, sd: float, words: Callable[[float], str] = score) ->
 
 
 def gain_words(gain: float) -> str:
-    """Return by how much a score is better than another, a tie where it is not at all.
+    """Return by how much a score is better than another, a tie if it is not at all.
 
     Example:
         >>> gain_words(0.0196), gain_words(-0.5), gain_words(0.0)

@@ -67,7 +67,7 @@ class Worth:
     Attributes:
         value: The estimate, at least 0.
         low: Lower end of the interval of confidence `CONFIDENCE`.
-        high: Upper end; infinite where the peers set no bound.
+        high: Upper end; infinite if the peers set no bound.
         by_rank: Whether the peers are too few, or too equal, for more than a rank: the value is then at most
             their number, and stands for that or more if the found network beats them all.
     """

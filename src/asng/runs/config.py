@@ -1,10 +1,11 @@
 """YAML files of plain values, read as if someone else had written them.
 
 The safe loader makes no objects, and yet a small file can keep it, or whoever reads the result, busy for
-ever: aliases of aliases stand for a billion values ("billion laughs"), a deep nest overflows the stack. Our
-own files have neither.
+ever. Aliases of aliases stand for a billion values ("billion laughs"), and a deep nest overflows the stack.
+Our own files have neither.
 """
 
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from asng.errors import RunError, in_one_line
 from asng.runs.files import write_text
 from asng.runs.guarded import read_plain
 
-__all__ = ["read_yaml", "write_yaml"]
+__all__ = ["defaults_of", "read_yaml", "write_yaml"]
 
 _LARGEST = 2**17
 """Bytes of a file. Settings take a few thousand; the loader, half a second for so many."""
@@ -31,6 +32,27 @@ class _Dumper(yaml.SafeDumper):
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+def defaults_of(settings: Any) -> dict[str, Any]:
+    """Return the defaults of those fields of a dataclass that have another value: what a user has changed.
+
+    A field without a default is left out.
+
+    Example:
+        >>> from dataclasses import make_dataclass
+        >>> Some = make_dataclass("Some", [("data", str), ("epochs", int, 40), ("peers", int, 4)])
+        >>> defaults_of(Some("digits", epochs=5))
+        {'epochs': 40}
+    """
+    known = (
+        (f.name, f.default if f.default_factory is MISSING else f.default_factory()) for f in fields(settings)
+    )
+    return {
+        name: default
+        for name, default in known
+        if default is not MISSING and getattr(settings, name) != default
+    }
 
 
 def write_yaml(path: Path, data: Any) -> Path:

@@ -83,7 +83,8 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         steps: How many it is to have.
         lam_x: Architectures trained a step.
         budget: Calls of f.
-        settings: Of `asng.minimize`, by name.
+        settings: Arguments by name: of `asng.minimize`, or of `OneShotSearch` and its `fit`.
+        defaults: Those of the arguments that have another value.
         space: Name of a variable to what it is.
         n_theta: Degrees of freedom of theta.
         optimizer: Its state before the first generation.
@@ -101,6 +102,7 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     lam_x: int | None = None
     budget: int | None = None
     settings: Mapping[str, Any] | None = None
+    defaults: Mapping[str, Any] | None = None
     space: Mapping[str, Any] | None = None
     n_theta: int | None = None
     optimizer: Mapping[str, Any] | None = None
@@ -127,6 +129,9 @@ class StepEvent(_Event, frozen=True, kw_only=True):
         gamma: The normalisation factor of the step-size adaptation.
         seconds: Since the start, all resumed parts together.
         cost: Means of the candidates' costs, by name.
+        losses: What theta was told of each candidate; null if not finite.
+        candidates: The raw coordinates of each in the order of the space, with the index of a choice; null
+            for a variable that it did not read.
     """
 
     step: Whole
@@ -141,10 +146,12 @@ class StepEvent(_Event, frozen=True, kw_only=True):
     cost: Mapping[str, float | None] | UnsetType = UNSET
     over_budget: int | UnsetType = UNSET
     out_of_memory: int | UnsetType = UNSET
+    losses: Sequence[Finite | None] | UnsetType = UNSET
+    candidates: Sequence[Sequence[Finite | None]] | UnsetType = UNSET
 
 
 class Normal(Stored, frozen=True):
-    """theta of an ordered variable, in raw coordinates: logarithms where the variable has `log`."""
+    """theta of an ordered variable, in raw coordinates: logarithms if the variable has `log`."""
 
     mean: Number = math.nan
     std: Number = math.nan
@@ -185,7 +192,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         error: What f raised, if it did.
         at: Seconds from the start of the search to the end of the call; None in logs of an older asng.
         drawn: How many draws an asynchronous search had made when the call came back.
-        constraints: Name to a number that is at most 0 where it is kept; one that JSON has no number for as
+        constraints: Name to a number that is at most 0 if it is kept; one that JSON has no number for as
             the loss.
         losses: Those of several objectives, by name.
         curve: Steps and values that the call reported.
@@ -286,7 +293,7 @@ class Chance(msgspec.Struct, frozen=True):
 
 
 class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The last event, unless the run was killed; that of `asng.minimize` may go on with a larger budget.
+    """The last event, unless the run was killed; that of `asng.minimize` may continue with a larger budget.
 
     Attributes:
         reason: Why it ended.

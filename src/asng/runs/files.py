@@ -92,7 +92,7 @@ def _told(error: OSError) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are missing, and force their names to the disk.
+    """Make a folder and those above it, if they are missing, and force their names to the disk.
 
     Raises:
         OSError: It cannot be made.
@@ -104,7 +104,7 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the system can: Windows cannot.
+    """Force the names in a folder to the disk, if the system can: Windows cannot.
 
     Raises:
         OSError: It is no folder, or the disk fails.

@@ -1,8 +1,8 @@
 """Files of a run folder, read as if a stranger had written them.
 
-A name in a folder may stand for a pipe that nobody writes to, for a device that never ends, or for a link
-to one, and a small file of JSON for gigabytes of empty lists. So files are opened without waiting, looked at,
-and measured before anything is made of them.
+A name in a folder may stand for a pipe that nobody writes to, for a device that never ends, or for a link to
+one. A small file of JSON may stand for gigabytes of empty lists. So files are opened without waiting, looked
+at, and measured before anything is made of them.
 """
 
 import os
@@ -47,7 +47,7 @@ def open_plain(path: Path, *, to_append: bool = False) -> BinaryIO:
 
     Args:
         path: The file. A link to a plain file is one, but none to be written to: it may lead anywhere.
-        to_append: Open it to be read and appended to, and make it where it is missing.
+        to_append: Open it to be read and appended to, and make it if it is missing.
 
     Raises:
         FileNotFoundError: There is none.

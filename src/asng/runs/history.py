@@ -3,7 +3,7 @@
 import math
 from array import array
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,19 +32,21 @@ from asng.runs.stored import stored, told
 from asng.space import Categorical, Space
 from asng.space.variables import variable_from_json
 
-__all__ = ["Call", "Calls", "Log", "Steps", "read_log"]
+__all__ = ["Call", "Calls", "Compared", "Log", "Steps", "read_log"]
 
 _MOST_BEST = 10
 """So many calls, the best, are kept with their architectures."""
 _MOST_CALLS = 2048
 """Of the sample: more than a share of variance needs."""
+_MOST_COMPARED = 1024
+"""Steps whose candidates are kept, likewise."""
 _MOST_THETAS = 1024
 """More than any figure has pixels across."""
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What the `StepEvent`s say, by rising step: arrays of one length, NaN where nothing finite came."""
+    """What the `StepEvent`s say, by rising step: arrays of one length, NaN if nothing finite came."""
 
     step: NDArray[np.float64]
     loss: NDArray[np.float64]
@@ -64,7 +66,7 @@ class Call:
 
     Attributes:
         number: Which one, from 1 on, in the order in which they came back.
-        loss: What f returned; NaN where that was not finite.
+        loss: What f returned; NaN if that was not finite.
         architecture: Name to value.
         active: The variables that it read; None for all.
         losses: Those of several objectives, by name.
@@ -82,7 +84,7 @@ class Calls:
     """All calls of f.
 
     Attributes:
-        losses: Of each call, in the order in which they came back, shape (n,); NaN where f gave none, broke a
+        losses: Of each call, in the order in which they came back, shape (n,); NaN if f gave none, broke a
             constraint, or was ended early.
         best: The best ten at most with a loss, the best first, of equal ones the first call first.
         names: Of the variables.
@@ -98,6 +100,22 @@ class Calls:
         return len(self.losses)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """The candidates of a step of a one-shot search.
+
+    Attributes:
+        step: Its number.
+        losses: What theta was told of each; None if that was not finite.
+        places: Raw coordinates of each in the order of the space, with the index of a choice; None for a
+            variable that was not read.
+    """
+
+    step: int
+    losses: Sequence[float | None]
+    places: Sequence[Sequence[float | None]]
+
+
 @dataclass(frozen=True, eq=False)
 class Log:
     """A whole log.
@@ -111,6 +129,7 @@ class Log:
         end: The last event, or None while the run goes on or after it was killed.
         calls: Of f, in a run of `asng.minimize`.
         finalists: What was trained alone at the end of a one-shot search, up to now.
+        compared: The candidates of steps of a one-shot search; thinned evenly to about a thousand steps.
     """
 
     start: StartEvent
@@ -121,6 +140,7 @@ class Log:
     end: EndEvent | None
     calls: Calls = field(default_factory=Calls)
     finalists: tuple[FinalistEvent, ...] = ()
+    compared: tuple[Compared, ...] = ()
 
 
 def read_log(path: Path) -> Log:
@@ -189,6 +209,9 @@ class _Reader:
     names: tuple[str, ...] = ()
     sample: list[Call] = field(default_factory=list)
     every: int = 1
+    compared: list[Compared] = field(default_factory=list)
+    every_compared: int = 1
+    seen_compared: int = 0
     latest: tuple[int, Theta] | None = None
     stride: int = 1
     seen: int = 0
@@ -218,10 +241,21 @@ class _Reader:
             kept = bisect_left(steps, event.step)
             for column in self.columns:
                 del column[kept:]
+            while self.compared and self.compared[-1].step >= event.step:
+                self.compared.pop()
         steps.append(event.step)
+        if event.candidates and event.losses:
+            self.take_compared(Compared(event.step, event.losses, event.candidates))
         figures = event.loss, event.objective, event.entropy, event.delta, event.gamma, event.seconds
         for column, value in zip(self.columns[1:], figures, strict=True):
             column.append(value if isinstance(value, float) else math.nan)
+
+    def take_compared(self, compared: Compared) -> None:
+        if self.seen_compared % self.every_compared == 0:
+            self.compared.append(compared)
+        if len(self.compared) > _MOST_COMPARED:
+            self.compared, self.every_compared = self.compared[::2], 2 * self.every_compared
+        self.seen_compared += 1
 
     def take_call(self, event: EvaluationEvent) -> None:
         counts = isinstance(event.loss, float) and not event.stopped and event.feasible
@@ -258,6 +292,7 @@ class _Reader:
             self.thetas.append(self.latest)
         space = _space_of(self.start, where)
         _check_thetas(self.thetas, space, where)
+        _check_compared(self.compared, space, where)
         return Log(
             start=self.start,
             space=space,
@@ -267,6 +302,7 @@ class _Reader:
             end=self.end,
             calls=Calls(_finite(self.losses), tuple(self.best), self.names, tuple(self.sample)),
             finalists=tuple(self.finalists.values()),
+            compared=tuple(self.compared),
         )
 
 
@@ -286,7 +322,7 @@ def _space_of(start: StartEvent, where: str) -> Space | None:
 
 
 def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: str) -> None:
-    """Raise where theta is not that of the space, or without one, not of the form of the last theta."""
+    """Raise if theta is not that of the space, or without one, not of the form of the last theta."""
     last = {name: _form(value) for name, value in thetas[-1][1].items()} if thetas else {}
     for step, theta in thetas:
         at = f"{where}, theta at step {step}"
@@ -301,6 +337,26 @@ def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: s
                 raise RunError(f"{at}, {name!r:.80}: expected {expected}, got {got}.")
             if not isinstance(value, Normal) and any(p is not None and not 0.0 <= p <= 1.0001 for p in value):
                 raise RunError(f"{at}, {name!r:.80}: expected probabilities, got {list(value)!r:.80}.")
+
+
+def _check_compared(compared: list[Compared], space: Space | None, where: str) -> None:
+    """Raise if candidates are none of the space."""
+    if space is None:
+        return
+    kinds = list(space.values())
+    choices = [len(kind.choices) if isinstance(kind, Categorical) else None for kind in kinds]
+    for one in compared:
+        at = f"{where}, candidates at step {one.step}"
+        if len(one.places) != len(one.losses):
+            raise RunError(f"{at}: expected a loss of each, got {len(one.losses)} of {len(one.places)}.")
+        for places in one.places:
+            if len(places) != len(kinds):
+                raise RunError(
+                    f"{at}: expected a place for each of {len(kinds)} variables, got {len(places)}."
+                )
+            for x, count in zip(places, choices, strict=True):
+                if count is not None and x is not None and not 0 <= x < count:
+                    raise RunError(f"{at}: expected the index of one of {count} choices, got {x}.")
 
 
 def _form(value: Normal | tuple[float | None, ...]) -> int | str:

@@ -1,7 +1,7 @@
 """One process at a time writes to a file, or runs in a folder.
 
 A lock is gone when its process ends, however that was. Processes that are forked from it, such as the workers
-of a data loader, do not hold it: they may outlive it by seconds, in which it is to be gone on with already.
+of a data loader, do not hold it: they may outlive it by seconds, in which the run is to be continued already.
 """
 
 import os
@@ -50,7 +50,7 @@ def held(folder: Path) -> Iterator[None]:
     """Keep other processes from running in a folder while the block runs.
 
     Args:
-        folder: Is made where it is missing.
+        folder: Is made if it is missing.
 
     Raises:
         RunError: Another process runs in it, or it cannot be made.

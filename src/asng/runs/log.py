@@ -1,6 +1,6 @@
 """Logs: files of one JSON object a line, to which one process at a time appends.
 
-What was written stays however the process ends: a last line without its end, torn when a process was killed,
+What was written stays however the process ends. A last line without its end, torn when a process was killed,
 is left out when the file is read, and cut off when it is written to again.
 """
 
@@ -40,7 +40,7 @@ class JsonLines:
     r"""A file that is held by this process until it is closed.
 
     Args:
-        path: The file; it and its folder are made where they are missing.
+        path: The file; it and its folder are made if they are missing.
         take: Is given what was there before, row after row. Default: keep it as `rows`.
         parse: Makes a row of a line. Default: one of plain values.
         keep: How many bytes of what was there to keep, unread, the rest being cut off. Default: every line

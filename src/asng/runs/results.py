@@ -105,7 +105,7 @@ class Result(Stored, frozen=True):
 
 
 class FoundAndRandom(Stored, frozen=True):
-    """One score of a found network, and mean and standard deviation of its peers'; NaN where unknown."""
+    """One score of a found network, and mean and standard deviation of its peers'; NaN if unknown."""
 
     found: Number = math.nan
     random_mean: Number = math.nan
@@ -113,7 +113,7 @@ class FoundAndRandom(Stored, frozen=True):
 
 
 class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
-    """The scores of one seed of several; NaN where unknown.
+    """The scores of one seed of several; NaN if unknown.
 
     Attributes:
         seed: The seed.

@@ -110,7 +110,7 @@ def told(error: msgspec.ValidationError) -> str:
 
 
 def read_stored(path: Path, kind: type[T]) -> T | None:
-    """Return what a JSON file holds, or None where there is no such file.
+    """Return what a JSON file holds, or None if there is no such file.
 
     Raises:
         RunError: It is unreadable, no JSON, or not of this kind.

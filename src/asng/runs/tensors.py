@@ -79,7 +79,7 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
 
 
 def check_format(path: Path, kind: str, content: dict[str, Any], known: int) -> None:
-    """Raise where the format of `content` is not the one that this asng knows.
+    """Raise if the format of `content` is not the one that this asng knows.
 
     Raises:
         RunError: It is another one.
@@ -104,7 +104,7 @@ def _refuse_long_names(archive: zipfile.ZipFile) -> None:
 
 
 def _refuse_bomb(parts: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise where reading the parts would take more than the file: torch.save compresses nothing."""
+    """Raise if reading the parts would take more than the file: torch.save compresses nothing."""
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or sum(part.file_size for part in parts) > size:
         raise ValueError("compressed, or parts that lie over each other")

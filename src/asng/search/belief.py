@@ -51,7 +51,7 @@ class Hint(NamedTuple):
             standard deviations of the loss.
         doubt: Standard deviation of that belief.
         hidden: Standard deviation of what a unit of it adds to the losses at hand, but not to how good an
-            architecture is: after a short training large ones are behind, which tells how fast they learn.
+            architecture is. After a short training large ones are behind, which tells how fast they learn.
     """
 
     gain: float
@@ -60,7 +60,7 @@ class Hint(NamedTuple):
 
 
 def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
-    """Return the values of children by variable, shape (n, variables); NaN where a variable is not read.
+    """Return the values of children by variable, shape (n, variables); NaN if a variable is not read.
 
     A category has its index; an ordered value its place between the ends, in [0, 1].
 

@@ -1,6 +1,6 @@
 """Did the found network learn anything? Its score beside those of its outputs dealt to the wrong items.
 
-If nothing was learnt, outputs fit the items that they were computed for no better than any others: of a
+If nothing was learnt, outputs fit the items that they were computed for no better than any others. Of a
 batch, the score of the right order is then one draw among those of random orders. With B batches, R orders of
 each, s_b the score of the right order and r_bj those of the others, all of them less the better,
 
@@ -45,8 +45,8 @@ def chance_of(scorer: Scorer, architecture: Architecture, *, batches: int, seed:
         seed: Of the random orders.
 
     Returns:
-        None if it cannot be told: outputs that are not one tensor a part with a row for each item, batches of
-        one item, or an objective that does not ask the network about the batch.
+        None if it cannot be told, for one of three reasons. Outputs are not one tensor a part with a row for
+        each item, batches have one item, or the objective does not ask the network about the batch.
     """
     rng, right, wrong = random.Random(f"{seed} chance"), [], []
     for batch in scorer.batches(min(batches, BATCHES)):

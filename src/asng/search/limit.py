@@ -23,10 +23,10 @@ _MOMENT = 0.01
 class StepLimit(Callback):
     """Ends a search of which a step takes too long, by an error beside whose traceback stands what hangs.
 
-    What is bounded is the time from one step of the weights to the next, with the step in theta between them
-    and whatever is scored, in the search and in its final, from the first step on. Python hears the clock
-    between two of its own instructions: a call that hangs within a library is not ended. After a pause of the
-    process (SIGSTOP, ctrl-Z) the step that it came in has its whole time anew.
+    What is bounded is the time from one step of the weights to the next, from the first step on, in the
+    search and in its final. It includes the step in theta between them and whatever is scored. Python hears
+    the clock between two of its own instructions: a call that hangs within a library is not ended. After a
+    pause of the process (SIGSTOP, ctrl-Z) the step that it came in has its whole time anew.
 
     Args:
         seconds: Which no step may take, > 0: many times what a slow one does.

@@ -29,9 +29,10 @@ from asng.search.callbacks import Callbacks
 from asng.search.final import Final
 from asng.search.found import Found, best_within, found_of, nothing_within
 from asng.search.run_state import RunState
-from asng.search.scorer import Scorer
+from asng.search.scorer import Scorer, Scores
 from asng.search.settling import Settling
 from asng.search.trainer import Trainer
+from asng.search.wiring import Told
 from asng.training.objective import qualified_name
 from asng.training.progress import Bar
 from asng.training.signals import Interrupt
@@ -72,12 +73,14 @@ class Loop:
         comm: Comm,
         seed: int,
         callbacks: Callbacks | None = None,
+        told: Told | None = None,
     ) -> None:
         self.theta, self.trainer, self.scorer, self.final, self.state = theta, trainer, scorer, final, state
         self.lam_theta, self.settling = lam_theta, settling
         self.pace, self.folder, self.comm, self.seed = pace, folder, comm, seed
         self.callbacks = Callbacks() if callbacks is None else callbacks
-        self.costs: list[Mapping[str, float]] = []  # of the candidates of the last theta step
+        self.scores: Scores | None = None  # of the last step, if theta moved
+        self.told = told or Told({}, {})
         self.log = RunLog(None)
 
     @property
@@ -93,7 +96,7 @@ class Loop:
 
     def one_step(self) -> tuple[float, float | None]:
         """Train weights, then move theta; return the training loss and the mean objective, if any."""
-        loss = self.train_weights()
+        loss, self.scores = self.train_weights(), None
         objective = self.move_theta() if self.settling.moves(self.state.step) else None
         self.state.step += 1
         self.settling.look(self.state.step)
@@ -116,7 +119,7 @@ class Loop:
         state.over_budget += len(scores.candidates) - len(scores.scored)
         state.finite.scored(scores.objectives, state.step, self._expected, self.scorer.explain)
         state.reason = state.watch.reason_to_stop(self.theta.entropy, self.theta.best)
-        self.costs = [cost.values for cost in scores.costs]
+        self.scores = scores
         return sum(scores.objectives) / len(scores.objectives) if scores.objectives else None
 
     def run(self, bar: Bar, interrupt: Interrupt) -> Found:
@@ -292,6 +295,8 @@ class Loop:
             seed=self.seed,
             steps=self.state.steps,
             lam_x=self.state.lam_x,
+            settings=self.told.settings or None,
+            defaults=self.told.defaults,
             space={name: variable.to_json() for name, variable in space.items()},
             n_theta=self.theta.n_theta,
             objective={"select": self.scorer.name, "function": qualified_name(self.scorer.objective)},
@@ -317,7 +322,8 @@ class Loop:
                 delta=self.theta.delta,
                 gamma=self.theta.gamma,
                 seconds=round(state.seconds, 3),
-                **self._cost_fields(self.costs),
+                **self._score_fields(),
+                **self._cost_fields([one.values for one in self.scores.costs] if self.scores else []),
             )
             self.log.write(event)
         if state.step % every_theta == 0 or last:
@@ -344,6 +350,21 @@ class Loop:
             )
             self.log.write(event)
 
+    def _score_fields(self) -> dict[str, Any]:
+        """Return what the log says of the candidates of a step, if theta moved."""
+        if self.scores is None:
+            return {}
+        read = [
+            (one, self.theta.space if one.active is None else one.active) for one in self.scores.candidates
+        ]
+        return {
+            "losses": [loss if math.isfinite(loss) else None for loss in self.scores.losses],
+            "candidates": [
+                [_short(x) if name in active else None for name, x in zip(one.space, one.x, strict=True)]
+                for one, active in read
+            ],
+        }
+
     def _cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
         """Return what the log says of costs, if there are any: means by name, and counts up to now."""
         state = self.state
@@ -354,3 +375,8 @@ class Loop:
         means = {name: sum(values[name] for values in costs) / len(costs) for name in names}
         counts = {"evaluated": state.evaluated, "over_budget": state.over_budget}
         return {"cost": means, **counts, **missed}
+
+
+def _short(x: float) -> float:
+    """Return a coordinate as the log has it: six digits are more than a figure shows."""
+    return float(f"{x:.6g}")

@@ -37,6 +37,8 @@ from asng.search.wiring import (
     example_of,
     in_the_precision,
     made,
+    selects,
+    told_settings,
     window_of,
 )
 from asng.training.batch_norm import batch_statistics
@@ -359,7 +361,7 @@ class OneShotSearch:
         if resume and folder is None:
             raise InputError("resume: expected a run_dir to resume from, got None.")
         checkpoint = load_shared(comm, folder) if folder is not None and resume else None
-        theta, name = made(self.architecture_optimizer), self._selects()
+        theta, name = made(self.architecture_optimizer), selects(self)
         lam_x = -(-self.lam_x // comm.size) * comm.size  # each process trains as many
         if checkpoint is not None:  # which may be of another number of processes
             lam_x = lam_x_of(checkpoint, lam_x)
@@ -442,9 +444,6 @@ class OneShotSearch:
             comm=comm,
             seed=self.seed,
             callbacks=callbacks,
+            told=told_settings(self, epochs=(epochs, 30)),
         )
         return loop, checkpoint
-
-    def _selects(self) -> str:
-        """Return the name of what architectures are selected by."""
-        return next((name for name in ("maximize", "minimize") if getattr(self, name) is not None), "loss")

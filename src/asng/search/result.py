@@ -57,8 +57,8 @@ class SearchResult:
         evaluated: How many candidates the steps in theta compared.
         over_budget: How many of them were over a budget.
         finalists: What was trained alone at the end, the best on the shared weights first, with its scores;
-            empty where there was no final.
-        winner: The supernet's weights after the best finalist was trained alone; None where none was, or
+            empty if there was no final.
+        winner: The supernet's weights after the best finalist was trained alone; None if none was, or
             where the shared weights suit it better.
         out_of_memory: How many passes did not fit into memory, of those that measure costs too: such a
             candidate ranked worst, such a step of the weights was left out.
@@ -165,7 +165,7 @@ class SearchResult:
                 of it in which each layer draws its weights anew by its `reset_parameters`.
             optimizer: Makes an optimiser from parameters. Default: that of the search.
             scheduler: Makes a schedule from (optimiser, total steps), or None. Default: half a cosine.
-            resume: Go on with a retraining in the run folder that was stopped.
+            resume: Continue a retraining in the run folder that was stopped.
             progress: Show progress bars.
 
         Returns:
@@ -300,7 +300,7 @@ class SearchResult:
     def save(self, path: str | Path) -> Path:
         """Write weights and architecture of the child to `path`: see `asng.training.save_child`.
 
-        Its folder is made where it is missing.
+        Its folder is made if it is missing.
         """
         with writes(Path(path)):
             make_folder(Path(path).parent)

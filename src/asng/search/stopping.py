@@ -13,7 +13,7 @@ class StopRule:
     """Ends a search whose choice has settled.
 
     Args:
-        entropy: End where the mean entropy of the variables falls to this share of the greatest possible
+        entropy: End if the mean entropy of the variables falls to this share of the greatest possible
             one, in [0, 1]. Every choice keeps a little probability, so that a space of one variable with
             two choices never falls below 0.84. Default 0: never.
         patience: End after this many theta steps in which the most likely architecture stayed the same.

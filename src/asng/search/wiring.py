@@ -1,10 +1,12 @@
 """What `OneShotSearch` makes of its settings before it puts the parts of a run together."""
 
 import random
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import Any, NamedTuple
 
 import torch
+from msgspec import UNSET
 
 from asng.distributed import Comm
 from asng.errors import InputError
@@ -12,11 +14,66 @@ from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
 from asng.optim import Optimizer
 from asng.options import Precision
+from asng.runs.config import defaults_of
+from asng.search.stopping import StopRule
 from asng.training.inputs import by_position, evaluates_alike, inputs_of
 from asng.training.metric import MetricObjective, as_objective, is_metric
-from asng.training.objective import Loss, in_precision
+from asng.training.objective import Loss, in_precision, qualified_name
 
-__all__ = ["calls_in_training_only", "check_function", "example_of", "in_the_precision", "made", "window_of"]
+__all__ = [
+    "Told",
+    "calls_in_training_only",
+    "check_function",
+    "example_of",
+    "in_the_precision",
+    "made",
+    "selects",
+    "told_settings",
+    "window_of",
+]
+
+
+class Told(NamedTuple):
+    """What a search was told, as the log has it.
+
+    Attributes:
+        settings: Arguments by name: plain values, and functions by their names.
+        defaults: Those of the arguments that have another value.
+    """
+
+    settings: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+
+def told_settings(search: Any, **given: tuple[Any, Any]) -> Told:
+    """Return what a search was told; what is neither a plain value nor a function is left out.
+
+    Args:
+        search: An `asng.OneShotSearch`.
+        given: Arguments of `fit`, and their defaults.
+    """
+    values = {one.name: _plain(getattr(search, one.name)) for one in fields(search)}
+    usual = {name: _plain(default) for name, default in defaults_of(search).items()}
+    values |= {name: value for name, (value, _) in given.items()}
+    usual |= {name: default for name, (value, default) in given.items() if value != default}
+    settings = {name: value for name, value in values.items() if value is not UNSET}
+    return Told(settings, {name: value for name, value in usual.items() if name in settings})
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; UNSET of an object."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, StopRule):
+        return asdict(value)
+    if isinstance(value, torch.nn.Module) or not callable(value):
+        return UNSET
+    return qualified_name(value)
+
+
+def selects(search: Any) -> str:
+    """Return the name of what architectures are selected by."""
+    return next((name for name in ("maximize", "minimize") if getattr(search, name) is not None), "loss")
 
 
 def check_function(name: str, value: Any) -> None:

@@ -35,7 +35,7 @@ class SearchSettings:
             network costs. Measures: parameters, multiply_adds, bytes, activation_memory, latency and
             onnx_latency; default: anything.
         learning_rate: Rate of the weights at the start; it falls along half a cosine.
-        stop_entropy: End the search where the mean entropy of the choices falls to this, 0 to 1; 0: never.
+        stop_entropy: End the search if the mean entropy of the choices falls to this, 0 to 1; 0: never.
         patience: End it after so many steps without a change of the likeliest architecture; default: never.
         checkpoint_seconds: Seconds between two checkpoints; more where they would take over 2 % of the time.
         checkpoint_steps: Write one after so many steps too; default: by time alone.

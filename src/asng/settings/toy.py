@@ -23,7 +23,7 @@ class GridPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class ToySettings:
-    """The toy problem and the grid over it; the defaults are the paper's where it is known.
+    """The toy problem and the grid over it; the defaults are the paper's if it is known.
 
     Args:
         variables: Categorical variables, D.

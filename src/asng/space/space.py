@@ -177,7 +177,7 @@ class Space(Mapping[str, Variable]):
         return architecture
 
     def sample(self, rng: Uniform) -> Architecture:
-        """Draw an architecture uniformly (reals: uniformly in their log coordinates where set).
+        """Draw an architecture uniformly (reals: uniformly in their log coordinates if set).
 
         Args:
             rng: A NumPy Generator, or a `random.Random`.

@@ -1,9 +1,9 @@
 """The three kinds of variables that a search space is made of.
 
 A variable is a description and nothing else: it draws nothing, learns nothing and can be written as
-JSON. Each maps between a *value*, which the user meets ("conv3", 64, 0.1), and a *raw coordinate*, the
-one float that the optimiser draws: the index of a choice, or a real number that is rounded and clipped
-(in log coordinates where `log` is set).
+JSON. Each maps between a *value*, which the user meets ("conv3", 64, 0.1), and a *raw coordinate*, the one
+float that the optimiser draws. That is the index of a choice, or a real number that is rounded and clipped
+(in log coordinates if `log` is set).
 """
 
 import math
@@ -283,7 +283,7 @@ class Real:
 
     @property
     def size(self) -> float:
-        """How many values there are: infinite without a step, or 1 where the ends coincide."""
+        """How many values there are: infinite without a step, or 1 if the ends coincide."""
         if self.step is not None:
             return self._last + 1
         return math.inf if self.low < self.high else 1

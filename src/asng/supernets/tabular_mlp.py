@@ -39,7 +39,7 @@ class Skip(Searchable):
         self.residual = residual
 
     def variables(self) -> dict[str, Variable]:
-        """Return slot "residual", or nothing where it is fixed."""
+        """Return slot "residual", or nothing if it is fixed."""
         return {"residual": self.residual} if isinstance(self.residual, Categorical) else {}
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -163,7 +163,7 @@ class TabularMLP(Searchable):
         """Map a batch of rows to (batch, outputs).
 
         Args:
-            x: (batch, features); of width 0 where there are categories alone.
+            x: (batch, features); of width 0 if there are categories alone.
             categories: Integers (batch, number of categorical columns), column i in [0, categories[i]).
 
         Raises:
@@ -182,7 +182,7 @@ class TabularMLP(Searchable):
         return self.head(self.blocks(first))  # type: ignore[no-any-return]
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain network, which takes categories where there are categorical columns only."""
+        """Return the plain network, which takes categories if there are categorical columns only."""
         return settle_input(extraction.trace(self), "categories", given=len(self.categories) > 0)
 
 

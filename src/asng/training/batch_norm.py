@@ -28,7 +28,7 @@ __all__ = ["batch_statistics", "frozen_norms", "give_averages", "recalibrate"]
 def frozen_norms(model: nn.Module) -> list[_BatchNorm]:
     """Return the batch norms that stay in evaluation when `model.train()` is called.
 
-    A `train` of the user's own keeps them there, as in a backbone whose statistics are not to move: they
+    A `train` of the user's own keeps them there, as in a backbone whose statistics are not to move. They
     normalise by the averages that they have, in the search, in finals and in the child.
 
     Example:

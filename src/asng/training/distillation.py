@@ -23,7 +23,7 @@ Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 def relative_error(output: Tensor, target: Tensor) -> Tensor:
     """Return the mean squared error of an output, as a share of the variance of what the teacher gives.
 
-    It suits numbers of any kind and scale: regressions, images, and the logits of classes, which teach at
+    It suits numbers of any kind and scale: regressions, images, and the logits of classes. Logits teach at
     least as well this way as by soft labels (Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014).
 
     Args:
@@ -73,8 +73,9 @@ def distilled(
 
     It is `(1 - weight) * loss + weight * distance`. The distance is between the outputs of each call of the
     network in the loss and what the teacher gives for the same inputs, in evaluation mode and without
-    gradients: the mean over all tensors of floating point in an output that have a dimension or more and the
-    shape of the teacher's, such as logits, but not the hidden states of a narrower network.
+    gradients. It is the mean over all tensors of floating point in an output that have a dimension or more
+    and the shape of the teacher's. Logits are such tensors, and the hidden states of a narrower network are
+    not.
 
     Args:
         teacher: A trained network that takes the same inputs. It is copied, so the model that is taught may

@@ -43,7 +43,7 @@ _SECONDS = 1.0
 
 
 class FiniteWatch:
-    """Counts the steps without a finite value, and gives the search up where there are too many.
+    """Counts the steps without a finite value, and gives the search up if there are too many.
 
     Attributes:
         skipped: Weight steps without a finite loss, up to now and one after the other.
@@ -229,7 +229,7 @@ class OutOfMemory:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Let the block end early where memory is over, and count that."""
+        """Let the block end early if memory is over, and count that."""
         try:
             yield
         except (MemoryError, RuntimeError) as error:
@@ -259,7 +259,7 @@ class OutOfMemory:
         self.count, self.first = state["count"], first
 
     def value(self, score: Callable[[], _T]) -> _T | float:
-        """Return what `score` returns, or NaN where memory is over.
+        """Return what `score` returns, or NaN if memory is over.
 
         Example:
             >>> memory = OutOfMemory()
@@ -280,7 +280,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def timeouts_told(name: str) -> Iterator[None]:
-    """Raise RunError where a loader of that name waited for its timeout while the block ran.
+    """Raise RunError if a loader of that name waited for its timeout while the block ran.
 
     Example:
         >>> with timeouts_told("valid_loader"):
@@ -305,7 +305,7 @@ class WorkersGone(RunError):
 
 @contextmanager
 def dead_workers_told() -> Iterator[None]:
-    """Raise RunError where a worker of a data loader was killed, or hangs, while the block ran.
+    """Raise RunError if a worker of a data loader was killed, or hangs, while the block ran.
 
     torch raises wherever the main process is at that moment, also in the middle of a step, so that a search
     can go on from a checkpoint only.

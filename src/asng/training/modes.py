@@ -65,7 +65,7 @@ class Modes:
 
 
 def _attributes(model: nn.Module) -> list[dict[str, Any]] | None:
-    """Return the attributes of all modules, or None where one has a `train` of its own."""
+    """Return the attributes of all modules, or None if one has a `train` of its own."""
     return None if has_own_train(model) else [vars(module) for module in model.modules()]
 
 
@@ -97,9 +97,10 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 def left_alone(model: nn.Module) -> Iterator["Snapshot"]:
     """Put back all that passes in the block change in a network: modes, weights, buffers, attributes.
 
-    So it is as if they had not been: a norm's averages, a weight that is renormalised in a pass, a counter, a
-    tensor that a module keeps, a module or a hook that is made in its first pass, what is put into a list, a
-    dictionary or a set. What a pass changes within any other object stays changed.
+    So it is as if they had not been. This holds for a norm's averages, a weight that is renormalised in a
+    pass, a counter, and a tensor that a module keeps. It holds for a module or a hook that is made in its
+    first pass too, and for what is put into a list, a dictionary or a set. What a pass changes within any
+    other object stays changed.
 
     Example:
         >>> norm = nn.BatchNorm1d(2)
@@ -175,5 +176,5 @@ def _copied(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def cuda_devices() -> list[int]:
-    """Return all CUDA devices: `torch.random.fork_rng` warns where there are several and none is named."""
+    """Return all CUDA devices: `torch.random.fork_rng` warns if there are several and none is named."""
     return list(range(torch.cuda.device_count()))

@@ -50,7 +50,7 @@ class Interrupt:
         return KeyboardInterrupt() if self.signal is None or not self.terminated else Terminated(self.signal)
 
     def go_on(self) -> bool:
-        """Return True where no signal came.
+        """Return True if no signal came.
 
         Raises:
             KeyboardInterrupt: One did.

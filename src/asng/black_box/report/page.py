@@ -4,26 +4,22 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from asng.black_box.importance import ThetaPath, sample_importance
-from asng.black_box.painting import BARS, paint_front, paint_importance, paint_losses
+from asng.black_box.painting import paint_front, paint_losses
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
-from asng.report.figures.svg import draw, drawn
+from asng.report.figures.importance import Samples, importance_figure
+from asng.report.figures.svg import ABOVE, draw, drawn
 from asng.report.page import run_page
 from asng.report.reading import Run
-from asng.report.words import flatten
+from asng.report.settings import settings_of
 from asng.runs.history import Calls
-from asng.space import Space
 
-__all__ = ["front_figure", "importance_figure", "loss_figure", "minimize_page"]
-
-_MOST_ASKED = 500
-"""Variables of which is asked what they explain, which takes milliseconds: those that theta settled on."""
+__all__ = ["front_figure", "loss_figure", "minimize_page"]
 
 
 def minimize_page(run: Run) -> Mapping[str, Any]:
     """Return the values of the template; a run that is not finished gives a page of what is."""
     start = run.log.start
-    settings = {"budget": start.budget, "settings": start.settings}
+    settings = {"budget": start.budget, **(start.settings or {}), "defaults": start.defaults}
     return {
         **run_page(run),
         "state": ending(run),
@@ -35,39 +31,15 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "front": drawn(front_figure(run.log.calls)) if _objectives(run.log.calls) else "",
         "columns": variable_names(run),
         "best": best_rows(run),
-        "settings": flatten({name: value for name, value in settings.items() if value is not None}),
+        "settings": settings_of({name: value for name, value in settings.items() if value is not None}),
     }
 
 
-def _importance(run: Run) -> str:
+def _importance(run: Run) -> str | None:
     if run.log.space is None or not run.log.theta or not len(run.log.calls):
-        return ""
-    return drawn(importance_figure(run, run.log.space))
-
-
-def importance_figure(run: Run, space: Space) -> str:
-    """Draw how much each variable matters, by samples and by theta, as an SVG element.
-
-    Args:
-        run: With calls and theta.
-        space: What was searched.
-    """
-    samples = [(call.architecture, call.loss, call.active) for call in run.log.calls.sample]
-    settling = ThetaPath(space)
-    for step, theta in run.log.theta:
-        settling.add(step, theta)
-    settled = settling.shares()
-    asked = sorted(space, key=settled.__getitem__)[-_MOST_ASKED:]
-    shares = sample_importance({name: space[name] for name in asked}, samples)
-    found = {name: (shares[name], settled[name]) for name in asked}
-    label = "Importance of each variable, by the losses of samples and by the path of theta"
-    return draw(
-        partial(paint_importance, found=found),
-        size=(1100.0, 70.0 + 30.0 * min(len(found), BARS)),
-        margins=(180, 16, 38, 12),
-        key="importance",
-        label=label,
-    )
+        return None
+    calls = Samples("losses of samples", [(c.architecture, c.loss, c.active) for c in run.log.calls.sample])
+    return drawn(importance_figure(run.log, run.log.space, [calls]))
 
 
 def _objectives(calls: Calls) -> tuple[str, ...]:
@@ -84,7 +56,7 @@ def front_figure(calls: Calls) -> str:
     first, second = list(losses[0])[:2]
     label = f"{second} against {first} of the calls, and the front"
     paint = partial(paint_front, losses=losses)
-    return draw(paint, size=(700, 420), margins=(70, 16, 42, 12), key="front", label=label)
+    return draw(paint, size=(700, 440), margins=(70, 16, 42, ABOVE), key="front", label=label)
 
 
 def loss_figure(calls: Calls) -> str:
@@ -95,4 +67,4 @@ def loss_figure(calls: Calls) -> str:
     """
     label = "Loss of every call of f, and the least so far"
     paint = partial(paint_losses, losses=calls.losses)
-    return draw(paint, size=(1100, 280), margins=(58, 16, 38, 12), key="losses", label=label)
+    return draw(paint, size=(1100, 300), margins=(58, 16, 38, ABOVE), key="losses", label=label)

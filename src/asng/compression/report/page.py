@@ -11,7 +11,19 @@ from msgspec.structs import replace
 from asng.compression.report.table import compression_rows, compression_verdict, headings
 from asng.compression.stored import MOST_POINTS, StoredChild, StoredCompression
 from asng.report.excerpts import MOST_COLUMNS, MOST_ROWS, excerpt, spread_out
-from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, drawn, hint, tidy
+from asng.report.figures.svg import (
+    ABOVE,
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    clean,
+    draw,
+    drawn,
+    hint,
+    legend_above,
+    tidy,
+)
 from asng.report.words import count, duration, score
 
 __all__ = ["compression_page", "front_figure", "widths_figure"]
@@ -100,10 +112,10 @@ def front_figure(run: StoredCompression) -> str:
             low, high = min(low, *ends), max(high, *ends)
             room = 0.06 * (high - low) or 1.0
             axes.set_ylim(low - room, high + room)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+        legend_above(axes)
 
     label = f"{run.metric} over {run.measure} of networks after a few steps, of the children and the model"
-    return draw(paint, size=(1000, 380), margins=(70, 220, 42, 12), key="front", label=label)
+    return draw(paint, size=(760, 400), margins=(70, 16, 42, ABOVE), key="front", label=label)
 
 
 def widths_figure(child: StoredChild, *, key: str, most: int = _MOST_LAYERS) -> str:
@@ -121,12 +133,12 @@ def widths_figure(child: StoredChild, *, key: str, most: int = _MOST_LAYERS) -> 
         for place, (_, (now, full)) in zip(places, layers, strict=True):
             words = "gone" if now == 0 else f"{now} of {full}" if now < full else f"{full}"
             axes.text(1.01, place, words, va="center", fontsize=10, color=INK)
-        axes.set_yticks(places, [clean(path, 44) for path, _ in layers])
+        axes.set_yticks(places, [clean(path, 38) for path, _ in layers])
         axes.set_ylim(-0.6, len(layers) - 0.4)
         axes.set_xlim(0.0, 1.0)
         axes.xaxis.set_major_formatter(PercentFormatter(1.0))
         axes.set_xlabel("channels that remain")
 
-    size = (1000.0, 60.0 + 20.0 * len(layers))
+    size = (760.0, 60.0 + 20.0 * len(layers))
     label = f"Channels of each layer in the child for {child.goal}"
-    return draw(paint, size=size, margins=(320, 110, 42, 8), key=key, label=label)
+    return draw(paint, size=size, margins=(250, 80, 42, 8), key=key, label=label)

@@ -35,7 +35,7 @@ def cost_words(measure: str, value: float) -> str:
 
 def headings(run: StoredCompression) -> list[str]:
     """Return the columns of the table."""
-    return ["", run.metric, "before fine-tuning", *(name.replace("_", " ") for name, _ in _costs(run))]
+    return ["network", run.metric, "before fine-tuning", *(name.replace("_", " ") for name, _ in _costs(run))]
 
 
 def _costs(run: StoredCompression) -> list[tuple[str, float]]:

@@ -25,9 +25,9 @@ _CHUNK = 1 << 20
 
 
 class Checksums:
-    """What the lists of a folder say of the files in it; true where the folder has a list.
+    """What the lists of a folder say of the files in it; true if the folder has a list.
 
-    A file that no list names is an error where there is a list: it would go unchecked in silence.
+    A file that no list names is an error if there is a list: it would go unchecked in silence.
 
     Args:
         folder: Where lists are looked for, named SHA256SUMS, MD5SUMS or md5sums.txt; names in them are

@@ -39,7 +39,7 @@ class Cut:
     """Which part of a picture is taken, and what size it is brought to.
 
     Args:
-        crop: Side of the square in the middle; None: the largest one where there is a `size`, else all.
+        crop: Side of the square in the middle; None: the largest one if there is a `size`, else all.
         size: Side of the result; None: as it was cut.
     """
 
@@ -80,7 +80,7 @@ def read_head(path: Path) -> Head:
 
 
 def decode(path: Path, cut: Cut, *, grey: bool) -> Tensor:
-    """Read the pixels of a picture, (C, H, W), uint8, of one channel where `grey`, else of three.
+    """Read the pixels of a picture, (C, H, W), uint8, of one channel if `grey`, else of three.
 
     Raises:
         InputError: It is cut short or damaged.

@@ -1,7 +1,7 @@
 """Folders of pictures, with or without a training and a test part and with or without classes.
 
-Twice over the files: first the heads, so that a wrong file or a size that does not fit is told before
-anything is decoded, and the whole set has one place in memory; then the pixels, into that place.
+The files are read twice. First come the heads, so that a wrong file or a size that does not fit is told
+before anything is decoded, and the whole set has one place in memory. Then come the pixels, into that place.
 """
 
 from collections.abc import Callable
@@ -48,12 +48,12 @@ def read_image_folder(
         classes: Whether the folders in it, or in `train` and in `test`, are classes.
         limit: At most so many pictures, of `train` and of `test` each; evenly over the sorted names.
             Default: all.
-        test_share: Share of the pictures that is the test part where there is no folder `test`, in (0, 1).
+        test_share: Share of the pictures that is the test part if there is no folder `test`, in (0, 1).
         seed: Seed of which pictures those are.
         progress: Called while pixels are read. Default: quiet.
 
     Returns:
-        Images of 3 channels, or of 1 where all pictures are grey.
+        Images of 3 channels, or of 1 if all pictures are grey.
 
     Raises:
         InputError: The folder is missing or has no picture; a picture is of another format, cut short,

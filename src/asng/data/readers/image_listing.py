@@ -45,7 +45,7 @@ def list_parts(
         folder: With `train` and `test`, or with pictures that are split by chance.
         classes: Whether folders are classes.
         limit: At most so many pictures, of `train` and of `test` each.
-        test_share: Share of the test part where the folder has none.
+        test_share: Share of the test part if the folder has none.
         seed: Seed of that split.
 
     Raises:

@@ -154,7 +154,7 @@ def _expanded(body: memoryview, order: str) -> tuple[int, memoryview]:
 
 
 def _variable(body: memoryview, order: str, names: Collection[str]) -> tuple[str, NDArray[Any] | None]:
-    """Return name and array of a variable; None where it is not asked for or holds no real numbers."""
+    """Return name and array of a variable; None if it is not asked for or holds no real numbers."""
     elements = _elements(body, order)
     (_, flags), (_, dimensions), (_, label) = (_next(elements) for _ in range(3))
     variable = bytes(label).decode("latin-1")

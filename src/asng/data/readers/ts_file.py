@@ -35,9 +35,9 @@ def read_ts(path: str | PathLike[str]) -> TimeSeries:
         The series, classes in the order of the header. Training and test file of one problem list the same.
 
     Raises:
-        InputError: The file is missing or unreadable, has no header, no class labels or no case; or a case
-            has dimensions of several lengths or another number of them, an entry that is no finite number,
-            or an unknown label. The message names file and line.
+        InputError: The file is missing or unreadable, or has no header, no class labels or no case. Or a case
+            has dimensions of several lengths or another number of them, an entry that is no finite number, or
+            an unknown label. The message names file and line.
 
     Example:
         >>> import tempfile

@@ -49,7 +49,7 @@ class Random:
 
 
 class OnePlusOne:
-    """The (1+1)-EA with mutation rate 1/D, drawn anew where nothing would change.
+    """The (1+1)-EA with mutation rate 1/D, drawn anew if nothing would change.
 
     References:
         Droste, Jansen, Wegener, "On the analysis of the (1+1) evolutionary algorithm", TCS 276, 2002.
@@ -70,7 +70,7 @@ class OnePlusOne:
         return [self._values.mutated(parent, places.tolist())]
 
     def tell(self, points: Sequence[Point], losses: Sequence[float], active: Sequence[Active]) -> None:
-        """Take the child for the parent where it is no worse."""
+        """Take the child for the parent if it is no worse."""
         if losses[0] <= self._best[0]:
             self._best = losses[0], points[0]
 

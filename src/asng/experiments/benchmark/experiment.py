@@ -13,6 +13,7 @@ from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
 from asng.experiments.benchmark.store import BenchmarkStore
 from asng.experiments.benchmark.trial import BenchmarkCell, Trial, run_trial
+from asng.runs.config import defaults_of
 from asng.runs.files import writes_into
 from asng.runs.folder import (
     BENCHMARK,
@@ -116,7 +117,7 @@ def run_benchmark(
         run_dir: The run folder.
         seeds: One or more, all different, each >= 0; the same for all methods.
         workers: Processes, >= 1; of no influence on what is found.
-        resume: Go on with what is in the folder: finished cells are not run again.
+        resume: Continue what is in the folder: finished cells are not run again.
         redo: Methods of the settings whose finished cells are run again; with `resume` only.
         show: Is told of finished cells and their number in all, first before any is run.
 
@@ -158,7 +159,8 @@ def run_benchmark(
     with closing(BenchmarkStore(folder, redo=redo)) as store:
         remove_halves(folder)
         begun = _Begun(settings.problems, settings.methods, settings.budget, tuple(seeds))
-        write_config(folder, {"task": "benchmark", "benchmark": plain(begun)})
+        config = {"task": "benchmark", "benchmark": plain(begun)}
+        write_config(folder, {**config, "defaults": {"benchmark": plain(defaults_of(settings))}})
         left = [cell for cell in cells if cell not in store]
         done = len(cells) - len(left)
         tell = show or (lambda done, total: None)

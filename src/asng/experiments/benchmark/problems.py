@@ -45,7 +45,7 @@ class Problem:
         optimum: The least there is.
         target: A true value that counts as success.
         noise: Standard deviation of what is added to the true value before a method sees it.
-        read: Which variables the loss of a point depends on; None where on all of them.
+        read: Which variables the loss of a point depends on; None if on all of them.
     """
 
     space: Space

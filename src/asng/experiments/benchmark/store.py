@@ -30,7 +30,7 @@ class BenchmarkStore:
     """The cells that are finished, held by one process at a time.
 
     Args:
-        folder: The run folder, made where it is missing.
+        folder: The run folder, made if it is missing.
         redo: Methods whose finished cells are thrown away.
 
     Raises:

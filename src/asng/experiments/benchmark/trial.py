@@ -40,7 +40,7 @@ class BenchmarkCell(Stored, frozen=True):
         method: Its name.
         seed: Of the run.
         budget: Evaluations.
-        hit: The evaluation that first drew a point as good as the target; infinite where none did.
+        hit: The evaluation that first drew a point as good as the target; infinite if none did.
         distinct: How many of the points were different.
         regret: Evaluation and true value above the optimum, wherever that fell.
         microseconds: Of ask and tell, an evaluation.

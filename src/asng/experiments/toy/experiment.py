@@ -12,6 +12,7 @@ from asng.errors import InputError, RunError
 from asng.experiments.toy.simulate import ToyCell, simulate
 from asng.experiments.toy.store import ToyStore
 from asng.pipeline.begin import check_free
+from asng.runs.config import defaults_of
 from asng.runs.folder import CONFIG, read_config, remove_halves, remove_run, write_config
 from asng.runs.locks import held
 from asng.settings import GridPoint, ToySettings
@@ -66,12 +67,13 @@ def run_toy(
     with held(folder):
         if overwrite:
             remove_run(folder)
-        write_config(folder, {"task": "toy", "toy": asdict(settings), "seeds": list(seeds)})
+        config = {"task": "toy", "toy": asdict(settings), "seeds": list(seeds)}
+        write_config(folder, {**config, "defaults": {"toy": defaults_of(settings)}})
         return _go_on(folder, settings, seeds, workers=workers, progress=progress)
 
 
 def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) -> Path:
-    """Go on with a grid, by the settings in its folder; a finished cell is not run again.
+    """Continue a grid, by the settings in its folder; a finished cell is not run again.
 
     Args:
         run_dir: The run folder.

@@ -38,7 +38,7 @@ class Pair(NamedTuple):
         c: Their choices, shape (2, D, runs).
         at: The `positions` of these.
         told: Whether their losses differ, so that something can be learnt, shape (runs,).
-        w: G at the choice of the first sample, and -G at that of the second; 0 where both chose alike.
+        w: G at the choice of the first sample, and -G at that of the second; 0 if both chose alike.
             Shape (D, runs).
         norm: Of G in the Fisher metric, shape (runs,).
         p: theta at the choices, shape (2, D, runs).

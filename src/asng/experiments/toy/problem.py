@@ -1,12 +1,12 @@
 """The toy problem: squared errors of the chosen x, and a price on every choice but the first.
 
-f(x, c) = E_z sum_i sum_k c_ik ((x_ik - z_i)^2 + k/K), k = 0 .. K-1, with c one-hot over k, and
-z_i ~ N(0, 1/K^2) one number a variable and a draw, shared by the architectures that are compared by it. f is
-least where every choice is the first and its x is 0: D / K^2, the variance of z. What f exceeds that by is
-called the excess, sum_i sum_k c_ik (x_ik^2 + k/K); the paper's stop rule looks at it.
+f(x, c) = E_z sum_i sum_k c_ik ((x_ik - z_i)^2 + k/K), k = 0 .. K-1, with c one-hot over k. Each variable has
+one number z_i ~ N(0, 1/K^2) a draw, shared by the architectures that are compared by it. The least f, where
+every choice is the first and its x is 0, is D / K^2, the variance of z. What f exceeds that by is called the
+excess, sum_i sum_k c_ik (x_ik^2 + k/K); the paper's stop rule looks at it.
 
-Many runs are done at once. Arrays of x are of shape (K, D, runs), the runs last, so that every sum over
-choices or variables is a sum of whole rows, and a run's numbers do not depend on those beside it.
+Many runs are done at once. Arrays of x are of shape (K, D, runs), the runs last. So every sum over choices or
+variables is a sum of whole rows, and a run's numbers do not depend on those beside it.
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -128,8 +128,8 @@ class Draw(NamedTuple):
 class Streams:
     """Random numbers for several seeds, side by side: first weights, those that draw architectures, and z.
 
-    Each seed has streams of its own, and all cells of the grid read the same ones: cells are compared on the
-    same draws, and what a run does depends on its seed and its cell only.
+    Each seed has streams of its own, and all cells of the grid read the same ones. So cells are compared on
+    the same draws, and what a run does depends on its seed and its cell only.
 
     Args:
         seeds: One or more, each >= 0.

@@ -87,7 +87,7 @@ class ToyStore:
     """What is finished of a grid, in memory and on the disk.
 
     Args:
-        folder: The run folder; a file that is there is gone on with.
+        folder: The run folder; a file that is there is continued.
         settings: The grid.
         seeds: Of the runs of every cell.
 

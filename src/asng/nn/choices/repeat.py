@@ -64,7 +64,7 @@ class Repeat(Searchable):
         self.depth = depth
 
     def variables(self) -> dict[str, Variable | SizeExpression]:
-        """Return slot "depth", or nothing where the depth is fixed."""
+        """Return slot "depth", or nothing if the depth is fixed."""
         return variables_among(depth=self.depth)
 
     def chosen(self) -> list[nn.Module]:

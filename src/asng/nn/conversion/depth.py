@@ -79,7 +79,7 @@ def depths_in(
         model: A copy for proofs, as of `shaken`.
         calls: Inputs of calls of it.
         options: Patterns of what is searched.
-        rank: Says which blocks stay longest, where any can be left out. Default: the first ones.
+        rank: Says which blocks stay longest, if any can be left out. Default: the first ones.
 
     Returns:
         The groups, and path of each container of which no block can be left out, though they are alike, to

@@ -1,7 +1,7 @@
 """Which channels matter most to a trained network, so that a narrow child keeps these.
 
 A narrowed network is the whole one in which no layer reads the lost channels. So a channel matters as much as
-what its readers have of it: a gate of one in front of each reader has as its derivative, to first order, what
+what its readers have of it. Put a gate of one in front of each reader. To first order, its derivative is what
 the output changes by if the channel is lost there. Channels that only products read, as those of queries and
 keys, have their gates behind the layers that make them. The scale of weights in front of a norm, which the
 norm takes out again, is not counted.
@@ -41,10 +41,11 @@ class Importance:
 
     Args:
         kind: "outputs": how much the outputs change, to first order, if it is lost: squared derivatives of a
-            random sum of the outputs of each item (Hutchinson, 1989). It needs no targets. "taylor": how much
-            the loss changes, squared, as in Molchanov et al. (2019). "activation": the energy that readers
-            get from it: squares of their inputs, times those of their weights. "magnitude": squares of the
-            weights of makers and readers, as a share of the layer's; it needs no data.
+            random sum of the outputs of each item (Hutchinson, 1989). It needs no targets. With "taylor" it
+            is how much the loss changes, squared, as in Molchanov et al. (2019). With "activation" it is the
+            energy that readers get from it: squares of their inputs, times those of their weights. With
+            "magnitude" it is the squares of the weights of makers and readers, as a share of the layer's,
+            which needs no data.
         batches: What the network is run on, for instance a loader. Default: the example of `searchable`.
         loss: A function of (forward, batch), as everywhere in this library, which says how a batch goes
             through the model; its value counts for "taylor" only. Default: each batch is an example, as of

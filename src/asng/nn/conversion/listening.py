@@ -1,7 +1,7 @@
 """What a pass with numbers tells a pass without: numbers that the model looks at, and shapes that they give.
 
-A function that does not run without numbers, as one that chooses rows by a mask, gives a tensor of the shape
-that it gave in the pass that had some, and of as many channels as it is given.
+Some functions do not run without numbers, as one that chooses rows by a mask. Such a function gives a tensor
+of the shape that it gave in the pass that had some, and of as many channels as it is given.
 """
 
 from collections import Counter

@@ -2,9 +2,9 @@
 
 In the whole network layers that lose channels make NaN in their place. What each channel passes through by
 itself keeps it; whatever mixes a lost channel into others gives NaN there, and all that comes of it, down to
-the output. Layers that read all channels are given zeros for NaN, norms over channels leave it out, and so do
-products of two tensors that have lost the same channels, as queries and keys: these are the places where a
-channel may be lost, and it is seen at each which ones are. With that known the whole network runs once more,
+the output. Layers that read all channels are given zeros for NaN. Norms over channels leave it out, and so do
+products of two tensors that have lost the same channels, as queries and keys. These are the places where a
+channel may be lost, and at each it is seen which ones are. With that known the whole network runs once more,
 with its numbers in the lost channels, since a function may treat NaN as it treats no number. The narrowed
 network has these channels taken out of the weights. If all three give the same, nothing but the weights of
 lost channels is missing.

@@ -78,10 +78,11 @@ def searchable(
     """Make a supernet of a trained model: its own widths become variables, its weights are kept.
 
     Which layers have to be as wide as which others is found by passes without numbers. A width becomes a
-    variable only if it is proved on the example that the network can be narrowed there: the network without
-    the last channels computes what the whole one does when nobody reads these, at several widths, alone and
-    together with others. So the heads of an attention go as a whole, and a width that something mixes stays.
-    `supernet.conversion` says what was found, and for each layer that stays why; print it.
+    variable only if it is proved on the example that the network can be narrowed there. That is: without the
+    last channels the network computes what the whole one does when nobody reads these. This is tried at
+    several widths, alone and together with others. So the heads of an attention go as a whole, and a width
+    that something mixes stays. `supernet.conversion` says what was found, and for each layer that stays why;
+    print it.
 
     The model is copied, and its class stays. Batch norms normalise by their batch, as in every supernet, and
     a child gets averages of its own (`asng.training.recalibrate`).

@@ -1,11 +1,11 @@
 """Proof that blocks can be left out: without their layers they would pass on what they are given.
 
-This is told by numbers. In a copy of the network all norms are plain (scale one, shift nought). There a
-block whose layers are set to nought has to do what no block does: the network without it gives the same. That
+This is told by numbers. In a copy of the network all norms are plain (scale one, shift zero). There a
+block whose layers are set to zero has to do what no block does: the network without it gives the same. That
 holds if the block is a residual one, with norms before or behind, or with an activation behind that its input
-has passed before; it does not for a block in a row, or one that changes the shape. And what a block gives
-besides, as a bias of positions for the others, must not be needed: a block that still gives it, and passes on
-its input (or nought, if the sum is outside of it), has to do what no block does.
+has passed before. It does not hold for a block in a row, or one that changes the shape. And what a block
+gives besides, as a bias of positions for the others, must not be needed. So a block that still gives it, and
+passes on its input (or zero, if the sum is outside of it), has to do what no block does.
 """
 
 import copy
@@ -160,7 +160,7 @@ def without(container: nn.Module, names: Sequence[str], *, in_place: bool) -> It
 
 @contextmanager
 def _emptied(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Have the layers of blocks give nought."""
+    """Have the layers of blocks give zero."""
     tensors = []
     for block in blocks:
         for module in block.modules():

@@ -1,4 +1,4 @@
-"""Which modules of a user's own control flow an architecture excludes, where that can be known.
+"""Which modules of a user's own control flow an architecture excludes, if that can be known.
 
 A pass on the meta device sees shapes and no numbers. If it runs there, in both modes and without drawing at
 random, what it reaches depends neither on data nor on chance; nor on arguments, if tensors are all that the

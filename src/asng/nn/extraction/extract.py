@@ -44,7 +44,7 @@ class Extracted(NamedTuple):
     Attributes:
         child: The plain module.
         unreached: Path of each module with weights of its own that is kept though no call reached it, to how
-            its width was found: "" where none had to be.
+            its width was found: "" if none had to be.
     """
 
     child: nn.Module

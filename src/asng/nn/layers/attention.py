@@ -123,7 +123,7 @@ def check_heads(layer: Twin, width: int, heads: int) -> int:
 def attention_part(
     source: nn.MultiheadAttention, width: int, heads: int, rate: float, *, kdim: int, vdim: int
 ) -> nn.Module:
-    """Return attention of smaller sizes over the weights of a larger one, that one where none are smaller."""
+    """Return attention of smaller sizes over the weights of a larger one, that one if none are smaller."""
     if (width, heads, rate, kdim, vdim) == (
         source.embed_dim,
         source.num_heads,

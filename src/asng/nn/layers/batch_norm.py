@@ -54,9 +54,9 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
 
     Running averages of a supernet would mix all the children that passed through it, and each child would be
     scored by the statistics of the others. So there are none here, in training and in evaluation. The child
-    has none either, and computes the same, until `asng.training.recalibrate` gives it averages of its own
-    (Guo et al., 2020, Single Path One-Shot NAS, section 3.1), as `result.child` of a search has them, or
-    until it is trained by `asng.training.train`.
+    has none either, and computes the same, until it is trained by `asng.training.train`, or
+    `asng.training.recalibrate` gives it averages of its own (Guo et al., 2020, Single Path One-Shot NAS,
+    section 3.1). The `result.child` of a search has them.
 
     Differs: there are no averages. Loading leaves out those of a state dict of torch's layer.
 

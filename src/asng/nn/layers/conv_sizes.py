@@ -48,7 +48,7 @@ class ConvSizes:
             groups at the largest width.
         depthwise: Whether every input channel is a group, so that the output follows the input.
         variables: Slot to variable.
-        sides: Slots of the kernel, one for all dimensions or one for each; none where no side is a variable.
+        sides: Slots of the kernel, one for all dimensions or one for each; none if no side is a variable.
     """
 
     largest: ConvPart
@@ -167,8 +167,8 @@ def _check_divided(name: str, size: Size, groups: int) -> None:
 def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int, second: int) -> Tensor:
     """Return the part of a convolution's weight that a smaller convolution uses.
 
-    It has the middle of the kernel, so that kernels of all sizes share one; where two sizes differ by an odd
-    number there is no exact middle, and the part lies half a pixel towards the start. Of the channels it has
+    It has the middle of the kernel, so that kernels of all sizes share one. If two sizes differ by an odd
+    number, there is no exact middle, and the part lies half a pixel towards the start. Of the channels it has
     the first ones, along the first dimension those of each group.
 
     Args:

@@ -55,7 +55,7 @@ class Linear(Twin, nn.Linear):
 
 
 def linear_part(source: nn.Linear, width: int, out: int) -> nn.Module:
-    """Return a layer of fewer features over the weights of a larger one, that one where none are fewer."""
+    """Return a layer of fewer features over the weights of a larger one, that one if none are fewer."""
     if width == source.in_features and out == source.out_features:
         return source
     weight, bias = source.weight, source.bias

@@ -22,9 +22,8 @@ def plain_class(kind: Any) -> Any:
     """Return the class of the plain layers of a twin, the class itself for any other.
 
     Of a twin of torch's layer, or of a library's, that is the layer. A subclass that changes what the layer
-    does
-    (`forward`, `_conv_forward`, `train`, ...) has a plain class with the same methods over the same bases, in
-    which twins are replaced by their layers: what a method sees is a layer of the sizes at hand.
+    does (`forward`, `_conv_forward`, `train`, ...) has a plain class with the same methods over the same
+    bases, in which twins are replaced by their layers. What a method sees is a layer of the sizes at hand.
 
     Example:
         >>> plain_class(nn.Linear) is nn.Linear

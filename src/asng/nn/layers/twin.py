@@ -43,7 +43,7 @@ class Twin(Searchable):
     that may come; a variable may stand there, but is not read: the input decides.
 
     Attributes:
-        search_variables: Argument to the variable that was given for it, where one was.
+        search_variables: Argument to the variable that was given for it, if one was.
     """
 
     forward_of_plain: Callable[..., Any]

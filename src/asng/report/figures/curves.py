@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from asng.report.figures.svg import BLUE, FAINT, ORANGE, draw, hint, tidy
+from asng.report.figures.svg import ABOVE, BLUE, FAINT, ORANGE, draw, hint, legend_above, tidy
 from asng.runs.history import Steps
 
 __all__ = [
@@ -96,17 +96,17 @@ def paint_losses(axes: Axes, steps: Steps, objective: str | None = None) -> None
         _limit(axes, [steps.loss])
     drawn = [line for side in {axes: 0, right: 0} for line in side.get_legend_handles_labels()[0]]
     if drawn:
-        axes.legend(handles=drawn, frameon=False, loc="upper right")
+        legend_above(axes, drawn)
 
 
 def loss_curves(steps: Steps, objective: str | None = None) -> str:
     """Draw the training loss and what selects as an SVG element; see `paint_losses`."""
     paint = partial(paint_losses, steps=steps, objective=objective)
-    left, _, bottom, top = _MARGINS
+    left, right, bottom, _ = _MARGINS
     return draw(
         paint,
-        size=(1100, 280),
-        margins=_MARGINS if objective is None else (left, left, bottom, top),
+        size=(1100, 300),
+        margins=(left, right if objective is None else left, bottom, ABOVE),
         key="loss",
         label="Training loss and what selects over the steps",
     )
@@ -117,7 +117,7 @@ def paint_finalists(axes: Axes, scores: Sequence[tuple[float | None, float | Non
 
     Args:
         axes: To paint into.
-        scores: Of each on the shared weights, after its training alone, and after a longer one; None where it
+        scores: Of each on the shared weights, after its training alone, and after a longer one; None if it
             has none.
     """
     tidy(axes)
@@ -134,7 +134,7 @@ def paint_finalists(axes: Axes, scores: Sequence[tuple[float | None, float | Non
         shown = [(number, value) for number, value in enumerate(values, 1) if value is not None]
         if shown:
             axes.plot(*zip(*shown, strict=True), marker, color=colour, label=name)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
+    legend_above(axes)
 
 
 def _line(axes: Axes, steps: Steps, values: Floats, colour: str, name: str) -> None:

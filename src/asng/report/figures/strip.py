@@ -11,7 +11,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from asng.report.excerpts import MOST_DOTS, spread_out
-from asng.report.figures.svg import BLUE, FAINT, INK, ORANGE, clean, draw, hint, tidy
+from asng.report.figures.svg import (
+    ABOVE,
+    BLUE,
+    FAINT,
+    INK,
+    ORANGE,
+    clean,
+    draw,
+    hint,
+    legend_above,
+    tidy,
+)
 
 __all__ = ["Row", "strip_plot", "trade_plot"]
 
@@ -22,14 +33,14 @@ _DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 7, "color": ORANGE}
 
 @dataclass(frozen=True)
 class Row:
-    """One search in the plot; NaN where a score is unknown.
+    """One search in the plot; NaN if a score is unknown.
 
     Attributes:
         name: At the left of the row, may be empty.
         found: Score of the found network.
         mean: Mean of its random peers.
         sd: Their standard deviation.
-        peers: Their scores, empty where only mean and sd are known.
+        peers: Their scores, empty if only mean and sd are known.
         baseline: Score of the user's own network.
     """
 
@@ -99,10 +110,10 @@ def trade_plot(networks: Mapping[str, Sequence[tuple[float, float]]], *, metric:
                 x, y = zip(*shown, strict=True)
                 axes.plot(x, y, linestyle="none", label=name, **marks[name])
                 hint(axes, x, y, [f"{name}: {score:.4g}, {size:,.0f} parameters" for size, score in shown])
-        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=3, handletextpad=0.5)
+        legend_above(axes)
 
     label = f"{metric} over the parameters of the networks"
-    return draw(paint, size=(480, 240), margins=(70, 16, 42, 34), key="trade", label=label)
+    return draw(paint, size=(480, 240), margins=(70, 16, 42, ABOVE), key="trade", label=label)
 
 
 def _paint_row(axes: Axes, at: int, row: Row) -> None:
@@ -133,12 +144,4 @@ def _legend(axes: Axes, rows: Sequence[Row]) -> None:
         handles.append(Line2D([], [], linestyle="none", label="random", **_DOT))
     if any(math.isfinite(row.baseline) for row in rows):
         handles.append(Line2D([], [], linestyle="none", label="baseline", **_DIAMOND))
-    axes.legend(
-        handles=handles,
-        ncols=len(handles),
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        frameon=False,
-        columnspacing=1.2,
-        handletextpad=0.5,
-    )
+    legend_above(axes, handles)

@@ -14,12 +14,28 @@ from xml.etree import ElementTree  # of figures drawn here  # nosec B405
 import numpy as np
 from markupsafe import Markup
 from matplotlib import rc_context
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.typing import ArrayLike
 
-__all__ = ["draw", "drawn", "hint", "tidy", "clean", "INK", "FAINT", "BLUE", "ORANGE"]
+__all__ = [
+    "ABOVE",
+    "draw",
+    "drawn",
+    "hint",
+    "legend_above",
+    "tidy",
+    "clean",
+    "INK",
+    "FAINT",
+    "BLUE",
+    "ORANGE",
+]
+
+ABOVE = 32
+"""Margin for one line of a legend."""
 
 INK, FAINT = "#1c2733", "#8a949e"
 # Okabe and Ito's blue and vermilion: told apart by the colour-blind, and dark and light when printed grey.
@@ -155,6 +171,26 @@ def tidy(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e3e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def legend_above(axes: Axes, handles: Sequence[Artist] | None = None) -> None:
+    """Say what is what above the axes, where it covers nothing; a page leaves `ABOVE` free for it.
+
+    Args:
+        axes: Whose labels are told.
+        handles: Of these alone. Default: of all that has a label.
+    """
+    handles = axes.get_legend_handles_labels()[0] if handles is None else handles
+    axes.legend(
+        handles=handles,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        borderaxespad=0.2,
+        ncols=4,
+        columnspacing=1.2,
+        handletextpad=0.5,
+        frameon=False,
+    )
 
 
 def clean(text: object, longest: int = 22) -> str:

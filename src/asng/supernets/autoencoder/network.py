@@ -24,14 +24,14 @@ class ConvAutoencoder(Searchable):
     output reads one of the last nodes. The nodes on the way from the output back to the image are the
     encoder; all others are not run, and their variables are inactive. A node is a convolution and ReLU,
     without bias or normalisation. With a skip connection it keeps the size of the image, and its output is
-    added to that of its mirror image before the ReLU; without one its stride is 2, and that of its mirror
+    added to that of its mirror image before the ReLU. Without one its stride is 2, and that of its mirror
     image too. A transposed 3 x 3 convolution without ReLU makes the output.
 
-    "categorical" has a choice of skip and kernel together, one of channels and one of the input: in the
-    paper's size 60 variables, n_theta 214. "mixed" has a choice of skip or not, one of the input, and
-    integers for kernel and channels: 80 variables, 40 of them integers, n_theta 174. Either supernet has
-    183,507,712 weights for images of three channels: every (node, kernel, skip) has weights of its own for
-    as many channels as there may be, of which the first ones are used.
+    The encoding "categorical" has a choice of skip and kernel together, one of channels and one of the input:
+    in the paper's size 60 variables, n_theta 214. The encoding "mixed" has a choice of skip or not, one of
+    the input, and integers for kernel and channels: 80 variables, 40 of them integers, n_theta 174. Either
+    supernet has 183,507,712 weights for images of three channels: every (node, kernel, skip) has weights of
+    its own for as many channels as there may be, of which the first ones are used.
 
     Where the height or the width is 1 already, a node without skip connection is passed over. An odd side n
     becomes (n + 1) / 2, and the mirror image cuts off the last row or column.

@@ -55,7 +55,7 @@ class AutoencoderNode(Searchable):
         number: Number of the node, from 1.
         level_back: How far back it reads.
         in_channels: The most channels that may come, to the convolutions and to their mirror images.
-        channels: Channels to choose from, rising, or the first and the last where `mixed`.
+        channels: Channels to choose from, rising, or the first and the last if `mixed`.
         kernels: Sides of kernels, rising, odd.
         mixed: Whether channels and kernel are integers.
     """
@@ -97,7 +97,7 @@ class AutoencoderNode(Searchable):
         Args:
             layer: The layer.
             x: Output of the layer before in the decoder.
-            encoded: Output of the convolution, which is added where the layer has a skip connection.
+            encoded: Output of the convolution, which is added if the layer has a skip connection.
         """
         y = self.decoders[layer.operation](x)
         height, width = layer.side

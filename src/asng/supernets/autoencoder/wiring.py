@@ -80,7 +80,7 @@ def node_variables(node: int, level_back: int, kernels: Sequence[int], *, mixed:
     Args:
         node: Number of the node, from 1.
         level_back: How far back a node reads.
-        kernels: Sides of kernels, rising, and evenly spaced where `mixed`.
+        kernels: Sides of kernels, rising, and evenly spaced if `mixed`.
         mixed: Whether the kernel is an integer beside a choice of skip or not. Else both are one choice.
 
     Example:
@@ -176,8 +176,9 @@ def autoencoder_graph(
 
     Returns:
         A dictionary that JSON can hold: "title", "nodes" with "id" and "label" (channels @ side of the
-        images), "edges" with "from", "to" and "label": the kernel, "down" where a convolution halves the
-        images, and "up" where its mirror image doubles them. What the output does not reach is left out.
+        images), and "edges" with "from", "to" and "label". The label is the kernel, "down" if a convolution
+        halves the images, and "up" if its mirror image doubles them. What the output does not reach is left
+        out.
 
     Raises:
         InputError: `architecture` is of no such space.

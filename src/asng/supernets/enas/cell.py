@@ -88,10 +88,9 @@ class EnasCell(nn.Module):
 class EnasCellNetwork(nn.Module):
     """An image classifier made of cells, all normal cells alike and all reduction cells alike.
 
-    Each node of a cell adds two operations, each on one of the two previous cells' outputs or an
-    earlier node; the outputs of the nodes that no other node reads are joined by a 1 x 1 convolution.
-    Two cells reduce the image, with twice the channels from there on. Cells whose output nothing reads
-    are not run.
+    Each node of a cell adds two operations, each on one of the two previous cells' outputs or an earlier
+    node. The outputs of the nodes that no other node reads are joined by a 1 x 1 convolution. Two cells
+    reduce the image, with twice the channels from there on. Cells whose output nothing reads are not run.
 
     Differs: where both sides of a node are the same operation on the same input, it is run once.
 
@@ -105,7 +104,7 @@ class EnasCellNetwork(nn.Module):
         channels: Channels of the first cell, at least 1.
         stem_multiplier: Channels after the first convolution, in multiples of `channels`, at least 1.
         reductions: Indices of the reduction cells, from 0. Default: cells // 3 and 2 * cells // 3, or
-            none where there are fewer than 3 cells. Kinds of cells that do not occur have no variables.
+            none if there are fewer than 3 cells. Kinds of cells that do not occur have no variables.
         retraining: False for the search: batch normalisation by the statistics of the batch, without
             scale and shift. True to train one architecture afresh, with both: build it again with
             True and extract the architecture from its `Supernet`.

@@ -126,7 +126,7 @@ class UnusedNodesConv(Searchable):
         return functional.conv2d(x, self._used_weight())
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return a plain convolution with the blocks that are read, or drawn for their number where fresh."""
+        """Return a plain convolution with the blocks that are read, or drawn for their number if fresh."""
         weight = self._used_weight().detach().clone()
         # On the meta device nothing is drawn: an extraction leaves the generators alone.
         twin = nn.Conv2d(weight.shape[1], self.channels, kernel_size=1, bias=False, device="meta")

@@ -31,7 +31,7 @@ def batch_norm(channels: int, *, retraining: bool, affine: bool | None = None) -
 
 
 def sequence(*layers: nn.Module, recompute: bool) -> nn.Sequential:
-    """Return layers in a row, which keep less for the gradient where `recompute` is true."""
+    """Return layers in a row, which keep less for the gradient if `recompute` is true."""
     return RecomputedSequential(*layers) if recompute else nn.Sequential(*layers)
 
 

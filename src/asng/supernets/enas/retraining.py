@@ -57,8 +57,8 @@ class DropPath(nn.Module):
     """Set an operation's output to 0 for each image with some probability, and scale up the others.
 
     The mean over the masks is the output itself, and in evaluation nothing is dropped. The mask is drawn by a
-    `torch.nn.Dropout` over one number an image, so that a child traced by torch.fx holds plain torch only;
-    its rate is set through the training by `set_drop_path`, and is 0 until then.
+    `torch.nn.Dropout` over one number an image, so that a child traced by torch.fx holds plain torch only.
+    Its rate is set through the training by `set_drop_path`, and is 0 until then.
 
     Example:
         >>> import torch

@@ -46,7 +46,7 @@ class TransformerEncoder(Searchable):
     """A classifier or regressor of sequences, of one length or of several.
 
     Steps are mapped to the width, get waves by which attention tells their places apart, and go through a
-    searched number of encoder layers (normalised first); one vector is pooled from them for a linear head.
+    searched number of encoder layers (normalised first). One vector is pooled from them for a linear head.
     What is padding changes no output.
 
     Every size is a number or a variable. Those of the layers are searched in each by itself, under the name
@@ -61,7 +61,7 @@ class TransformerEncoder(Searchable):
     Args:
         outputs: Number of classes, or of numbers to predict, at least 1.
         features: Numbers a step; or give `tokens`.
-        tokens: How many different tokens there are, where a step is a token.
+        tokens: How many different tokens there are, if a step is a token.
         width: Of the steps; every value a multiple of every number of heads.
         depth: Number of layers, at least 0.
         heads: Heads of a layer.

@@ -76,7 +76,7 @@ class Padding(Searchable):
 
 
 def lengths_given(module: Searchable, extraction: Extraction) -> bool:
-    """Whether the example calls a module with lengths; True where it does not call it at all.
+    """Whether the example calls a module with lengths; True if it does not call it at all.
 
     Args:
         module: Takes (x, lengths=None).

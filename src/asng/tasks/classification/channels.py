@@ -20,8 +20,8 @@ def channels_within(
     """Return the greatest number of channels with which a network has at most so many weights.
 
     A layer of a cell network has a number of weights that is linear or quadratic in the channels, so three
-    counts say it for all: a network of 20 cells takes a second or two to build, and bisection asks a dozen
-    times. Nothing is drawn and no weight takes memory.
+    counts say it for all. To build a network of 20 cells takes a second or two, and bisection would ask for a
+    dozen. Nothing is drawn and no weight takes memory.
 
     Args:
         architecture: What to extract.

@@ -19,6 +19,7 @@ from asng.data import (
 from asng.data.augment import loader_of
 from asng.nn import Supernet
 from asng.pipeline.task import Loaders, Recipe, Task
+from asng.runs.config import defaults_of
 from asng.settings import ClassificationSettings
 from asng.space import Architecture
 from asng.supernets import EnasCellNetwork, cell_graphs, set_drop_path
@@ -52,6 +53,7 @@ def classification(settings: ClassificationSettings) -> Task:
         data=data.name,
         fingerprint=data.fingerprint,
         settings=asdict(settings),
+        defaults=defaults_of(settings),
         build=networks.searched,
         child=networks.kept,
         loaders=lambda seed: image_loaders(data, settings, seed),

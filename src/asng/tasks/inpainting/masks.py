@@ -29,7 +29,7 @@ def draw_masks(
         generator: What to draw from. Default: torch's.
 
     Returns:
-        Shape (n, 1, height, width): 1 where a pixel is seen, 0 where it is missing, in all its channels.
+        Shape (n, 1, height, width): 1 if a pixel is seen, 0 if it is missing, in all its channels.
 
     Raises:
         InputError: An argument is out of its range.
@@ -74,7 +74,7 @@ _KINDS: dict[str, Callable[[int, int, int, torch.Generator | None], Tensor]] = {
 
 
 class MaskedImages(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of (masked image, image), pixels in [0, 1] and 0 where they are missing.
+    """Batches of (masked image, image), pixels in [0, 1] and 0 if they are missing.
 
     For a loader that asks for whole batches, `batch_size=None` and a sampler that yields lists of indices.
     With `num_workers=0` the draws come from torch's default generator in the main process, so that a resumed

@@ -23,6 +23,7 @@ from asng.data.augment import loader_of
 from asng.data.readers.image_listing import holds_pictures
 from asng.errors import InputError
 from asng.pipeline.task import Loaders, Recipe, Task
+from asng.runs.config import defaults_of
 from asng.settings import InpaintingSettings
 from asng.space import Architecture
 from asng.supernets import ConvAutoencoder, autoencoder_graph
@@ -91,6 +92,7 @@ def inpainting(settings: InpaintingSettings) -> Task:
         data=data.name,
         fingerprint=data.fingerprint,
         settings=asdict(settings),
+        defaults=defaults_of(settings),
         build=network,
         child=lambda architecture: network(),
         loaders=lambda seed: _loaders(data, settings, seed),

@@ -28,7 +28,7 @@ def loaders_from(returned: Any, *, valid_share: float, seed: int) -> Loaders:
     Args:
         returned: (train, valid, test), (train, test), a dictionary of these names, or one training loader;
             None stands for none.
-        valid_share: Share of the training data to hold apart where there is no validation loader, in (0, 1).
+        valid_share: Share of the training data to hold apart if there is no validation loader, in (0, 1).
         seed: Which part.
 
     Raises:

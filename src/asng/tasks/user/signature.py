@@ -101,7 +101,7 @@ def call(
 def named_by(key: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
     """Return the words among plain arguments that jsonargparse may take for import paths.
 
-    These are all words of an argument unless its type is known to be one of plain values: a type that is not
+    These are all words of an argument unless its type is known to be one of plain values. A type that is not
     known, of a class or of a callable among others, is taken for one that imports.
 
     Example:

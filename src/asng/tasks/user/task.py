@@ -9,6 +9,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.pipeline.task import Loaders, Task
+from asng.runs.config import defaults_of
 from asng.settings import UserSettings
 from asng.tasks.user.importing import import_named, whole_path
 from asng.tasks.user.loaders import loaders_from
@@ -72,6 +73,7 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
         name="user",
         data=data_path,
         settings=asdict(settings),
+        defaults=defaults_of(settings),
         build=build,
         child=lambda architecture: build(),
         loaders=loaders,

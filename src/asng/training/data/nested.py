@@ -178,7 +178,7 @@ def batch_size_of(batch: Any, expected: int | None = None) -> int:
 
     A tensor has as many as its first dimension, a list of images, sequences or samples as its length, and a
     packed sequence or a batch of graphs says how many. Of a tuple or a mapping it is the number on which most
-    of its parts agree, that of the first part if none do. 1 where nothing tells.
+    of its parts agree, that of the first part if none do. 1 if nothing tells.
 
     Args:
         batch: As the loader yields it.

@@ -212,10 +212,10 @@ def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
 
 
 def by_whole_batches(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """Return a loader that yields the same batches in less time, where that can be known; else the given one.
+    """Return a loader that yields the same batches in less time, if that can be known; else the given one.
 
-    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default:
-    then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
+    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default.
+    Then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
 
     Args:
         loader: Any; its samplers and generators are used as they are.

@@ -14,6 +14,7 @@ from asng.experiments.benchmark.report.table import (
 )
 from asng.experiments.benchmark.trial import BenchmarkCell
 from asng.report.html import Page, RunKind, title_of
+from asng.report.settings import settings_in
 from asng.runs.folder import BENCHMARK as FILE
 
 __all__ = ["BENCHMARK", "OURS", "BenchmarkCell", "Group", "wins_and_losses"]
@@ -22,7 +23,8 @@ __all__ = ["BENCHMARK", "OURS", "BenchmarkCell", "Group", "wins_and_losses"]
 def _pages(folder: Path) -> Iterator[Page]:
     from asng.experiments.benchmark.report.page import benchmark_page  # loads matplotlib
 
-    values = benchmark_page(folder.resolve().name, read_benchmark(folder / FILE))
+    page = benchmark_page(folder.resolve().name, read_benchmark(folder / FILE))
+    values = {**page, "settings": settings_in(folder)}
     yield Page(folder, Path(__file__).parent / "benchmark.html.j2", values)
 
 

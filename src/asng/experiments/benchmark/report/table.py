@@ -46,7 +46,7 @@ class Group:
 
     @property
     def hits(self) -> list[float]:
-        """Evaluations to the target, infinite where it was not reached."""
+        """Evaluations to the target, infinite if it was not reached."""
         return [cell.hit for cell in self.cells]
 
     @property

@@ -9,6 +9,8 @@ from asng.experiments.toy.report.cells import MEASURES, outcome, premature, read
 from asng.experiments.toy.simulate import ToyCell
 from asng.experiments.toy.store import ToyGrid
 from asng.report.html import Page, RunKind, title_of
+from asng.report.settings import settings_in
+from asng.runs.folder import CONFIG
 from asng.runs.folder import TOY as FILE
 
 __all__ = ["MEASURES", "TOY", "ToyCell", "ToyGrid", "outcome", "premature", "read_toy"]
@@ -17,7 +19,9 @@ __all__ = ["MEASURES", "TOY", "ToyCell", "ToyGrid", "outcome", "premature", "rea
 def _pages(folder: Path) -> Iterator[Page]:
     from asng.experiments.toy.report.page import toy_page  # loads matplotlib
 
-    values = toy_page(folder.resolve().name, read_toy(folder / FILE))
+    page = toy_page(folder.resolve().name, read_toy(folder / FILE))
+    # config.yaml says the defaults; in toy.json are the settings alone.
+    values = {**page, "settings": settings_in(folder)} if (folder / CONFIG).exists() else page
     yield Page(folder, Path(__file__).parent / "toy.html.j2", values)
 
 

@@ -12,6 +12,7 @@ from asng.experiments.toy.report.figures import iterations_panel, legend, succes
 from asng.experiments.toy.simulate import ToyCell
 from asng.experiments.toy.store import ToyGrid
 from asng.report.figures.svg import drawn
+from asng.report.settings import settings_of
 from asng.report.words import count, duration, flatten, share
 from asng.runs.stored import plain
 
@@ -30,7 +31,7 @@ def toy_page(title: str, grid: ToyGrid) -> Mapping[str, Any]:
         "figures": [_figure(grid, measure) for measure in MEASURES] if grid.cells else [],
         "headings": _headings(grid),
         "tables": [(f"{rate:g}", _rows(grid, rate)) for rate in grid.rates],
-        "settings": flatten(plain(held)),
+        "settings": settings_of({"toy": plain(held)}),
         "circumstances": [("wall time", duration(grid.seconds)), *_circumstances(grid)],
     }
 
@@ -95,11 +96,11 @@ def _rows(grid: ToyGrid, rate: float) -> list[list[str]]:
 
 
 def _cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
-    """Return success rate and median of the iterations by each measure; a star where the stop rule lied.
+    """Return success rate and median of the iterations by each measure; a star if the stop rule lied.
 
     Args:
         grid: The whole.
-        cell: One cell, or None where it is not finished.
+        cell: One cell, or None if it is not finished.
     """
     if cell is None:
         return ["" for _ in MEASURES]

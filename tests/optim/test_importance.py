@@ -4,11 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from black_boxes import MIXED, SMALL, mixed, small
 
-from asng.black_box import minimize
-from asng.black_box.importance import ThetaPath, sample_importance
-from asng.report import read_run
+from asng.optim.importance import ThetaPath, enough_samples, sample_importance
 from asng.space import Categorical, Integer, Real, Space
 
 SPACE = Space(
@@ -76,24 +73,15 @@ def test_theta_says_how_early_and_how_far_it_settled():
     assert settling.shares() == pytest.approx({"a": 0.75, "b": 0.25, "k": 0.375})
 
 
-@pytest.mark.slow
-def test_a_search_says_what_mattered(tmp_path):
-    result = minimize(mixed, MIXED, 200, run_dir=tmp_path)
-    found = result.importance()
-    assert list(found) == list(MIXED)
-    assert found["one"] == (0.0, 0.0)
-    assert all(0.0 <= share <= 1.0 for one in found.values() for share in one)
-    assert max(found, key=lambda name: found[name].samples) in ("op", "rate", "width")
-    assert minimize(mixed, MIXED, 200, run_dir=tmp_path, resume=True).importance() == found
-    assert minimize(mixed, MIXED, 200).importance() == found
-
-
-def test_the_report_has_it_as_a_figure(tmp_path):
-    result = minimize(small, SMALL, 25, run_dir=tmp_path)
-    text = result.report().read_text()
-    assert "What matters" in text
-    assert "importance" in text
-    calls = read_run(tmp_path).log.calls
-    assert sorted(c.loss for c in calls.sample) == sorted(
-        one.loss for one in result.history if not one.cached
+def test_noise_of_few_samples_is_hardly_anybodys():
+    """0.38 of it was told to be theirs (60 seeds), before what effects fit of noise was counted; now 0.14."""
+    space = Space(
+        {"a": Integer(1, 64), "b": Integer(1, 64), "c": Categorical([0, 1]), "d": Categorical([0, 1])}
     )
+    explained = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        samples = [(space.sample(rng), rng.standard_normal(), None) for _ in range(16)]
+        assert enough_samples(space, samples)
+        explained.append(sum(sample_importance(space, samples).values()))
+    assert np.mean(explained) < 0.2

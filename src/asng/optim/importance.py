@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 
 from asng.space import Categorical, Integer, Real, Space, Value, Variable
 
-__all__ = ["Importance", "ThetaPath", "sample_importance"]
+__all__ = ["Importance", "ThetaPath", "sample_importance", "enough_samples"]
 
 _BINS = 5
-"""Of an ordered variable: enough for a valley, few enough for some tens of samples."""
+"""Of an ordered variable, at most: enough for a valley. Of few samples each has eight, but two there are."""
 
 _SWEEPS = 30
 """Of backfitting, which converges in a few unless variables are drawn alike."""
 
 _FEWEST = 8
-"""Samples below which nothing is said."""
+"""Samples below which nothing is said, and in each group of an ordered variable."""
 
 
 class Importance(NamedTuple):
@@ -78,8 +78,8 @@ def sample_importance(
     """Return what each variable explains of the ranks of losses.
 
     An additive model: the rank of a loss is the sum of one effect of each variable, by its choice or by a
-    fifth of its values, fitted by backfitting, so that variables which the search moved together are told
-    apart. What chance alone would explain is taken off.
+    fifth of its values, fitted by backfitting. Variables that the search moved together are thus told apart.
+    What chance alone would explain is taken off.
 
     Args:
         space: What was searched, or the variables of it that are asked for.
@@ -117,7 +117,8 @@ def sample_importance(
             effects[name] = (np.bincount(group, left) / (sizes + 0.5))[group]
             effects[name] -= effects[name].mean()
             left -= effects[name]
-    noise = float(left.var())
+    # Each effect has fitted some of the noise, which is then not in what is left.
+    noise = float(left.var()) / max(1.0 - (_freedom(groups.values()) + 1) / len(y), 0.5)
     shares = {
         name: max(float(effects[name].var()) - group.max() * noise / len(y), 0.0)
         for name, group in groups.items()
@@ -126,7 +127,33 @@ def sample_importance(
     return none | {name: float(share / total) for name, share in shares.items()}
 
 
-def _groups(space: Mapping[str, Variable], name: str, samples: Iterable[Any]) -> NDArray[np.int64]:
+def enough_samples(space: Mapping[str, Variable], samples: Sequence[Any]) -> bool:
+    """Whether samples are at least twice as many as the effects that `sample_importance` fits to them.
+
+    With fewer, chance explains most of what it finds.
+
+    Args:
+        space: As there.
+        samples: As there.
+
+    Example:
+        >>> space = Space({"a": Categorical([0, 1, 2]), "b": Categorical([0, 1, 2])})
+        >>> drawn = [({"a": n % 3, "b": n // 3 % 3}, 0.0, None) for n in range(9)]
+        >>> enough_samples(space, drawn), enough_samples({"a": space["a"]}, drawn)
+        (True, True)
+        >>> enough_samples(space, drawn[:7])
+        False
+    """
+    effects = _freedom(_groups(space, name, samples) for name in space)
+    return len(samples) >= max(_FEWEST, 2 * effects)
+
+
+def _freedom(groups: Iterable[NDArray[np.int64]]) -> int:
+    """Return how many effects there are to fit: of each variable one less than it has groups."""
+    return int(sum(group.max(initial=0) for group in groups))
+
+
+def _groups(space: Mapping[str, Variable], name: str, samples: Sequence[Any]) -> NDArray[np.int64]:
     """Return the number of the group of each sample, by the value of a variable; 0 upwards, no gaps."""
     variable = space[name]
     read = [
@@ -141,7 +168,8 @@ def _groups(space: Mapping[str, Variable], name: str, samples: Iterable[Any]) ->
     else:
         raw = np.array([_raw(variable, value) for value in read])
         known = raw[~np.isnan(raw)]
-        edges = np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS)) if len(known) else known
+        bins = min(max(len(known) // _FEWEST, 2), _BINS)
+        edges = np.unique(np.quantile(known, np.arange(1, bins) / bins)) if len(known) else known
         found = np.where(np.isnan(raw), -1, np.searchsorted(edges, raw, side="left"))
     groups: NDArray[np.int64] = np.unique(found, return_inverse=True)[1]
     return groups

@@ -1,0 +1,148 @@
+"""How much each variable matters, as a figure: by the losses of samples, and by the path of theta."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from asng.optim.importance import ThetaPath, enough_samples, sample_importance
+from asng.report.figures.svg import ABOVE, BLUE, FAINT, clean, draw, legend_above, tidy
+from asng.runs.history import Compared, Log
+from asng.space import Space, Value
+
+__all__ = [
+    "THETA",
+    "Samples",
+    "importance_bars",
+    "importance_figure",
+    "paint_importance",
+    "samples_of_search",
+]
+
+THETA = "path of theta"
+"""The measure that is not of samples."""
+_BARS = 30
+"""Of variables, the most important ones."""
+_MOST_ASKED = 500
+"""Variables of which is asked what they explain, which takes milliseconds: those that theta settled on."""
+
+
+class Samples(NamedTuple):
+    """Architectures that were compared.
+
+    Attributes:
+        name: What their losses are, for the legend.
+        samples: As `sample_importance` takes them.
+        most: The share that all variables together can explain, in (0, 1].
+    """
+
+    name: str
+    samples: Sequence[tuple[Mapping[str, Value], float, frozenset[str] | None]]
+    most: float = 1.0
+
+
+def importance_figure(log: Log, space: Space, compared: Sequence[Samples]) -> str:
+    """Draw how much each variable matters as an SVG element, empty if there is nothing to say.
+
+    Args:
+        log: As in `importance_bars`.
+        space: As there.
+        compared: As there.
+    """
+    bars = importance_bars(log, space, compared)
+    if not bars:
+        return ""
+    return draw(
+        partial(paint_importance, bars=bars),
+        size=(760.0, 80.0 + 30.0 * min(len(space), _BARS)),
+        margins=(170, 16, 38, ABOVE),
+        key="importance",
+        label=f"Importance of each variable, by {' and by '.join(bars)}",
+    )
+
+
+def importance_bars(log: Log, space: Space, compared: Sequence[Samples]) -> dict[str, Mapping[str, float]]:
+    """Return how much each variable matters, by what that is measured by.
+
+    Args:
+        log: With theta.
+        space: What was searched.
+        compared: By whose losses: the first of which there are enough.
+
+    Returns:
+        Shares by the name of the variable; no entry for samples if there are too few, and none for theta if
+        it never moved.
+    """
+    path = ThetaPath(space)
+    for step, theta in log.theta:
+        path.add(step, theta)
+    settled = path.shares()
+    asked = {name: space[name] for name in sorted(space, key=settled.__getitem__)[-_MOST_ASKED:]}
+    enough = next((one for one in compared if enough_samples(asked, one.samples)), None)
+    bars: dict[str, Mapping[str, float]] = {}
+    if enough is not None:
+        shares = sample_importance(asked, enough.samples)
+        bars[enough.name] = {name: min(share / enough.most, 1.0) for name, share in shares.items()}
+    if any(settled.values()):
+        bars[THETA] = {name: settled[name] for name in asked}
+    return bars
+
+
+def paint_importance(axes: Axes, bars: Mapping[str, Mapping[str, float]]) -> None:
+    """Paint how much each variable matters, the most important ones on top.
+
+    Args:
+        axes: To paint into.
+        bars: One or two measures by what they are called, each in [0, 1] by the name of a variable, of the
+            same variables.
+    """
+    shares = list(bars.values())
+    names = sorted(shares[0], key=lambda name: tuple(one[name] for one in shares))[-_BARS:]
+    places, height = np.arange(len(names)), 0.72 / len(shares)
+    tidy(axes)
+    axes.tick_params(length=0)
+    for number, (label, one) in enumerate(bars.items()):
+        middle = places + height * ((len(shares) - 1) / 2 - number)
+        colour = FAINT if label == THETA else BLUE
+        axes.barh(middle, [one[name] for name in names], height, color=colour, label=label)
+    axes.set_yticks(places, [clean(name, 24) for name in names])
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    axes.set_xlim(0.0, 1.0)
+    axes.set_xlabel("importance")
+    legend_above(axes)
+
+
+def samples_of_search(log: Log, space: Space, *, higher_is_better: bool) -> list[Samples]:
+    """Return what a one-shot search compared: candidates on shared weights, and its finalists.
+
+    Losses of candidates fall while the weights train, and each step has a batch of its own. So a candidate
+    counts by its distance from the mean of its step. Of that distance 1/n is due to the other candidates, if
+    there are n in a step.
+
+    Args:
+        log: Of the search.
+        space: What was searched.
+        higher_is_better: Of the objective.
+    """
+    scored = [sample for one in log.compared for sample in _beside_the_others(one, space)]
+    alone = [
+        (one.architecture, -one.alone if higher_is_better else one.alone, frozenset(one.architecture))
+        for one in log.finalists
+        if one.alone is not None
+    ]
+    most = 1.0 - len(log.compared) / len(scored) if len(scored) > len(log.compared) else 1.0
+    return [Samples("scores on shared weights", scored, most), Samples("scores of finalists", alone)]
+
+
+def _beside_the_others(
+    one: Compared, space: Space
+) -> Iterator[tuple[Mapping[str, Value], float, frozenset[str]]]:
+    finite = [loss for loss in one.losses if loss is not None]
+    middle = sum(finite) / len(finite) if finite else 0.0
+    for loss, places in zip(one.losses, one.places, strict=True):
+        read = {name: x for name, x in zip(space, places, strict=True) if x is not None}
+        values = {name: space[name].decode(x) for name, x in read.items()}
+        yield values, math.inf if loss is None else loss - middle, frozenset(read)
