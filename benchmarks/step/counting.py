@@ -17,12 +17,13 @@ from torch import Tensor, nn
 from torch.utils import _foreach_utils
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.data import DataLoader
 
 from asng.nn import Supernet
 from benchmarks.step.limit import Limit
 from benchmarks.step.spaces import Setting
 
-__all__ = ["Counted", "LimitOnMeta", "OnMeta", "answered", "on_meta"]
+__all__ = ["Counted", "LimitOnDevice", "OnDevice", "answered", "on_meta"]
 
 META = torch.device("meta")
 ASKS = ("_local_scalar_dense", "nonzero", "equal", "_unique", "unique_", "masked_select")
@@ -103,30 +104,42 @@ def answered() -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class OnMeta(Setting):
-    """A setting whose supernet is on the meta device."""
+class OnDevice(Setting):
+    """A setting whose supernet is on another device than its data; by default on one without numbers."""
+
+    device: torch.device = META
 
     @classmethod
-    def of(cls, setting: Setting, **changed: Any) -> "OnMeta":
-        """Return another one."""
+    def of(cls, setting: Setting, **changed: Any) -> "OnDevice":
+        """Return one from a setting, with other values of some fields."""
         return cls(**{field.name: getattr(setting, field.name) for field in fields(setting)} | changed)
 
     def supernet(self) -> Supernet:
-        """Return the supernet without numbers."""
-        return super().supernet().to(META)
+        """Return the supernet there."""
+        return super().supernet().to(self.device)
 
-    def whole(self) -> Supernet:
-        """Return the supernet with its numbers."""
+    def loader(self, seed: int) -> DataLoader[Any]:
+        """Return a loader over one half of the data, for a GPU in memory that it can copy from by itself."""
+        loader = super().loader(seed)
+        loader.pin_memory = self.device.type == "cuda"
+        return loader
+
+    def at_home(self) -> Supernet:
+        """Return the supernet where its data are."""
         return super().supernet()
 
 
-class LimitOnMeta(Limit):
-    """The limit with children that are extracted where there are numbers, and then run without."""
+class LimitOnDevice(Limit):
+    """The limit there, whose children are extracted at home, and whose batches are at hand on the device."""
 
-    def __init__(self, setting: OnMeta) -> None:
+    def __init__(self, setting: OnDevice) -> None:
         super().__init__(setting)
-        self._whole, self._example = setting.whole(), tuple(self.train[:-1])
-        self.train, self.valid = ([tensor.to(META) for tensor in batch] for batch in (self.train, self.valid))
+        self._device, self._home, self._example = setting.device, setting.at_home(), tuple(self.train[:-1])
+        self.train, self.valid = (
+            [tensor.to(setting.device) for tensor in batch] for batch in (self.train, self.valid)
+        )
+        if setting.settings.get("precision") == "bfloat16":
+            self.loss = torch.autocast(setting.device.type, dtype=torch.bfloat16)(self.loss)
 
     def _child(self, architecture: Any) -> nn.Module:
-        return self._whole.extract(architecture, example=self._example).to(META)
+        return self._home.extract(architecture, example=self._example).to(self._device)

@@ -16,7 +16,7 @@ import argparse
 import json
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -29,25 +29,28 @@ from asng.nn import Searchable
 from asng.supernets import ConvAutoencoder, EnasCellNetwork
 from benchmarks.measuring import spread
 from benchmarks.record import write
-from benchmarks.step.counting import Counted, LimitOnMeta, OnMeta, answered, on_meta
+from benchmarks.step.counting import Counted, LimitOnDevice, OnDevice, answered, on_meta
 from benchmarks.step.limit import Limit
 from benchmarks.step.ours import Ours
-from benchmarks.step.spaces import SPACES, Setting
+from benchmarks.step.spaces import SPACES, Setting, images
 
 LAUNCHES, LAYER_US = 1.05, 6.0
 """What is aimed at: over the launches of the children, and a searchable layer at most."""
-TINY: Mapping[str, Callable[[], nn.Module]] = {
-    "cells": partial(EnasCellNetwork, in_channels=3, classes=10, image_size=32, channels=2),
-    "autoencoder": partial(ConvAutoencoder, in_channels=3, image_size=32, channels=(2, 4)),
+TINY: Mapping[str, Mapping[str, Any]] = {
+    "cells": {
+        "build": partial(EnasCellNetwork, in_channels=3, classes=10, image_size=8, channels=2),
+        "items": partial(images, side=8),
+    },
+    "autoencoder": {"build": partial(ConvAutoencoder, in_channels=3, image_size=32, channels=(2, 4))},
 }
-"""As many modules as in the space, with next to no work."""
+"""What is changed of a space: as many modules as in it, with next to no work."""
 MOST = 10
 """Operations that are told apart."""
 
 
-def counted(setting: OnMeta, turns: int) -> dict[str, Any]:
+def counted(setting: OnDevice, turns: int) -> dict[str, Any]:
     """Return what a step launches, asks and sends on both sides, over the same architectures."""
-    sides = {"ours": Ours(setting), "limit": LimitOnMeta(setting)}
+    sides = {"ours": Ours(setting), "limit": LimitOnDevice(setting)}
     draw, steps = random.Random(0), turns * setting.steps
     counts = {name: Counted() for name in sides}
     for _ in range(turns):
@@ -155,8 +158,8 @@ def main() -> None:
     rows = {}
     for name in arguments.spaces:
         with on_meta():
-            rows[name] = counted(OnMeta.of(SPACES[name], steps=4), arguments.turns)
-        tiny = replace(SPACES[name], build=TINY.get(name, SPACES[name].build), batch=2, steps=4)
+            rows[name] = counted(OnDevice.of(SPACES[name], steps=4), arguments.turns)
+        tiny = replace(SPACES[name], batch=2, steps=4, **TINY.get(name, {}))
         rows[name]["layer"] = layers(tiny, architectures=arguments.turns, turns=25)
         rows[name]["step_ms"] = step_ms(tiny, arguments.turns)
         print(name, json.dumps(rows[name]), flush=True)

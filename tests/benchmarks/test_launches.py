@@ -7,14 +7,14 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.step.counting import Counted, LimitOnMeta, OnMeta, answered, on_meta
+from benchmarks.step.counting import Counted, LimitOnDevice, OnDevice, answered, on_meta
 from benchmarks.step.launches import counted, layers, step_ms
 from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES
 
 
 def on_device(steps=2, **settings):
-    return OnMeta.of(SPACES["mlp"], steps=steps, batch=4, settings={**SPACES["mlp"].settings, **settings})
+    return OnDevice.of(SPACES["mlp"], steps=steps, batch=4, settings={**SPACES["mlp"].settings, **settings})
 
 
 @pytest.mark.parametrize(("lam_x", "lam_theta"), [(1, 2), (3, 4)])
@@ -51,7 +51,7 @@ def test_without_gradients_the_same_kernels_are_counted_in_either_mode():
 def test_many_weights_are_updated_by_few_operations_as_on_a_gpu():
     setting = on_device()
     with on_meta():
-        limit = LimitOnMeta(setting)
+        limit = LimitOnDevice(setting)
         with answered():
             limit.ready(setting.draw(limit.supernet.space, random.Random(0)))
         with Counted() as seen:
