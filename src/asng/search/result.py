@@ -12,7 +12,7 @@ from asng.checks import one_of
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
-from asng.runs.events import Chance, CostLimit
+from asng.runs.events import Chance, Compiled, CostLimit
 from asng.runs.files import make_folder, writes
 from asng.runs.folder import LOG
 from asng.runs.history import Log, read_log
@@ -25,7 +25,7 @@ from asng.training.child_file import save_child
 from asng.training.data.nested import CountItems
 from asng.training.data.random_state import staged
 from asng.training.inputs import calls_in, example_inputs
-from asng.training.metric import is_whole
+from asng.training.metric import as_objective, is_whole
 from asng.training.modes import kept_modes
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
@@ -34,8 +34,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from asng.pipeline import Retrained
+    from asng.search.found import Found
+    from asng.search.loop import Loop
+    from asng.search.one_shot import OneShotSearch
 
-__all__ = ["SearchResult"]
+__all__ = ["SearchResult", "result_of"]
 
 
 @dataclass(repr=False)
@@ -76,6 +79,7 @@ class SearchResult:
         higher_is_better: Whether a higher objective is better.
         optimizer: What the search made its optimiser with.
         clip: Greatest norm of its gradients, or None.
+        compiled: What compiled operations took and brought; None if none were.
     """
 
     architecture: Architecture
@@ -105,6 +109,7 @@ class SearchResult:
     higher_is_better: bool = False
     optimizer: MakeOptimizer = sgd
     clip: float | None = 5.0
+    compiled: Compiled | None = None
     _child: nn.Module | None = None
 
     def __repr__(self) -> str:
@@ -317,3 +322,44 @@ class SearchResult:
         from asng.report import write_report  # loads matplotlib
 
         return write_report(self.folder)
+
+
+def result_of(
+    search: "OneShotSearch",
+    loop: "Loop",
+    found: "Found",
+    folder: Path | None,
+    loaders: tuple[DataLoader[Any], DataLoader[Any]],
+) -> SearchResult:
+    """Return the result of a search whose loop has ended."""
+    name, (train_loader, valid_loader) = loop.scorer.name, loaders
+    return SearchResult(
+        architecture=found.architecture,
+        supernet=search.supernet,
+        loss=search.loss,
+        train_loader=train_loader,
+        steps=loop.state.step,
+        seconds=loop.state.seconds,
+        reason=loop.state.reason or "finished",
+        folder=folder,
+        cost=found.cost,
+        evaluated=loop.state.evaluated,
+        over_budget=loop.state.over_budget,
+        finalists=tuple(loop.final.finalists),
+        limits=loop.scorer.meter.limits(),
+        winner=loop.final.winner,
+        out_of_memory=loop.state.memory.count,
+        too_large=loop.state.memory.first,
+        chance=loop.final.chance,
+        undefined_batches=loop.scorer.undefined,
+        notes=loop.notes(),
+        objective=None if name == "loss" else as_objective(getattr(search, name)),
+        valid_loader=valid_loader,
+        example=search.example,
+        items=search.items,
+        seed=search.seed,
+        higher_is_better=search.maximize is not None,
+        optimizer=search.optimizer,
+        clip=search.clip,
+        compiled=None if loop.compiling is None else loop.compiling.figures(),
+    )
