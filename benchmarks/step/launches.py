@@ -8,8 +8,8 @@ often the host waits for the device, and the copies to it; the children have the
 
 Python's time is that of a pass of the supernet less that of its child, in microseconds for each searchable
 module that the pass runs, on two items and few channels, where kernels have next to nothing to do. (Without
-kernels it cannot be measured: torch's meta functions are in Python themselves.) Both take turns, and of each
-the least is taken. "both" is forth and back, with the gradients of what is cut.
+kernels it cannot be measured: torch's meta functions are in Python themselves.) It is the processor's time;
+both take turns, and of each the least is taken. "both" is forth and back, with the gradients of what is cut.
 """
 
 import argparse
@@ -94,12 +94,12 @@ def layers(setting: Setting, architectures: int, turns: int) -> dict[str, Any]:
         took: dict[str, list[float]] = {}
         for _ in range(turns):
             for name, forward in (("ours", ours), ("child", child)):
-                start = time.perf_counter()
+                start = time.process_time()
                 loss = setting.objective(forward, batch)
-                there = time.perf_counter()
+                there = time.process_time()
                 loss.backward()
                 took.setdefault(name, []).append(there - start)
-                took.setdefault(f"{name} both", []).append(time.perf_counter() - start)
+                took.setdefault(f"{name} both", []).append(time.process_time() - start)
         least = {name: 1e6 * min(times) / len(called) for name, times in took.items()}
         rows["forward_us"].append(least["ours"] - least["child"])
         rows["both_us"].append(least["ours both"] - least["child both"])
@@ -130,11 +130,11 @@ def step_ms(setting: Setting, repeats: int) -> dict[str, Any]:
         drawn = setting.draw(sides["ours"].supernet.space, draw)
         for name in draw.sample(list(sides), 2):
             sides[name].ready(drawn)
-            start = time.perf_counter()
+            start = time.process_time()
             for _ in range(setting.steps):
                 sides[name].step()
             if index:
-                times[name].append(1e3 * (time.perf_counter() - start) / setting.steps)
+                times[name].append(1e3 * (time.process_time() - start) / setting.steps)
     pairs = list(zip(times["ours"], times["limit"], strict=True))
     return {
         **{name: spread(some) for name, some in times.items()},

@@ -239,7 +239,8 @@ def _check_whole(model: nn.Module) -> None:
             "FlatParameter",
         ):
             raise InputError(
-                f"{name}: expected whole weights to extract a child from, got sharded ones. Gather them with "
-                "get_model_state_dict(supernet, options=StateDictOptions(full_state_dict=True)), load these "
-                "into a supernet that is made anew, and extract from that."
+                f"{name}: expected whole weights to extract a child from, got sharded ones. If they are from "
+                "asng.distributed.shard, extract from asng.distributed.whole(supernet). If not, gather them "
+                "with get_model_state_dict(supernet, options=StateDictOptions(full_state_dict=True)), load "
+                "these into a supernet that is made anew, and extract from that."
             )

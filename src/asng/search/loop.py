@@ -257,7 +257,10 @@ class Loop:
             self.comm.check(state.weights_digest, f"step {state.step}: the weights")
         if self.folder is not None:
             began, path, keep = time.perf_counter(), self.folder / CHECKPOINT, not state.passed_over
-            self.comm.once(lambda: save_checkpoint(path, state.state_dict(self.log.sync()), keep=keep))
+            held = state.state_dict(self.log.sync()) if self.comm.in_step else None
+            self.comm.once(
+                lambda: save_checkpoint(path, held or state.state_dict(self.log.sync()), keep=keep)
+            )
             state.passed_over = ""
             self.pace.saved(took=time.perf_counter() - began)
             self.callbacks.tell("checkpoint", state.step, self.folder)

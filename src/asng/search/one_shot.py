@@ -37,6 +37,7 @@ from asng.search.wiring import (
     calls_in_training_only,
     check_function,
     example_of,
+    in_step,
     in_the_precision,
     made,
     window_of,
@@ -244,7 +245,7 @@ class OneShotSearch:
         with ExitStack() as at_last:
             with graceful() as interrupt, running as (loop, checkpoint):
                 at_last.callback(loop.callbacks.tell, "close")
-                if check and checkpoint is None:
+                if check and checkpoint is None and not loop.comm.in_step:
                     try_first(loop.trainer, loop.scorer)
                 try:
                     loop.begin(checkpoint, overwrite=overwrite or resume)
@@ -306,11 +307,12 @@ class OneShotSearch:
     ) -> Iterator[tuple[Loop, dict[str, Any] | None]]:
         """Set for a while what a run needs of its surroundings, and put its parts together."""
         with (
-            joined() as comm,
+            joined() as processes,
             seeded(self.seed),
             kept_modes(self.supernet),
             dead_workers_told(),
         ):
+            comm = in_step(processes, self)
             train = BatchStream(train_loader, "train_loader")
             valid = BatchStream(valid_loader, "valid_loader")
             make_whole(self.supernet, self.loss, train.first)

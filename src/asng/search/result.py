@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.checks import one_of
+from asng.distributed import whole
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
@@ -131,7 +132,7 @@ class SearchResult:
         It has the weights with which it scored better: those of its training alone in the final, or those
         that it inherits from the supernet, which it always has without a final. Its batch norms hold averages
         over the training data of the search, which are drawn by the seed of the search. Made when first asked
-        for.
+        for; of sharded weights in all processes at once.
         """
         if self._child is None:
             self._child = self._extracted(self.winner)
@@ -211,25 +212,24 @@ class SearchResult:
 
     def _extracted(self, weights: dict[str, Any] | None) -> nn.Module:
         loaders = [loader for loader in (self.train_loader, self.valid_loader) if loader is not None]
-        with staged(self.seed, "child", *loaders), kept_modes(self.supernet):
-            self.supernet.eval()
-            calls = self._calls()
-            with weights_of(self.supernet, weights):
-                child = self.supernet.extract(self.architecture, example=calls or None)
-            self.supernet.train()  # as it is in each call of the loss, which may ask
+        supernet = whole(self.supernet)
+        with staged(self.seed, "child", *loaders), kept_modes(supernet):
+            supernet.eval()
+            calls = self._calls(supernet)
+            with weights_of(supernet, weights):
+                child = supernet.extract(self.architecture, example=calls or None)
+            supernet.train()  # as it is in each call of the loss, which may ask
             return recalibrate(child, self.train_loader, loss=self.loss, items=self.items)
 
-    def _calls(self) -> list[Inputs]:
+    def _calls(self, supernet: Supernet) -> list[Inputs]:
         """Return the calls of the network in the loss and in the objective, by which it is extracted."""
-        given = () if self.example is None else calls_of(self.supernet.model, self.example)
-        found = example_inputs(
-            self.supernet, self.architecture, self.loss, self.train_loader, needed=not given
-        )
+        given = () if self.example is None else calls_of(supernet.model, self.example)
+        found = example_inputs(supernet, self.architecture, self.loss, self.train_loader, needed=not given)
         if self.objective is not None and self.valid_loader is not None:
             batch = next(iter(self.valid_loader))
             # Of a metric the passes alone: one batch need not be enough to compute it.
             function = self.objective.feed if is_whole(self.objective) else self.objective
-            found += calls_in(self.supernet, self.architecture, function, batch, training=False)
+            found += calls_in(supernet, self.architecture, function, batch, training=False)
         return found or list(given)
 
     def dataframe(self, table: str = "steps") -> Any:

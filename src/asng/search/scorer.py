@@ -274,7 +274,8 @@ class Scorer:
         def work(number: int) -> _Scored:
             forward, missed = ArchitectureForward(self.supernet, pairs[number][0]), OutOfMemory()
             with located(partial(_pass_of, *pairs[number])):
-                value = values[number] = missed.value(lambda: self.value(pairs[number][1], forward))
+                score = partial(self.value, pairs[number][1], forward)
+                value = values[number] = score() if self.comm.in_step else missed.value(score)
             return value, None if forward.read is None else sorted(forward.read), missed.count, number
 
         def settle(result: _Scored) -> _Settled:

@@ -131,7 +131,8 @@ class Trainer:
             self.optimizer.zero_grad(set_to_none=True)
         missed, updates = self._memory.count, self._callbacks.updates()
         values: list[float | torch.Tensor] = []
-        with self._memory.noted() if comm.size == 1 else nullcontext(), comm.apart():
+        alone = comm.size == 1 and not comm.in_step
+        with self._memory.noted() if alone else nullcontext(), comm.apart():
             for architecture in comm.own(architectures):
                 forward = ArchitectureForward(self.supernet, architecture)
                 with located(partial(_pass_of, architecture, batch)):
@@ -166,6 +167,8 @@ class Trainer:
         used = [parameter for parameter in self.parameters if parameter.grad is not None]
         bound = math.inf if self._clip is None else self._clip
         norm = torch.nn.utils.clip_grad_norm_(used, bound, foreach=True)
+        if hasattr(norm, "full_tensor"):  # of weights that are divided over processes
+            norm = norm.full_tensor()
         # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
         *losses, size = to_floats([*values, norm])
         total = sum(losses, 0.0)
