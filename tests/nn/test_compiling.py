@@ -6,9 +6,12 @@ import pytest
 import torch
 from problems import fit, searcher
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 from torch.overrides import TorchFunctionMode
 
+from asng.errors import InputError
 from asng.nn import Choice, Supernet, compile_operations, compiling
+from asng.nn.compiling import release_operations
 from asng.supernets import EnasCellNetwork
 
 
@@ -142,3 +145,45 @@ def test_without_a_compiler_nothing_is_compiled(monkeypatch):
     assert compile_operations(supernet) == 0
     compiling._can_compile.cache_clear()
     assert supernet(torch.ones(1, 3), architecture={"op": "wide"}).shape == (1, 1)
+
+
+def test_operations_are_compiled_once_for_all_architectures_and_released():
+    torch.compiler.reset()
+    supernet, count = (
+        Supernet(nn.Sequential(two().model, Choice([nn.Tanh(), nn.ReLU()], label="a"))),
+        CompileCounter(),
+    )
+    supernet.compile(backend=count)
+    x = torch.randn(4, 3)
+    for op in ("wide", "plain", "wide"):
+        for a in (0, 1):
+            supernet(x, architecture={"op": op, "a": a})
+    assert count.frame_count == 1
+    release_operations(supernet)
+    torch.compiler.reset()
+    supernet(x, architecture={"op": "wide", "a": 0})
+    assert count.frame_count == 1
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.filterwarnings("ignore")
+def test_a_supernet_compiled_as_a_whole_is_refused_in_words(whole):
+    torch.compiler.reset()
+    supernet = two()
+    compiled = torch.compile(supernet, backend="eager", fullgraph=whole)
+    error = torch._dynamo.exc.Unsupported if whole else InputError
+    with pytest.raises(error, match=r"Call supernet\.compile\(\)"):
+        compiled(torch.ones(4, 3), architecture={"op": "wide"})
+    assert supernet(torch.ones(4, 3), architecture={"op": "wide"}).shape == (4, 1)
+
+
+def test_a_supernet_without_operations_to_compile_says_so():
+    supernet = Supernet(Choice([nn.Linear(2, 2), nn.Tanh()], label="op"))
+    with pytest.raises(InputError, match="compile: expected parts of several layers"):
+        supernet.compile(backend="eager")
+
+
+def test_without_a_compiler_a_supernet_says_so(monkeypatch):
+    monkeypatch.setattr(compiling, "_can_compile", lambda: False)
+    with pytest.raises(InputError, match="compile: expected a compiler"):
+        two().compile()

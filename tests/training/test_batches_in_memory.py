@@ -95,3 +95,11 @@ def test_an_index_out_of_range_is_an_error_as_before():
     loader = by_whole_batches(DataLoader(TensorDataset(*TENSORS), batch_sampler=[[1, 11]]))
     with pytest.raises(IndexError):
         list(loader)
+
+
+def test_a_loader_that_pins_its_batches_for_a_gpu_still_does():
+    loader = DataLoader(TensorDataset(*TENSORS), 4, pin_memory=True)
+    quick = by_whole_batches(loader)
+    assert quick is not loader
+    assert quick.pin_memory
+    assert not by_whole_batches(DataLoader(TensorDataset(*TENSORS), 4)).pin_memory

@@ -26,7 +26,7 @@ class NearestNames(ArgumentParser):
     def add_settings(self, settings: type, *, skip: Set[str] = frozenset()) -> None:
         """Add a flag for each field of a dataclass, with hyphens as on other command lines.
 
-        The name with underscores, as in a YAML file, is understood too.
+        The name with underscores, as in a YAML file, is understood too. A flag of yes or no needs no value.
 
         Args:
             settings: The dataclass.
@@ -35,6 +35,8 @@ class NearestNames(ArgumentParser):
         before = len(self._actions)
         self.add_class_arguments(settings, skip=set(skip))
         for action in self._actions[before:]:
+            if getattr(action, "_typehint", None) is bool:  # --flag alone is --flag true
+                action.nargs, action.const = "?", True
             for flag in [flag for flag in action.option_strings if "_" in flag and "print_" not in flag]:
                 hyphened = flag.replace("_", "-")
                 action.option_strings = [hyphened, *action.option_strings]

@@ -3,6 +3,7 @@
 from asng.distributed.comm import Comm, LocalComm
 from asng.distributed.default_group import mean_over_processes, place_among
 from asng.distributed.joining import joined, leads, own_device
+from asng.distributed.sharding import shard, whole
 from asng.distributed.torch_comm import TorchComm
 
 __all__ = [
@@ -14,4 +15,6 @@ __all__ = [
     "mean_over_processes",
     "own_device",
     "place_among",
+    "shard",
+    "whole",
 ]

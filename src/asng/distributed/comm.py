@@ -22,10 +22,12 @@ class Comm(ABC):
     Attributes:
         size: How many processes there are.
         leads: Whether this one writes files and shows progress.
+        in_step: Whether all run the same passes, which fail in all if they fail in one.
     """
 
     size: int
     leads: bool
+    in_step: bool = False
 
     @abstractmethod
     def own(self, pieces: Sequence[_T]) -> Sequence[_T]:

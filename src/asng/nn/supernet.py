@@ -1,7 +1,7 @@
 """A model with searchable parts, run and extracted by architecture."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from asng.errors import AsngError, InputError, SpaceError
+from asng.nn.compiling import compile_or_refuse, refuse_whole
 from asng.nn.extraction.extract import check_traceable, extract
 from asng.nn.inputs import calls_of
 from asng.nn.mismatch import explain
@@ -101,6 +102,8 @@ class Supernet(nn.Module):
             SpaceError: The architecture is none of the space.
             InputError: Widths of two layers do not fit under this architecture.
         """
+        if torch.compiler.is_dynamo_compiling():
+            refuse_whole()
         values = self._check(architecture)
         try:
             with following(values) as selection:
@@ -112,6 +115,18 @@ class Supernet(nn.Module):
             raise
         self._active = frozenset(selection.read)
         return output
+
+    def compile(self, *, backend: str | Callable[..., Any] = "inductor", mode: str | None = None) -> None:
+        """Compile the operations of the supernet, as `asng.nn.compile_operations` does, not it as a whole.
+
+        Args:
+            backend: Of `torch.compile`.
+            mode: Of `torch.compile`.
+
+        Raises:
+            InputError: There is nothing to compile, or no compiler.
+        """
+        compile_or_refuse(self, backend=backend, mode=mode)
 
     @contextmanager
     def following(self, architecture: Mapping[str, Value]) -> Iterator[None]:
@@ -224,7 +239,8 @@ def _check_whole(model: nn.Module) -> None:
             "FlatParameter",
         ):
             raise InputError(
-                f"{name}: expected whole weights to extract a child from, got sharded ones. Gather them with "
-                "get_model_state_dict(supernet, options=StateDictOptions(full_state_dict=True)), load these "
-                "into a supernet that is made anew, and extract from that."
+                f"{name}: expected whole weights to extract a child from, got sharded ones. If they are from "
+                "asng.distributed.shard, extract from asng.distributed.whole(supernet). If not, gather them "
+                "with get_model_state_dict(supernet, options=StateDictOptions(full_state_dict=True)), load "
+                "these into a supernet that is made anew, and extract from that."
             )

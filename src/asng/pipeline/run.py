@@ -130,6 +130,7 @@ def one_shot_search(
         final=settings.final,
         finalists=settings.finalists,
         precision=settings.precision,
+        compile=settings.compile,
         stop=StopRule(entropy=settings.stop_entropy, patience=settings.patience),
         checkpoint_seconds=settings.checkpoint_seconds,
         checkpoint_steps=settings.checkpoint_steps,

@@ -126,7 +126,8 @@ def _state(log: Log) -> str:
             "interrupted": "interrupted",
         }
         reason, step = log.end.reason or "ended", log.end.step
-        return f"{reasons.get(reason, reason)} at step {'?' if step is None else step}{_over_budget(log.end)}"
+        ended = f"{reasons.get(reason, reason)} at step {'?' if step is None else step}"
+        return f"{ended}{_over_budget(log.end)}{'' if log.end.compiled is None else f'; {log.end.compiled}'}"
     if len(log.steps):
         return f"not ended: the last step logged is {log.steps.step[-1]:.0f}"
     return "no step logged"

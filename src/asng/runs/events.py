@@ -17,6 +17,7 @@ from asng.runs.stored import Finite, Number, Stored, Whole, converted, load_json
 
 __all__ = [
     "Chance",
+    "Compiled",
     "EndEvent",
     "EvaluationEvent",
     "Event",
@@ -71,6 +72,38 @@ class CostLimit(Stored, frozen=True):
     def __str__(self) -> str:
         share = "" if self.share is None else f", {self.share:g} of {self.whole:g}"
         return f"{self.measure} <= {self.limit:g}{share}"
+
+
+class Compiled(Stored, frozen=True):
+    """What compiled operations took and brought in a search, since it began or was resumed.
+
+    Attributes:
+        operations: How many are compiled.
+        seconds: Of compiling, the trial of the compiler included.
+        steps: Training steps that were taken with them.
+        plain_ms: Median of a training step without, in milliseconds; None if there was none.
+        compiled_ms: Median of one with them, in which nothing was compiled; None if there was none.
+
+    Example:
+        >>> str(Compiled(12, 20.5, 4000, 5.0, 4.0))
+        '12 operations compiled in 20.5 s; a training step takes 4 ms, 5 ms before: 4 s less over 4,000 steps'
+    """
+
+    operations: int
+    seconds: float
+    steps: int
+    plain_ms: float | None = None
+    compiled_ms: float | None = None
+
+    def __str__(self) -> str:
+        words = f"{self.operations} operations compiled in {self.seconds:.1f} s"
+        if self.plain_ms is None or self.compiled_ms is None:
+            return words
+        less = (self.plain_ms - self.compiled_ms) * self.steps / 1e3
+        return (
+            f"{words}; a training step takes {self.compiled_ms:.4g} ms, {self.plain_ms:.4g} ms before: "
+            f"{abs(less):.3g} s {'less' if less >= 0 else 'more'} over {self.steps:,} steps"
+        )
 
 
 class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -306,6 +339,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
         most_likely: The likeliest architecture.
         seconds: Since the start.
         chance: The score of what was found beside the level of chance; None if it cannot be told.
+        compiled: What compiled operations took and brought; None without.
     """
 
     reason: str | None = None
@@ -318,6 +352,7 @@ class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     out_of_memory: int | None = None
     too_large: Mapping[str, Any] | None = None
     chance: Chance | None = None
+    compiled: Compiled | None = None
 
 
 Event: TypeAlias = (

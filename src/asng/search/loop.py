@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from asng.runs.folder import (
 )
 from asng.runs.log import RunLog
 from asng.search.callbacks import Callbacks
+from asng.search.compiled import Compiling
 from asng.search.final import Final
 from asng.search.found import Found, best_within, found_of, nothing_within
 from asng.search.run_state import RunState
@@ -56,6 +58,7 @@ class Loop:
         comm: The processes of the run.
         seed: Of the run, for the log.
         callbacks: The user's.
+        compiling: Compiles the operations of the supernet; None: they run as they are.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class Loop:
         seed: int,
         callbacks: Callbacks | None = None,
         told: Told | None = None,
+        compiling: Compiling | None = None,
     ) -> None:
         self.theta, self.trainer, self.scorer, self.final, self.state = theta, trainer, scorer, final, state
         self.lam_theta, self.settling = lam_theta, settling
@@ -81,6 +85,7 @@ class Loop:
         self.callbacks = Callbacks() if callbacks is None else callbacks
         self.scores: Scores | None = None  # of the last step, if theta moved
         self.told = told or Told({}, {})
+        self.compiling = compiling
         self.log = RunLog(None)
 
     @property
@@ -105,7 +110,8 @@ class Loop:
     def train_weights(self) -> float:
         """Take one step in x, by the gradient of the mean loss of lambda_x draws; return that loss."""
         sampled = self.theta.ask(self.state.lam_x)
-        loss = self.trainer.step([candidate.architecture for candidate in sampled])
+        with nullcontext() if self.compiling is None else self.compiling.step(self.state.step):
+            loss = self.trainer.step([candidate.architecture for candidate in sampled])
         self.state.finite.trained(loss, self.state.step, self.trainer.explain)
         return loss
 
@@ -254,7 +260,10 @@ class Loop:
             self.comm.check(state.weights_digest, f"step {state.step}: the weights")
         if self.folder is not None:
             began, path, keep = time.perf_counter(), self.folder / CHECKPOINT, not state.passed_over
-            self.comm.once(lambda: save_checkpoint(path, state.state_dict(self.log.sync()), keep=keep))
+            held = state.state_dict(self.log.sync()) if self.comm.in_step else None
+            self.comm.once(
+                lambda: save_checkpoint(path, held or state.state_dict(self.log.sync()), keep=keep)
+            )
             state.passed_over = ""
             self.pace.saved(took=time.perf_counter() - began)
             self.callbacks.tell("checkpoint", state.step, self.folder)
@@ -273,6 +282,7 @@ class Loop:
             state.ended = True
             fields = {"too_large": state.memory.first, **self._cost_fields([found.cost])}
             fields["chance"] = self.final.chance
+            fields["compiled"] = None if self.compiling is None else self.compiling.figures()
             self.log.write(EndEvent(step=state.step, reason=state.reason, **fields))
             self.save()
         if found.excess > 0.0:

@@ -17,14 +17,16 @@ from asng.costs.terms import Cost, checked_costs
 from asng.distributed import Comm, joined
 from asng.errors import InputError
 from asng.nn import Supernet
+from asng.nn.compiling import release_operations
 from asng.optim import ASNG, Optimizer
 from asng.options import MOST_FINAL, PRECISIONS, Precision
 from asng.runs.checkpoint import CheckpointPace
 from asng.search.callbacks import Callback, Callbacks
+from asng.search.compiled import Compiling
 from asng.search.final import Final
 from asng.search.finalists import plan_of
 from asng.search.loop import Loop
-from asng.search.result import SearchResult
+from asng.search.result import SearchResult, result_of
 from asng.search.run_state import RunState, lam_x_of, load_shared, synchronise
 from asng.search.scorer import Scorer
 from asng.search.settling import EARLIEST, Settling
@@ -35,6 +37,7 @@ from asng.search.wiring import (
     calls_in_training_only,
     check_function,
     example_of,
+    in_step,
     in_the_precision,
     made,
     selects,
@@ -48,7 +51,7 @@ from asng.training.data.random_state import seeded
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, dead_workers_told
 from asng.training.inputs import make_whole
-from asng.training.metric import MetricObjective, as_objective
+from asng.training.metric import MetricObjective
 from asng.training.modes import Modes, kept_modes
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
@@ -111,6 +114,10 @@ class OneShotSearch:
             The child is scored and kept in its own. Default "float32".
         items: Returns how many items a batch has, by which means over batches are weighted. Default: what
             the batch and its loader tell.
+        compile: Have `torch.compile` compile operations of the supernet, from step 17 on: largest parts of
+            several layers in which nothing is searchable (see `asng.nn.compile_operations`). The last digits
+            differ from those of the child, which runs as it is. `result.compiled` says what it brought.
+            Default False.
         callbacks: Of classes derived from `asng.search.Callback`, in the order in which they are called.
 
     Raises:
@@ -154,6 +161,7 @@ class OneShotSearch:
     checkpoint_steps: int | None = None
     precision: Precision = "float32"
     items: CountItems | None = None
+    compile: bool = False
     callbacks: Sequence[Callback] = ()
 
     def __post_init__(self) -> None:
@@ -239,7 +247,7 @@ class OneShotSearch:
         with ExitStack() as at_last:
             with graceful() as interrupt, running as (loop, checkpoint):
                 at_last.callback(loop.callbacks.tell, "close")
-                if check and checkpoint is None:
+                if check and checkpoint is None and not loop.comm.in_step:
                     try_first(loop.trainer, loop.scorer)
                 try:
                     loop.begin(checkpoint, overwrite=overwrite or resume)
@@ -254,35 +262,7 @@ class OneShotSearch:
                 if interrupted:  # in the last step or after it: all is written, but the caller is to end too
                     interrupt.hear(terminated=terminated)
                     raise interrupt.error()
-            result = SearchResult(
-                architecture=found.architecture,
-                supernet=self.supernet,
-                loss=self.loss,
-                train_loader=train_loader,
-                steps=loop.state.step,
-                seconds=loop.state.seconds,
-                reason=loop.state.reason or "finished",
-                folder=folder,
-                cost=found.cost,
-                evaluated=loop.state.evaluated,
-                over_budget=loop.state.over_budget,
-                finalists=tuple(loop.final.finalists),
-                limits=loop.scorer.meter.limits(),
-                winner=loop.final.winner,
-                out_of_memory=loop.state.memory.count,
-                too_large=loop.state.memory.first,
-                chance=loop.final.chance,
-                undefined_batches=loop.scorer.undefined,
-                notes=loop.notes(),
-                objective=None if (name := loop.scorer.name) == "loss" else as_objective(getattr(self, name)),
-                valid_loader=valid_loader,
-                example=self.example,
-                items=self.items,
-                seed=self.seed,
-                higher_is_better=self.maximize is not None,
-                optimizer=self.optimizer,
-                clip=self.clip,
-            )
+            result = result_of(self, loop, found, folder, (train_loader, valid_loader))
             for doubt in result.doubts() if progress else result.notes:
                 warnings.warn(doubt, stacklevel=2)
             loop.callbacks.tell("end", result)
@@ -329,11 +309,12 @@ class OneShotSearch:
     ) -> Iterator[tuple[Loop, dict[str, Any] | None]]:
         """Set for a while what a run needs of its surroundings, and put its parts together."""
         with (
-            joined() as comm,
+            joined() as processes,
             seeded(self.seed),
             kept_modes(self.supernet),
             dead_workers_told(),
         ):
+            comm = in_step(processes, self)
             train = BatchStream(train_loader, "train_loader")
             valid = BatchStream(valid_loader, "valid_loader")
             make_whole(self.supernet, self.loss, train.first)
@@ -343,6 +324,8 @@ class OneShotSearch:
                         train, valid, epochs=epochs, folder=folder, resume=resume, norms=norms, comm=comm
                     )
             finally:
+                if self.compile:
+                    release_operations(self.supernet)
                 train.close()
                 valid.close()
 
@@ -445,5 +428,6 @@ class OneShotSearch:
             seed=self.seed,
             callbacks=callbacks,
             told=told_settings(self, epochs=(epochs, 30)),
+            compiling=Compiling(self.supernet) if self.compile else None,
         )
         return loop, checkpoint

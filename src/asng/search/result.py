@@ -9,10 +9,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from asng.checks import one_of
+from asng.distributed import whole
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
-from asng.runs.events import Chance, CostLimit
+from asng.runs.events import Chance, Compiled, CostLimit
 from asng.runs.files import make_folder, writes
 from asng.runs.folder import LOG
 from asng.runs.history import Log, read_log
@@ -25,7 +26,7 @@ from asng.training.child_file import save_child
 from asng.training.data.nested import CountItems
 from asng.training.data.random_state import staged
 from asng.training.inputs import calls_in, example_inputs
-from asng.training.metric import is_whole
+from asng.training.metric import as_objective, is_whole
 from asng.training.modes import kept_modes
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
@@ -34,8 +35,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from asng.pipeline import Retrained
+    from asng.search.found import Found
+    from asng.search.loop import Loop
+    from asng.search.one_shot import OneShotSearch
 
-__all__ = ["SearchResult"]
+__all__ = ["SearchResult", "result_of"]
 
 
 @dataclass(repr=False)
@@ -76,6 +80,7 @@ class SearchResult:
         higher_is_better: Whether a higher objective is better.
         optimizer: What the search made its optimiser with.
         clip: Greatest norm of its gradients, or None.
+        compiled: What compiled operations took and brought; None if none were.
     """
 
     architecture: Architecture
@@ -105,6 +110,7 @@ class SearchResult:
     higher_is_better: bool = False
     optimizer: MakeOptimizer = sgd
     clip: float | None = 5.0
+    compiled: Compiled | None = None
     _child: nn.Module | None = None
 
     def __repr__(self) -> str:
@@ -126,7 +132,7 @@ class SearchResult:
         It has the weights with which it scored better: those of its training alone in the final, or those
         that it inherits from the supernet, which it always has without a final. Its batch norms hold averages
         over the training data of the search, which are drawn by the seed of the search. Made when first asked
-        for.
+        for; of sharded weights in all processes at once.
         """
         if self._child is None:
             self._child = self._extracted(self.winner)
@@ -206,25 +212,24 @@ class SearchResult:
 
     def _extracted(self, weights: dict[str, Any] | None) -> nn.Module:
         loaders = [loader for loader in (self.train_loader, self.valid_loader) if loader is not None]
-        with staged(self.seed, "child", *loaders), kept_modes(self.supernet):
-            self.supernet.eval()
-            calls = self._calls()
-            with weights_of(self.supernet, weights):
-                child = self.supernet.extract(self.architecture, example=calls or None)
-            self.supernet.train()  # as it is in each call of the loss, which may ask
+        supernet = whole(self.supernet)
+        with staged(self.seed, "child", *loaders), kept_modes(supernet):
+            supernet.eval()
+            calls = self._calls(supernet)
+            with weights_of(supernet, weights):
+                child = supernet.extract(self.architecture, example=calls or None)
+            supernet.train()  # as it is in each call of the loss, which may ask
             return recalibrate(child, self.train_loader, loss=self.loss, items=self.items)
 
-    def _calls(self) -> list[Inputs]:
+    def _calls(self, supernet: Supernet) -> list[Inputs]:
         """Return the calls of the network in the loss and in the objective, by which it is extracted."""
-        given = () if self.example is None else calls_of(self.supernet.model, self.example)
-        found = example_inputs(
-            self.supernet, self.architecture, self.loss, self.train_loader, needed=not given
-        )
+        given = () if self.example is None else calls_of(supernet.model, self.example)
+        found = example_inputs(supernet, self.architecture, self.loss, self.train_loader, needed=not given)
         if self.objective is not None and self.valid_loader is not None:
             batch = next(iter(self.valid_loader))
             # Of a metric the passes alone: one batch need not be enough to compute it.
             function = self.objective.feed if is_whole(self.objective) else self.objective
-            found += calls_in(self.supernet, self.architecture, function, batch, training=False)
+            found += calls_in(supernet, self.architecture, function, batch, training=False)
         return found or list(given)
 
     def dataframe(self, table: str = "steps") -> Any:
@@ -317,3 +322,44 @@ class SearchResult:
         from asng.report import write_report  # loads matplotlib
 
         return write_report(self.folder)
+
+
+def result_of(
+    search: "OneShotSearch",
+    loop: "Loop",
+    found: "Found",
+    folder: Path | None,
+    loaders: tuple[DataLoader[Any], DataLoader[Any]],
+) -> SearchResult:
+    """Return the result of a search whose loop has ended."""
+    name, (train_loader, valid_loader) = loop.scorer.name, loaders
+    return SearchResult(
+        architecture=found.architecture,
+        supernet=search.supernet,
+        loss=search.loss,
+        train_loader=train_loader,
+        steps=loop.state.step,
+        seconds=loop.state.seconds,
+        reason=loop.state.reason or "finished",
+        folder=folder,
+        cost=found.cost,
+        evaluated=loop.state.evaluated,
+        over_budget=loop.state.over_budget,
+        finalists=tuple(loop.final.finalists),
+        limits=loop.scorer.meter.limits(),
+        winner=loop.final.winner,
+        out_of_memory=loop.state.memory.count,
+        too_large=loop.state.memory.first,
+        chance=loop.final.chance,
+        undefined_batches=loop.scorer.undefined,
+        notes=loop.notes(),
+        objective=None if name == "loss" else as_objective(getattr(search, name)),
+        valid_loader=valid_loader,
+        example=search.example,
+        items=search.items,
+        seed=search.seed,
+        higher_is_better=search.maximize is not None,
+        optimizer=search.optimizer,
+        clip=search.clip,
+        compiled=None if loop.compiling is None else loop.compiling.figures(),
+    )

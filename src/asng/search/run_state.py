@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 
 from asng.distributed import Comm
+from asng.distributed.sharding import gathered, is_sharded, parted, parted_optimizer
 from asng.errors import AsngError, RunError, in_one_line
 from asng.optim import Optimizer
 from asng.runs.checkpoint import PASSED_OVER, load_checkpoint
@@ -85,6 +86,7 @@ class RunState:
         self.ended = False
         self.passed_over = ""
         self.watch, self.memory, self.finite = watch, memory, FiniteWatch()
+        self.sharded = is_sharded(trainer.supernet)
         self._supernet, self._theta, self._streams = trainer.supernet, theta, (trainer.stream, scorer.stream)
         self._parts: dict[str, Part] = {  # restored in this order:
             "model": trainer.supernet,
@@ -104,8 +106,13 @@ class RunState:
         }
 
     def state_dict(self, log_bytes: int) -> dict[str, Any]:
-        """Return all that a checkpoint must hold; `log_bytes` of the log belong to it."""
+        """Return all that a checkpoint must hold; `log_bytes` of the log belong to it.
+
+        If weights are divided over processes, all of them are to call it.
+        """
         parts = {name: part.state_dict() for name, part in self._parts.items()}
+        if self.sharded:
+            parts = gathered(parts)
         return {
             **{name: getattr(self, name) for name in _PLAIN},
             "log_bytes": log_bytes,
@@ -125,7 +132,7 @@ class RunState:
             for name in _PLAIN:
                 setattr(self, name, state[name])
             for name, part in self._parts.items():
-                part.load_state_dict(state[name])
+                part.load_state_dict(self._own(name, state[name]))
         except AsngError as error:
             raise type(error)(f"{folder}: {error}") from error
         # Of many kinds, from the `load_state_dict` methods of torch if a state is not theirs.
@@ -136,6 +143,20 @@ class RunState:
             ) from error
         self.passed_over = state.get(PASSED_OVER, "")
         return int(state["log_bytes"])
+
+    def _own(self, name: str, state: Any) -> Any:
+        """Return what this process has of the state of a part."""
+        if not self.sharded:
+            return state
+        if name == "model":
+            own = self._supernet.state_dict()
+            return {key: parted(value, own.get(key)) for key, value in state.items()}
+        if name == "trainer":
+            weights = self._parts["trainer"].parameters  # type: ignore[attr-defined]
+            gradients = [parted(g, w) for g, w in zip(state["gradients"], weights, strict=False)]
+            optimizer = parted_optimizer(state["optimizer"], weights)
+            return {**state, "optimizer": optimizer, "gradients": gradients}
+        return state
 
     def names(self) -> tuple[str, ...]:
         """Return the names of all that a checkpoint must hold."""
@@ -152,7 +173,8 @@ class RunState:
 
     def weights_digest(self) -> str:
         """Sum up the weights."""
-        return checksum(self._supernet.state_dict())
+        state = self._supernet.state_dict()
+        return checksum(gathered(state) if self.sharded else state)
 
     def _check(self, state: dict[str, Any], folder: Path) -> None:
         """Raise if a checkpoint lacks something, is of another search, or has a number that is none."""
@@ -250,6 +272,8 @@ def synchronise(
         "valid": scorer.stream,
         "generators": _Generators(),
     }
+    if comm.in_step:  # each has a part of the same weights already
+        del parts["model"]
 
     def put(state: dict[str, Any]) -> None:
         for name, part in parts.items():
@@ -259,7 +283,7 @@ def synchronise(
     comm.spread(lambda: {name: part.state_dict() for name, part in parts.items()}, put)
     for stream in (trainer.stream, scorer.stream):
         comm.check(stream.fingerprint, f"the first batch of {stream.name}")
-        stream.summed = 0 if comm.size > 1 else None  # the others are compared as they come
+        stream.summed = 0 if comm.size > 1 or comm.in_step else None  # the others are compared as they come
 
 
 def _facts(trainer: Trainer, scorer: Scorer) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, or
 from asng.training.forward import ArchitectureForward
 from asng.training.metric import MetricObjective, Tally, is_whole
 from asng.training.modes import Modes
-from asng.training.objective import Objective, as_number, checked_value, qualified_name, to_float
+from asng.training.objective import Objective, as_number, checked_value, qualified_name, to_float, to_floats
 from asng.training.train import Mean
 
 __all__ = ["Score", "Scorer", "Scores", "explained"]
@@ -268,19 +268,24 @@ class Scorer:
 
     def _dealt(self, pairs: Sequence[tuple[Architecture, Any]]) -> list[Score]:
         """Score architectures, each on a batch and in one of the processes; return all scores everywhere."""
+        values: dict[int, float | torch.Tensor] = {}  # of this process
+        numbers: dict[int, float] = {}
 
         def work(number: int) -> _Scored:
             forward, missed = ArchitectureForward(self.supernet, pairs[number][0]), OutOfMemory()
             with located(partial(_pass_of, *pairs[number])):
-                value = missed.value(lambda: self.value(pairs[number][1], forward))
+                score = partial(self.value, pairs[number][1], forward)
+                value = values[number] = score() if self.comm.in_step else missed.value(score)
             return value, None if forward.read is None else sorted(forward.read), missed.count, number
 
         def settle(result: _Scored) -> _Settled:
-            value, read, misses, number = result
+            _, read, misses, number = result
+            if not numbers:  # a GPU is waited for once
+                numbers.update(zip(values, to_floats(list(values.values())), strict=True))
             architecture, batch = pairs[number]
             again = partial(self.value, batch, ArchitectureForward(self.supernet, architecture))
-            undefined = not misses and is_undefined(to_float(value), self.supernet.model, again)
-            return to_float(value), read, misses, undefined
+            undefined = not misses and is_undefined(numbers[number], self.supernet.model, again)
+            return numbers[number], read, misses, undefined
 
         results = self.comm.deal(len(pairs), work, settle)
         return self._noted(results, [architecture for architecture, _ in pairs])

@@ -20,7 +20,7 @@ from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, refuse_other_weights
 from asng.training.forward import ArchitectureForward
 from asng.training.modes import Modes
-from asng.training.objective import Loss, qualified_name
+from asng.training.objective import Loss, qualified_name, to_floats
 from asng.training.optimizers import MakeOptimizer, MakeScheduler
 
 __all__ = ["Trainer", "copy_of", "weights_of"]
@@ -129,9 +129,10 @@ class Trainer:
     def _descend(self, batch: Any, architectures: Sequence[Architecture], comm: Comm) -> float:
         if not self._gathers:
             self.optimizer.zero_grad(set_to_none=True)
-        missed, total, updates = self._memory.count, 0.0, self._callbacks.updates()
-        values: list[torch.Tensor] = []
-        with self._memory.noted() if comm.size == 1 else nullcontext(), comm.apart():
+        missed, updates = self._memory.count, self._callbacks.updates()
+        values: list[float | torch.Tensor] = []
+        alone = comm.size == 1 and not comm.in_step
+        with self._memory.noted() if alone else nullcontext(), comm.apart():
             for architecture in comm.own(architectures):
                 forward = ArchitectureForward(self.supernet, architecture)
                 with located(partial(_pass_of, architecture, batch)):
@@ -139,33 +140,42 @@ class Trainer:
                     if value.requires_grad:  # else this architecture has no weights
                         self._callbacks.scaled(value).backward()  # type: ignore[no-untyped-call]
                 values.append(value.detach())
-            # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
-            total = sum((value.item() for value in values), 0.0)
         if self._memory.count > missed:
             self._memory.of(architectures[min(len(values), len(architectures) - 1)])
             self.optimizer.zero_grad(set_to_none=True)
-            total = math.nan
-        total = comm.reduce(total, self.parameters if updates else [])
-        finite = self._update(total) if updates else self._gather(total)
+            values = [math.nan]
+        if comm.size > 1:
+            values = [comm.reduce(sum(to_floats(values), 0.0), self.parameters if updates else [])]
+        total, finite = self._update(values) if updates else self._gather(values)
         self._advance_schedule(skipped=not (finite and updates))
         return total if finite else math.nan
 
-    def _gather(self, total: float) -> bool:
-        """Leave the gradients for the next step, unless they are spoilt; return whether they are not."""
+    def _gather(self, values: Sequence[float | torch.Tensor]) -> tuple[float, bool]:
+        """Leave the gradients for the next step, unless they are spoilt; return as `_update`."""
+        total = sum(to_floats(values), 0.0)
         self._gathers = math.isfinite(total)
-        return self._gathers
+        return total, self._gathers
 
-    def _update(self, total: float) -> bool:
-        """Update the weights; return whether loss and gradients are finite, without which nothing is done."""
+    def _update(self, values: Sequence[float | torch.Tensor]) -> tuple[float, bool]:
+        """Update the weights by the gradients of these losses.
+
+        Returns:
+            Their sum, and whether it and the gradients are finite, without which nothing is done.
+        """
         self._gathers = False
         self._callbacks.tell("gradients", self.optimizer)
         used = [parameter for parameter in self.parameters if parameter.grad is not None]
         bound = math.inf if self._clip is None else self._clip
         norm = torch.nn.utils.clip_grad_norm_(used, bound, foreach=True)
-        finite = math.isfinite(total) and bool(torch.isfinite(norm))
+        if hasattr(norm, "full_tensor"):  # of weights that are divided over processes
+            norm = norm.full_tensor()
+        # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
+        *losses, size = to_floats([*values, norm])
+        total = sum(losses, 0.0)
+        finite = math.isfinite(total) and math.isfinite(size)
         if not self._callbacks.update(self.optimizer, finite=finite) and finite:
             self.optimizer.step()
-        return finite
+        return total, finite
 
     def value(self, batch: Any, forward: ArchitectureForward) -> torch.Tensor:
         """Return the loss of an architecture on a batch.

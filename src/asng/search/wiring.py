@@ -1,14 +1,15 @@
 """What `OneShotSearch` makes of its settings before it puts the parts of a run together."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from msgspec import UNSET
 
 from asng.distributed import Comm
+from asng.distributed.sharding import InStep, is_sharded
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
 from asng.nn.inputs import calls_of
@@ -20,11 +21,15 @@ from asng.training.inputs import by_position, evaluates_alike, inputs_of
 from asng.training.metric import MetricObjective, as_objective, is_metric
 from asng.training.objective import Loss, in_precision, qualified_name
 
+if TYPE_CHECKING:
+    from asng.search.one_shot import OneShotSearch
+
 __all__ = [
     "Told",
     "calls_in_training_only",
     "check_function",
     "example_of",
+    "in_step",
     "in_the_precision",
     "made",
     "selects",
@@ -109,6 +114,26 @@ def window_of(objective: Any) -> int:
     """Return how many batches a step scores on."""
     objective = as_objective(objective)
     return objective.window if isinstance(objective, MetricObjective) else 1
+
+
+def in_step(comm: Comm, search: "OneShotSearch") -> Comm:
+    """Return the processes as they work: dealt out, or in step if weights are divided over them.
+
+    Raises:
+        InputError: The search needs whole weights.
+    """
+    if not is_sharded(search.supernet):
+        return comm
+    for name, value, why in (
+        ("final", search.final, "finalists are trained from copies of all weights"),
+        ("cost", len(search.cost) if isinstance(search.cost, Sequence) else 1, "costs are those of children"),
+    ):
+        if value:
+            raise InputError(
+                f"{name}: expected none with sharded weights, because {why}, got {value}. Pass "
+                f"{name}={'0.0' if name == 'final' else '()'}."
+            )
+    return InStep(comm)
 
 
 def in_the_precision(function: Any, precision: Precision, supernet: Supernet) -> Any:

@@ -42,6 +42,7 @@ class SearchSettings:
         device: Where to compute: auto (an accelerator if there is one), cpu, mps, cuda or cuda:N. With auto
             each of several processes has its own.
         precision: Of the passes: float32, or bfloat16 by torch's autocast.
+        compile: Have torch.compile compile operations of the supernet; the report says what it brought.
     """
 
     epochs: int = 40
@@ -62,6 +63,7 @@ class SearchSettings:
     checkpoint_steps: int | None = None
     device: str = "auto"
     precision: Precision = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_integers(self, epochs=1, retrain_epochs=0, peers=0, lam_x=1, lam_theta=2, finalists=2)

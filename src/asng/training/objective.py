@@ -6,7 +6,7 @@ loss returns a tensor with a gradient; an objective returns a number and needs n
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial, update_wrapper
 from numbers import Real
 from typing import Any, TypeAlias, TypeVar
@@ -26,6 +26,8 @@ __all__ = [
     "qualified_name",
     "supervised",
     "in_precision",
+    "to_float",
+    "to_floats",
 ]
 
 Forward: TypeAlias = Callable[..., Any]
@@ -144,6 +146,21 @@ def checked_value(
 def to_float(value: float | torch.Tensor) -> float:
     """Return a number as Python's, which waits for the device that computes it."""
     return float(value.item()) if isinstance(value, torch.Tensor) else value
+
+
+def to_floats(values: Sequence[float | torch.Tensor]) -> list[float]:
+    """Return numbers as Python's; a device other than the CPU is asked for all of them at once.
+
+    Example:
+        >>> to_floats([torch.tensor(0.5), 2.0])
+        [0.5, 2.0]
+    """
+    tensors = [value for value in values if isinstance(value, torch.Tensor)]
+    kinds = {(tensor.device, tensor.dtype) for tensor in tensors}
+    if len(tensors) < 2 or len(kinds) > 1 or tensors[0].device.type == "cpu":  # where asking costs nothing
+        return [to_float(value) for value in values]
+    asked = iter(torch.stack([tensor.reshape(()) for tensor in tensors]).tolist())
+    return [float(next(asked)) if isinstance(value, torch.Tensor) else value for value in values]
 
 
 def qualified_name(function: Callable[..., Any]) -> str:

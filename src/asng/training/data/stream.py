@@ -227,13 +227,17 @@ def by_whole_batches(loader: DataLoader[Any]) -> DataLoader[Any]:
     """
     if type(loader) is not DataLoader or loader.num_workers or loader.batch_sampler is None:
         return loader
-    if loader.collate_fn is not default_collate or loader.pin_memory:
+    if loader.collate_fn is not default_collate:
         return loader
     data = _in_memory(loader.dataset)
     if data is None:
         return loader
     return DataLoader(
-        data, batch_sampler=loader.batch_sampler, collate_fn=_as_it_is, generator=loader.generator
+        data,
+        batch_sampler=loader.batch_sampler,
+        collate_fn=_as_it_is,
+        generator=loader.generator,
+        pin_memory=loader.pin_memory,
     )
 
 

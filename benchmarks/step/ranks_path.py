@@ -1,0 +1,213 @@
+"""What bounds two processes: the longest road through a step, and what dealing out by length would bring.
+
+python -m benchmarks.step.ranks_path
+
+`ranks.py` measures by the clock, which a busy machine spoils. Here each process notes the processor time that
+it takes between two exchanges with the others. The longest road is the sum over exchanges of the larger of
+both; one process takes the same steps, and its time over that road is what two processes bring at most where
+each has a core.
+
+Then it asks what dealing out by length would bring. Some random architectures of the paper's cells are timed
+alone. Of many draws of as many as a step trains and scores, it sums up the longest process. They are dealt
+out in turns, as a search does; or the longest first, to whoever has least: by their true times, or by their
+multiply-adds, which are the same in all processes and after a resume.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch.utils.flop_counter import FlopCounterMode
+
+from asng.distributed import TorchComm, joined
+from benchmarks.record import write
+from benchmarks.step.paper_step import write_noise
+from benchmarks.step.ranks import NoSignal, stepping
+from benchmarks.step.spaces import SPACES
+
+EXCHANGES = ("all_gather", "all_reduce", "broadcast")
+DRAWS = 5000
+SIZES = {"2 and 2, two processes": (2, 2, 2), "4 and 8, two processes": (4, 8, 2), "8 and 8, four": (8, 8, 4)}
+"""Trained and scored a step, and processes."""
+
+
+# --- the longest road ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def parts() -> Any:
+    """Note the seconds of this processor between the exchanges while the block runs."""
+    found: list[float] = []
+    last = time.process_time()
+    kept = {name: getattr(dist, name) for name in EXCHANGES}
+
+    def noting(exchange: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **named: Any) -> Any:
+            nonlocal last
+            now = time.process_time()
+            found.append(now - last)
+            last = now
+            return exchange(*args, **named)
+
+        return run
+
+    for name, exchange in kept.items():
+        setattr(dist, name, noting(exchange))
+    try:
+        yield found
+    finally:
+        found.append(time.process_time() - last)
+        for name, exchange in kept.items():
+            setattr(dist, name, exchange)
+
+
+def serve(case: str, folder: Path, steps: int) -> None:
+    """Take steps, and print what each process took between exchanges."""
+    torch.set_num_threads(1)
+    with joined() as comm, stepping(case, folder) as loop:
+        loop.one_step()  # makes what is made once
+        with parts() as found:
+            for _ in range(steps):
+                loop.one_step()
+                loop.pause(NoSignal(), more=True)
+        every = comm.exchange(found) if isinstance(comm, TorchComm) else [found]
+        if comm.leads:
+            print(json.dumps(every), flush=True)
+
+
+def road(case: str, folder: Path, steps: int) -> dict[str, Any]:
+    """Return what one process takes for some steps, and the longest road through two."""
+    took = {}
+    for processes in (1, 2):
+        launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        words = [sys.executable, *(launcher if processes > 1 else []), "-m", "benchmarks.step.ranks_path"]
+        words += ["--serve", case, "--folder", str(folder), "--steps", str(steps)]
+        run = subprocess.run(
+            words, stdout=subprocess.PIPE, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        took[processes] = np.array(json.loads(run.stdout.splitlines()[-1]))
+    one, both = took[1].sum(), took[2]
+    longest = both.max(axis=0).sum()
+    return {
+        "case": case,
+        "steps": steps,
+        "seconds_of_one": round(float(one), 3),
+        "seconds_of_two": round(float(both.sum()), 3),
+        "longest_road": round(float(longest), 3),
+        "ratio": round(float(one / longest), 4),
+        "more_work_in_two": round(float(both.sum() / one), 4),
+        "unlike_lengths": round(float(2 * longest / both.sum()), 4),
+    }
+
+
+# --- dealing out by length -------------------------------------------------------------------------------
+
+
+def lengths(architectures: int, batch: int) -> dict[str, np.ndarray]:
+    """Return the processor's seconds for training and for scoring random architectures, and multiply-adds."""
+    setting, draw = SPACES["cells"], random.Random(0)
+    supernet = setting.supernet().train()
+    images, labels = (tensor[:batch] for tensor in next(iter(setting.loader(1))))
+    rows = []
+    for _ in range(architectures):
+        architecture = supernet.space.sample(draw)
+        trained, scored = [], []
+        for _ in range(3):
+            start = time.process_time()
+            setting.loss(supernet(images, architecture=architecture), labels).backward()
+            trained.append(time.process_time() - start)
+            supernet.zero_grad()
+            with torch.no_grad():
+                start = time.process_time()
+                supernet(images, architecture=architecture)
+                scored.append(time.process_time() - start)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            supernet(images, architecture=architecture)
+        rows.append((min(trained), min(scored), counter.get_total_flops() / 2))
+    return dict(zip(("trained", "scored", "counted"), np.array(rows).T, strict=True))
+
+
+def longest(lengths: np.ndarray, told: np.ndarray | None, processes: int) -> float:
+    """Return the time of the process that takes longest; dealt out in turns, or by what is told of lengths.
+
+    Example:
+        >>> longest(np.array([3.0, 1.0, 1.0, 1.0]), None, 2), longest(np.ones(4) * 2, np.ones(4), 2)
+        (4.0, 4.0)
+    """
+    if told is None:
+        return max(float(lengths[rank::processes].sum()) for rank in range(processes))
+    expected, taken = np.zeros(processes), np.zeros(processes)
+    for index in np.argsort(-told, kind="stable"):
+        rank = expected.argmin()
+        expected[rank] += told[index]
+        taken[rank] += lengths[index]
+    return float(taken.max())
+
+
+def dealing(found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
+    """Return what processes bring over one, by how architectures are dealt out."""
+    rows = []
+    for name, (lam_x, lam_theta, processes) in SIZES.items():
+        rng = np.random.default_rng(0)
+        sums = dict.fromkeys(("one", "in_turns", "by_length", "by_multiply_adds"), 0.0)
+        for _ in range(DRAWS):
+            for count, kind in ((lam_x, "trained"), (lam_theta, "scored")):
+                drawn = rng.integers(len(found[kind]), size=count)
+                true, counted = found[kind][drawn], found["counted"][drawn]
+                sums["one"] += float(true.sum())
+                for way, told in (("in_turns", None), ("by_length", true), ("by_multiply_adds", counted)):
+                    sums[way] += longest(true, told, processes)
+        ratios = {way: round(sums["one"] / sums[way], 4) for way in sums if way != "one"}
+        rows.append({"name": name, "lam_x": lam_x, "lam_theta": lam_theta, "processes": processes, **ratios})
+    return rows
+
+
+def summary(found: dict[str, np.ndarray]) -> dict[str, Any]:
+    """Return how far architectures differ in length, and what multiply-adds say of it."""
+    trained = found["trained"]
+    return {
+        "architectures": len(trained),
+        "largest_over_smallest": round(float(trained.max() / trained.min()), 3),
+        "correlation_with_multiply_adds": round(float(np.corrcoef(trained, found["counted"])[0, 1]), 4),
+    }
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--architectures", type=int, default=60)
+    parser.add_argument("--batch", type=int, default=8, help="images on which architectures are timed")
+    parser.add_argument("--serve", help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args(words)
+    if arguments.serve:
+        serve(arguments.serve, arguments.folder, arguments.steps)
+        return
+    torch.set_num_threads(1)
+    found = lengths(arguments.architectures, arguments.batch)
+    figures = {"lengths": summary(found), "dealing": dealing(found)}
+    print(json.dumps(figures), flush=True)
+    with tempfile.TemporaryDirectory() as place:
+        folder = write_noise(Path(place), records=2_000)
+        runs = [
+            road(case, folder, steps)
+            for case, steps in (("paper", arguments.steps), ("wide", arguments.steps // 3))
+        ]
+    print(json.dumps(runs))
+    print(write("ranks_path", figures, runs))
+
+
+if __name__ == "__main__":
+    main()
