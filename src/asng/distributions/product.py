@@ -283,16 +283,16 @@ class Product:
 
     def degrees(self, share: Floats) -> float:
         """Return n_theta with each variable counted by a share, shape (D,); n_theta where all are 1."""
-        choices = np.sum(share[self._choices] * (self.categoricals.counts - 1))
-        return float(choices + 2.0 * np.sum(share[self._ordered]))
+        choices = (share[self._choices] * (self.categoricals.counts - 1)).sum()
+        return float(choices + 2.0 * share[self._ordered].sum())
 
     def entropy(self, theta: Theta) -> float:
         """Return how undecided theta is: the mean over the free variables, in [0, 1]; 0 without any."""
         if not self.n_free:
             return 0.0
-        total = np.sum(self.gaussians.entropy(theta.mean, theta.std))
+        total = self.gaussians.entropy(theta.mean, theta.std).sum()
         if self.categoricals.size:
-            total += np.sum(self.categoricals.entropy(theta.p))
+            total += self.categoricals.entropy(theta.p).sum()
         return float(total) / self.n_free
 
     def is_fit(self, x: Floats) -> bool:

@@ -145,14 +145,21 @@ def vector_plan(name: str, most: int, width: int) -> Plan:
     return Plan({name: width}, {"weight": cut, "bias": cut}, width == most)
 
 
-def planned(source: nn.Module, plan: Plan) -> nn.Module:
-    """Return the plain layer that a plan makes of a larger one, that one where nothing is smaller."""
+def planned(source: nn.Module, plan: Plan, modules: Mapping[str, nn.Module] | None = None) -> nn.Module:
+    """Return the plain layer that a plan makes of a larger one, that one where nothing is smaller.
+
+    Args:
+        source: The larger layer.
+        plan: For its sizes.
+        modules: As of `shell`.
+    """
     if plan.whole:
         return source
-    parts = plan.parts(*(getattr(source, name, None) for name in plan.cuts))
-    pairs = zip(plan.cuts, parts, strict=True)
-    weights = {name: part for name, part in pairs if part is not None or name in source._parameters}
-    return shell(source, weights, plan.sizes)
+    own = source._parameters
+    weights = [own[name] if name in own else getattr(source, name, None) for name in plan.cuts]
+    pairs = zip(plan.cuts, plan.parts(*weights), strict=True)
+    parts = {name: part for name, part in pairs if part is not None or name in own}
+    return shell(source, parts, plan.sizes, modules)
 
 
 def shell(
@@ -186,18 +193,12 @@ def shell(
         len(weights) < len(source._parameters) or len(parts) < len(source._modules)
     ):  # a subclass has more
         weights, parts = {**source._parameters, **weights}, {**source._modules, **parts}
-    # What only a twin has comes along too, unused: to leave it out would cost more than all the rest.
-    layer.__dict__.update(source.__dict__)
-    layer.__dict__.update(_FIELDS)
-    layer.__dict__.update(weights)  # found sooner here than in the table of parameters
-    layer.__dict__.update(
-        attributes,
-        _parameters=weights,
-        _buffers=source._buffers,
-        _modules=parts,
-    )
-    if "forward" in layer.__dict__:
-        del layer.__dict__["forward"]  # replaced on the instance of the twin, whose own it calls
+    # What only a twin has comes along too, unused: to leave it out would cost more than all the rest. Weights
+    # are found sooner here than in the table of parameters.
+    tables = {"_parameters": weights, "_buffers": source._buffers, "_modules": parts}
+    names = {**source.__dict__, **_FIELDS, **weights, **attributes, **tables}
+    names.pop("forward", None)  # replaced on the instance of the twin, whose own it calls
+    object.__setattr__(layer, "__dict__", names)
     return layer
 
 
