@@ -52,7 +52,7 @@ class BatchStream:
         self.loader = loader = with_new_workers(loader)
         self.name = name
         self._quick = by_whole_batches(loader)
-        self._taken = 0
+        self._taken = self._length = 0  # of the pass under way
         self._iterator: Iterator[Any] | None = None
         self._start = self._first = generator_states(loader)
         self.summed: int | None = None
@@ -62,9 +62,9 @@ class BatchStream:
 
     def next(self) -> Any:
         """Return the next batch, of a new pass where the last one is over."""
-        if self._iterator is None or self._taken == len(self.loader):
+        if self._iterator is None or self._taken == self._length:
             self._start, self._taken = generator_states(self.loader), 0
-            self._iterator = iter(self._quick)
+            self._iterator, self._length = iter(self._quick), len(self.loader)
         return self._next(self._iterator)
 
     def expected(self) -> int | None:
@@ -165,7 +165,7 @@ class BatchStream:
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
             restore_generators(self.loader, self._start)
-            self._iterator = iter(self._quick)
+            self._iterator, self._length = iter(self._quick), len(self.loader)
             for _ in range(state["taken"]):
                 self._next(self._iterator)
         # Where two loaders share a generator, it stands where neither of them has left it.
