@@ -9,8 +9,9 @@ written plainly, in torch's default layout, a step is measured by `paper_step.py
 `nni_step.py`.
 
 A repeat gives all of them the same architectures, in a random order; figures are of the ratio within
-repeats. Memory is the most that a process of its own held, of the limit one with the supernet in it too, out
-of which it extracts one step's children at a time; "imported" is what it held before either was made.
+repeats. Times are of the processor, with one thread: those of the clock hold what else the machine does.
+Memory is the most that a process of its own held, of the limit one with the supernet in it too, out of which
+it extracts one step's children at a time; "imported" is what it held before either was made.
 """
 
 import argparse
@@ -36,10 +37,10 @@ SIDES = {"ours": Ours, "limit": Limit}
 
 def seconds(side: Any, drawn: Any, steps: int) -> float:
     side.ready(drawn)
-    start = time.perf_counter()
+    start = time.process_time()
     for _ in range(steps):
         side.step()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def compare(setting: Setting, repeats: int) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asng.nn.layers.conv_sizes import kernel_part
+from asng.nn.layers.conv_sizes import ConvPart, conv_cuts
 from asng.nn.layers.plain import leading, window
 
 
@@ -50,5 +50,7 @@ def test_leading_is_a_window_at_the_start(block):
 
 def test_kernel_is_cut_from_the_middle():
     weight = torch.arange(50).reshape(2, 1, 5, 5)
-    assert torch.equal(kernel_part(weight, (3, 1), 1, 2, 1), weight[:, :, 1:4, 2:3])
-    assert torch.equal(kernel_part(weight, (4, 5), 1, 2, 1), weight[:, :, :4])
+    most = ConvPart(1, 2, (5, 5), 1)
+    for kernel, part in (((3, 1), weight[:, :, 1:4, 2:3]), ((4, 5), weight[:, :, :4])):
+        cut = conv_cuts(most, most._replace(kernel_size=kernel), depthwise=False)["weight"]
+        assert torch.equal(cut(weight), part)

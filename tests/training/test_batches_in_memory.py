@@ -97,9 +97,11 @@ def test_an_index_out_of_range_is_an_error_as_before():
         list(loader)
 
 
-def test_a_loader_that_pins_its_batches_for_a_gpu_still_does():
-    loader = DataLoader(TensorDataset(*TENSORS), 4, pin_memory=True)
-    quick = by_whole_batches(loader)
-    assert quick is not loader
-    assert quick.pin_memory
-    assert not by_whole_batches(DataLoader(TensorDataset(*TENSORS), 4)).pin_memory
+@pytest.mark.parametrize("pins", [True, False])
+def test_a_loader_that_pins_its_batches_for_a_gpu_still_does(pins, monkeypatch):
+    pinned = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    quick = by_whole_batches(DataLoader(TensorDataset(*TENSORS), 4, pin_memory=pins))
+    taken = [part for batch in quick for part in batch]
+    assert len(pinned) == (len(taken) if pins else 0)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.distributions.arrays import Floats, Ints, Rules, Segments, blocks
+from asng.distributions.arrays import Floats, Ints, Rules, Segments, blocks, bounded
 
 __all__ = ["Categoricals"]
 
@@ -78,6 +78,7 @@ class Categoricals:
         self._mass = self.theta_min * self.counts
         self._but_last = np.setdiff1d(np.arange(len(segments.owner)), self.ends - 1)
         self._later_starts = self.starts[1:]
+        self._most_entropy = np.log(self.counts)
         self._bounds = _bounds(segments)
 
     def initial(self) -> Floats:
@@ -198,7 +199,7 @@ class Categoricals:
     def entropy(self, theta: Floats) -> Floats:
         """Return the entropy of each variable over its greatest value log K_d, shape (D,), in [0, 1]."""
         total = self.segments.sums(-theta * np.log(theta))
-        return np.clip(total / np.log(self.counts), 0.0, 1.0)
+        return bounded(total / self._most_entropy, 0.0, 1.0)
 
     def _cumulative(self, theta: Floats) -> Floats:
         """Return the cumulative sums within each variable, and infinity last, shape (sum K_d + 1,).

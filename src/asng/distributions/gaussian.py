@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import ndtri
 
-from asng.distributions.arrays import Floats, Rules
+from asng.distributions.arrays import Floats, Rules, bounded
 from asng.space import Integer, Real
 
 __all__ = ["Gaussians", "log_densities", "standardised"]
@@ -107,11 +107,11 @@ class Gaussians:
 
     def sample(self, mean: Floats, std: Floats, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw draws by the quantile function, shape (n, D)."""
-        z: Floats = ndtri(u.clip(_U_MIN, 1.0 - 2 * _U_MIN))
+        z: Floats = ndtri(bounded(u, _U_MIN, 1.0 - 2 * _U_MIN))
         with np.errstate(over="ignore"):
             z *= std
             z += mean
-        return z.clip(-_X_MAX, _X_MAX, out=z)
+        return bounded(z, -_X_MAX, _X_MAX)
 
     def uniform(self, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw points of the search space, each value equally likely.
@@ -169,20 +169,20 @@ class Gaussians:
         """Return mean and std after a step of eps along the gradient, inside their bounds."""
         with np.errstate(over="ignore"):
             shift = eps * std * g1
-            new_mean = np.clip(mean + shift, self.low, self.high)
+            new_mean = bounded(mean + shift, self.low, self.high)
             if self._rules == "default":
                 growth = eps * g2 - self._whole * (eps * g1) ** 2
-                new_std = std * np.exp(0.5 * np.clip(growth, -_GROWTH_MAX, _GROWTH_MAX))
+                new_std = std * np.exp(0.5 * bounded(growth, -_GROWTH_MAX, _GROWTH_MAX))
             else:
                 new_std = self._paper_std(mean, std, shift, eps * g2, new_mean - mean)
-        return new_mean, np.clip(new_std, self.std_min(new_mean), self.std_max)
+        return new_mean, bounded(new_std, self.std_min(new_mean), self.std_max)
 
     def entropy(self, mean: Floats, std: Floats) -> Floats:
         """Return log(std / std_min) / log(first std / std_min), shape (D,), in [0, 1]; 0 if equal."""
         low = self.std_min(mean)
         width = np.log(np.maximum(2.0 * self._spread * self.std_max, low) / low)
         share = np.log(std / low) / np.where(width > 0.0, width, 1.0)
-        return np.where(width > 0.0, np.clip(share, 0.0, 1.0), 0.0)
+        return np.where(width > 0.0, bounded(share, 0.0, 1.0), 0.0)
 
     @staticmethod
     def _paper_std(mean: Floats, std: Floats, shift: Floats, growth: Floats, clipped: Floats) -> Floats:
@@ -199,7 +199,7 @@ def standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
     with np.errstate(over="ignore"):
         z = x - mean
         z /= std
-    return z.clip(-_Z_MAX, _Z_MAX, out=z)
+    return bounded(z, -_Z_MAX, _Z_MAX)
 
 
 def log_densities(z: Floats, std: Floats) -> Floats:

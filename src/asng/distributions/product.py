@@ -198,7 +198,7 @@ class Product:
             theta: Parameters.
             x: Raw draws, shape (n, D).
             u: Utilities, shape (n,).
-            active: 1 if the evaluation of sample i read variable d, else 0, shape (n, D). A sample
+            active: 1 where the evaluation of sample i read variable d, else 0, shape (n, D). A sample
                 is left out of the gradient of the variables that it did not read. Default: all 1.
         """
         w = u[:, None] if active is None else u[:, None] * active
@@ -254,7 +254,7 @@ class Product:
         Args:
             theta: Parameters.
             placed: Draws, in the coordinates of theta.
-            active: 1 if a draw read a variable, shape (n, D). Default: all did.
+            active: 1 where a draw read a variable, shape (n, D). Default: all did.
 
         Returns:
             Shape (n,).
@@ -282,17 +282,17 @@ class Product:
         return Tangent(self.categoricals.segments.spread(values[self._choices]), ordered, ordered)
 
     def degrees(self, share: Floats) -> float:
-        """Return n_theta with each variable counted by a share, shape (D,); n_theta if all are 1."""
-        choices = np.sum(share[self._choices] * (self.categoricals.counts - 1))
-        return float(choices + 2.0 * np.sum(share[self._ordered]))
+        """Return n_theta with each variable counted by a share, shape (D,); n_theta where all are 1."""
+        choices = (share[self._choices] * (self.categoricals.counts - 1)).sum()
+        return float(choices + 2.0 * share[self._ordered].sum())
 
     def entropy(self, theta: Theta) -> float:
         """Return how undecided theta is: the mean over the free variables, in [0, 1]; 0 without any."""
         if not self.n_free:
             return 0.0
-        total = np.sum(self.gaussians.entropy(theta.mean, theta.std))
+        total = self.gaussians.entropy(theta.mean, theta.std).sum()
         if self.categoricals.size:
-            total += np.sum(self.categoricals.entropy(theta.p))
+            total += self.categoricals.entropy(theta.p).sum()
         return float(total) / self.n_free
 
     def is_fit(self, x: Floats) -> bool:

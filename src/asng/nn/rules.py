@@ -120,7 +120,7 @@ def has_own_forward(kind: type[nn.Module]) -> bool:
 def _check_overrides(path: str, twin: Twin) -> None:
     kind: Any = type(twin)
     torchs = plain_class(kind)
-    if is_ours(definer(kind, "extract")) and kind.forward is not Twin.forward:
+    if is_ours(definer(kind, "extract")) and not kind.forward.__module__.startswith("asng."):
         raise InputError(
             f"module {path!r} ({kind.__name__}): expected a forward that the class was defined with, got one "
             "that it was given afterwards, which a child would lose. Define it in a subclass."

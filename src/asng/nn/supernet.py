@@ -21,6 +21,21 @@ from asng.space import Architecture, Space, Value
 __all__ = ["Supernet"]
 
 
+class _Pass:
+    """What a supernet keeps of its last pass; apart from it, since to set a module's attribute takes longer.
+
+    Attributes:
+        checked: The architecture that was checked last, None of one that may change.
+        values: Its values.
+        active: Names of the variables that the pass read.
+    """
+
+    def __init__(self) -> None:
+        self.checked: Architecture | None = None
+        self.values: Mapping[str, Value] = {}
+        self.active: frozenset[str] = frozenset()
+
+
 class Supernet(nn.Module):
     """All architectures of a model at once, sharing their weights.
 
@@ -79,16 +94,14 @@ class Supernet(nn.Module):
                 f"{', '.join(self.space.deciding)}. Leave them out: what a forward pass reads is noted."
             )
         self.conversion: Any = None
-        self._active: frozenset[str] = frozenset()
-        self._checked: Architecture | None = None
-        self._values: Mapping[str, Value] = {}
+        self._pass = _Pass()
         self._said: set[str] = set()
         self._reachable: set[str] = set()
 
     @property
     def active(self) -> frozenset[str]:
         """Names of the variables that the last forward pass read; empty before the first."""
-        return self._active
+        return self._pass.active
 
     def forward(self, *args: Any, architecture: Mapping[str, Value], **kwargs: Any) -> Any:
         """Run the model as one architecture.
@@ -113,7 +126,7 @@ class Supernet(nn.Module):
         except (RuntimeError, ValueError, AssertionError) as error:
             self._explain(error, values, args, kwargs)
             raise
-        self._active = frozenset(selection.read)
+        self._pass.active = frozenset(selection.read)
         return output
 
     def compile(self, *, backend: str | Callable[..., Any] = "inductor", mode: str | None = None) -> None:
@@ -150,7 +163,7 @@ class Supernet(nn.Module):
         """
         with following(self._check(architecture)) as selection:
             yield
-        self._active = frozenset(selection.read)
+        self._pass.active = frozenset(selection.read)
 
     def extract(
         self,
@@ -204,10 +217,11 @@ class Supernet(nn.Module):
     def _check(self, architecture: Mapping[str, Value]) -> Mapping[str, Value]:
         """Return the values of an architecture as the variables have them: 3 for 3.0 or a 3 of NumPy's."""
         # An Architecture is frozen: once checked, it stays right.
-        if architecture is not self._checked or self._checked is None:
-            self._values = self.space.normal(architecture)
-            self._checked = architecture if isinstance(architecture, Architecture) else None
-        return self._values
+        known = self._pass
+        if architecture is not known.checked or known.checked is None:
+            known.values = self.space.normal(architecture)
+            known.checked = architecture if isinstance(architecture, Architecture) else None
+        return known.values
 
     def _explain(
         self, error: Exception, values: Mapping[str, Value], args: tuple[Any, ...], kwargs: dict[str, Any]

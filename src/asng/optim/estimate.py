@@ -1,9 +1,9 @@
 """The estimate of the natural gradient that an update follows, from samples and their utilities.
 
 The part of G of a variable that a share of the samples read is divided by the root of that share.
-What chance does to a sum over few samples is thus as large as to one over all of them. So every variable
-wanders equally far, and without a signal the step size sees no direction preferred. Which variables are read
-does not depend on their own values; hence no direction is preferred by this either.
+What chance does to a sum over few samples is thus as large as to one over all of them, so that every
+variable wanders equally far, and the step size sees no direction preferred where there is no signal. Which
+variables are read does not depend on their own values; hence no direction is preferred by this either.
 """
 
 import math
@@ -20,7 +20,6 @@ from asng.optim.reuse import SamplePool
 __all__ = [
     "NORM_FLOOR",
     "Estimate",
-    "degrees",
     "estimate",
     "gradient",
     "plain_estimate",
@@ -51,8 +50,9 @@ def estimate(
     u: Floats,
     ranked: Callable[[Floats], Floats],
     rate: float,
+    share: Floats | None = None,
 ) -> tuple[Estimate | None, ControlVariate | None]:
-    """Return the estimate, None if the samples say nothing, and what is known after.
+    """Return the estimate, None where the samples say nothing, and what is known after.
 
     Args:
         product: Family of distributions.
@@ -62,10 +62,11 @@ def estimate(
         u: Utilities of the new samples among themselves.
         ranked: What gives utilities to losses.
         rate: How fast the control variate follows.
+        share: Of the samples that read each variable, shape (D,); None where all read all.
     """
     if product.rules == "paper":
         return plain_estimate(product, theta, pool.x, u, pool.active), None
-    shares = None if pool.active is None else _weights(pool.active)
+    shares = None if pool.active is None or share is None else _weights(pool.active, share)
     scores = ScoreVectors(product, theta, pool.x, shares, placed=pool.placed)
     if known is None:
         signal = scores.mean(u)
@@ -73,7 +74,8 @@ def estimate(
         foreseen = predicted(product, theta, known, scores, pool.active)
         w, v, c = foreseen
         signal, foreseen_part = scores.means(np.array((u, v[: len(u)])))
-    if math.sqrt(squared_length(signal)) < ROUNDING:
+    strength = math.sqrt(squared_length(signal))
+    if strength < ROUNDING:
         return None, known
     weights, of_all = pool.weights, u
     if weights is not None:
@@ -84,11 +86,12 @@ def estimate(
         by = 1.0 if weights is None else weights
         new, error = scores.means(np.array((by * (of_all - c * v), by * (of_all - v))))
         signal = c * w + (signal - c * foreseen_part)
+        strength = math.sqrt(squared_length(signal))
         root = signal if weights is None else c * w + new
         known = learnt(product, theta, known, scores, foreseen, u=of_all, weights=by, rate=rate, error=error)
     elif weights is not None:
         root = scores.mean(weights * of_all)
-    norm, strength = math.sqrt(squared_length(root)), math.sqrt(squared_length(signal))
+    norm = strength if root is signal else math.sqrt(squared_length(root))
     if min(norm, strength) < ROUNDING:
         return None, known
     return Estimate(product.from_root(theta, root), norm + NORM_FLOOR, signal, strength + NORM_FLOOR), known
@@ -97,8 +100,10 @@ def estimate(
 def plain_estimate(
     product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
 ) -> Estimate | None:
-    """Return the estimate of Algorithm 1, G_theta, or None if the samples say nothing."""
-    weights = _weights(active) if active is not None and product.rules == "default" else active
+    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    weights = active
+    if active is not None and product.rules == "default":
+        weights = _weights(active, active.mean(axis=0))
     G = product.natural_gradient(theta, x, u, weights)
     root = product.fisher_root(theta, G)
     norm = math.sqrt(squared_length(root))
@@ -112,25 +117,17 @@ def plain_estimate(
 def gradient(
     product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
 ) -> Estimate | None:
-    """Return the plain estimate from losses, for the baselines; None if nothing can be learnt."""
+    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
     u = utilities(losses)
     return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
 
 
-def degrees(product: Product, active: Floats | None) -> float:
-    """Return n_theta, each variable counted by the share of samples that read it; default rules."""
-    if active is None or product.rules == "paper":
-        return product.n_theta
-    return product.degrees(active.mean(axis=0))
-
-
 def squared_length(vector: Floats) -> float:
     """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
-    parts = (vector[own] for own in blocks(1, len(vector)))
-    return sum(float((part * part).sum()) for part in parts)
+    parts = [vector[own] for own in blocks(1, len(vector))]
+    return sum([float((part * part).sum()) for part in parts])
 
 
-def _weights(active: Floats) -> Floats:
-    """Return what each sample read over the root of its share, see above; 0 if none did."""
-    share = active.mean(axis=0)
+def _weights(active: Floats, share: Floats) -> Floats:
+    """Return what each sample read over the root of its share, see above; 0 where none did."""
     return active / np.sqrt(np.where(share > 0.0, share, 1.0))

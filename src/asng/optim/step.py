@@ -32,7 +32,7 @@ import numpy as np
 from asng.distributions import Floats, Product, Theta
 from asng.optim.control_variate import ControlVariate
 from asng.optim.covariance import Covariance
-from asng.optim.estimate import degrees, estimate, squared_length
+from asng.optim.estimate import estimate, squared_length
 from asng.optim.ranking import normal_scores, utilities
 from asng.optim.reuse import Former, SamplePool, kept, pooled
 
@@ -141,12 +141,13 @@ def step(
         return state
     t, delta = state.updates + 1, settings.delta_init / state.Delta  # Algorithm 1, delta
     pool = pooled(product, state.theta, SamplePool(x, losses, active), state.former)
-    n_theta = degrees(product, pool.active)
+    share = None if pool.active is None or product.rules == "paper" else pool.active.mean(axis=0)
+    n_theta = product.n_theta if share is None else product.degrees(share)
     beta = rate = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0  # Algorithm 1, beta
     if settings.early:
         beta = max(beta, 1.0 / t)  # while there were fewer than 1/beta updates, s and gamma weigh all alike
 
-    found, known = estimate(product, state.theta, state.control_variate, pool, u, ranked, beta)
+    found, known = estimate(product, state.theta, state.control_variate, pool, u, ranked, beta, share)
     if found is None and known is state.control_variate:
         return state
     former = kept(product, state.theta, x, losses, active, pool.density) if settings.reuse else None

@@ -317,22 +317,22 @@ def _active(product: Product, candidates: list[Candidate]) -> Floats | None:
     decided = bool(product.space.deciding)
     if not decided and all(candidate.active is None for candidate in candidates):
         return None
-    active = np.ones((len(candidates), len(product.space)))
-    for row, candidate in zip(active, candidates, strict=True):
-        names = candidate.active
-        if names is None and decided:
-            names = frozenset(candidate.architecture)  # nobody can have read what is not there
-        if names is not None:
-            row[:] = 0.0
-            row[[_column(product, name) for name in names]] = 1.0
+    active = np.array([_row(product.rank, candidate, decided=decided) for candidate in candidates])
     # Constants count as read: nothing is learnt of them.
     return None if active[:, product.free].all() else active
 
 
-def _column(product: Product, name: str) -> int:
-    if name not in product.rank:
+def _row(rank: Mapping[str, int], candidate: Candidate, *, decided: bool) -> list[float]:
+    if candidate.active is not None:
+        names = frozenset(candidate.active)
+    elif decided:
+        names = frozenset(candidate.architecture)  # nobody can have read what is not there
+    else:
+        return [1.0] * len(rank)
+    if not names <= rank.keys():
+        name = next(name for name in names if name not in rank)
         raise InputError(f"active: expected names of variables, got {name!r}, which the space has not.")
-    return product.rank[name]
+    return [1.0 if name in names else 0.0 for name in rank]
 
 
 def _losses(losses: Sequence[float], n: int) -> Floats:

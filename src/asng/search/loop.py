@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,7 @@ class Loop:
         """Training steps of the search and of all finalists."""
         return self.state.steps + self.final.all_steps
 
-    @property
+    @cached_property
     def _expected(self) -> str:
         return f"{self.scorer.name}: expected a finite number from {qualified_name(self.scorer.objective)}"
 
@@ -124,7 +124,7 @@ class Loop:
         state.evaluated += len(scores.candidates)
         state.over_budget += len(scores.candidates) - len(scores.scored)
         state.finite.scored(scores.objectives, state.step, self._expected, self.scorer.explain)
-        state.reason = state.watch.reason_to_stop(self.theta.entropy, self.theta.best)
+        state.reason = state.watch.reason_to_stop(self.theta)
         self.scores = scores
         return sum(scores.objectives) / len(scores.objectives) if scores.objectives else None
 
@@ -151,8 +151,9 @@ class Loop:
             clock = self._count_seconds(clock)
             self.log_step(loss, objective)
             self.callbacks.tell("step", state.step, loss, objective)
-            figures = {"objective": objective, "entropy": self.theta.entropy, "delta": self.theta.delta}
-            bar.update(state.step, loss=loss, **figures)
+            if bar.shows:
+                figures = {"objective": objective, "entropy": self.theta.entropy, "delta": self.theta.delta}
+                bar.update(state.step, loss=loss, **figures)
             more = (state.reason is None and state.step < state.steps) or not final.over
             self.pause(interrupt, more)
         while not final.over:

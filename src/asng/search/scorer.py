@@ -178,12 +178,12 @@ class Scorer:
         """Score architectures on the next batches."""
         if isinstance(self.objective, MetricObjective):
             return self._tallied(architectures, self.window)
-        for _ in range(min(MOST_UNDEFINED, len(self.stream))):
+        for tried in range(1, MOST_UNDEFINED + 1):
             batch = self._batch()
             self._last = batch, architectures
             scores = self._dealt([(architecture, batch) for architecture in architectures])
             self.undefined += sum(score.undefined for score in scores)
-            if not scores or not all(score.undefined for score in scores):
+            if not scores or not all(score.undefined for score in scores) or tried >= len(self.stream):
                 break
         return scores
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from asng.checks import integer_at_least, real_between
+from asng.optim import Optimizer
 from asng.space import Architecture
 
 __all__ = ["StopRule", "Watch"]
@@ -44,11 +45,12 @@ class Watch:
         self.unchanged = 0
         self._best: Architecture | None = None
 
-    def reason_to_stop(self, entropy: float, best: Architecture) -> str | None:
-        """Return "entropy" or "patience" where the rule ends the search after this theta step."""
+    def reason_to_stop(self, theta: Optimizer) -> str | None:
+        """Return "entropy" or "patience" where the rule ends the search after this step of theta."""
+        best = theta.best
         self.unchanged = self.unchanged + 1 if best == self._best else 0
         self._best = best
-        if entropy <= self.rule.entropy and self.rule.entropy > 0:
+        if self.rule.entropy > 0.0 and theta.entropy <= self.rule.entropy:
             return "entropy"
         if self.rule.patience is not None and self.unchanged >= self.rule.patience:
             return "patience"

@@ -235,7 +235,7 @@ class Space(Mapping[str, Variable]):
             {'kernel': 3}
         """
         if isinstance(architecture, Architecture) and architecture._space is self:
-            return architecture
+            return architecture._values  # a plain dictionary: each layer of a pass looks into it
         self.check(architecture)
         return {name: variable.normal(architecture[name]) for name, variable in self._variables.items()}
 

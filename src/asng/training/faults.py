@@ -233,9 +233,13 @@ class OutOfMemory:
         try:
             yield
         except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self.count += 1
+            self._note(error)
+
+    def _note(self, error: Exception) -> None:
+        """Count an error that says that memory is over; raise any other."""
+        if not is_out_of_memory(error):
+            raise error
+        self.count += 1
 
     def of(self, architecture: Mapping[str, Any]) -> None:
         """Note which architecture did not fit, if it is the first."""
@@ -266,9 +270,11 @@ class OutOfMemory:
             >>> memory.value(lambda: torch.empty(2**60).sum().item()), memory.count
             (nan, 1)
         """
-        with self.noted():
+        try:
             return score()
-        return math.nan
+        except (MemoryError, RuntimeError) as error:
+            self._note(error)
+            return math.nan
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -61,7 +61,7 @@ class Modes:
             for attributes in self._attributes:
                 attributes["training"] = training
         for norm in self._norms:
-            norm.training = True
+            vars(norm)["training"] = True
 
 
 def _attributes(model: nn.Module) -> list[dict[str, Any]] | None:

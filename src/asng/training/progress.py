@@ -27,16 +27,20 @@ class Bar:
     """Shows how far something is, or nothing.
 
     Args:
-        show: Is told the steps that are done and the figures in words.
+        show: Is told the steps that are done and the figures in words; None shows nothing.
+
+    Attributes:
+        shows: Whether it shows anything.
     """
 
-    def __init__(self, show: Callable[[int, str], None] = lambda done, words: None) -> None:
-        self._show = show
+    def __init__(self, show: Callable[[int, str], None] | None = None) -> None:
+        self._show, self.shows = show, show is not None
 
     def update(self, done: int, **figures: float | None) -> None:
         """Show that `done` of all steps are over, and some figures by name."""
-        words = (f"{name} {value:.3g}" for name, value in figures.items() if value is not None)
-        self._show(done, "  ".join(words))
+        if self._show is not None:
+            words = (f"{name} {value:.3g}" for name, value in figures.items() if value is not None)
+            self._show(done, "  ".join(words))
 
 
 @contextmanager

@@ -67,7 +67,9 @@ class Choice(Searchable):
         Raises:
             InputError: No supernet is running.
         """
-        return self.candidates[self._keys[self.value("choice")]]
+        # Past two attributes that torch looks for in several tables.
+        candidates: Any = self._modules["candidates"]
+        return candidates._modules[self._keys[self.value("choice")]]  # type: ignore[no-any-return]
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the chosen candidate.
@@ -75,10 +77,10 @@ class Choice(Searchable):
         Raises:
             InputError: It changes its input in place.
         """
-        candidate = self.chosen()
-        before = versions((*args, *kwargs.values()))
-        output = candidate(*args, **kwargs)
-        if versions((*args, *kwargs.values())) != before:
+        inputs = (*args, *kwargs.values()) if kwargs else args
+        before = versions(inputs)
+        output = self.chosen()(*args, **kwargs)
+        if versions(inputs) != before:
             raise InputError(
                 f"{self.described()}, candidate {self.value('choice')!r}: expected its input to stay as it "
                 "is, because other modules may read it, got one that was changed in place. Give "

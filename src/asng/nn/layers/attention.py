@@ -1,13 +1,14 @@
 """Attention of several heads."""
 
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
 from asng.nn.layers.linear import linear_part
-from asng.nn.layers.plain import leading, shell
+from asng.nn.layers.plain import PLANS, Plan, cut_of, planned
 from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
 from asng.nn.layers.twin import Twin, parts_of
 
@@ -123,24 +124,30 @@ def check_heads(layer: Twin, width: int, heads: int) -> int:
 def attention_part(
     source: nn.MultiheadAttention, width: int, heads: int, rate: float, *, kdim: int, vdim: int
 ) -> nn.Module:
-    """Return attention of smaller sizes over the weights of a larger one, that one if none are smaller."""
-    if (width, heads, rate, kdim, vdim) == (
-        source.embed_dim,
-        source.num_heads,
-        source.dropout,
-        source.kdim,
-        source.vdim,
-    ):
+    """Return attention of smaller sizes over the weights of a larger one, that one where none are smaller."""
+    most = source.embed_dim, source.num_heads, source.dropout, source.kdim, source.vdim
+    plan = _attention_plan(most, (width, heads, rate, kdim, vdim))
+    if plan.whole:
         return source
-    parts = {
+    return planned(source, plan, {"out_proj": linear_part(source.out_proj, width, width)})
+
+
+_Sizes: TypeAlias = tuple[int, int, float, int, int]
+"""Width, heads, dropout, widths of keys and of values."""
+
+
+@lru_cache(maxsize=PLANS)
+def _attention_plan(most: _Sizes, sizes: _Sizes) -> Plan:
+    (wide, _, _, wide_k, wide_v), (width, heads, rate, kdim, vdim) = most, sizes
+    cuts = {
         # Three blocks each, for query, key and value.
-        "in_proj_weight": lambda p: leading(p, 3 * width, kdim, groups=3),
-        "in_proj_bias": lambda p: leading(p, 3 * width, groups=3),
-        "q_proj_weight": lambda p: leading(p, width, width),
-        "k_proj_weight": lambda p: leading(p, width, kdim),
-        "v_proj_weight": lambda p: leading(p, width, vdim),
-        "bias_k": lambda p: leading(p, 1, 1, width),
-        "bias_v": lambda p: leading(p, 1, 1, width),
+        "in_proj_weight": cut_of((3 * wide, wide_k), (3 * width, kdim), groups=3),
+        "in_proj_bias": cut_of((3 * wide,), (3 * width,), groups=3),
+        "q_proj_weight": cut_of((wide, wide), (width, width)),
+        "k_proj_weight": cut_of((wide, wide_k), (width, kdim)),
+        "v_proj_weight": cut_of((wide, wide_v), (width, vdim)),
+        "bias_k": cut_of((1, 1, wide), (1, 1, width)),
+        "bias_v": cut_of((1, 1, wide), (1, 1, width)),
     }
     attributes = {
         "embed_dim": width,
@@ -150,10 +157,4 @@ def attention_part(
         "vdim": vdim,
         "dropout": rate,
     }
-    weights = {name: p if p is None else parts[name](p) for name, p in source._parameters.items()}
-    return shell(
-        source,
-        weights,
-        attributes,
-        {"out_proj": linear_part(source.out_proj, width, width)},
-    )
+    return Plan(attributes, cuts, sizes == most)

@@ -4,9 +4,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asng.errors import InputError
-from asng.nn.layers.plain import leading, shell
+from asng.nn.layers.plain import Plan, vector_plan
 from asng.nn.layers.sizes import Size, check_plain, largest
 from asng.nn.layers.twin import Twin
 
@@ -44,9 +45,13 @@ class BatchNorm1d(Twin, nn.BatchNorm1d):
         nn.BatchNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
         _forget_averages(self)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, features) or (batch, channels, length)."""
-        return _plain(self, input, 1)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, features) or (batch, channels, length)."""
+        return _plan(self, input, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise as torch's layer of the current width."""
+        return _normalised(self, nn.BatchNorm1d, input)
 
 
 class BatchNorm2d(Twin, nn.BatchNorm2d):
@@ -92,9 +97,13 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
         nn.BatchNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
         _forget_averages(self)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, height, width)."""
-        return _plain(self, input, 1)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, height, width)."""
+        return _plan(self, input, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise as torch's layer of the current width."""
+        return _normalised(self, nn.BatchNorm2d, input)
 
 
 class BatchNorm3d(Twin, nn.BatchNorm3d):
@@ -120,9 +129,13 @@ class BatchNorm3d(Twin, nn.BatchNorm3d):
         nn.BatchNorm3d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
         _forget_averages(self)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, depth, height, width)."""
-        return _plain(self, input, 1)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, depth, height, width)."""
+        return _plan(self, input, 1)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise as torch's layer of the current width."""
+        return _normalised(self, nn.BatchNorm3d, input)
 
 
 class SyncBatchNorm(Twin, nn.SyncBatchNorm):
@@ -151,9 +164,9 @@ class SyncBatchNorm(Twin, nn.SyncBatchNorm):
         )
         _forget_averages(self)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, ...)."""
-        return _plain(self, input, 1)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, ...)."""
+        return _plan(self, input, 1)
 
 
 class InstanceNorm1d(Twin, nn.InstanceNorm1d):
@@ -179,9 +192,9 @@ class InstanceNorm1d(Twin, nn.InstanceNorm1d):
         nn.InstanceNorm1d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
         self.search_variables = {}
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, length), or one without batch."""
-        return _plain(self, input, -2)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, length), or one without batch."""
+        return _plan(self, input, -2)
 
 
 class InstanceNorm2d(Twin, nn.InstanceNorm2d):
@@ -219,9 +232,9 @@ class InstanceNorm2d(Twin, nn.InstanceNorm2d):
         nn.InstanceNorm2d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
         self.search_variables = {}
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
-        return _plain(self, input, -3)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, height, width), or one without batch."""
+        return _plan(self, input, -3)
 
 
 class InstanceNorm3d(Twin, nn.InstanceNorm3d):
@@ -247,17 +260,28 @@ class InstanceNorm3d(Twin, nn.InstanceNorm3d):
         nn.InstanceNorm3d.__init__(self, most, eps, momentum, affine, False, device=device, dtype=dtype)
         self.search_variables = {}
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, *sides), or one without batch."""
-        return _plain(self, input, -4)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, *sides), or one without batch."""
+        return _plan(self, input, -4)
 
 
-def _plain(layer: Any, x: Tensor | None, dim: int) -> nn.Module:
-    width = layer.width(x, dim, layer.num_features, "num_features")
-    if width == layer.num_features:
-        return layer  # type: ignore[no-any-return]
-    parameters = {name: p if p is None else leading(p, width) for name, p in layer._parameters.items()}
-    return shell(layer, parameters, {"num_features": width})
+def _plan(layer: Any, x: Tensor | None, dim: int) -> Plan:
+    most = layer.num_features
+    return vector_plan("num_features", most, layer.width(x, dim, most, "num_features"))
+
+
+def _normalised(
+    layer: Any, torchs: type[nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d], x: Tensor
+) -> Tensor:
+    plan = layer.plan(x)
+    if plan.whole:
+        return torchs.forward(layer, x)
+    if layer._buffers.get("running_mean") is not None:  # someone has given it averages
+        return Twin.forward(layer, x)  # type: ignore[no-any-return]
+    layer._check_input_dim(x)
+    weight, bias = plan.parts(layer.weight, layer.bias)
+    momentum = 0.0 if layer.momentum is None else layer.momentum
+    return functional.batch_norm(x, None, None, weight, bias, True, momentum, layer.eps)
 
 
 def _largest_width(num_features: Size, track: bool) -> int:

@@ -1,12 +1,24 @@
 """Convolutions."""
 
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from asng.nn.layers.conv_sizes import ConvSizes, Kernel, Many, as_many, both_sides, half_kernel
-from asng.nn.layers.plain import shell
+from asng.nn.layers.conv_sizes import (
+    ConvPart,
+    ConvSizes,
+    Kernel,
+    Many,
+    as_many,
+    both_sides,
+    conv_cuts,
+    half_kernel,
+)
+from asng.nn.layers.plain import PLANS, Plan, planned
 from asng.nn.layers.sizes import Size, check_plain
 from asng.nn.layers.twin import Twin
 
@@ -47,9 +59,13 @@ class Conv1d(Twin, nn.Conv1d):
         others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
         _begin(self, nn.Conv1d, sizes, stride=stride, padding=padding, dilation=dilation, others=others)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, length), or one without batch."""
-        return _plain(self, input)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, length), or one without batch."""
+        return _plan(self, input)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve as torch's layer of the current sizes."""
+        return _convolved(self, nn.Conv1d, functional.conv1d, input)
 
 
 class Conv2d(Twin, nn.Conv2d):
@@ -111,9 +127,13 @@ class Conv2d(Twin, nn.Conv2d):
         others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
         _begin(self, nn.Conv2d, sizes, stride=stride, padding=padding, dilation=dilation, others=others)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
-        return _plain(self, input)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, height, width), or one without batch."""
+        return _plan(self, input)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve as torch's layer of the current sizes."""
+        return _convolved(self, nn.Conv2d, functional.conv2d, input)
 
 
 class Conv3d(Twin, nn.Conv3d):
@@ -148,9 +168,13 @@ class Conv3d(Twin, nn.Conv3d):
         others = {"bias": bias, "padding_mode": padding_mode, "device": device, "dtype": dtype}
         _begin(self, nn.Conv3d, sizes, stride=stride, padding=padding, dilation=dilation, others=others)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, *sides), or one without batch."""
-        return _plain(self, input)
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, *sides), or one without batch."""
+        return _plan(self, input)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve as torch's layer of the current sizes."""
+        return _convolved(self, nn.Conv3d, functional.conv3d, input)
 
 
 def _begin(
@@ -184,20 +208,42 @@ def _largest_padding(
     return padding
 
 
-def _plain(layer: Conv1d | Conv2d | Conv3d, x: Tensor | None) -> nn.Module:
+def _plan(layer: Conv1d | Conv2d | Conv3d, x: Tensor | None) -> Plan:
     sizes = layer.search_sizes
-    part = sizes.part(layer, x)
-    if part == sizes.largest:
-        return layer
-    padding = _fitted_padding(layer, part.kernel_size) if layer.search_same else {}
-    return shell(layer, sizes.weights(layer, part), part._asdict() | padding)
+    fitted = (layer.stride, layer.dilation) if layer.search_same else None
+    return _conv_plan(sizes.largest, sizes.part(layer, x), sizes.depthwise, fitted)
 
 
-def _fitted_padding(layer: Conv1d | Conv2d | Conv3d, kernel: tuple[int, ...]) -> dict[str, Any]:
+@lru_cache(maxsize=PLANS)
+def _conv_plan(
+    most: ConvPart, part: ConvPart, depthwise: bool, fitted: tuple[tuple[int, ...], tuple[int, ...]] | None
+) -> Plan:
+    """Return the plan of a convolution; one whose padding fits its kernel has the stride and the dilation."""
+    whole = part == most
+    padding = {} if fitted is None or whole else _fitted_padding(part.kernel_size, *fitted)
+    return Plan(part._asdict() | padding, conv_cuts(most, part, depthwise=depthwise), whole)
+
+
+def _convolved(
+    layer: Any, torchs: type[nn.Conv1d | nn.Conv2d | nn.Conv3d], convolve: Callable[..., Tensor], x: Tensor
+) -> Tensor:
+    plan = layer.plan(x)
+    if plan.whole:
+        return torchs.forward(layer, x)
+    if layer.padding_mode != "zeros":
+        return planned(layer, plan).forward(x)  # type: ignore[no-any-return]
+    weight, bias = plan.parts(layer.weight, layer.bias)
+    padding = plan.sizes.get("padding", layer.padding)
+    return convolve(x, weight, bias, layer.stride, padding, layer.dilation, plan.sizes["groups"])
+
+
+def _fitted_padding(
+    kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> dict[str, Any]:
     """Return the attributes of the plain layer by which it pads for its kernel."""
-    if any(step != 1 for step in layer.stride):
-        padding = half_kernel(kernel, layer.dilation)
+    if any(step != 1 for step in stride):
+        padding = half_kernel(kernel, dilation)
         return {"padding": padding, "_reversed_padding_repeated_twice": both_sides(padding)}
-    total = [d * (k - 1) for k, d in zip(kernel, layer.dilation, strict=True)]
+    total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
     sides = [side for t in reversed(total) for side in (t // 2, t - t // 2)]
     return {"_reversed_padding_repeated_twice": sides}

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeAlias
 from torch import Tensor
 
 from asng.errors import InputError, SpaceError
-from asng.nn.layers.plain import leading, window
+from asng.nn.layers.plain import Cut, cut_of
 from asng.nn.layers.sizes import Size, largest, values_of, variables_among
 from asng.space import Integer, SizeExpression, Variable
 
@@ -15,10 +15,10 @@ __all__ = [
     "ConvPart",
     "ConvSizes",
     "Kernel",
-    "kernel_part",
     "Many",
     "as_many",
     "both_sides",
+    "conv_cuts",
     "half_kernel",
     "transposed_padding",
 ]
@@ -48,7 +48,7 @@ class ConvSizes:
             groups at the largest width.
         depthwise: Whether every input channel is a group, so that the output follows the input.
         variables: Slot to variable.
-        sides: Slots of the kernel, one for all dimensions or one for each; none if no side is a variable.
+        sides: Slots of the kernel, one for all dimensions or one for each; none where no side is a variable.
     """
 
     largest: ConvPart
@@ -108,29 +108,49 @@ class ConvSizes:
             )
         return ConvPart(width, layer.setting("out_channels"), kernel, groups)
 
-    def weights(self, layer: Any, part: ConvPart, *, transposed: bool = False) -> dict[str, Tensor | None]:
-        """Return what a part of a layer of these sizes has for a weight and a bias.
-
-        Args:
-            layer: The twin.
-            part: The sizes wanted.
-            transposed: Whether the weight has input channels first.
-        """
-        weight, bias = layer.weight, layer.bias
-        width, out, kernel, groups = part
-        blocks = 1 if self.depthwise else groups
-        first, second = (width, out // groups) if transposed else (out, width // groups)
-        return {
-            "weight": kernel_part(weight, kernel, blocks, first, second),
-            "bias": None if bias is None else leading(bias, out, groups=blocks),
-        }
-
     def _kernel(self, layer: Any) -> tuple[int, ...]:
         most = self.largest.kernel_size
         if self.sides == ("kernel_size",):
             return (layer.value("kernel_size"),) * len(most)
         pairs = zip(self.sides, most, strict=True)
         return tuple(layer.value(slot) if slot in self.variables else side for slot, side in pairs)
+
+
+def conv_cuts(
+    most: ConvPart, part: ConvPart, *, depthwise: bool, transposed: bool = False
+) -> dict[str, Cut | None]:
+    """Return what cuts the weight and the bias of a convolution; None of what is whole.
+
+    The part has the middle of the kernel, so that kernels of all sizes share one; where two sizes differ by
+    an odd number there is no exact middle, and the part lies half a pixel towards the start. Of the channels
+    it has the first ones, along the first dimension those of each group.
+
+    Args:
+        most: The largest sizes.
+        part: The sizes wanted.
+        depthwise: As of `ConvSizes`.
+        transposed: Whether the weight has input channels first.
+
+    Example:
+        >>> import torch
+        >>> most, part = ConvPart(2, 4, (5,), 2), ConvPart(2, 2, (3,), 2)
+        >>> conv_cuts(most, part, depthwise=False)["weight"](torch.arange(20).reshape(4, 1, 5))
+        tensor([[[ 1,  2,  3]],
+        <BLANKLINE>
+                [[11, 12, 13]]])
+    """
+    shape, sizes = _shape_of(most, transposed), _shape_of(part, transposed)
+    middle = ((m - side) // 2 for m, side in zip(most.kernel_size, part.kernel_size, strict=True))
+    blocks = 1 if depthwise else part.groups
+    return {
+        "weight": cut_of(shape, sizes, (0, 0, *middle), blocks),
+        "bias": cut_of((most.out_channels,), (part.out_channels,), (), blocks),
+    }
+
+
+def _shape_of(part: ConvPart, transposed: bool) -> tuple[int, ...]:
+    width, out, kernel, groups = part
+    return (width, out // groups, *kernel) if transposed else (out, width // groups, *kernel)
 
 
 def _kernel_slots(kernel: Kernel) -> dict[str, Size]:
@@ -162,35 +182,6 @@ def _check_divided(name: str, size: Size, groups: int) -> None:
         if value % groups:
             hint = f" Use an Integer with step={groups}." if isinstance(size, Integer) else ""
             raise SpaceError(f"{name}: expected multiples of groups = {groups}, got {value!r}.{hint}")
-
-
-def kernel_part(weight: Tensor, kernel: tuple[int, ...], groups: int, first: int, second: int) -> Tensor:
-    """Return the part of a convolution's weight that a smaller convolution uses.
-
-    It has the middle of the kernel, so that kernels of all sizes share one. If two sizes differ by an odd
-    number, there is no exact middle, and the part lies half a pixel towards the start. Of the channels it has
-    the first ones, along the first dimension those of each group.
-
-    Args:
-        weight: Shape (groups * a, b, *largest kernel).
-        kernel: Sides of the kernel wanted.
-        groups: How many groups of channels the first dimension has.
-        first: How many channels are wanted of the first dimension, a multiple of `groups`.
-        second: How many are wanted of the second.
-
-    Returns:
-        Shape (first, second, *kernel), without gaps in memory; `weight` itself where all of it is wanted.
-
-    Example:
-        >>> import torch
-        >>> weight = torch.arange(20).reshape(4, 1, 5)
-        >>> kernel_part(weight, (3,), groups=2, first=2, second=1)
-        tensor([[[ 1,  2,  3]],
-        <BLANKLINE>
-                [[11, 12, 13]]])
-    """
-    middle = ((most - side) // 2 for most, side in zip(weight.shape[2:], kernel, strict=True))
-    return window(weight, (first, second, *kernel), (0, 0, *middle), groups)
 
 
 def as_many(value: Many, dims: int) -> tuple[int, ...]:

@@ -1,13 +1,22 @@
 """Transposed convolutions."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
-from asng.nn.layers.conv_sizes import ConvSizes, Kernel, Many, as_many, transposed_padding
-from asng.nn.layers.plain import shell
+from asng.nn.layers.conv_sizes import (
+    ConvPart,
+    ConvSizes,
+    Kernel,
+    Many,
+    as_many,
+    conv_cuts,
+    transposed_padding,
+)
+from asng.nn.layers.plain import PLANS, Plan
 from asng.nn.layers.sizes import Size, check_plain
 from asng.nn.layers.twin import Twin
 
@@ -70,9 +79,9 @@ class ConvTranspose2d(Twin, nn.ConvTranspose2d):
         given = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
         _begin(self, nn.ConvTranspose2d, sizes, given, others)
 
-    def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, height, width), or one without batch."""
-        return _plain(self, input)
+    def plan(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, height, width), or one without batch."""
+        return _plan(self, input)
 
 
 class ConvTranspose1d(Twin, nn.ConvTranspose1d):
@@ -109,9 +118,9 @@ class ConvTranspose1d(Twin, nn.ConvTranspose1d):
         given = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
         _begin(self, nn.ConvTranspose1d, sizes, given, others)
 
-    def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, length), or one without batch."""
-        return _plain(self, input)
+    def plan(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, length), or one without batch."""
+        return _plan(self, input)
 
 
 class ConvTranspose3d(Twin, nn.ConvTranspose3d):
@@ -148,9 +157,9 @@ class ConvTranspose3d(Twin, nn.ConvTranspose3d):
         given = {"stride": stride, "padding": padding, "output_padding": output_padding, "dilation": dilation}
         _begin(self, nn.ConvTranspose3d, sizes, given, others)
 
-    def plain(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, *sides), or one without batch."""
-        return _plain(self, input)
+    def plan(self, input: Tensor | None = None, output_size: Sequence[int] | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, *sides), or one without batch."""
+        return _plan(self, input)
 
 
 _Layer: TypeAlias = ConvTranspose1d | ConvTranspose2d | ConvTranspose3d
@@ -178,13 +187,19 @@ def _begin(
     layer.search_same = same
 
 
-def _plain(layer: _Layer, x: Tensor | None) -> nn.Module:
+def _plan(layer: _Layer, x: Tensor | None) -> Plan:
     sizes = layer.search_sizes
-    part = sizes.part(layer, x)
-    if part == sizes.largest:
-        return layer
-    attributes = part._asdict()
-    if layer.search_same:
-        paddings = transposed_padding(part.kernel_size, layer.stride, layer.dilation)
-        attributes.update(zip(("padding", "output_padding"), paddings, strict=True))
-    return shell(layer, sizes.weights(layer, part, transposed=True), attributes)
+    fitted = (layer.stride, layer.dilation) if layer.search_same else None
+    return _conv_plan(sizes.largest, sizes.part(layer, x), sizes.depthwise, fitted)
+
+
+@lru_cache(maxsize=PLANS)
+def _conv_plan(
+    most: ConvPart, part: ConvPart, depthwise: bool, fitted: tuple[tuple[int, ...], tuple[int, ...]] | None
+) -> Plan:
+    """Return the plan of a convolution; one whose padding fits its kernel has the stride and the dilation."""
+    sizes: dict[str, object] = part._asdict()
+    if fitted is not None:
+        paddings = transposed_padding(part.kernel_size, *fitted)
+        sizes.update(zip(("padding", "output_padding"), paddings, strict=True))
+    return Plan(sizes, conv_cuts(most, part, depthwise=depthwise, transposed=True), part == most)

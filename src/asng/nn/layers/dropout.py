@@ -1,6 +1,7 @@
 """Dropout at a searched rate."""
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asng.nn.layers.plain import shell
 from asng.nn.layers.sizes import Rate, check_plain, rate_range, variables_among
@@ -39,5 +40,12 @@ class Dropout(Twin, nn.Dropout):
 
     def plain(self, input: Tensor | None = None) -> nn.Module:
         """Return the plain layer; the input does not matter."""
-        rate = float(self.setting("p", note=self.training))
+        rate = self._rate()
         return self if rate == self.p else shell(self, {}, {"p": rate})
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop as torch's layer of the current rate."""
+        return functional.dropout(input, self._rate(), self.training, self.inplace)
+
+    def _rate(self) -> float:
+        return float(self.setting("p", note=self.training))

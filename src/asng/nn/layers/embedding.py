@@ -1,13 +1,15 @@
 """Embedding of tokens, one by one or by the bag."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asng.checks import integer_at_least
 from asng.errors import InputError
-from asng.nn.layers.plain import shell
+from asng.nn.layers.plain import PLANS, Plan
 from asng.nn.layers.sizes import Size, check_plain, largest, variables_among
 from asng.nn.layers.twin import Twin
 
@@ -109,14 +111,18 @@ class Embedding(Twin, nn.Embedding):
         layer = nn.Embedding.from_pretrained(embeddings, freeze, *given)  # type: ignore[no-untyped-call]
         return cls.of(layer, embedding_dim=embeddings.shape[1] if embedding_dim is None else embedding_dim)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer; the input, integers of any shape, does not matter."""
-        width = self.setting("embedding_dim")
-        if width == self.embedding_dim:
-            return self
-        # With gaps in memory: rows are looked up, not computed with, so that the table need not be copied.
-        weights = {"weight": self.weight[:, :width]}
-        return shell(self, weights, {"embedding_dim": width})
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan; the input, integers of any shape, does not matter."""
+        return _plan(self.embedding_dim, self.setting("embedding_dim"))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Look up as torch's layer of the current width."""
+        plan = self.plan(input)
+        if plan.whole:
+            return nn.Embedding.forward(self, input)
+        (weight,) = plan.parts(self.weight)
+        options = self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.sparse
+        return functional.embedding(input, weight, *options)  # type: ignore[arg-type]
 
 
 class EmbeddingBag(Twin, nn.EmbeddingBag):
@@ -204,12 +210,15 @@ class EmbeddingBag(Twin, nn.EmbeddingBag):
         layer = nn.EmbeddingBag.from_pretrained(embeddings, freeze, *given)
         return cls.of(layer, embedding_dim=embeddings.shape[1] if embedding_dim is None else embedding_dim)
 
-    def plain(self, input: Tensor | None = None, *args: Any, **kwargs: Any) -> nn.Module:
-        """Return the plain layer; the input does not matter."""
-        width = self.setting("embedding_dim")
-        if width == self.embedding_dim:
-            return self
-        return shell(self, {"weight": self.weight[:, :width]}, {"embedding_dim": width})
+    def plan(self, input: Tensor | None = None, *args: Any, **kwargs: Any) -> Plan:
+        """Return the plan; the input does not matter."""
+        return _plan(self.embedding_dim, self.setting("embedding_dim"))
+
+
+@lru_cache(maxsize=PLANS)
+def _plan(most: int, width: int) -> Plan:
+    # With gaps in memory: rows are looked up, not computed with, so that the table need not be copied.
+    return Plan({"embedding_dim": width}, {"weight": lambda table: table[:, :width]}, width == most)
 
 
 def _check_options(variables: object, **given: bool) -> None:

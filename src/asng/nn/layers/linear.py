@@ -1,9 +1,12 @@
 """Fully connected layers, and the activation that has weights."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from asng.nn.layers.plain import leading, shell
+from asng.nn.layers.plain import PLANS, Plan, cut_of, planned, vector_plan
 from asng.nn.layers.sizes import Size, check_plain, largest, variables_among
 from asng.nn.layers.twin import Twin
 
@@ -48,22 +51,25 @@ class Linear(Twin, nn.Linear):
         nn.Linear.__init__(self, *sizes, bias=bias, device=device, dtype=dtype)
         self.search_variables = variables_among(out_features=out_features)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (..., features)."""
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (..., features)."""
         width = self.width(input, -1, self.in_features, "in_features")
-        return linear_part(self, width, self.setting("out_features"))
+        return _linear_plan(self.out_features, self.in_features, self.setting("out_features"), width)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Compute as torch's layer of the current sizes."""
+        return functional.linear(input, *self.plan(input).parts(self.weight, self.bias))  # type: ignore[arg-type]
 
 
 def linear_part(source: nn.Linear, width: int, out: int) -> nn.Module:
-    """Return a layer of fewer features over the weights of a larger one, that one if none are fewer."""
-    if width == source.in_features and out == source.out_features:
-        return source
-    weight, bias = source.weight, source.bias
-    weights = {
-        "weight": leading(weight, out, width),
-        "bias": None if bias is None else leading(bias, out),
-    }
-    return shell(source, weights, {"in_features": width, "out_features": out})
+    """Return a layer of fewer features over the weights of a larger one, that one where none are fewer."""
+    return planned(source, _linear_plan(source.out_features, source.in_features, out, width))
+
+
+@lru_cache(maxsize=PLANS)
+def _linear_plan(most_out: int, most: int, out: int, width: int) -> Plan:
+    cuts = {"weight": cut_of((most_out, most), (out, width)), "bias": cut_of((most_out,), (out,))}
+    return Plan({"in_features": width, "out_features": out}, cuts, (out, width) == (most_out, most))
 
 
 class Bilinear(Twin, nn.Bilinear):
@@ -105,21 +111,18 @@ class Bilinear(Twin, nn.Bilinear):
         )
         self.search_variables = variables_among(out_features=out_features)
 
-    def plain(self, input1: Tensor | None = None, input2: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for two inputs (..., features)."""
-        sizes = {
-            "in1_features": self.width(input1, -1, self.in1_features, "in1_features"),
-            "in2_features": self.width(input2, -1, self.in2_features, "in2_features"),
-            "out_features": self.setting("out_features"),
-        }
-        first, second, out = sizes.values()
-        if (out, first, second) == tuple(self.weight.shape):
-            return self
-        weights = {
-            "weight": leading(self.weight, out, first, second),
-            "bias": None if self.bias is None else leading(self.bias, out),
-        }
-        return shell(self, weights, sizes)
+    def plan(self, input1: Tensor | None = None, input2: Tensor | None = None) -> Plan:
+        """Return the plan for two inputs (..., features)."""
+        first = self.width(input1, -1, self.in1_features, "in1_features")
+        second = self.width(input2, -1, self.in2_features, "in2_features")
+        return _bilinear_plan(self.weight.shape, (self.setting("out_features"), first, second))
+
+
+@lru_cache(maxsize=PLANS)
+def _bilinear_plan(most: tuple[int, ...], sizes: tuple[int, ...]) -> Plan:
+    names = ("out_features", "in1_features", "in2_features")
+    cuts = {"weight": cut_of(most, sizes), "bias": cut_of(most[:1], sizes[:1])}
+    return Plan(dict(zip(names, sizes, strict=True)), cuts, sizes == most)
 
 
 class PReLU(Twin, nn.PReLU):
@@ -150,11 +153,10 @@ class PReLU(Twin, nn.PReLU):
         nn.PReLU.__init__(self, largest("num_parameters", num_parameters), init, device=device, dtype=dtype)
         self.search_variables = {}
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, ...)."""
-        if self.num_parameters == 1 or input is None or input.ndim < 2:
-            return self
-        width = self.width(input, 1, self.num_parameters, "num_parameters")
-        if width == self.num_parameters:
-            return self
-        return shell(self, {"weight": leading(self.weight, width)}, {"num_parameters": width})
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, ...)."""
+        most = self.num_parameters
+        shared = most == 1 or input is None or input.ndim < 2
+        return vector_plan(
+            "num_parameters", most, most if shared else self.width(input, 1, most, "num_parameters")
+        )

@@ -1,13 +1,15 @@
 """Normalisation of an item, over its features or over groups of channels."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from asng.errors import InputError
-from asng.nn.layers.plain import leading, shell
+from asng.nn.layers.plain import PLANS, Plan, cut_of, planned, vector_plan
 from asng.nn.layers.sizes import Size, check_plain, largest, variables_among
 from asng.nn.layers.twin import Twin
 
@@ -48,9 +50,15 @@ class LayerNorm(Twin, nn.LayerNorm):
         nn.LayerNorm.__init__(self, most, eps, elementwise_affine, bias, device=device, dtype=dtype)
         self.search_variables = {}
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (..., *features)."""
-        return layer_norm_part(self, _last_dimensions(self, input))
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (..., *features)."""
+        return _plan(self.normalized_shape, _last_dimensions(self, input))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise as torch's layer of the current sizes."""
+        shape = _last_dimensions(self, input)
+        weight, bias = _plan(self.normalized_shape, shape).parts(self.weight, self.bias)
+        return functional.layer_norm(input, shape, weight, bias, self.eps)
 
 
 def _last_dimensions(layer: Any, x: Tensor | None) -> tuple[int, ...]:
@@ -61,12 +69,15 @@ def _last_dimensions(layer: Any, x: Tensor | None) -> tuple[int, ...]:
     return tuple(layer.width(x, i - dims, size, "normalized_shape") for i, size in enumerate(most))
 
 
-def layer_norm_part(source: nn.LayerNorm | nn.RMSNorm, shape: tuple[int, ...]) -> nn.Module:
-    """Return a layer norm over smaller dimensions with the weights of a larger one, that one if none are."""
-    if shape == source.normalized_shape:
-        return source
-    weights = {name: p if p is None else leading(p, *shape) for name, p in source._parameters.items()}
-    return shell(source, weights, {"normalized_shape": shape})
+def layer_norm_part(source: nn.LayerNorm, width: int) -> nn.Module:
+    """Return a layer norm over fewer features with the weights of a larger one, that one where none are."""
+    return planned(source, _plan(source.normalized_shape, (width,)))
+
+
+@lru_cache(maxsize=PLANS)
+def _plan(most: tuple[int, ...], shape: tuple[int, ...]) -> Plan:
+    cut = cut_of(most, shape)
+    return Plan({"normalized_shape": shape}, {"weight": cut, "bias": cut}, shape == most)
 
 
 class RMSNorm(Twin, nn.RMSNorm):
@@ -101,9 +112,15 @@ class RMSNorm(Twin, nn.RMSNorm):
         nn.RMSNorm.__init__(self, most, eps, elementwise_affine, device=device, dtype=dtype)
         self.search_variables = {}
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (..., *features)."""
-        return layer_norm_part(self, _last_dimensions(self, input))
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (..., *features)."""
+        return _plan(self.normalized_shape, _last_dimensions(self, input))
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise as torch's layer of the current sizes."""
+        shape = _last_dimensions(self, input)
+        weight, _ = _plan(self.normalized_shape, shape).parts(self.weight, None)
+        return functional.rms_norm(input, shape, weight, self.eps)
 
 
 class GroupNorm(Twin, nn.GroupNorm):
@@ -144,16 +161,25 @@ class GroupNorm(Twin, nn.GroupNorm):
         self.num_groups = groups
         self.search_variables = variables_among(num_groups=num_groups)
 
-    def plain(self, input: Tensor | None = None) -> nn.Module:
-        """Return the plain layer for an input (batch, channels, ...)."""
-        width = self.width(input, 1, self.num_channels, "num_channels")
-        groups = self.setting("num_groups")
+    def plan(self, input: Tensor | None = None) -> Plan:
+        """Return the plan for an input (batch, channels, ...)."""
+        most = self.num_channels
+        width, groups = self.width(input, 1, most, "num_channels"), self.setting("num_groups")
         if width % groups:
             raise InputError(
                 f"{self.described()}: expected input channels in multiples of num_groups = {groups}, got "
                 f"{width}. Give the width a step of {groups}."
             )
-        if width == self.num_channels and groups == self.num_groups:
-            return self
-        weights = {name: p if p is None else leading(p, width) for name, p in self._parameters.items()}
-        return shell(self, weights, {"num_channels": width, "num_groups": groups})
+        return _group_plan((most, self.num_groups), width, groups)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Normalise as torch's layer of the current sizes."""
+        plan = self.plan(input)
+        weight, bias = plan.parts(self.weight, self.bias)
+        return functional.group_norm(input, plan.sizes["num_groups"], weight, bias, self.eps)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=PLANS)
+def _group_plan(most: tuple[int, int], width: int, groups: int) -> Plan:
+    plan = vector_plan("num_channels", most[0], width)
+    return Plan({**plan.sizes, "num_groups": groups}, plan.cuts, (width, groups) == most)

@@ -1,22 +1,41 @@
 """Plain layers of torch over parts of the weights of larger ones."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from asng.nn.layers.subclasses import plain_class
 
-__all__ = ["draw_anew", "leading", "owning", "shell", "window"]
+__all__ = [
+    "PLANS",
+    "Cut",
+    "Plan",
+    "cut_of",
+    "draw_anew",
+    "leading",
+    "owning",
+    "planned",
+    "shell",
+    "vector_plan",
+    "window",
+]
 
 _FIELDS = {name: value for name, value in vars(nn.Module()).items() if name != "training"}
 """What every module has of its own: hooks, and tables of weights and parts."""
 
 _NOT_TAKEN_OVER = {*_FIELDS, "names", "path", "forward"}
 """That, what a supernet binds, and a forward that was replaced on the instance: it calls the twin."""
+
+
+Cut: TypeAlias = Callable[[Tensor], Tensor]
+"""Takes the part of a weight that a smaller layer has."""
+
+PLANS = 4096
+"""So many plans of each kind of layer are kept, and so many cuts: each is some hundred bytes."""
 
 
 def leading(weight: Tensor, *sizes: int, groups: int = 1) -> Tensor:
@@ -49,36 +68,98 @@ def window(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...] = (),
         starts: Where it begins along the first dimensions; along the others, and by default, at 0.
         groups: As in `leading`; then it begins at 0 along the first dimension.
     """
-    if weight.shape == sizes:
-        return weight
-    part = _cut(weight, sizes, starts, groups)
-    # torch.matmul computes differently, in the last bits, for weights that ask for gradients, also where none
-    # are recorded.
-    if weight.requires_grad and not part.requires_grad:
-        part.requires_grad_()
-    return part
+    cut = cut_of(weight.shape, sizes, starts, groups)
+    return weight if cut is None else cut(weight)
 
 
-def _cut(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...], groups: int) -> Tensor:
-    shape = weight.shape
+@lru_cache(maxsize=PLANS)
+def cut_of(
+    shape: tuple[int, ...], sizes: tuple[int, ...], starts: tuple[int, ...] = (), groups: int = 1
+) -> Cut | None:
+    """Return what takes the block that `window` describes out of weights of a shape; None if that is all."""
+    if shape == sizes:
+        return None
     if groups > 1:
-        blocks = weight.view(groups, -1, *shape[1:])
-        return window(blocks, (groups, sizes[0] // groups, *sizes[1:]), (0, *starts)).flatten(0, 1)
-    if len(sizes) == 1 or shape[1:] == sizes[1:]:
-        return weight[: sizes[0]]
-    return functional.pad(weight, _pads(shape, sizes, starts))
-
-
-@lru_cache(maxsize=1024)
-def _pads(shape: tuple[int, ...], sizes: tuple[int, ...], starts: tuple[int, ...]) -> tuple[int, ...]:
-    """Return by how much to pad at each end of each dimension, the last one first.
-
-    Padding by negative numbers cuts, in one operation forth and one back. Slices would be one for each
-    dimension and a copy, and the gradient would be spread over a larger weight by each.
-    """
+        blocks, block = (groups, shape[0] // groups, *shape[1:]), (groups, sizes[0] // groups, *sizes[1:])
+        starts = (0, *starts)
+        return lambda weight: _asking(weight, window(weight.view(blocks), block, starts).flatten(0, 1))
+    if len(sizes) > 1 and shape[1:] == sizes[1:]:
+        return lambda weight: _asking(weight, weight[: sizes[0]])
+    # Padding by negative numbers cuts, in one operation forth and one back. Slices would be one for each
+    # dimension and a copy, and the gradient would be spread over a larger weight by each.
     starts += (0,) * (len(shape) - len(starts))
     ends = zip(reversed(starts), reversed(sizes), reversed(shape), strict=True)
-    return tuple(pad for start, size, most in ends for pad in (-start, start + size - most))
+    pads = [pad for start, size, most in ends for pad in (-start, start + size - most)]
+    if len(sizes) > 1:
+        return lambda weight: _asking(weight, torch.constant_pad_nd(weight, pads))
+    return lambda vector: (
+        torch.constant_pad_nd(vector, pads) if torch.is_grad_enabled() else vector[: sizes[0]]
+    )
+
+
+def _asking(weight: Tensor, part: Tensor) -> Tensor:
+    """Return a part that asks for gradients as its weight does, also where none are recorded.
+
+    torch.matmul computes differently, in the last bits, for weights that do.
+    """
+    return part if part.requires_grad or not weight.requires_grad else part.requires_grad_()
+
+
+class Plan(NamedTuple):
+    """How a layer runs as a smaller one: found once for the sizes, and kept.
+
+    Attributes:
+        sizes: What torch calls the sizes, to those of the smaller layer.
+        cuts: Name of a weight to what cuts it, None where all of it is used.
+        whole: Whether nothing is smaller.
+    """
+
+    sizes: Mapping[str, object]
+    cuts: Mapping[str, Cut | None]
+    whole: bool
+
+    def parts(self, *weights: Tensor | None) -> Sequence[Tensor | None]:
+        """Return the parts that the smaller layer has of the weights, which come in the order of `cuts`."""
+        if self.whole:
+            return weights
+        if torch.is_inference_mode_enabled():
+            # torch.matmul computes differently, in the last bits, for weights that are inference tensors.
+            with torch.inference_mode(False):
+                return self.parts(*weights)
+        return [
+            weight if weight is None or cut is None else cut(weight)
+            for weight, cut in zip(weights, self.cuts.values(), strict=True)
+        ]
+
+
+@lru_cache(maxsize=PLANS)
+def vector_plan(name: str, most: int, width: int) -> Plan:
+    """Return the plan of a layer all of whose weights are vectors, as of a norm.
+
+    Args:
+        name: What torch calls their length.
+        most: The largest.
+        width: The one of the smaller layer.
+    """
+    cut = cut_of((most,), (width,))
+    return Plan({name: width}, {"weight": cut, "bias": cut}, width == most)
+
+
+def planned(source: nn.Module, plan: Plan, modules: Mapping[str, nn.Module] | None = None) -> nn.Module:
+    """Return the plain layer that a plan makes of a larger one, that one where nothing is smaller.
+
+    Args:
+        source: The larger layer.
+        plan: For its sizes.
+        modules: As of `shell`.
+    """
+    if plan.whole:
+        return source
+    own = source._parameters
+    weights = [own[name] if name in own else getattr(source, name, None) for name in plan.cuts]
+    pairs = zip(plan.cuts, plan.parts(*weights), strict=True)
+    parts = {name: part for name, part in pairs if part is not None or name in own}
+    return shell(source, parts, plan.sizes, modules)
 
 
 def shell(
@@ -112,18 +193,12 @@ def shell(
         len(weights) < len(source._parameters) or len(parts) < len(source._modules)
     ):  # a subclass has more
         weights, parts = {**source._parameters, **weights}, {**source._modules, **parts}
-    # What only a twin has comes along too, unused: to leave it out would cost more than all the rest.
-    layer.__dict__.update(source.__dict__)
-    layer.__dict__.update(_FIELDS)
-    layer.__dict__.update(weights)  # found sooner here than in the table of parameters
-    layer.__dict__.update(
-        attributes,
-        _parameters=weights,
-        _buffers=source._buffers,
-        _modules=parts,
-    )
-    if "forward" in layer.__dict__:
-        del layer.__dict__["forward"]  # replaced on the instance of the twin, whose own it calls
+    # What only a twin has comes along too, unused: to leave it out would cost more than all the rest. Weights
+    # are found sooner here than in the table of parameters.
+    tables = {"_parameters": weights, "_buffers": source._buffers, "_modules": parts}
+    names = {**source.__dict__, **_FIELDS, **weights, **attributes, **tables}
+    names.pop("forward", None)  # replaced on the instance of the twin, whose own it calls
+    object.__setattr__(layer, "__dict__", names)
     return layer
 
 

@@ -197,9 +197,9 @@ def _plain(layer: Any, width: int) -> nn.Module:
         if isinstance(part, nn.MultiheadAttention):
             modules[name] = attention_part(part, width, heads, rate, kdim=width, vdim=width)
         elif isinstance(part, nn.LayerNorm) and name.startswith("norm"):
-            modules[name] = layer_norm_part(part, (width,))
+            modules[name] = layer_norm_part(part, width)
         elif isinstance(part, nn.Dropout) and name.startswith("dropout"):
-            modules[name] = shell(part, {}, {"p": rate})
+            modules[name] = part if part.p == rate else shell(part, {}, {"p": rate})
         elif name not in ("linear1", "linear2"):
             modules[name] = part  # an activation, or what a subclass has beside
     modules["linear1"] = linear_part(linear, width, hidden)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from asng.errors import InputError
 from asng.nn.base import Extraction, Searchable
 from asng.nn.layers.from_layer import twin_of
-from asng.nn.layers.plain import draw_anew, owning, shell
+from asng.nn.layers.plain import Plan, draw_anew, owning, planned, shell
 from asng.nn.layers.subclasses import definer, is_ours, overrides
 from asng.space import SizeExpression, Variable
 
@@ -63,13 +63,15 @@ class Twin(Searchable):
         There `super().forward` is the plain layer's, and `self.weight` the part that is used.
         """
         super().__init_subclass__(**kwargs)
-        if is_ours(cls) or not is_ours(definer(cls, "extract")):
-            return
-        if cls.forward is not Twin.forward:
+        if not is_ours(cls) and is_ours(definer(cls, "extract")):
             if "forward" in vars(cls):
                 cls.forward_of_plain = vars(cls)["forward"]
+            cls.search_own = bool(overrides(cls))
+        by_class = cls.__mro__.index
+        own_plain = by_class(definer(cls, "plain")) < by_class(definer(cls, "forward"))
+        if cls.search_own or own_plain:
+            # A forward that knows what the plain layer computes is of a layer of ours alone.
             cls.forward = Twin.forward  # type: ignore[method-assign]
-        cls.search_own = bool(overrides(cls))
 
     @classmethod
     def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
@@ -117,7 +119,14 @@ class Twin(Searchable):
             *args: The inputs of a call, from which the widths are taken. Without any: the largest.
             **kwargs: The same, by name.
         """
-        raise NotImplementedError(f"{type(self).__name__}.plain: expected in every twin.")
+        return planned(self, self.plan(*args, **kwargs))
+
+    def plan(self, *args: Any, **kwargs: Any) -> Plan:
+        """Return the plan of the plain layer, for the same arguments.
+
+        A layer whose `forward` is one function of torch calls that by its plan, and makes no other layer.
+        """
+        raise NotImplementedError(f"{type(self).__name__}: expected plain or plan in every twin.")
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the plain layer of the current sizes."""

@@ -1,14 +1,14 @@
 """An endless stream of batches that can be put down and taken up again at the same batch."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 from zlib import crc32
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, default_collate
+from torch.utils.data import DataLoader, Subset, TensorDataset, default_collate
 
 from asng.errors import InputError, RunError
 from asng.training.data.nested import expected_items, tensors_in
@@ -52,7 +52,7 @@ class BatchStream:
         self.loader = loader = with_new_workers(loader)
         self.name = name
         self._quick = by_whole_batches(loader)
-        self._taken = 0
+        self._taken = self._length = 0  # of the pass under way
         self._iterator: Iterator[Any] | None = None
         self._start = self._first = generator_states(loader)
         self.summed: int | None = None
@@ -62,9 +62,9 @@ class BatchStream:
 
     def next(self) -> Any:
         """Return the next batch, of a new pass where the last one is over."""
-        if self._iterator is None or self._taken == len(self.loader):
+        if self._iterator is None or self._taken == self._length:
             self._start, self._taken = generator_states(self.loader), 0
-            self._iterator = iter(self._quick)
+            self._iterator, self._length = iter(self._quick), len(self.loader)
         return self._next(self._iterator)
 
     def expected(self) -> int | None:
@@ -165,7 +165,7 @@ class BatchStream:
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
             restore_generators(self.loader, self._start)
-            self._iterator = iter(self._quick)
+            self._iterator, self._length = iter(self._quick), len(self.loader)
             for _ in range(state["taken"]):
                 self._next(self._iterator)
         # Where two loaders share a generator, it stands where neither of them has left it.
@@ -211,11 +211,12 @@ def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
 # --- batches of tensors in memory, taken by one operation instead of item by item ------------------------
 
 
-def by_whole_batches(loader: DataLoader[Any]) -> DataLoader[Any]:
-    """Return a loader that yields the same batches in less time, if that can be known; else the given one.
+def by_whole_batches(loader: DataLoader[Any]) -> Iterable[Any]:
+    """Return what yields the same batches in less time, if that can be known; else the loader itself.
 
-    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default.
-    Then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
+    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default:
+    then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
+    Random numbers are drawn as torch's loader draws them.
 
     Args:
         loader: Any; its samplers and generators are used as they are.
@@ -229,46 +230,46 @@ def by_whole_batches(loader: DataLoader[Any]) -> DataLoader[Any]:
         return loader
     if loader.collate_fn is not default_collate:
         return loader
-    data = _in_memory(loader.dataset)
-    if data is None:
-        return loader
-    return DataLoader(
-        data,
-        batch_sampler=loader.batch_sampler,
-        collate_fn=_as_it_is,
-        generator=loader.generator,
-        pin_memory=loader.pin_memory,
-    )
+    tensors, indices = _in_memory(loader.dataset)
+    return loader if tensors is None else _WholeBatches(loader, tensors, indices)
 
 
-class _InMemory(Dataset[Any]):
-    """Items of tensors, many at once.
+class _WholeBatches:
+    """Yields the batches of a loader, each indexed at once.
 
     Args:
+        loader: Whose sampler says which items a batch has.
         tensors: Along the first dimension of each are the items.
         indices: Which items these are; default: all.
     """
 
-    def __init__(self, tensors: tuple[Tensor, ...], indices: Tensor | None) -> None:
-        self.tensors, self.indices = tensors, indices
+    def __init__(self, loader: DataLoader[Any], tensors: Sequence[Tensor], indices: Tensor | None) -> None:
+        self.loader, self.tensors, self.indices = loader, tensors, indices
+        self._pins = loader.pin_memory and torch.cuda.is_available()  # as torch's loader decides it
 
-    def __getitems__(self, numbers: Sequence[int]) -> list[Tensor]:
-        """Return a batch: as torch's loader asks for one, and a list, as torch collates one."""
+    def __iter__(self) -> Iterator[list[Tensor]]:
+        # What torch's loader draws when a pass begins, for workers, before its sampler draws.
+        torch.empty((), dtype=torch.int64).random_(generator=self.loader.generator)
+        return map(self._batch, self.loader.batch_sampler)  # type: ignore[arg-type]
+
+    def _batch(self, numbers: Sequence[int]) -> list[Tensor]:
         chosen = torch.tensor(numbers, dtype=torch.long)
         if self.indices is not None:
             chosen = self.indices[chosen]
-        return [tensor[chosen] for tensor in self.tensors]
+        batch = [tensor[chosen] for tensor in self.tensors]  # a list, as torch collates one
+        return [part.pin_memory() for part in batch] if self._pins else batch
 
 
-def _in_memory(dataset: Any) -> _InMemory | None:
+def _in_memory(dataset: Any) -> tuple[Sequence[Tensor] | None, Tensor | None]:
+    """Return the tensors that a dataset is made of, None if it is not, and which items of them it has."""
     indices = None
     while type(dataset) is Subset:
         chosen = torch.tensor([int(index) for index in dataset.indices])
         indices = chosen if indices is None else chosen[indices]
         dataset = dataset.dataset
     if type(dataset) is not TensorDataset or not all(map(_is_plain, dataset.tensors)):
-        return None
-    return _InMemory(dataset.tensors, indices)
+        return None, None
+    return dataset.tensors, indices
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -279,7 +280,3 @@ def _is_plain(tensor: Tensor) -> bool:
         and tensor.is_contiguous()
         and not tensor.requires_grad
     )
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
