@@ -44,6 +44,9 @@ def shorter(code: str) -> str:
 
 TUTORIALS = [page for page in PAGES if page.parent.name == "tutorials"]
 BLOCKS = [(page, block) for page in PAGES if page not in TUTORIALS for block in fenced(page)]
+SAID = re.compile(r"^ *(?:print\(.*|\))  # (.*)$", flags=re.MULTILINE)
+"""What a print, of one line or of several, is said to print."""
+PRINTS = re.compile(r"^ *print\(", flags=re.MULTILINE)
 LOOP = next(block for _, block in BLOCKS if "  # +\n" in block)
 
 
@@ -66,10 +69,25 @@ def test_pages_have_code(page, count):
 @pytest.mark.parametrize(("page", "block"), BLOCKS, ids=[f"{p.stem}-{n}" for n, (p, _) in enumerate(BLOCKS)])
 def test_the_code_in_documents_runs_and_prints_what_it_says(page, block, run_script, tmp_path):
     printed = run_script(shorter(block), tmp_path).out
-    assert printed or "print(" not in block
-    for said in re.findall(r"^print\(.*\)  # (.*)$", block, flags=re.MULTILINE):
-        pattern = re.escape(said).replace(re.escape("..."), ".*")
-        assert re.search(f"^{pattern}$", printed, flags=re.DOTALL | re.MULTILINE), f"{page.name}: {said}"
+    for said in SAID.findall(block):
+        pattern = re.escape(said).replace(re.escape(" ..."), r"(\s.*)?").replace(re.escape("..."), ".*")
+        assert re.search(f"^ *{pattern}$", printed, flags=re.DOTALL | re.MULTILINE), f"{page.name}: {said}"
+    if text := printed_after(page, block):
+        assert alike(printed) == alike(text)
+
+
+def printed_after(page: Path, block: str) -> str:
+    """Return the text of the fence after a block, if a page says that it is what the block printed."""
+    text = r"```\n\n[^`\n]*printed:\n\n```text\n(.*?)^```$"
+    found = re.match(text, page.read_text().partition(block)[2], flags=re.DOTALL | re.MULTILINE)
+    return "" if found is None else found[1]
+
+
+@pytest.mark.parametrize("page", sorted({page for page, _ in BLOCKS}), ids=lambda page: page.stem)
+def test_a_page_says_what_each_print_prints(page):
+    for block in fenced(page):
+        said = len(SAID.findall(block))
+        assert printed_after(page, block) or said == len(PRINTS.findall(block)), block
 
 
 @pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)

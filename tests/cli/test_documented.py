@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from asng.cli import main
+from asng.cli.main import _parsed
 
 PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
 FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
@@ -80,3 +81,25 @@ def test_the_documented_errors_are_the_real_ones(words, at_home, capsys):
     with suppress(SystemExit):
         main(["search", "--data", "points.data.loaders", *words])
     assert f"\n{capsys.readouterr().err.splitlines()[0]}\n" in PAGE
+
+
+ROOT = Path(__file__).parents[2]
+SHELL = [
+    line
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+    for block in re.findall(
+        r"^```(?:console|sh)\n(.*?)^```$", page.read_text(), flags=re.DOTALL | re.MULTILINE
+    )
+    for line in re.findall(r"^(asng .*?)(?: +#.*)?$", block.replace("\\\n", ""), flags=re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize(
+    "line", sorted({line for line in SHELL if " --model" not in line or "compress" in line})
+)
+def test_each_documented_command_is_one(line):
+    """Of those with a model, whose flags depend on it, the ones of this page and of a tutorial are run."""
+    words = shlex.split(line.partition(" > ")[0])[1:]
+    if "--help" in words or "--version" in words:
+        pytest.skip("it ends the process")
+    assert _parsed(words).subcommand == words[0]

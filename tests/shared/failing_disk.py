@@ -9,6 +9,7 @@ import errno
 import io
 import json
 import os
+import pathlib
 import re
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,6 +113,11 @@ class FailingDisk:
         with monkeypatch.context() as patch:
             for module in (io, builtins):
                 patch.setattr(module, "open", opened)
+            accessor = getattr(
+                pathlib, "_NormalAccessor", None
+            )  # Python 3.10 keeps an `open` of its own there
+            if accessor is not None:
+                patch.setattr(accessor, "open", staticmethod(opened))
             patch.setattr(os, "open", opened_by_number)
             patch.setattr(os, "fsync", sync)
             for name in ("replace", "rename", "mkdir", "unlink"):

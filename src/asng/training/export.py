@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,25 +154,38 @@ def _exported(child: nn.Module, example: Any, path: Path) -> torch.export.Export
     size = _batch_size(inputs)
     if size == 1:  # torch.export takes a first dimension of 1 for a constant.
         inputs, size = _mapped(inputs, lambda x: torch.cat([x, x]) if x.shape[0] == 1 else x), 2
+    # torch 2.5 takes no dimension with a name beside one that it is to find out about.
+    for batch in (Dim("batch"), Dim.AUTO):
+        with suppress(Exception):  # torch.export raises errors of many kinds
+            program = _followed(child, inputs, size, batch=batch, others=Dim.AUTO)
+            if _is_free(program, size):
+                return program
     try:
-        try:
-            return _followed(child, inputs, size, others=Dim.AUTO)
-        except Exception:  # torch.export raises errors of many kinds
-            return _followed(child, inputs, size, others=None)
+        return _followed(child, inputs, size, batch=Dim("batch"), others=None)
     except Exception as error:
         raise RunError(f"{path}: torch.export cannot follow the network: {error}") from error
 
 
-def _followed(child: nn.Module, inputs: Inputs, size: int, *, others: Any) -> torch.export.ExportedProgram:
+def _is_free(program: torch.export.ExportedProgram, size: int) -> bool:
+    """Whether no input is bound to a first dimension of this size."""
+    names = set(program.graph_signature.user_inputs)
+    values = [node.meta.get("val") for node in program.graph.nodes if node.name in names]
+    shapes = [value.shape for value in values if isinstance(value, torch.Tensor) and value.ndim]
+    return not any(isinstance(shape[0], int) and shape[0] == size for shape in shapes)
+
+
+def _followed(
+    child: nn.Module, inputs: Inputs, size: int, *, batch: Any, others: Any
+) -> torch.export.ExportedProgram:
     """Have torch follow a network on inputs whose first dimension is free.
 
     Args:
         child: The network.
         inputs: Its inputs.
         size: Length of the first dimension of those that are batches.
+        batch: What to say of it.
         others: What to say of other dimensions: to be found out, or None for fixed.
     """
-    batch = Dim("batch")
 
     def free(x: torch.Tensor) -> dict[int, Any]:
         shape = {} if others is None else dict.fromkeys(range(1, x.ndim), others)
