@@ -36,6 +36,14 @@ def test_the_page_tells_what_was_found(tmp_path):
     assert write_report(tmp_path / "run", kinds=[MINIMIZE]).read_text() == text
 
 
+def test_the_budget_is_the_one_that_was_given_last(tmp_path):
+    minimize(mixed, MIXED, 12, run_dir=tmp_path)
+    assert read_run(tmp_path).log.budget == 12
+    minimize(mixed, MIXED, 37, run_dir=tmp_path, resume=True)
+    assert read_run(tmp_path).log.budget == 37
+    assert ">37<" in write_report(tmp_path, kinds=[MINIMIZE]).read_text()
+
+
 def test_the_page_of_a_long_run_stays_small(tmp_path):
     rows = [{"event": "start", "kind": "minimize", "space": json.loads(SMALL.to_json())}]
     architecture = dict(SMALL.sample(random.Random(0)))

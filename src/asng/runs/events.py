@@ -284,9 +284,15 @@ class FinalistEvent(_Event, frozen=True, kw_only=True):
 
 
 class ResumeEvent(_Event, frozen=True, kw_only=True):
-    """In the log of an older asng: the run is taken up again after a step. Now beside it."""
+    """In the log of an older asng: the run is taken up again after a step. Now beside it.
+
+    Attributes:
+        step: After which.
+        budget: Calls of f of a run of `asng.minimize` from then on; None in other runs.
+    """
 
     step: Whole = 0
+    budget: int | None = None
 
 
 class Chance(msgspec.Struct, frozen=True):

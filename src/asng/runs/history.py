@@ -126,6 +126,7 @@ class Log:
         steps: One entry a logged step.
         theta: Step and theta, by rising step; thinned evenly to about a thousand.
         resumed: Steps at which the run was taken up again.
+        budget: Calls of f, as last given; None of a one-shot search.
         end: The last event, or None while the run goes on or after it was killed.
         calls: Of f, in a run of `asng.minimize`.
         finalists: What was trained alone at the end of a one-shot search, up to now.
@@ -138,6 +139,7 @@ class Log:
     theta: tuple[tuple[int, Theta], ...]
     resumed: tuple[int, ...]
     end: EndEvent | None
+    budget: int | None = None
     calls: Calls = field(default_factory=Calls)
     finalists: tuple[FinalistEvent, ...] = ()
     compared: tuple[Compared, ...] = ()
@@ -171,7 +173,7 @@ def read_log(path: Path) -> Log:
             for event in _events(lines_of(file, path), path):
                 reader.take(event)
         for note in resumes_of(path.parent):
-            reader.resumed.append(stored(note, ResumeEvent, str(path.with_name(RESUMES))).step)
+            reader.take_resume(stored(note, ResumeEvent, str(path.with_name(RESUMES))))
     except FileNotFoundError:
         pass
     return reader.log(str(path))
@@ -201,6 +203,7 @@ class _Reader:
     start: StartEvent = field(default_factory=StartEvent)
     end: EndEvent | None = None
     resumed: list[int] = field(default_factory=list)
+    budget: int | None = None
     columns: list["array[float]"] = field(default_factory=lambda: [array("d") for _ in range(7)])
     thetas: list[tuple[int, Theta]] = field(default_factory=list)
     finalists: dict[int, FinalistEvent] = field(default_factory=dict)
@@ -231,9 +234,13 @@ class _Reader:
             case StartEvent():
                 self.start = event
             case ResumeEvent():
-                self.resumed.append(event.step)
+                self.take_resume(event)
             case EndEvent():
                 self.end = event
+
+    def take_resume(self, event: ResumeEvent) -> None:
+        self.resumed.append(event.step)
+        self.budget = event.budget or self.budget
 
     def take_step(self, event: StepEvent) -> None:
         steps = self.columns[0]
@@ -299,6 +306,7 @@ class _Reader:
             steps=Steps(*map(_finite, self.columns)),
             theta=tuple(self.thetas),
             resumed=tuple(self.resumed),
+            budget=self.start.budget if self.budget is None else self.budget,
             end=self.end,
             calls=Calls(_finite(self.losses), tuple(self.best), self.names, tuple(self.sample)),
             finalists=tuple(self.finalists.values()),

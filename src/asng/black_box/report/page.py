@@ -19,7 +19,7 @@ __all__ = ["front_figure", "loss_figure", "minimize_page"]
 def minimize_page(run: Run) -> Mapping[str, Any]:
     """Return the values of the template; a run that is not finished gives a page of what is."""
     start = run.log.start
-    settings = {"budget": start.budget, **(start.settings or {}), "defaults": start.defaults}
+    settings = {"budget": run.log.budget, **(start.settings or {}), "defaults": start.defaults}
     return {
         **run_page(run),
         "state": ending(run),

@@ -60,7 +60,7 @@ def minimize_tiles(run: Run) -> list[tuple[str, str]]:
     tiles = [
         ("least loss", score(best[0].loss if best else None)),
         ("calls of f", count(len(run.log.calls))),
-        ("budget", count(run.log.start.budget)),
+        ("budget", count(run.log.budget)),
         ("generations", count(int(steps.step[-1]) if len(steps) else 0)),
     ]
     if len(steps):
