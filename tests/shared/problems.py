@@ -110,7 +110,7 @@ def events_without_clocks(folder):
         for name in ("seconds", "time"):
             event.pop(name, None)
         if event["event"] == "start":
-            del event["objective"]["function"]
+            del event["objective"]["function"], event["settings"]["loss"]
     return events
 
 

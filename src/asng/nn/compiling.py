@@ -48,7 +48,8 @@ def compile_operations(
     if not operations or (backend == "inductor" and not _can_compile()):
         return 0
     config = torch._dynamo.config
-    config.recompile_limit = max(config.recompile_limit, _VARIANTS)
+    limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # up to torch 2.6
+    setattr(config, limit, max(getattr(config, limit), _VARIANTS))
     for operation in operations:
         # As by Module.compile(), which leaves out torch's own containers. Copies are made without it.
         operation._compiled_call_impl = _compiled(operation._call_impl, backend, mode)

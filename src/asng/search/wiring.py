@@ -53,11 +53,14 @@ class Told(NamedTuple):
 def told_settings(search: Any, **given: tuple[Any, Any]) -> Told:
     """Return what a search was told; what is neither a plain value nor a function is left out.
 
+    So is how often it writes checkpoints: searches that find the same have the same log.
+
     Args:
         search: An `asng.OneShotSearch`.
         given: Arguments of `fit`, and their defaults.
     """
-    values = {one.name: _plain(getattr(search, one.name)) for one in fields(search)}
+    names = [one.name for one in fields(search) if not one.name.startswith("checkpoint_")]
+    values = {name: _plain(getattr(search, name)) for name in names}
     usual = {name: _plain(default) for name, default in defaults_of(search).items()}
     values |= {name: value for name, (value, _) in given.items()}
     usual |= {name: default for name, (value, default) in given.items() if value != default}
