@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -200,7 +201,8 @@ class Scorer:
             self._last = batch, architectures
             for k in own:
                 if not missed[k].count:
-                    with located(partial(_pass_of, architectures[k], batch)), missed[k].noted():
+                    counted = nullcontext() if self.comm.in_step else missed[k].noted()
+                    with located(partial(_pass_of, architectures[k], batch)), counted:
                         tallies[k].update(forwards[k], own_copy(batch))
 
         def work(k: int) -> _Scored:
