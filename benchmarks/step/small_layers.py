@@ -4,7 +4,8 @@ OMP_NUM_THREADS=1 python -m benchmarks.step.small_layers
 
 "ours" is the supernet's pass, "child" that of the plain network of the same sizes, "slices" the same
 functions of torch over `weight[:out, :width]`, which are views, and "copies" over parts that are copied, as
-ours are. Times are of the processor, microseconds a pass, medians of turns in random order. "python" is what
+ours are. Times are of the processor, microseconds a pass, lower deciles of turns in random order, which other
+work on the machine changes least. "python" is what
 a searchable layer takes beside torch's call and the cuts: (ours - copies) / 6, the supernet's own call
 included.
 
@@ -95,7 +96,7 @@ def microseconds(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, fl
             for _ in range(RUNS):
                 runs[name]()
             times[name].append(1e6 * (time.process_time() - start) / RUNS)
-    return {name: round(statistics.median(some), 1) for name, some in times.items()}
+    return {name: round(statistics.quantiles(some, n=10)[0], 1) for name, some in times.items()}
 
 
 def same_bits(shapes: int) -> dict[str, float]:

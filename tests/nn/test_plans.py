@@ -90,3 +90,16 @@ def test_averages_that_someone_gives_to_a_norm_are_used():
     norm = snn.BatchNorm1d(8)
     norm.running_mean, norm.running_var = torch.full((8,), 2.0), torch.ones(8)
     assert torch.allclose(norm.eval()(ROWS), (ROWS - 2.0) / (1.0 + norm.eps) ** 0.5)
+
+
+class Doubled(snn.Linear):
+    def plain(self, input=None):
+        layer = super().plain(input)
+        return plain.shell(layer, {"weight": 2.0 * layer.weight, "bias": 2.0 * layer.bias}, {})
+
+
+def test_a_plain_layer_of_a_subclass_is_what_runs():
+    supernet = Supernet(nn.Sequential(Doubled(8, WIDTH)))
+    child = supernet.extract({"w": 5}, example=ROWS)
+    assert torch.equal(child[0].weight, 2.0 * supernet.model[0].weight[:5])
+    assert torch.equal(child(ROWS), supernet(ROWS, architecture={"w": 5}))

@@ -1,9 +1,9 @@
 """The estimate of the natural gradient that an update follows, from samples and their utilities.
 
 The part of G of a variable that a share of the samples read is divided by the root of that share.
-What chance does to a sum over few samples is thus as large as to one over all of them, so that every
-variable wanders equally far, and the step size sees no direction preferred where there is no signal. Which
-variables are read does not depend on their own values; hence no direction is preferred by this either.
+What chance does to a sum over few samples is thus as large as to one over all of them. So every variable
+wanders equally far, and the step size sees no direction preferred if there is no signal. Which variables are
+read does not depend on their own values; hence no direction is preferred by this either.
 """
 
 import math

@@ -121,9 +121,9 @@ def conv_cuts(
 ) -> dict[str, Cut | None]:
     """Return what cuts the weight and the bias of a convolution; None of what is whole.
 
-    The part has the middle of the kernel, so that kernels of all sizes share one; where two sizes differ by
-    an odd number there is no exact middle, and the part lies half a pixel towards the start. Of the channels
-    it has the first ones, along the first dimension those of each group.
+    The part has the middle of the kernel, so that kernels of all sizes share one. If two sizes differ by an
+    odd number, there is no exact middle, and the part lies half a pixel towards the start. Of the channels it
+    has the first ones, along the first dimension those of each group.
 
     Args:
         most: The largest sizes.
