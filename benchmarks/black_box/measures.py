@@ -110,8 +110,8 @@ def renew(rows: list[dict[str, Any]]) -> None:
 def table(rows: list[dict[str, Any]]) -> str:
     """Return a table of medians and worst seeds, a line a problem."""
     parts = [
-        "\nThe table shows the lowest loss: the median over the seeds, and in brackets the worst. The functions "
-        "have 10\nreals:\n\n"
+        "\nThe table shows the lowest loss: the median over the seeds, and in brackets the worst. The "
+        "functions have 10\nreals:\n\n"
     ]
     for kinds in (["continuous"], ["bits", "choice"]):
         own = [row for row in rows if row["kind"] in kinds]
