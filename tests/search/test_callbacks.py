@@ -7,7 +7,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.runs.history import read_log
-from asng.search import Callback
+from asng.search import Callback, loop
 
 
 class Told(Callback):
@@ -74,6 +74,12 @@ def test_the_log_has_the_candidates_that_theta_was_told_of(tmp_path):
         for one in log.compared
     ]
     assert found == callback.told != []
+
+
+def test_the_log_of_a_large_space_has_no_candidates(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "_MOST_COORDINATES", 2)
+    fit(searcher(), epochs=1, run_dir=tmp_path / "run")
+    assert read_log(tmp_path / "run" / "log.jsonl").compared == ()
 
 
 def test_a_callback_is_closed_last_and_once_however_the_run_ends():

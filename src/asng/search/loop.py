@@ -41,6 +41,9 @@ from asng.training.signals import Interrupt
 
 __all__ = ["Loop"]
 
+_MOST_COORDINATES = 10_000
+"""Coordinates of a step's candidates that are logged. A thousand steps of more would fill a disk."""
+
 
 class Loop:
     """Algorithm 1 (Akimoto et al., 2019), step by step, and a final.
@@ -363,7 +366,7 @@ class Loop:
 
     def _score_fields(self) -> dict[str, Any]:
         """Return what the log says of the candidates of a step, if theta moved."""
-        if self.scores is None:
+        if self.scores is None or len(self.scores.candidates) * len(self.theta.space) > _MOST_COORDINATES:
             return {}
         read = [
             (one, self.theta.space if one.active is None else one.active) for one in self.scores.candidates

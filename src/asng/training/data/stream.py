@@ -214,8 +214,8 @@ def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
 def by_whole_batches(loader: DataLoader[Any]) -> Iterable[Any]:
     """Return what yields the same batches in less time, if that can be known; else the loader itself.
 
-    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default:
-    then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
+    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default.
+    Then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
     Random numbers are drawn as torch's loader draws them.
 
     Args:
