@@ -199,6 +199,8 @@ def test_a_log_that_is_not_of_this_search_is_named(tmp_path):
         ('"event": "step", "step": ', '"event": "step", "step": "x", "old": '),
         ('"event": "step", "step": ', '"event": "step", "step": [1], "old": '),
         ('"generation": ', '"generation": [], "old": '),
+        ('"active": ["', '"active": ["nosuch", "'),
+        ('"active": ["', '"active": ["op", "op", "'),
         ('"settings": ', '"settings": [], "old": '),
         ('"settings": ', '"sets": '),
     ],

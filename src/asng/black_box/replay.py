@@ -148,6 +148,11 @@ def _call(
             for of in (event.constraints, event.losses)
         )
         curve = tuple((step, float(value)) for step, value in event.curve)
+        active = event.active or ()
+        if len(architecture.keys() & set(active)) < len(active):
+            raise ValueError(
+                f"active: expected variables of the architecture, each once, got {active!r:.200}"
+            )
     except ValueError as error:  # a SpaceError is one
         raise RunError(
             f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
