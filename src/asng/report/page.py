@@ -42,7 +42,7 @@ from asng.space import Categorical, Integer, Real
 
 __all__ = ["run_page", "seeds_page", "strip_of"]
 
-_MOST_GRAPHS = 24
+_MOST_GRAPHS = 16
 _MOST_PICTURES = 200
 _MOST_RESUMES = 20
 _ROADS = {
