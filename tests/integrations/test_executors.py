@@ -40,7 +40,8 @@ def dask():
     dask = pytest.importorskip("dask")  # the folder tests/distributed is found as "distributed"
     distributed = pytest.importorskip("dask.distributed")
     settings = {"distributed.scheduler.allowed-failures": 0, "distributed.worker.daemon": True}
-    cluster = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    # Any free port: the usual one may be taken, and Dask would warn.
+    cluster = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with dask.config.set(settings), distributed.Client(**cluster) as client:
         yield client.get_executor()
 
