@@ -4,13 +4,14 @@ A third of the kills come at the first time that a run asks something of its dis
 (files opened, written by half, forced to the disk, renamed, removed), a third at any such time, a third at a
 random moment, in the first seconds of a process of its own too. Some of the resumed runs are killed again.
 `--signals` sends SIGTERM, SIGINT once and twice, SIGHUP, and SIGSTOP with SIGCONT instead, to the first
-process, to a worker or to all, and sees how the command ends.
+process, to a worker or to all, and sees how the command ends: at each stage of each command, where it is held
+until the signal has come, and at random moments.
 
 What is compared, bit for bit: every file of the run folder, without clocks. Rows are written as they end; the
 same command goes on with them.
 
 python -m benchmarks.faults.kill_commands --runs 300
-python -m benchmarks.faults.kill_commands --runs 100 --signals
+python -m benchmarks.faults.kill_commands --runs 700 --signals
 """
 
 import argparse
@@ -169,23 +170,37 @@ def resumed(command: Command, place: Path) -> str:
 
 
 def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] | None:
-    """Send a signal to a run, see how it ends, resume it, and compare."""
+    """Send a signal to a run, see how it ends, resume it, and compare.
+
+    The first runs of a command are stopped at its stages, which are the kinds of things that it asks of its
+    disk, one after the other; the others come at a random moment. None: it was done before the signal.
+    """
     rng, began = random.Random(f"{seed}/{name}/{number}/signal"), time.monotonic()
     kinds = list(SIGNALS)
-    kind, to = kinds[number % len(kinds)], rng.choice(["first", "all", "worker"])
+    kind = kinds[(number + list(COMMANDS).index(name)) % len(kinds)]
+    to = rng.choice(["first", "all", "worker"])
     place = whole.place(f"signalled{number}")
-    child = fork(whole.command.begin, place)
-    after = rng.random() * whole.seconds
-    if ended(child, after) is not None:
+    at = whole.firsts[number] if number < len(whole.firsts) else None
+    child = fork(whole.command.begin, place, at=at, held=at is not None)
+    if at is None:
+        after = rng.random() * whole.seconds
+        moment, reached = f"after {after:.2f} s", ended(child, after) is None
+    else:
+        moment, reached = f"at {killable.kind(whole.asked[at])}", held(child, place)
+    if not reached:
         shutil.rmtree(place)
         return None
-    if to == "worker" and not (workers := [p for p in killable.members(child) if p != child]):
+    workers = [process for process in killable.members(child) if process != child]
+    if to == "worker" and not workers:
         to = "first"
+    receivers = {"first": [child], "all": [child, *workers]}.get(to) or [rng.choice(workers)]
     for one in SIGNALS[kind]:
-        for process in {"first": [child], "all": killable.members(child)}.get(to) or [rng.choice(workers)]:
+        for process in receivers:
             with suppress(ProcessLookupError):
                 os.kill(process, one)
         time.sleep(rng.random() * 0.1)
+    with suppress(FileNotFoundError):
+        (place / killable.HELD).rmdir()
     code = ended(child, PATIENCE)
     if code is None:
         os.killpg(child, signal.SIGKILL)
@@ -195,18 +210,16 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
     again = gone_on_with(whole.command, place) if code else 0
     if contents(place / "run", whole.command) == whole.before:
         again = to_its_end(whole.command.begin, place)
-    number_sent, differing = (
-        SIGNALS[kind][0],
-        differences(contents(place / "run", whole.command), whole.contents),
-    )
+    differing = differences(contents(place / "run", whole.command), whole.contents)
     row = {
         "command": name,
         "number": number,
-        "how": [f"{kind} to {to} after {after:.2f} s"],
+        "stage": at is not None,
+        "how": [f"{kind} to {to} {moment}"],
         "kind": kind,
         "to": to,
         "first_code": code,
-        "right_code": _right(code, number_sent, kind, to),
+        "right_code": _right(code, SIGNALS[kind][0], kind, to),
         "lines": len(lines),
         "code": again,
         "differs": [name for name in differing if name != PREVIOUS],
@@ -222,6 +235,18 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
     else:
         row["told"] = "\n".join(lines)[-600:]
     return row
+
+
+def held(child: int, place: Path) -> bool:
+    """Wait until a run is held at its stage; False: it ended before it came there."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if (place / killable.HELD).exists():
+            return True
+        if ended(child, 0.0) is not None:
+            return False
+        time.sleep(0.002)
+    raise RuntimeError(f"{place}: the run neither ends nor comes to its stage within {PATIENCE} s")
 
 
 def _right(code: int | None, number: int, kind: str, to: str) -> bool:
@@ -249,6 +274,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "commands": len({row["command"] for row in rows}),
     }
     if rows and "kind" in rows[0]:
+        counted["stages"] = len({(row["command"], row["number"]) for row in rows if row["stage"]})
         counted["right_code"] = sum(row["right_code"] for row in rows)
         counted["right_lines"] = sum(row["right_lines"] for row in rows)
     return counted

@@ -36,6 +36,9 @@ CLOCKS = ("seconds", "time", "microseconds", "log_bytes", "latency", "trainings"
 NOT_COMPARED = ("resumes.jsonl", "report.html")
 """When a run was resumed, which a whole run was not; a page with times, which is made from the rest."""
 
+HELD = "held"
+"""A folder, beside that of the run, that says that a process waits."""
+
 CODE = '''
 """What a user brings: a model, loaders with workers whose data are changed at random, a function."""
 
@@ -197,27 +200,70 @@ def furnish(home: Path) -> None:
 
 
 class Deadly(FailingDisk):
-    """Kills the process, by SIGKILL, at the k-th thing that is asked of a disk; a write is torn before."""
+    """Stops the process at the k-th thing that is asked of a disk: killed, or held there until it is told.
+
+    Args:
+        folder: What lies on the disk.
+        at: The k.
+        held: Wait there, once the folder `HELD` is made, until it is gone. Otherwise the process is killed by
+            SIGKILL, and what it writes is torn before.
+    """
+
+    def __init__(self, folder: str, at: int | None, held: bool = False) -> None:
+        super().__init__(folder, at)
+        self.held, self.process = held, os.getpid()
+        self.handlers: dict[int, Any] = {}
+        self.noted: list[int] = []
 
     def ask(self, what: str, path: Any) -> None:
         self.done.append(f"{what} {Path(path).name}")
+        if what == "close":
+            self.hear()
         if len(self.done) - 1 == self.at:
+            if self.held:
+                # torch writes to a file of C, within which Python answers no signal; an error from this one
+                # of Python's would end the process within torch.
+                if what == "write" and re.search(r"[.]pt2?\b", Path(path).name):
+                    self.defer()
+                self.hold()
+                return
             if what == "write" and not self.torn:
                 self.torn = True
                 raise OSError(5, "half is written, then the rest is tried")
             Path("killed-at").write_text(self.done[-1])
             os.kill(os.getpid(), signal.SIGKILL)
 
+    def hold(self) -> None:
+        """Wait; a worker does not, which has a disk of its own."""
+        if os.getpid() == self.process:
+            Path(HELD).mkdir()
+            while Path(HELD).exists():
+                time.sleep(0.001)
+
+    def defer(self) -> None:
+        """Note signals until the file is closed."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.handlers[number] = signal.signal(number, lambda number, frame: self.noted.append(number))
+
+    def hear(self) -> None:
+        """Answer those that were noted."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        self.handlers.clear()
+        while self.noted:
+            os.kill(os.getpid(), self.noted.pop(0))
+
     torn = False
 
 
-def fork(words: str, home: Path, *, at: int | None = None, count: bool = False) -> int:
+def fork(words: str, home: Path, *, at: int | None = None, held: bool = False, count: bool = False) -> int:
     """Begin a command in a fork of this process; return its number.
 
     Args:
         words: Of `Command`.
         home: The folder to run it in.
         at: At which thing that is asked of the disk it is killed.
+        held: Do not kill it there, but hold it; see `Deadly`.
         count: Write what is asked of the disk into `asked.json`.
     """
     sys.stdout.flush()
@@ -227,7 +273,7 @@ def fork(words: str, home: Path, *, at: int | None = None, count: bool = False) 
         return child
     code = 1
     try:
-        code = _run(words.split(), home, at, count)
+        code = _run(words.split(), home, at, held, count)
     except SystemExit as end:
         code = int(end.code or 0)
     except BaseException as error:  # as Python would end
@@ -240,7 +286,7 @@ def fork(words: str, home: Path, *, at: int | None = None, count: bool = False) 
         os._exit(code)
 
 
-def _run(words: list[str], home: Path, at: int | None, count: bool) -> int:
+def _run(words: list[str], home: Path, at: int | None, held: bool, count: bool) -> int:
     os.setpgid(0, 0)
     os.chdir(home)
     for number, path in enumerate((os.devnull, "stdout", "stderr")):
@@ -251,7 +297,7 @@ def _run(words: list[str], home: Path, at: int | None, count: bool) -> int:
     sys.modules["__main__"] = types.ModuleType("__main__")  # else workers would import this one
     sys.modules.pop("mine", None)
     multiprocessing.current_process()._children = set()  # type: ignore[attr-defined]
-    disk = Deadly("run", at)
+    disk = Deadly("run", at, held)
     with pytest.MonkeyPatch.context() as patch:
         watched = disk.spinning(patch)
         if count or at is not None:
