@@ -11,7 +11,7 @@ What is compared, bit for bit: every file of the run folder, without clocks. Row
 same command goes on with them.
 
 python -m benchmarks.faults.kill_commands --runs 300
-python -m benchmarks.faults.kill_commands --runs 700 --signals
+python -m benchmarks.faults.kill_commands --runs 1000 --signals
 """
 
 import argparse
@@ -36,6 +36,8 @@ PATIENCE = 240.0
 """Seconds after which a command hangs."""
 STARTS = 5.0
 """Seconds that a process of its own takes to begin, about."""
+MOMENTS = 5
+"""Signals at random moments, to each command."""
 PREVIOUS = "checkpoint.previous.pt"
 """Of another step, where a signal had a checkpoint be written."""
 SIGNALS = {
@@ -74,6 +76,10 @@ class Whole:
         self.asked: list[str] = json.loads((place / "asked.json").read_text())
         kinds = [killable.kind(one) for one in self.asked]
         self.firsts = [at for at, one in enumerate(kinds) if one not in kinds[:at]]
+
+    def goes_on(self, number: int) -> bool:
+        """Whether another signal is to come: at a stage, or at one of the random moments after all stages."""
+        return number < len(self.firsts) + MOMENTS
 
     def place(self, name: str) -> Path:
         """Return a new folder to run it in."""
@@ -294,7 +300,7 @@ def main() -> None:
     path.parent.mkdir(exist_ok=True)
     rows = [json.loads(line) for line in path.open()] if path.exists() else []
     begun = {(row["command"], row["number"]) for row in rows}
-    home, wholes = Path(tempfile.mkdtemp()), {}
+    home, wholes = Path(tempfile.mkdtemp()), dict[str, Whole]()
     for command in arguments.commands if len(rows) < arguments.runs else ():
         for needed in filter(None, (COMMANDS[command].finished, command)):
             if needed not in wholes:
@@ -303,8 +309,10 @@ def main() -> None:
                 wholes[needed] = Whole(needed, place, wholes[first] if first else None)
         print(f"{command}: {wholes[command].seconds:.1f} s, {len(wholes[command].asked)} things", flush=True)
     number = 0
-    while len(rows) < arguments.runs:
-        for command in arguments.commands:
+    while len(rows) < arguments.runs and (
+        going := [one for one in arguments.commands if act is one_kill or wholes[one].goes_on(number)]
+    ):
+        for command in going:
             if (command, number) in begun or len(rows) >= arguments.runs:
                 continue
             row = act(command, wholes[command], number, arguments.seed)
