@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -135,5 +136,10 @@ def compress(
         seed=seed,
         folder=None if run_dir is None else Path(run_dir),
         progress=progress,
+        usual={
+            name: parameter.default
+            for name, parameter in signature(compress).parameters.items()
+            if parameter.default is not parameter.empty
+        },
     )
     return road.walk(resume=resume, overwrite=overwrite)

@@ -68,6 +68,7 @@ class Compressed:
         notes: What is to be known of how it was done.
         folder: The run folder, or None.
         example: What costs are of.
+        settings: What `asng.compress` was told, and the defaults of what has another value.
     """
 
     model: Network
@@ -80,6 +81,7 @@ class Compressed:
     notes: tuple[str, ...] = ()
     folder: Path | None = None
     example: Sequence[Inputs] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __repr__(self) -> str:
         children = ", ".join(f"{child.goal.name}: {child.score:.4g}" for child in self.children)

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from msgspec import UNSET
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -31,6 +32,7 @@ from asng.nn.inputs import calls_of
 from asng.runs.folder import SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
+from asng.search.wiring import plain_setting
 from asng.space import Architecture
 from asng.training import score
 from asng.training.data.halves import split_loader
@@ -51,6 +53,21 @@ OPTIONS = ("only", "skip", "step", "least", "depth", "order")
 """Of `asng.nn.searchable`."""
 REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
 """Measures that are told of every network."""
+TOLD = (
+    "loss",
+    "minimize",
+    "maximize",
+    "train_weights",
+    "teaching",
+    "epochs",
+    "evaluations",
+    "finalists",
+    "optimizer",
+    "scheduler",
+    "clip",
+    "seed",
+)
+"""Settings that a report shows, beside budgets and options."""
 SHARED = 1.5
 """So many times as many architectures are scored for several budgets as for one."""
 
@@ -63,6 +80,7 @@ class Road:
         goals: What each child may cost.
         options: Of `asng.nn.searchable`.
         folder: The run folder, or None.
+        usual: The defaults of `asng.compress`.
         notes: What is to be known of how it was done.
         seconds: How long each part took.
     """
@@ -89,6 +107,7 @@ class Road:
     seed: int
     folder: Path | None
     progress: bool
+    usual: Mapping[str, Any]
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _rate: float = USUAL_RATE
@@ -195,8 +214,19 @@ class Road:
             notes=tuple(self.notes),
             folder=self.folder,
             example=self.measured,
+            settings=self._told(),
         )
         return compressed if self.folder is None else write_compression(compressed)
+
+    def _told(self) -> dict[str, Any]:
+        """Return the settings as a report shows them, and the defaults of those that have another value."""
+        values = {name: plain_setting(getattr(self, name)) for name in TOLD}
+        values = {name: value for name, value in values.items() if value is not UNSET}
+        usual = {name: plain_setting(default) for name, default in self.usual.items() if name in values}
+        if self.options:
+            values["options"] = {name: str(value) for name, value in self.options.items()}
+        defaults = {name: default for name, default in usual.items() if default != values[name]}
+        return {"budgets": [goal.name for goal in self.goals], **values, "defaults": defaults}
 
     # --- its parts ----------------------------------------------------------------------------------
 

@@ -86,6 +86,7 @@ class StoredCompression(Stored, frozen=True):
         seconds: How long each part took.
         notes: What is to be known of how it was done.
         fixed: Path of a layer whose width stayed to the reason.
+        settings: What `asng.compress` was told, and under "defaults" those of what has another value.
     """
 
     metric: str = "score"
@@ -98,6 +99,7 @@ class StoredCompression(Stored, frozen=True):
     seconds: Mapping[str, Number] = {}
     notes: tuple[str, ...] = ()
     fixed: Mapping[str, str] = {}
+    settings: Mapping[str, Any] = {}
 
 
 def widths_of(model: nn.Module, child: nn.Module) -> dict[str, tuple[int, int]]:
@@ -154,6 +156,7 @@ def write_compression(compressed: "Compressed") -> "Compressed":
         seconds=compressed.seconds,
         notes=tuple(notes),
         fixed=compressed.conversion.fixed,
+        settings=compressed.settings,
     )
     write_json(folder / COMPRESSION, plain(stored))
     return replace(compressed, notes=tuple(notes))

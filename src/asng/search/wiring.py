@@ -32,6 +32,7 @@ __all__ = [
     "in_step",
     "in_the_precision",
     "made",
+    "plain_setting",
     "selects",
     "told_settings",
     "window_of",
@@ -60,16 +61,16 @@ def told_settings(search: Any, **given: tuple[Any, Any]) -> Told:
         given: Arguments of `fit`, and their defaults.
     """
     names = [one.name for one in fields(search) if not one.name.startswith("checkpoint_")]
-    values = {name: _plain(getattr(search, name)) for name in names}
-    usual = {name: _plain(default) for name, default in defaults_of(search).items()}
+    values = {name: plain_setting(getattr(search, name)) for name in names}
+    usual = {name: plain_setting(default) for name, default in defaults_of(search).items()}
     values |= {name: value for name, (value, _) in given.items()}
     usual |= {name: default for name, (value, default) in given.items() if value != default}
     settings = {name: value for name, value in values.items() if value is not UNSET}
     return Told(settings, {name: value for name, value in usual.items() if name in settings})
 
 
-def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it; UNSET of an object."""
+def plain_setting(value: Any) -> Any:
+    """Return the value of a setting as JSON can hold it: a function by its name; UNSET of an object."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, StopRule):

@@ -8,7 +8,7 @@ from rich.table import Table
 from asng.compression.report.table import compression_table
 from asng.compression.stored import StoredCompression, read_compression
 from asng.report.html import Page, RunKind, title_of
-from asng.report.settings import settings_in
+from asng.report.settings import settings_in, settings_of
 from asng.runs.folder import COMPRESSION_LOG
 
 __all__ = ["COMPRESSION"]
@@ -17,8 +17,12 @@ __all__ = ["COMPRESSION"]
 def _pages(folder: Path) -> Iterator[Page]:
     from asng.compression.report.page import compression_page  # loads matplotlib
 
-    page = compression_page(folder.resolve().name, read_compression(folder))
-    values = {**page, "settings": settings_in(folder)}
+    stored = read_compression(folder)
+    page = compression_page(folder.resolve().name, stored)
+    settings = settings_in(folder)
+    if not settings.others and stored is not None:  # begun in Python, where there is no config.yaml
+        settings = settings_of(stored.settings)
+    values = {**page, "settings": settings}
     yield Page(folder, Path(__file__).parent / "compression.html.j2", values)
 
 
