@@ -228,7 +228,7 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
         "right_code": _right(code, SIGNALS[kind][0], kind, to),
         "lines": len(lines),
         "code": again,
-        "differs": [name for name in differing if name != PREVIOUS],
+        "differs": [name for name in differing if Path(name).name != PREVIOUS],
         "orphans": left,
         "left": halves(place / "run"),
         "seconds": round(time.monotonic() - began, 2),

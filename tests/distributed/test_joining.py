@@ -12,6 +12,7 @@ from small_search import search
 
 from asng.distributed import TorchComm, joined, joining, leads, own_device
 from asng.distributed.comm import LocalComm
+from asng.errors import RunError
 
 
 @pytest.fixture
@@ -122,6 +123,40 @@ def own_group(folder):
 
 def test_a_process_group_of_the_caller_is_used_also_a_second_one(tmp_path):
     assert values(own_group, str(tmp_path)) == [[[True, 2, True, [0, 1]]] * 2] * 2
+
+
+def failing_once(folder):
+    """The first process, which holds what they tell each other, fails, and the script lets both go on."""
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    dist.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=size)
+    try:
+        with joined() as comm:
+            if comm.leads:
+                raise ValueError("a bad day")
+            comm.deal(2, str, int)
+    except (ValueError, RunError) as error:
+        told = str(error)
+    with joined() as comm:
+        return [told, comm.deal(2, str, int)]
+
+
+def test_in_a_group_of_the_caller_an_error_is_told_and_all_may_go_on(tmp_path):
+    first, second = values(failing_once, str(tmp_path))
+    assert first == ["a bad day", [0, 1]]
+    assert "got an error in process 0: ValueError: a bad day. Mend that" in second[0]
+    assert second[1] == [0, 1]
+
+
+def no_store(folder):
+    def refuse(*given, **named):
+        raise RuntimeError("no network")
+
+    dist.TCPStore = refuse
+    return own_group(folder)
+
+
+def test_where_no_store_can_be_opened_a_group_of_the_caller_is_used_without(tmp_path):
+    assert values(no_store, str(tmp_path)) == [[[True, 2, True, [0, 1]]] * 2] * 2
 
 
 def group_of_one():

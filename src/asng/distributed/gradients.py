@@ -37,7 +37,11 @@ def union_of(masks: Sequence[bytes], count: int) -> list[int]:
     return [int(index) for index in np.flatnonzero(np.unpackbits(bits, count=count))]
 
 
-def reduce_gradients(parameters: Sequence[nn.Parameter], wait: "Callable[[dist.Work | None], None]") -> None:
+def reduce_gradients(
+    parameters: Sequence[nn.Parameter],
+    wait: "Callable[[dist.Work | None], None]",
+    group: "dist.ProcessGroup | None" = None,
+) -> None:
     """Replace the gradients of these weights, in every process the same ones, by their sums.
 
     A weight that has no gradient in this process gets one, of what the others have.
@@ -45,6 +49,7 @@ def reduce_gradients(parameters: Sequence[nn.Parameter], wait: "Callable[[dist.W
     Args:
         parameters: The weights.
         wait: Waits for a sum.
+        group: Of the processes. Default: torch's.
 
     Raises:
         InputError: A gradient is sparse.
@@ -53,7 +58,7 @@ def reduce_gradients(parameters: Sequence[nn.Parameter], wait: "Callable[[dist.W
     under_way = []
     for bucket in _buckets(gradients):
         flat = torch.cat([gradient.reshape(-1) for gradient in bucket])
-        under_way.append((flat, bucket, dist.all_reduce(flat, async_op=True)))
+        under_way.append((flat, bucket, dist.all_reduce(flat, group=group, async_op=True)))
     for flat, bucket, work in under_way:
         wait(work)
         for gradient, sums in zip(bucket, torch.split(flat, [g.numel() for g in bucket]), strict=True):

@@ -2,6 +2,8 @@
 
 import atexit
 import os
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -14,8 +16,8 @@ from torch.distributed.rendezvous import rendezvous
 from asng.distributed.comm import Comm, LocalComm
 from asng.distributed.connections import Connections
 from asng.distributed.failing import Failures
-from asng.distributed.torch_comm import TorchComm
-from asng.distributed.watching import place
+from asng.distributed.torch_comm import TorchComm, gather_json
+from asng.distributed.watching import place, read, write_once
 from asng.errors import RunError
 
 if TYPE_CHECKING:
@@ -26,10 +28,15 @@ __all__ = ["joined", "leads", "own_device"]
 _PATIENCE = timedelta(days=365)
 """How long to wait for the work of another process, which may be a whole training; one that has ended is
 noticed at once, by its connection."""
+_LAST_WORD = timedelta(seconds=3)
+"""How long the process that holds a store of ours stays for the others to read why it ends; and how long one
+may take to find the store."""
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 _comm: TorchComm | None = None
 _connections = Connections()
+_made = False
+"""Whether the group of `_comm` is of our making."""
 _parted = False
 
 
@@ -87,19 +94,19 @@ def _started_beside_others() -> bool:
 
 
 def _find() -> Comm:
-    global _comm
+    global _comm, _made
     if _parted:
         raise RunError(
             "processes: expected all that torchrun has started, got those that an earlier error has parted. "
             "Start anew by torchrun."
         )
-    if _comm is not None and _comm.failures.store is None and _comm.world is not dist.group.WORLD:
+    if _comm is not None and not _made and _comm.world is not dist.group.WORLD:
         _let_go()  # of a group that is no longer there; who made it may have made another
     if _comm is None:
         if dist.is_available() and dist.is_initialized():
-            _comm = _of_group(None) if dist.get_world_size() > 1 else None
+            _made, _comm = False, _of_group(None) if dist.get_world_size() > 1 else None
         elif dist.is_available() and _started_beside_others():
-            _comm = _of_group(_make_group())
+            _made, _comm = True, _of_group(_make_group())
     return LocalComm() if _comm is None else _comm
 
 
@@ -124,21 +131,64 @@ def _of_group(store: "Store | None") -> TorchComm:
     if not isinstance(control, dist.ProcessGroup):
         raise RunError("processes: expected a group of all of them, got none. Let every process take part.")
     atexit.register(_let_go if store is None else _leave)
-    failures = Failures(store, dist.get_rank(), dist.get_world_size())
+    failures = Failures(_store_beside(control) if store is None else store, dist.get_rank(), control.size())
     comm = TorchComm(control, failures)
     if failures.watch is not None:
         failures.watch.meet(comm.exchange(place()))
     return comm
 
 
+def _store_beside(control: "dist.ProcessGroup") -> "Store | None":
+    """Open a store in the first process, since that of a group of the user's cannot be had.
+
+    Returns:
+        The store; None, in all of them, if one cannot reach it.
+    """
+    wait = Failures(None, control.rank(), control.size()).wait
+    held: Store | None = None
+    if control.rank() == 0:
+        held = _reached("127.0.0.1", 0, holds=True)
+    said = gather_json([socket.gethostname(), 0 if held is None else held.port], control, wait)  # type: ignore[attr-defined]
+    host, port = said[0]
+    near = all(other == host for other, _ in said)
+    address = "127.0.0.1" if near else os.environ.get("MASTER_ADDR", host)
+    store = held if control.rank() == 0 or not port else _reached(address, port)
+    return store if all(gather_json(store is not None, control, wait)) else None
+
+
+def _reached(host: str, port: int, *, holds: bool = False) -> "Store | None":
+    try:
+        return dist.TCPStore(  # type: ignore[attr-defined]
+            host, port, is_master=holds, timeout=_LAST_WORD, wait_for_workers=False
+        )
+    except RuntimeError:  # of the network
+        return None
+
+
 def _part(comm: TorchComm, error: BaseException) -> None:
     """Leave word of the error, and close the connections, on which the others wait."""
     global _parted
     comm.failures.tell(error)
-    if comm.failures.store is not None:  # else the group is not ours to close
+    if not _made and comm.failures.store is not None:
+        _let_read(comm)
+    _connections.cut()
+    if _made:
         _parted = True
-        _connections.cut()
         _leave()
+    else:  # the group is not ours to close: all may go on, if the script lets them
+        _let_go()
+
+
+def _let_read(comm: TorchComm) -> None:
+    """Say that this process ends; the one that holds the store waits for the others to say so too."""
+    store = comm.failures.store
+    assert store is not None
+    write_once(store, f"asng/over/{comm.rank}", "1")
+    over = time.monotonic() + _LAST_WORD.total_seconds()
+    others = {f"asng/over/{rank}" for rank in range(1, comm.size)} if comm.leads else set()
+    while others and time.monotonic() < over:
+        others -= {key for key in others if read(store, key)}
+        time.sleep(0.02)
 
 
 def _leave() -> None:

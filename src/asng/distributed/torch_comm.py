@@ -118,7 +118,10 @@ class TorchComm(Comm):
         message = _HEAD.pack(loss, self.noise.drew) + mask_of(parameters)
         messages = gather_bytes(message, self.control, self.failures.wait)
         used = union_of([message[_HEAD.size :] for message in messages], len(parameters))
-        reduce_gradients([parameters[index] for index in used], self._wait_for_sums)
+        # Not by the default group, where it may be left out: what is exchanged there when an error parts the
+        # processes would be waited for when the group is destroyed.
+        group = None if _over_nccl() else self.control
+        reduce_gradients([parameters[index] for index in used], self._wait_for_sums, group)
         heads = [_HEAD.unpack_from(message) for message in messages]
         self.noise.settle(any(drew for _, drew in heads))
         return float(sum(loss for loss, _ in heads))
@@ -134,12 +137,16 @@ class TorchComm(Comm):
         return gather_json(value, self.control, self.failures.wait)
 
     def _wait_for_sums(self, work: "dist.Work | None") -> None:
-        if "nccl" in dist.get_backend():  # whose wait is one of the GPU, which goes on at once
+        if _over_nccl():  # whose wait is one of the GPU, which goes on at once
             with self.failures.explained():
                 if work is not None:
                     work.wait()
         else:
             self.failures.wait(work)
+
+
+def _over_nccl() -> bool:
+    return "nccl" in dist.get_backend()
 
 
 def _unlike(what: str, values: Sequence[str]) -> RunError:
