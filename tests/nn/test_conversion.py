@@ -507,3 +507,20 @@ def test_a_model_is_left_as_it_was():
     assert {path: part.training for path, part in model.named_modules()} == before
     assert model.passes == 0
     assert torch.equal(torch.get_rng_state(), state)
+
+
+class Masked(nn.Module):
+    """Its mask is a product that only the precision of its weights makes finite, as in transformers."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores, self.inner, self.outer = nn.Linear(4, 4), nn.Linear(4, 16), nn.Linear(16, 2)
+
+    def forward(self, x, mask):
+        hidden = (1 - mask) * torch.finfo(self.scores.weight.dtype).min
+        return self.outer(torch.tanh(self.inner(torch.softmax(self.scores(x) + hidden, dim=-1))))
+
+
+def test_a_model_that_makes_nan_in_double_precision_is_proved_in_its_own():
+    example = (torch.randn(3, 4), torch.ones(3, 4, dtype=torch.long))
+    assert "inner" in snn.searchable(Masked(), example).space

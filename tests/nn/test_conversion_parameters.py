@@ -372,3 +372,38 @@ def test_a_layer_of_another_library_alone_is_enough():
     assert [group.name for group in supernet.conversion.groups] == ["0"]
     with pytest.raises(InputError, match="got none in Across"):
         snn.searchable(Across(3, 3), torch.randn(2, 3))
+
+
+class Wrapped(nn.Module):
+    """Wraps the forward of each class that is derived from it, as the base of layers in transformers does."""
+
+    calls = 0
+
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        forward = cls.forward
+
+        def counting(self, *given, **named):
+            Wrapped.calls += 1
+            return forward(self, *given, **named)
+
+        cls.forward = counting
+
+
+class Scaled(Wrapped):
+    def __init__(self):
+        super().__init__()
+        self.by = nn.Parameter(torch.randn(8))
+
+    def forward(self, x, *, again=False):
+        return x * self.by if not again else x
+
+
+def test_a_base_that_changes_the_classes_derived_from_it_does_so_once():
+    model = nn.Sequential(nn.Linear(3, 8), Scaled(), nn.Linear(8, 2))
+    supernet = snn.searchable(model, torch.randn(4, 3))
+    child = supernet.extract({"0": 4}, example=torch.randn(4, 3))
+    assert (type(child[1]), child[1].by.shape) == (Scaled, (4,))
+    Wrapped.calls, x = 0, torch.randn(4, 3)
+    assert torch.equal(supernet(x, architecture={"0": 4}), child(x))
+    assert Wrapped.calls == 2

@@ -124,8 +124,17 @@ def searched(kind: Any, plain: Any) -> Any:
 
 @cache
 def _searched(kind: Any, plain: Any) -> Any:
-    pickled = {"__reduce_ex__": lambda self, _: (_empty, (kind, plain), dict(vars(self)))}
-    return type(f"Searched{plain.__name__}", (kind, plain), {"__module__": __name__, **pickled})
+    own = {
+        "__module__": __name__,
+        "__reduce_ex__": lambda self, _: (_empty, (kind, plain), dict(vars(self))),
+    }
+    made = type(f"Searched{plain.__name__}", (kind, plain), own)
+    # What a base puts on the classes derived from it (`__init_subclass__`), such as a forward around theirs,
+    # the plain class has already.
+    for name in vars(made).keys() - own.keys() - vars(type("Empty", (), {})).keys():
+        if hasattr(plain, name):
+            delattr(made, name)
+    return made
 
 
 def _empty(kind: Any, plain: Any) -> Any:

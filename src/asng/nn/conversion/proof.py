@@ -125,12 +125,12 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
 
     What a wrong cut changes may be next to nothing in a fresh network of small weights, and nothing at all
     behind a weight of zero. Which channels a model reads where does not hang on the numbers of its weights.
-    A model that does not run in double precision is copied as it is.
+    A model that does not run in double precision, or makes NaN there, is copied as it is.
     """
     copied = copy.deepcopy(model).double()
     twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
     try:
-        outputs_of(copied, twice)
+        _check_clean(outputs_of(copied, twice), outputs_of(model, calls))
     except Refused:
         copied, twice = copy.deepcopy(model), list(calls)
     noise = torch.Generator().manual_seed(0)
