@@ -156,3 +156,24 @@ def test_an_unknown_measure_is_told_the_nearest_name():
         measure_of("latncy")
     with pytest.raises(InputError, match=r"measure: expected one of parameters, .* or a function .* got 3"):
         measure_of(3)
+
+
+class Lends(nn.Module):
+    """One module reads the weight of another, as it is given it."""
+
+    def __init__(self):
+        super().__init__()
+        self.own, self.other = nn.Linear(3, 2), Applies()
+
+    def forward(self, x):
+        return self.other(self.own(x), self.own.weight)
+
+
+class Applies(nn.Module):
+    def forward(self, x, weight):
+        return x @ weight
+
+
+def test_a_weight_that_one_module_gives_another_is_no_obstacle():
+    with torch.inference_mode():
+        assert multiply_adds(Lends(), (torch.ones(5, 3),)) == 5 * (3 * 2 + 2 * 3)

@@ -10,6 +10,7 @@ from problems import two_layers
 from torch import nn
 
 import asng
+from asng import nn as snn
 from asng.costs import Budget, Penalty, activation_memory, latency, multiply_adds, parameters
 from asng.costs.measures import MEASURES
 from asng.costs.meter import CostMeter
@@ -481,3 +482,19 @@ def test_what_does_not_fit_into_memory_has_no_size_and_reads_all():
     supernet = Supernet(nn.Sequential(Choice([Huge(), nn.Identity()], label="op"), nn.Linear(3, 2)))
     sizes = CostMeter(supernet, (), lambda: (X,)).sizes([Architecture({"op": k}) for k in (0, 1)])
     assert sizes == [(-math.inf, {"op"}), (4 * 3 * 2, {"op"})]
+
+
+def test_one_item_is_enough_where_a_batch_norm_sees_one_value_of_each_channel():
+    width = Integer(2, 8, label="width")
+    body = [snn.Conv2d(3, width, 4), snn.BatchNorm2d(width), nn.Flatten(), snn.Linear(width, 2)]
+    meter = meter_of(Supernet(nn.Sequential(*body)), multiply_adds, example=(torch.randn(1, 3, 4, 4),))
+    architecture = Architecture({"width": 5})
+    assert meter.of(architecture).values == {"multiply_adds": 5 * 3 * 16 + 5 * 2}
+    assert meter.sizes([architecture])[0][0] == 5 * 3 * 16 + 5 * 2
+
+
+def test_the_bytes_of_a_child_are_with_the_averages_that_it_gets():
+    width = Integer(2, 8, label="width")
+    body = [snn.Linear(3, width, bias=False), snn.BatchNorm1d(width), nn.Flatten()]
+    meter = meter_of(Supernet(nn.Sequential(*body)), "bytes")
+    assert meter.of(Architecture({"width": 5})).values == {"bytes": 4 * (3 * 5 + 4 * 5) + 8}

@@ -226,3 +226,11 @@ def test_a_layer_of_whole_parts_is_drawn_anew_once_they_are_there():
     assert child[0].linear1.weight.shape == (4, 8)
     assert not torch.equal(child[0].linear1.weight, supernet.model[0].linear1.weight[:4])
     assert torch.equal(child[0].norm1.weight, torch.ones(8))
+
+
+def test_an_example_of_one_item_is_enough_for_a_batch_norm_of_maps_of_one_value():
+    width = Integer(2, 8, label="width")
+    body = [snn.Conv2d(3, width, 4), snn.BatchNorm2d(width), nn.ReLU(), nn.Flatten(), snn.Linear(width, 2)]
+    supernet = Supernet(nn.Sequential(*body))
+    child = supernet.extract({"width": 5}, example=torch.randn(1, 3, 4, 4))
+    assert (child[1].num_features, child[4].in_features) == (5, 5)

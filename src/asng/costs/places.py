@@ -10,7 +10,9 @@ from torch import nn
 
 from asng.costs.measures import Measure, multiply_adds_of
 from asng.nn import Inputs, Supernet
+from asng.nn.extraction.recording import ByShape
 from asng.space import Architecture
+from asng.training.batch_norm import give_averages
 from asng.training.data.nested import to_device
 from asng.training.modes import cuda_devices, evaluating
 
@@ -65,11 +67,12 @@ class Place(NamedTuple):
     def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
         """Return what the measures give for the child of an architecture."""
         with self._quietly():
-            child = self.supernet.extract(architecture, example=self.inputs).eval()
+            child = give_averages(self.supernet.extract(architecture, example=self.inputs)).eval()
             return {name: measure(child, self.inputs) for name, measure in measures.items()}
 
     def _run(self, architecture: Architecture) -> Any:
-        return self.supernet(*self.inputs, architecture=architecture, **self.inputs.named)
+        with ByShape():
+            return self.supernet(*self.inputs, architecture=architecture, **self.inputs.named)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
@@ -17,6 +18,7 @@ from asng.nn.base import Call, Searchable
 from asng.nn.inputs import Inputs
 
 __all__ = [
+    "ByShape",
     "CallRecord",
     "compiled_of",
     "contents_of",
@@ -28,7 +30,32 @@ __all__ = [
 ]
 
 
-class CallRecord(TorchFunctionMode):
+class ByShape(TorchFunctionMode):
+    """For passes of which shapes alone count: a batch norm may see a single value of each channel."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if func is functional.batch_norm and _is_one_value(*args, **(kwargs or {})):
+            return args[0].clone()  # torch refuses it: the variance would be 0
+        return func(*args, **(kwargs or {}))
+
+
+def _is_one_value(
+    x: Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    *_: Any,
+    **__: Any,
+) -> bool:
+    """Whether the arguments of a batch norm ask for statistics of one value."""
+    return training and x.numel() == x.shape[1]
+
+
+class CallRecord(ByShape):
     """What a model was seen to do: fills itself while it is entered and its hooks are on the model.
 
     Attributes:
@@ -68,7 +95,7 @@ class CallRecord(TorchFunctionMode):
     ) -> Any:
         self._note(args)
         self._note(kwargs)
-        return func(*args, **(kwargs or {}))
+        return super().__torch_function__(func, types, args, kwargs)
 
     def _note(self, value: Any) -> None:
         if isinstance(value, Tensor):
