@@ -193,7 +193,7 @@ def spy():
     all_reduce, step = dist.all_reduce, torch.optim.SGD.step
 
     def counting(tensor, *args, **named):
-        if "group" not in named and named.get("async_op"):  # else a short message, or of a batch norm
+        if tensor.is_floating_point() and named.get("async_op"):  # else a short message, or of a batch norm
             counts["reduced"] += tensor.nbytes
             counts["messages"] += 1
         return all_reduce(tensor, *args, **named)
