@@ -13,6 +13,7 @@ from torch import nn
 from asng import nn as snn
 from asng.errors import InputError
 from asng.nn.conversion import with_depths
+from asng.nn.conversion.depth import reduced
 from asng.nn.extraction.recording import tensors_of
 
 
@@ -353,3 +354,12 @@ def test_a_supernet_with_a_depth_is_copied_and_pickled():
 def test_no_width_and_no_block_is_told():
     with pytest.raises(InputError, match="expected a width that can be narrowed, got none in Sequential"):
         snn.searchable(nn.Sequential(nn.Linear(3, 2)), torch.randn(2, 3))
+
+
+def test_what_takes_the_place_of_a_block_is_never_taken_for_it():
+    model, _, supernet = converted("a row of all")
+    gone = {path for depth in supernet.conversion.depths for path in depth.blocks}
+    for _ in range(200):  # one in a dozen was, as memory happened to be free
+        small, paths = reduced(model, dict.fromkeys(supernet.conversion.depths, 0))
+        assert not gone & paths.keys()
+        del small

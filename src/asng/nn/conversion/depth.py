@@ -118,7 +118,8 @@ def _inside(trial: SkipTrial, path: str, options: Options, needed: dict[str, str
 def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Module, dict[str, str]]:
     """Return a copy of a model without the blocks that are left out, and old paths of modules to new ones."""
     model = copy.deepcopy(model)
-    old = {id(module): path for path, module in model.named_modules()}
+    modules = dict(model.named_modules())  # kept: else a new one may get the identity of one that is gone
+    old = {id(module): path for path, module in modules.items()}
     places: dict[str, Any] = {group.container: model.get_submodule(group.container) for group in counts}
     for group, count in counts.items():
         place = places[group.container]
