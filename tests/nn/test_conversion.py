@@ -146,6 +146,18 @@ class Gated(nn.Module):
         return self.out(torch.sigmoid(gate) * value)
 
 
+class Modulated(nn.Module):
+    """One layer makes scales, then shifts, for the channels of another, as in FiLM and DiT."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.both, self.head = nn.Conv2d(3, 8, 1), nn.Linear(3, 16), nn.Conv2d(8, 2, 1)
+
+    def forward(self, x):
+        scale, shift = self.both(x.mean((2, 3)))[:, :, None, None].chunk(2, dim=1)
+        return self.head(torch.tanh(self.conv(x) * (1.0 + scale) + shift))
+
+
 def images():
     return torch.randn(3, 3, 8, 8)
 
@@ -184,6 +196,7 @@ MODELS = {
     ),
     "fused": (Fused, lambda: torch.randn(3, 5, 8), {"qkv": 1}),
     "gated": (Gated, lambda: torch.randn(3, 6), {"both": 1}),
+    "modulated": (Modulated, images, {"conv": 2}),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -253,6 +266,7 @@ WITHOUT_NORMS = {
     "residual": (lambda: Residual(lambda _: nn.Identity()), images, ()),
     "fused": (Fused, lambda: torch.randn(3, 5, 8), ()),
     "gated": (Gated, lambda: torch.randn(3, 6), ()),
+    "modulated": (Modulated, images, ()),
     "heads": (Sequence, tokens, ("tokens",)),
     "numbers of heads": (lambda: Sequence(heads=4), tokens, ("tokens",)),
 }

@@ -79,3 +79,9 @@ def test_a_call_in_training_leaves_no_trace_in_the_supernet():
     supernet.extract({"w": 3}, example=[Inputs([X], training=True)])
     assert (norm.running_mean == 0).all()
     assert not norm.training
+
+
+@pytest.mark.parametrize("wrong", [(X,), ((X,), X), ((X,), [("z", X)])])
+def test_inputs_that_are_no_tuple_or_no_mapping_are_told(wrong):
+    with pytest.raises(InputError, match=r"Inputs: expected .* got (Tensor|list)\. Write asng\.nn\.Inputs"):
+        Inputs(*wrong)

@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 import torch
 from test_conversion import MODELS, Attention, Block, Branches, Fused, alike, largest, outputs
+from test_conversion_parameters import MODELS as OF_TENSORS
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -114,6 +115,25 @@ def test_channels_that_nobody_needs_go_first(kind):
     assert set(group.made(4)["0.conv1"].tolist()).isdisjoint(gone.tolist())
     child = supernet.extract({**largest(supernet), "0.conv1": 4}, example=x)
     assert alike(outputs(child.train(), x), outputs(copy.deepcopy(model).train(), x), atol=1e-5)
+
+
+def last_first(path, layer):
+    """An order of a user's own."""
+    channels = layer.weight.shape[int(isinstance(layer, nn.Embedding) or hasattr(layer, "given"))]
+    return torch.arange(float(channels))
+
+
+@pytest.mark.parametrize("name", OF_TENSORS)
+@pytest.mark.parametrize("kind", ["outputs", "activation", "magnitude", last_first])
+def test_tensors_that_are_no_layers_go_in_the_order_of_their_width(kind, name):
+    make, inputs, _ = OF_TENSORS[name]
+    torch.manual_seed(2)
+    model, x = make().eval(), inputs()
+    supernet = snn.searchable(model, x, order=kind, depth=False).eval()
+    architecture = {key: v.low for key, v in supernet.space.items()}
+    child = supernet.extract(architecture, example=x).eval()
+    for got, expected in zip(outputs(child, x), outputs(supernet, x, architecture=architecture), strict=True):
+        assert torch.equal(got, expected)
 
 
 @pytest.mark.parametrize("kind", ["outputs", "activation", "magnitude"])

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from asng.errors import InputError
 
@@ -19,6 +19,9 @@ class Inputs(tuple[Any, ...]):
         args: By position.
         named: By name.
         training: The mode of the model in that call: training, evaluation, or None for the mode it is in.
+
+    Raises:
+        InputError: `args` is a single tensor, or `named` no mapping.
 
     Attributes:
         named: By name.
@@ -41,6 +44,12 @@ class Inputs(tuple[Any, ...]):
         training: bool | None = None,
     ) -> "Inputs":
         """Make the tuple."""
+        if isinstance(args, Tensor) or not isinstance(named, Mapping):
+            got = args if isinstance(args, Tensor) else named
+            raise InputError(
+                "Inputs: expected the inputs by position in a tuple, and those by name in a mapping, got "
+                f"{type(got).__name__}. Write asng.nn.Inputs((x, mask)), or asng.nn.Inputs((), {{'x': x}})."
+            )
         made = super().__new__(cls, args)
         made.named, made.training = dict(named), training
         return made

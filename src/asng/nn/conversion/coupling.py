@@ -10,14 +10,15 @@ proposal: whether a group can really be cut is for `proof.py` to say.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from asng.nn.conversion.listening import Listen, MisfitError, Misfits
 from asng.nn.conversion.recognition import roles_in
-from asng.nn.conversion.roles import Role
+from asng.nn.conversion.recurrent import shapes_of_units
+from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.exclusion import on_meta
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
@@ -54,13 +55,13 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
     layers = [path for path in names.widths if roles[path].owner is None]
     try:
         shapes, there = _without_numbers(model, calls, roles, names)
-        tensors = _Tensors(shapes, roles, names)
+        tensors, ties = _Tensors(shapes, roles, names), _ties(model, roles)
         with left_alone(model), torch.no_grad(), Listen() as listened:
             model.eval()
             listened.leave_out([model.get_submodule(path) for path in roles if roles[path].owner is None])
             for call in calls:
                 call.call(model)
-        while not _one_pass(shapes, there, names, listened, tensors):
+        while not _one_pass(shapes, there, names, listened, tensors, ties):
             pass
     except Exception:  # a model that looks at numbers, or holds what cannot be copied
         return Coupling([[path] for path in layers])
@@ -162,13 +163,39 @@ class _Tensors:
                 module._buffers[name] = made
 
 
-def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwargs: Any) -> Tensor:
+class _Side(NamedTuple):
+    """The channels that a layer makes, or those that it is given."""
+
+    path: str
+    made: bool
+
+
+def _ties(model: nn.Module, roles: Mapping[str, Role]) -> list[list[_Side]]:
+    """Return which sides of layers of torch lie along the same dimension of a weight that they share."""
+    found: dict[tuple[int, int], list[_Side]] = {}
+    for path, role in roles.items():
+        layer, none = (model.get_submodule(path) if role.owner is None else None), torch.arange(0)
+        weight = getattr(layer, "weight", None)
+        if layer is None or not role.is_of_torch or weight is None or role.per:
+            continue
+        for made in (True, False) if role.reads else (True,) if role.makes else ():
+            part = parts_of(layer, *((none, None) if made else (None, none)))[0]["weight"]
+            found.setdefault((id(weight), part.shape.index(0)), []).append(_Side(path, made))
+    return [sides for sides in found.values() if len(sides) > 1]
+
+
+def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwargs: Any) -> Any:
     """Return what a layer would, without numbers, whatever the number of channels of its input."""
     x = next(tensors_of([args, kwargs]))
     if isinstance(layer, nn.Embedding):
         return torch.empty((*x.shape, names.size(path)), device="meta", dtype=layer.weight.dtype)
     dim, dtype = role.dim(x), x.dtype
     names.enter(path, x.shape[dim])
+    if isinstance(layer, nn.RNNBase):
+        made, states, apart = shapes_of_units(layer, names.size(path), [*args, *kwargs.values()])
+        if apart is not None:
+            raise MisfitError("its first state", [(size,) for size in apart])
+        return made, states
     sides: tuple[int, ...] = tuple(x.shape[dim + 1 :])
     if hasattr(layer, "kernel_size"):
         sides = _sides(layer, sides)
@@ -202,6 +229,7 @@ def _one_pass(
     names: _Names,
     listened: Listen,
     tensors: _Tensors,
+    ties: Sequence[Sequence[_Side]],
 ) -> bool:
     """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
     before = dict(names.primes), len(names.fixed)
@@ -211,6 +239,10 @@ def _one_pass(
         with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened):
             tensors.set()
             outputs = [call.call(model) for call in calls]
+            for sides in ties:
+                sizes = [names.wide(path) if made else names.given.get(path, 0) for path, made in sides]
+                if len(set(sizes) - {0}) > 1:
+                    raise MisfitError("its tied weight", [(size,) for size in sizes if size])
     except MisfitError as misfit:
         if not misfit.shapes:
             raise

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from asng.errors import InputError
 from asng.nn.conversion.roles import parts_of
@@ -26,6 +27,7 @@ from asng.nn.layers.embedding import Embedding
 from asng.nn.layers.linear import Linear, PReLU
 from asng.nn.layers.norms import LayerNorm, RMSNorm
 from asng.nn.layers.plain import shell
+from asng.nn.layers.recurrent import GRU, LSTM, RNN
 from asng.nn.layers.twin import Twin
 from asng.space import Integer
 
@@ -53,7 +55,8 @@ class _Gathered(Twin):
         made, read = (self._there(slot) for slot in ("search_made", "search_read"))
         if made is None and read is None:
             return self
-        x = next((x for x in (*args, *kwargs.values()) if isinstance(x, Tensor)), None)
+        x = next((x for x in (*args, *kwargs.values()) if isinstance(x, (Tensor, PackedSequence))), None)
+        x = x.data if isinstance(x, PackedSequence) else x
         if read is not None and x is not None and len(read) not in x.shape:
             raise InputError(
                 f"{self.described()}: expected an input of {len(read)} channels, got shape {tuple(x.shape)}."
@@ -108,6 +111,9 @@ TWINS: Mapping[type[nn.Module], Any] = {
     nn.LayerNorm: LayerNorm,
     nn.RMSNorm: RMSNorm,
     nn.PReLU: PReLU,
+    nn.RNN: RNN,
+    nn.LSTM: LSTM,
+    nn.GRU: GRU,
 }
 """Layers that have a role, to their twins."""
 

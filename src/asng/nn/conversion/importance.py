@@ -22,6 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from asng.checks import integer_at_least
 from asng.errors import InputError, in_one_line
 from asng.nn.conversion.proof import Refused
+from asng.nn.conversion.recurrent import along_units, first_replaced
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs, calls_of
@@ -203,8 +204,8 @@ def _ranks(
         places = [_places(order.kind, roles, group) for group in groups]
         tables = _tables(order, model, roles, {place for own in places for place in own}, calls)
     else:
-        places = [[("made", path) for path in group.made] for group in groups]
-        tables = iter([[(place, _asked(order, model, place[1])) for own in places for place in own]])
+        places = [_makers(roles, group) for group in groups]
+        tables = iter([[(place, _asked(order, model, roles, place)) for own in places for place in own]])
     signed = isinstance(order, Importance) and order.kind in ("outputs", "taylor")
     sums = [torch.zeros(group.number, dtype=torch.float64) for group in groups]
     for table in tables:
@@ -228,7 +229,12 @@ def _places(kind: str, roles: Mapping[str, Role], group: _Grains) -> list[_Place
     """Return where the importance of a group shows: at its readers, behind its makers if it has none."""
     made = [("made", path) for path in group.made]
     read = [("read", path) for path in group.read if roles[path].reads]
-    return made + read if kind == "magnitude" else read or made
+    return made + read if kind == "magnitude" else read or _makers(roles, group)
+
+
+def _makers(roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
+    """Return where layers make the channels of a group, but for tensors that are no layer's."""
+    return [("made", path) for path in group.made if roles[path].owner is None]
 
 
 def _added(group: _Grains, table: _Table) -> Tensor:
@@ -244,9 +250,10 @@ def _added(group: _Grains, table: _Table) -> Tensor:
     return total[:, 1:]
 
 
-def _asked(order: Any, model: nn.Module, path: str) -> Tensor:
-    layer = model.get_submodule(path)
-    values, wanted = order(path, layer), _along_channels(layer, "made").shape[:1]
+def _asked(order: Any, model: nn.Module, roles: Mapping[str, Role], place: _Place) -> Tensor:
+    path = place[1]
+    values = order(path, model.get_submodule(path))
+    wanted = _along_channels(model, roles, place).shape[:1]
     if not isinstance(values, Tensor) or values.shape != wanted:
         got = tuple(values.shape) if isinstance(values, Tensor) else values
         raise InputError(
@@ -256,8 +263,17 @@ def _asked(order: Any, model: nn.Module, path: str) -> Tensor:
     return values.detach().unsqueeze(0)
 
 
-def _along_channels(layer: Any, side: str) -> Tensor:
-    """Return the weight of a layer with the channels of a side as its first dimension, and one other."""
+def _along_channels(model: nn.Module, roles: Mapping[str, Role], place: _Place) -> Tensor:
+    """Return the weights at a place with its channels as their first dimension, and one other."""
+    side, path = place
+    role = roles[path]
+    layer: Any = model.get_submodule(path if role.owner is None else role.owner)
+    if not role.is_of_torch:
+        tables = [(getattr(layer, n), d) for n, dims in role.tensors.items() for d in dims if dims[d] == side]
+        matrices = [(tensor, dim) for tensor, dim in tables if tensor.ndim > 1] or tables  # no biases
+        return torch.cat([t.detach().movedim(dim, 0).reshape(t.shape[dim], -1) for t, dim in matrices], dim=1)
+    if isinstance(layer, nn.RNNBase):
+        return along_units(layer, side)
     none = torch.arange(0)
     tensors, _ = parts_of(layer, *((none, None) if side == "made" else (None, none)))
     weight: Tensor = layer.weight.detach()
@@ -273,10 +289,7 @@ def _tables(
 ) -> Iterator[_Table]:
     """Yield what channels add in each batch."""
     if order.kind == "magnitude":
-        squares = {
-            place: _along_channels(model.get_submodule(place[1]), place[0]).double().square().sum(1)
-            for place in places
-        }
+        squares = {place: _along_channels(model, roles, place).double().square().sum(1) for place in places}
         yield [(place, (value / value.sum()).nan_to_num().unsqueeze(0)) for place, value in squares.items()]
         return
     batches = list(calls if order.batches is None else order.batches)
@@ -303,9 +316,9 @@ def _energies(
 
     with _seen(model, roles, places, see):
         run_on(order, model, batch)
-    for (side, path), energy in sums.items():
-        if side == "read":
-            energy *= _along_channels(model.get_submodule(path), side).double().square().sum(dim=1)
+    for place, energy in sums.items():
+        if place[0] == "read":
+            energy *= _along_channels(model, roles, place).double().square().sum(dim=1)
     return [(place, (energy / energy.sum()).nan_to_num().unsqueeze(0)) for place, energy in sums.items()]
 
 
@@ -400,10 +413,14 @@ def _seen(
     def before(place: _Place, _: nn.Module, args: Any, kwargs: Any) -> Any:
         x = next(tensors_of([args, kwargs]))
         x = see(place, roles[place[1]].dim(x), x)
-        return ((x, *args[1:]), kwargs) if args else (args, {**kwargs, next(iter(kwargs)): x})
+        if args:
+            return tuple(first_replaced(args, x)), kwargs
+        return args, dict(zip(kwargs, first_replaced(list(kwargs.values()), x), strict=True))
 
-    def after(place: _Place, _: nn.Module, __: Any, output: Tensor) -> Tensor:
-        return see(place, roles[place[1]].dim(output), output)
+    def after(place: _Place, _: nn.Module, __: Any, output: Any) -> Any:
+        x = next(tensors_of([output]))
+        x = see(place, roles[place[1]].dim(x), x)
+        return (*first_replaced(output[:1], x), *output[1:]) if isinstance(output, tuple) else x
 
     handles = []
     for place in sorted(places):

@@ -102,7 +102,27 @@ class Misfits(TorchFunctionMode):
             heard = self._heard.get(name, [])[number : number + 1]
             if heard and (shape := _without_function(heard[0], given, error)) is not None:
                 return torch.empty(shape, device="meta", dtype=heard[0].dtype)
+            if name == "einsum" and args and isinstance(args[0], str):
+                given = _misfits_of_einsum(args[0], given) or given
             raise MisfitError(name or "a function", given, _integers([args, kwargs])) from error
+
+
+def _misfits_of_einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
+    """Return the sizes of an index that is not as long in all tensors, each as a shape; none if all are.
+
+    Example:
+        >>> _misfits_of_einsum("bi, ij -> bj", [(2, 3), (4, 5)])
+        [(3,), (4,)]
+    """
+    terms = equation.partition("->")[0].replace(" ", "").split(",")
+    sizes: dict[str, list[int]] = {}
+    for term, shape in zip(terms, shapes, strict=False):
+        first, _, last = term.partition("...")  # the dimensions in between are broadcast
+        ends = [*zip(first, shape, strict=False), *zip(reversed(last), reversed(shape), strict=False)]
+        for index, size in ends:
+            sizes.setdefault(index, []).append(size)
+    apart = (found for found in sizes.values() if len(set(found) - {1}) > 1)
+    return [(size,) for size in next(apart, [])]
 
 
 def _without_function(

@@ -14,14 +14,15 @@ import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import in_one_line
+from asng.nn.conversion.recurrent import first_replaced, lost_units, without_units
 from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs
@@ -37,6 +38,10 @@ _SHAKE = 0.3
 
 class Refused(Exception):
     """Channels cannot be cut; the message says why."""
+
+
+_Masks: TypeAlias = tuple[Tensor | None, ...] | None
+"""Of each factor of a product where it is left out; None: nowhere."""
 
 
 class ChannelCut(NamedTuple):
@@ -71,7 +76,7 @@ def cut_of(
     Raises:
         Refused: The narrowed network fails, or computes something else.
     """
-    products: list[Tensor | None] = []
+    products: list[_Masks] = []
     cut = ChannelCut(dict(made), {})
     with left_alone(model), torch.no_grad():
         model.eval()
@@ -113,7 +118,7 @@ def _follow(
     calls: Sequence[Inputs],
     roles: Mapping[str, Role],
     cut: ChannelCut,
-    products: list[Tensor | None],
+    products: list[_Masks],
 ) -> list[list[Tensor]]:
     """Return the outputs with NaN for what is lost; note in `cut` and `products` who is left to read what."""
     with _silenced(model, roles, cut, numbers=False), _Products(products):
@@ -220,6 +225,9 @@ def _silenced(
             elif not isinstance(layer, nn.Embedding):
                 look = partial(_looked, path, role, cut.read, numbers)
                 stack.callback(layer.register_forward_pre_hook(look, with_kwargs=True).remove)
+            if path in cut.made and isinstance(layer, nn.RNNBase):
+                vars(layer)["forward"] = partial(without_units, layer, cut.made[path])
+                stack.callback(vars(layer).pop, "forward", None)
             if path in cut.made and not numbers:
                 stack.callback(layer.register_forward_hook(partial(_lose, role, cut.made[path])).remove)
         yield
@@ -246,25 +254,31 @@ class _Products(TorchFunctionMode):
     """Has matrix products leave out what both factors have lost.
 
     Args:
-        lost: Of each product what is left out, as masks of the first factor: noted here, or read from.
+        lost: Of each product what is left out, as masks of the factors: noted here, or read from.
         again: Which of both.
     """
 
-    def __init__(self, lost: list[Tensor | None], *, again: bool = False) -> None:
+    def __init__(self, lost: list[_Masks], *, again: bool = False) -> None:
         super().__init__()
         self._lost, self._again = lost, again
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        dim = _PRODUCTS.get(getattr(func, "__name__", ""))
-        if dim is not None and len(args) > 1:
-            if not self._again:
-                self._lost.append(_lost_in_both(args[0], args[1], dim))
-            lost = self._lost.pop(0) if self._again else self._lost[-1]
-            if lost is not None:
-                one = args[0].masked_fill(lost, 0.0)
-                args = (one, args[1].masked_fill(lost.movedim(-1, dim), 0.0), *args[2:])
+        name, first = getattr(func, "__name__", ""), 0
+        if name == "einsum" and isinstance(args[0], str) and len(args) > 2:
+            find, first = partial(_lost_in_all, args[0]), 1
+        elif name in _PRODUCTS and len(args) > 1:
+            find = partial(_lost_in_both, dim=_PRODUCTS[name])
+        else:
+            return func(*args, **(kwargs or {}))
+        factors = args[first:] if first else args[:2]
+        if not self._again:
+            self._lost.append(find(*factors))
+        lost = self._lost.pop(0) if self._again else self._lost[-1]
+        if lost is not None:
+            known = (x if m is None else x.masked_fill(m, 0.0) for x, m in zip(factors, lost, strict=True))
+            args = (*args[:first], *known, *args[first + len(factors) :])
         return func(*args, **(kwargs or {}))
 
 
@@ -272,7 +286,7 @@ _PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_atte
 """Functions to the dimension of their second factor over which they sum."""
 
 
-def _lost_in_both(one: Any, other: Any, dim: int) -> Tensor | None:
+def _lost_in_both(one: Any, other: Any, *, dim: int) -> _Masks:
     """Return which indices that a product sums over are lost in all rows of both factors.
 
     Args:
@@ -281,7 +295,7 @@ def _lost_in_both(one: Any, other: Any, dim: int) -> Tensor | None:
         dim: That dimension of it.
 
     Returns:
-        Of the shape of the first factor, with one row; None if none are.
+        Masks of both factors, each with one row; None if none are.
     """
     tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
     if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
@@ -291,7 +305,29 @@ def _lost_in_both(one: Any, other: Any, dim: int) -> Tensor | None:
         return None
     lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
     partly = lost & ~lost.all(dim=-1, keepdim=True)  # a whole head that is lost gives NaN on
-    return partly if bool(partly.any()) else None
+    return (partly, partly.movedim(-1, dim)) if bool(partly.any()) else None
+
+
+def _lost_in_all(equation: str, *factors: Any) -> _Masks:
+    """Return what `_lost_in_both` does, of all factors of `torch.einsum`."""
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    indices = terms.split(",")
+    summed = set(terms) - {*result, ","} if arrow else {one for one in terms if terms.count(one) > 1} - {","}
+    tensors = all(isinstance(x, Tensor) and x.is_floating_point() for x in factors)
+    if not tensors or "." in terms or any(len(set(term)) < len(term) for term in indices):
+        return None
+    masks: list[Tensor | None] = [None] * len(factors)
+    for index in summed:
+        there = [number for number, term in enumerate(indices) if index in term]
+        whole = [factors[n].isnan().movedim(indices[n].index(index), 0).flatten(1).all(dim=1) for n in there]
+        lost = reduce(torch.logical_and, whole)
+        if lost.all() or not lost.any():
+            continue
+        for n in there:
+            mask = lost.reshape([-1 if one == index else 1 for one in indices[n]])
+            before = masks[n]
+            masks[n] = mask if before is None else before | mask
+    return None if all(mask is None for mask in masks) else tuple(masks)
 
 
 def _looked(
@@ -304,21 +340,26 @@ def _looked(
         return None
     kept = kept.to(x.device)
     clean = torch.zeros_like(x).index_copy(dim, kept, x.index_select(dim, kept))
-    return ((clean, *args[1:]), kwargs) if args else (args, {next(iter(kwargs)): clean})
+    if args:
+        return tuple(first_replaced(args, clean)), kwargs
+    names, values = kwargs, first_replaced(list(kwargs.values()), clean)
+    return args, dict(zip(names, values, strict=True))
 
 
 def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | None:
     """Note which channels of an input are left, all if none is lost; each must be lost as a whole.
 
+    Where all channels are nought, as behind the end of a padded sequence, there is nothing to be lost.
+
     Raises:
         Refused: One is lost in part, all are, or another call has lost others.
     """
-    lost = (
-        x.isnan().movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
-    )
-    if lost.any(dim=1).ne(lost.all(dim=1)).any():
+    flat = x.movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1)
+    nan = flat.isnan()
+    lost = nan.any(dim=1)
+    if not bool((nan | (flat == 0.0).all(dim=0))[lost].all()):
         raise Refused(f"{path} is given numbers in which its channels are mixed")
-    kept = (~lost.any(dim=1)).nonzero().flatten().cpu()
+    kept = (~lost).nonzero().flatten().cpu()
     if len(kept) == len(lost):
         if path in read:
             raise Refused(f"{path} is called several times, with and without these channels")
@@ -344,7 +385,9 @@ def _normed(
         return x.index_copy(dim, kept, type(layer).forward(layer, x.index_select(dim, kept)))
 
 
-def _lose(role: Role, kept: Tensor, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+def _lose(role: Role, kept: Tensor, layer: nn.Module, _: Any, output: Any) -> Any:
+    if isinstance(layer, nn.RNNBase):
+        return lost_units(layer, kept, output, math.nan)
     dim = role.dim(output)
     lost = torch.ones(output.shape[dim], dtype=torch.bool)
     lost[kept] = False

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
+from itertools import product
 from math import ceil, gcd
 from typing import Any
 
@@ -60,17 +61,20 @@ class Prover:
         else:
             counts = [first // step]
         reason = Refused("its number of channels has no parts")
-        for blocks in _BLOCKS:
+        runs = max(self.roles[path].runs for path in paths)
+        # Several channels for each of another layer are neighbours, or have their turn once all have had one.
+        ways = product((n for n in _BLOCKS if n % runs == 0), (False, True)[: len(set(widths.values()))])
+        for blocks, repeated in ways:
             for units in counts:
                 if whole % (blocks * units):
                     continue
-                group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks)
+                group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks, repeated)
                 if group.least == units:
                     raise Refused("least= keeps all of it")
                 try:
                     self.thresholds(group)
                 except Refused as error:
-                    reason = error if blocks == 1 else reason
+                    reason = error if (blocks, repeated) == (runs, False) else reason
                 else:
                     return group
         raise reason
@@ -168,7 +172,7 @@ class Prover:
         Raises:
             Refused: A channel that is there with some parts is not with more.
         """
-        key = group.name, group.blocks, group.units, group.ranks
+        key = group.name, group.blocks, group.repeated, group.units, group.ranks
         if key not in self._thresholds:
             found: dict[str, Tensor] = {}
             for units in range(group.units - 1, group.least - 1, -1):
@@ -189,7 +193,10 @@ class Prover:
                 if which == "read":
                     return int(getattr(self.model.get_submodule(path), name).shape[dim])
         layer: Any = self.model.get_submodule(path)
-        names = ("in_features", "in_channels", "num_features", "num_parameters", "num_channels")
+        names = (
+            *("in_features", "in_channels", "input_size"),
+            *("num_features", "num_parameters", "num_channels"),
+        )
         return (
             next((getattr(layer, name) for name in names if hasattr(layer, name)), 0)
             or layer.normalized_shape[0]
@@ -232,5 +239,6 @@ def _is_sorted(parts: Tensor) -> bool:
 
 def _twin(layer: nn.Module, size: Size | None) -> nn.Module:
     kind, twin = next((kind, twin) for kind, twin in TWINS.items() if isinstance(layer, kind))
-    name = {nn.Linear: "out_features", nn.Embedding: "embedding_dim"}.get(kind, "out_channels")
+    names = {nn.Linear: "out_features", nn.Embedding: "embedding_dim"}
+    name = "hidden_size" if issubclass(kind, nn.RNNBase) else names.get(kind, "out_channels")
     return twin.of(layer, **({} if size is None else {name: size}))  # type: ignore[no-any-return]

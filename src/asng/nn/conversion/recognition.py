@@ -21,7 +21,7 @@ from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.extraction.recording import left_alone
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["own_tensors", "recognised", "roles_in"]
+__all__ = ["own_tensors", "recognised", "roles_in", "unrecognised"]
 
 _TOLERANCE = 1e-3
 """How far a norm may be from one without eps, as a share of the greatest number."""
@@ -56,6 +56,31 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
                     key = f"{path}.{name}[{dim}]".lstrip(".")
                     roles[key] = Role(size, reads=False, tensors={name: {dim: "made"}}, owner=path)
     return roles
+
+
+def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
+    """Return the paths of modules with weights of their own of which nothing can be cut, to the reason.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 8), nn.utils.parametrizations.weight_norm(nn.Linear(8, 2)))
+        >>> unrecognised(model, roles_in(model))["1"]
+        'its weight is computed from others; see torch.nn.utils.parametrize.remove_parametrizations'
+    """
+    owners = {role.owner for role in roles.values()}
+    found: dict[str, str] = {}
+    for path, module in model.named_modules():
+        inside = any(path.startswith(f"{outer}.") for outer in found)  # the weights that others are made of
+        weights = any(p is not None and p.ndim for p in module._parameters.values())
+        if path in roles or path in owners or inside or not (weights or is_parametrized(module)):
+            continue
+        if is_parametrized(module):
+            remedy = "torch.nn.utils.parametrize.remove_parametrizations"
+            found[path] = f"its weight is computed from others; see {remedy}"
+        elif is_wrapped(module):
+            found[path] = "its calls run hooks, or a forward that was replaced"
+        else:
+            found[path] = f"{type(module).__name__} is not cut"
+    return found
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:

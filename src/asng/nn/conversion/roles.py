@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from asng.nn.conversion.recurrent import directions, parts_of_units
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
 
@@ -35,6 +36,8 @@ class Role:
         per: Name of an attribute that counts groups of channels to how many a group has; of each there are as
             many left, or none.
         owner: Of a tensor that is no layer's, and makes channels, path of its module.
+        runs: Into how many equal runs its channels fall, each of which has to lose the same ones: two of a
+            bidirectional recurrent layer.
     """
 
     makes: int | None
@@ -45,6 +48,7 @@ class Role:
     sizes: Mapping[str, str] = field(default_factory=dict, repr=False)
     per: Mapping[str, int] = field(default_factory=dict, repr=False)
     owner: str | None = field(default=None, repr=False)
+    runs: int = field(default=1, repr=False)
 
     @property
     def is_of_torch(self) -> bool:
@@ -102,6 +106,12 @@ def _of_instance_norm(layer: Any) -> Role | None:
     return None if layer.track_running_stats else Role(None, reads=False, dims=None)
 
 
+def _of_recurrent(layer: Any) -> Role | None:
+    if layer.proj_size:
+        return None
+    return Role(layer.hidden_size * directions(layer), reads=True, runs=directions(layer))
+
+
 _KINDS: Mapping[type, Any] = {
     nn.Linear: lambda layer: Role(layer.out_features, reads=True),
     nn.Embedding: lambda layer: None if layer.max_norm else Role(layer.embedding_dim, reads=False),
@@ -111,6 +121,7 @@ _KINDS: Mapping[type, Any] = {
     nn.PReLU: lambda layer: Role(None, reads=False, dims=None) if layer.num_parameters > 1 else None,
     **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
     **dict.fromkeys(_INSTANCE_NORMS, _of_instance_norm),
+    **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), _of_recurrent),
 }
 
 
@@ -157,6 +168,8 @@ def parts_of(
         there = {name: kept[which] for name, which in role.sizes.items()}
         sizes: dict[str, Any] = {n: count(k, role.per.get(n, 1)) for n, k in there.items() if k is not None}
         return parts, {n: (v,) if isinstance(getattr(layer, n), tuple) else v for n, v in sizes.items()}
+    if isinstance(layer, nn.RNNBase):
+        return parts_of_units(layer, made, read)
     if isinstance(layer, nn.Embedding):
         return _cut(layer, {1: made}, "weight"), _sizes(embedding_dim=made)
     if isinstance(layer, nn.Linear):

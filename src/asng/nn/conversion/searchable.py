@@ -18,7 +18,7 @@ from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.proof import Refused, outputs_of
 from asng.nn.conversion.prover import Prover
-from asng.nn.conversion.recognition import roles_in
+from asng.nn.conversion.recognition import roles_in, unrecognised
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.supernet import Supernet
@@ -126,7 +126,7 @@ def searchable(
     model = copy.deepcopy(model)
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
-    found = coupled(model, calls)
+    found, unknown = coupled(model, calls), unrecognised(model, roles)
     prover = Prover(model, calls, roles)
     groups, fixed = [], dict(found.fixed)
     for paths in found.groups:
@@ -144,7 +144,7 @@ def searchable(
         groups = prover.together([first.get(group.name, group) for group in groups], fixed)
     depths, needed = prover.depths(groups, options, rank) if depth else ([], {})
     if not groups and not depths:
-        reasons = "; ".join(f"{path}: {why}" for path, why in list(fixed.items())[:8])
+        reasons = "; ".join(f"{path}: {why}" for path, why in list((fixed | unknown).items())[:8])
         reasons = reasons or "It has no linear layer, embedding or convolution of torch"
         raise InputError(
             f"model: expected a width that can be narrowed, got none in {type(model).__name__}. {reasons}. "
@@ -157,6 +157,7 @@ def searchable(
         with_cuts(model.get_submodule(path), cut)
     supernet = Supernet(with_depths(model, depths))
     fixed = {path: fixed[path] for path, role in roles.items() if path in fixed and role.owner is None}
+    fixed |= unknown
     supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed)
     return supernet
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
+from math import gcd
 
 import torch
 from torch import Tensor
@@ -24,6 +26,8 @@ class WidthGroup:
         least: How many parts it has at least.
         blocks: Into how many blocks the channels fall, of each of which a child has the first parts: three if
             one layer makes queries, keys and values.
+        repeated: Whether a layer of more channels than others makes one for each of theirs, then another for
+            each, as one that makes scales and shifts; else several neighbours for each.
         ranks: Of each grain of a block its rank by importance, the most important has 0. Grains are equal
             runs of neighbouring channels, of which a part has some. None: parts lie one after the other.
     """
@@ -33,6 +37,7 @@ class WidthGroup:
     units: int
     least: int
     blocks: int = 1
+    repeated: bool = False
     ranks: tuple[int, ...] | None = None
 
     @property
@@ -47,7 +52,7 @@ class WidthGroup:
     def parts(self, path: str) -> Tensor:
         """Return of each channel that a layer makes which part it is in, from 1 on, shape (channels,)."""
         width, ranks = self.widths[path], torch.tensor(self.ranks or range(self.units))
-        block = width // self.blocks
+        block = (reduce(gcd, self.widths.values()) if self.repeated else width) // self.blocks
         grain = torch.arange(width) % block // (block // len(ranks))
         return ranks[grain] // (len(ranks) // self.units) + 1
 

@@ -1,0 +1,199 @@
+"""Recurrent layers in a conversion: RNN, LSTM and GRU, whose hidden units are the channels that they make.
+
+A hidden unit is read by those behind the layer, and by the layer itself: in the next step by all units, in
+the layer above by those of both directions. A lost unit must be read nowhere. All layers of such a module
+have as many units, and so have both directions, which lose the same ones.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from asng.nn.extraction.recording import tensors_of
+
+__all__ = [
+    "along_units",
+    "directions",
+    "first_replaced",
+    "lost_units",
+    "parts_of_units",
+    "shapes_of_units",
+    "without_units",
+]
+
+
+def directions(layer: Any) -> int:
+    """Return how many runs of hidden units its output has: two if it is bidirectional."""
+    return 2 if layer.bidirectional else 1
+
+
+def parts_of_units(
+    layer: Any, made: Tensor | None, read: Tensor | None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors of a recurrent layer with some of its units, and its sizes, by the names of torch.
+
+    Args:
+        layer: Without projections.
+        made: Indices of those that its output still has; None: all.
+        read: Indices of the features that it is still given; None: all.
+
+    Raises:
+        ValueError: Both directions do not have the same units left.
+
+    Example:
+        >>> lstm = nn.LSTM(3, 4)
+        >>> parts, sizes = parts_of_units(lstm, torch.tensor([0, 2]), None)
+        >>> parts["weight_hh_l0"].shape, sizes["hidden_size"]
+        (torch.Size([8, 2]), 2)
+    """
+    units = _units(layer, made)
+    parts = {}
+    for name, weight in zip(layer._flat_weights_names, layer._flat_weights, strict=True):
+        columns = _columns(name, made, units, read)
+        if units is not None:
+            gates = torch.arange(0, len(weight), layer.hidden_size).unsqueeze(1)
+            weight = weight.index_select(0, (gates + units).flatten().to(weight.device))
+        parts[name] = weight if columns is None else weight.index_select(1, columns.to(weight.device))
+    sizes = {} if units is None else {"hidden_size": len(units)}
+    sizes |= {} if read is None else {"input_size": len(read)}
+    # Parameters may be exchanged in a layer of torch's, which keeps references for that; not here.
+    lists = {"_flat_weights": list(parts.values()), "_flat_weight_refs": [None] * len(parts)}
+    return parts, {**sizes, **lists}
+
+
+def _units(layer: Any, made: Tensor | None) -> Tensor | None:
+    """Return the indices of the units that each direction still has."""
+    if made is None:
+        return None
+    run, unit = made // layer.hidden_size, made % layer.hidden_size
+    first, *others = [unit[run == k] for k in range(directions(layer))]
+    if any(not torch.equal(first, other) for other in others):
+        raise ValueError("its directions have different units left")
+    kept: Tensor = first
+    return kept
+
+
+def _columns(name: str, made: Tensor | None, units: Tensor | None, read: Tensor | None) -> Tensor | None:
+    """Return which columns a weight still has; None: all, or it is a vector."""
+    if name.startswith("bias"):
+        return None
+    if name.startswith("weight_hh"):
+        return units
+    return read if name.startswith("weight_ih_l0") else made
+
+
+def along_units(layer: Any, side: str) -> Tensor:
+    """Return weights with the channels of a side as their first dimension, and one other.
+
+    Args:
+        layer: Without projections.
+        side: "made": what makes each unit of the last layer from what comes; "read": what the first layer
+            makes of each feature.
+    """
+    weights = dict(zip(layer._flat_weights_names, layer._flat_weights, strict=True))
+    number = 0 if side == "read" else layer.num_layers - 1
+    names = [f"weight_ih_l{number}{end}" for end in ("", "_reverse")[: directions(layer)]]
+    tables = [weights[name].detach() for name in names]
+    if side == "read":
+        return torch.cat(tables).T
+    return torch.cat(
+        [table.unflatten(0, (-1, layer.hidden_size)).transpose(0, 1).flatten(1) for table in tables]
+    )
+
+
+# --- without numbers ------------------------------------------------------------------------------------
+
+
+def shapes_of_units(layer: Any, out: int, args: Sequence[Any]) -> tuple[Any, Any, tuple[int, int] | None]:
+    """Return what a recurrent layer gives, on the meta device, if it makes so many channels.
+
+    Args:
+        layer: The layer.
+        out: Channels of the output, of all directions together.
+        args: What it is called with.
+
+    Returns:
+        The output, the last states, and the units of a first state beside those that it should have; None if
+        they agree, or there is no first state.
+    """
+    given, x, units = args[0], next(tensors_of(args)), out // directions(layer)
+    made = torch.empty((*x.shape[:-1], out), device="meta", dtype=x.dtype)
+    if isinstance(given, PackedSequence):
+        items: tuple[int, ...] = (int(given.batch_sizes[0]),)
+        made = given._replace(data=made)  # type: ignore[assignment]
+    else:
+        items = () if x.ndim == 2 else (x.shape[0 if layer.batch_first else 1],)
+    state = torch.empty((layer.num_layers * directions(layer), *items, units), device="meta", dtype=x.dtype)
+    states = (state, state) if layer.mode == "LSTM" else state
+    other = next((t.shape[-1] for t in tensors_of(args[1:]) if t.shape[-1] != units), None)
+    return made, states, None if other is None else (units, other)
+
+
+# --- with lost units ------------------------------------------------------------------------------------
+
+
+def without_units(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Run a recurrent layer in which nothing reads what its lost units had in the step or layer before.
+
+    Args:
+        layer: The layer.
+        kept: Indices of the channels that its output still has.
+        *args: As it is called, with a first state or without.
+        **kwargs: The same, by name.
+    """
+    units, whole = _units(layer, kept), layer._flat_weights
+    assert units is not None
+    columns = (_columns(name, kept, units, None) for name in layer._flat_weights_names)
+    vars(layer)["_flat_weights"] = [
+        weight if there is None else weight * _there(there.to(weight.device), weight.shape[1])
+        for weight, there in zip(whole, columns, strict=True)
+    ]
+    lost = _there(units, layer.hidden_size) == 0.0
+    states = (_known(part, lost) for part in args[1:])
+    try:
+        return type(layer).forward(
+            layer, *args[:1], *states, **{n: _known(v, lost) for n, v in kwargs.items()}
+        )
+    finally:
+        vars(layer)["_flat_weights"] = whole
+
+
+def _there(kept: Tensor, size: int) -> Tensor:
+    return torch.zeros(size, device=kept.device).index_fill(0, kept, 1.0)
+
+
+def _known(state: Any, lost: Tensor) -> Any:
+    """Return a first state with zeros for NaN in lost units: nobody reads them."""
+    if isinstance(state, tuple):
+        return tuple(_known(part, lost) for part in state)
+    if not isinstance(state, Tensor) or state.shape[-1] != len(lost):
+        return state
+    return state.masked_fill(state.isnan() & lost.to(state.device), 0.0)
+
+
+def lost_units(layer: Any, kept: Tensor, output: Any, value: float) -> Any:
+    """Return what a recurrent layer gives with a value in its lost units: in the output and the states."""
+    units = _units(layer, kept)
+    assert units is not None
+    both, one = (
+        _there(part, runs * layer.hidden_size) == 0.0
+        for part, runs in ((kept, directions(layer)), (units, 1))
+    )
+    made, states = output
+    x = next(tensors_of([made])).masked_fill(both, value)
+    filled = tuple(state.masked_fill(one, value) for state in tensors_of([states]))
+    return first_replaced([made], x)[0], filled if isinstance(states, tuple) else filled[0]
+
+
+def first_replaced(values: Sequence[Any], x: Tensor) -> list[Any]:
+    """Return values with another tensor in the place of the first one, which may be a packed sequence.
+
+    Example:
+        >>> first_replaced([torch.ones(2), "more"], torch.zeros(1))
+        [tensor([0.]), 'more']
+    """
+    first = values[0]
+    return [first._replace(data=x) if isinstance(first, PackedSequence) else x, *values[1:]]
