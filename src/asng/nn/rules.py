@@ -53,19 +53,23 @@ def check_model(model: nn.Module) -> None:
             )
 
 
-def settle_fused_paths(model: nn.Module) -> None:
+def settle_fused_paths(model: nn.Module, *, everywhere: bool = False) -> None:
     """Have torch's encoder layers call their parts where some are searchable.
 
     In evaluation without gradients they hand their parts' weights to one fused function: all of a twin's,
     whatever the architecture. A stack of them packs padded sequences for that function. The attributes that
     say so are torch's, and come over to the child, which then computes the same to the last bit.
+
+    Args:
+        model: With such layers or without.
+        everywhere: Also where none of their parts is searchable yet.
     """
     for module in model.modules():
         if not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerEncoder)) or isinstance(
             module, Twin
         ):
             continue
-        if not any(isinstance(part, Searchable) for part in module.modules()):
+        if not everywhere and not any(isinstance(part, Searchable) for part in module.modules()):
             continue
         if isinstance(module, nn.TransformerEncoderLayer):
             module.activation_relu_or_gelu = 0

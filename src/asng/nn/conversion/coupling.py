@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from asng.nn.conversion.attention import given, shapes_of_attention
 from asng.nn.conversion.listening import Listen, MisfitError, Misfits
 from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.recurrent import shapes_of_units
@@ -196,6 +197,12 @@ def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwarg
         if apart is not None:
             raise MisfitError("its first state", [(size,) for size in apart])
         return made, states
+    if isinstance(layer, nn.MultiheadAttention):
+        out = names.size(path)
+        for other in given(args, kwargs):
+            if other.shape[-1] != out:
+                raise MisfitError("attention", [(out,), (other.shape[-1],)])
+        return shapes_of_attention(layer, out, args, kwargs)
     sides: tuple[int, ...] = tuple(x.shape[dim + 1 :])
     if hasattr(layer, "kernel_size"):
         sides = _sides(layer, sides)

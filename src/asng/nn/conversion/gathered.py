@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from asng.errors import InputError
 from asng.nn.conversion.roles import parts_of
+from asng.nn.layers.attention import MultiheadAttention
 from asng.nn.layers.batch_norm import (
     BatchNorm1d,
     BatchNorm2d,
@@ -68,7 +69,7 @@ class _Gathered(Twin):
             whole = self._parameters[name]
             if part is not None and whole is not None and whole.requires_grad and not part.requires_grad:
                 part.requires_grad_()
-        return shell(self, weights, sizes)
+        return shell(self, weights, sizes, sizes.pop("_modules", None))
 
     def _there(self, table: str) -> Tensor | None:
         """Return the indices of the channels that are there, None if all are."""
@@ -114,6 +115,7 @@ TWINS: Mapping[type[nn.Module], Any] = {
     nn.RNN: RNN,
     nn.LSTM: LSTM,
     nn.GRU: GRU,
+    nn.MultiheadAttention: MultiheadAttention,
 }
 """Layers that have a role, to their twins."""
 

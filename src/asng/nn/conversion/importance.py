@@ -21,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, in_one_line
+from asng.nn.conversion.attention import along_width
 from asng.nn.conversion.proof import Refused
 from asng.nn.conversion.recurrent import along_units, first_replaced
 from asng.nn.conversion.roles import Role, parts_of
@@ -274,6 +275,8 @@ def _along_channels(model: nn.Module, roles: Mapping[str, Role], place: _Place) 
         return torch.cat([t.detach().movedim(dim, 0).reshape(t.shape[dim], -1) for t, dim in matrices], dim=1)
     if isinstance(layer, nn.RNNBase):
         return along_units(layer, side)
+    if isinstance(layer, nn.MultiheadAttention):
+        return along_width(layer, side)
     none = torch.arange(0)
     tensors, _ = parts_of(layer, *((none, None) if side == "made" else (None, none)))
     weight: Tensor = layer.weight.detach()
@@ -412,10 +415,11 @@ def _seen(
 
     def before(place: _Place, _: nn.Module, args: Any, kwargs: Any) -> Any:
         x = next(tensors_of([args, kwargs]))
-        x = see(place, roles[place[1]].dim(x), x)
-        if args:
-            return tuple(first_replaced(args, x)), kwargs
-        return args, dict(zip(kwargs, first_replaced(list(kwargs.values()), x), strict=True))
+        seen = see(place, roles[place[1]].dim(x), x)
+        if args:  # an attention may be given the same tensor three times
+            args = [seen if value is x else value for value in first_replaced(args, seen)]
+            return tuple(args), kwargs
+        return args, dict(zip(kwargs, first_replaced(list(kwargs.values()), seen), strict=True))
 
     def after(place: _Place, _: nn.Module, __: Any, output: Any) -> Any:
         x = next(tensors_of([output]))

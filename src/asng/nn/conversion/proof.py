@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import in_one_line
+from asng.nn.conversion.attention import given, without_heads
 from asng.nn.conversion.recurrent import first_replaced, lost_units, without_units
 from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
@@ -222,6 +223,9 @@ def _silenced(
             if role.norms:
                 vars(layer)["forward"] = partial(_normed, path, layer, role, cut.read, numbers)
                 stack.callback(vars(layer).pop, "forward", None)
+            elif role.heads:
+                vars(layer)["forward"] = partial(_attended, path, layer, role, cut, numbers)
+                stack.callback(vars(layer).pop, "forward", None)
             elif not isinstance(layer, nn.Embedding):
                 look = partial(_looked, path, role, cut.read, numbers)
                 stack.callback(layer.register_forward_pre_hook(look, with_kwargs=True).remove)
@@ -371,6 +375,20 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     return kept
 
 
+def _attended(
+    path: str, layer: Any, role: Role, cut: ChannelCut, numbers: bool, *args: Any, **kwargs: Any
+) -> Any:
+    """Attend without what is lost, outside and inside."""
+    for x in () if numbers else given(args, kwargs):
+        _kept(path, x, role.dim(x), cut.read)
+    kept, made = cut.read.get(path), cut.made.get(path)
+    if kept is None and made is None:
+        return type(layer).forward(layer, *args, **kwargs)
+    if kept is None or made is None or len(kept) != len(made) or len(kept) % role.heads:
+        raise Refused(f"{path} makes as many channels as it is given, in heads of {role.heads}")
+    return without_heads(layer, kept, args, kwargs)
+
+
 def _normed(
     path: str, layer: Any, role: Role, read: dict[str, Tensor], numbers: bool, *args: Any, **kwargs: Any
 ) -> Tensor:
@@ -388,11 +406,12 @@ def _normed(
 def _lose(role: Role, kept: Tensor, layer: nn.Module, _: Any, output: Any) -> Any:
     if isinstance(layer, nn.RNNBase):
         return lost_units(layer, kept, output, math.nan)
-    dim = role.dim(output)
-    lost = torch.ones(output.shape[dim], dtype=torch.bool)
+    x, others = (output[0], output[1:]) if role.heads else (output, ())
+    dim = role.dim(x)
+    lost = torch.ones(x.shape[dim], dtype=torch.bool)
     lost[kept] = False
-    lost = lost.reshape(-1, *[1] * (output.ndim - 1 - dim)).to(output.device)
-    return output.masked_fill(lost, math.nan)
+    x = x.masked_fill(lost.reshape(-1, *[1] * (x.ndim - 1 - dim)).to(x.device), math.nan)
+    return (x, *others) if role.heads else x
 
 
 @contextmanager

@@ -60,13 +60,14 @@ class Prover:
             raise Refused(f"its {first} channels are not divided by step={step}")
         else:
             counts = [first // step]
-        reason = Refused("its number of channels has no parts")
-        runs = max(self.roles[path].runs for path in paths)
+        runs, heads = (max(getattr(self.roles[path], name) for path in paths) for name in ("runs", "heads"))
+        parts = f"parts in heads of {heads}" if heads else "parts"
+        reason = Refused(f"its number of channels has no {parts}")
         # Several channels for each of another layer are neighbours, or have their turn once all have had one.
         ways = product((n for n in _BLOCKS if n % runs == 0), (False, True)[: len(set(widths.values()))])
         for blocks, repeated in ways:
             for units in counts:
-                if whole % (blocks * units):
+                if whole % (blocks * units) or (heads and any(n // units % heads for n in widths.values())):
                     continue
                 group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks, repeated)
                 if group.least == units:
@@ -154,7 +155,7 @@ class Prover:
             if not role.is_of_torch:
                 owner = path if role.owner is None else role.owner
                 cuts.setdefault(owner, []).extend(cuts_of(role, made, read))
-            elif role.per or len(given) > 1 or not all(map(_is_sorted, tables)):
+            elif role.per or role.heads or len(given) > 1 or not all(map(_is_sorted, tables)):
                 twins[path] = gathered(self.model.get_submodule(path), made, read)
             else:
                 twins[path] = _twin(self.model.get_submodule(path), maker.size(path) if maker else None)
@@ -194,7 +195,7 @@ class Prover:
                     return int(getattr(self.model.get_submodule(path), name).shape[dim])
         layer: Any = self.model.get_submodule(path)
         names = (
-            *("in_features", "in_channels", "input_size"),
+            *("in_features", "in_channels", "input_size", "embed_dim"),
             *("num_features", "num_parameters", "num_channels"),
         )
         return (
@@ -206,7 +207,9 @@ class Prover:
         """Prove two cuts of several groups, and that what is left is what each of them leaves."""
         for amounts in _two_amounts(groups):
             for path, kept in self._cut(amounts).read.items():
-                if self.roles[path].per and sum(path in self.thresholds(group) for group, _ in amounts) > 1:
+                if (self.roles[path].per or self.roles[path].heads) and sum(
+                    path in self.thresholds(group) for group, _ in amounts
+                ) > 1:
                     raise Refused(f"{path} has groups of channels of several widths")
                 there = torch.ones(self._width(path), dtype=torch.bool)
                 for group, units in amounts:

@@ -47,7 +47,11 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
         (8, True, {'weight': {1: 'made', 0: 'read'}})
     """
     found = {path: role_of(module) or recognised(module) for path, module in model.named_modules()}
-    roles = {path: role for path, role in found.items() if role is not None}
+    # An attention reads the weight of its last projection, which it does not call.
+    parts = {
+        f"{path}.out_proj".lstrip(".") for path, role in found.items() if role is not None and role.heads
+    }
+    roles = {path: role for path, role in found.items() if role is not None and path not in parts}
     widths = {role.makes for role in roles.values()}
     for path, module in model.named_modules():
         for name, tensor in [] if path in roles else own_tensors(module).items():
@@ -67,6 +71,7 @@ def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
         'its weight is computed from others; see torch.nn.utils.parametrize.remove_parametrizations'
     """
     owners = {role.owner for role in roles.values()}
+    owners |= {f"{path}.out_proj".lstrip(".") for path, role in roles.items() if role.heads}
     found: dict[str, str] = {}
     for path, module in model.named_modules():
         inside = any(path.startswith(f"{outer}.") for outer in found)  # the weights that others are made of

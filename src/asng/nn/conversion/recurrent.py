@@ -44,6 +44,7 @@ def parts_of_units(
         ValueError: Both directions do not have the same units left.
 
     Example:
+        >>> from torch import nn
         >>> lstm = nn.LSTM(3, 4)
         >>> parts, sizes = parts_of_units(lstm, torch.tensor([0, 2]), None)
         >>> parts["weight_hh_l0"].shape, sizes["hidden_size"]

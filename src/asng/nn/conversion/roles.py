@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
+from asng.nn.conversion.attention import heads_stay, parts_of_width
 from asng.nn.conversion.recurrent import directions, parts_of_units
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
@@ -38,6 +39,8 @@ class Role:
         owner: Of a tensor that is no layer's, and makes channels, path of its module.
         runs: Into how many equal runs its channels fall, each of which has to lose the same ones: two of a
             bidirectional recurrent layer.
+        heads: How many channels a head of an attention has, which makes as many as it is given, and loses
+            heads; 0 of other layers.
     """
 
     makes: int | None
@@ -49,6 +52,7 @@ class Role:
     per: Mapping[str, int] = field(default_factory=dict, repr=False)
     owner: str | None = field(default=None, repr=False)
     runs: int = field(default=1, repr=False)
+    heads: int = field(default=0, repr=False)
 
     @property
     def is_of_torch(self) -> bool:
@@ -112,6 +116,10 @@ def _of_recurrent(layer: Any) -> Role | None:
     return Role(layer.hidden_size * directions(layer), reads=True, runs=directions(layer))
 
 
+def _of_attention(layer: Any) -> Role | None:
+    return None if heads_stay(layer) else Role(layer.embed_dim, reads=True, heads=layer.head_dim)
+
+
 _KINDS: Mapping[type, Any] = {
     nn.Linear: lambda layer: Role(layer.out_features, reads=True),
     nn.Embedding: lambda layer: None if layer.max_norm else Role(layer.embedding_dim, reads=False),
@@ -122,6 +130,7 @@ _KINDS: Mapping[type, Any] = {
     **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
     **dict.fromkeys(_INSTANCE_NORMS, _of_instance_norm),
     **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), _of_recurrent),
+    nn.MultiheadAttention: _of_attention,
 }
 
 
@@ -170,6 +179,8 @@ def parts_of(
         return parts, {n: (v,) if isinstance(getattr(layer, n), tuple) else v for n, v in sizes.items()}
     if isinstance(layer, nn.RNNBase):
         return parts_of_units(layer, made, read)
+    if isinstance(layer, nn.MultiheadAttention):
+        return parts_of_width(layer, made, read)
     if isinstance(layer, nn.Embedding):
         return _cut(layer, {1: made}, "weight"), _sizes(embedding_dim=made)
     if isinstance(layer, nn.Linear):

@@ -21,6 +21,7 @@ from asng.nn.conversion.prover import Prover
 from asng.nn.conversion.recognition import roles_in, unrecognised
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.inputs import Inputs, calls_of
+from asng.nn.rules import settle_fused_paths
 from asng.nn.supernet import Supernet
 
 __all__ = ["Conversion", "searchable"]
@@ -124,6 +125,7 @@ def searchable(
     calls = _checked(model, example)
     options = Options.of(only, skip, step, least)
     model = copy.deepcopy(model)
+    settle_fused_paths(model, everywhere=True)
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
     found, unknown = coupled(model, calls), unrecognised(model, roles)
