@@ -42,7 +42,7 @@ def bare():
 
 NUMBER = 3
 """
-QUICK = ["--epochs", "1", "--evaluations", "8", "--finalists", "2", "--quiet"]
+QUICK = ["--epochs", "1", "--evaluations", "8", "--finalists", "2", "--onnx", "false", "--quiet"]
 MODEL = ["--model", "mine.load"]
 
 

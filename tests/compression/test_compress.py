@@ -295,6 +295,13 @@ def test_a_function_of_the_users_is_a_budget(trained, loaders):
 # --- the folder, its report, the command ----------------------------------------------------------------
 
 
+def test_programs_can_be_left_out(trained, loaders, tmp_path):
+    compress(trained, *loaders, loss=LOSS, budget=0.5, run_dir=tmp_path, onnx=False, **QUICK)
+    (told,) = json.loads((tmp_path / "compression.json").read_text())["children"]
+    assert told["files"] == ["child.pt"]
+    assert not list(tmp_path.rglob("*.onnx"))
+
+
 def test_a_folder_has_the_children_their_programs_and_a_report(trained, loaders, tmp_path, programs):
     made = compress(
         trained, *loaders, loss=LOSS, maximize=accuracy, budgets=[0.3, 0.6], run_dir=tmp_path, **QUICK

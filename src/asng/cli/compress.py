@@ -32,7 +32,7 @@ _NAMES = ("train", "valid", "test")
 _TASK = "compress"
 _KEPT = (
     *("model", "data", "budget", "front", "loss", "batch_loss", "minimize", "maximize", "train_weights"),
-    *("teaching", "epochs", "evaluations", "finalists", "learning_rate", "only", "skip", "seed"),
+    *("teaching", "epochs", "evaluations", "finalists", "learning_rate", "only", "skip", "seed", "onnx"),
 )
 """What config.yaml has of a run: all but where it lies, and how it is begun and shown."""
 
@@ -124,6 +124,7 @@ def add_flags(parser: NearestNames) -> None:
         help="leave layers as they are whose paths match",
     )
     add("--seed", type=int, default=0, help="seed of everything random")
+    add("--onnx", type=bool, default=True, help="write an ONNX program of each child, if asng[onnx] is there")
     add("--run-dir", type=str, default="runs/compress", help="folder of this run")
     add("--resume", action="store_true", help="continue the run in --run-dir, with the settings it has")
     add("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
@@ -215,6 +216,7 @@ def _compress(arguments: Namespace, imports: "Imports") -> None:
             options={"only": arguments.only, "skip": arguments.skip},
             seed=arguments.seed,
             run_dir=arguments.run_dir,
+            onnx=arguments.onnx,
             resume=arguments.resume,
             overwrite=arguments.overwrite,
             progress=not arguments.quiet,

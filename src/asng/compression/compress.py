@@ -49,6 +49,7 @@ def compress(
     items: CountItems | None = None,
     seed: int = 0,
     run_dir: str | Path | None = None,
+    onnx: bool = True,
     resume: bool = False,
     overwrite: bool = False,
     progress: bool = True,
@@ -88,6 +89,8 @@ def compress(
         items: Says how many items a batch has. Default: what the batch and its loader tell.
         seed: Of everything random.
         run_dir: Folder for what is worked out and for the children. Default: write nothing.
+        onnx: Write an ONNX program of each child into `run_dir`, if `asng[onnx]` is there. Large networks of
+            attention can take torch's exporter minutes.
         resume: Continue what is in `run_dir`, with the same settings.
         overwrite: Begin anew although `run_dir` holds a run.
         progress: Show progress bars.
@@ -135,6 +138,7 @@ def compress(
         items=items,
         seed=seed,
         folder=None if run_dir is None else Path(run_dir),
+        onnx=onnx,
         progress=progress,
         usual={
             name: parameter.default

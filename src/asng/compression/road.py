@@ -80,6 +80,7 @@ class Road:
         goals: What each child may cost.
         options: Of `asng.nn.searchable`.
         folder: The run folder, or None.
+        onnx: Whether it gets a program of each child.
         usual: The defaults of `asng.compress`.
         notes: What is to be known of how it was done.
         seconds: How long each part took.
@@ -106,6 +107,7 @@ class Road:
     items: CountItems | None
     seed: int
     folder: Path | None
+    onnx: bool
     progress: bool
     usual: Mapping[str, Any]
     notes: list[str] = field(default_factory=list)
@@ -216,7 +218,7 @@ class Road:
             example=self.measured,
             settings=self._told(),
         )
-        return compressed if self.folder is None else write_compression(compressed)
+        return compressed if self.folder is None else write_compression(compressed, onnx=self.onnx)
 
     def _told(self) -> dict[str, Any]:
         """Return the settings as a report shows them, and the defaults of those that have another value."""

@@ -114,8 +114,13 @@ def widths_of(model: nn.Module, child: nn.Module) -> dict[str, tuple[int, int]]:
     return {path: (left.get(path) or 0, count) for path, count in makes.items()}
 
 
-def write_compression(compressed: "Compressed") -> "Compressed":
-    """Write a compression into its folder, and return it with notes of what could not be written."""
+def write_compression(compressed: "Compressed", *, onnx: bool = True) -> "Compressed":
+    """Write a compression into its folder, and return it with notes of what could not be written.
+
+    Args:
+        compressed: What came of it.
+        onnx: Whether to write a program of each child too.
+    """
     folder, notes = compressed.folder, list(compressed.notes)
     assert folder is not None
     children = []
@@ -123,10 +128,11 @@ def write_compression(compressed: "Compressed") -> "Compressed":
         home = folder / child.goal.name
         files = [CHILD]
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                save_onnx(home / "child.onnx", child.network, compressed.example[0])
-            files.append("child.onnx")
+            if onnx:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    save_onnx(home / "child.onnx", child.network, compressed.example[0])
+                files.append("child.onnx")
         except AsngError as error:
             if isinstance(error.__cause__, OSError):  # of the disk, and not of the program
                 raise
