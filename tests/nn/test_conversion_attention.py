@@ -12,7 +12,10 @@ from asng import nn as snn
 from asng.errors import InputError
 from asng.nn.extraction.recording import tensors_of
 
-pytestmark = pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
+    pytest.mark.filterwarnings("ignore:enable_nested_tensor is True"),
+]
 
 
 class Encoder(nn.Module):
@@ -76,6 +79,34 @@ class Attending(nn.Module):
         return (y, weights) if self.weights else y
 
 
+class Vision(nn.Module):
+    """As torchvision's: patches are reshaped to a size that the model keeps, and one is checked."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden_dim, self.patch_size = 16, 2
+        self.patches, self.encoder = nn.Conv2d(3, 16, 2, 2), Encoder(norm_first=True).encoder
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, x):
+        x = self.patches(x).reshape(len(x), self.hidden_dim, -1).permute(0, 2, 1)
+        if x.shape[-1] != self.hidden_dim:
+            raise ValueError
+        return self.head(self.encoder(x).mean(1))
+
+
+class Whole(nn.Module):
+    """torch's Transformer asks for the size that it keeps."""
+
+    def __init__(self):
+        super().__init__()
+        self.source, self.target, self.d_model = nn.Embedding(9, 16), nn.Embedding(9, 16), 16
+        self.both, self.head = nn.Transformer(16, 4, 1, 1, 24), nn.Linear(16, 9)
+
+    def forward(self, ids):
+        return self.head(self.both(self.source(ids) * self.d_model**0.5, self.target(ids.flip(0))))
+
+
 def patches():
     return torch.randn(3, 5, 6)
 
@@ -99,6 +130,12 @@ MODELS = {
         Translator,
         lambda: torch.randint(0, 9, (6, 3)),
         {"tokens": 8, **{f"decoder.layers.{i}.linear1": 1 for i in (0, 1)}},
+    ),
+    "vision": (Vision, lambda: torch.randn(3, 3, 4, 6), {"patches": 6, **INNER}),
+    "whole": (
+        Whole,
+        lambda: torch.randint(0, 9, (6, 3)),
+        {"source": 8, **{f"both.{i}.layers.0.linear1": 1 for i in ("encoder", "decoder")}},
     ),
     "by names": (Attending, patches, {"first": 3}),
     "without biases": (lambda: Attending(bias=False), patches, {"first": 3}),

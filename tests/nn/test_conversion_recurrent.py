@@ -96,6 +96,20 @@ class Tied(nn.Module):
         return self.head(self.rnn(self.tokens(ids))[0])
 
 
+class Begun(nn.Module):
+    """A first state of zeros, of a size that the model keeps, and a view of that size, as in tutorials."""
+
+    def __init__(self):
+        super().__init__()
+        self.hidden_dim, self.num_layers = 8, 2
+        self.rnn, self.head = nn.GRU(5, 8, 2, bidirectional=True), nn.Linear(16, 3)
+
+    def forward(self, x):
+        state = torch.zeros(2 * self.num_layers, x.shape[1], self.hidden_dim, dtype=x.dtype)
+        steps, _ = self.rnn(x, state)
+        return self.head(steps.view(-1, 2 * self.hidden_dim))
+
+
 def tokens():
     return torch.randint(0, 9, (3, 5))
 
@@ -114,6 +128,7 @@ MODELS = {
     "residual": (Residual, lambda: torch.randn(4, 3, 5), {"first": 3}),
     "convolved": (Convolved, lambda: torch.randn(3, 1, 6, 7), {"conv": 1, "rnn": 2}),
     "tied": (Tied, tokens, {"tokens": 2}),
+    "begun": (Begun, lambda: torch.randn(4, 3, 5), {"rnn": 2}),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
@@ -169,7 +184,7 @@ def silenced(layer, kept):
         getattr(layer, name)[gone] = 0.0
 
 
-@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "states", "states of a GRU", "packed"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "states", "states of a GRU", "packed", "begun"])
 @pytest.mark.parametrize("order", [None, "magnitude"])
 def test_a_child_is_the_whole_network_whose_lost_units_are_nought(name, order):
     """Told from outside: a unit all of whose gates get nought stays at nought, and so adds nothing."""
@@ -178,12 +193,39 @@ def test_a_child_is_the_whole_network_whose_lost_units_are_nought(name, order):
         architecture, whole = supernet.space.sample(random.Random(seed)), copy.deepcopy(model)
         for group in supernet.conversion.groups:
             value = architecture[group.name]
-            for path, kept in group.made(value // group.step).items():
+            units = value // group.step if group.is_counted_in_channels else value
+            for path, kept in group.made(units).items():
+                if path == "hidden_dim":  # a number of the model
+                    continue
                 with torch.no_grad():
                     silenced(whole.get_submodule(path), kept)
         child = supernet.extract(architecture, example=x).eval()
         for got, expected in zip(outputs(child, x), outputs(whole, x), strict=True):
             assert torch.allclose(got, expected, atol=1e-6)
+
+
+def test_a_number_of_the_model_is_that_of_the_child():
+    model, x, supernet = converted("begun")
+    child = supernet.extract({"rnn": 2}, example=x)  # of four parts
+    assert (child.hidden_dim, child.num_layers, child.rnn.hidden_size) == (4, 2, 4)
+    assert (model.hidden_dim, copy.deepcopy(supernet).model.hidden_dim) == (8, 8)
+
+
+def test_a_number_of_steps_is_no_width():
+    """A pass without numbers would take eighty thousand steps."""
+
+    class Steps(Begun):
+        def __init__(self):
+            super().__init__()
+            self.hidden_size = 8
+
+        def forward(self, x):
+            for _ in range(self.hidden_size):
+                x = x + torch.tanh(x)
+            return super().forward(x) + torch.zeros(3)
+
+    conversion = snn.searchable(Steps(), torch.randn(4, 3, 5), depth=False).conversion
+    assert [list(group.widths) for group in conversion.groups] == [["rnn", "hidden_dim"]]
 
 
 def test_units_that_nobody_needs_go_first():

@@ -10,6 +10,8 @@ proposal: whether a group can really be cut is for `proof.py` to say.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import product
+from traceback import walk_tb
 from typing import Any, NamedTuple
 
 import torch
@@ -36,13 +38,15 @@ class Coupling:
     Attributes:
         groups: Paths of the layers that make channels together, in the order of the model.
         fixed: Path of each other layer that makes channels, to why its number stays.
+        blind: Whether the model does not run without numbers, so that nothing was found.
     """
 
     groups: list[list[str]] = field(default_factory=list)
     fixed: dict[str, str] = field(default_factory=dict)
+    blind: bool = False
 
 
-def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
+def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role] | None = None) -> Coupling:
     """Return which layers of a model have to make as many channels as which others.
 
     A model that cannot run without numbers has each layer by itself.
@@ -50,8 +54,9 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
     Args:
         model: A plain model.
         calls: Inputs of calls of it.
+        roles: Those of its layers, tensors and numbers. Default: `roles_in`.
     """
-    roles = roles_in(model)
+    roles = roles_in(model) if roles is None else roles
     names = _Names({path: role.makes for path, role in roles.items() if role.makes})
     layers = [path for path in names.widths if roles[path].owner is None]
     try:
@@ -65,7 +70,7 @@ def coupled(model: nn.Module, calls: Sequence[Inputs]) -> Coupling:
         while not _one_pass(shapes, there, names, listened, tensors, ties):
             pass
     except Exception:  # a model that looks at numbers, or holds what cannot be copied
-        return Coupling([[path] for path in layers])
+        return Coupling([[path] for path in layers], blind=True)
     groups: dict[int, list[str]] = {}
     for path in names.widths:
         if path not in names.fixed:
@@ -82,6 +87,7 @@ class _Names:
         self.primes = dict(zip(widths, _primes(), strict=False))
         self.fixed: dict[str, str] = {}
         self.last = ""
+        self.ran: list[str] = []
         self.given: dict[str, int] = {}
 
     def enter(self, path: str, size: int) -> None:
@@ -96,6 +102,7 @@ class _Names:
     def size(self, path: str) -> int:
         """Return how many channels a layer makes in a pass without numbers."""
         self.last = path
+        self.ran.append(path)
         return self.wide(path)
 
     def wide(self, path: str) -> int:
@@ -139,22 +146,44 @@ def _without_numbers(
 
 
 class _Tensors:
-    """The tensors of a model without numbers that are no layer's."""
+    """The tensors of a model without numbers that are no layer's, and the numbers that modules keep."""
 
     def __init__(self, shapes: nn.Module, roles: Mapping[str, Role], names: _Names) -> None:
         self._names = names
         self._found: list[tuple[nn.Module, str, Tensor, dict[int, str]]] = []
+        self._numbers: list[tuple[nn.Module, str, str]] = []
         places: dict[tuple[str, str], dict[int, str]] = {}
         for path, role in roles.items():
-            if role.owner is not None:
+            if role.owner is not None and not role.tensors:
+                (name,) = role.sizes
+                self._numbers.append((shapes.get_submodule(role.owner), name, path))
+            elif role.owner is not None:
                 ((name, dims),) = role.tensors.items()
                 places.setdefault((role.owner, name), {})[next(iter(dims))] = path
         for (owner, name), paths in places.items():
             module = shapes.get_submodule(owner)
             self._found.append((module, name, getattr(module, name), paths))
 
+    def asked_in(self, error: Exception) -> tuple[int, int] | None:
+        """Return the primes of a layer and of a number that an error may ask to be the same.
+
+        The number is of a module whose code raised it; the layer, which makes as many, ran last of those.
+        """
+        names = self._names
+        for module in _frames(error):
+            numbers = [
+                path for owner, _, path in self._numbers if owner is module and path not in names.fixed
+            ]
+            for layer, number in product(reversed(names.ran), numbers):
+                one, other = names.primes[layer], names.primes[number]
+                if names.widths[layer] == names.widths[number] and one != other and layer not in names.fixed:
+                    return one, other
+        return None
+
     def set(self) -> None:
         """Give them the sizes that stand for their channels."""
+        for module, name, path in self._numbers:
+            vars(module)[name] = self._names.wide(path)
         for module, name, tensor, paths in self._found:
             shape = [self._names.wide(paths[d]) if d in paths else n for d, n in enumerate(tensor.shape)]
             made = torch.empty(shape, device="meta", dtype=tensor.dtype)
@@ -169,6 +198,11 @@ class _Side(NamedTuple):
 
     path: str
     made: bool
+
+
+def _frames(error: BaseException) -> Iterator[Any]:
+    """Yield what was `self` where an error was raised, the innermost first."""
+    yield from reversed([frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)])
 
 
 def _ties(model: nn.Module, roles: Mapping[str, Role]) -> list[list[_Side]]:
@@ -241,6 +275,7 @@ def _one_pass(
     """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
     before = dict(names.primes), len(names.fixed)
     names.given.clear()
+    names.ran.clear()
     outputs = []
     try:
         with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened):
@@ -254,11 +289,15 @@ def _one_pass(
         if not misfit.shapes:
             raise
         _resolve(misfit, names)
-    except Exception:  # the model checks a size itself
+    except Exception as error:  # the model checks a size itself
         last = names.primes.get(names.last)
         if last is None or names.last in names.fixed:
             raise
-        names.fix(last, "the model's own code asks for its size")
+        pair = tensors.asked_in(error)
+        if pair is None:
+            names.fix(last, "the model's own code asks for its size")
+        else:
+            names.couple(*pair)
     for tensor in tensors_of(outputs):
         for size in tensor.shape:
             for prime in names.within(size):

@@ -15,7 +15,7 @@ from asng.errors import InputError
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of
-from asng.nn.conversion.recognition import own_tensors, roles_in
+from asng.nn.conversion.recognition import numbers_in, own_tensors, roles_in
 from asng.nn.conversion.skipping import SkipTrial, replaced
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.inputs import Inputs
@@ -128,9 +128,11 @@ def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Modu
         place._modules = renumbered(place._modules)
     paths = {old[id(m)]: path for path, m in model.named_modules() if id(m) in old}
     for before, path in list(paths.items()):
-        for name, tensor in own_tensors(model.get_submodule(path)).items():
-            for end in (f".{name}[{dim}]" for dim in range(tensor.ndim)):
-                paths[f"{before}{end}".lstrip(".")] = f"{path}{end}".lstrip(".")
+        module = model.get_submodule(path)
+        ends = [f".{name}[{dim}]" for name, t in own_tensors(module).items() for dim in range(t.ndim)]
+        ends += [f".{name}" for name, value in vars(module).items() if type(value) is int]
+        for end in ends:
+            paths[f"{before}{end}".lstrip(".")] = f"{path}{end}".lstrip(".")
     return model, paths
 
 
@@ -162,6 +164,7 @@ def check_with_widths(
     """
     small, paths = reduced(model, counts)
     roles = roles_in(small)
+    roles |= numbers_in(small, roles)
     there = {paths[path]: kept for path, kept in cut.made.items() if path in paths}
     expected = {paths[path]: kept for path, kept in cut.read.items() if path in paths}
     if not there:

@@ -228,7 +228,7 @@ _Table: TypeAlias = list[tuple[_Place, Tensor]]
 
 def _places(kind: str, roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
     """Return where the importance of a group shows: at its readers, behind its makers if it has none."""
-    made = [("made", path) for path in group.made]
+    made = [("made", path) for path in group.made if roles[path].owner is None or roles[path].tensors]
     read = [("read", path) for path in group.read if roles[path].reads]
     return made + read if kind == "magnitude" else read or _makers(roles, group)
 

@@ -29,6 +29,10 @@ _LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "eq
 """Functions that give numbers to Python."""
 
 
+_RUNS_ON = 10
+"""So many times as many functions are called at most as in the pass with numbers."""
+
+
 class _Heard(NamedTuple):
     """What a function was given, and gave: a tensor, or something else of which nothing is noted."""
 
@@ -83,6 +87,7 @@ class Misfits(TorchFunctionMode):
     def __init__(self, listened: Listen) -> None:
         super().__init__()
         self._seen, self._heard = list(listened.seen), listened.heard
+        self._most = _RUNS_ON * sum(map(len, listened.heard.values())) + 1000
         self._calls: Counter[str] = Counter()
 
     def __torch_function__(
@@ -93,6 +98,8 @@ class Misfits(TorchFunctionMode):
             return self._seen.pop(0)[1]
         number = self._calls[name]
         self._calls[name] += 1
+        if self._calls.total() > self._most:
+            raise RuntimeError("a size stands for a number of steps")
         try:
             return func(*args, **(kwargs or {}))
         except MisfitError:

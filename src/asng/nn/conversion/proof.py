@@ -217,7 +217,7 @@ def _silenced(
         for path, role in roles.items():
             layer = model.get_submodule(path if role.owner is None else role.owner)
             if role.owner is not None:
-                if path in cut.made and not numbers:
+                if path in cut.made and role.tensors and not numbers:
                     stack.enter_context(_lost_in(layer, role, cut.made[path]))
                 continue
             if role.norms:

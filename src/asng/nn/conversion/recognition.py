@@ -21,13 +21,17 @@ from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.extraction.recording import left_alone
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["own_tensors", "recognised", "roles_in", "unrecognised"]
+__all__ = ["numbers_in", "own_tensors", "recognised", "roles_in", "unrecognised"]
 
 _TOLERANCE = 1e-3
 """How far a norm may be from one without eps, as a share of the greatest number."""
 
 _RESERVED = {"names", "path", "variables", "value", "extract", "described"}
 """Names that a searchable module has: one of a class that has them too cannot be one."""
+
+
+_SIZES = ("size", "dim", "width", "hidden", "channel", "feature", "embed", "embd", "model", "unit", "filter")
+"""What is in the name of a number that is the width of something."""
 
 
 def roles_in(model: nn.Module) -> dict[str, Role]:
@@ -60,6 +64,30 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
                     key = f"{path}.{name}[{dim}]".lstrip(".")
                     roles[key] = Role(size, reads=False, tensors={name: {dim: "made"}}, owner=path)
     return roles
+
+
+def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
+    """Return the roles of numbers that modules keep, and that may be the width of some layer: by "path.name".
+
+    Their names say that they are sizes, and they are as great as some layer is wide.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 8))
+        >>> model.hidden_size, model.depth = 8, 8
+        >>> list(numbers_in(model, roles_in(model)))
+        ['hidden_size']
+    """
+    widths = {role.makes // role.runs for role in roles.values() if role.makes and role.owner is None}
+    found: dict[str, Role] = {}
+    for path, module in model.named_modules():
+        leaf = type(module).__module__.startswith("torch.nn.") and not module._modules
+        if path in roles or leaf or not _RESERVED.isdisjoint(dir(module)):
+            continue
+        for name, value in vars(module).items():
+            if type(value) is int and value in widths and any(word in name.lower() for word in _SIZES):
+                key = f"{path}.{name}".lstrip(".")
+                found[key] = Role(value, reads=False, sizes={name: "made"}, owner=path)
+    return found
 
 
 def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:

@@ -11,14 +11,15 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.block_order import with_order
-from asng.nn.conversion.coupling import coupled
+from asng.nn.conversion.coupling import Coupling, coupled
 from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.proof import Refused, outputs_of
 from asng.nn.conversion.prover import Prover
-from asng.nn.conversion.recognition import roles_in, unrecognised
+from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
+from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.rules import settle_fused_paths
@@ -128,7 +129,8 @@ def searchable(
     settle_fused_paths(model, everywhere=True)
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
-    found, unknown = coupled(model, calls), unrecognised(model, roles)
+    found, roles = _coupled(model, calls, roles)
+    unknown = unrecognised(model, roles)
     prover = Prover(model, calls, roles)
     groups, fixed = [], dict(found.fixed)
     for paths in found.groups:
@@ -162,6 +164,22 @@ def searchable(
     fixed |= unknown
     supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed)
     return supernet
+
+
+def _coupled(
+    model: nn.Module, calls: Sequence[Inputs], roles: dict[str, Role]
+) -> tuple[Coupling, dict[str, Role]]:
+    """Return which layers are coupled, and the roles: with numbers that modules keep, if more is found so."""
+    found = coupled(model, calls, roles)
+    numbers = numbers_in(model, roles) if found.fixed or found.blind else {}
+    names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
+    # All of them at once; if one counts steps, and the model does not run so, name by name.
+    for tried in ({*names}, *({name} for name in names)):
+        wider = roles | {path: role for path, role in numbers.items() if tried.issuperset(role.sizes)}
+        again = coupled(model, calls, wider) if wider.keys() != roles.keys() else found
+        if not again.blind and (found.blind or len(again.fixed) < len(found.fixed)):
+            found, roles = again, wider
+    return found, roles
 
 
 def _checked(model: nn.Module, example: Any) -> list[Inputs]:
