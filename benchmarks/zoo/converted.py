@@ -22,7 +22,7 @@ from typing import Any
 import torch
 
 from asng.nn import Conversion, Inputs, searchable
-from asng.nn.conversion import SkipTrial, cut_of, reduced, roles_in, shaken
+from asng.nn.conversion import SkipTrial, cut_of, numbers_in, reduced, roles_in, shaken
 from benchmarks.record import commit
 from benchmarks.zoo.entry import Entry
 from benchmarks.zoo.run import ARCHITECTURES, ITEMS, called, entries, in_words, key, same
@@ -88,7 +88,9 @@ def row_of(entry: Entry) -> dict[str, Any]:
         for depth, count in depths.items():
             if depth.gone(count):
                 trial.check(depth.container, depth.gone(count), in_place=depth.in_place)
-        proved += not made or bool(cut_of(small, [shown], roles_in(small), made).made)
+        roles = roles_in(small)
+        roles |= numbers_in(small, roles)
+        proved += not made or bool(cut_of(small, [shown], roles, made).made)
     return {
         "name": entry.name,
         "family": entry.family,

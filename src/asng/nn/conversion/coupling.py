@@ -25,6 +25,7 @@ from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.exclusion import on_meta
 from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
+from asng.nn.rules import settle_fused_paths
 
 __all__ = ["Coupling", "coupled"]
 
@@ -137,7 +138,7 @@ def _without_numbers(
     model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], names: _Names
 ) -> tuple[nn.Module, list[Inputs]]:
     shapes, there = on_meta(model, calls)
-    shapes.eval()
+    settle_fused_paths(shapes.eval(), everywhere=True)
     for path, role in roles.items():
         if role.owner is None:
             layer = shapes.get_submodule(path)

@@ -27,6 +27,7 @@ from asng.nn.conversion.recurrent import first_replaced, lost_units, without_uni
 from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs
+from asng.nn.rules import settle_fused_paths
 
 __all__ = ["ChannelCut", "Refused", "cut_of", "left_of", "narrow", "outputs_of", "shaken"]
 
@@ -131,7 +132,8 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
 
     What a wrong cut changes may be next to nothing in a fresh network of small weights, and nothing at all
     behind a weight of zero. Which channels a model reads where does not hang on the numbers of its weights.
-    A model that does not run in double precision, or makes NaN there, is copied as it is.
+    A model that does not run in double precision, or makes NaN there, is copied as it is. torch's encoder
+    layers call their parts, as in a supernet.
     """
     copied = copy.deepcopy(model).double()
     twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
@@ -139,6 +141,7 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
         _check_clean(outputs_of(copied, twice), outputs_of(model, calls))
     except Refused:
         copied, twice = copy.deepcopy(model), list(calls)
+    settle_fused_paths(copied, everywhere=True)
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for p in copied.parameters():

@@ -22,7 +22,6 @@ from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.inputs import Inputs, calls_of
-from asng.nn.rules import settle_fused_paths
 from asng.nn.supernet import Supernet
 
 __all__ = ["Conversion", "searchable"]
@@ -126,7 +125,6 @@ def searchable(
     calls = _checked(model, example)
     options = Options.of(only, skip, step, least)
     model = copy.deepcopy(model)
-    settle_fused_paths(model, everywhere=True)
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
     found, roles = _coupled(model, calls, roles)
