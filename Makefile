@@ -13,7 +13,7 @@ BANDIT    ?= bandit
 PIP_AUDIT ?= pip-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-compress test test-slow test-integrations check format lint types contracts audit docs house figures clean
+.PHONY: help install demo demo-compress test test-slow slow-tests test-integrations check format lint types contracts audit docs house figures clean
 
 help: ## Print this help
 	@echo "asng: one-shot neural architecture search that needs no tuning"
@@ -40,8 +40,11 @@ demo-compress: $(STAMP) ## Halve and quarter a trained network, open runs/compre
 test: $(STAMP) ## Run the tests
 	$(PYTEST)
 
-test-slow: $(STAMP) ## Run the slow tests as well
+test-slow: $(STAMP) ## Run the slow tests as well: those that are marked, and those of tests/slow_tests.txt
 	$(PYTEST) -m 'slow or not slow'
+
+slow-tests: $(STAMP) ## Measure which tests are slow, and list them in tests/slow_tests.txt: on an idle machine
+	$(PYTEST) --durations=0 -m 'slow or not slow' | tee /dev/stderr | $(RUN)python tools/slow_tests.py
 
 test-integrations: $(TOOLS) ## Run the tests beside Optuna, Ray, Lightning and others, in an environment of their own
 	$(TOOLS_VENV)/bin/python -m pytest -q -n 2 --dist worksteal tests/integrations

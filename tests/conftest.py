@@ -34,6 +34,16 @@ settings.load_profile("asng")
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark those slow that were measured to be: tools/slow_tests.py."""
+    path = Path(__file__).with_name("slow_tests.txt")
+    slow = set(path.read_text().splitlines()) if path.exists() else set()
+    for item in items:
+        if item.nodeid in slow:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def python_signals():
     """Handlers as in a terminal, whatever tests before have left; a background job ignores SIGINT."""

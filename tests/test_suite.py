@@ -46,6 +46,13 @@ def test_a_module_of_others_that_warns_on_import_fails_no_test_and_our_own_warni
     assert "test_that_imports_first" not in done.stdout
 
 
+def test_the_list_of_slow_tests_names_tests_that_there_are():
+    for line in (TESTS / "slow_tests.txt").read_text().splitlines():
+        path, _, test = line.partition("::")
+        function = test.partition("[")[0].rpartition("::")[2]
+        assert f"def {function}(" in (TESTS.parent / path).read_text(), line
+
+
 def _drawn():
     return random.random(), np.random.random(), torch.rand(()).item()  # noqa: NPY002
 
