@@ -1,16 +1,15 @@
 """torch's own attention in a model that exists: it is narrowed by whole heads, with all that is as wide."""
 
 import copy
-import random
 from functools import cache
 
 import pytest
 import torch
+from conversions import check_children
 from torch import nn
 
 from asng import nn as snn
 from asng.errors import InputError
-from asng.nn.extraction.recording import tensors_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors"),
@@ -151,11 +150,6 @@ def converted(name, order=None):
     return model, x, snn.searchable(model, x, depth=False, order=order)
 
 
-def outputs(function, *args, **kwargs):
-    with torch.no_grad():
-        return list(tensors_of(function(*args, **kwargs)))
-
-
 @every_model
 def test_what_is_as_wide_as_an_attention_is_found(name):
     found = converted(name)[-1].conversion.groups
@@ -165,18 +159,7 @@ def test_what_is_as_wide_as_an_attention_is_found(name):
 @every_model
 @pytest.mark.parametrize("order", [None, "outputs", "magnitude"])
 def test_children_are_plain_and_compute_what_the_supernet_computes(name, order):
-    model, x, supernet = converted(name, order)
-    supernet.eval()
-    whole = supernet.extract({key: v.high for key, v in supernet.space.items()}, example=x)
-    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
-    for seed in range(5):
-        architecture = supernet.space.sample(random.Random(seed))
-        child = supernet.extract(architecture, example=x).eval()
-        assert [type(part) for part in child.modules()] == [type(part) for part in model.modules()]
-        for got, expected in zip(
-            outputs(child, x), outputs(supernet, x, architecture=architecture), strict=True
-        ):
-            assert torch.equal(got, expected)
+    check_children(*converted(name, order))
 
 
 @pytest.mark.parametrize("name", ["by names", "without biases"])

@@ -6,12 +6,12 @@ from functools import cache
 
 import pytest
 import torch
+from conversions import check_children, outputs
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asng import nn as snn
 from asng.errors import InputError
-from asng.nn.extraction.recording import tensors_of
 
 
 class Tagger(nn.Module):
@@ -141,11 +141,6 @@ def converted(name, order=None):
     return model, x, snn.searchable(model, x, depth=False, order=order)
 
 
-def outputs(function, *args, **kwargs):
-    with torch.no_grad():
-        return list(tensors_of(function(*args, **kwargs)))
-
-
 @every_model
 def test_hidden_units_are_found_with_what_belongs_to_them(name):
     found = converted(name)[-1].conversion.groups
@@ -155,18 +150,7 @@ def test_hidden_units_are_found_with_what_belongs_to_them(name):
 @every_model
 @pytest.mark.parametrize("order", [None, "outputs", "magnitude"])
 def test_children_are_plain_and_compute_what_the_supernet_computes(name, order):
-    model, x, supernet = converted(name, order)
-    supernet.eval()
-    whole = supernet.extract({key: v.high for key, v in supernet.space.items()}, example=x)
-    assert all(torch.equal(value, whole.state_dict()[key]) for key, value in model.state_dict().items())
-    for seed in range(5):
-        architecture = supernet.space.sample(random.Random(seed))
-        child = supernet.extract(architecture, example=x).eval()
-        assert [type(part) for part in child.modules()] == [type(part) for part in model.modules()]
-        for got, expected in zip(
-            outputs(child, x), outputs(supernet, x, architecture=architecture), strict=True
-        ):
-            assert torch.equal(got, expected)
+    check_children(*converted(name, order))
 
 
 def silenced(layer, kept):
