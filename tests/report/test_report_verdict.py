@@ -168,7 +168,8 @@ def seeds(*pairs, higher=True, **more):
 def test_several_seeds_are_summed_up():
     sentence = seeds_verdict(seeds((0.86, 0.84), (0.87, 0.84), (0.88, 0.85), (math.nan, 0.8)))
     assert "better than random on 3 of 3, by 0.027 +- 0.006 on average (standard error 0.003)." in sentence
-    assert sentence.endswith("1 seed(s) without both scores are left out.")
+    assert sentence.startswith("Over 3 seeds the found networks scored 0.870 +- 0.010")
+    assert sentence.endswith("Left out: 1 seed without both scores.")
 
 
 def test_several_seeds_that_lost_are_told_so():

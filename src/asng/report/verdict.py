@@ -135,7 +135,7 @@ def seeds_verdict(summary: Summary) -> str:
     found = plus_minus(*mean_sd([seed.found for seed in whole]))
     random = plus_minus(*mean_sd([seed.random_mean for seed in whole]))
     sentences = [
-        f"Over {len(whole)} seed(s) the found networks scored {found}, their random peers {random} (means "
+        f"Over {_seeds(len(whole))} the found networks scored {found}, their random peers {random} (means "
         f"of seeds): better than random on {_told(gains)}."
     ]
     error, items = _error_over_seeds(whole)
@@ -148,8 +148,12 @@ def seeds_verdict(summary: Summary) -> str:
         _baseline_over_seeds(summary.seeds, sign),
     ]
     left_out = len(summary.seeds) - len(whole)
-    sentences += [f"{left_out} seed(s) without both scores are left out." if left_out else ""]
+    sentences += [f"Left out: {_seeds(left_out)} without both scores." if left_out else ""]
     return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _seeds(number: int) -> str:
+    return f"{number} seed" if number == 1 else f"{number} seeds"
 
 
 def _told(gains: Sequence[float]) -> str:
