@@ -158,6 +158,20 @@ class Modulated(nn.Module):
         return self.head(torch.tanh(self.conv(x) * (1.0 + scale) + shift))
 
 
+class Folded(nn.Module):
+    """An autoencoder whose code folds and unfolds channels by a number that it keeps, -1 for the batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.channels = 8
+        self.down, self.code, self.open = nn.Conv2d(3, 8, 2, 2), nn.Linear(8 * 16, 6), nn.Linear(6, 8 * 16)
+        self.up = nn.ConvTranspose2d(8, 3, 2, 2)
+
+    def forward(self, x):
+        code = self.code(torch.relu(self.down(x)).view(-1, self.channels * 16))
+        return self.up(torch.relu(self.open(code)).view(-1, self.channels, 4, 4))
+
+
 def images():
     return torch.randn(3, 3, 8, 8)
 
@@ -197,6 +211,7 @@ MODELS = {
     "fused": (Fused, lambda: torch.randn(3, 5, 8), {"qkv": 1}),
     "gated": (Gated, lambda: torch.randn(3, 6), {"both": 1}),
     "modulated": (Modulated, images, {"conv": 2}),
+    "folded": (Folded, images, {"down": 3, "code": 1}),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 

@@ -27,9 +27,8 @@ from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs
 from asng.nn.rules import settle_fused_paths
 
-__all__ = ["OUTPUT", "Coupling", "coupled"]
+__all__ = ["Coupling", "coupled"]
 
-OUTPUT = "its channels are part of the output"
 _FIRST_PRIME = 10_007
 
 
@@ -303,7 +302,7 @@ def _one_pass(
     for tensor in tensors_of(outputs):
         for size in tensor.shape:
             for prime in names.within(size):
-                names.fix(prime, OUTPUT)
+                names.fix(prime, "its channels are part of the output")
     if (names.primes, len(names.fixed)) != before:
         return False
     if not outputs:

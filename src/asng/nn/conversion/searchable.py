@@ -11,7 +11,7 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn.base import Searchable
 from asng.nn.conversion.block_order import with_order
-from asng.nn.conversion.coupling import OUTPUT, Coupling, coupled
+from asng.nn.conversion.coupling import Coupling, coupled
 from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
 from asng.nn.conversion.options import Options
@@ -169,8 +169,8 @@ def _coupled(
 ) -> tuple[Coupling, dict[str, Role]]:
     """Return which layers are coupled, and the roles: with numbers that modules keep, if more is found so."""
     found = coupled(model, calls, roles)
-    held = found.blind or any(why != OUTPUT for why in found.fixed.values())
-    numbers = numbers_in(model, roles) if held else {}
+    # A view of (-1, self.channels, ...) gives a wrong width to the batch, and so to the output.
+    numbers = numbers_in(model, roles) if found.fixed or found.blind else {}
     names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
     # All of them at once; if one counts steps, and the model does not run so, name by name.
     for tried in ({*names}, *({name} for name in names)):
