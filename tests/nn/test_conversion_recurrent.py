@@ -110,6 +110,24 @@ class Begun(nn.Module):
         return self.head(steps.view(-1, 2 * self.hidden_dim))
 
 
+class Stepping(nn.Module):
+    """Cells step by step: one begins with zeros of its own, the other with those of the model."""
+
+    def __init__(self, kind=nn.LSTMCell, **options):
+        super().__init__()
+        self.hidden_size, self.both = 8, kind is nn.LSTMCell
+        self.first, self.lower, self.upper = nn.Linear(5, 12), kind(12, 8, **options), nn.GRUCell(8, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        low, state = torch.zeros(x.shape[1], self.hidden_size, dtype=x.dtype), None
+        low = (low, low.clone()) if self.both else low
+        for step in torch.relu(self.first(x)):
+            low = self.lower(step, low)
+            state = self.upper(low[0] if self.both else low, state)
+        return self.head(state)
+
+
 def tokens():
     return torch.randint(0, 9, (3, 5))
 
@@ -128,6 +146,12 @@ MODELS = {
     "residual": (Residual, lambda: torch.randn(4, 3, 5), {"first": 3}),
     "convolved": (Convolved, lambda: torch.randn(3, 1, 6, 7), {"conv": 1, "rnn": 2}),
     "tied": (Tied, tokens, {"tokens": 2}),
+    "cells": (Stepping, lambda: torch.randn(4, 3, 5), {"first": 1, "lower": 2, "upper": 1}),
+    "simple cells": (
+        lambda: Stepping(nn.RNNCell, bias=False),
+        lambda: torch.randn(4, 3, 5),
+        {"first": 1, "lower": 2, "upper": 1},
+    ),
     "begun": (Begun, lambda: torch.randn(4, 3, 5), {"rnn": 2}),
 }
 every_model = pytest.mark.parametrize("name", MODELS)
@@ -155,8 +179,8 @@ def test_children_are_plain_and_compute_what_the_supernet_computes(name, order):
 
 def silenced(layer, kept):
     """Have a layer make nought of the channels that are lost: no gate of theirs opens for anything."""
-    if isinstance(layer, nn.RNNBase):
-        runs = 2 if layer.bidirectional else 1
+    if isinstance(layer, (nn.RNNBase, nn.RNNCellBase)):
+        runs = 2 if getattr(layer, "bidirectional", False) else 1
         gone = ~torch.isin(torch.arange(layer.hidden_size * runs), kept)[: layer.hidden_size]
         rows = {name: gone.repeat(len(w) // len(gone)) for name, w in layer.named_parameters()}
     elif isinstance(layer, nn.Embedding):
@@ -168,7 +192,9 @@ def silenced(layer, kept):
         getattr(layer, name)[gone] = 0.0
 
 
-@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN", "states", "states of a GRU", "packed", "begun"])
+@pytest.mark.parametrize(
+    "name", ["LSTM", "GRU", "RNN", "states", "states of a GRU", "packed", "begun", "cells", "simple cells"]
+)
 @pytest.mark.parametrize("order", [None, "magnitude"])
 def test_a_child_is_the_whole_network_whose_lost_units_are_nought(name, order):
     """Told from outside: a unit all of whose gates get nought stays at nought, and so adds nothing."""
@@ -179,7 +205,7 @@ def test_a_child_is_the_whole_network_whose_lost_units_are_nought(name, order):
             value = architecture[group.name]
             units = value // group.step if group.is_counted_in_channels else value
             for path, kept in group.made(units).items():
-                if path == "hidden_dim":  # a number of the model
+                if path.startswith("hidden"):  # a number of the model
                     continue
                 with torch.no_grad():
                     silenced(whole.get_submodule(path), kept)
@@ -266,13 +292,13 @@ def test_layers_that_are_not_cut_are_told():
     fixed = snn.searchable(model, torch.randn(3, 5)).conversion.fixed
     assert "remove_parametrizations" in fixed["2"]
 
-    class Cell(nn.Module):
+    class Paired(nn.Module):
         def __init__(self):
             super().__init__()
-            self.first, self.cell = nn.Linear(5, 8), nn.GRUCell(8, 3)
+            self.first, self.pair = nn.Linear(5, 8), nn.Bilinear(8, 8, 3)
 
         def forward(self, x):
-            return self.cell(self.first(x))
+            return self.pair(self.first(x), self.first(x))
 
-    with pytest.raises(InputError, match="cell: GRUCell is not cut"):
-        snn.searchable(Cell(), torch.randn(3, 5))
+    with pytest.raises(InputError, match="pair: Bilinear is not cut"):
+        snn.searchable(Paired(), torch.randn(3, 5))

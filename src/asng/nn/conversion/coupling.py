@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from asng.nn.conversion.attention import given, shapes_of_attention
 from asng.nn.conversion.listening import Listen, MisfitError, Misfits
 from asng.nn.conversion.recognition import roles_in
-from asng.nn.conversion.recurrent import shapes_of_units
+from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.exclusion import on_meta
 from asng.nn.extraction.recording import left_alone, tensors_of
@@ -227,11 +227,11 @@ def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwarg
         return torch.empty((*x.shape, names.size(path)), device="meta", dtype=layer.weight.dtype)
     dim, dtype = role.dim(x), x.dtype
     names.enter(path, x.shape[dim])
-    if isinstance(layer, nn.RNNBase):
+    if isinstance(layer, CELLS_AND_LAYERS):
         made, states, apart = shapes_of_units(layer, names.size(path), [*args, *kwargs.values()])
         if apart is not None:
             raise MisfitError("its first state", [(size,) for size in apart])
-        return made, states
+        return made if isinstance(layer, nn.RNNCellBase) else (made, states)
     if isinstance(layer, nn.MultiheadAttention):
         out = names.size(path)
         for other in given(args, kwargs):

@@ -119,7 +119,8 @@ def cuts_of(role: Role, made: Sequence[Threshold], read: Sequence[Threshold]) ->
         made: Of the channels that it makes; none: it makes all.
         read: Of those that it reads or passes on; none: all.
     """
-    kept = {"made": tuple(made), "read": tuple(read)}
+    gates = [threshold._replace(least=threshold.least.repeat(role.gates)) for threshold in made]
+    kept = {"made": tuple(made), "read": tuple(read), "gates": tuple(gates)}
     cuts = [Cut(name, dim, kept[which]) for name, dims in role.tensors.items() for dim, which in dims.items()]
     cuts += [Cut(name, None, kept[which], role.per.get(name, 1)) for name, which in role.sizes.items()]
     return [cut for cut in cuts if cut.thresholds]

@@ -23,7 +23,13 @@ from torch.overrides import TorchFunctionMode
 
 from asng.errors import in_one_line
 from asng.nn.conversion.attention import given, without_heads
-from asng.nn.conversion.recurrent import first_replaced, lost_units, without_units
+from asng.nn.conversion.recurrent import (
+    CELLS_AND_LAYERS,
+    first_replaced,
+    lost_units,
+    without_states,
+    without_units,
+)
 from asng.nn.conversion.roles import Role, narrowed
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs
@@ -232,8 +238,9 @@ def _silenced(
             elif not isinstance(layer, nn.Embedding):
                 look = partial(_looked, path, role, cut.read, numbers)
                 stack.callback(layer.register_forward_pre_hook(look, with_kwargs=True).remove)
-            if path in cut.made and isinstance(layer, nn.RNNBase):
-                vars(layer)["forward"] = partial(without_units, layer, cut.made[path])
+            if path in cut.made and isinstance(layer, CELLS_AND_LAYERS):
+                without = without_units if isinstance(layer, nn.RNNBase) else without_states
+                vars(layer)["forward"] = partial(without, layer, cut.made[path])
                 stack.callback(vars(layer).pop, "forward", None)
             if path in cut.made and not numbers:
                 stack.callback(layer.register_forward_hook(partial(_lose, role, cut.made[path])).remove)
@@ -407,7 +414,7 @@ def _normed(
 
 
 def _lose(role: Role, kept: Tensor, layer: nn.Module, _: Any, output: Any) -> Any:
-    if isinstance(layer, nn.RNNBase):
+    if isinstance(layer, CELLS_AND_LAYERS):
         return lost_units(layer, kept, output, math.nan)
     x, others = (output[0], output[1:]) if role.heads else (output, ())
     dim = role.dim(x)

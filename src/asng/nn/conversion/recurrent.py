@@ -9,20 +9,24 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
 from asng.nn.extraction.recording import tensors_of
 
 __all__ = [
+    "CELLS_AND_LAYERS",
     "along_units",
     "directions",
     "first_replaced",
     "lost_units",
     "parts_of_units",
     "shapes_of_units",
+    "without_states",
     "without_units",
 ]
+
+CELLS_AND_LAYERS = (nn.RNNBase, nn.RNNCellBase)
 
 
 def directions(layer: Any) -> int:
@@ -120,7 +124,13 @@ def shapes_of_units(layer: Any, out: int, args: Sequence[Any]) -> tuple[Any, Any
         The output, the last states, and the units of a first state beside those that it should have; None if
         they agree, or there is no first state.
     """
-    given, x, units = args[0], next(tensors_of(args)), out // directions(layer)
+    x = next(tensors_of(args))
+    if isinstance(layer, nn.RNNCellBase):
+        unit = torch.empty((*x.shape[:-1], out), device="meta", dtype=x.dtype)
+        other = next((t.shape[-1] for t in tensors_of(args[1:]) if t.shape[-1] != out), None)
+        apart = None if other is None else (out, other)
+        return (unit, unit) if isinstance(layer, nn.LSTMCell) else unit, None, apart
+    given, units = args[0], out // directions(layer)
     made = torch.empty((*x.shape[:-1], out), device="meta", dtype=x.dtype)
     if isinstance(given, PackedSequence):
         items: tuple[int, ...] = (int(given.batch_sizes[0]),)
@@ -162,6 +172,27 @@ def without_units(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
         vars(layer)["_flat_weights"] = whole
 
 
+def without_states(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """Run a recurrent cell in which nothing reads what its lost units had in the step before.
+
+    Args:
+        layer: The cell.
+        kept: Indices of the channels that it still has.
+        *args: As it is called, with a state or without.
+        **kwargs: The same, by name.
+    """
+    whole, lost = layer._parameters["weight_hh"], _there(kept, layer.hidden_size) == 0.0
+    part = whole.detach().masked_fill(lost.to(whole.device), 0.0)
+    layer._parameters["weight_hh"] = nn.Parameter(part, requires_grad=False)
+    states = (_known(part, lost) for part in args[1:])
+    try:
+        return type(layer).forward(
+            layer, *args[:1], *states, **{n: _known(v, lost) for n, v in kwargs.items()}
+        )
+    finally:
+        layer._parameters["weight_hh"] = whole
+
+
 def _there(kept: Tensor, size: int) -> Tensor:
     return torch.zeros(size, device=kept.device).index_fill(0, kept, 1.0)
 
@@ -177,6 +208,10 @@ def _known(state: Any, lost: Tensor) -> Any:
 
 def lost_units(layer: Any, kept: Tensor, output: Any, value: float) -> Any:
     """Return what a recurrent layer gives with a value in its lost units: in the output and the states."""
+    if isinstance(layer, nn.RNNCellBase):
+        lost = _there(kept, layer.hidden_size) == 0.0
+        filled = tuple(x.masked_fill(lost.to(x.device), value) for x in tensors_of([output]))
+        return filled if isinstance(output, tuple) else filled[0]
     units = _units(layer, kept)
     assert units is not None
     both, one = (

@@ -32,13 +32,14 @@ class Role:
         norms: Whether it normalises over channels, and passes them on.
         dims: How many dimensions come after that of the channels; None: it is the second one.
         tensors: Of what is no layer of torch, name of a tensor to its dimensions: which go with the channels
-            that are "made", and which with those that are "read".
+            that are "made", which with those that are "read", and which with the "gates" that make them.
         sizes: Of such, name of an attribute that counts channels to which of both.
         per: Name of an attribute that counts groups of channels to how many a group has; of each there are as
             many left, or none.
         owner: Of a tensor that is no layer's, and makes channels, path of its module.
         runs: Into how many equal runs its channels fall, each of which has to lose the same ones: two of a
             bidirectional recurrent layer.
+        gates: Of a recurrent cell, how many rows a channel has in tensors whose dimension goes with "gates".
         heads: How many channels a head of an attention has, which makes as many as it is given, and loses
             heads; 0 of other layers.
     """
@@ -52,6 +53,7 @@ class Role:
     per: Mapping[str, int] = field(default_factory=dict, repr=False)
     owner: str | None = field(default=None, repr=False)
     runs: int = field(default=1, repr=False)
+    gates: int = field(default=1, repr=False)
     heads: int = field(default=0, repr=False)
 
     @property
@@ -116,6 +118,17 @@ def _of_recurrent(layer: Any) -> Role | None:
     return Role(layer.hidden_size * directions(layer), reads=True, runs=directions(layer))
 
 
+def _of_cell(layer: Any) -> Role:
+    biases = {"bias_ih": {0: "gates"}, "bias_hh": {0: "gates"}} if layer.bias else {}
+    return Role(
+        layer.hidden_size,
+        reads=True,
+        tensors={"weight_ih": {0: "gates", 1: "read"}, "weight_hh": {0: "gates", 1: "made"}, **biases},
+        sizes={"hidden_size": "made", "input_size": "read"},
+        gates=len(layer.weight_ih) // layer.hidden_size,
+    )
+
+
 def _of_attention(layer: Any) -> Role | None:
     return None if heads_stay(layer) else Role(layer.embed_dim, reads=True, heads=layer.head_dim)
 
@@ -130,6 +143,7 @@ _KINDS: Mapping[type, Any] = {
     **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
     **dict.fromkeys(_INSTANCE_NORMS, _of_instance_norm),
     **dict.fromkeys((nn.RNN, nn.LSTM, nn.GRU), _of_recurrent),
+    **dict.fromkeys((nn.RNNCell, nn.LSTMCell, nn.GRUCell), _of_cell),
     nn.MultiheadAttention: _of_attention,
 }
 
@@ -170,7 +184,7 @@ def parts_of(
         role: Its role, needed if it is no layer of torch.
     """
     if role is not None and not role.is_of_torch:
-        kept = {"made": made, "read": read}
+        kept = {"made": made, "read": read, "gates": rows_of_gates(role, made)}
         parts: dict[str, Tensor] = {}
         for name, dims in role.tensors.items():
             parts |= _cut(layer, {dim: kept[which] for dim, which in dims.items()}, name)
@@ -198,6 +212,13 @@ def parts_of(
     if isinstance(layer, nn.PReLU):
         return tensors, _sizes(num_parameters=read)
     return tensors, {} if read is None else {"normalized_shape": (len(read),)}
+
+
+def rows_of_gates(role: Role, values: Tensor | None) -> Tensor | None:
+    """Return indices of channels, or None for all, as those of their rows, one block a gate."""
+    if values is None or role.gates == 1:
+        return values
+    return (torch.arange(role.gates).unsqueeze(1) * (role.makes or 0) + values.cpu()).flatten()
 
 
 def _parts_of_groups(layer: Any, read: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
