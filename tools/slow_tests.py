@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 LIST = Path(__file__).parents[1] / "tests" / "slow_tests.txt"
-LONG, VERY_LONG = 0.6, 1.5
+LONG, VERY_LONG = 0.4, 1.0
 """Seconds from which on a test is long, and from which on it is left out even if it is the only case."""
 DOCUMENTS = "tests/test_documents.py"
 LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+(tests/\S+?\.py::.*?)\s*$")
