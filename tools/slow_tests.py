@@ -3,7 +3,7 @@
     python -m pytest -m 'slow or not slow' -n 2 --durations=0 | python tools/slow_tests.py
 
 On an idle machine of two cores. Of a test with several cases the quickest one stays, unless it is long too.
-The code of documents stays: what a page shows has to run with every change.
+The code of documents stays, and what is asked of sentences: both may break with every change.
 """
 
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 LIST = Path(__file__).parents[1] / "tests" / "slow_tests.txt"
 LONG, VERY_LONG = 0.4, 1.0
 """Seconds from which on a test is long, and from which on it is left out even if it is the only case."""
-DOCUMENTS = "tests/test_documents.py"
+ALWAYS = ("tests/test_documents.py", "tests/test_readability.py")
 LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+(tests/\S+?\.py::.*?)\s*$")
 
 
@@ -38,7 +38,7 @@ def long_tests(lines: Iterable[str]) -> list[str]:
         quickest = min(tests, key=seconds.__getitem__)
         for test in tests:
             least = VERY_LONG if test == quickest and len(tests) > 1 else LONG
-            if seconds[test] >= least and not test.startswith(DOCUMENTS):
+            if seconds[test] >= least and not test.startswith(ALWAYS):
                 found_long.append(test)
     return sorted(found_long)
 

@@ -1,4 +1,4 @@
-"""Recurrent layers in a conversion: RNN, LSTM and GRU, whose hidden units are the channels that they make.
+"""Recurrent layers and cells in a conversion: their hidden units are the channels that they make.
 
 A hidden unit is read by those behind the layer, and by the layer itself: in the next step by all units, in
 the layer above by those of both directions. A lost unit must be read nowhere. All layers of such a module
@@ -159,7 +159,7 @@ def without_units(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
     assert units is not None
     columns = (_columns(name, kept, units, None) for name in layer._flat_weights_names)
     vars(layer)["_flat_weights"] = [
-        weight if there is None else weight * _there(there.to(weight.device), weight.shape[1])
+        weight if there is None else weight * _there(there, weight.shape[1]).to(weight)
         for weight, there in zip(whole, columns, strict=True)
     ]
     lost = _there(units, layer.hidden_size) == 0.0
@@ -219,8 +219,9 @@ def lost_units(layer: Any, kept: Tensor, output: Any, value: float) -> Any:
         for part, runs in ((kept, directions(layer)), (units, 1))
     )
     made, states = output
-    x = next(tensors_of([made])).masked_fill(both, value)
-    filled = tuple(state.masked_fill(one, value) for state in tensors_of([states]))
+    x = next(tensors_of([made]))
+    x = x.masked_fill(both.to(x.device), value)
+    filled = tuple(state.masked_fill(one.to(x.device), value) for state in tensors_of([states]))
     return first_replaced([made], x)[0], filled if isinstance(states, tuple) else filled[0]
 
 

@@ -32,7 +32,7 @@ class Role:
         norms: Whether it normalises over channels, and passes them on.
         dims: How many dimensions come after that of the channels; None: it is the second one.
         tensors: Of what is no layer of torch, name of a tensor to its dimensions: which go with the channels
-            that are "made", which with those that are "read", and which with the "gates" that make them.
+            that are "made", and which with those that are "read". Of a recurrent cell, rows go with "gates".
         sizes: Of such, name of an attribute that counts channels to which of both.
         per: Name of an attribute that counts groups of channels to how many a group has; of each there are as
             many left, or none.

@@ -33,7 +33,7 @@ class Conversion:
 
     Attributes:
         groups: The widths that are searched.
-        fixed: Path of each layer whose width stays, to the reason.
+        fixed: Path of each layer whose width stays, or that cannot be cut at all, to the reason.
         depths: The blocks that can be left out.
         needed: Path of each list of blocks none of which can be left out, to the reason.
     """
