@@ -1,6 +1,6 @@
 """One-shot neural architecture search that needs no tuning, by Adaptive Stochastic Natural Gradient.
 
-Names are loaded when first used, so that `import asng` stays quick and a black-box search loads no torch.
+Names are imported on first use, so that `import asng` stays quick and a black-box search does not load torch.
 """
 
 from importlib import import_module

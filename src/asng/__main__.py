@@ -1,4 +1,4 @@
-"""`python -m asng` is the command `asng`."""
+"""Run the command `asng` by `python -m asng`."""
 
 import sys
 

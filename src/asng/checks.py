@@ -1,4 +1,4 @@
-"""Checks of arguments, each one line at the place where the argument comes in."""
+"""Argument checks, each called in one line where the argument enters."""
 
 import math
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from asng.errors import InputError, RunError
 __all__ = ["integer_at_least", "real_between", "one_of", "nearest", "require"]
 
 _LONGEST = 100
-"""Of a name to compare, in letters: the time grows with the square."""
+"""Longest name to compare, in characters: the time grows with the square of the length."""
 
 
 def integer_at_least(name: str, value: object, low: int) -> int:
     """Return `value` as an integer of at least `low`.
 
     Raises:
-        InputError: `value` is no integer, or is below `low`.
+        InputError: `value` is not an integer, or is below `low`.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < low:
         raise InputError(f"{name}: expected an integer >= {low}, got {value!r}.")
@@ -26,10 +26,10 @@ def integer_at_least(name: str, value: object, low: int) -> int:
 
 
 def real_between(name: str, value: object, low: float, high: float, *, open_low: bool = False) -> float:
-    """Return `value` as a float in [low, high], or in (low, high] when `open_low`.
+    """Return `value` as a float in [low, high], or in (low, high] if `open_low`.
 
     Raises:
-        InputError: `value` is no number, is not a number (NaN), or lies outside.
+        InputError: `value` is not a number, is NaN, or lies outside the interval.
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise InputError(f"{name}: expected a number, got {value!r}.")
@@ -44,7 +44,7 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
     """Return `value` if it is one of `allowed`.
 
     Raises:
-        InputError: it is not; the message says the nearest allowed word.
+        InputError: It is not one of them. The message suggests the nearest allowed word, if one is close.
     """
     allowed = list(allowed)
     if not isinstance(value, str) or value not in allowed:
@@ -54,7 +54,7 @@ def one_of(name: str, value: object, allowed: Iterable[str]) -> str:
 
 
 def nearest(wrong: object, known: Iterable[object]) -> str:
-    """Return " Did you mean 'x'?" for the known name closest to `wrong`, or "".
+    """Return " Did you mean 'x'?" for the known name closest to `wrong`, or "" if none is close.
 
     Example:
         >>> nearest("widht", ["width", "depth"])
@@ -68,14 +68,14 @@ def nearest(wrong: object, known: Iterable[object]) -> str:
 
 
 def require(module: str, *, extra: str) -> Any:
-    """Return a module of an optional library.
+    """Import and return a module of an optional library.
 
     Args:
-        module: Its import path, as it stands in the code.
-        extra: The extra of asng that installs it.
+        module: The import path of the module.
+        extra: The extra of asng that installs the library.
 
     Raises:
-        RunError: It is not installed.
+        RunError: The library is not installed.
 
     Example:
         >>> require("json", extra="images").dumps([])

@@ -1,6 +1,6 @@
-"""What `asng` raises.
+"""The exceptions that `asng` raises.
 
-Every message names the thing, what was expected, what came instead, and what to do about it.
+Every message names the object, what was expected, what came instead, and what to do about it.
 """
 
 from collections.abc import Callable
@@ -10,23 +10,23 @@ __all__ = ["AsngError", "SpaceError", "InputError", "RunError", "in_one_line", "
 
 
 class AsngError(Exception):
-    """The parent of all errors that `asng` raises on purpose."""
+    """Base class of all errors that `asng` raises on purpose."""
 
 
 class SpaceError(AsngError, ValueError):
-    """A search space, a variable or an architecture is not what it must be."""
+    """A search space, a variable or an architecture is invalid."""
 
 
 class InputError(AsngError, ValueError):
-    """An argument or a data file is not what it must be."""
+    """An argument or a data file is invalid."""
 
 
 class RunError(AsngError, RuntimeError):
-    """A run cannot go on: its folder, its checkpoint or its losses are unusable."""
+    """A run cannot continue: its folder, its checkpoint or its losses are unusable."""
 
 
 def in_one_line(text: object, longest: int = 300) -> str:
-    r"""Return what another library says, as part of a message of ours: one line, no longer than a few.
+    r"""Shorten the text of another library to one line, to quote it in an error message of asng.
 
     Example:
         >>> in_one_line(ValueError("no such\n  token."))
@@ -37,13 +37,13 @@ def in_one_line(text: object, longest: int = 300) -> str:
 
 
 class located:
-    """Say beside the traceback of what is raised in a block where in a run that was.
+    """Add a note to an error that a block raises, which says where in the run it happened.
 
-    The error stays what it is, of its class and with its message, so that a user's own is caught and read as
-    ever. Python shows the note below it; Python 3.10, which has no notes, as what was its cause.
+    The error keeps its class and message, so that users can catch and read their own errors as usual. Python
+    shows the note below the error. Python 3.10 has no notes and shows it as the cause of the error.
 
     Args:
-        where: Says it, in a sentence; is asked only if something is raised.
+        where: Returns a sentence that says where. It is called only if the block raises.
 
     Example:
         >>> import traceback

@@ -1,19 +1,21 @@
-"""Options that a room takes and the command line must name before torch is loaded."""
+"""Option values that subpackages accept and that the command line must list before it loads torch."""
 
 from typing import Literal, TypeAlias
 
 __all__ = ["Encoding", "Mask", "MOST_FINAL", "PRECISIONS", "Precision"]
 
 Precision: TypeAlias = Literal["float32", "bfloat16"]
-"""Of passes: as they are, or by torch's autocast."""
+"""Precision of forward passes: "float32" as they are, "bfloat16" under torch's autocast."""
 
 PRECISIONS = ("float32", "bfloat16")
 
 MOST_FINAL = 0.9
-"""Greatest share of a search's cost for its final: a search must leave finalists to choose."""
+"""Largest share of a search's cost for its final: the search must leave finalists to choose from."""
 
 Encoding: TypeAlias = Literal["categorical", "mixed"]
-"""Of an autoencoder's channels and kernels: choices, or integers."""
+"""How an autoencoder encodes channels and kernel sizes: all as choices, or as integers ("mixed")."""
 
 Mask: TypeAlias = Literal["center", "pixel", "half"]
-"""The middle square of half the sides; 80 % of the pixels at random; the left, right, upper or lower half."""
+"""What a mask hides: the central square of half the side length; 80 % of the pixels, drawn at random; or the
+left, right, upper or lower half.
+"""

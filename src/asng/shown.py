@@ -1,6 +1,6 @@
-"""What notebooks show: short words for objects, tables in HTML, DataFrames, axes to draw into.
+"""Helpers for display in notebooks: short texts, HTML tables, DataFrames and axes to draw into.
 
-Everything here needs the standard library alone, or is imported when it is asked for.
+Everything here needs only the standard library; optional libraries are imported on use.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,13 +12,13 @@ from asng.checks import one_of, require
 __all__ = ["axes_or_new", "dataframe", "few", "html_table", "number"]
 
 _MOST = 8
-"""Entries of a list or a mapping that a line shows."""
+"""Largest number of entries of a list or a mapping that a line shows."""
 _MOST_ROWS = 60
-"""Of a table in a notebook."""
+"""Largest number of rows that a table in a notebook shows."""
 
 
 def few(words: Iterable[str], *, most: int = _MOST) -> str:
-    """Return words with commas between them, of many the first ones and how many there are.
+    """Join words by commas; of more than `most`, show the first `most` and the total number.
 
     Example:
         >>> few(["a", "b"]), few(map(str, range(30)), most=3)
@@ -29,7 +29,7 @@ def few(words: Iterable[str], *, most: int = _MOST) -> str:
 
 
 def number(value: object) -> str:
-    """Return a value as a table shows it: reals to four digits.
+    """Format a value for a table: floats to four significant digits, None as "".
 
     Example:
         >>> number(0.123456), number(3), number("conv"), number(None)
@@ -41,12 +41,14 @@ def number(value: object) -> str:
 
 
 def html_table(title: str, rows: Sequence[Sequence[object]], *, header: Sequence[str] = ()) -> str:
-    """Return a table for a notebook; all words are escaped, rows beyond sixty are counted.
+    """Return an HTML table for a notebook.
+
+    All text is escaped. If there are more than sixty rows, the first sixty are shown, and their total number.
 
     Args:
-        title: Above it; may be empty.
-        rows: Of cells, shown by `number`.
-        header: Names of the columns, if they have names.
+        title: The caption; may be empty.
+        rows: The cells of each row, formatted by `number`.
+        header: The column names, if there are any.
 
     Example:
         >>> html_table("", [["<width>", 64]])
@@ -65,11 +67,11 @@ def html_table(title: str, rows: Sequence[Sequence[object]], *, header: Sequence
 
 
 def dataframe(tables: Mapping[str, Any], which: str) -> Any:
-    """Return one of several tables as a DataFrame of pandas.
+    """Return one of several tables as a pandas DataFrame.
 
     Args:
-        tables: By its name what returns the columns of each.
-        which: The name.
+        tables: Maps the name of each table to a function that returns its columns.
+        which: The name of the table.
 
     Raises:
         InputError: There is no such table.
@@ -80,10 +82,10 @@ def dataframe(tables: Mapping[str, Any], which: str) -> Any:
 
 
 def axes_or_new(axes: Any, size: tuple[float, float]) -> Any:
-    """Return the axes that are given, or those of a new figure of pyplot.
+    """Return the given axes, or those of a new pyplot figure if they are None.
 
     Args:
-        axes: To draw into, or None.
+        axes: The axes to draw into, or None.
         size: Width and height of a new figure, in inches.
 
     Raises:

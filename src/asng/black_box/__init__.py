@@ -1,4 +1,4 @@
-"""Minimise a function of an architecture: `asng.minimize`. Needs NumPy and SciPy, no torch."""
+"""Minimise a function of an architecture by `asng.minimize`; needs NumPy and SciPy, but no torch."""
 
 from asng.black_box.measured import Measured
 from asng.black_box.minimize import minimize

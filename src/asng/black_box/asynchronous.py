@@ -1,8 +1,8 @@
-"""A search that waits for nobody: as a call comes back it is told, and another one begins.
+"""An asynchronous search, which tells the optimiser of each call as it comes back and starts another.
 
-The order in which calls come back decides what is drawn next. The log has it: its events stand in that order,
-each with the number of draws that had been made by then. A search that repeats the draws between two events
-and takes the outcomes in their order comes to the same bits, whatever the clocks said.
+The order in which calls come back decides what is drawn next. The log keeps that order, and each of its
+events holds the number of draws made by then. A search that repeats the draws between two events and takes
+the outcomes in their order arrives at the same bits, whatever the timing.
 """
 
 from collections.abc import Hashable
@@ -18,16 +18,16 @@ from asng.space import Candidate
 __all__ = ["AsynchronousLoop"]
 
 _MOST_HELD = 64
-"""So many draws may wait for calls that may turn out the same; then no more are drawn until one is done."""
+"""Most draws that may wait for calls with possibly the same outcome; beyond it, drawing waits for a call."""
 
 
 @dataclass
 class AsynchronousLoop:
-    """A search under way whose calls are told one by one.
+    """A search in progress whose calls are told one by one.
 
     Attributes:
-        search: What all searches share.
-        n: How many calls to have under way.
+        search: The state and methods that all searches share.
+        n: How many calls to keep running.
         drawn: How many draws were made.
     """
 
@@ -43,7 +43,7 @@ class AsynchronousLoop:
     _reason: str | None = None
 
     def run(self) -> str:
-        """Search until there is a reason to end, and return it."""
+        """Search until there is a reason to end, and return that reason."""
         self._repeat()
         self._fill()
         if self._reason is None and not self.search.is_late(0):
@@ -59,11 +59,11 @@ class AsynchronousLoop:
 
     @property
     def _longest(self) -> int:
-        """So many draws without anything new, and with no call under way, are the end."""
+        """Draws in a row without anything new after which the search ends, if no call is running."""
         return IDLE * self.search.optimizer.lam
 
     def _repeat(self) -> None:
-        """Go through what was logged."""
+        """Repeat the logged part of the search."""
         search, calls = self.search, self.search.record.calls
         for place in list(calls):
             if self._reason is not None or search.evaluated >= search.budget:
@@ -80,7 +80,7 @@ class AsynchronousLoop:
                 self._take(place[1], outcome)
 
     def _fill(self) -> None:
-        """Draw until as many calls are under way as may be."""
+        """Draw until as many calls are running as allowed."""
         while (
             self._reason is None
             and len(self._under_way) < self.n
@@ -99,12 +99,12 @@ class AsynchronousLoop:
             candidate = self.search.optimizer.ask(1, under_way=list(self._under_way.values()))[0]
         self.drawn += 1
         self._idle += 1
-        # So many draws as make an update count as one generation without anything new.
+        # As many idle draws as make one update count as one idle generation.
         self.search.idle = 0 if self._under_way else self._idle // self.search.optimizer.lam
         self._begin(self.drawn - 1, candidate)
 
     def _begin(self, number: int, candidate: Candidate) -> None:
-        """Tell of a draw that is known, hold one that may turn out the same as a call, call f for others."""
+        """Tell the outcome of a known draw, hold one that may equal a running call, else call f."""
         cache, architecture = self.search.cache, candidate.architecture
         known = cache.get(architecture)
         if known is not None:
@@ -121,12 +121,12 @@ class AsynchronousLoop:
             self.search.workers.start(number, architecture, self.search.curves.limits())
 
     def _key(self, number: int, candidate: Candidate) -> Hashable:
-        """Return what draws have in common if their calls may turn out the same."""
+        """Return the key that draws share if their calls may have the same outcome."""
         cache = self.search.cache
         return number if cache.noisy else cache.alike(candidate.architecture, careful=False)
 
     def _come_back(self) -> bool:
-        """Wait for calls and take them; return whether there were any."""
+        """Wait for calls and take their outcomes; return whether there were any."""
         search, failed, found = self.search, None, False
         for number, outcome in search.workers.finished():
             found, candidate = True, self._under_way[number]
@@ -137,9 +137,7 @@ class AsynchronousLoop:
             search.log.write(
                 evaluation_event(place, candidate.architecture, outcome, search.seconds, self.drawn)
             )
-            if (
-                self._reason is None
-            ):  # else it comes after the end, and is in the log for a search that goes on
+            if self._reason is None:  # after the end it is only logged, for a resumed search
                 self._take(number, outcome)
         if failed is not None:
             search.workers.forget()
@@ -151,11 +149,11 @@ class AsynchronousLoop:
         return found
 
     def _take(self, number: int, outcome: CallOutcome) -> None:
-        """Take in the outcome of a call, and continue with those that waited for it."""
+        """Take in the outcome of a call, and continue with the draws that waited for it."""
         candidate = self._under_way.pop(number)
         self.search.cache.keep(candidate.architecture, outcome)
         self.search.curves.add(outcome.curve)
-        # What may turn out the same as a call under way is another question after each that came back.
+        # Each outcome changes which draws may equal a running call: compute the keys anew.
         self._keys = {}
         for other, waiting in self._under_way.items():
             self._keys.setdefault(self._key(other, waiting), other)

@@ -1,11 +1,10 @@
-"""What is known of a function without noise: its outcomes, found again by what it read.
+"""Remember the outcomes of a function without noise, and find them again by the values it read.
 
-A function that reads some values and returns a loss returns the same loss wherever those values are the same,
-whatever the others are. It also reads them in the same order: its first read is always of the same variable,
-and what it reads next depends on nothing but the values read before. Its calls thus form a tree. An inner
-node is a variable that is read next, an edge one of its values, a leaf an outcome. A call that is known is
-found along one path, and two architectures that leave the known tree by different edges cannot turn out the
-same.
+If the values that a function read are the same, it returns the same loss, whatever the other values are. It
+also reads them in the same order: its first read is always of the same variable, and what it reads next
+depends only on the values read before. Its calls thus form a tree. An inner node is the variable that is read
+next, an edge one of its values, a leaf an outcome. A known call is found along one path, and two
+architectures that leave the known tree by different edges cannot share an outcome.
 """
 
 import math
@@ -19,20 +18,20 @@ from asng.space.variables import Value
 __all__ = ["Cache"]
 
 _CAREFUL = 8
-"""So many first calls are taken to leave something unread, before the function has shown to read all."""
+"""Number of first calls that are assumed to leave something unread, until f has shown that it reads all."""
 
 _MOST_BITS = 4096
-"""Spaces with more architectures than 2 to this are not counted: no search comes to their end."""
+"""Spaces with more than 2 to this many architectures are not counted: no search exhausts them."""
 
 _ABSENT: Any = object()
-"""The value of a variable that an architecture does not have."""
+"""Stands for the value of a variable that an architecture does not have."""
 
 _Edge: TypeAlias = tuple[int, str, Value]
 """Where an architecture leaves the tree: the identity of a node, the variable, its value."""
 
 
 class _Leaf:
-    """An outcome, with the names that were read in their order, and their values."""
+    """An outcome, with the names that were read, in order, and their values."""
 
     __slots__ = ("outcome", "reads", "values")
 
@@ -42,7 +41,7 @@ class _Leaf:
 
 
 class _Node:
-    """What is read next: one name, more only for functions that do not read in a fixed order."""
+    """What is read next: one name, or several if the function does not read in a fixed order."""
 
     __slots__ = ("names", "outcome")
 
@@ -52,14 +51,14 @@ class _Node:
 
 
 class Cache:
-    """What a function without noise need not be asked again.
+    """Remembers the outcomes of a function without noise.
 
-    A call that failed, was ended early, or read nothing is known for its own architecture only: none of them
-    says that the values which were read decide.
+    A call that failed, was ended early, or read nothing is remembered for its own architecture only: it does
+    not show that the values which were read decide the outcome.
 
     Args:
-        space: What is searched.
-        noisy: Remember nothing: another call would give another loss.
+        space: The search space.
+        noisy: Remember nothing, since another call would give another loss.
         watched: Whether outcomes say what was read.
 
     Example:
@@ -91,7 +90,7 @@ class Cache:
         return self._covered + apart >= self._size
 
     def get(self, architecture: Architecture) -> CallOutcome | None:
-        """Return what is known of an architecture, or None."""
+        """Return the known outcome of an architecture, or None."""
         if self.noisy:
             return None
         return self._whole.get(architecture) or self._found(architecture)[0]
@@ -110,17 +109,19 @@ class Cache:
             self._insert(_Leaf(reads, architecture, outcome), architecture)
 
     def know(self, architecture: Architecture, outcome: CallOutcome) -> None:
-        """Remember what is known from elsewhere, and nobody says what it depended on."""
+        """Remember an outcome for this architecture only, since it is not known what it depended on."""
         if not self.noisy:
             self._apart += self._count(tuple(architecture)) if architecture not in self._whole else 0
             self._whole[architecture] = outcome
 
     def new(self, architectures: Sequence[Architecture], done: Collection[int] = ()) -> list[int]:
-        """Return the places of those to call now: of those that may turn out the same only the first.
+        """Return the places to call now: of those that may have the same outcome, only the first.
+
+        Ask again, with more places done, until nothing is new.
 
         Args:
-            architectures: Those that are to be known.
-            done: Places that were paid for. To be asked again until nothing is new.
+            architectures: Those whose outcomes are needed.
+            done: Places that were paid for already.
         """
         if self.noisy:
             return [place for place in range(len(architectures)) if place not in done]
@@ -133,14 +134,14 @@ class Cache:
     def alike(
         self, architecture: Architecture, *, careful: bool | None = None
     ) -> "Architecture | _Edge | None":
-        """Return what architectures whose outcome is unknown have in common if they may turn out the same.
+        """Return the key that architectures of unknown outcome share if they may have the same outcome.
 
         Args:
-            architecture: One that is unknown.
-            careful: Whether to expect that something is left unread, where no call has yet. Default: during
-                the first calls.
+            architecture: One whose outcome is unknown.
+            careful: Whether to expect that a call leaves something unread, even if none has so far. Default:
+                during the first calls.
         """
-        # Who has read everything so far is taken to go on so: calls need not wait for each other.
+        # If f has read everything so far, it is expected to go on so: calls need not wait for each other.
         careful = self._kept < _CAREFUL if careful is None else careful
         careful = self._watched and (self._skips or careful)
         only_whole = self._root is None and self._whole  # it fails, or reads nothing
@@ -187,7 +188,7 @@ class Cache:
                     self._root = at
                 else:
                     holder[value] = at
-            if not left:  # it has read less than another call that read the same: no fixed order
+            if not left:  # it read only a part of what another such call read: no fixed order
                 at.outcome = leaf.outcome
                 return
             name = next((name for name in at.names if name in left), next(iter(left)))
@@ -202,7 +203,7 @@ class Cache:
 
     @staticmethod
     def _split(leaf: _Leaf, path: set[str]) -> _Node:
-        """Return a node with a leaf below it, by the first name that the leaf read beyond a path."""
+        """Return a node with the leaf below it, by the first name that it read beyond the path."""
         node = _Node()
         for name, value in zip(leaf.reads, leaf.values, strict=True):
             if name not in path:
@@ -212,7 +213,7 @@ class Cache:
         return node
 
     def _count(self, reads: tuple[str, ...]) -> int:
-        """Return how many architectures share what was read, the reals left aside."""
+        """Return how many architectures share what was read; 0 if a real was read or none are counted."""
         if self._size is None or not self._reals.isdisjoint(reads):
             return 0
         return self._size // math.prod(int(self._sizes[name]) for name in reads)

@@ -1,4 +1,4 @@
-"""One call of the user's function: a number, what it depended on, or what went wrong, from any process."""
+"""Call the user's function once, in any process: its loss, what that depended on, or what went wrong."""
 
 import time
 import traceback
@@ -14,23 +14,23 @@ from asng.space.variables import Value
 __all__ = ["CallOutcome", "Expecting", "Function", "Watched", "call", "known_outcome"]
 
 Function: TypeAlias = Callable[[Architecture], SupportsFloat | Mapping[str, float] | Measured]
-"""From an architecture to its loss, lower is better; several by name, with constraints as a `Measured`."""
+"""Maps an architecture to its loss, lower is better; to several losses by name; or to a `Measured`."""
 
 
 class CallOutcome(NamedTuple):
-    """What a call came to.
+    """The outcome of a call.
 
     Attributes:
-        loss: What f returned, of several the sum; NaN if it failed.
-        reads: Names of the variables that it read, in their order; None if that was not watched.
+        loss: What f returned, or the sum of several losses; NaN if f failed.
+        reads: Names of the variables that it read, in order; None if reads were not watched.
         seconds: How long it took.
         error: What went wrong, in one line; None if nothing did.
-        trace: Where it went wrong: the traceback as text. Exceptions themselves do not all travel between
+        trace: Where it went wrong: the traceback as text, since not all exceptions can be sent between
             processes.
-        constraints: Beside the loss, by name.
-        losses: Where there are several, by name.
-        curve: What it reported on the way.
-        stopped: Whether it was ended early; its loss then is what it had reported last.
+        constraints: Constraints by name; None if there are none.
+        losses: Losses by name if there are several; None otherwise.
+        curve: What it reported while it ran.
+        stopped: Whether it was ended early; its loss is then the last value that it reported.
     """
 
     loss: float
@@ -46,7 +46,7 @@ class CallOutcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Expecting:
-    """A function whose several losses are checked where it is called; it travels to other processes.
+    """Checks the names of f's several losses at each call; it can be sent to other processes.
 
     Attributes:
         f: The user's function.
@@ -60,7 +60,7 @@ class Expecting:
         """Call f, and return what it measured.
 
         Raises:
-            TypeError: Its losses have other names.
+            TypeError: The names of its losses are not `objectives`.
         """
         measured = as_measured(self.f(architecture))
         if not isinstance(measured.loss, dict) or set(measured.loss) != set(self.objectives):
@@ -71,13 +71,13 @@ class Expecting:
 def call(
     f: Function, architecture: Architecture, activity: bool, limits: Mapping[int, float] | None = None
 ) -> CallOutcome:
-    """Evaluate an architecture.
+    """Evaluate an architecture, and return the outcome whether or not f fails.
 
     Args:
         f: The user's function.
         architecture: What to call it with.
         activity: Whether to watch which variables it reads.
-        limits: Of what it reports, by step: it is ended where it is worse.
+        limits: Limits on what it reports, by step: it is ended if it is worse.
 
     Example:
         >>> call(lambda a: a["x"] ** 2, Architecture({"x": 3, "y": 4}), activity=True)[:2]
@@ -123,14 +123,14 @@ def known_outcome(measured: Measured) -> CallOutcome:
 
 
 class Watched(Architecture):
-    """The same values, and a note of the names that were looked up.
+    """An architecture that notes which of its names are looked up.
 
-    What is done with all values at once (comparing, hashing, printing, copying, writing as JSON) counts as
-    reading all of them. Names alone say nothing of a draw: to iterate over them or to ask for one reads
-    nothing. With conditions (`when`) names say something: it reads the variables that decide which there are.
+    Whatever uses all values at once (comparing, hashing, printing, copying, writing as JSON) counts as
+    reading all of them. Names alone say nothing about a draw: iterating over them or testing for one reads
+    nothing. With conditions (`when`) they do: it then reads the variables that decide which names there are.
 
     Args:
-        architecture: What to watch.
+        architecture: The architecture to watch.
 
     Example:
         >>> watched = Watched(Architecture({"kernel": "rbf", "degree": 3, "gamma": 0.1}))
@@ -148,7 +148,7 @@ class Watched(Architecture):
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Names whose values were read so far, in the order of their first reading."""
+        """Names whose values were read so far, in the order of their first read."""
         return tuple(self._reads)
 
     def __getitem__(self, name: str) -> Value:

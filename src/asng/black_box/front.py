@@ -1,9 +1,9 @@
-"""Several objectives at once: the front of what is not dominated, and what an optimiser is told of it.
+"""Several objectives at once: the front of non-dominated evaluations, and what an optimiser is told of them.
 
-An optimiser ranks by one number. A point that no earlier one dominates gets the hypervolume that it would add
-to the front of earlier ones, so that gaps pay. Any other gets how far it is from not being dominated, so that
-there is a way back. This is an uncrowded hypervolume improvement, against the archive of all evaluations.
-Objectives are scaled so that the front goes from 0 to 1 in each.
+An optimiser ranks by one number. A point that no earlier one dominates counts by the hypervolume that it
+would add to the front of earlier ones, so that filling gaps pays. Any other counts by its distance from being
+non-dominated, so that there is a way back. This is an uncrowded hypervolume improvement against the archive
+of all evaluations. Objectives are scaled so that the front spans 0 to 1 in each.
 
 References:
     Touré, Hansen, Auger, Brockhoff, "Uncrowded Hypervolume Improvement: COMO-CMA-ES and the Sofomore
@@ -26,10 +26,10 @@ __all__ = ["Front"]
 
 
 class Front:
-    """The evaluations that no other dominates, up to now.
+    """The evaluations so far that no other dominates.
 
     Args:
-        objectives: Names of the losses, all of them lower is better.
+        objectives: Names of the losses; lower is better for each.
     """
 
     def __init__(self, objectives: Sequence[str]) -> None:
@@ -41,17 +41,17 @@ class Front:
 
     @property
     def members(self) -> tuple[Evaluation, ...]:
-        """What is not dominated, by the first objective."""
+        """The non-dominated evaluations, sorted by the first objective."""
         return tuple(sorted(self._members, key=lambda one: self._point(one).tolist()))
 
     def middle(self) -> Evaluation | None:
-        """Return the member with the least sum of scaled losses; None without one."""
+        """Return the member with the least sum of scaled losses; None if there is no member."""
         if not self._members:
             return None
         return self._members[int(self._scaled(self._points).sum(axis=1).argmin())]
 
     def add(self, one: Evaluation) -> bool:
-        """Take in an evaluation; return whether it is on the front."""
+        """Take in an evaluation; return whether it joins the front."""
         point = self._point(one)
         if not np.isfinite(point).all() or not one.feasible or one.stopped:
             return False
@@ -66,7 +66,7 @@ class Front:
         return True
 
     def told(self, evaluations: Sequence[Evaluation]) -> list[float]:
-        """Return what to tell of evaluations, compared with those taken in before; less is better."""
+        """Return what to tell the optimiser of evaluations, given those taken in before; lower is better."""
         front = self._scaled(self._points)
         return [self._value(one, front) for one in evaluations]
 

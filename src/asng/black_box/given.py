@@ -1,4 +1,4 @@
-"""What a search is given beside f and the space, and a resumed one must be given again."""
+"""Optional arguments that shape a search, and that must be the same again if it is resumed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from asng.space.variables import Value
 __all__ = ["SETTINGS", "Given", "checked_given"]
 
 SETTINGS = ("start", "known", "objectives", "early_stop")
-"""Names of what may be given."""
+"""Names of these arguments."""
 
 
 @dataclass(frozen=True)
 class Given:
-    """What may be given, checked.
+    """The checked optional arguments.
 
     Attributes:
         start: What to evaluate first.
@@ -33,7 +33,7 @@ class Given:
     early_stop: MedianRule | None
 
     def settings(self) -> dict[str, Any]:
-        """Return it as plain values, for the log; what was not given is left out."""
+        """Return the arguments as plain values for the log, without those that were not given."""
         rule = self.early_stop
         found = {
             "start": [dict(candidate.architecture) for candidate in self.start],
@@ -52,10 +52,10 @@ def checked_given(
     objectives: Sequence[str],
     early_stop: MedianRule | None,
 ) -> Given:
-    """Return what was given.
+    """Check the optional arguments and return them.
 
     Raises:
-        InputError: Something is not as `minimize` describes it.
+        InputError: An argument is not as `minimize` describes it.
     """
     if early_stop is not None and not isinstance(early_stop, MedianRule):
         raise InputError(f"early_stop: expected an asng.black_box.MedianRule, got {early_stop!r}.")
@@ -68,11 +68,11 @@ def _candidates_of(space: Space, name: str, architectures: Sequence[Mapping[str,
 
     Args:
         space: The space.
-        name: Of the argument, for errors.
+        name: Name of the argument, for errors.
         architectures: What the user gave.
 
     Raises:
-        InputError: They are no list, or one is none of the space.
+        InputError: They are not a list, or one of them is not in the space.
     """
     if not isinstance(architectures, (list, tuple)):
         raise InputError(f"{name}: expected a list of architectures, got {architectures!r:.80}.")
@@ -90,10 +90,11 @@ def _candidates_of(space: Space, name: str, architectures: Sequence[Mapping[str,
 def _known_losses(
     space: Space, known: Sequence[tuple[Mapping[str, Value], Any]], objectives: Sequence[str]
 ) -> list[tuple[Candidate, Measured]]:
-    """Return architectures and losses as candidates and what was measured.
+    """Return known architectures and losses as pairs of a candidate and what was measured.
 
     Raises:
-        InputError: They are no list of pairs, an architecture is none of the space, or a loss is no number.
+        InputError: They are not a list of pairs, an architecture is not in the space, a loss is not a number,
+            or the losses are not those of `objectives`.
     """
     if not isinstance(known, (list, tuple)):
         raise InputError(f"known: expected a list of (architecture, loss), got {known!r:.80}.")
@@ -117,7 +118,7 @@ def _checked_objectives(objectives: Sequence[str]) -> tuple[str, ...]:
     """Return the names of several objectives; empty for one.
 
     Raises:
-        InputError: They are no list of two to four different names.
+        InputError: They are neither empty nor a list of two to four different names.
     """
     names = list(objectives) if isinstance(objectives, (list, tuple)) else [None]
     if names and (not 2 <= len(set(names)) == len(names) <= 4 or not all(isinstance(n, str) for n in names)):

@@ -1,4 +1,4 @@
-"""The volume that points dominate, and which of them no other dominates."""
+"""Compute the volume that points dominate, and find the points that no other dominates."""
 
 from collections.abc import Iterable
 
@@ -9,24 +9,24 @@ from asng.distributions import Floats
 __all__ = ["REFERENCE", "hypervolume", "undominated"]
 
 REFERENCE = 1.1
-"""In each objective, scaled so that the front goes from 0 to 1: its ends count a little more than nothing."""
+"""Reference in each objective, scaled so that the front spans 0 to 1: above 1, so that its ends count."""
 
 
 def undominated(points: Floats) -> Floats:
-    """Return those of some points, shape (n, m), that no other dominates, each once."""
+    """Return the points, shape (n, m), that no other dominates, each once."""
     kept: list[Floats] = []
-    for point in np.unique(points, axis=0):  # in lexical order: none is dominated by a later one
+    for point in np.unique(points, axis=0):  # in lexicographic order: no later point dominates
         if not any((other <= point).all() for other in kept):
             kept.append(point)
     return np.array(kept).reshape(-1, points.shape[1])
 
 
 def hypervolume(points: Floats, reference: float = REFERENCE) -> float:
-    """Return the volume that points dominate below a reference, the same in each objective.
+    """Return the volume that points dominate below a reference, which is the same in each objective.
 
     Args:
-        points: None of them dominated by another, shape (n, m).
-        reference: What lies beyond it counts for nothing.
+        points: Points that do not dominate each other, shape (n, m).
+        reference: Points beyond it count for nothing.
 
     Example:
         >>> hypervolume(np.array([[0.0, 0.5], [0.5, 0.0]]), reference=1.0)
@@ -41,7 +41,7 @@ def hypervolume(points: Floats, reference: float = REFERENCE) -> float:
     ends = np.append(order[1:, 0], reference)
     if points.shape[1] == 2:
         return float(((ends - order[:, 0]) * (reference - np.minimum.accumulate(order[:, 1]))).sum())
-    # Slices along the first objective, each of what has begun before it.
+    # Slices along the first objective, each over the points that begin at or before it.
     slices: Iterable[float] = (
         width * hypervolume(undominated(order[: i + 1, 1:]), reference)
         for i, width in enumerate(ends - order[:, 0])

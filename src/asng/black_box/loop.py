@@ -1,4 +1,4 @@
-"""One search of a black box, generation after generation."""
+"""Run one black-box search, generation by generation."""
 
 import math
 import time
@@ -23,30 +23,30 @@ from asng.space import Architecture, Candidate
 __all__ = ["BEFORE", "MinimizeLoop", "failure"]
 
 BEFORE = -1
-"""The generation of what the optimiser did not draw: what is known, and what to start with."""
+"""The generation of architectures that the optimiser did not draw: those of `known` and `start`."""
 
 
 @dataclass
 class MinimizeLoop:
-    """A search under way.
+    """A search in progress.
 
     Attributes:
-        optimizer: Draws architectures, and learns from their losses.
-        budget: How many calls of f may be paid for.
+        optimizer: Draws architectures and learns from their losses.
+        budget: Maximum number of calls of f.
         workers: Call f.
-        cache: What is known.
+        cache: Known outcomes.
         curves: What calls have reported.
-        stop: When to end before that.
-        callbacks: Are told of each generation.
+        stop: When to end before the budget is spent.
+        callbacks: Called after each generation.
         start: What to evaluate first.
-        front: Of several objectives; None for one.
+        front: The front of several objectives; None for a single one.
         fail: Whether a call that fails ends the search.
-        log: Takes down what happens.
-        record: What was taken down before, of a search that is resumed.
+        log: The log of this search.
+        record: What a resumed search had logged before.
         history: All evaluations so far.
-        evaluated: How many calls were paid for.
-        best: The best evaluation.
-        idle: How many generations in a row had nothing new.
+        evaluated: Number of calls of f so far.
+        best: The best evaluation so far.
+        idle: Number of generations in a row without anything new.
         path: The path of theta.
     """
 
@@ -81,7 +81,7 @@ class MinimizeLoop:
         return self.record.elapsed + time.monotonic() - self._since
 
     def run(self) -> str:
-        """Search until there is a reason to end, and return it."""
+        """Search until there is a reason to end, and return that reason."""
         reason = self._generation(BEFORE, self.start) if self.start else None
         while reason is None:
             if self.evaluated >= self.budget:
@@ -90,7 +90,7 @@ class MinimizeLoop:
         return reason
 
     def know(self, known: Sequence[tuple[Candidate, Measured]]) -> None:
-        """Tell of losses from elsewhere, in their order, as if generations had been drawn so."""
+        """Tell the optimiser losses from elsewhere, in order, as if it had drawn them in generations."""
         for at in range(0, len(known), self.optimizer.lam):
             candidates, evaluations = [], []
             for candidate, measured in known[at : at + self.optimizer.lam]:
@@ -101,7 +101,7 @@ class MinimizeLoop:
             self._tell(candidates, evaluations)
 
     def _generation(self, number: int, candidates: Sequence[Candidate]) -> str | None:
-        """Evaluate what is new of some candidates, tell; return why to end, if there is a reason."""
+        """Evaluate the new ones of some candidates, tell the optimiser; return a reason to end, or None."""
         architectures = [candidate.architecture for candidate in candidates]
         outcomes: dict[int, CallOutcome] = {}
         self._under_way = number, architectures, outcomes
@@ -113,11 +113,11 @@ class MinimizeLoop:
             short = short if outcomes.keys() >= set(paid) else "seconds"
         evaluations = self.take_in()
         if short is not None:
-            # Not told of half a generation: with a larger budget a resumed search pays for the rest.
+            # Half a generation is not told: a resumed search with a larger budget evaluates the rest.
             return short
         before = self.optimizer.generation
         self._tell(candidates, evaluations)
-        if self.optimizer.generation == before:  # a single one to start with waits for others
+        if self.optimizer.generation == before:  # a single start architecture waits for others
             return None
         self.idle = 0 if outcomes else self.idle + 1
         return self.end_of_generation(tuple(evaluations))
@@ -129,9 +129,10 @@ class MinimizeLoop:
         architectures: list[Architecture],
         outcomes: dict[int, CallOutcome],
     ) -> None:
-        """Find outcomes at some places: those in the record, and for the others f is called.
+        """Collect the outcomes of some places, from the record or by calling f.
 
-        The cache has them in the order of their places, whoever came first. Some are missing if time is over.
+        The cache takes them in order of place, whichever call finished first. Some are missing if time has
+        run out.
         """
         for place in places:
             logged = self.record.outcome((number, place), architectures[place])
@@ -159,12 +160,12 @@ class MinimizeLoop:
                 self.curves.add(outcomes[place].curve)
 
     def is_late(self, calls: int) -> bool:
-        """Whether the time is over; the first call of all may take as long as it wants."""
+        """Whether time has run out; the very first call may take as long as it needs."""
         seconds = self.stop.seconds
         return seconds is not None and self.evaluated + calls > 0 and self.seconds >= seconds
 
     def take_in(self) -> list[Evaluation]:
-        """Put what is known of the generation into the history, in the order of places whoever came first."""
+        """Add the generation's outcomes to the history in order of place, whichever call finished first."""
         number, architectures, outcomes = self._under_way
         self._under_way = number, [], {}
         evaluations = []
@@ -178,7 +179,7 @@ class MinimizeLoop:
     def note(
         self, generation: int, architecture: Architecture, outcome: CallOutcome, *, cached: bool
     ) -> Evaluation:
-        """Put one outcome into the history."""
+        """Add one outcome to the history, and return it as an evaluation."""
         self.evaluated += not cached
         one = Evaluation(
             architecture=architecture,
@@ -199,7 +200,7 @@ class MinimizeLoop:
         return one
 
     def _active(self, outcome: CallOutcome) -> frozenset[str] | None:
-        """Return the names that a call read, None for all; each set once in memory."""
+        """Return the names that a call read, or None for all; equal sets are one object in memory."""
         if outcome.reads is None or len(outcome.reads) == len(self.optimizer.space):
             return None
         if outcome.reads not in self._sets:
@@ -211,7 +212,7 @@ class MinimizeLoop:
         self.optimizer.tell(told, self.told(evaluations))
 
     def told(self, evaluations: Sequence[Evaluation]) -> list[float]:
-        """Return what the optimiser is told of evaluations, and take them into the front, if there is one."""
+        """Return what to tell the optimiser of evaluations, and add them to the front if there is one."""
         if self.front is None:
             return [one.told for one in evaluations]
         told = self.front.told(evaluations)
@@ -222,10 +223,10 @@ class MinimizeLoop:
         return told
 
     def end_of_generation(self, evaluations: tuple[Evaluation, ...]) -> str | None:
-        """Tell callbacks and log, where this generation was not told before; return why to end, if so."""
+        """Call callbacks and log, unless the record has this generation; return a reason to end, or None."""
         generation, best = self.optimizer.generation, self.best or best_of(evaluations)
         told_before = self.record.seconds.get(generation)
-        # Rounded as it is logged: a resumed search has to come to the same answer.
+        # Rounded as in the log: a resumed search must come to the same decision.
         seconds = round(self.seconds, 3) if told_before is None else told_before
         ended = False
         if told_before is None:
@@ -275,7 +276,7 @@ class MinimizeLoop:
         self.log.write(event)
 
     def log_theta(self) -> None:
-        """Log theta as it is after this generation, where that was not done."""
+        """Log theta after this generation, unless it was logged before."""
         generation = self.optimizer.generation
         if generation not in self.record.thetas:
             self.log.write(ThetaEvent.after(generation, self.optimizer.theta.to_json()))
@@ -283,12 +284,12 @@ class MinimizeLoop:
 
 
 def _is_round(number: int) -> bool:
-    """Whether a number has at most two digits that are not zeros at its end: 90 of them a decade."""
+    """Whether a number has at most two digits before its trailing zeros: 90 numbers per decade."""
     return number < 100 or number % 10 ** (len(str(number)) - 2) == 0
 
 
 def failure(architecture: Architecture, outcome: CallOutcome) -> MinimizeError:
-    """Return the error of a call that failed."""
+    """Return the error to raise for a call that failed."""
     error = MinimizeError(
         f"f({architecture!r}): expected a loss, got {outcome.error}; what was evaluated before is in the run "
         "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."

@@ -1,4 +1,4 @@
-"""What f may return beside a number, and how outcomes rank: feasible ones first."""
+"""What f may return besides a number, and how outcomes rank: feasible ones first."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,19 +9,19 @@ from asng.errors import in_one_line
 __all__ = ["Measured", "as_measured", "excess", "rank_value"]
 
 _INFEASIBLE = 1e300
-"""Losses of architectures that violate a constraint, for an optimiser: above those of all that do not."""
+"""What an optimiser is told of architectures that violate a constraint is at least this, above any loss."""
 
 
 class Measured:
-    """A loss, with constraints or in several parts.
+    """One loss or several, optionally with constraints.
 
     Args:
-        loss: The loss, lower is better; or several by name, where `minimize` was given these `objectives`.
-        constraints: Name to a number that is at most 0 if the constraint is kept, and else says by how
-            much it is not. Numbers of comparable size, such as the share of a limit, since they are added.
+        loss: The loss, lower is better; or several by name, if `minimize` was given these `objectives`.
+        constraints: Maps a name to a number: at most 0 if the constraint holds, otherwise the amount by which
+            it is violated. Use numbers of comparable size, such as shares of a limit, since they are added.
 
     Raises:
-        TypeError: A value is no number.
+        TypeError: A value is not a number, or a name is not a string.
 
     Example:
         >>> Measured(0.07, constraints={"size": 5.2 / 4.0 - 1.0}).feasible
@@ -42,7 +42,7 @@ class Measured:
 
     @property
     def feasible(self) -> bool:
-        """Whether all constraints are kept."""
+        """Whether all constraints hold."""
         return excess(self.constraints.values()) == 0.0
 
     def __repr__(self) -> str:
@@ -59,7 +59,7 @@ def as_measured(value: Any) -> Measured:
 
 
 def excess(constraints: Iterable[float]) -> float:
-    """Return by how much constraints are violated together; infinite if one is not a number."""
+    """Return the total violation of constraints; infinite if one is NaN."""
     total = 0.0
     for value in constraints:
         total += math.inf if math.isnan(value) else max(value, 0.0)
@@ -67,7 +67,7 @@ def excess(constraints: Iterable[float]) -> float:
 
 
 def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:
-    """Return what an optimiser is told: the loss of a feasible architecture, and more for any other.
+    """Return what an optimiser is told: the loss of a feasible architecture, a greater number for others.
 
     Example:
         >>> rank_value(9.0, {"size": -1.0}) < rank_value(1.0, {"size": 0.1}) < rank_value(1.0, {"size": 0.2})

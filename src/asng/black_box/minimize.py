@@ -68,63 +68,65 @@ def minimize(
     resume: bool = False,
     overwrite: bool = False,
 ) -> MinimizeResult:
-    """Minimise a function of an architecture: no gradient, nothing to set.
+    """Minimise a black-box function of an architecture, without gradients and with nothing to tune.
 
-    Which variables f reads is watched; f need not say so. Losses are remembered by what was read: nothing is
-    paid for twice, and what the optimiser draws again it is told from memory. A variable that a call never
-    looked at is not credited with its loss.
+    The search watches which variables f reads; f need not declare them. It remembers each loss by the values
+    that were read, and pays for nothing twice: if the optimiser draws them again, it is told from memory. A
+    variable that a call did not read gets no credit for its loss.
 
     The same seed gives the same search, bit for bit, whatever the number of workers, and whether or not it
-    was interrupted on the way. An asynchronous search keeps its workers busy instead, and can be repeated to
-    the bit from its log.
+    was interrupted. An asynchronous search keeps its workers busy instead, and can be repeated bit for bit
+    from its log.
 
     Args:
         f: Takes an `Architecture`, a mapping from names to values, and returns its loss: lower is better. To
             maximise, return the negative. NaN and infinities rank worst. With constraints it returns an
             `asng.black_box.Measured`.
-        space: What to choose from.
-        budget: How many calls of f may be paid for, >= 1. Remembered losses are free.
+        space: The search space.
+        budget: Maximum number of calls of f, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
-        optimizer: Any with `ask` and `tell`. Default: `asng.optim.Staged(space, budget=budget, seed=seed)`,
-            for several objectives `ASNG(space, seed=seed, reuse=False, covariance=False, spread=0.5)`.
+        optimizer: Any `Optimizer` over the space. Default: `asng.optim.Staged(space, budget=budget,
+            seed=seed)`; with several objectives `ASNG(space, seed=seed, reuse=False, covariance=False,
+            spread=0.5)`.
         start: Architectures to evaluate first, such as the settings in use now.
         known: Architectures and their losses from elsewhere, in the order of the search that found them. They
             cost nothing, and the best of them may be the result.
-        objectives: Names of several losses, two to four, which f returns by name; then the result has a
-            `front`. Default: f returns one.
-        noisy: Whether f returns another loss each time it is called. Then nothing is remembered, and every
-            draw is paid for.
-        activity: Watch what f reads. Switch it off if f learns of values otherwise than through the
+        objectives: Names of two to four losses, which f returns by name; then the result has a `front`.
+            Default: f returns one loss.
+        noisy: Whether repeated calls of f return different losses. If so, nothing is remembered, and every
+            draw costs a call.
+        activity: Watch which variables f reads. Switch it off if f gets values by other means than the
             mapping; then losses are remembered by whole architectures.
-        workers: Calls of f at a time, >= 1: in that many processes if more than 1, for which f must be
-            defined at the top of a module, and a script guarded by `if __name__ == "__main__":`. Or an
-            executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`, or that of Dask, loky, MPI
+        workers: Number of calls of f at a time, >= 1. If it is more than 1, calls run in that many processes:
+            define f at the top level of a module, and guard a script by `if __name__ == "__main__":`. Or an
+            executor of `concurrent.futures`, for instance a `ThreadPoolExecutor`, or one of Dask, loky, MPI
             or Ray; it is left open.
-        asynchronous: Tell the optimiser of each call as it comes back, and begin another one. No worker waits
-            for the slowest of a generation, but the search depends on who is first. Default: whole
-            generations.
-        call_seconds: A call that takes longer, > 0, is ended and counts as failed. Calls then run in other
-            processes, also with one worker. Default: a call may take any time.
+        asynchronous: Tell the optimiser of each call as it comes back, and start another one. No worker waits
+            for the slowest of a generation, but the search depends on the order in which calls finish.
+            Default: whole generations.
+        call_seconds: A call that takes longer than this, > 0, is ended and counts as failed. Calls then run
+            in other processes, even with one worker. Default: no time limit.
         stop: When to end before the budget is spent. Default: when there is nothing new to find.
-        early_stop: When to end a call that says how far it is, by `asng.black_box.report_step`. Default:
+        early_stop: When to end a call that reports its progress by `asng.black_box.report_step`. Default:
             never.
         callbacks: Each is called with a `Progress` after every generation; one that returns True ends the
             search.
         on_error: "raise" ends the search if a call fails: f raises, returns no number, takes too long or
-            kills its process; "worst" lets the architecture rank worst, and remembers the error.
-        run_dir: Folder for the log, for what was found, and for the report. Default: write nothing.
-        resume: Continue the search in `run_dir`, also after its end, with a larger budget. Nothing that
-            was paid for is paid for again. An empty folder is begun.
-        overwrite: Search anew although `run_dir` holds an earlier search.
+            kills its process. "worst" ranks the architecture worst and remembers the error.
+        run_dir: Folder for the log, the result and the report. Default: write nothing.
+        resume: Continue the search in `run_dir`; with a larger budget even one that has ended. No call is
+            paid for again. In an empty folder, start a new search.
+        overwrite: Replace an earlier search in `run_dir`.
 
     Returns:
         The best architecture, the most likely one, the history, and why the search ended.
 
     Raises:
         InputError: An argument is not as described; nothing was written.
-        MinimizeError: A call failed; the error has what was found before as its `result`. So has whatever is
-            raised once the search is under way, KeyboardInterrupt too.
-        RunError: No process comes up, or `run_dir` holds a run already, or one that this is not.
+        MinimizeError: A call failed; the `result` of the error holds what was found before. So does that of
+            any other exception during the search, including KeyboardInterrupt.
+        RunError: No worker process starts, `run_dir` already contains a run, or the run to resume is a
+            different one.
 
     Example:
         >>> from asng.space import Categorical, Integer
@@ -205,7 +207,7 @@ def _check(
 
 
 def _make_free(folder: Path | None, *, resume: bool, overwrite: bool) -> None:
-    """See to it that a folder may be written to."""
+    """Prepare the run folder for writing: refuse, keep or remove an earlier run."""
     if folder is None:
         if resume or overwrite:
             raise InputError("resume, overwrite: expected a run_dir with them, got none.")
@@ -226,7 +228,7 @@ def _begin(
     budget: int,
     settings: dict[str, Any],
 ) -> Record:
-    """Log the start, or go back to the one that was logged; return what was logged after it."""
+    """Log the start of a new search, or restore a logged one; return the record to repeat."""
     if folder is not None and logged.seen:
         record = logged.record()
         _resume(record, folder, optimizer, settings)
@@ -249,17 +251,17 @@ def _begin(
 
 
 def _defaults(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the defaults of those arguments that have another value."""
+    """Return the defaults of the arguments that differ from them."""
     usual = {name: one.default for name, one in inspect.signature(minimize).parameters.items()}
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in usual.items()}
     return {name: plain[name] for name, value in settings.items() if value != plain[name]}
 
 
 def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[str, Any]) -> None:
-    """Bring the optimiser to where the search began.
+    """Restore the optimiser to the state in which the search began.
 
     Raises:
-        RunError: It is another one, or the search was set otherwise.
+        RunError: The optimiser is a different one, or the search had other settings.
     """
     before = dict(record.start.settings or {})
     for name in [
@@ -285,7 +287,7 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
 
 
 def _run(loop: MinimizeLoop, run: Callable[[], str], folder: Path | None) -> str:
-    """Search, and return why it ended; whatever is raised on the way has the result up to then."""
+    """Run the search and return why it ended; any exception gets the result so far."""
     try:
         return run()
     except BaseException as error:

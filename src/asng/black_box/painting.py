@@ -1,4 +1,4 @@
-"""Figures of a search of a black box, painted into axes of matplotlib: for its report and for notebooks."""
+"""Paint the figures of a black-box search into matplotlib axes, for its report and for notebooks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,17 +14,17 @@ from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, legend_above, tid
 __all__ = ["paint_front", "paint_losses"]
 
 _HINTS = 60
-"""Points of a line that say their value."""
+"""Number of points of a line that show their value."""
 _DOTS = 2_000
-"""As many as can be told apart on a page."""
+"""Number of dots that can be told apart on a page."""
 
 
 def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
-    """Paint the first two of several objectives, and what is not dominated in them.
+    """Paint the first two of several objectives, and the points not dominated in them.
 
     Args:
-        axes: To paint into.
-        losses: Of each call, by the name of the objective; one call or more.
+        axes: Axes to paint into.
+        losses: Losses of each call by name of the objective; one call or more.
     """
     first, second = list(losses[0])[:2]
     points = np.array([[one[first], one[second]] for one in losses])
@@ -42,11 +42,11 @@ def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
 
 
 def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
-    """Paint every loss, and the least so far.
+    """Paint every loss and the least so far.
 
     Args:
-        axes: To paint into.
-        losses: Of each call, in their order, shape (n,), n >= 1; NaN if there was none.
+        axes: Axes to paint into.
+        losses: Loss of each call, in order, shape (n,), n >= 1; NaN if it has none.
     """
     numbers = np.arange(1, len(losses) + 1)
     finite = np.isfinite(losses)

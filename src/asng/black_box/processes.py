@@ -1,4 +1,4 @@
-"""Processes that call f, each watched by itself: one that is killed, or takes too long, costs one call."""
+"""Processes that call f, each watched on its own: if one is killed or takes too long, one call is lost."""
 
 import pickle
 import pickletools
@@ -27,7 +27,7 @@ from asng.space import Architecture
 __all__ = ["Limits", "Processes", "packed", "process_pool"]
 
 Limits: TypeAlias = Mapping[int, float] | None
-"""Of what a call reports, as `call` takes them."""
+"""Limits on what a call reports, as `call` takes them."""
 
 _GUARD = (
     "Begin a search with several workers under `if __name__ == '__main__':`, since each process imports "
@@ -35,17 +35,17 @@ _GUARD = (
 )
 _THREADS = "or give workers=ThreadPoolExecutor(n) for threads"
 _LOOK = 1.0
-"""Seconds from one look at the clock to the next, where calls may take too long: a longer pause is seen."""
+"""Seconds between looks at the clock if calls have a time limit; a longer gap shows that all were paused."""
 
 
 def packed(f: Function) -> bytes:
-    """Return f as other processes can take it.
+    """Return f pickled for other processes.
 
     Raises:
-        InputError: It cannot be sent, or is from a notebook or a console, where no process can import it.
-        RunError: This is such a process, and imports the script that begins the search.
+        InputError: f cannot be pickled, or is from a notebook or a console, where no process can import it.
+        RunError: This is such a process, and imports the script that starts the search.
     """
-    if getattr(current_process(), "_inheriting", False):  # Python's own mark of a process that begins
+    if getattr(current_process(), "_inheriting", False):  # Python sets this while a process starts
         raise RunError(f"workers: expected a script that can be imported without a search. {_GUARD}.")
     try:
         content = pickle.dumps(f)
@@ -65,7 +65,7 @@ def packed(f: Function) -> bytes:
 
 @dataclass
 class _Worker:
-    """A process, and the call that it is at; `key` is None before it has begun, and between calls."""
+    """A process and its call; `key` is None before the first call and between calls."""
 
     process: BaseProcess
     pipe: Connection
@@ -75,13 +75,13 @@ class _Worker:
 
 
 class Processes:
-    """Up to n processes, begun as they are needed.
+    """Calls f in up to n processes, which are started as needed.
 
     Args:
-        n: How many, >= 1.
+        n: Maximum number of processes, >= 1.
         content: What `packed` made of f.
         activity: Whether to watch which variables f reads.
-        call_seconds: How long a call may take before its process is killed; None for any time.
+        call_seconds: How long a call may take before its process is killed; None for no limit.
     """
 
     def __init__(self, n: int, content: bytes, *, activity: bool, call_seconds: float | None = None) -> None:
@@ -100,14 +100,14 @@ class Processes:
         self._hand_out()
 
     def forget(self) -> None:
-        """Begin no call that has not begun."""
+        """Drop the calls that have not begun."""
         self._queue.clear()
 
     def finished(self) -> Iterator[tuple[int, CallOutcome]]:
-        """Wait until a call is done, and give what came of it and of all that are done with it.
+        """Wait until a call is done, and yield key and outcome of all that are.
 
         Raises:
-            RunError: Processes do not come up.
+            RunError: A process does not start, or cannot import f.
         """
         done: list[tuple[int, CallOutcome]] = []
         while not done and (self._queue or any(w.key is not None for w in self._workers)):
@@ -121,7 +121,7 @@ class Processes:
         yield from done
 
     def close(self) -> None:
-        """End all processes, whatever they are at."""
+        """End all processes, whatever they are doing."""
         with held_signals():
             for worker in self._workers:
                 worker.process.kill()
@@ -135,8 +135,8 @@ class Processes:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._activity))
         process.start()
-        theirs.close()  # so that ours ends with the process
-        with suppress(OSError):  # it may have ended already, which is seen when it is looked at
+        theirs.close()  # so that our end closes with the process
+        with suppress(OSError):  # it may have ended already, which `_looked_at` notices
             ours.send_bytes(self._content)
         return _Worker(process, ours)
 
@@ -152,7 +152,7 @@ class Processes:
             (worker.key, _), worker.since = self._queue.popleft(), time.monotonic()
 
     def _wait(self) -> None:
-        """Wait for a worker, or until a call may have taken too long; a pause of all does not count."""
+        """Wait for a worker, or until a call may have taken too long; a pause of this run does not count."""
         pipes = [worker.pipe for worker in self._workers]
         begun = [worker.since for worker in self._workers if worker.key is not None]
         if self._longest is None or not begun:
@@ -204,7 +204,7 @@ class Processes:
         )
 
     def _replace(self, worker: _Worker) -> int:
-        """End a worker and begin another in its place; return the exit code."""
+        """End a worker and, if it was ready, start another in its place; return the exit code."""
         worker.process.kill()
         worker.process.join()
         code = worker.process.exitcode or 0
@@ -217,12 +217,12 @@ class Processes:
 
 
 def _serve(pipe: Connection, activity: bool) -> None:
-    """Call f with what comes, in a process of its own, until nothing comes any more."""
+    """Call f in a worker process with each architecture that arrives, until the pipe is closed."""
     leave_signals_to_parent()
-    with suppress(EOFError, OSError):  # where the other end is gone there is nobody to tell
+    with suppress(EOFError, OSError):  # if the other end is gone, there is nobody to tell
         try:
             f: Function = pipe.recv()
-        except Exception as error:  # whatever importing a module of the user's raises
+        except Exception as error:  # whatever importing the user's module raises
             pipe.send(f"{type(error).__name__}: {error}")
             return
         pipe.send("")
@@ -232,7 +232,7 @@ def _serve(pipe: Connection, activity: bool) -> None:
 
 
 class _Pool(ProcessPoolExecutor):
-    """A pool whose processes begin, with a call that none is idle for, while signals wait."""
+    """A pool that holds signals back while `submit` starts a process, as it does if none is idle."""
 
     def submit(self, *call: Any, **named: Any) -> "Future[Any]":
         with held_signals():
@@ -241,19 +241,19 @@ class _Pool(ProcessPoolExecutor):
 
 @contextmanager
 def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Give a pool of processes, which are gone when the block is left, however it is left.
+    """Yield a pool of processes that are gone when the block is left, however it is left.
 
     Args:
-        workers: How many, >= 1.
+        workers: Number of processes, >= 1.
     """
     others = set(active_children())
-    with signals_held_in_children():  # Python's process that counts semaphores begins here, and hears SIGHUP
+    with signals_held_in_children():  # Python's resource tracker starts here, and SIGHUP would end it
         pool = _Pool(workers, WorkerContext(), initializer=leave_signals_to_parent)
     try:
         yield pool
     finally:
         with held_signals():
-            # Killed before all else: where one was, the pool may hold its lock until the others have ended.
+            # Kill all first: if one was killed, the pool may hold its lock until the others have ended.
             children = set(active_children()) - others
             for child in children:
                 child.kill()

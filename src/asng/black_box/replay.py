@@ -1,7 +1,7 @@
-"""What a log holds of a run, and the way back: which calls of f were paid for, which generations told.
+"""Read back the log of a search, so that a resumed search takes logged calls of f from it.
 
-A resumed run is not put back into a state: it is run again from the start, and every call that the log holds
-is taken from there. So it comes to the same bits, whatever it was doing when it was killed.
+A resumed search does not restore a state: it runs again from the start, and takes the outcome of every logged
+call from the log. It thus arrives at the same bits, whatever it was doing when it was killed.
 """
 
 import json
@@ -21,11 +21,11 @@ from asng.space import Architecture, Space
 __all__ = ["Record", "RecordReader", "evaluation_event"]
 
 Place = tuple[int, int]
-"""Generation, and place in it; in an asynchronous search the number of the draw."""
+"""Generation, and place in it; in an asynchronous search, generation and number of the draw."""
 
 
 class Logged(NamedTuple):
-    """A call as logged; `drawn` as in its event."""
+    """A logged call; `drawn` is that of its event."""
 
     architecture: Architecture
     outcome: CallOutcome
@@ -34,14 +34,14 @@ class Logged(NamedTuple):
 
 @dataclass
 class Record:
-    """What was logged.
+    """The content of a search's log.
 
     Attributes:
         start: The first event; empty if nothing was logged.
-        calls: Each call of f by its place, in the order in which they came back.
-        seconds: How long the search had taken after each generation that was told.
+        calls: Each call of f by its place, in the order in which the calls came back.
+        seconds: How long the search had taken, by generation that was told.
         thetas: Generations after which theta was logged.
-        end: The last event, where that was an end.
+        end: The last event, if it is an end.
         elapsed: Seconds that the logged part took.
     """
 
@@ -53,10 +53,10 @@ class Record:
     elapsed: float = 0.0
 
     def outcome(self, place: Place, architecture: Architecture) -> CallOutcome | None:
-        """Return what was logged of a call, or None, and forget it: it is asked for once.
+        """Return the logged outcome of a call, or None, and forget it, since it is asked for only once.
 
         Raises:
-            RunError: Another architecture was called there: the search does not repeat itself.
+            RunError: The log has another architecture there, so the search does not repeat itself.
         """
         if place not in self.calls:
             return None
@@ -66,7 +66,7 @@ class Record:
         return logged.outcome
 
     def other(self, place: Place, drawn: Architecture | None) -> RunError:
-        """Return the error that the search does not repeat itself, with what was drawn at a place."""
+        """Return the error for a search that does not repeat itself; `drawn` is what it drew at the place."""
         return RunError(
             f"log.jsonl, generation {place[0]}, place {place[1]}: expected the logged call, got {drawn!r}: "
             "the run was made by another optimiser, or by another version of asng or NumPy. Resume it with "
@@ -75,11 +75,11 @@ class Record:
 
 
 class RecordReader:
-    """Takes in the events of a log one after the other: there may be a million.
+    """Reads the events of a log one by one, since there may be a million.
 
     Args:
         folder: The run folder.
-        space: What is searched.
+        space: The search space.
     """
 
     def __init__(self, folder: Path, space: Space) -> None:
@@ -91,7 +91,7 @@ class RecordReader:
         """Take in an event.
 
         Raises:
-            RunError: It is of another kind of run or another space, or lacks something.
+            RunError: The event is of another kind of run or another space, or lacks something.
         """
         self.seen += 1
         where = f"{self._path}, line {self.seen}"
@@ -114,10 +114,10 @@ class RecordReader:
                 record.thetas.add(event.step)
 
     def record(self) -> Record:
-        """Return what was taken in.
+        """Return the record of the events taken in.
 
         Raises:
-            RunError: It lacks a start.
+            RunError: There are events, but no start of `asng.minimize`.
         """
         if self.seen and self._record.start.kind is None:
             raise RunError(f"{self._path}: expected a start of asng.minimize, found none.")
@@ -157,7 +157,7 @@ def _call(
         raise RunError(
             f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
         ) from error
-    # Names and values as the space has them, once in memory and not once a line.
+    # In the order of the space, with names and values once in memory rather than once per line.
     architecture = Architecture({name: _once(architecture[name]) for name in space if name in architecture})
     reads = tuple(map(_once, architecture if event.active is None else event.active)) if watched else None
     return architecture, CallOutcome(
@@ -179,7 +179,7 @@ def _once(value: Any) -> Any:
 def evaluation_event(
     place: Place, architecture: Architecture, outcome: CallOutcome, at: float, drawn: int | None = None
 ) -> EvaluationEvent:
-    """Return what the log holds of a call. A loss that JSON has no number for is a string, as of `repr`."""
+    """Return the log event of a call; a loss that JSON has no number for becomes a string, as from `repr`."""
     return EvaluationEvent(
         generation=place[0],
         place=place[1],

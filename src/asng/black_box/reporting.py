@@ -1,4 +1,4 @@
-"""Calls that say how far they are, so that those without a prospect end early."""
+"""Let calls of f report their progress, so that hopeless ones end early."""
 
 import math
 import statistics
@@ -13,26 +13,26 @@ from asng.errors import InputError
 __all__ = ["Curve", "Curves", "MedianRule", "Reports", "StopCall", "report_step", "reports_here"]
 
 Curve = tuple[tuple[int, float], ...]
-"""Steps and values that a call reported."""
+"""(step, value) pairs that a call reported."""
 
 
 class StopCall(BaseException):
-    """Ends a call early. No `Exception`, so that f does not take it for an error of its own."""
+    """Ends a call early; not an `Exception`, so that f does not take it for an error of its own."""
 
 
 @dataclass(frozen=True)
 class MedianRule:
     """Ends a call whose best value so far is worse than the median of earlier calls at the same step.
 
-    Only calls of earlier generations count (of an asynchronous search, those that had come back when the
-    call began), so that nothing depends on which of those side by side is ahead.
+    Only calls of earlier generations count (in an asynchronous search, those that had come back when the
+    call began), so that nothing depends on which of several concurrent calls is ahead.
 
     Args:
-        calls: How many earlier calls must have reported a step before one is ended there, >= 1.
-        steps: How many steps a call is let alone, >= 0.
+        calls: How many earlier calls must have reported a step before a call may be ended there, >= 1.
+        steps: First step at which a call may be ended, >= 0.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number is out of range.
 
     References:
         Golovin et al., "Google Vizier: A Service for Black-Box Optimization", KDD 2017, Section 3.2.2.
@@ -47,10 +47,10 @@ class MedianRule:
 
 
 class Curves:
-    """What earlier calls reported.
+    """Collects what earlier calls reported.
 
     Args:
-        rule: When calls are ended; None for never.
+        rule: When to end calls; None for never.
 
     Example:
         >>> curves = Curves(MedianRule(calls=2))
@@ -72,7 +72,7 @@ class Curves:
             insort(self._best.setdefault(step, []), best)
 
     def limits(self) -> dict[int, float] | None:
-        """Return step and the worst value with which a call goes on after it; None without a rule."""
+        """Return the worst value with which a call continues, by step; None without a rule."""
         if self._rule is None:
             return None
         return {
@@ -84,14 +84,14 @@ class Curves:
 
 @dataclass
 class Reports:
-    """What a call has reported, and the limits that it is held to."""
+    """What one call has reported, and the limits beyond which it is ended."""
 
     limits: Mapping[int, float] | None
     curve: list[tuple[int, float]] = field(default_factory=list)
     best: float = math.inf
 
     def take(self, step: int, value: float) -> None:
-        """Take in a value; end the call if it has no prospect."""
+        """Take in a value; end the call if its best value so far is worse than the limit of the step."""
         step, value = integer_at_least("step", step, 0), float(value)
         if self.curve and step <= self.curve[-1][0]:
             raise InputError(
@@ -104,21 +104,20 @@ class Reports:
 
 
 reports_here: ContextVar[Reports | None] = ContextVar("reports_here", default=None)
-"""Of the call that is under way in this thread."""
+"""The reports of the call that is running in this thread."""
 
 
 def report_step(step: int, value: float) -> None:
-    """Say, from within f, what the loss is by now; outside a call nothing comes of it.
+    """Report the loss so far from within f; outside a call, do nothing.
 
-    With `minimize(..., early_stop=MedianRule())` a call without a prospect ends here, and ranks by this
-    value.
+    With `minimize(..., early_stop=MedianRule())` a hopeless call ends here, and ranks by this value.
 
     Args:
-        step: How far the call is, an integer >= 0, such as the epoch; rising.
+        step: How far the call is, such as the epoch: an integer >= 0, greater than the last one.
         value: The loss so far, lower is better.
 
     Raises:
-        InputError: `step` is no integer >= 0, or not above the last one.
+        InputError: `step` is no integer >= 0, or not greater than the last one.
 
     Example:
         >>> from asng import Integer, Space, minimize

@@ -1,4 +1,4 @@
-"""What a search of a black box found."""
+"""The result of a black-box search."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ __all__ = ["MinimizeError", "MinimizeResult", "Evaluation", "best_of", "rank_key
 
 
 _COLUMNS = ("loss", "generation", "cached", "seconds", "error")
-"""Of an evaluation, beside the values of its variables."""
+"""Fields of an evaluation that get a column, besides the values of its variables."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +33,16 @@ class Evaluation:
 
     Attributes:
         architecture: What was evaluated.
-        loss: What f returned, of several the sum; NaN if it failed.
-        generation: In which it was drawn, from 0 on; -1 for what was known, or given to start with.
-        cached: Whether the loss was remembered or known, and f not called.
+        loss: What f returned, or the sum of several losses; NaN if f failed.
+        generation: Generation in which it was drawn, from 0 on; -1 if it came from `known` or `start`.
+        cached: Whether the loss was remembered or known, so that f was not called.
         active: Names of the variables that f read; None for all of them.
         error: What went wrong, if f failed.
-        seconds: How long the call took; not compared.
-        constraints: What f returned beside the loss, at most 0 if kept; None without any.
-        losses: Of several objectives, by name; None without any.
-        curve: Steps and values that the call reported on its way.
-        stopped: Whether it was ended early; the loss then is what it had reported last.
+        seconds: How long the call took; ignored in comparisons.
+        constraints: Constraints by name, each at most 0 if it holds; None if there are none.
+        losses: Losses by name if there are several objectives; None otherwise.
+        curve: (step, value) pairs that the call reported while it ran.
+        stopped: Whether the call was ended early; its loss is then the last value that it reported.
     """
 
     architecture: Architecture
@@ -59,28 +59,28 @@ class Evaluation:
 
     @property
     def feasible(self) -> bool:
-        """Whether all constraints are kept."""
+        """Whether all constraints hold."""
         return excess((self.constraints or {}).values()) == 0.0
 
     @property
     def told(self) -> float:
-        """What the optimiser was told: the loss, or more than any where a constraint is broken."""
+        """What an optimiser is told of a single objective: the loss, or more than any feasible one."""
         return rank_value(self.loss, self.constraints)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search stands; nothing in it can change the search.
+    """The state of a search, for callbacks; changing it does not change the search.
 
     Attributes:
-        generation: How many were told.
-        evaluated: How many calls of f were paid for.
-        evaluations: Those of this generation, remembered ones too.
-        best: The best so far.
-        most_likely: What theta stands for now.
-        theta: Parameters by name.
+        generation: Number of generations told to the optimiser so far.
+        evaluated: Number of calls of f so far.
+        evaluations: The evaluations of this generation, including remembered ones.
+        best: The best evaluation so far.
+        most_likely: The mode of theta now.
+        theta: Parameters of the distribution by name.
         entropy: How undecided theta is, from 1 to 0.
-        seconds: Since the start of the search.
+        seconds: Seconds since the start of the search, earlier parts of a resumed one included.
     """
 
     generation: int
@@ -94,16 +94,16 @@ class Progress:
 
 
 Callback: TypeAlias = Callable[[Progress], bool | None]
-"""Is told of every generation; where it returns True, the search ends."""
+"""Called after every generation; if it returns True, the search ends."""
 
 
 def rank_key(one: Evaluation) -> tuple[bool, float]:
-    """Return what an evaluation ranks by: calls that were ended early behind others, NaN last."""
+    """Return the sort key of an evaluation: calls ended early come last, in each group NaN comes last."""
     return one.stopped, one.told if math.isfinite(one.told) else math.inf
 
 
 def best_of(evaluations: Iterable[Evaluation]) -> Evaluation:
-    """Return the best one, of equal ones the first."""
+    """Return the best evaluation; of equal ones, the first."""
     return min(evaluations, key=rank_key)
 
 
@@ -112,21 +112,21 @@ class MinimizeResult:
     """The best architecture, and how it was found.
 
     Attributes:
-        architecture: The best that was evaluated, feasible ones first, of equal ones the first. Of a noisy
-            function this is in part luck: there `most_likely` is the better choice.
+        architecture: The best that was evaluated: feasible ones first, and of equal ones the first. If f is
+            noisy, the best is partly luck, and `most_likely` is the better choice.
         loss: Its loss; NaN if no call returned a finite one.
         most_likely: The mode of theta at the end, evaluated or not.
-        history: All evaluations in their order, remembered ones too.
-        evaluated: How many calls of f were paid for, at most the budget.
-        generations: How many times the optimiser was told.
+        history: All evaluations in order, including remembered ones.
+        evaluated: Number of calls of f, at most the budget.
+        generations: Number of generations told to the optimiser.
         reason: Why the search ended: "budget", "callback", or by the stop rule "target", "patience",
             "entropy" or "seconds". It is "exhausted" if every architecture of the space is known, and
             "converged" if theta has drawn nothing new for many generations. "error" comes with an exception.
         seconds: How long it took, earlier parts of a resumed search included.
         folder: The run folder, or None.
-        space: What was searched.
-        front: Of several objectives what no other evaluation dominates, by the first objective; then
-            `architecture` is the one with the least sum of scaled losses. Else empty.
+        space: The search space.
+        front: With several objectives, the evaluations that no other dominates, sorted by the first
+            objective; then `architecture` is the one with the least sum of scaled losses. Otherwise empty.
         settled: How early and how far theta settled on each variable, in [0, 1]; see `importance`.
     """
 
@@ -156,14 +156,14 @@ class MinimizeResult:
         return html_table(title, rows, header=["variable", "best value"])
 
     def dataframe(self, table: str = "history") -> Any:
-        """Return evaluations as a DataFrame of pandas, with the columns of `columns`.
+        """Return evaluations as a pandas DataFrame, with the columns of `columns`.
 
         Args:
-            table: "history" for all evaluations, or "front" for those of several objectives that no other one
-                dominates.
+            table: "history" for all evaluations, or "front" for those that no other dominates in several
+                objectives.
 
         Raises:
-            InputError: There is no such table.
+            InputError: `table` is neither of them.
             RunError: The extra `notebook` is not installed.
 
         Example:
@@ -179,15 +179,15 @@ class MinimizeResult:
         """Draw a figure of the search with matplotlib.
 
         Args:
-            figure: "losses" of all calls and the least so far; "importance" of the variables; or "front", the
-                first two of several objectives.
-            axes: To draw into. Default: those of a new figure.
+            figure: "losses" for the loss of every call and the least so far; "importance" for that of the
+                variables; "front" for the first two of several objectives.
+            axes: Axes to draw into. Default: those of a new figure.
 
         Returns:
             The axes, for titles and `axes.figure.savefig`.
 
         Raises:
-            InputError: There is no such figure, or no front.
+            InputError: `figure` is none of them, or there is no front.
             RunError: The extra `notebook` is not installed.
 
         Example:
@@ -218,11 +218,11 @@ class MinimizeResult:
         return axes
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the history as columns of one length, for a DataFrame of pandas or polars.
+        """Return the history as columns of equal length, for a pandas or polars DataFrame.
 
-        A column for each variable, with None if the call did not read it, then "loss", "generation",
-        "cached", "seconds" and "error", and one "losses " or "constraints " + name for each. A variable of
-        such a name has its column under "variable " + name.
+        There is a column for each variable, with None if the call did not read it. Then follow "loss",
+        "generation", "cached", "seconds" and "error", and a column "losses " or "constraints " + name for
+        each. A variable with the name of one of the five has its column under "variable " + name.
 
         Example:
             >>> from asng import Integer, Space, minimize
@@ -251,8 +251,8 @@ class MinimizeResult:
     def importance(self) -> dict[str, Importance]:
         """Return how much each variable matters, by the losses of samples and by the path of theta.
 
-        Both are of what this search saw: it draws mostly where losses are low, and what matters there may
-        differ from what matters in the whole space.
+        Both describe only what this search saw. It draws mostly where losses are low, and what matters there
+        may differ from what matters in the whole space.
 
         Example:
             >>> from asng import Integer, Space, minimize
@@ -268,7 +268,7 @@ class MinimizeResult:
         return {name: Importance(shares[name], self.settled[name]) for name in self.space}
 
     def report(self) -> Path:
-        """Write `report.html` into the run folder, and return its path.
+        """Write `report.html` into the run folder and return its path.
 
         Raises:
             InputError: The search had no run folder.
@@ -285,7 +285,7 @@ class MinimizeResult:
 
 
 def _sums(evaluations: Sequence[Evaluation]) -> list[float]:
-    """Return the sums of several losses, each by its rank."""
+    """Return the sum of the ranks of each evaluation's losses; NaN if one of them is not finite."""
     names = next(one.losses for one in evaluations if one.losses) or {}
     table = np.array([[(one.losses or {}).get(n, math.nan) for n in names] for one in evaluations])
     sums = table.argsort(axis=0).argsort(axis=0).sum(axis=1)
@@ -293,10 +293,10 @@ def _sums(evaluations: Sequence[Evaluation]) -> list[float]:
 
 
 class MinimizeError(RunError):
-    """A search cannot go on, since f failed.
+    """A search cannot continue because f failed.
 
     Attributes:
-        result: What was found before, its `reason` "error"; None if nothing was evaluated.
+        result: What was found before, with the `reason` "error"; None if nothing was evaluated.
     """
 
     result: MinimizeResult | None = None

@@ -1,4 +1,4 @@
-"""When a search ends before its budget is spent."""
+"""Decide when a search ends before its budget is spent."""
 
 import math
 from dataclasses import dataclass
@@ -8,29 +8,28 @@ from asng.checks import integer_at_least, real_between
 __all__ = ["IDLE", "MinimizeStopRule"]
 
 IDLE = 200
-"""Generations in a row without a new point after which a search counts as converged: they cost nothing but
-time, 30 to 60 ms at 30 variables, and give the margin of the probabilities 1,600 draws to find a point that
-is new."""
+"""Generations in a row without a new point after which a search counts as converged. They cost only time, 30
+to 60 ms at 30 variables, and give the margin of the probabilities 1,600 draws to find a new point."""
 
 
 @dataclass(frozen=True)
 class MinimizeStopRule:
-    """Ends a search that is good enough, takes too long, or gets no further.
+    """Ends a search that is good enough, takes too long, or makes no progress.
 
-    All but `seconds` are looked at after a whole generation, so that they do not depend on the number of
+    All rules but `seconds` are checked after a whole generation, so that they do not depend on the number of
     workers.
 
     Args:
-        target: End if a loss is at most this; not of several objectives. Default None: never.
-        seconds: End if the search has taken this long, > 0, earlier parts of a resumed one included.
-            Looked at after each call: none is begun any more, and those under way are waited for. Default
-            None: never.
+        target: End if a loss is at most this; ignored with several objectives. Default None: never.
+        seconds: End if the search has taken this long, > 0, including earlier parts of a resumed one. This is
+            checked after each call: no further call starts, and running ones are waited for. Default None:
+            never.
         patience: End after this many evaluations of f without a better loss, >= 1. Default None: never.
-        entropy: End if the mean entropy of the variables falls to this share of the greatest possible
-            one, in [0, 1]. Every choice keeps a little probability. Default 0: never.
+        entropy: End if the mean entropy of the variables falls to this share of its maximum, in [0, 1]. Every
+            choice keeps a little probability. Default 0: never.
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: A number is out of range.
 
     Example:
         >>> MinimizeStopRule(target=0.01, patience=200)
@@ -55,10 +54,10 @@ class MinimizeStopRule:
         """Return which rule ends the search: "target", "patience", "entropy", "seconds", or None.
 
         Args:
-            loss: The least so far.
-            seconds: Since the start.
+            loss: The least loss so far.
+            seconds: Seconds since the start.
             unimproved: Evaluations of f since that loss.
-            entropy: Of theta, in [0, 1].
+            entropy: Entropy of theta, in [0, 1].
         """
         if self.target is not None and loss <= self.target:
             return "target"

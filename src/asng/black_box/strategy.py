@@ -1,4 +1,4 @@
-"""Which optimiser `asng.minimize` takes if none is given."""
+"""Choose the optimiser of `asng.minimize` if none is given."""
 
 from asng.black_box.replay import RecordReader
 from asng.optim import ASNG, Optimizer, Staged
@@ -10,19 +10,19 @@ __all__ = ["default_optimizer"]
 def default_optimizer(
     space: Space, *, budget: int, seed: int, noisy: bool, front: bool, logged: RecordReader
 ) -> Optimizer:
-    """Return the optimiser of a search without one of its own.
+    """Return the default optimiser of a search.
 
-    For the optimiser, a resumed search continues with the budget that it began with: else it
-    would draw other points than those that the log holds.
+    The optimiser of a resumed search keeps the budget that the search began with. Otherwise it would draw
+    other points than those in the log.
 
     Args:
-        space: What to choose from.
-        budget: How many calls may be paid for.
-        seed: Of its generator.
-        noisy: Whether another call gives another loss.
-        front: Whether there are several objectives. What is told then depends on the front of the time: no
-            model is fitted to it, and nothing is read twice. A covariance and a smaller first spread
-            come less near to the front.
+        space: The search space.
+        budget: Maximum number of calls of f.
+        seed: Seed of its generator.
+        noisy: Whether repeated calls give different losses.
+        front: Whether there are several objectives. What is told then depends on the front at that time: no
+            model is fitted to it, and nothing is used twice. A covariance and a smaller first spread get
+            less close to the front.
         logged: What was logged of an earlier part of the search.
     """
     if front:

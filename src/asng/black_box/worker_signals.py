@@ -1,6 +1,6 @@
-"""Signals of a run with worker processes: the first process alone answers them, and none outlives it.
+"""Signals of a run with worker processes: only the main process answers them, and no worker outlives it.
 
-A terminal, and a batch system, sends a signal to all processes of a run.
+A terminal or a batch system sends a signal to all processes of a run.
 """
 
 import os
@@ -16,25 +16,26 @@ from typing import ClassVar
 __all__ = ["WorkerContext", "held_signals", "leave_signals_to_parent", "signals_held_in_children"]
 
 _ANSWERED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""By the first process alone. Windows has no SIGHUP."""
+"""Signals that only the main process answers. Windows has no SIGHUP."""
 
 
 class _Process(SpawnProcess):
-    """A process that begins while signals wait, and is ended by SIGKILL alone, since it answers no other."""
+    """A process that starts while signals are held back, and that only SIGKILL ends: it answers no other."""
 
     def start(self) -> None:
         with signals_held_in_children():
             super().start()
 
     def terminate(self) -> None:
-        """Kill it: an executor ends what is left of its processes so, and waits for them without an end."""
+        """Kill it: an executor ends its remaining processes by this, and waits for them without limit."""
         self.kill()
 
 
 class WorkerContext(SpawnContext):
-    """What multiprocessing and its executors take processes from that call `leave_signals_to_parent`.
+    """The multiprocessing context for processes that call `leave_signals_to_parent`.
 
-    They are not forked: a copy of a process with threads, as libraries of mathematics have, may hang.
+    They are spawned, not forked: a copy of a process with threads, such as numerical libraries start, may
+    hang.
     """
 
     Process: ClassVar[type[SpawnProcess]] = _Process
@@ -42,11 +43,11 @@ class WorkerContext(SpawnContext):
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Have signals that Python would answer wait until the block is left: it begins and ends processes.
+    """Hold back signals that Python would answer until the block, which starts or ends processes, is left.
 
-    One that came in the middle could leave some of them, and this process would wait for those without an
-    end. Handlers are exchanged, since a mask is that of one thread, and any other would take the signal.
-    Outside the main thread nothing is to be done: no handler runs there.
+    A signal in the middle could leave some of them running, and this process would wait for those forever.
+    Handlers are replaced, since a mask covers only one thread, and any other would take the signal. Outside
+    the main thread there is nothing to do: no handler runs there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -70,10 +71,10 @@ def held_signals() -> Iterator[None]:
 
 
 def leave_signals_to_parent() -> None:
-    """Prepare a worker process: it answers no signal, and ends with the process that began it.
+    """Prepare a worker process: it answers no signal, and ends with the process that started it.
 
-    Signals are heard, and not ignored, which a program that the worker runs would take over. Processes that
-    it forks answer them as it would have.
+    Signals get an empty handler instead of being ignored, since a program that the worker runs would inherit
+    ignored signals. Processes that it forks answer signals as it would have before.
     """
     before = {number: signal.getsignal(number) for number in _ANSWERED}
     before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
@@ -93,14 +94,14 @@ def leave_signals_to_parent() -> None:
 
 @contextmanager
 def signals_held_in_children() -> Iterator[None]:
-    """Have signals wait in processes that begin in the block until they are ready: they inherit the mask."""
+    """Block signals in processes started within the block until they are ready: they inherit the mask."""
     if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - Windows
         yield
         return
     with held_signals():
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
         try:
-            # Python's process that counts semaphores begins with the first one, and undoes the mask.
+            # Python's resource tracker would start with the first process, and undo the mask.
             resource_tracker.ensure_running()
             _block()
             yield

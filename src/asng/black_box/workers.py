@@ -1,4 +1,4 @@
-"""Where f is called: in this process, in others of the search's own, or wherever an executor puts it.
+"""Where f is called: in this process, in worker processes of the search, or in an executor.
 
 An executor may be a pool of threads or processes, or a cluster: those of Dask, loky, MPI and Ray derive from
 that of the standard library.
@@ -20,23 +20,23 @@ __all__ = ["Workers", "calls_at_a_time", "check_workers", "workers_of"]
 
 
 class Workers(Protocol):
-    """Who calls f."""
+    """The interface of whatever calls f."""
 
     def start(self, key: int, architecture: Architecture, limits: Limits = None) -> None:
-        """Call f as soon as there is room; `limits` as for `call`."""
+        """Call f as soon as there is room; `limits` are those of `call`."""
 
     def finished(self) -> Iterator[tuple[int, CallOutcome]]:
-        """Wait until a call is done, and give key and outcome of all that are; nothing if there are none."""
+        """Wait until a call is done; yield key and outcome of all that are, or nothing if none is pending."""
 
     def forget(self) -> None:
-        """Begin no call that has not begun."""
+        """Drop the calls that have not begun."""
 
     def close(self) -> None:
-        """End what was begun for the search."""
+        """End what was started for the search."""
 
 
 def check_workers(workers: int | Executor, f: Function, call_seconds: float | None) -> bytes:
-    """Check what `workers_of` is to be given, and return f as other processes take it; empty if none does.
+    """Check the arguments of `workers_of`, and return f pickled for other processes; empty if none calls it.
 
     Raises:
         InputError: `workers` is neither an integer >= 1 nor an executor, f cannot be sent to a process, or
@@ -58,14 +58,14 @@ def check_workers(workers: int | Executor, f: Function, call_seconds: float | No
 def workers_of(
     workers: int | Executor, f: Function, content: bytes, *, activity: bool, call_seconds: float | None
 ) -> Workers:
-    """Return who calls f.
+    """Return the workers that call f.
 
     Args:
         workers: How many calls at a time, or an executor, which is left open.
         f: The user's function.
         content: What `check_workers` returned.
         activity: Whether to watch which variables f reads.
-        call_seconds: How long a call may take; None for any time.
+        call_seconds: How long a call may take; None for no limit.
     """
     if isinstance(workers, Executor):
         return _InExecutor(workers, f, activity=activity)
@@ -75,10 +75,10 @@ def workers_of(
 
 
 def calls_at_a_time(workers: int | Executor) -> int:
-    """Return how many calls there can be at a time.
+    """Return how many calls can run at a time.
 
     Raises:
-        InputError: An executor does not say it.
+        InputError: The executor does not say.
     """
     if not isinstance(workers, Executor):
         return workers
@@ -117,7 +117,7 @@ class _Here:
 
 
 class _InExecutor:
-    """Has an executor call f."""
+    """Calls f in an executor."""
 
     def __init__(self, executor: Executor, f: Function, *, activity: bool) -> None:
         self._executor, self._f, self._activity = executor, f, activity
@@ -147,12 +147,12 @@ class _InExecutor:
 
 
 def _numbered(number: str, *given: Any) -> CallOutcome:
-    """Call f. The number is that of the call: Dask takes what is the same in all arguments as one call."""
+    """Call f; the number of the call keeps Dask from treating calls with equal arguments as one."""
     return call(*given)
 
 
 def _outcome(future: Future[CallOutcome]) -> CallOutcome:
-    """Return what came of a call; a call that was lost on its way, or with its machine, has failed.
+    """Return the outcome of a call; one that was lost, by itself or with its machine, has failed.
 
     Raises:
         RunError: The executor takes no more calls.
@@ -161,7 +161,7 @@ def _outcome(future: Future[CallOutcome]) -> CallOutcome:
         return future.result()
     except BrokenExecutor as error:
         raise _broken() from error
-    except (Exception, CancelledError) as error:  # what f raises is an outcome: this is the executor's
+    except (Exception, CancelledError) as error:  # an error of f is an outcome: this is one of the executor
         return CallOutcome(float("nan"), None, 0.0, f"{type(error).__name__}: {in_one_line(error)}")
 
 

@@ -1,4 +1,4 @@
-"""asng benchmark: ASNG beside other methods on known problems."""
+"""asng benchmark: compare ASNG with other methods on known problems."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,7 +24,7 @@ def add_flags(parser: NearestNames) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Run all cells, or what is left of them, and say how it went."""
+    """Run all cells, or what is left of them, and print the outcome."""
     from asng.cli.tell import tell_outcome
     from asng.training.progress import Bar, progress_bar
 

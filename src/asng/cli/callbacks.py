@@ -1,7 +1,7 @@
-"""--callback: the ready-made callbacks of experiment tracking, by name.
+"""--callback: the ready-made callbacks for experiment tracking, by name.
 
-A name is looked up in the table below and nothing else. What a run folder names is compared with the command
-line, and never imported: a stranger's folder must not have a search send anything anywhere.
+A name is only looked up in the table below. Names in a run folder are compared with the command line, and
+never imported: a stranger's folder must not make a search send anything anywhere.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,7 @@ READY: Mapping[str, Callable[[Path], "Callback"]] = {
     "wandb": _wandb,
     "mlflow": _mlflow,
 }
-"""Makes each callback from the run folder."""
+"""Functions that make each callback from the run folder."""
 
 
 def add_callback_flag(parser: NearestNames) -> None:
@@ -59,14 +59,14 @@ def add_callback_flag(parser: NearestNames) -> None:
 
 
 def callbacks_by_name(names: Sequence[str], folder: Path) -> "Callable[[Path], list[Callback]]":
-    """Return what makes the callbacks of a run from its folder.
+    """Return a function that makes the callbacks of a run from its folder.
 
     Args:
-        names: Of `READY`.
-        folder: Of the run, or of the runs of several seeds.
+        names: Names in `READY`.
+        folder: Folder of the run, or of the runs of several seeds.
 
     Raises:
-        RunError: The extra of one is not installed. Nothing is written before.
+        RunError: The extra of a callback is not installed. Nothing is written before.
     """
     make = partial(_made, list(dict.fromkeys(names)))
     make(folder)

@@ -1,4 +1,4 @@
-"""asng classify: the paper's search for a classifier of images, or a small one like it."""
+"""asng classify: run the paper's search for an image classifier, or a small one like it."""
 
 from dataclasses import asdict
 
@@ -17,8 +17,8 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
     """Add the flags of this subcommand.
 
     Args:
-        parser: Of this subcommand.
-        preset: Gives the defaults.
+        parser: Parser of this subcommand.
+        preset: The preset that gives the defaults.
     """
     add_preset_flag(parser, preset)
     add_run_flags(parser, run_dir="runs/classify")
@@ -30,7 +30,7 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Search, train, and say what was found."""
+    """Search, train, and print what was found."""
     from asng.tasks.classification import classification
 
     run_as_told(

@@ -1,4 +1,4 @@
-"""asng compress: make a trained model smaller, to a budget."""
+"""asng compress: make a trained model small enough for a budget."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -34,7 +34,7 @@ _KEPT = (
     *("model", "data", "budget", "front", "loss", "batch_loss", "minimize", "maximize", "train_weights"),
     *("teaching", "epochs", "evaluations", "finalists", "learning_rate", "only", "skip", "seed", "onnx"),
 )
-"""What config.yaml has of a run: all but where it lies, and how it is begun and shown."""
+"""Flags that config.yaml keeps of a run: all but its folder, and how it is started and shown."""
 
 
 def add_flags(parser: NearestNames) -> None:
@@ -134,7 +134,7 @@ def add_flags(parser: NearestNames) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Compress, and say what came of it."""
+    """Compress, and print the outcome."""
     folder = Path(arguments.run_dir)
     if arguments.resume and arguments.model is None:
         from asng.tasks.user.trust import Imports
@@ -153,10 +153,10 @@ def run(arguments: Namespace) -> None:
 
 
 def _begun(arguments: Namespace, folder: Path) -> Namespace:
-    """Return the arguments that the run in a folder was begun with, as its config.yaml has them.
+    """Return the arguments with which the run in a folder was started, from its config.yaml.
 
     Raises:
-        RunError: It has none, or not those of a compression.
+        RunError: The folder has none, or not those of a compression.
     """
     config, where = read_config(folder), f"{folder / CONFIG}"
     if config["task"] != _TASK or not isinstance(config.get(_TASK), dict):
@@ -169,7 +169,7 @@ def _begun(arguments: Namespace, folder: Path) -> Namespace:
         begun: Namespace = parser.parse_object(
             {name: value for name, value in config[_TASK].items() if name in _KEPT}
         )
-    except Exception as error:  # jsonargparse's, of a value of another type
+    except Exception as error:  # of jsonargparse, for a value of another type
         raise RunError(f"{where}: {in_one_line(error, 300)}.") from error
     if not all(isinstance(begun[name], str) for name in ("model", "data")) or not begun.budget:
         raise RunError(f"{where}: expected a model, data and a budget, got not all of them.")
@@ -189,7 +189,7 @@ def _compress(arguments: Namespace, imports: "Imports") -> None:
 
     functions = {name: arguments[name] for name in HOMES if arguments[name] is not None}
     whole = [whole_path(path, HOMES[name]) for name, path in functions.items()]
-    imports.check([arguments.model, arguments.data], functions=whole)  # all at once: one answer is enough
+    imports.check([arguments.model, arguments.data], functions=whole)  # all at once: one error names them
     loss = loss_of(arguments.loss, arguments.batch_loss, imports=imports)
     chosen = selection_of(loss, minimize=arguments.minimize, maximize=arguments.maximize, imports=imports)
     model = _called("model", arguments.model, imports)
@@ -226,7 +226,7 @@ def _compress(arguments: Namespace, imports: "Imports") -> None:
 
 @contextmanager
 def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
-    """Write down what the run is begun with, for `--resume` alone; put all back if nothing begins."""
+    """Store the arguments for a bare `--resume`; put the folder back as it was if the run does not start."""
     path = folder / CONFIG
     if arguments.resume and path.exists():
         yield
@@ -238,7 +238,7 @@ def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
     write_config(folder, {"task": _TASK, _TASK: kept, "defaults": {_TASK: _defaults(kept)}})
     try:
         yield
-    except InputError:  # of the model, the data or a budget, before anything is written
+    except InputError:  # about the model, the data or a budget, before anything is written
         with suppress(OSError):
             path.unlink() if before is None else path.write_bytes(before)
             folder.rmdir()  # if it is empty
@@ -246,7 +246,7 @@ def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
 
 
 def _defaults(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the defaults of those flags that have another value; model, data and budget have none."""
+    """Return the defaults of the flags that differ from them; model, data and budget have none."""
     parser = NearestNames()
     add_flags(parser)
     usual = parser.get_defaults()
@@ -264,7 +264,7 @@ def _called(name: str, path: str, imports: "Imports") -> Any:
 
 
 def _loaders(returned: Any) -> "dict[str, DataLoader[Any]]":
-    """Return the loaders by name that a function of the user's returned."""
+    """Return the loaders that the user's function returned, by name."""
     from asng.tasks.user.loaders import check_loader
 
     if isinstance(returned, Mapping):

@@ -26,7 +26,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Load the child, score it, print the score."""
+    """Load the child, score it, and print the score."""
     from asng.pipeline.train_alone import scores_of
     from asng.tasks.reopen import load_child, single_run
     from asng.training import count_parameters

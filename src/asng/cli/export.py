@@ -36,7 +36,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Load the child, write it, say where."""
+    """Load the child, write it, and print where."""
     from asng.integrations.hub import save_hub_folder
     from asng.integrations.safetensors import save_safetensors
     from asng.tasks.reopen import example_of, load_child, single_run
@@ -44,7 +44,7 @@ def run(arguments: Namespace) -> None:
 
     folder, form = Path(arguments.run_dir), arguments.format
     if form in ("safetensors", "hub"):
-        require("safetensors", extra=form)  # told before the data are read
+        require("safetensors", extra=form)  # raised before the data are read
     stored = single_run(folder, user=user_code_of(arguments), trusted=trusted_names(arguments))
     child = load_child(stored, folder)
     output = Path(arguments.output or folder / ("hub" if form == "hub" else f"child.{form}"))

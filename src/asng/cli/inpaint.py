@@ -1,4 +1,4 @@
-"""asng inpaint: the paper's search for a network that restores images, or a small one like it."""
+"""asng inpaint: run the paper's search for a network that restores images, or a small one like it."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -22,8 +22,8 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
     """Add the flags of this subcommand.
 
     Args:
-        parser: Of this subcommand.
-        preset: Gives the defaults.
+        parser: Parser of this subcommand.
+        preset: The preset that gives the defaults.
     """
     chosen = PRESETS[preset]
     add_preset_flag(parser, preset)
@@ -49,7 +49,7 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Search, train, and say what was found."""
+    """Search, train, and print what was found."""
     run_as_told(arguments, _task)
 
 
@@ -59,7 +59,7 @@ def _task(arguments: Namespace) -> "Task":
     integer_at_least("iterations", arguments.iterations, 1)
     integer_at_least("retrain_iterations", arguments.retrain_iterations, 0)
     task = inpainting(InpaintingSettings(**part_of(arguments, InpaintingSettings)))
-    # Only the data say how many passes the iterations are.
+    # The number of passes depends on the size of the data.
     loaders = task.loaders(arguments.seed)
     arguments["epochs"] = passes(arguments.iterations, len(loaders.search_train))
     arguments["retrain_epochs"] = passes(arguments.retrain_iterations, len(loaders.train))

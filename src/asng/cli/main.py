@@ -81,10 +81,10 @@ SUBCOMMANDS = {
 }
 SHELLS = ("bash", "zsh")
 _WITH_USER_CODE = ("search", "retrain", "evaluate", "export")
-"""What takes --model and --data, whose arguments become flags."""
+"""Subcommands that take --model and --data, whose arguments become flags."""
 _RESUMED = ("search", "compress", "classify", "inpaint", "toy", "benchmark")
 _SHARED = ("search", "classify", "inpaint", "retrain")
-"""What several processes of torchrun do together; all else the first one does alone."""
+"""Subcommands that all processes of torchrun run together; the first process runs any other alone."""
 
 
 def make_parser(*wanted: str, named: "UserCode | None" = None, preset: str = "small") -> NearestNames:
@@ -92,8 +92,8 @@ def make_parser(*wanted: str, named: "UserCode | None" = None, preset: str = "sm
 
     Args:
         wanted: The subcommands that get their flags; the others are only named, which imports less.
-        named: What is given as --model and --data, if any.
-        preset: What `asng classify` and `asng inpaint` take their defaults from.
+        named: The code given as --model and --data, if any.
+        preset: The preset from which `asng classify` and `asng inpaint` take their defaults.
     """
     parser = NearestNames(
         prog="asng",
@@ -123,22 +123,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        arguments: Words after `asng`. Default: those of this process.
+        arguments: The words after `asng`. Default: those of this process.
 
     Returns:
-        The exit code: 0; 1 for an error, told on standard error; 130 after ctrl-C, 143 after SIGTERM, 129
-        after SIGHUP. Wrong words on the command line exit with 2.
+        The exit code: 0; 1 for an error, printed on standard error; 130 after ctrl-C, 143 after SIGTERM, 129
+        after SIGHUP. Invalid arguments exit with 2.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Terminal(stderr=True)
     if not words or words[0] not in SUBCOMMANDS:
         _end_without_subcommand(words)
     try:
-        if {"-h", "--help"} & set(words):  # without a wait for torch, unless a model of the user's is named
+        if {"-h", "--help"} & set(words):  # without waiting for torch, unless the user names a model
             with current_folder_importable():
                 _parsed(words)
         from asng.training.faults import dead_workers_told
-        from asng.training.signals import terminable  # and torch, which takes a while
+        from asng.training.signals import terminable  # imports torch, which takes a while
 
         with terminable(), _heard_in_finalizers(), dead_workers_told(), current_folder_importable():
             _run(words)
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         errors.print(told, style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
-        if arguments is None:  # the process ends: another signal does not interrupt that by a traceback
+        if arguments is None:  # the process ends: another signal must not add a traceback
             _end_by_signals()
         more = "; what was reached is on the disk. Go on by adding --resume." if words[0] in _RESUMED else "."
         errors.print(f"asng: stopped{more}", markup=False)
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
-    """Tell help, version or what is wrong, without a wait for torch."""
+    """Print the help, the version or what is wrong, without waiting for torch."""
     parser = make_parser()
     if words and not words[0].startswith("-"):
         expected, hint = ", ".join(SUBCOMMANDS), nearest(words[0], SUBCOMMANDS)
@@ -181,7 +181,7 @@ def _end_without_subcommand(words: Sequence[str]) -> NoReturn:
 
 
 def _parsed(words: list[str]) -> Namespace:
-    """Return what the words say, to the subcommand that is the first of them."""
+    """Parse the words, the first of which is the subcommand."""
     from asng.cli.runs import find_preset
     from asng.cli.user import find_user_code, spelled_out
 
@@ -212,7 +212,7 @@ def _end_by_signals() -> None:
 
 @contextmanager
 def _heard_in_finalizers() -> Iterator[None]:
-    """Send a signal anew that came in a finaliser, as `__del__`: Python prints what it raised and goes on."""
+    """Resend a signal that came in a finaliser such as `__del__`, where Python only prints exceptions."""
     before, sent = sys.unraisablehook, []
 
     def hear(told: "sys.UnraisableHookArgs") -> None:
@@ -236,13 +236,13 @@ def _heard_in_finalizers() -> Iterator[None]:
 
 @contextmanager
 def current_folder_importable() -> Iterator[None]:
-    """Look for modules in the current folder first, for a while: beside the user, as with python -m."""
+    """Look for modules in the current folder first while the block runs, as `python -m` does."""
     here = str(Path.cwd())
     sys.path.insert(0, here)
     try:
         yield
     finally:
-        with suppress(ValueError):  # where the user's modules have removed it
+        with suppress(ValueError):  # the user's modules may have removed it
             sys.path.remove(here)
 
 

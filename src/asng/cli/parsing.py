@@ -1,4 +1,4 @@
-"""The parser of all subcommands, and what is looked for on the command line before it is made."""
+"""The parser of all subcommands, and functions that look at the command line before it is made."""
 
 import argparse
 from collections.abc import Mapping, Sequence, Set
@@ -15,18 +15,18 @@ from asng.errors import InputError, in_one_line
 __all__ = ["NearestNames", "looked_ahead", "settings_in"]
 
 _LONGEST = 500
-"""Of an error, in characters: a value in it may be as long as a file."""
+"""Maximum length of an error in characters, since a value in it may be as long as a file."""
 
 
 class NearestNames(ArgumentParser):
-    """jsonargparse's parser, whose errors are one line, with the nearest right flag if one is unknown."""
+    """A jsonargparse parser whose errors are one line, with the nearest valid flag if one is unknown."""
 
     _typed: Sequence[str] = ()
 
     def add_settings(self, settings: type, *, skip: Set[str] = frozenset()) -> None:
         """Add a flag for each field of a dataclass, with hyphens as on other command lines.
 
-        The name with underscores, as in a YAML file, is understood too. A flag of yes or no needs no value.
+        The name with underscores, as in a YAML file, works too. A boolean flag needs no value.
 
         Args:
             settings: The dataclass.
@@ -45,22 +45,22 @@ class NearestNames(ArgumentParser):
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str], *more: Any, **named: Any
     ) -> Namespace:
-        """Parse as jsonargparse does, and keep the words for the hint of an error."""
+        """Parse as jsonargparse does, and keep the arguments for the hint of an error."""
         self._typed = args
         return super().parse_args(args, *more, **named)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print what is wrong on standard error, and exit with 2."""
-        if not self.exit_on_error:  # of an inner class, for which jsonargparse makes a parser like this one
+        """Print the error on standard error, and exit with 2."""
+        if not self.exit_on_error:  # jsonargparse makes a parser like this one for a nested class
             super().error(message, ex)
         about: ArgumentParser = getattr(ex, "subcommand_parser", None) or self
         program = about.prog.replace(" [options]", "")
-        # jsonargparse calls without an exception if no setting is wrong, but words are left over.
+        # jsonargparse passes no exception if all settings are valid but arguments are left over.
         hint = self._nearest_flag() if ex is None else ""
         self.exit(2, f"{program}: {in_one_line(message, _LONGEST)}.{hint}\nTry: {program} --help\n")
 
     def _nearest_flag(self) -> str:
-        """Return the right flag for the first typed one that is unknown."""
+        """Return a hint with the valid flag nearest to the first unknown one."""
         known = self._option_string_actions
         typed = (word.partition("=")[0] for word in self._typed if word.startswith("--"))
         unknown = next((flag for flag in typed if flag not in known), None)
@@ -68,14 +68,14 @@ class NearestNames(ArgumentParser):
 
 
 def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Return those of the flags that the words give, in their order, with their values.
+    """Return the flags that occur among the words, in order, with their values.
 
     Args:
-        words: Of the command line.
-        options: How each flag is spelled, by the name it is returned by.
+        words: Words of the command line.
+        options: The spellings of each flag, by the name under which it is returned.
 
     Raises:
-        InputError: One of them has no value.
+        InputError: A flag has no value.
 
     Example:
         >>> looked_ahead(["--cells", "3", "--preset=small"], {"preset": ["--preset"]})
@@ -93,14 +93,14 @@ def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> 
 
 
 def settings_in(config: str) -> Mapping[str, Any]:
-    """Return what a YAML file, or YAML itself, holds; whatever is wrong with it the parser will say."""
+    """Return the settings of a YAML file or of YAML text; none if it is invalid, which the parser reports."""
     try:
         text = Path(config).read_text(encoding="utf-8")
-    except (OSError, ValueError):  # no file, or none of text
+    except (OSError, ValueError):  # not a file, or not a text file
         text = config
     try:
         settings = yaml.safe_load(text)
-    except Exception:  # wrong scalars under a tag (!!int '') and deep nests fail in many ways
+    except Exception:  # invalid tagged scalars (!!int '') and deep nesting fail in many ways
         return {}
     return settings if isinstance(settings, dict) else {}
 

@@ -1,4 +1,4 @@
-"""asng report: make the report of a run anew, or show it while the run goes on."""
+"""asng report: write the report of a run, or serve it while the run continues."""
 
 import signal
 import sys
@@ -58,6 +58,6 @@ def _watch(arguments: Namespace, console: Terminal) -> None:
         watch_report(arguments.run_dir, kinds=KINDS, ready=tell, **port)
     except KeyboardInterrupt as stopped:
         print(f"asng: {arguments.run_dir} is no longer shown. A run in it goes on.", file=sys.stderr)
-        # Not to main, which speaks of a run that was stopped.
+        # Exit here: main would report that a run was stopped.
         number = signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT
         sys.exit(128 + number)

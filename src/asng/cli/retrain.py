@@ -1,4 +1,4 @@
-"""asng retrain: train what a search found from scratch, with other settings."""
+"""asng retrain: train the found architecture from scratch, with other settings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ _FLAGS = {
     "channels": (1, "channels of the first cell (default: as searched)"),
     "peers": (0, "random networks (default: as searched)"),
 }
-"""The least value of each, and what it is."""
+"""The least value and the help of each flag."""
 _SIZES = ("cells", "channels")
 _SETTINGS = {"epochs": "retrain_epochs", "seed": "retrain_seed", "peers": "peers"}
 
@@ -39,7 +39,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Retrain, and say how it went."""
+    """Retrain, and print the outcome."""
     from asng.cli.tell import tell_outcome
     from asng.distributed import leads
     from asng.pipeline import retrain_run

@@ -1,4 +1,4 @@
-"""What the subcommands that search have in common."""
+"""Flags and steps that several subcommands share."""
 
 from collections.abc import Callable, Sequence, Set
 from dataclasses import fields
@@ -37,13 +37,13 @@ _NAMING = ("model.import", "data.import", "baseline.import", "loss", "batch_loss
 
 
 def add_run_flags(parser: NearestNames, *, run_dir: str, seeds: int = 1, overwrite: bool = True) -> None:
-    """Add the flags that say where a run lies, from which seed, and whether to begin it.
+    """Add the flags for the run folder, the seeds, and whether to resume or overwrite a run.
 
     Args:
-        parser: Of the subcommand.
+        parser: Parser of the subcommand.
         run_dir: Default of --run-dir.
         seeds: Default of --seeds.
-        overwrite: Whether an earlier run can be replaced.
+        overwrite: Whether to add --overwrite, which replaces an earlier run.
     """
     parser.add_argument("--run-dir", type=str, default=run_dir, help="folder of this run")
     parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
@@ -61,7 +61,7 @@ def seeds_of(arguments: Namespace) -> range:
     """Return the seeds of a run.
 
     Raises:
-        InputError: There is none.
+        InputError: --seeds is less than 1.
     """
     integer_at_least("seeds", arguments.seeds, 1)
     return range(arguments.seed, arguments.seed + arguments.seeds)
@@ -70,7 +70,8 @@ def seeds_of(arguments: Namespace) -> range:
 def find_preset(words: Sequence[str]) -> str:
     """Return the preset that the words of `asng classify` or `inpaint`, or their YAML file, ask for.
 
-    Without one it is the paper's if they name data, and the small one on the images that need no download.
+    If they name no preset, it is the paper's if they name data, and otherwise the small one, on the images
+    that need no download.
 
     Raises:
         InputError: There is no such preset.
@@ -92,7 +93,7 @@ def find_preset(words: Sequence[str]) -> str:
 
 
 def add_preset_flag(parser: NearestNames, preset: str) -> None:
-    """Add the flag that says which settings are the defaults."""
+    """Add the flag that chooses the default settings."""
     parser.add_argument(
         "--preset",
         type=PresetName,
@@ -102,10 +103,10 @@ def add_preset_flag(parser: NearestNames, preset: str) -> None:
 
 
 def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") -> None:
-    """Run a task, or continue the one in the folder, and say what was found.
+    """Run a task, or resume the one in the folder, and print what was found.
 
     Args:
-        arguments: With the flags of `add_run_flags` and of `SearchSettings`.
+        arguments: Parsed arguments, with the flags of `add_run_flags` and of `SearchSettings`.
         make_task: Makes the task of a new run.
     """
     from asng.cli.tell import tell_outcome
@@ -161,6 +162,6 @@ def add_trust_flag(parser: NearestNames) -> None:
 
 
 def trusted_names(arguments: Namespace) -> frozenset[str]:
-    """Return what the user has named: by `--trust`, and by `--model` and its like."""
+    """Return the import paths that the user gave by `--trust`, or by `--model` and similar flags."""
     named = {name.strip() for name in arguments.trust.split(",")}
     return frozenset(named | {str(arguments[key]) for key in _NAMING if key in arguments})

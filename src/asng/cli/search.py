@@ -20,7 +20,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
     """Add the flags of this subcommand.
 
     Args:
-        parser: Of this subcommand.
+        parser: Parser of this subcommand.
         named: The user's own model and data. Default: a network of cells for images.
     """
     add_run_flags(parser, run_dir="runs/search")
@@ -36,7 +36,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Search, and say what was found."""
+    """Search, train, and print what was found."""
     run_as_told(arguments, _task)
 
 

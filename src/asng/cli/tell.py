@@ -1,4 +1,4 @@
-"""What a finished command says."""
+"""Print the outcome of a finished command."""
 
 from pathlib import Path
 
@@ -18,11 +18,11 @@ KINDS: tuple[RunKind, ...] = (TOY, BENCHMARK, COMPRESSION, MINIMIZE)
 
 
 def tell_outcome(folder: Path) -> None:
-    """Write the report, print a short table, and say where everything lies."""
+    """Write the report, print a short table, and list the files of the run."""
     console = Terminal()
     try:
         write_report(folder, kinds=KINDS)
-    except RunError as error:  # the figures are an extra; the run stands without them
+    except RunError as error:  # the figures need an extra; the run is complete without them
         Terminal(stderr=True).print(f"asng: no report: {error}", markup=False)
     console.print()
     console.print(summary_table(folder, kinds=KINDS))

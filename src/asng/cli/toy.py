@@ -1,4 +1,4 @@
-"""asng toy: the paper's toy problem over its whole grid, and its figure."""
+"""asng toy: run the paper's toy problem over its whole grid, and draw its figure."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def add_flags(parser: NearestNames) -> None:
 
 
 def run(arguments: Namespace) -> None:
-    """Run the grid, or what is left of it, and say how it went."""
+    """Run the grid, or what is left of it, and print the outcome."""
     from asng.cli.tell import tell_outcome
     from asng.experiments.toy import resume_toy, run_toy
 

@@ -1,7 +1,7 @@
-"""--model, --data and --baseline: classes of a user, whose signatures become flags.
+"""--model, --data and --baseline: the user's own code, whose signatures become flags.
 
-Which flags there are depends on what these name, on the command line or in a YAML file. So they are looked
-for first, and what they name is imported before the parser is made. A baseline may be left out.
+Which flags there are depends on what these name, on the command line or in a YAML file. They are therefore
+looked for first, and what they name is imported before the parser is made. A baseline is optional.
 """
 
 import argparse
@@ -32,13 +32,13 @@ _WHAT = {
     "baseline": "plain torch.nn.Module class or a function that returns one, to compare with (optional)",
 }
 PARTS = tuple(_WHAT)
-"""The settings that name the user's own code with arguments of its own."""
+"""The settings that name the user's own code, which has arguments of its own."""
 _OPTIONS = {**{part: [f"--{part}", f"--{part}.import"] for part in PARTS}, "config": ["--config"]}
 
 
 @dataclass(frozen=True)
 class UserCode:
-    """A class, a function that returns loaders, and perhaps a baseline, as the words name them."""
+    """The user's model class, a function that returns loaders, and perhaps a baseline."""
 
     model: type[Any]
     data: Callable[..., Any]
@@ -46,10 +46,10 @@ class UserCode:
 
     @classmethod
     def imported(cls, paths: Mapping[str, str]) -> "UserCode":
-        """Return what import paths name, by the name of the part.
+        """Import the user's code from an import path for each part.
 
         Raises:
-            InputError: They cannot be imported, or are no class and no function.
+            InputError: A path cannot be imported, or names neither a class nor a function.
         """
         from asng.tasks.user.task import import_baseline, import_data, import_model
         from asng.tasks.user.trust import ANYTHING
@@ -62,12 +62,12 @@ class UserCode:
         )
 
     def parts(self) -> dict[str, Callable[..., Any]]:
-        """Return what there is, by the name of the part."""
+        """Return the parts that are given, by name."""
         parts: dict[str, Callable[..., Any]] = {"model": self.model, "data": self.data}
         return parts if self.baseline is None else {**parts, "baseline": self.baseline}
 
     def add_to(self, parser: NearestNames) -> None:
-        """Add the flags for all of them."""
+        """Add the flags of all parts."""
         from asng.tasks.user.signature import add_arguments
         from asng.tasks.user.task import takes_seed
 
@@ -82,10 +82,10 @@ class UserCode:
 
 
 def find_user_code(words: Sequence[str]) -> UserCode | None:
-    """Return what the words of `asng search` name, or None if they name neither.
+    """Return the code that the words of `asng search` name, or None if they name none.
 
     Raises:
-        InputError: They name no model or no data, or what cannot be imported.
+        InputError: They name no model or no data, or something that cannot be imported.
     """
     paths: dict[str, str] = {}
     for flag, value in looked_ahead(words, _OPTIONS):
@@ -108,7 +108,7 @@ def find_user_code(words: Sequence[str]) -> UserCode | None:
 
 
 def spelled_out(words: Sequence[str]) -> list[str]:
-    """Return the words with `--model X` as `--model.import X`, the name that a YAML file has for it.
+    """Return the words with `--model X` spelled as `--model.import X`, its name in a YAML file.
 
     Example:
         >>> spelled_out(["--model", "pkg.Net", "--model.width", "64", "--data=pkg.loaders"])
@@ -122,11 +122,11 @@ def spelled_out(words: Sequence[str]) -> list[str]:
 
 
 def add_user_code(parser: NearestNames, named: UserCode | None) -> None:
-    """Add the flags of a command that reads a folder, for one that `OneShotSearch.fit` wrote.
+    """Add the flags by which a command reads a run folder that `OneShotSearch.fit` wrote.
 
     Args:
-        parser: Of the subcommand.
-        named: The model and the data that the words name; None if they name none.
+        parser: Parser of the subcommand.
+        named: The code that the words name; None if they name none.
     """
     if named is None:
         mention_user_code(parser, "the model and data of a search in Python, which its folder does not name")
@@ -136,7 +136,7 @@ def add_user_code(parser: NearestNames, named: UserCode | None) -> None:
 
 
 def user_code_of(arguments: Namespace) -> UserSettings | None:
-    """Return the settings that `add_user_code` had parsed; None if no model is named."""
+    """Return the settings parsed from the flags of `add_user_code`; None if no model is named."""
     if "model" not in arguments:
         return None
     others = {f.name: arguments[f.name] for f in fields(UserSettings) if f.name not in PARTS}
@@ -146,7 +146,7 @@ def user_code_of(arguments: Namespace) -> UserSettings | None:
 def mention_user_code(
     parser: NearestNames, title: str = "a model and data of your own, in place of cells for images"
 ) -> None:
-    """Add to the help what `find_user_code` looks for; it is never there when this parser runs."""
+    """Mention in the help the flags that `find_user_code` handles; this parser is never given them."""
     group = parser.add_argument_group(title)
     for part in PARTS:
         _mention(group, part)
@@ -158,7 +158,7 @@ def _mention(group: Any, part: str) -> None:
 
 
 def user_settings(arguments: Namespace, others: Mapping[str, Any]) -> UserSettings:
-    """Return the settings of the task: what was parsed for both, and the others, as they are."""
+    """Return the settings of the task: the parsed ones of each part, and the others as they are."""
     from asng.tasks.user.signature import plain_arguments
 
     paths = {part: arguments[f"{part}.import"] for part in PARTS if f"{part}.import" in arguments}
@@ -182,7 +182,7 @@ def _refuse_alone(words: Sequence[str]) -> None:
 
 
 def _named_in(config: str) -> dict[str, str]:
-    """Return what a YAML file, or YAML itself, names."""
+    """Return the import paths in a YAML file, or in YAML text, by part."""
     parts = settings_in(config)
     named = {}
     for part in PARTS:

@@ -1,4 +1,4 @@
-"""From a trained model to a budget, in one call; and the parts of it."""
+"""Compress a trained model to a budget in one call, or by the parts of that call."""
 
 from asng.compression.compress import compress
 from asng.compression.frontier import (

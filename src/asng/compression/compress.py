@@ -1,9 +1,9 @@
-"""From a trained model to a budget in one call: convert, search, fine-tune.
+"""Compress a trained model to a budget in one call: convert, search, fine-tune.
 
 1. The model's widths become variables (`asng.nn.searchable`).
 2. The shared weights, which are the trained ones, learn to serve narrow networks too, taught by the model.
-3. A distribution for each budget moves by scores on these weights (`asng.compression.frontier`).
-4. The best for each budget are scored again after a few steps of fine-tuning, and their neighbours.
+3. A distribution for each budget is updated by scores on these weights (`asng.compression.frontier`).
+4. The best for each budget and their neighbours are scored again after a few steps of fine-tuning.
 5. A few of the best are fine-tuned for a while, and the best of these to the end.
 """
 
@@ -54,45 +54,47 @@ def compress(
     overwrite: bool = False,
     progress: bool = True,
 ) -> Compressed:
-    """Make a trained model smaller: plain networks within budgets, as good as can be found.
+    """Make a trained model smaller: search for the best plain networks within budgets, and fine-tune them.
 
     Args:
-        model: The trained model; it stays as it is. A GPU is used if the model is there.
+        model: The trained model; it is not changed. A GPU is used if the model is on one.
         train: The data that it was trained on.
-        valid: Data that it was not trained on, by which networks are compared. Default: a random part of the
-            training data, a fifth, which flatters all scores; it is said.
+        valid: Data that it was not trained on, by which networks are compared. Default: a random fifth of the
+            training data, which flatters all scores; a note says so.
         loss: A function of (forward, batch), see `asng.supervised`.
-        test: Data that neither training nor choice sees: the scores that are told are on these. Default: the
-            validation data.
+        test: Data that neither training nor selection sees, for the reported scores. Default: the validation
+            data.
         budget: What the child may cost: a share of the model's multiply-adds (0.5), words ("latency=2ms",
-            "bytes=1MB", "parameters=0.25"), an `asng.Budget`, or a sequence of these that hold together. In
+            "bytes=1MB", "parameters=0.25"), an `asng.Budget`, or a sequence of these that must all hold. In
             words, a number up to 1 without a unit is a share.
-        budgets: In place of `budget`: one for each of several children, all from one search.
-        minimize: Tell scores by this function of (forward, batch), or metric of torchmetrics, and choose the
-            finalist with the least value. The search before compares by the training loss. Default: the loss.
+        budgets: Instead of `budget`: one for each of several children, all from one search.
+        minimize: A function of (forward, batch) or a metric of torchmetrics, for the reported scores and to
+            choose the finalist with the least value. The search itself compares by the training loss.
+            Default: the loss.
         maximize: The same, with the greatest value.
-        example: Inputs that costs are measured on, as of `asng.OneShotSearch`. Default: one item of the
+        example: Inputs that costs are measured on, as in `asng.OneShotSearch`. Default: one item of the
             training data, as the loss gives it to the model.
         train_weights: Train the shared weights on narrow networks too. False: search on the model's own
             weights, by forward passes only.
-        teaching: Weight in [0, 1] of what the model itself teaches children, see `asng.training.distilled`.
-        epochs: Through the training data, >= 1, for the shared weights, and for each child at the end.
-        evaluations: How many are scored on shared weights, >= 1; half as many again for several budgets. A
-            fifth as many are scored after a few steps of fine-tuning, for each budget.
-        finalists: How many are fine-tuned for a quarter of the epochs, to see which becomes the child, >= 1.
-        optimizer: Makes the optimiser of weights from the parameters. Default: AdamW at the rate, doubled or
-            halved from 0.001 on, that brings most in a few steps, for each budget.
+        teaching: Weight in [0, 1] of distillation from the model, see `asng.training.distilled`.
+        epochs: Epochs of training for the shared weights, and of fine-tuning for each child at the end, >= 1.
+        evaluations: Number of architectures scored on shared weights, >= 1; half as many again for several
+            budgets. For each budget, a fifth of this number are scored after a few steps of fine-tuning.
+        finalists: Number of architectures fine-tuned for a quarter of the epochs, to choose the child, >= 1.
+        optimizer: Makes the optimiser of weights from the parameters. Default: AdamW at the learning rate,
+            doubled or halved from 0.001 on, that helps most in a few steps, for each budget.
         scheduler: Makes a schedule from (optimiser, total steps), or None. Default: `cosine`.
         clip: Greatest norm of the gradient, or None. Default 5.
-        options: Of `asng.nn.searchable`: only, skip, step, least, depth, order. Default: its own, but for the
-            order: channels that the outputs need most are kept first, by eight batches of training data.
-        items: Says how many items a batch has. Default: what the batch and its loader tell.
-        seed: Of everything random.
-        run_dir: Folder for what is worked out and for the children. Default: write nothing.
-        onnx: Write an ONNX program of each child into `run_dir`, if `asng[onnx]` is there. Large networks of
-            attention can take torch's exporter minutes.
-        resume: Continue what is in `run_dir`, with the same settings.
-        overwrite: Begin anew although `run_dir` holds a run.
+        options: Options of `asng.nn.searchable`: only, skip, step, least, depth, order. Default: its own,
+            except for the order: the channels that the outputs need most come first, judged on eight batches
+            of training data.
+        items: Returns the number of items in a batch. Default: what the batch and its loader tell.
+        seed: Seed of everything random.
+        run_dir: Folder for intermediate results and for the children. Default: write nothing.
+        onnx: Write an ONNX program of each child into `run_dir`, if `asng[onnx]` is installed. torch's
+            exporter can take minutes for large attention networks.
+        resume: Continue the run in `run_dir`, with the same settings.
+        overwrite: Start anew even if `run_dir` holds a run.
         progress: Show progress bars.
 
     Returns:
@@ -101,7 +103,7 @@ def compress(
     Raises:
         InputError: An argument is not as described, the model does not run on the data, no width of it can be
             narrowed, or the smallest child is over a budget; all before anything is trained.
-        RunError: `run_dir` holds a run already or one of other settings, or the loss is not finite.
+        RunError: `run_dir` already holds a run, or one with other settings, or the loss is not finite.
 
     Example:
         >>> import asng, torch

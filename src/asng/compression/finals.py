@@ -1,4 +1,4 @@
-"""From what a search found to a child within a goal: a rate, a few steps, finalists, the best to the end."""
+"""Make a child within a goal from what a search found: by a rate, a few steps, finalists, and the best."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -26,18 +26,18 @@ from asng.training.progress import progress_bar
 __all__ = ["Finals", "best_rate"]
 
 REFINED = 5
-"""After a few steps of fine-tuning one of so many is scored again."""
+"""One in so many scored architectures is scored again after a few steps of fine-tuning."""
 SHORTER = 4
-"""Finalists are first fine-tuned for a part of the epochs, one of so many."""
+"""The epochs are divided by this for the first fine-tuning of finalists."""
 USUAL_RATE, DOUBLINGS = 1e-3, 7
-"""Of AdamW: where a rate is looked for first, and how often it is doubled or halved at most."""
+"""The first learning rate that is tried with AdamW, and how often it is doubled or halved at most."""
 
 
 def best_rate(loss: Callable[[float], float]) -> float:
     """Return the learning rate with the least loss, doubled or halved for as long as that helps.
 
     Args:
-        loss: Of a rate, which is asked about once.
+        loss: Returns the loss of a rate; called once for each rate.
 
     Example:
         >>> best_rate(lambda rate: abs(rate - 0.0041))
@@ -66,12 +66,12 @@ class Finals:
     Attributes:
         goal: What the child may cost.
         start: An architecture within it.
-        tuner: Fine-tunes.
+        tuner: Fine-tunes children.
         journal: Knows what was done before.
         optimizer: Makes the optimiser; None: AdamW at the rate that is best for a few steps of `start`.
         evaluations: How many were scored in the search.
         finalists: How many are fine-tuned for a while.
-        epochs: Of fine-tuning.
+        epochs: Epochs of fine-tuning to the end.
         sign: 1 if less of the objective is better, -1 if more is.
         folder: The run folder, or None.
     """
@@ -93,7 +93,7 @@ class Finals:
         return None if self.optimizer is not None else self.rate_for("rate")
 
     def rate_for(self, what: str) -> float:
-        """Return the rate at which a few steps bring most, with the shared weights as they are."""
+        """Return the learning rate at which a few steps help most, from the current shared weights."""
 
         def loss(rate: float) -> float:
             return self.tuner.after_steps(self.start, partial(adamw, learning_rate=rate))[0]
@@ -102,7 +102,7 @@ class Finals:
         return found
 
     def tried(self, frontier: Frontier, costs: Meter) -> Frontier:
-        """Score the best of a search after a few steps of fine-tuning, which tell more, and neighbours."""
+        """Score the best of a search, and neighbours, after a few steps of fine-tuning, which tells more."""
         turns, optimizer = count(1), self._optimizer
 
         def scores(architectures: Sequence[Architecture]) -> list[list[float]]:
@@ -124,12 +124,12 @@ class Finals:
             )
 
     def chosen(self, tried: Frontier, meter: CostMeter) -> list[Architecture]:
-        """Return the finalists, which keep to the goal when a clock is read once more."""
+        """Return the finalists: the best that are still within the goal when latencies are measured again."""
 
         def work() -> list[dict[str, Any]]:
             ranked, hold = tried.different(self.goal, 2 * self.finalists), []
             for one in (scored.architecture for scored in ranked):
-                # What is over the budget of another goal is not measured once more, but may keep to its own.
+                # One over the budget of another goal is not measured again, but may be within its own.
                 if meter.confirm(one) or self.goal.excess(meter.of(one).values) == 0.0:
                     hold.append(one)
             return [dict(one) for one in (hold or [ranked[0].architecture])[: self.finalists]]
@@ -139,13 +139,13 @@ class Finals:
         ]
 
     def child(self, finalists: Sequence[Architecture]) -> tuple[Architecture, nn.Module]:
-        """Fine-tune finalists for a while, and the best of them to the end."""
+        """Fine-tune finalists for a while, and the best of them to the end; return the best."""
         epochs = max(1, self.epochs // SHORTER)
 
         def worth(number: int) -> tuple[float, float]:
             title = f"finalist, {self.goal.name}"
             reached, loss = self.tuner.after_epochs(finalists[number], self._optimizer, epochs, title)
-            return self.sign * reached, loss  # which decides where scores are the same
+            return self.sign * reached, loss  # the loss breaks ties
 
         best = finalists[0]
         if len(finalists) > 1:

@@ -1,10 +1,10 @@
-"""The search: which widths for which budget.
+"""Search for the best widths within each budget.
 
-`searched` is on frozen weights, by forward passes only. Every architecture is scored once, on the same
+`searched` scores on frozen weights, by forward passes only. Every architecture is scored once, on the same
 validation items. A distribution for each budget begins where all widths are the same share of the model's,
-within the budget; samples of all of them teach all of them (`asng.optim.SeveralGoals`). The second half of
-the evaluations goes to neighbours of the best for each budget, which use it up: a little more here for a
-little less there.
+within the budget; samples of each of them update all of them (`asng.optim.SeveralGoals`). The second half of
+the evaluations goes to neighbours of the best for each budget that use it up: a little more here for a little
+less there.
 
 `refined` goes on from there in the same way, by scores that cost more and tell more.
 """
@@ -35,21 +35,21 @@ __all__ = [
 ]
 
 LAM = 8
-"""Samples an update for one goal."""
+"""Samples per update for one goal."""
 SHARED_LAM = 1.5
-"""So many times as many for several goals, which teach each other."""
+"""Factor on the samples for several goals, which learn from each other's samples."""
 MOST_IDLE = 50
-"""Generations without an architecture that is new, after which the search is over."""
+"""Consecutive generations without a new architecture after which the search ends."""
 LOCAL = 0.5
 """Share of the evaluations for neighbours of the best."""
 PROPOSED = 16
-"""Neighbours that are looked at in a turn, of which those are scored that use up the budget."""
+"""Neighbours drawn in a turn; those that use up the budget are scored."""
 STEPS = 16
-"""Into how many steps a range of many values falls for a neighbour."""
+"""Into how many steps a range of many values is divided for neighbours."""
 USED = 0.9
-"""What of a budget a neighbour uses at least."""
+"""Least share of a budget that a neighbour must use."""
 HALVINGS = 7
-"""How often the share of an even architecture is halved to find the greatest within a budget."""
+"""Bisection steps that find the greatest share of an even architecture within a budget."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Scored:
     """An architecture that was scored.
 
     Attributes:
-        architecture: The one.
+        architecture: The architecture.
         loss: What to minimise.
         costs: By name of measure.
-        score: By the objective, if that was asked.
+        score: Its objective; NaN if that was not computed.
     """
 
     architecture: Architecture
@@ -74,29 +74,29 @@ class Frontier:
     """What a search found.
 
     Attributes:
-        goals: What it was for.
-        scored: All that were scored, in their order.
+        goals: What each child may cost.
+        scored: All architectures that were scored, in their order.
     """
 
     goals: Sequence[Goal]
     scored: list[Scored] = field(default_factory=list)
 
     def best(self, goal: Goal) -> list[Scored]:
-        """Return those within a goal, the best first."""
+        """Return the architectures within a goal, the best first."""
         within = [one for one in self.scored if goal.excess(one.costs) == 0.0]
         return sorted(within, key=lambda one: one.loss)
 
     def different(self, goal: Goal, n: int, *, also: Architecture | None = None) -> list[Scored]:
-        """Return the n best within a goal of which each two differ in a quarter of the variables.
+        """Return the n best within a goal, first those that differ pairwise in a quarter of the variables.
 
         Args:
-            goal: The one.
+            goal: The goal.
             n: How many at most, >= 1.
-            also: One that is among them, if it was scored.
+            also: An architecture that is among them, if it was scored.
         """
         ranked = self.best(goal)
         chosen = [one for one in ranked if one.architecture == also][:1]
-        for apart in (True, False):  # those that are alike only where there are no others
+        for apart in (True, False):  # similar ones only if there are no others
             for one in ranked:
                 far = all(_far(one.architecture, other.architecture) for other in chosen)
                 if len(chosen) < n and one not in chosen and (far or not apart):
@@ -112,7 +112,7 @@ def even(space: Space, share: float) -> Architecture:
     """Return the architecture in which every variable is the same share of the way up its range.
 
     Args:
-        space: Of ordered variables.
+        space: A space of ordered variables.
         share: In [0, 1].
 
     Example:
@@ -120,12 +120,12 @@ def even(space: Space, share: float) -> Architecture:
         >>> even(Space({"a": Integer(2, 10), "b": Integer(0, 4)}), 0.5)
         Architecture({'a': 6, 'b': 2})
     """
-    # The middle of the share of the range that a value has, so that every value has its turn.
+    # `uniform` gives every value an equal part of [0, 1), so that every value has its turn.
     return Architecture({name: variable.uniform(min(share, 1.0 - 1e-9)) for name, variable in space.items()})
 
 
 class Meter(Protocol):
-    """Says what architectures cost, by name of measure."""
+    """Returns what architectures cost, by name of measure."""
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
         """Return the costs of each."""
@@ -134,11 +134,11 @@ class Meter(Protocol):
 def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
     """Return a large architecture within a goal whose variables are nearly the same share of their ranges.
 
-    One step of all at once can be a good part of a small network: what that leaves of the budget goes to one
-    variable after the other, a step each.
+    Raising all variables by a step at once can add a good part of a small network. So what is left of the
+    budget is then spent on one variable after the other, a step each.
 
     Raises:
-        InputError: The smallest architecture is over it.
+        InputError: Even the smallest architecture is over the budget.
     """
     least, greatest = costs([even(space, 0.0), even(space, 1.0)])
     if goal.excess(least) > 0.0:
@@ -162,7 +162,7 @@ def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
 
 
 def thetas(space: Space, starts: Sequence[Architecture], *, seed: int) -> SeveralGoals:
-    """Return a distribution for each of some architectures to begin at, as wide as if nothing were known."""
+    """Return a distribution around each architecture in `starts`, as wide as if nothing were known."""
     usual = ASNG(space, lam=LAM).theta
     priors = [{name: (space[name].encode(start[name]), usual[name][1]) for name in space} for start in starts]
     return SeveralGoals(
@@ -187,14 +187,14 @@ def searched(
     """Search widths for several budgets at once.
 
     Args:
-        space: Of ordered variables.
-        goals: One a child.
-        starts: An architecture within each, to begin at.
+        space: A space of ordered variables.
+        goals: One per child.
+        starts: An architecture within each goal, to begin at.
         costs: Measures what the goals limit.
-        score: Returns what to minimise of architectures on frozen weights; each is asked about once.
-        evaluations: Architectures that are scored.
-        seed: Of all draws.
-        tick: Is told how many were scored.
+        score: Returns the values to minimise on frozen weights; each architecture is scored once.
+        evaluations: Number of architectures to score.
+        seed: Seed of all draws.
+        tick: Called with the number of architectures scored so far.
     """
     family, frontier = thetas(space, starts, seed=seed), Frontier(goals)
     known: dict[Architecture, float] = {}
@@ -239,25 +239,24 @@ def refined(
     seed: int,
     tick: Callable[[int], None] = lambda done: None,
 ) -> Frontier:
-    """Go on from what a search found by scores of another kind, which cost more and tell more.
+    """Continue from what a search found, by scores of another kind, which cost more and tell more.
 
-    Half of the evaluations are the best of the search, as different as can be, the others neighbours of the
-    best by the new scores.
+    Half of the evaluations go to the best of the search, as different as possible, the others to neighbours
+    of the best by the new scores.
 
     Args:
-        space: Of ordered variables.
-        goal: What is to be found.
+        space: A space of ordered variables.
+        goal: What the child may cost.
         frontier: What a search found, for this goal among others.
         start: An architecture within the goal, which is scored too.
         costs: Measures what the goal limits.
-        score: Returns what to minimise of architectures, and what else is told of them; each is asked about
-            once.
-        evaluations: Architectures that are scored, >= 1.
-        seed: Of all draws.
-        tick: Is told how many were scored.
+        score: Returns the value to minimise and the objective of each architecture; each is scored once.
+        evaluations: Number of architectures to score, >= 1.
+        seed: Seed of all draws.
+        tick: Called with the number of architectures scored so far.
 
     Returns:
-        Those with the new scores.
+        The architectures with the new scores.
     """
     again, rng = Frontier([goal]), random.Random(f"{seed} once more")
 
@@ -279,13 +278,13 @@ def refined(
 def _near(
     space: Space, goal: Goal, frontier: Frontier, costs: Meter, rng: random.Random, most: int
 ) -> tuple[list[Architecture], list[Mapping[str, float]]]:
-    """Return neighbours of the best for a goal that are new and use it up, and their costs."""
+    """Return new neighbours of the best for a goal that use up its budget, and their costs."""
     known = {one.architecture for one in frontier.scored}
     best = frontier.best(goal)[0].architecture
     drawn = dict.fromkeys(neighbour(space, best, rng) for _ in range(PROPOSED))
     near: dict[Architecture, Mapping[str, float]] = {}
     for architecture in drawn:
-        if architecture not in known and len(near) < most:  # one by one: to measure costs takes its time
+        if architecture not in known and len(near) < most:  # one by one: measuring takes time
             [cost] = costs([architecture])
             if goal.excess(cost) == 0.0 and goal.used(cost) >= USED:
                 near[architecture] = cost
@@ -293,7 +292,7 @@ def _near(
 
 
 def neighbour(space: Space, architecture: Architecture, rng: random.Random) -> Architecture:
-    """Return an architecture with a little more of one or two variables, and less of none to two."""
+    """Return an architecture with one or two variables raised a little, and none to two lowered."""
     values, names = dict(architecture), list(space)
     for sign, count in ((1, rng.choice((1, 1, 2))), (-1, rng.randrange(3))):
         for name in rng.sample(names, min(count, len(names))):
@@ -302,7 +301,7 @@ def neighbour(space: Space, architecture: Architecture, rng: random.Random) -> A
 
 
 def stepped(space: Space, values: Mapping[str, Value], name: str, steps: int) -> Value:
-    """Return the value of a variable so many steps up, or down, as far as its range goes."""
+    """Return the value of a variable moved by so many steps up, or down, within its range."""
     variable = space[name]
     low, high = variable.encode(variable.uniform(0.0)), variable.encode(variable.uniform(1.0 - 1e-9))
     step = (high - low) / max(1.0, min(variable.size, STEPS) - 1.0)

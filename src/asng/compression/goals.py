@@ -1,4 +1,4 @@
-"""What a child may cost: limits in absolute numbers, or as shares of what the model costs itself."""
+"""What a child may cost: limits in absolute numbers, or as shares of the model's own costs."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from asng.errors import InputError
 __all__ = ["BudgetLike", "Goal", "goals_of"]
 
 BudgetLike: TypeAlias = float | str | Budget | Sequence[float | str | Budget]
-"""A share of the multiply-adds, words such as "latency=2ms", a Budget, or several that hold together."""
+"""A share of the multiply-adds, words such as "latency=2ms", a Budget, or several that must all hold."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "k": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9}
 _WORDS = re.compile(r"(?P<measure>\w+)=(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?P<unit>[A-Za-z]*|%)")
@@ -24,19 +24,19 @@ class Goal:
     """What one child may cost at most.
 
     Attributes:
-        name: In a few words, as for a folder.
-        budgets: All hold.
+        name: A short name, which also names the child's folder.
+        budgets: The budgets, which must all hold.
     """
 
     name: str
     budgets: tuple[Budget, ...]
 
     def excess(self, costs: Mapping[str, float]) -> float:
-        """Return how far costs are over the budgets, as a sum of shares; 0 within."""
+        """Return how far costs exceed the budgets, as a sum of shares of the limits; 0 if within."""
         return excess(self.budgets, costs)
 
     def used(self, costs: Mapping[str, float]) -> float:
-        """Return how much of the tightest budget costs use up, 1 for all of it."""
+        """Return the share of the tightest budget that costs use up; 1 is all of it."""
         return max(costs[budget.name] / limit_of(budget) for budget in self.budgets)
 
 
@@ -44,11 +44,11 @@ def goals_of(budget: Any, budgets: Any) -> list[Goal]:
     """Return the goals of a compression.
 
     Args:
-        budget: Of one child, or None.
+        budget: The budget of one child, or None.
         budgets: One for each of several children, or None.
 
     Raises:
-        InputError: Neither or both are given, or one is no budget.
+        InputError: Neither or both are given, two budgets are the same, or one is malformed.
 
     Example:
         >>> [goal.name for goal in goals_of(None, [0.5, ["latency=2ms", "bytes=1MB"]])]

@@ -1,4 +1,4 @@
-"""What a compression has worked out, line by line, so that one that was stopped does not do it again."""
+"""The intermediate results of a compression, line by line, so that a resumed one does not repeat them."""
 
 import json
 import math
@@ -23,19 +23,19 @@ class _Line(Stored, frozen=True):
 
 
 class Journal:
-    """A file of results by their questions; nothing is written without a folder.
+    """A file of answers by their questions; nothing is written without a folder.
 
-    A compression asks its questions in the same order whenever it is begun with the same settings, so that
-    one that is resumed is given the answers up to where the last one was stopped.
+    With the same settings, a compression always asks the same questions in the same order. So one that is
+    resumed gets the known answers, up to where the last one was stopped.
 
     Args:
         folder: The run folder, or None.
         settings: What must be the same in a run that is resumed.
-        resume: Continue what is in the folder.
-        overwrite: Begin anew although something is.
+        resume: Continue the run in the folder.
+        overwrite: Start anew even if the folder holds a run.
 
     Raises:
-        RunError: The folder has a run already, or is to be resumed and has one of other settings.
+        RunError: The folder already holds a run, or the run to resume has other settings.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Journal:
             )
 
     def answer(self, question: str, work: Callable[[], Any], kind: Any) -> Any:
-        """Return what is known of a question, else work it out and write it down.
+        """Return the known answer to a question, or work it out and write it down.
 
         Args:
             question: The same in each run.
-            work: Returns plain values, which JSON can hold.
+            work: Works out the answer, as plain values that JSON can hold.
             kind: The type of the answer, as msgspec knows it.
 
         Raises:
@@ -86,12 +86,12 @@ class Journal:
         return stored(self._known[question], kind, f"{self.folder}, {COMPRESSION_LOG}, {question!r:.80}")
 
     def number(self, question: str, work: Callable[[], float]) -> float:
-        """As `answer`, of a number; NaN if JSON had none for it."""
+        """Return an answer that is a number; NaN if JSON could not hold it."""
         found = self.answer(question, work, float | None)
         return math.nan if found is None else float(found)
 
     def numbers(self, question: str, work: Callable[[], Sequence[float]]) -> list[float]:
-        """Return an answer of numbers; what is not finite is infinite, which is the worst."""
+        """Return an answer of several numbers; any that is not finite becomes infinity, the worst."""
         numbers = list[float | None]
         known = self.answer(question, lambda: [x if math.isfinite(x) else None for x in work()], numbers)
         return [math.inf if number is None else number for number in known]
@@ -101,6 +101,6 @@ class Journal:
         return question in self._known
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()

@@ -1,4 +1,4 @@
-"""What a compression came to."""
+"""The result of a compression."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,11 +21,11 @@ __all__ = ["Compressed", "CompressedChild", "Network"]
 
 @dataclass(frozen=True)
 class Network:
-    """A network, and what is known of it.
+    """A network with its score and its costs.
 
     Attributes:
         network: A plain module in eval mode.
-        score: Mean of the objective over the validation data.
+        score: Objective on the test data, or on the validation data if there are none.
         costs: By name of measure: parameters, multiply-adds, bytes and latency, and what the budgets limit.
     """
 
@@ -42,8 +42,8 @@ class CompressedChild(Network):
         goal: What it may cost.
         architecture: Its widths and depths.
         before: Its score before it was fine-tuned, with the shared weights.
-        learning_rate: The one that was found for its fine-tuning; None if an optimiser was given.
-        tried: What was scored for this budget after a few steps of fine-tuning.
+        learning_rate: The rate found for its fine-tuning; None if an optimiser was given.
+        tried: The architectures scored for this budget after a few steps of fine-tuning.
     """
 
     goal: Goal
@@ -55,20 +55,20 @@ class CompressedChild(Network):
 
 @dataclass(frozen=True, repr=False)
 class Compressed:
-    """What a model was made into.
+    """The children that a model was compressed to, and how.
 
     Attributes:
         model: The model as it was given, with its score.
         children: One for each budget, in their order.
-        frontier: All that were scored in the search, on the shared weights.
-        conversion: What of the model could be searched.
+        frontier: All architectures that the search scored on the shared weights.
+        conversion: Which parts of the model could be searched.
         higher_is_better: Whether a higher score is better.
-        metric: What scores are called.
+        metric: Name of the score.
         seconds: How long each part took, by its name.
-        notes: What is to be known of how it was done.
+        notes: Remarks on how it was done.
         folder: The run folder, or None.
-        example: What costs are of.
-        settings: What `asng.compress` was told, and the defaults of what has another value.
+        example: Inputs that costs were measured on.
+        settings: The arguments of `asng.compress`, and the defaults of those that have another value.
     """
 
     model: Network
@@ -92,11 +92,11 @@ class Compressed:
         return html_table("", rows, header=header)
 
     def dataframe(self, table: str = "children") -> Any:
-        """Return a table as a DataFrame of pandas.
+        """Return a table as a pandas DataFrame.
 
         Args:
-            table: "children", after a row for the model, with scores and costs; or "frontier", what the
-                search scored on the shared weights, with values and costs.
+            table: "children", after a row for the model, with scores and costs; or "frontier", the
+                architectures that the search scored on the shared weights, with losses and costs.
 
         Raises:
             InputError: There is no such table.
@@ -124,10 +124,10 @@ class Compressed:
 
     @property
     def child(self) -> nn.Module:
-        """The child, a plain module in eval mode, of a compression to one budget.
+        """The child of a compression to one budget, a plain module in eval mode.
 
         Raises:
-            InputError: There are several.
+            InputError: There are several children.
         """
         if len(self.children) != 1:
             names = ", ".join(child.goal.name for child in self.children)

@@ -50,9 +50,9 @@ __all__ = ["Road"]
 SCORED_ITEMS = 1000
 """About how many validation items an architecture is scored on in the search."""
 OPTIONS = ("only", "skip", "step", "least", "depth", "order")
-"""Of `asng.nn.searchable`."""
+"""Options of `asng.nn.searchable`."""
 REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
-"""Measures that are told of every network."""
+"""Measures that are reported for every network."""
 TOLD = (
     "loss",
     "minimize",
@@ -69,20 +69,20 @@ TOLD = (
 )
 """Settings that a report shows, beside budgets and options."""
 SHARED = 1.5
-"""So many times as many architectures are scored for several budgets as for one."""
+"""Factor on the number of architectures to score if there are several budgets."""
 
 
 @dataclass
 class Road:
-    """The settings of `asng.compress`, and what is done with them; see there.
+    """The settings of `asng.compress`, and the steps that it takes; see there.
 
     Attributes:
         goals: What each child may cost.
-        options: Of `asng.nn.searchable`.
+        options: Options of `asng.nn.searchable`.
         folder: The run folder, or None.
-        onnx: Whether it gets a program of each child.
+        onnx: Whether to write an ONNX program of each child.
         usual: The defaults of `asng.compress`.
-        notes: What is to be known of how it was done.
+        notes: Remarks on how it was done.
         seconds: How long each part took.
     """
 
@@ -141,7 +141,7 @@ class Road:
     # --- the whole road -----------------------------------------------------------------------------
 
     def walk(self, *, resume: bool, overwrite: bool) -> Compressed:
-        """Do all of it, or what of it is left."""
+        """Do the whole compression, or what is left of it."""
         if self.valid is None:
             self.valid, self.train = split_loader(self.train, share=0.2, seed=self.seed)
             self.notes.append(
@@ -153,7 +153,7 @@ class Road:
             supernet = self._supernet(calls)
         teach = self.loss
         if self.teaching > 0.0:
-            # A search is over the same batches again and again, those of few steps and those of scores.
+            # A search uses the same batches again and again: those of the few steps and those of scores.
             teach = distilled(self.model, self.loss, self.teaching, remember=STEPS + self._batches)
         settings = {
             "goals": [goal.name for goal in self.goals],
@@ -192,7 +192,7 @@ class Road:
             if self.train_weights:
                 with self._timed("shared weights"):
                     if self.optimizer is None:
-                        # The most careful of them: at a great rate the wide networks would forget.
+                        # The lowest of them: at a high rate, the wide networks would forget.
                         self._rate = min(final.rate_for("rate of shared weights") for final in finals)
                     self._train_shared(loop, supernet, starts)
             with self._timed("search"):
@@ -238,14 +238,14 @@ class Road:
             order = Importance("outputs", self.train, self.loss)
             try:
                 return searchable(self.model, calls, order=order, **self.options)
-            except InputError as error:  # also what would come without an order: then it comes again
+            except InputError as error:  # if the order is not to blame, the next call raises it again
                 supernet = searchable(self.model, calls, **self.options)
                 self.notes.append(f"Channels are kept in the order in which they lie: {error}")
                 return supernet
         return searchable(self.model, calls, **self.options)
 
     def _examples(self) -> tuple[list[Inputs], list[Inputs]]:
-        """Return calls to prove the conversion on, of a few items, and those that costs are measured on."""
+        """Return calls of a few items, to prove the conversion on, and those that costs are measured on."""
         stream = BatchStream(self.train, "train")
         try:
             few, one = stream.few(3), stream.few(1)
@@ -269,7 +269,7 @@ class Road:
 
     @contextmanager
     def _loop(self, supernet: Supernet, teach: Loss) -> Iterator[Loop]:
-        """Put together what trains and scores the shared weights."""
+        """Set up what trains and scores the shared weights."""
         search = OneShotSearch(
             supernet,
             teach,
@@ -301,7 +301,7 @@ class Road:
         return min(len(self._valid), max(1, math.ceil(SCORED_ITEMS / items)))
 
     def _starts(self, loop: Loop, supernet: Supernet) -> list[Architecture]:
-        """Put limits in numbers, and return an even architecture within each, if there is one."""
+        """Turn the limits of all goals into numbers, and return an even architecture within each goal."""
         meter = loop.scorer.meter
         meter.prepare()
         limits = self.journal.answer("limits", lambda: [limit_of(term) for term in meter.terms], list[float])
@@ -318,7 +318,7 @@ class Road:
         return [Architecture(start) for start in self.journal.answer("starts", work, MAPPINGS)]
 
     def _train_shared(self, loop: Loop, supernet: Supernet, starts: Sequence[Architecture]) -> None:
-        """Train the weights on networks about the budgets, or read them if that was done."""
+        """Train the shared weights on networks around the budgets, or load them if that was done."""
         path = None if self.folder is None else self.folder / SHARED_WEIGHTS
         if path is not None and self.journal.knows("shared weights") and path.exists():
             supernet.load_state_dict(read_tensors(path, "shared weights")["weights"])
@@ -337,7 +337,7 @@ class Road:
         self.journal.answer("shared weights", lambda: True, bool)
 
     def _meter(self, loop: Loop) -> Meter:
-        """Return what asks for costs, once in a run of the same turns."""
+        """Return a function that measures costs, and takes them from the journal if they are known."""
         turns = count(1)
 
         def costs(architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
@@ -409,13 +409,13 @@ class Road:
         )
 
     def _score(self, network: nn.Module) -> float:
-        """Return the score that is told of a network."""
+        """Return the score that is reported for a network."""
         loader = self.test or self._valid
         with staged(self.seed, "scores", loader):
             return score(network, loader, self._objective, items=self.items)
 
     def _costs(self, network: nn.Module) -> dict[str, float]:
-        """Return what a network costs, by all measures that are told or limited."""
+        """Return the costs of a network, by all measures that are reported or limited."""
         limited = {b.name: measure_of(b.measure) for goal in self.goals for b in goal.budgets}
         measures = {name: MEASURES[name] for name in REPORTED if name in MEASURES} | limited
         return {name: float(measure(network, self.measured[0])) for name, measure in measures.items()}

@@ -1,4 +1,4 @@
-"""What a compression leaves in its folder: compression.json, and a folder for each child."""
+"""Write and read what a compression leaves in its folder: compression.json, and a folder for each child."""
 
 import copy
 import math
@@ -42,7 +42,7 @@ MOST_CONFIGS = 64
 
 
 class StoredNetwork(Stored, frozen=True):
-    """A network, and what is known of it.
+    """A stored network: its score and its costs.
 
     Attributes:
         score: Its score.
@@ -54,15 +54,15 @@ class StoredNetwork(Stored, frozen=True):
 
 
 class StoredChild(StoredNetwork, frozen=True):
-    """A child.
+    """A stored child.
 
     Attributes:
         goal: Its budget, in words.
         limits: Greatest costs by name of measure.
         before: Its score before it was fine-tuned.
-        widths: Path of a layer of the model to how many channels it makes in the child, and in the model; 0
-            of a layer that is gone.
-        files: What lies in its folder.
+        widths: Path of a layer of the model to its number of output channels in the child, and in the model;
+            0 for a layer that is gone.
+        files: Files and folders in its folder.
     """
 
     goal: str = ""
@@ -73,20 +73,20 @@ class StoredChild(StoredNetwork, frozen=True):
 
 
 class StoredCompression(Stored, frozen=True):
-    """A compression.
+    """A stored compression.
 
     Attributes:
-        metric: What scores are called.
+        metric: Name of the score.
         higher_is_better: Whether a higher score is better.
         model: The model as it was given.
-        children: One a budget.
-        measure: What the points are over.
-        scored: How many were scored on the shared weights.
-        points: Cost and score of those that were fine-tuned for a few steps.
+        children: One per budget.
+        measure: The measure of the points' costs.
+        scored: How many architectures were scored on the shared weights.
+        points: Cost and score of the architectures that were fine-tuned for a few steps.
         seconds: How long each part took.
-        notes: What is to be known of how it was done.
-        fixed: Path of a layer whose width stayed to the reason.
-        settings: What `asng.compress` was told, and under "defaults" those of what has another value.
+        notes: Remarks on how it was done.
+        fixed: Path of a layer whose width was kept to the reason.
+        settings: The arguments of `asng.compress`, and under "defaults" those of what has another value.
     """
 
     metric: str = "score"
@@ -103,7 +103,7 @@ class StoredCompression(Stored, frozen=True):
 
 
 def widths_of(model: nn.Module, child: nn.Module) -> dict[str, tuple[int, int]]:
-    """Return how many channels each layer of a model makes in a child, and in the model.
+    """Return the number of output channels of each layer of a model, in a child and in the model.
 
     Example:
         >>> widths_of(nn.Sequential(nn.Linear(3, 8)), nn.Sequential(nn.Linear(3, 6)))
@@ -118,8 +118,8 @@ def write_compression(compressed: "Compressed", *, onnx: bool = True) -> "Compre
     """Write a compression into its folder, and return it with notes of what could not be written.
 
     Args:
-        compressed: What came of it.
-        onnx: Whether to write a program of each child too.
+        compressed: The compression.
+        onnx: Whether to write an ONNX program of each child too.
     """
     folder, notes = compressed.folder, list(compressed.notes)
     assert folder is not None
@@ -134,7 +134,7 @@ def write_compression(compressed: "Compressed", *, onnx: bool = True) -> "Compre
                     save_onnx(home / "child.onnx", child.network, compressed.example[0])
                 files.append("child.onnx")
         except AsngError as error:
-            if isinstance(error.__cause__, OSError):  # of the disk, and not of the program
+            if isinstance(error.__cause__, OSError):  # the disk is to blame, not the program
                 raise
             notes.append(f"{child.goal.name}: no ONNX program: {error}")
         files += _pretrained(compressed.model.network, child.network, compressed.example[0], home, notes)
@@ -169,7 +169,7 @@ def write_compression(compressed: "Compressed", *, onnx: bool = True) -> "Compre
 
 
 def read_compression(folder: Path) -> StoredCompression | None:
-    """Return what `write_compression` wrote; None of a compression that is not finished.
+    """Return what `write_compression` wrote; None if the compression is not finished.
 
     Raises:
         RunError: The file is damaged.
@@ -178,7 +178,7 @@ def read_compression(folder: Path) -> StoredCompression | None:
 
 
 def _pretrained(model: nn.Module, child: nn.Module, call: Inputs, home: Path, notes: list[str]) -> list[str]:
-    """Save a model of transformers by its own means, if its config can say the child's sizes."""
+    """Save a model of transformers by its own method, if its config can describe the child's sizes."""
     save: Any = getattr(child, "save_pretrained", None)
     if save is None or not hasattr(child, "config"):
         return []
@@ -198,11 +198,11 @@ def _pretrained(model: nn.Module, child: nn.Module, call: Inputs, home: Path, no
 
 
 def configs_of(model: nn.Module, child: nn.Module) -> Iterator[Any]:
-    """Yield copies of a model's config with what may be the sizes of a child.
+    """Yield copies of a model's config with possible sizes of a child.
 
-    An integer of the config is the size of layers, or of lists of blocks, in the model, and becomes their
-    size in the child. A number of heads shrinks with the widths of the layers that make queries or keys. If
-    layers of one size have become several, each is tried.
+    An integer in the config that is the size of layers, or of lists of blocks, in the model becomes their
+    size in the child. A number of heads shrinks with the widths of the layers that make queries, one of
+    key-value heads with those that make keys or values. If layers of one size got several, each is tried.
     """
     widths, lists, choices = widths_of(model, child), _lists_of(model, child), {}
     for name, value in vars(child.config).items():
@@ -226,7 +226,7 @@ def configs_of(model: nn.Module, child: nn.Module) -> Iterator[Any]:
 
 
 def _lists_of(model: nn.Module, child: nn.Module) -> list[tuple[int, int]]:
-    """Return how long each list of modules is in a child, and in the model."""
+    """Return the length of each list of modules, in a child and in the model."""
     left = dict(child.named_modules())
     return [
         (len(left[path]), len(module))

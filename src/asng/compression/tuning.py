@@ -1,4 +1,4 @@
-"""Fine-tuning of what is cut out of the shared weights: for a few steps, for a while, to the end."""
+"""Fine-tune children cut out of the shared weights: for a few steps, for a while, or to the end."""
 
 import math
 from collections.abc import Sequence
@@ -22,31 +22,31 @@ from asng.training.optimizers import MakeOptimizer, MakeScheduler
 __all__ = ["Tuner"]
 
 STEPS = 8
-"""Of a fine-tuning that tells what a longer one would bring; see docs/compression.md, "Measured"."""
+"""Steps of the short fine-tuning that predicts a longer one; see docs/compression.md, "Measured"."""
 BRIEFLY = 4
-"""Of these, so many batches give batch norms their averages after the few steps."""
+"""So many batches of those steps recompute the averages of batch norms afterwards."""
 RECALIBRATED = 50
-"""Batches that give batch norms their averages after a fine-tuning, at most."""
+"""Largest number of batches that recompute the averages of batch norms after a fine-tuning."""
 
 
 @dataclass(frozen=True)
 class Tuner:
-    """Makes children and fine-tunes them, all by the same batches from the same weights.
+    """Makes children and fine-tunes them, all from the same weights and on the same batches.
 
-    After a training batch norms are given the averages of the weights as they are: in a few steps moving ones
-    do not come along, and the first are those of a wider network.
+    After training, the averages of batch norms are recomputed for the final weights. In a few steps, running
+    averages do not catch up, and they begin as those of a wider network.
 
     Attributes:
-        supernet: Holds the shared weights, which stay as they are.
-        calls: What a child is cut out on.
+        supernet: Holds the shared weights, which are not changed.
+        calls: Inputs to extract a child on.
         train: Training data.
         valid: Validation data.
-        batches: Of these, so many tell after a few steps.
-        loss: What children learn by.
+        batches: Number of validation batches that a child is scored on after a few steps.
+        loss: Training loss of children.
         objective: What they are scored by.
-        scheduler, clip: As of `asng.training.train`.
-        items: Says how many items a batch has.
-        seed: Of the order of the data, and of dropout.
+        scheduler, clip: As in `asng.training.train`.
+        items: Returns the number of items in a batch.
+        seed: Seed of the order of the data, and of dropout.
         progress: Show progress bars.
     """
 
@@ -68,14 +68,14 @@ class Tuner:
         return self.supernet.extract(architecture, example=self.calls)
 
     def untuned(self, architecture: Architecture) -> nn.Module:
-        """Return a child with the shared weights, and averages of batch norms of its own."""
+        """Return a child with the shared weights, and its own averages of batch norms."""
         with staged(self.seed, "averages", self.train, self.valid):
             return self._recalibrated(self.cut(architecture), self.train)
 
     def after_steps(self, architecture: Architecture, optimizer: MakeOptimizer) -> tuple[float, float]:
-        """Return the loss of a child and its score, on some validation batches, after a few steps.
+        """Return the loss and the score of a child after a few steps, on some validation batches.
 
-        Both are infinite if the loss is not finite on the way.
+        Both are infinite if the training loss is ever not finite.
         """
         few, some = self._few
         with staged(self.seed, "steps", self.train, self.valid):
@@ -92,7 +92,7 @@ class Tuner:
     def after_epochs(
         self, architecture: Architecture, optimizer: MakeOptimizer, epochs: int, title: str
     ) -> tuple[float, float]:
-        """Return the score of a child and its loss, on all validation data, after so many epochs."""
+        """Return the score and the loss of a child after so many epochs, on all validation data."""
         child = self.tuned(architecture, optimizer, epochs, title)
         return self._score(child, self.valid, self.objective), self._score(child, self.valid, self.loss)
 
@@ -123,6 +123,6 @@ class Tuner:
 
     @cached_property
     def _few(self) -> tuple[Any, Any]:
-        """The batches of a few steps, and those that tell after them."""
+        """The training batches of the few steps, and the validation batches to score on after them."""
         with staged(self.seed, "steps", self.train, self.valid):
             return list(islice(self.train, STEPS)), list(islice(self.valid, self.batches))

@@ -1,4 +1,4 @@
-"""What a child costs, how it is measured, and what follows from it for the search."""
+"""Costs of a child: measures, and the penalties and budgets that bring them into a search."""
 
 from asng.costs.activations import activation_memory
 from asng.costs.measures import multiply_adds, parameters, stored_bytes

@@ -1,4 +1,4 @@
-"""How much memory a forward pass needs at once, besides the weights."""
+"""The peak memory of a forward pass, besides the weights."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -17,12 +17,12 @@ __all__ = ["activation_memory"]
 
 
 def activation_memory(child: nn.Module, inputs: tuple[Any, ...]) -> float:
-    """Return the peak of the memory of one forward pass, besides weights and buffers, in bytes.
+    """Return the peak memory of one forward pass, besides weights and buffers, in bytes.
 
-    All storages alive at once are added up after each operation of torch, the inputs among them; no
-    gradient is taken. A view adds nothing. What an operation needs only while it runs (the work space of a
-    convolution), what an allocator rounds up, and sparse tensors are not counted. On the meta device a batch
-    norm returns two vectors that it has not elsewhere: 8 bytes a channel too many, where it is the peak.
+    After each torch operation, it sums all storages that are alive, inputs included; no gradient is computed.
+    A view adds nothing. Memory that an operation needs only while it runs (the workspace of a convolution),
+    rounding by an allocator, and sparse tensors are not counted. On the meta device a batch norm returns two
+    vectors that it does not return elsewhere: 8 bytes per channel too many, if the peak is there.
 
     Args:
         child: A network, on any device; on "meta" nothing is computed.
@@ -42,15 +42,15 @@ def activation_memory(child: nn.Module, inputs: tuple[Any, ...]) -> float:
 
 
 class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Adds up the bytes of all storages that operations of torch return, for as long as they are alive.
+    """Sums the bytes of all storages that torch operations return, for as long as they are alive.
 
     Args:
-        weights: Whose storages do not count.
+        weights: Tensors whose storages do not count.
     """
 
     def __init__(self, weights: Sequence[Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        # torch keeps one Python object a storage as long as any tensor uses it, so its id stands for it.
+        # torch keeps one Python object per storage as long as any tensor uses it, so its id identifies it.
         self._weights = {id(s): s for s in (tensor.untyped_storage() for tensor in weights if _dense(tensor))}
         self._alive: dict[int, Any] = {}
         self.bytes = 0
@@ -64,7 +64,7 @@ class _Storages(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return output
 
     def note(self, value: Any) -> None:
-        """Take in what is new among the tensors of `value`."""
+        """Add the storages of the tensors in `value` that are new."""
         for tensor in tensors_in(value):
             if _dense(tensor):
                 self._add(tensor.untyped_storage())

@@ -1,4 +1,4 @@
-"""The largest architecture of a space, and the one that is nearest to its budgets."""
+"""Find the largest and the smallest architecture of a space, and the one nearest to its budgets."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,16 @@ from asng.space import Architecture, Categorical, Value, Variable
 __all__ = ["climbed", "ends_of", "levels", "nearest", "whole"]
 
 DRAWN = 50
-"""Uniform draws that are looked at, if none is within the budgets that is reached from the smallest."""
+"""Uniform draws that are tried if the descent from the smallest architecture does not meet the budgets."""
 TRIED = 400
-"""Architectures that are looked at in all, so that the answer comes before a search would."""
+"""Most architectures tried in all, so that the check takes less time than a search."""
 
 
 def ends_of(supernet: Supernet) -> tuple[Architecture, Architecture]:
-    """Return the architectures of the greatest and of the least values.
+    """Return the architectures with the largest and with the smallest values.
 
-    Of a choice of modules these are the ones of most and of fewest weights, of names the last and the first.
+    For a choice of modules these are the modules with most and with fewest weights, for names the last and
+    the first.
 
     Example:
         >>> from asng.nn import Linear
@@ -53,7 +54,7 @@ def _by_size(variable: Variable, weights: dict[Any, int]) -> list[Value]:
 
 
 def levels(variable: Variable) -> list[Value]:
-    """Return the values of a variable that are tried when the largest or cheapest architecture is sought."""
+    """Return the values of a variable to try in the search for the largest or cheapest architecture."""
     if isinstance(variable, Categorical):
         return list(variable.choices)
     return [variable.low, variable.high]
@@ -65,18 +66,18 @@ def climbed(
     worths: Callable[[Sequence[Architecture]], Sequence[float]],
     worth: float,
 ) -> tuple[Architecture, float]:
-    """Return what is reached from an architecture by changing one variable at a time for the better.
+    """Climb from an architecture by changing one variable at a time, and return the best one reached.
 
-    Every variable is changed once, to that of its levels that is worth the most.
+    Each variable in turn is set to the best of its levels, if that is better than its current value.
 
     Args:
-        start: Where to begin.
-        variables: Those that may be changed, by name.
-        worths: What architectures are worth, more is better.
-        worth: Of the start.
+        start: The architecture to begin with.
+        variables: The variables that may be changed, by name.
+        worths: Returns the worth of architectures; more is better.
+        worth: The worth of the start.
 
     Returns:
-        The architecture, and what it is worth.
+        The best architecture and its worth.
 
     Example:
         >>> from asng.space import Integer
@@ -97,13 +98,13 @@ def climbed(
 
 
 def whole(supernet: Supernet, sizes: Callable[[Sequence[Architecture]], Sequence[float]]) -> Architecture:
-    """Return the whole network: greatest values, and the choices with which it has the most multiply-adds.
+    """Return the whole network: the largest values, and the choices with the most multiply-adds.
 
-    Choices are changed one at a time, from those of most weights.
+    Choices are changed one at a time, starting with those with most weights.
 
     Args:
         supernet: The supernet.
-        sizes: The multiply-adds of architectures.
+        sizes: Returns the multiply-adds of architectures.
     """
     choices = {n: v for n, v in supernet.space.items() if isinstance(v, Categorical)}
     largest = ends_of(supernet)[0]
@@ -111,14 +112,14 @@ def whole(supernet: Supernet, sizes: Callable[[Sequence[Architecture]], Sequence
 
 
 def nearest(supernet: Supernet, excess: Callable[[Architecture], float]) -> Architecture:
-    """Return an architecture within the budgets, or one that is over them by the least that is found.
+    """Return an architecture within the budgets, or the one found that exceeds them the least.
 
-    It looks at the smallest first, and ends with the first that is within. Else it changes one variable at a
-    time, from the smallest and from the best of some draws, for several budgets may pull apart.
+    It tries the smallest first, and stops at the first that is within. It changes one variable at a time,
+    first from the smallest, then from the best of some draws, because several budgets may conflict.
 
     Args:
         supernet: The supernet.
-        excess: How far an architecture is over the budgets, 0 within.
+        excess: Returns how far an architecture is over the budgets, 0 if within them.
     """
     found: dict[Architecture, float] = {}
 
@@ -149,4 +150,4 @@ def nearest(supernet: Supernet, excess: Callable[[Architecture], float]) -> Arch
 
 
 class _Enough(Exception):
-    """One is within, or enough were looked at."""
+    """An architecture within the budgets was found, or enough were tried."""

@@ -1,7 +1,8 @@
-"""Costs that are counted: parameters, bytes and multiply-adds; and the names of all measures.
+"""Counted costs: parameters, bytes and multiply-adds; and the names of all measures.
 
 A measure is a function `(child, inputs) -> float`: `child` is a plain network, `inputs` the tuple of its
-inputs by position. If some go by name only it is an `asng.nn.Inputs`, a tuple that has these as `named`.
+positional inputs. If some are given by name only, `inputs` is an `asng.nn.Inputs`, a tuple that has these as
+`named`.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ Measure: TypeAlias = Callable[[nn.Module, tuple[Any, ...]], float]
 
 
 def parameters(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
-    """Return how many weights a network has, shared ones counted once; buffers are none.
+    """Return the number of weights of a network, shared ones counted once and buffers not at all.
 
     Example:
         >>> parameters(nn.Linear(3, 2))
@@ -50,9 +51,9 @@ def parameters(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
 
 
 def stored_bytes(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
-    """Return how many bytes a network takes in storage: the tensors of its `state_dict`, shared ones once.
+    """Return the size of a network's `state_dict` tensors in bytes, shared ones counted once.
 
-    Those are weights and buffers, each by its own dtype. What a file adds about them is not counted.
+    These are weights and buffers, each in its own dtype. The overhead of a file format is not counted.
 
     Example:
         >>> stored_bytes(nn.Linear(3, 2)), stored_bytes(nn.Linear(3, 2).bfloat16())
@@ -63,16 +64,16 @@ def stored_bytes(child: nn.Module, inputs: tuple[Any, ...] = ()) -> float:
 
 
 def multiply_adds(child: nn.Module, inputs: tuple[Any, ...]) -> float:
-    """Return the multiply-adds of one forward pass in eval mode: half of what torch's counter counts.
+    """Return the multiply-adds of one forward pass in eval mode: half of the FLOPs of torch's counter.
 
-    Matrix products, convolutions and attention count, also those within recurrent layers. Elementwise
-    functions, biases, normalisation, pooling, softmax and look-ups count nothing, nor does what torch's
-    counter does not know (kernels of one's own).
+    Matrix products, convolutions and attention count, also inside recurrent layers. Elementwise functions,
+    biases, normalisation, pooling, softmax and look-ups count nothing. Nor do operations that torch's counter
+    does not know, such as custom kernels.
 
     Args:
         child: A network, on any device; on "meta" nothing is computed.
-        inputs: Its inputs, on the same device: a tuple, or `asng.nn.Inputs`. The count is for all that they
-            hold.
+        inputs: Its inputs, on the same device: a tuple, or `asng.nn.Inputs`. The count is for the whole batch
+            that they hold.
 
     Example:
         >>> multiply_adds(nn.Linear(3, 2), (torch.ones(5, 3),))
@@ -83,7 +84,7 @@ def multiply_adds(child: nn.Module, inputs: tuple[Any, ...]) -> float:
 
 
 def multiply_adds_of(run: Callable[[], Any]) -> float:
-    """Return the multiply-adds of whatever a function runs, counted as by `multiply_adds`."""
+    """Return the multiply-adds of everything that `run` computes, counted as in `multiply_adds`."""
     counter = FlopCounterMode(display=False)
     counter.mod_tracker = _AsOne()  # type: ignore[assignment]
     with _countable(), counter:
@@ -92,9 +93,9 @@ def multiply_adds_of(run: Callable[[], Any]) -> float:
 
 
 class _AsOne:
-    """Has torch's counter count all modules as one.
+    """Makes torch's counter treat all modules as one.
 
-    Its own tracker of modules fails without gradients at a weight that one module gives another.
+    Its own module tracker fails without gradients if one module passes a weight to another.
     """
 
     parents = frozenset({"Global"})
@@ -114,17 +115,17 @@ MEASURES: dict[str, Measure] = {
     "latency": latency,
     "onnx_latency": onnx_latency,
 }
-"""What a measure may be called by."""
+"""The built-in measures by name."""
 
 _COUNTED = (parameters, multiply_adds, stored_bytes, activation_memory)
 _TIMED = (latency, onnx_latency)
 
 
 def measure_of(measure: object) -> Measure:
-    """Return the measure of that name, or the function as it is.
+    """Return the measure with a name, or a function as it is.
 
     Raises:
-        InputError: It is neither a known name nor a function.
+        InputError: `measure` is neither a known name nor a function.
     """
     if isinstance(measure, str):
         return MEASURES[one_of("measure", measure, MEASURES)]
@@ -137,7 +138,7 @@ def measure_of(measure: object) -> Measure:
 
 
 def name_of(measure: str | Measure) -> str:
-    """Return what a measure is called: its own name, or that of its function."""
+    """Return the name of a measure: a built-in name, or the name of its function."""
     if isinstance(measure, str):
         return measure
     function = _function_of(measure)
@@ -150,18 +151,18 @@ def _function_of(measure: Measure) -> Measure:
 
 
 def needs_numbers(measure: Measure) -> bool:
-    """Whether a measure is to be given real weights and inputs; the others count on the meta device."""
+    """Whether a measure needs real weights and inputs; the others count on the meta device."""
     return measure not in _COUNTED
 
 
 def is_timed(measure: Measure) -> bool:
-    """Whether a measure reads a clock, so that it gives something else each time."""
+    """Whether a measure reads a clock, so that its value varies from call to call."""
     return _function_of(measure) in _TIMED
 
 
 @contextmanager
 def _countable() -> Iterator[None]:
-    """Keep torch from its fused kernels of recurrent and attention layers, which its counter cannot see."""
+    """Disable torch's fused kernels of recurrent and attention layers, which its counter cannot see."""
     backends: tuple[Any, ...] = (torch.backends.mkldnn, torch.backends.cudnn)
     before = [backend.enabled for backend in backends]
     fused_attention = torch.backends.mha.get_fastpath_enabled()

@@ -1,4 +1,4 @@
-"""Measures the costs of architectures, each once."""
+"""Measure the costs of architectures, each child once."""
 
 import json
 import math
@@ -33,20 +33,20 @@ __all__ = ["CostMeter", "Costs"]
 _T = TypeVar("_T")
 
 AGAIN = 2
-"""Further measurements by a clock, each of a child extracted anew, of what is near a limit."""
+"""Further timings, each of a newly extracted child, if the first is near a limit."""
 NEAR = 0.1
-"""What counts as near: within this share of a limit."""
+"""A timing within this share of a limit counts as near it."""
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What one architecture costs.
+    """The costs of one architecture.
 
     Attributes:
         values: Cost by name of measure.
         active: The variables that a pass on the example read, or None if nothing was measured.
         penalty: What the penalties add to a minimised objective.
-        excess: How far it is over the budgets, 0 within.
+        excess: How far it is over the budgets; 0 if within them.
     """
 
     values: Mapping[str, float]
@@ -58,23 +58,23 @@ class Costs:
 class CostMeter:
     """Extracts the child of an architecture and measures it, once for all architectures with that child.
 
-    Two architectures have the same child where they agree in all variables that a pass of the example reads.
-    What can be counted without numbers is counted on the meta device, where nothing is computed and no
-    weight is copied; where a module cannot run there, on its own device. Randomness is left as it was.
+    Two architectures have the same child if they agree in all variables that a pass on the example reads.
+    Costs that need no numbers are counted on the meta device, where nothing is computed and no weight is
+    copied, or on the supernet's own device if a module cannot run there. Random generators keep their state.
 
-    What a clock says differs from one time to the next. A latency near the limit of a budget is therefore
-    measured three times, of a child that is extracted anew each time, and the greatest counts.
+    Timings vary. A latency near the limit of a budget is therefore measured three times, each time on a newly
+    extracted child, and the largest counts.
 
     Without terms it measures nothing.
 
     Args:
-        supernet: Whose children to measure.
-        terms: Say which measures, and what is within.
+        supernet: The supernet whose children are measured.
+        terms: The budgets and penalties, which name the measures.
         example: Returns the inputs: a tuple, or `Inputs`; called once, at the first measurement.
-        comm: The processes that measurements are dealt out to. Each then knows what all have measured, so
-            that a latency is the same everywhere. Default: this one alone.
-        memory: Counts the architectures that do not fit into memory while they are measured: they cost
-            infinitely much. Default: a count of its own.
+        comm: The processes over which measurements are distributed. All get every result, so that a latency
+            is the same everywhere. Default: this process alone.
+        memory: Counts the architectures that do not fit into memory while they are measured; their cost is
+            infinite. Default: a count of its own.
     """
 
     def __init__(
@@ -92,15 +92,15 @@ class CostMeter:
         self._measures = measures_of(self._given)
         self._example = example
         self._known: dict[str, dict[str, float]] = {}  # digest of the values read -> cost by name
-        self._reads: dict[str, frozenset[str]] = {}  # digest of the architecture -> what it reads
+        self._reads: dict[str, frozenset[str]] = {}  # digest of the architecture -> names it reads
         self._sets: dict[frozenset[str], frozenset[str]] = {}  # one object for each set of names
         self._sizes: dict[str, float] = {}  # digest of the architecture -> multiply-adds
-        self._whole: dict[str, float] = {}  # what the whole network costs, of measures with a share
+        self._whole: dict[str, float] = {}  # costs of the whole network, for measures with a share
         self._terms: tuple[Cost, ...] | None = None
 
     @property
     def terms(self) -> tuple[Cost, ...]:
-        """The terms in numbers: the whole network is measured now, if shares of its costs are asked for."""
+        """The terms with shares resolved to numbers; if there are shares, this measures the whole network."""
         if self._terms is None:
             shared = {cost.name for cost in self._given if cost.share is not None}
             missing = {n: m for n, m in self._measures.items() if n in shared and n not in self._whole}
@@ -123,7 +123,7 @@ class CostMeter:
         )
 
     def _of_whole(self, measures: Mapping[str, Measure]) -> dict[str, float]:
-        """Return what the whole network costs; by a clock, the median of three."""
+        """Return the costs of the whole network; for timed measures, the median of three."""
         largest = whole(self._supernet, lambda many: [size for size, _ in self.sizes(many)])
 
         def work(_: int) -> dict[str, float]:
@@ -143,18 +143,18 @@ class CostMeter:
         )
 
     def of(self, architecture: Architecture) -> Costs:
-        """Return what an architecture costs.
+        """Return the costs of an architecture.
 
         Raises:
-            InputError: A measure gave no finite number.
+            InputError: A measure did not return a finite number.
         """
         return self.of_all([architecture])[0]
 
     def of_all(self, architectures: Sequence[Architecture]) -> list[Costs]:
-        """Return what each architecture costs.
+        """Return the costs of each architecture.
 
         Raises:
-            InputError: A measure gave no finite number.
+            InputError: A measure did not return a finite number.
         """
         if not self.terms:
             return [Costs({}, None)] * len(architectures)
@@ -167,10 +167,10 @@ class CostMeter:
         return Costs(values, active, penalty(self.terms, values), excess(self.terms, values))
 
     def sizes(self, architectures: Sequence[Architecture]) -> list[tuple[float, frozenset[str]]]:
-        """Return how large architectures are, also without terms: multiply-adds, and the variables read.
+        """Return the multiply-adds of architectures and the variables that they read, also without terms.
 
-        Nothing is extracted: what counts is a pass over the example, on the meta device if that will do. What
-        does not fit into memory has a size of -inf, and counts as reading all variables.
+        Nothing is extracted: the supernet runs on the example, on the meta device if possible. An
+        architecture that does not fit into memory has a size of -inf, and counts as reading all variables.
         """
         keys = [_digest(architecture) for architecture in architectures]
         unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._sizes}
@@ -197,10 +197,10 @@ class CostMeter:
         return any(isinstance(term, Budget) for term in self._given)
 
     def check_budgets(self) -> None:
-        """See that some architecture is within the budgets, from the smallest on, before a search begins.
+        """Check before a search that some architecture is within the budgets, trying the smallest first.
 
         Raises:
-            InputError: None is found; or a measure gave no finite number.
+            InputError: None is found, or a measure did not return a finite number.
         """
         if not self.has_budget:
             return
@@ -215,9 +215,9 @@ class CostMeter:
             raise _nothing_within(self.limits(), best, seen)
 
     def confirm(self, architecture: Architecture) -> bool:
-        """Measure once more what reads a clock, and return whether the architecture is within the budgets.
+        """Repeat the timings that have a budget, and return whether the architecture is within the budgets.
 
-        It then costs the most that was measured.
+        The largest timing then counts as its cost.
         """
         within = self.of(architecture).excess <= 0.0
         held = {term.name for term in self.terms if isinstance(term, Budget)}
@@ -236,35 +236,35 @@ class CostMeter:
         return self.of(architecture).excess <= 0.0
 
     def prepare(self, *, sizes: bool = False) -> None:
-        """Get the example now, before anything else needs the data.
+        """Get the example now, before anything else reads the data.
 
         Args:
-            sizes: Whether sizes will be asked for, which need it even without terms.
+            sizes: Whether `sizes` will be called, which needs the example even without terms.
         """
         if self._given or sizes:
             _ = self._on_device, self.terms
 
     def attempt(self, architecture: Architecture) -> None:
-        """Measure an architecture and forget it, so that a measure that cannot work shows; without latency.
+        """Measure an architecture except for its latency and discard the result, to reveal failing measures.
 
         Raises:
-            InputError: A measure gave no finite number.
+            InputError: A measure did not return a finite number.
         """
         measures = {name: measure for name, measure in self._measures.items() if measure is not latency}
         if measures:
             self._checked(architecture, self._measured(architecture, measures))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all costs measured so far: a latency cannot be measured again."""
+        """Return all costs measured so far, because a latency measured again would differ."""
         return {"known": json.dumps(self._known), "whole": json.dumps(self._whole)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over the costs of a checkpoint."""
+        """Restore the costs from a checkpoint."""
         self._known = json.loads(state["known"])
         self._whole, self._terms = json.loads(state["whole"]), None
 
     def _actives(self, architectures: Sequence[Architecture]) -> list[frozenset[str]]:
-        """Return what a pass under each of them reads."""
+        """Return the variables that a pass under each architecture reads."""
         keys = [_digest(architecture) for architecture in architectures]
         unknown = {k: a for k, a in zip(keys, architectures, strict=True) if k not in self._reads}
         if unknown:
@@ -275,13 +275,13 @@ class CostMeter:
         return [self._reads[key] for key in keys]
 
     def _read(self, architecture: Architecture) -> frozenset[str]:
-        """Return what a pass reads; all variables if it does not fit into memory."""
+        """Return the variables that a pass reads; all of them if it does not fit into memory."""
         with OutOfMemory().noted():
             return self._somewhere(lambda place: place.reads(architecture))
         return frozenset(architecture)
 
     def _keys(self, architectures: Sequence[Architecture]) -> list[str]:
-        """Return the digests of what a pass under each of them reads: the same for the same child."""
+        """Return digests of the values that a pass under each architecture reads: one for each child."""
         actives = self._actives(architectures)
         return [
             _digest({name: architecture[name] for name in active})
@@ -289,7 +289,7 @@ class CostMeter:
         ]
 
     def _measure(self, architectures: Mapping[str, Architecture]) -> None:
-        """Measure what is not yet known of the children, given by the digests of what they read."""
+        """Measure the costs that are not yet known, of architectures given by their `_keys`."""
         missing = {
             key: {n: measure for n, measure in self._measures.items() if n not in self._known.get(key, {})}
             for key in architectures
@@ -302,20 +302,20 @@ class CostMeter:
                 lambda measured: self._checked(*measured),
             )
             for key, values in zip(todo, found, strict=True):
-                # None: it does not fit into memory, and costs more than any that does.
+                # None: it does not fit into memory, so it costs more than any that does.
                 self._known.setdefault(key, {}).update(values or dict.fromkeys(missing[key], math.inf))
                 if values is None:
                     self._memory.count += 1
                     self._memory.of(architectures[key])
 
     def _guarded(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any] | None:
-        """Return what the measures give, or None if the architecture does not fit into memory."""
+        """Return the values of the measures, or None if the architecture does not fit into memory."""
         with OutOfMemory().noted():
             return self._carefully(architecture, measures)
         return None
 
     def _carefully(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
-        """Return what the measures give; by a clock and near a limit, the greatest of three."""
+        """Return the values of the measures; for a timing near a limit, the largest of three."""
         values = self._measured(architecture, measures)
         near = {name: measure for name, measure in measures.items() if self._is_near(name, values[name])}
         for _ in range(AGAIN if near else 0):
@@ -334,7 +334,7 @@ class CostMeter:
         if counted:
             values |= self._somewhere(
                 lambda place: place.measured(architecture, counted),
-                meta=activation_memory in counted.values(),  # which is not the same on both
+                meta=activation_memory in counted.values(),  # differs between the two
             )
         if real:
             values |= self._on_device.measured(architecture, real)
@@ -350,22 +350,22 @@ class CostMeter:
         }
 
     def _somewhere(self, work: Callable[[Place], _T], *, meta: bool = False) -> _T:
-        """Do it on the meta device if that will do, and else on the supernet's own, or where it takes less.
+        """Work on the meta device if that is possible and not slower, else on the supernet's own device.
 
         Args:
-            work: What to do.
-            meta: Whether not to ask which of them takes less.
+            work: The work to do at a place.
+            meta: Whether to prefer the meta device even if it is slower.
         """
         if self._on_meta is not None and (meta or not self._numbers_take_less):
             try:
                 return work(self._on_meta)
-            except Exception:  # whatever a module raises for want of numbers; a real error comes again
+            except Exception:  # whatever a module raises without numbers; a real error will recur
                 pass
         return work(self._on_device)
 
     @cached_property
     def _numbers_take_less(self) -> bool:
-        """Whether a pass takes less time with numbers: on few items torch's bookkeeping takes the most."""
+        """Whether a pass is faster with numbers: with few items, torch's bookkeeping dominates."""
         architecture = self._supernet.space.sample(random.Random(0))
 
         def seconds(place: Place) -> float:
@@ -373,7 +373,7 @@ class CostMeter:
             place.reads(architecture)
             return time.perf_counter() - start
 
-        with suppress(Exception), OutOfMemory().noted():  # it comes again where it is work
+        with suppress(Exception), OutOfMemory().noted():  # an error recurs in the real work
             on_meta, on_device = ([seconds(place) for _ in range(2)][1] for place in self._places)
             return on_device < on_meta
         return False
@@ -412,7 +412,7 @@ def _nothing_within(limits: Sequence[CostLimit], best: Costs, seen: Sequence[Cos
 
 
 def _digest(values: Mapping[str, Value]) -> str:
-    # Short, since a long search measures many: 128 bits never collide in practice.
+    # Short, since a long search measures many; 128 bits do not collide in practice.
     text = json.dumps(dict(sorted(values.items())))
     return blake2b(text.encode(), digest_size=16).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Where costs are measured: a supernet and its inputs on a device, or on the meta device without numbers."""
+"""Places to measure costs: a supernet and its inputs on a device, or without numbers on the meta device."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -22,16 +22,16 @@ _M = TypeVar("_M", bound=nn.Module)
 
 
 def meta_copy(model: _M) -> _M:
-    """Return a copy whose parameters and buffers are on the meta device. None of theirs is copied.
+    """Return a copy with parameters and buffers on the meta device, without copying their numbers.
 
-    A pass of it costs the time of Python and torch's bookkeeping only, and no memory. What the model
-    shares, the copy shares.
+    A pass of it takes only the time of Python and of torch's bookkeeping, and no memory. Tensors that the
+    model shares are shared in the copy too.
 
     Example:
         >>> meta_copy(nn.Linear(3, 2))(torch.ones(5, 3, device="meta")).shape
         torch.Size([5, 2])
     """
-    # The memo of copy.deepcopy says what is already copied.
+    # The memo of copy.deepcopy holds what is already copied.
     memo: dict[int, Any] = {id(buffer): torch.empty_like(buffer, device="meta") for buffer in model.buffers()}
     for parameter in model.parameters():
         empty = torch.empty_like(parameter, device="meta")
@@ -40,12 +40,12 @@ def meta_copy(model: _M) -> _M:
 
 
 class Place(NamedTuple):
-    """A supernet and inputs for it on one device. What is done there leaves randomness and modes alone.
+    """A supernet and its inputs on one device, for measurements that keep generators and modes unchanged.
 
     Attributes:
-        supernet: Whose children to measure.
-        inputs: Of the model.
-        device: Where both are.
+        supernet: The supernet whose children are measured.
+        inputs: Inputs of the model.
+        device: The device of both.
     """
 
     supernet: Supernet
@@ -65,7 +65,7 @@ class Place(NamedTuple):
             return count, self.supernet.active
 
     def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
-        """Return what the measures give for the child of an architecture."""
+        """Return the values of the measures for the child of an architecture."""
         with self._quietly():
             child = give_averages(self.supernet.extract(architecture, example=self.inputs)).eval()
             return {name: measure(child, self.inputs) for name, measure in measures.items()}
@@ -76,14 +76,14 @@ class Place(NamedTuple):
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:
-        # On the meta device new tensors are to be without numbers too. Elsewhere the context would only
-        # slow down what is timed.
+        # On the meta device new tensors must have no numbers either. Elsewhere the context would only slow
+        # down timed passes.
         new_tensors = self.device if self.device.type == "meta" else nullcontext()
         with torch.random.fork_rng(devices=cuda_devices()), evaluating(self.supernet), new_tensors:
             yield
 
 
 def moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:
-    """Return inputs on a device."""
+    """Return the inputs moved to a device."""
     call = Inputs.of(inputs)
     return Inputs(to_device(tuple(call), device), to_device(dict(call.named), device))

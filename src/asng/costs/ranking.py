@@ -1,29 +1,29 @@
-"""What an optimiser is told under a budget, so that the budget comes first."""
+"""Losses to tell an optimiser under a budget, such that the budget comes first."""
 
 import math
 from collections.abc import Sequence
 
 __all__ = ["behind_budget"]
 
-# Far behind every loss that is measured, and apart from each other in double precision. Fixed numbers, not
-# ranks among these candidates: an optimiser may compare candidates of different steps.
+# Far above every measured loss, and distinct from each other in double precision. They are fixed numbers, not
+# ranks among the candidates at hand, because an optimiser may compare candidates of different steps.
 _LARGEST = 1e298
 _UNUSABLE = 1e299
 _OVER = 1e300
 
 
 def behind_budget(losses: Sequence[float], excess: Sequence[float]) -> list[float]:
-    """Return losses by whose order candidates within a budget come first, and those over it last.
+    """Return losses that rank candidates within a budget first, and those over it last.
 
-    The order is: within the budget by loss; within it without a finite loss, all alike; over it by how far,
-    whatever the loss. So a search all of whose candidates are over moves towards the cheaper ones.
+    The order is: within the budget, by loss; within it without a finite loss, all equal; over it, by how far,
+    whatever the loss. So if all candidates are over the budget, a search moves towards the cheaper ones.
 
     Args:
-        losses: One a candidate, lower is better; may be NaN or infinite. Beyond 1e298 they are alike.
-        excess: How far each candidate is over its budgets, 0 within, >= 0.
+        losses: One per candidate, smaller is better; may be NaN or infinite. Beyond 1e298 all are equal.
+        excess: How far each candidate is over its budgets, >= 0; 0 if within them.
 
     Returns:
-        Finite losses. One within the budget stays as it is.
+        Finite losses. A finite loss within the budget stays as it is, up to 1e298.
 
     Example:
         >>> told = behind_budget([0.3, 0.1, 0.2, math.nan], [0.0, 0.5, 0.0, 0.0])

@@ -25,20 +25,21 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Penalty:
-    """Makes architectures worse by what they cost over a target.
+    """Penalises architectures for what they cost above a target.
 
-    It adds `weight * max(0, cost / target - 1)` to an objective that is minimised, and takes as much off
-    one that is maximised. A cost at twice the target thus counts as `weight` of the objective.
+    It adds `weight * max(0, cost / target - 1)` to an objective that is minimised, and subtracts as much from
+    one that is maximised. A cost of twice the target thus counts as `weight` of the objective.
 
     Args:
         measure: "parameters", "multiply_adds", "bytes", "activation_memory" (bytes), "latency" or
             "onnx_latency" (seconds), or a function `(child, inputs) -> float`.
-        weight: What a cost of twice the target is worth, in units of the objective, > 0.
-        target: The cost up to which nothing is added, > 0.
-        share: In place of a target, its share of what the whole network costs, in (0, 1]: see `Budget`.
+        weight: The penalty on a cost of twice the target, in units of the objective, > 0.
+        target: The cost up to which there is no penalty, > 0.
+        share: Instead of a target, its share of what the whole network costs, in (0, 1]: see `Budget`.
 
     Raises:
-        InputError: The measure is unknown, or a number is out of its range.
+        InputError: The measure is unknown, a number is out of its range, or not exactly one of target and
+            share is given.
 
     Example:
         >>> Penalty("parameters", weight=0.1, target=10_000)
@@ -58,7 +59,7 @@ class Penalty:
 
     @property
     def name(self) -> str:
-        """What the measure is called."""
+        """The name of the measure."""
         return name_of(self.measure)
 
 
@@ -68,11 +69,11 @@ class Budget:
 
     Args:
         measure: As in `Penalty`.
-        limit: The greatest cost that is within the budget, > 0.
-        share: In place of a limit, its share of what the whole network costs, in (0, 1]. The whole network
-            has the greatest value of every ordered variable. Of the choices it has those with the most
-            multiply-adds, as far as changing one at a time finds them. Of a model that `asng.nn.searchable`
-            was given it is that model.
+        limit: The largest cost that is within the budget, > 0.
+        share: Instead of a limit, its share of what the whole network costs, in (0, 1]. The whole network
+            has the largest value of every ordered variable. It has the choices with the most multiply-adds,
+            as far as changing one at a time finds them. For a model converted by `asng.nn.searchable`, it is
+            the original model.
 
     Raises:
         InputError: The measure is unknown, a number is out of its range, or not exactly one of limit and
@@ -94,7 +95,7 @@ class Budget:
 
     @property
     def name(self) -> str:
-        """What the measure is called."""
+        """The name of the measure."""
         return name_of(self.measure)
 
 
@@ -127,10 +128,10 @@ def budgets_of(limits: Mapping[str, float | str]) -> tuple[Budget, ...]:
     """Return budgets from plain settings: a number is a limit, a number with "%" a share.
 
     Args:
-        limits: By name of measure.
+        limits: Limit or share by name of measure.
 
     Raises:
-        InputError: There is no such measure, or a number is none or out of its range; it says of which.
+        InputError: A measure is unknown, or a limit is not a number or out of its range.
 
     Example:
         >>> parameters, latency = budgets_of({"parameters": "50%", "latency": 0.002})
@@ -164,14 +165,14 @@ def _budget_of(measure: str, limit: float | str) -> Budget:
 
 
 def in_numbers(costs: Iterable[Cost], whole: Mapping[str, float]) -> tuple[Cost, ...]:
-    """Return terms whose shares have become limits and targets.
+    """Return terms with their shares turned into limits and targets.
 
     Args:
-        costs: With shares.
-        whole: What the whole network costs, by name of measure, at least of those with a share.
+        costs: Terms, with or without shares.
+        whole: What the whole network costs, by name of measure, at least for measures with a share.
 
     Raises:
-        InputError: A share of nothing is asked for.
+        InputError: The whole network costs nothing, so that it has no share.
 
     Example:
         >>> in_numbers([Budget("parameters", share=0.5)], {"parameters": 30.0})
@@ -193,7 +194,7 @@ def _in_numbers(cost: Cost, whole: float) -> Cost:
 
 
 def limit_of(cost: Cost) -> float:
-    """Return the limit of a budget or the target of a penalty, neither of which is a share."""
+    """Return the limit of a budget or the target of a penalty, after `in_numbers`."""
     bound = cost.limit if isinstance(cost, Budget) else cost.target
     if bound is None:
         raise AssertionError(f"{cost}: still a share")
@@ -243,7 +244,7 @@ def penalty(costs: Iterable[Cost], values: Mapping[str, float]) -> float:
 
 
 def excess(costs: Iterable[Cost], values: Mapping[str, float]) -> float:
-    """Return by how much the costs are over their budgets, as a sum of shares of the limits; 0 within.
+    """Return how far the costs are over their budgets, as a sum of shares of the limits; 0 if within them.
 
     Example:
         >>> costs = Budget("parameters", limit=100), Budget("latency", limit=0.5)

@@ -1,9 +1,9 @@
-"""How long a forward pass takes, in torch and as an ONNX program in onnxruntime.
+"""Time a forward pass, in torch and as an ONNX program in onnxruntime.
 
-On a machine that does other work too, a wall clock tells twice as much in one second as in the next. The time
-that other processes take of the processor is therefore left out if it can be told. A pass that computes in
-the thread that called it, and never waited of itself, took the time that its thread had the processor. Each
-pass is looked at by itself. Of one that waited (for a GPU, for other threads, for a disk) the wall clock
+On a machine with other work, wall-clock times can differ by a factor of two from one second to the next. Time
+that other processes take from the processor is therefore left out if it can be determined. If a pass computes
+in the calling thread and never waits voluntarily, its time is the processor time of that thread. This is
+decided for each pass separately. If a pass waited (for a GPU, for other threads, for a disk), the wall clock
 counts.
 """
 
@@ -32,9 +32,9 @@ if sys.platform == "linux":
 __all__ = ["latency", "onnx_latency"]
 
 _MOST_WARMUP = 10
-"""Passes beyond those asked for that are taken at most until the network no longer becomes faster."""
+"""Most extra warm-up passes, taken until the network no longer becomes faster."""
 _FASTER = 0.9
-"""A pass of less than this share of the fastest one before says that it is not yet warm."""
+"""A pass that takes less than this share of the fastest one before shows that warm-up is not over."""
 
 
 def latency(
@@ -47,18 +47,18 @@ def latency(
 ) -> float:
     """Return the median time of a forward pass in seconds, in eval mode and under inference mode.
 
-    On Linux it is, as far as can be told, the time of a machine that does nothing else. For a pass that
-    computes in one thread, what other processes take of the processor does not count. With several threads,
-    on a GPU and elsewhere it is the time by the wall clock.
+    On Linux it is, as far as possible, the time on an otherwise idle machine: if a pass computes in one
+    thread, the processor time of other processes does not count. With several threads, on a GPU and on other
+    systems it is wall-clock time.
 
     Args:
-        child: A network, on the device that is asked about.
+        child: A network, on the device to measure.
         inputs: Its inputs, on the same device: a tuple, or `asng.nn.Inputs`.
-        warmup: Passes before the first that counts, >= 0, and up to ten more as long as they become faster.
-            Default 3.
+        warmup: Passes before the first that counts, >= 0. From 2 on, up to ten more follow as long as they
+            become faster. Default 3.
         repeats: Passes that count, >= 1. Default 15.
-        seconds: More passes count until all of them took so long, >= 0, at most 20 times as many. Default
-            0.02.
+        seconds: More passes are counted until all together took this long, >= 0, at most 20 times `repeats`.
+            Default 0.02.
 
     Example:
         >>> 0.0 < latency(nn.Linear(3, 2), (torch.ones(5, 3),)) < 1.0
@@ -91,10 +91,10 @@ def onnx_latency(
     seconds: float = 0.02,
     threads: int | None = None,
 ) -> float:
-    """Return the median time of a child as an ONNX program in onnxruntime on the processor, in seconds.
+    """Return the median time of a child as an ONNX program in onnxruntime on the CPU, in seconds.
 
-    The program is exported anew for every child, which takes seconds, and far longer than it runs. Its sizes
-    are those of the inputs. Needs the extra `onnx`.
+    Each child is exported to its own program, which takes seconds, far longer than running it. The program
+    has the fixed sizes of the inputs. Needs the extra `onnx`.
 
     Args:
         child: A network.
@@ -102,7 +102,7 @@ def onnx_latency(
         warmup: As in `latency`.
         repeats: As in `latency`.
         seconds: As in `latency`.
-        threads: Of onnxruntime, >= 1. Default: as many as torch has, `torch.get_num_threads()`.
+        threads: Number of threads of onnxruntime, >= 1. Default: that of torch, `torch.get_num_threads()`.
 
     Raises:
         InputError: The packages for it are not installed, or the child cannot be exported or run as ONNX.
@@ -121,7 +121,7 @@ def onnx_latency(
 
 
 class _Reading(NamedTuple):
-    """What the clocks show: wall, processor time of this thread, and how often the thread waited."""
+    """A reading of the clocks: wall time, this thread's processor time, and its number of voluntary waits."""
 
     wall: float
     own: float
@@ -136,7 +136,7 @@ def _read() -> _Reading:
 
 
 def _between(start: _Reading, end: _Reading) -> float:
-    """Return what a pass took: by the processor's clock if the thread never waited of itself."""
+    """Return a pass's duration: processor time if the thread never waited voluntarily, else wall time."""
     wall = end.wall - start.wall
     return end.own - start.own if end.waits == start.waits >= 0 else wall
 
@@ -149,7 +149,7 @@ def _median_time(
     repeats: int,
     seconds: float,
 ) -> float:
-    """Return the median time of what `run` does; `settle` is called before each, and takes no time."""
+    """Return the median time of `run`; `settle` is called before each run and is not timed."""
     integer_at_least("warmup", warmup, 0)
     integer_at_least("repeats", repeats, 1)
     real_between("seconds", seconds, 0.0, 3600.0)
@@ -172,6 +172,6 @@ def _median_time(
 
 
 def _wait_for(device: torch.device) -> None:
-    """Wait until a device that works on its own has done all that it was told."""
+    """Wait until an asynchronous device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

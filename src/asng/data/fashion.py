@@ -1,4 +1,4 @@
-"""The data set that comes with the package: a subset of Fashion-MNIST, for a start without a download.
+"""The data set that comes with the package: a subset of Fashion-MNIST, to start without a download.
 
 Made by tools/build_fashion_mnist_subset.py; src/asng/data/fashion_mnist/README.md says how.
 """
@@ -28,7 +28,7 @@ FASHION_MNIST_CLASSES = (
 )
 """Names of the labels 0 to 9, as Fashion-MNIST gives them."""
 
-# Of the packed files, as the build script prints them. Results are comparable only on the same bytes.
+# Checksums of the packed files, as the build script prints them. Results compare only on the same bytes.
 _SHA256 = {
     "train-images-idx3-ubyte": "14aa79223299aafbaa95335128c475f85c89fdacfa05184ad681f3497ce72e52",
     "train-labels-idx1-ubyte": "47b08ddee0137243fae8e243b104573b1977af88ab9c5d159d3ed94e335495e8",
@@ -38,10 +38,10 @@ _SHA256 = {
 
 
 def load_fashion_mnist_subset() -> ImageData:
-    """Return 5,000 training and 1,000 test images of Fashion-MNIST at 14x14, the classes balanced.
+    """Return 5,000 training and 1,000 test images of Fashion-MNIST at 14x14, with balanced classes.
 
-    It comes with the package, so examples and tests run without a network, and it is small enough for a
-    search in minutes while operators still differ on it. Scores on it are not those of the full set.
+    The subset comes with the package, so examples and tests need no download. A search on it takes minutes,
+    and yet operators still differ on it. Scores on it are not those of the full set.
 
     Returns:
         Training images (5000, 1, 14, 14), test images (1000, 1, 14, 14), ten classes of 500 and 100.

@@ -12,10 +12,10 @@ from asng.errors import InputError
 __all__ = ["ImageData"]
 
 
-# Tensors do not compare to one truth value, so two ImageData compare by identity.
+# Comparing tensors gives no single truth value, so two ImageData compare by identity.
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """Labelled images as they lie in the files: bytes, not yet normalised.
+    """Labelled images as stored in their files: bytes, not yet normalised.
 
     Args:
         train_images: (N, C, H, W), uint8.
@@ -23,10 +23,10 @@ class ImageData:
         test_images: (M, C, H, W), uint8.
         test_labels: (M,), int64.
         classes: Name of each class, at least one.
-        name: What tables and reports call the data.
+        name: Name of the data in tables and reports.
 
     Raises:
-        InputError: A shape, a type, a count or a label is not of that form.
+        InputError: A shape, a dtype, a count or a label does not fit this description.
 
     Example:
         >>> pixels, labels = torch.zeros(2, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1])
@@ -61,16 +61,17 @@ class ImageData:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the shapes and bytes of images and labels, 64 hexadecimal digits.
+        """SHA-256 of the shapes, dtypes and bytes of images and labels, 64 hexadecimal digits.
 
-        Runs are comparable only on the same data, which a folder's name does not tell. Names take no part.
-        It is computed when first asked for, in about a second a gigabyte, and kept.
+        Runs are comparable only on the same data, which a folder's name does not prove. The names of the data
+        and of its classes do not enter. It is computed on first access, in about a second per gigabyte, and
+        cached.
         """
         digest = hashlib.sha256()
         for tensor in (self.train_images, self.train_labels, self.test_images, self.test_labels):
             digest.update(f"{tensor.dtype} {tuple(tensor.shape)};".encode())
             array = tensor.cpu().contiguous().numpy()
-            # The same on machines of either byte order.
+            # Little-endian, so that it is the same on every machine.
             digest.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
         return digest.hexdigest()
 

@@ -1,4 +1,4 @@
-"""From bytes to floats of mean 0 and standard deviation 1."""
+"""Normalise images from bytes to floats of mean 0 and standard deviation 1."""
 
 import torch
 from torch import Tensor
@@ -11,14 +11,14 @@ __all__ = ["normalise", "channel_statistics"]
 
 
 def normalise(data: ImageData, *, fit_on: Tensor | None = None) -> tuple[TensorDataset, TensorDataset]:
-    """Turn images into floats, normalised by the training part's mean and std of each channel.
+    """Convert images to floats, normalised by the training part's mean and standard deviation per channel.
 
-    The test part takes no part in the statistics, so nothing of it leaks into training.
+    The test part does not enter the statistics, so nothing of it leaks into training.
 
     Args:
         data: The images.
-        fit_on: Indices of the training images that the statistics come from: give the training half of
-            a split where the validation half is to stay unseen too. Default: all training images.
+        fit_on: Indices of the training images that the statistics come from. Give the training half of a
+            split if the validation half must stay unseen too. Default: all training images.
 
     Returns:
         The training and the test set; items are (float32 image (C, H, W), int64 label).
@@ -43,9 +43,9 @@ def normalise(data: ImageData, *, fit_on: Tensor | None = None) -> tuple[TensorD
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each channel, in units of the pixels (0 to 255).
+    """Return the mean and standard deviation of each channel, in pixel values (0 to 255).
 
-    A channel of one value has std 1 here, so that dividing by it leaves it at 0.
+    A constant channel gets the standard deviation 1, so that normalising it gives 0.
 
     Args:
         images: (N, C, H, W), uint8, at least one pixel.
@@ -54,7 +54,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
         Two float32 tensors (C,).
 
     Raises:
-        InputError: There is no pixel, or the pixels are no bytes.
+        InputError: The images are not uint8 of shape (N, C, H, W), or there is no pixel.
 
     Example:
         >>> channel_statistics(torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1))

@@ -1,6 +1,6 @@
 """Patches of six photographs that come in the wheels of scikit-image and scikit-learn.
 
-Of their packages the files are read; nothing is imported. docs/data.md says whose the photographs are.
+Only their image files are read; neither package is imported. docs/data.md says whose the photographs are.
 """
 
 from collections.abc import Sequence
@@ -33,27 +33,27 @@ _FILES = {
     "rocket": _File("skimage", "data/rocket.jpg"),
 }
 PHOTOGRAPHS = tuple(_FILES)
-"""Names of the photographs, which are the classes of their patches."""
+"""Names of the photographs; they are the classes of the patches."""
 
 
 def load_photographs(size: int = 32, *, test: Sequence[str] = ("chelsea", "flower")) -> ImageData:
-    """Cut photographs into patches that do not overlap, whole photographs for the test.
+    """Cut photographs into patches that do not overlap, and keep whole photographs for the test.
 
-    Patches of one photograph are alike: were some of them in training and some in the test, a network that
-    has seen the one would know much of the other. So the parts are told apart by photograph. The label of a
-    patch is the number of its photograph, to go on so inside of the training part:
-    `split_groups(data.train_labels)`.
+    Patches of one photograph are similar. If both parts had some of them, a network would know much of the
+    test from training. So each photograph belongs to one part. The label of a patch is the number of its
+    photograph, so `split_groups(data.train_labels)` splits the training part in the same way.
 
     Args:
-        size: Side of a patch in pixels, 1 to 300, the least side of a photograph.
+        size: Side of a patch in pixels, 1 to 300, the shortest side of any photograph.
         test: Names of the photographs that are kept for the test; the others are for training.
 
     Returns:
-        Patches (N, 3, size, size), row by row of each photograph; what is left at its right and its lower
-        edge is not used. 992 and 386 of 32x32.
+        Patches (N, 3, size, size), row by row within each photograph; remainders at its right and lower edges
+        are dropped. At 32x32 there are 992 for training and 386 for the test.
 
     Raises:
-        InputError: The size leaves a photograph without a patch, or the names a part without a photograph.
+        InputError: `size` leaves a photograph without a patch; or `test` names an unknown photograph, or
+            leaves a part without any.
         RunError: Pillow or a package with photographs is not installed: pip install 'asng[images]'.
 
     Example:
@@ -79,7 +79,7 @@ def load_photographs(size: int = 32, *, test: Sequence[str] = ("chelsea", "flowe
 
 
 def _read(file: _File) -> Tensor:
-    """Return a photograph, (3, H, W)."""
+    """Return a photograph as uint8 (3, H, W)."""
     import numpy as np
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""Splits into a part that trains the weights and a part that scores the architectures."""
+"""Split data into a part that trains the weights and a part that scores the architectures."""
 
 from collections.abc import Sequence, Sized
 from typing import Any, cast, overload
@@ -15,7 +15,7 @@ from asng.errors import InputError
 __all__ = ["split_half", "split_groups", "Labels"]
 
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
-"""One integer class an item."""
+"""One integer class per item."""
 
 
 @overload
@@ -29,23 +29,23 @@ def split_half(
 def split_half(
     what: int | Labels | Dataset[Any], share: float = 0.5, seed: int = 0, *, labels: Labels | None = None
 ) -> tuple[Tensor, Tensor] | tuple[Subset[Any], Subset[Any]]:
-    """Split items into a training and a validation part, by chance but repeatably.
+    """Split items at random, but repeatably, into a training and a validation part.
 
     Weights and architecture must not learn from the same items, or the search rewards over-fitting. With
-    labels the split is stratified: each class is shared out as the whole is, to within one item.
+    labels, the split is stratified: each class is divided in the same ratio as the whole, to within one item.
 
     Args:
-        what: How many items there are; or their labels, one an item; or a data set.
+        what: The number of items, or their labels (one per item), or a data set.
         share: Share of the items that trains the weights, in (0, 1).
-        seed: Seed of the split, at least 0. The same seed splits the same number of items alike.
-        labels: Labels of the items of a data set, to stratify it.
+        seed: Seed of the split, at least 0. The same input gives the same split for the same seed.
+        labels: Labels of a data set's items, to stratify the split.
 
     Returns:
         Training and validation part: sorted int64 indices, or two `Subset`s of a data set.
 
     Raises:
-        InputError: The share leaves a part empty, labels are not one integer an item, or labels are
-            given beside something else than a data set.
+        InputError: The share leaves a part empty, the labels are not one integer per item, or `labels` is
+            given although `what` is not a data set.
 
     Example:
         >>> train, valid = split_half([0, 0, 0, 0, 1, 1, 1, 1])
@@ -66,21 +66,22 @@ def split_half(
 
 
 def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Split items so that no group has items in both parts, by chance but repeatably.
+    """Split items at random, but repeatably, so that no group has items in both parts.
 
-    For items that come from few sources and are alike within one: patches of a picture, images of a person.
+    Use it for items from a few sources that resemble each other within a source: patches of a picture,
+    images of a person.
 
     Args:
-        groups: The group of each item, any integers; two groups at least.
-        share: Share of the items that trains the weights, in (0, 1). It is met as nearly as whole groups
-            in their random order allow, with a group at least on either side.
+        groups: The group of each item, as any integers; at least two groups.
+        share: Share of the items that trains the weights, in (0, 1). The split comes as close to it as
+            whole groups in their random order allow; each part gets at least one group.
         seed: Seed of the order of the groups, at least 0.
 
     Returns:
         Training and validation part, sorted int64 indices.
 
     Raises:
-        InputError: There are fewer than two groups, or they are not one integer an item.
+        InputError: There are fewer than two groups, or `groups` is not one integer per item.
 
     Example:
         >>> train, valid = split_groups([7, 7, 8, 8, 8, 9])
@@ -93,7 +94,7 @@ def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Ten
     if len(sizes) < 2:
         raise InputError(f"groups: expected two groups at least, one for each part, got {len(sizes)}.")
     order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
-    # Of all ways to cut that order in two, the one nearest to the share.
+    # Of all ways to cut that order in two, take the one nearest to the share.
     misses = (sizes[order].cumsum(0)[:-1] - share * len(group)).abs()
     in_train = torch.isin(group, order[: int(misses.argmin()) + 1])
     return in_train.nonzero().flatten(), (~in_train).nonzero().flatten()
@@ -145,7 +146,7 @@ def _split(strata: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def _quotas(sizes: list[int], share: float, n_train: int) -> list[tuple[int, int]]:
-    """Share `n_train` out to classes by largest remainders, so that the parts sum up exactly."""
+    """Distribute `n_train` over the classes by largest remainders, so that the parts sum to it exactly."""
     parts = [int(share * size) for size in sizes]
     by_remainder = sorted(range(len(sizes)), key=lambda k: parts[k] - share * sizes[k])
     for k in by_remainder[: n_train - sum(parts)]:

@@ -13,19 +13,20 @@ from asng.errors import InputError
 __all__ = ["TimeSeries", "normalise_series", "pad_series"]
 
 
-# Tensors do not compare to one truth value, so two TimeSeries compare by identity.
+# Comparing tensors gives no single truth value, so two TimeSeries compare by identity.
 @dataclass(frozen=True, eq=False)
 class TimeSeries(Dataset[tuple[Tensor, Tensor]]):
-    """Labelled time series. A data set of torch: its items are (series, label).
+    """Labelled time series, as a torch `Dataset` of (series, label) items.
 
     Args:
-        series: Each (time, channels), float32, of one step at least; all with the same channels.
+        series: One float32 tensor (time, channels) per item, at least one step long; all have the same
+            channels.
         labels: (N,), int64, each in [0, len(classes) - 1].
         classes: Name of each class, at least one.
-        name: What tables and reports call the data.
+        name: Name of the data in tables and reports.
 
     Raises:
-        InputError: A shape, a type, a count or a label is not of that form.
+        InputError: A shape, a dtype, a count or a label does not fit this description.
 
     Example:
         >>> series = (torch.zeros(7, 2), torch.zeros(3, 2))
@@ -59,7 +60,7 @@ class TimeSeries(Dataset[tuple[Tensor, Tensor]]):
 
     @property
     def channels(self) -> int:
-        """How many numbers a step has."""
+        """Number of channels: values per time step."""
         return self.series[0].shape[1]
 
     def __len__(self) -> int:
@@ -70,14 +71,14 @@ class TimeSeries(Dataset[tuple[Tensor, Tensor]]):
 
 
 def pad_series(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Make a batch of series of several lengths: the `collate_fn` of a DataLoader over `TimeSeries`.
+    """Batch series of different lengths: a `collate_fn` for a DataLoader over `TimeSeries`.
 
     Args:
         items: Pairs of a series (time, channels) and a number, its label or its target.
 
     Returns:
-        The series, (batch, longest time, channels), zeros behind the ends of the shorter ones; their
-        lengths, int64 (batch,); the numbers (batch,).
+        The series (batch, longest time, channels), the shorter ones padded with zeros at the end; their
+        lengths, int64 (batch,); and the numbers (batch,).
 
     Example:
         >>> x, lengths, labels = pad_series([(torch.ones(1, 1), 0), (torch.ones(3, 1), 1)])
@@ -91,20 +92,20 @@ def pad_series(items: Sequence[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, 
 
 
 def normalise_series(train: TimeSeries, *others: TimeSeries) -> tuple[TimeSeries, ...]:
-    """Bring every channel to mean 0 and standard deviation 1 over all the steps of the training series.
+    """Scale every channel to mean 0 and standard deviation 1 over all steps of the training series.
 
-    The others are normalised by the same numbers and take no part in them, so nothing leaks into training.
-    A channel of one value becomes 0.
+    The other sets are normalised with the same statistics but do not contribute to them, so nothing leaks
+    into training. A channel that is constant in `train` becomes 0 there.
 
     Args:
-        train: Gives the mean and the deviation.
-        others: With the same channels.
+        train: Gives the mean and the standard deviation.
+        others: Further sets with the same channels.
 
     Returns:
-        All of them, in that order.
+        All sets, in the order given.
 
     Raises:
-        InputError: Channels differ.
+        InputError: The number of channels differs.
 
     Example:
         >>> data = TimeSeries((torch.tensor([[1.0], [3.0]]),), torch.tensor([0]), ("a",), "tiny")

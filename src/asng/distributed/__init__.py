@@ -1,4 +1,4 @@
-"""Several processes of one search, by torch.distributed: what they divide, and what they agree on."""
+"""Run one search in several processes, by torch.distributed: what they divide, and what they agree on."""
 
 from asng.distributed.comm import Comm, LocalComm
 from asng.distributed.default_group import mean_over_processes, place_among

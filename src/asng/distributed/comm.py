@@ -1,4 +1,4 @@
-"""What a search asks of the processes that it runs in, be they one or several."""
+"""How a search uses the processes that it runs in, be they one or several."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -14,15 +14,15 @@ _S = TypeVar("_S")
 
 
 class Comm(ABC):
-    """Divides the work of a search among processes, and sees to it that they stay alike.
+    """Divides the work of a search among processes, and keeps their states the same.
 
-    All processes call the same methods in the same order. None is asked which one it is: a search is written
-    as for one process, and `LocalComm` makes it just that.
+    All processes call the same methods in the same order. A search never asks for its rank: it is written as
+    for one process, and with `LocalComm` it runs as one.
 
     Attributes:
-        size: How many processes there are.
-        leads: Whether this one writes files and shows progress.
-        in_step: Whether all run the same passes, which fail in all if they fail in one.
+        size: Number of processes.
+        leads: Whether this process writes files and shows progress.
+        in_step: Whether all processes run the same passes, which fail in all if they fail in one.
     """
 
     size: int
@@ -31,19 +31,19 @@ class Comm(ABC):
 
     @abstractmethod
     def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
-        """Return the pieces of a step that are this process's: all of them together, without overlap."""
+        """Return this process's pieces of a step; each piece belongs to exactly one process."""
 
     @abstractmethod
     def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
         """Do independent pieces of work, each in one process, and return all results in order everywhere.
 
-        All pieces of a process are done before the first is settled: a GPU then gets the next while it still
+        A process does all its pieces before it settles the first: so a GPU gets the next piece while it still
         computes one, and is waited for once.
 
         Args:
-            pieces: How many.
-            work: Does the piece of a number.
-            settle: Makes of what `work` returned what JSON can hold.
+            pieces: Number of pieces.
+            work: Does the piece with a given number.
+            settle: Converts what `work` returned to what JSON can hold.
         """
 
     @abstractmethod
@@ -55,8 +55,8 @@ class Comm(ABC):
         """Return for each flag whether it is set in any process.
 
         Args:
-            flags: Of this process.
-            digest: Sums up, in hexadecimals, what must be the same everywhere, and is compared on the way.
+            flags: The flags of this process.
+            digest: Returns a hexadecimal digest of what must be the same everywhere; compared on the way.
 
         Raises:
             RunError: The digests differ.
@@ -66,20 +66,20 @@ class Comm(ABC):
     def spread(
         self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object], *, source: int = 0
     ) -> None:
-        """Have all processes take over the state of one.
+        """Copy the state of one process to all others.
 
         Args:
             get: Returns the state, tensors and plain values; called in the process that has it.
-            put: Takes it over; called in the others.
-            source: Which process has it: that of the piece of this number in `deal`.
+            put: Loads the state; called in the others.
+            source: The process that has it: the one that does the piece of this number in `deal`.
         """
 
     @abstractmethod
     def check(self, digest: Callable[[], str], what: str) -> None:
-        """Raise if processes that ought to be alike are not.
+        """Raise if something differs between the processes that must be the same.
 
         Args:
-            digest: Sums up what must be the same everywhere.
+            digest: Returns a digest of what must be the same everywhere.
             what: Names it, for the message.
 
         Raises:
@@ -88,29 +88,29 @@ class Comm(ABC):
 
     @abstractmethod
     def compare(self, facts: Mapping[str, Any]) -> None:
-        """Raise if processes say different things of themselves.
+        """Raise if facts differ between the processes.
 
         Args:
-            facts: What must be the same everywhere, plain JSON by its name, which the message has.
+            facts: What must be the same everywhere: plain JSON by name, which the message uses.
 
         Raises:
-            RunError: One differs, named with the process.
+            RunError: A fact differs; the message names it and the process.
         """
 
     @abstractmethod
     def apart(self) -> AbstractContextManager[object]:
-        """Return a context for training passes, in which each process draws random numbers of its own."""
+        """Return a context for training passes, in which each process draws its own random numbers."""
 
     @abstractmethod
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
-        """Sum up gradients over the processes, of all weights that got one in any; likewise return the loss.
+        """Sum the gradients of all weights that got one in any process, and return the sum of the losses.
 
         Call it after `apart`.
         """
 
 
 class LocalComm(Comm):
-    """What a search in one process runs with; costs nothing.
+    """The `Comm` of a search in one process; costs nothing.
 
     Example:
         >>> LocalComm().deal(3, lambda number: 10 * number, float)
@@ -121,7 +121,7 @@ class LocalComm(Comm):
     leads = True
 
     def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
-        """Return all of them."""
+        """Return all pieces."""
         return pieces
 
     def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
@@ -130,7 +130,7 @@ class LocalComm(Comm):
         return [settle(result) for result in done]
 
     def once(self, work: Callable[[], _T]) -> _T:
-        """Do it."""
+        """Do the work."""
         return work()
 
     def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
@@ -140,18 +140,18 @@ class LocalComm(Comm):
     def spread(
         self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object], *, source: int = 0
     ) -> None:
-        """There is nobody to spread it to."""
+        """Do nothing: there is no other process."""
 
     def check(self, digest: Callable[[], str], what: str) -> None:
-        """One is always like itself."""
+        """Do nothing: one process always agrees with itself."""
 
     def compare(self, facts: Mapping[str, Any]) -> None:
-        """Likewise."""
+        """Do nothing, likewise."""
 
     def apart(self) -> AbstractContextManager[object]:
-        """One draws as it always does."""
+        """Return an empty context: one process draws as it always does."""
         return nullcontext()
 
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
-        """Gradients are whole already."""
+        """Return the loss; the gradients are complete already."""
         return loss

@@ -1,4 +1,4 @@
-"""Torch's default group of processes, as a trainer that is not ours has made it."""
+"""torch's default process group, as made by a trainer that is not ours."""
 
 import torch
 import torch.distributed as dist
@@ -7,7 +7,7 @@ __all__ = ["mean_over_processes", "place_among"]
 
 
 def place_among() -> tuple[int, int]:
-    """Return the number of this process in the default group, and how many there are.
+    """Return the rank of this process in the default group, and the size of the group.
 
     Example:
         >>> place_among()
@@ -19,10 +19,10 @@ def place_among() -> tuple[int, int]:
 
 
 def mean_over_processes(values: list[float], device: torch.device) -> list[float]:
-    """Return the means over all processes of the default group, the same to the bit in each.
+    """Return the means over all processes of the default group, bit by bit the same in each.
 
     Args:
-        values: Of this process; all have as many.
+        values: The values of this process; all processes have equally many.
         device: Where the backend of the group computes.
 
     Example:

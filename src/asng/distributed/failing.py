@@ -18,14 +18,14 @@ __all__ = ["Failures", "LostProcess"]
 
 _KEY = "asng/failed"
 _LOOK = timedelta(seconds=1)
-"""From one look at the others to the next while this process waits for them; signals are heard between."""
+"""Time between two looks at the others while this process waits for them; signals are handled between."""
 
 
 class LostProcess(RunError):
     """A process of this run has ended or was stopped, and the others cannot go on without it.
 
     Attributes:
-        rank: Its number; None if it is not known.
+        rank: Rank of that process; None if it is not known.
     """
 
     def __init__(self, message: str, rank: int | None = None) -> None:
@@ -34,12 +34,12 @@ class LostProcess(RunError):
 
 
 class Failures:
-    """Says the others why this process ends, and finds out why another did, or does not come.
+    """Tells the others why this process ends, and finds out why another ended, or does not come.
 
     Args:
-        store: Of the process group, which outlives its processes under torchrun; None: nothing is told.
-        rank: Number of this process.
-        size: How many there are.
+        store: Store of the process group, which outlives processes under torchrun; None: nothing is told.
+        rank: Rank of this process.
+        size: Number of processes.
     """
 
     def __init__(self, store: "Store | None", rank: int, size: int) -> None:
@@ -47,13 +47,13 @@ class Failures:
         self.watch = None if store is None else Watch(store, rank, size)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Stop watching the others."""
         if self.watch is not None:
             self.watch.close()
         self.watch = None
 
     def tell(self, error: BaseException) -> None:
-        """Leave word that this process ends, by its own error or for want of another; the first stays."""
+        """Leave word that this process ends, by its own error or for lack of another; the first one stays."""
         lost = error.rank if isinstance(error, LostProcess) else None
         if self.store is None or (isinstance(error, LostProcess) and lost is None):
             return
@@ -66,12 +66,12 @@ class Failures:
         write_once(self.store, _KEY, json.dumps(word))
 
     def wait(self, work: "dist.Work | None") -> None:
-        """Wait until something is exchanged with the others.
+        """Wait until an exchange with the others is done.
 
         Raises:
-            LostProcess: One of them has ended, or was stopped for too long, or a limit of time of the user's
-                has passed meanwhile.
-            KeyboardInterrupt: One was interrupted.
+            LostProcess: A process has ended or was stopped for too long, or a time limit of the user has
+                passed while this one waited for it.
+            KeyboardInterrupt: A process was interrupted.
         """
         if work is None:
             return
@@ -84,7 +84,7 @@ class Failures:
                     self._look()
             except LostProcess:
                 raise
-            except RunError as error:  # of a StepLimit
+            except RunError as error:  # from a StepLimit
                 self._blame(error)
                 raise
 
@@ -93,7 +93,7 @@ class Failures:
         """Turn a failure of communication into an error that says which process ended, and why.
 
         Raises:
-            LostProcess: It has.
+            LostProcess: A process has ended.
             KeyboardInterrupt: It was interrupted.
         """
         try:
@@ -103,7 +103,7 @@ class Failures:
                 raise
             self._raise_word(error)
             dead = None if self.watch is None else self.watch.dead()
-            self._raise_word(error)  # of another that has found it out
+            self._raise_word(error)  # of another process that has found it out
             if dead is not None:
                 raise self._lost(*dead) from error
             raise LostProcess(
@@ -114,7 +114,7 @@ class Failures:
 
     @staticmethod
     def _done(work: "dist.Work") -> bool:
-        """Wait for a moment; return whether it is done."""
+        """Wait for a moment; return whether the exchange is done."""
         try:
             work.wait(_LOOK)
         except RuntimeError as error:
@@ -137,7 +137,7 @@ class Failures:
         )
 
     def _blame(self, error: RunError) -> None:
-        """Say which process was waited for when time was over."""
+        """Raise an error that names the process that was waited for when time ran out, if it is known."""
         late = [] if self.watch is None else self.watch.behind()
         if late:
             raise LostProcess(

@@ -1,7 +1,7 @@
-"""Summing up the gradients of the sampled paths over all processes, in few large messages.
+"""Sum the gradients of the sampled paths over all processes, in a few large messages.
 
-Weights that no process used have no gradient and are not sent. Which ones were used the processes tell each
-other beforehand, a bit a weight.
+Weights that no process used have no gradient and are not sent. The processes tell each other beforehand which
+ones were used, by one bit per weight.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,11 +16,11 @@ from asng.errors import InputError
 __all__ = ["BUCKET_BYTES", "mask_of", "reduce_gradients", "union_of"]
 
 BUCKET_BYTES = 25 * 2**20
-"""Size of one message at most, unless a weight is larger: as torch's DistributedDataParallel has it."""
+"""Largest size of a message, unless a weight is larger: the same as in torch's DistributedDataParallel."""
 
 
 def mask_of(parameters: Sequence[nn.Parameter]) -> bytes:
-    """Return a bit a weight, set where it has a gradient.
+    """Return one bit per weight, set if it has a gradient.
 
     Example:
         >>> weights = [nn.Parameter(torch.ones(2)) for _ in range(3)]
@@ -42,14 +42,14 @@ def reduce_gradients(
     wait: "Callable[[dist.Work | None], None]",
     group: "dist.ProcessGroup | None" = None,
 ) -> None:
-    """Replace the gradients of these weights, in every process the same ones, by their sums.
+    """Replace the gradients of weights by their sums over the processes.
 
-    A weight that has no gradient in this process gets one, of what the others have.
+    A weight that has no gradient in this process gets one, from what the others have.
 
     Args:
-        parameters: The weights.
+        parameters: The weights, the same ones in every process.
         wait: Waits for a sum.
-        group: Of the processes. Default: torch's.
+        group: The group of the processes. Default: torch's.
 
     Raises:
         InputError: A gradient is sparse.
@@ -77,7 +77,7 @@ def _gradient(parameter: nn.Parameter) -> Tensor:
 
 
 def _buckets(gradients: Sequence[Tensor]) -> Iterator[list[Tensor]]:
-    """Yield them in their order, in groups of one type and device and of bounded size."""
+    """Yield the gradients in their order, in buckets of one dtype and device and of bounded size."""
     kinds: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
     for gradient in gradients:
         kinds.setdefault((gradient.dtype, gradient.device), []).append(gradient)

@@ -1,4 +1,4 @@
-"""How a process finds the others of its run: by what torchrun tells it, and nothing else."""
+"""How a process finds the others of its run: by torch's default group, or by what torchrun tells it."""
 
 import atexit
 import os
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 __all__ = ["joined", "leads", "own_device"]
 
 _PATIENCE = timedelta(days=365)
-"""How long to wait for the work of another process, which may be a whole training; one that has ended is
-noticed at once, by its connection."""
+"""How long to wait for the work of another process, which may be a whole training. A process that has ended
+is noticed at once, by its connection."""
 _LAST_WORD = timedelta(seconds=3)
-"""How long the process that holds a store of ours stays for the others to read why it ends; and how long one
-may take to find the store."""
+"""How long the process that holds a store of ours stays, for the others to read why it ends; also how long
+a process may take to find the store."""
 _ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 _comm: TorchComm | None = None
 _connections = Connections()
 _made = False
-"""Whether the group of `_comm` is of our making."""
+"""Whether asng has made the group of `_comm`."""
 _parted = False
 
 
@@ -44,12 +44,12 @@ _parted = False
 def joined() -> Iterator[Comm]:
     """Find the other processes of the run, and work with them while the block runs.
 
-    There are others where torchrun has started this process beside them, or where the default process group
-    of torch.distributed is there and has several. An error that leaves the outermost block ends the others
-    too. What torchrun started stays together until the process ends, so that it can search again.
+    There are others if torchrun has started several processes, or if the default process group of
+    torch.distributed exists and has several. An error that leaves the block ends the others too. Processes
+    started by torchrun stay together until they end, so that they can search again.
 
     Yields:
-        The processes; `LocalComm` where this is the only one.
+        The processes; `LocalComm` if this is the only one.
 
     Raises:
         RunError: An earlier error has parted the processes.
@@ -69,19 +69,19 @@ def joined() -> Iterator[Comm]:
 
 
 def leads() -> bool:
-    """Whether this process is the one that does what is to be done once; asks no other process."""
+    """Whether this process does what only one of them should do; this asks no other process."""
     return int(os.environ.get("RANK", "0")) == 0 if _started_beside_others() else True
 
 
 def own_device() -> torch.device:
-    """Return the accelerator of this process: of several on a machine each takes its own.
+    """Return the accelerator of this process, else the CPU; of several on a machine, each takes its own.
 
     Example:
         >>> own_device().type in ("cuda", "mps", "cpu")
         True
     """
     if not torch.cuda.is_available():
-        # Of Apple's there is one, and several processes cannot exchange what lies on it.
+        # A Mac has one accelerator, and several processes cannot exchange what lies on it.
         alone = torch.backends.mps.is_available() and not _started_beside_others()
         return torch.device("mps" if alone else "cpu")
     if not _started_beside_others():
@@ -101,7 +101,7 @@ def _find() -> Comm:
             "Start anew by torchrun."
         )
     if _comm is not None and not _made and _comm.world is not dist.group.WORLD:
-        _let_go()  # of a group that is no longer there; who made it may have made another
+        _let_go()  # of a group that no longer exists; its maker may have made another
     if _comm is None:
         if dist.is_available() and dist.is_initialized():
             _made, _comm = False, _of_group(None) if dist.get_world_size() > 1 else None
@@ -111,7 +111,7 @@ def _find() -> Comm:
 
 
 def _make_group() -> "Store":
-    """Make torch.distributed's default group, over NCCL where every process has a GPU of its own."""
+    """Make torch.distributed's default group, over NCCL if every process has its own GPU."""
     device = own_device()
     here = int(os.environ.get("LOCAL_WORLD_SIZE", os.environ["WORLD_SIZE"]))
     backend = "gloo"
@@ -139,10 +139,10 @@ def _of_group(store: "Store | None") -> TorchComm:
 
 
 def _store_beside(control: "dist.ProcessGroup") -> "Store | None":
-    """Open a store in the first process, since that of a group of the user's cannot be had.
+    """Open a store in the first process, since the store of a user's group is not accessible.
 
     Returns:
-        The store; None, in all of them, if one cannot reach it.
+        The store; None in all processes if one of them cannot reach it.
     """
     wait = Failures(None, control.rank(), control.size()).wait
     held: Store | None = None
@@ -161,12 +161,12 @@ def _reached(host: str, port: int, *, holds: bool = False) -> "Store | None":
         return dist.TCPStore(  # type: ignore[attr-defined]
             host, port, is_master=holds, timeout=_LAST_WORD, wait_for_workers=False
         )
-    except RuntimeError:  # of the network
+    except RuntimeError:  # from the network
         return None
 
 
 def _part(comm: TorchComm, error: BaseException) -> None:
-    """Leave word of the error, and close the connections, on which the others wait."""
+    """Leave word of the error, and cut the connections that the others wait on."""
     global _parted
     comm.failures.tell(error)
     if not _made and comm.failures.store is not None:
@@ -192,7 +192,7 @@ def _let_read(comm: TorchComm) -> None:
 
 
 def _leave() -> None:
-    """Close the connections."""
+    """Let go of the processes, and destroy the process group."""
     _let_go()
     if dist.is_initialized():
         dist.destroy_process_group()

@@ -1,8 +1,8 @@
-"""Random numbers that processes draw apart, without drifting apart.
+"""Let processes draw their own random numbers without drifting apart.
 
-What shuffles data must be in the same state everywhere. A training pass may draw too, as dropout does, and
-draws more or fewer numbers than that of another architecture in another process. So each process draws them
-from a generator of its own, and afterwards all go on from where they were; one number further if any drew.
+The generators that shuffle data must be in the same state everywhere. A training pass may draw from them too,
+for dropout, say, and how much it draws depends on the architecture. So each process draws for its passes from
+a generator of its own. Afterwards, all go on from the common state, one number further if any process drew.
 """
 
 import random
@@ -18,10 +18,10 @@ __all__ = ["Noise"]
 
 
 class Noise:
-    """Keeps the global generators of torch, Python and NumPy alike in all processes.
+    """Keeps the global generators of torch, Python and NumPy in the same state in all processes.
 
     Args:
-        rank: Number of this process. The first one draws as a single process would.
+        rank: Rank of this process. The first one draws as a single process would.
 
     Attributes:
         drew: Whether this process has drawn anything since the last `settle`.
@@ -41,7 +41,7 @@ class Noise:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Draw from a generator of this process while the block runs."""
+        """Draw from this process's own generators while the block runs."""
         before = _states()
         if self.rank > 0:
             seed = _seed(before[0], self.rank)
@@ -56,7 +56,7 @@ class Noise:
             _restore(before)
 
     def settle(self, drew: bool) -> None:
-        """Continue with other numbers, if any process drew."""
+        """Continue with other numbers if any process drew."""
         if drew:
             seed = int(torch.randint(2**63 - 1, ()))
             random.seed(seed)

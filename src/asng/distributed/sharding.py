@@ -1,7 +1,7 @@
-"""Supernets that one device does not hold: a part of each weight in each process, by torch's FSDP.
+"""Supernets too large for one device: each process holds a part of every weight, by torch's FSDP.
 
 All processes run the same architectures on the same batches, since FSDP gathers a layer's weights from all of
-them when the layer runs. So memory is divided and time is not, and a search is that of one process.
+them when the layer runs. So memory is divided and time is not, and a search runs as in one process.
 """
 
 import copy
@@ -22,15 +22,15 @@ __all__ = ["InStep", "gathered", "is_sharded", "parted", "parted_optimizer", "sh
 _T = TypeVar("_T")
 
 _PLAIN: "WeakKeyDictionary[nn.Module, Supernet]" = WeakKeyDictionary()
-"""Sharded supernets, to what they were before, with weights on the meta device."""
+"""Sharded supernets to copies from before they were sharded, with weights on the meta device."""
 
 
 def shard(supernet: Supernet) -> Supernet:
     """Divide the weights of a supernet over the processes, and so its gradients and its optimiser's state.
 
-    The weights are those of the first process. A unit is gathered when it runs, and let go afterwards: a
-    largest module in which nothing is searchable, or a searchable layer; what is left is one unit. Buffers
-    stay whole. Then search with `OneShotSearch(supernet, ..., final=0.0)` in all processes.
+    The weights are those of the first process. A unit is gathered when it runs, and freed afterwards. Units
+    are the largest modules in which nothing is searchable, and searchable layers; what is left is one more.
+    Buffers stay whole. Then search with `OneShotSearch(supernet, ..., final=0.0)` in all processes.
 
     Args:
         supernet: Changed in place, by `torch.distributed.fsdp.fully_shard`.
@@ -39,7 +39,7 @@ def shard(supernet: Supernet) -> Supernet:
         The same supernet.
 
     Raises:
-        InputError: This is the only process, or it is sharded already.
+        InputError: This is the only process, or the supernet is sharded already.
 
     Example:
         Started by `torchrun --nproc-per-node 2`:
@@ -94,7 +94,7 @@ def _units(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def is_sharded(model: nn.Module) -> bool:
-    """Whether weights are divided over processes."""
+    """Whether weights of a model are divided over processes."""
     return any(hasattr(parameter, "full_tensor") for parameter in model.parameters())
 
 
@@ -102,7 +102,7 @@ def whole(supernet: Supernet) -> Supernet:
     """Return a supernet with whole weights, in main memory, from which children can be extracted.
 
     Args:
-        supernet: If it is sharded, all processes are to call this. If not, it is returned as it is.
+        supernet: If it is sharded, all processes must call this. If not, it is returned as it is.
 
     Raises:
         InputError: It was sharded by other means than `shard`.
@@ -120,7 +120,7 @@ def whole(supernet: Supernet) -> Supernet:
 
 
 def gathered(state: Any) -> Any:
-    """Return a state with whole tensors for those that are divided, in main memory; all processes call it."""
+    """Return a state with divided tensors made whole, in main memory; all processes must call this."""
     if isinstance(state, Mapping):
         return {name: gathered(value) for name, value in state.items()}
     if isinstance(state, (list, tuple)):
@@ -129,7 +129,7 @@ def gathered(state: Any) -> Any:
 
 
 def parted(whole: Any, like: Any) -> Any:
-    """Return this process's part of a whole tensor, divided as another one is, if that is divided."""
+    """Return this process's part of a whole tensor, divided like another one, if that is divided."""
     if not hasattr(like, "full_tensor") or not isinstance(whole, Tensor) or whole.shape != like.shape:
         return whole
     from torch.distributed.tensor import distribute_tensor
@@ -138,7 +138,7 @@ def parted(whole: Any, like: Any) -> Any:
 
 
 def parted_optimizer(state: dict[str, Any], weights: Sequence[Tensor]) -> dict[str, Any]:
-    """Return the state of an optimiser, which is whole, divided as its weights."""
+    """Return the whole state of an optimiser, divided like its weights."""
     each = {
         number: {name: parted(value, weights[number]) for name, value in values.items()}
         for number, values in state["state"].items()
@@ -159,17 +159,17 @@ class InStep(LocalComm):
         self.comm, self.leads = comm, comm.leads
 
     def once(self, work: Callable[[], _T]) -> _T:
-        """Do it in the first process."""
+        """Do the work in the first process."""
         return self.comm.once(work)
 
     def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
-        """Take the greatest of all processes."""
+        """Combine the flags of all processes."""
         return self.comm.either(*flags, digest=digest)
 
     def spread(
         self, get: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], object], *, source: int = 0
     ) -> None:
-        """Send the state of the first."""
+        """Copy the state of the first process, whatever the source."""
         self.comm.spread(get, put)
 
     def check(self, digest: Callable[[], str], what: str) -> None:
@@ -177,5 +177,5 @@ class InStep(LocalComm):
         self.comm.check(digest, what)
 
     def compare(self, facts: Mapping[str, Any]) -> None:
-        """Compare what each says of itself."""
+        """Compare the facts of all processes."""
         self.comm.compare(facts)

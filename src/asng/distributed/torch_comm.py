@@ -1,4 +1,4 @@
-"""Several processes, by torch.distributed."""
+"""The `Comm` of several processes, by torch.distributed."""
 
 import io
 import json
@@ -23,17 +23,17 @@ __all__ = ["TorchComm", "gather_bytes", "gather_json", "send_bytes"]
 _T = TypeVar("_T")
 _S = TypeVar("_S")
 Wait: TypeAlias = "Callable[[dist.Work | None], None]"
-"""Waits for an exchange, and knows what to say if it fails."""
+"""Waits for an exchange, and explains it if that fails."""
 _HEAD = struct.Struct(">d?")
-"""What stands before the mask of weights: the loss, and whether the pass drew random numbers."""
+"""What precedes the mask of weights: the loss, and whether the pass drew random numbers."""
 
 
 class TorchComm(Comm):
     """The processes of torch.distributed's default group.
 
     Args:
-        control: A group of the gloo backend of the same processes, for short messages. Waiting for these may
-            take as long as the longest piece of work.
+        control: A gloo group of the same processes, for short messages. Waiting for one may take as long as
+            the longest piece of work.
         failures: Tells why a process ended.
     """
 
@@ -44,16 +44,16 @@ class TorchComm(Comm):
         self.noise = Noise(self.rank)
 
     def close(self) -> None:
-        """Let go of the groups; there is no working together afterwards.
+        """Let go of the groups; the processes cannot work together afterwards.
 
-        Their threads run for as long as anything refers to them, also when torch.distributed has destroyed
-        them. One that lets go of a tensor while Python ends aborts the process.
+        The threads of a group run for as long as anything refers to it, even when torch.distributed has
+        destroyed it. A thread that frees a tensor while Python exits aborts the process.
         """
         self.failures.close()
         del self.world, self.control
 
     def own(self, pieces: Sequence[_T]) -> Sequence[_T]:
-        """Return every `size`-th."""
+        """Return every `size`-th piece, from this rank on."""
         return pieces[self.rank :: self.size]
 
     def deal(self, pieces: int, work: Callable[[int], _S], settle: Callable[[_S], _T]) -> list[_T]:
@@ -65,7 +65,7 @@ class TorchComm(Comm):
         return [dealt[number % self.size][number // self.size] for number in range(pieces)]
 
     def once(self, work: Callable[[], _T]) -> _T:
-        """Do it in the first process."""
+        """Do the work in the first process."""
         result = None
         if self.leads:
             with self.noise.apart():
@@ -73,7 +73,7 @@ class TorchComm(Comm):
         return self._gather(result)[0]  # type: ignore[no-any-return]
 
     def either(self, *flags: bool, digest: Callable[[], str] | None = None) -> tuple[bool, ...]:
-        """Take the greatest of all processes, flag by flag, and of the digest and its negative."""
+        """Take the maximum over all processes of each flag, and of the digest and its negative."""
         number = 0 if digest is None else int(digest()[:15], 16)
         table = torch.tensor([number, -number, *flags])
         self.failures.wait(dist.all_reduce(table, dist.ReduceOp.MAX, group=self.control, async_op=True))
@@ -102,7 +102,7 @@ class TorchComm(Comm):
             raise _unlike(what, digests)
 
     def compare(self, facts: Mapping[str, Any]) -> None:
-        """Compare what each process says of itself."""
+        """Compare the facts of all processes."""
         said = self._gather(dict(facts))
         for name in facts:
             values = [one.get(name) for one in said]
@@ -110,16 +110,16 @@ class TorchComm(Comm):
                 raise _unlike(name, [in_one_line(repr(value), 80) for value in values])
 
     def apart(self) -> AbstractContextManager[object]:
-        """Draw random numbers apart."""
+        """Return a context in which this process draws its own random numbers."""
         return self.noise.apart()
 
     def reduce(self, loss: float, parameters: Sequence[nn.Parameter]) -> float:
-        """Agree on the union of the weights that were used, and sum up their gradients."""
+        """Agree on the union of the weights that were used, and sum their gradients."""
         message = _HEAD.pack(loss, self.noise.drew) + mask_of(parameters)
         messages = gather_bytes(message, self.control, self.failures.wait)
         used = union_of([message[_HEAD.size :] for message in messages], len(parameters))
-        # Not by the default group, where it may be left out: what is exchanged there when an error parts the
-        # processes would be waited for when the group is destroyed.
+        # Not by the default group, if that can be avoided: its destruction would wait for what is being
+        # exchanged in it when an error parts the processes.
         group = None if _over_nccl() else self.control
         reduce_gradients([parameters[index] for index in used], self._wait_for_sums, group)
         heads = [_HEAD.unpack_from(message) for message in messages]
@@ -127,17 +127,17 @@ class TorchComm(Comm):
         return float(sum(loss for loss, _ in heads))
 
     def _gather(self, value: Any) -> list[Any]:
-        """Return the values of all processes, and let generators go on alike."""
+        """Return the values of all processes, and bring their generators into the same state."""
         gathered = self.exchange([self.noise.drew, value])
         self.noise.settle(any(drew for drew, _ in gathered))
         return [value for _, value in gathered]
 
     def exchange(self, value: Any) -> list[Any]:
-        """Return what each process gives, plain JSON, by its number."""
+        """Return the value of each process, plain JSON, by rank."""
         return gather_json(value, self.control, self.failures.wait)
 
     def _wait_for_sums(self, work: "dist.Work | None") -> None:
-        if _over_nccl():  # whose wait is one of the GPU, which goes on at once
+        if _over_nccl():  # only the GPU waits; this call returns at once
             with self.failures.explained():
                 if work is not None:
                     work.wait()
@@ -150,8 +150,8 @@ def _over_nccl() -> bool:
 
 
 def _unlike(what: str, values: Sequence[str]) -> RunError:
-    """Name the processes that are not as most are, or, of two, the second."""
-    usual = Counter(values).most_common(1)[0][0]  # of as many, the first
+    """Return an error that names the processes that differ from most, or, of two, the second."""
+    usual = Counter(values).most_common(1)[0][0]  # on a tie, the first
     others = [rank for rank, value in enumerate(values) if value != usual]
     names = ("process " if len(others) == 1 else "processes ") + ", ".join(map(str, others))
     told = ", ".join(f"{value} in process {rank}" for rank, value in enumerate(values))
@@ -172,13 +172,13 @@ _LENGTH = 8
 def gather_json(value: Any, group: "dist.ProcessGroup", wait: Wait) -> list[Any]:
     """Return the values of all processes, by rank.
 
-    Not by `torch.distributed.all_gather_object`, which would load pickles.
+    This avoids `torch.distributed.all_gather_object`, which would load pickles.
     """
     return [json.loads(message) for message in gather_bytes(json.dumps(value).encode(), group, wait)]
 
 
 def gather_bytes(message: bytes, group: "dist.ProcessGroup", wait: Wait) -> list[bytes]:
-    """Return the messages of all processes, by rank, of whatever lengths."""
+    """Return the messages of all processes, by rank; they may have any lengths."""
     head = len(message).to_bytes(_LENGTH, "big")
     slots = _gather((head + message)[:_SLOT].ljust(_SLOT, b"\0"), group, wait)
     lengths = [int.from_bytes(slot[:_LENGTH], "big") for slot in slots]
@@ -189,7 +189,7 @@ def gather_bytes(message: bytes, group: "dist.ProcessGroup", wait: Wait) -> list
 
 
 def send_bytes(message: bytes | None, group: "dist.ProcessGroup", source: int, wait: Wait) -> bytes:
-    """Return in all processes what the one at `source` gives; the others give None."""
+    """Send the message of the process `source` to all, and return it; the others pass None."""
     length = torch.tensor([0 if message is None else len(message)])
     wait(dist.broadcast(length, source, group=group, async_op=True))
     content = torch.empty(int(length), dtype=torch.uint8) if message is None else _tensor(message)

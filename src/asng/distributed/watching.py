@@ -1,8 +1,8 @@
-"""Which process of a run has ended, was stopped, or does not come: who waits for it looks.
+"""Find out which process of a run has ended, was stopped, or does not come, while others wait for it.
 
-A connection tells that a process has ended, but not which, and nothing tells that one is stopped. So each
-says on the store of the process group where it runs, gives a sign every second, and counts what it has
-exchanged. Of processes on the same machine the system tells the rest.
+A connection tells that a process has ended, but not which one, and nothing tells that one is stopped. So each
+process tells the others where it runs, and writes a sign of life with its count of exchanges to the store of
+the process group every second. About processes on the same machine, the operating system tells the rest.
 """
 
 import os
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["Watch", "place", "read", "silence", "write_once"]
 
 _BEGUN = 19
-"""Where Linux tells of a process when it began, counted after its name."""
+"""Index of the start time in what Linux tells of a process, counted after its name."""
 _BEAT = 1.0
-"""Seconds from one sign to the next."""
+"""Seconds between two signs of life."""
 _ANSWER = 3.0
 """Seconds that a store may take to answer."""
 _SILENCE = "ASNG_SILENCE_SECONDS"
@@ -36,7 +36,7 @@ def silence() -> float:
     """Return how many seconds a process may be stopped before the others end: 20, or what the user says.
 
     Raises:
-        InputError: The environment variable ASNG_SILENCE_SECONDS is no number > 0; it may be infinite.
+        InputError: The environment variable ASNG_SILENCE_SECONDS is not a number > 0; it may be infinite.
     """
     said = os.environ.get(_SILENCE, str(_DEFAULT))
     try:
@@ -47,14 +47,14 @@ def silence() -> float:
 
 
 def place(pid: int | None = None) -> list[Any]:
-    """Return where a process of this machine runs, this one by default: machine, number, when it began."""
+    """Return host, process ID and start time of a process on this machine, of this one by default."""
     pid = os.getpid() if pid is None else pid
     parts = _stat(pid)
     return [socket.gethostname(), pid, parts[_BEGUN] if parts else ""]
 
 
 class _Place(NamedTuple):
-    """Where a process runs: its machine, its number there, and when it began, in ticks of the system."""
+    """Where a process runs: its host, its process ID there, and its start time in ticks of the system."""
 
     host: str
     pid: int
@@ -62,12 +62,12 @@ class _Place(NamedTuple):
 
 
 class Watch:
-    """Gives signs of this process, and looks at those of the others.
+    """Gives signs of life of this process, and looks at those of the others.
 
     Args:
-        store: Of the process group; a copy of it is used, if there can be one.
-        rank: Number of this process.
-        size: How many there are.
+        store: Store of the process group; a clone of it is used, if there can be one.
+        rank: Rank of this process.
+        size: Number of processes.
 
     Attributes:
         exchanges: How many times this process has begun to exchange something with the others.
@@ -87,35 +87,35 @@ class Watch:
         self._thread.start()
 
     def meet(self, places: Sequence[Sequence[Any]]) -> None:
-        """Hear where each process runs, by its number: what `place` says there. All are there now."""
+        """Take in where each process runs, by rank, as `place` returns it there. All are running now."""
         for number in self._others:
             place = _Place(*places[number])
-            # In another container of the same name there are other numbers.
+            # Another container with the same host name has other process IDs.
             seen = place.host == socket.gethostname() and _state(place) not in (None, "gone")
             self._places[number] = place if seen else None
 
     def close(self) -> None:
-        """Give no more signs."""
+        """Give no more signs of life."""
         self._over.set()
         self._thread.join(2 * _BEAT)
 
     def begin(self) -> None:
-        """Begin to wait for the others: what was seen before counts no more."""
+        """Begin to wait for the others, and forget what was seen before."""
         self._seen.clear()
         self._gone.clear()
         self._looked = time.monotonic()
 
     def look(self) -> tuple[int, str] | None:
-        """Return the process that cannot be waited for any more, and why; None if there is none."""
+        """Return the rank of a process that is not worth waiting for, and why; None if there is none."""
         now = time.monotonic()
-        if now - self._looked > 5 * _BEAT:  # this one was stopped itself
+        if now - self._looked > 5 * _BEAT:  # this process was stopped itself
             self._seen.clear()
         self._looked = now
         for number in self._others:
             place = self._places.get(number)
             state = None if place is None else _state(place)
             if state == "gone":
-                if number in self._gone:  # what it sent may still have come the first time
+                if number in self._gone:  # the first time, what it sent may still arrive
                     return number, "has ended without a word: it was killed, or its script has left"
                 self._gone.add(number)
             elif state is not None and state != "T":
@@ -130,7 +130,7 @@ class Watch:
         return None
 
     def dead(self) -> tuple[int, str] | None:
-        """Look for a process that has ended, as one has; None if all are there, or it cannot be seen."""
+        """Return which process has ended, and why, after one has; None if it cannot be found out."""
         self.begin()
         near = all(self._places.get(number) for number in self._others)
         end = time.monotonic() + (3 * _BEAT if near else min(self.silence, _DEFAULT) + 3 * _BEAT)
@@ -142,7 +142,7 @@ class Watch:
         return None
 
     def behind(self) -> list[int]:
-        """Return the processes that have exchanged less than this one, if they tell it."""
+        """Return the ranks of processes that have begun fewer exchanges than this one, as far as is known."""
         signs = {number: self._sign(number) for number in self._others}
         counts = {number: int(sign.split(b":")[1]) for number, sign in signs.items() if sign is not None}
         return sorted(number for number, count in counts.items() if count < self.exchanges)
@@ -162,17 +162,17 @@ class Watch:
 
 
 def read(store: "Store", key: str) -> bytes | None:
-    """Return what is under a key; None if nothing is, or the store does not answer."""
+    """Return the value of a key; None if it has none, or the store does not answer."""
     return _soon(lambda: bytes(store.get(key)) if store.check([key]) else None)
 
 
 def write_once(store: "Store", key: str, content: str) -> None:
-    """Put something under a key, unless something is there or the store does not answer."""
+    """Set the value of a key, unless it has one or the store does not answer."""
     _soon(lambda: bytes(store.compare_set(key, "", content)))
 
 
 def _soon(ask: Callable[[], bytes | None]) -> bytes | None:
-    """Ask a store, which may be held by a process that has ended, or is stopped and never answers."""
+    """Ask a store for a limited time: its process may have ended, or be stopped and never answer."""
     answers: list[bytes | None] = []
 
     def asking() -> None:
@@ -196,7 +196,7 @@ def _state(place: _Place) -> str | None:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return what Linux tells of a process after its name."""
+    """Return what Linux tells of a process, from the field after its name on."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,7 +1,7 @@
-"""Numbers of all variables in flat arrays: their types, segments by variable, and blocks that a cache holds.
+"""Flat arrays with the numbers of all variables: types, a segment per variable, and cache-sized blocks.
 
-With 10^6 variables an update waits for the memory, not for arithmetic: without blocks, ask and tell take 1.5
-to 2.7 times as long (docs/optimiser.md, "Known limitations"). With few variables there is one block.
+With 10^6 variables an update is bound by memory, not arithmetic: without blocks, ask and tell take 1.5 to
+2.7 times as long (docs/optimiser.md, "Known limitations"). With few variables there is one block.
 """
 
 import math
@@ -21,17 +21,17 @@ Rules: TypeAlias = Literal["default", "paper"]
 """Whose details to follow: this library's, or those of the paper's authors."""
 
 AT_ONCE = 16
-"""About as many samples are read at once as by lambda 8, where each is read twice."""
+"""Approximate number of samples read at once: with lambda 8, each is read twice."""
 
 _CACHED = 2**17
-"""So many numbers at a time stay in a processor's cache from one operation to the next."""
+"""How many numbers stay in a processor's cache from one operation to the next."""
 
 _FEW_CHOICES, _MANY_VARIABLES = 16, 64
-"""Equal segments so short and so many are summed column by column, several times faster than one by one."""
+"""Segments of equal length, at most 16 long and at least 64 in number, are summed by column for speed."""
 
 
 def bounded(x: Floats, low: Floats | float, high: Floats | float) -> Floats:
-    """Return numbers within bounds, as `np.clip` does; of a few numbers in a quarter of its time.
+    """Clip numbers to bounds, as `np.clip` does but four times as fast for a few numbers.
 
     Example:
         >>> bounded(np.array([-1.0, 0.5, np.nan]), 0.0, np.array([1.0, 0.25, 1.0]))
@@ -43,7 +43,7 @@ def bounded(x: Floats, low: Floats | float, high: Floats | float) -> Floats:
 
 @lru_cache(maxsize=256)
 def blocks(n: int, size: int) -> tuple[slice, ...]:
-    """Return slices that divide variables into blocks for the cache, n numbers a variable.
+    """Return slices that divide `size` variables into cache-sized blocks, with n numbers per variable.
 
     Example:
         >>> blocks(8, 30)
@@ -56,26 +56,26 @@ def blocks(n: int, size: int) -> tuple[slice, ...]:
 
 
 def as_slice(index: Ints) -> slice | Ints:
-    """Return consecutive indices as a slice, which NumPy copies several times faster."""
+    """Turn consecutive indices into a slice, which NumPy copies several times faster; else return them."""
     if len(index) and index[-1] - index[0] + 1 == len(index):
         return slice(int(index[0]), int(index[-1]) + 1)
     return index
 
 
 class Segments:
-    """Consecutive segments of a flat vector, one a variable.
+    """Consecutive segments of a flat vector, one per variable.
 
     Args:
         counts: K_d, their lengths, each at least 1. Shape (D,).
 
     Attributes:
         counts: As given.
-        starts: Index of the first entry of each, shape (D,).
-        ends: Index after the last entry of each, shape (D,).
-        owner: Number of the segment that each entry belongs to, shape (sum K_d,).
-        width: K where all lengths are K and columns are the faster way, else 0.
-        parts: Blocks of segments whose entries stay in a cache: which segments, which entries, and the block
-            by itself. A single one where they are few.
+        starts: Index of the first entry of each segment, shape (D,).
+        ends: Index after the last entry of each segment, shape (D,).
+        owner: Index of the segment that each entry belongs to, shape (sum K_d,).
+        width: K if all lengths are K and summing by column is faster, else 0.
+        parts: Cache-sized blocks of segments, each as (slice of segments, slice of entries, its own
+            `Segments`). There is a single one if the segments are few.
 
     Example:
         >>> segments = Segments([2, 3])
@@ -107,7 +107,7 @@ class Segments:
         return total
 
     def spread(self, values: Floats) -> Floats:
-        """Return one number a segment as one for each of its entries, shape (sum K_d,)."""
+        """Repeat the number of each segment for each of its entries, shape (sum K_d,)."""
         return np.repeat(values, self.width) if self.width else values[self.owner]
 
     def _parts(self) -> list[tuple[slice, slice, "Segments"]]:
@@ -121,7 +121,7 @@ class Segments:
         for own in owns:
             if own.start < own.stop:
                 part = Segments(self.counts[own])
-                part.width = self.width  # one way for all, that the sums are the same to the last bit
+                part.width = self.width  # sum all alike, so that sums are equal to the last bit
                 entries = slice(int(self.starts[own.start]), int(self.ends[own.stop - 1]))
                 parts.append((own, entries, part))
         return parts

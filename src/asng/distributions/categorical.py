@@ -1,7 +1,7 @@
 """Independent categorical variables, each with its own number of choices.
 
-The probabilities of all variables lie end to end in one flat vector, so that ragged numbers of choices
-need no padding and every operation costs time linear in their sum.
+The probabilities of all variables lie end to end in one flat vector. Thus variables with different numbers
+of choices need no padding, and every operation takes time linear in the total number of choices.
 """
 
 import math
@@ -14,11 +14,11 @@ from asng.distributions.arrays import Floats, Ints, Rules, Segments, blocks, bou
 __all__ = ["Categoricals"]
 
 _ALL_MODES = 0.73
-"""CatCMA's chance that all variables draw their mode where every theta_d has reached its margin."""
+"""CatCMA's probability that all variables draw their mode once every theta_d has reached its margin."""
 
 
 _MOST_CHOICES = 64
-"""So few are counted all at once, in one byte each; variables with many more than others one by one."""
+"""Up to this many choices, sampling counts sums for all variables at once, in one byte per count."""
 
 
 class Categoricals:
@@ -27,24 +27,24 @@ class Categoricals:
     The natural gradient of the log-likelihood in these coordinates is ``one_hot(c) - theta``. Stateless:
     every method takes theta, the flat vector of probabilities.
 
-    Differs: the smallest probability is of CatCMA's form, ``(1 - settled^(1/n)) / (K_d - 1)`` over n
-    variables, at most half of a uniform share. Where every variable has come to its bound, all of them draw
-    their mode with chance `settled`, whatever their number. The paper's, ``1 / (D (K_d - 1))``, has
-    that chance at 0.37 for many variables and is infeasible (>= 1 / K_d) for few. With ``rules="paper"``
-    CatCMA's, of 0.73, takes its place only there.
+    Differs: the smallest probability has CatCMA's form, ``(1 - settled^(1/n)) / (K_d - 1)`` over n
+    variables, at most half of a uniform share. Once every variable has reached its bound, all of them draw
+    their mode with probability `settled`, whatever their number. The paper's form, ``1 / (D (K_d - 1))``,
+    gives 0.37 for many variables and is infeasible (>= 1 / K_d) for few. With ``rules="paper"``, CatCMA's
+    form with 0.73 replaces it only there.
 
     Args:
         counts: K_d, the number of choices of each variable, each at least 2. Shape (D,).
-        settled: The chance that all variables draw their mode where all have come to their bounds, in (0, 1).
-            Lower finds a choice sooner that was given up wrongly; higher draws the mode more often.
-        among: n, how many variables share that chance: those of other families too. Default: D.
-        rules: "paper" takes the paper's margin, and the coordinates of F^(1/2) G that single out the
+        settled: The probability that all variables draw their mode once all have reached their bounds, in
+            (0, 1). Lower recovers sooner from a wrongly rejected choice; higher draws the mode more often.
+        among: n, the number of variables that share this probability, other families included. Default: D.
+        rules: "paper" uses the paper's margin, and the coordinates of F^(1/2) G that single out the
             last choice; "default" treats all choices alike.
 
     Attributes:
         counts: K_d as an array, shape (D,).
-        starts: Where each variable's segment begins, shape (D,).
-        segments: Where each variable's entries of theta are.
+        starts: Index of each variable's first entry of theta, shape (D,).
+        segments: The segments of theta, one per variable.
         theta_min: Smallest probability of each variable, shape (D,).
         n_theta: Degrees of freedom, sum (K_d - 1).
 
@@ -104,7 +104,7 @@ class Categoricals:
         for row in blocks(len(theta), len(u)):
             below = cumulative[:-1] <= u[row].take(self.segments.owner, axis=1)
             index[row] = np.add.reduceat(below, self.starts, axis=1, dtype=np.intp)
-        # The last cumulative sum may round to just below 1, and u lie above it.
+        # The last cumulative sum may round to just below 1, with u above it.
         return np.minimum(index, self.counts - 1, out=index)
 
     def mode(self, theta: Floats) -> Ints:
@@ -150,10 +150,10 @@ class Categoricals:
         return (G / root + root * self.segments.spread(share))[self._but_last]
 
     def centred(self, scale: Floats, root: Floats) -> Floats:
-        """Return the part of a vector, in coordinates as of `fisher_root`, that changes no sum of theta.
+        """Project a vector in `fisher_root` coordinates so that it changes no sum of theta.
 
         Args:
-            scale: The roots of theta, shape (sum K_d,).
+            scale: The square roots of theta, shape (sum K_d,).
             root: The vector, of the same shape.
         """
         centred = np.empty_like(root)
@@ -166,7 +166,7 @@ class Categoricals:
     def move(self, theta: Floats, G: Floats, eps: float) -> Floats:
         """Return probabilities after a step of eps along G, inside their bounds.
 
-        A variable whose G is 0 keeps its probabilities to the last bit, which a projection might round.
+        If a variable's G is 0, its probabilities stay the same to the last bit; the projection might round.
         """
         new = self.project(theta, G, eps)
         if np.count_nonzero(G) == len(G):
@@ -175,14 +175,14 @@ class Categoricals:
         return np.where(self.segments.spread(moved), new, theta)
 
     def project(self, theta: Floats, G: Floats | None = None, eps: float = 0.0) -> Floats:
-        """Return probabilities of at least theta_min that sum to 1.
+        """Return probabilities of at least theta_min that sum to 1 for each variable.
 
-        Clips from below, then shrinks what exceeds theta_min in proportion.
+        Clip from below, then shrink the excesses over theta_min in proportion.
 
         Args:
-            theta: Numbers that sum to 1 over each variable, of any sign, shape (sum K_d,).
-            G: What to add to theta before, eps times. Default: nothing.
-            eps: Its factor.
+            theta: Numbers of any sign that sum to 1 for each variable, shape (sum K_d,).
+            G: Direction to add to theta first, times eps. Default: none.
+            eps: Factor of G.
         """
         projected = np.empty_like(theta)
         for own, entries, segments in self.segments.parts:
@@ -197,15 +197,15 @@ class Categoricals:
         return projected
 
     def entropy(self, theta: Floats) -> Floats:
-        """Return the entropy of each variable over its greatest value log K_d, shape (D,), in [0, 1]."""
+        """Return the entropy of each variable divided by its maximum log K_d, shape (D,), in [0, 1]."""
         total = self.segments.sums(-theta * np.log(theta))
         return bounded(total / self._most_entropy, 0.0, 1.0)
 
     def _cumulative(self, theta: Floats) -> Floats:
-        """Return the cumulative sums within each variable, and infinity last, shape (sum K_d + 1,).
+        """Return the cumulative sums within each variable, then infinity, shape (sum K_d + 1,).
 
-        One running sum serves all variables; taking the former variable's total off at each start keeps
-        it below 1, so that rounding does not grow with the number of variables.
+        One running sum serves all variables. Subtracting the previous variable's total at each start keeps
+        it at most about 1, so that rounding does not grow with the number of variables.
         """
         steps = np.empty(len(theta) + 1)
         steps[:-1], steps[-1] = theta, np.inf
@@ -215,9 +215,10 @@ class Categoricals:
 
 
 def _bounds(segments: Segments) -> Ints | None:
-    """Return where the first K_d - 1 cumulative sums of each variable lie, or None if most do not exist.
+    """Return the indices of each variable's first K_d - 1 cumulative sums, or None if these are too ragged.
 
-    A variable with fewer choices than others has the place after all sums, of infinity, instead.
+    The result has shape (max K_d - 1, D). A variable with fewer choices has the index of the final infinity
+    in the remaining places.
     """
     counts, most = segments.counts, max(segments.counts.max(initial=0), 2)
     if most > _MOST_CHOICES or most * len(counts) > 2 * counts.sum():
@@ -234,5 +235,5 @@ def _margins(counts: Ints, rules: Rules, settled: float, among: int) -> Floats:
 
 
 def _shared(settled: float, among: int) -> float:
-    """Return how much of its probability one of so many variables has beside its mode."""
+    """Return the probability that each of `among` variables leaves to choices other than its mode."""
     return 1.0 - math.pow(settled, 1.0 / max(among, 1))

@@ -1,8 +1,8 @@
 """Independent Gaussians for ordered variables: integers and reals, in plain or log coordinates.
 
-Everything is standardised, ``z = (x - mean) / std``: nothing cancels at large means, and nothing
-overflows at large ranges. The expectation parameters (E[x], E[x^2]) of the paper appear only where its
-own rules ask for them.
+Everything is standardised, ``z = (x - mean) / std``, so that nothing cancels at large means or overflows at
+large ranges. The expectation parameters (E[x], E[x^2]) of the paper appear only where its own rules need
+them.
 """
 
 import math
@@ -17,16 +17,17 @@ from asng.space import Integer, Real
 __all__ = ["Gaussians", "log_densities", "standardised"]
 
 _U_MIN = 2.0**-54
-"""A uniform draw of exactly 0 would stand for minus infinity; this one stands for mean - 8.3 std."""
+"""Smallest uniform number: it maps to mean - 8.3 std, while 0 would map to minus infinity."""
 
 _Z_MAX = 1e9
-"""A point made by hand may lie anywhere; beyond this many standard deviations its square would overflow."""
+"""Bound on standardised points, so that squares do not overflow: points made by hand may lie anywhere."""
 
 _X_MAX = float(np.finfo(np.float64).max)
-"""Draws of a real whose bounds are near the largest float stay finite."""
+"""Bound on draws, which keeps reals finite if their bounds are near the largest float."""
 
 _GROWTH_MAX = 60.0
-"""The bounds on std are at most six orders of magnitude apart: e^60 passes them and does not overflow."""
+"""Bound on the log growth of the variance. The bounds on std are at most six orders of magnitude apart, so
+e^60 passes them without overflow."""
 
 _SQRT2 = math.sqrt(2.0)
 
@@ -42,15 +43,15 @@ class Gaussians:
     ``std^2 (1 + eps g2 - eps^2 g1^2)``: with few variables one step of length 1 brings it to 0. Here the
     step is geometric, ``std^2 exp(eps g2 - eps^2 g1^2)``, which agrees for short steps and keeps at least
     0.47 of std in one of length 1. The last term shrinks the spread by the square of the step in the mean.
-    Integers, whose std cannot fall below 1/4, search faster with it. Reals come to a stop before they arrive,
-    so they do without it. Bounds come last, so that a step past a bound does not become variance.
-    ``rules="paper"`` has the paper's step.
+    It speeds up the search of variables with steps, whose std cannot fall below a quarter of a step. Reals
+    without steps omit it, because with it they stop before they reach the optimum. Bounds are applied last,
+    so that a step past a bound does not become variance. ``rules="paper"`` uses the paper's step.
 
     Args:
         variables: Integers and reals with low < high.
-        spread: First standard deviation as a share of the range, in (0, 0.5]. 0.29 is that of a uniform
-            number; of a half, 32 % of the first draws lie beyond an end.
-        rules: "paper" takes the authors' step, their root of the Fisher matrix and their order of clipping.
+        spread: Initial standard deviation as a share of the range, in (0, 0.5]. 0.29 is that of a uniform
+            number; at 0.5, 32 % of the first draws lie beyond an end.
+        rules: "paper" uses the authors' step, their root of the Fisher matrix and their order of clipping.
 
     Attributes:
         low: Lower bounds of the means in raw coordinates (logarithms if log is set), shape (D,).
@@ -87,7 +88,7 @@ class Gaussians:
         self._log_integers = bool(np.any(self._whole & self._log))
 
     def initial(self) -> tuple[Floats, Floats]:
-        """Return mean = middle of the range and std = `spread` of it, each of shape (D,)."""
+        """Return the middle of each range as mean, and `spread` of the range as std, each of shape (D,)."""
         mean = self.low + self.std_max
         if self._spread == 0.5:
             return mean, self.std_max.copy()
@@ -96,8 +97,8 @@ class Gaussians:
     def std_min(self, mean: Floats) -> Floats:
         """Return the smallest standard deviations, shape (D,).
 
-        A quarter of a step for integers (in log coordinates: of the step at the mean, and never above half of
-        the range), a millionth of the range for reals.
+        A quarter of a step for variables with steps (in log coordinates: of the step at the mean, and never
+        above half of the range), a millionth of the range for other reals.
         """
         if not self._log_integers:
             return self._std_min
@@ -116,7 +117,8 @@ class Gaussians:
     def uniform(self, u: Floats) -> Floats:
         """Map uniform numbers in [0, 1) to raw points of the search space, each value equally likely.
 
-        Reals are uniform in their (log) coordinates, integers over their values. Shape (n, D).
+        Variables with steps are uniform over their values, other reals in their (log) coordinates. Shape
+        (n, D).
         """
         low, high = self._ends.T
         whole = np.minimum(low + self._step * np.floor(u * ((high - low) / self._step + 1.0)), high)
@@ -124,7 +126,7 @@ class Gaussians:
         return np.where(self._whole, whole, self.low + 2.0 * (u * self.std_max))
 
     def snapped(self, x: Floats) -> Floats:
-        """Return raw draws rounded and clipped to the values that they stand for, shape (n, D)."""
+        """Round and clip raw draws to the values that they stand for, shape (n, D)."""
         snapped = x.clip(self.low, self.high)
         if self._whole.any():
             values = np.where(self._log, np.exp(np.where(self._log, snapped, 0.0)), snapped)
@@ -178,7 +180,10 @@ class Gaussians:
         return new_mean, bounded(new_std, self.std_min(new_mean), self.std_max)
 
     def entropy(self, mean: Floats, std: Floats) -> Floats:
-        """Return log(std / std_min) / log(first std / std_min), shape (D,), in [0, 1]; 0 if equal."""
+        """Return the relative entropy of each variable, shape (D,), in [0, 1].
+
+        It is log(std / std_min) / log(initial std / std_min), or 0 if the initial std equals std_min.
+        """
         low = self.std_min(mean)
         width = np.log(np.maximum(2.0 * self._spread * self.std_max, low) / low)
         share = np.log(std / low) / np.where(width > 0.0, width, 1.0)
@@ -186,9 +191,9 @@ class Gaussians:
 
     @staticmethod
     def _paper_std(mean: Floats, std: Floats, shift: Floats, growth: Floats, clipped: Floats) -> Floats:
-        """Return the std of E[x^2]' - mean'^2, with mean' clipped already, as the authors do.
+        """Return the std of E[x^2]' - mean'^2 with the clipped mean', as the authors do.
 
-        Where the mean is clipped, the rest of the step thus becomes variance.
+        If the mean is clipped, the rest of its step thus becomes variance.
         """
         variance = std**2 * (1.0 + growth) + 2.0 * mean * (shift - clipped) - clipped**2
         return np.sqrt(np.maximum(variance, 0.0))
@@ -203,6 +208,6 @@ def standardised(mean: Floats, std: Floats, x: Floats) -> Floats:
 
 
 def log_densities(z: Floats, std: Floats) -> Floats:
-    """Return the logarithm of each standardised draw's density but for a constant, shape (n, D)."""
+    """Return the log density of each standardised draw, up to a constant, shape (n, D)."""
     density: Floats = -0.5 * z * z - np.log(std)
     return density

@@ -1,4 +1,4 @@
-"""theta by the names of variables: as the user reads it, and as a prior that the user gives."""
+"""theta by the names of variables: a view for users to read, and a prior for them to give."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
@@ -69,7 +69,7 @@ class ThetaView(Mapping[str, Parameters]):
         return html_table("", rows, header=["variable", "likeliest", "probability, or spread"])
 
     def _likeliest(self, name: str, value: Parameters) -> tuple[object, str]:
-        """Return the likeliest value of a variable, and how sure it is."""
+        """Return the likeliest value of a variable, and its probability or spread as text."""
         variable = self._product.space[name]
         if isinstance(variable, Categorical):
             at = int(np.argmax(value))
@@ -77,7 +77,7 @@ class ThetaView(Mapping[str, Parameters]):
         return variable.decode(value[0]), f"± {value[1]:.3g}" + (" in logarithms" if variable.log else "")
 
     def to_json(self) -> dict[str, list[float] | dict[str, float]]:
-        """Return what JSON can hold, by name: probabilities to five places, or "mean" and "std"."""
+        """Return values for JSON by name: probabilities to five decimal places, or "mean" and "std"."""
         fields: dict[str, list[float] | dict[str, float]] = {}
         for name, value in self.items():
             if isinstance(value, tuple):
@@ -93,18 +93,18 @@ def _short(value: Parameters) -> str:
 
 
 def start(product: Product, prior: Mapping[str, Any], trust: float) -> Theta:
-    """Return trust times a prior plus 1 - trust times the usual start, in the parameters E[T(x)].
+    """Mix a prior into the usual start: trust * prior + (1 - trust) * start, in the parameters E[T(x)].
 
-    For choices these are the probabilities, for ordered variables E[x] and E[x^2]: of both kinds it is what
-    one has who draws from the prior with chance `trust`, and else from the usual start.
+    These are the probabilities of choices, and E[x] and E[x^2] of ordered variables. The result has the
+    moments of a draw from the prior with probability `trust`, and else from the usual start.
 
     Args:
         product: Family of distributions.
-        prior: For some or all variables, what `ThetaView` has of them, or its JSON.
-        trust: In [0, 1].
+        prior: For some or all variables, the parameters as in `ThetaView`, or its JSON.
+        trust: Weight of the prior, in [0, 1].
 
     Raises:
-        InputError: Another name, another number of choices, or values that are no distribution.
+        InputError: A name is unknown, the number of choices differs, or values are not a distribution.
 
     Example:
         >>> from asng.space import Categorical, Integer, Space

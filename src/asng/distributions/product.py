@@ -33,7 +33,7 @@ class Theta(_Parameters):
 
     @cached_property
     def root(self) -> Floats:
-        """The square roots of p, which an update needs several times."""
+        """The square roots of p, cached because an update needs them several times."""
         root: Floats = np.sqrt(self.p)
         return root
 
@@ -56,8 +56,8 @@ class Placed(NamedTuple):
     """Samples in the coordinates of some `Theta`.
 
     Attributes:
-        at: Where each choice has its probability, an array of shape (n, its variables) for each of the
-            categoricals' `segments.parts`, counted from the first of its entries.
+        at: Index of the probability of each choice. It has an array of shape (n, variables of the part) for
+            each of the categoricals' `segments.parts`, with indices from the first entry of the part.
         z: Ordered variables, ``(x - mean) / std``, shape (n, D_ordered).
     """
 
@@ -73,20 +73,20 @@ class Product:
     Args:
         space: The search space, D variables.
         rules: "default", or "paper" for the details of the paper's authors.
-        settled: The chance that all variables draw their mode where all have come to their bounds, in (0, 1);
-            `Categoricals`. The default rules only.
-        spread: First standard deviation of ordered variables, as a share of the range, in (0, 0.5].
-        reals: Whether reals are among the variables; else they are held at their lower ends, as constants
-            are, for one who draws them otherwise.
+        settled: The probability that all variables draw their mode once all have reached their bounds, in
+            (0, 1); see `Categoricals`. Default rules only.
+        spread: Initial standard deviation of ordered variables, as a share of the range, in (0, 0.5].
+        reals: Whether the distribution includes reals. If not, they stay at their lower ends like constants,
+            for a caller that draws them by other means.
 
     Attributes:
         rules: As given.
         n_theta: Degrees of freedom, sum (K_d - 1) + 2 (number of Gaussians).
-        n_root: Length of what `fisher_root` returns.
-        n_free: Number of variables that are no constants.
-        free: Their places in the space's order, shape (n_free,).
-        of_integers: Which of the ordered variables are integers.
-        of_reals: Which of the ordered variables are reals.
+        n_root: Length of the vectors that `fisher_root` returns.
+        n_free: Number of variables that have parameters.
+        free: Their indices in the space's order, shape (n_free,).
+        of_integers: Indices of the integers among the ordered variables.
+        of_reals: Indices of the reals among the ordered variables.
 
     Example:
         >>> from asng.space import Integer
@@ -135,13 +135,13 @@ class Product:
         self._ones = np.ones(self.gaussians.n_theta)
         parts = self.categoricals.segments.parts
         self._parts = [(as_slice(self.choice_columns[own]), segments) for own, _, segments in parts]
-        # Few choices and few ordered variables are summed at once, which is faster than apart.
+        # Few choices and few ordered variables are summed together, which is faster than separately.
         self._few = (
             self.gaussians.size > 0 and len(parts) == 1 and len(blocks(AT_ONCE, self.gaussians.size)) == 1
         )
 
     def initial(self) -> Theta:
-        """Return where every search starts: uniform choices, the middle of every range."""
+        """Return the usual start: uniform choices, and the middle of every range."""
         return Theta(self.categoricals.initial(), *self.gaussians.initial())
 
     def sample(self, theta: Theta, u: Floats) -> Floats:
@@ -171,7 +171,7 @@ class Product:
         return x
 
     def snapped(self, x: Floats) -> Floats:
-        """Return raw coordinates that are the same for draws of the same architecture, shape (n, D)."""
+        """Round and clip raw coordinates, so that draws of the same architecture are equal, shape (n, D)."""
         if not self.gaussians.size:
             return x
         snapped: Floats = x.copy()
@@ -189,16 +189,16 @@ class Product:
     def natural_gradient(self, theta: Theta, x: Floats, u: Floats, active: Floats | None = None) -> Tangent:
         """Return G = (1/n) sum_i u_i (T(x_i) - theta).
 
-        What a sample did not read had no part in its loss. With independent samples, leaving it out thus
-        changes no expectation, whichever variables the samples read, and takes noise away. (Stratified
-        draws of one variable depend on each other, so that a draw that was not read repeats in part
-        what one that was read says: leaving it out shortens the expected gradient there.)
+        A variable that a sample did not read had no part in its loss. With independent samples, leaving it
+        out thus changes no expectation, whichever variables the samples read, and reduces noise. (Stratified
+        draws of one variable depend on each other, so a draw that was not read partly repeats the information
+        of one that was read: leaving it out shortens the expected gradient there.)
 
         Args:
             theta: Parameters.
             x: Raw draws, shape (n, D).
             u: Utilities, shape (n,).
-            active: 1 where the evaluation of sample i read variable d, else 0, shape (n, D). A sample
+            active: 1 if the evaluation of sample i read variable d, else 0, shape (n, D). A sample
                 is left out of the gradient of the variables that it did not read. Default: all 1.
         """
         w = u[:, None] if active is None else u[:, None] * active
@@ -212,24 +212,24 @@ class Product:
         return Tangent(p, g1, g2)
 
     def fisher_root(self, theta: Theta, G: Tangent) -> Floats:
-        """Return a vector whose Euclidean norm is the norm of G in the Fisher metric."""
+        """Return a vector whose Euclidean norm is the norm of G in the Fisher metric, shape (n_root,)."""
         if not self.gaussians.size:
             return self.categoricals.fisher_root(theta.p, G.p)
         ordered = self.gaussians.fisher_root(theta.mean, theta.std, G.g1, G.g2)
         return np.concatenate((self.categoricals.fisher_root(theta.p, G.p), ordered))
 
     def from_root(self, theta: Theta, root: Floats) -> Tangent:
-        """Return the gradient whose `fisher_root` is given; default rules."""
+        """Return the gradient that has the given `fisher_root`; default rules only."""
         size, ordered = len(theta.p), len(theta.mean)
         g2 = root[size + ordered :] * math.sqrt(2.0)
         return Tangent(root[:size] * theta.root, root[size : size + ordered], g2)
 
     def free_root(self, theta: Theta) -> Floats:
-        """Return the factor from an effect to a coordinate of `fisher_root`: the root of p, and 1."""
+        """Return the factors from effects to coordinates of `fisher_root`: the root of p, or 1 if ordered."""
         return np.concatenate((theta.root, self._ones)) if self.gaussians.size else theta.root
 
     def centred(self, theta: Theta, root: Floats) -> Floats:
-        """Return the part of a vector that changes no sum of probabilities."""
+        """Project a vector of `fisher_root` coordinates so that it keeps the sums of probabilities."""
         size = len(theta.p)
         if not size:
             return root
@@ -237,7 +237,7 @@ class Product:
         return np.concatenate((choices, root[size:])) if self.gaussians.size else choices
 
     def placed(self, theta: Theta, x: Floats) -> Placed:
-        """Return raw draws, shape (n, D), in the coordinates of theta."""
+        """Return raw draws of shape (n, D) in the coordinates of theta."""
         at = []
         for columns, segments in self._parts:
             choices = x[:, columns].astype(np.intp)
@@ -249,12 +249,12 @@ class Product:
         return Placed(at, z)
 
     def log_density(self, theta: Theta, placed: Placed, active: Floats | None = None) -> Floats:
-        """Return the logarithm of the density of each draw but for a constant, over what it read.
+        """Return the log density of each draw, up to a constant, over the variables that it read.
 
         Args:
             theta: Parameters.
             placed: Draws, in the coordinates of theta.
-            active: 1 where a draw read a variable, shape (n, D). Default: all did.
+            active: 1 if a draw read a variable, else 0, shape (n, D). Default: all 1.
 
         Returns:
             Shape (n,).
@@ -277,17 +277,17 @@ class Product:
         return Theta(p, mean, std)
 
     def spread(self, values: Floats) -> Tangent:
-        """Return one number a variable, shape (D,), as one for each coordinate of a gradient."""
+        """Expand one number per variable, shape (D,), to one for each coordinate of a gradient."""
         ordered = values[self._ordered]
         return Tangent(self.categoricals.segments.spread(values[self._choices]), ordered, ordered)
 
     def degrees(self, share: Floats) -> float:
-        """Return n_theta with each variable counted by a share, shape (D,); n_theta where all are 1."""
+        """Return the degrees of freedom, each variable's weighted by a share, shape (D,)."""
         choices = (share[self._choices] * (self.categoricals.counts - 1)).sum()
         return float(choices + 2.0 * share[self._ordered].sum())
 
     def entropy(self, theta: Theta) -> float:
-        """Return how undecided theta is: the mean over the free variables, in [0, 1]; 0 without any."""
+        """Return the mean relative entropy of the free variables, in [0, 1]; 0 if there are none."""
         if not self.n_free:
             return 0.0
         total = self.gaussians.entropy(theta.mean, theta.std).sum()
@@ -296,7 +296,7 @@ class Product:
         return float(total) / self.n_free
 
     def is_fit(self, x: Floats) -> bool:
-        """Whether raw coordinates of shape (n, D) are finite and indices of choices where they must be."""
+        """Whether raw coordinates, shape (n, D), are all finite, and those of categoricals valid indices."""
         c = x[:, self._choices]
         inside = (c >= 0) & (c < self.categoricals.counts) & (c == np.floor(c))
         return bool(np.isfinite(x).all() and inside.all())

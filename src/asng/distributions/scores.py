@@ -1,12 +1,12 @@
-r"""The scores of samples, the gradients of their log-likelihoods, by the default rules.
+r"""The scores of samples, which are the gradients of their log-likelihoods, under the default rules.
 
-In the coordinates of `Product.fisher_root`, in which the Fisher metric is the identity, that of sample i is
+In the coordinates of `Product.fisher_root`, in which the Fisher metric is the identity, sample i has score
 
     phi_i = (one_hot(c_i) - theta) / sqrt(theta)    of its choices,
     phi_i = (z_i, (z_i^2 - 1) / sqrt 2)             of its ordered variables, z_i = (x_i - mean) / std,
 
-and E[phi phi^T] is the identity but for what no probability can do. The estimate of the paper is
-G = mean_i u_i phi_i in these coordinates.
+and E[phi phi^T] is the identity on the directions that keep the sums of probabilities. The paper's estimate
+is G = mean_i u_i phi_i in these coordinates.
 """
 
 import math
@@ -21,14 +21,14 @@ __all__ = ["ScoreVectors"]
 
 
 class ScoreVectors:
-    """What an update needs of the scores of n samples, none of which is ever written out.
+    """The means and inner products of the scores of n samples, without storing the scores.
 
     Args:
         product: Family of distributions, default rules, D variables.
         theta: Parameters.
         x: Raw draws, shape (n, D).
         weights: Factor of each sample's score in each variable, shape (n, D). Default: all 1.
-        placed: The draws in the coordinates of theta, if that is known already.
+        placed: The draws in the coordinates of theta, if already known.
 
     Example:
         >>> from asng.space import Categorical, Space
@@ -68,7 +68,7 @@ class ScoreVectors:
         return mean
 
     def means(self, u: Floats) -> Floats:
-        """Return what `mean` does of several utilities at once: u of shape (m, n), result (m, n_root)."""
+        """Return `mean` for several utility vectors at once: u of shape (m, n), result (m, n_root)."""
         means: Floats = np.empty((len(u), self._n_root))
         for part in self._parts:
             part.means(u, means)
@@ -78,7 +78,7 @@ class ScoreVectors:
         """Return the inner product of each sample's score with a vector, shape (n,).
 
         Args:
-            root: In these coordinates, centred as `Product.centred` does it.
+            root: The vector in these coordinates, shape (n_root,), centred by `Product.centred`.
         """
         total: Floats = np.zeros(self._n)
         for part in self._parts:
@@ -87,7 +87,7 @@ class ScoreVectors:
 
 
 class _Choices(NamedTuple):
-    """The choices of some variables: where they are in p, what p is there, and the factors of scores."""
+    """The choices of some variables: their indices in p, the entries of p, and the factors of scores."""
 
     at: Ints
     segments: Segments
@@ -97,7 +97,7 @@ class _Choices(NamedTuple):
     weights: Floats | None
 
     def means(self, u: Floats, out: Floats) -> None:
-        """Write the means by counting: G = (hits - total theta) / n, over the root of theta."""
+        """Write the means by counting: G = (hits - total theta) / n, divided by the root of theta."""
         n, size = u.shape[1], len(self.p)
         at, scale = self.at[:n], n * self.root
         places = at.ravel()
@@ -120,7 +120,7 @@ class _Choices(NamedTuple):
 
 
 class _Ordered(NamedTuple):
-    """Some ordered variables: z, (z^2 - 1) / sqrt 2, their places in a vector, and the factors of scores."""
+    """Some ordered variables: z, (z^2 - 1) / sqrt 2, their slices of a vector, and the factors of scores."""
 
     z: Floats
     z2: Floats

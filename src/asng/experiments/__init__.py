@@ -1,1 +1,1 @@
-"""What the paper and its peers are compared by: the toy problem, known black boxes."""
+"""Experiments that compare ASNG with other methods: the paper's toy problem and known black boxes."""

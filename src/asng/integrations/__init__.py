@@ -1,4 +1,5 @@
-"""asng inside other tools: one module each, imported where it is used, with an extra of the same name.
+"""asng inside other tools: one module per tool, imported by the user, with an extra of the same name.
 
-Nothing of the library imports this room. A module whose package is missing says which extra installs it.
+Nothing else in the library needs these modules. If its package is missing, a module says which extra installs
+it.
 """

@@ -1,4 +1,4 @@
-"""An optimiser that is told of the trials of a study, whoever made them."""
+"""An optimiser that learns from all trials of an Optuna study, whichever process made them."""
 
 import math
 from collections.abc import Sequence
@@ -20,30 +20,31 @@ from asng.space import Candidate, Categorical, Space
 __all__ = ["CONSTRAINTS", "DRAWN", "FAILED", "Search", "has_model"]
 
 DRAWN, FAILED, CONSTRAINTS = "asng:drawn", "asng:failed", "constraints"
-"""Attributes of trials: how one was drawn from a distribution; that its objective failed; Optuna's own."""
+"""Attributes of trials: how a trial was drawn; that its objective failed; Optuna's own for constraints."""
 
 _FEW, _PART = 2, 32
-"""Trials that a model is told of at a time, as by `asng.minimize`, and at most when a study is read anew; a
-fit follows each."""
+"""Trials told to a model at a time: as many as in `asng.minimize`, and the most when a study is read anew. A
+fit follows each time."""
 
 _MOST_UNDER_WAY = 64
-"""The latest of the trials that have not ended; those of killed processes never do."""
+"""How many of the latest running trials are considered; those of killed processes never end."""
 
 _AGAIN = 8
-"""Draws in place of one that would repeat a trial; where all do, there is nothing new."""
+"""Attempts to replace a draw that would repeat a trial; if all of them do, there is nothing new."""
 
 
 class Search:
     """An optimiser that is told of the trials of a study.
 
     Args:
-        directions: One an objective.
-        budget: Trials that there will be.
-        noisy: Whether values have noise.
-        constrained: Whether a trial without constraints breaks them.
+        directions: One per objective.
+        budget: Expected number of trials.
+        noisy: Whether values are noisy.
+        constrained: Whether a trial without constraints counts as violating them.
 
     Attributes:
-        distributions: Of each variable with more than one value, over all values that a trial could have had.
+        distributions: For each variable with more than one value, a distribution over all values that a trial
+            could have had.
         optimizer: None before there is a variable.
     """
 
@@ -61,7 +62,7 @@ class Search:
         self._front: Front | None = None
 
     def follow(self, trials: Sequence[FrozenTrial]) -> None:
-        """Tell of trials that have ended since the last time, in the order in which they did."""
+        """Tell the optimiser of trials that have ended since the last call, in the order of their ends."""
         ended = [trial for trial in trials if trial.number not in self._seen and trial.state.is_finished()]
         if not ended:
             return
@@ -82,7 +83,7 @@ class Search:
             self._tell(self.optimizer, new, _FEW if len(new) < len(self._told) else _PART)
 
     def ask(self, study: Study, trial: FrozenTrial, rng: np.random.Generator) -> Candidate:
-        """Return what to try, other than what is being tried."""
+        """Return a candidate to try, different from those that are running."""
         optimizer = self.optimizer
         assert optimizer is not None  # nobody asks before there is a variable
         under_way: list[Candidate] = []
@@ -102,12 +103,12 @@ class Search:
         return candidate
 
     def _begin(self) -> None:
-        """Make an optimiser over the variables that there are now."""
+        """Make a new optimiser over the variables known now."""
         self._known, self.optimizer = {}, None
         if not self.distributions:
             return
         space = Space({name: variable_of(one) for name, one in self.distributions.items()})
-        # Its seed says where a search begins anew: for all samplers of a study that is the same place.
+        # The seed fixes where a new search begins: the same for all samplers of a study.
         if len(self._signs) > 1:
             self._front = Front([str(i) for i in range(len(self._signs))])
             self.optimizer = ASNG(space, seed=0, reuse=False, covariance=False, spread=0.5)
@@ -123,7 +124,7 @@ class Search:
             candidates, losses, then = [], [], []
             for trial in part:
                 candidate = self._candidate(trial)
-                # A model takes what repeats as a sign that there is nothing new.
+                # A model takes repeats as a sign that there is nothing new.
                 if not candidate.active or (model and not self._noisy and self._is_known(candidate)):
                     continue
                 self._known.setdefault(candidate.active, set()).add(_key(candidate))
@@ -137,7 +138,7 @@ class Search:
                 optimizer.tell(candidates[0], losses[0], log_densities=densities)
 
     def _candidate(self, trial: FrozenTrial) -> Candidate:
-        """Return what a trial tried, or is trying; of variables that it has not the middle."""
+        """Return the candidate that a trial tried or is trying; variables that it lacks get their middle."""
         assert self.optimizer is not None
         space, drawn = self.optimizer.space, trial.system_attrs.get(DRAWN, {}).get("x", {})
         x = []
@@ -147,7 +148,7 @@ class Search:
                 distribution = trial.distributions[name]
                 value = own_value(self.distributions[name], trial.params[name])
                 raw = float(value) if isinstance(variable, Categorical) else raw_of(variable, value)
-                # Rounded and clipped it is the same value: the optimiser learns from what was drawn.
+                # If it rounds and clips to the same value, the optimiser learns from what was drawn.
                 if name in drawn and own_value(distribution, trial.params[name]) == variable.decode(
                     drawn[name]
                 ):
@@ -156,7 +157,7 @@ class Search:
         return space.candidate(x, trial.params.keys() & space.keys())
 
     def _is_known(self, candidate: Candidate) -> bool:
-        """Whether there was a trial that is the same in all that it read."""
+        """Whether an earlier trial has the same values in all variables that it read."""
         return any(_key(candidate, names) in keys for names, keys in self._known.items())
 
     def _loss(self, trial: FrozenTrial, candidate: Candidate) -> float:
@@ -179,28 +180,28 @@ class Search:
 
 
 def _key(candidate: Candidate, names: frozenset[str] | None = None) -> tuple[Any, ...]:
-    """Return the values of some variables, by default of those that were read, in their order."""
+    """Return the values of some variables, by default of those that were read, in order."""
     names = candidate.active if names is None else names
     return tuple(value for name, value in candidate.architecture.items() if names is None or name in names)
 
 
 def has_model(optimizer: Optimizer) -> bool:
-    """Whether an optimiser is in the stage of a model: then steps have no length yet."""
+    """Whether an optimiser is still in its model stage, in which delta is 0."""
     return isinstance(optimizer, Staged) and optimizer.delta == 0.0
 
 
 def _counts(trial: FrozenTrial) -> bool:
-    """Whether a trial says something: one whose process was lost does not."""
+    """Whether a trial counts: one whose process was lost does not."""
     return trial.state != TrialState.FAIL or FAILED in trial.system_attrs
 
 
 def _log_density(trial: FrozenTrial) -> float:
-    """Return how likely a trial was to be drawn, NaN if it was not drawn from a distribution."""
+    """Return the log density with which a trial was drawn; NaN if it was not drawn from a distribution."""
     return float(trial.system_attrs.get(DRAWN, {}).get("log_density", math.nan))
 
 
 def _values(trial: FrozenTrial) -> list[float]:
-    """Return what a trial came to; nothing if its objective failed."""
+    """Return the values of a trial, or the last one that it reported; none if its objective failed."""
     if trial.state == TrialState.FAIL:
         return []
     if trial.values is not None:
@@ -210,7 +211,7 @@ def _values(trial: FrozenTrial) -> list[float]:
 
 
 def _constraints(trial: FrozenTrial) -> dict[str, float]:
-    """Return constraints as a sampler notes them, a list, and as `Trial.set_constraint` does, one by one."""
+    """Return a trial's constraints, stored by a sampler as a list or by `Trial.set_constraint` one by one."""
     found = {str(i): float(value) for i, value in enumerate(trial.system_attrs.get(CONSTRAINTS) or ())}
     for key, value in trial.system_attrs.items():
         if key.startswith(f"{CONSTRAINTS}:"):

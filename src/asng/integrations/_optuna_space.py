@@ -1,4 +1,4 @@
-"""Distributions of Optuna as variables, and their values both ways."""
+"""Convert Optuna's distributions to variables, and values between the two."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ __all__ = ["drawn_evenly", "fitted", "joined", "own_value", "raw_of", "returned"
 
 
 def joined(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
-    """Return a distribution over all values of two of a kind; Optuna lets no name have two kinds."""
+    """Return a distribution over all values of two of one kind; Optuna allows a name only one kind."""
     if one == other or isinstance(one, CategoricalDistribution):
         return one
     low, high = min(one.low, other.low), max(one.high, other.high)
@@ -31,9 +31,9 @@ def joined(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
 
 
 def variable_of(distribution: BaseDistribution) -> Variable:
-    """Return the variable that stands for a distribution; one of choices by their places.
+    """Return the variable that stands for a distribution; for choices, a variable over their indices.
 
-    Choices may be the same to Python, as 1 and True are.
+    Choices may be equal to Python, as 1 and True are.
     """
     if isinstance(distribution, CategoricalDistribution):
         return Categorical(range(len(distribution.choices)))
@@ -43,14 +43,14 @@ def variable_of(distribution: BaseDistribution) -> Variable:
 
 
 def own_value(distribution: BaseDistribution, value: Any) -> Any:
-    """Return a value of a trial as the variable has it."""
+    """Convert a trial's value to the variable's value."""
     if isinstance(distribution, CategoricalDistribution):
         return int(distribution.to_internal_repr(value))
     return value
 
 
 def returned(distribution: BaseDistribution, value: Any) -> Any:
-    """Return the value of a variable as a trial has it."""
+    """Convert a variable's value to the trial's value."""
     return distribution.choices[value] if isinstance(distribution, CategoricalDistribution) else value
 
 
@@ -59,7 +59,7 @@ def raw_of(variable: Integer | Real, value: float) -> float:
 
 
 def fitted(distribution: BaseDistribution, value: Any) -> Any:
-    """Return the value of a distribution that is nearest to one."""
+    """Return the value of a distribution that is nearest to the given one."""
     if isinstance(distribution, CategoricalDistribution):
         return value
     variable = variable_of(distribution)
@@ -68,5 +68,5 @@ def fitted(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def drawn_evenly(distribution: BaseDistribution, rng: np.random.Generator) -> Any:
-    """Return a value that is drawn evenly, of logarithms where they are set."""
+    """Return a value drawn uniformly, on a log scale if the distribution has one."""
     return returned(distribution, variable_of(distribution).uniform(rng.random()))

@@ -1,4 +1,4 @@
-"""One-shot search inside a loop of Hugging Face's accelerate."""
+"""One-shot search inside a training loop with Hugging Face's accelerate."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,32 +20,32 @@ if TYPE_CHECKING:
 __all__ = ["AcceleratedSearch"]
 
 _FILE = "theta.pt"
-"""In the folder of `accelerator.save_state`."""
+"""The file of theta in the folder of `accelerator.save_state`."""
 
 
 class AcceleratedSearch(TrainerSearch):
-    """Searches an architecture in a training loop with accelerate. Put `with search.step():` around a step.
+    """Searches an architecture in a training loop with accelerate: put `with search.step():` around a step.
 
-    Within the block the model follows an architecture drawn from theta. At its end theta moves, if it is
-    time, by architectures that are scored on held-out batches. Outside of it the model follows the likeliest
-    one.
+    Within the block, the model follows an architecture drawn from theta. At its end, theta is updated if it
+    is due, by architectures that are scored on held-out batches. Outside the block, the model follows the
+    likeliest architecture.
 
-    `accelerator.save_state` keeps theta in a file of its own, `theta.pt`, and `load_state` resumes it: no
-    pickle is read. In several processes all draw the same architecture. Give the Accelerator
+    `accelerator.save_state` stores theta in a file of its own, `theta.pt`, and `load_state` resumes it: no
+    pickle is read. In several processes, all draw the same architecture. Give the Accelerator
     `DistributedDataParallelKwargs(find_unused_parameters=True)`, because a step trains a part of the weights.
 
     Args:
         accelerator: The Accelerator, before or after `prepare`.
-        supernet: Over the model that is given to `prepare`: `Supernet(model)` copies nothing.
-        valid_loader: Held-out data that architectures are scored on; not prepared.
-        steps: Of the whole training, at least 1.
-        minimize: What to select by, a function of (forward, batch).
-        maximize: The same; more is better. Give one of the two.
-        warmup: Share of the training before theta moves, in [0, 1].
-        every: Steps from one move of theta to the next, at least 1.
-        lam: Architectures that are scored for a move, at least 2.
-        optimizer: Of theta. Default: that of a one-shot search.
-        seed: Of what is drawn, the same in all processes.
+        supernet: A Supernet over the model that is given to `prepare`: `Supernet(model)` copies nothing.
+        valid_loader: Held-out data on which architectures are scored; not prepared.
+        steps: Steps of the whole training, at least 1.
+        minimize: The function of (forward, batch) by which to select; lower is better.
+        maximize: The same, but higher is better. Give one of the two.
+        warmup: Share of the training before theta is updated, in [0, 1].
+        every: Steps from one update of theta to the next, at least 1.
+        lam: Architectures that are scored for an update, at least 2.
+        optimizer: Optimiser of theta. Default: that of a one-shot search.
+        seed: Seed of the draws, the same in all processes.
 
     Raises:
         InputError: An argument is not as described.
@@ -97,9 +97,9 @@ class AcceleratedSearch(TrainerSearch):
 
     @contextmanager
     def step(self) -> Iterator[None]:
-        """Have the model follow a drawn architecture while the block runs, then count the step.
+        """Let the model follow a drawn architecture while the block runs, then count the step.
 
-        After an error in the block it follows the likeliest one again, and the step does not count.
+        After an error in the block, it follows the likeliest one again, and the step does not count.
         """
         self.begin_step()
         try:

@@ -1,4 +1,4 @@
-"""A folder that can be uploaded to the Hugging Face Hub as it is: weights, program, settings, model card."""
+"""A folder that is ready for the Hugging Face Hub: weights, program, settings and model card."""
 
 import json
 import re
@@ -27,7 +27,7 @@ __all__ = ["load_hub_folder", "save_hub_folder"]
 CARD, CONFIG, WEIGHTS, PROGRAM = "README.md", "config.json", "model.safetensors", "model.pt2"
 _FIGURES = "figures"
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|&!#~$@{}])")
-"""What Markdown takes for more than a letter."""
+"""Characters that have a meaning in Markdown."""
 
 
 def save_hub_folder(
@@ -41,29 +41,29 @@ def save_hub_folder(
     license: str | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Write a folder for the Hub; nothing is sent. `huggingface_hub.upload_folder` sends it as it is.
+    """Write a folder that `huggingface_hub.upload_folder` can send to the Hub as it is; nothing is sent.
 
-    It has `model.safetensors`, `config.json` with the architecture, and the model card `README.md`. With an
-    example it has `model.pt2` too, a program that needs neither asng nor the code of the model. With a run
-    folder the card has the figures of its report.
+    It contains `model.safetensors`, `config.json` with the architecture, and the model card `README.md`. With
+    an example, it also contains `model.pt2`, a program that needs neither asng nor the code of the model.
+    With a run folder, the card has the figures of its report.
 
     Args:
-        folder: Where to write. It is made if it is missing.
+        folder: Where to write. It is created if it is missing.
         child: A plain network.
-        architecture: What it is.
+        architecture: Its architecture.
         example: Inputs, as `asng.training.save_program` takes them.
-        run_dir: The folder of the search. What it says is escaped, since it may be a stranger's.
-        name: Of the model, as the title. Default: the name of the folder.
-        license: As the Hub names it, for instance "mit". Default: the card names none.
+        run_dir: The folder of the search. Its texts are escaped, since it may come from a stranger.
+        name: Name of the model, as the title. Default: the name of the folder.
+        license: Name of the licence on the Hub, for instance "mit". Default: the card names none.
         overwrite: Replace files of an earlier call.
 
     Returns:
         The folder.
 
     Raises:
-        InputError: The folder has a model card already.
-        RunError: The extra `hub` is not installed, the run folder is none or damaged, torch.export cannot
-            follow the network, or a file cannot be written.
+        InputError: The folder already contains a model card.
+        RunError: The extra `hub` is not installed, `run_dir` is not a run folder or is damaged, torch.export
+            cannot follow the network, or a file cannot be written.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -95,28 +95,28 @@ def save_hub_folder(
 
 
 def load_hub_folder(folder: str | Path, supernet: Supernet, example: Any = None) -> nn.Module:
-    """Return the child of a folder that `save_hub_folder` wrote, in eval mode.
+    """Return the child from a folder that `save_hub_folder` wrote, in eval mode.
 
     Args:
         folder: The folder, for instance from `huggingface_hub.snapshot_download`.
-        supernet: Of the model that was searched, with any weights.
+        supernet: Supernet of the model that was searched, with any weights.
         example: Inputs, if a layer needs them: see `asng.nn.Supernet.extract`.
 
     Raises:
         RunError: The weights are missing, damaged, or of another network.
-        SpaceError: The architecture is none of the supernet.
+        SpaceError: The architecture is not in the supernet's space.
     """
     path = Path(folder) / WEIGHTS
     architecture, weights = load_safetensors(path)
     child = supernet.extract(architecture, example=example)
-    if weights.keys() - child.state_dict().keys():  # a searchable batch norm has averages once it is trained
+    if weights.keys() - child.state_dict().keys():  # a searchable batch norm gets averages in training
         give_averages(child)
     load_into(child, weights, path)
     return child.eval()
 
 
 class _Card:
-    """The model card, in Markdown."""
+    """The model card in Markdown."""
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class _Card:
         self.run, self.figures, self.program = run, figures, program
 
     def text(self, license: str | None) -> str:
-        """Return the card: what the Hub reads, then what people do."""
+        """Return the card: metadata for the Hub, then text for people."""
         head: dict[str, Any] = {"library_name": "asng"}
         head |= {} if license is None else {"license": license}
         head |= {"tags": ["asng", "neural-architecture-search", "pytorch"]}
@@ -200,10 +200,10 @@ class _Card:
 
 
 def _save_figures(folder: Path, run: Run) -> list[tuple[str, str]]:
-    """Draw what the run tells, if that can be drawn; return path and label of each figure."""
+    """Draw the figures of a run if the extra is installed; return path and label of each."""
     try:
         need_figures()
-    except RunError:  # the figures are an extra; the card stands without them
+    except RunError:  # the figures need an extra; the card is complete without them
         return []
     from asng.report.figures.curves import entropy_curve, loss_curves
     from asng.report.page import strip_of
@@ -222,11 +222,11 @@ def _save_figures(folder: Path, run: Run) -> list[tuple[str, str]]:
 
 
 def _words(text: object) -> str:
-    """Return a text as one line in which Markdown finds nothing but letters."""
+    """Return a text as one line with all Markdown escaped."""
     return _SPECIAL.sub(r"\\\1", " ".join(cut(text, 2000).split())).replace("://", ":\\//")
 
 
 def _code(text: object) -> str:
-    """Return a value as code in a cell of a table."""
+    """Return a value as inline code for a table cell."""
     line = " ".join(cut(text).split()).replace("`", "'").replace("|", "\\|")
     return f"`{line}`" if line else ""

@@ -28,32 +28,34 @@ __all__ = ["ASNGCallback"]
 class ASNGCallback(Callback):
     """Searches an architecture while Lightning trains the shared weights.
 
-    Before each training batch the searchable layers of the module are set to an architecture drawn from
-    theta. After it, theta moves by architectures that are scored on held-out batches. In validation they are
-    set to the likeliest architecture. All else is Lightning's: optimisers, precision, devices, checkpoints.
+    Before each training batch, the searchable layers of the module are set to an architecture drawn from
+    theta. After it, theta is updated by architectures that are scored on held-out batches. In validation, the
+    layers are set to the likeliest architecture. All else is Lightning's: optimisers, precision, devices,
+    checkpoints.
 
-    Theta and where it stands are in Lightning's checkpoints; `trainer.fit(..., ckpt_path=...)` resumes them.
-    Under DDP choose `strategy="ddp_find_unused_parameters_true"`, because a step trains a part of the
-    weights. All processes draw the same architecture. FSDP and DeepSpeed are not supported. The figures
-    `asng/objective`, `asng/entropy` and `asng/delta` go to the loggers of the Trainer.
+    The state of theta is in Lightning's checkpoints; `trainer.fit(..., ckpt_path=...)` resumes it. Under DDP,
+    choose `strategy="ddp_find_unused_parameters_true"`, because a step trains a part of the weights. All
+    processes draw the same architecture. FSDP and DeepSpeed are not supported. The metrics `asng/objective`,
+    `asng/entropy` and `asng/delta` go to the loggers of the Trainer.
 
     Args:
-        supernet: Over the network inside the LightningModule, or over the module itself: `Supernet(net)`
-            copies nothing, and `net(x)` in `training_step` stays as it is.
-        valid_loader: Held-out data that architectures are scored on.
-        minimize: What to select by, a function of (forward, batch), as `asng.supervised(cross_entropy)`.
-        maximize: The same; more is better. Give one of the two.
-        warmup: Share of the training before theta moves, in [0, 1].
-        every: Batches from one move of theta to the next, at least 1.
-        lam: Architectures that are scored for a move, at least 2.
-        optimizer: Of theta. Default: that of a one-shot search.
-        seed: Of what is drawn.
+        supernet: A Supernet over the network inside the LightningModule, or over the module itself:
+            `Supernet(net)` copies nothing, and `net(x)` in `training_step` stays as it is.
+        valid_loader: Held-out data on which architectures are scored.
+        minimize: The function of (forward, batch) by which to select, such as
+            `asng.supervised(cross_entropy)`; lower is better.
+        maximize: The same, but higher is better. Give one of the two.
+        warmup: Share of the training before theta is updated, in [0, 1].
+        every: Batches from one update of theta to the next, at least 1.
+        lam: Architectures that are scored for an update, at least 2.
+        optimizer: Optimiser of theta. Default: that of a one-shot search.
+        seed: Seed of the draws.
 
     Attributes:
-        search: What draws and moves, a `TrainerSearch`.
+        search: The `TrainerSearch` that draws architectures and updates theta.
 
     Raises:
-        InputError: An argument is not as described; at the start of `fit`, its length is not known.
+        InputError: An argument is not as described, or `fit` starts with a training of unknown length.
 
     Example:
         >>> import asng, lightning
@@ -90,21 +92,21 @@ class ASNGCallback(Callback):
 
     @property
     def architecture(self) -> Architecture:
-        """The likeliest architecture up to now."""
+        """The likeliest architecture so far."""
         return self.search.architecture
 
     def child(self, train_loader: DataLoader[Any] | None = None) -> nn.Module:
         """Return the likeliest architecture as a plain network with the weights that it shares.
 
         Args:
-            train_loader: Gives its batch norms averages of their own. Default: the held-out data.
+            train_loader: Data for the running averages of its batch norms. Default: the held-out data.
         """
         return self.search.child(train_loader)
 
     # --- Lightning's hooks ------------------------------------------------------------------------------
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the likeliest architecture, in the check of the validation too."""
+        """Follow the likeliest architecture, in the sanity check of the validation too."""
         steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         if not math.isfinite(steps):
             raise InputError(
@@ -123,7 +125,7 @@ class ASNGCallback(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Move theta if it is time."""
+        """Update theta if it is due, and log its metrics."""
         if not self.search.end_step():
             return
         theta = self.search.theta
@@ -132,17 +134,17 @@ class ASNGCallback(Callback):
         pl_module.log_dict({name: torch.tensor(x, dtype=torch.float32) for name, x in finite.items()})
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow nothing more."""
+        """Stop steering the model."""
         self.search.stop()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Follow nothing more."""
+        """Stop steering the model after an error."""
         self.search.stop()
 
     def state_dict(self) -> dict[str, Any]:
-        """Return theta, and where the held-out data stand."""
+        """Return the state of theta, and the position in the held-out data."""
         return self.search.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Resume them."""
+        """Restore what `state_dict` returned."""
         self.search.load_state_dict(state_dict)

@@ -1,7 +1,7 @@
-"""What a search tells a logger, in whatever tool: the names of the figures, when they come, and what fails.
+"""Log a search to any experiment-tracking tool: names of the metrics, when they are written, and errors.
 
-A tool's callback derives from `SearchLogger` and has four methods: open a run, write numbers, write a text,
-and close it.
+The callback for a tool derives from `SearchLogger` and has four methods: open a run, write numbers, write a
+text, and close the run.
 """
 
 import json
@@ -29,44 +29,44 @@ Status: TypeAlias = Literal["finished", "failed", "interrupted"]
 """How a run ended."""
 
 _MOST_VARIABLES = 100
-"""Whose theta is written by default: tools slow down with thousands of curves."""
+"""Number of variables whose theta is written by default: tools slow down with thousands of curves."""
 _WRITES_OF_THETA = 150
-"""Over a search, as in its log: theta moves little in one step."""
+"""Writes of theta per search, as many as in its log: theta moves little in one step."""
 _REST = 50.0
-"""After an error nothing is written for so many times as long as it took: some 2 % of the time is lost."""
+"""After an error, writing pauses for this many times as long as it took: some 2 % of the time is lost."""
 _LEAST_REST = 10.0
-"""Seconds of that at least."""
+"""Minimum length of that pause, in seconds."""
 
 
 class SearchLogger(Callback):
-    """Writes what a search does to a tool of experiment tracking. Derive from it for a tool of your own.
+    """Writes a search to an experiment-tracking tool; derive from it to support a tool of your own.
 
-    It writes these figures, each at the number of its step:
+    It writes these metrics, each at its step:
 
     - `train/loss`, `train/learning_rate`, `asng/objective`, `asng/entropy`, `asng/delta` and
-      `time/step_seconds`, the mean since they were written last;
-    - of each categorical variable `theta/NAME/max_probability` and `theta/NAME/entropy`, from 0 to 1; of an
-      ordered one `theta/NAME/mean` and `theta/NAME/std`, in its own units, or as the median and the factor of
-      spread on a log scale. About 150 times a search;
+      `time/step_seconds`, the mean since the last write;
+    - for each categorical variable `theta/NAME/max_probability` and `theta/NAME/entropy`, from 0 to 1; for an
+      ordered one `theta/NAME/mean` and `theta/NAME/std`, in its own units, or the median and the factor of
+      spread on a log scale. About 150 times per search;
     - the likeliest architecture, as JSON, in the text `architecture/likeliest`;
     - after the final, the table `finalists`;
-    - at the end `result/steps`, `result/seconds`, `result/score`, the cost by name, and the text
-      `architecture/found`.
+    - at the end `result/steps`, `result/seconds`, `result/score`, `result/cost/NAME` for each cost, and the
+      text `architecture/found`.
 
-    Figures that are not finite are left out. Of several processes, the first writes.
+    Values that are not finite are left out. With several processes, only the first one writes.
 
     **Errors.** If the run cannot be opened, the search ends before its first checkpoint, or after its first
-    step if it has no run folder. An error later on does not end the search: a warning tells of the first,
-    and writing is tried again after a while. What was to be written in between is lost.
+    step if it has no run folder. A later error does not end the search: a warning reports the first one, and
+    writing is tried again after a while. Values from the meantime are lost.
 
     **Resume.** The name of the run is in the checkpoint of the search. A resumed search continues that run.
 
     Args:
-        every: Write numbers every so many steps, at least 1.
-        variables: Whose theta is written. Default: the first 100 of the space.
+        every: Steps from one write of numbers to the next, at least 1.
+        variables: Variables whose theta is written. Default: the first 100 of the space.
 
     Raises:
-        InputError: `every` is no integer of at least 1.
+        InputError: `every` is not an integer of at least 1.
 
     Example:
         >>> import asng, torch
@@ -97,7 +97,7 @@ class SearchLogger(Callback):
         self._forget()
 
     def _forget(self) -> None:
-        """Be as for a first search."""
+        """Reset the state, as for a first search."""
         self._run: str | None = None
         self._open = self._warned = self._ended = False
         self._silent_until = -math.inf
@@ -108,11 +108,11 @@ class SearchLogger(Callback):
 
     @abstractmethod
     def open(self, run: str | None, config: Mapping[str, Any], step: int) -> str:
-        """Open a new run, or the one of that name again, and return its name.
+        """Open a new run, or reopen the one of that name, and return its name.
 
         Args:
             run: The name that `open` returned before the search was interrupted; None for a new run.
-            config: What the search is: plain values by name.
+            config: The settings of the search: plain values by name.
             step: How many steps were taken before.
         """
 
@@ -126,12 +126,12 @@ class SearchLogger(Callback):
 
     @abstractmethod
     def shut(self, status: Status) -> None:
-        """Write all that waits, and close the run. Called once, if `open` was."""
+        """Write everything that is pending and close the run; called once if `open` was called."""
 
     # --- what the search tells --------------------------------------------------------------------------
 
     def begin(self, loop: Loop) -> None:
-        """Begin anew; the run is opened when it is known whether the search is resumed."""
+        """Start afresh; the run is opened once it is known whether the search is resumed."""
         super().begin(loop)
         self._forget()
 
@@ -140,7 +140,7 @@ class SearchLogger(Callback):
         self._rate = float(optimizer.param_groups[0]["lr"])
 
     def step(self, number: int, loss: float, objective: float | None) -> None:
-        """Write what a step says."""
+        """Write the metrics of a step."""
         if not self._opened():
             return
         theta, steps = self.loop.theta, self.loop.state.steps
@@ -164,7 +164,7 @@ class SearchLogger(Callback):
             self._say("architecture/likeliest", _code(theta.best.to_json()), number)
 
     def final(self, finalists: "Sequence[Finalist]") -> None:
-        """Write the table of finalists up to now."""
+        """Write the table of finalists so far."""
         if self._opened():
             self._say("finalists", _table(self.loop.final.finalists), self.loop.state.step)
 
@@ -181,7 +181,7 @@ class SearchLogger(Callback):
         self._ended = True
 
     def close(self) -> None:
-        """Close the run of the tool, however the search ended."""
+        """Close the tool's run, however the search ended."""
         if not self._open:
             return
         stopped = isinstance(sys.exc_info()[1], KeyboardInterrupt)
@@ -190,19 +190,19 @@ class SearchLogger(Callback):
         self._safely(lambda: self.shut(status))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the name of the run, opened now if it was not yet: a search killed at once resumes it."""
+        """Return the name of the run; open it if needed, so that a search killed at once can resume it."""
         self._opened()
         return {"run": self._run}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Open the run of before again."""
+        """Reopen the earlier run."""
         self._run, self._since = state["run"], (time.perf_counter(), self.loop.state.step)
         self._opened()
 
     # --- how --------------------------------------------------------------------------------------------
 
     def _opened(self) -> bool:
-        """Open the run if it is not, and return whether this process writes."""
+        """Open the run if it is not open, and return whether this process writes."""
         if not self._open and self.loop.comm.leads:
             taken = 0 if self._run is None else self.loop.state.step  # a new run may open with the first step
             self._run = self.open(self._run, self._config(), taken)
@@ -226,7 +226,7 @@ class SearchLogger(Callback):
         }
 
     def _theta(self) -> dict[str, float | None]:
-        """Return the figures of theta."""
+        """Return the metrics of theta by name."""
         space, theta = self.loop.theta.space, self.loop.theta.theta
         names = list(space)[:_MOST_VARIABLES] if self.variables is None else self.variables
         values: dict[str, float | None] = {}
@@ -251,7 +251,7 @@ class SearchLogger(Callback):
         self._safely(lambda: self.text(name, text, step))
 
     def _safely(self, write: Callable[[], None]) -> None:
-        """Write; tell of the first error by a warning, and rest after each."""
+        """Write; warn of the first error, and pause after each."""
         began = time.monotonic()
         if began < self._silent_until:
             return
@@ -271,7 +271,7 @@ class SearchLogger(Callback):
 
 
 def _entropy(p: Any) -> float:
-    """Return the entropy of probabilities over that of the uniform distribution; 0 of a single choice."""
+    """Return the entropy of probabilities relative to the uniform distribution; 0 for a single choice."""
     if len(p) < 2:
         return 0.0
     positive = p[p > 0]
@@ -283,7 +283,7 @@ def _code(text: str) -> str:
 
 
 def _table(finalists: "Sequence[Finalist]") -> str:
-    """Return finalists as a table in Markdown."""
+    """Return the finalists as a Markdown table."""
     lines = ["| road | shared weights | alone | longer | architecture |", "| --- | --- | --- | --- | --- |"]
     for one in finalists:
         scores = " | ".join("" if x is None else f"{x:.6g}" for x in (one.shared, one.alone, one.longer))

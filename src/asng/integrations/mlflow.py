@@ -1,4 +1,4 @@
-"""A search in MLflow."""
+"""Log a search to MLflow."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -10,34 +10,34 @@ from asng.integrations.loggers import SearchLogger, Status
 __all__ = ["MlflowCallback"]
 
 _MOST_AT_ONCE = 1000
-"""Metrics in one call, of MLflow's own."""
+"""Metrics per call, a limit of MLflow."""
 _SECONDS = 5.0
-"""From one call of the server to the next: one takes up to 50 ms, longer than many a step."""
+"""Seconds from one call of the server to the next: a call takes up to 50 ms, longer than many a step."""
 _LONGEST = 500
-"""Letters of a parameter, which older servers refuse beyond it."""
+"""Characters of a parameter; older servers refuse longer ones."""
 _LONGEST_TAG = 5000
-"""Letters of a tag, likewise."""
+"""Characters of a tag, likewise."""
 _ENDS: Mapping[Status, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 
 
 class MlflowCallback(SearchLogger):
-    """Writes a search as a run of MLflow. `SearchLogger` says what, and what errors do.
+    """Writes a search as an MLflow run; see `SearchLogger` for what it writes and how it handles errors.
 
-    Numbers are metrics, settings are parameters, and texts are tags, with a dot for a slash in their names.
-    What is written waits for up to five seconds, and goes to the server in one call.
-    Other runs of the process, and `mlflow.active_run()`, are left alone. A resumed search continues its run.
+    Numbers become metrics, settings become parameters, and texts become tags, with a dot for a slash in their
+    names. Writes wait for up to five seconds, and go to the server in one call. Other runs of the process,
+    and `mlflow.active_run()`, are left alone. A resumed search continues its run.
 
     Args:
-        experiment: Its name; made if there is none.
-        tracking_uri: Where runs are kept: a database as "sqlite:///mlflow.db", or a server. Default: what
-            MLflow is set to.
-        name: Of the run. Default: MLflow makes one up.
-        every: Write numbers every so many steps, at least 1.
-        variables: Whose theta is written. Default: the first 100 of the space.
+        experiment: Name of the experiment; created if there is none.
+        tracking_uri: Where runs are stored: a database such as "sqlite:///mlflow.db", or a server. Default:
+            as MLflow is configured.
+        name: Name of the run. Default: MLflow makes one up.
+        every: Steps from one write of numbers to the next, at least 1.
+        variables: Variables whose theta is written. Default: the first 100 of the space.
 
     Raises:
         RunError: The extra `mlflow` is not installed.
-        InputError: `every` is no integer of at least 1.
+        InputError: `every` is not an integer of at least 1.
 
     Example:
         >>> logger = MlflowCallback("widths", tracking_uri="sqlite:///mlflow.db")
@@ -63,7 +63,7 @@ class MlflowCallback(SearchLogger):
         self._sent = 0.0
 
     def open(self, run: str | None, config: Mapping[str, Any], step: int) -> str:
-        """Make a run, or take one up again, and return its id."""
+        """Create a run, or reopen an earlier one, and return its id."""
         from mlflow import MlflowClient
         from mlflow.entities import Param
 
@@ -94,7 +94,7 @@ class MlflowCallback(SearchLogger):
         self._send()
 
     def shut(self, status: Status) -> None:
-        """Send what waits, and end the run."""
+        """Send what is pending, and end the run."""
         self._sent = -_SECONDS
         try:
             self._send()
@@ -102,7 +102,7 @@ class MlflowCallback(SearchLogger):
             self._client.set_terminated(self._id, status=_ENDS[status])
 
     def _send(self) -> None:
-        """Send what waits, if it is time."""
+        """Send what is pending, if it is time."""
         from mlflow.entities import RunTag
 
         now = time.monotonic()
@@ -110,7 +110,7 @@ class MlflowCallback(SearchLogger):
             return
         self._sent = now
         tags = [RunTag(name, text) for name, text in self._tags.items()]
-        while self._metrics or tags:  # what cannot be sent waits on
+        while self._metrics or tags:  # what cannot be sent stays pending
             self._client.log_batch(self._id, metrics=self._metrics[:_MOST_AT_ONCE], tags=tags)
             self._metrics, tags = self._metrics[_MOST_AT_ONCE:], []
             self._tags = {}

@@ -1,14 +1,14 @@
-"""ASNG as a sampler of Optuna: the search of `asng.minimize` over the trials of a study.
+"""ASNG as an Optuna sampler: the search of `asng.minimize` over the trials of a study.
 
 All that the sampler knows is in the storage. Before each trial it reads which trials have ended since it last
-looked, tells its optimiser of them, and asks for one more. So any number of processes work on one study, each
-with a sampler of its own, and learn from what all of them tried. One that is killed leaves a trial that never
-ends, and nothing else. A new sampler on an old study continues it.
+looked, tells its optimiser of them, and asks for one more candidate. Any number of processes can thus work on
+one study, each with its own sampler, and learn from all trials. A process that is killed leaves a trial that
+never ends, and nothing else. A new sampler on an old study continues it.
 
-Three things keep several samplers together. An optimiser is told of trials in the order in which they ended,
-and draws from a generator of the trial, not its own, so that all of them come to know the same. A point that
-was drawn from a distribution is told with how likely it was there, so that it counts for others by their
-ratio. And points under way are known as such, so that nobody else tries the same.
+Three things keep several samplers consistent. An optimiser is told of trials in the order in which they
+ended, and draws from a generator of the trial rather than its own, so that all optimisers come to know the
+same. A point that was drawn from a distribution is told with its density there, so that others weight it by
+the ratio of densities. And running points are known, so that no other process tries the same.
 """
 
 import math
@@ -41,33 +41,33 @@ except ImportError as error:
 __all__ = ["ASNGSampler"]
 
 FEW = 1000
-"""With more trials than that a search of reals leaves the model out, as `asng.optim.Staged` says."""
+"""With more trials than this, a search of reals uses no model, as `asng.optim.Staged` says."""
 
 _MOST_DRAWN = 1000
-"""Trials whose draw is remembered until they end."""
+"""Maximum number of trials whose draw is remembered until they end."""
 
 
 class ASNGSampler(BaseSampler):
-    """Samples as `asng.minimize` searches: by a model of the losses first, then by the natural gradient.
+    """Samples as `asng.minimize` searches: first by a model of the losses, then by the natural gradient.
 
-    The space need not be known before: a variable joins as the first trial that has it ends, and a trial
-    counts for the variables that it has. So conditions are learnt, and need not be declared. In the first
-    trial with a variable it is drawn uniformly.
+    The space need not be known in advance: a variable joins when the first trial that has it ends, and a
+    trial counts for the variables that it has. Conditions are thus learnt and need not be declared. In its
+    first trial, a variable is drawn uniformly.
 
-    A trial that was pruned counts by the last value that it reported. One whose objective failed counts as
-    worst, and one whose process was lost not at all. Constraints, by `constraints_func` or Optuna's
-    `Trial.set_constraint`, are kept if each is at most 0; trials that keep all of them rank first. With
+    A pruned trial counts by the last value that it reported. One whose objective failed counts as worst, and
+    one whose process was lost does not count. Constraints, from `constraints_func` or Optuna's
+    `Trial.set_constraint`, hold if each is at most 0; trials in which all of them hold rank first. With
     several objectives, one distribution follows the front, as in `asng.minimize(objectives=...)`.
 
     Args:
-        seed: The same seed gives the same trials if one process makes them one after the other; >= 0. Other
+        seed: The same seed gives the same trials if one process runs them one after the other; >= 0. Other
             processes may have the same seed, since draws depend on the number of the trial too. Default: from
             the operating system.
-        constraints_func: Takes a finished `FrozenTrial`, and returns its constraints: numbers that are at
-            most 0 if kept, and else say by how much they are not.
-        n_trials: How many trials there will be, >= 1, if it is known. With more than 1000, a space that is
-            half of reals or more is searched without a model, as that pays in the end. Default: fewer.
-        noisy: Whether another trial with the same parameters has another value.
+        constraints_func: Takes a finished `FrozenTrial` and returns its constraints: numbers that are at most
+            0 if they hold, and otherwise say by how much they are violated.
+        n_trials: Number of trials, >= 1, if it is known. With more than 1000, a space of which at least half
+            are reals is searched without a model, as that pays in the end. Default: fewer.
+        noisy: Whether trials with the same parameters have different values.
 
     Raises:
         InputError: An argument is not as described.
@@ -109,18 +109,18 @@ class ASNGSampler(BaseSampler):
         self._drawn: dict[int, tuple[Candidate, Optimizer | None, dict[str, Any]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was learnt is in the storage, and a lock does not travel.
+        # What was learnt is in the storage, and a lock cannot be pickled.
         return self.__dict__ | {"_lock": None, "_followed": (), "_search": None, "_drawn": {}}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _lock=RLock())
 
     def reseed_rng(self) -> None:
-        """Take another seed, from the operating system."""
+        """Take a new seed from the operating system."""
         self._seed = _entropy()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Return the variables that trials have had so far, each over all values that it could have."""
+        """Return the variables of the trials so far, each over all values that it could have."""
         with self._lock:
             return dict(self._up_to_date(study).distributions)
 
@@ -149,9 +149,9 @@ class ASNGSampler(BaseSampler):
     def sample_independent(
         self, study: Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Return a value of a variable that is new, or whose range is another one now.
+        """Return a value for a variable that is new, or whose range has changed.
 
-        The latter is the value that the search wants, or the nearest one to it.
+        If the range has changed, this is the value that the search wants, or the nearest one to it.
         """
         drawn = self._drawn.get(trial._trial_id)
         if drawn is not None and param_name in drawn[2]:
@@ -161,7 +161,7 @@ class ASNGSampler(BaseSampler):
     def after_trial(
         self, study: Study, trial: FrozenTrial, state: TrialState, values: Sequence[float] | None
     ) -> None:
-        """Note in the storage what other samplers need to know of a trial, and its constraints."""
+        """Store what other samplers need to know about a trial, and its constraints."""
 
         def note(key: str, value: Any) -> None:
             study._storage.set_trial_system_attr(trial._trial_id, key, value)
@@ -180,7 +180,7 @@ class ASNGSampler(BaseSampler):
             note(CONSTRAINTS, constraints)
 
     def _up_to_date(self, study: Study) -> "Search":
-        """Return what is known of a study, brought up to date."""
+        """Return the search of a study, told of all trials that have ended."""
         followed = study._study_id, id(study._storage), tuple(study.directions)
         if self._search is None or followed != self._followed:
             self._search = Search(
@@ -194,7 +194,7 @@ class ASNGSampler(BaseSampler):
         return self._search
 
     def _rng(self, trial: FrozenTrial, name: str) -> np.random.Generator:
-        """Return the generator of a trial, and of one of its variables."""
+        """Return the random generator of a trial, or of one of its variables."""
         return np.random.default_rng([self._seed, trial.number, zlib.crc32(name.encode())])
 
     def _remember(

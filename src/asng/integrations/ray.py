@@ -1,7 +1,7 @@
 """asng inside Ray: a search algorithm for Tune, and an executor whose calls are Ray tasks.
 
-Tune asks a searcher in one process, however many machines try what it suggests. So the search is one
-optimiser, that of `asng.minimize`, which is told of trials as they end and knows which are under way.
+Tune asks a searcher in one process, however many machines run its suggestions. The search is therefore a
+single optimiser, that of `asng.minimize`, which is told of trials as they end and knows which are running.
 """
 
 import copy
@@ -33,35 +33,35 @@ except ImportError as error:
 __all__ = ["ASNGSearch", "RayExecutor"]
 
 FEW = 1000
-"""As many trials as a search of reals by a model is for."""
+"""Up to this many trials, a search of reals uses a model."""
 
 _AGAIN = 8
-"""Draws in place of one that was tried; if all were, there is nothing new."""
+"""Attempts to replace a draw that was tried before; if all were, there is nothing new."""
 
 _FORMAT = 1
 _ROUNDING = 1e-9
 
 
 class ASNGSearch(Searcher):
-    """Suggests what Tune tries, as `asng.minimize` searches.
+    """Suggests trials to Tune as `asng.minimize` searches.
 
-    The space is that of Tune's own functions, `choice`, `uniform`, `loguniform`, `randint` and so on, at any
-    depth of the config; or an `asng.Space`, whose variables may have conditions. A trial that a scheduler
-    ended counts by its last result, one that failed as worst, and one without a result not at all.
+    The space consists of Tune's own domains, `choice`, `uniform`, `loguniform`, `randint` and so on, at any
+    depth of the config; or it is an `asng.Space`, whose variables may have conditions. A trial that a
+    scheduler ended counts by its last result, a failed one as worst, and one without a result not at all.
 
     Args:
-        space: What to choose from; the config then has its values by name. Default: the domains in the
+        space: The search space; the config then has its values by name. Default: the domains in the
             `param_space` of the Tuner.
-        metric: Name of the result to optimise. Default: that of the `TuneConfig`, which Tune says only if
-            there is a `param_space`.
+        metric: Name of the result to optimise. Default: that of the `TuneConfig`, which Tune passes on only
+            if there is a `param_space`.
         mode: "min" or "max". Default: likewise.
         seed: Seed of the search, >= 0.
-        n_trials: How many trials there will be, >= 1, if it is known. With more than 1000, a space that is
-            half of reals or more is searched without a model. Default: fewer.
-        noisy: Whether another trial of the same config has another result.
+        n_trials: Number of trials, >= 1, if it is known. With more than 1000, a space of which at least half
+            are reals is searched without a model. Default: fewer.
+        noisy: Whether trials of the same config have different results.
 
     Raises:
-        InputError: An argument is not as described, or a domain is none of a fixed range.
+        InputError: An argument is not as described, or a domain has no fixed range.
 
     Example:
         >>> from ray import tune
@@ -110,7 +110,7 @@ class ASNGSearch(Searcher):
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Take what the `TuneConfig` and the `param_space` say; False if the space was given before."""
+        """Take the `TuneConfig` and the `param_space`; return False if there are both a space and domains."""
         self._metric, self._mode = metric or self._metric, mode or self._mode
         if self._metric is None and self._mode is not None:
             self._metric = DEFAULT_METRIC
@@ -170,7 +170,7 @@ class ASNGSearch(Searcher):
         pruned: bool = False,
         intermediate_values: Sequence[float] | None = None,
     ) -> None:
-        """Learn from a trial of elsewhere; its parameters are named as `a/b` if they are nested."""
+        """Learn from a trial made elsewhere; nested parameters are named `a/b`."""
         optimizer = self._optimizer
         if optimizer is None:
             raise RunError("add_evaluated_point: expected a space, got none yet. Pass it as space.")
@@ -195,10 +195,10 @@ class ASNGSearch(Searcher):
         write_text(Path(checkpoint_path), json.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
-        """Go on from what `save` wrote; before there is a space, as soon as there is one.
+        """Continue from what `save` wrote, as soon as there is a space.
 
         Raises:
-            RunError: The file is none of `save`, or is of another space or other arguments.
+            RunError: The file was not written by `save`, or is of another space or other arguments.
         """
         try:
             state = json.loads(Path(checkpoint_path).read_text())
@@ -249,16 +249,16 @@ class ASNGSearch(Searcher):
 
 
 class RayExecutor(Executor):
-    """Calls are Ray tasks: wherever an executor is taken, work goes to a Ray cluster.
+    """An executor whose calls are Ray tasks, to run work on a Ray cluster wherever an executor is accepted.
 
     `asng.minimize(workers=RayExecutor())` evaluates there, and
-    `asng.pipeline.retrain_run(executor=RayExecutor())` trains networks there. Functions travel by value, so
-    they need not be importable. If Ray was not begun, it is begun on this machine.
+    `asng.pipeline.retrain_run(executor=RayExecutor())` trains networks there. Functions are sent by value, so
+    they need not be importable. If Ray is not initialised, it is started on this machine.
 
     Args:
         num_cpus: Cores that a task reserves, > 0.
         num_gpus: GPUs that a task reserves, >= 0.
-        max_retries: How many times a task begins again whose process or machine was lost, >= 0.
+        max_retries: How many times a task is restarted if its process or machine was lost, >= 0.
 
     Raises:
         InputError: An argument is not as described.
@@ -279,7 +279,7 @@ class RayExecutor(Executor):
 
     @property
     def _max_workers(self) -> int:
-        """How many tasks there can be at a time, as the executors of the standard library have it."""
+        """How many tasks can run at a time, under the name that executors of the standard library use."""
         _begun()
         found = ray.cluster_resources()
         by = [int(found.get("CPU", 0.0) / self._options["num_cpus"])]
@@ -288,7 +288,7 @@ class RayExecutor(Executor):
         return max(1, min(by))
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a task call a function."""
+        """Call a function in a Ray task."""
         _begun()
         reference = ray.remote(fn).options(**self._options).remote(*args, **kwargs)
         return reference.future()  # type: ignore[no-any-return]
@@ -307,7 +307,7 @@ def _variable(name: str, domain: Any) -> Variable:
     """Return the variable that stands for a domain of Tune.
 
     Raises:
-        InputError: It has no bounds, or is drawn by a function.
+        InputError: The domain has no bounds, or is drawn by a function.
     """
     sampler, step = domain.get_sampler(), None
     if isinstance(sampler, domains.Quantized):
@@ -317,7 +317,7 @@ def _variable(name: str, domain: Any) -> Variable:
         if isinstance(domain, domains.Categorical):
             return Categorical(range(len(domain.categories)))
         low, high = domain.lower, domain.upper
-        if step is not None:  # of quantised values Tune has the multiples of the step between the ends
+        if step is not None:  # Tune's quantised values are the multiples of the step between the ends
             low, high = math.ceil(low / step - _ROUNDING) * step, math.floor(high / step + _ROUNDING) * step
         if isinstance(domain, domains.Integer):
             # Without steps the upper end is one beyond the last value.

@@ -1,4 +1,4 @@
-"""A child in the format of safetensors: weights that are read without running anything."""
+"""A child in the safetensors format: weights that can be read without running any code."""
 
 import json
 from pathlib import Path
@@ -16,27 +16,27 @@ from asng.space import Architecture
 __all__ = ["load_safetensors", "save_safetensors"]
 
 _FORMAT = "1"
-"""Of what the metadata say."""
+"""Version of the metadata."""
 _OURS = ("format", "asng_format", "architecture")
 
 
 def save_safetensors(path: str | Path, child: nn.Module, architecture: Architecture) -> Path:
     """Write the weights and the architecture of a child as `.safetensors`.
 
-    A weight that has several names, such as a tied one, is stored once. The metadata say which name stands
-    for which, as `safetensors.torch.save_model` writes them, so that its `load_model` reads the file too.
+    A weight with several names, such as a tied one, is stored once. The metadata say which name stands for
+    which, as `safetensors.torch.save_model` writes them, so that its `load_model` reads the file too.
 
     Args:
-        path: For instance `run/child.safetensors`. Its folder is made if it is missing.
+        path: For instance `run/child.safetensors`. Its folder is created if it is missing.
         child: A plain network.
-        architecture: What it is.
+        architecture: Its architecture.
 
     Returns:
         The path.
 
     Raises:
         RunError: The extra `safetensors` is not installed, or the file cannot be written.
-        InputError: The child's state has something that is no tensor.
+        InputError: The child's state contains something that is not a tensor.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -63,8 +63,8 @@ def load_safetensors(path: str | Path) -> tuple[Architecture, dict[str, torch.Te
         path: The file.
 
     Raises:
-        RunError: The extra `safetensors` is not installed, or the file is missing, torn, foreign, or of a
-            newer format.
+        RunError: The extra `safetensors` is not installed, or the file is missing, damaged, not from asng, or
+            of a newer format.
     """
     library, path = require("safetensors", extra="safetensors"), Path(path)
     try:
@@ -90,7 +90,7 @@ def load_safetensors(path: str | Path) -> tuple[Architecture, dict[str, torch.Te
 
 
 def _stored_once(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return what is to be stored, and for each other name of a tensor the one that it is stored under."""
+    """Return the tensors to store, and for each further name of a tensor the name that it is stored under."""
     tensors: dict[str, torch.Tensor] = {}
     names: dict[Any, str] = {}
     others: dict[str, str] = {}
@@ -104,6 +104,6 @@ def _stored_once(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[s
         first = names.setdefault(same, name) if value.numel() else name
         if first != name and name not in _OURS:
             others[name] = first
-        else:  # a part of another tensor is copied: a file has no overlaps
+        else:  # a view of another tensor is copied: a file has no overlaps
             tensors[name] = value.detach().to("cpu", copy=True).contiguous()
     return tensors, others

@@ -1,4 +1,4 @@
-"""Estimators of scikit-learn for tables: a multilayer perceptron is searched, and what is found trained."""
+"""scikit-learn estimators for tables, which search a multilayer perceptron and train the one found."""
 
 import copy
 from collections.abc import Callable
@@ -33,13 +33,13 @@ except ImportError as error:
 __all__ = ["ASNGClassifier", "ASNGRegressor"]
 
 _FEW = 16
-"""Rows below which all of them train and score: a part would say next to nothing."""
+"""With fewer rows than this, all of them both train and score: a part would say next to nothing."""
 _AT_ONCE = 4096
-"""Rows of a prediction, for memory."""
+"""Rows predicted at a time, to limit memory."""
 
 
 class _TabularSearch(BaseEstimator):
-    """What both estimators share; they say what the outputs are, and what is lost by wrong ones."""
+    """What both estimators share; each defines its outputs and its loss."""
 
     def __init__(
         self,
@@ -82,14 +82,14 @@ class _TabularSearch(BaseEstimator):
         loss: Callable[..., torch.Tensor],
         classes: NDArray[Any] | None,
     ) -> None:
-        """Search on a part of the rows, and train what was found on all of them.
+        """Search on a part of the rows, and train the found architecture on all of them.
 
         Args:
             x: Shape (rows, features).
-            y: Numbers of classes, shape (rows,), or targets, shape (rows, outputs).
-            outputs: Of the network.
-            loss: Of output and target.
-            classes: What the parts are to have alike; None for nothing.
+            y: Class indices, shape (rows,), or targets, shape (rows, outputs).
+            outputs: Number of outputs of the network.
+            loss: Loss of output and target.
+            classes: Classes by which to stratify the split; None for no stratification.
         """
         self._mean, spread = x.mean(axis=0), x.std(axis=0)
         self._spread = np.where(spread > 0.0, spread, 1.0)
@@ -107,7 +107,7 @@ class _TabularSearch(BaseEstimator):
                 self._loader(rows[held], targets[held], seed),
                 epochs=self.epochs,
                 progress=self.verbose,
-                check=self.model is not None,  # of our own it is known that children compute what it does
+                check=self.model is not None,  # children of our own model are known to compute the same
             )
             anew = self._supernet(x.shape[1], outputs, device)
             example = rows[:2].to(device)
@@ -162,44 +162,44 @@ class _TabularSearch(BaseEstimator):
 
     @torch.no_grad()
     def _outputs(self, X: Any) -> NDArray[np.float64]:
-        """Return what the network gives for rows, shape (rows, outputs)."""
+        """Return the outputs of the network, shape (rows, outputs)."""
         check_is_fitted(self)
         x = torch.from_numpy(self._scaled(validate_data(self, X, reset=False, dtype=np.float64)))
-        # In double precision, for a row is to have one prediction, whatever rows are beside it.
+        # In double precision, so that the prediction for a row does not depend on the other rows.
         network = copy.deepcopy(self.module_).double()
         return torch.cat([network(part) for part in torch.split(x.double(), _AT_ONCE)]).numpy()
 
 
 class ASNGClassifier(ClassifierMixin, _TabularSearch):
-    """A classifier of tables: `fit` searches a network, then trains what it found from scratch.
+    """A classifier for tables: `fit` searches a network, then trains the one found from scratch.
 
-    The network is a `asng.supernets.TabularMLP`: its width, depth, activation, norm and residuals are
-    searched. Columns are numbers, and are standardised; encode others before, as by scikit-learn's
-    `OneHotEncoder` in a pipeline. Labels may be of any kind.
+    The network is an `asng.supernets.TabularMLP`: its width, depth, activation, norm and residuals are
+    searched. Columns must be numeric, and are standardised; encode others before, for instance by
+    scikit-learn's `OneHotEncoder` in a pipeline. Labels may be of any kind.
 
     Args:
-        epochs: Of the search, >= 1.
-        retrain_epochs: Of the training from scratch, on all rows, >= 1.
-        batch_size: Rows of a step, >= 2.
-        learning_rate: Of AdamW, > 0.
-        validation_fraction: Share of the rows that architectures are scored on, in (0, 0.9]. Of fewer than 16
-            rows, all are.
+        epochs: Epochs of the search, >= 1.
+        retrain_epochs: Epochs of the training from scratch, on all rows, >= 1.
+        batch_size: Rows per step, >= 2.
+        learning_rate: Learning rate of AdamW, > 0.
+        validation_fraction: Share of the rows on which architectures are scored, in (0, 0.9]. With fewer than
+            16 rows, all of them are used.
         final: Share of the search's cost for training finalists alone, in [0, 0.9].
-        model: Makes another searchable network of the numbers of columns and of outputs.
-        random_state: Seed, or generator of NumPy. Default: another search each time.
-        device: Where to search and train, for instance "cuda". Default: the processor.
+        model: Makes another searchable network from the numbers of columns and outputs.
+        random_state: Seed or NumPy generator. Default: another search each time.
+        device: Where to search and train, for instance "cuda". Default: the CPU.
         verbose: Whether to show progress bars.
 
     Attributes:
         classes_: The labels, sorted.
-        architecture_: Name to value, of what was found.
-        module_: The network, plain torch, of standardised columns; its outputs are logits.
-        n_features_in_: Columns.
+        architecture_: The found architecture, from names to values.
+        module_: The network, plain torch, on standardised columns; its outputs are logits.
+        n_features_in_: Number of columns.
         feature_names_in_: Their names, if the table had names.
 
     Raises:
-        InputError: In `fit`: an argument is not as described.
-        ValueError: In `fit` and predictions: the table is not one of numbers, as scikit-learn says it.
+        InputError: In `fit`, if an argument is not as described.
+        ValueError: In `fit` and predictions, from scikit-learn, if the table is not numeric.
 
     Example:
         >>> from sklearn.datasets import load_iris
@@ -239,32 +239,32 @@ class ASNGClassifier(ClassifierMixin, _TabularSearch):
 
 
 class ASNGRegressor(RegressorMixin, _TabularSearch):
-    """A regressor of tables: `fit` searches a network, then trains what it found from scratch.
+    """A regressor for tables: `fit` searches a network, then trains the one found from scratch.
 
-    All is as in `ASNGClassifier`; targets are standardised for the training, and may be several.
+    It works like `ASNGClassifier`. Targets are standardised for the training, and there may be several.
 
     Args:
-        epochs: Of the search, >= 1.
-        retrain_epochs: Of the training from scratch, on all rows, >= 1.
-        batch_size: Rows of a step, >= 2.
-        learning_rate: Of AdamW, > 0.
-        validation_fraction: Share of the rows that architectures are scored on, in (0, 0.9]. Of fewer than 16
-            rows, all are.
+        epochs: Epochs of the search, >= 1.
+        retrain_epochs: Epochs of the training from scratch, on all rows, >= 1.
+        batch_size: Rows per step, >= 2.
+        learning_rate: Learning rate of AdamW, > 0.
+        validation_fraction: Share of the rows on which architectures are scored, in (0, 0.9]. With fewer than
+            16 rows, all of them are used.
         final: Share of the search's cost for training finalists alone, in [0, 0.9].
-        model: Makes another searchable network of the numbers of columns and of outputs.
-        random_state: Seed, or generator of NumPy. Default: another search each time.
-        device: Where to search and train, for instance "cuda". Default: the processor.
+        model: Makes another searchable network from the numbers of columns and outputs.
+        random_state: Seed or NumPy generator. Default: another search each time.
+        device: Where to search and train, for instance "cuda". Default: the CPU.
         verbose: Whether to show progress bars.
 
     Attributes:
-        architecture_: Name to value, of what was found.
+        architecture_: The found architecture, from names to values.
         module_: The network, plain torch, from standardised columns to standardised targets.
-        n_features_in_: Columns.
+        n_features_in_: Number of columns.
         feature_names_in_: Their names, if the table had names.
 
     Raises:
-        InputError: In `fit`: an argument is not as described.
-        ValueError: In `fit` and predictions: the table is not one of numbers, as scikit-learn says it.
+        InputError: In `fit`, if an argument is not as described.
+        ValueError: In `fit` and predictions, from scikit-learn, if the table is not numeric.
 
     Example:
         >>> from sklearn.datasets import load_diabetes
@@ -275,7 +275,7 @@ class ASNGRegressor(RegressorMixin, _TabularSearch):
     """
 
     def __sklearn_tags__(self) -> Any:
-        """Say that targets may be several."""
+        """Declare that there may be several targets."""
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
@@ -301,6 +301,6 @@ class ASNGRegressor(RegressorMixin, _TabularSearch):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """Return targets, of the shape that `fit` was given."""
+        """Return the predicted targets, shape (rows,) or (rows, targets) as in `fit`."""
         values: NDArray[np.float64] = self._outputs(X) * self._target_spread + self._target_mean
         return values.ravel() if self._flat else values

@@ -1,4 +1,4 @@
-"""A search in TensorBoard."""
+"""Log a search to TensorBoard."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
@@ -11,19 +11,19 @@ __all__ = ["TensorBoardCallback"]
 
 
 class TensorBoardCallback(SearchLogger):
-    """Writes a search as event files for TensorBoard. `SearchLogger` says what, and what errors do.
+    """Writes a search as TensorBoard event files; see `SearchLogger` for what it writes and its errors.
 
-    A new search in a folder that has curves of an earlier one hides those; a resumed search continues its
-    own, and hides what was written after its checkpoint.
+    A new search in a folder with curves of an earlier one hides those. A resumed search continues its own
+    curves, and hides what was written after its checkpoint.
 
     Args:
         folder: Where the event files go: `tensorboard --logdir FOLDER` shows it, or a folder above it.
-        every: Write numbers every so many steps, at least 1.
-        variables: Whose theta is written. Default: the first 100 of the space.
+        every: Steps from one write of numbers to the next, at least 1.
+        variables: Variables whose theta is written. Default: the first 100 of the space.
 
     Raises:
         RunError: The extra `tensorboard` is not installed.
-        InputError: `every` is no integer of at least 1.
+        InputError: `every` is not an integer of at least 1.
 
     Example:
         >>> import asng, tempfile, torch

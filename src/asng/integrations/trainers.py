@@ -1,8 +1,8 @@
-"""One-shot search inside a training loop that is not this library's: what all trainers share.
+"""One-shot search inside the training loop of another library: what all trainers share.
 
-The trainer trains the weights, on its batches, with its optimiser, in its precision and its processes. Before
-each step an architecture is drawn, which the model follows; after it theta may move. Outside of a step, as in
-a trainer's own validation, the model follows the likeliest architecture.
+The trainer trains the weights on its batches, with its optimiser, in its precision and its processes. Before
+each step, an architecture is drawn for the model to follow; after it, theta may be updated. Outside a step,
+as in a trainer's own validation, the model follows the likeliest architecture.
 """
 
 from collections.abc import Callable
@@ -31,30 +31,29 @@ __all__ = ["TrainerSearch"]
 
 
 class TrainerSearch:
-    """Draws architectures for a trainer's steps, and moves theta by scores on held-out batches.
+    """Draws architectures for a trainer's steps, and updates theta by scores on held-out batches.
 
     A trainer's callback calls `start`, then `begin_step` and `end_step` around each of its steps, and `stop`.
-    In several processes all draw the same architecture, and its loss is the mean over their batches.
+    In several processes, all draw the same architecture, and its score is the mean over their batches.
 
     Args:
-        supernet: Over the model that the trainer trains, or over the searchable part of it: a Supernet copies
-            nothing. The model itself needs no changes.
-        valid_loader: Held-out data that architectures are scored on, with a length. Of several processes each
-            takes its own batches of it.
-        minimize: What to select by, a function of (forward, batch); less is better.
-        maximize: The same; more is better. Give one of the two.
-        warmup: Share of the training before theta moves, in [0, 1]: weights that nobody has trained yet say
-            little.
-        every: Steps from one move of theta to the next, at least 1.
-        lam: Architectures that are scored for a move, at least 2.
-        optimizer: Of theta, over `supernet.space`. Default: that of a one-shot search.
-        seed: Of what is drawn, the same in all processes.
+        supernet: A Supernet over the model that the trainer trains, or over its searchable part. It copies
+            nothing, and the model itself needs no changes.
+        valid_loader: Held-out data on which architectures are scored, with a length. Each of several
+            processes takes its own batches from it.
+        minimize: The function of (forward, batch) by which to select; lower is better.
+        maximize: The same, but higher is better. Give one of the two.
+        warmup: Share of the training before theta is updated, in [0, 1]: untrained weights say little.
+        every: Steps from one update of theta to the next, at least 1.
+        lam: Architectures that are scored for an update, at least 2.
+        optimizer: Optimiser of theta, over `supernet.space`. Default: that of a one-shot search.
+        seed: Seed of the draws, the same in all processes.
 
     Attributes:
         theta: The optimiser of theta.
-        taken: How many steps were taken.
-        objective: What the last move of theta scored on average; None before.
-        around: Makes what is entered around scoring, as a trainer's precision; usually nothing.
+        taken: Number of steps taken.
+        objective: Mean score at the last update of theta; None before.
+        around: Makes the context in which architectures are scored, such as a trainer's precision.
 
     Raises:
         InputError: An argument is not as described.
@@ -124,18 +123,18 @@ class TrainerSearch:
         self.objective: float | None = None
         self.around: Callable[[], AbstractContextManager[Any]] = nullcontext
 
-    # --- what comes of it -------------------------------------------------------------------------------
+    # --- results ----------------------------------------------------------------------------------------
 
     @property
     def architecture(self) -> Architecture:
-        """The likeliest architecture up to now."""
+        """The likeliest architecture so far."""
         return self.theta.best
 
     def child(self, train_loader: DataLoader[Any] | None = None) -> nn.Module:
         """Return the likeliest architecture as a plain network with the weights that it shares.
 
         Args:
-            train_loader: Gives its batch norms averages of their own. Default: the held-out data.
+            train_loader: Data for the running averages of its batch norms. Default: the held-out data.
 
         Returns:
             The network, in eval mode.
@@ -150,20 +149,20 @@ class TrainerSearch:
     # --- what a trainer calls ---------------------------------------------------------------------------
 
     def start(self, steps: int) -> None:
-        """Have the model follow the likeliest architecture, and plan the warm-up.
+        """Let the model follow the likeliest architecture, and plan the warm-up.
 
         Args:
-            steps: Of the whole training, those before it was resumed too.
+            steps: Steps of the whole training, including those before it was resumed.
         """
         self._first_move = round(self.warmup * integer_at_least("steps", steps, 1))
         self._follow(self.theta.best)
 
     def begin_step(self) -> None:
-        """Draw an architecture, which the model follows until `end_step`."""
+        """Draw an architecture for the model to follow until `end_step`."""
         self._follow(self.theta.ask(1)[0].architecture)
 
     def end_step(self) -> bool:
-        """Count the step, and move theta if it is time; return whether it moved."""
+        """Count the step, and update theta if it is due; return whether it was updated."""
         self.taken += 1
         moves = self.taken > self._first_move and self.taken % self.every == 0
         if moves:
@@ -172,7 +171,7 @@ class TrainerSearch:
         return moves
 
     def stop(self) -> None:
-        """Let the model follow nothing more, also after an error. Harmless if it was done."""
+        """Stop steering the model, also after an error; calling this again is harmless."""
         self._follow(None)
         self._held_out.close()
 
@@ -183,7 +182,7 @@ class TrainerSearch:
         told, values = [], []
         with kept_modes(self.supernet), torch.no_grad(), self.around():
             self.supernet.eval()
-            with batch_statistics(self.supernet):  # the averages are of all architectures
+            with batch_statistics(self.supernet):  # the running averages mix all architectures
                 for candidate in candidates:
                     forward = ArchitectureForward(self.supernet, candidate.architecture)
                     values.append(as_number(self.select(forward, batch), self._name, self.select))
@@ -193,12 +192,12 @@ class TrainerSearch:
         self.theta.tell(told, [self._sign * value for value in values])
 
     def _next_batch(self) -> Any:
-        """Return the held-out batch of this process: all go through the data, and each takes its turn."""
+        """Return the held-out batch of this process: all read the same batches, and each takes its turn."""
         place, size = place_among()
         return [self._held_out.next() for _ in range(size)][place]
 
     def _follow(self, architecture: Architecture | None) -> None:
-        """Have the model follow another architecture, from here on."""
+        """Let the model follow another architecture from now on; None for no architecture."""
         if self._followed is not None:
             self._followed.__exit__()
         self._followed = None if architecture is None else following(self.supernet.space.normal(architecture))
@@ -208,7 +207,7 @@ class TrainerSearch:
     # --- checkpoints ------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed training needs: plain values, and tensors of bytes."""
+        """Return what a resumed training needs: plain values and tensors of bytes."""
         return {
             "theta": self.theta.state_dict(),
             "taken": self.taken,
@@ -216,10 +215,10 @@ class TrainerSearch:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where `state_dict` was taken.
+        """Restore a state that `state_dict` returned.
 
         Raises:
-            RunError: It is of another space, of another loader, or damaged.
+            RunError: The state is of another space, of another loader, or damaged.
         """
         try:
             theta, taken, held_out = state["theta"], state["taken"], state["held_out"]

@@ -1,4 +1,4 @@
-"""One-shot search inside the Trainer of Hugging Face's transformers."""
+"""One-shot search inside the Trainer of Hugging Face transformers."""
 
 import base64
 from typing import Any
@@ -31,7 +31,7 @@ _BYTES = "base64"
 
 
 def own_loss(forward: Forward, batch: Any) -> torch.Tensor:
-    """Return the loss that a model of transformers computes itself, of a batch with labels."""
+    """Return the loss that a transformers model itself computes for a batch with labels."""
     loss: torch.Tensor | None = forward(**batch).loss
     if loss is None:
         raise InputError(
@@ -44,33 +44,34 @@ def own_loss(forward: Forward, batch: Any) -> torch.Tensor:
 class ASNGTrainerCallback(TrainerCallback, ExportableState):
     """Searches an architecture while a Trainer trains the shared weights.
 
-    Before each step of the Trainer the searchable layers of the model are set to an architecture drawn from
-    theta. After it, theta moves by architectures that are scored on held-out batches. Whenever the Trainer
-    evaluates, they are set to the likeliest architecture. All else is the Trainer's.
+    Before each step of the Trainer, the searchable layers of the model are set to an architecture drawn from
+    theta. After it, theta is updated by architectures that are scored on held-out batches. Whenever the
+    Trainer evaluates, the layers are set to the likeliest architecture. All else is up to the Trainer.
 
-    Theta and where it stands are in the `trainer_state.json` of each checkpoint;
-    `trainer.train(resume_from_checkpoint=...)` resumes them. Leave `restore_callback_states_from_checkpoint`
-    off, which would put another object in the place of this one.
+    The state of theta is in the `trainer_state.json` of each checkpoint;
+    `trainer.train(resume_from_checkpoint=...)` resumes it. Leave `restore_callback_states_from_checkpoint`
+    off, since it would put another object in the place of this one.
 
     Args:
-        supernet: Over the model that the Trainer has, `Supernet(model)`, which copies nothing; or, of
-            `asng.nn.searchable(model)`, the supernet that it returns, whose `model` the Trainer gets.
-        valid_loader: Held-out data that architectures are scored on. Its batches are as those of the Trainer:
-            mappings that the model takes by name.
-        minimize: What to select by, a function of (forward, batch). Default: the model's own loss.
-        maximize: The same; more is better.
-        warmup: Share of the training before theta moves, in [0, 1].
-        every: Steps from one move of theta to the next, at least 1.
-        lam: Architectures that are scored for a move, at least 2.
-        optimizer: Of theta. Default: that of a one-shot search.
-        seed: Of what is drawn.
+        supernet: `Supernet(model)` over the model of the Trainer, which copies nothing; or the supernet that
+            `asng.nn.searchable(model)` returns, whose `model` the Trainer then gets.
+        valid_loader: Held-out data on which architectures are scored. Its batches are like those of the
+            Trainer: mappings that the model takes by name.
+        minimize: The function of (forward, batch) by which to select; lower is better. Default: the model's
+            own loss.
+        maximize: The same, but higher is better.
+        warmup: Share of the training before theta is updated, in [0, 1].
+        every: Steps from one update of theta to the next, at least 1.
+        lam: Architectures that are scored for an update, at least 2.
+        optimizer: Optimiser of theta. Default: that of a one-shot search.
+        seed: Seed of the draws.
 
     Attributes:
-        search: What draws and moves, a `TrainerSearch`.
+        search: The `TrainerSearch` that draws architectures and updates theta.
 
     Raises:
         InputError: An argument is not as described.
-        RunError: At the start of a resumed training: its checkpoint has no theta, or that of another space.
+        RunError: A training is resumed whose checkpoint has no theta, or that of another space.
 
     Example:
         >>> import asng, transformers
@@ -107,14 +108,14 @@ class ASNGTrainerCallback(TrainerCallback, ExportableState):
 
     @property
     def architecture(self) -> Architecture:
-        """The likeliest architecture up to now."""
+        """The likeliest architecture so far."""
         return self.search.architecture
 
     def child(self, train_loader: DataLoader[Any] | None = None) -> nn.Module:
         """Return the likeliest architecture as a plain network with the weights that it shares.
 
         Args:
-            train_loader: Gives its batch norms averages of their own. Default: the held-out data.
+            train_loader: Data for the running averages of its batch norms. Default: the held-out data.
         """
         return self.search.child(train_loader)
 
@@ -137,13 +138,13 @@ class ASNGTrainerCallback(TrainerCallback, ExportableState):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Move theta if it is time."""
+        """Update theta if it is due."""
         self.search.end_step()
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Follow nothing more."""
+        """Stop steering the model."""
         self.search.stop()
 
     def state(self) -> dict[str, Any]:
@@ -151,7 +152,7 @@ class ASNGTrainerCallback(TrainerCallback, ExportableState):
         return {"args": {}, "attributes": {}, "asng": _to_json(self.search.state_dict())}
 
     def _resume(self, state: TrainerState) -> None:
-        """Go on from what the state of a checkpoint has of this callback."""
+        """Resume from what a checkpoint holds of this callback."""
         stored: Any = (state.stateful_callbacks or {}).get(type(self).__name__)
         if not isinstance(stored, dict) or "asng" not in stored:
             raise RunError(
@@ -162,7 +163,7 @@ class ASNGTrainerCallback(TrainerCallback, ExportableState):
 
 
 def _to_json(value: Any) -> Any:
-    """Return plain values in the place of tensors, which are states of generators in one dimension."""
+    """Replace tensors by plain values; they are one-dimensional states of generators."""
     if isinstance(value, torch.Tensor):
         array = value.numpy()
         return {_BYTES: base64.b64encode(array.tobytes()).decode(), "dtype": str(array.dtype)}

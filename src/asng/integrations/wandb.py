@@ -1,4 +1,4 @@
-"""A search in Weights & Biases."""
+"""Log a search to Weights & Biases."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -10,23 +10,23 @@ __all__ = ["WandbCallback"]
 
 
 class WandbCallback(SearchLogger):
-    """Writes a search as a run of Weights & Biases. `SearchLogger` says what, and what errors do.
+    """Writes a search as a W&B run; see `SearchLogger` for what it writes and how it handles errors.
 
     Curves have the steps of the search as their x axis. A resumed search continues the run by its id. What
     was written after its checkpoint is then drawn twice, because W&B takes nothing back.
 
     Args:
-        project: Of W&B. Default: what W&B takes by itself.
-        name: Of the run. Default: W&B makes one up.
-        mode: "online", "offline" (`wandb sync` sends it later) or "disabled". Default: as W&B is set.
-        folder: Where W&B puts its folder `wandb`. Default: the current one.
+        project: W&B project. Default: W&B's own default.
+        name: Name of the run. Default: W&B makes one up.
+        mode: "online", "offline" (`wandb sync` sends it later) or "disabled". Default: as W&B is configured.
+        folder: Where W&B puts its folder `wandb`. Default: the current folder.
         init: Further arguments of `wandb.init`, by name.
-        every: Write numbers every so many steps, at least 1.
-        variables: Whose theta is written. Default: the first 100 of the space.
+        every: Steps from one write of numbers to the next, at least 1.
+        variables: Variables whose theta is written. Default: the first 100 of the space.
 
     Raises:
         RunError: The extra `wandb` is not installed.
-        InputError: `every` is no integer of at least 1.
+        InputError: `every` is not an integer of at least 1.
 
     Example:
         >>> logger = WandbCallback("widths", mode="offline")

@@ -1,6 +1,6 @@
-"""Searchable modules: parts of a model that an architecture decides, and the supernet that runs them.
+"""Searchable modules, whose form an architecture decides, and the supernet that runs them.
 
-`asng.nn.X` is the searchable twin of `torch.nn.X`: the same arguments, of which sizes may be variables.
+`asng.nn.X` is the searchable twin of `torch.nn.X`: it takes the same arguments, and sizes may be variables.
 """
 
 from asng.nn.base import Searchable

@@ -1,4 +1,4 @@
-"""What all searchable modules have in common."""
+"""The base class of searchable modules, and the interface that extracts them."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -16,20 +16,21 @@ __all__ = ["Call", "Extraction", "Searchable"]
 _T = TypeVar("_T")
 
 Call: TypeAlias = tuple[tuple[Any, ...], dict[str, Any]]
-"""The arguments of a call, by position and by name."""
+"""The positional and keyword arguments of a call."""
 
 
 class Searchable(nn.Module):
-    """A module some part of which an architecture decides.
+    """A module with a part that an architecture decides.
 
-    It says which variables it has, one a *slot*, and reads their values while a supernet runs it. It
-    never samples. To write one, give `variables`, read with `value` in `forward`, and give `extract`
-    unless `forward` can be traced by `torch.fx` once the architecture is fixed.
+    It declares its variables, one per *slot*, and reads their values while a supernet runs it. It never
+    samples. To write one, define `variables`, and read them with `value` in `forward`. Define `extract`
+    too, unless `torch.fx` can trace `forward` once the architecture is fixed.
 
     Attributes:
-        names: Slot to the name of its variable in the supernet's space, or to the expression of several names
-            that it stands for. Bound by the `Supernet`.
-        path: Where the module is in the supernet's model, "" for the model itself; None before it is bound.
+        names: Slot to the name of its variable in the supernet's space, or to the expression that computes
+            its value from several variables. Set by the `Supernet`.
+        path: Path of the module in the supernet's model, "" for the model itself; None before a supernet
+            has bound it.
 
     Example:
         >>> import torch
@@ -44,25 +45,25 @@ class Searchable(nn.Module):
         tensor([0.5000, 0.5000])
     """
 
-    # Not set in an __init__: the twins of torch's layers are made by torch's.
+    # Class attributes, because twins of torch's layers are initialised by torch's __init__.
     names: Mapping[str, str | SizeExpression] = MappingProxyType({})
     path: str | None = None
 
     def variables(self) -> Mapping[str, Variable | SizeExpression]:
-        """Return the variables, slot to variable. A variable's label, if it has one, is its name.
+        """Return the variables by slot. A variable's label, if it has one, is its name.
 
         Raises:
-            NotImplementedError: The class does not say.
+            NotImplementedError: The class does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__}.variables: expected in every searchable module.")
 
     def value(self, slot: str, *, note: bool = True) -> Value:
-        """Return what the current architecture holds for a slot.
+        """Return the value of a slot under the current architecture.
 
         Args:
             slot: One of `variables`.
-            note: Note that the pass read the variable, so that it learns from the pass. False if the
-                value cannot change the output, as the rate of dropout in evaluation.
+            note: Record that the pass read the variable, so that it learns from the pass. Pass False if
+                the value cannot change the output, such as a dropout rate in evaluation.
 
         Raises:
             InputError: No supernet is running, or the running one has not found this module.
@@ -94,14 +95,14 @@ class Searchable(nn.Module):
     def extract(self, extraction: "Extraction") -> nn.Module:
         """Return the plain module that computes the same under the architecture of `extraction`.
 
-        It is called while that architecture is followed, so `value` can be used, and must take the
-        same inputs as `forward`. Children are had by `extraction.child(module)`, copies of weights by
-        `extraction.copy(tensor)`. By default the forward pass is traced.
+        It is called while that architecture is followed, so `value` works. The plain module must take the
+        same inputs as `forward`. Get its children from `extraction.child(module)`, and copies of weights
+        from `extraction.copy(tensor)`. By default, the forward pass is traced.
         """
         return extraction.trace(self)
 
     def described(self) -> str:
-        """Return what a message calls this module: its path in the model where a supernet has bound it."""
+        """Return how messages name this module: with its path in the model if a supernet has bound it."""
         kind = f"asng.nn.{type(self).__name__}"
         return kind if self.path is None else f"module {self.path!r} ({kind})"
 
@@ -111,10 +112,10 @@ class Searchable(nn.Module):
 
 
 class Extraction(Protocol):
-    """What a searchable module is given to make its plain form.
+    """The interface with which a searchable module makes its plain form.
 
     Attributes:
-        fresh: Whether layers of which only parts are used are to be drawn anew.
+        fresh: Whether to reinitialise layers of which only a part is used.
         has_calls: Whether an example was given.
     """
 
@@ -122,18 +123,18 @@ class Extraction(Protocol):
     has_calls: bool
 
     def child(self, module: nn.Module) -> nn.Module:
-        """Return the plain form of a module of the model, the same one each time."""
+        """Return the plain form of a module of the model; repeated calls return the same object."""
 
     def copy(self, value: _T) -> _T:
         """Return an independent copy of a weight or an attribute."""
 
     def later(self, work: Callable[[], None]) -> None:
-        """Have something done to a child once the modules that it is made of are whole."""
+        """Schedule work on a child for when all modules that it consists of are complete."""
 
     def calls(self, module: nn.Module) -> list[Call]:
-        """Return the arguments, by position and by name, of every call of `module` in a run of the example.
+        """Return the positional and keyword arguments of every call of `module` in a run of the example.
 
-        Layers that slice their weights to the input that they receive learn its width from it.
+        Layers that slice their weights to the width of their input learn that width here.
 
         Raises:
             InputError: No example was given.

@@ -1,4 +1,4 @@
-"""Operations of a supernet, compiled by torch."""
+"""Compile the operations of a supernet with `torch.compile`."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,27 +15,29 @@ from asng.nn.base import Searchable
 __all__ = ["compile_operations", "compile_or_refuse", "refuse_whole", "release_operations"]
 
 _VARIANTS = 256
-"""Of a function; torch's default of 8 is less than a supernet has kinds and sizes of operations."""
+"""Compiled variants per function; torch's default of 8 is too few for a supernet's kinds and sizes."""
 
 
 def compile_operations(
     supernet: nn.Module, *, backend: str | Callable[..., Any] = "inductor", mode: str | None = None
 ) -> int:
-    """Have the operations of a supernet run compiled by `torch.compile`; return how many that are.
+    """Compile the operations of a supernet with `torch.compile`; return the number of newly compiled ones.
 
-    An operation is a largest module in which nothing is searchable, of several layers and with weights. Each
-    is compiled when it first runs, once for all of the same kind and size, in training and in scoring. What
-    torch cannot compile runs as it is; without a compiler of C++ (on a GPU: without Triton) all do. So does a
-    pass within a `TorchFunctionMode`.
+    An operation is a largest module that has several layers, weights and nothing searchable. Each is compiled
+    when it first runs, once for all of the same kind and size, in training and in scoring. Operations that
+    torch cannot compile run uncompiled; without a C++ compiler (on a GPU: without Triton) all of them do. All
+    of them also run uncompiled inside a `TorchFunctionMode`.
 
-    It pays in long searches of convolutional cells: `docs/performance.md` has figures. Compiled, results
-    differ in their last digits from those of the child, which is extracted, copied and saved uncompiled.
-    Names of weights stay, and checkpoints fit. `torch._dynamo.config.recompile_limit` is raised to 256.
+    It pays off in long searches over convolutional cells; `docs/performance.md` has figures. Compiled results
+    differ in the last digits from those of the child, which is extracted, copied and saved uncompiled. Names
+    of weights do not change, so checkpoints still load. `torch._dynamo.config.recompile_limit` is raised to
+    256 if it is lower.
 
     Args:
         supernet: Changed in place; `release_operations` undoes it.
-        backend: Of `torch.compile`. Default: torch's own compiler.
-        mode: Of `torch.compile`: "reduce-overhead" records CUDA graphs where that can be. Default: torch's.
+        backend: Passed to `torch.compile`. Default: torch's own compiler.
+        mode: Passed to `torch.compile`: "reduce-overhead" records CUDA graphs where possible. Default:
+            torch's.
 
     Example:
         >>> from asng.nn import Choice, Supernet
@@ -51,7 +53,7 @@ def compile_operations(
     limit = "recompile_limit" if hasattr(config, "recompile_limit") else "cache_size_limit"  # up to torch 2.6
     setattr(config, limit, max(getattr(config, limit), _VARIANTS))
     for operation in operations:
-        # As by Module.compile(), which leaves out torch's own containers. Copies are made without it.
+        # Like Module.compile(), which leaves out torch's own containers. Copies do not inherit it.
         operation._compiled_call_impl = _compiled(operation._call_impl, backend, mode)
     return len(operations)
 
@@ -59,7 +61,7 @@ def compile_operations(
 def compile_or_refuse(
     supernet: nn.Module, *, backend: str | Callable[..., Any] = "inductor", mode: str | None = None
 ) -> int:
-    """Compile as `compile_operations` does; return how many operations are compiled then.
+    """Compile as `compile_operations` does, or raise if that is impossible; return the number of operations.
 
     Raises:
         InputError: There is no such operation, or no compiler.
@@ -80,7 +82,7 @@ def compile_or_refuse(
 
 
 def release_operations(supernet: nn.Module) -> None:
-    """Have all operations of a supernet run as they are again.
+    """Make all operations of a supernet run uncompiled again.
 
     Args:
         supernet: Changed in place.
@@ -114,7 +116,7 @@ def _compiled(
             try:
                 return compiled(*inputs, **words)
             except torch._dynamo.exc.TorchDynamoException:
-                works = False  # a fault of the operation itself comes again, as its own error
+                works = False  # an error of the operation itself is raised again below
         return call(*inputs, **words)
 
     return tried
@@ -122,10 +124,10 @@ def _compiled(
 
 @cache
 def _can_compile() -> bool:
-    """Whether a small function can be compiled, forth and back."""
+    """Whether a small function can be compiled, forward and backward."""
     x = torch.ones(2, requires_grad=True)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own old modules, which compiling imports
+        warnings.simplefilter("ignore")  # from torch's own old modules, which compiling imports
         try:
             torch.compile(lambda x: torch.relu(x).sum())(x).backward()  # type: ignore[no-untyped-call]
         except Exception:  # each backend has errors of its own
@@ -134,10 +136,10 @@ def _can_compile() -> bool:
 
 
 def refuse_whole() -> None:
-    """Refuse a supernet that torch compiles as a whole: which layers run, and how wide, is new in every pass.
+    """Refuse to compile a supernet as a whole, because other layers and widths run in every pass.
 
-    Torch would compile it anew for one architecture after the other, and stop at its limit of recompilations.
-    The tracer leaves this function out, so that it runs, and raises, where the compiled model is called.
+    Torch would recompile it for one architecture after the other, until it reached its recompilation limit.
+    The tracer skips this function, so that it runs, and raises, when the compiled model is called.
 
     Raises:
         InputError: Always.

@@ -1,4 +1,4 @@
-"""The inputs of a call of a model, by position and by name."""
+"""The positional and keyword inputs of a call of a model."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -13,18 +13,19 @@ __all__ = ["Inputs", "calls_of"]
 
 
 class Inputs(tuple[Any, ...]):
-    """What a model is called with: a tuple of the inputs by position, which also holds those by name.
+    """The inputs of one call: a tuple of the positional inputs, which also holds the keyword inputs.
 
     Args:
-        args: By position.
-        named: By name.
-        training: The mode of the model in that call: training, evaluation, or None for the mode it is in.
+        args: Positional inputs.
+        named: Keyword inputs, name to value.
+        training: Mode of the model in that call: True for training, False for evaluation, None for the mode
+            that it is in.
 
     Raises:
-        InputError: `args` is a single tensor, or `named` no mapping.
+        InputError: `args` is a single tensor, or `named` is not a mapping.
 
     Attributes:
-        named: By name.
+        named: Keyword inputs.
         training: As given.
 
     Example:
@@ -56,19 +57,19 @@ class Inputs(tuple[Any, ...]):
 
     @classmethod
     def of(cls, inputs: Iterable[Any]) -> "Inputs":
-        """Return inputs as they are if they are such, else those by position."""
+        """Return `inputs` unchanged if they are `Inputs`, else take them as positional inputs."""
         return inputs if isinstance(inputs, Inputs) else cls(inputs)
 
     def call(self, function: Any) -> Any:
-        """Return what a function gives for these inputs."""
+        """Call a function with these inputs, and return its result."""
         return function(*self, **self.named)
 
     def __repr__(self) -> str:
-        """Return how it is made."""
+        """Return the inputs as a call that makes them, without the mode."""
         return f"Inputs({list(self)!r}, {dict(self.named)!r})"
 
     def __reduce__(self) -> Any:
-        """Return how it is copied."""
+        """Return what `copy` and `pickle` need to make it again."""
         return _made, (tuple(self), dict(self.named), self.training)
 
 
@@ -81,8 +82,8 @@ def calls_of(model: nn.Module, example: Any) -> list[Inputs]:
 
     Args:
         model: The model that is called.
-        example: `Inputs`, or a list of several, as they are. A tuple: inputs by position. A mapping whose
-            keys the model takes as names of its inputs: inputs by name. Anything else: the one input.
+        example: `Inputs`, or a list of several, are taken as they are. A tuple holds positional inputs. A
+            mapping holds keyword inputs if the model accepts its keys. Anything else is the single input.
 
     Example:
         >>> class Pair(nn.Module):
@@ -104,16 +105,16 @@ def calls_of(model: nn.Module, example: Any) -> list[Inputs]:
 
 
 def _are_names(model: nn.Module, example: Mapping[Any, Any]) -> bool:
-    """Whether a model can be called with a mapping's keys as names.
+    """Whether a model accepts the keys of a mapping as keyword arguments.
 
     Raises:
-        InputError: It takes its inputs by name only, and others than these.
+        InputError: It accepts the mapping neither as keyword arguments nor as its single input.
     """
     if not example or not all(isinstance(name, str) for name in example):
         return False
     try:
         signature = inspect.signature(model.forward)
-    except (TypeError, ValueError):  # a function of C
+    except (TypeError, ValueError):  # a C function
         return False
     try:
         signature.bind(**example)

@@ -1,4 +1,4 @@
-"""Why a forward pass failed, where searched widths do not fit each other."""
+"""Explain why a forward pass failed, if searched widths do not match."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -30,22 +30,23 @@ _WIDTHS: dict[type[nn.Module], tuple[str, int]] = {
     nn.EmbeddingBag: ("embedding_dim", -1),
     nn.RNNBase: ("hidden_size", -1),
 }
-"""Layers whose output is as wide as they say, by which argument, along which dimension; others pass a width
-on."""
+"""Layers that set the width of their output: the argument that sets it, and its dimension in the output.
+
+Other layers pass a width on."""
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class _Source(NamedTuple):
-    """Where a tensor has its width from.
+    """The layer that a tensor has its width from.
 
     Attributes:
-        path: Of the layer that gave it.
-        searched: Whether a variable decides it.
-        width: As it is under this architecture.
-        most: The largest that it may be.
-        dim: Along which dimension of the layer's output, from the end.
-        ndim: How many dimensions that output has.
+        path: Path of the layer.
+        searched: Whether a variable decides the width.
+        width: The width under this architecture.
+        most: The largest width possible.
+        dim: Dimension of the layer's output along which it lies, counted from the end.
+        ndim: Number of dimensions of that output.
     """
 
     path: str
@@ -56,7 +57,7 @@ class _Source(NamedTuple):
     ndim: int
 
     def sizes(self, x: Tensor, width: int) -> Iterator[tuple[int, ...]]:
-        """Yield shapes that `x` may have with another width: several if it is not sure where that is."""
+        """Yield the shapes that `x` may have with another width; several if its dimension is uncertain."""
         dims = range(1, x.ndim)
         if x.ndim == self.ndim and x.shape[self.dim] == self.width:
             dims = range(x.ndim + self.dim, x.ndim + self.dim + 1)
@@ -70,16 +71,17 @@ class _Source(NamedTuple):
 def explain(
     model: nn.Module, architecture: Mapping[str, Value], args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> InputError | None:
-    """Return an error that names the layers whose widths clash in a pass that failed, or None.
+    """Return an error that names the layers whose widths clash in a failed pass, or None.
 
-    The pass is run a second time, following each tensor from the layer that gave it its width. Widths are to
-    blame if what failed works with other ones, on zeros; an item too few, a type, a place too small are not.
+    The pass runs a second time, and each tensor is followed from the layer that gave it its width. Widths are
+    to blame if the operation that failed works on zeros of other widths. For other causes, such as too few
+    items, a wrong type or too small an image, the answer is None.
 
     Args:
-        model: The model of a supernet, left as it was.
-        architecture: The one that failed.
-        args: Inputs by position.
-        kwargs: Inputs by name.
+        model: The model of a supernet; it is left as it was.
+        architecture: The architecture of the failed pass.
+        args: Positional inputs.
+        kwargs: Keyword inputs.
     """
     watch = _Widths(model)
     with left_alone(model), torch.no_grad(), following(architecture):
@@ -88,14 +90,14 @@ def explain(
         try:
             with watch:
                 model(*args, **kwargs)
-        except Exception:  # the one that is to be explained
+        except Exception:  # the error to explain
             watch.done = True
             return watch.explanation()
     return None
 
 
 class _Widths(TorchFunctionMode):
-    """Follows tensors: which layer each one has its width from, and where a function of torch fails.
+    """Track which layer each tensor has its width from, and which function of torch fails.
 
     Args:
         model: The model.
@@ -105,7 +107,7 @@ class _Widths(TorchFunctionMode):
         super().__init__()
         self.done = False
         self._sources: dict[int, _Source] = {}
-        self._kept: list[Tensor] = []  # so that no other tensor gets the identity of one that is gone
+        self._kept: list[Tensor] = []  # alive, so that no id is used again
         self._running: list[tuple[str, nn.Module, tuple[Any, ...], dict[str, Any]]] = []
         self._failed: tuple[Any, Any, Any] | None = None
         self._weights = {
@@ -146,7 +148,7 @@ class _Widths(TorchFunctionMode):
         return output
 
     def explanation(self) -> InputError | None:
-        """Return the error, if widths that are searched are to blame."""
+        """Return the error if searched widths are to blame, else None."""
         layer = next(
             (call for call in self._running if _of_torch(call[1]) and not isinstance(call[1], _CONTAINERS)),
             None,
@@ -160,7 +162,7 @@ class _Widths(TorchFunctionMode):
     def _of_layer(
         self, path: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> InputError | None:
-        """Return the error if a plain layer works with the largest width of its input."""
+        """Return the error if a plain layer would work with the largest width of its input."""
         found = self._searched((args, kwargs))
         if not found or isinstance(module, Searchable):
             return None
@@ -180,7 +182,7 @@ class _Widths(TorchFunctionMode):
         )
 
     def _of_function(self, func: Any, args: Any, kwargs: Any) -> InputError | None:
-        """Return the error if a function works with widths that are all the same, or with the largest."""
+        """Return the error if a function would work with equal widths, or with the largest one."""
         found, given = self._searched((args, kwargs)), (args, kwargs)
         name = getattr(func, "__name__", str(func)).strip("_")
         if not found:
@@ -220,7 +222,7 @@ class _Widths(TorchFunctionMode):
         return sorted((pair for pair in found if pair[1].searched), key=lambda pair: -pair[0].ndim)
 
     def _give(self, path: str, module: nn.Module, output: Any) -> None:
-        """Note that a layer has given a tensor its width."""
+        """Note that a layer gave its output its width."""
         kind = next((kind for kind in _WIDTHS if isinstance(module, kind)), None)
         if kind is None:
             return
@@ -244,7 +246,7 @@ class _Widths(TorchFunctionMode):
 def _changes(
     value: tuple[Any, Any], found: list[tuple[Tensor, _Source]], *, most: bool
 ) -> Iterator[tuple[Any, Any]]:
-    """Yield the arguments of a call with other widths: each its largest, or all the same."""
+    """Yield the arguments of a call with other widths: each at its largest, or all equal."""
     same = max(source.most for _, source in found)
     options: list[dict[int, Tensor]] = [{}]
     for x, source in found:
@@ -267,7 +269,7 @@ def _replaced(value: Any, tensors: Mapping[int, Tensor]) -> Any:
 def _works(call: Any, args: Any, kwargs: Any) -> bool:
     try:
         call(*args, **kwargs)
-    except Exception:  # whatever: it does not work
+    except Exception:  # any error means that it does not work
         return False
     return True
 
@@ -277,7 +279,7 @@ def _of_torch(module: nn.Module) -> bool:
 
 
 def _twins() -> set[str]:
-    """Return the names of the layers of torch that have a twin here."""
+    """Return the names of the layers that have a twin in asng."""
     kinds, left = set(), [Twin]
     while left:
         kind = left.pop()

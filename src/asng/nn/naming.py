@@ -1,4 +1,4 @@
-"""Names for the variables of a model, and what its modules must not share."""
+"""Name the variables of a model, and check what its modules must not share or change."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
     if the module has several. Nothing is bound if anything is wrong.
 
     Raises:
-        SpaceError: One name stands for two variables, or a module has other names already.
+        SpaceError: One name stands for two variables, or a module already has other names.
     """
     variables: dict[str, Variable] = {}
     owner: dict[str, str] = {}
@@ -41,7 +41,7 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
 
 
 def _searchable_modules(model: nn.Module) -> Iterator[tuple[str, Searchable]]:
-    # Without the level that torch.compile(module) puts in between: names do not depend on it.
+    # Without the level that torch.compile(module) inserts, so that names do not depend on it.
     named = ((path.split("."), m) for path, m in model.named_modules() if isinstance(m, Searchable))
     return ((".".join(part for part in parts if part != "_orig_mod"), m) for parts, m in named)
 
@@ -88,13 +88,13 @@ def _check_same(
 
 
 def check_weights_unshared(model: nn.Module) -> None:
-    """Raise if a weight of a twin is a weight of another module too.
+    """Raise if a twin shares a weight with another module.
 
-    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied. It
-    is allowed if the parts are known to be the same, as of a model that was converted.
+    Both would cut their own part out of it, and a child, whose parts are copies, could not keep them tied.
+    Sharing is allowed if the parts are known to be the same, as in a converted model.
 
     Raises:
-        SpaceError: One is.
+        SpaceError: A weight is shared.
     """
     owners: dict[int, str] = {}
     twins = [twin for twin in model.modules() if isinstance(twin, Twin) and not twin.search_tied]

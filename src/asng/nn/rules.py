@@ -1,4 +1,4 @@
-"""What a supernet could not run or extract rightly, refused when it is made."""
+"""Checks at the creation of a supernet: refuse what it could not run or extract correctly."""
 
 from collections.abc import Mapping
 from types import FunctionType, MethodType
@@ -20,16 +20,16 @@ from asng.nn.layers.twin import Twin
 __all__ = ["check_model", "check_twin", "has_own_forward", "settle_fused_paths"]
 
 _WRAPPERS = "torch.nn.utils."
-"""Modules of torch whose hooks compute a weight from others: weight_norm, spectral_norm, prune."""
+"""Package of torch whose hooks compute a weight from others: weight_norm, spectral_norm, prune."""
 
 
 def check_model(model: nn.Module) -> None:
-    """Raise for what could not be run, or not be kept in a child.
+    """Raise if a model holds something that a supernet cannot run or a child cannot keep.
 
     Raises:
         SpaceError: A plain layer of torch was given a variable.
-        InputError: A searchable layer has a forward or a weight that a child would lose, or a module holds
-            what cannot be copied.
+        InputError: A searchable layer has a forward, a hook or a weight that a child would lose, a module
+            holds something that cannot be copied, or torch's plain attention has searchable parts.
     """
     trial = CopyTrial(model)
     for path, module in model.named_modules():
@@ -54,15 +54,15 @@ def check_model(model: nn.Module) -> None:
 
 
 def settle_fused_paths(model: nn.Module, *, everywhere: bool = False) -> None:
-    """Have torch's encoder layers call their parts where some are searchable.
+    """Make torch's encoder layers call their parts if some of these are searchable.
 
-    In evaluation without gradients they hand their parts' weights to one fused function: all of a twin's,
-    whatever the architecture. A stack of them packs padded sequences for that function. The attributes that
-    say so are torch's, and come over to the child, which then computes the same to the last bit.
+    In evaluation without gradients, they hand their parts' weights to one fused function: all weights of a
+    twin, whatever the architecture. A stack of them packs padded sequences for that function. The attributes
+    that switch this off are torch's, and the child keeps them, so that it computes the same to the last bit.
 
     Args:
-        model: With such layers or without.
-        everywhere: Also where none of their parts is searchable yet.
+        model: Any model, with or without such layers.
+        everywhere: Do so even if none of their parts is searchable yet.
     """
     for module in model.modules():
         if not isinstance(module, (nn.TransformerEncoderLayer, nn.TransformerEncoder)) or isinstance(
@@ -78,12 +78,11 @@ def settle_fused_paths(model: nn.Module, *, everywhere: bool = False) -> None:
 
 
 def check_twin(path: str, twin: Twin) -> None:
-    """Raise if a twin computes something else than the layer of torch that its child will be.
+    """Raise if a twin may compute something other than its child, a plain layer of torch.
 
     Raises:
-        InputError: A subclass has changed what torch's layer does, a weight is computed from others, or a
-        part
-            was exchanged or has hooks.
+        InputError: A method was replaced on the class or on the instance, a subclass reads a searchable class
+            by name, a weight is computed from others, or a part was exchanged or has hooks.
     """
     _check_overrides(path, twin)
     for inner, part in twin.named_modules():
@@ -106,7 +105,7 @@ def check_twin(path: str, twin: Twin) -> None:
 
 
 def has_own_forward(kind: type[nn.Module]) -> bool:
-    """Whether a subclass has a forward that the `extract` that it inherits does not know of.
+    """Whether a subclass overrides `forward` but inherits an `extract` that does not know of it.
 
     Example:
         >>> class Twice(Searchable):

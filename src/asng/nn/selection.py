@@ -1,4 +1,4 @@
-"""Which architecture a pass follows: in its forward half, in backward, and in autograd's threads."""
+"""The architecture that a pass follows: in forward, in backward, and in autograd's threads."""
 
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -37,13 +37,13 @@ _CURRENT: ContextVar[Selection | None] = ContextVar("asng_selection", default=No
 class following:
     """Let searchable modules follow `values` inside the `with` block.
 
-    A supernet does so in `forward`; do it around other methods of a model yourself, or by
-    `Supernet.following`, which checks the values first. What `torch.utils.checkpoint` computes once more in
-    backward follows the architecture of its pass by itself; for another tool that recomputes, enter it around
-    `backward` too.
+    A supernet does so in `forward`. Around other methods of a model, do it yourself or use
+    `Supernet.following`, which checks the values first. Recomputation by `torch.utils.checkpoint` in backward
+    follows the architecture of its pass automatically; if another tool recomputes, enter it around `backward`
+    too.
 
     Args:
-        values: Name of a variable to its value, or what another block has followed.
+        values: Name of a variable to its value, or the `Selection` of another block.
 
     Example:
         >>> with following({"op": "skip"}) as selection:
@@ -64,19 +64,19 @@ class following:
         _CURRENT.reset(self._token)
 
 
-# Not a function around it: every layer calls it in every pass.
+# Not wrapped in a function, because every layer calls it in every pass.
 current_selection = _CURRENT.get
-"""Return what the current forward pass follows, or None outside of a supernet."""
+"""Return the `Selection` that the current pass follows, or None outside of a supernet."""
 
 
 @cache
 def carry_into_recomputation() -> None:
-    """Have `torch.utils.checkpoint` compute again under the architecture of the first time.
+    """Make `torch.utils.checkpoint` recompute under the architecture of the original pass.
 
-    Backward comes when the pass is over, possibly after passes of other architectures, and on a GPU in a
-    thread of autograd's, where no context variable is set. So the function that is checkpointed has to bring
-    its architecture along. Torch has no place to say so: the two functions that it hands it to are wrapped,
-    once, when the first supernet is made. Outside of a supernet's pass they do what they did.
+    Backward runs after the pass, possibly after passes of other architectures, and on a GPU in a thread of
+    autograd, where no context variable is set. So the checkpointed function has to carry its architecture
+    along. Torch has no hook for that, so the two functions that torch hands it to are wrapped, once, when the
+    first supernet is made. Outside of a supernet's pass they behave as before.
     """
     reentrant = checkpoint.CheckpointFunction.forward
     otherwise = checkpoint._checkpoint_without_reentrant_generator
@@ -94,7 +94,7 @@ def carry_into_recomputation() -> None:
 
 
 def _bound(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return `function` under the architecture that is followed now."""
+    """Return `function` bound to the architecture that is followed now."""
     selection = current_selection()
     if selection is None:
         return function

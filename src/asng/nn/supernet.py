@@ -1,4 +1,4 @@
-"""A model with searchable parts, run and extracted by architecture."""
+"""The supernet: a model with searchable parts that runs or extracts one architecture at a time."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +22,10 @@ __all__ = ["Supernet"]
 
 
 class _Pass:
-    """What a supernet keeps of its last pass; apart from it, since to set a module's attribute takes longer.
+    """State of a supernet's last pass; a plain object, because setting a module's attribute is slower.
 
     Attributes:
-        checked: The architecture that was checked last, None of one that may change.
+        checked: The architecture that was checked last; None if it is mutable.
         values: Its values.
         active: Names of the variables that the pass read.
     """
@@ -37,24 +37,25 @@ class _Pass:
 
 
 class Supernet(nn.Module):
-    """All architectures of a model at once, sharing their weights.
+    """All architectures of a model in one module, with shared weights.
 
     It gathers the variables of the model's searchable modules and runs one architecture at a time.
-    The model stays yours: it is not copied, and its weights are in `state_dict` under "model.".
+    The model is not copied, and its weights are in `state_dict` under "model.".
 
     Args:
-        model: Any module with at least one searchable module (`asng.nn.Choice`, ...) in it.
+        model: Any module that is or contains a searchable module (`asng.nn.Choice`, ...).
 
     Attributes:
         model: As given.
         space: The variables in the order of the modules. Modules whose variables have the same label
             share one variable; without a label the name is the module's path.
-        conversion: What `asng.nn.searchable` found, an `asng.nn.Conversion`; None of a model marked by hand.
+        conversion: The `asng.nn.Conversion` with the findings of `asng.nn.searchable`; None for a model made
+            searchable by hand.
 
     Raises:
-        InputError: `model` is no module.
-        SpaceError: Nothing in it is searchable, a label stands for two different variables, or a searchable
-            layer shares a weight with another module.
+        InputError: `model` is not a module, or something in it cannot be run, copied or kept in a child.
+        SpaceError: Nothing in it is searchable, a label stands for two different variables, a variable has a
+            condition, or a searchable layer shares a weight with another module.
 
     Example:
         >>> import torch
@@ -107,13 +108,14 @@ class Supernet(nn.Module):
         """Run the model as one architecture.
 
         Args:
-            *args: For the model.
+            *args: Positional arguments of the model.
             architecture: A value for every variable of the space.
-            **kwargs: For the model.
+            **kwargs: Keyword arguments of the model.
 
         Raises:
-            SpaceError: The architecture is none of the space.
-            InputError: Widths of two layers do not fit under this architecture.
+            SpaceError: The architecture is not in the space.
+            InputError: Widths of layers do not match under this architecture, or torch is compiling the
+                supernet as a whole.
         """
         if torch.compiler.is_dynamo_compiling():
             refuse_whole()
@@ -130,11 +132,11 @@ class Supernet(nn.Module):
         return output
 
     def compile(self, *, backend: str | Callable[..., Any] = "inductor", mode: str | None = None) -> None:
-        """Compile the operations of the supernet, as `asng.nn.compile_operations` does, not it as a whole.
+        """Compile the operations of the supernet, not the supernet as a whole; see `compile_operations`.
 
         Args:
-            backend: Of `torch.compile`.
-            mode: Of `torch.compile`.
+            backend: Passed to `torch.compile`.
+            mode: Passed to `torch.compile`.
 
         Raises:
             InputError: There is nothing to compile, or no compiler.
@@ -145,14 +147,14 @@ class Supernet(nn.Module):
     def following(self, architecture: Mapping[str, Value]) -> Iterator[None]:
         """Let the model follow an architecture inside the `with` block, however it is called there.
 
-        For what is no forward pass: `generate` of a language model, an encoder by itself, one step of a
-        sampler.
+        Use it for calls other than the forward pass: `generate` of a language model, an encoder by itself,
+        one step of a sampler.
 
         Args:
             architecture: A value for every variable of the space.
 
         Raises:
-            SpaceError: The architecture is none of the space.
+            SpaceError: The architecture is not in the space.
 
         Example:
             >>> from asng.nn import Choice
@@ -175,28 +177,29 @@ class Supernet(nn.Module):
         """Return one architecture as a plain module that needs no `asng`.
 
         The child holds copies of the weights that the architecture uses, under the same paths if
-        it can, and computes what the supernet computes. Modules of your own classes stay what they
-        are, with their searchable children replaced.
+        possible, and computes what the supernet computes. Modules of your own classes keep their
+        class; only their searchable children are replaced.
 
-        Left out is what the architecture excludes: candidates that it does not choose, blocks beyond a depth,
-        and what passes without numbers show that it alone excludes. All else is kept, since other inputs, or
-        the other mode, may run it. If no call of the example reaches a module with weights, a warning says
-        so, once.
+        The child leaves out what the architecture excludes: candidates that it does not choose, blocks beyond
+        its depth, and modules that passes on shapes alone reach only under other architectures. Everything
+        else is kept, since other inputs, or the other mode, may run it. If no call of the example reaches a
+        module with weights, a warning says so, once.
 
         Args:
             architecture: A value for every variable of the space.
-            example: Inputs of a call: a tuple of them, one that is no tuple, a mapping of those that go by
-                name, or `asng.nn.Inputs` for both. If a loss or an objective makes several calls that reach
-                different layers, a list of `Inputs`. A layer learns from it how wide its input is. The model
-                is run on it in training mode and in evaluation, and left as it was; one of the two may fail.
-            fresh: Draw the weights anew, by torch's own rule, of layers of which the architecture uses a part
-                only. This is for a child that is to be trained alone, since the first weights of the whole
-                layer were drawn for its greater width. They come from torch's generator.
+            example: Inputs of a call: a tuple of positional inputs, a single input that is not a tuple, a
+                mapping of keyword inputs, or `asng.nn.Inputs` for both. If a loss or an objective makes
+                several calls that reach different layers, pass a list of `Inputs`. Layers learn the widths
+                of their inputs from it. The model runs on it in training mode and in evaluation mode, and is
+                left as it was; one of the two runs may fail.
+            fresh: Reinitialise, by torch's own rule, the layers of which the architecture uses only a part.
+                Use it for a child that will be trained alone, because the weights of the whole layer were
+                initialised for its larger width. The random numbers come from torch's generator.
 
         Raises:
-            SpaceError: The architecture is none of the space.
-            InputError: A searchable layer needs an example, a module holds what cannot be copied, or weights
-                are sharded.
+            SpaceError: The architecture is not in the space.
+            InputError: A searchable layer needs an example, a module holds something that cannot be copied,
+                or weights are sharded.
         """
         values = self._check(architecture)
         _check_whole(self.model)
@@ -215,8 +218,8 @@ class Supernet(nn.Module):
         return child
 
     def _check(self, architecture: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Return the values of an architecture as the variables have them: 3 for 3.0 or a 3 of NumPy's."""
-        # An Architecture is frozen: once checked, it stays right.
+        """Check an architecture, and return its values as the space defines them: 3 for 3.0 or a NumPy 3."""
+        # An Architecture is frozen: once checked, it stays valid.
         known = self._pass
         if architecture is not known.checked or known.checked is None:
             known.values = self.space.normal(architecture)
@@ -226,14 +229,14 @@ class Supernet(nn.Module):
     def _explain(
         self, error: Exception, values: Mapping[str, Value], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
-        """Raise the reason of an error of a pass, if it is one of widths that do not fit."""
+        """Raise an error that explains the error of a pass, if mismatched widths caused it."""
         if not isinstance(error, AsngError) and (reason := explain(self.model, values, args, kwargs)):
             raise reason from error
 
     def _say(self, unreached: Mapping[str, str]) -> None:
-        """Warn of the modules that are kept though no call reached them, of each once."""
+        """Warn about modules that are kept although no call reached them, once for each."""
         new = {path: peer for path, peer in unreached.items() if path not in self._said}
-        self._said = {*self._said, *new}  # another one, so that whoever tries an extraction can undo it
+        self._said = {*self._said, *new}  # a new set, so that a caller who tries an extraction can undo it
         if not new:
             return
         widths = "".join(f" The width of {path} is {peer}." for path, peer in new.items() if peer)
@@ -246,7 +249,7 @@ class Supernet(nn.Module):
 
 
 def _check_whole(model: nn.Module) -> None:
-    """Raise if weights are sharded over processes, as by FSDP: a child would get parts of them."""
+    """Raise if weights are sharded over processes, as by FSDP, since a child would get only parts of them."""
     for name, parameter in model.named_parameters():
         if type(parameter.data).__name__ == "DTensor" or type(parameter).__name__ in (
             "DTensor",

@@ -1,4 +1,4 @@
-"""Optimisers with `ask` and `tell`: ASNG and the baselines to compare it with. Needs NumPy and SciPy."""
+"""Optimisers with `ask` and `tell`: ASNG, and baselines for comparison. Needs NumPy and SciPy."""
 
 from asng.optim.ask_tell import HasTheta, Optimizer, Told
 from asng.optim.asng import ASNG

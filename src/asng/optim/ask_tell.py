@@ -1,4 +1,4 @@
-"""Ask and tell: what all optimisers share, so that each of them is as small as its algorithm."""
+"""Ask and tell: the base class of all optimisers, which leaves only the algorithm to each of them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ __all__ = ["HasTheta", "Optimizer", "Told"]
 
 
 class HasTheta(Protocol):
-    """The state of an optimiser: frozen, with theta and whatever else an update changes."""
+    """The frozen state of an optimiser: theta and all else that an update changes."""
 
     @property
     def theta(self) -> Theta:
@@ -27,18 +27,17 @@ class HasTheta(Protocol):
 
 
 class Optimizer(ABC):
-    """Asks for losses of candidates and learns from the answers.
+    """Base class of optimisers: `ask` proposes candidates, `tell` learns from their losses.
 
-    An optimiser is a subclass that sets `_state` to where the search begins and has three methods: `_update`,
-    from state to state, and `_pack` and `_unpack`, from the state to JSON and back. If the usual answers do
-    not fit, it has `_draw` and `_log_density`, `_best`, `delta` and `gamma` of its own too. Everything else
-    is final.
+    A subclass sets `_state` to the initial state and has three methods: `_update`, from state to state, and
+    `_pack` and `_unpack`, from the state to JSON and back. If the defaults do not fit, it also overrides
+    `_draw` and `_log_density`, `_best`, `_count`, `delta` or `gamma`. Everything else is final.
 
     Args:
         product: Family of distributions over the space.
-        lam: How many candidates `ask` returns by default, at least 2.
+        lam: Number of candidates that `ask` returns by default, at least 2.
         seed: Seed of the generator, >= 0. The same seed gives the same search, bit for bit.
-        sampling: How the samples of one `ask` relate: "independent" or "stratified"; "mirrored" by the
+        sampling: How the samples of one `ask` relate: "independent" or "stratified"; "mirrored" with the
             paper's rules only.
 
     Attributes:
@@ -77,7 +76,7 @@ class Optimizer(ABC):
         self._product = product
         self._sampling = _checked(sampling, product)
         self._rng = np.random.default_rng(integer_at_least("seed", seed, 0))
-        # What must be the same in the optimiser that goes on from a saved state; subclasses add their own.
+        # Settings that an optimiser must share with a saved state to load it; subclasses add their own.
         self._fixed: dict[str, object] = {"lam": lam, "sampling": sampling, "rules": product.rules}
         self._generation = 0
         self._draws = Draws(seed, product.n_free)
@@ -89,39 +88,39 @@ class Optimizer(ABC):
 
     @abstractmethod
     def _pack(self) -> dict[str, Any]:
-        """Return what the state has beside theta, as plain values that JSON can hold."""
+        """Return everything in the state except theta, as plain values for JSON."""
 
     @abstractmethod
     def _unpack(self, state: Mapping[str, Any], theta: Theta) -> HasTheta:
-        """Return the state that `_pack` wrote; RunError if it is damaged. `self` stays as it is."""
+        """Return the state that `_pack` saved; raise RunError if it is damaged. `self` stays as it is."""
 
     def _count(self) -> int:
-        """Return how many candidates `ask` draws by default. Usually as given."""
+        """Return how many candidates `ask` draws by default; here `lam` as given."""
         return self._lam
 
     def _draw(self, u: Floats) -> Floats:
-        """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D). Usually by theta.
+        """Map uniform numbers of shape (n, n_free) to raw draws, shape (n, D); here samples of theta.
 
-        In `_under_way` it has the raw coordinates of what is being evaluated, or waits for an update, shape
-        (m, D).
+        `_under_way` holds the raw coordinates of candidates that are being evaluated or wait for an update,
+        shape (m, D).
         """
         return self._product.sample(self._state.theta, u)
 
     def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
-        """Return how likely `_draw` came to raw draws by a theta, for those that are told late.
+        """Return the log density with which `_draw` draws raw coordinates under a theta, for late tells.
 
         Args:
-            theta: That of the state of the time.
-            x: Shape (n, D).
-            active: 1 if a draw read a variable, shape (n, D): over those alone; None for all.
+            theta: Parameters at the time of the draw, or now.
+            x: Raw draws, shape (n, D).
+            active: 1 for the variables to include, those that a draw read, shape (n, D); None for all.
 
         Returns:
-            Logarithms but for a constant, shape (n,).
+            Logarithms up to a constant, shape (n,).
         """
         return self._product.log_density(theta, self._product.placed(theta, x), active)
 
     def _best(self) -> Floats:
-        """Return the raw coordinates of `best`. Usually the mode of theta."""
+        """Return the raw coordinates of `best`; here the mode of theta."""
         return self._product.mode(self._state.theta)
 
     def __repr__(self) -> str:
@@ -146,25 +145,25 @@ class Optimizer(ABC):
     @final
     @property
     def lam(self) -> int:
-        """How many candidates `ask` returns by default."""
+        """Number of candidates that `ask` returns by default."""
         return self._count()
 
     @final
     @property
     def draw_seed(self) -> int:
-        """The seed by which the optimiser knows its own draws."""
+        """The seed by which the optimiser recognises its own draws."""
         return self._draws.seed
 
     @final
     @property
     def generation(self) -> int:
-        """How many updates there were: one for each `tell` of two or more, or for `lam` single ones."""
+        """Number of updates so far: one for each `tell` of two or more, or for `lam` single ones."""
         return self._generation
 
     @final
     @property
     def best(self) -> Architecture:
-        """The architecture that the search stands for: usually each choice's mode, and each range's mean."""
+        """The architecture to return now: usually each choice's mode and each ordered variable's mean."""
         return self.space.decode(self._best())  # type: ignore[arg-type]
 
     @final
@@ -176,13 +175,13 @@ class Optimizer(ABC):
     @final
     @property
     def entropy(self) -> float:
-        """How undecided the search is, from 1 (at the start) to 0: a mean over the variables."""
+        """Mean relative entropy of the variables: 1 at the usual start, near 0 after convergence."""
         return self._product.entropy(self._state.theta)
 
     @final
     @property
     def n_theta(self) -> int:
-        """Degrees of freedom: choices less one, and two for each ordered variable."""
+        """Degrees of freedom: K - 1 for each variable of K choices, and two for each ordered variable."""
         return self._product.n_theta
 
     @final
@@ -196,14 +195,14 @@ class Optimizer(ABC):
         """Draw candidates from the current distribution.
 
         Args:
-            n: How many, at least 1. Default lam. They need not be told.
+            n: Number of candidates, at least 1. Default lam. They need not be told.
             under_way: Candidates whose losses are still to come, drawn here or elsewhere. An optimiser with a
-                model of losses proposes others; for draws from a distribution it makes no difference.
-            rng: Source of randomness of these draws. Default: the optimiser's own. With one of the caller's,
-                what the optimiser becomes depends on nothing but what it is told, in several processes alike.
+                model of losses proposes others; draws from a distribution ignore them.
+            rng: Generator for these draws. Default: the optimiser's own. With a generator of the caller, the
+                optimiser's state depends only on what it is told, so it can be the same in several processes.
 
         Raises:
-            InputError: n is no integer >= 1, or a candidate is of another space.
+            InputError: n is not an integer >= 1, or a candidate is of another space.
         """
         n = self.lam if n is None else integer_at_least("n", n, 1)
         before = self._rng, self._under_way
@@ -224,14 +223,14 @@ class Optimizer(ABC):
 
     @final
     def log_density(self, candidates: Sequence[Candidate], *, drawn: bool = False) -> Floats:
-        """Return how likely the present distribution draws candidates, over what each of them read.
+        """Return the log density of candidates under the present distribution, over what each of them read.
 
         Args:
-            candidates: Of this space.
-            drawn: Whether it is to be the distribution that each was drawn from, if that is known.
+            candidates: Candidates of this space.
+            drawn: Whether to use the distribution that each was drawn from instead, if that is known.
 
         Returns:
-            Logarithms, but for a constant that is the same for all thetas of the space; shape (n,).
+            Logarithms, up to a constant that is the same for all thetas of the space; shape (n,).
 
         Raises:
             InputError: A candidate is of another space.
@@ -251,22 +250,23 @@ class Optimizer(ABC):
         *,
         log_densities: Floats | None = None,
     ) -> None:
-        """Learn from the losses of candidates, in any order, each once; those of lost ones need not come.
+        """Learn from the losses of candidates, told in any order and each once; some may never be told.
 
-        A candidate may be told after later ones, from a theta that is no more. It counts by the ratio of the
-        densities that it has now and had when it was drawn (`asng.optim.reuse`), at most 1.
+        A candidate may be told late, after theta has moved on. It is then weighted by its present density
+        divided by its density when it was drawn (`asng.optim.reuse`), at most 1.
 
         Args:
-            candidates: Two or more, drawn by this optimiser or made by `space.candidate`: an update is made
-                with them at once. Or a single one, also as a list of what `ask(1)` returned: it waits until
-                there are `lam`, or for the next two or more.
-            losses: One for each, lower is better. NaN and infinities rank worst.
-            log_densities: What each was drawn with, as of `log_density`, if that was another distribution,
-                shape (n,): candidates then count by their ratios. Default: as the candidates tell.
+            candidates: Two or more, drawn by this optimiser or made by `space.candidate`, for an immediate
+                update. Or a single one, also as the list that `ask(1)` returned: it waits until there are
+                `lam`, or until the next two or more are told.
+            losses: One for each candidate, smaller is better. NaN and infinities rank worst.
+            log_densities: The log density, as of `log_density`, that each was drawn with if another
+                distribution drew it, shape (n,); they weight the candidates. Default: as the candidates know.
 
         Raises:
-            InputError: Their numbers differ, a list has one of several that were drawn together, a loss is no
-                number, or a candidate is of another space or was told before. The optimiser stays as it was.
+            InputError: The numbers of candidates and losses differ, a list has only one of several candidates
+                drawn together, a loss is not a number, or a candidate is of another space or was told
+                before. The optimiser stays as it was.
 
         Example:
             >>> from asng import ASNG, Integer
@@ -293,7 +293,7 @@ class Optimizer(ABC):
 
     @final
     def state_dict(self) -> dict[str, Any]:
-        """Return all that changes, as plain values that JSON can hold."""
+        """Return the complete state, as plain values for JSON."""
         return {
             "format": FORMAT,
             **self._same(),
@@ -306,11 +306,11 @@ class Optimizer(ABC):
 
     @final
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from what `state_dict` returned, to the same bits.
+        """Restore what `state_dict` returned, so that the search continues bit for bit.
 
         Raises:
-            RunError: It does not fit this space and these arguments, or is damaged. The optimiser stays as
-                it was.
+            RunError: The state does not fit this space and these arguments, or is damaged. The optimiser
+                stays as it was.
         """
         check_same(state, self._same())
         generation, rng = whole(state, "generation"), generator(state)
@@ -329,14 +329,14 @@ class Optimizer(ABC):
         return draw_uniforms(self._rng, n, product.n_free, self._sampling, product.categoricals.size)
 
     def _not_learnt(self, under_way: Sequence[Candidate]) -> Floats:
-        """Return raw draws that no update knows of, those that wait for one too, shape (m, D)."""
+        """Return the raw draws of `under_way` and of candidates that wait for an update, shape (m, D)."""
         parts = [] if self._draws.waiting is None else [self._draws.waiting.x]
         if under_way:
             parts.append(arrays_of(self._product, under_way)[0])
         return np.concatenate(parts) if parts else np.empty((0, len(self.space)))
 
     def _weighted(self, batch: Batch) -> Told | None:
-        """Return samples as an update takes them, late ones weighted; None if together they say nothing."""
+        """Return samples for an update, late ones weighted; None if together they carry no information."""
         x, losses, active, then = batch.x, batch.losses, batch.active, batch.then
         if then is None:
             return Told(x, losses, active)
@@ -344,7 +344,7 @@ class Optimizer(ABC):
         if weights is None:
             return None
         if (weights != 1.0).any():
-            said = weights >= LEAST  # what counts for next to nothing would still take a rank
+            said = weights >= LEAST  # a sample of almost no weight would still take a rank
             if said.sum() < 2:
                 return None
             weights = weights[said] / weights[said].mean()
@@ -353,7 +353,7 @@ class Optimizer(ABC):
         return Told(x, losses, active)
 
     def _same(self) -> dict[str, Any]:
-        """Return what a saved state must have in common with this optimiser."""
+        """Return the values that a saved state must share with this optimiser."""
         settings = {name: str(value) for name, value in self._fixed.items()}
         return {"optimizer": type(self).__name__, "space": self.space.to_json(), "settings": settings}
 

@@ -24,46 +24,47 @@ FIRST_SPREAD = 0.29
 
 
 class ASNG(Optimizer):
-    """Adaptive Stochastic Natural Gradient.
+    """Adaptive Stochastic Natural Gradient: moves a distribution over the space towards lower losses.
 
-    Keeps a distribution over the space and moves it, by natural gradient steps of adapted length,
-    towards what was evaluated as better. Only the order of losses counts. Needs no tuning: the length
-    of a step grows where steps agree and shrinks where they contradict each other.
+    It takes natural gradient steps of adapted length. Only the order of losses counts. It needs no tuning:
+    steps grow longer while they agree, and shorter while they contradict each other.
 
-    Differs from the paper in details that its authors' code shows to matter; `ASNG.paper` has theirs.
-    Samples are stratified, not independent, and there are more of them an update. Every sample has a utility.
-    A prediction takes noise off the utilities (`asng.optim.control_variate`), and samples are read twice
-    (`asng.optim.reuse`). The probabilities have another margin, and coordinates treat all choices alike. The
-    spread of ordered variables takes a geometric step. The step size is bounded, and adapts faster at first.
-    What each of them brings: docs/optimiser.md.
+    Differs from the paper in details that matter, as its authors' code shows; `ASNG.paper` uses theirs.
+    Samples are stratified, not independent, and there are more of them per update. Every sample has a
+    utility. A prediction removes noise from the utilities (`asng.optim.control_variate`), and samples are
+    used twice (`asng.optim.reuse`). The probabilities have another margin, and coordinates treat all choices
+    alike. The spread of ordered variables takes a geometric step. The step size is bounded, and adapts faster
+    at first. The gain from each: docs/optimiser.md.
 
     Args:
         space: The search space.
-        lam: Samples an update (lambda_theta), at least 2. The default suits a black box; in one-shot
-            search, where a sample costs a forward pass and the weights move on, 2 is better.
+        lam: Samples per update (lambda_theta), at least 2. The default suits a black box. In one-shot
+            search, 2 is better, because a sample costs a forward pass and the weights keep changing.
         seed: Seed of the generator, >= 0. The same seed gives the same search, bit for bit.
         alpha: Threshold of the step-size adaptation, > 0.
-        delta_init: First step size (delta^0_theta), > 0.
+        delta_init: Initial step size (delta^0_theta), > 0.
         Delta_max: Largest divisor of the step size, >= 1. The step size never falls below
             delta_init / Delta_max.
-        delta_max: Longest step (delta_theta), > 0; comes before Delta_max.
+        delta_max: Longest step (delta_theta), > 0; takes precedence over Delta_max.
         early: Adapt the step size faster during the first updates, so that delta_init hardly matters.
-        settled: The chance that all variables draw their mode where the search has settled, in (0, 0.999].
-            What is left is the margin of the probabilities: lower finds sooner what was given up wrongly.
-        prior: Where to begin: `theta` of an earlier search of the same or a similar kind, as it is, from a
-            run's log, or one's own guess, for some or all variables. Default: uniform, the middle of
-            each range.
-        trust: Share of the prior in the first theta, in [0, 1]; the rest is the usual start.
-        sampling: "stratified", or "independent"; "mirrored" with the paper's rules only.
-        reuse: Read the samples of the last update once more, by importance weights (`asng.optim.reuse`):
-            about a sixth fewer evaluations. Their losses must be comparable with new ones; switch it off
-            where they drift, as in one-shot search. Default: as `control_variate`.
-        control_variate: Predict losses from former samples and learn from what was not foreseen. Default:
-            with more than two samples an update. Takes about a fifth to a third of the evaluations off, none
-            if only the first wrong variable counts: docs/optimiser.md.
-        covariance: Move reals by a covariance with rates of its own (`asng.optim.covariance`): by the one
-            rate of choices their spread is gone before they arrive. Default: as `control_variate`.
-        spread: First standard deviation of ordered variables as a share of the range, in (0, 0.5]. Default:
+        settled: The probability that all variables draw their mode once the search has converged, in
+            (0, 0.999]. The rest is the margin of the probabilities: lower values recover sooner from wrongly
+            rejected choices.
+        prior: Where to begin, for some or all variables: `theta` of an earlier search of the same or a
+            similar problem, `theta` from a run's log, or your own guess. Default: uniform choices, and the
+            middle of each range.
+        trust: Weight of the prior in the initial theta, in [0, 1]; the rest is the usual start.
+        sampling: "stratified" or "independent"; "mirrored" with the paper's rules only.
+        reuse: Use the samples of the last update again, with importance weights (`asng.optim.reuse`), which
+            saves about a sixth of the evaluations. Their losses must be comparable with new ones; switch it
+            off if losses drift, as in one-shot search. Default: as `control_variate`.
+        control_variate: Predict losses from earlier samples and learn from the prediction errors. Saves about
+            a fifth to a third of the evaluations, or none if only the first wrong variable counts:
+            docs/optimiser.md. Default: with more than two samples per update.
+        covariance: Move reals by a covariance with its own rates (`asng.optim.covariance`); at the single
+            rate of choices their spread vanishes before they reach the optimum. Default: as
+            `control_variate`.
+        spread: Initial standard deviation of ordered variables as a share of the range, in (0, 0.5]. Default:
             0.29 with a control variate, that of a uniform number; else 0.5, as in the paper.
         rules: "default", or "paper" for the update of the authors' code; see `ASNG.paper`.
 
@@ -163,19 +164,19 @@ class ASNG(Optimizer):
         delta_init: float = 1.0,
         mirrored: bool = False,
     ) -> "ASNG":
-        """Return the optimiser with the settings and the details of the paper's authors.
+        """Return the optimiser with the settings and details of the paper's authors.
 
-        Given the same samples it follows their code. It does not repeat its faults: losses that tie,
-        small spaces, large or zero means and a small delta_init are handled.
+        Given the same samples it follows their code, without its faults: it handles tied losses, small
+        spaces, large or zero means and a small delta_init.
 
         Args:
             space: The search space.
-            lam: Samples an update, at least 2.
+            lam: Samples per update, at least 2.
             seed: Seed of the generator, >= 0.
             alpha: Threshold of the step-size adaptation, > 0.
-            delta_init: First step size, > 0.
-            mirrored: Draw ordered variables in mirrored pairs, as the authors do. With lam = 2 their variance
-                then collapses; there only to show that.
+            delta_init: Initial step size, > 0.
+            mirrored: Draw ordered variables in mirrored pairs, as the authors do. This option only serves to
+                show that their variance then collapses with lam = 2.
         """
         return cls(
             space,
@@ -196,7 +197,7 @@ class ASNG(Optimizer):
 
     @property
     def gamma(self) -> float:
-        """The squared length that accumulated gradients without signal would have, in [0, 1]."""
+        """The squared length that the accumulated gradient would have without a signal, in [0, 1]."""
         return self._state.gamma
 
     def _draw(self, u: Floats) -> Floats:
@@ -214,7 +215,7 @@ class ASNG(Optimizer):
 
 
 def pack_state(state: State) -> dict[str, Any]:
-    """Return what a state has beside theta, as plain values."""
+    """Return everything in a state except theta, as plain values."""
     known = state.control_variate
     saved: dict[str, Any] = {
         "s": state.s.tolist(),
@@ -239,18 +240,18 @@ def unpack_state(
     product: Product,
     discrete: Product,
 ) -> State:
-    """Return the state that `pack_state` wrote.
+    """Return the state that `pack_state` saved.
 
     Args:
-        saved: What it wrote.
-        theta: Of all variables.
+        saved: The output of `pack_state`.
+        theta: Parameters of all variables.
         like: A state of the same search.
-        settings: Its constants.
-        product: Over all variables.
-        discrete: Over those that the natural gradient moves.
+        settings: The constants of the search.
+        product: The distribution over all variables.
+        discrete: The distribution over the variables that the natural gradient moves.
 
     Raises:
-        RunError: Something is missing, of another shape, or no number.
+        RunError: A value is missing, has another shape, or is not a number.
     """
     known, former, reals = None, None, like.reals
     if settings.control_variate:

@@ -1,4 +1,4 @@
-"""What ASNG is compared with: steps of constant length (SNG), Adam, and uniform random search."""
+"""Baselines for ASNG: steps of constant length (SNG), Adam, and uniform random search."""
 
 import math
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from asng.space import Space
 __all__ = ["SNG", "Adam", "RandomSearch"]
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
-"""Of Adam: decay of the first and of the second moment, and the floor of the divisor; the usual values."""
+"""Adam's decay of the first and of the second moment, and floor of its divisor; the usual values."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where SNG is."""
+    """The state of SNG."""
 
     theta: Theta
 
@@ -32,11 +32,11 @@ class _Place:
 class SNG(Optimizer):
     """Stochastic natural gradient: theta += delta G / ||G||_F.
 
-    A baseline: what ASNG is with its step size held constant.
+    A baseline: natural gradient steps of constant length, without the adaptation of ASNG.
 
     Args:
         space: The search space.
-        lam: Samples an update, at least 2.
+        lam: Samples per update, at least 2.
         seed: Seed of the generator, >= 0.
         delta_init: Length of every step in the Fisher metric, > 0.
         sampling: "independent", as the authors draw, or "stratified".
@@ -93,7 +93,7 @@ class SNG(Optimizer):
 
 @dataclass(frozen=True)
 class _Moments:
-    """Where Adam is: the moments of G / ||G||_F, and the number of updates so far."""
+    """The state of Adam: the moments of G / ||G||_F, and the number of updates so far."""
 
     theta: Theta
     m: Floats
@@ -102,19 +102,19 @@ class _Moments:
 
 
 class Adam(Optimizer):
-    """Adam on G / ||G||_F, as the paper's authors compare with.
+    """Adam on G / ||G||_F, the baseline of the paper's authors.
 
-    Every probability moves by about `learning_rate` an update; so does every mean, in units of half its
+    Every probability moves by about `learning_rate` per update; so does every mean, in units of half its
     range, and every log(std).
 
     A variable that no sample of an update read stays as it is, and so do its moments, as in PyTorch's
-    SparseAdam: momentum would move it on for no reason of its own.
+    SparseAdam: momentum would move it without any evidence.
 
-    Differs: the authors' Adam knows categoricals only.
+    Differs: the authors' Adam supports categoricals only.
 
     Args:
         space: The search space.
-        lam: Samples an update, at least 2.
+        lam: Samples per update, at least 2.
         seed: Seed of the generator, >= 0.
         learning_rate: Step size of Adam, > 0.
         sampling: "independent", as the authors draw, or "stratified".
@@ -206,14 +206,14 @@ class _Best:
 
 
 class RandomSearch(Optimizer):
-    """Draw every value equally likely, and keep the best.
+    """Random search: draws every value with equal probability, and keeps the best candidate.
 
-    `best` is the candidate with the least loss told so far; before any, the middle of the space. `theta`
+    `best` is the candidate with the smallest loss told so far; before that, the middle of the space. `theta`
     never changes.
 
     Args:
         space: The search space.
-        lam: Candidates an `ask`, at least 2.
+        lam: Candidates per `ask`, at least 2.
         seed: Seed of the generator, >= 0.
 
     Raises:

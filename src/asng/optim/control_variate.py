@@ -1,19 +1,19 @@
-r"""What former samples say of new ones: a linear prediction of utilities, used as a control variate.
+r"""A control variate: a linear prediction of new samples' utilities, learnt from earlier samples.
 
-Most of what makes one sample better than another is the other variables. Whatever part of it can be
-predicted is noise that the gradient need not have. Written in coordinates in which the Fisher metric is
-the identity, phi_i is the score of sample i, and the estimate of the paper is G = mean_i u_i phi_i.
-With a prediction v_i = w . phi_i made before the utilities are known,
+For the gradient of one variable, utilities vary mostly because of the other variables. The predictable part
+of this variation is noise that can be removed. In coordinates in which the Fisher metric is the identity,
+phi_i is the score of sample i, and the estimate of the paper is G = mean_i u_i phi_i. With a prediction
+v_i = w . phi_i made before the utilities are known,
 
     G = c w + mean_i (u_i - c v_i) phi_i
 
-has the same expectation, since E[phi phi^T] = 1 and so E[v_i phi_i] = w, and less variance where v agrees
-with u. The best c is cov(u, v) / var(v), estimated over the last generations: it goes to 0 if noise leaves
+has the same expectation, since E[phi phi^T] = 1 and so E[v_i phi_i] = w, and less variance if v agrees with
+u. The best c is cov(u, v) / var(v), estimated over the last generations. It goes to 0 if noise leaves
 nothing to predict, and the estimate is then the paper's.
 
 | name    | shape             | meaning                                                    | first value |
 | ------- | ----------------- | ---------------------------------------------------------- | ----------- |
-| w       | that of phi_i     | what each coordinate adds to the utility                   | 0           |
+| w       | that of phi_i     | contribution of each coordinate to the utility             | 0           |
 | effects | that of phi_i     | w in units that stay when theta moves: of a choice, of std | 0           |
 | v       | (lam,)            | predicted utilities                                        |             |
 | agreed  | ()                | sum of u v over the last generations                       | 0           |
@@ -35,16 +35,16 @@ from asng.distributions import Floats, Product, ScoreVectors, Theta
 __all__ = ["ControlVariate", "Prediction", "learnt", "predicted"]
 
 STEP = 0.5
-"""Of the step along the gradient of the squared error that fits the newest generation best: old and new
-words count the same. Half of it forgets noise; see docs/optimiser.md for others."""
+"""Share of the step along the gradient of the squared error that fits the newest generation best. With half
+of it, old and new evidence count the same, and noise is forgotten; see docs/optimiser.md for others."""
 
 RATE_MAX = 0.5
-"""The newest generation alone never decides about c."""
+"""Largest rate of c, so that the newest generation never determines it alone."""
 
 
 @dataclass(frozen=True)
 class ControlVariate:
-    """What is kept from generation to generation. See the table at the top of this file."""
+    """The control variate's memory between generations. See the table at the top of this file."""
 
     effects: Floats
     agreed: float = 0.0
@@ -52,12 +52,12 @@ class ControlVariate:
 
     @classmethod
     def first(cls, product: Product) -> "ControlVariate":
-        """Return the one that foresees nothing yet."""
+        """Return a control variate that predicts 0."""
         return cls(np.zeros(len(product.free_root(product.initial()))))
 
 
 class Prediction(NamedTuple):
-    """What is foreseen of samples before their losses are known: w, v and c."""
+    """The prediction for samples before their losses are known: w, v and c."""
 
     w: Floats
     v: Floats
@@ -67,14 +67,14 @@ class Prediction(NamedTuple):
 def predicted(
     product: Product, theta: Theta, known: ControlVariate, scores: ScoreVectors, active: Floats | None = None
 ) -> Prediction:
-    """Return what is foreseen of samples.
+    """Predict the utilities of samples.
 
     Args:
         product: Family of distributions, default rules.
         theta: Parameters.
-        known: What former samples say.
-        scores: Those of the samples.
-        active: 1 if a sample read a variable, shape (n, D). Default: all did.
+        known: The control variate from earlier samples.
+        scores: The scores of the samples.
+        active: 1 if a sample read a variable, shape (n, D). Default: all 1.
     """
     w = product.centred(theta, known.effects * product.free_root(theta))
     if active is not None:
@@ -95,18 +95,18 @@ def learnt(
     rate: float,
     error: Floats | None = None,
 ) -> ControlVariate:
-    """Return what is known after the utilities of samples came.
+    """Return the control variate after an update with the utilities of samples.
 
     Args:
         product: Family of distributions, default rules.
         theta: Parameters.
-        known: What was known before.
-        scores: Those of the samples.
-        prediction: What was foreseen of them.
+        known: The control variate before.
+        scores: The scores of the samples.
+        prediction: The prediction for the samples.
         u: Their utilities, shape (n,).
-        weights: How much each sample counts, shape (n,), of mean 1.
-        rate: How fast c follows, in (0, 1].
-        error: The mean score weighted by what was not foreseen, if it is known already.
+        weights: Weight of each sample, shape (n,), with mean 1; or one for all.
+        rate: Learning rate of c, in (0, 1].
+        error: The mean score weighted by the prediction errors, if already known.
     """
     v, rate = prediction.v, min(rate, RATE_MAX)
     agreed = (1.0 - rate) * known.agreed + rate * float((weights * u * v).sum())

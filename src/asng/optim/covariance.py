@@ -1,9 +1,9 @@
-r"""Reals that interact: a Gaussian with a covariance and rates of its own for mean, length and shape.
+r"""A Gaussian over reals that interact, with a covariance and separate rates for mean, length and shape.
 
-By one rate for mean and spread, the adaptive one, the spread of reals is gone long before they arrive. Here
-the mean takes the whole step that the samples recommend; the length of steps follows a path of past ones; the
-shape has rates that only the number of variables sets. Samples are ``x = m + sigma d * (R z)``, z standard
-normal.
+With the single adaptive rate for mean and spread, the spread of reals vanishes long before they reach the
+optimum. Here the mean takes the whole step that the samples recommend, and the length of steps follows a path
+of past ones. The rates of the shape depend only on the numbers of variables and samples. Samples are
+``x = m + sigma d * (R z)``, z standard normal.
 
 | name    | paper   | shape  | meaning                                                     | first value |
 | ------- | ------- | ------ | ----------------------------------------------------------- | ----------- |
@@ -12,16 +12,16 @@ normal.
 | d       | D       | (D,)   | scale of each variable                                      | 0.29 ranges |
 | C       | C       | (D, D) | covariance in units of d, of diagonal about 1               | identity    |
 | R       | sqrt C  | (D, D) | symmetric root of C                                         | identity    |
-| p_sigma | p_sigma | (D,)   | path of the mean, as if all variables were alike            | 0           |
+| p_sigma | p_sigma | (D,)   | path of the mean, in standard normal coordinates            | 0           |
 | p_c     | p_c     | (D,)   | path of the mean in units of d, at the rate of C            | 0           |
 | p_d     | p_c,D   | (D,)   | the same at the rate of d                                   | 0           |
-| w       | w       | (lam,) | weights by rank: above 0 for the better half, then below    |             |
-| damped  | beta    | ()     | how far d is held back, where C says that variables interact | 1           |
+| w       | w       | (lam,) | weights by rank: positive for the better half, else <= 0    |             |
+| damped  | beta    | ()     | damping of d, if C shows that variables interact            | 1           |
 
-d learns D numbers and is fast; C learns D (D - 1) / 2 and is slow, and its noise costs. So both are kept:
-where nothing interacts C stays near the identity and d does all the work, and where C has found that
-variables interact, d, which would undo it, is held back. With more than 64 variables there is d alone: memory
-stays linear, and no product is large enough for a BLAS to divide it among threads.
+d learns D numbers and is fast; C learns D (D - 1) / 2, is slow, and its noise costs. So both are kept. If
+nothing interacts, C stays near the identity and d does all the work. If C has found that variables interact,
+d is damped, because it would undo C. With more than 64 variables there is only d: memory stays linear, and no
+product is large enough for a BLAS to divide it among threads.
 
 References:
     Akimoto and Hansen, "Diagonal acceleration for covariance matrix adaptation evolution strategies",
@@ -44,10 +44,10 @@ from asng.optim.ranking import by_rank
 __all__ = ["MOST_FULL", "Bounds", "Covariance", "default_lam", "first_covariance", "moved"]
 
 MOST_FULL = 64
-"""The most variables that C is kept for."""
+"""Most variables for which C is kept."""
 
 _HELD = 2.0
-"""Condition of the root of C up to which d is not held back (beta_thresh)."""
+"""Condition number of the root of C up to which d is not damped (beta_thresh)."""
 
 _Z_MAX = 1e6
 
@@ -60,11 +60,11 @@ class Covariance:
         mean: m.
         sigma: Length of steps, > 0.
         d: Scales, > 0.
-        C: Covariance in units of d; None if there is none.
+        C: Covariance in units of d; None if only d is kept.
         p_sigma: A path.
         p_c: A path.
         p_d: A path.
-        updates: How many there were.
+        updates: Number of updates so far.
         root: Symmetric root of the C of the last decomposition.
         unroot: Its inverse.
         damped: beta, >= 1.
@@ -107,12 +107,12 @@ def first_covariance(mean: Floats, std: Floats) -> Covariance:
 
 
 def default_lam(size: int) -> int:
-    """Return the usual number of samples an update for so many reals, 4 + 3 log D (Hansen, 2016, Table 1)."""
+    """Return the usual number of samples per update for `size` reals, 4 + 3 log D (Hansen, 2016, Table 1)."""
     return 4 + int(3.0 * math.log(max(size, 1)))
 
 
 class Rates(NamedTuple):
-    """What follows from the numbers of variables and samples: Akimoto and Hansen, Section 5.2."""
+    """The constants set by the numbers of variables and samples: Akimoto and Hansen, Section 5.2."""
 
     w: Floats
     w_c: Floats
@@ -154,7 +154,7 @@ def _rates(size: int, lam: int) -> Rates:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What means and standard deviations stay within, each of shape (D,)."""
+    """The bounds of means and standard deviations, each of shape (D,)."""
 
     low: Floats
     high: Floats
@@ -167,18 +167,18 @@ def moved(
 ) -> Covariance:
     """Return the distribution after an update with samples and their losses.
 
-    Equal losses share their weights. What a sample did not read is left out of the step of the mean and of
-    the shape. The path of a variable that few read is as long by chance as that of one that all do. A draw
-    beyond a bound counts as the point at the bound that was evaluated for it. All of them have the same loss:
-    as drawn they would lead the mean out, and the spread up, wherever the bound is better than most of the
-    inside.
+    Equal losses share their weights. Variables that a sample did not read are left out of the step of the
+    mean and of the shape. Without a signal, the path of a variable is equally long whether few or all samples
+    read it. A draw beyond a bound counts as the point at the bound, which was evaluated in its place. All
+    such draws have the same loss: unclipped, they would move the mean outwards and increase the spread
+    wherever the bound is better than most of the inside.
 
     Args:
         state: The distribution before.
         x: Raw draws, neither clipped nor rounded, shape (lam, D), lam >= 2.
-        losses: Their losses, lower is better.
-        bounds: Of means and deviations.
-        active: 1 if a sample read a variable, else 0, shape (lam, D). Default: all did.
+        losses: Their losses, smaller is better.
+        bounds: Bounds of means and standard deviations.
+        active: 1 if a sample read a variable, else 0, shape (lam, D). Default: all 1.
     """
     rates = _rates(len(state.mean), len(x))
     w, w_c, w_d = (by_rank(losses, values.tolist()) for values in (rates.w, rates.w_c, rates.w_d))
@@ -204,7 +204,7 @@ def moved(
 
 
 def _share(w: Floats, unread: Floats | None) -> Floats | float:
-    """Return the root of the share that read a variable, of what chance brings into the mean."""
+    """Return by which factor unread samples shorten a random step of the mean, per variable, in (0, 1]."""
     if unread is None:
         return 1.0
     squares = np.maximum(w, 0.0) ** 2
@@ -226,7 +226,7 @@ def _shaped(
 ) -> Covariance:
     """Return the state with C and d changed; Akimoto and Hansen, Algorithm 1, lines 6 to 12."""
     (w_c, w_d), size = weights, z.shape[1]
-    squares = z * z if unread is None else z * z + unread  # 1 is what says nothing
+    squares = z * z if unread is None else z * z + unread  # 1 is neutral
     shorter = size / np.maximum((z * z).sum(axis=1), 1e-12)
     w_d = np.where(w_d < 0.0, w_d * shorter, w_d)
     if state.C is None or state.root is None:
@@ -234,7 +234,7 @@ def _shaped(
         change = rates.d_1 * (p_d * p_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
         return replace(state, d=state.d * np.exp(0.5 * np.clip(change, -1.0, 1.0)), p_d=p_d)
     w_c = np.where(w_c < 0.0, w_c * shorter, w_c)
-    # Paths are kept in units of d; what C says of them is taken off where they meet z.
+    # Paths are kept in units of d; the root of C is divided out where they are compared with z.
     y = times(step[None], state.root)[0]
     p_c, p_d = _onward(state.p_c, y, rates.c_c, rates.mu), _onward(state.p_d, y, rates.d_c, rates.mu)
     plain_c, plain_d = times(np.stack((p_c, p_d)), state.unroot if state.unroot is not None else state.root)
@@ -250,7 +250,7 @@ def _shaped(
 
 
 def _decomposed(state: Covariance, rates: Rates) -> Covariance:
-    """Return the state with C of diagonal 1, and its roots, where C has changed enough."""
+    """Return the state with the diagonal of C set to 1, and with new roots, if these are due."""
     if state.C is None:
         return state
     every = max(1, int(1.0 / ((rates.c_1 + rates.c_mu) * 10.0 * len(state.mean))))

@@ -1,17 +1,18 @@
-"""Points that are drawn where good ones are dense, and chosen by a forest of trees.
+"""Propose points: draw them where good ones are dense, and choose among them by a forest of trees.
 
-A process that is smooth foresees little of losses that jump, that have steps, or that are equal over wide
-ranges, as those of real models do in their hyper-parameters. So some points are drawn from a density about
-the best tenth of those that are known, and of each hundred the one is evaluated of which a forest
-(`asng.optim.forest`) expects the greatest improvement. Both use of losses their order alone.
+A smooth process predicts badly if losses jump, have steps, or are equal over wide ranges, as those of real
+models do in their hyper-parameters. So some points are drawn from a density around the best tenth of the
+known points. Of every hundred draws, the one with the largest expected improvement by a forest
+(`asng.optim.forest`) is evaluated. Both use only the order of losses.
 
-The density is the mean of a uniform one and of a window about each of its n points, a product over variables:
+The density is the mean of a uniform one and of a window around each of its n points, a product over
+variables:
 
-| variable | window                                                                                      |
-| -------- | ------------------------------------------------------------------------------------------- |
-| ordered  | normal within the range, as wide as the greater of the gaps to the next point on either side |
-| choice   | the point's own has a mass of 1, and each of the K choices one of 1 / n, of 1 + K / n in all |
-| not read | uniform                                                                                     |
+| variable | window                                                                                        |
+| -------- | --------------------------------------------------------------------------------------------- |
+| ordered  | normal within the range, as wide as the larger gap to the next point on either side           |
+| choice   | mass 1 on the point's own choice, plus 1 / n on each of the K choices: 1 + K / n in all       |
+| not read | uniform                                                                                       |
 
 References:
     Bergstra, Bardenet, Bengio, Kegl, "Algorithms for hyper-parameter optimization", NIPS 2011, Section 4
@@ -36,14 +37,14 @@ from asng.optim.model import Archive
 __all__ = ["Density", "improving"]
 
 _SHARE, _MOST = 0.1, 25
-"""Share of the points that counts as good, and how many at most."""
+"""Share of the points that counts as good, and their maximum number."""
 
 _DRAWN = 100
-"""Points that the forest chooses one of."""
+"""Draws from which the forest chooses one point."""
 
 
 class Density:
-    """The density about some points.
+    """The density around some points.
 
     Args:
         product: Family of distributions.
@@ -71,10 +72,10 @@ class Density:
         self._below, self._above = (ndtr((end - self._mean) / self._std) for end in (family.low, family.high))
 
     def draw(self, rng: np.random.Generator, m: int) -> Floats:
-        """Return m points of it, snapped, shape (m, D)."""
+        """Draw m points, snapped, shape (m, D)."""
         product, family, n = self._product, self._product.gaussians, len(self._x)
         x = product.snapped(product.uniform(rng.random((m, product.n_free))))
-        at = rng.integers(0, n + 1, m)  # n stands for the uniform density
+        at = rng.integers(0, n + 1, m)  # n means the uniform density
         u, same = rng.random((m, family.size)), rng.random((m, len(product.choice_columns)))
         own, at = np.flatnonzero(at < n), at[at < n]
         parents, read = self._x[at], self._read[at]
@@ -91,7 +92,10 @@ class Density:
 
 
 def _gaps(x: Floats, low: float, high: float) -> Floats:
-    """Return the greater of each number's distances to its neighbours, at the ends to the only one."""
+    """Return the larger distance of each number to its neighbours; if it is alone, to the bounds.
+
+    It is at least 1 / (n + 2) and 1 / 100 of the range, and at most the range.
+    """
     n, order = len(x), np.argsort(x, kind="stable")
     apart = np.diff(x[order], prepend=low, append=high)
     if n > 1:
@@ -111,16 +115,16 @@ def improving(
     reads: Callable[[Floats], Floats | None],
     known: Callable[[Floats], NDArray[np.bool_]],
 ) -> Floats:
-    """Return points, some of them replaced by ones of which a forest expects much, among the good ones.
+    """Replace some points by draws near good ones for which a forest expects the largest improvement.
 
     Args:
         product: Family of distributions.
         rng: Source of randomness.
-        archive: What was evaluated.
-        points: Snapped, shape (n, D).
-        at: Which of them to replace; one stays where nothing new is drawn.
-        reads: Which variables points are expected to read.
-        known: Which points need no evaluation, shape (m,).
+        archive: The evaluated points.
+        points: Snapped points, shape (n, D).
+        at: Indices of the points to replace; a point stays if nothing new is drawn for it.
+        reads: Returns which variables points are expected to read.
+        known: Returns which points need no evaluation, shape (m,).
     """
     best = archive.order()[: max(1, min(math.ceil(_SHARE * len(archive)), _MOST))]
     good = Density(product, archive.x[best], archive.active[best])

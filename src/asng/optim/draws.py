@@ -1,4 +1,4 @@
-"""Uniform numbers that candidates are drawn by, and which of the draws were told."""
+"""Uniform numbers from which candidates are drawn, and a set of draw numbers."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
@@ -12,7 +12,7 @@ from asng.distributions import Floats, blocks
 __all__ = ["Numbers", "Sampling", "draw_uniforms"]
 
 _MOST_GAPS = 4096
-"""So many stretches of draws that were never told are kept apart; the oldest then count as told."""
+"""Most separate ranges of told draws; beyond it, draws in the oldest gap count as told."""
 
 Sampling: TypeAlias = Literal["stratified", "independent", "mirrored"]
 
@@ -20,15 +20,15 @@ Sampling: TypeAlias = Literal["stratified", "independent", "mirrored"]
 def draw_uniforms(
     rng: np.random.Generator, n: int, size: int, sampling: Sampling, mirror_from: int
 ) -> Floats:
-    """Return uniform numbers in [0, 1), one row a sample.
+    """Return uniform numbers in [0, 1), one row per sample.
 
-    "stratified": each variable's n numbers are ``(v + k/n) mod 1``, v uniform and k a permutation, both
-    drawn anew for each variable. Each number is exactly uniform, so that estimates stay unbiased, but
-    together they cover the range evenly, so that two samples rarely repeat each other.
+    "stratified": each variable's n numbers are ``(v + k/n) mod 1``, with v uniform and k a permutation, both
+    drawn anew for each variable. Each number is exactly uniform, so estimates stay unbiased. Together they
+    cover the range evenly, so two samples rarely repeat each other.
 
     "mirrored": independent, but the columns from `mirror_from` on come in pairs u, 1 - u, as the authors
-    draw their integers. With two samples a pair's second moments say nothing of the spread, and each
-    update shrinks the variance: there only to show that.
+    draw their integers. With two samples, the second moments of a pair carry no information on the spread,
+    and each update shrinks the variance. This option only serves to show that.
 
     Args:
         rng: Source of randomness.
@@ -58,7 +58,7 @@ def draw_uniforms(
 def _stratified(rng: np.random.Generator, n: int, size: int) -> Floats:
     v = rng.random(size)
     if n == 2:
-        # v and v + 1/2 in either order: v itself is uniform on [0, 1), so the order is random already.
+        # v and v + 1/2 mod 1: v is uniform on [0, 1), so the order is already random.
         u = np.empty((2, size))
         u[0], u[1] = v, v + 0.5
         u -= np.floor(u)
@@ -82,10 +82,10 @@ def _strata(n: int) -> Floats:
 
 
 class Numbers:
-    """A set of integers >= 0 that come nearly in their order, as stretches.
+    """A set of integers >= 0 that arrive nearly in order, stored as ranges.
 
     Args:
-        stretches: Pairs of the first number and the one after the last, rising.
+        stretches: Pairs of the first number and the one after the last, in increasing order.
 
     Example:
         >>> numbers = Numbers([(0, 8)])
@@ -101,7 +101,7 @@ class Numbers:
 
     @property
     def stretches(self) -> list[tuple[int, int]]:
-        """Pairs of the first number and the one after the last, rising."""
+        """Pairs of the first number and the one after the last, in increasing order."""
         return list(zip(self._first, self._after, strict=True))
 
     def __contains__(self, number: int) -> bool:

@@ -1,9 +1,9 @@
-"""The estimate of the natural gradient that an update follows, from samples and their utilities.
+"""Estimate the natural gradient that an update follows, from samples and their utilities.
 
-The part of G of a variable that a share of the samples read is divided by the root of that share.
-What chance does to a sum over few samples is thus as large as to one over all of them. So every variable
-wanders equally far, and the step size sees no direction preferred if there is no signal. Which variables are
-read does not depend on their own values; hence no direction is preferred by this either.
+If only a share of the samples read a variable, its part of G is divided by the square root of that share.
+Noise in a sum over few samples is thus as large as in a sum over all of them. So every variable
+drifts equally far, and without a signal the step size sees no preferred direction. Whether a variable is
+read does not depend on its own value, so this division does not prefer a direction either.
 """
 
 import math
@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 NORM_FLOOR = 1e-9
-"""Added to the norm of G, as the authors do, for the case that all samples coincide and G is 0."""
+"""Added to the norm of G, as the authors do, in case all samples coincide and G is 0."""
 
 ROUNDING = 1e-12
-"""Where all samples coincide, their utilities cancel up to rounding; a norm below this is taken as 0."""
+"""If all samples coincide, their utilities cancel up to rounding; a norm below this counts as 0."""
 
 
 class Estimate(NamedTuple):
-    """G and ||G||_F > 0, by which theta moves; what goes into s, F^(1/2) G of new samples, and its norm."""
+    """G and ||G||_F > 0 for theta; the signal F^(1/2) G of the new samples for s, and its norm."""
 
     G: Tangent
     norm: float
@@ -52,17 +52,17 @@ def estimate(
     rate: float,
     share: Floats | None = None,
 ) -> tuple[Estimate | None, ControlVariate | None]:
-    """Return the estimate, None where the samples say nothing, and what is known after.
+    """Return the estimate, or None if the samples carry no information, and the updated control variate.
 
     Args:
         product: Family of distributions.
-        theta: What the new samples were drawn from.
-        known: What former samples say, or None to do without.
-        pool: The new samples, and those that are read once more.
+        theta: Parameters from which the new samples were drawn.
+        known: The control variate from earlier samples, or None for no prediction.
+        pool: The new samples, and those that are used again.
         u: Utilities of the new samples among themselves.
-        ranked: What gives utilities to losses.
-        rate: How fast the control variate follows.
-        share: Of the samples that read each variable, shape (D,); None where all read all.
+        ranked: Maps losses to utilities.
+        rate: Learning rate of the control variate's factor c.
+        share: Share of the samples that read each variable, shape (D,); None if all read all.
     """
     if product.rules == "paper":
         return plain_estimate(product, theta, pool.x, u, pool.active), None
@@ -100,7 +100,7 @@ def estimate(
 def plain_estimate(
     product: Product, theta: Theta, x: Floats, u: Floats, active: Floats | None
 ) -> Estimate | None:
-    """Return the estimate of Algorithm 1, G_theta, or None where the samples say nothing."""
+    """Return the estimate of Algorithm 1, G_theta, or None if the samples carry no information."""
     weights = active
     if active is not None and product.rules == "default":
         weights = _weights(active, active.mean(axis=0))
@@ -117,17 +117,17 @@ def plain_estimate(
 def gradient(
     product: Product, theta: Theta, x: Floats, losses: Floats, active: Floats | None = None
 ) -> Estimate | None:
-    """Return the plain estimate from losses, for the baselines; None where nothing can be learnt."""
+    """Return the plain estimate from losses, for the baselines; None if nothing can be learnt."""
     u = utilities(losses)
     return plain_estimate(product, theta, x, u, active) if u.any() and product.n_theta else None
 
 
 def squared_length(vector: Floats) -> float:
-    """Return the sum of squares, by NumPy: that of BLAS depends in its last bits on the number of threads."""
+    """Return the sum of squares without BLAS, whose last bits depend on the number of threads."""
     parts = [vector[own] for own in blocks(1, len(vector))]
     return sum([float((part * part).sum()) for part in parts])
 
 
 def _weights(active: Floats, share: Floats) -> Floats:
-    """Return what each sample read over the root of its share, see above; 0 where none did."""
+    """Return `active` over the square root of each variable's share (see above); 0 if none read it."""
     return active / np.sqrt(np.where(share > 0.0, share, 1.0))

@@ -1,10 +1,11 @@
-"""A forest of random trees: which points are likely to be good, where losses jump and have steps.
+"""A forest of random trees, which predicts good points even if losses jump and have steps.
 
-A smooth process foresees little of a loss that is constant over wide ranges and jumps between them, as that
-of a decision tree is in its depth. A tree of splits has steps itself, and takes losses by their order alone.
-Each tree is grown over all points, until all losses of a node are the same. At each node, some variables are
-left out by chance. Of each other one that is not constant there, one threshold is drawn between its least and
-greatest value, and the best of these splits is taken. Trees differ, and by how much says how unsure they are.
+A smooth process predicts badly if a loss is constant over wide ranges and jumps between them, such as the
+loss of a decision tree as a function of its depth. A tree of splits has steps itself, and here uses only the
+order of losses. Each tree is grown over all points, until all losses of a node are equal. Each node leaves
+out some variables at random. For each other variable that is not constant there, one threshold is drawn
+between its smallest and largest value, and the best of these splits is taken. The disagreement of the trees
+measures their uncertainty.
 
 References:
     Geurts, Ernst, Wehenkel, "Extremely randomized trees", Machine Learning 63, 2006.
@@ -23,19 +24,19 @@ from asng.optim.proposals import Flags, log_improvement
 __all__ = ["Forest", "coded", "scores"]
 
 TREES = 20
-"""They are grown side by side."""
+"""Number of trees, which are grown in parallel."""
 
 _TAKEN = 0.6
-"""The chance that a node looks at a variable."""
+"""The probability that a node considers a variable."""
 
 _LEAST = 1e-3
-"""Deviation where all trees agree."""
+"""Added to the standard deviation, which is 0 if all trees agree."""
 
 _MOST = 32
-"""Columns that a tree is grown over at most, drawn by chance where there are more, which bounds the cost."""
+"""Most columns of a tree, which bounds the cost; if there are more, each tree draws its own."""
 
 _UNREAD = -0.5
-"""Where an ordered variable that was not read stands, in units of the range: beyond all that were."""
+"""The code of an ordered variable that was not read, in units of the range: outside of all read values."""
 
 
 class Forest:
@@ -59,10 +60,10 @@ class Forest:
         if size > _MOST:
             columns = np.argsort(rng.random((TREES, size)), axis=1)[:, :_MOST]
         z, y = np.concatenate([z[:, own] for own in columns]), np.tile(y, TREES)
-        # Level by level, of each node: its column, its threshold, and the first of its two children, or -1.
+        # For each level and node: its column, its threshold, and the first of its two children, or -1.
         self._levels: list[tuple[Ints, Floats, Ints]] = []
         self._values: list[Floats] = []
-        points = np.arange(TREES * n)  # of all trees end to end, those of a node side by side
+        points = np.arange(TREES * n)  # of all trees end to end, grouped by node
         sizes = np.full(TREES, n)
         while len(points):
             starts = np.cumsum(sizes) - sizes
@@ -88,7 +89,7 @@ class Forest:
             self._levels.append((feature, threshold, child))
 
     def predicted(self, z: Floats) -> tuple[Floats, Floats]:
-        """Return means and deviations of the trees' scores at coded points of shape (m, F), shape (m,)."""
+        """Return mean and std of the trees' scores at coded points of shape (m, F), each of shape (m,)."""
         m = len(z)
         node, at = np.repeat(np.arange(TREES), m), np.tile(np.arange(m), TREES)
         found, own = np.empty(TREES * m), np.arange(TREES * m)
@@ -103,7 +104,7 @@ class Forest:
         return each.mean(axis=0), each.std(axis=0)
 
     def improvement(self, z: Floats) -> Floats:
-        """Return the logarithm of the expected improvement on the best score, shape (m,)."""
+        """Return the log expected improvement on the best score, shape (m,)."""
         mean, std = self.predicted(z)
         return log_improvement(self._best - mean, std + _LEAST)
 
@@ -111,7 +112,7 @@ class Forest:
 def _split(
     rng: np.random.Generator, z: Floats, y: Floats, points: Ints, sizes: Ints
 ) -> tuple[Ints, Floats, Flags]:
-    """Return the feature and the threshold of each node, and whether it can be split at all, shape (N,)."""
+    """Return feature and threshold of each node, and whether it can be split, each of shape (N,)."""
     starts, own = np.cumsum(sizes) - sizes, z[points]
     low, high = np.minimum.reduceat(own, starts), np.maximum.reduceat(own, starts)
     threshold = low + rng.random(low.shape) * (high - low)
@@ -124,14 +125,14 @@ def _split(
     possible = (count > 0) & (rest > 0)
     gain = total**2 / np.maximum(count, 1) + (whole - total) ** 2 / np.maximum(rest, 1)
     taken = rng.random(low.shape)
-    gain = np.where(taken < _TAKEN, gain, -1.0 - taken)  # where none is taken, the first of the others
+    gain = np.where(taken < _TAKEN, gain, -1.0 - taken)  # if none is taken, a random one of the others
     feature = np.argmax(np.where(possible, gain, -np.inf), axis=1)
     rows = np.arange(len(sizes))
     return feature, threshold[rows, feature], np.asarray(possible.any(axis=1))
 
 
 def coded(product: Product, x: Floats, active: Floats | None) -> Floats:
-    """Return points as trees split them: a choice as 0 and 1 for each of its values, shape (n, F)."""
+    """Return points coded for trees: ordered values in units of the range, choices one-hot, shape (n, F)."""
     family, at, columns = product.gaussians, product.ordered_columns, product.choice_columns
     parts = [(x[:, at] - family.low) / (family.high - family.low)]
     if active is not None:
@@ -143,7 +144,7 @@ def coded(product: Product, x: Floats, active: Floats | None) -> Floats:
 
 
 def scores(losses: Floats) -> Floats:
-    """Return normal scores of losses, the same where they are equal; those that are not finite are worst.
+    """Return normal scores of losses; equal losses share one, and non-finite losses are worst.
 
     Example:
         >>> scores(np.array([3.0, 1.0, 3.0, float("nan")])).round(2).tolist()

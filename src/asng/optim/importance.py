@@ -1,4 +1,4 @@
-"""How much each variable matters: from the losses of samples, and from the path of theta."""
+"""Importance of each variable, from the losses of samples and from the path of theta."""
 
 import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -12,23 +12,24 @@ from asng.space import Categorical, Integer, Real, Space, Value, Variable
 __all__ = ["Importance", "ThetaPath", "sample_importance", "enough_samples"]
 
 _BINS = 5
-"""Of an ordered variable, at most: enough for a valley. Of few samples each has eight, but two there are."""
+"""Most bins of an ordered variable, enough for a valley. There are fewer, but at least two, if a bin would
+have less than eight samples."""
 
 _SWEEPS = 30
-"""Of backfitting, which converges in a few unless variables are drawn alike."""
+"""Sweeps of backfitting, which converges in a few unless variables were sampled together."""
 
 _FEWEST = 8
-"""Samples below which nothing is said, and in each group of an ordered variable."""
+"""Fewest samples for a result, and in each bin of an ordered variable if there are more than two."""
 
 
 class Importance(NamedTuple):
-    """How much one variable matters.
+    """The importance of one variable.
 
     Attributes:
-        samples: Share of the variance of the ranks of losses that the variable explains by itself, those of
-            others taken out, in [0, 1]. What is left over all variables is interaction and noise.
-        theta: How early and how far theta settled on it: the mean over the search of what is lost of its
-            first entropy or spread, in [0, 1].
+        samples: Share of the variance of the losses' ranks that the variable explains by itself, without the
+            effects of others, in [0, 1]. The rest over all variables is interaction and noise.
+        theta: How early and how far theta converged on it: the share of its maximum entropy or spread that is
+            lost, averaged over the search, in [0, 1].
     """
 
     samples: float
@@ -39,7 +40,7 @@ class ThetaPath:
     """The path of theta, variable by variable.
 
     Args:
-        space: What was searched.
+        space: The searched space.
     """
 
     def __init__(self, space: Space) -> None:
@@ -50,7 +51,7 @@ class ThetaPath:
         self._step = 0
 
     def add(self, step: int, theta: Mapping[str, Any]) -> None:
-        """Take in theta after a step: probabilities, or an object or a dict with mean and std; steps rise."""
+        """Add theta after a step, with each variable's probabilities or mean and std; steps must increase."""
         now = {name: self._left(name, value) for name, value in theta.items() if name in self._area}
         for name, left in now.items():
             before = self._last.get(name, 1.0)
@@ -58,7 +59,7 @@ class ThetaPath:
         self._last, self._step = now, step
 
     def shares(self) -> dict[str, float]:
-        """Return what was lost by each variable, a mean over the steps, in [0, 1]."""
+        """Return the share of entropy or spread that each variable lost, a mean over the steps, in [0, 1]."""
         return {name: min(max(area / max(self._step, 1), 0.0), 1.0) for name, area in self._area.items()}
 
     def _left(self, name: str, value: Any) -> float:
@@ -75,16 +76,16 @@ class ThetaPath:
 def sample_importance(
     space: Mapping[str, Variable], samples: Sequence[tuple[Mapping[str, Value], float, frozenset[str] | None]]
 ) -> dict[str, float]:
-    """Return what each variable explains of the ranks of losses.
+    """Return the share of the variance of the losses' ranks that each variable explains.
 
-    An additive model: the rank of a loss is the sum of one effect of each variable, by its choice or by a
-    fifth of its values, fitted by backfitting. Variables that the search moved together are thus told apart.
-    What chance alone would explain is taken off.
+    In an additive model, the rank of a loss is a sum of one effect per variable, which depends on its choice
+    or on the bin of its value (at most five). Backfitting separates variables that the search moved together.
+    The share that chance alone would explain is subtracted.
 
     Args:
-        space: What was searched, or the variables of it that are asked for.
-        samples: Architecture, loss, and the names that were read, None for all. A loss that is not finite
-            ranks worst. A variable that was not read is a value of its own.
+        space: The searched space, or the variables of interest.
+        samples: Architecture, loss, and the names that were read, None for all. Non-finite losses rank worst.
+            A variable that was not read counts as a separate value.
 
     Example:
         >>> from asng.space import Integer
@@ -103,7 +104,7 @@ def sample_importance(
     if len(losses) < _FEWEST or (losses == losses[0]).all():
         return none
     levels, counts = np.unique(losses, return_inverse=True, return_counts=True)[1:]
-    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[levels]  # ties share theirs
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[levels]  # ties share their mean rank
     y = (ranks - ranks.mean()) / ranks.std()
     groups = {name: _groups(space, name, samples) for name in space}
     groups = {name: group for name, group in groups.items() if group.max() > 0}
@@ -113,11 +114,11 @@ def sample_importance(
         for name, group in groups.items():
             left += effects[name]
             sizes = np.bincount(group)
-            # Half a sample of nothing in each group: lonely values explain nothing but themselves.
+            # Add half a sample of value 0 to each group, because single values explain only themselves.
             effects[name] = (np.bincount(group, left) / (sizes + 0.5))[group]
             effects[name] -= effects[name].mean()
             left -= effects[name]
-    # Each effect has fitted some of the noise, which is then not in what is left.
+    # Each effect has also fitted some of the noise, which the residuals then lack.
     noise = float(left.var()) / max(1.0 - (_freedom(groups.values()) + 1) / len(y), 0.5)
     shares = {
         name: max(float(effects[name].var()) - group.max() * noise / len(y), 0.0)
@@ -128,13 +129,13 @@ def sample_importance(
 
 
 def enough_samples(space: Mapping[str, Variable], samples: Sequence[Any]) -> bool:
-    """Whether samples are at least twice as many as the effects that `sample_importance` fits to them.
+    """Return whether there are at least twice as many samples as effects to fit in `sample_importance`.
 
-    With fewer, chance explains most of what it finds.
+    With fewer samples, its results are mostly due to chance. At least eight are needed in any case.
 
     Args:
-        space: As there.
-        samples: As there.
+        space: As in `sample_importance`.
+        samples: As in `sample_importance`.
 
     Example:
         >>> space = Space({"a": Categorical([0, 1, 2]), "b": Categorical([0, 1, 2])})
@@ -149,12 +150,12 @@ def enough_samples(space: Mapping[str, Variable], samples: Sequence[Any]) -> boo
 
 
 def _freedom(groups: Iterable[NDArray[np.int64]]) -> int:
-    """Return how many effects there are to fit: of each variable one less than it has groups."""
+    """Return the number of effects to fit: for each variable, one less than its number of groups."""
     return int(sum(group.max(initial=0) for group in groups))
 
 
 def _groups(space: Mapping[str, Variable], name: str, samples: Sequence[Any]) -> NDArray[np.int64]:
-    """Return the number of the group of each sample, by the value of a variable; 0 upwards, no gaps."""
+    """Return the group number of each sample by the value of a variable, from 0 on without gaps."""
     variable = space[name]
     read = [
         architecture.get(name) if active is None or name in active else None
@@ -176,7 +177,7 @@ def _groups(space: Mapping[str, Variable], name: str, samples: Sequence[Any]) ->
 
 
 def _raw(variable: Integer | Real, value: Any) -> float:
-    """Return the raw coordinate of a value; NaN of what is none, as in a log that someone has changed."""
+    """Return the raw coordinate of a value; NaN if it is invalid, as in a log that someone has edited."""
     try:
         return variable.encode(value)
     except (TypeError, ValueError, OverflowError):

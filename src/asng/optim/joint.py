@@ -1,4 +1,4 @@
-"""Choices and integers by the natural gradient, reals by a covariance, ranked together."""
+"""Update choices and integers by the natural gradient and reals by a covariance, with joint ranks."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,20 +18,20 @@ __all__ = ["Joint", "begun", "drawn", "pack_covariance", "unpack_covariance", "u
 
 _U_MIN = 2.0**-54
 _FINEST = 1e-12
-"""The least standard deviation of a real, as a share of its range."""
+"""The smallest standard deviation of a real, as a share of its range."""
 
 
 class Joint:
-    """How a distribution over a space divides into one of choices and integers and one of reals.
+    """The division of a distribution into one over choices and integers and one over reals.
 
     Args:
-        product: Over all variables, by the default rules, of which one real at least is free.
-        discrete: The same, if reals are held.
+        product: The distribution over all variables, with the default rules and at least one free real.
+        discrete: The same with the reals held constant.
 
     Attributes:
         discrete: As given.
-        bounds: Of the reals.
-        columns: Places of the reals in the space.
+        bounds: Bounds of the reals.
+        columns: Columns of the reals in the space.
     """
 
     def __init__(self, product: Product, discrete: Product) -> None:
@@ -43,7 +43,7 @@ class Joint:
         self.bounds = Bounds(low, high, _FINEST * 2.0 * std_max, std_max)
 
     def first(self, theta: Theta) -> Covariance:
-        """Return the distribution of the reals that theta has."""
+        """Return the distribution of the reals with theta's means and standard deviations."""
         return first_covariance(theta.mean[self._reals], theta.std[self._reals])
 
     def of_discrete(self, theta: Theta) -> Theta:
@@ -51,7 +51,7 @@ class Joint:
         return Theta(theta.p, theta.mean[self._integers], theta.std[self._integers])
 
     def whole(self, theta: Theta, reals: Covariance) -> Theta:
-        """Return theta over all variables; of reals it has means and standard deviations."""
+        """Return theta over all variables, with means and standard deviations of the reals."""
         mean, std = (np.empty(self._product.gaussians.size) for _ in range(2))
         mean[self._integers], std[self._integers] = theta.mean, theta.std
         mean[self._reals], std[self._reals] = reals.mean, reals.std
@@ -78,7 +78,7 @@ def begun(product: Product, joint: Joint | None, settings: Settings, theta: Thet
 
 
 def drawn(product: Product, joint: Joint | None, state: State, u: Floats) -> Floats:
-    """Map uniform numbers, as for `Product.sample`, to raw draws of a state."""
+    """Map uniform numbers, as for `Product.sample`, to raw draws from a state's distribution."""
     if joint is None or state.reals is None:
         return product.sample(state.theta, u)
     return joint.draw(state.theta, state.reals, u)
@@ -98,11 +98,11 @@ def updated(product: Product, joint: Joint | None, settings: Settings, state: St
 
 
 def weighed(joint: Joint | None, x: Floats, active: Floats | None) -> Floats | None:
-    """Return which variables say how much a sample counts that is told late, shape (n, D); None for all.
+    """Return which variables determine the weight of a sample that is told late, shape (n, D); None for all.
 
     Reals do not: a covariance takes samples from elsewhere as they are (Hansen, "Injecting external solutions
-    into CMA-ES", 2011). The ratio of two densities over ten reals or more is next to nothing after a single
-    step, and what was paid for would be lost.
+    into CMA-ES", 2011). With ten reals or more, the ratio of two densities is close to 0 after a single step,
+    and paid evaluations would be lost.
     """
     if joint is None:
         return active
@@ -116,7 +116,7 @@ _SQUARES = ("C", "root", "unroot")
 
 
 def pack_covariance(reals: Covariance) -> dict[str, Any]:
-    """Return the distribution as lists; means are in theta."""
+    """Return the distribution as plain values, without the means, which are in theta."""
     saved: dict[str, Any] = {"sigma": reals.sigma, "d": reals.d.tolist(), "updates": reals.updates}
     saved |= {name: getattr(reals, name).tolist() for name in _PATHS}
     if reals.C is not None:
@@ -128,7 +128,7 @@ def unpack_covariance(saved: Mapping[str, Any], like: Covariance, mean: Floats) 
     """Return the distribution of a saved state.
 
     Raises:
-        RunError: Something is missing, of another shape, or no number.
+        RunError: A value is missing, has another shape, or is not a number.
     """
     size = len(like.mean)
     paths: dict[str, Any] = {name: array(saved, name, size) for name in _PATHS}

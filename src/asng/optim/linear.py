@@ -1,7 +1,7 @@
-"""Products and inverses of matrices in pieces so small that no BLAS divides them among threads.
+"""Matrix products and inverses in pieces so small that no BLAS divides them among threads.
 
-The last bits of a large product depend on how many threads share it, and a search must not. OpenBLAS takes
-one thread for products of up to 64^3 multiplications and for factors of fewer than 64 rows.
+The last bits of a large product depend on how many threads share it, but a search must not depend on them.
+OpenBLAS uses one thread for products of up to 64^3 multiplications and for factors of fewer than 64 rows.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ def times(a: Floats, b: Floats) -> Floats:
     if m * k * n <= _MOST:
         return np.asarray(a @ b)
     rows = max(2, _MOST // (k * n))
-    if rows * k * n > _MOST:  # too many even for two rows: by columns
+    if rows * k * n > _MOST:  # too large even for two rows: split columns
         half = n // 2
         return np.concatenate((times(a, b[:, :half]), times(a, b[:, half:])), axis=1)
     whole = m - m % rows
@@ -34,11 +34,11 @@ def times(a: Floats, b: Floats) -> Floats:
 def inverse(a: Floats) -> tuple[Floats, float]:
     """Return the inverse of a positive definite matrix, and the logarithm of its determinant.
 
-    If rounding makes it indefinite, the least of 1e-8, 1e-7, ... times the mean of its diagonal that mends it
-    is added to the diagonal.
+    If rounding makes it indefinite, a multiple of the mean of its diagonal is added to the diagonal: the
+    smallest of 1e-8, 1e-7, ... that suffices.
 
     Raises:
-        LinAlgError: It is far from positive definite, or not finite.
+        LinAlgError: The matrix is far from positive definite, or not finite.
 
     Example:
         >>> inverted, log_det = inverse(np.diag([2.0, 4.0]))
@@ -58,7 +58,7 @@ def inverse(a: Floats) -> tuple[Floats, float]:
 
 
 def _by_blocks(a: Floats) -> tuple[Floats, float]:
-    """Invert the first block and the Schur complement of the last, each by blocks in turn."""
+    """Invert the first block and the Schur complement of the last, each recursively by blocks."""
     n = len(a)
     if n <= _SIDE:
         root = np.linalg.cholesky(a)

@@ -1,10 +1,10 @@
-r"""What a model learns from losses: how they are to be bent, and the hyper-parameters of the process.
+r"""The model of losses: a Box-Cox transform and the hyper-parameters of a Gaussian process.
 
-A Gaussian process wants losses that a smooth surface can have. Losses of real functions span powers of ten,
-and have cliffs. So they are bent by one of the Box-Cox transforms ``(t^power - 1) / power``, the logarithm
-among them, of ``t = (loss - least) / (median - least) + 1/100``. Which one is told by the likelihood of the
-losses themselves, the density of the bent ones times the slope of the bend. Multiplying all losses or adding
-to them changes nothing.
+A Gaussian process suits losses on a smooth surface, but losses of real functions span powers of ten, and have
+cliffs. So they are bent by one of the Box-Cox transforms ``(t^power - 1) / power``, the logarithm among them,
+of ``t = (loss - least) / (median - least) + 1/100``. The transform is chosen by the likelihood of the
+original losses, which is the density of the bent ones times the slope of the bend. Scaling or shifting all
+losses changes nothing.
 
 References:
     Box and Cox, "An analysis of transformations", Journal of the Royal Statistical Society B 26, 1964.
@@ -29,16 +29,16 @@ _OFFSET = 0.01
 _T_MAX = 1e12
 _STEPS = 6
 _MOST = 150
-"""Points that a model is made of at most: two thirds the best, the others the newest."""
+"""Most points of a model: two thirds are the best, the others the newest."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What was evaluated, in the order it was told.
+    """The evaluated points, in the order in which they were told.
 
     Attributes:
         x: Snapped raw coordinates, shape (n, D).
-        losses: Shape (n,); may hold NaN and infinities.
+        losses: Losses, shape (n,); may hold NaN and infinities.
         active: 1 if a point read a variable, else 0, shape (n, D).
     """
 
@@ -48,14 +48,14 @@ class Archive:
 
     @classmethod
     def empty(cls, size: int) -> "Archive":
-        """Return the one of nothing, for so many variables."""
+        """Return an archive without points, for `size` variables."""
         return cls(np.empty((0, size)), np.empty(0), np.empty((0, size)))
 
     def __len__(self) -> int:
         return len(self.losses)
 
     def joined(self, x: Floats, losses: Floats, active: Floats | None) -> "Archive":
-        """Return one with more points."""
+        """Return an archive with more points."""
         read = np.ones_like(x) if active is None else active
         return Archive(
             np.concatenate((self.x, x)),
@@ -64,11 +64,11 @@ class Archive:
         )
 
     def order(self) -> Ints:
-        """Return the places of the points, the best first; losses that are not finite last."""
+        """Return the indices of the points, the best first and those with non-finite losses last."""
         return np.argsort(np.where(np.isfinite(self.losses), self.losses, np.inf), kind="stable")
 
     def chosen(self) -> "Archive":
-        """Return what a model is made of, the newest last."""
+        """Return the points that a model uses, the newest last."""
         n = len(self)
         if n <= _MOST:
             return self
@@ -80,12 +80,12 @@ class Archive:
 
 @dataclass(frozen=True)
 class Model:
-    """What is known of the process.
+    """What has been learnt about the Gaussian process.
 
     Attributes:
         hypers: Hyper-parameters for each of the bends, shape (number of bends, D + 2).
-        bend: Which of them is the likeliest.
-        turn: How many times it was learnt.
+        bend: Index of the likeliest bend.
+        turn: Number of times the model was updated.
     """
 
     hypers: Floats
@@ -94,19 +94,19 @@ class Model:
 
     @classmethod
     def first(cls, size: int) -> "Model":
-        """Return the one that nothing was learnt of, for so many free variables."""
+        """Return the initial model for `size` free variables."""
         return cls(np.tile(first_hyper(size).values, (len(POWERS), 1)))
 
     def pack(self) -> dict[str, Any]:
-        """Return it as lists."""
+        """Return the model as plain values."""
         return {"hypers": self.hypers.tolist(), "bend": self.bend, "turn": self.turn}
 
     @classmethod
     def unpack(cls, saved: Mapping[str, Any], size: int) -> "Model":
-        """Return the one that `pack` wrote.
+        """Return the model that `pack` saved.
 
         Raises:
-            RunError: Something is missing, of another shape, or no number.
+            RunError: A value is missing, has another shape, or is not a number.
         """
         bend = whole(saved, "bend")
         if bend >= len(POWERS):
@@ -117,9 +117,9 @@ class Model:
 
 
 def bent(losses: Floats, power: float) -> tuple[Floats, float]:
-    """Return losses bent, of mean 0 and deviation 1, and the logarithm of the product of the slopes.
+    """Return the bent losses, with mean 0 and deviation 1, and the logarithm of the product of the slopes.
 
-    Losses that are not finite count as the greatest finite one.
+    Non-finite losses count as the largest finite one.
 
     Example:
         >>> y, _ = bent(np.array([1.0, 2.0, 3.0, float("inf")]), 1.0)
@@ -144,7 +144,7 @@ def bent(losses: Floats, power: float) -> tuple[Floats, float]:
 
 
 def learnt_model(product: Product, archive: Archive, model: Model) -> Model:
-    """Return the model after some steps: of the bend in use and, every other time, of another one."""
+    """Return the model after some fitting steps for the bend in use and, every other time, for another."""
     known = archive.chosen()
     pairs = Coordinates.of(product, known.x, known.active).pairs()
     y, _ = bent(known.losses, POWERS[model.bend])
@@ -168,16 +168,15 @@ def surrogate_of(
     under_way: Floats | None = None,
     active: Floats | None = None,
 ) -> Surrogate:
-    """Return the process, given what is known.
+    """Return the Gaussian process, given the evaluated points.
 
     Args:
         product: Family of distributions.
-        archive: What was evaluated.
-        model: What was learnt of the process.
-        under_way: Points whose losses are still to come, snapped, shape (m, D). They count as if they had
-            come out as foreseen, which leaves the expectation as it is, and takes uncertainty from what is
-            near.
-        active: What those are expected to read, shape (m, D); None for all.
+        archive: The evaluated points.
+        model: What has been learnt about the process.
+        under_way: Points whose losses are still to come, snapped, shape (m, D). Their losses count as
+            predicted, which keeps the mean as it is and reduces the uncertainty nearby.
+        active: Which variables those are expected to read, shape (m, D); None for all.
     """
     known, hyper = archive.chosen(), Hyper(model.hypers[model.bend])
     y, _ = bent(known.losses, POWERS[model.bend])

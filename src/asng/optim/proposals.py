@@ -1,4 +1,4 @@
-"""Points that a model expects most of: by expected improvement, searched from the best that are known."""
+"""Propose the points that a model expects most of, in a search from the best known ones."""
 
 import math
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Flags: TypeAlias = NDArray[np.bool_]
 __all__ = ["log_improvement", "proposed"]
 
 _UNIFORM, _LOCAL, _ROUND = 20, 160, 80
-"""Points of the first pool, from everywhere and near the best, and of each round after it."""
+"""Points of the first pool, drawn uniformly and near the best, and of each later round."""
 
 _ROUNDS = 3
 _PARENTS = 8
@@ -43,23 +43,23 @@ def proposed(
     reads: Callable[[Floats], Floats | None],
     known: Callable[[Floats], Flags],
 ) -> Floats:
-    """Return n points of which much is expected.
+    """Return n promising points.
 
-    By turns the one that is expected to be best, and the one with the greatest expected improvement, which
-    may be where little is known. Each further one is chosen as if those before it had come out as foreseen,
-    which leaves the expectation as it is, and takes uncertainty from what is near them.
+    They are in turn the point with the best predicted mean, and the one with the largest expected
+    improvement, which may lie where little is known. Each further point is chosen as if the losses of those
+    before it were as predicted, which keeps the mean as it is and reduces the uncertainty nearby.
 
     Args:
         product: Family of distributions.
         rng: Source of randomness.
         surrogate: The model.
         best: Known points to search from, the best first, snapped, shape (k, D).
-        n: How many.
-        place: Which turn the first of them is in.
-        nearby: Whether the last one is to be drawn near the best, whatever the model says of it: where losses
-            have cliffs, a smooth model keeps away from the edge that the best points lie at.
-        reads: Which variables points are expected to read, shape (m, D); None for all.
-        known: Whether points of shape (m, D) need no evaluation, shape (m,).
+        n: Number of points.
+        place: Place of the first point in the alternation; even places take the best mean.
+        nearby: Whether to draw the last point near the best one, whatever the model predicts. If losses have
+            cliffs, a smooth model keeps away from the edge on which the best points lie.
+        reads: Returns which variables points are expected to read, shape (m, D); None for all.
+        known: Returns whether points of shape (m, D) need no evaluation, shape (m,).
     """
     goal = float(surrogate.mean(Coordinates.of(product, best, reads(best))).min())
 
@@ -94,14 +94,14 @@ def _unseen(
     known: Callable[[Floats], Flags],
     chosen: Floats,
 ) -> Floats:
-    """Return one point near the best one, whatever the model says of it, shape (1, D)."""
+    """Return one point near the best one, whatever the model predicts, new if possible, shape (1, D)."""
     near = _mutated(product, rng, best[:1], _ROUND)
     fresh = ~known(near) & ~(near[:, None] == chosen).all(axis=2).any(axis=1)
     return near[fresh][:1] if fresh.any() else near[:1]
 
 
 def _places(values: Floats) -> Floats:
-    """Return the place of each number among them, the least first."""
+    """Return the rank of each number, 0 for the smallest."""
     places = np.empty(len(values))
     places[np.argsort(values, kind="stable")] = np.arange(len(values))
     return places
@@ -117,11 +117,11 @@ def _batch(
     spare: Floats,
     place: int,
 ) -> Floats:
-    """Return n different points of a pool, one after the other."""
+    """Choose n different points of a pool one after the other; if there are too few, add spare ones."""
     chosen: list[Floats] = []
     if len(pool.x):
         x = np.unique(pool.x[np.argsort(-pool.value, kind="stable")[: max(50, 4 * n)]], axis=0)
-        # Points that differ in nothing that they will read are one.
+        # Points that differ only in variables that they will not read are one.
         x = x[np.sort(np.unique(read_only(x, reads(x)), axis=0, return_index=True)[1])]
         points = Coordinates.of(product, x, reads(x))
         mean, variance, covariance, solved = surrogate.predicted(points)
@@ -139,7 +139,7 @@ def _batch(
 
 
 def log_improvement(gain: Floats, spread: Floats) -> Floats:
-    """Return the logarithm of what a normal number of mean `gain` exceeds 0 by, on average.
+    """Return the logarithm of E[max(0, X)] for X normal with mean `gain` and deviation `spread`.
 
     Example:
         >>> log_improvement(np.array([0.0, -50.0]), np.array([1.0, 1.0])).round(2).tolist()
@@ -157,7 +157,7 @@ def log_improvement(gain: Floats, spread: Floats) -> Floats:
 
 
 def _mutated(product: Product, rng: np.random.Generator, parents: Floats, n: int) -> Floats:
-    """Return n points near some, each with one variable changed or more."""
+    """Return n points near some parents, each with at least one variable changed."""
     x = parents[rng.integers(0, len(parents), n)].copy()
     free = product.free
     chance = np.exp(rng.uniform(math.log(min(1.0, 1.0 / len(free))), 0.0, n))
@@ -178,7 +178,7 @@ def _mutated(product: Product, rng: np.random.Generator, parents: Floats, n: int
 
 
 def _reflected(x: Floats, low: Floats, high: Floats) -> Floats:
-    """Return numbers that lie beyond a bound as far inside of it, or at it."""
+    """Reflect numbers beyond a bound to the inside; if that passes the other bound, clip them."""
     return np.clip(np.where(x < low, 2.0 * low - x, 2.0 * high - x), low, high)
 
 

@@ -17,15 +17,15 @@ __all__ = ["by_rank", "normal_scores", "utilities"]
 def utilities(losses: Floats) -> Floats:
     """Return the utility of each sample by the rank of its loss.
 
-    The best mu = ceil(lam / 4) get 1/mu, the worst mu get -1/mu, the others 0. Because only ranks enter,
-    any increasing map of the losses leaves the search as it is.
+    The best mu = ceil(lam / 4) get 1/mu, the worst mu get -1/mu, the others 0. Because only ranks count,
+    any increasing map of the losses leaves the search unchanged.
 
     Differs: equal losses share the mean of their utilities whatever their sign; the authors' code does so for
-    positive losses only. A loss that is NaN or infinite (also minus infinity, the mark of an evaluation gone
-    wrong) ranks worst, equal to the others of that kind.
+    positive losses only. Losses that are NaN or infinite rank worst and equal. This includes minus infinity,
+    which marks a failed evaluation.
 
     Args:
-        losses: Losses, lower is better, shape (lam,), lam >= 2.
+        losses: Losses, smaller is better, shape (lam,), lam >= 2.
 
     Returns:
         Utilities u, shape (lam,), of sum 0. All exactly 0 if all losses are equal.
@@ -39,21 +39,20 @@ def utilities(losses: Floats) -> Floats:
     """
     lam = len(losses)
     mu = math.ceil(lam / 4)
-    # Whole numbers, so that the shares of a tie across best and worst cancel exactly.
+    # Whole numbers, so that ties across the best and the worst cancel exactly.
     signs = [1.0] * mu + [0.0] * (lam - 2 * mu) + [-1.0] * mu
     return by_rank(losses, signs) / mu
 
 
 def normal_scores(losses: Floats) -> Floats:
-    """Return the utility of each sample as the place that its rank has in a normal distribution.
+    """Return the utility of each sample as the normal score of its rank.
 
-    The sample of rank r = 1 .. lam gets ``-ndtri((r - 3/8) / (lam + 1/4))``, about what the r-th of lam
-    normal numbers is expected to be, so that all samples speak, not only the best and the worst quarter. With
-    two samples nothing differs from `utilities` but the scale. Ties and losses that are not finite
-    are treated as there.
+    The sample of rank r = 1 .. lam gets ``-ndtri((r - 3/8) / (lam + 1/4))``, approximately the expected r-th
+    largest of lam normal numbers. So all samples contribute, not only the best and the worst quarter. With
+    two samples this differs from `utilities` only in scale. Ties and non-finite losses are treated as there.
 
     Args:
-        losses: Losses, lower is better, shape (lam,), lam >= 2.
+        losses: Losses, smaller is better, shape (lam,), lam >= 2.
 
     Returns:
         Utilities u, shape (lam,), of sum 0. All exactly 0 if all losses are equal.

@@ -1,4 +1,4 @@
-"""Which variables a point is expected to read, from what earlier calls read."""
+"""Predict which variables a point will read, from what earlier calls read."""
 
 from typing import TypeAlias
 
@@ -9,7 +9,7 @@ from asng.distributions import Floats, Ints, Product
 __all__ = ["Reading", "read_only"]
 
 _DEEPEST = 4
-"""So many choices decide at most whether a variable is read."""
+"""Most choices that decide whether a variable is read."""
 
 
 _Tree: TypeAlias = float | tuple[int, dict[int, "_Tree"]]
@@ -17,11 +17,11 @@ _Tree: TypeAlias = float | tuple[int, dict[int, "_Tree"]]
 
 
 class Reading:
-    """A tree of choices for every variable that some calls read and others did not.
+    """A decision tree over choices for every variable that some calls read and others did not.
 
     Args:
         product: Family of distributions.
-        x: Points that were evaluated, shape (n, D).
+        x: Evaluated points, shape (n, D).
         active: 1 if a point read a variable, shape (n, D).
 
     Example:
@@ -52,7 +52,7 @@ class Reading:
         return expected
 
     def _tree(self, d: int, own: Ints, read: Floats, depth: int) -> _Tree:
-        """Return the tree of a variable, by some samples and whether they read it."""
+        """Return the tree of variable `d`, from some samples and whether they read it."""
         share = float(read.mean())
         split = None if share in (0.0, 1.0) or depth == 0 else self._split(d, own, read)
         if split is None:
@@ -62,7 +62,7 @@ class Reading:
         return split, {c: self._tree(d, own[here], read[here], depth - 1) for c, here in below.items()}
 
     def _split(self, d: int, own: Ints, read: Floats) -> int | None:
-        """Return the choice that says most of whether d is read, None if no choice says anything."""
+        """Return the choice that best predicts whether d is read, None if no choice helps."""
         share = float(read.mean())
         best, least = None, len(read) * share * (1.0 - share) * (1.0 - 1e-9)
         for column, count in self._counts.items():
@@ -71,14 +71,14 @@ class Reading:
             at = self._x[own, column]
             n = np.bincount(at, minlength=count)
             mean = np.bincount(at, weights=read, minlength=count) / np.maximum(n, 1)
-            left = sum((n * mean * (1.0 - mean)).tolist())  # of the variance of d's being read, as in CART
+            left = sum((n * mean * (1.0 - mean)).tolist())  # remaining variance of reading d, as in CART
             if left < least:
                 best, least = column, left
         return best
 
 
 def _fill(tree: _Tree, x: Floats, at: Ints, expected: Floats) -> None:
-    """Fill in what a tree says of points; a choice that no sample made may well read all: it stays 1."""
+    """Fill in a tree's predictions; with a choice that no sample made, points may read all, so 1 stays."""
     if isinstance(tree, float):
         expected[at] = tree
         return
@@ -91,5 +91,5 @@ def _fill(tree: _Tree, x: Floats, at: Ints, expected: Floats) -> None:
 
 
 def read_only(x: Floats, active: Floats | None) -> Floats:
-    """Return points with 0 for what they do not read, the same where no evaluation can tell them apart."""
+    """Return points with 0 for what they do not read: those that no evaluation can tell apart are equal."""
     return x if active is None else np.where(active > 0.0, x, 0.0)

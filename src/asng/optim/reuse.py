@@ -1,13 +1,13 @@
-r"""Samples of an earlier theta, read under the present one: those of the last update, and late ones.
+r"""Importance weights for samples of an earlier theta: those of the last update, and those told late.
 
-A sample x that was drawn from p_former says of theta what one from p_theta does, if it counts
-p_theta(x) / p_former(x) times (importance sampling). Ratios above 1 are cut: a few samples that count for
-many would bring more noise than the little that they tell. Losses are ranked together, old and new, and the
-utilities centred by the weights. What goes into s is from the new samples only: gradients that share samples
-point the same way by chance, which the step size must not take for a signal.
+A sample x from p_former stands for one from p_theta if it has the weight p_theta(x) / p_former(x) (importance
+sampling). Ratios above 1 are cut to 1: a few samples of large weight would add more noise than information.
+Losses are ranked together, old and new, and the utilities are centred with the weights. Only the new samples
+enter s: gradients that share samples point the same way by chance, which the step size must not take for a
+signal.
 
-A sample that is told late counts by the same ratio the first time it is read. It says that much of every
-variable that its evaluation read: in place of a 1 in `active` it has its weight.
+A sample that is told late has the same ratio as its weight when it is first used. The weight replaces the 1
+in `active` for every variable that its evaluation read.
 
 References:
     Owen, "Monte Carlo theory, methods and examples", 2013, Chapter 9 (self-normalised importance sampling).
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 LEAST = 0.2
-"""Samples that count for less, beside a mean of 1, are left out."""
+"""Samples with a smaller weight, relative to a mean of 1, are left out."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Former:
 
     Attributes:
         x: Raw draws, shape (n, D).
-        losses: Shape (n,).
+        losses: Losses, shape (n,).
         active: 1 if a sample read a variable, shape (n, D); None if all read all.
-        density: Logarithm of what each was drawn with, over the variables that it read; shape (n,).
+        density: Log density that each was drawn with, over the variables that it read; shape (n,).
     """
 
     x: Floats
@@ -58,16 +58,16 @@ class Former:
 
 
 class SamplePool(NamedTuple):
-    """Samples that an update reads, the new ones first.
+    """Samples that an update uses, the new ones first.
 
     Attributes:
         x: Raw draws, shape (n, D).
-        losses: Shape (n,).
+        losses: Losses, shape (n,).
         active: 1 if a sample read a variable, shape (n, D); None if all read all.
-        weights: How much each counts, shape (n,), of mean 1; None if all count the same.
-        placed: The draws in the coordinates of theta, if they are known.
-        density: Logarithm of what theta draws each with, over the variables that it read, shape (n,); None
-            if it is not known.
+        weights: Weight of each sample, shape (n,), with mean 1; None if all are equal.
+        placed: The draws in the coordinates of theta, if known.
+        density: Log density of each under theta, over the variables that it read, shape (n,); None if not
+            known.
     """
 
     x: Floats
@@ -86,14 +86,14 @@ def kept(
     active: Floats | None,
     density: Floats | None = None,
 ) -> Former:
-    """Return samples of theta as the next update wants them; their density is computed if not known."""
+    """Return samples of theta in the form for the next update; their density is computed if not known."""
     if density is None:
         density = product.log_density(theta, product.placed(theta, x), read_by(active))
     return Former(x, losses, active, density[: len(x)])
 
 
 def pooled(product: Product, theta: Theta, new: SamplePool, former: Former | None) -> SamplePool:
-    """Return new samples of theta with those of the last update, weighted."""
+    """Return the new samples of theta and those of the last update, with weights."""
     if former is None:
         return new
     n, x, active = len(new.x), np.concatenate((new.x, former.x)), new.active
@@ -102,7 +102,7 @@ def pooled(product: Product, theta: Theta, new: SamplePool, former: Former | Non
     placed = product.placed(theta, x)
     density = product.log_density(theta, placed, read_by(active))
     if active is not None:
-        active[:, active[:n].max(axis=0) == 0.0] = 0.0  # what no new sample read stays as it is
+        active[:, active[:n].max(axis=0) == 0.0] = 0.0  # a variable that no new sample read stays as it is
     weights = np.ones(len(x))
     weights[n:] = np.exp(np.minimum(density[n:] - former.density, 0.0))
     weights *= len(x) / weights.sum()
@@ -110,11 +110,11 @@ def pooled(product: Product, theta: Theta, new: SamplePool, former: Former | Non
 
 
 def late_weights(now: Floats, then: Floats) -> Floats | None:
-    """Return how much each sample counts, shape (n,), of mean 1; None if together they say nothing.
+    """Return the weight of each sample, shape (n,), with mean 1; None if their total weight is too small.
 
     Args:
-        now: Logarithm of the density that each has, shape (n,).
-        then: That which it had when it was drawn; NaN for one that counts in full.
+        now: Log density of each sample now, shape (n,).
+        then: Log density when it was drawn; NaN for a sample that counts in full.
 
     Example:
         >>> late_weights(np.log([0.1, 0.2, 0.3]), np.log([0.2, 0.1, np.nan]))
@@ -122,17 +122,17 @@ def late_weights(now: Floats, then: Floats) -> Floats | None:
     """
     ratios = np.where(np.isnan(then), 1.0, np.exp(np.minimum(now - then, 0.0)))
     total = ratios.sum()
-    # Fewer than one sample's worth has no order that could be learnt from.
+    # With less total weight than one full sample there is no order to learn from.
     return ratios * (len(ratios) / total) if total >= 1.0 else None
 
 
 def read_by(active: Floats | None) -> Floats | None:
-    """Return 1 if a sample read a variable, however much it counts, else 0; None if all read all."""
+    """Return 1 if a sample read a variable, whatever its weight, else 0; None if all read all."""
     return None if active is None else (active > 0.0).astype(np.float64)
 
 
 def pack_former(former: Former) -> dict[str, Any]:
-    """Return samples as lists; a loss that is not finite as None, since all such rank alike."""
+    """Return samples as plain values; a non-finite loss becomes None, because all of them rank equal."""
     return {
         "x": former.x.tolist(),
         "losses": [loss if math.isfinite(loss) else None for loss in former.losses.tolist()],
@@ -142,10 +142,10 @@ def pack_former(former: Former) -> dict[str, Any]:
 
 
 def unpack_former(saved: Any, product: Product) -> Former:
-    """Return samples of a saved state.
+    """Return samples from a saved state.
 
     Raises:
-        RunError: Something is missing, of another shape, or no number.
+        RunError: A value is missing, has another shape, or is not a number.
     """
     losses, active = get(saved, "losses"), get(saved, "active")
     if not isinstance(losses, list) or not losses:

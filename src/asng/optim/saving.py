@@ -1,4 +1,4 @@
-"""State of an optimiser as plain values that JSON can hold, and back again."""
+"""Save the state of an optimiser as plain values for JSON, and restore it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,16 +21,16 @@ __all__ = [
 ]
 
 FORMAT = 3
-"""Number of the layout of a state; a change of layout raises it."""
+"""Version of the layout of a state, incremented with each change of layout."""
 
 _MOST = float(np.finfo(np.float64).max)
 
 
 def check_same(state: Any, expected: Mapping[str, Any]) -> None:
-    """Check that a saved state is of this format, and has what `expected` has.
+    """Check that a saved state has this format and the values in `expected`.
 
     Raises:
-        RunError: It is of another version of asng, or of another optimiser, space or arguments.
+        RunError: It is from another version of asng, or of another optimiser, space or arguments.
     """
     if get(state, "format") != FORMAT:
         raise RunError(
@@ -46,10 +46,10 @@ def check_same(state: Any, expected: Mapping[str, Any]) -> None:
 
 
 def generator(state: Mapping[str, Any]) -> np.random.Generator:
-    """Return the generator whose own state is `state["generator"]`.
+    """Return a generator in the state `state["generator"]`.
 
     Raises:
-        RunError: It is no state of a PCG64 generator.
+        RunError: It is not the state of a PCG64 generator.
     """
     rng = np.random.default_rng()
     try:
@@ -67,10 +67,10 @@ def pack_theta(theta: Theta) -> dict[str, list[float]]:
 
 
 def unpack_theta(state: Mapping[str, Any], product: Product) -> Theta:
-    """Return theta of a saved state.
+    """Return theta from a saved state.
 
     Raises:
-        RunError: It is missing, of another shape, not finite, or out of bounds.
+        RunError: It is missing, has another shape, is not finite, or is out of bounds.
     """
     saved = get(state, "theta")
     first = product.initial()
@@ -82,7 +82,7 @@ def unpack_theta(state: Mapping[str, Any], product: Product) -> Theta:
 
 
 def array(state: Any, key: str, *shape: int, missing: bool = False) -> Floats:
-    """Return `state[key]` as an array of finite numbers of that shape; if `missing`, None is infinity.
+    """Return `state[key]` as an array of finite numbers with a shape; if `missing`, None becomes infinity.
 
     Raises:
         RunError: It is anything else.
@@ -128,7 +128,7 @@ def get(state: Any, key: str) -> Any:
     """Return `state[key]`.
 
     Raises:
-        RunError: There is none.
+        RunError: There is no such value.
     """
     if not isinstance(state, Mapping) or key not in state:
         raise RunError(f"state[{key!r}]: expected a value, got none. Is it what state_dict() returned?")

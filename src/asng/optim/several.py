@@ -1,13 +1,13 @@
-r"""Several goals, a distribution each, and one stream of samples that teaches them all.
+r"""Optimise several goals together: one distribution per goal, and shared samples for all of them.
 
-Networks for several budgets want a distribution each, but what a sample says of one budget it says of the
-others too. So samples come from the mixture of all K distributions, the same number from each, and a sample x
-counts for distribution k with
+Networks for several budgets need one distribution each, but a sample is informative about all budgets. So
+samples come from the mixture of all K distributions, the same number from each, and sample x has, for
+distribution k, the weight
 
     w_k(x) = p_k(x) / q(x),    q(x) = 1/K sum_j p_j(x)
 
-cut at 1 as in `asng.optim.reuse`. Where the distributions are still alike, each learns from all samples; as
-they part, each is left with its own. The evaluations are shared, and few of them are of no use to a budget.
+cut at 1 as in `asng.optim.reuse`. While the distributions are alike, each learns from all samples; once they
+separate, each learns from its own. The evaluations are shared, and few of them are useless for a budget.
 
 References:
     Noda, Saito, Shirakawa, "Efficient Search of Multiple Neural Architectures with Different Complexities via
@@ -28,13 +28,13 @@ __all__ = ["SeveralGoals"]
 
 
 class SeveralGoals:
-    """Asks several optimisers in turn, and tells each of them what all drew.
+    """Asks several optimisers in turn, and tells each of them the samples of all.
 
     Args:
-        optimizers: One a goal, over the same space, with seeds of their own.
+        optimizers: One per goal, over the same space, with different seeds.
 
     Raises:
-        InputError: There is none, their spaces differ, or two have the same seed.
+        InputError: There is no optimiser, their spaces differ, or two have the same seed.
 
     Example:
         Widths near 10 and near 50, from the same samples:
@@ -59,20 +59,21 @@ class SeveralGoals:
             raise InputError("optimizers: expected a seed of its own for each, got one twice.")
 
     def ask(self, n: int) -> list[Candidate]:
-        """Draw candidates, as many from each distribution.
+        """Draw candidates, equally many from each distribution.
 
         Args:
-            n: How many in all, at least. Rounded up to a multiple of the goals, two from each or more.
+            n: Minimum total number. It is rounded up to a multiple of the number of goals, with at least two
+                from each.
         """
         each = max(2, -(-n // len(self.optimizers)))
         return [candidate for optimizer in self.optimizers for candidate in optimizer.ask(each)]
 
     def tell(self, candidates: Sequence[Candidate], losses: Sequence[Sequence[float]]) -> None:
-        """Teach each distribution by all candidates.
+        """Update each distribution with all candidates.
 
         Args:
-            candidates: All that one `ask` returned; each with what its evaluation read, if known.
-            losses: Of each goal, those of the candidates; lower is better.
+            candidates: All that one `ask` returned, each with the names that its evaluation read, if known.
+            losses: For each goal, the losses of the candidates; smaller is better.
 
         Raises:
             InputError: There are not as many lists of losses as goals, or `Optimizer.tell` refuses one.

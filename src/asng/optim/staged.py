@@ -26,30 +26,30 @@ __all__ = ["Staged"]
 
 SETTLED = 0.37
 SETTINGS = Settings(delta_max=2.0, early=True, reuse=True, control_variate=True, scores=True)
-"""Those of `ASNG` as a black box."""
+"""The settings of `ASNG` for a black box."""
 
 FIRST = 8
 """Points that are drawn evenly before there is a model."""
 
 BATCH = 2
-"""Points that are proposed at a time."""
+"""Points that the model proposes at a time."""
 
 NEARBY = 2
-"""Every so many times one of the points is drawn near the best one, whatever the model says of it."""
+"""In every NEARBY-th batch, one point is drawn near the best one, whatever the model predicts for it."""
 
 FOREST_SHARE, FOREST_FROM = 0.5, 21
-"""The share of points that a forest chooses in place of the model, where good ones are dense, and how many
-are evaluated before: three of 21 count as good."""
+"""The share of points that a forest chooses instead of the model, where good ones are dense, and the number
+of evaluations from which on it does: three of 21 count as good."""
 
 MODEL_CALLS = 200
-"""So many evaluations the model proposes at most, the first ones included."""
+"""Most evaluations that the model proposes, the initial ones included."""
 
 MODEL_VARIABLES = 64
-"""With more free variables there is no model."""
+"""Most free variables for which there is a model."""
 
 MODEL_BUDGET = 1000
-"""With more evaluations than that, a space that is half of reals or more is left to the covariance from the
-start: what a model finds in the first 200 delays what the covariance learns, and by then is no better."""
+"""With a larger budget, a space of which at least half are reals is left to the covariance from the start. A
+model's results of the first 200 would delay what the covariance learns, and be no better by then."""
 
 LAM = 8
 """Samples of the natural gradient's first updates; 16 were not better on the development half."""
@@ -61,20 +61,20 @@ _LAM_MAX = 64
 
 @dataclass(frozen=True)
 class StagedState:
-    """What an update changes.
+    """The state that an update changes.
 
     Attributes:
-        theta: The distribution that the search stands for; while there is a model, its next one.
-        archive: What was evaluated while there is a model.
-        keys: One number for each point that was evaluated, in order of size; empty if losses have noise.
+        theta: The present distribution; while there is a model, the one that the gradient would start from.
+        archive: The evaluated points, while there is a model.
+        keys: A number for each evaluated point, sorted; empty if losses are noisy.
         best: The best point, snapped, shape (D,).
         least: Its loss; infinite before there is any.
-        calls: How many different points were told of; if losses have noise, how many at all.
-        model: What was learnt of the losses.
+        calls: Number of different points told; if losses are noisy, of all points told.
+        model: What the model has learnt about the losses.
         gradient: The state of the natural gradient, None while there is a model.
-        lam: Samples an update of it.
-        runs: How often it was begun.
-        still: Evaluations since it has settled without a better loss, or generations without a new point.
+        lam: Its samples per update.
+        runs: Number of times it was started.
+        still: Evaluations since it converged without a better loss, or generations without a new point.
     """
 
     theta: Theta
@@ -91,28 +91,28 @@ class StagedState:
 
 
 class Staged(Optimizer):
-    """The default of `asng.minimize`: what is best at the number of evaluations that there are.
+    """The default optimiser of `asng.minimize`, which picks the best method for the number of evaluations.
 
-    1. A few points evenly over the space.
-    2. A Gaussian process of the losses (`asng.optim.model`) proposes points, two at a time: the one that it
-       expects to be best, and the one whose expected improvement is greatest. No category is given up while
-       its own variables are unknown, since the model is unsure of it. What a call did not read is left out.
-       Once 21 are evaluated, half of the points, by chance, are drawn where good points are dense, and
-       chosen by a forest of trees (`asng.optim.density`). That takes losses by their order: those of real
-       models jump, and have steps, of which a smooth process foresees little.
-    3. After 200 evaluations, `asng.ASNG` goes on from the best of them, which costs a hundredth of the time.
-    4. Where that has settled, it begins anew: by turns elsewhere with twice the samples, and near the best.
+    1. A few points are spread evenly over the space.
+    2. A Gaussian process of the losses (`asng.optim.model`) proposes two points at a time: the one with the
+       best expected loss, and the one with the largest expected improvement. The model is uncertain about a
+       category whose own variables are unknown, so none is rejected early. Variables that a call did not
+       read are left out. From 21 evaluations on, a random half of the points is drawn where good points are
+       dense, and chosen by a forest of trees (`asng.optim.density`). It uses only the order of losses: those
+       of real models jump and have steps, which a smooth process predicts badly.
+    3. After 200 evaluations, `asng.ASNG` continues from the best, in a hundredth of the time.
+    4. Once it has converged, it restarts: in turns elsewhere with twice the samples, and near the best.
 
     Differs from `ASNG`: while there is a model, the losses themselves count and not only their order.
 
     Args:
         space: The search space.
-        budget: Evaluations that there will be, >= 1. Default: many.
-        lam: How many candidates `ask` returns by default, at least 2, as for calls side by side. Default:
-            what suits the stage: 8 points to begin with, 2 by a model, 8 or more an update after that.
+        budget: Number of evaluations that there will be, >= 1. Default: many.
+        lam: Number of candidates that `ask` returns by default, at least 2, as for parallel calls. Default:
+            what suits the stage: 8 initial points, 2 with a model, 8 or more per update after that.
         seed: Seed of the generator, >= 0.
-        noisy: Whether an evaluation of the same point gives another loss. Then the best that was seen is in
-            part luck: the search stands for the mode of theta, is not begun anew, and leaves the forest out.
+        noisy: Whether repeated evaluations of a point give different losses. Then the best loss is partly
+            luck: the search returns the mode of theta, does not restart, and omits the forest.
 
     Raises:
         InputError: An argument is not as described.
@@ -181,13 +181,13 @@ class Staged(Optimizer):
 
     @property
     def gamma(self) -> float:
-        """As of `ASNG`; 0 while there is a model."""
+        """As in `ASNG`; 0 while there is a model."""
         gradient = self._state.gradient
         return 0.0 if gradient is None else gradient.gamma
 
     @property
     def runs(self) -> int:
-        """How often the natural gradient was begun."""
+        """Number of times the natural gradient was started."""
         return self._state.runs
 
     def _count(self) -> int:
@@ -199,7 +199,7 @@ class Staged(Optimizer):
         return BATCH if len(state.archive) >= FIRST else FIRST
 
     def _best(self) -> Floats:
-        """The mode of theta; while there is a model, and where a search was begun anew, the best point."""
+        """The mode of theta; without noise, the best point while there is a model and after a restart."""
         state = self._state
         wanders = state.gradient is None or state.runs > 1
         return state.best if wanders and not self._noisy else self._product.mode(state.theta)
@@ -222,7 +222,7 @@ class Staged(Optimizer):
             surrogate = surrogate_of(product, archive, state.model, others, reads(others))
             best = archive.x[archive.order()[:_PARENTS]]
             turn, place = state.model.turn, 0
-            if len(u) == 1:  # of draws one by one, each takes the next place in a batch
+            if len(u) == 1:  # single draws take the places of a batch one by one
                 turn, place = divmod(self._draws.drawn, BATCH)
             points = proposed(
                 product,
@@ -241,16 +241,16 @@ class Staged(Optimizer):
         return improving(product, self._rng, archive, points, at, reads=reads, known=known)
 
     def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
-        # What a model proposes is not drawn from theta, and tells of losses the same however late.
+        # A model's proposals are not drawn from theta, and are as informative if they are told late.
         if self._state.gradient is None:
             return np.zeros(len(x))
         return super()._log_density(theta, x, weighed(self._joint, x, active))
 
     def _known(self, reads: Reading, others: Floats) -> Callable[[Floats], Flags]:
-        """Return what says of points whether they repeat, in all that they will read, one that is known.
+        """Return a function that says which points equal a known one in all variables that they will read.
 
         Args:
-            reads: What points are expected to read.
+            reads: Returns which variables points are expected to read.
             others: Points under way, snapped, shape (m, D).
         """
         archive = self._state.archive
@@ -278,7 +278,7 @@ class Staged(Optimizer):
             model = learnt_model(self._product, archive, model)
         theta = handed_over(self._product, archive) if len(archive) >= FIRST else state.theta
         state = replace(state, archive=archive, model=model, theta=theta)
-        # Where draws find nothing new any more, the model has no points left to propose.
+        # If draws find nothing new any more, the model has no points left to propose.
         if state.calls >= self._modelled or (not new.any() and len(archive) >= FIRST):
             state = self._begun(
                 replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._first_lam
@@ -286,7 +286,7 @@ class Staged(Optimizer):
         return state
 
     def _counted(self, state: StagedState, told: Told) -> tuple[StagedState, Flags]:
-        """Return the state with keys, calls and best point brought up to date, and which points are new."""
+        """Return the state with keys, calls and best point updated, and which points are new."""
         snapped = self._product.snapped(told.x)
         if self._noisy:
             new = np.ones(len(snapped), dtype=bool)
@@ -317,7 +317,7 @@ class Staged(Optimizer):
         return replace(state, theta=theta, gradient=gradient, lam=lam, runs=state.runs + 1, still=0)
 
     def _descended(self, state: StagedState, gradient: State, told: Told, new: Flags) -> StagedState:
-        """Return the state after an update of the natural gradient, begun anew where that has settled."""
+        """Return the state after an update of the natural gradient, restarted if it has converged."""
         if len(told.losses) > 1:
             gradient = updated(self._product, self._joint, SETTINGS, gradient, told)
         state = replace(state, gradient=gradient, theta=gradient.theta)
@@ -330,13 +330,13 @@ class Staged(Optimizer):
         return self._restarted(state) if still > self._patience(state) else replace(state, still=still)
 
     def _patience(self, state: StagedState) -> float:
-        """Return how many evaluations a search that has settled may look around in vain."""
+        """Return how many evaluations a converged search may spend without a better loss."""
         return max(
             _FLAT * state.lam, 2.0 * self._product.categoricals.n_theta + 2.0 * len(self._product.of_integers)
         )
 
     def _settled(self, theta: Theta) -> bool:
-        """Whether choices have come to their bounds, and spreads to theirs."""
+        """Whether probabilities and spreads have reached their bounds."""
         product = self._product
         family = product.categoricals
         if family.size:
@@ -405,7 +405,7 @@ class Staged(Optimizer):
 
 
 def handed_over(product: Product, archive: Archive) -> Theta:
-    """Return where the natural gradient goes on: about the best point, as wide as the best few."""
+    """Return where the natural gradient continues: around the best point, as wide as the best few."""
     first, gauss, family = product.initial(), product.gaussians, product.categoricals
     order = archive.order()
     few = order[: max(4, min(len(order) // 5, 20))]
@@ -429,7 +429,7 @@ def handed_over(product: Product, archive: Archive) -> Theta:
 
 
 def near(product: Product, best: Floats) -> Theta:
-    """Return a distribution about a point, as wide as a search that begins to settle has it."""
+    """Return a distribution around a point, as wide as that of a search that begins to converge."""
     first, family, gauss = product.initial(), product.categoricals, product.gaussians
     p = first.p
     if family.size:
@@ -442,8 +442,8 @@ def near(product: Product, best: Floats) -> Theta:
 
 
 def _keys(x: Floats) -> Ints:
-    """Return one number a row, shape (n,), as good as never the same for two points."""
-    rows = np.ascontiguousarray(x + 0.0)  # no -0
+    """Return one number per row, shape (n,), practically never the same for two points."""
+    rows = np.ascontiguousarray(x + 0.0)  # turns -0 into 0
     found = [
         int.from_bytes(blake2b(row.tobytes(), digest_size=8).digest(), "little", signed=True) for row in rows
     ]

@@ -4,7 +4,7 @@ r"""The update of ASNG as a pure function from state to state.
 | ---------- | -------------- | --------- | ---------------------------------------------- | ----------- |
 | theta      | theta          | `Theta`   | parameters of the distribution                 | uniform     |
 | s          | s              | (n_root,) | accumulated normalised F^(1/2) G               | 0           |
-| gamma      | gamma          | ()        | what \|s\|^2 is expected to be without signal  | 0           |
+| gamma      | gamma          | ()        | expected value of \|s\|^2 without a signal     | 0           |
 | Delta      | Delta          | ()        | divisor of the step size                       | 1           |
 | delta      | delta_theta    | ()        | trust region: length of a step, Fisher metric  | delta_init  |
 | beta       | beta           | ()        | rate of accumulation, delta / sqrt(n_theta)    |             |
@@ -17,7 +17,7 @@ r"""The update of ASNG as a pure function from state to state.
 | lam        | lambda_theta   | ()        | number of samples                              |             |
 | u          | u              | (lam,)    | utilities of the samples                       |             |
 | G          | G_theta        | `Tangent` | estimate of the natural gradient               |             |
-| share      |                | (D,)      | of the samples that read variable d            |             |
+| share      |                | (D,)      | share of the samples that read variable d      |             |
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -39,23 +39,23 @@ from asng.optim.reuse import Former, SamplePool, kept, pooled
 __all__ = ["Settings", "State", "first_state", "step"]
 
 EARLY_GROWTH, EARLY_SHRINKAGE = 5.0, 1.0
-"""Over t these are the least rates at which an early step size grows and shrinks: it soon leaves a delta_init
-that is far too small, and is hardly led away from a good one by the noise of a few updates."""
+"""Divided by t, the smallest rates at which an early step size grows and shrinks. It thus soon leaves a
+delta_init that is far too small, and the noise of a few updates hardly moves it from a good one."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What stays the same during a search.
+    """The constants of a search.
 
     Args:
         alpha: Threshold of the step-size adaptation, > 0.
         delta_init: First step size, > 0.
         Delta_max: Largest Delta, >= 1, may be infinite.
-        delta_max: Longest step, > 0, may be infinite; comes before Delta_max.
-        early: Let s and gamma be means over all updates, and Delta adapt faster, while updates are few.
-        reuse: Read the samples of the last update once more, `asng.optim.reuse`; default rules only.
+        delta_max: Longest step, > 0, may be infinite; takes precedence over Delta_max.
+        early: While updates are few, average s and gamma over all of them, and adapt Delta faster.
+        reuse: Use the samples of the last update again, `asng.optim.reuse`; default rules only.
         control_variate: Predict utilities, `asng.optim.control_variate`; default rules only.
-        scores: Utilities are normal scores, not +-1/mu for the best and the worst quarter.
+        scores: Use normal scores as utilities, not +-1/mu for the best and the worst quarter.
     """
 
     alpha: float = 1.5
@@ -70,11 +70,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class State:
-    """What an update changes. See the table of symbols at the top of this file.
+    """The state that an update changes. See the table of symbols at the top of this file.
 
-    `updates` is how many there were, t - 1. `control_variate` and `former`, the samples of the last update,
-    are None if the settings do without. `reals` is what the covariance knows, None if reals step as
-    integers do; `step` leaves it alone.
+    `updates` is the number of updates so far, t - 1. `control_variate`, and the samples of the last update in
+    `former`, are None if the settings do not use them. `reals` is the covariance of the reals, None if they
+    step as integers do; `step` does not change it.
     """
 
     theta: Theta
@@ -109,23 +109,23 @@ def step(
 ) -> State:
     """Return the state after one update with samples and their losses.
 
-    Differs: beta is at most 1 (a small delta_init on a tiny space once made it exceed 2, and s NaN); the
-    norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in what
-    they read change nothing; the authors let s and gamma go on as if a signal had been missing. A variable
-    that few samples read takes steps as long as one that all do, see `asng.optim.estimate`. By the settings,
-    utilities are normal scores, G has the noise taken off that former samples foresee, and the last update's
-    samples are read once more. Delta has an upper bound, and the first updates adapt it faster.
+    Differs: beta is at most 1, because a small delta_init on a tiny space can make it exceed 2, and s NaN.
+    The norm has 1e-9 added for the mixed case too. With the default rules, samples that do not differ in
+    what they read change nothing; the authors update s and gamma as if there were no signal. A variable that
+    few samples read takes steps as long as one that all read, see `asng.optim.estimate`. Depending on the
+    settings, utilities are normal scores, predictable noise is removed from G, and the last update's samples
+    are used again. Delta has bounds, and the first updates adapt it faster.
 
     Args:
         product: Family of distributions, with n_theta degrees of freedom.
         settings: Constants.
-        state: State before.
+        state: The state before.
         x: Raw draws from state.theta, shape (lam, D).
-        losses: Their losses, lower is better, shape (lam,).
+        losses: Their losses, smaller is better, shape (lam,).
         active: 1 if the evaluation of sample i read variable d, else 0, shape (lam, D). Default: all 1.
 
     Returns:
-        The state after; the same object where nothing can be learnt.
+        The state after; the same object if nothing can be learnt.
 
     Example:
         >>> from asng.space import Categorical, Space
@@ -145,7 +145,7 @@ def step(
     n_theta = product.n_theta if share is None else product.degrees(share)
     beta = rate = min(delta / math.sqrt(n_theta), 1.0) if n_theta else 1.0  # Algorithm 1, beta
     if settings.early:
-        beta = max(beta, 1.0 / t)  # while there were fewer than 1/beta updates, s and gamma weigh all alike
+        beta = max(beta, 1.0 / t)  # in the first 1/beta updates, s and gamma weight all equally
 
     found, known = estimate(product, state.theta, state.control_variate, pool, u, ranked, beta, share)
     if found is None and known is state.control_variate:

@@ -1,9 +1,9 @@
-r"""A Gaussian process over a space: what losses of points that were not evaluated are likely to be.
+r"""A Gaussian process over a space, which predicts the losses of points that were not evaluated.
 
-The covariance of two points is ``scale * m(r)``, m Matern's function of 5/2, and ``r^2 = sum_d w_d s_d``,
-where s_d is the squared distance in variable d: of ordered ones in units of the range, of choices 0 or 1. A
-variable that a call did not read has a place of its own there, so that what it was drawn as tells nothing.
-Losses enter by normal scores.
+The covariance of two points is ``scale * m(r)``, with m the Matern function of order 5/2 and
+``r^2 = sum_d w_d s_d``. Here s_d is the squared distance in variable d: in units of the range if ordered, 0
+or 1 for choices. A variable that a call did not read has a separate place, so that the value drawn for it
+does not matter. Losses enter after a transform to mean 0 and deviation 1 (`asng.optim.model.bent`).
 
 | name  | shape     | meaning                                            | first value          |
 | ----- | --------- | -------------------------------------------------- | -------------------- |
@@ -12,8 +12,8 @@ Losses enter by normal scores.
 | noise | ()        | variance of a loss about the process               | 0.01                 |
 | K     | (n, n)    | covariance of the losses of n points               |                      |
 
-Logarithms of w, scale and noise are fitted by the likelihood and a prior: that of w favours long lengths, the
-more so the more variables there are.
+The logarithms of w, scale and noise are fitted to the likelihood and a prior. The prior of w favours long
+lengths, more so with more variables.
 
 References:
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, Sections 2.2 and 5.4.
@@ -40,8 +40,7 @@ range."""
 
 _SPREAD_W = 2.0 * math.sqrt(3.0)
 _SPREAD_APART = 1.0
-"""How far the logarithm of one variable's w is from their mean; there are too few points to tell more at
-first."""
+"""Prior standard deviation of one variable's log w from their mean; few points cannot tell more at first."""
 
 _MEAN_SCALE, _SPREAD_SCALE = 0.0, 1.0
 _MEAN_NOISE, _SPREAD_NOISE = math.log(0.01), 1.5
@@ -52,11 +51,11 @@ _FIRST_STEP = 0.3
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Points as the covariance wants them.
+    """Points in the coordinates of the covariance.
 
     Attributes:
         choices: Indices of choices, -1 if not read, shape (n, D_choices).
-        ordered: In units of the range, 1/2 if not read, shape (n, D_ordered).
+        ordered: Ordered variables in units of the range, 1/2 if not read, shape (n, D_ordered).
         unread: 1/2 if an ordered variable was not read, else 0, shape (n, D_ordered).
     """
 
@@ -66,7 +65,7 @@ class Coordinates:
 
     @classmethod
     def of(cls, product: Product, x: Floats, active: Floats | None = None) -> "Coordinates":
-        """Return those of raw coordinates of shape (n, D), as `Product.snapped` gives them."""
+        """Make them from raw coordinates of shape (n, D), as returned by `Product.snapped`."""
         family, at = product.gaussians, product.ordered_columns
         choices = x[:, product.choice_columns]
         ordered = (x[:, at] - family.low) / (family.high - family.low)
@@ -78,9 +77,10 @@ class Coordinates:
         return cls(choices, ordered, unread)
 
     def squares(self, other: "Coordinates") -> Iterator[Floats]:
-        """Yield squared distances, a variable at a time, choices first, shape (n, m).
+        """Yield squared distances, one variable at a time, choices first, shape (n, m).
 
-        One array serves all of them, as new ones cost more than what is computed: copy what is to stay.
+        The same array is reused for all variables, because allocation costs more than the computation. Copy
+        it to keep it.
         """
         found = np.empty((len(self.ordered), len(other.ordered)))
         for own, others in zip(self.choices.T, other.choices.T, strict=True):
@@ -97,12 +97,12 @@ class Coordinates:
             yield found
 
     def pairs(self) -> Floats:
-        """Return squared distances of each two of n points, shape (D, n (n - 1) / 2)."""
+        """Return squared distances of all pairs of n points, shape (D, n (n - 1) / 2)."""
         at = _below(len(self.ordered))[0]
         return np.array([squares.take(at) for squares in self.squares(self)])
 
     def joined(self, others: "Coordinates") -> "Coordinates":
-        """Return these points and others after them."""
+        """Return these points followed by others."""
         return Coordinates(
             np.concatenate((self.choices, others.choices)),
             np.concatenate((self.ordered, others.ordered)),
@@ -122,7 +122,7 @@ class Hyper:
 
 
 def first_hyper(size: int) -> Hyper:
-    """Return where fits begin, for so many variables: the mode of the prior."""
+    """Return the mode of the prior for `size` variables, where fits begin."""
     return Hyper(np.concatenate((np.full(size, _mean_w(size)), [_MEAN_SCALE, _MEAN_NOISE])))
 
 
@@ -131,12 +131,12 @@ def _mean_w(size: int) -> float:
 
 
 class Surrogate:
-    """The process, given losses of points.
+    """The posterior of the process, given losses of points.
 
     Args:
-        points: Where losses are known.
-        y: Normal scores of the losses, lower is better, shape (n,).
-        hyper: Those of the covariance.
+        points: Points with known losses.
+        y: Their losses, transformed by `asng.optim.model.bent`, smaller is better, shape (n,).
+        hyper: Hyper-parameters of the covariance.
     """
 
     def __init__(self, points: Coordinates, y: Floats, hyper: Hyper) -> None:
@@ -149,12 +149,12 @@ class Surrogate:
         self._alpha = (self._inverse * y).sum(axis=1)
 
     def mean(self, points: Coordinates) -> Floats:
-        """Return the expected scores of points, shape (m,)."""
+        """Return the predicted mean at points, shape (m,)."""
         covariance = self._prior(points, self._points)
         return np.asarray((covariance * self._alpha).sum(axis=1))
 
     def predicted(self, points: Coordinates) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return means and variances of the scores of points, shape (m,), and what `shared` wants of them."""
+        """Return means and variances at points, shape (m,), then the covariance and solution for `shared`."""
         covariance = self._prior(points, self._points)
         solved = times(covariance, self._inverse)
         mean = (covariance * self._alpha).sum(axis=1)
@@ -162,7 +162,7 @@ class Surrogate:
         return mean, np.maximum(variance, 1e-9 * self._scale), covariance, solved
 
     def shared(self, points: Coordinates, solved: Floats, covariance: Floats, at: int) -> Floats:
-        """Return the covariance of each point with the one of number `at`, given all losses, shape (m,)."""
+        """Return the posterior covariance of each point with point number `at`, shape (m,)."""
         prior = self._prior(points, points.rows(slice(at, at + 1)))
         return np.asarray(prior[:, 0] - (solved * covariance[at]).sum(axis=1))
 
@@ -180,17 +180,16 @@ class Surrogate:
 
 
 def fitted(pairs: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
-    """Return hyper-parameters of a greater posterior: the best of so many steps of resilient propagation.
+    """Increase the posterior of hyper-parameters, and return the best of some steps of resilient propagation.
 
-    Each coordinate has a length of its own, which grows while its slope keeps its sign and is halved where it
-    turns. It gains with every step, as a fit wants that goes on from where the last one ended, with a few
-    points more.
+    Each coordinate has its own step length, which grows while its slope keeps its sign and is halved if the
+    sign changes. Every step helps, which suits fits that continue from the last one with a few points more.
 
     Args:
-        pairs: Squared distances of each two points by variable, as `Coordinates.pairs` has them.
-        y: Their scores, shape (n,).
-        hyper: Where to begin.
-        steps: How many.
+        pairs: Squared distances of all pairs by variable, as returned by `Coordinates.pairs`.
+        y: Transformed losses, shape (n,).
+        hyper: The hyper-parameters to begin with.
+        steps: Number of steps.
     """
     size = len(pairs)
     low = np.concatenate((np.full(size, -_HIGHEST), [-_SCALE_MAX, _LOWEST_NOISE]))
@@ -214,12 +213,12 @@ def fitted(pairs: Floats, y: Floats, hyper: Hyper, steps: int) -> Hyper:
 
 
 def surprise(pairs: Floats, y: Floats, hyper: Hyper) -> float:
-    """Return the negative logarithm of the posterior density of hyper-parameters, but for a constant."""
+    """Return the negative log posterior density of hyper-parameters, up to a constant."""
     return evidence(pairs, y, hyper.values)[0] + _prior(hyper.values)[0]
 
 
 def _prior(values: Floats) -> tuple[float, Floats]:
-    """Return the negative logarithm of the prior, but for a constant, and its gradient."""
+    """Return the negative log prior, up to a constant, and its gradient."""
     own, rest = values[:-2], values[-2:]
     centre = own.mean()
     common = (centre - _mean_w(len(own))) / _SPREAD_W
@@ -231,7 +230,7 @@ def _prior(values: Floats) -> tuple[float, Floats]:
 
 
 def evidence(pairs: Floats, y: Floats, values: Floats) -> tuple[float, Floats]:
-    """Return the negative logarithm of the likelihood of y, and its gradient."""
+    """Return the negative log likelihood of y, up to a constant, and its gradient."""
     n, w, scale, noise = len(y), np.exp(values[:-2]), math.exp(values[-2]), math.exp(values[-1])
     covariance, slope = _matern(np.einsum("d,dk->k", 5.0 * w, pairs), scale)
     noisy, (low, high) = np.empty(n * n), _below(n)
@@ -252,13 +251,13 @@ def evidence(pairs: Floats, y: Floats, values: Floats) -> tuple[float, Floats]:
 
 @lru_cache(maxsize=8)
 def _below(n: int) -> tuple[Ints, Ints]:
-    """Return the places of each two of n in a flat matrix, below the diagonal and, mirrored, above it."""
+    """Return the flat indices of all pairs in an n x n matrix, below the diagonal and, mirrored, above it."""
     rows, columns = np.tril_indices(n, -1)
     return rows * n + columns, columns * n + rows
 
 
 def _matern(five: Floats, scale: float) -> tuple[Floats, Floats]:
-    """Return covariances, and their derivatives by r^2, for 5 r^2, which is overwritten."""
+    """Return covariances and their derivatives with respect to r^2, given 5 r^2, which is overwritten."""
     root = np.sqrt(five)
     decay = np.exp(-root)
     decay *= scale

@@ -1,4 +1,4 @@
-"""What was drawn and what is told of it: checks, and the account of draws that an optimiser keeps."""
+"""The draws of an optimiser and the losses it is told: checks, and a record of draws."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -15,17 +15,17 @@ from asng.space import Candidate, Space
 __all__ = ["Batch", "Draws", "Origin", "Told", "arrays_of", "checked_batch", "joined", "when_drawn"]
 
 LogDensity: TypeAlias = Callable[[Theta, Floats, Floats | None], Floats]
-"""(theta, raw draws, what each read) -> logarithms."""
+"""A function of (theta, raw draws, which variables each read) that returns log densities."""
 
 
 class Told(NamedTuple):
-    """Candidates and losses, checked, as arrays.
+    """Checked candidates and losses, as arrays.
 
     Attributes:
         x: Raw draws, shape (n, D).
         losses: Losses, shape (n,); may hold NaN and infinities.
-        active: How much sample i says of variable d, shape (n, D): 0 if its evaluation did not read it, else
-            1, or the weight of a sample that is told late. None if all are 1.
+        active: Weight of sample i for variable d, shape (n, D): 0 if its evaluation did not read d, else 1,
+            or the weight of a sample that is told late. None if all are 1.
     """
 
     x: Floats
@@ -34,11 +34,11 @@ class Told(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a candidate comes from: shared by all of one `ask`.
+    """The origin of a candidate, shared by all candidates of one `ask`.
 
     Attributes:
-        theta: What it was drawn from.
-        seed: Of the optimiser, by which it knows its own.
+        theta: The parameters that it was drawn from.
+        seed: The seed of the optimiser, by which it recognises its own candidates.
         alone: Whether it was drawn alone.
     """
 
@@ -48,15 +48,15 @@ class Origin(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """What one `tell` says, or several.
+    """The content of one `tell`, or of several.
 
     Attributes:
         x: Raw draws, shape (n, D).
-        losses: Shape (n,).
+        losses: Losses, shape (n,).
         active: 1 if a sample read a variable, shape (n, D); None if all read all.
-        then: Logarithm of the density that each was drawn with, over what it read, shape (n,); NaN for one
-            that is not late. None if none is.
-        numbers: Of those that the optimiser drew itself, as stretches.
+        then: Log density that each was drawn with, over the variables that it read, shape (n,); NaN for a
+            sample that is not late. None if none is late.
+        numbers: Numbers of the optimiser's own draws, as ranges (first, after the last).
     """
 
     x: Floats
@@ -67,18 +67,18 @@ class Batch(NamedTuple):
 
 
 class Draws:
-    """The account of an optimiser's draws.
+    """The record of an optimiser's draws.
 
     Args:
-        seed: Of the optimiser.
-        n_free: Number of variables that are no constants.
+        seed: The seed of the optimiser.
+        n_free: Number of variables that are not constant.
 
     Attributes:
         seed: As given.
-        drawn: How many there were.
-        told: Which of them were told.
-        waiting: What was told singly, and not yet learnt of.
-        rest: Uniform numbers of the strata that single draws have begun, shape (k, n_free).
+        drawn: Number of draws so far.
+        told: Numbers of the draws that were told.
+        waiting: Candidates that were told singly, and wait for an update.
+        rest: Unused uniform numbers of the strata from which single draws are taken, shape (k, n_free).
         x: The last draws, shape (n, D).
         rows: The same as a tuple of rows.
     """
@@ -91,21 +91,21 @@ class Draws:
         self.rows: tuple[Any, ...] = ()
 
     def drawn_now(self, x: Floats) -> tuple[int, tuple[Any, ...]]:
-        """Take down draws; return the number of the first, and the draws one by one.
+        """Record draws; return the number of the first, and the draws one by one.
 
-        A row of an array serves as the sequence of floats that a Candidate wants, without a copy.
+        A row of the array serves as a candidate's sequence of floats, without a copy.
         """
         first = self.drawn
         self.x, self.rows, self.drawn = x, tuple(x), first + len(x)
         return first, self.rows
 
     def note_told(self, batch: Batch) -> None:
-        """Take down that draws were told."""
+        """Record that draws were told."""
         for first, after in batch.numbers:
             self.told.add(first, after)
 
     def pack(self) -> dict[str, Any]:
-        """Return what has to be saved as plain values that JSON can hold."""
+        """Return what must be saved, as plain values for JSON."""
         waiting = self.waiting
         return {
             "seed": self.seed,
@@ -124,10 +124,10 @@ class Draws:
 
     @classmethod
     def unpack(cls, state: Mapping[str, Any], product: Product) -> "Draws":
-        """Return the account of a saved state.
+        """Return the record of a saved state.
 
         Raises:
-            RunError: Something is missing, of another shape, or no number.
+            RunError: A value is missing, has another shape, or is not a number.
         """
         saved = get(state, "draws")
         draws = cls(whole(saved, "seed"), product.n_free)
@@ -168,7 +168,7 @@ def _none_if_not_finite(values: Floats) -> list[float | None]:
 
 
 def joined(waiting: Batch | None, batch: Batch) -> Batch:
-    """Return what waited with what is told now."""
+    """Return the waiting batch and a new one as a single batch."""
     if waiting is None:
         return batch
     both, active, then = (waiting, batch), None, None
@@ -189,18 +189,18 @@ def checked_batch(
     losses: Sequence[float] | float,
     log_density: LogDensity,
 ) -> Batch:
-    """Return what is told as arrays.
+    """Check the arguments of `tell`, and return them as arrays.
 
     Args:
         product: Family of distributions.
-        draws: The account of the optimiser's draws.
-        theta: The present one.
-        candidates: As `tell` is given them.
-        losses: Likewise.
-        log_density: Of the optimiser.
+        draws: The record of the optimiser's draws.
+        theta: The present parameters.
+        candidates: As given to `tell`.
+        losses: As given to `tell`.
+        log_density: The optimiser's log density.
 
     Raises:
-        InputError: As `tell` says.
+        InputError: As described at `Optimizer.tell`.
     """
     if isinstance(candidates, Candidate):
         given, values = [candidates], _losses([losses], 1)  # type: ignore[list-item]
@@ -208,7 +208,7 @@ def checked_batch(
         given = list(candidates)
         _check_number(given)
         values = _losses(losses, len(given))  # type: ignore[arg-type]
-    # Nobody can have written into the array of what was asked: it needs no check and no copy.
+    # The array of the last ask is read-only, so it needs no check and no copy.
     space = product.space
     fresh = len(given) == len(draws.rows) and all(
         type(c) is Candidate and c.x is row and c.space is space and _is_of(c, theta, draws.seed)
@@ -223,10 +223,10 @@ def checked_batch(
 
 
 def arrays_of(product: Product, candidates: Sequence[Candidate]) -> tuple[Floats, Floats | None]:
-    """Return raw draws, shape (n, D), and 1 if one read a variable; None if all read all.
+    """Return raw draws, shape (n, D), and 1 for each variable that a draw read; None if all read all.
 
     Raises:
-        InputError: One is of another space.
+        InputError: A candidate is of another space.
     """
     given = list(candidates)
     return _coordinates(product, given), _active(product, given)
@@ -261,7 +261,7 @@ def _coordinates(product: Product, candidates: list[Candidate]) -> Floats:
 
 
 def _numbers(candidates: list[Candidate], draws: Draws) -> list[tuple[int, int]]:
-    """Return the numbers of the optimiser's own draws as stretches; those of others are taken as they are."""
+    """Return the numbers of the optimiser's own draws as ranges; draws of others are not checked."""
     numbers = [
         (c.number, i)
         for i, c in enumerate(candidates)
@@ -284,7 +284,7 @@ def _numbers(candidates: list[Candidate], draws: Draws) -> list[tuple[int, int]]
 def when_drawn(
     candidates: list[Candidate], x: Floats, active: Floats | None, theta: Theta, log_density: LogDensity
 ) -> Floats | None:
-    """Return the logarithms of the densities that late candidates were drawn with, NaN for the others."""
+    """Return the log densities that late candidates were drawn with, NaN for the others; None if none is."""
     late: dict[int, tuple[Theta, list[int]]] = {}
     for i, candidate in enumerate(candidates):
         origin = candidate.origin
@@ -292,7 +292,7 @@ def when_drawn(
             late.setdefault(id(origin.theta), (origin.theta, []))[1].append(i)
     then = np.full(len(candidates), np.nan)
     for former, rows in late.values():
-        if not all(map(np.array_equal, former, theta)):  # it may be the same, loaded
+        if not all(map(np.array_equal, former, theta)):  # a loaded theta may be equal
             read = None if active is None else read_by(active[rows])
             then[rows] = log_density(former, x[rows], read)
     return None if np.isnan(then).all() else then
@@ -318,7 +318,7 @@ def _active(product: Product, candidates: list[Candidate]) -> Floats | None:
     if not decided and all(candidate.active is None for candidate in candidates):
         return None
     active = np.array([_row(product.rank, candidate, decided=decided) for candidate in candidates])
-    # Constants count as read: nothing is learnt of them.
+    # Constants count as read: there is nothing to learn about them.
     return None if active[:, product.free].all() else active
 
 
@@ -326,7 +326,7 @@ def _row(rank: Mapping[str, int], candidate: Candidate, *, decided: bool) -> lis
     if candidate.active is not None:
         names = frozenset(candidate.active)
     elif decided:
-        names = frozenset(candidate.architecture)  # nobody can have read what is not there
+        names = frozenset(candidate.architecture)  # absent variables cannot have been read
     else:
         return [1.0] * len(rank)
     if not names <= rank.keys():

@@ -1,4 +1,4 @@
-"""The road from a task to a report: search, score, train alone, compare with chance."""
+"""The pipeline from a task to a report: search, score, train from scratch, compare with random networks."""
 
 from asng.pipeline.found import Retrained
 from asng.pipeline.retrain import retrain_run

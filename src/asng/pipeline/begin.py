@@ -1,4 +1,4 @@
-"""A run that is to be done: what it is, and whether it may begin in its folder."""
+"""The description of a run, and the checks that it may begin in its folder."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
@@ -19,16 +19,16 @@ __all__ = ["Job", "check_begin", "check_data", "check_free", "check_seed"]
 
 @dataclass(frozen=True)
 class Job:
-    """What is done in one run folder, by one process or several.
+    """All that defines the run in one folder, by one process or several.
 
     Attributes:
-        task: What to search for.
-        settings: How.
+        task: The task to search a network for.
+        settings: The settings of search and retraining.
         folder: The run folder.
-        seed: Of all that is random.
-        comm: The processes that do it together.
+        seed: The seed of everything random.
+        comm: The processes that share the work.
         progress: Whether to show progress bars.
-        callbacks: Of the search.
+        callbacks: The callbacks of the search.
     """
 
     task: Task
@@ -40,11 +40,11 @@ class Job:
     callbacks: tuple[Callback, ...] = ()
 
     def held(self) -> AbstractContextManager[None]:
-        """Have the process that leads hold the folder against other runs."""
+        """Lock the folder against other runs; only the leading process holds the lock."""
         return held(self.folder) if self.comm.leads else nullcontext()
 
     def config(self) -> dict[str, Any]:
-        """Return what config.yaml holds."""
+        """Return the content of config.yaml."""
         return {
             "task": self.task.name,
             "data": self.task.data,
@@ -61,10 +61,10 @@ class Job:
         }
 
     def check_callbacks(self) -> None:
-        """Refuse to continue a run that was begun with other callbacks, whose states its checkpoint has.
+        """Refuse to resume a run with other callbacks, because its checkpoint holds their states.
 
         Raises:
-            RunError: The folder's config.yaml names others.
+            RunError: The folder's config.yaml names other callbacks.
         """
         begun = (read_config(self.folder) if (self.folder / CONFIG).exists() else {}).get("callbacks") or []
         if begun != self._callback_names():
@@ -78,10 +78,11 @@ class Job:
 
 
 def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run, unless told what to do with it, and one of other data.
+    """Refuse a folder that contains a run, unless it is to be resumed on the same data or overwritten.
 
     Raises:
-        RunError: It holds one, or that of other data.
+        RunError: The folder contains a run that is neither resumed nor overwritten, or that is to be resumed
+            on other data.
     """
     check_free(folder, resume=resume, overwrite=overwrite)
     if resume:
@@ -89,20 +90,20 @@ def check_begin(task: Task, folder: Path, *, resume: bool, overwrite: bool) -> N
 
 
 def check_free(folder: Path, *, resume: bool, overwrite: bool) -> None:
-    """Refuse a folder that holds a run, unless told what to do with it.
+    """Refuse a folder that contains a run, unless it is to be resumed or overwritten.
 
     Raises:
-        RunError: It holds one.
+        RunError: The folder contains a run.
     """
     if not resume and not overwrite:
         refuse_earlier_run(folder)
 
 
 def check_data(task: Task, folder: Path) -> None:
-    """Refuse to continue a run whose data are no longer what they were.
+    """Refuse to resume a run whose data have changed.
 
     Raises:
-        RunError: Their fingerprint is another than that in the folder's config.yaml.
+        RunError: The fingerprint of the data differs from that in the folder's config.yaml.
     """
     begun = read_config(folder).get("fingerprint") if (folder / CONFIG).exists() else None
     if None not in (begun, task.fingerprint) and begun != task.fingerprint:
@@ -113,10 +114,10 @@ def check_data(task: Task, folder: Path) -> None:
 
 
 def check_seed(folder: Path, seed: int) -> None:
-    """Refuse to continue a run from another seed: its split and its peers would be others.
+    """Refuse to resume a run with another seed: its data split and its peers would differ.
 
     Raises:
-        RunError: The folder's config.yaml has another one.
+        RunError: The folder's config.yaml has another seed.
     """
     begun = read_config(folder).get("seed", seed) if (folder / CONFIG).exists() else seed
     if begun != seed:

@@ -1,4 +1,4 @@
-"""What a search in Python found, trained from scratch beside random networks, as the command line does it."""
+"""Retrain what a search in Python found beside random networks, as the command line does."""
 
 import copy
 import math
@@ -34,21 +34,21 @@ from asng.training.optimizers import MakeOptimizer, MakeScheduler
 __all__ = ["IN_PYTHON", "Retrained", "retrain_found"]
 
 IN_PYTHON = "python"
-"""The task in config.yaml if model and data were given in Python, so that no file can say which."""
+"""The task name in config.yaml if model and data were given in Python, so that no file can identify them."""
 
 
 @dataclass(frozen=True, repr=False)
 class Retrained:
-    """The found network trained from scratch, and what it is compared with.
+    """The found network trained from scratch, and the networks it is compared with.
 
     Attributes:
-        child: The found network, plain, in eval mode.
-        metric: What scores are called.
+        child: The found network as a plain module, in eval mode.
+        metric: The name of the score.
         higher_is_better: Whether a higher score is better.
-        found: Its score on the test data, parameters and seconds.
-        baseline: Those of the user's own network; None if there is none.
-        peers: Those of random networks of the same space.
-        folder: The run folder; None without one.
+        found: Score on the test data, parameters and seconds of the found network.
+        baseline: The same for the user's own network; None if there is none.
+        peers: The same for random networks of the same space.
+        folder: The run folder; None if there is none.
     """
 
     child: nn.Module
@@ -86,7 +86,7 @@ def retrain_found(
     resume: bool,
     progress: bool,
 ) -> Retrained:
-    """Do what `SearchResult.retrain` says."""
+    """Implement `SearchResult.retrain`; the arguments are described there."""
     integer_at_least("epochs", epochs, 1)
     integer_at_least("peers", peers, 0)
     if resume and result.folder is None:
@@ -115,8 +115,8 @@ def _begin(
     *,
     resume: bool,
 ) -> None:
-    """Write down what is trained, unless the folder has begun with the same."""
-    if not (folder / ARCHITECTURE).exists():  # without a run folder
+    """Write what is to be trained, unless the folder already contains this retraining and is resumed."""
+    if not (folder / ARCHITECTURE).exists():  # the search had no run folder
         (folder / ARCHITECTURE).write_text(result.architecture.to_json(), encoding="utf-8")
     if resume and (folder / RESULT).exists():
         begun = read_config(folder) if (folder / CONFIG).exists() else {}
@@ -185,14 +185,14 @@ def _task_of(
 
 
 def drawn_anew(model: nn.Module) -> nn.Module:
-    """Return a copy of a model whose layers have drawn their weights anew, each by its `reset_parameters`.
+    """Return a copy of a model in which each layer has redrawn its weights by its `reset_parameters`.
 
     Raises:
-        InputError: A module has weights of its own, and does not say how they are drawn.
+        InputError: A module has weights of its own but no method to redraw them.
     """
     fresh = copy.deepcopy(model)
     for path, module in fresh.named_modules():
-        # Of attention torch hides the name; a norm's also sets its averages back.
+        # torch's attention has it under a private name. A norm's also resets its running averages.
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if callable(reset):
             reset()

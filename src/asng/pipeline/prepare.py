@@ -1,4 +1,4 @@
-"""What a run needs before it begins; whatever is wrong with it shows here, with nothing on the disk yet."""
+"""Prepare the data and the supernet of a run, so that errors show before anything is written to disk."""
 
 import random
 from collections.abc import Callable
@@ -35,12 +35,13 @@ class Prepared:
 
 
 def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
-    """Make the data and the supernet, and try the loss and the score once on a batch of each half.
+    """Make the data and the supernet, and try the loss and the score on one batch each.
 
-    A baseline is made and tried as well, before hours of search.
+    The loss is tried on a training batch of the search, the score on a validation batch. A baseline is made
+    and tried as well, so that it does not fail after hours of search.
 
     Raises:
-        InputError: The data, the model, the baseline, the loss or the device are not what they must be.
+        InputError: The data, the model, the baseline, the loss or the device are invalid.
         SpaceError: Nothing in the model is searchable.
     """
     device = device_of(settings.device)
@@ -62,14 +63,14 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
             baseline = make_baseline(task)
             make_whole(baseline, task.loss, first_of(loaders.search_train))
             place(baseline, device)
-    # The loss as in training, and the score as of the networks that are compared at the end.
+    # The loss in training mode; the score in eval mode, as for the networks that are compared at the end.
     tried = [
         ("loss", task.loss, loaders.search_train, True),
         (task.metric, task.score, loaders.search_valid, False),
     ]
     for name, objective, loader, training in tried:
         with staged(seed, "trial"):
-            # One batch for both: a baseline must not move the generator of a loader, and so the search.
+            # One batch for both: a baseline must not advance a loader's generator, and so change the search.
             for batch in loader:
                 batch = to_device(batch, device)
                 _try(supernet, forward, name, objective, batch, training=training)
@@ -83,7 +84,7 @@ def make_baseline(task: Task) -> nn.Module:
     """Return the baseline of a task with fresh weights.
 
     Raises:
-        InputError: The task has none, it has nothing to train, or there is something to search in it.
+        InputError: The task has no baseline, or its baseline has no weights or contains a searchable layer.
     """
     if task.baseline is None:
         raise InputError(f"baseline: expected a task with one, got {task.name!r} without.")
@@ -104,7 +105,7 @@ def _check_weights(what: str, model: nn.Module) -> None:
 
 
 def first_of(loader: DataLoader[Any]) -> Callable[[], Any]:
-    """Return what gives a first batch, and leaves the generators as they are."""
+    """Return a function that reads the first batch of a loader and leaves the generators as they are."""
     return lambda: BatchStream(loader, "loader").first()
 
 
@@ -136,7 +137,7 @@ def _try_baseline(model: nn.Module, name: str, objective: Objective, batch: Any,
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device of that name; "auto" is an accelerator if there is one, each process its own.
+    """Return a device by name; "auto" means the accelerator of this process if there is one, else the CPU.
 
     Raises:
         InputError: There is no such device.
@@ -153,14 +154,14 @@ def device_of(name: str) -> torch.device:
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a model to a device, its images channels last, which is faster there.
+    """Move a model to a device in channels-last memory format, which is faster for images.
 
     Example:
         >>> conv = place(nn.Conv2d(3, 4, 5), torch.device("cpu"))
         >>> conv.weight.is_contiguous(memory_format=torch.channels_last)
         True
     """
-    # The format is one of four dimensions, and torch refuses it where a weight has five.
+    # channels_last is a format of four dimensions; torch rejects it if a weight has five.
     if any(tensor.ndim == 5 for tensor in chain(model.parameters(), model.buffers())):
         return model.to(device)
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]

@@ -1,4 +1,4 @@
-"""Training what was found, its random peers and a baseline from scratch."""
+"""Train the found network, its random peers and a baseline from scratch."""
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ __all__ = ["begin_again", "read_architecture", "retrain_run", "train_all"]
 
 
 _FOUND, _BASELINE = 0, -1
-"""Numbers of networks; those from 1 on are random."""
+"""Numbers of the found network and the baseline; the random peers have the numbers from 1 on."""
 
 
 def retrain_run(
@@ -42,24 +42,24 @@ def retrain_run(
     progress: bool = True,
     executor: Executor | None = None,
 ) -> Path:
-    """Train the architecture of a finished search, its random peers and a baseline anew with other settings.
+    """Retrain the architecture of a finished search, its random peers and a baseline with other settings.
 
-    The old scores and the old child are replaced; stopped early, it is continued as a search is. The seed
-    says which peers, and `settings.retrain_seed` where training begins.
+    The old scores and the old child are replaced. If the retraining is stopped early, it is resumed as a
+    search is. The seed selects the peers; `settings.retrain_seed` seeds the training.
 
     Args:
-        task: What was searched for.
+        task: The task of the search.
         settings: How to train, and how many peers.
         run_dir: The folder of the search.
-        seed: That of the run, >= 0.
-        progress: Show progress bars; an executor's trainings have none.
-        executor: Has a call for each network, such as `asng.integrations.ray.RayExecutor` or that of Dask.
-            Each call prepares the data anew where it runs. The executor is left open. Default: they are
-            trained here, one after the other, or dealt out among the processes of torchrun.
+        seed: The seed of the run, >= 0.
+        progress: Show progress bars; trainings in an executor show none.
+        executor: Gets one call for each network, for example `asng.integrations.ray.RayExecutor` or Dask's.
+            Each call prepares the data again where it runs. The executor is left open. Default: train here,
+            one after the other, or distributed over the processes of torchrun.
 
     Raises:
         RunError: The folder has no found architecture.
-        SpaceError: The architecture is none of this task.
+        SpaceError: The architecture does not belong to the space of this task.
         InputError: There are several processes and an executor.
     """
     folder = Path(run_dir)
@@ -83,7 +83,7 @@ def retrain_run(
 
 
 def _result_of(folder: Path, task: Task, loaders: Loaders, seed: int) -> dict[str, Any]:
-    """Return what result.json says, or of a search in Python, which wrote none, what its log says."""
+    """Return result.json; a search in Python wrote none, so take its results from the log."""
     if (folder / RESULT).exists():
         result: dict[str, Any] = read_json(folder / RESULT)
         return result
@@ -98,10 +98,10 @@ def _result_of(folder: Path, task: Task, loaders: Loaders, seed: int) -> dict[st
 
 
 def begin_again(folder: Path, result: Mapping[str, Any], config: dict[str, Any]) -> None:
-    """Write down that nothing is trained from scratch yet, and remove what was with other settings."""
+    """Record that nothing is trained from scratch yet, and remove what was trained with other settings."""
     remove_halves(folder)
-    # Scores go first and the child last: were it stopped in between, a resume would train as the config
-    # says, which is as before or as wished.
+    # Remove the scores first and the child last: if it is stopped in between, a resumed run trains by
+    # config.yaml, with either the old settings or the new ones.
     write_result(folder, {**result, "found": None, "baseline": None, "random": []})
     write_config(folder, config)
     with writes_into(folder):
@@ -127,19 +127,19 @@ def read_architecture(folder: Path) -> Architecture:
 
 
 def train_all(job: Job, loaders: Loaders, space: Space, executor: Executor | None = None) -> None:
-    """Train the found architecture, a baseline and the peers, as far as result.json does not have them.
+    """Train those of the found architecture, the baseline and the peers that result.json does not have yet.
 
-    Each process trains another of them, and all are waited for before the next ones; or an executor trains
-    all at once.
+    Each process trains one network, and all wait for each other before the next ones. With an executor, all
+    networks are submitted at once.
     """
     task, settings, folder, comm = job.task, job.settings, job.folder, job.comm
     if settings.retrain_epochs == 0:
         return
     result = comm.once(lambda: read_json(folder / RESULT))
-    draw = random.Random(job.seed)  # whatever the seed of training: the same peers
+    draw = random.Random(job.seed)  # the same peers for every training seed
     first = job.seed if settings.retrain_seed is None else settings.retrain_seed
     found = Architecture.from_json(comm.once(lambda: read_architecture(folder).to_json()))
-    # A baseline has no architecture, and the seed of the found network: both see the same batches.
+    # A baseline has no architecture. It has the seed of the found network, so that both see the same batches.
     networks = {_FOUND: _Network("found", 0, found), _BASELINE: _Network("baseline", 0, None)}
     for n in range(1, settings.peers + 1):
         networks[n] = _Network(f"random {n} of {settings.peers}", n, space.sample(draw))
@@ -206,14 +206,14 @@ def _trained_by(
     run_seed: int,
     wanted: Mapping[int, tuple[Architecture | None, int]],
 ) -> Iterator[tuple[int, Trained]]:
-    """Have an executor train networks, and give each as it is done, but peers in their order.
+    """Train networks in an executor and yield each when it is done, but the peers in order.
 
     Args:
-        executor: Has a call for each.
-        task: What was searched for.
+        executor: Gets one call for each network.
+        task: The task of the search.
         settings: How to train.
-        run_seed: That of the run.
-        wanted: Number of a network to its architecture, None for the baseline, and the seed of its training.
+        run_seed: The seed of the run.
+        wanted: Maps the number of a network to its architecture (None for the baseline) and training seed.
     """
     calls = {
         executor.submit(_trained_elsewhere, task, settings, architecture, seed, run_seed): number
@@ -239,7 +239,7 @@ def _trained_by(
 def _trained_elsewhere(
     task: Task, settings: SearchSettings, architecture: Architecture | None, seed: int, run_seed: int
 ) -> Trained:
-    """Train a network where an executor has put the call, from data that are prepared there."""
+    """Train a network where the executor runs the call, on data that are prepared there."""
     loaders = prepare(task, settings, run_seed).loaders
     trained = train_from_scratch(
         task,
@@ -255,7 +255,7 @@ def _trained_elsewhere(
 
 
 def _training_of(network: "_Network") -> str:
-    """Say that a network is trained from scratch and scored."""
+    """Return the note for an error that is raised while a network is trained from scratch and scored."""
     of = (
         ""
         if network.architecture is None
@@ -273,5 +273,5 @@ class _Network(NamedTuple):
 
 
 def _seed_of(seed: int, network: int) -> int:
-    """A seed for each architecture of a run: none shares its first weights or its batches with another."""
+    """Return the training seed of a network, so that no two have the same initial weights or batches."""
     return 1_000 * seed + network

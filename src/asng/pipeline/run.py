@@ -1,4 +1,4 @@
-"""The road from a task to a report: search, score, retrain, compare with chance, write it all down."""
+"""The run of a task: search, score, retrain, compare with random networks, and write the results."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -36,16 +36,16 @@ def run_task(
     progress: bool = True,
     callbacks: Callable[[Path], Sequence[Callback]] | None = None,
 ) -> Path:
-    """Search a network for a task, train it, its random peers and a baseline, and write them down.
+    """Search a network for a task, retrain it beside random peers and a baseline, and write the results.
 
-    Each stage is on the disk when the next begins, so that a resumed run repeats none.
+    Each stage is on disk before the next begins, so that a resumed run repeats no finished stage.
 
     Args:
-        task: What to search for.
-        settings: How.
+        task: The task to search a network for.
+        settings: The settings of search and retraining.
         run_dir: The run folder.
         seed: Seed of the data split, the weights, theta, and the peers.
-        resume: Continue the run in the folder; where it had not come to a checkpoint, begin again.
+        resume: Continue the run in the folder. If it had not reached a checkpoint, start again.
         overwrite: Remove an earlier run from the folder first.
         progress: Show progress bars.
         callbacks: Makes the callbacks of the search from the run folder. A resumed run needs the same.
@@ -54,10 +54,10 @@ def run_task(
         The run folder.
 
     Raises:
-        RunError: The folder holds an earlier run and neither `resume` nor `overwrite` was given, or it
+        RunError: The folder contains an earlier run and neither `resume` nor `overwrite` was given, or it
             cannot be written.
-        InputError: The data, the model or the loss are not what they must be; nothing was written.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; what was reached is on the disk.
+        InputError: The data, the model or the loss are invalid; nothing was written.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the progress so far is on disk.
     """
     folder = Path(run_dir)
     with joined() as comm:
@@ -65,14 +65,14 @@ def run_task(
         comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
         ready = prepare(task, settings, seed)
         with job.held():
-            # Another run may have come in between.
+            # Another run may have started in the folder meanwhile.
             comm.once(lambda: check_free(folder, resume=resume, overwrite=overwrite))
             run_prepared(job, ready, resume=resume, overwrite=overwrite)
     return folder
 
 
 def run_prepared(job: Job, ready: Prepared, *, resume: bool, overwrite: bool) -> None:
-    """Do what `run_task` says, with data and supernet that are at hand."""
+    """Do the work of `run_task` with prepared data and supernet."""
     task, folder = job.task, job.folder
 
     def begin() -> bool:
@@ -91,7 +91,7 @@ def run_prepared(job: Job, ready: Prepared, *, resume: bool, overwrite: bool) ->
         epochs=job.settings.epochs,
         run_dir=folder,
         resume=job.comm.once(begin),
-        overwrite=True,  # the folder was looked at before
+        overwrite=True,  # the folder was checked before
         progress=job.progress,
     )
 
@@ -112,7 +112,7 @@ def one_shot_search(
     seed: int,
     callbacks: Sequence[Callback] = (),
 ) -> OneShotSearch:
-    """Return the search of a task, not yet begun."""
+    """Build the search of a task without starting it."""
     paper = (
         ASNG.paper(supernet.space, lam=settings.lam_theta, seed=seed) if settings.update == "paper" else None
     )
@@ -150,7 +150,7 @@ def _first_result(task: Task, found: SearchResult, loaders: Loaders, seed: int) 
         "steps": found.steps,
         "search_seconds": round(found.seconds, 1),
         "reason": found.reason,
-        # Without steps on shared weights it would be that of the first weights.
+        # Without a search step, it would be the score of the initial weights.
         "inherited": inherited if found.steps else math.nan,
         "test_items": items,
         "found": None,

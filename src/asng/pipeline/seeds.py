@@ -1,4 +1,4 @@
-"""The same search over several seeds, and the table of their scores."""
+"""Repeat the same search with several seeds, and tabulate the scores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -28,23 +28,23 @@ def run_seeds(
     progress: bool = True,
     callbacks: Callable[[Path], Sequence[Callback]] | None = None,
 ) -> Path:
-    """Run a task once a seed, each in a folder `seed-<n>` of its own, and write `summary.json`.
+    """Run a task once for each seed, each in a folder `seed-<n>` of its own, and write `summary.json`.
 
     Args:
-        task: What to search for.
-        settings: How.
-        run_dir: The folder of all of them.
-        seeds: One or more, all different.
-        resume: Go on where it stopped; finished seeds are not repeated.
+        task: The task to search a network for.
+        settings: The settings of search and retraining.
+        run_dir: The folder that contains all of the runs.
+        seeds: One seed or more, all different.
+        resume: Continue where it stopped; finished seeds are not repeated.
         overwrite: Remove an earlier run first.
         progress: Show progress bars.
         callbacks: Makes the callbacks of each search from its folder. A resumed run needs the same.
 
     Returns:
-        The folder of all.
+        The folder that contains all of the runs.
 
     Raises:
-        RunError: As `run_task`.
+        RunError: As for `run_task`.
     """
     folder = Path(run_dir)
     homes: dict[int, Path] = {}
@@ -52,7 +52,7 @@ def run_seeds(
         whole = Job(task, settings, folder, seeds[0], comm, progress)
 
         def begin() -> None:
-            # Another run may have come in since the first look.
+            # Another run may have started in the folder since the first check.
             check_free(folder, resume=resume, overwrite=overwrite)
             if resume:
                 remove_halves(folder)

@@ -1,4 +1,4 @@
-"""What a task is: all that the road from data to report must know of it, and nothing of the road."""
+"""The description of a task: all that the pipeline from data to report needs to know about it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -16,22 +16,22 @@ __all__ = ["Loaders", "Task", "Recipe"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a chosen network is trained alone.
+    """How to train a chosen network from scratch.
 
-    What is trained may be more than what is kept: with `build`, the network of that model is trained, and the
-    weights that bear the names of the kept network's are handed over to it. An auxiliary head or dropped
-    paths thus help in training, and are gone afterwards.
+    The network that is trained may be larger than the one that is kept. With `build`, the network of that
+    model is trained, and then the kept network takes over the weights whose names it shares. An auxiliary
+    head or dropped paths thus help in training and are gone afterwards.
 
     Args:
-        optimizer: Makes the optimiser from the parameters. Default: that of the search, SGD.
-        scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
-        clip: Greatest norm of the gradient, or None.
-        build: Makes the model with searchable modules that is trained. Default: the kept one, `Task.child`.
-        loss: A function of (forward, batch), for the output of that model. Default: the task's.
-        before_step: Is called before every step with the network, the steps done, and how many there will be.
+        optimizer: Makes the optimiser from the parameters. Default: SGD, as in the search.
+        scheduler: Makes a schedule from (optimiser, total steps), which advances after each step; or None.
+        clip: Largest norm of the gradient, or None.
+        build: Makes the model with searchable modules that is trained. Default: `Task.child`, the kept one.
+        loss: A function of (forward, batch), for the output of that model. Default: the task's loss.
+        before_step: Called before every step with the network, the steps done, and the total steps.
 
     Example:
-        Adam whose rate falls to a tenth at 2/5 and again at 4/5 of the steps:
+        Adam whose learning rate falls to a tenth at 2/5 and again at 4/5 of the steps:
 
         >>> from torch import optim
         >>> recipe = Recipe(
@@ -54,15 +54,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Loaders:
-    """The data of a task.
+    """The data loaders of a task.
 
     Args:
-        search_train: Trains the weights during the search.
-        search_valid: Scores architectures during the search; apart from `search_train`.
-        train: Retrains chosen networks; apart from `test`.
-        test: Scores them.
-        fresh: Whether the search never saw `test`. Where there is no such data, `test` is what scored
-            architectures, and the names of all scores say so.
+        search_train: Data that train the weights during the search.
+        search_valid: Data that score architectures during the search; disjoint from `search_train`.
+        train: Data that retrain chosen networks; disjoint from `test`.
+        test: Data that score the retrained networks.
+        fresh: Whether the search never saw `test`. If there are no such data, `test` is what scored
+            architectures in the search, and the names of all scores say so.
     """
 
     search_train: DataLoader[Any]
@@ -77,29 +77,29 @@ class Task:
     """A problem to search a network for.
 
     Args:
-        name: What config.yaml and the report call it.
-        data: What they call its data.
-        settings: What made it, plain values, for config.yaml.
+        name: Name of the task in config.yaml and the report.
+        data: Name of its data in config.yaml and the report.
+        settings: The plain values that the task was made from, for config.yaml.
         build: Makes a fresh model with searchable modules, to search in.
-        child: Makes the one for training an architecture alone: the network that is kept is extracted from
-            it. It may be larger than the one of the search, as long as it has the variables.
-        loaders: Makes the data from a seed.
+        child: Makes the model from which the kept network of an architecture is extracted, to train it from
+            scratch. It may be larger than the model of the search, but must have the same variables.
+        loaders: Makes the data loaders from a seed.
         loss: Training loss, a function of (forward, batch).
-        metric: Name of the score that networks are compared by.
+        metric: Name of the score by which networks are compared.
         score: The score, a function of (forward, batch).
         higher_is_better: Whether a higher score is better.
-        minimize: What the search selects by the least of. Default: the loss.
-        maximize: What it selects by the greatest of, in its place.
-        others: Further scores of the trained networks, by name, which nothing is chosen by.
-        weight_decay: Of the weights in the search.
+        minimize: Objective that the search minimises. Default: the loss.
+        maximize: Objective that the search maximises instead.
+        others: Further scores of the trained networks, by name; they are reported only.
+        weight_decay: Weight decay of the weights in the search.
         recipe: How a chosen network is trained. Default: as the supernet is in the search.
         graphs: Draws an architecture as graphs for the report, or None.
-        pictures: Shows in pictures what a trained network does to test data: "caption", and "rows" of "label"
+        pictures: Makes pictures of what a trained network does to test data: "caption", and "rows" of "label"
             and "png" in base64; or None.
-        fingerprint: Tells these data from others; a run is not resumed on others. None: unknown.
-        baseline: Makes a plain network, with nothing to search in it, that is trained like the found one and
-            its random peers, and shown beside them; or None.
-        defaults: Those of the settings that have another value; the report shows such settings first.
+        fingerprint: Identifies the data; a run is not resumed on other data. None: unknown.
+        baseline: Makes a plain network without searchable layers; or None. It is trained like the found
+            network and its random peers, and reported beside them.
+        defaults: Default values of the settings that differ from them; the report shows these settings first.
     """
 
     name: str
@@ -124,5 +124,5 @@ class Task:
     defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def metric_on(self, loaders: Loaders) -> str:
-        """Return the name of a score on these data: one on data that the search saw says so."""
+        """Return the name of the score on these data, with a remark if the search saw the test data."""
         return self.metric if loaders.fresh else f"{self.metric} on validation data"

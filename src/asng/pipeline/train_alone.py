@@ -1,4 +1,4 @@
-"""Training one architecture from scratch, and scoring it."""
+"""Train one architecture from scratch, and score it."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ __all__ = ["Trained", "fresh_child", "reseed", "scores_of", "train_from_scratch"
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that was trained alone, and how it did; a baseline has no architecture."""
+    """A network that was trained from scratch, with its scores; a baseline has no architecture."""
 
     network: nn.Module
     architecture: Architecture | None
@@ -34,7 +34,7 @@ class Trained:
     seconds: float
 
     def to_json(self) -> dict[str, Any]:
-        """Return what result.json keeps of it."""
+        """Return its entry in result.json."""
         return {
             "score": self.score,
             **({"others": dict(self.others)} if self.others else {}),
@@ -45,9 +45,9 @@ class Trained:
 
 
 def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device: torch.device) -> nn.Module:
-    """Return a plain network of that architecture with weights as they are at the start.
+    """Return a plain network of an architecture with initial weights.
 
-    Its layers take their sizes from the inputs that the loss gives the network for a first batch.
+    Its layers take their sizes from the inputs that the loss passes to the network for a first batch.
     """
     return _extracted(task.child(architecture), architecture, task.loss, loaders, device)
 
@@ -59,7 +59,7 @@ def _extracted(
     make_whole(supernet, loss, first_of(loaders.train))
     supernet.space.check(architecture)
     inputs = example_inputs(supernet, architecture, loss, loaders.train)
-    # Of a model in training mode: modules of yours that run only there are in the network too.
+    # Extract in training mode, so that the network includes user modules that run only in training.
     return place(give_averages(supernet.extract(architecture, example=inputs, fresh=True)), device)
 
 
@@ -77,14 +77,14 @@ def train_from_scratch(
 ) -> Trained:
     """Build, train and score one architecture by the task's recipe; the same seed gives the same network.
 
-    Without an architecture it is the task's baseline, by the same recipe but for what goes with a model that
-    the recipe builds. It is scored by the seed of the run, so that all of its networks see the same test
-    data; by default by its own.
+    If `architecture` is None, train the task's baseline by the same recipe. If the recipe has a `build`, the
+    baseline goes without its `build`, `loss` and `before_step`. Scoring uses `run_seed`, so that all networks
+    of a run see the same test data; its default is `seed`.
 
     Raises:
-        KeyboardInterrupt: `keep_going` said no.
+        KeyboardInterrupt: `keep_going` returned False.
         RunError: The loss is not finite.
-        InputError: What the recipe builds lacks weights of the child, or the task has no baseline.
+        InputError: The model that the recipe builds lacks weights of the child, or the task has no baseline.
     """
     as_in_search = partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay)
     recipe, device = task.recipe, device_of(settings.device)
@@ -125,13 +125,13 @@ def train_from_scratch(
 def scores_of(
     network: nn.Module, task: Task, loaders: Loaders, seed: int
 ) -> tuple[float, Mapping[str, float]]:
-    """Return the score of a trained network on test data, and its further ones by name.
+    """Return the score of a trained network on test data, and its further scores by name.
 
     Args:
-        network: In eval mode.
-        task: Says how to score.
-        loaders: Of which the test data are read.
-        seed: Of the run, by which test data that change at random are drawn, for each score the same.
+        network: The network, in eval mode.
+        task: The task that defines the scores.
+        loaders: The loaders of the task; only `test` is read.
+        seed: The seed of the run. If test data change at random, it makes them the same for each score.
     """
 
     def scored(objective: Objective) -> float:
@@ -142,7 +142,7 @@ def scores_of(
 
 
 def _handed_over(network: nn.Module, child: nn.Module) -> nn.Module:
-    """Give the child the weights of the network that was trained in its place, and return it in eval mode."""
+    """Copy the weights of the trained network to the child, and return the child in eval mode."""
     trained = network.state_dict()
     missing = [name for name in child.state_dict() if name not in trained]
     if missing:
@@ -155,9 +155,9 @@ def _handed_over(network: nn.Module, child: nn.Module) -> nn.Module:
 
 
 def reseed(owner: Any, seed: int) -> None:
-    """Seed the generators that a loader, its samplers and its dataset have of their own.
+    """Seed the generators that a loader, its samplers and its dataset own.
 
-    They would go on from where the last network has left them, which a resumed run cannot know.
+    Otherwise they would continue from where the last network left them, which a resumed run cannot know.
     """
     generator = getattr(owner, "generator", None)
     if isinstance(generator, torch.Generator):

@@ -1,4 +1,4 @@
-"""Reports of a run, made from its folder alone: figures, one HTML page, a table for the terminal.
+"""Reports of a run, made from its folder alone: figures, an HTML page, and a table for the terminal.
 
 Drawing needs the extra `report` (matplotlib, networkx, Jinja2), loaded when a page is written.
 """

@@ -1,4 +1,4 @@
-"""The figures of a verdict: rank, gain, worth, cost, and what of a gain the test items may make by chance."""
+"""The numbers behind a verdict: rank, gain, worth, cost, and the error due to the choice of test items."""
 
 import math
 from collections.abc import Sequence
@@ -19,11 +19,12 @@ class Comparison:
         found: Its score.
         mean: Mean score of the peers.
         sd: Their standard deviation (n - 1); NaN with fewer than two.
-        peers: How many have a score.
+        peers: How many peers have a score.
         rank: 1 if no peer is better; equal peers do not count as better.
-        tied: How many peers have the very same score.
-        gain: How much better than the mean; negative if worse, whichever way the metric counts.
-        error: Standard error of the gain for test items drawn by chance: see `share_error`; NaN if unknown.
+        tied: How many peers have exactly the same score.
+        gain: How much better than the mean it is; negative if worse, whichever way the metric counts.
+        error: Standard error of the gain if test items are drawn at random: see `share_error`; NaN if
+            unknown.
         worth: How many random networks it is worth.
         trainings: What the search cost, in trainings of the found network; NaN if unknown.
     """
@@ -41,7 +42,7 @@ class Comparison:
 
     @property
     def place(self) -> str:
-        """The rank in words, which say so if peers share it."""
+        """The rank in words, including whether peers share it."""
         among = self.peers + 1
         if not self.tied:
             return f"rank {self.rank} of {among}"
@@ -76,7 +77,7 @@ class BesideBaseline:
     Attributes:
         score: Score of the baseline.
         gain: How much better the found network is; negative if worse, whichever way the metric counts.
-        error: Standard error of the gain for test items drawn by chance; NaN if unknown.
+        error: Standard error of the gain if test items are drawn at random; NaN if unknown.
     """
 
     score: float
@@ -96,23 +97,23 @@ def beside_baseline(result: Result) -> BesideBaseline | None:
 
 
 def share_error(one: Sequence[float], other: Sequence[float], items: int | None) -> float:
-    """Return the standard error of a difference of mean scores, for test items that were drawn by chance.
+    """Return the standard error of a difference of mean scores, if test items are drawn at random.
 
     For scores that are shares of the items, such as accuracies, p of one and q of the other, it is
 
         sqrt((p (1 - p) + q (1 - q)) / items),
 
-    the formula for test sets of their own. On the same items networks err together, so that the true error is
-    smaller: what is beyond two of these is not chance of the test set. Means of several networks count as one
-    network, since items that are hard for one are hard for the others.
+    the formula for separate test sets. On the same items, networks err together, so that the true error is
+    smaller: a difference beyond two of these is not due to the choice of the test set. Means of several
+    networks count as one network, since items that are hard for one are hard for the others.
 
     Args:
         one: Scores of one or more networks.
-        other: Those of others.
+        other: Scores of one or more other networks.
         items: How many items each score is a mean over; None if unknown.
 
     Returns:
-        NaN if `items` is unknown, or a score is no whole number of items divided by `items`.
+        NaN if `items` is unknown, or a score is not a whole number of items divided by `items`.
 
     Example:
         >>> round(share_error([0.86], [0.85], 1000), 4), share_error([1.234], [0.5], 1000)
@@ -128,7 +129,7 @@ def _is_share(score: float, items: int) -> bool:
 
 
 def seed_worth(seed: SeedScore, *, higher_is_better: bool) -> Worth | None:
-    """Return what the found network of a seed is worth; None if its score or its peers' are not known."""
+    """Return the worth of a seed's found network; None if its score or its peers' scores are unknown."""
     if math.isnan(seed.found) or not seed.peers:
         return None
     return estimate_worth(seed.found, seed.peers, higher_is_better=higher_is_better)

@@ -1,6 +1,6 @@
-"""How much of a run a page shows: a small folder of a stranger may list what takes hours to draw.
+"""Limits on what a page shows of a run: a small folder from a stranger may list what takes hours to draw.
 
-What is left out is said on the page.
+The page says what is left out.
 """
 
 from collections.abc import Sequence
@@ -21,27 +21,27 @@ __all__ = [
 T = TypeVar("T")
 
 MOST_ROWS = 500
-"""Of a table. A cell takes some microseconds, on a page and in a terminal."""
+"""Rows of a table. A cell takes some microseconds, on a page and in a terminal."""
 MOST_COLUMNS = 12
-"""Of a table: what is more does not fit on a page."""
+"""Columns of a table; more do not fit on a page."""
 MOST_FIGURES = 64
-"""Of a section of a page. One takes some 25 ms; a search of ours has some forty."""
+"""Figures in a section of a page. One takes some 25 ms; a search of ours has some forty."""
 MOST_PAGES = 50
-"""Of seeds."""
+"""Pages of seeds."""
 MOST_LINES = 24
-"""In one figure: what is more is not told apart."""
+"""Lines in one figure; more cannot be told apart."""
 MOST_DOTS = 200
-"""In a row of a figure."""
+"""Dots in a row of a figure."""
 
 
 def excerpt(items: Sequence[T], most: int, what: str, left_out: list[str]) -> Sequence[T]:
-    """Return the first items, and note in words how many there were if that is not all.
+    """Return the first items, and note in words how many there are if that is not all.
 
     Args:
-        items: All.
-        most: How many to return at most.
-        what: What they are.
-        left_out: Gets a sentence.
+        items: All items.
+        most: Maximum number to return.
+        what: What the items are called, for the note.
+        left_out: The list that gets the note.
 
     Example:
         >>> left_out = []
@@ -54,7 +54,7 @@ def excerpt(items: Sequence[T], most: int, what: str, left_out: list[str]) -> Se
 
 
 def spread_out(items: Sequence[T], most: int) -> Sequence[T]:
-    """Return at most so many items, evenly taken from all, the first among them."""
+    """Return at most `most` items, evenly spread over all of them and including the first."""
     return items[:: -(-len(items) // most)] if len(items) > most else items
 
 

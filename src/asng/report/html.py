@@ -1,6 +1,6 @@
-"""The report of a run as one HTML page that needs nothing else: no script, no network, no other file.
+"""The report of a run as a self-contained HTML page: no script, no network, no other file.
 
-Each kind of run brings the pages and the table of its folders.
+Each kind of run provides the pages and the table of its folders.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -39,12 +39,12 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Page:
-    """A page to be written.
+    """A page to write.
 
     Attributes:
         folder: Where its report.html belongs.
         template: The Jinja2 template.
-        values: What the template fills in; text is escaped.
+        values: Values for the template; text is escaped.
     """
 
     folder: Path
@@ -54,11 +54,11 @@ class Page:
 
 @dataclass(frozen=True)
 class RunKind:
-    """What a kind of run gives to the report.
+    """How the report recognises and shows one kind of run.
 
     Attributes:
         holds: Whether a folder holds a run of this kind; looks at names and at most one line.
-        pages: Reads a folder and yields its pages, those that others link to first.
+        pages: Reads a folder and yields its pages; pages that others link to come first.
         table: Reads a folder and returns its outcome as a table for the terminal.
     """
 
@@ -68,10 +68,10 @@ class RunKind:
 
 
 def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()) -> Path:
-    """Write report.html into a run folder, from what is in that folder alone.
+    """Write report.html into a run folder, from that folder alone.
 
     A folder of several seeds gets a page over all seeds, and each seed's folder a page of its own. A run that
-    still goes on, or was killed, gets a page of what is there.
+    continues, or was killed, gets a page of what is there so far.
 
     Args:
         run_dir: The run folder; see `read_run` for what may be in it.
@@ -81,7 +81,7 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
         The path of the page. It is written whole or not at all.
 
     Raises:
-        RunError: The folder is no run folder, a file in it is damaged, the page cannot be written, or the
+        RunError: The folder is not a run folder, a file in it is damaged, the page cannot be written, or the
             extra `report` is not installed.
 
     Example:
@@ -96,18 +96,18 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
 
 
 def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()) -> Table:
-    """Return the outcome of a run as a table, the verdict below it; print it with rich.
+    """Return the outcome of a run as a table with the verdict below; print it with rich.
 
     Args:
         run_dir: The run folder.
         kinds: Kinds of runs besides searches that the folder may hold.
 
     Returns:
-        Of a search, rows of found, inherited, random mean +- sd, gain, parameters and time; of several seeds,
-        one row a seed.
+        For a search, rows of found, inherited, random mean +- sd, gain, parameters and time; for several
+        seeds, one row per seed.
 
     Raises:
-        RunError: The folder is no run folder, or a file in it is damaged.
+        RunError: The folder is not a run folder, or a file in it is damaged.
 
     Example:
         >>> import rich
@@ -127,13 +127,13 @@ def pages_of(folder: Path, kinds: Sequence[RunKind]) -> Iterator[Page]:
     """Read a run folder of one of these kinds or of a search, and yield its pages.
 
     Raises:
-        RunError: The folder is no run folder, or a file in it is damaged.
+        RunError: The folder is not a run folder, or a file in it is damaged.
     """
     return _kind_of(folder, (*kinds, *SEARCHES)).pages(folder)
 
 
 def _kind_of(folder: Path, kinds: Sequence[RunKind]) -> RunKind:
-    """Return the first kind that a folder is of.
+    """Return the first kind that fits a folder.
 
     Raises:
         RunError: There is no such folder, nothing of a run is in it, or it is of another kind.
@@ -146,12 +146,12 @@ def _kind_of(folder: Path, kinds: Sequence[RunKind]) -> RunKind:
 
 
 def title_of(folder: Path) -> Text:
-    """Return the name of a folder as a title; as Text, since square brackets in it are no markup."""
+    """Return the name of a folder as a title, as Text, since square brackets in it are not markup."""
     return cell(folder.resolve().name)
 
 
 def _run_pages(folder: Path) -> Iterator[Page]:
-    # Loaded here, since matplotlib takes its time and a table in the terminal needs none of it.
+    # Loaded here, since matplotlib loads slowly and a table in the terminal does not need it.
     from asng.report.page import run_page
 
     yield Page(folder, TEMPLATES / "run.html.j2", run_page(read_run(folder)))
@@ -166,7 +166,7 @@ def _seeds_pages(folder: Path) -> Iterator[Page]:
     homes = (folder / name for name in names if not (folder / name).is_symlink())
     for home in islice((home for home in homes if home.is_dir()), MOST_PAGES):
         linked[home.name] = read_run(home)
-        # One level of seeds and no more: a folder that names itself must not go on for ever.
+        # Only one level of seeds: a folder that names itself must not recurse for ever.
         yield Page(home, TEMPLATES / "run.html.j2", run_page(linked[home.name]))
     yield Page(folder, TEMPLATES / "seeds.html.j2", seeds_page(run, linked))
 
@@ -181,7 +181,7 @@ def _run_table(folder: Path) -> Table:
 
 
 def _is_search(folder: Path) -> bool:
-    # Not by a file that it has: it may have been killed before any one of them.
+    # Not by a file that it has: it may have been killed before it wrote any.
     return not any((folder / name).exists() for name in EXPERIMENT_FILES)
 
 
@@ -193,17 +193,17 @@ SEARCHES = (
 
 
 def rendered(page: Page, **more: Any) -> str:
-    """Return a page as HTML; `more` is filled in beside its values."""
+    """Return a page as HTML; `more` are further values for the template."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
         loader=FileSystemLoader([page.template.parent, TEMPLATES]),
-        # For every template: .j2 names are not among those that select_autoescape knows.
+        # For every template, since select_autoescape does not know the suffix .j2.
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     text = environment.get_template(page.template.name).render(page.values, **more)
-    # JSON can hold half of a surrogate pair, UTF-8 cannot.
+    # JSON can hold half of a surrogate pair; UTF-8 cannot.
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -1,7 +1,7 @@
-"""The report of a run that goes on, as a page that this machine alone can open.
+"""The live report of a run, as a page that only this machine can open.
 
-A small server reads the run folder anew when it has changed, as `write_report` would, and writes nothing. The
-page has no script: the browser is told to load it again.
+A small server reads the run folder again if it has changed, as `write_report` would, and writes nothing. The
+page has no script: the browser is told to reload it.
 """
 
 import math
@@ -30,17 +30,17 @@ from asng.space import Categorical, Integer, Real, Variable
 __all__ = ["PORT", "seconds_left", "watch_report"]
 
 PORT = 8421
-"""Of the page by default, so that the same address serves every time."""
+"""Default port of the page, so that its address is always the same."""
 _HOST = "127.0.0.1"
-"""Nobody else on the network sees a run."""
+"""The address that nobody else on the network can reach."""
 _REFRESH, _REFRESH_ENDED = 5, 30
-"""Seconds after which a page is loaded again, while the run goes on and once its search is over."""
+"""Seconds after which a page is reloaded, while the run continues and once its search is over."""
 _REST = 5.0
-"""A page is not made anew for so many times as long as it took: at most a sixth of a core goes to it."""
+"""A page is not rebuilt for this many times as long as it took: it uses at most a sixth of a core."""
 _RECENT = 0.25
-"""Share of the steps up to now by whose time that of the next is told: the first train weights alone."""
+"""Share of the steps so far, the latest, whose time predicts the rest: the first ones only train weights."""
 _MOST_STEPS, _LONGEST = 1e12, 1e9
-"""Steps, and seconds that are left, beyond which a log is not one of ours."""
+"""Most steps, and most seconds left, of a log of ours."""
 _HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; img-src data:",
@@ -58,20 +58,20 @@ def watch_report(
     kinds: Sequence[RunKind] = (),
     ready: Callable[[str], object] | None = None,
 ) -> None:
-    """Serve the report of a run on this machine, made anew while the run goes on, until ctrl-C.
+    """Serve the report of a run on this machine, updated while the run continues, until ctrl-C.
 
-    The page has what `report.html` has as far as it is there, and above it the likeliest architecture up to
-    now and the time that is left. Nothing is written. A folder that is not there yet, or is empty, is waited
-    for.
+    The page has the content of `report.html` as far as it exists, and above it the likeliest architecture so
+    far and the time left. Nothing is written. If the folder does not exist yet, or is empty, the page waits
+    for it.
 
     Args:
         run_dir: The run folder.
-        port: Of 127.0.0.1, in [0, 65535]; 0 for any that is free.
+        port: Port of 127.0.0.1, in [0, 65535]; 0 for any free one.
         kinds: Kinds of runs besides searches that the folder may hold.
-        ready: Is told the address once the page can be opened.
+        ready: Called with the address once the page can be opened.
 
     Raises:
-        InputError: The port is none, or is in use.
+        InputError: The port is not valid, or is in use.
         RunError: The extra `report` is not installed.
         KeyboardInterrupt: Ctrl-C.
 
@@ -87,7 +87,7 @@ def watch_report(
 
 
 class _Server(ThreadingHTTPServer):
-    """A thread a request: a browser keeps connections open on which it asks nothing."""
+    """A server with a thread per request, since browsers keep idle connections open."""
 
     daemon_threads = True
     allow_reuse_address = True
@@ -97,7 +97,7 @@ class _Server(ThreadingHTTPServer):
         self.pages = pages
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Pass over a browser that has gone."""
+        """Ignore a browser that has closed the connection."""
         if not isinstance(sys.exc_info()[1], OSError):
             super().handle_error(request, client_address)
 
@@ -126,14 +126,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(body=True)
 
     def do_HEAD(self) -> None:
-        """Send what goes before a page."""
+        """Send the headers of a page."""
         self._answer(body=False)
 
     def log_message(self, *args: Any) -> None:
-        """Say nothing of requests."""
+        """Log no requests."""
 
     def _answer(self, *, body: bool) -> None:
-        # A page from elsewhere could have its own name lead to this machine, and read what is served.
+        # A foreign site could point its own name at this machine, and read what is served.
         name = self.headers.get("Host", "").partition(":")[0]
         if name not in (_HOST, "localhost"):
             self.send_error(HTTPStatus.FORBIDDEN)
@@ -149,7 +149,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _Made(NamedTuple):
-    """Pages, made from files of these times."""
+    """Pages, and the signature of the files that they were made from."""
 
     signature: object
     at: float
@@ -159,7 +159,7 @@ class _Made(NamedTuple):
 
 
 class _Pages:
-    """The pages of a run folder by their paths, made when somebody asks and the folder has changed."""
+    """The pages of a run folder by path, made on request if the folder has changed."""
 
     def __init__(self, folder: Path, kinds: Sequence[RunKind]) -> None:
         self._folder, self._kinds = folder, kinds
@@ -189,7 +189,7 @@ class _Pages:
             try:
                 pages = pages_of(self._folder, self._kinds)
                 texts = {self._path(page): rendered(page, live=_live(page.folder)) for page in pages}
-            except RunError as error:  # as a file that is written just now, or a damaged one
+            except RunError as error:  # a file is damaged, or is being written
                 status, texts = HTTPStatus.INTERNAL_SERVER_ERROR, {"/": self._said(f"{error}")}
         now = time.monotonic()
         return _Made(signature, now, now - began, status, texts)
@@ -198,14 +198,14 @@ class _Pages:
         return "/" if page.folder == self._folder else f"/{page.folder.name}/{REPORT}"
 
     def _said(self, words: str) -> str:
-        """Return a page of a sentence."""
+        """Return a page with one sentence."""
         values = {"title": self._folder.resolve().name, "mood": "unknown", "verdict": words}
         live = {"refresh": _REFRESH, "facts": [], "likeliest": []}
         return rendered(Page(self._folder, TEMPLATES / "waiting.html.j2", values), live=live)
 
 
 def _signature(folder: Path) -> object:
-    """Return what differs once a file of a run, or of one of its seeds, does."""
+    """Return a value that changes if a file of a run, or of one of its seeds, changes."""
     folders = [folder]
     with suppress(OSError):
         folders += sorted(one for one in folder.iterdir() if one.is_dir())[:MOST_PAGES]
@@ -221,7 +221,7 @@ def _stamp(path: Path) -> tuple[int, int] | None:
 
 
 def _live(folder: Path) -> Mapping[str, Any]:
-    """Return what stands above the report of a run that goes on."""
+    """Return what a live page shows above the report."""
     log = read_log(folder / LOG)
     facts = []
     if (left := seconds_left(log)) is not None and log.end is None:
@@ -241,7 +241,7 @@ def _live(folder: Path) -> Mapping[str, Any]:
 
 
 def _last(log: Log) -> list[tuple[str, str]]:
-    """Return the last loss, objective and entropy that are known."""
+    """Return the last known loss, objective and entropy."""
     rows = []
     for name in ("loss", "objective", "entropy"):
         values = getattr(log.steps, name)
@@ -252,16 +252,16 @@ def _last(log: Log) -> list[tuple[str, str]]:
 
 
 def seconds_left(log: Log) -> float | None:
-    """Return how long a search still takes, by the time of its latest steps; None if that cannot be told.
+    """Return how long a search will still take, from the time of its latest steps; None if that is unknown.
 
-    Of a one-shot search these are the steps that are left and the first training of each finalist, without
-    what is trained afterwards; of `asng.minimize` the calls that are left.
+    For a one-shot search, this covers the remaining steps and the first training of each finalist, without
+    what is trained afterwards; for `asng.minimize`, the remaining calls.
 
     Args:
         log: The log of a run.
 
     Returns:
-        Seconds, from the last line of the log on.
+        Seconds from the last line of the log on.
     """
     steps, start = log.steps, log.start
     if start.final and log.finalists:
@@ -274,7 +274,7 @@ def seconds_left(log: Log) -> float | None:
         total, done = start.budget, len(log.calls)
         recent = done * (len(steps) - 1 - begin) / len(steps)
     elif start.steps is not None:
-        # A step of a finalist trains weights alone, which takes up to all of a step of the search.
+        # A step of a finalist only trains weights, which takes at most as long as a step of the search.
         final = start.final or {}
         count, alone = (_whole(final.get(name)) for name in ("finalists", "steps"))
         total, done = start.steps + count * alone, steps.step[-1]
@@ -288,7 +288,7 @@ def seconds_left(log: Log) -> float | None:
 
 
 def _left_of_final(log: Log) -> float | None:
-    """Return how long the finalists still take that were not trained yet, by the time of those that were."""
+    """Return how long the remaining finalists will take, from the time of those that were trained."""
     began = float(log.steps.seconds[-1]) if len(log.steps) else 0.0
     known = [one.seconds for one in log.finalists if one.seconds is not None]
     left = _whole((log.start.final or {}).get("finalists")) - len(log.finalists)
@@ -303,7 +303,7 @@ def _whole(value: object) -> int:
 
 
 def _likeliest(log: Log) -> list[tuple[str, str, str, str]]:
-    """Return of each variable its name, its likeliest value, and how sure theta is, in words and as a bar."""
+    """Return each variable's name, its likeliest value, and how sure theta is, in words and as a bar."""
     if not log.theta or log.space is None:
         return []
     theta = log.theta[-1][1]

@@ -1,4 +1,4 @@
-"""What a reader of a report can do next, in words and as commands."""
+"""Suggest what the reader of a report can do next, in words and as commands."""
 
 import shlex
 
@@ -9,11 +9,11 @@ from asng.runs.folder import CHILD
 __all__ = ["next_steps"]
 
 _COMMANDS = {"classification": "search", "user": "search", "inpainting": "inpaint"}
-"""The task in config.yaml to the subcommand that resumes it."""
+"""The subcommand that resumes a run, by the task in config.yaml."""
 
 
 def next_steps(run: Run) -> list[tuple[str, str]]:
-    """Return what can be done next with a run of one search, and the command for it, or "".
+    """Return what can be done next with a run of one search, each with its command, or "" if it has none.
 
     Example:
         >>> from tempfile import TemporaryDirectory

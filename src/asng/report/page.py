@@ -1,4 +1,4 @@
-"""What the templates fill in: words and figures, gathered from a run."""
+"""Gather the words and figures of a run for the templates."""
 
 import math
 from collections import Counter
@@ -54,10 +54,10 @@ _ROADS = {
 
 
 def run_page(run: Run) -> Mapping[str, Any]:
-    """Return the values of the template of one search."""
+    """Return the values for the template of one search."""
     comparison, left_out = compare(run.result), list[str]()
     return {
-        "left_out": left_out,  # is filled below
+        "left_out": left_out,  # filled below
         "title": run.folder.resolve().name,
         "state": _state(run.log),
         "verdict": verdict(run.result, run.log.end.chance if run.log.end else None),
@@ -87,7 +87,7 @@ def run_page(run: Run) -> Mapping[str, Any]:
 
 
 def seeds_page(run: Run, linked: Mapping[str, Run]) -> Mapping[str, Any]:
-    """Return the values of the template over several seeds; `linked` are the folders with a page."""
+    """Return the values for the template over several seeds; `linked` are those with a page, by folder."""
     summary = run.summary
     if summary is None or not summary.seeds:
         return {
@@ -167,7 +167,7 @@ def _comparison(result: Result) -> str:
 
 
 def _trade(result: Result) -> str:
-    """Draw scores over parameters, if networks differ in them."""
+    """Draw scores over numbers of parameters, if the networks differ in these."""
     known = {
         name: [
             (float(one.parameters), one.score)
@@ -186,7 +186,7 @@ def _trade(result: Result) -> str:
 
 
 def strip_of(result: Result) -> str:
-    """Draw the found network beside random ones, if it has a score."""
+    """Draw the found network beside the random ones and the baseline, as far as they have scores."""
     c, found = compare(result), result.found or Scored()
     row = Row(
         name="",
@@ -246,7 +246,7 @@ def _told_apart(finalists: Sequence[FinalistEvent]) -> list[str]:
 def _finalist_rows(
     finalists: Sequence[FinalistEvent], found: Mapping[str, Any] | None
 ) -> list[tuple[bool, list[str]]]:
-    """Return a row each: whether it was found, then its road, its objectives and what tells it apart."""
+    """Return for each finalist whether it is the found one, and its row: origin, scores, differing values."""
     names = _told_apart(finalists)
     return [
         (
@@ -284,7 +284,7 @@ def _space(log: Log) -> list[tuple[str, str]]:
 
 
 def _variables(run: Run, left_out: list[str]) -> list[tuple[str, list[dict[str, str]]]]:
-    """Return the variables by groups: name, what it may be, what was found, how sure theta is."""
+    """Return the variables in groups: name, choices, found value, and how sure theta is."""
     names = excerpt(list(run.log.space or run.architecture or {}), MOST_ROWS, "variables", left_out)
     last = run.log.theta[-1][1] if run.log.theta else {}
     rows = []
@@ -315,7 +315,7 @@ def _value(value: Any) -> str:
 
 
 def _grouped(rows: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Group rows by the part of their name before the first dot; one group if that says nothing."""
+    """Group rows by the part of their name before the first dot; one group if that makes too many."""
     rows = sorted(rows, key=lambda row: _prefix(row["name"]) == "")
     groups = [(prefix, list(group)) for prefix, group in groupby(rows, key=lambda row: _prefix(row["name"]))]
     if len(groups) > max(1, len(rows) // 2):
@@ -331,7 +331,7 @@ def _graphs(run: Run, left_out: list[str]) -> list[tuple[str, str]]:
     graphs = [graph for graph in run.graphs if graph.nodes]
     try:
         return _drawn_graphs(graphs, left_out)
-    except RunError as error:  # of one that cannot be laid out
+    except RunError as error:  # a graph cannot be laid out
         raise RunError(f"{run.folder / GRAPHS}: {error}") from error
 
 
@@ -346,7 +346,7 @@ def _drawn_graphs(graphs: list[Graph], left_out: list[str]) -> list[tuple[str, s
 
 
 def _importance(run: Run) -> str | None:
-    """Draw what matters; empty if too little is known to say it, None of a search without theta."""
+    """Draw the importance of variables; empty if too little is known, None for a search without theta."""
     if run.log.space is None or not run.log.theta:
         return None
     higher = (run.log.start.objective or {}).get("select") == "maximize"
@@ -362,13 +362,13 @@ def _curves(log: Log) -> dict[str, str]:
         "delta": delta_curve(log.steps),
         "loss": loss_curves(log.steps, _objective(log)),
     }
-    if not (log.steps.delta > 0.0).any():  # of an optimiser without a step size
+    if not (log.steps.delta > 0.0).any():  # the optimiser has no step size
         figures["delta"] = ""
     return {name: drawn(figure) for name, figure in figures.items()}
 
 
 def _objective(log: Log) -> str | None:
-    """Return what the objective is called, where it is another function than the loss."""
+    """Return the name of the objective if it is not the loss, else None."""
     selected = log.start.objective or {}
     if selected.get("select") not in ("minimize", "maximize"):
         return None
@@ -405,7 +405,7 @@ def _theta_figure(log: Log, name: str, found: Any, *, room: float, key: str) -> 
 
 
 def _settings(run: Run) -> Settings:
-    """Return those of config.yaml; of a search in Python, which the log has, these too."""
+    """Return the settings of config.yaml; for a search in Python, those in the log too."""
     config, start = dict(run.config), run.log.start
     if start.settings and "search" not in config:
         config["search"] = start.settings

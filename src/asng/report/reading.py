@@ -1,4 +1,4 @@
-"""A run folder, read whole: what is there is checked, what is missing is left out."""
+"""Read a whole run folder: files that exist are checked, and missing ones are left out."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ __all__ = ["Run", "read_run", "read_settings"]
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """All that a run folder says.
+    """The content of a run folder.
 
     Attributes:
         folder: The folder.
@@ -27,8 +27,8 @@ class Run:
         architecture: The found architecture, or None.
         graphs: Cells to draw, perhaps none.
         pictures: What the found network does to test data, or None.
-        result: Scores of the found and of random networks, as far as there are any.
-        summary: Scores of several seeds, or None: then the folder is one search.
+        result: Scores of the found and random networks, as far as they exist.
+        summary: Scores of several seeds; None if the folder is of a single search.
     """
 
     folder: Path
@@ -42,14 +42,14 @@ class Run:
 
 
 def read_run(run_dir: str | PathLike[str]) -> Run:
-    """Read a run folder, of a search that has ended or still goes on.
+    """Read the folder of a run, which may have ended or still continue.
 
     Args:
         run_dir: The folder, with any of config.yaml, log.jsonl, architecture.json, graphs.json,
             pictures.json, result.json and, for several seeds, summary.json.
 
     Returns:
-        What is there.
+        What the folder contains.
 
     Raises:
         RunError: There is no such folder, nothing of a run is in it, or a file is damaged.
@@ -73,10 +73,10 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
 
 
 def read_settings(folder: Path) -> Mapping[str, Any]:
-    """Return what config.yaml of a run folder has; nothing if there is no such file.
+    """Return the content of config.yaml of a run folder; empty if there is no such file.
 
     Raises:
-        RunError: It is damaged.
+        RunError: The file is damaged.
     """
     path = folder / CONFIG
     if not path.exists():

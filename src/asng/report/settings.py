@@ -1,6 +1,6 @@
-"""The settings of a run: those that differ from the defaults first, since they are what one looks for.
+"""The settings of a run: those that differ from the defaults come first, since readers look for them.
 
-A run says itself what the defaults were when it began, so that a later version with others tells the truth.
+A run stores the defaults of the time when it began, so that a later version with others tells the truth.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ class Settings(NamedTuple):
     """Settings as rows of name and value.
 
     Attributes:
-        changed: Those that differ from the defaults, with these; None if the run does not say what they were.
-        others: All the others.
+        changed: Settings that differ from the defaults, with these; None if the run does not store defaults.
+        others: All other settings.
     """
 
     changed: list[tuple[str, str]] | None
@@ -26,19 +26,19 @@ class Settings(NamedTuple):
 
 
 def settings_in(folder: Path) -> Settings:
-    """Return the settings that config.yaml of a run folder has; none if there is no such file.
+    """Return the settings in config.yaml of a run folder; none if there is no such file.
 
     Raises:
-        RunError: It is damaged.
+        RunError: The file is damaged.
     """
     return settings_of(read_settings(folder))
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
-    """Sort the settings of a run.
+    """Separate the settings of a run that differ from the defaults from the others.
 
     Args:
-        config: Nested, with the defaults of those that differ from them under "defaults".
+        config: Nested settings, with the defaults of those that differ from them under "defaults".
 
     Example:
         >>> config = {"seed": 0, "search": {"epochs": 5}, "defaults": {"search": {"epochs": 40}}}
@@ -60,7 +60,7 @@ def settings_of(config: Mapping[str, Any]) -> Settings:
 
 
 def _default_of(name: str, defaults: Mapping[str, str]) -> str | None:
-    """Return the default of a setting; of an entry of one that is a mapping, that of the mapping."""
+    """Return the stored default of a setting, or of the mapping that contains it; None if there is none."""
     while name and name not in defaults:
         name = name.rpartition(".")[0]
     return defaults.get(name)

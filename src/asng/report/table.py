@@ -1,4 +1,4 @@
-"""The outcome of a run as a table for the terminal."""
+"""Show the outcome of a run as a table in the terminal."""
 
 import math
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["cell", "run_rows", "run_table", "search_seconds", "seed_headings", "
 
 
 def run_table(run: Run, title: Text) -> Table:
-    """Return found against random, the verdict below."""
+    """Return a table of found against random, with the verdict below."""
     table = Table(
         title=title,
         caption=Text(verdict(run.result, run.log.end.chance if run.log.end else None)),
@@ -33,7 +33,7 @@ def run_table(run: Run, title: Text) -> Table:
 
 
 def run_rows(run: Run) -> list[tuple[str, str]]:
-    """Return what is known of found, random and baseline as names and words."""
+    """Return what is known of the found network, the random ones and the baseline as (name, text) pairs."""
     result, comparison = run.result, compare(run.result)
     found = result.found
     rows = [(f"found ({result.metric})", score(found.score if found else None))]
@@ -66,14 +66,14 @@ def _others_of_peers(result: Result) -> list[tuple[str, str]]:
 
 
 def search_seconds(run: Run) -> float:
-    """Return how long the search took, by its result or else by its last step; NaN if unknown."""
+    """Return how long the search took, from its result or else its last step; NaN if unknown."""
     if not math.isnan(run.result.search_seconds):
         return run.result.search_seconds
     return float(run.log.steps.seconds[-1]) if len(run.log.steps) else math.nan
 
 
 def seeds_table(summary: Summary, title: Text) -> Table:
-    """Return one row a seed, the verdict below."""
+    """Return a table with one row per seed, and the verdict below."""
     table = Table(title=title, caption=Text(seeds_verdict(summary)), caption_justify="left")
     for heading in seed_headings(summary):
         table.add_column(cell(heading), justify="right")
@@ -83,23 +83,23 @@ def seeds_table(summary: Summary, title: Text) -> Table:
 
 
 def cell(words: str) -> Text:
-    """Return what stands in a cell: as Text, since square brackets in it are no markup, and not too long."""
+    """Return the text of a cell, cut if long; as Text, since square brackets in it are not markup."""
     return Text(cut(words))
 
 
 def seed_headings(summary: Summary) -> list[str]:
-    """Return what the columns of `seed_rows` are called."""
+    """Return the headings of the columns of `seed_rows`."""
     others = [f"{what} ({name})" for name in _other_names(summary) for what in ("found", "random")]
     head = ["seed", f"found ({summary.metric})", f"random ({summary.metric})", "gain", "inherited"]
     return [*head, *(name for name, _ in _where_known(summary)), *others]
 
 
 def seed_rows(summary: Summary) -> list[list[str]]:
-    """Return found, random, gain and inherited of each seed as words, then what only some runs have.
+    """Return found, random, gain and inherited of each seed as text, then what only some runs have.
 
-    These are the worth, the cost in trainings and the baseline, and found and random by further scores:
-    nothing says which way the latter are better, so that they have no gain. The last row has means +- sd over
-    the seeds; of random networks, of the means of the seeds; of worths that of the mean rank.
+    These are the worth, the cost in trainings, the baseline, and found and random by further scores. Nothing
+    says whether those are better if higher, so that they have no gain. The last row has mean +- sd over the
+    seeds; for random networks, of the seeds' means; for worths, the worth of the mean rank.
     """
     sign = 1 if summary.higher_is_better else -1
     seeds, names, known = summary.seeds, _other_names(summary), _where_known(summary)
@@ -121,7 +121,7 @@ def _other_names(summary: Summary) -> list[str]:
 
 
 def _where_known(summary: Summary) -> list[tuple[str, list[str]]]:
-    """Return worth, cost and baseline as columns of name and cells, as far as any seed has them."""
+    """Return worth, cost and baseline as columns of name and cells, if any seed has them."""
     seeds, higher = summary.seeds, summary.higher_is_better
     worths = [w.value if w else math.nan for w in (seed_worth(s, higher_is_better=higher) for s in seeds)]
     costs, baselines = [seed.trainings for seed in seeds], [seed.baseline for seed in seeds]

@@ -1,4 +1,4 @@
-"""Found against random, in plain sentences. A search that did not beat chance is told so."""
+"""The verdict on a search in plain sentences, which say so if it did not beat chance."""
 
 import math
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def verdict(result: Result, chance: Chance | None = None) -> str:
 
     Args:
         result: The scores of one search.
-        chance: Of its final, if that is known; told if nothing that shows was learnt.
+        chance: The found network's score beside the level of chance, if known; mentioned if the two are near.
 
     Example:
         >>> from textwrap import fill
@@ -44,7 +44,7 @@ def verdict(result: Result, chance: Chance | None = None) -> str:
 
 
 def _doubts(gain: float, sd: float, error: float, items: int | None) -> list[str]:
-    """Return what chance could make such a gain, in words."""
+    """Return in words how chance alone could explain such a gain."""
     doubts = ["within one standard deviation of the random peers"] if abs(gain) <= sd else []
     if abs(gain) <= 2 * error:
         doubts.append(f"within two standard errors of the {items:,} test items ({spread(error)} each)")
@@ -73,7 +73,7 @@ def _sure(w: Worth) -> str:
 
 
 def _at_the_cost(worth: float, trainings: float) -> str:
-    if not trainings > 0:  # unknown, or of a file that was damaged
+    if not trainings > 0:  # unknown, or from a damaged file
         return ""
     return f", at the cost of {cost_words(trainings)}: {about(worth / trainings)} a training"
 
@@ -104,7 +104,7 @@ def _baseline_sentence(result: Result) -> str:
     if beside.gain == 0:
         return f"{head} a tie with it."
     words = f"{'better' if beside.gain > 0 else 'WORSE'} by {spread(abs(beside.gain))}"
-    # The spread of peers is that of first weights and of architectures: an upper bound for the former.
+    # The spread of peers comes from first weights and architectures: an upper bound for weights alone.
     doubts = _doubts(beside.gain, mean_sd(result.peers)[1], beside.error, result.test_items)
     return f"{head} {words}, {', and '.join(doubts)}: it may be chance." if doubts else f"{head} {words}."
 
@@ -122,7 +122,7 @@ def seeds_verdict(summary: Summary) -> str:
     """Say over several seeds whether the search was worth it, and whether that may be chance.
 
     Args:
-        summary: The scores of the seeds; those without both scores are left out, and counted.
+        summary: The scores of the seeds; seeds without both scores are left out, and counted.
     """
     sign = 1 if summary.higher_is_better else -1
     whole = [seed for seed in summary.seeds if not math.isnan(seed.found - seed.random_mean)]
@@ -157,7 +157,7 @@ def _seeds(number: int) -> str:
 
 
 def _told(gains: Sequence[float]) -> str:
-    """Return on how many seeds there is a gain, and how much it is on average."""
+    """Return on how many seeds there is a gain, and how large it is on average."""
     better = f"{sum(gain > 0 for gain in gains)} of {len(gains)}"
     if ties := gains.count(0.0):
         better += f", a tie on {ties}"
@@ -169,7 +169,7 @@ def _told(gains: Sequence[float]) -> str:
 def _doubts_over_seeds(gains: Sequence[float], error: float, items: int | None) -> list[str]:
     gain, sd = mean_sd(gains)
     doubts = ["within two standard errors of no gain"] if abs(gain) <= 2 * sd / math.sqrt(len(gains)) else []
-    # More seeds make this no smaller: all are scored on the same items.
+    # More seeds do not make this smaller, since all are scored on the same items.
     return doubts + _doubts(gain, -1.0, error, items)
 
 

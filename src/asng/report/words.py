@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Format numbers and settings for people to read."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -27,13 +27,13 @@ __all__ = [
 UNKNOWN = "-"
 _MOST_CHOICES = 60
 _MOST_LOG = 700.0
-"""Of what a float can hold."""
+"""Greatest logarithm of a number that a float can hold, about."""
 _LONGEST_VALUE = 2_000
-"""Letters of a setting."""
+"""Maximum length of a setting, in characters."""
 
 
 def score(value: float | None) -> str:
-    """Return a score with as many digits as say something.
+    """Return a score with as many digits as are meaningful.
 
     Example:
         >>> score(0.86123), score(0.0191), score(123.456), score(None)
@@ -59,12 +59,12 @@ def spread(value: float) -> str:
 
 
 def plus_minus(mean: float, sd: float, words: Callable[[float], str] = score) -> str:
-    """Return a mean, of scores or by `spread` of differences, with its standard deviation if known."""
+    """Return a mean with its standard deviation, if known; use `spread` as `words` for differences."""
     return words(mean) if math.isnan(sd) else f"{words(mean)} +- {spread(sd)}"
 
 
 def gain_words(gain: float) -> str:
-    """Return by how much a score is better than another, a tie if it is not at all.
+    """Return by how much a score is better than another, or that they tie.
 
     Example:
         >>> gain_words(0.0196), gain_words(-0.5), gain_words(0.0)
@@ -74,7 +74,7 @@ def gain_words(gain: float) -> str:
 
 
 def about(value: float) -> str:
-    """Return a number that is known roughly, with two digits.
+    """Return a roughly known number, with two digits.
 
     Example:
         >>> about(16.218), about(0.4071), about(3440.7), about(2.0), about(4e7), about(0.0003)
@@ -88,7 +88,7 @@ def about(value: float) -> str:
 
 
 def count(value: int | None) -> str:
-    """Return an integer with its thousands apart, or a dash for None."""
+    """Return an integer with thousands separators, or a dash for None."""
     return UNKNOWN if value is None else f"{value:,}"
 
 
@@ -98,7 +98,7 @@ def share(value: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time in the units that suit its length.
+    """Return a duration in units that suit its length.
 
     Example:
         >>> duration(7.26), duration(75), duration(7322)
@@ -130,12 +130,12 @@ def big(value: float) -> str:
 
 
 def size_of(space: Space) -> str:
-    """Say how many architectures a space has."""
+    """Return the number of architectures of a space as text."""
     return "infinite (real variables)" if space.size == math.inf else big(space.size)
 
 
 def describe(variable: Variable) -> str:
-    """Say what a variable may be.
+    """Return the values that a variable may have, in words.
 
     Example:
         >>> describe(Integer(8, 64, log=True, step=8))
@@ -156,12 +156,12 @@ def describe(variable: Variable) -> str:
 
 
 def mean_and_spread(mean: float, std: float, *, log: bool) -> str:
-    """Return theta of an ordered variable; on a log scale the spread is a factor.
+    """Return theta of an ordered variable as text; on a log scale the spread is a factor.
 
     Args:
-        mean: In raw coordinates.
-        std: In raw coordinates.
-        log: Whether those are logarithms.
+        mean: Mean in raw coordinates.
+        std: Standard deviation in raw coordinates.
+        log: Whether raw coordinates are logarithms.
 
     Example:
         >>> mean_and_spread(30.12, 2.34, log=False), mean_and_spread(math.log(30), math.log(1.2), log=True)
@@ -178,7 +178,7 @@ def mean_and_spread(mean: float, std: float, *, log: bool) -> str:
 
 
 def flatten(value: Any, prefix: str = "") -> list[tuple[str, str]]:
-    """Return nested settings as (dotted name, value) in their order; long ones are cut, 500 at most.
+    """Return nested settings as (dotted name, value) pairs in order; long values are cut, at most 500 shown.
 
     Example:
         >>> flatten({"search": {"lam": 2, "ripen": 0.5}, "seed": 0})

@@ -1,11 +1,11 @@
 """Worth: how many random networks one would have to train for the best of them to match the found one.
 
 Let p be the probability that a random network of the space is better than the found one. The best of m random
-networks is beaten by one more with probability 1 / (m + 1): any of the m + 1 may be the best.
-So the found network matches the best of m = 1 / p - 1, and that is its worth:
+networks is beaten by one more with probability 1 / (m + 1), since each of the m + 1 is equally likely to be
+the best. The found network thus matches the best of m = 1 / p - 1, and this m is its worth:
 
-- `worth` has p from a rank among networks whose scores are all known, as in a table of trained networks;
-- `estimate_worth` has it from the few random peers of a run, and says how little they can tell.
+- `worth` takes p from a rank among networks whose scores are all known, as in a table of trained networks;
+- `estimate_worth` estimates p from the few random peers of a run, and says how little they can tell.
 
 A network in the middle is worth 1. One drawn at random is worth m or more with probability 1 / (m + 1):
 chance alone gives a worth of 19 or more 1 time in 20.
@@ -24,29 +24,29 @@ from asng.runs.results import mean_sd
 __all__ = ["CONFIDENCE", "Worth", "estimate_worth", "mean_worth", "worth"]
 
 CONFIDENCE = 0.9
-"""Of the interval about an estimated worth; its lower end alone holds with 0.95."""
+"""Confidence of the interval about an estimated worth; its lower end alone holds with 0.95."""
 _LEVELS = ((1 + CONFIDENCE) / 2, (1 - CONFIDENCE) / 2)
 _FEWEST = 3
-"""Peers for a normal distribution to be fitted: two say next to nothing of its spread."""
+"""Peers needed to fit a normal distribution: two say next to nothing about its spread."""
 _FARTHEST = 50.0
-"""Standard deviations from the mean beyond which the ends of the interval stay where they are."""
+"""Standard deviations from the mean beyond which the ends of the interval no longer move."""
 
 
 def worth(rank: float, n: int) -> float:
-    """Return how many random networks are expected to match the network of a rank.
+    """Return how many random networks are expected to match the network of a given rank.
 
     The best of m networks drawn without repeats from n has the expected rank (n + 1) / (m + 1); this is m.
 
     Args:
-        rank: Of the network, 1 + how many of the n are better; those that tie share their mean rank. Between
-            1 and n + 1.
+        rank: Rank of the network, 1 + how many of the n are better, in [1, n + 1]. Networks that tie share
+            their mean rank.
         n: How many networks it is compared with, at least 1.
 
     Returns:
         Between 0, worse than all of them, and n, better than all.
 
     Raises:
-        InputError: `rank` or `n` is out of its range.
+        InputError: `rank` or `n` is out of range.
 
     Example:
         >>> worth(1, 1000), worth(10, 999), worth(501, 1001)
@@ -68,8 +68,8 @@ class Worth:
         value: The estimate, at least 0.
         low: Lower end of the interval of confidence `CONFIDENCE`.
         high: Upper end; infinite if the peers set no bound.
-        by_rank: Whether the peers are too few, or too equal, for more than a rank: the value is then at most
-            their number, and stands for that or more if the found network beats them all.
+        by_rank: Whether the peers are too few, or too equal, for more than a rank. The value is then at most
+            their number; if the found network beats them all, it means that number or more.
     """
 
     value: float
@@ -81,7 +81,7 @@ class Worth:
 def estimate_worth(found: float, peers: Sequence[float], *, higher_is_better: bool = True) -> Worth:
     """Return the worth of a network from the scores of random peers.
 
-    With three peers or more, their scores are taken for draws of a normal distribution of unknown mean and
+    With three peers or more, their scores are taken as draws from a normal distribution of unknown mean and
     standard deviation. The probability that one more draw is better than the found network is then
 
         p = T((mean - found) / (sd sqrt(1 + 1 / k)))
@@ -91,14 +91,14 @@ def estimate_worth(found: float, peers: Sequence[float], *, higher_is_better: bo
     T are heavy, so that a large gain is believed slowly.
 
     The interval is that of p for fixed mean and standard deviation, by the noncentral t distribution. In the
-    far tail the estimate can be outside it; the interval is then widened to it. It holds as far as scores are
-    normal. A peer that failed makes the spread larger and the worth smaller.
+    far tail, the estimate can lie outside; the interval is then widened to include it. It is valid as far as
+    scores are normal. A peer that failed makes the spread larger and the worth smaller.
 
-    With fewer peers, or with peers that all tie, the estimate is `worth` of the rank, and the interval that
-    of a binomial share (Clopper and Pearson).
+    With fewer peers, or if all peers tie, the estimate is `worth` of the rank, and the interval is that of a
+    binomial share (Clopper and Pearson).
 
     Args:
-        found: Score of the network.
+        found: Score of the found network.
         peers: Scores of random networks of the same space, trained alike: at least one, all finite.
         higher_is_better: Whether a higher score is better.
 
@@ -129,7 +129,7 @@ def estimate_worth(found: float, peers: Sequence[float], *, higher_is_better: bo
 
 
 def _true_distance(distance: float, k: int, level: float) -> float:
-    """Return the distance by true mean and deviation below which a measured one is with that probability."""
+    """Return the true distance for which a measured one is at most `distance` with probability `level`."""
     root = math.sqrt(k)
     shown = max(-_FARTHEST, min(_FARTHEST, distance))
     return float(nctdtrinc(k - 1, level, shown * root)) / root
@@ -147,9 +147,9 @@ def _of_share(p: float) -> float:
 
 
 def mean_worth(values: Sequence[float]) -> float:
-    """Return the worth of the mean rank of several networks, each in a space or a run of its own.
+    """Return the worth of the mean rank of several networks, each from a space or a run of its own.
 
-    A mean of the worths themselves would be that of the luckiest.
+    The mean of the worths themselves would be that of the luckiest network.
 
     Args:
         values: Worths, at least one.

@@ -1,4 +1,4 @@
-"""What lies in a run folder: names, files, logs, checkpoints, locks."""
+"""Write and read run folders: names, files, logs, checkpoints, locks."""
 
 from asng.runs.environment import machine, versions
 

@@ -1,4 +1,4 @@
-"""Checkpoints: whole, recognisable, and with the one before kept; and when the next is due."""
+"""Write and read checkpoints, keep the one before, and say when the next is due."""
 
 import time
 import warnings
@@ -11,12 +11,12 @@ from asng.runs.tensors import check_format, read_tensors, write_tensors
 __all__ = ["FORMAT", "PASSED_OVER", "load_checkpoint", "previous", "save_checkpoint", "CheckpointPace"]
 
 FORMAT = 5
-"""Number of the format; a file with a greater one is of a newer asng."""
+"""Number of the format; a file with a greater one is from a newer asng."""
 PASSED_OVER = "passed_over"
-"""Where a loaded state says why a newer checkpoint was not used; empty where it is the newest."""
+"""Key under which a loaded state says why a newer checkpoint was not used; empty if it is the newest."""
 LEAST_RATIO = 50
-"""The interval is at least so many times what the last checkpoint took, so that all of them together take at
-most 2 % of the time."""
+"""The interval is at least so many times what the last checkpoint took, so that checkpoints take at most 2 %
+of the time."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any], *, keep: bool = True) -> None:
@@ -25,8 +25,8 @@ def save_checkpoint(path: Path, state: dict[str, Any], *, keep: bool = True) -> 
     Args:
         path: For instance `run/checkpoint.pt`.
         state: Tensors, numbers, strings, and lists and dictionaries of them.
-        keep: Keep what was there before. Not where it was passed over: it would take the place of the one
-            that was read instead.
+        keep: Whether to keep what was there before. Give False if it was passed over: it would take the place
+            of the checkpoint that was read instead.
 
     Raises:
         RunError: The file cannot be written.
@@ -37,7 +37,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], *, keep: bool = True) -> 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Return the newest checkpoint that can be used: that at `path`, or else the one before.
 
-    Where the one at `path` is passed over, since it is torn, foreign, or of another format, a warning names
+    If the one at `path` is passed over, because it is torn, foreign, or of another format, a warning names
     it, and the state has the reason under `PASSED_OVER`.
 
     Raises:
@@ -62,17 +62,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def previous(path: Path) -> Path:
-    """Return where the checkpoint before the one at `path` is."""
+    """Return the path of the checkpoint before the one at `path`."""
     return path.with_name(f"{path.stem}.previous{path.suffix}")
 
 
 class CheckpointPace:
-    """Counts pieces of work and seconds between checkpoints.
+    """Says when a checkpoint is due, by the seconds and the pieces of work since the last one.
 
     Args:
-        seconds: A checkpoint is due after so many, but not before 50 times what the last one took; 0: after
-            every piece of work, whatever it takes.
-        steps: One is due after so many pieces of work too, whatever it takes; or None.
+        seconds: A checkpoint is due after so many seconds, but not before 50 times what the last one took.
+            With 0, one is due after every piece of work, whatever it takes.
+        steps: One is also due after so many pieces of work, whatever it takes; or None.
 
     Example:
         >>> pace = CheckpointPace(60.0, 2)
@@ -90,7 +90,7 @@ class CheckpointPace:
         self.seconds, self.steps = seconds, steps
         self.interval = seconds
         self._pieces = 0
-        self._since = time.perf_counter()  # which no change of the clock moves
+        self._since = time.perf_counter()  # not moved by a change of the clock
 
     def due(self) -> bool:
         """Count a piece of work, and say whether a checkpoint is due."""
@@ -100,6 +100,6 @@ class CheckpointPace:
         return time.perf_counter() - self._since > self.interval
 
     def saved(self, *, took: float) -> None:
-        """Begin to count anew after a checkpoint that took so many seconds."""
+        """Start counting anew after a checkpoint that took so many seconds."""
         self._pieces, self._since = 0, time.perf_counter()
         self.interval = max(self.seconds, LEAST_RATIO * took) if self.seconds > 0.0 else 0.0

@@ -1,7 +1,7 @@
-"""YAML files of plain values, read as if someone else had written them.
+"""Write YAML files of plain values, and read them as untrusted input.
 
-The safe loader makes no objects, and yet a small file can keep it, or whoever reads the result, busy for
-ever. Aliases of aliases stand for a billion values ("billion laughs"), and a deep nest overflows the stack.
+The safe loader makes no objects, and yet a small file can keep it, or the reader of its result, busy for
+ever. Aliases of aliases stand for a billion values ("billion laughs"), and deep nesting overflows the stack.
 Our own files have neither.
 """
 
@@ -18,24 +18,24 @@ from asng.runs.guarded import read_plain
 __all__ = ["defaults_of", "read_yaml", "write_yaml"]
 
 _LARGEST = 2**17
-"""Bytes of a file. Settings take a few thousand; the loader, half a second for so many."""
+"""Largest size of a file in bytes. Settings take a few thousand; loading so many takes half a second."""
 
 _DEEPEST = 64
 """How deep values may nest."""
 
-# The parser in C, where PyYAML was built with it, is twenty times as fast, and keeps its stack on the heap.
+# The parser in C, if PyYAML was built with it, is twenty times as fast, and keeps its stack on the heap.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a value that occurs twice twice, and not as an alias."""
+    """Writes a value in full each time it occurs, and never as an alias."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def defaults_of(settings: Any) -> dict[str, Any]:
-    """Return the defaults of those fields of a dataclass that have another value: what a user has changed.
+    """Return the defaults of the dataclass fields that have another value: those that a user has changed.
 
     A field without a default is left out.
 
@@ -68,11 +68,11 @@ def read_yaml(path: Path) -> Any:
     r"""Return the values of a YAML file.
 
     Args:
-        path: At most 128 KiB of UTF-8; at most 64 levels, no anchors and no aliases.
+        path: The file: at most 128 KiB of UTF-8; at most 64 levels, no anchors and no aliases.
 
     Raises:
         FileNotFoundError: There is no such file.
-        RunError: It is unreadable, too large, no YAML, or more than plain values.
+        RunError: The file is unreadable, too large, not YAML, or holds more than plain values.
 
     Example:
         >>> import tempfile
@@ -100,10 +100,10 @@ def read_yaml(path: Path) -> Any:
 
 
 def _fault(text: str) -> str:
-    """Say what there is beside plain values; by events, which are few whatever they stand for."""
+    """Return what a text has beside plain values, from parser events: few, whatever they stand for."""
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
-        if getattr(event, "anchor", None) is not None:  # of an alias too
+        if getattr(event, "anchor", None) is not None:  # an alias has one too
             return "an anchor or an alias. Write values out"
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)

@@ -1,4 +1,4 @@
-"""What a figure must be read with: versions of software, and the machine. Loads no torch."""
+"""What a measured figure depends on: versions of software, and the machine. This does not load torch."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ __all__ = ["machine", "versions"]
 
 
 def versions(packages: Iterable[str] = ("asng", "torch", "numpy", "scipy")) -> dict[str, str]:
-    """Return the versions of Python and of those of the packages that are installed."""
+    """Return the versions of Python and of the packages, as far as they are installed."""
     found = {"python": platform.python_version()}
     for package in packages:
         try:

@@ -1,8 +1,8 @@
-"""The events of a log, log.jsonl: what is written is what is read.
+"""The events of a log, log.jsonl, described once for writing and for reading.
 
 Each line is a JSON object whose field "event" says which event it is. A one-shot search logs a start, then
-steps and theta, at its end finalists, and an end; `asng.minimize` a start, every evaluation, a step and theta
-a generation, and an end.
+steps and theta, then finalists, and an end. `asng.minimize` logs a start, every evaluation, a step and theta
+per generation, and an end.
 """
 
 import math
@@ -33,10 +33,10 @@ __all__ = [
 ]
 
 DOUBT = 0.05
-"""From which probability on a score counts as near the level of chance."""
+"""Above this probability, a score counts as near the level of chance."""
 
 Figure: TypeAlias = float | UnsetType | None
-"""A number; null where it is not finite or there is none; left out where the kind of run has none."""
+"""A number; null if it is not finite or there is none; left out if the kind of run has none."""
 
 
 class _Event(
@@ -45,18 +45,18 @@ class _Event(
     tag_field="event",
     tag=lambda name: name.removesuffix("Event").lower(),
 ):
-    """An event; a field that is left out has its default, one that is unknown is passed over."""
+    """An event; a field that is left out has its default, one that is unknown is ignored."""
 
 
 class CostLimit(Stored, frozen=True):
-    """What a budget or a penalty of a search comes to in numbers.
+    """A budget or a penalty of a search, in numbers.
 
     Attributes:
-        measure: Of what.
+        measure: Name of the measure.
         kind: "budget" or "penalty".
         limit: The greatest cost within the budget, or the target of the penalty.
-        share: Of what the whole network costs; None if the limit was given itself.
-        whole: What that costs.
+        share: The limit as a share of the whole network's cost; None if it was given as a number.
+        whole: The cost of the whole network.
 
     Example:
         >>> str(CostLimit("bytes", "budget", 2000.0, 0.5, 4000.0))
@@ -75,14 +75,14 @@ class CostLimit(Stored, frozen=True):
 
 
 class Compiled(Stored, frozen=True):
-    """What compiled operations took and brought in a search, since it began or was resumed.
+    """What compiled operations cost and saved in a search, since it began or was resumed.
 
     Attributes:
         operations: How many are compiled.
-        seconds: Of compiling, the trial of the compiler included.
-        steps: Training steps that were taken with them.
-        plain_ms: Median of a training step without, in milliseconds; None if there was none.
-        compiled_ms: Median of one with them, in which nothing was compiled; None if there was none.
+        seconds: Time of compiling, including the trial of the compiler.
+        steps: Number of training steps taken with them.
+        plain_ms: Median time of a training step without them, in milliseconds; None if there was none.
+        compiled_ms: The same of a step with them in which nothing was compiled; None if there was none.
 
     Example:
         >>> str(Compiled(12, 20.5, 4000, 5.0, 4.0))
@@ -112,20 +112,20 @@ class StartEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         kind: "minimize", or None for a one-shot search.
         time: Time of day at the start.
-        seed: Of a one-shot search.
-        steps: How many it is to have.
-        lam_x: Architectures trained a step.
-        budget: Calls of f.
+        seed: Seed of a one-shot search.
+        steps: Planned number of steps of a one-shot search.
+        lam_x: Architectures trained per step.
+        budget: Budget of calls of f.
         settings: Arguments by name: of `asng.minimize`, or of `OneShotSearch` and its `fit`.
-        defaults: Those of the arguments that have another value.
-        space: Name of a variable to what it is.
+        defaults: Defaults of the arguments that have another value.
+        space: Name of a variable to its description.
         n_theta: Degrees of freedom of theta.
-        optimizer: Its state before the first generation.
-        objective: What selects: "select", and the name of the "function".
-        final: How many finalists there are to be, and their training steps.
+        optimizer: State of the optimiser before the first generation.
+        objective: What the search selects by: "select", and the name of the "function".
+        final: Planned number of finalists, and their training steps.
         costs: The budgets and penalties of the search.
-        versions: Of software, by name.
-        machine: What it ran on.
+        versions: Versions of software, by name.
+        machine: The machine that the search ran on.
     """
 
     kind: str | None = None
@@ -151,20 +151,20 @@ class StepEvent(_Event, frozen=True, kw_only=True):
 
     Attributes:
         step: Its number, from 1 on.
-        epoch: Of the training data, from 0 on.
+        epoch: Epoch of the training data, from 0 on.
         evaluated: Calls of f, or candidates scored, up to now.
         over_budget: How many of those were over the budget.
-        out_of_memory: How many architectures did not fit.
+        out_of_memory: How many architectures did not fit into memory.
         loss: Mean training loss of the step's samples.
-        objective: Mean objective of the candidates told of; null during warm-up.
-        entropy: Of theta, over that of the uniform distribution, in [0, 1].
+        objective: Mean objective of the candidates that theta was told of; null during warm-up.
+        entropy: Entropy of theta, over that of the uniform distribution, in [0, 1].
         delta: The step size of theta.
         gamma: The normalisation factor of the step-size adaptation.
-        seconds: Since the start, all resumed parts together.
+        seconds: Time since the start, of all resumed parts together.
         cost: Means of the candidates' costs, by name.
-        losses: What theta was told of each candidate; null if not finite.
-        candidates: The raw coordinates of each in the order of the space, with the index of a choice; null
-            for a variable that it did not read.
+        losses: The loss of each candidate that theta was told; null if not finite.
+        candidates: Raw coordinates of each candidate in the order of the space, with the index for a choice;
+            null for a variable that it did not read.
     """
 
     step: Whole
@@ -191,18 +191,18 @@ class Normal(Stored, frozen=True):
 
 
 Theta: TypeAlias = Mapping[str, Normal | tuple[float | None, ...]]
-"""Name to mean and std, or to the probabilities of the choices."""
+"""Name of a variable to mean and std, or to the probabilities of its choices."""
 
 
 class ThetaEvent(_Event, frozen=True, kw_only=True):
-    """theta after a step: of each variable the probabilities of its choices, or mean and std."""
+    """theta after a step: for each variable, the probabilities of its choices, or mean and std."""
 
     step: Whole
     theta: Theta
 
     @classmethod
     def after(cls, step: int, theta: Mapping[str, Any]) -> "ThetaEvent":
-        """Return the event of a theta as plain values."""
+        """Return the event of a theta that is given as plain values."""
         return msgspec.convert({"step": step, "theta": theta}, cls)
 
     def __post_init__(self) -> None:
@@ -215,21 +215,21 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     """A call of f.
 
     Attributes:
-        generation: In which it was drawn, from 0 on.
-        place: In that generation, from 0 on; in an asynchronous search which draw of the whole search.
+        generation: Generation in which the candidate was drawn, from 0 on.
+        place: Its place in that generation, from 0 on; in an asynchronous search, among all draws.
         architecture: Name to value.
-        loss: What f returned; a string, as of `repr`, where JSON has no number for it.
-        seconds: That it took.
-        active: The variables that it read, in their order; None for all in the order of the space, or if that
+        loss: What f returned; a string, as from `repr`, if JSON has no number for it.
+        seconds: Duration of the call.
+        active: The variables that f read, in their order; None for all in the order of the space, or if that
             was not watched.
-        error: What f raised, if it did.
+        error: The error that f raised, if it did.
         at: Seconds from the start of the search to the end of the call; None in logs of an older asng.
         drawn: How many draws an asynchronous search had made when the call came back.
-        constraints: Name to a number that is at most 0 if it is kept; one that JSON has no number for as
-            the loss.
-        losses: Those of several objectives, by name.
+        constraints: Name to a number that is at most 0 if the constraint is kept; a string if JSON has no
+            number for it, as for the loss.
+        losses: The losses of several objectives, by name.
         curve: Steps and values that the call reported.
-        stopped: Whether it was ended early; its loss is what it had reported last.
+        stopped: Whether the call was ended early; its loss is the value that it had reported last.
     """
 
     generation: int
@@ -253,7 +253,7 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class FinalistsEvent(_Event, frozen=True, kw_only=True):
-    """The final of a one-shot search begins, after a step, by so many architectures on so many batches."""
+    """The final of a one-shot search begins after a step, by comparing candidates on some batches."""
 
     step: Whole
     compared: int
@@ -264,14 +264,13 @@ class FinalistEvent(_Event, frozen=True, kw_only=True):
     """One finalist.
 
     Attributes:
-        number: Which, from 1 on.
-        road: How it came in: "theta", the only road there was in earlier runs, "uniform", "largest" or
-            "neighbour".
+        number: Its number, from 1 on.
+        road: How it came in: by "theta", the only way in earlier runs, "uniform", "largest" or "neighbour".
         architecture: Name to value.
         shared: Its objective on the shared weights; None if not finite, or if they were not believed.
         alone: Its objective after it was trained alone; None if not finite.
         longer: The same after it was trained anew for longer, as the best are; the event then comes again.
-        seconds: Since the start.
+        seconds: Time since the start.
     """
 
     number: int
@@ -284,11 +283,11 @@ class FinalistEvent(_Event, frozen=True, kw_only=True):
 
 
 class ResumeEvent(_Event, frozen=True, kw_only=True):
-    """In the log of an older asng: the run is taken up again after a step. Now beside it.
+    """The run is resumed after a step: in the log of an older asng, now in a file beside the log.
 
     Attributes:
-        step: After which.
-        budget: Calls of f of a run of `asng.minimize` from then on; None in other runs.
+        step: The step after which it is resumed.
+        budget: Budget of calls of f from then on, in a run of `asng.minimize`; None in other runs.
     """
 
     step: Whole = 0
@@ -296,12 +295,12 @@ class ResumeEvent(_Event, frozen=True, kw_only=True):
 
 
 class Chance(msgspec.Struct, frozen=True):
-    """A score beside the level of chance.
+    """A score, compared with the level of chance.
 
     Attributes:
         score: Mean objective of the found network over some validation batches.
         level: The same with its outputs dealt to random items of their batch.
-        p: How probable so large a difference is if the network learnt nothing, in [0, 1].
+        p: Probability of so large a difference if the network has learnt nothing, in [0, 1].
     """
 
     score: Number
@@ -314,7 +313,7 @@ class Chance(msgspec.Struct, frozen=True):
         return not self.p <= DOUBT
 
     def words(self) -> str:
-        """Say it in a sentence.
+        """Return the comparison in words.
 
         Example:
             >>> from textwrap import fill
@@ -332,20 +331,20 @@ class Chance(msgspec.Struct, frozen=True):
 
 
 class EndEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
-    """The last event, unless the run was killed; that of `asng.minimize` may continue with a larger budget.
+    """The last event, unless the run was killed; a run of `asng.minimize` may continue with a larger budget.
 
     Attributes:
-        reason: Why it ended.
-        step: After which step or generation.
+        reason: Why the run ended.
+        step: The last step or generation.
         evaluated: Calls of f, or candidates scored.
         over_budget: How many of those were over the budget.
-        out_of_memory: How many architectures did not fit.
+        out_of_memory: How many architectures did not fit into memory.
         too_large: The first of them.
-        cost: Of what was found, by name.
+        cost: Costs of what was found, by name.
         most_likely: The likeliest architecture.
-        seconds: Since the start.
-        chance: The score of what was found beside the level of chance; None if it cannot be told.
-        compiled: What compiled operations took and brought; None without.
+        seconds: Time since the start.
+        chance: The score of what was found, compared with the level of chance; None if it cannot be told.
+        compiled: What compiled operations cost and saved; None without any.
     """
 
     reason: str | None = None
@@ -377,11 +376,11 @@ _KNOWN = [kind.__struct_config__.tag for kind in get_args(Event)]
 
 
 def event_of(line: bytes) -> Event | None:
-    """Return the event of a line of a log, or None if it is none that this asng knows.
+    """Return the event of a line of a log, or None if this asng does not know it.
 
     Raises:
-        msgspec.ValidationError: The line is no JSON object, or a field is missing or of another type.
-        ValueError: The line is no JSON, or has too many values or levels.
+        msgspec.ValidationError: The line is not a JSON object, or a field is missing or of another type.
+        ValueError: The line is not JSON, or has too many values or levels.
         RecursionError: It is nested too deep.
 
     Example:

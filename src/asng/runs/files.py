@@ -1,8 +1,8 @@
-"""Files that are either whole or not there, and stay when the machine loses power.
+"""Write files that are either whole or not there, even when the machine loses power.
 
-A file is written under a temporary name beside its place, forced to the disk, and renamed; then its folder is
-forced to the disk, which holds the name. Whoever reads it meets the old content or the new, never half of it,
-however the process or the machine ended.
+A file is written under a temporary name beside its place, synced to disk, and renamed; then its folder, which
+holds the name, is synced. Readers see the old content or the new, never half of it, however the process or
+the machine ended.
 """
 
 import errno
@@ -28,9 +28,9 @@ __all__ = [
 ]
 
 _MOST_LETTERS = 60
-"""Of a name that are in its temporary one, which so stays below the 255 bytes that file systems allow."""
+"""Letters of a name that its temporary name keeps, to stay below the 255 bytes that file systems allow."""
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP)
-"""Told by file systems whose folders cannot be forced to the disk."""
+"""Errors of file systems that cannot sync folders to disk."""
 
 _ROOM = "Make room, and do it again; a run goes on by resume."
 _RIGHTS = "Choose a folder that may be written to."
@@ -50,10 +50,10 @@ _ADVICE = {
 
 @contextmanager
 def writes(path: Path) -> Iterator[None]:
-    """Say of a file that cannot be written in the block why, and what to do.
+    """Turn an OSError of the block into an error that says why a file cannot be written, and what to do.
 
     Raises:
-        RunError: It cannot.
+        RunError: The file cannot be written.
 
     Example:
         >>> with writes(Path("/dev/null/file")):
@@ -69,10 +69,10 @@ def writes(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writes_into(folder: Path) -> Iterator[None]:
-    """As `writes`, of a run folder that cannot be made, looked into or changed.
+    """Do as `writes` does, for a run folder that cannot be made, looked into or changed.
 
     Raises:
-        RunError: It cannot.
+        RunError: The folder cannot be made, looked into or changed.
 
     Example:
         >>> with writes_into(Path("/dev/null/run")):
@@ -92,7 +92,7 @@ def _told(error: OSError) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, if they are missing, and force their names to the disk.
+    """Make a folder and those above it, if they are missing, and sync their names to disk.
 
     Raises:
         OSError: It cannot be made.
@@ -104,10 +104,10 @@ def make_folder(folder: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, if the system can: Windows cannot.
+    """Sync the names in a folder to disk, if the system can: Windows cannot.
 
     Raises:
-        OSError: It is no folder, or the disk fails.
+        OSError: It is not a folder, or the disk fails.
     """
     if os.name == "nt":  # pragma: no cover
         return
@@ -122,13 +122,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], *, rotate_to: Path | None = None) -> Path:
-    """Let `write` fill a temporary file, force it to the disk, and rename it to `path`.
+    """Let `write` fill a temporary file, sync it to disk, and rename it to `path`.
 
     Args:
-        path: Where the file is to be. Its folder must be there: one that was moved is not made anew, since
-            half of a run would then lie in each.
-        write: Is called with the temporary path and writes the whole content there.
-        rotate_to: Where the file now at `path`, if any, is to stay. It moves once the new one is on the disk.
+        path: The file. Its folder must exist: one that was moved is not made anew, since half of a run would
+            then lie in each.
+        write: Called with the temporary path; writes the whole content there.
+        rotate_to: Where to keep the file now at `path`, if any. It moves once the new one is on disk.
 
     Returns:
         `path`.
@@ -146,13 +146,13 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, rotate_to: 
             temporary.replace(path)
             sync_folder(path.parent)
     finally:
-        with suppress(OSError):  # where it cannot be removed, the error above says why
+        with suppress(OSError):  # if it cannot be removed, the error above says why
             temporary.unlink(missing_ok=True)
     return path
 
 
 def write_folder(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` fill a temporary folder, force it to the disk, and put it in the place of `path`.
+    """Let `write` fill a temporary folder, sync it to disk, and put it in the place of `path`.
 
     Raises:
         RunError: It cannot be written; no temporary folder is left behind.
@@ -181,7 +181,7 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def is_half(path: Path, names: Collection[str]) -> bool:
-    """Whether a path is a temporary one of a file, or folder, of one of these names.
+    """Whether a path is the temporary one of a file, or folder, with one of these names.
 
     Example:
         >>> is_half(Path("run/.result.json.0123abcd"), ["result.json"]), is_half(Path(".bashrc"), ["bashrc"])
@@ -201,5 +201,5 @@ def _sync_file(path: Path) -> None:
 
 
 def _fill(path: Path, text: str) -> None:
-    # Halves of surrogate pairs, which a name can have, as JSON and Python write them.
+    # Halves of surrogate pairs, which a name can have, are escaped as in JSON and Python.
     path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""What lies in a run folder: every name once, whether a run may use the folder, and when it was resumed."""
+"""A run folder: the names of its files, whether a run may use it, and when its run was resumed."""
 
 import shutil
 import time
@@ -48,8 +48,8 @@ LOG = "log.jsonl"
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint.previous.pt"
 RESUMES = "resumes.jsonl"
-"""Beside the log of a run: when it was taken up again. Not in the log itself, which is so, apart from clocks,
-the same as that of a run that was never stopped."""
+"""When a run was resumed. This is kept beside the log, which is thus, apart from clocks, the same as that of
+a run that was never stopped."""
 ARCHITECTURE = "architecture.json"
 GRAPHS = "graphs.json"
 PICTURES = "pictures.json"
@@ -75,7 +75,7 @@ FILES = {
     LOG: "the log of the search",
     CONFIG: "the settings",
 }
-"""What a user opens, and what is in it."""
+"""Files that a user opens, and what is in them."""
 
 INNER_FILES = {
     GRAPHS: "the cells of the found network, to draw",
@@ -86,26 +86,26 @@ INNER_FILES = {
     COMPRESSION_LOG: "what a resumed compression goes on from",
     SHARED_WEIGHTS: "weights that narrow networks share, likewise",
 }
-"""What commands read, and what is in it."""
+"""Files that commands read, and what is in them."""
 
 NAMES = (*FILES, *INNER_FILES)
 """Every file that a run may write."""
 
 WRITTEN = (*(name for name in NAMES if name != REPORT), "child.onnx", "pretrained")
-"""What only the process that holds the folder writes, whatever kind of run it is."""
+"""Files that only the process that holds the folder writes, whatever kind of run it is."""
 
 SEARCH_FILES = (LOG, RESUMES, CHECKPOINT, PREVIOUS, ARCHITECTURE)
-"""Those of a one-shot search by itself; the files of a task lie beside them."""
+"""Files of a one-shot search itself; the files of a task lie beside them."""
 EXPERIMENT_FILES = (TOY, BENCHMARK, COMPRESSION_LOG)
-"""Those that no search has: each marks a kind of run of its own."""
+"""Files that no search has: each marks its own kind of run."""
 COMPRESSION_FILES = (COMPRESSION_LOG, COMPRESSION, SHARED_WEIGHTS, REPORT)
-"""Those of `asng.compress`; each child lies in a folder of its own."""
+"""Files of `asng.compress`; each child has its own folder."""
 BLACK_BOX_FILES = (LOG, RESUMES, ARCHITECTURE, REPORT)
-"""Those of `asng.minimize`."""
+"""Files of `asng.minimize`."""
 
 
 def seed_folder(folder: Path, seed: int) -> Path:
-    """Return where one of several seeds of a run is."""
+    """Return the folder of one of several seeds of a run."""
     return folder / f"seed-{seed}"
 
 
@@ -117,9 +117,9 @@ def refuse_earlier_run(folder: Path, names: Collection[str] = NAMES) -> None:
         names: The files that count. Default: those of every kind of run.
 
     Raises:
-        RunError: It does.
+        RunError: There is a run, or the folder cannot be looked into.
     """
-    with writes_into(folder):  # its name may be too long to ask for
+    with writes_into(folder):  # its name may be too long for the file system
         earlier = any((place / name).exists() for place in _places(folder) for name in names)
     if earlier:
         raise RunError(
@@ -129,10 +129,10 @@ def refuse_earlier_run(folder: Path, names: Collection[str] = NAMES) -> None:
 
 
 def refuse_no_run(folder: Path) -> None:
-    """Raise unless the folder holds anything of a run.
+    """Raise unless the folder holds a file of a run.
 
     Raises:
-        RunError: There is no such folder, or nothing of a run is in it.
+        RunError: There is no such folder, or no file of a run is in it.
     """
     if not folder.is_dir():
         raise RunError(f"{folder}: expected a run folder, got no such folder. Check the path.")
@@ -142,17 +142,17 @@ def refuse_no_run(folder: Path) -> None:
 
 
 def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = False) -> None:
-    """Remove what a run wrote, by name, and what it was writing when it was killed; nothing else.
+    """Remove the files of a run, by name, and those that a killed run left half-written; nothing else.
 
-    Otherwise a run that ends early would lie beside the architecture of another.
+    Otherwise a new run that ends early would lie beside the architecture of the old one.
 
     Args:
         folder: The run folder.
         names: The files of the run, in the folder and in those of its seeds.
-        alone: Refuse a folder that has files of another kind of run too.
+        alone: Whether to refuse a folder that has files of another kind of run too.
 
     Raises:
-        RunError: A run is going on in it, it has files of another kind of run, or it cannot be changed.
+        RunError: A run is going on in the folder, it has files of another kind, or it cannot be changed.
     """
     with writes_into(folder):
         others = [name for name in NAMES if alone and name not in names and (folder / name).exists()]
@@ -167,14 +167,15 @@ def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = Fa
 
 
 def remove_halves(folder: Path, names: Collection[str] = WRITTEN, *, inner: bool = False) -> None:
-    """Remove what a run was writing when it was killed: a checkpoint may be large.
+    """Remove the files that a killed run left half-written: a checkpoint may be large.
 
-    To be called by the process that holds the folder, or the log in it.
+    Only the process that holds the folder, or the log in it, may call this.
 
     Args:
         folder: The run folder.
-        names: Of the files that the run writes. Default: all but the report, which anyone may be writing.
-        inner: Look into the folders in it too.
+        names: Names of the files that the run writes. Default: all but the report, which any process may be
+            writing.
+        inner: Whether to look into the folders in it too.
     """
     with writes_into(folder):
         places = [folder]
@@ -195,10 +196,10 @@ def _places(folder: Path) -> tuple[Path, ...]:
 
 
 def note_resume(folder: Path, **fields: Any) -> None:
-    """Note in a run folder that the run is taken up again: the time of day, and what is given.
+    """Note in a run folder that the run is resumed, with the time of day and the given fields.
 
     Raises:
-        RunError: The file cannot be written, or a line of it is no JSON object.
+        RunError: The file cannot be written, or a line of it is not a JSON object.
 
     Example:
         >>> import tempfile
@@ -207,7 +208,7 @@ def note_resume(folder: Path, **fields: Any) -> None:
         >>> [sorted(note) for note in resumes_of(folder)]
         [['step', 'time']]
     """
-    file = JsonLines(folder / RESUMES)  # which cuts off what a killed process has half written
+    file = JsonLines(folder / RESUMES)  # this cuts off a line that a killed process left unfinished
     try:
         file.append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **fields})
     finally:
@@ -218,7 +219,7 @@ def resumes_of(folder: Path) -> list[dict[str, Any]]:
     """Return the notes of `note_resume`, the earliest first.
 
     Raises:
-        RunError: A line is no JSON object.
+        RunError: A line is not a JSON object.
     """
     path = folder / RESUMES
     return read_lines(path) if path.exists() else []

@@ -1,8 +1,8 @@
-"""Files of a run folder, read as if a stranger had written them.
+"""Read the files of a run folder as untrusted input.
 
-A name in a folder may stand for a pipe that nobody writes to, for a device that never ends, or for a link to
-one. A small file of JSON may stand for gigabytes of empty lists. So files are opened without waiting, looked
-at, and measured before anything is made of them.
+A name in a folder may be that of a pipe that nobody writes to, of a device that never ends, or of a link to
+one. A small JSON file may stand for gigabytes of empty lists. So files are opened without waiting, and their
+kind and size are checked before they are parsed.
 """
 
 import os
@@ -29,13 +29,13 @@ __all__ = [
 ]
 
 LARGEST = 2**26
-"""Bytes of a file of JSON, or of a line of a log. A space of a million variables takes about as many."""
+"""Most bytes of a JSON file, or of a line of a log. A space of a million variables takes about as many."""
 MOST_VALUES = 4_000_000
-"""Of JSON. Python takes up to a hundred bytes for each."""
+"""Most values in JSON. Python takes up to a hundred bytes for each."""
 MOST_HELD = 2_000_000
-"""Values of all lines of a log whose rows are kept in memory, where each repeats the names of its fields."""
+"""Most values in a log whose rows are kept in memory, where each row repeats the names of its fields."""
 _DEEPEST = 64
-"""Levels of JSON; ours has seven. Python's stack ends at some hundred."""
+"""Most levels of JSON; ours has seven. Python's stack ends at some hundred."""
 
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -46,11 +46,11 @@ def open_plain(path: Path, *, to_append: bool = False) -> BinaryIO:
     """Open a plain file without waiting for anything.
 
     Args:
-        path: The file. A link to a plain file is one, but none to be written to: it may lead anywhere.
+        path: The file. A link to a plain file may be read, but not written to: it may lead anywhere.
         to_append: Open it to be read and appended to, and make it if it is missing.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no such file.
         RunError: It is a folder, a pipe, a device or a link to one, or may not be read.
         OSError: It may not be written to.
     """
@@ -84,11 +84,11 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
 
     Args:
         path: The file.
-        most: Bytes that it may have. Default: 64 MiB.
+        most: Largest size in bytes. Default: 64 MiB.
 
     Raises:
-        FileNotFoundError: There is none.
-        RunError: It is no plain file, larger, or cannot be read.
+        FileNotFoundError: There is no such file.
+        RunError: It is not a plain file, is larger, or cannot be read.
     """
     most = LARGEST if most is None else most
     with open_plain(path) as file:
@@ -101,11 +101,11 @@ def read_plain(path: Path, most: int | None = None) -> bytes:
 
 
 def read_head(path: Path, most: int) -> bytes:
-    """Return the first line of a plain file, or so many bytes of it.
+    """Return the first line of a plain file, but at most so many bytes of it.
 
     Raises:
-        FileNotFoundError: There is none.
-        RunError: It is no plain file, or cannot be read.
+        FileNotFoundError: There is no such file.
+        RunError: It is not a plain file, or cannot be read.
     """
     with open_plain(path) as file, _told(path):
         return file.readline(most)
@@ -115,7 +115,7 @@ def lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
     """Yield the lines of an open file, none of which is longer than 64 MiB.
 
     Raises:
-        RunError: One is, or the file cannot be read.
+        RunError: A line is longer, or the file cannot be read.
     """
     number = 0
     while True:
@@ -146,10 +146,10 @@ def few_lines_of(file: BinaryIO, path: Path) -> Iterator[bytes]:
 
 
 def refuse_excess(text: bytes) -> None:
-    """Raise if JSON would make too many values, or too deep ones; it is not parsed for that.
+    """Raise if JSON has too many values, or too deep ones, without parsing it.
 
     Raises:
-        ValueError: It would.
+        ValueError: It has.
 
     Example:
         >>> refuse_excess(b'[1, [2, 3]]')
@@ -167,20 +167,20 @@ def refuse_excess(text: bytes) -> None:
 def _told(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:  # of a damaged disk, or of a file that stands for something else
+    except OSError as error:  # from a damaged disk, or a file that stands for something else
         raise RunError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _values(text: bytes) -> int:
-    """Return how many values there are in JSON, or more, by its brackets and commas, in strings too."""
+    """Return roughly how many values JSON has, or more, by its brackets and commas, in strings too."""
     return text.count(b"[") + text.count(b"{") + text.count(b",")
 
 
 def _depth(text: bytes) -> int:
     """Return how deep brackets outside strings nest."""
     codes = np.frombuffer(text.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
-    outside = np.cumsum(codes == ord('"'), dtype=np.uint8) % 2 == 0  # it goes round, and stays even or odd
-    folded = codes | 32  # which makes the square ones curly
+    outside = np.cumsum(codes == ord('"'), dtype=np.uint8) % 2 == 0  # it wraps round, and stays even or odd
+    folded = codes | 32  # this makes the square ones curly
     opens, closes = folded == ord("{"), folded == ord("}")
     turns = np.flatnonzero((opens | closes) & outside)
     return int(np.cumsum(np.where(opens[turns], 1, -1)).max(initial=0))

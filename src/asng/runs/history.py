@@ -1,4 +1,4 @@
-"""The log of a run, log.jsonl, read into columns: there may be a million lines."""
+"""Read the log of a run, log.jsonl, into columns: there may be a million lines."""
 
 import math
 from array import array
@@ -35,18 +35,18 @@ from asng.space.variables import variable_from_json
 __all__ = ["Call", "Calls", "Compared", "Log", "Steps", "read_log"]
 
 _MOST_BEST = 10
-"""So many calls, the best, are kept with their architectures."""
+"""Number of best calls that are kept with their architectures."""
 _MOST_CALLS = 2048
-"""Of the sample: more than a share of variance needs."""
+"""Largest size of the sample: more than shares of variance need."""
 _MOST_COMPARED = 1024
-"""Steps whose candidates are kept, likewise."""
+"""Largest number of steps whose candidates are kept, likewise."""
 _MOST_THETAS = 1024
-"""More than any figure has pixels across."""
+"""Largest number of thetas that are kept: more than any figure has pixels across."""
 
 
 @dataclass(frozen=True, eq=False)
 class Steps:
-    """What the `StepEvent`s say, by rising step: arrays of one length, NaN if nothing finite came."""
+    """The numbers of all `StepEvent`s, by rising step: arrays of one length, NaN for what is not finite."""
 
     step: NDArray[np.float64]
     loss: NDArray[np.float64]
@@ -65,11 +65,11 @@ class Call:
     """One call of f in a run of `asng.minimize`.
 
     Attributes:
-        number: Which one, from 1 on, in the order in which they came back.
-        loss: What f returned; NaN if that was not finite.
+        number: Its number, from 1 on, in the order in which calls came back.
+        loss: What f returned; NaN if it does not count: see `Calls.losses`.
         architecture: Name to value.
-        active: The variables that it read; None for all.
-        losses: Those of several objectives, by name.
+        active: The variables that f read; None for all.
+        losses: The losses of several objectives, by name.
     """
 
     number: int
@@ -84,11 +84,11 @@ class Calls:
     """All calls of f.
 
     Attributes:
-        losses: Of each call, in the order in which they came back, shape (n,); NaN if f gave none, broke a
-            constraint, or was ended early.
-        best: The best ten at most with a loss, the best first, of equal ones the first call first.
-        names: Of the variables.
-        sample: Some thousand calls at most, evenly taken from all.
+        losses: Loss of each call, in the order in which calls came back, shape (n,); NaN if f gave none, a
+            constraint was broken, or the call was ended early.
+        best: At most the ten best calls with a finite loss, the best first; of equal ones the earliest first.
+        names: Names of the variables.
+        sample: At most some two thousand calls, evenly taken from all.
     """
 
     losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
@@ -105,10 +105,10 @@ class Compared:
     """The candidates of a step of a one-shot search.
 
     Attributes:
-        step: Its number.
-        losses: What theta was told of each; None if that was not finite.
-        places: Raw coordinates of each in the order of the space, with the index of a choice; None for a
-            variable that was not read.
+        step: The number of the step.
+        losses: The loss of each candidate that theta was told; None if that was not finite.
+        places: Raw coordinates of each candidate in the order of the space, with the index for a choice; None
+            for a variable that was not read.
     """
 
     step: int
@@ -118,18 +118,18 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Log:
-    """A whole log.
+    """The content of a whole log.
 
     Attributes:
         start: The first event, as far as logged.
         space: The space that was searched, or None if the log lacks it.
-        steps: One entry a logged step.
+        steps: One entry per logged step.
         theta: Step and theta, by rising step; thinned evenly to about a thousand.
-        resumed: Steps at which the run was taken up again.
-        budget: Calls of f, as last given; None of a one-shot search.
+        resumed: Steps at which the run was resumed.
+        budget: Budget of calls of f, as last given; None for a one-shot search.
         end: The last event, or None while the run goes on or after it was killed.
-        calls: Of f, in a run of `asng.minimize`.
-        finalists: What was trained alone at the end of a one-shot search, up to now.
+        calls: The calls of f in a run of `asng.minimize`.
+        finalists: The finalists of a one-shot search so far; each was trained alone.
         compared: The candidates of steps of a one-shot search; thinned evenly to about a thousand steps.
     """
 
@@ -158,7 +158,8 @@ def read_log(path: Path) -> Log:
         The log.
 
     Raises:
-        RunError: The file is unreadable, or a line before the last is no event; says which line.
+        RunError: The file is unreadable, or a line, other than a torn last one, is malformed; the message
+            says which.
 
     Example:
         >>> import tempfile
@@ -220,7 +221,7 @@ class _Reader:
     seen: int = 0
 
     def take(self, event: Event | None) -> None:
-        self.end = None  # a search of a black box goes on after its end, with a larger budget
+        self.end = None  # a black-box search may continue after its end, with a larger budget
         match event:
             case StepEvent():
                 self.take_step(event)
@@ -228,7 +229,7 @@ class _Reader:
                 self.take_call(event)
             case ThetaEvent():
                 self.take_theta(event.step, event.theta)
-            case FinalistEvent():  # comes again for one that was trained for longer
+            case FinalistEvent():  # comes again if it was trained for longer
                 self.finalists.pop(event.number, None)
                 self.finalists[event.number] = event
             case StartEvent():
@@ -330,7 +331,7 @@ def _space_of(start: StartEvent, where: str) -> Space | None:
 
 
 def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: str) -> None:
-    """Raise if theta is not that of the space, or without one, not of the form of the last theta."""
+    """Raise if a theta does not fit the space or, without a space, has another form than the last theta."""
     last = {name: _form(value) for name, value in thetas[-1][1].items()} if thetas else {}
     for step, theta in thetas:
         at = f"{where}, theta at step {step}"
@@ -348,7 +349,7 @@ def _check_thetas(thetas: list[tuple[int, Theta]], space: Space | None, where: s
 
 
 def _check_compared(compared: list[Compared], space: Space | None, where: str) -> None:
-    """Raise if candidates are none of the space."""
+    """Raise if candidates do not fit the space."""
     if space is None:
         return
     kinds = list(space.values())

@@ -1,7 +1,7 @@
-"""One process at a time writes to a file, or runs in a folder.
+"""Let only one process at a time write to a file, or run in a folder.
 
-A lock is gone when its process ends, however that was. Processes that are forked from it, such as the workers
-of a data loader, do not hold it: they may outlive it by seconds, in which the run is to be continued already.
+A lock ends with its process, however that ends. Processes that are forked from it, such as the workers of a
+data loader, do not hold the lock: they may outlive it by seconds, when the run must be free to be resumed.
 """
 
 import os
@@ -29,7 +29,7 @@ def lock(file: "BinaryIO | _Folder", path: Path) -> None:
     """Keep other processes from writing to an open file, until it is closed or this process ends.
 
     Raises:
-        RunError: Another process keeps it, or has put another file in its place.
+        RunError: Another process holds it, or has put another file in its place.
     """
     if fcntl is None:  # pragma: no cover - Windows
         return
@@ -50,7 +50,7 @@ def held(folder: Path) -> Iterator[None]:
     """Keep other processes from running in a folder while the block runs.
 
     Args:
-        folder: Is made if it is missing.
+        folder: The folder; it is made if it is missing.
 
     Raises:
         RunError: Another process runs in it, or it cannot be made.
@@ -68,7 +68,7 @@ def held(folder: Path) -> Iterator[None]:
         yield
         return
     try:
-        with suppress(OSError):  # of file systems whose folders have no locks
+        with suppress(OSError):  # from file systems whose folders have no locks
             lock(opened, folder)
         yield
     finally:
@@ -76,7 +76,7 @@ def held(folder: Path) -> Iterator[None]:
 
 
 class _Folder:
-    """An open folder, with what is used here of open files."""
+    """An open folder, with those methods of open files that are used here."""
 
     def __init__(self, path: Path) -> None:
         self._number = os.open(path, os.O_RDONLY)
@@ -91,11 +91,11 @@ class _Folder:
 
 
 def _let_go() -> None:
-    """In a process that was forked: hold no lock of its parent, and write nothing to its files."""
+    """In a forked process, give up the locks of the parent, and write nothing to its files."""
     files = [file for file in _LOCKED if not file.closed]
     if files:
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for file in files:  # not closed: a buffer would be written to the file that next has its number
+        for file in files:  # not closed: a buffer would go to the next file with its number
             os.dup2(nowhere, file.fileno(), inheritable=False)
         os.close(nowhere)
     _LOCKED.clear()

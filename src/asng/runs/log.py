@@ -1,7 +1,7 @@
-"""Logs: files of one JSON object a line, to which one process at a time appends.
+"""Logs: files of one JSON object per line, to which one process at a time appends.
 
-What was written stays however the process ends. A last line without its end, torn when a process was killed,
-is left out when the file is read, and cut off when it is written to again.
+What was written stays, however the process ends. An incomplete last line, torn when a process was killed, is
+left out when the file is read, and cut off when it is written to again.
 """
 
 import errno
@@ -25,8 +25,8 @@ from asng.runs.stored import json_text, load_json, told
 __all__ = ["JsonLines", "RunLog", "read_lines", "refuse_running"]
 
 _SYNC = 1.0
-"""Seconds between two times that a file is forced to the disk. What a killed process wrote is there anyway;
-this is for the machine that loses power."""
+"""Seconds between two syncs of a file to disk. What a killed process wrote is there anyway; this is for a
+machine that loses power."""
 
 
 def _object_of(line: bytes) -> dict[str, Any]:
@@ -37,20 +37,20 @@ def _object_of(line: bytes) -> dict[str, Any]:
 
 
 class JsonLines:
-    r"""A file that is held by this process until it is closed.
+    r"""A file of JSON lines that this process holds until it is closed.
 
     Args:
         path: The file; it and its folder are made if they are missing.
-        take: Is given what was there before, row after row. Default: keep it as `rows`.
-        parse: Makes a row of a line. Default: one of plain values.
-        keep: How many bytes of what was there to keep, unread, the rest being cut off. Default: every line
-            that has an end.
+        take: Called with each row that was there before. Default: keep them in `rows`.
+        parse: Makes a row from a line. Default: a dictionary of plain values.
+        keep: How many bytes of what was there to keep, unread; the rest is cut off. Default: read and keep
+            every complete line.
 
     Attributes:
-        rows: What was there before, in its order; empty if `take` took it.
+        rows: The rows that were there before, in order; empty if `take` or `keep` is given.
 
     Raises:
-        RunError: The file cannot be opened, another process writes to it, a line is no JSON object, or the
+        RunError: The file cannot be opened, another process writes to it, a line is not a JSON object, or the
             file is shorter than `keep`.
 
     Example:
@@ -95,7 +95,7 @@ class JsonLines:
             raise
 
     def append(self, row: Any) -> None:
-        """Write one line, of a struct or of plain values; the system has it when this returns.
+        """Append a struct or plain values as one line; the operating system has it when this returns.
 
         Raises:
             RunError: The disk is full, the file was removed or moved, or the line is so long that it could
@@ -115,7 +115,7 @@ class JsonLines:
                 self._synced = time.monotonic()
 
     def sync(self) -> int:
-        """Force everything to the disk, and return the length of the file in bytes.
+        """Sync everything to disk, and return the length of the file in bytes.
 
         Raises:
             RunError: The disk is full, or the file was removed or moved.
@@ -126,16 +126,16 @@ class JsonLines:
             return self._file.seek(0, os.SEEK_END)
 
     def replace(self, rows: Iterable[Any]) -> None:
-        """Put these rows in the place of all, wholly or not at all."""
+        """Replace all rows by these, wholly or not at all."""
         write_text(self._path, "".join(f"{json_text(row)}\n" for row in rows))
         self._file.close()
         self._file = _opened(self._path)
 
     def close(self) -> None:
-        """Force everything to the disk, and let others write to the file.
+        """Sync everything to disk, and let others write to the file.
 
         Raises:
-            RunError: The disk is full, and nothing has told of it before.
+            RunError: The disk is full, and no earlier error has said so.
         """
         if self._file.closed:
             return
@@ -143,12 +143,12 @@ class JsonLines:
             if not self._failed:
                 self.sync()
         finally:
-            with suppress(OSError):  # it flushes once more, and closes whatever comes of that
+            with suppress(OSError):  # it flushes once more, and closes even if that fails
                 self._file.close()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Write to the file of that name: one that was removed would take lines that nobody can read."""
+        """Check after a write that the file still has its name: lines of a removed one would be lost."""
         try:
             with writes(self._path):
                 yield
@@ -160,15 +160,15 @@ class JsonLines:
 
 
 class RunLog:
-    """The events of a run, in their order; without a path it swallows them.
+    """The log of a run, to which its events are written; without a path it discards them.
 
     Args:
         path: The log of the run, or None.
-        take: Is given the events that were there before, None for one that this asng does not know.
-        keep: As `JsonLines` has it; 0 begins anew.
+        take: Called with each event that was there before; with None for one that this asng does not know.
+        keep: As in `JsonLines`; 0 starts anew.
 
     Raises:
-        RunError: As `JsonLines`.
+        RunError: As in `JsonLines`.
     """
 
     def __init__(
@@ -190,32 +190,32 @@ class RunLog:
             self._lines.append(event)
 
     def sync(self) -> int:
-        """Force everything to the disk, and return the length of the file in bytes."""
+        """Sync everything to disk, and return the length of the file in bytes."""
         return 0 if self._lines is None else self._lines.sync()
 
     def close(self) -> None:
-        """Force everything to the disk, let others write to the file, and swallow what comes later."""
+        """Sync everything to disk, let others write to the file, and discard later events."""
         lines, self._lines = self._lines, None
         if lines is not None:
             lines.close()
 
 
 def refuse_running(path: Path) -> None:
-    """Raise if a process writes to a file; a missing one is none.
+    """Raise if a process is writing to a file; nothing happens if the file is missing.
 
     Raises:
-        RunError: A process does, or the file may not be written to.
+        RunError: A process is, or the file may not be written to.
     """
     if path.exists():
         _opened(path).close()
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects of all lines of a file that have an end.
+    """Return the objects of all complete lines of a file.
 
     Raises:
         FileNotFoundError: There is no such file.
-        RunError: It is unreadable, or a line is no JSON object.
+        RunError: The file is unreadable, or a line is not a JSON object.
     """
     rows: list[dict[str, Any]] = []
     with open_plain(path) as file:
@@ -226,7 +226,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def _take_rows(
     lines: Iterable[bytes], path: Path, take: Callable[[Any], None], parse: Callable[[bytes], Any]
 ) -> int:
-    """Hand over the rows of all lines that have an end; return how many bytes those are."""
+    """Pass the rows of all complete lines to `take`; return the size of these lines in bytes."""
     whole = 0
     for number, line in enumerate(lines, start=1):
         if not line.endswith(b"\n"):

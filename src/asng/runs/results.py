@@ -1,4 +1,4 @@
-"""What a run came to: scores, cells and pictures of what was found.
+"""The results of a run: scores, cells and pictures of what was found.
 
 One search leaves result.json, graphs.json and pictures.json; several seeds of the same search, summary.json.
 """
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _LONGEST_NAME = 255
-"""Bytes that a name of a folder has on the usual file systems; longer ones fail in many ways."""
+"""Longest name of a folder on the usual file systems, in bytes; longer ones fail in many ways."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -57,7 +57,7 @@ class Scored(Stored, frozen=True):
 
 
 class Result(Stored, frozen=True):
-    """What a search came to; every part may be missing.
+    """The result of a search; every part may be missing.
 
     Attributes:
         metric: Name of the score.
@@ -67,9 +67,9 @@ class Result(Stored, frozen=True):
         steps: How many steps it took.
         inherited: Score of the found network with the supernet's weights; NaN if unknown.
         found: The found network trained alone.
-        random: Random networks of the same space trained alike.
+        random: Random networks of the same space, trained in the same way.
         reason: Why the search ended.
-        baseline: A network of the user's own, trained alike; None if there is none.
+        baseline: The user's own network, trained in the same way; None if there is none.
         test_items: How many items the scores are means over; None if unknown.
     """
 
@@ -101,11 +101,11 @@ class Result(Stored, frozen=True):
         """How often the found network could have been trained in the time of the search; NaN if unknown."""
         training = self.found.seconds if self.found is not None else math.nan
         cost = self.search_seconds / training if training > 0 else math.nan
-        return cost if cost > 0 else math.nan  # a search of less than 0.05 s is written down as one of 0 s
+        return cost if cost > 0 else math.nan  # a search of less than 0.05 s is stored as one of 0 s
 
 
 class FoundAndRandom(Stored, frozen=True):
-    """One score of a found network, and mean and standard deviation of its peers'; NaN if unknown."""
+    """One score of a found network, and mean and standard deviation of its peers' scores; NaN if unknown."""
 
     found: Number = math.nan
     random_mean: Number = math.nan
@@ -118,7 +118,7 @@ class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
     Attributes:
         seed: The seed.
         inherited: Score of the found network with the supernet's weights.
-        folder: Name of its run folder, directly below that of all, or None.
+        folder: Name of its run folder, directly below the common one, or None.
         others: Further scores, by name.
         peers: Scores of the random networks; empty if only their mean is known.
         baseline: Score of the user's own network.
@@ -138,7 +138,7 @@ class SeedScore(FoundAndRandom, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         name = self.folder
-        # A report is written there: a path out of the run folder would write elsewhere.
+        # A report is written there: a path out of the run folder would put it elsewhere.
         if name is not None and (
             name in ("", ".", "..")
             or len(name.encode()) > _LONGEST_NAME
@@ -162,7 +162,7 @@ class Summary(Stored, frozen=True):
 
 
 class GraphNode(Stored, frozen=True):
-    """A node of a cell: its name, and what is written in it; None: its name."""
+    """A node of a cell: its name, and its label; None stands for the name."""
 
     id: str
     label: str | None = None
@@ -191,15 +191,15 @@ class Graph(Stored, frozen=True):
 
     @property
     def labels(self) -> dict[str, str]:
-        """Name of a node to what is written in it."""
+        """Name of each node to its label."""
         return {node.id: node.id if node.label is None else node.label for node in self.nodes}
 
 
 class PictureRow(Stored, frozen=True):
-    """One picture with what it shows.
+    """One picture with its label.
 
     Attributes:
-        label: In a word or two.
+        label: What it shows, in a word or two.
         png: A PNG file in base64.
     """
 
@@ -216,29 +216,29 @@ class PictureRow(Stored, frozen=True):
 
 
 class Pictures(Stored, frozen=True):
-    """What the found network does: rows of pictures of one width, and what is to be said below them."""
+    """What the found network does: rows of pictures of one width, and the caption below them."""
 
     caption: str = ""
     rows: tuple[PictureRow, ...] = ()
 
 
 def write_result(folder: Path, result: Mapping[str, Any]) -> None:
-    """Write the scores of a run, and once more into the summary that has a row of it.
+    """Write the scores of a run, and update its row in the summary of several seeds, if there is one.
 
     Args:
         folder: The run folder; the one above may be that of several seeds.
-        result: What it came to up to now, the fields of a `Result`.
+        result: The results so far, as the fields of a `Result`.
 
     Raises:
         RunError: A field is of another type, or the file cannot be written.
     """
     known = stored(plain(result), Result, str(folder / RESULT))
     write_json(folder / RESULT, known)
-    home = folder.resolve()  # of "." the name is wanted
+    home = folder.resolve()  # "." has a name only then
     path = home.parent / SUMMARY
     try:
         summary = read_stored(path, Summary)
-    except RunError:  # it is damaged, which is for the report to tell
+    except RunError:  # it is damaged; the report will say so
         return
     if summary is not None:
         seeds = [
@@ -253,8 +253,8 @@ def write_summary(folder: Path, homes: Mapping[int, Path], *, higher_is_better: 
     """Write the scores of several seeds.
 
     Args:
-        folder: Where to.
-        homes: One or more: the seeds, and their run folders, each directly in `folder`.
+        folder: Where to write them.
+        homes: Seed to run folder, one or more; each is directly in `folder`.
         higher_is_better: Whether a higher score is better.
     """
     paths = {seed: home / RESULT for seed, home in homes.items()}
@@ -287,9 +287,9 @@ def _row(result: Result, seed: int, home: str) -> SeedScore:
 
 
 def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
-    """Return mean and standard deviation (n - 1) of the values that are finite; NaN if there are none.
+    """Return the mean and the standard deviation (n - 1) of the finite values; NaN if there are none.
 
-    They are NaN too where they are too great for a float. The mean of equal values is that value, to the last
+    Both are NaN too if they are too great for a float. The mean of equal values is that value, to the last
     bit.
 
     Example:
@@ -300,7 +300,7 @@ def mean_sd(values: Sequence[float | None]) -> tuple[float, float]:
     if not known:
         return math.nan, math.nan
     try:
-        mean = min(max(fmean(known), min(known)), max(known))  # which rounding may lead out of
+        mean = min(max(fmean(known), min(known)), max(known))  # rounding may lead out of that range
         return mean, stdev(known) if len(known) > 1 else math.nan
     except OverflowError:
         return math.nan, math.nan

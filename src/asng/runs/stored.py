@@ -1,7 +1,7 @@
-"""What JSON files hold, as structs of msgspec: each is written and read by one description of its fields.
+"""The content of JSON files as structs of msgspec, whose fields are described once for writing and reading.
 
-Reading checks types and ranges, passes over fields that it does not know, and says where in which file
-something is wrong. What JSON has no number for (NaN, infinities) is written as null.
+Reading checks types and ranges, ignores fields that it does not know, and says where in which file something
+is wrong. What JSON has no number for (NaN, infinities) is written as null.
 """
 
 import json
@@ -37,25 +37,25 @@ __all__ = [
 T = TypeVar("T")
 
 _MOST = 2**53
-"""Of an integer: beyond it a float, which figures are drawn by, no longer tells integers apart."""
+"""Largest integer: beyond it, floats, which figures are drawn from, no longer tell integers apart."""
 Whole: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 Count: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
 Finite: TypeAlias = Annotated[float, msgspec.Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
 
 if TYPE_CHECKING:
     Number: TypeAlias = float
-    """A number, or in the file null: then it is the default of its field."""
+    """A number; null in the file stands for the default of the field."""
 else:
     Number = float | None
 
 _MOST_DIGITS = 300, 4300
-"""Of an integer, as JSON writes it: for a float to hold it, and for Python to read it."""
+"""Digits that an integer in JSON may have, for a float to hold it, and for Python to read it."""
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What a JSON object holds.
+    """The content of a JSON object.
 
-    A field whose default is NaN or infinite has that where the file has null, or a number that is not finite.
+    A field whose default is NaN or infinite takes it if the file has null, or a number that is not finite.
 
     Example:
         >>> class Score(Stored, frozen=True):
@@ -78,7 +78,7 @@ class Stored(msgspec.Struct, frozen=True):
 
 
 def stored(data: Any, kind: type[T], where: str) -> T:
-    """Return what `load_json` returned as a struct.
+    """Convert what `load_json` returned to a struct.
 
     Args:
         data: Plain values.
@@ -96,24 +96,24 @@ def stored(data: Any, kind: type[T], where: str) -> T:
 
 
 def converted(data: Any, kind: Any) -> Any:
-    """Return plain values as a struct, or raise a `msgspec.ValidationError`."""
+    """Convert plain values to a struct, or raise a `msgspec.ValidationError`."""
     try:
         return msgspec.convert(data, kind)
-    except UnicodeEncodeError:  # which JSON can hold
+    except UnicodeEncodeError:  # of half a surrogate pair, which JSON can hold
         raise msgspec.ValidationError("Expected names of fields, got half of a surrogate pair") from None
 
 
 def told(error: msgspec.ValidationError) -> str:
-    """Return what msgspec says of a wrong field, as the end of a message of ours."""
+    """Return what msgspec says of a wrong field, as the end of an error message of asng."""
     words = in_one_line(error)
     return f"{words[:1].lower()}{words[1:]}."
 
 
 def read_stored(path: Path, kind: type[T]) -> T | None:
-    """Return what a JSON file holds, or None if there is no such file.
+    """Return the content of a JSON file as a struct, or None if there is no such file.
 
     Raises:
-        RunError: It is unreadable, no JSON, or not of this kind.
+        RunError: The file is unreadable, not JSON, or not of this kind.
     """
     return stored(read_json(path), kind, str(path)) if path.exists() else None
 
@@ -122,26 +122,26 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file as plain values.
 
     Raises:
-        RunError: The file is missing, unreadable, or no JSON.
+        RunError: The file is missing, unreadable, or not JSON.
     """
     try:
         return load_json(read_plain(path))
     except FileNotFoundError:
         raise RunError(f"{path}: expected a file of a finished search, found none.") from None
-    except (OSError, ValueError, RecursionError) as error:  # the last of a deep nest
+    except (OSError, ValueError, RecursionError) as error:  # the last from deep nesting
         raise RunError(
             f"{path}: expected JSON, got a file that cannot be read: {in_one_line(error)}."
         ) from error
 
 
 def load_json(text: bytes) -> Any:
-    """Return plain values; of a number that no float can hold, an infinite one.
+    """Return the plain values of JSON; a number that no float can hold becomes infinite.
 
-    Not by msgspec, which refuses NaN and halves of surrogate pairs.
+    This does not use msgspec, which refuses NaN and halves of surrogate pairs.
 
     Raises:
-        ValueError: It is no JSON, or has too many values or levels.
-        RecursionError: It is nested too deep for where Python's stack is.
+        ValueError: The text is not JSON, or has too many values or levels.
+        RecursionError: It is nested too deep for what is left of Python's stack.
     """
     refuse_excess(text)
     return json.loads(text, parse_int=_whole)
@@ -161,12 +161,12 @@ def json_text(data: Any, *, indent: int | None = None) -> str:
     values = plain(data)
     try:
         return json.dumps(values, indent=indent, allow_nan=False)
-    except ValueError:  # seldom: the walk over all values costs several times what JSON does
+    except ValueError:  # rare: walking over all values costs several times what JSON does
         return json.dumps(_finite(values), indent=indent, allow_nan=False)
 
 
 def plain(data: Any) -> Any:
-    """Return what `stored` reads: `Stored` and mappings as dictionaries, NumPy's numbers as Python's."""
+    """Return plain values: `Stored` and mappings become dictionaries, NumPy's numbers Python's."""
     return msgspec.to_builtins(data, enc_hook=_plain)
 
 

@@ -1,4 +1,4 @@
-"""Files of torch.save that are written whole and read with suspicion."""
+"""Write files of torch.save whole or not at all, and read them as untrusted input."""
 
 import os
 import pickletools
@@ -16,16 +16,16 @@ __all__ = ["check_format", "read_tensors", "write_tensors"]
 
 
 _LONGEST_NAME = 200
-"""Letters of the module and the name of a class or function in a file."""
+"""Most letters that the name of a class or function in a file may have, with its module."""
 
 
 def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None = None) -> Path:
     """Write tensors, numbers, strings, and lists and dictionaries of them.
 
     Args:
-        path: Where.
-        content: What.
-        rotate_to: Where the file now at `path`, if any, is to stay. It moves once the new one is on the disk.
+        path: The file.
+        content: What to write.
+        rotate_to: Where to keep the file now at `path`, if any. It moves once the new one is on disk.
 
     Returns:
         `path`.
@@ -35,11 +35,11 @@ def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None
     """
 
     def write(temporary: Path) -> None:
-        # A handle of ours: given a path, torch.save tells of a full disk by errors of its own.
+        # By our own handle: given a path, torch.save reports a full disk by errors of its own.
         with temporary.open("wb") as handle:
             try:
                 torch.save(content, handle)
-            except RuntimeError as error:  # of its own too, where a disk fails once
+            except RuntimeError as error:  # torch's own error here too, if a disk fails once
                 if isinstance(error.__context__, OSError):
                     raise error.__context__ from None
                 raise
@@ -51,7 +51,7 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
     """Return what `write_tensors` wrote, on the CPU.
 
     Args:
-        path: Where.
+        path: The file.
         kind: What it is, for messages.
 
     Raises:
@@ -62,13 +62,13 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
             with zipfile.ZipFile(file) as archive:
                 _refuse_bomb(archive.infolist(), os.fstat(file.fileno()).st_size)
                 _refuse_long_names(archive)
-                torn = archive.testzip()  # torch.load does not look at the checksums
+                torn = archive.testzip()  # torch.load does not verify the checksums
             if torn is None:
                 file.seek(0)
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except RunError:
         raise
-    except Exception as error:  # whatever a foreign file makes of zipfile and torch.load
+    except Exception as error:  # whatever zipfile and torch.load raise on a foreign file
         name = type(error).__name__
         raise RunError(f"{path}: expected {kind}, got a torn or foreign file ({name}).") from error
     if torn is not None:
@@ -82,7 +82,7 @@ def check_format(path: Path, kind: str, content: dict[str, Any], known: int) -> 
     """Raise if the format of `content` is not the one that this asng knows.
 
     Raises:
-        RunError: It is another one.
+        RunError: The format is another one.
     """
     number = content.get("format")
     if not isinstance(number, int) or number != known:
@@ -92,10 +92,10 @@ def check_format(path: Path, kind: str, content: dict[str, Any], known: int) -> 
 
 
 def _refuse_long_names(archive: zipfile.ZipFile) -> None:
-    """Raise if a file names a class or function of many letters, as none of torch's has.
+    """Raise if a class or function in a file has a very long name, as none of torch's has.
 
-    torch.load refuses it too, but looks for the reason in its own message by expressions that take time with
-    the square of its length: 14 seconds for a name of 40,000 letters.
+    torch.load refuses it too, but searches its own message by regular expressions in quadratic time: 14
+    seconds for a name of 40,000 letters.
     """
     for part in archive.namelist():
         for code, argument, _ in pickletools.genops(archive.read(part)) if part.endswith("data.pkl") else ():
@@ -104,7 +104,7 @@ def _refuse_long_names(archive: zipfile.ZipFile) -> None:
 
 
 def _refuse_bomb(parts: list[zipfile.ZipInfo], size: int) -> None:
-    """Raise if reading the parts would take more than the file: torch.save compresses nothing."""
+    """Raise if the parts would take more memory than the file has bytes: torch.save compresses nothing."""
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or sum(part.file_size for part in parts) > size:
         raise ValueError("compressed, or parts that lie over each other")

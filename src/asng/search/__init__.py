@@ -1,4 +1,4 @@
-"""One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
+"""One-shot search: train a supernet and the distribution over its architectures together."""
 
 from asng.search.callbacks import Callback
 from asng.search.limit import StepLimit

@@ -1,4 +1,4 @@
-"""What is believed of architectures after some were trained alone: a Gaussian process over their choices.
+"""The posterior of architectures' losses after some were trained alone: a Gaussian process over choices.
 
     g = H b + r,   b ~ N(-gain, diag(doubt^2)),   r ~ GP(0, exp(-D / length))
     y = sqrt(q) (g + H c) + e,   c ~ N(0, diag(hidden^2)),   e ~ N(0, 1 - q)
@@ -7,13 +7,13 @@ where
 
     y       losses after training alone, shape (n,), with mean 0 and variance 1
     H       hints, shape (n, h), standard normal over the space: size, and the score on shared weights
-    g       what is asked for: how good architectures are, without what is the trainings' own
-    q       reliability of a loss: which share of its variance is the architecture's and not that of chance
-    D       in how many variables two architectures differ, shape (n, n); ordered ones by their distance
-    length  the likeliest of a few, given y
+    g       the quantity of interest: how good the architectures are, without the noise of their training
+    q       reliability of a loss: the share of its variance due to the architecture rather than chance
+    D       number of differing variables, shape (n, n); an ordered one counts by its distance, in [0, 1]
+    length  the one of LENGTHS that is likeliest given y
 
-A hint is thus believed as far as the losses bear it out: with few losses by its prior, later by what they
-say. Interactions are in r, whose correlation falls with every choice that differs.
+A hint thus counts as far as the losses support it: with few losses its prior dominates, later the losses
+do. Interactions are in r, whose correlation falls with every choice that differs.
 
 References:
     Rasmussen and Williams, "Gaussian Processes for Machine Learning", 2006, section 2.7.
@@ -33,25 +33,25 @@ from asng.space import Categorical, Space, Value
 __all__ = ["Belief", "Hint", "coordinates", "improvement", "normal_scores", "reliability_of"]
 
 LENGTHS = (0.25, 0.5, 1.0, 2.0)
-"""Lengths of the correlation that are tried, in shares of the number of variables."""
+"""Correlation lengths that are tried, in shares of the number of variables."""
 LEVEL = 0.5
-"""Variance of the mean of the space, which those that were trained, chosen as they are, do not show."""
+"""Prior variance of the space's mean, which the trained architectures do not show, as they were selected."""
 
 RELIABILITY = 0.7
-"""Correlation of losses after half of a training and after all of it, as expected before any is known."""
+"""Prior expectation of the correlation between losses after half of a training and after all of it."""
 TRUSTED = 4
-"""As many losses count for as much as that expectation."""
+"""Weight of that expectation, as a number of losses."""
 
 
 class Hint(NamedTuple):
-    """What may tell good architectures before they are trained.
+    """The prior on a feature that may indicate good architectures before they are trained.
 
     Attributes:
-        gain: What a unit of it, a standard deviation over the space, is believed to take off the loss, in
-            standard deviations of the loss.
-        doubt: Standard deviation of that belief.
-        hidden: Standard deviation of what a unit of it adds to the losses at hand, but not to how good an
-            architecture is. After a short training large ones are behind, which tells how fast they learn.
+        gain: Expected decrease of the loss, in its standard deviations, per standard deviation of the feature
+            over the space.
+        doubt: Standard deviation of that decrease.
+        hidden: Standard deviation of what one unit of the feature adds to the observed losses but not to the
+            quality of the architecture. After a short training large ones lag: it shows how fast they learn.
     """
 
     gain: float
@@ -62,7 +62,7 @@ class Hint(NamedTuple):
 def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArray[np.float64]:
     """Return the values of children by variable, shape (n, variables); NaN if a variable is not read.
 
-    A category has its index; an ordered value its place between the ends, in [0, 1].
+    A category becomes its index; an ordered value its position between the ends, in [0, 1].
 
     Example:
         >>> from asng.space import Categorical, Integer
@@ -85,11 +85,11 @@ def coordinates(space: Space, children: Sequence[Mapping[str, Value]]) -> NDArra
 def normal_scores(
     values: NDArray[np.float64], among: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Return standard normal quantiles by rank, shape (n,); equal values have equal ones.
+    """Return standard normal quantiles by rank, shape (n,); equal values get equal quantiles.
 
     Args:
-        values: Of whom; what is not finite ranks least.
-        among: Ranked among these, of whom there is one at least. Default: among themselves.
+        values: The values; non-finite ones rank lowest.
+        among: The values to rank them among, at least one. Default: `values`.
 
     Example:
         >>> normal_scores(np.array([7.0, 1.0, 1.0])).round(2).tolist()
@@ -103,9 +103,9 @@ def normal_scores(
 
 
 def capped(losses: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return losses that are at most as far above the median as twice the best is below it, shape (n,).
+    """Cap losses at twice as far above the median as the best is below it, shape (n,).
 
-    A network that does not train at all, or whose loss is not finite, would else make all others look alike.
+    Otherwise a network that does not train, or whose loss is not finite, would make all others look alike.
 
     Example:
         >>> capped(np.array([1.0, 1.2, 1.1, 9.0, np.nan])).round(2).tolist()
@@ -113,7 +113,7 @@ def capped(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     values = np.where(np.isfinite(losses), losses, np.inf)
     median = float(np.median(values))
-    if not np.isfinite(median):  # half of them or more
+    if not np.isfinite(median):  # half of the losses or more are not finite
         finite = values[np.isfinite(values)]
         median = float(finite.max()) if len(finite) else 0.0
     return np.minimum(values, median + 2.0 * (median - min(float(values.min()), median)))
@@ -124,10 +124,10 @@ class Belief:
 
     Args:
         ordered: Which columns are ordered, shape (variables,).
-        x: Coordinates of those that were trained, shape (n, variables), n >= 1.
-        hints: Of those, shape (n, h).
-        losses: Of those, shape (n,), of which the worst are `capped`.
-        priors: What is believed of each hint.
+        x: Coordinates of the trained architectures, shape (n, variables), n >= 1.
+        hints: Their hints, shape (n, h).
+        losses: Their losses, shape (n,), of which the worst are `capped`.
+        priors: The prior of each hint.
         reliability: q, in (0, 1).
     """
 
@@ -145,10 +145,10 @@ class Belief:
         self._doubts = np.array([hint.doubt for hint in priors])
         hidden = hints * np.array([hint.hidden for hint in priors])
         y = capped(np.asarray(losses, float))
-        # Of equal losses rounding leaves a deviation that is not quite 0.
+        # Equal losses can have a standard deviation that is not quite 0, by rounding.
         self.mean, self.scale = float(y.mean()), float(y.std()) if np.ptp(y) > 0.0 else 1.0
         expected = hints @ self._gains
-        # Those that were trained have mean 0 whatever the hints expect of them: only differences count.
+        # y has mean 0 whatever the hints predict: only differences between architectures count.
         self._shift = float(expected.mean())
         residuals = (y - self.mean) / self.scale - (expected - self._shift)
         distances = self._distances(x, x)
@@ -165,7 +165,7 @@ class Belief:
     def of(
         self, x: NDArray[np.float64], hints: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return mean and standard deviation of the losses of others, without noise, each of shape (m,)."""
+        """Return mean and standard deviation of the noise-free losses of others, each of shape (m,)."""
         between = self._covariance(self._distances(self._x, x), self._hints, hints, self.length)
         mean = between.T @ self._weights + hints @ self._gains - self._shift
         solved = solve_triangular(self._factor, between, lower=True)
@@ -186,7 +186,7 @@ class Belief:
         return covariance
 
     def _distances(self, x: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return in how many variables rows differ, shape (n, m)."""
+        """Return the number of variables in which rows differ, shape (n, m)."""
         a, b = x[:, None, :], others[None, :, :]
         apart = np.where(self._ordered, np.abs(a - b), a != b)
         missing = np.isnan(a).astype(int) + np.isnan(b)
@@ -195,7 +195,7 @@ class Belief:
 
 
 def improvement(mean: NDArray[np.float64], std: NDArray[np.float64], best: float) -> NDArray[np.float64]:
-    """Return the expected improvement on the least loss, shape (n,).
+    """Return the expected improvement on the smallest loss `best`, shape (n,).
 
     References:
         Jones, Schonlau, Welch, "Efficient Global Optimization of Expensive Black-Box Functions", Journal of
@@ -207,14 +207,14 @@ def improvement(mean: NDArray[np.float64], std: NDArray[np.float64], best: float
 
 
 def reliability_of(before: Sequence[float], after: Sequence[float]) -> float:
-    """Return how far losses tell architectures apart, by how well an earlier order agrees with a later one.
+    """Estimate how reliably losses rank architectures, from how well an earlier order agrees with a later.
 
     Args:
-        before: Losses in the middle of trainings.
-        after: Losses at their end.
+        before: Losses halfway through each training.
+        after: Losses at the end.
 
     Returns:
-        Between 0.1 and 0.9: with few losses near what is expected, later near their correlation.
+        Between 0.1 and 0.9: with few losses near `RELIABILITY`, later near their rank correlation.
 
     Example:
         >>> reliability_of([], []), round(reliability_of([1.0, 2.0, 3.0, 4.0], [4.0, 3.0, 2.0, 1.0]), 2)

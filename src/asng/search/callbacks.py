@@ -1,4 +1,4 @@
-"""What users hook into a search: loggers, accumulated gradients, a scaler, averages of the weights."""
+"""Callbacks of a search: loggers, gradient accumulation, gradient scaling, weight averaging."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -17,10 +17,11 @@ __all__ = ["Callback", "Callbacks"]
 
 
 class Callback:
-    """Is told what a search does, and may take part in its steps. Derive from it, and give what you need.
+    """Base class of callbacks, which are told what a search does and may take part in its steps.
 
-    In several processes each has callbacks of its own, and calls them alike; `self.loop.comm.leads` says
-    which of them is to write files. An error that a method raises ends the search.
+    Derive from it and override the methods that you need. With several processes, each has its own callbacks
+    and calls them in the same way; `self.loop.comm.leads` is true in the one that should write files. An
+    error that a method raises ends the search.
 
     Attributes:
         loop: The search, from `begin` on: `loop.trainer` has `supernet`, `parameters` and `optimizer`,
@@ -37,28 +38,28 @@ class Callback:
     loop: "Loop"
 
     def begin(self, loop: "Loop") -> None:
-        """The search begins, or goes on from a checkpoint."""
+        """The search begins or resumes from a checkpoint."""
         self.loop = loop
 
     # --- within a step of the weights, of the search and of finalists -----------------------------------
 
     def scaled(self, loss: torch.Tensor) -> torch.Tensor:
-        """Return what is differentiated in place of a loss."""
+        """Return the tensor to differentiate in place of the loss, such as a scaled loss."""
         return loss
 
     def updates(self) -> bool:
-        """Return whether this step ends in an update; else its gradients stay, and the next are added."""
+        """Return whether this step ends in an update; if not, its gradients stay and the next are added."""
         return True
 
     def gradients(self, optimizer: torch.optim.Optimizer) -> None:
-        """The gradients of an update are there, before they are clipped: unscale them, or change them."""
+        """The gradients of an update are complete but not yet clipped: unscale or change them here."""
 
     def update(self, optimizer: torch.optim.Optimizer, *, finite: bool) -> bool:
-        """Update the weights in place of `optimizer.step()`, and return True; False leaves it to the search.
+        """Update the weights instead of `optimizer.step()` and return True, or leave it to the search: False.
 
         Args:
-            optimizer: Of the weights.
-            finite: Whether loss and gradients are; the search itself leaves out an update if not.
+            optimizer: The optimiser of the weights.
+            finite: Whether loss and gradients are finite; the search itself skips the update if not.
         """
         return False
 
@@ -68,40 +69,40 @@ class Callback:
         """A step of the search was taken.
 
         Args:
-            number: How many there are up to now.
-            loss: Of its training; NaN if the update was left out.
-            objective: Mean of the candidates of its step in theta; None if theta did not move.
+            number: Number of steps so far.
+            loss: Its training loss; NaN if the update was skipped.
+            objective: Mean over the candidates of its step in theta; None if theta did not move.
         """
 
     def theta(self, number: int, architectures: Sequence[Any], losses: Sequence[float]) -> None:
         """Theta moved.
 
         Args:
-            number: How many steps were taken before this one.
+            number: Number of steps before this one.
             architectures: The candidates.
-            losses: What the optimiser was told of each: less is better.
+            losses: The loss that the optimiser was told for each; smaller is better.
         """
 
     def checkpoint(self, number: int, folder: Path) -> None:
-        """A checkpoint was written after so many steps."""
+        """A checkpoint was written to `folder` after `number` steps."""
 
     def final(self, finalists: "Sequence[Finalist]") -> None:
-        """Finalists were scored, with what is known of them."""
+        """These finalists were scored."""
 
     def end(self, result: "SearchResult") -> None:
         """The search is over."""
 
     def close(self) -> None:
-        """The run is over, after `end` or by an error: let go of what was taken. This comes last."""
+        """The run is over, after `end` or an error: release resources. This call is the last."""
 
     # --- checkpoints ------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run needs: tensors, numbers, strings, lists and dictionaries of them."""
+        """Return what a resumed run needs: tensors, numbers, strings, and lists and dictionaries of them."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where `state_dict` was taken."""
+        """Restore the state that `state_dict` returned."""
 
 
 class Callbacks:
@@ -111,7 +112,7 @@ class Callbacks:
         callbacks: In the order in which they are called.
 
     Raises:
-        InputError: One is none.
+        InputError: One of them is not a `Callback`.
     """
 
     def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
@@ -124,23 +125,23 @@ class Callbacks:
                 )
 
     def tell(self, name: str, *args: Any) -> None:
-        """Call a method of each."""
+        """Call the method of this name on each callback."""
         for callback in self.all:
             getattr(callback, name)(*args)
 
     def scaled(self, loss: torch.Tensor) -> torch.Tensor:
-        """Let each change what is differentiated."""
+        """Return the tensor to differentiate, after each callback has had its turn."""
         for callback in self.all:
             loss = callback.scaled(loss)
         return loss
 
     def updates(self) -> bool:
-        """Whether all want an update."""
-        wanted = [callback.updates() for callback in self.all]  # each is asked, and may count
+        """Whether all callbacks want an update."""
+        wanted = [callback.updates() for callback in self.all]  # ask each one: it may count the calls
         return all(wanted)
 
     def update(self, optimizer: torch.optim.Optimizer, *, finite: bool) -> bool:
-        """Let the first update that wants to."""
+        """Let the first callback that wants to do the update."""
         return any(callback.update(optimizer, finite=finite) for callback in self.all)
 
     def state_dict(self) -> list[dict[str, Any]]:
@@ -148,10 +149,10 @@ class Callbacks:
         return [callback.state_dict() for callback in self.all]
 
     def load_state_dict(self, state: list[dict[str, Any]]) -> None:
-        """Go on from a checkpoint.
+        """Restore the states from a checkpoint.
 
         Raises:
-            ValueError: It is of another number of callbacks.
+            ValueError: The checkpoint has another number of callbacks.
         """
         if not isinstance(state, list) or len(state) != len(self.all):
             raise ValueError(f"it has {len(state)} callbacks, and here are {len(self.all)}")

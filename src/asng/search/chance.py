@@ -1,13 +1,13 @@
-"""Did the found network learn anything? Its score beside those of its outputs dealt to the wrong items.
+"""Test whether the found network learnt anything: compare its score with that of its outputs shuffled.
 
-If nothing was learnt, outputs fit the items that they were computed for no better than any others. Of a
-batch, the score of the right order is then one draw among those of random orders. With B batches, R orders of
-each, s_b the score of the right order and r_bj those of the others, all of them less the better,
+If it learnt nothing, its outputs fit their own items no better than any others. For each batch, the score of
+the right order is then one more draw among the scores of random orders. With B batches, R random orders of
+each, score s_b of the right order and scores r_bj of the random ones, where smaller is better,
 
     t = mean_b (mean_j r_bj - s_b) / sqrt(v (1 + 1/R) / B),    v = mean_b var_j r_bj,
 
-which is about Student's t with B (R - 1) degrees of freedom. This asks nothing of the objective, and needs no
-pass beside those that score the network once.
+which approximately has Student's t distribution with B (R - 1) degrees of freedom. This assumes nothing about
+the objective, and needs only the passes that score the network once.
 """
 
 import math
@@ -30,23 +30,23 @@ from asng.training.objective import to_float
 __all__ = ["BATCHES", "chance_of"]
 
 BATCHES = 4
-"""Validation batches that are looked at, at most."""
+"""Maximum number of validation batches."""
 ORDERS = 16
-"""Random orders of each."""
+"""Number of random orders of each batch."""
 
 
 def chance_of(scorer: Scorer, architecture: Architecture, *, batches: int, seed: int) -> Chance | None:
-    """Return a score beside the level of chance, of the weights that the supernet has.
+    """Return the score of an architecture, with the supernet's weights, beside the level of chance.
 
     Args:
         scorer: Has the supernet, the objective and the validation batches.
-        architecture: What was found.
-        batches: How many to look at, at most.
-        seed: Of the random orders.
+        architecture: The found architecture.
+        batches: Maximum number of batches to use.
+        seed: Seed of the random orders.
 
     Returns:
-        None if it cannot be told, for one of three reasons. Outputs are not one tensor a part with a row for
-        each item, batches have one item, or the objective does not ask the network about the batch.
+        None if chance cannot be determined: a batch has a single item, no output has a row for each item, or
+        the objective is finite on no batch and all its orders.
     """
     rng, right, wrong = random.Random(f"{seed} chance"), [], []
     for batch in scorer.batches(min(batches, BATCHES)):
@@ -55,7 +55,7 @@ def chance_of(scorer: Scorer, architecture: Architecture, *, batches: int, seed:
         values = _values(scorer, architecture, batch, orders)
         if n < 2 or values is None:
             return None
-        if not all(map(math.isfinite, values)):  # not defined on this batch, or on an order of it
+        if not all(map(math.isfinite, values)):  # undefined on this batch or on an order of it
             continue
         right.append(values[0])
         wrong.append(values[1:])
@@ -68,7 +68,7 @@ def chance_of(scorer: Scorer, architecture: Architecture, *, batches: int, seed:
 def _p(sign: float, right: Sequence[float], wrong: Sequence[Sequence[float]]) -> float:
     difference = sign * (fmean(map(fmean, wrong)) - fmean(right))
     spread = math.sqrt(fmean(map(variance, wrong)) * (1.0 + 1.0 / ORDERS) / len(right))
-    if spread == 0.0:  # all orders score the same, as where all outputs are equal
+    if spread == 0.0:  # all orders score the same, for instance because all outputs are equal
         return 0.0 if difference > 0.0 else 1.0
     return float(student.sf(difference / spread, len(right) * (ORDERS - 1)))
 
@@ -77,7 +77,7 @@ def _p(sign: float, right: Sequence[float], wrong: Sequence[Sequence[float]]) ->
 def _values(
     scorer: Scorer, architecture: Architecture, batch: Any, orders: Sequence[Sequence[int]]
 ) -> list[float] | None:
-    """Return the objective of a batch, then that of each order of its outputs; None if it has no order."""
+    """Return a batch's objective, then that of each order of its outputs; None if none can be reordered."""
     forward = _Remembering(scorer.supernet, architecture, batch_size_of(batch))
     values = []
     for order in (None, *orders):
@@ -87,11 +87,11 @@ def _values(
 
 
 class _Remembering(ArchitectureForward):
-    """Runs an architecture, and afterwards gives the same outputs in other orders.
+    """Runs an architecture, and afterwards returns the same outputs in other orders.
 
     Attributes:
-        order: Of the items in the outputs; None to run it.
-        calls: Up to now, under this order.
+        order: The order of the items in the outputs; None to run the architecture.
+        calls: Number of calls so far under this order.
         ordered: Whether any output had a row for each item.
     """
 
@@ -103,11 +103,11 @@ class _Remembering(ArchitectureForward):
 
     @property
     def known(self) -> bool:
-        """Whether the outputs are known, so that a call costs nothing."""
+        """Whether outputs are reused, so that a call costs nothing."""
         return self.order is not None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the model, or give again what it gave."""
+        """Run the model, or return its earlier outputs in the current order."""
         if not self.known:
             self._outputs.append(super().__call__(*args, **kwargs))
             return self._outputs[-1]

@@ -1,4 +1,4 @@
-"""Compiled operations in a search: when they begin, what compiling takes, and what it brings."""
+"""Compile operations during a search, and measure the time that this takes and saves."""
 
 import statistics
 import time
@@ -13,26 +13,26 @@ from asng.runs.events import Compiled
 __all__ = ["Compiling"]
 
 PLAIN = 16
-"""So many steps run as they are, to compare with. By their number, so that a resumed run does the same."""
+"""Uncompiled steps at the start, for comparison. A count, so that a resumed run does the same."""
 _KEPT = 1000
-"""Durations of steps that a median is taken of, the last ones."""
+"""Number of most recent step durations from which the median is taken."""
 
 
 class Compiling:
-    """Has the operations of a supernet compiled after the first steps, and times training steps.
+    """Compiles the operations of a supernet after the first steps, and times training steps.
 
     Args:
-        supernet: Whose operations run as they are again when the search is over.
+        supernet: The supernet. Its operations run uncompiled again once the search is over.
 
     Raises:
-        InputError: It has no operation that could be compiled, or there is no compiler.
+        InputError: It has no operation that can be compiled, or there is no compiler.
     """
 
     def __init__(self, supernet: Supernet) -> None:
         began = time.perf_counter()
         self.supernet, self.operations = supernet, compile_or_refuse(supernet)
         release_operations(supernet)
-        self._tried = time.perf_counter() - began  # the compiler was
+        self._tried = time.perf_counter() - began  # time to try the compiler
         self._began = _seconds_of_compiling()
         self._on = False
         self._plain: deque[float] = deque(maxlen=_KEPT)
@@ -41,7 +41,7 @@ class Compiling:
 
     @contextmanager
     def step(self, number: int) -> Iterator[None]:
-        """Have the training step of that number run as it is, or compiled, and time it."""
+        """Run training step `number` uncompiled or compiled, and time it."""
         if number >= PLAIN and not self._on:
             compile_or_refuse(self.supernet)
             self._on = True
@@ -50,11 +50,11 @@ class Compiling:
         took = time.perf_counter() - start
         if self._on:
             self._steps += 1
-        if number and _seconds_of_compiling() == before:  # the first makes what torch makes once
+        if number and _seconds_of_compiling() == before:  # the first step includes torch's setup
             (self._compiled if self._on else self._plain).append(took)
 
     def figures(self) -> Compiled:
-        """Return what compiling took and brought, since this process began or resumed the search."""
+        """Return the cost and gain of compiling since this process began or resumed the search."""
         spent = self._tried + _seconds_of_compiling() - self._began
         return Compiled(
             operations=self.operations,
@@ -66,8 +66,8 @@ class Compiling:
 
 
 def _seconds_of_compiling() -> float:
-    """Return the seconds that this process has compiled for, up to now."""
-    from torch._dynamo.utils import calculate_time_spent  # it takes a second to import
+    """Return how many seconds this process has spent on compiling so far."""
+    from torch._dynamo.utils import calculate_time_spent  # takes a second to import
 
     return float(calculate_time_spent().get("total_wall_time", 0.0))
 

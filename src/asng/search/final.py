@@ -1,9 +1,9 @@
-"""The final of a search: the most promising architectures are trained alone, and the best of them is found.
+"""The final of a search: train the most promising architectures alone, and return the best of them.
 
-Shared weights suit what trains well beside others, which is not always what trains well alone, and what they
-inherited keeps children of other choices apart however long they are trained on. So the finalists begin
-with the weights that the search began with. They come in rounds, and each round knows how those before it
-came out; the best two are trained anew for longer, and give the child its weights.
+Shared weights favour what trains well beside other architectures, which need not train well alone. Inherited
+weights also keep children of different choices apart, however long they are trained on. So finalists start
+from the initial weights of the search. They are chosen in rounds, each of which knows the results of those
+before it. The best two are trained again for longer, and the winner gives the child its weights.
 """
 
 import math
@@ -29,27 +29,26 @@ __all__ = ["Final"]
 
 
 class Final:
-    """Chooses the finalists, trains each of them alone, and says which is the best.
+    """Choose the finalists, train each alone, and select the best.
 
-    `advance` does one piece of work, so that a signal or a checkpoint can come between any two. All
-    finalists begin with the same weights and at the same batch. They see the same batches in the same order
-    as long as no dropout of theirs draws from the generator that shuffles. Each process trains another one
-    of a round; a round is chosen when all before it are known, so that nothing depends on how many processes
-    there are.
+    `advance` does one unit of work, so that signals and checkpoints can come between any two. All finalists
+    start from the same weights and the same batch. They see the same batches in the same order, unless their
+    dropout draws from the generator that shuffles. Each process trains a different finalist of a round. A
+    round is chosen when all before it have ended, so results do not depend on the number of processes.
 
     Args:
-        plan: How much is for the final.
-        finalists: How many at most.
+        plan: How the cost of the search is divided.
+        finalists: Maximum number of finalists.
         theta: The optimiser of theta.
-        trainer: Trains the finalists in the place of the shared weights.
+        trainer: Trains the finalists, in place of the shared weights.
         scorer: Scores them.
-        seed: Of uniform draws and neighbours.
+        seed: Seed of uniform samples and neighbours.
         comm: The processes.
 
     Attributes:
-        finalists: Those chosen up to now, in that order.
-        winner: The weights of the best one after its training; None if there is none, or if the shared
-            weights suit it better.
+        finalists: The finalists so far, in the order in which they were chosen.
+        winner: The weights of the best one after its training; None without a final, or if the shared weights
+            give it a better score.
     """
 
     def __init__(
@@ -67,15 +66,15 @@ class Final:
         self.supernet, self.most = trainer.supernet, finalists
         self.pool = Pool(theta, scorer.meter, seed)
         self.dealt = self._dealt(plan.cost, finalists)
-        self.numbers: list[int] = []  # of the finalists in the pool
+        self.numbers: list[int] = []  # indices of the finalists in the pool
         self.finalists: list[Finalist] = []
-        self.jobs: list[tuple[int, int]] = []  # a finalist and its training steps
-        self.done = 0  # jobs
-        self.together = 1  # jobs that are done at once, one a process
-        self.taken = 0  # training steps of the jobs at hand
-        self.opened = self.closed = not self.dealt.finalists  # closed: no other will come in
+        self.jobs: list[tuple[int, int]] = []  # pairs of finalist and training steps
+        self.done = 0  # number of jobs that have ended
+        self.together = 1  # number of jobs that run at once, one per process
+        self.taken = 0  # training steps of the current jobs so far
+        self.opened = self.closed = not self.dealt.finalists  # closed: there will be no more
         self.first = copy_of(self.supernet) if self.dealt.finalists else None
-        self.shared: dict[str, Any] | None = None  # while finalists train in the supernet's place
+        self.shared: dict[str, Any] | None = None  # set while finalists train in the supernet
         self.winner: dict[str, Any] | None = None
         self.chance: Chance | None = None
 
@@ -90,33 +89,34 @@ class Final:
 
     @property
     def over(self) -> bool:
-        """Whether no work is left."""
+        """Whether the final has ended."""
         return self.closed and self.done == len(self.jobs)
 
     @property
     def all_steps(self) -> int:
-        """Training steps of all finalists, as planned."""
+        """Planned training steps of all finalists."""
         return self.dealt.finalists * self.dealt.alone + self.dealt.last * self.dealt.longer
 
     @property
     def steps_taken(self) -> int:
-        """Training steps of all finalists up to now."""
+        """Training steps of all finalists so far."""
         return sum(steps for _, steps in self.jobs[: self.done]) + self.taken
 
     @property
     def savable(self) -> bool:
-        """Whether one process has all that there is to save: else each trains a finalist of its own."""
+        """Whether one process has the whole state; not so while each trains a finalist of its own."""
         return self.comm.size == 1 or self.taken == 0
 
     def advance(self, searched: int, *, moved: bool) -> list[Finalist] | int | None:
-        """Choose finalists, take a training step of those at hand, or score them.
+        """Choose finalists, take a training step of the current ones, or score them.
 
         Args:
-            searched: Steps that the search took.
+            searched: Number of steps that the search took.
             moved: Whether theta moved.
 
         Returns:
-            The finalists that were just scored; or how many candidates there are at first; or None.
+            The finalists that were just scored; the number of candidates when they are first collected; or
+            None.
         """
         if self.over:
             return None
@@ -131,7 +131,7 @@ class Final:
         return None
 
     def where(self) -> str:
-        """Say what the next piece of work is, for errors in it."""
+        """Describe the next unit of work, for the message of an error in it."""
         if self.over or not self.opened or self.done == len(self.jobs):
             return "the final"
         number, steps = self.jobs[self.done]
@@ -148,15 +148,15 @@ class Final:
     # --- who comes in -------------------------------------------------------------------------------
 
     def _open(self, searched: int, *, moved: bool) -> int | None:
-        """Gather candidates, and choose those of the first round."""
+        """Collect candidates, and choose those of the first round."""
         self.opened, plan = True, self.plan
-        # A search that was ended early has a final that is shorter in proportion.
+        # If a search ended early, its final is shorter in proportion.
         cost = plan.cost * searched / plan.steps if plan.steps else plan.cost
         self.pool.open(moved=moved)
         candidates = len(self.pool.candidates)
         self.dealt = self._dealt(cost, min(self.most, candidates))
-        # Of one alone the shared weights are its own, if there are any. And a search that was ended so early
-        # that no two can be trained is left to theta.
+        # A single candidate already has the shared weights to itself, if there are any. If a search ended too
+        # early to train two finalists, theta decides.
         if self.dealt.finalists < (2 if searched else 1):
             self.closed = True
             self._admit([0] if candidates == 1 else [])
@@ -169,7 +169,7 @@ class Final:
         return len(self.pool.candidates)
 
     def _choose(self) -> None:
-        """Choose the next round; after the last, have the best trained anew for longer, or finish."""
+        """Choose the next round; after the last one, train the best again for longer, or finish."""
         if any(steps != self.dealt.alone for _, steps in self.jobs):
             self.closed = True
             self._finish()
@@ -185,13 +185,13 @@ class Final:
             if chosen:
                 self._enlist(chosen)
                 return
-        # By a clock one may be over that was not before: its place goes to the next.
+        # A latency may now measure above its budget; then the next best finalist takes that place.
         sure = (k for k in order if self.scorer.meter.confirm(self.finalists[k].architecture))
         best = list(islice(sure, self.dealt.last)) or order[: self.dealt.last]
         self.jobs += [(k, self.dealt.longer) for k in best]
 
     def _compare(self) -> None:
-        """Score candidates that have no score yet on the shared weights."""
+        """Score the candidates that have no score on the shared weights yet."""
         new = [candidate.architecture for candidate in self.pool.candidates[len(self.pool.shared) :]]
         if new and self.dealt.compared:
             scores = self.scorer.means(new, self.dealt.compared, at_once=self.comm.size)
@@ -199,7 +199,7 @@ class Final:
             self.pool.compared(objectives, list(map(self.scorer.worth, objectives, new)))
 
     def _enlist(self, numbers: Sequence[int]) -> None:
-        """Let candidates come in, and be trained alone."""
+        """Make candidates finalists, and schedule their training alone."""
         first = len(self.finalists)
         self._admit(numbers)
         self.jobs += [(k, self.dealt.alone) for k in range(first, len(self.finalists))]
@@ -211,7 +211,7 @@ class Final:
     # --- who is best --------------------------------------------------------------------------------
 
     def _ranked(self) -> list[int]:
-        """Return the finalists, those first that are believed to be best after their training alone."""
+        """Return the finalists in order of their posterior mean loss after training alone, best first."""
         if len(self.finalists) < 2:
             return list(range(len(self.finalists)))
         losses = self._losses()
@@ -219,7 +219,7 @@ class Final:
         return sorted(range(len(losses)), key=lambda k: (not math.isfinite(losses[k]), believed[k]))
 
     def _best(self) -> int:
-        """Return the best of those that were trained for longer; before, the one believed to be best."""
+        """Return the best finalist that was trained for longer; before that, the one believed to be best."""
         last = [k for k, finalist in enumerate(self.finalists) if finalist.longer is not None]
         trained = [k for k, finalist in enumerate(self.finalists) if finalist.alone is not None]
         if last:
@@ -234,7 +234,7 @@ class Final:
         return [float(value) for value in believed]
 
     def _corrected(self, last: Sequence[int]) -> list[float]:
-        """Return the losses, those of the last as far from each other as after their longer training."""
+        """Return all losses; those trained for longer differ by as much as after that longer training."""
         losses = self._losses()
         longer = [self._worth(replace(self.finalists[k], alone=None)) for k in last]
         level = fmean(losses[k] for k in last) - fmean(longer)
@@ -243,7 +243,7 @@ class Final:
         return losses
 
     def _losses(self) -> list[float]:
-        """Return what to minimise of the finalists after their training alone."""
+        """Return the losses of the finalists after their training alone."""
         return [self._worth(replace(finalist, longer=None)) for finalist in self.finalists]
 
     def _reliability(self) -> float:
@@ -252,7 +252,7 @@ class Final:
         return reliability_of(half, [self._worth(replace(f, longer=None)) for f in trained])
 
     def _worth(self, finalist: Finalist) -> float:
-        """Return what to minimise of one that was trained: the better of its scores."""
+        """Return the loss of a trained finalist: the better of its scores."""
         values = [value for value in (finalist.alone, finalist.longer) if value is not None]
         return min((self.scorer.worth(value, finalist.architecture) for value in values), default=math.inf)
 
@@ -263,7 +263,7 @@ class Final:
         return [self.finalists[k] for k, _ in self.jobs[self.done : self.done + self.together]]
 
     def _train(self) -> None:
-        """Take one training step of each finalist at hand."""
+        """Take one training step of each current finalist."""
         if self.taken == 0:
             self._begin()
         self.trainer.step_apart([finalist.architecture for finalist in self._at_hand])
@@ -272,14 +272,14 @@ class Final:
             self._note(self._scores(), "half")
 
     def _begin(self) -> None:
-        """Put the first weights in the place of the shared ones, and go to the first batch."""
+        """Load the initial weights into the supernet, and rewind to the first batch."""
         self.together = min(self.comm.size, len(self.jobs) - self.done)
         self.supernet.load_state_dict(self.first or {})
         self.trainer.begin(self.jobs[self.done][1])
         self.trainer.stream.rewind()
 
     def _score(self) -> list[Finalist]:
-        """Score the finalists at hand, and keep the weights of one that is the best so far."""
+        """Score the current finalists, and keep the weights of the best one so far."""
         longer = self.jobs[self.done][1] == self.dealt.longer
         at_hand = self._note(self._scores(), "longer" if longer else "alone")
         self.taken, self.done = 0, self.done + self.together
@@ -290,24 +290,24 @@ class Final:
         return [self.finalists[k] for k in at_hand]
 
     def _scores(self) -> list[float]:
-        # The n-th process trained the n-th one: it has the weights, and scores it.
+        # The n-th process trained the n-th finalist, so it has the weights and scores it.
         architectures = [finalist.architecture for finalist in self._at_hand]
         return [score.value for score in self.scorer.means(architectures, self.dealt.batches)]
 
     def _note(self, scores: Sequence[float], when: Literal["half", "alone", "longer"]) -> list[int]:
-        """Enter scores of the finalists at hand; return which these are."""
+        """Record the scores of the current finalists; return their indices."""
         at_hand = [k for k, _ in self.jobs[self.done : self.done + self.together]]
         for k, score in zip(at_hand, scores, strict=True):
             self.finalists[k] = replace(self.finalists[k], **{when: score})  # type: ignore[arg-type]
         return at_hand
 
     def _finish(self) -> None:
-        """Give the supernet its shared weights back; drop the winner's if the shared suit it better."""
+        """Restore the shared weights; drop the winner's weights if it scores better on the shared ones."""
         self.supernet.load_state_dict(self.shared or {})
         best = self.finalists[self._best()]
         if self.pool.shared:
             [score] = self.scorer.means([best.architecture], self.dealt.batches)
-            alone = self._worth(replace(best, alone=None))  # of the weights that the winner has
+            alone = self._worth(replace(best, alone=None))  # with the weights of its last training
             if self.scorer.worth(score.value, best.architecture) <= alone:
                 self.winner = None
         self.first = self.shared = None
@@ -319,7 +319,7 @@ class Final:
     # --- checkpoints --------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a checkpoint must hold."""
+        """Return the state for a checkpoint."""
         return {
             "plan": list(self.plan),
             "dealt": list(self.dealt),
@@ -339,7 +339,7 @@ class Final:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where a checkpoint was taken: within a round only of one process, which trained one finalist.
+        """Restore the state of a checkpoint; within a round only one of a single process can be restored.
 
         Raises:
             ValueError: It is of another number of finalists, or a count is none.

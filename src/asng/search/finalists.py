@@ -1,12 +1,12 @@
-"""The plan of a final, and who comes into it: what is believed to train best alone.
+"""Plan a final, and choose the architectures that are believed to train best alone.
 
-Candidates are the likely architectures of theta, uniform draws, the largest within the budgets, and
-neighbours of the best finalists. Before any is trained, larger ones are believed to be better, and so are
-those that score better on the shared weights, as far as these agree with size. Every training alone corrects
-the belief.
+Candidates are likely architectures of theta, uniform samples, the largest architecture within the budgets,
+and neighbours of the best finalists. Before any is trained, larger ones are believed to be better. So are
+those that score better on the shared weights, as far as these scores agree with size. Every training alone
+corrects the belief.
 
-Candidates are drawn by generators of their own: theta and the search are not disturbed, and a resumed run
-draws the same.
+Candidates are sampled by separate generators, so the search is not disturbed, and a resumed run samples the
+same ones.
 """
 
 import math
@@ -31,54 +31,55 @@ from asng.space import Architecture, Categorical, Value
 __all__ = ["FinalPlan", "Finalist", "Plan", "Pool", "final_plan", "plan_of"]
 
 TRAINING_PASS = 3
-"""What a training pass over a batch costs, where a forward pass costs 1."""
+"""Cost of a training pass over a batch, if a forward pass costs 1."""
 ROUND = 4
-"""Finalists that are chosen together, so that several processes have work."""
+"""Finalists that are chosen together, so that several processes have work at once."""
 LAST = 2
-"""The best finalists, which are trained anew for longer at the end; if there are few, only the best one."""
+"""How many of the best finalists are trained again, for longer; only one if there are few finalists."""
 LONGER = 2
-"""How many times as long they are trained."""
+"""How many times as long that second training is."""
 SCORING = 0.1
-"""Share of a finalist's cost for scoring it, in the middle and again at the end, as far as validation batches
-can be left out."""
+"""Share of a finalist's cost for each of its two scores, in the middle and at the end, unless it is scored on
+all validation batches."""
 ENOUGH_STEPS = 100
-"""Training steps of a finalist below which there are rather fewer finalists, down to eight: two rounds."""
+"""If finalists would have fewer training steps, there are fewer finalists, down to eight: two rounds."""
 FEWEST = 8
-"""Finalists that there are also if each is trained for less."""
+"""The number of finalists that is kept even if each has fewer steps than that."""
 FEWEST_STEPS = 10
-"""Training steps below which there are rather fewer than eight finalists, and less than two are none."""
+"""If eight finalists would have fewer training steps, there are fewer than eight; fewer than two are none."""
 DRAWN = 48
-"""Uniform draws among the candidates, by which a size or a score is also told to be large for the space."""
+"""Uniform samples among the candidates. Sizes and scores are ranked among these."""
 LIKELY = 16
-"""Likely architectures of theta among the candidates, once theta has moved."""
+"""Likely architectures of theta among the candidates, if theta has moved."""
 NEIGHBOURS = 12
-"""Neighbours of the best finalists that become candidates with every round."""
+"""Neighbours of the best finalists that become candidates in every round."""
 LOOKING = 0.1
-"""Share of the search's cost for finding out whether the order on the shared weights has settled."""
+"""Share of the search's cost for measuring whether the order on the shared weights has settled."""
 COMPARED = 100
-"""About how many candidates there are in all, each of which is compared on the shared weights."""
+"""Approximate number of all candidates, each of which is scored on the shared weights."""
 COMPARING = 0.1
 """Share of the final's cost for that."""
 ROUNDS = 10
 """So many times as many as wanted are drawn at most, where draws repeat each other or are over the budget."""
 SIZE = Hint(gain=0.7, doubt=0.4, hidden=0.5)
-"""What the multiply-adds are believed to tell."""
+"""What multiply-adds are believed to say about the loss."""
 SATURATION = 0.6
-"""Standard deviations of size, over the space, beyond which more of it is hardly believed to tell more."""
+"""Size, in standard deviations over the space, beyond which more of it hardly counts."""
 SHARED = Hint(gain=1.0, doubt=0.4)
-"""What the score on the shared weights is believed to tell if it orders as size does, else in proportion."""
+"""What a score on the shared weights is believed to say if such scores order as size does; otherwise it
+counts in proportion to that agreement."""
 AMONG = 4
-"""Each place of the first round, of which nothing is known, goes to the most promising of so many draws."""
+"""In the first round, before any loss is known, each place goes to the best of so many candidates."""
 
 
 class Plan(NamedTuple):
-    """How the cost of a search is dealt out.
+    """How the cost of a search is divided.
 
     Attributes:
-        steps: Of the search on shared weights; 0 if there are only trainings alone.
-        each: What such a step costs on average.
-        looked: Validation batches that probes of the order are scored on, twice; 0 if nobody looks.
-        cost: Of the final.
+        steps: Steps of the search on shared weights; 0 if architectures are only trained alone.
+        each: Average cost of such a step.
+        looked: Validation batches on which probe architectures are scored, twice; 0 for no probes.
+        cost: Cost of the final.
     """
 
     steps: int
@@ -88,15 +89,15 @@ class Plan(NamedTuple):
 
 
 class FinalPlan(NamedTuple):
-    """How the cost of a final is dealt out.
+    """How the cost of a final is divided.
 
     Attributes:
-        finalists: How many there are; 0 for no final.
-        batches: Validation batches that they are scored on.
+        finalists: Number of finalists; 0 for no final.
+        batches: Validation batches on which they are scored.
         alone: Training steps of each finalist.
-        last: How many of the best are trained anew for longer.
+        last: How many of the best are trained again, for longer.
         longer: Training steps of each of these.
-        compared: Validation batches that candidates are compared on with the shared weights.
+        compared: Validation batches on which candidates are scored with the shared weights.
     """
 
     finalists: int
@@ -118,20 +119,20 @@ def plan_of(
     valid_batches: int,
     whole: bool = False,
 ) -> Plan:
-    """Return the plan of a search that would take so many steps without a final, at the same cost.
+    """Return the plan of a search that costs as much as `steps` steps without a final.
 
-    A forward pass over a batch costs 1, a training pass 3. If the final could not train all of its finalists
-    for 100 steps, shared weights would not be trained for long enough to be believed either, and all of the
-    cost goes to the final. If it could not train two finalists for 10 steps each, there is none, and nobody
-    looks: theta alone says what is found.
+    A forward pass over a batch costs 1, a training pass 3. If the final could not train all finalists for 100
+    steps, shared weights would not be trained long enough to be believed either, so the final gets all of the
+    cost. If it could not train two finalists for 10 steps each, there is no final and no probe: theta alone
+    decides what is found.
 
     Args:
-        steps: Of a search without a final.
-        share: Of the cost, for the final.
-        finalists: At most.
+        steps: Steps of a search without a final.
+        share: Share of the cost for the final.
+        finalists: Maximum number of finalists.
         lam_x: Architectures trained per step.
-        warmup: Share of the steps before theta moves; None if that is looked for.
-        lam_theta: Architectures scored per such step.
+        warmup: Share of the steps before theta moves; None to measure when it may.
+        lam_theta: Architectures scored per step in which theta moves.
         valid_batches: Batches in a pass over the validation data.
         whole: As in `final_plan`.
 
@@ -164,17 +165,17 @@ def plan_of(
 def final_plan(
     cost: float, *, finalists: int, valid_batches: int, compare: bool = True, whole: bool = False
 ) -> FinalPlan:
-    """Return the plan of a final at a cost.
+    """Return the plan of a final at a given cost.
 
-    There are rather fewer finalists than trainings of less than 100 steps, down to eight. The best is trained
-    anew for longer, or the best two if there are more than eight finalists.
+    If finalists would have fewer than 100 steps each, there are fewer of them, down to eight. Then the best
+    is trained again for longer, or the best two if there are more than eight finalists.
 
     Args:
         cost: In forward passes over a batch.
-        finalists: At most.
+        finalists: Maximum number of finalists.
         valid_batches: Batches in a pass over the validation data.
-        compare: Whether there are shared weights to compare candidates on.
-        whole: Whether finalists are scored on all batches, if the cost is enough for that.
+        compare: Whether there are shared weights on which candidates can be scored.
+        whole: Whether finalists are scored on all batches, if the cost allows.
 
     Example:
         >>> final_plan(3360.0, finalists=12, valid_batches=25)
@@ -200,17 +201,17 @@ def final_plan(
 
 @dataclass(frozen=True)
 class Finalist:
-    """An architecture that was trained alone at the end of a search.
+    """An architecture that is trained alone at the end of a search.
 
     Attributes:
-        architecture: The one.
-        road: How it came in: "largest" within the budgets, "theta", "uniform" or "neighbour" (of the best
-            finalists up to then).
+        architecture: The architecture.
+        road: Where it came from: "largest" within the budgets, "theta", "uniform" or "neighbour" (of the best
+            finalists so far).
         read: The variables that a pass reads.
-        shared: Its mean objective on the shared weights, if it was compared on them.
+        shared: Its mean objective on the shared weights; None if it was not scored on them.
         alone: Its mean objective over validation batches after its training alone; None before.
-        longer: The same after it was trained anew for longer, if it was.
-        half: The same in the middle of its training alone: tells how much chance there is in such scores.
+        longer: The same after its second, longer training; None without one.
+        half: The same in the middle of its training alone, which shows how much chance is in such scores.
     """
 
     architecture: Architecture
@@ -223,21 +224,21 @@ class Finalist:
 
     @property
     def child(self) -> dict[str, Value]:
-        """The values that are read: those of two finalists are different."""
+        """The values that a pass reads, by variable; they differ between any two finalists."""
         return {name: self.architecture[name] for name in self.architecture if name in self.read}
 
 
 class Pool:
-    """Candidates for the places of a final, all different and all within the budgets.
+    """The candidates for a final, all different and all within the budgets.
 
     Args:
         theta: The optimiser of theta, at the end of the search.
-        meter: Knows what architectures cost, and how large they are.
-        seed: Of the uniform draws and of the neighbours.
+        meter: Measures the costs and sizes of architectures.
+        seed: Seed of the uniform samples and of the neighbours.
 
     Attributes:
-        candidates: Those up to now; those that were admitted to the final stay among them.
-        shared: What to minimise of each on the shared weights, once given.
+        candidates: The candidates so far, including those that have become finalists.
+        shared: Loss of each on the shared weights (lower is better), if they were scored.
     """
 
     def __init__(self, theta: Optimizer, meter: CostMeter, seed: int) -> None:
@@ -247,7 +248,7 @@ class Pool:
         self._sizes: list[float] = []
         self._known: set[Architecture] = set()
         self._children: set[tuple[tuple[str, Value], ...]] = set()
-        # What is read of the mode of theta, once it moved.
+        # The values that the mode of theta reads, if theta has moved.
         self._mode: tuple[tuple[str, Value], ...] | None = None
         variables = self.space.values()
         self._ordered = np.array([not isinstance(variable, Categorical) for variable in variables])
@@ -255,9 +256,9 @@ class Pool:
     # --- who is among them --------------------------------------------------------------------------
 
     def open(self, *, moved: bool) -> None:
-        """Gather uniform draws, the largest architecture, and if theta has moved, the likely ones.
+        """Collect uniform samples, the largest architecture and, if theta has moved, the likely ones.
 
-        Empty if none of many draws is within the budgets.
+        There are no candidates if none of many samples is within the budgets.
         """
         rng = random.Random(f"{self.seed} anywhere")
         self._add("uniform", (self.space.sample(rng) for _ in range(ROUNDS * DRAWN)), DRAWN)
@@ -272,7 +273,7 @@ class Pool:
             self._climb()
 
     def neighbours(self, of: Sequence[Finalist]) -> None:
-        """Add architectures that differ from the best finalists in one of the variables that they read."""
+        """Add architectures that differ from some finalists in one of the variables that these read."""
         rng = random.Random(f"{self.seed} neighbours {len(self.candidates)}")
         of = [finalist for finalist in of if finalist.read]
         if of:
@@ -280,24 +281,24 @@ class Pool:
             self._add("neighbour", draws, NEIGHBOURS)
 
     def _moved(self, finalist: Finalist, rng: random.Random) -> Architecture:
-        """Draw one of the variables that were read anew; it may come out as it was."""
+        """Resample one of the variables that a finalist reads; the value may stay the same."""
         name = rng.choice(sorted(finalist.read))
         return Architecture({**finalist.architecture, name: self.space[name].uniform(rng.random())})
 
     def _climb(self) -> None:
-        """Add the largest architecture that is found from the largest draw, one variable at a time."""
+        """Add the largest architecture reached from the largest sample, changing one variable at a time."""
         top = max(range(len(self.candidates)), key=self._sizes.__getitem__)
         start, size = self.candidates[top].architecture, self._sizes[top]
         self._add("largest", [climbed(start, self.space, self._sizes_within, size)[0]], 1)
 
     def _sizes_within(self, architectures: Sequence[Architecture]) -> list[float]:
-        """Return the multiply-adds of architectures, -inf for those over the budgets."""
+        """Return the multiply-adds of architectures; -inf if one is over the budgets."""
         within = [a for a in architectures if self.meter.of(a).excess == 0.0]
         sizes = dict(zip(within, self.meter.sizes(within), strict=True))
         return [sizes[a][0] if a in sizes else -math.inf for a in architectures]
 
     def _add(self, road: str, draws: Iterable[Architecture], n: int) -> None:
-        """Add the first n that are within the budgets and whose child is not known."""
+        """Add the first n architectures that are within the budgets and whose child is not known yet."""
         found = 0
         for architecture in draws:
             if found == n:
@@ -314,14 +315,14 @@ class Pool:
                 found += 1
 
     def compared(self, objectives: Sequence[float], worths: Sequence[float]) -> None:
-        """Take in what the next candidates that had none got on the shared weights, and what to minimise."""
+        """Record the objectives of the next unscored candidates on the shared weights, and their losses."""
         for objective, worth in zip(objectives, worths, strict=True):
             k = len(self.shared)
             self.candidates[k] = replace(self.candidates[k], shared=objective)
             self.shared.append(worth)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a checkpoint must hold."""
+        """Return the state for a checkpoint."""
         return {
             "candidates": [
                 (c.architecture.to_json(), c.road, sorted(c.read), c.shared) for c in self.candidates
@@ -331,7 +332,7 @@ class Pool:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where a checkpoint was taken."""
+        """Restore the state of a checkpoint."""
         self.candidates = [
             Finalist(Architecture.from_json(architecture), road, frozenset(read), shared)
             for architecture, road, read, shared in state["candidates"]
@@ -345,10 +346,10 @@ class Pool:
     # --- who is chosen ------------------------------------------------------------------------------
 
     def first(self, n: int) -> list[int]:
-        """Return the numbers of the first: the mode of theta, the largest, then the most promising of some.
+        """Return the indices of the first finalists: the mode of theta, the largest, then promising ones.
 
         Args:
-            n: How many at most.
+            n: Maximum number.
         """
         promise = self._hints() @ [hint.gain for hint in self._priors()]
         modes = [k for k, candidate in enumerate(self.candidates) if _key(candidate) == self._mode]
@@ -364,15 +365,15 @@ class Pool:
     def next(
         self, trained: Sequence[int], losses: Sequence[float], n: int, *, reliability: float
     ) -> list[int]:
-        """Return the numbers of the next ones: those that are expected to improve the most.
+        """Return the indices of the next finalists: those with the greatest expected improvement.
 
-        Each of them counts for the choice of those after it as if it had come out as expected.
+        Each is chosen as if those before it had come out as expected.
 
         Args:
-            trained: Numbers of those that were trained.
-            losses: What to minimise of them.
-            n: How many at most.
-            reliability: Of these losses.
+            trained: Indices of the candidates that were trained.
+            losses: Their losses.
+            n: Maximum number.
+            reliability: Reliability of these losses, as of `reliability_of`.
         """
         chosen, values = list(trained), list(losses)
         while len(chosen) < len(trained) + n and len(chosen) < len(self.candidates):
@@ -387,7 +388,7 @@ class Pool:
     def believed(
         self, trained: Sequence[int], losses: Sequence[float], *, reliability: float
     ) -> NDArray[np.float64]:
-        """Return what is believed of those that were trained, without the noise of a training, shape (n,)."""
+        """Return the posterior mean losses of those that were trained, without noise, shape (n,)."""
         return self._believed(trained, losses, trained, reliability)[0]
 
     def _believed(
@@ -399,7 +400,7 @@ class Pool:
         return belief.of(x[asked], hints[asked])
 
     def _hints(self) -> NDArray[np.float64]:
-        """Return size and score of each as standard normals among the uniform draws, shape (n, hints)."""
+        """Return size and score of each as standard normals among the uniform samples, shape (n, hints)."""
         uniform = [k for k, candidate in enumerate(self.candidates) if candidate.road == "uniform"]
         columns = [np.array(self._sizes)]
         if self.shared:

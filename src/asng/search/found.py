@@ -15,16 +15,16 @@ from asng.space import Architecture, Space
 __all__ = ["DRAWS", "Found", "best_within", "found_of", "likely", "nothing_within"]
 
 DRAWS = 500
-"""How many architectures are drawn: one of a hundred within the budget is then missed in 0.7 % of cases."""
+"""Number of draws. If one in a hundred is within the budget, they contain none in 0.7 % of cases."""
 
 
 class Found(NamedTuple):
-    """What a search found.
+    """An architecture with its costs.
 
     Attributes:
-        architecture: The one.
+        architecture: The architecture.
         cost: What it costs, by name of measure.
-        excess: How far it is over the budgets, 0 within.
+        excess: How far it is over the budgets; 0 if within them.
     """
 
     architecture: Architecture
@@ -35,7 +35,7 @@ class Found(NamedTuple):
 def best_within(meter: CostMeter, theta: Optimizer) -> Found:
     """Return the mode of theta if it is within the budgets, else the likeliest draw from theta that is.
 
-    Where none is within, the one that is over by the least.
+    If none is within, return the one that exceeds them the least.
     """
     nearest = found_of(meter, theta.best)
     for architecture in likely(theta.space, theta.theta) if nearest.excess > 0.0 else ():
@@ -48,11 +48,11 @@ def best_within(meter: CostMeter, theta: Optimizer) -> Found:
 
 
 def nothing_within(limits: Iterable[CostLimit], cost: Mapping[str, float]) -> RunError:
-    """Return the error of a search all of whose likely architectures are over the budget.
+    """Return the error for a search whose likely architectures are all over the budget.
 
     Args:
-        limits: Of the search.
-        cost: What the architecture costs that is over by the least.
+        limits: The budgets and penalties of the search.
+        cost: The costs of the architecture that exceeds the budgets the least.
     """
     budgets = ", ".join(str(limit) for limit in limits if limit.kind == "budget")
     costs = ", ".join(f"{name} {value:g}" for name, value in cost.items())
@@ -64,10 +64,10 @@ def nothing_within(limits: Iterable[CostLimit], cost: Mapping[str, float]) -> Ru
 
 
 def likely(space: Space, theta: ThetaView, n: int = DRAWS) -> list[Architecture]:
-    """Return the distinct ones of n architectures drawn from theta, the likeliest first.
+    """Draw n architectures from theta, and return the distinct ones, the likeliest first.
 
-    The draws have a generator of their own, the same at each call, so that a search is not disturbed
-    and a resumed one finds the same. Ordered variables count with the density at their value.
+    Each call makes its own generator with the same seed, so that the search is not disturbed and a resumed
+    one finds the same. Ordered variables contribute the density at their value.
 
     Example:
         >>> from asng.optim import ASNG
@@ -93,6 +93,6 @@ def likely(space: Space, theta: ThetaView, n: int = DRAWS) -> list[Architecture]
 
 
 def found_of(meter: CostMeter, architecture: Architecture) -> Found:
-    """Return an architecture with what it costs."""
+    """Return an architecture with its costs."""
     costs = meter.of(architecture)
     return Found(architecture, dict(costs.values), costs.excess)

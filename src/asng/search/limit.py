@@ -1,4 +1,4 @@
-"""An end for a search that hangs: in a loss, a model, a loader that waits, or another process."""
+"""A time limit per step, for a search that hangs in a loss, a model, a loader or another process."""
 
 import signal
 import sys
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 __all__ = ["StepLimit"]
 
 _MOMENT = 0.01
-"""For Python to hear of a pause, in seconds."""
+"""Seconds in which Python gets to handle a pause signal."""
 
 
 class StepLimit(Callback):
-    """Ends a search of which a step takes too long, by an error beside whose traceback stands what hangs.
+    """Ends a search if one of its steps takes too long, with an error whose traceback shows where it hangs.
 
-    What is bounded is the time from one step of the weights to the next, from the first step on, in the
-    search and in its final. It includes the step in theta between them and whatever is scored. Python hears
-    the clock between two of its own instructions: a call that hangs within a library is not ended. After a
-    pause of the process (SIGSTOP, ctrl-Z) the step that it came in has its whole time anew.
+    The limit bounds the time from one step of the weights to the next, in the search and in its final,
+    starting with the first step. This includes the step in theta between them and all scoring. Python
+    handles the timer's signal between its own instructions, so a call that hangs inside a library is not
+    interrupted. After the process was paused (SIGSTOP, Ctrl-Z), the current step gets its full time again.
 
     Args:
-        seconds: Which no step may take, > 0: many times what a slow one does.
+        seconds: Time limit of a step, > 0. Choose many times the duration of a slow step.
 
     Raises:
-        InputError: `seconds` is none. At the beginning of a search: it runs outside the main thread, or on a
-            system without such a clock (Windows), or something else uses that clock (SIGALRM).
+        InputError: `seconds` is out of range. At the beginning of a search: it runs outside the main thread,
+            or on a system without this timer (Windows), or something else uses the timer (SIGALRM).
 
     Example:
         >>> import asng, time, torch
@@ -55,7 +55,7 @@ class StepLimit(Callback):
         self._over = False
 
     def begin(self, loop: "Loop") -> None:
-        """Take the clock; it is wound up by the first step, since what comes before may take its time."""
+        """Install the signal handlers; the first step starts the timer, since setup may take long."""
         super().begin(loop)
         main = threading.current_thread() is threading.main_thread()
         if not main or not hasattr(signal, "setitimer") or signal.getitimer(signal.ITIMER_REAL)[0]:
@@ -67,28 +67,28 @@ class StepLimit(Callback):
         self._continued = signal.signal(signal.SIGCONT, self._go_on)
 
     def updates(self) -> bool:
-        """Wind the clock up: a step of the weights begins."""
+        """Restart the timer: a step of the weights begins."""
         self._wind()
         return True
 
     def step(self, number: int, loss: float, objective: float | None) -> None:
-        """Wind the clock up."""
+        """Restart the timer."""
         self._wind()
 
     def final(self, finalists: Sequence[Any]) -> None:
-        """Wind the clock up."""
+        """Restart the timer."""
         self._wind()
 
     def end(self, result: Any) -> None:
-        """Stop the clock: the steps are over."""
+        """Stop the timer: the steps are over."""
         self.close()
 
     def close(self) -> None:
-        """Stop the clock, also after an error."""
+        """Stop the timer, also after an error."""
         if self._before is not None:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
             signal.signal(signal.SIGALRM, self._before)
-            signal.signal(signal.SIGCONT, self._continued or signal.SIG_DFL)  # None is a handler of C
+            signal.signal(signal.SIGCONT, self._continued or signal.SIG_DFL)  # None: installed from C
             self._before = None
 
     def _wind(self) -> None:
@@ -97,7 +97,7 @@ class StepLimit(Callback):
             signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def _go_on(self, number: int, frame: FrameType | None) -> None:
-        """Wind the clock up after a pause, if it was going or has just run down."""
+        """Restart the timer after a pause, if it was running or has just fired."""
         if self._over or signal.getitimer(signal.ITIMER_REAL)[0]:
             self._wind()
         if callable(self._continued):
@@ -105,8 +105,8 @@ class StepLimit(Callback):
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         if isinstance(sys.exc_info()[1], RunError):
-            return  # the search ends already, by an error that says more: a process was lost
-        if not self._over:  # in a pause, of which Python hears next
+            return  # the search already ends with a more precise error: a process was lost
+        if not self._over:  # perhaps in a pause, whose signal Python handles next
             self._over = True
             signal.setitimer(signal.ITIMER_REAL, _MOMENT)
             return

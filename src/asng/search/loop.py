@@ -1,4 +1,4 @@
-"""One run of a search: steps, a final, and what is written of them."""
+"""One run of a search: its steps, its final, its log and its checkpoints."""
 
 import math
 import time
@@ -42,26 +42,26 @@ from asng.training.signals import Interrupt
 __all__ = ["Loop"]
 
 _MOST_COORDINATES = 10_000
-"""Coordinates of a step's candidates that are logged. A thousand steps of more would fill a disk."""
+"""Most coordinates of a step's candidates that are logged. A thousand steps with more would fill a disk."""
 
 
 class Loop:
-    """Algorithm 1 (Akimoto et al., 2019), step by step, and a final.
+    """Runs Algorithm 1 (Akimoto et al., 2019) step by step, then the final.
 
     Args:
         theta: The optimiser of theta.
         trainer: Trains the weights x.
         scorer: Scores architectures.
-        final: What comes after the steps.
-        state: Where the run stands.
-        lam_theta: Candidates scored a step.
-        settling: Says when theta moves.
-        pace: Says when a checkpoint is due.
+        final: The final, which follows the steps.
+        state: The state of the run.
+        lam_theta: Candidates scored per step.
+        settling: Decides when theta moves.
+        pace: Decides when a checkpoint is due.
         folder: The run folder, or None.
         comm: The processes of the run.
-        seed: Of the run, for the log.
-        callbacks: The user's.
-        compiling: Compiles the operations of the supernet; None: they run as they are.
+        seed: The seed of the run, for the log.
+        callbacks: The user's callbacks.
+        compiling: Compiles the operations of the supernet; None runs them uncompiled.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Loop:
         return sum(scores.objectives) / len(scores.objectives) if scores.objectives else None
 
     def run(self, bar: Bar, interrupt: Interrupt) -> Found:
-        """Take steps until the last, a reason to stop, or a signal; return what was found."""
+        """Take all steps, unless the stop rule or a signal ends them early; return what was found."""
         with located(self._where):
             return self._run(bar, interrupt)
 
@@ -171,7 +171,7 @@ class Loop:
         return self._end()
 
     def _see_finite(self) -> None:
-        """Raise if nothing was ever finite: then any of the finalists is as good as another."""
+        """Raise if no value was ever finite: the finalists then cannot be ranked."""
         scores = [score for one in self.final.finalists for score in (one.shared, one.alone)]
         values = [score for score in scores if score is not None]
         if values and not self.state.finite.seen and not any(map(math.isfinite, values)):
@@ -179,7 +179,7 @@ class Loop:
             raise RunError(f"{self._expected}, got {got} for the finalists. {self.scorer.explain()}")
 
     def notes(self) -> tuple[str, ...]:
-        """Say what is to be known of how the best finalist was found: that they failed, or tie."""
+        """Return warnings about the choice of the best finalist: that all failed, or that all tie."""
         scored = [one for one in self.final.finalists if one.alone is not None]
         worths = [self.scorer.worth(one.alone or 0.0, one.architecture) for one in scored]
         if len(worths) < 2:
@@ -203,10 +203,10 @@ class Loop:
         return now
 
     def pause(self, interrupt: Interrupt, more: bool) -> None:
-        """Between two pieces of work: end at a signal, or write a checkpoint if one is due.
+        """Between two pieces of work, end if a signal came, or write a checkpoint if one is due.
 
         Args:
-            interrupt: Whether a signal came.
+            interrupt: True if a signal came.
             more: Whether work is left.
         """
         flags = bool(interrupt), interrupt.terminated, self.pace.due()
@@ -214,18 +214,18 @@ class Loop:
         if interrupted:
             interrupt.hear(terminated=terminated)
             if more:
-                self.save()  # before the last line, which a resumed run cuts off
+                self.save()  # before the last log line, which a resumed run removes
                 end = EndEvent(step=self.state.step, reason="interrupted", **self._cost_fields([]))
                 self.log.write(end)
                 raise interrupt.error()
-        # Several processes that train finalists save between them, since none has the weights of all.
+        # Several processes save after each group of finalists, because none has the weights of all.
         if due or (self.comm.size > 1 and self.final.shared is not None and self.final.taken == 0):
             self.save()
 
     # --- begin, resume, end -------------------------------------------------------------------------
 
     def begin(self, checkpoint: dict[str, Any] | None, *, overwrite: bool) -> None:
-        """Open the run folder: go on from its checkpoint, or start it anew."""
+        """Open the run folder: resume from its checkpoint, or start anew."""
         folder, state = self.folder, self.state
         self.callbacks.tell("begin", self)
         if folder is not None and checkpoint is not None:
@@ -235,7 +235,7 @@ class Loop:
         elif folder is not None and not overwrite:
             self.comm.once(partial(refuse_earlier_run, folder, SEARCH_FILES))
         if not state.ended:
-            self.scorer.meter.prepare(sizes=not self.final.over)  # while no pass over the data is under way
+            self.scorer.meter.prepare(sizes=not self.final.over)  # before any pass over the data begins
         if checkpoint is None:
             self.scorer.meter.check_budgets()
         if folder is not None and checkpoint is None:
@@ -244,23 +244,23 @@ class Loop:
             self.comm.once(partial(note_resume, folder, step=state.step, passed_over=state.passed_over))
 
     def _start(self, folder: Path) -> None:
-        """Make the run folder that of a new run."""
+        """Clear the run folder and begin the log and the checkpoint of a new run."""
         self.comm.once(partial(remove_run, folder, SEARCH_FILES))
         self._open_log(folder, 0)
         self._log_start()
         self._log_theta()
-        self.save()  # a run killed in its first minute can be resumed too
+        self.save()  # so that even a run killed in its first minute can be resumed
 
     def _open_log(self, folder: Path, keep: int) -> None:
         self.log = RunLog(folder / LOG if self.comm.leads else None, keep=keep)
 
     def save(self) -> None:
-        """Write a checkpoint, unless what it would hold is in several processes."""
+        """Write a checkpoint, unless its content is spread over several processes."""
         state = self.state
         if not self.final.savable:
             return
         self.trainer.see_weights()
-        if self.final.shared is None:  # else each has the weights of the finalist that it trained
+        if self.final.shared is None:  # else each process has the weights of its own finalist
             self.comm.check(state.weights_digest, f"step {state.step}: the weights")
         if self.folder is not None:
             began, path, keep = time.perf_counter(), self.folder / CHECKPOINT, not state.passed_over
@@ -273,7 +273,7 @@ class Loop:
             self.callbacks.tell("checkpoint", state.step, self.folder)
 
     def _end(self) -> Found:
-        """Say why the run ended, and leave the found architecture; harmless if that was done."""
+        """Log why the run ended, and write the found architecture; calling it again does no harm."""
         state, meter, best = self.state, self.scorer.meter, self.final.found()
         state.reason = state.reason or "finished"
         found = best_within(meter, self.theta) if best is None else found_of(meter, best)
@@ -281,7 +281,7 @@ class Loop:
             if meter.confirm(found.architecture):
                 found = found_of(meter, found.architecture)
                 break
-            found = best_within(meter, self.theta)  # a latency that was measured again is over: the next one
+            found = best_within(meter, self.theta)  # the remeasured latency is over budget: try the next
         if not state.ended:
             state.ended = True
             fields = {"too_large": state.memory.first, **self._cost_fields([found.cost])}
@@ -296,13 +296,13 @@ class Loop:
         return found
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Close the log."""
         self.log.close()
 
     # --- the log ------------------------------------------------------------------------------------
 
     def _log_start(self) -> None:
-        """Log what the run is."""
+        """Log the seed, settings, space, versions and machine of the run."""
         space = self.trainer.supernet.space
         event = StartEvent(
             time=time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -322,7 +322,7 @@ class Loop:
         self.log.write(event)
 
     def log_step(self, loss: float, objective: float | None) -> None:
-        """Log a step: about 1,000 lines over a run, and theta about 150 times."""
+        """Log a step if it is due: about 1,000 lines per run, and theta about 150 times."""
         state = self.state
         every, every_theta = max(1, state.steps // 1000), max(1, state.steps // 150)
         last = state.step == state.steps or state.reason is not None
@@ -348,7 +348,7 @@ class Loop:
         self.log.write(ThetaEvent.after(self.state.step, self.theta.theta.to_json()))
 
     def _log_final(self, done: Any) -> None:
-        """Log of how many candidates the finalists were chosen, or what came of one."""
+        """Log the number of candidates that finalists are chosen from, or the scores of finalists."""
         if isinstance(done, int):
             batches = self.final.dealt.compared
             self.log.write(FinalistsEvent(step=self.state.step, compared=done, batches=batches))
@@ -365,7 +365,7 @@ class Loop:
             self.log.write(event)
 
     def _score_fields(self) -> dict[str, Any]:
-        """Return what the log says of the candidates of a step, if theta moved."""
+        """Return the log fields on the candidates of a step, if theta moved."""
         if self.scores is None or len(self.scores.candidates) * len(self.theta.space) > _MOST_COORDINATES:
             return {}
         read = [
@@ -380,7 +380,7 @@ class Loop:
         }
 
     def _cost_fields(self, costs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-        """Return what the log says of costs, if there are any: means by name, and counts up to now."""
+        """Return the log fields on costs, if there are any: means by name, and counts so far."""
         state = self.state
         missed = {"out_of_memory": state.memory.count} if state.memory.count else {}
         if not self.scorer.meter.terms:
@@ -392,5 +392,5 @@ class Loop:
 
 
 def _short(x: float) -> float:
-    """Return a coordinate as the log has it: six digits are more than a figure shows."""
+    """Return a coordinate rounded for the log: six digits are more than a figure shows."""
     return float(f"{x:.6g}")

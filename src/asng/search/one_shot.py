@@ -1,4 +1,4 @@
-"""One-shot search: the weights of a supernet and the distribution over its architectures, in one training."""
+"""One-shot search: train a supernet and the distribution over its architectures together."""
 
 import math
 import warnings
@@ -63,62 +63,63 @@ __all__ = ["OneShotSearch"]
 
 @dataclass
 class OneShotSearch:
-    """Trains a supernet and moves theta, by turns, then trains the most promising architectures alone.
+    """Trains a supernet and its architecture distribution alternately, then the best candidates alone.
 
-    Every step trains `lam_x` sampled architectures on one training batch; once theta moves, it then scores
-    `lam_theta` sampled ones on one validation batch and takes a natural gradient step in theta. Theta moves
-    in the second half of the steps, if the order of some architectures on the shared weights has settled.
+    Every step trains `lam_x` sampled architectures on one training batch. Once theta moves, each step also
+    scores `lam_theta` sampled ones on one validation batch and takes a natural gradient step in theta. Theta
+    moves in the second half of the steps, if the shared weights have settled on an order of architectures.
 
-    At the end comes a final: some architectures are trained alone, from the weights that the search began
-    with, and the best of them is found. They come in by rounds of four: first the largest and the most
-    promising of some draws, then those of which a model expects the most. The model knows all results so far,
-    size, and the scores on shared weights as far as they agree with size. The final is paid for by steps. A
-    search that is too short for shared weights to be of use trains none, and only has a final.
+    The search ends with a final: it trains some architectures alone, each from the initial weights of the
+    search, and returns the best. Finalists are chosen in rounds of four: first the mode of theta (if theta
+    moved), the largest, and the most promising of some draws, then those from which a model expects most. The
+    model uses all results so far, the size, and the scores on the shared weights as far as they agree with
+    size. The final replaces steps of the search at equal cost. If a search is too short for useful shared
+    weights, it consists of a final only.
 
-    Differs from the paper: there both lambdas are 2, theta moves from the first step on, and what is found is
-    the mode of theta. What a search is worth, and when it is not: docs/truth_tables.md.
+    Differs from the paper: there both lambdas are 2, theta moves from the first step on, and the mode of
+    theta is returned. When a search is worth its cost, and when not: docs/truth_tables.md.
 
     Args:
-        supernet: What to search. It is trained in place.
+        supernet: The model to search. It is trained in place.
         loss: Training loss, a function of (forward, batch); see `asng.supervised`.
-        minimize: Select by the least value of this function of (forward, batch), or of this metric of
-            torchmetrics (see `asng.training.MetricObjective`). Default: the loss.
-        maximize: Select by the greatest value of this one instead. It needs no gradient.
-        optimizer: Makes the optimiser of weights from the parameters. Default: `sgd`.
+        minimize: Select by the smallest value of this function of (forward, batch), or of this torchmetrics
+            metric (see `asng.training.MetricObjective`). Default: the loss.
+        maximize: Select by the largest value of this one instead. It needs no gradient.
+        optimizer: Makes the optimiser of the weights from the parameters. Default: `sgd`.
         scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
             Default: `cosine`.
         cost: What the architecture may cost: an `asng.Penalty` or `asng.Budget`, or a sequence of them.
             Default: anything.
-        example: Inputs of the model that costs are measured on: one, a tuple of them, a mapping by name, or
+        example: Model inputs on which costs are measured: one, a tuple of them, a mapping by name, or
             `asng.nn.Inputs`. Default: those of the first training batch, so that multiply-adds, memory and
             latency are of a whole batch.
         architecture_optimizer: Optimiser of theta. Default: `ASNG` with `lam_theta` and `seed`.
         lam_x: lambda_x, architectures trained per step, >= 1. Default 1.
         lam_theta: lambda_theta, architectures scored per step, >= 2. Default 2.
-        warmup: Share of the steps at the start in which theta stays as it is, in [0, 1]. Default: half of
-            them, and all of them if the order of architectures has not settled by then.
-        final: Share of the cost that is kept for the final, in [0, 0.9]: 0 for none, as in the paper. A
-            forward pass over a batch costs 1, a training pass 3. If it cannot train `finalists` ones for
-            100 steps each, the final gets all of the cost. Default 0.7.
-        finalists: How many architectures are trained alone at most, >= 2. There are fewer, down to eight, if
-            each could not be trained for 100 steps; fewer still if not for 10 steps, and no final if that is
-            so of two. The best is then trained anew for twice as long, or the best two if there are more
-            than eight finalists. A search that ends early trains them for less in proportion. Default 16.
-        clip: Greatest norm of the gradient of the weights, or None. Default 5 (section 5.1).
+        warmup: Share of the steps, from the start, in which theta stays fixed, in [0, 1]. Default: half of
+            them, or all of them if the order of architectures has not settled by then.
+        final: Share of the cost kept for the final, in [0, 0.9]: 0 for none, as in the paper. A forward pass
+            over a batch costs 1, a training pass 3. If this share cannot train `finalists` architectures for
+            100 steps each, the final gets the whole cost. Default 0.7.
+        finalists: Maximum number of architectures trained alone, >= 2. There are fewer, down to eight, if
+            each would get less than 100 steps; fewer still if less than 10, and no final if even two would
+            get less than 10. The best is then trained anew for twice as long, or the best two if there are
+            more than eight finalists. If a search ends early, its final is shorter in proportion. Default 16.
+        clip: Maximum gradient norm of the weights, or None. Default 5 (section 5.1).
         stop: When to end before the last step. Default: never.
         seed: Seed of theta's generator, and of torch's, Python's and NumPy's global ones during the search.
-        checkpoint_seconds: A checkpoint is written after so many seconds, >= 0, but at most 2 % of the time
-            is spent on them: of large networks they come less often. 0: after every step. Default 60.
-        checkpoint_steps: One is written after so many steps too, >= 1. Default None: by time alone.
-        precision: "float32", or "bfloat16" for passes under torch's autocast; weights stay as they are.
-            The child is scored and kept in its own. Default "float32".
-        items: Returns how many items a batch has, by which means over batches are weighted. Default: what
-            the batch and its loader tell.
-        compile: Have `torch.compile` compile operations of the supernet, from step 17 on: largest parts of
-            several layers in which nothing is searchable (see `asng.nn.compile_operations`). The last digits
-            differ from those of the child, which runs as it is. `result.compiled` says what it brought.
-            Default False.
-        callbacks: Of classes derived from `asng.search.Callback`, in the order in which they are called.
+        checkpoint_seconds: Interval between checkpoints in seconds, >= 0; 0: after every step. Checkpoints
+            take at most 2 % of the time, so those of large networks are rarer. Default 60.
+        checkpoint_steps: Also write a checkpoint after this many steps, >= 1. Default None: by time alone.
+        precision: "float32", or "bfloat16" for passes under torch's autocast; weights keep their type.
+            The child is kept and scored in its own precision. Default "float32".
+        items: Returns the number of items in a batch, the weight of the batch in means over batches.
+            Default: taken from the batch and its loader.
+        compile: Compile operations of the supernet with `torch.compile` from step 17 on: the largest parts
+            of several layers without anything searchable (see `asng.nn.compile_operations`). Outputs may
+            differ in the last digits from those of the child, which is not compiled. `result.compiled`
+            reports cost and speed. Default False.
+        callbacks: Instances of subclasses of `asng.search.Callback`, in the order in which they are called.
 
     Raises:
         InputError: An argument is not as described, or both `minimize` and `maximize` are given.
@@ -191,7 +192,7 @@ class OneShotSearch:
         if self.clip is not None:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.architecture_optimizer is None:
-            # Weights ripen and batches differ: losses of two steps are not to be compared.
+            # Weights improve and batches differ: losses of different steps are not comparable.
             fixed: dict[str, Any] = {"reuse": False, "covariance": False, "spread": 0.5}
             self.architecture_optimizer = ASNG(
                 self.supernet.space, lam=self.lam_theta, seed=self.seed, **fixed
@@ -211,31 +212,34 @@ class OneShotSearch:
         progress: bool = True,
         check: bool = True,
     ) -> SearchResult:
-        """Search.
+        """Run the search and return its result.
 
-        A second call goes on from the weights and theta of the first. For another search make all anew.
+        A second call continues from the weights and theta of the first. For an independent search, create
+        everything anew, the supernet included.
 
         Args:
-            train_loader: Trains the weights.
-            valid_loader: Scores architectures. Default: a random half of the training data, held apart.
-            epochs: How many times to go through the training data, >= 1. A final replaces some of these
-                steps, at the same cost.
+            train_loader: Training data for the weights.
+            valid_loader: Data on which architectures are scored. Default: a random half of the training data,
+                held out.
+            epochs: Number of passes over the training data, >= 1. A final replaces some of these steps, at
+                the same cost.
             run_dir: Folder for log, checkpoint and the found architecture. Default: write nothing.
-            resume: Go on from the checkpoint in `run_dir`; begin anew if the run was killed before its first.
-            overwrite: Search anew although `run_dir` holds an earlier run.
-            progress: Show a progress bar, and warn at the end if nothing that shows was learnt.
-            check: Before step one, run loss and objective on a batch of each loader, extract the largest, the
-                smallest and perhaps two random ones, and see that they compute what the supernet does.
+            resume: Continue from the checkpoint in `run_dir`; start anew if the run was killed before its
+                first.
+            overwrite: Replace an earlier run in `run_dir`.
+            progress: Show a progress bar, and warn at the end if the found network scores close to chance.
+            check: Before step 1, run loss and objective on a batch of each loader, extract the largest, the
+                smallest and perhaps two random children, and check that their outputs equal the supernet's.
 
         Returns:
-            What was found, and by which road.
+            The found architecture, and how it was found.
 
         Raises:
-            InputError: An argument is wrong, a child computes something else, or nothing is within a budget.
-            RunError: `run_dir` holds a run already or has no checkpoint to resume; no loss or objective is
+            InputError: An argument is wrong, a child's output differs, or nothing is within a budget.
+            RunError: `run_dir` already contains a run or has no checkpoint to resume; no loss or objective is
                 finite; no likely architecture is within the budget; a worker was killed; the disk is full.
-            KeyboardInterrupt: Ctrl-C; after SIGTERM its child `asng.training.signals.Terminated`, which ends
-                a process with 143 where it is not caught. A checkpoint was written.
+            KeyboardInterrupt: After Ctrl-C; after SIGTERM its subclass `asng.training.signals.Terminated`,
+                which ends the process with exit status 143 unless caught. A checkpoint was written.
         """
         integer_at_least("epochs", epochs, 1)
         folder = None if run_dir is None else Path(run_dir)
@@ -254,12 +258,12 @@ class OneShotSearch:
                     with progress_bar("search", loop.all_steps, show=progress and loop.comm.leads) as bar:
                         found = loop.run(bar, interrupt)
                 except BaseException:
-                    at_last.close()  # no clock of a callback may ring while other processes are waited for
+                    at_last.close()  # a callback's timer must not fire while waiting for other processes
                     raise
                 finally:
                     loop.close()
                 interrupted, terminated = loop.comm.either(bool(interrupt), interrupt.terminated)
-                if interrupted:  # in the last step or after it: all is written, but the caller is to end too
+                if interrupted:  # in the last step or later: all is written, but the caller must end too
                     interrupt.hear(terminated=terminated)
                     raise interrupt.error()
             result = result_of(self, loop, found, folder, (train_loader, valid_loader))
@@ -272,12 +276,12 @@ class OneShotSearch:
     def stepping(
         self, train_loader: DataLoader[Any], valid_loader: DataLoader[Any], *, epochs: int = 30
     ) -> Iterator[Loop]:
-        """Have the steps of a search taken one by one, by `one_step`, while the block runs; writes nothing.
+        """Yield the search loop, to take its steps one at a time with `one_step`; writes nothing.
 
         Args:
-            train_loader: Trains the weights.
-            valid_loader: Scores architectures.
-            epochs: For the schedule and the warm-up: how many times one would go through the training data.
+            train_loader: Training data for the weights.
+            valid_loader: Data on which architectures are scored.
+            epochs: Planned passes over the training data, for the schedule and the warm-up.
 
         Yields:
             The loop, whose parts are `theta`, `trainer`, `scorer` and `state`.
@@ -307,7 +311,7 @@ class OneShotSearch:
         folder: Path | None,
         resume: bool,
     ) -> Iterator[tuple[Loop, dict[str, Any] | None]]:
-        """Set for a while what a run needs of its surroundings, and put its parts together."""
+        """Set up the processes, seeds and modes that a run needs, build its parts, and restore all after."""
         with (
             joined() as processes,
             seeded(self.seed),
@@ -340,13 +344,13 @@ class OneShotSearch:
         norms: list[Any],
         comm: Comm,
     ) -> tuple[Loop, dict[str, Any] | None]:
-        """Return the parts of a run, put together, and the checkpoint that it goes on from."""
+        """Return the loop with all its parts, and the checkpoint from which it resumes, if any."""
         if resume and folder is None:
             raise InputError("resume: expected a run_dir to resume from, got None.")
         checkpoint = load_shared(comm, folder) if folder is not None and resume else None
         theta, name = made(self.architecture_optimizer), selects(self)
-        lam_x = -(-self.lam_x // comm.size) * comm.size  # each process trains as many
-        if checkpoint is not None:  # which may be of another number of processes
+        lam_x = -(-self.lam_x // comm.size) * comm.size  # rounded up: equally many in each process
+        if checkpoint is not None:  # it may come from another number of processes
             lam_x = lam_x_of(checkpoint, lam_x)
         computing = partial(in_the_precision, precision=self.precision, supernet=self.supernet)
         window, objective = window_of(getattr(self, name)), computing(getattr(self, name))
@@ -389,7 +393,7 @@ class OneShotSearch:
         synchronise(comm, theta, trainer, scorer, settings)
         if name == "loss":
             scorer.as_training = calls_in_training_only(self.supernet, loss, first, comm)
-        # Without a final theta says what is found, so that it moves whatever the order.
+        # Without a final the result comes from theta, so theta moves even if the order has not settled.
         warmup = EARLIEST if self.warmup is None and not plan.cost else self.warmup
         settling = Settling(scorer, steps=plan.steps, warmup=warmup, batches=plan.looked, seed=self.seed)
         final = Final(

@@ -1,4 +1,4 @@
-"""What a search found."""
+"""The result of a search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -44,43 +44,43 @@ __all__ = ["SearchResult", "result_of"]
 
 @dataclass(repr=False)
 class SearchResult:
-    """The found architecture, and what was made of it.
+    """The architecture that a search found, with its scores, its costs and its trained network.
 
     Attributes:
-        architecture: The best finalist; without a final the most likely one at the end, or under a budget the
-            most likely one found within it.
-        supernet: With the shared weights at the end of the search.
+        architecture: The best finalist. Without a final, the most likely architecture at the end, or under a
+            budget the most likely one found within it.
+        supernet: The supernet with the shared weights at the end of the search.
         loss: The training loss of the search.
         train_loader: The training data of the search.
-        steps: How many steps were taken, without those of finalists.
-        seconds: How long they took.
+        steps: Number of steps taken, without those of finalists.
+        seconds: Duration of the search, its final included.
         reason: Why the search ended: "finished", "entropy" or "patience".
         folder: The run folder, or None.
         cost: What the found architecture costs, by name of measure.
         limits: The budgets and penalties in numbers: `measure`, `kind`, `limit`, and `share` of `whole`.
-        evaluated: How many candidates the steps in theta compared.
-        over_budget: How many of them were over a budget.
-        finalists: What was trained alone at the end, the best on the shared weights first, with its scores;
+        evaluated: Number of candidates compared by the steps in theta.
+        over_budget: Number of these that were over a budget.
+        finalists: The architectures trained alone, in the order in which they were chosen, with their scores;
             empty if there was no final.
-        winner: The supernet's weights after the best finalist was trained alone; None if none was, or
-            where the shared weights suit it better.
-        out_of_memory: How many passes did not fit into memory, of those that measure costs too: such a
-            candidate ranked worst, such a step of the weights was left out.
+        winner: The supernet's weights after the best finalist was trained alone; None if none was, or if
+            the shared weights suit it better.
+        out_of_memory: Number of passes that did not fit into memory, passes that measure costs included. Such
+            a candidate ranked worst; such a step of the weights was skipped.
         too_large: The first architecture that did not fit; None if all did.
         chance: How the found network scores beside the level of chance, after a final; None if that cannot
-            be told. `chance.near` says whether nothing that shows was learnt.
-        undefined_batches: How many scores on a batch were left out, because the objective is not defined on
-            what the batch holds, once for each architecture.
-        notes: What is to be known of how the best was found: that finalists tied, or failed.
-        objective: What was selected by, if not by the loss.
-        valid_loader: The data that architectures were scored on.
-        example: The inputs that the search was given.
-        items: Says how many items a batch has; None if batch and loader tell.
-        seed: Of the search.
+            be determined. `chance.near` says whether the score is close to that level.
+        undefined_batches: Number of scores left out because the objective is not defined on the content of
+            the batch, counted for each batch and architecture.
+        notes: Warnings about the choice of the best finalist: that all tied, or that all failed.
+        objective: The objective that architectures were selected by, if not the loss.
+        valid_loader: The data on which architectures were scored.
+        example: The example inputs given to the search.
+        items: Returns the number of items in a batch; None if taken from the batch and its loader.
+        seed: The seed of the search.
         higher_is_better: Whether a higher objective is better.
-        optimizer: What the search made its optimiser with.
-        clip: Greatest norm of its gradients, or None.
-        compiled: What compiled operations took and brought; None if none were.
+        optimizer: The function that made the optimiser of the search.
+        clip: Maximum gradient norm of the search, or None.
+        compiled: Cost and speed of compiled operations; None if none were compiled.
     """
 
     architecture: Architecture
@@ -130,16 +130,16 @@ class SearchResult:
         """The found network as a plain module in eval mode.
 
         It has the weights with which it scored better: those of its training alone in the final, or those
-        that it inherits from the supernet, which it always has without a final. Its batch norms hold averages
-        over the training data of the search, which are drawn by the seed of the search. Made when first asked
-        for; of sharded weights in all processes at once.
+        inherited from the supernet. Without a final it always inherits. Its batch norms hold averages over
+        training data of the search, drawn with the seed of the search. It is extracted on first access; if
+        weights are sharded, all processes must access it together.
         """
         if self._child is None:
             self._child = self._extracted(self.winner)
         return self._child
 
     def inherited(self) -> nn.Module:
-        """Return a new child with the weights that it inherits from the supernet, otherwise as `child`."""
+        """Return a new child like `child`, but with the weights that it inherits from the supernet."""
         return self._extracted(None)
 
     def retrain(
@@ -156,22 +156,22 @@ class SearchResult:
         resume: bool = False,
         progress: bool = True,
     ) -> "Retrained":
-        """Train the found network from scratch, and random ones beside it: is it better than chance?
+        """Train the found network from scratch, and random ones for comparison: is it better than chance?
 
-        With a run folder its result.json, child.pt and report are those of `asng search`, and what is done is
-        kept network by network.
+        With a run folder, this writes result.json, child.pt and a report as `asng search` does, and saves the
+        results after each network.
 
         Args:
-            train: Training data, usually all of what the search had.
-            test: Data that the search has not seen, by which networks are compared.
+            train: Training data, usually all that the search used.
+            test: Data that the search has not seen, on which the networks are compared.
             epochs: Passes over `train`, at least 1.
-            peers: How many random networks of the space, at least 0.
-            baseline: Returns a network of your own, with nothing to search in it, trained like the others.
+            peers: Number of random networks from the space, at least 0.
+            baseline: Returns a network of your own without searchable parts, trained like the others.
             make: Returns the model with its searchable layers as it was before the search. Default: a copy
-                of it in which each layer draws its weights anew by its `reset_parameters`.
+                of it in which each layer draws new weights with its `reset_parameters`.
             optimizer: Makes an optimiser from parameters. Default: that of the search.
             scheduler: Makes a schedule from (optimiser, total steps), or None. Default: half a cosine.
-            resume: Continue a retraining in the run folder that was stopped.
+            resume: Continue an interrupted retraining in the run folder.
             progress: Show progress bars.
 
         Returns:
@@ -179,7 +179,7 @@ class SearchResult:
             `parameters` and `seconds`; the name of the score as `metric`, and `higher_is_better`.
 
         Raises:
-            InputError: An argument is not as described, or a layer cannot draw its weights anew.
+            InputError: An argument is not as described, or a layer cannot draw new weights.
             RunError: The run folder is in use, or its retraining was begun with other arguments.
 
         Example:
@@ -194,7 +194,7 @@ class SearchResult:
             >>> len(alone.peers), alone.child(x).shape
             (2, torch.Size([64, 1]))
         """
-        from asng.pipeline.found import retrain_found  # a room that builds on this one
+        from asng.pipeline.found import retrain_found  # a package that imports this one
 
         return retrain_found(
             self,
@@ -218,26 +218,26 @@ class SearchResult:
             calls = self._calls(supernet)
             with weights_of(supernet, weights):
                 child = supernet.extract(self.architecture, example=calls or None)
-            supernet.train()  # as it is in each call of the loss, which may ask
+            supernet.train()  # the loss may read the mode, and is always called in training mode
             return recalibrate(child, self.train_loader, loss=self.loss, items=self.items)
 
     def _calls(self, supernet: Supernet) -> list[Inputs]:
-        """Return the calls of the network in the loss and in the objective, by which it is extracted."""
+        """Return the network's calls in the loss and the objective, which extraction takes as examples."""
         given = () if self.example is None else calls_of(supernet.model, self.example)
         found = example_inputs(supernet, self.architecture, self.loss, self.train_loader, needed=not given)
         if self.objective is not None and self.valid_loader is not None:
             batch = next(iter(self.valid_loader))
-            # Of a metric the passes alone: one batch need not be enough to compute it.
+            # For a metric run the passes only: one batch may not be enough to compute it.
             function = self.objective.feed if is_whole(self.objective) else self.objective
             found += calls_in(supernet, self.architecture, function, batch, training=False)
         return found or list(given)
 
     def dataframe(self, table: str = "steps") -> Any:
-        """Return a table of the search as a DataFrame of pandas.
+        """Return a table of the search as a pandas DataFrame.
 
         Args:
-            table: "steps" of the run folder's log: loss, objective, entropy and so on; or "finalists", with
-                their values, how each came in, and its scores.
+            table: "steps" for the steps in the run folder's log: loss, objective, entropy and so on; or
+                "finalists" for their values, how each was proposed, and its scores.
 
         Raises:
             InputError: There is no such table, or no run folder for the steps.
@@ -261,10 +261,10 @@ class SearchResult:
         """Draw a figure of the search with matplotlib.
 
         Args:
-            figure: "losses", "entropy" or "delta", over the steps that the run folder's log has; or
-                "finalists", the scores of the networks that were trained alone. Default: losses, or finalists
-                if the search took no step on shared weights.
-            axes: To draw into. Default: those of a new figure.
+            figure: "losses", "entropy" or "delta" over the steps in the run folder's log; or "finalists", the
+                scores of the networks that were trained alone. Default: losses, or finalists if the search
+                took no step on shared weights.
+            axes: The axes to draw into. Default: those of a new figure.
 
         Returns:
             The axes, for titles and `axes.figure.savefig`.
@@ -298,14 +298,14 @@ class SearchResult:
         return read_log(self.folder / LOG)
 
     def doubts(self) -> tuple[str, ...]:
-        """Return the notes, and whether nothing that shows was learnt, in sentences."""
+        """Return the notes, plus a warning if the found network scores no better than chance."""
         chance = self.chance
         return self.notes if chance is None or not chance.near else (*self.notes, chance.words())
 
     def save(self, path: str | Path) -> Path:
-        """Write weights and architecture of the child to `path`: see `asng.training.save_child`.
+        """Write the weights and architecture of the child to `path`; see `asng.training.save_child`.
 
-        Its folder is made if it is missing.
+        A missing folder is created.
         """
         with writes(Path(path)):
             make_folder(Path(path).parent)

@@ -1,4 +1,4 @@
-"""All that a checkpoint holds of a run, saved and restored in one place."""
+"""The state of a run: everything that a checkpoint saves and restores."""
 
 import json
 from collections.abc import Mapping
@@ -30,39 +30,39 @@ __all__ = ["RunState", "lam_x_of", "load_shared", "synchronise"]
 
 
 class Part(Protocol):
-    """What a checkpoint saves and restores as one."""
+    """A part of a run that a checkpoint saves and restores."""
 
     def state_dict(self) -> Any:
         """Return tensors, numbers, strings, and lists and dictionaries of them."""
 
     def load_state_dict(self, state: Any) -> Any:
-        """Go to where `state_dict` was taken."""
+        """Restore the state that `state_dict` returned."""
 
 
 class RunState:
-    """Where a run stands.
+    """The progress of a run, with all its parts that have state.
 
     Args:
         theta: The optimiser of theta.
         trainer: Holds the weights, their optimiser and the training data.
         scorer: Holds costs and the validation data.
         final: The final of the search.
-        watch: Counts what the stop rule asks about.
-        memory: Counts what did not fit.
-        callbacks: The user's.
-        settings: What a run is not resumed without, by the names of `OneShotSearch`.
-        lam_x: Architectures trained a step.
+        watch: Applies the stop rule.
+        memory: Counts passes that did not fit into memory.
+        callbacks: The user's callbacks.
+        settings: Settings that a resumed run must share, by the names of `OneShotSearch`.
+        lam_x: Architectures trained per step.
 
     Attributes:
-        steps: Of the search.
-        step: Those taken.
-        seconds: How long they took.
-        evaluated: Candidates that steps in theta compared.
-        over_budget: How many of them were over a budget.
+        steps: Planned steps of the search.
+        step: Steps taken.
+        seconds: Duration of the run so far, its final included.
+        evaluated: Number of candidates compared by steps in theta.
+        over_budget: Number of these that were over a budget.
         reason: Why the search ended, or None.
-        ended: Whether all is written.
+        ended: Whether the end of the run has been logged.
         finite: Counts steps without a finite loss or objective.
-        passed_over: Why the newest checkpoint was not the one that was read; empty if it was.
+        passed_over: Why the newest checkpoint was not the one that was loaded; empty if it was.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class RunState:
         }
 
     def state_dict(self, log_bytes: int) -> dict[str, Any]:
-        """Return all that a checkpoint must hold; `log_bytes` of the log belong to it.
+        """Return all that a checkpoint must hold; it belongs to the first `log_bytes` bytes of the log.
 
-        If weights are divided over processes, all of them are to call it.
+        If weights are sharded over processes, all processes must call it.
         """
         parts = {name: part.state_dict() for name, part in self._parts.items()}
         if self.sharded:
@@ -122,10 +122,10 @@ class RunState:
         }
 
     def load_state_dict(self, state: dict[str, Any], folder: Path) -> int:
-        """Go to where a checkpoint was taken; return how many bytes of the log belong to it.
+        """Restore the state of a checkpoint; return how many bytes of the log belong to it.
 
         Raises:
-            RunError: It is of another search.
+            RunError: The checkpoint is of another search.
         """
         self._check(state, folder)
         try:
@@ -135,7 +135,7 @@ class RunState:
                 part.load_state_dict(self._own(name, state[name]))
         except AsngError as error:
             raise type(error)(f"{folder}: {error}") from error
-        # Of many kinds, from the `load_state_dict` methods of torch if a state is not theirs.
+        # The `load_state_dict` methods of torch raise errors of many types if a state does not fit.
         except Exception as error:
             raise RunError(
                 f"{folder}: the checkpoint does not fit this search: {in_one_line(error)}. Resume with its "
@@ -145,7 +145,7 @@ class RunState:
         return int(state["log_bytes"])
 
     def _own(self, name: str, state: Any) -> Any:
-        """Return what this process has of the state of a part."""
+        """Return this process's shard of the state of a part."""
         if not self.sharded:
             return state
         if name == "model":
@@ -159,11 +159,11 @@ class RunState:
         return state
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of all that a checkpoint must hold."""
+        """Return the names of all entries that a checkpoint must hold."""
         return (*_PLAIN, "log_bytes", "space", "settings", *self._parts)
 
     def digest(self) -> str:
-        """Sum up what must be the same in all processes, but for the weights."""
+        """Return a digest of everything but the weights that must be the same in all processes."""
         total = blake2b(json.dumps([self.step, self._theta.state_dict()]).encode(), digest_size=16)
         for stream in self._streams:
             for state in stream.state_dict()["now"].values():
@@ -172,12 +172,12 @@ class RunState:
         return total.hexdigest()
 
     def weights_digest(self) -> str:
-        """Sum up the weights."""
+        """Return a checksum of the weights."""
         state = self._supernet.state_dict()
         return checksum(gathered(state) if self.sharded else state)
 
     def _check(self, state: dict[str, Any], folder: Path) -> None:
-        """Raise if a checkpoint lacks something, is of another search, or has a number that is none."""
+        """Raise if a checkpoint lacks an entry, is of another search, or has an invalid number."""
         lacking = [name for name in self.names() if name not in state]
         if lacking:
             raise RunError(f"{folder}: expected a checkpoint with {lacking[0]!r}, got one without.")
@@ -220,11 +220,11 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "reason": (str, type(None)),
     "ended": (bool,),
 }
-"""Attributes of a run that are numbers, strings or None, and their types."""
+"""The attributes of a run that are numbers, strings or None, with their types."""
 
 
 class _AsJson:
-    """Theta, whose state has dictionaries of many kinds, as text."""
+    """Saves the state of theta, which has dictionaries of many kinds, as JSON text."""
 
     def __init__(self, theta: Optimizer) -> None:
         self.theta = theta
@@ -246,21 +246,21 @@ class _Generators:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         torch.set_rng_state(state["torch"])
         restore_plain(state["plain"])
-        if len(state["cuda"]) == torch.cuda.device_count():  # else the run moved to another machine
+        if len(state["cuda"]) == torch.cuda.device_count():  # else the run has moved to another machine
             torch.cuda.set_rng_state_all(state["cuda"])
 
 
 def synchronise(
     comm: Comm, theta: Optimizer, trainer: Trainer, scorer: Scorer, settings: Mapping[str, Any]
 ) -> None:
-    """Give all processes the weights, theta and generators of the first, and see that all else is the same.
+    """Give all processes the weights, theta and generators of the first, and check that all else is the same.
 
     Args:
         comm: The processes.
-        theta: The optimiser of architectures.
-        trainer: With the training data.
-        scorer: With the validation data.
-        settings: Plain values by name, which are to be the same everywhere too.
+        theta: The optimiser of theta.
+        trainer: Has the training data.
+        scorer: Has the validation data.
+        settings: Plain values by name, which must also be the same everywhere.
 
     Raises:
         RunError: A process has other settings, another space, or other data.
@@ -272,7 +272,7 @@ def synchronise(
         "valid": scorer.stream,
         "generators": _Generators(),
     }
-    if comm.in_step:  # each has a part of the same weights already
+    if comm.in_step:  # each already has its shard of the same weights
         del parts["model"]
 
     def put(state: dict[str, Any]) -> None:
@@ -283,28 +283,28 @@ def synchronise(
     comm.spread(lambda: {name: part.state_dict() for name, part in parts.items()}, put)
     for stream in (trainer.stream, scorer.stream):
         comm.check(stream.fingerprint, f"the first batch of {stream.name}")
-        stream.summed = 0 if comm.size > 1 or comm.in_step else None  # the others are compared as they come
+        stream.summed = 0 if comm.size > 1 or comm.in_step else None  # later ones are compared as they come
 
 
 def _facts(trainer: Trainer, scorer: Scorer) -> dict[str, Any]:
-    """Return what processes would be found to differ in too late, or in the middle of an exchange."""
+    """Return facts to compare between processes now: later, a difference would show in mid-exchange."""
     facts: dict[str, Any] = {"search space": json.loads(trainer.supernet.space.to_json())}
     shapes = {name: list(value.shape) for name, value in trainer.supernet.state_dict().items()}
     facts["names and shapes of weights"] = blake2b(json.dumps(shapes).encode(), digest_size=8).hexdigest()
     for stream in (trainer.stream, scorer.stream):
         facts[f"batches of {stream.name}"] = len(stream)
-        with suppress(TypeError, AttributeError):  # of data that come one after the other
+        with suppress(TypeError, AttributeError):  # iterable data sets have no length
             facts[f"items of {stream.name}"] = len(stream.loader.dataset)  # type: ignore[arg-type]
     return facts
 
 
 def load_shared(comm: Comm, folder: Path) -> dict[str, Any] | None:
-    """Return the newest checkpoint that can be used, in all processes the same: one of them reads it.
+    """Return the newest usable checkpoint, which one process reads for all.
 
-    None if the run was killed before its first one: nothing is lost by beginning anew.
+    Return None if the run was killed before its first one: starting anew then loses nothing.
 
     Raises:
-        RunError: There is none, and no log of a run that has begun either.
+        RunError: There is no checkpoint, and no log of a started run either.
     """
     path = folder / CHECKPOINT
     state: dict[str, Any] = {}
@@ -315,6 +315,6 @@ def load_shared(comm: Comm, folder: Path) -> dict[str, Any] | None:
 
 
 def lam_x_of(checkpoint: Mapping[str, Any], default: int) -> int:
-    """Return how many architectures the run of a checkpoint trains a step; what is no count is told later."""
+    """Return how many architectures a checkpoint's run trains per step, or the default if it is invalid."""
     found = checkpoint.get("lam_x")
     return found if type(found) is int and found >= 1 else default

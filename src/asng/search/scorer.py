@@ -1,4 +1,4 @@
-"""Scoring architectures on the shared weights: the other half of a step of one-shot search."""
+"""Score architectures on the shared weights: the second half of a one-shot search step."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -26,19 +26,19 @@ from asng.training.train import Mean
 __all__ = ["Score", "Scorer", "Scores", "explained"]
 
 MOST_UNDEFINED = 20
-"""So many batches, one after the other, on which no candidate of a step has a value, are passed over."""
+"""Most batches that a step tries in a row, if none of its candidates has a value on them."""
 
 _Scored: TypeAlias = tuple[float | torch.Tensor, list[str] | None, int, int]
 _Settled: TypeAlias = tuple[float, list[str] | None, int, bool]
 
 
 class Score(NamedTuple):
-    """What an objective gave for an architecture.
+    """The value of an objective for an architecture.
 
     Attributes:
-        value: The number; NaN if the architecture does not fit into memory.
+        value: The value; NaN if the architecture does not fit into memory.
         read: The variables that its passes read; None if it was not run.
-        undefined: Whether the value is NaN for what the batch is, as an area under a curve on one class.
+        undefined: Whether the value is NaN because of the batch, as an area under a curve is on one class.
     """
 
     value: float
@@ -47,14 +47,14 @@ class Score(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """What a step in theta sees of its lambda_theta candidates.
+    """The scores of the lambda_theta candidates of a step in theta.
 
     Attributes:
-        candidates: With the variables that their passes read.
-        losses: What to tell the optimiser of theta of each: less is better.
-        scored: Those that were run: the ones within the budget.
-        objectives: What the objective gave for each of these.
-        costs: What each candidate costs, also those over the budget.
+        candidates: The candidates, with the variables that their passes read.
+        losses: The loss to tell the optimiser of theta for each; smaller is better.
+        scored: The candidates within the budget, which were run.
+        objectives: The objective of each of these.
+        costs: The costs of each candidate, including those over the budget.
     """
 
     candidates: list[Candidate]
@@ -65,25 +65,25 @@ class Scores(NamedTuple):
 
 
 class Scorer:
-    """Scores architectures by an objective and by what they cost.
+    """Scores architectures by an objective and by their costs.
 
     Args:
         supernet: Holds the weights x.
-        objective: What to select by.
-        name: What the objective is called in messages.
-        sign: 1 if less is better, -1 if more is.
+        objective: The objective to select by.
+        name: Name of the objective in messages.
+        sign: 1 if smaller is better, -1 if larger is.
         stream: Yields the validation batches, the same in all processes.
-        meter: Measures what architectures cost.
-        device: Of the supernet.
-        modes: Switches the supernet to evaluation.
-        memory: Counts what does not fit, in whichever process.
-        comm: The processes that the architectures are dealt out to.
-        as_training: Whether the objective is a loss that is to be called in training mode only: then layers
-            of torch and of this library are in evaluation, and modules of the user in training.
-        items: Says how many items a batch has. Default: what the batch and the loader tell.
+        meter: Measures the costs of architectures.
+        device: The device of the supernet.
+        modes: Switches the supernet to evaluation mode.
+        memory: Counts passes that do not fit into memory, over all processes.
+        comm: The processes over which the architectures are distributed.
+        as_training: Whether the objective is a loss that must be called in training mode only: then layers
+            of torch and of this library are in evaluation mode, and the user's modules in training mode.
+        items: Returns the number of items in a batch. Default: taken from the batch and its loader.
 
     Attributes:
-        undefined: How many batches were left out, because the objective is not defined on them.
+        undefined: Number of scores left out because the objective is not defined on the batch.
     """
 
     def __init__(
@@ -111,23 +111,23 @@ class Scorer:
 
     @property
     def window(self) -> int:
-        """How many batches a step scores on."""
+        """Number of batches on which a step scores."""
         return (
             min(self.objective.window, len(self.stream)) if isinstance(self.objective, MetricObjective) else 1
         )
 
     @property
     def whole(self) -> bool:
-        """Whether a final is to score on all batches: the objective is no mean over them."""
+        """Whether a final must score on all batches, because the objective is not a mean over batches."""
         return is_whole(self.objective)
 
     @torch.no_grad()
     def score(self, candidates: Sequence[Candidate]) -> Scores:
-        """Score candidates on the next batch, the same for all; by a metric, on some.
+        """Score all candidates on the next batch, or by a metric on the next few batches.
 
-        A batch on which none of them has a value, for what it is, is passed over. A candidate over a budget
-        ranks by its costs alone, and is not run. One that does not fit into memory
-        has no objective, and ranks worst.
+        A batch is skipped if the objective is not defined on it for any candidate. A candidate over a budget
+        is not run, and ranks by its costs alone. One that does not fit into memory has no objective, and
+        ranks worst.
         """
         self.evaluate(self._modes)
         costs = self.meter.of_all([candidate.architecture for candidate in candidates])
@@ -151,12 +151,12 @@ class Scorer:
 
     @torch.no_grad()
     def means(self, architectures: Sequence[Architecture], batches: int, *, at_once: int = 1) -> list[Score]:
-        """Return the mean objective of each architecture over the first validation batches, by items.
+        """Return each architecture's mean objective over the first validation batches, weighted by items.
 
         Args:
-            architectures: The n-th of a batch is run in the n-th process, round and round.
-            batches: How many.
-            at_once: Batches that are dealt out together, so that all processes have work.
+            architectures: The architectures, distributed over the processes in turn.
+            batches: Number of batches.
+            at_once: Number of batches distributed together, so that all processes have work.
         """
         self.evaluate(self._modes)
         self.stream.rewind()
@@ -189,7 +189,7 @@ class Scorer:
         return scores
 
     def _tallied(self, architectures: Sequence[Architecture], batches: int) -> list[Score]:
-        """Return a metric of each architecture over the next batches; a process looks after its own."""
+        """Return a metric of each architecture over the next batches; each process computes its own share."""
         if not isinstance(self.objective, MetricObjective):
             return []
         own = self.comm.own(range(len(architectures)))
@@ -216,30 +216,30 @@ class Scorer:
         return self._noted(self.comm.deal(len(architectures), work, settle), architectures)
 
     def batches(self, n: int) -> Iterator[Any]:
-        """Yield the first n validation batches, with the supernet in the mode for scoring."""
+        """Switch the supernet to the mode for scoring, and yield the first n validation batches."""
         self.evaluate(self._modes)
         self.stream.rewind()
         for _ in range(n):
             yield self._batch()
 
     def worth(self, value: float, architecture: Architecture) -> float:
-        """Return what to minimise: an objective with its penalties; what is not finite is worst."""
+        """Return the value to minimise, the objective plus its penalties; infinity if that is not finite."""
         worth = self.sign * value + self.meter.of(architecture).penalty
         return worth if math.isfinite(worth) else math.inf
 
     def explain(self) -> str:
-        """Say where the objectives of the last candidates, none of which is finite, come from."""
+        """Return where the objectives of the last candidates come from, if none of these is finite."""
         return explained(self.supernet, self.objective, *self._last)
 
     def state_dict(self) -> dict[str, int]:
-        """Return the count of batches that were left out, for a checkpoint."""
+        """Return the count of scores that were left out, for a checkpoint."""
         return {"undefined": self.undefined}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on counting from a checkpoint.
+        """Restore the count from a checkpoint.
 
         Raises:
-            ValueError: The count is none.
+            ValueError: The count is not an integer >= 0.
         """
         if type(state["undefined"]) is not int or state["undefined"] < 0:
             raise ValueError(f"{state['undefined']!r:.80} batches that were left out")
@@ -249,7 +249,7 @@ class Scorer:
         """Return the objective of an architecture on a batch.
 
         Raises:
-            InputError: It is no single number.
+            InputError: It is not a single number.
         """
         value = self.objective(forward, own_copy(batch))
         return checked_value(value, self.name, self.objective, may_require_grad=self.name == "loss")
@@ -269,7 +269,7 @@ class Scorer:
         return to_device(batch, self._device), items_of(batch, self.stream.expected(), self._items)
 
     def _dealt(self, pairs: Sequence[tuple[Architecture, Any]]) -> list[Score]:
-        """Score architectures, each on a batch and in one of the processes; return all scores everywhere."""
+        """Score each pair in one of the processes; return all scores in every process."""
         values: dict[int, float | torch.Tensor] = {}  # of this process
         numbers: dict[int, float] = {}
 
@@ -282,7 +282,7 @@ class Scorer:
 
         def settle(result: _Scored) -> _Settled:
             _, read, misses, number = result
-            if not numbers:  # a GPU is waited for once
+            if not numbers:  # read all at once, to wait for the GPU only once
                 numbers.update(zip(values, to_floats(list(values.values())), strict=True))
             architecture, batch = pairs[number]
             again = partial(self.value, batch, ArchitectureForward(self.supernet, architecture))
@@ -308,7 +308,7 @@ def _pass_of(architecture: Architecture, batch: Any) -> str:
 
 
 def lonely(batch: Any) -> str:
-    """Say of a batch that has one item what to do, if that should be what failed; else nothing."""
+    """Return advice on a batch of a single item, which may be why a pass failed; else an empty string."""
     if {tensor.shape[0] for tensor in tensors_in(batch) if tensor.ndim} != {1}:
         return ""
     return " The batch has one item, which batch norms cannot take: give its loader drop_last=True."
@@ -317,7 +317,7 @@ def lonely(batch: Any) -> str:
 def explained(
     supernet: Supernet, function: Objective, batch: Any, architectures: Sequence[Architecture]
 ) -> str:
-    """Run a loss or an objective once more, and say where a value that is not finite comes from."""
+    """Run a loss or an objective once more, and return where its non-finite value comes from."""
     name = qualified_name(function)
 
     def run() -> float:

@@ -1,4 +1,4 @@
-"""When a search may end before its last step."""
+"""Early stopping of a search."""
 
 from dataclasses import dataclass
 
@@ -11,13 +11,13 @@ __all__ = ["StopRule", "Watch"]
 
 @dataclass(frozen=True)
 class StopRule:
-    """Ends a search whose choice has settled.
+    """Ends a search early once its distribution has converged.
 
     Args:
-        entropy: End if the mean entropy of the variables falls to this share of the greatest possible
-            one, in [0, 1]. Every choice keeps a little probability, so that a space of one variable with
-            two choices never falls below 0.84. Default 0: never.
-        patience: End after this many theta steps in which the most likely architecture stayed the same.
+        entropy: End if the mean entropy of the variables falls to this share of its maximum, in [0, 1].
+            Every choice keeps a little probability, so a space of one variable with two choices never falls
+            below 0.84. Default 0: never.
+        patience: End after this many theta steps without a change of the most likely architecture.
             Default None: never.
 
     Raises:
@@ -38,7 +38,7 @@ class StopRule:
 
 
 class Watch:
-    """Counts, over the theta steps of one search, what the rule asks about."""
+    """Applies a stop rule to one search, and counts its theta steps without a change of the mode."""
 
     def __init__(self, rule: StopRule) -> None:
         self.rule = rule
@@ -46,7 +46,7 @@ class Watch:
         self._best: Architecture | None = None
 
     def reason_to_stop(self, theta: Optimizer) -> str | None:
-        """Return "entropy" or "patience" where the rule ends the search after this step of theta."""
+        """Return "entropy" or "patience" if the rule ends the search after this theta step, else None."""
         best = theta.best
         self.unchanged = self.unchanged + 1 if best == self._best else 0
         self._best = best
@@ -61,7 +61,7 @@ class Watch:
         return {"unchanged": self.unchanged, "best": None if self._best is None else self._best.to_json()}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        """Go on counting from a checkpoint."""
+        """Restore the count from a checkpoint."""
         self.unchanged = int(state["unchanged"])  # type: ignore[call-overload]
         best = state["best"]
         self._best = Architecture.from_json(best) if isinstance(best, str) else None

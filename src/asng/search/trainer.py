@@ -1,4 +1,4 @@
-"""Training the shared weights x on sampled architectures: one half of a step of one-shot search."""
+"""Train the shared weights x on sampled architectures: the first half of a one-shot search step."""
 
 import math
 import warnings
@@ -29,18 +29,18 @@ _ALONE = LocalComm()
 
 
 class Trainer:
-    """Descends the loss of architectures, a batch a step.
+    """Trains the shared weights on the loss of sampled architectures, one batch per step.
 
     Args:
-        supernet: Holds the weights x; those that ask for a gradient are trained.
+        supernet: Holds the weights x; those that require a gradient are trained.
         loss: f(x, c) on a batch.
         stream: Yields the training batches, the same in all processes.
         optimizer: Makes the optimiser from the weights.
         scheduler: Makes its schedule, which advances with every step; or None.
-        clip: Greatest norm of the gradient, or None for no bound.
-        modes: Switches the supernet to training.
-        memory: Counts what does not fit. Of several processes that train together none can go on without the
-            others, so there the error is raised.
+        clip: Maximum norm of the gradient, or None for no bound.
+        modes: Switches the supernet to training mode.
+        memory: Counts passes that do not fit into memory. If several processes train together, the error is
+            raised instead, because none can continue without the others.
         comm: The processes.
         callbacks: The user's, which may scale losses, accumulate gradients, and update the weights.
 
@@ -71,55 +71,55 @@ class Trainer:
         self._make, self._clip, self._modes, self._memory = (optimizer, scheduler), clip, modes, memory
         self._callbacks = Callbacks() if callbacks is None else callbacks
         self._last: tuple[Any, Sequence[Architecture]] = None, ()
-        self._gathers = False  # whether gradients of earlier steps are to be added to
+        self._gathers = False  # whether the next step adds to gradients of earlier ones
 
     def begin(self, steps: int) -> None:
-        """Make the optimiser anew, and its schedule over so many steps."""
+        """Make a new optimiser, and its schedule over `steps` steps."""
         make_optimizer, make_scheduler = self._make
         self.optimizer, self._gathers = make_optimizer(self.parameters), False
         self.scheduler = None if make_scheduler is None else make_scheduler(self.optimizer, steps)
 
     def step(self, architectures: Sequence[Architecture]) -> float:
-        """Descend the mean loss of architectures on the next batch, dealt out to all processes.
+        """Descend the mean loss of the architectures on the next batch, distributed over all processes.
 
         Weights that none of them used have no gradient, so the optimiser leaves them and their momentum
-        alone. A step whose loss or gradient is not finite is left out, since it would destroy the shared
-        weights; so is one that does not fit into memory.
+        alone. A step is skipped if its loss or gradient is not finite, which would destroy the shared
+        weights, or if it does not fit into memory.
 
         Args:
-            architectures: The lambda_x ones, the same in all processes.
+            architectures: The lambda_x sampled ones, the same in all processes.
 
         Returns:
-            Their mean loss; NaN if the step was left out.
+            Their mean loss; NaN if the step was skipped.
 
         Raises:
-            InputError: The loss gave no single number with a gradient's graph.
+            InputError: The loss did not return a tensor of one number.
         """
         self._last = self._batch(), architectures
         return self._descend(*self._last, self.comm)
 
     def step_apart(self, architectures: Sequence[Architecture]) -> None:
-        """Take a step of each architecture by itself, in one process each, all on the next batch.
+        """Take one step for each architecture separately, each in its own process, all on the next batch.
 
         Args:
-            architectures: At most one a process, each time the same ones: each process holds the weights,
-                the optimiser and the schedule of its own.
+            architectures: At most one per process, the same at each call: each process holds the weights,
+                the optimiser and the schedule of its own architecture.
         """
-        batch = self._batch()  # in all processes, so that the order of batches is the same in all
+        batch = self._batch()  # in every process, to keep the order of batches the same in all
         self.comm.deal(
             len(architectures), lambda number: self._descend(batch, [architectures[number]], _ALONE), float
         )
 
     def see_weights(self) -> None:
-        """Look whether the weights are still those of the beginning.
+        """Check that the supernet still has the same weights as at the beginning.
 
         Raises:
-            RunError: One has come in, or is gone: the optimiser would train the wrong ones.
+            RunError: One was added or removed, so that the optimiser would train the wrong ones.
         """
         refuse_other_weights(self._named, self.supernet)
 
     def explain(self) -> str:
-        """Say where the loss of the last step, which is not finite, comes from."""
+        """Return where the non-finite loss of the last step comes from."""
         return explained(self.supernet, self.loss, *self._last)
 
     def _batch(self) -> Any:
@@ -151,7 +151,7 @@ class Trainer:
         return total if finite else math.nan
 
     def _gather(self, values: Sequence[float | torch.Tensor]) -> tuple[float, bool]:
-        """Leave the gradients for the next step, unless they are spoilt; return as `_update`."""
+        """Keep the gradients for the next step, unless the loss is not finite; return as `_update` does."""
         total = sum(to_floats(values), 0.0)
         self._gathers = math.isfinite(total)
         return total, self._gathers
@@ -160,7 +160,7 @@ class Trainer:
         """Update the weights by the gradients of these losses.
 
         Returns:
-            Their sum, and whether it and the gradients are finite, without which nothing is done.
+            Their sum, and whether it and the gradients are finite; if not, the update is skipped.
         """
         self._gathers = False
         self._callbacks.tell("gradients", self.optimizer)
@@ -169,7 +169,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(used, bound, foreach=True)
         if hasattr(norm, "full_tensor"):  # of weights that are divided over processes
             norm = norm.full_tensor()
-        # Only now: to be asked for a number a GPU must have come to it, and would then wait for new work.
+        # Read numbers only now: reading one waits for the GPU, which would then idle until new work comes.
         *losses, size = to_floats([*values, norm])
         total = sum(losses, 0.0)
         finite = math.isfinite(total) and math.isfinite(size)
@@ -181,7 +181,7 @@ class Trainer:
         """Return the loss of an architecture on a batch.
 
         Raises:
-            InputError: It is no tensor of one number.
+            InputError: It is not a tensor of one number.
         """
         value = self.loss(forward, own_copy(batch))
         if not isinstance(value, torch.Tensor) or value.numel() != 1:
@@ -193,11 +193,11 @@ class Trainer:
         return value.reshape(())
 
     def _advance_schedule(self, *, skipped: bool) -> None:
-        """Count a step of the schedule, also for a step that was left out."""
+        """Advance the schedule by one step, even if the update was skipped."""
         if self.scheduler is None:
             return
         with warnings.catch_warnings() if skipped else nullcontext():
-            if skipped:  # torch would warn if it is the very first step
+            if skipped:  # torch would warn if this is the very first step
                 warnings.filterwarnings("ignore", message=r".*before `optimizer\.step\(\)`")
             self.scheduler.step()
 
@@ -208,10 +208,10 @@ class Trainer:
         return {"optimizer": self.optimizer.state_dict(), "scheduler": schedule, "gradients": gathered}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Restore the state from a checkpoint.
 
         Raises:
-            ValueError: One of them has a schedule and the other has none.
+            ValueError: Only one of checkpoint and trainer has a schedule.
         """
         if (state["scheduler"] is None) != (self.scheduler is None):
             raise ValueError("one of them has a scheduler and the other has none")
@@ -228,7 +228,7 @@ def _pass_of(architecture: Architecture, batch: Any) -> str:
 
 
 def copy_of(supernet: Supernet) -> dict[str, Any]:
-    """Return a copy of weights and buffers, in main memory, where there is more room than on a GPU."""
+    """Return a copy of weights and buffers in main memory, which has more room than a GPU."""
     return {
         name: value.detach().to("cpu", copy=True) if isinstance(value, torch.Tensor) else value
         for name, value in supernet.state_dict().items()
@@ -237,7 +237,7 @@ def copy_of(supernet: Supernet) -> dict[str, Any]:
 
 @contextmanager
 def weights_of(supernet: Supernet, weights: Mapping[str, Any] | None) -> Iterator[None]:
-    """Have a supernet with other weights while the block runs; None leaves its own."""
+    """Give a supernet other weights while the block runs; None leaves its own."""
     if weights is None:
         yield
         return

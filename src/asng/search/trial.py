@@ -1,4 +1,4 @@
-"""What a search will do, tried before its first step: a mistake shows in seconds and not after hours."""
+"""A trial of a search before its first step, so that mistakes show after seconds rather than hours."""
 
 import random
 import time
@@ -29,27 +29,27 @@ from asng.training.modes import Modes, Snapshot, left_alone
 __all__ = ["try_first"]
 
 SECONDS = 0.5
-"""If the largest and the smallest architecture took longer, no others are tried."""
+"""If the largest and the smallest architecture took longer than this, no others are tried."""
 
 FEW, QUICK = 4, 0.1
-"""If the largest architecture took more seconds on so few items, children are compared on these alone.
+"""If the largest architecture took over QUICK seconds on FEW items, children are compared on these alone.
 
-One architecture runs whole batches all the same. What fails on few items counts only if it fails on all.
+One architecture still runs whole batches. A failure on few items counts only if whole batches fail too.
 """
 
 
 def try_first(trainer: Trainer, scorer: Scorer) -> None:
-    """Run loss, objective and costs, and compare children with the supernet over the calls in them.
+    """Run loss, objective and costs, and check that children reproduce the supernet's outputs in these calls.
 
-    Weights, buffers, modes, attributes, gradients and generators are afterwards as they were. What does not
-    fit into memory is passed over, as in a search.
+    Weights, buffers, modes, attributes, gradients and generators are restored afterwards. What does not fit
+    into memory is skipped, as in a search.
 
     Args:
         trainer: Has the loss and the training data.
         scorer: Has the objective and the validation data.
 
     Raises:
-        InputError: A child cannot be made, does not run, or computes something else than the supernet.
+        InputError: A child cannot be extracted, does not run, or gives another output than the supernet.
     """
     supernet, streams = trainer.supernet, (trainer.stream, scorer.stream)
     whole = to_device([stream.first() for stream in streams], trainer.device)
@@ -106,7 +106,7 @@ def _kept_gradients(supernet: Supernet) -> Iterator[None]:
 
 
 class _Seeded(Recorder):
-    """Keeps the state of the generators before each call too."""
+    """A recorder that also keeps the state of torch's CPU generator before each call."""
 
     def __init__(self, supernet: Supernet, architecture: Architecture, *, training: bool) -> None:
         super().__init__(supernet, architecture, training=training)
@@ -118,7 +118,7 @@ class _Seeded(Recorder):
 
 
 class _Trial:
-    """One architecture that is tried."""
+    """The trial of one architecture."""
 
     def __init__(
         self,
@@ -135,10 +135,10 @@ class _Trial:
         self.modes, self.before = modes, before
 
     def runs(self, batches: Sequence[Any], *, descend: bool) -> bool:
-        """Run as `run` does, the child by the calls in the loss alone; if that fails, say so."""
+        """Do as `run` does with `sparing`, and return whether it succeeded; raise if memory ran out."""
         try:
             self.run(batches, descend=descend, sparing=True)
-        except Exception as error:  # fewer items than a loss of the user's own can do with, for one
+        except Exception as error:  # for one, the user's loss may need more items
             if is_out_of_memory(error):
                 raise
             return False
@@ -148,9 +148,9 @@ class _Trial:
         """Run loss and objective, then the child.
 
         Args:
-            batches: Of training and of validation data.
-            descend: Whether gradients are taken.
-            sparing: Whether the calls in the loss are enough to extract the child.
+            batches: One batch of training data and one of validation data.
+            descend: Whether to compute gradients.
+            sparing: Whether to extract the child from the calls in the loss alone.
         """
         records = self.passes(batches, descend=descend)
         shown = records[:1] if sparing else records
@@ -164,7 +164,7 @@ class _Trial:
             self.before.restore(for_now=True)
 
     def passes(self, batches: Sequence[Any], *, descend: bool = False) -> list["_Seeded"]:
-        """Run loss and objective, and return the calls in them that a child is to be compared on."""
+        """Run loss and objective, and return their calls of the network, for comparison with a child."""
         try:
             records = [self._lost(batches[0], descend=descend), self._scored(batches[1])]
         finally:
@@ -195,7 +195,7 @@ class _Trial:
         self.scorer.evaluate(self.modes)
         objective = self.scorer.objective
         with torch.no_grad():
-            if is_whole(objective):  # one batch need not be enough to compute it
+            if is_whole(objective):  # one batch may not be enough to compute it
                 objective.tally(self.trainer.device).update(forward, own_copy(batch))
             else:
                 self.scorer.value(batch, forward)
@@ -204,7 +204,7 @@ class _Trial:
     def _extracted(self, calls: list[Inputs]) -> nn.Module:
         try:
             with undisturbed(), warnings.catch_warnings():
-                # What no call has reached is told of the child that the search ends with.
+                # The search warns at its end about modules that no call has reached.
                 warnings.filterwarnings("ignore", message="extract: no call of the example")
                 return self.supernet.extract(self.architecture, example=calls or None)
         except AsngError as error:
@@ -218,7 +218,7 @@ class _Trial:
             ) from error
 
     def _compare(self, child: nn.Module, modes: Modes, record: _Seeded) -> None:
-        """Raise if the child gives something else than the supernet did."""
+        """Raise if the child's output differs from the supernet's."""
         for number, (call, output, state) in enumerate(
             zip(record.calls, record.outputs, record.states, strict=True)
         ):
@@ -243,9 +243,9 @@ class _Trial:
                 )
 
     def _is_sure(self, call: Inputs, output: Any, state: torch.Tensor, *, training: bool) -> bool:
-        """Whether the supernet gives the same again: from the same state, and from another one too.
+        """Return whether the supernet repeats its output, from the same generator state and from another.
 
-        Else what it gives is a matter of chance, and that the child differs says nothing.
+        If not, its output is random, and a difference of the child proves nothing.
         """
         states = [state, torch.Generator().manual_seed(1).get_state()]
         for one in states:

@@ -1,4 +1,4 @@
-"""What `OneShotSearch` makes of its settings before it puts the parts of a run together."""
+"""Turn the settings of `OneShotSearch` into what the parts of a run need."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -40,11 +40,11 @@ __all__ = [
 
 
 class Told(NamedTuple):
-    """What a search was told, as the log has it.
+    """The arguments of a search, as the log records them.
 
     Attributes:
         settings: Arguments by name: plain values, and functions by their names.
-        defaults: Those of the arguments that have another value.
+        defaults: The defaults of the arguments that were given another value.
     """
 
     settings: Mapping[str, Any]
@@ -52,13 +52,13 @@ class Told(NamedTuple):
 
 
 def told_settings(search: Any, **given: tuple[Any, Any]) -> Told:
-    """Return what a search was told; what is neither a plain value nor a function is left out.
+    """Return the arguments of a search for its log, except objects that are not plain values or functions.
 
-    So is how often it writes checkpoints: searches that find the same have the same log.
+    The checkpoint intervals are left out too, so that searches with the same results have the same log.
 
     Args:
         search: An `asng.OneShotSearch`.
-        given: Arguments of `fit`, and their defaults.
+        given: Arguments of `fit`, each as (value, default).
     """
     names = [one.name for one in fields(search) if not one.name.startswith("checkpoint_")]
     values = {name: plain_setting(getattr(search, name)) for name in names}
@@ -70,7 +70,7 @@ def told_settings(search: Any, **given: tuple[Any, Any]) -> Told:
 
 
 def plain_setting(value: Any) -> Any:
-    """Return the value of a setting as JSON can hold it: a function by its name; UNSET of an object."""
+    """Return a setting as a value for JSON: a function by its name; UNSET for any other object."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, StopRule):
@@ -81,15 +81,15 @@ def plain_setting(value: Any) -> Any:
 
 
 def selects(search: Any) -> str:
-    """Return the name of what architectures are selected by."""
+    """Return the argument that architectures are selected by: "maximize", "minimize" or "loss"."""
     return next((name for name in ("maximize", "minimize") if getattr(search, name) is not None), "loss")
 
 
 def check_function(name: str, value: Any) -> None:
-    """Raise if a loss or an objective is none; None is an objective, but no loss.
+    """Check that a loss is a function, and an objective a function, a metric or None.
 
     Raises:
-        InputError: It is no function.
+        InputError: `value` is something else.
     """
     if isinstance(value, type) and is_metric(value):
         raise InputError(f"{name}: expected a metric, got its class. Write {value.__name__}(...).")
@@ -104,10 +104,10 @@ def check_function(name: str, value: Any) -> None:
 
 
 def made(theta: Optimizer | None) -> Optimizer:
-    """Return the optimiser of theta, which a search makes of its settings.
+    """Return the optimiser of theta, which a search sets when it is created.
 
     Raises:
-        InputError: It was taken away.
+        InputError: It has been set to None since then.
     """
     if theta is None:
         raise InputError("architecture_optimizer: expected an optimiser, got None.")
@@ -115,16 +115,16 @@ def made(theta: Optimizer | None) -> Optimizer:
 
 
 def window_of(objective: Any) -> int:
-    """Return how many batches a step scores on."""
+    """Return how many batches a step scores on with this objective."""
     objective = as_objective(objective)
     return objective.window if isinstance(objective, MetricObjective) else 1
 
 
 def in_step(comm: Comm, search: "OneShotSearch") -> Comm:
-    """Return the processes as they work: dealt out, or in step if weights are divided over them.
+    """Return the processes with their way of working: dividing work, or in step if weights are sharded.
 
     Raises:
-        InputError: The search needs whole weights.
+        InputError: Weights are sharded, but the search has a final or costs, which need whole weights.
     """
     if not is_sharded(search.supernet):
         return comm
@@ -141,7 +141,7 @@ def in_step(comm: Comm, search: "OneShotSearch") -> Comm:
 
 
 def in_the_precision(function: Any, precision: Precision, supernet: Supernet) -> Any:
-    """Return a loss or an objective that computes in the precision of the search."""
+    """Wrap a loss or an objective so that it computes in the precision of the search."""
     device = next((p.device for p in supernet.parameters()), torch.device("cpu"))
     function = as_objective(function)
     if isinstance(function, MetricObjective):
@@ -151,11 +151,11 @@ def in_the_precision(function: Any, precision: Precision, supernet: Supernet) ->
 
 
 def example_of(supernet: Supernet, example: Any, loss: Loss, first: Callable[[], Any]) -> Inputs:
-    """Return the inputs that costs are measured on: the given ones, or those of the first call of the loss.
+    """Return the inputs on which costs are measured: the given ones, or those of the loss's first call.
 
     Args:
         supernet: The supernet.
-        example: As the user gave it, or None.
+        example: The user's example, or None.
         loss: The training loss.
         first: Returns the first training batch.
     """
@@ -165,20 +165,20 @@ def example_of(supernet: Supernet, example: Any, loss: Loss, first: Callable[[],
 
 
 def calls_in_training_only(supernet: Supernet, loss: Loss, first: Callable[[], Any], comm: Comm) -> bool:
-    """Whether a loss that architectures are selected by is to be called in training mode only.
+    """Return whether a loss that selects architectures must be called in training mode only.
 
     Args:
         supernet: The supernet.
         loss: The training loss.
         first: Returns the first training batch.
-        comm: The processes, which are to agree.
+        comm: The processes, which must agree.
     """
     modules = supernet.model.modules()
     if all(type(module).__module__.partition(".")[0] in ("torch", "asng") for module in modules):
-        return False  # of these it is known that evaluation is training without chance
+        return False  # in evaluation mode these are known to do the same as in training, without randomness
     alike = evaluates_alike(supernet, _some(supernet), loss, first())
     return comm.either(not alike)[0]
 
 
 def _some(supernet: Supernet) -> Any:
-    return supernet.space.sample(random.Random(0))  # whichever: the loss does not know it
+    return supernet.space.sample(random.Random(0))  # any will do: the loss does not depend on which

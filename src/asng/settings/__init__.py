@@ -1,6 +1,6 @@
-"""What a run can be told: a frozen dataclass for each kind, checked when it is made.
+"""The settings of a run: one frozen dataclass for each kind, validated on construction.
 
-The command line makes its flags and their help of these, so nothing here loads torch.
+The command line derives its flags and their help from them, so nothing here loads torch.
 """
 
 from asng.settings.classification import ClassificationSettings

@@ -1,4 +1,4 @@
-"""The settings of classifying images."""
+"""Settings of image classification."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,26 +13,26 @@ __all__ = ["ClassificationSettings", "PRESETS"]
 
 @dataclass(frozen=True)
 class ClassificationSettings:
-    """Which images to classify, in which space of networks to search, and how to train what was found.
+    """The images to classify, the space of networks to search, and how to retrain what was found.
 
     Args:
         data_dir: Folder with images (docs/data.md); default: the embedded part of Fashion-MNIST.
-        image_size: Side in pixels that pictures in folders, one a class, are brought to.
+        image_size: Side in pixels to which pictures in folders, one per class, are resized.
         cells: Cells of the network; from 3 on, two of them halve the image.
-        nodes: Nodes of a cell, each adding two operations.
+        nodes: Nodes of a cell; each adds the outputs of two operations.
         channels: Channels of the first cell.
         batch_size: Images in a training batch.
         valid_share: Share of the training images that scores architectures in the search, 0 to 1.
-        crop_padding: Pixels of zeros about a training image before it is cut to its size again; 0: no crop.
-        flip: Probability of turning a training image from left to right, 0 to 1.
-        cutout: Side of the square that is blanked in images of the networks trained alone; 0: none.
-        retrain_cells: Cells of the networks trained alone; default: as in the search.
+        crop_padding: Zero pixels around a training image before a random crop to its size; 0: no crop.
+        flip: Probability of a left-right flip of a training image, 0 to 1.
+        cutout: Side of the square that is blanked in images when retraining; 0: none.
+        retrain_cells: Cells of retrained networks; default: as in the search.
         retrain_channels: Channels of their first cell; default: by max_parameters, or as in the search.
-        max_parameters: Greatest number of weights of such a network, which gets the most channels within it.
-        retrain_batch_size: Images in a batch of their training; default: as in the search.
-        drop_path: Rate at which operations are left out at the end of their training, 0 to 0.9.
-        auxiliary: Weight of an auxiliary head's loss in their training; 0: no head.
-        recompute: Whether the search keeps less in memory for gradients and computes it again: same result.
+        max_parameters: Largest number of weights of a retrained network; it gets as many channels as fit.
+        retrain_batch_size: Images in a training batch when retraining; default: as in the search.
+        drop_path: Rate at which operations are dropped at the end of retraining, 0 to 0.9.
+        auxiliary: Weight of an auxiliary head's loss when retraining; 0: no head.
+        recompute: Whether the search recomputes activations for gradients to save memory; same result.
     """
 
     data_dir: str | None = None
@@ -65,7 +65,7 @@ class ClassificationSettings:
 
 
 def _check_kinds(cells: int, retrain_cells: int) -> None:
-    """Refuse a network to train whose kinds of cells the search does not have: it would not choose them."""
+    """Check that retrained networks have the same kinds of cells as the search, which chooses them."""
     if (cells >= 3) != (retrain_cells >= 3):
         expected, has = ("at least 3", "") if cells >= 3 else ("at most 2", "no ")
         raise InputError(
@@ -76,7 +76,7 @@ def _check_kinds(cells: int, retrain_cells: int) -> None:
 
 PRESETS: Mapping[str, Preset[ClassificationSettings]] = MappingProxyType(
     {
-        # Minutes on two cores, and the networks still differ: docs/design.md, "Measured".
+        # Takes minutes on two cores, and the networks still differ: docs/design.md, "Measured".
         "small": Preset(ClassificationSettings(), SearchSettings()),
         # Akimoto et al., 2019, section 5.2, and what their code adds: docs/classification.md.
         "paper": Preset(

@@ -1,4 +1,4 @@
-"""The settings of inpainting."""
+"""Settings of inpainting."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ __all__ = ["InpaintingSettings", "PRESETS"]
 
 @dataclass(frozen=True)
 class InpaintingSettings:
-    """Which images to restore, and in which space of networks to search.
+    """The images to restore, and the space of networks to search.
 
     Args:
         data_dir: Folder of pictures, or of IDX, CIFAR or SVHN files; default: patches of photographs, which
             come with the extra `images`.
-        image_size: Side of the images in pixels, to which pictures are brought.
+        image_size: Side of the images in pixels, to which pictures are resized.
         mask: What is missing: center, pixel or half.
         encoding: categorical, or mixed: channels and kernels as integers.
-        columns: Nodes of the encoder at most.
+        columns: Largest number of nodes in the encoder.
         level_back: How many nodes back a node may read.
         kernels: Sides of the kernels, odd.
-        channels: Channels of a node; mixed: any number from the least to the greatest.
+        channels: Channels of a node; mixed: any number from the smallest to the largest.
         batch_size: Images in a training batch.
         valid_share: Share of the training images that scores architectures in the search, 0 to 1.
-        retrain_learning_rate: Adam's rate for networks trained alone; a tenth from 2/5 of the steps on, and
-            again from 4/5 on.
+        retrain_learning_rate: Adam's learning rate when retraining; it falls to a tenth at 2/5 of the steps,
+            and again at 4/5.
     """
 
     data_dir: str | None = None
@@ -45,7 +45,7 @@ class InpaintingSettings:
 
     def __post_init__(self) -> None:
         one_of("mask", self.mask, ["center", "pixel", "half"])
-        integer_at_least("image_size", self.image_size, 6)  # windows of SSIM reach 5 pixels
+        integer_at_least("image_size", self.image_size, 6)  # SSIM windows reach 5 pixels out
         integer_at_least("batch_size", self.batch_size, 1)
         real_between("valid_share", self.valid_share, 0.0, 1.0)
         real_between("retrain_learning_rate", self.retrain_learning_rate, 0.0, 1e3, open_low=True)
@@ -53,7 +53,7 @@ class InpaintingSettings:
 
 PRESETS: Mapping[str, Preset[InpaintingSettings]] = MappingProxyType(
     {
-        # Minutes on two cores, and the networks differ by many decibels: docs/inpainting.md.
+        # Takes minutes on two cores, and the networks differ by many decibels: docs/inpainting.md.
         "small": Preset(InpaintingSettings(), SearchSettings(), iterations=1_240, retrain_iterations=620),
         # Akimoto et al., 2019, section 5.3, and what their code adds.
         "paper": Preset(

@@ -1,4 +1,4 @@
-"""The settings of a search that are not those of a task, and sets of both that belong together."""
+"""Settings of a search that do not depend on the task, and presets of search and task settings."""
 
 import math
 from dataclasses import dataclass, fields
@@ -22,27 +22,27 @@ class SearchSettings:
     Args:
         epochs: Passes over the training half in the search.
         retrain_epochs: Passes over all training data for each network trained from scratch; 0 trains none.
-        retrain_seed: Seed of their first weights and batches; default: that of the run.
-        peers: Random networks of the same space, trained like the found one, to compare it with.
-        update: How the choice moves: by this library's rules ("default") or by the paper's ("paper").
+        retrain_seed: Seed of their initial weights and batches; default: the seed of the run.
+        peers: Random networks of the same space to compare with; they are trained like the found one.
+        update: How theta is updated: by this library's rules ("default") or by the paper's ("paper").
         lam_x: Architectures trained per step.
         lam_theta: Architectures scored per step, at least 2.
-        warmup: Share of the steps before the choice among architectures begins to move, 0 to 1; default: it
-            moves in the second half if the order of some architectures on the shared weights has settled.
+        warmup: Share of the steps before updates of theta begin, 0 to 1; default: theta is updated in the
+            second half if the order of some architectures on the shared weights has settled.
         final: Share of the search's cost for training finalists alone at its end, 0 (none) to 0.9.
-        finalists: How many architectures that are at most, at least 2.
-        budget: What the network may cost, by name of measure: a number, or with "%" a share of what the whole
-            network costs. Measures: parameters, multiply_adds, bytes, activation_memory, latency and
-            onnx_latency; default: anything.
-        learning_rate: Rate of the weights at the start; it falls along half a cosine.
+        finalists: Largest number of finalists, at least 2.
+        budget: Limits on the cost of the network, by name of measure: a number, or with "%" a share of the
+            cost of the whole network. Measures: parameters, multiply_adds, bytes, activation_memory, latency
+            and onnx_latency; default: no limit.
+        learning_rate: Initial learning rate of the weights; it falls along half a cosine.
         stop_entropy: End the search if the mean entropy of the choices falls to this, 0 to 1; 0: never.
-        patience: End it after so many steps without a change of the likeliest architecture; default: never.
-        checkpoint_seconds: Seconds between two checkpoints; more where they would take over 2 % of the time.
-        checkpoint_steps: Write one after so many steps too; default: by time alone.
-        device: Where to compute: auto (an accelerator if there is one), cpu, mps, cuda or cuda:N. With auto
-            each of several processes has its own.
-        precision: Of the passes: float32, or bfloat16 by torch's autocast.
-        compile: Have torch.compile compile operations of the supernet; the report says what it brought.
+        patience: End it after this many steps without a change of the likeliest architecture; default: never.
+        checkpoint_seconds: Seconds between checkpoints; longer if they would take over 2 % of the time.
+        checkpoint_steps: Write a checkpoint after this many steps too; default: by time only.
+        device: Where to compute: auto (an accelerator if there is one), cpu, mps, cuda or cuda:N. With auto,
+            each of several processes uses its own.
+        precision: Precision of the passes: float32, or bfloat16 by torch's autocast.
+        compile: Compile operations of the supernet by torch.compile; the report says what it gained.
     """
 
     epochs: int = 40
@@ -80,25 +80,25 @@ class SearchSettings:
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
 
     def budgets(self) -> "tuple[Budget, ...]":
-        """Return the budgets that `budget` tells of.
+        """Return the budgets that `budget` describes.
 
         Raises:
-            InputError: There is no such measure, or a number is none or out of its range.
+            InputError: There is no such measure, or a limit is not a number or out of its range.
         """
-        from asng.costs import budgets_of  # and torch with it
+        from asng.costs import budgets_of  # imports torch
 
         return budgets_of(self.budget or {})
 
 
 def check_integers(settings: Any, **least: int) -> None:
-    """Refuse settings that are less than some integer, or none; one whose default is None may be None.
+    """Check that settings are integers of at least some value; a field whose default is None may be None.
 
     Args:
-        settings: A dataclass.
-        least: The least value by the name of the field.
+        settings: A dataclass instance.
+        least: Maps the name of each field to check to its smallest value.
 
     Raises:
-        InputError: One is no integer, or less.
+        InputError: A field is not an integer, or is too small.
     """
     for field in fields(settings):
         value = getattr(settings, field.name)
@@ -108,13 +108,13 @@ def check_integers(settings: Any, **least: int) -> None:
 
 @dataclass(frozen=True)
 class Preset(Generic[_Task]):
-    """The settings of a task and of its search.
+    """Settings of a task and of its search that belong together.
 
     Args:
-        task: Which data, which space of networks, and how they are trained.
-        search: How long, and by which rules.
-        iterations: Steps of the search, in place of the passes that `search` has; 0: as `search` says.
-        retrain_iterations: Steps of training each network alone, likewise.
+        task: The data, the space of networks, and how they are trained.
+        search: How long to search, and by which rules.
+        iterations: Steps of the search, instead of the epochs in `search`; 0: use those epochs.
+        retrain_iterations: Steps of training each network from scratch, likewise.
     """
 
     task: _Task
@@ -132,17 +132,17 @@ PAPER = SearchSettings(
     final=0.0,
     learning_rate=0.025,
 )
-"""Akimoto et al. (2019), section 5, and what their code adds."""
+"""The settings of Akimoto et al. (2019), section 5, and what their code adds."""
 
 
 def passes(iterations: int, batches: int) -> int:
-    """Return the number of passes over the data that comes nearest to so many iterations.
+    """Return the number of passes over the data that comes nearest to a number of iterations.
 
-    At least one, but none for none.
+    It is at least 1, except that 0 iterations give 0 passes.
 
     Args:
-        iterations: How many, at least 0.
-        batches: Of one pass.
+        iterations: Number of iterations, at least 0.
+        batches: Batches in one pass.
 
     Example:
         >>> passes(50_000, 5_086), passes(3, 10), passes(0, 10)

@@ -1,4 +1,4 @@
-"""The grid of the toy problem: what is varied, over which values, and what is held."""
+"""Settings of the toy problem: the grid of what varies, and what is fixed."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _METHODS = ("ASNG", "SNG", "Adam")
 
 
 class GridPoint(NamedTuple):
-    """One point of the grid: a method, f of delta_init = n^-f, and the learning rate of x at the start."""
+    """One point of the grid: a method, the exponent f in delta_init = n^-f, and the initial rate of x."""
 
     method: str
     exponent: float
@@ -23,16 +23,16 @@ class GridPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class ToySettings:
-    """The toy problem and the grid over it; the defaults are the paper's if it is known.
+    """The toy problem and the grid over it; defaults are the paper's values if these are known.
 
     Args:
-        variables: Categorical variables, D.
-        choices: Choices of each, K, 2 to 256.
+        variables: Number of categorical variables, D.
+        choices: Choices of each variable, K, 2 to 256.
         iterations: Steps of x and of theta in each run.
-        methods: Of ASNG, SNG and Adam, which to run.
-        exponents: f of the first step size of theta, n^-f with n = D (K - 1); for Adam its learning rate.
-        learning_rates: Rates of x at the start, > 0; each falls to 0 along half a cosine.
-        momentum: Of the steps of x, 0 to 1.
+        methods: Which of ASNG, SNG and Adam to run.
+        exponents: f in the initial step size of theta, n^-f with n = D (K - 1); for Adam its learning rate.
+        learning_rates: Initial learning rates of x, > 0; each falls to 0 along half a cosine.
+        momentum: Momentum of the steps of x, 0 to 1.
     """
 
     variables: int = 30
@@ -46,7 +46,7 @@ class ToySettings:
     def __post_init__(self) -> None:
         integer_at_least("variables", self.variables, 1)
         integer_at_least("choices", self.choices, 2)
-        if self.choices > 256:  # they are counted in bytes
+        if self.choices > 256:  # a choice is stored in one byte
             raise InputError(f"choices: expected an integer in [2, 256], got {self.choices}.")
         integer_at_least("iterations", self.iterations, 1)
         for name in ("methods", "exponents", "learning_rates"):
@@ -65,11 +65,11 @@ class ToySettings:
         return self.variables * (self.choices - 1)
 
     def delta_init(self, exponent: float) -> float:
-        """Return the first step size of theta, n_theta^-exponent."""
+        """Return the initial step size of theta, n_theta^-exponent."""
         return float(self.n_theta**-exponent)
 
     def parts(self) -> Iterator[list[GridPoint]]:
-        """Return all cells, in parts of one method and one learning rate, each to be run at once."""
+        """Yield all grid points in parts of one method and one learning rate, each to be run at once."""
         for method in self.methods:
             for rate in self.learning_rates:
                 yield [GridPoint(method, float(exponent), float(rate)) for exponent in self.exponents]

@@ -1,4 +1,4 @@
-"""The settings of searching a model of the user's own."""
+"""Settings of a search in the user's own model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ __all__ = ["UserSettings"]
 
 @dataclass(frozen=True)
 class UserSettings:
-    """Which model and data, by import path, and what to train and to compare by.
+    """The model and the data by import path, the loss, and the objective to compare networks by.
 
     Args:
-        model: The import path of a torch.nn.Module class under "import", and arguments of it by their names.
-        data: That of a function that returns loaders, likewise; it is given the seed if it takes one.
-        loss: Criterion of (output, target); a name without a dot is one of torch.nn.functional.
+        model: The import path of a torch.nn.Module class under "import", and its arguments by name.
+        data: The import path of a function that returns loaders, likewise; it gets the seed if it takes one.
+        loss: Criterion of (output, target); a name without a dot is looked up in torch.nn.functional.
         batch_loss: Loss of (forward, batch), in place of --loss, for batches other than (input, target).
-        maximize: Select and compare by this function of (forward, batch), for instance accuracy.
-        minimize: Select and compare by the least of this one; default: the loss.
-        valid_share: Share of the training data that scores architectures, where no loader is given for that.
+        maximize: Select and compare by the largest value of this function of (forward, batch), such as
+            accuracy.
+        minimize: Select and compare by the smallest value of this one; default: the loss.
+        valid_share: Share of the training data that scores architectures, if there is no validation loader.
         baseline: The import path of a plain torch.nn.Module class, or of a function that returns one, under
             "import", and its arguments: a network to train and compare like the found one; default: none.
     """

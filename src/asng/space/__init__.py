@@ -1,4 +1,4 @@
-"""Search spaces: what may be chosen, apart from how it is chosen. Needs neither NumPy nor torch."""
+"""Search spaces: variables and their values, independent of any optimiser. Needs neither NumPy nor torch."""
 
 from asng.space.architecture import Architecture
 from asng.space.arithmetic import SizeExpression

@@ -1,4 +1,4 @@
-"""One point of a search space, as the user meets it."""
+"""Architectures: points of a search space, with the values that users see."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ __all__ = ["Architecture"]
 class Architecture(Mapping[str, Value]):
     """A frozen mapping from the names of variables to their values.
 
-    It compares and hashes by content, whatever the order, so that it can be the key of a cache.
+    It compares and hashes by content, regardless of order, so that it can be the key of a cache.
 
     Args:
         values: Name to value.
-        deciding: Names of variables whose values decide which others there are, in a space with conditions.
+        deciding: In a space with conditions, names of the variables that others depend on.
 
     Example:
         >>> a = Architecture({"op": "conv3", "width": 64})
@@ -32,7 +32,7 @@ class Architecture(Mapping[str, Value]):
         self._values = dict(values)
         self._deciding = deciding
         self._hash: int | None = None
-        self._space: object = None  # the space that has decoded it, in which it needs no check
+        self._space: object = None  # the space that decoded it, which need not check it
 
     def __getitem__(self, name: str) -> Value:
         return self._values[name]
@@ -54,12 +54,12 @@ class Architecture(Mapping[str, Value]):
         return NotImplemented
 
     def __reduce__(self) -> tuple[type["Architecture"], tuple[Any, ...]]:
-        # Without the cached hash: strings hash otherwise in the process that reads the pickle.
+        # Without the cached hash: strings hash differently in the process that reads the pickle.
         return type(self), (self._values, self._deciding) if self._deciding else (self._values,)
 
     @property
     def deciding(self) -> tuple[str, ...]:
-        """Names of variables whose values decide which others there are; empty without conditions."""
+        """Names of the variables that others depend on; empty without conditions."""
         return self._deciding
 
     def __repr__(self) -> str:
@@ -77,11 +77,11 @@ class Architecture(Mapping[str, Value]):
         """Return the architecture that `to_json` wrote.
 
         Raises:
-            SpaceError: `text` is no JSON object of plain values.
+            SpaceError: `text` is not a JSON object of plain values.
         """
         try:
             values = json.loads(text)
-        except (ValueError, RecursionError) as error:  # the last of a deep nest
+        except (ValueError, RecursionError) as error:  # RecursionError: deeply nested
             raise SpaceError(
                 f"architecture: expected JSON, got text that fails: {in_one_line(error)}."
             ) from None

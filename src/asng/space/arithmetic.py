@@ -1,4 +1,4 @@
-"""Arithmetic on variables: sizes that are tied to others, such as twice a width."""
+"""Arithmetic on variables: sizes computed from others, such as twice a width."""
 
 import math
 import operator
@@ -19,11 +19,11 @@ _OPERATIONS: dict[str, Callable[[Any, Any], int]] = {
 }
 
 _MOST = 1_000_000
-"""Combinations of values that are looked through for the largest."""
+"""Most combinations of values that are enumerated."""
 
 
 class Arithmetic:
-    """What can be added, subtracted, multiplied and divided: variables of integers, and what is computed."""
+    """Base of integer variables and size expressions, which can be added, subtracted, multiplied, divided."""
 
     __slots__ = ()
 
@@ -53,9 +53,8 @@ class Arithmetic:
 class SizeExpression(Arithmetic):
     """A size that is computed from variables: `2 * kv`, `heads * head_width`, `width // 4`.
 
-    It stands where a size of a searchable layer may stand, and adds no variable of its own: its variables are
-    those of other layers with the same labels. Made by `+`, `-`, `*` and `//` of variables, integers and
-    expressions.
+    Use it as a size of a searchable layer. It adds no variable of its own: its variables are those of other
+    layers with the same labels. Make it by `+`, `-`, `*` and `//` of variables, integers and expressions.
 
     Args:
         operation: One of `+`, `-`, `*`, `//`.
@@ -63,7 +62,7 @@ class SizeExpression(Arithmetic):
         right: The same.
 
     Raises:
-        SpaceError: A variable has no label, so that nothing would tie it to another, or is none of integers.
+        SpaceError: A variable has no label to tie it to another, or its values are not integers.
 
     Example:
         >>> from asng.space import Integer
@@ -81,10 +80,10 @@ class SizeExpression(Arithmetic):
             _check(operand)
 
     def variables(self) -> dict[str, Any]:
-        """Return the variables, label to variable.
+        """Return the variables by label.
 
         Raises:
-            SpaceError: One label stands for two of them.
+            SpaceError: Two different variables have the same label.
         """
         found: dict[str, Any] = {}
         for operand in (self.left, self.right):
@@ -97,10 +96,10 @@ class SizeExpression(Arithmetic):
         return found
 
     def value(self, values: Mapping[str, Any] | Callable[[str], Any]) -> int:
-        """Return the size.
+        """Return the size for the given values.
 
         Args:
-            values: Label to value, or a function that returns it.
+            values: Label to value, or a function that returns the value of a label.
         """
         known = values.__getitem__ if isinstance(values, Mapping) else values
         left, right = (_value(operand, known) for operand in (self.left, self.right))
@@ -110,7 +109,7 @@ class SizeExpression(Arithmetic):
         """Yield the size for each combination of values.
 
         Raises:
-            SpaceError: There are too many.
+            SpaceError: There are more than a million combinations.
         """
         variables = self.variables()
         sizes = [int(variable.size) for variable in variables.values()]
@@ -124,7 +123,7 @@ class SizeExpression(Arithmetic):
             yield self.value({n: variable.uniform((i + 0.5) / size) for (n, variable), i, size in triples})
 
     def __str__(self) -> str:
-        """Return it as it is written."""
+        """Return the expression as text."""
         return f"{_words(self.left)} {self.operation} {_words(self.right)}"
 
 

@@ -1,4 +1,4 @@
-"""Which variables of a space there are, where some depend on the values of others."""
+"""Conditions: which variables of a space are present, if some depend on the values of others."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,16 +12,16 @@ from asng.space.variables import Categorical, Value, Variable
 __all__ = ["Conditions", "product_of"]
 
 _MOST_CASES = 100_000
-"""Combinations of values that decide, to be counted one by one; beyond it the size is an upper bound."""
+"""Most combinations of the deciding variables' values to count exactly; beyond it, size is an upper bound."""
 _MOST_STEPS = 2_000_000
-"""Of counting them: a step for each variable in each combination."""
+"""Most steps of that count: one for each variable in each combination."""
 _SHOWN = 10
-"""Names in an error."""
+"""Most names in an error."""
 _FEW = 16
-"""Factors below which they are multiplied one after the other."""
+"""Up to about twice as many factors are multiplied one after the other."""
 
 _Cases: TypeAlias = Mapping[str, Sequence[tuple[object, float]]]
-"""Name to values that decide, each with how many it stands for."""
+"""Name to the values that others depend on, each with the number of values that it stands for."""
 
 
 class Conditions:
@@ -31,10 +31,10 @@ class Conditions:
         variables: Name to variable.
 
     Attributes:
-        deciding: Names of the variables that others depend on, those first that they depend on themselves.
+        deciding: Names of the variables that others depend on, each after those that it depends on itself.
 
     Raises:
-        SpaceError: A variable depends on one that there is not, on a value that it does not have, or on
+        SpaceError: A variable depends on an unknown variable, on a value that the other cannot have, or on
             itself.
 
     Example:
@@ -61,10 +61,10 @@ class Conditions:
         return bool(self._of)
 
     def present(self, values: Mapping[str, object]) -> list[str]:
-        """Return the names of the variables that are there, in the order of the space.
+        """Return the names of the variables that are present, in the order of the space.
 
         Args:
-            values: Name to value; one that is missing decides against what depends on it.
+            values: Name to value; if a value is missing, the variables that depend on it are absent.
         """
         there: set[str] = set()
         for name in self._order:
@@ -76,7 +76,7 @@ class Conditions:
         return [name for name in self._variables if name in there]
 
     def size(self) -> float:
-        """Return how many architectures there are; infinite with reals that may be there."""
+        """Return the number of architectures; infinite if a real may be present."""
         groups = self._groups()
         return product_of([self._size_of(group) for group in groups])
 
@@ -92,7 +92,7 @@ class Conditions:
             raise SpaceError(f"variables[{name!r}], when {other!r}: expected at least one value, got none.")
 
     def _sorted(self) -> list[str]:
-        """Return all names, each after those that it depends on."""
+        """Return all names, each after the names that it depends on."""
         depends = {name: [other for other, _ in when] for name, when in self._of.items()}
         try:
             level = dict.fromkeys(self._variables, 0)
@@ -106,7 +106,7 @@ class Conditions:
         return sorted(self._variables, key=level.__getitem__)
 
     def _groups(self) -> list[list[str]]:
-        """Return sets of variables between which there are no conditions, each in order."""
+        """Return groups of variables without conditions between groups, each group in order."""
         group = {name: name for name in self._order}
 
         def top(name: str) -> str:
@@ -132,7 +132,7 @@ class Conditions:
         return self._count(group, 0, {}, cases)
 
     def _count(self, group: list[str], at: int, values: dict[str, object], cases: _Cases) -> float:
-        """Return how many ways there are to go on from the variable at a place, those before being set."""
+        """Return the number of combinations of the variables from place `at` on, given the values before."""
         sizes: list[float] = []
         for place in range(at, len(group)):
             name, when = group[place], self._of.get(group[place], ())
@@ -151,14 +151,14 @@ class Conditions:
         return product_of(sizes)
 
     def _cases_of(self, name: str) -> list[tuple[object, float]]:
-        """Return the values of a variable that something depends on, one by one, and the others together."""
+        """Return the cases of a deciding variable: values to tell apart, and all others as one case."""
         variable = self._variables[name]
         named = dict.fromkeys(variable.choices) if isinstance(variable, Categorical) else self._named[name]
         return [*((value, 1) for value in named), (object(), variable.size - len(named))]
 
 
 def product_of(sizes: Sequence[float]) -> float:
-    """Return the product of integers, or infinity if one of them is.
+    """Return the product of integers, or infinity if one of them is infinite.
 
     Example:
         >>> product_of([2, 3, 7]), product_of([10**400, math.inf]), product_of([])
@@ -166,6 +166,6 @@ def product_of(sizes: Sequence[float]) -> float:
     """
     if math.inf in sizes:
         return math.inf
-    # By halves, so that long integers are multiplied by long ones: else the time grows with the square.
+    # By halves, so that long integers meet long ones; one by one, the time would grow quadratically.
     middle = len(sizes) // 2
     return product_of(sizes[:middle]) * product_of(sizes[middle:]) if middle > _FEW else math.prod(sizes)

@@ -16,18 +16,20 @@ __all__ = ["Space", "Uniform", "Candidate"]
 
 
 class Candidate:
-    """What `ask` returns and `tell` takes back. Made by `Space.candidate` or by an optimiser.
+    """A point to evaluate: `ask` returns it and `tell` takes it back.
+
+    Optimisers make it; `Space.candidate` makes one by hand.
 
     Attributes:
         space: The space it was drawn from.
-        x: Raw coordinates, one float a variable in the space's order: the index of a choice, or the
+        x: Raw coordinates, one float per variable in the space's order: the index of a choice, or the
             unrounded, unclipped draw of an ordered variable.
         active: Names of the variables that the evaluation read, or None for all of them.
-        generation: How many updates the optimiser that drew it had made before, or None for a candidate made
+        generation: Number of updates that the optimiser had made before it drew this candidate; None if made
             by hand.
-        number: Which of the optimiser's draws it is, from 0 on, or None.
-        origin: By what the optimiser knows, when told late, how likely the draw was; None for one made by
-            hand.
+        number: Index of the candidate among the optimiser's draws, from 0 on, or None.
+        origin: Data from which the optimiser computes, for a late tell, how likely the draw was; None if made
+            by hand.
 
     Example:
         >>> from asng.space import Integer, Space
@@ -57,7 +59,7 @@ class Candidate:
 
     @property
     def architecture(self) -> Architecture:
-        """The values that the raw coordinates stand for, decoded when first asked for."""
+        """The values that the raw coordinates stand for, decoded on first access."""
         if self._architecture is None:
             self._architecture = self.space.decode(self.x)
         return self._architecture
@@ -66,7 +68,7 @@ class Candidate:
         return self.architecture[name]
 
     def with_active(self, active: frozenset[str] | None) -> "Candidate":
-        """Return the same draw with the variables that its evaluation read."""
+        """Return a copy with the names of the variables that its evaluation read."""
         twin = Candidate(
             self.space,
             self.x,
@@ -83,7 +85,7 @@ class Candidate:
 
 
 class Uniform(Protocol):
-    """Anything with NumPy's or the standard library's `random()`."""
+    """A random generator with a method `random()`, such as NumPy's or the standard library's."""
 
     def random(self) -> float:
         """Return a uniform number in [0, 1)."""
@@ -96,7 +98,7 @@ class Space(Mapping[str, Variable]):
         variables: Name to variable. At least one.
 
     Raises:
-        SpaceError: There is no variable, one is of another kind, or depends (`when`) on what is not there.
+        SpaceError: There is no variable, one has another type, or depends (`when`) on what does not exist.
 
     Example:
         >>> space = Space({"op": Categorical(["conv3", "skip"]), "width": Integer(16, 256, log=True)})
@@ -154,9 +156,10 @@ class Space(Mapping[str, Variable]):
 
     @property
     def size(self) -> float:
-        """How many architectures there are: an integer, or infinity with reals.
+        """The number of architectures: an integer, or infinity with reals.
 
-        An upper bound where more than some hundred thousand combinations of values decide what else there is.
+        With conditions it is an upper bound if more than 100,000 combinations of values decide which other
+        variables are present, or fewer in a large space.
         """
         if self._conditions:
             return self._conditions.size()
@@ -164,11 +167,11 @@ class Space(Mapping[str, Variable]):
 
     @property
     def deciding(self) -> tuple[str, ...]:
-        """Names of the variables whose values decide which others there are; empty without conditions."""
+        """Names of the variables that others depend on; empty without conditions."""
         return self._conditions.deciding
 
     def _architecture(self, values: dict[str, Value]) -> Architecture:
-        """Return what is there of values for all variables, as one of this space that needs no check."""
+        """Return an architecture of the values whose variables are present, marked as valid in this space."""
         architecture = Architecture(values)
         if self._conditions:
             present = self._conditions.present(values)
@@ -177,7 +180,7 @@ class Space(Mapping[str, Variable]):
         return architecture
 
     def sample(self, rng: Uniform) -> Architecture:
-        """Draw an architecture uniformly (reals: uniformly in their log coordinates if set).
+        """Draw an architecture uniformly (reals with `log` set: uniformly in log coordinates).
 
         Args:
             rng: A NumPy Generator, or a `random.Random`.
@@ -185,7 +188,7 @@ class Space(Mapping[str, Variable]):
         return self._architecture({n: v.uniform(rng.random()) for n, v in self._variables.items()})
 
     def contains(self, architecture: Mapping[str, object]) -> bool:
-        """Whether every variable that is there has a value of its own, and there is no other."""
+        """Whether `architecture` has an allowed value for each variable that is present, and no others."""
         if not self._conditions:
             names: Iterable[str] = self._variables
         elif architecture.keys() <= self._variables.keys():
@@ -197,10 +200,10 @@ class Space(Mapping[str, Variable]):
         )
 
     def check(self, architecture: Mapping[str, object]) -> None:
-        """Raise the error that says why `architecture` is none of this space.
+        """Raise an error that says why `architecture` is not in this space, if it is not.
 
         Raises:
-            SpaceError: A name is missing or unknown, or a value is none of its variable's.
+            SpaceError: A name is missing or unknown, or a value is not allowed for its variable.
         """
         for name in architecture:
             if name not in self._variables:
@@ -222,20 +225,20 @@ class Space(Mapping[str, Variable]):
                 raise SpaceError(f"architecture[{name!r}]: expected {variable.expected(architecture[name])}")
 
     def normal(self, architecture: Mapping[str, Value]) -> Mapping[str, Value]:
-        """Return the values of an architecture as the variables have them.
+        """Return the values of an architecture with the types that its variables define.
 
-        A table or an array gives 3.0 or a 3 of NumPy's where the choice is 3: they are equal, but no size of
-        a layer.
+        Values from a table or an array may be 3.0 or NumPy's 3 if the choice is 3: these are equal, but
+        cannot be the size of a layer.
 
         Raises:
-            SpaceError: It is none of this space.
+            SpaceError: The architecture is not in this space.
 
         Example:
             >>> Space({"kernel": Categorical([1, 3])}).normal({"kernel": 3.0})
             {'kernel': 3}
         """
         if isinstance(architecture, Architecture) and architecture._space is self:
-            return architecture._values  # a plain dictionary: each layer of a pass looks into it
+            return architecture._values  # a plain dictionary: every layer of a pass reads it
         self.check(architecture)
         return {name: variable.normal(architecture[name]) for name, variable in self._variables.items()}
 
@@ -246,10 +249,10 @@ class Space(Mapping[str, Variable]):
         return self._architecture({name: variable.decode(value) for (name, variable), value in pairs})
 
     def encode(self, architecture: Mapping[str, object]) -> tuple[float, ...]:
-        """Return raw coordinates that decode to `architecture`; of what is not there those of the middle.
+        """Return raw coordinates that decode to `architecture`; absent variables get those of their middle.
 
         Raises:
-            SpaceError: It is none of this space.
+            SpaceError: The architecture is not in this space.
         """
         self.check(architecture)
         return tuple(
@@ -258,14 +261,14 @@ class Space(Mapping[str, Variable]):
         )
 
     def candidate(self, x: Sequence[float], active: Iterable[str] | None = None) -> Candidate:
-        """Make a candidate from raw coordinates, to tell an optimiser of a point of one's own.
+        """Make a candidate from raw coordinates, to tell an optimiser about a point of your own.
 
         Args:
-            x: One finite float a variable, in the space's order: for a categorical the index of a choice.
+            x: One finite float per variable, in the space's order: for a categorical the index of a choice.
             active: Names of the variables that the evaluation read. Default: all.
 
         Raises:
-            SpaceError: The number of coordinates is wrong, one is not finite or no index of a choice,
+            SpaceError: The number of coordinates is wrong, one is not finite or not the index of a choice,
                 or `active` has an unknown name.
         """
         x = tuple(float(value) for value in x)
@@ -294,11 +297,11 @@ class Space(Mapping[str, Variable]):
         """Return the space that `to_json` wrote.
 
         Raises:
-            SpaceError: `text` is not of that form.
+            SpaceError: `text` does not have that form.
         """
         try:
             data = json.loads(text)
-        except (ValueError, RecursionError) as error:  # the last of a deep nest
+        except (ValueError, RecursionError) as error:  # RecursionError: deeply nested
             raise SpaceError(f"space: expected JSON, got text that fails: {in_one_line(error)}.") from None
         if not isinstance(data, dict):
             raise SpaceError(f"space: expected a JSON object, got {type(data).__name__}.")

@@ -1,8 +1,8 @@
-"""The three kinds of variables that a search space is made of.
+"""The three types of variables in a search space: Categorical, Integer and Real.
 
-A variable is a description and nothing else: it draws nothing, learns nothing and can be written as
-JSON. Each maps between a *value*, which the user meets ("conv3", 64, 0.1), and a *raw coordinate*, the one
-float that the optimiser draws. That is the index of a choice, or a real number that is rounded and clipped
+A variable is only a description: it draws nothing, learns nothing and can be written as JSON. It maps
+between a *value*, which users see ("conv3", 64, 0.1), and a *raw coordinate*, the one float that the
+optimiser draws. The raw coordinate is the index of a choice, or a real number that is rounded and clipped
 (in log coordinates if `log` is set).
 """
 
@@ -21,13 +21,13 @@ from asng.space.arithmetic import Arithmetic
 __all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "When", "variable_from_json"]
 
 _SHOWN = 20
-"""Choices that an error lists."""
+"""Most choices that an error lists."""
 
 Value: TypeAlias = str | int | float | bool | None
-"""What a variable may stand for: all that JSON can hold in one place."""
+"""The type of a variable's value: any JSON value that is not an array or an object."""
 
 When: TypeAlias = tuple[tuple[str, tuple[Value, ...]], ...]
-"""Names of other variables, and the values of each with which a variable is there."""
+"""A condition: names of other variables, and for each the values with which this variable is present."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Categorical(Arithmetic):
         label: Name under which a searchable module registers the variable; two modules that give the
             same label share one variable. Default: the module's path. A `Space` ignores it.
         when: Names of other variables of the space, and the value, or list of values, that each must have for
-            this one to be there. Else an architecture has no value of it. Default: it is always there.
+            this one to be present. If absent, it has no value in an architecture. Default: always present.
 
     Raises:
-        SpaceError: There is no choice, one occurs twice, or one is of another type.
+        SpaceError: There is no choice, one occurs twice, or one has an unsupported type.
 
     Example:
         >>> Categorical(["conv3", "conv5", "skip"]).decode(1.0)
@@ -85,7 +85,7 @@ class Categorical(Arithmetic):
 
     @property
     def size(self) -> float:
-        """How many values there are."""
+        """The number of values."""
         return len(self.choices)
 
     def contains(self, value: object) -> bool:
@@ -96,7 +96,7 @@ class Categorical(Arithmetic):
             return False
 
     def normal(self, value: object) -> Value:
-        """Return the choice that equals a value: 3 for 3.0, or for a 3 of NumPy's."""
+        """Return the choice that equals a value: 3 for 3.0, or for NumPy's 3."""
         return self.choices[self.choices.index(value)]
 
     def decode(self, x: float) -> Value:
@@ -112,7 +112,7 @@ class Categorical(Arithmetic):
         return self.choices[int(u * len(self.choices))]
 
     def expected(self, value: object) -> str:
-        """Say what a value may be, for an error about `value`."""
+        """Return which values are allowed, as text for an error about `value`."""
         words = ", ".join(f"{choice!r:.80}" for choice in self.choices[:_SHOWN])
         if len(self.choices) > _SHOWN:
             words += f", ... ({len(self.choices):,} in all)"
@@ -125,19 +125,19 @@ class Categorical(Arithmetic):
 
 @dataclass(frozen=True)
 class Integer(Arithmetic):
-    """An integer in [low, high], both ends included, whose order means something.
+    """An ordered integer in [low, high], both ends included.
 
     Args:
-        low: The least value.
-        high: The greatest value, at least `low`.
-        log: Search in log coordinates (then low >= 1): a step then is a ratio, as suits widths.
+        low: The smallest value.
+        high: The largest value, at least `low`.
+        log: Search in log coordinates (then low >= 1), so that steps are ratios, which suits widths.
         label: As in `Categorical`.
-        step: Distance of neighbours, at least 1: the values are low, low + step, ..., high. So widths can be
-            multiples of a number of groups, and kernels odd.
+        step: Distance between neighbours, at least 1: the values are low, low + step, ..., high. It makes
+            widths multiples of a number of groups, or kernels odd.
         when: As in `Categorical`.
 
     Raises:
-        SpaceError: An end is no integer, the ends are reversed, the step does not lead from one to the
+        SpaceError: An end is not an integer, the ends are reversed, the step does not lead from one to the
             other, or log is set with low < 1.
 
     Example:
@@ -172,7 +172,7 @@ class Integer(Arithmetic):
 
     @property
     def size(self) -> float:
-        """How many values there are."""
+        """The number of values."""
         return (self.high - self.low) // self.step + 1
 
     def contains(self, value: object) -> bool:
@@ -186,13 +186,13 @@ class Integer(Arithmetic):
         )
 
     def normal(self, value: object) -> int:
-        """Return a value as a Python integer: 3 for 3.0, or for a 3 of NumPy's."""
+        """Return a value as a Python integer: 3 for 3.0, or for NumPy's 3."""
         return int(value)  # type: ignore[call-overload, no-any-return]
 
     def decode(self, x: float) -> int:
         """Return the raw coordinate `x` rounded to the nearest value and clipped to the ends."""
         raw = _from_raw(x, self)
-        # Without a step as the paper rounds, which differs where low is odd and raw lies half-way.
+        # With step 1, round as the paper does; it differs if low is odd and raw lies half-way.
         value = round(raw) if self.step == 1 else self.low + self.step * round((raw - self.low) / self.step)
         return int(min(max(value, self.low), self.high))
 
@@ -205,7 +205,7 @@ class Integer(Arithmetic):
         return min(self.low + self.step * int(u * self.size), self.high)
 
     def expected(self, value: object) -> str:
-        """Say what a value may be, for an error about `value`."""
+        """Return which values are allowed, as text for an error about `value`."""
         steps = "" if self.step == 1 else f" in steps of {self.step}"
         return f"an integer in [{self.low}, {self.high}]{steps}, got {value!r:.80}."
 
@@ -227,17 +227,17 @@ class Real:
     """A real number in [low, high].
 
     Args:
-        low: The least value.
-        high: The greatest value, at least `low`.
-        log: Search in log coordinates (then low > 0), as suits learning rates.
+        low: The smallest value.
+        high: The largest value, at least `low`.
+        log: Search in log coordinates (then low > 0), which suits learning rates.
         label: As in `Categorical`.
-        step: Distance of neighbours, > 0: the values are low, low + step, ..., high, as their decimals say.
-            Default: all numbers between the ends.
+        step: Distance between neighbours, > 0: the values are low, low + step, ..., high, in decimal
+            arithmetic. Default: all numbers between the ends.
         when: As in `Categorical`.
 
     Raises:
-        SpaceError: An end is no finite number, the ends are reversed, the step does not lead from one to the
-            other, or log is set with low <= 0.
+        SpaceError: An end is not a finite number, the ends are reversed, the step does not lead from one to
+            the other, or log is set with low <= 0.
 
     Example:
         >>> Real(0.0, 0.5).decode(0.7)
@@ -278,18 +278,18 @@ class Real:
 
     @property
     def _last(self) -> int:
-        """How many steps lead to the greatest value."""
+        """Number of steps from the smallest to the largest value."""
         return round((self.high - self.low) / self.step) if self.step else 0
 
     @property
     def size(self) -> float:
-        """How many values there are: infinite without a step, or 1 if the ends coincide."""
+        """The number of values: infinite without a step, or 1 if the ends coincide."""
         if self.step is not None:
             return self._last + 1
         return math.inf if self.low < self.high else 1
 
     def contains(self, value: object) -> bool:
-        """Whether `value` is a number between the ends, and one of the steps up to rounding."""
+        """Whether `value` is a number between the ends and, up to rounding, on one of the steps."""
         if isinstance(value, bool) or not isinstance(value, Number):
             return False
         if not self.low <= value <= self.high:  # type: ignore[operator]
@@ -325,7 +325,7 @@ class Real:
         return self.decode(low + u * (high - low))
 
     def expected(self, value: object) -> str:
-        """Say what a value may be, for an error about `value`."""
+        """Return which values are allowed, as text for an error about `value`."""
         steps = "" if self.step is None else f" in steps of {self.step}"
         return f"a number in [{self.low}, {self.high}]{steps}, got {value!r:.80}."
 
@@ -343,7 +343,7 @@ class Real:
 
 
 def _others(variable: "Variable") -> str:
-    """Return the arguments that are not the defaults, as they are written behind the values."""
+    """Return the arguments that differ from their defaults, as text to follow the values in a repr."""
     values = {
         f.name: getattr(variable, f.name)
         for f in fields(variable)
@@ -358,14 +358,14 @@ def _others(variable: "Variable") -> str:
 
 
 Variable: TypeAlias = Categorical | Integer | Real
-"""Any of the three kinds."""
+"""Any of the three types."""
 
 
 def variable_from_json(data: object) -> Variable:
     """Return the variable that `to_json` wrote.
 
     Raises:
-        SpaceError: `data` is not of that form.
+        SpaceError: `data` does not have that form.
     """
     if not isinstance(data, dict):
         raise SpaceError(f"variable: expected a JSON object, got {data!r:.80}.")
@@ -381,10 +381,10 @@ def variable_from_json(data: object) -> Variable:
 
 
 def _conditions(when: Mapping[str, Value | Iterable[Value]] | When) -> When:
-    """Return conditions as a tuple that hashes.
+    """Return conditions as a hashable tuple.
 
     Raises:
-        SpaceError: They are no dict of names to values.
+        SpaceError: They are not a dict of names to values.
     """
     pairs = when.items() if isinstance(when, Mapping) else when
     found: list[tuple[str, tuple[Value, ...]]] = []
@@ -419,5 +419,5 @@ def _to_raw(value: float, variable: Integer | Real) -> float:
 def _from_raw(x: float, variable: Integer | Real) -> float:
     if not variable.log:
         return x
-    # Far outside the bounds exp would overflow; the value is clipped to them anyway.
+    # Far outside the bounds exp would overflow; the caller clips the value to them anyway.
     return math.exp(min(max(x, math.log(variable.low) - 1), math.log(variable.high) + 1))

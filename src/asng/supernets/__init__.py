@@ -1,4 +1,4 @@
-"""Ready supernets: spaces of architectures for images, sequences and tables, to search in as they are."""
+"""Ready supernets: spaces of architectures for images, sequences and tables, ready to be searched."""
 
 from asng.supernets.autoencoder.network import ConvAutoencoder
 from asng.supernets.autoencoder.wiring import autoencoder_graph

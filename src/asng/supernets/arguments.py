@@ -1,4 +1,4 @@
-"""What ready spaces share: arguments with labels, activations by name, checks of what comes in."""
+"""Helpers shared by the ready spaces: labels of arguments, activations by name, checks of inputs."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,13 +28,13 @@ ActivationName: TypeAlias = str | Categorical
 
 
 def labelled(argument: _T, label: str) -> _T:
-    """Return a variable that has a label: its own, or this one where it has none.
+    """Return a variable with a label: its own, or `label` if it has none.
 
-    Modules that are to be equally wide share their variable by its label.
+    Modules that must have the same width share one variable by its label.
 
     Args:
         argument: A variable; anything else is returned as it is.
-        label: For a variable without one.
+        label: The label for a variable without one.
 
     Example:
         >>> labelled(Integer(8, 32), "width").label, labelled(Integer(8, 32, label="w"), "width").label
@@ -48,15 +48,15 @@ def labelled(argument: _T, label: str) -> _T:
 
 
 def one_a_stage(name: str, given: Any, stages: int) -> list[Any]:
-    """Return an argument for each of several stages.
+    """Return one argument per stage, from a common one or a sequence.
 
     Args:
-        name: Name of the argument; a variable without a label is called "stage<i>.<name>", i from 1.
-        given: One for all stages, or a sequence of one a stage.
-        stages: How many there are.
+        name: Name of the argument; a variable without a label gets "stage<i>.<name>", i from 1.
+        given: One argument for all stages, or a sequence with one per stage.
+        stages: Number of stages.
 
     Raises:
-        InputError: The sequence is of another length.
+        InputError: The sequence has another length.
 
     Example:
         >>> [size.label for size in one_a_stage("depth", Integer(1, 3), 2)]
@@ -72,11 +72,11 @@ def one_a_stage(name: str, given: Any, stages: int) -> list[Any]:
 
 
 def values_of(name: str, size: Size, *, least: int = 1) -> Sequence[int]:
-    """Return all the numbers that a size may stand for.
+    """Return all integers that a size can take.
 
     Raises:
-        InputError: It is no integer of at least `least`.
-        SpaceError: It is a variable that stands for something else too.
+        InputError: It is not an integer of at least `least`.
+        SpaceError: It is a variable that can also take other values.
 
     Example:
         >>> list(values_of("kernel", Integer(1, 7, step=2))), list(values_of("kernel", 3))
@@ -91,7 +91,7 @@ def values_of(name: str, size: Size, *, least: int = 1) -> Sequence[int]:
 
 
 def make_activation(activation: ActivationName) -> nn.Module:
-    """Return an activation by name, or a choice among several.
+    """Make an activation by name, or a searchable choice among several.
 
     Args:
         activation: "ReLU", "GELU", ..., or a `Categorical` of such names.
@@ -113,17 +113,18 @@ def make_activation(activation: ActivationName) -> nn.Module:
 
 
 def check_shape(name: str, x: object, *sides: str | int) -> None:
-    """Raise unless a tensor has the shape that is expected.
+    """Raise unless a tensor has the expected shape.
 
-    Nothing is looked at where torch.fx follows the pass: a child does not check, so that it can be exported.
+    The check is skipped while torch.fx traces the pass: a child contains no checks, so that it can be
+    exported.
 
     Args:
-        name: Name of the argument.
-        x: What was given.
-        sides: A word for a side of any length, or the length.
+        name: Name of the argument, for messages.
+        x: The argument.
+        sides: For each dimension its length, or a word if it may have any length.
 
     Raises:
-        InputError: It is no tensor, or has another shape.
+        InputError: It is not a tensor, or has another shape.
 
     Example:
         >>> import torch
@@ -143,15 +144,15 @@ def check_shape(name: str, x: object, *sides: str | int) -> None:
 
 
 def settle_input(child: nn.Module, name: str, *, given: bool) -> nn.Module:
-    """Make an optional input of a traced network a required one, or take it out.
+    """Make an optional input of a traced network required, or remove it.
 
-    A trace sees neither None nor defaults, so a child either uses the input or does not. Called in the other
-    way it then fails, rather than compute something else.
+    A trace handles neither None nor defaults, so a child either uses the input or does not. If it is called
+    the other way it then fails, instead of computing something else.
 
     Args:
-        child: As `Extraction.trace` returns it. It is edited.
+        child: The network as returned by `Extraction.trace`. It is edited in place.
         name: Name of the input.
-        given: Whether the child uses it.
+        given: Whether the child uses the input.
 
     Returns:
         The child.

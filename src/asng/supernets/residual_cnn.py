@@ -1,4 +1,4 @@
-"""A residual convolutional network for images, its depth, widths, kernels and activation searched."""
+"""A residual convolutional network for images with searchable depth, widths, kernels and activation."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from asng.supernets.arguments import ActivationName, check_shape, make_activatio
 
 __all__ = ["ResidualBlock", "ResidualCNN"]
 
-# Twice the width where the image is halved, so that each stage costs alike; steps that BLAS likes.
+# The width doubles if the image is halved, so that stages cost about the same. BLAS is fast for these steps.
 WIDTHS = (Integer(8, 32, step=8), Integer(16, 64, step=16), Integer(32, 128, step=32))
 DEPTH = Integer(1, 3)
 KERNEL = Integer(1, 7, step=2)
@@ -21,12 +21,12 @@ ACTIVATION = Categorical(["ReLU", "GELU", "SiLU", "Tanh"], label="activation")
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions, whose output is added to their input.
+    """Two convolutions whose output is added to their input.
 
     Args:
-        width: Channels of input, hidden image and output; all the same, because of the sum.
+        width: Channels of input, hidden image and output, all equal because of the sum.
         kernel: Side of both kernels, odd.
-        activation: After the first convolution, and after the sum.
+        activation: Activation after the first convolution, and after the sum.
     """
 
     def __init__(self, width: Size, kernel: Size, activation: ActivationName) -> None:
@@ -45,21 +45,21 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCNN(nn.Module):
-    """An image classifier, or a regressor, of stages of residual blocks.
+    """An image classifier or regressor made of stages of residual blocks.
 
-    A stage begins with a 3 x 3 convolution to its width, which may halve the image; then comes a searched
-    number of blocks of one kernel. The mean over the image goes to a linear head.
+    A stage begins with a 3 x 3 convolution to its width, which may halve the image. A searchable number of
+    blocks with the same kernel size follows. The mean over the image goes to a linear head.
 
-    Every size is a number or a variable. One that is given for all stages is searched in each by itself,
-    under the name "stage<i>.<argument>"; give a variable a label to have one for all.
+    Every size is a number or a variable. A variable without a label that is given for all stages is searched
+    separately in each, under the name "stage<i>.<argument>"; with a label, all stages share it.
 
-    The child has no running averages of batch norm until `asng.training.recalibrate` gives it some, after
-    training it from scratch too; `result.child` of a search has them.
+    The batch norms of the child have no running averages until `asng.training.recalibrate` computes them,
+    even after training it from scratch; `result.child` of a search has them.
 
     Args:
         in_channels: Channels of the images, at least 1.
-        outputs: Number of classes, or of numbers to predict, at least 1.
-        widths: Channels of each stage; as many as there are stages.
+        outputs: Number of classes, or of values to predict, at least 1.
+        widths: Channels of each stage; their number is the number of stages.
         depth: Blocks of a stage after its first convolution, at least 0.
         kernel: Side of the kernels of the blocks, odd.
         activation: Name of a class of torch.nn, or a `Categorical` of names.
@@ -67,7 +67,7 @@ class ResidualCNN(nn.Module):
 
     Raises:
         InputError: An argument is out of its range, or there is not one for each stage.
-        SpaceError: A variable stands for something else than its argument may be.
+        SpaceError: A variable can take values that are invalid for its argument.
 
     Example:
         >>> import torch
@@ -138,7 +138,7 @@ def _number_of_stages(widths: Sequence[Size]) -> int:
 
 
 def _odd(kernel: Size) -> Size:
-    """Return a kernel all of whose sizes are odd: it has a middle, and keeps the sides of the image."""
+    """Return a kernel after checking that all its sizes are odd, so that it keeps the sides of the image."""
     for side in values_of("kernel", kernel):
         if side % 2 == 0:
             raise InputError(f"kernel: expected odd sides, got {side}. For instance Integer(1, 7, step=2).")

@@ -1,4 +1,4 @@
-"""A multilayer perceptron for tables, its depth, widths, activation, norm and residuals searched."""
+"""A multilayer perceptron for tables with searchable depth, widths, activation, norm and residuals."""
 
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -28,10 +28,10 @@ RESIDUAL = Categorical([False, True])
 
 
 class Skip(Searchable):
-    """Adds the input of a block to its output, or does not.
+    """An optional residual connection of a block.
 
     Args:
-        residual: Whether it does, or the variable that decides it.
+        residual: Whether to add the input of the block to its output, or the variable that decides it.
     """
 
     def __init__(self, residual: bool | Categorical) -> None:
@@ -39,7 +39,7 @@ class Skip(Searchable):
         self.residual = residual
 
     def variables(self) -> dict[str, Variable]:
-        """Return slot "residual", or nothing if it is fixed."""
+        """Return the variable of slot "residual", or none if it is fixed."""
         return {"residual": self.residual} if isinstance(self.residual, Categorical) else {}
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Skip(Searchable):
 
 
 class Block(nn.Module):
-    """Two layers, the hidden one normalised; their output has the width of the input, for the sum."""
+    """Two layers, the hidden one normalised; input and output have the same width, to be added."""
 
     def __init__(
         self,
@@ -76,33 +76,33 @@ class Block(nn.Module):
 
 
 class TabularMLP(Searchable):
-    """A classifier or regressor of rows of numbers and categories.
+    """A classifier or regressor for rows of numbers and categories.
 
     A linear layer maps the numbers to the width, and each category adds a vector of its own, as a linear
-    layer over one-hot columns would. Then comes a searched number of blocks of two layers, and a head.
+    layer over one-hot columns would. A searchable number of blocks of two layers and a linear head follow.
 
-    Every size is a number or a variable. The hidden widths are searched in each block by itself, under the
-    name "block<i>.hidden"; give the variable a label to have one for all.
+    Every size is a number or a variable. The hidden width is searched separately in each block, under the
+    name "block<i>.hidden"; if its variable has a label, all blocks share it.
 
-    The rate of dropout may be a variable too, but a one-shot search cannot learn it: see
-    `asng.nn.Dropout`. Where "batch" is among the norms, the child has no running averages until
-    `asng.training.recalibrate` gives it some, as it does for `result.child`.
+    The dropout rate may be a variable too, but a one-shot search cannot learn it: see `asng.nn.Dropout`. If
+    "batch" is among the norms, the child has no running averages until `asng.training.recalibrate` computes
+    them, as it does for `result.child`.
 
     Args:
-        features: Numbers a row, at least 0.
-        outputs: Number of classes, or of numbers to predict, at least 1.
+        features: Numbers per row, at least 0.
+        outputs: Number of classes, or of values to predict, at least 1.
         categories: For each categorical column, how many values it has.
-        width: Of the first layer, and between the blocks.
+        width: Width of the first layer, and between the blocks.
         depth: Number of blocks, at least 0.
         hidden: Width within a block.
         activation: Name of a class of torch.nn, or a `Categorical` of names.
         norm: "none", "batch" or "layer", or a `Categorical` of them.
         residual: Whether blocks add their input to their output, or a `Categorical` of False and True.
-        dropout: Rate in [0, 1], after the hidden layers.
+        dropout: Dropout rate after the hidden layers, in [0, 1].
 
     Raises:
         InputError: An argument is out of its range, or there is no column.
-        SpaceError: A variable stands for something else than its argument may be.
+        SpaceError: A variable can take values that are invalid for its argument.
 
     Example:
         >>> import torch
@@ -156,18 +156,18 @@ class TabularMLP(Searchable):
         self.head = Linear(width, integer_at_least("outputs", outputs, 1))
 
     def variables(self) -> dict[str, Variable]:
-        """Return nothing: the variables are those of the parts."""
+        """Return no variables: all belong to the submodules."""
         return {}
 
     def forward(self, x: Tensor, categories: Tensor | None = None) -> Tensor:
         """Map a batch of rows to (batch, outputs).
 
         Args:
-            x: (batch, features); of width 0 if there are categories alone.
+            x: Numbers (batch, features); of width 0 if there are only categories.
             categories: Integers (batch, number of categorical columns), column i in [0, categories[i]).
 
         Raises:
-            InputError: Columns are missing, or there are more than there should be.
+            InputError: Columns are missing, or there are too many.
         """
         if self.categories:
             check_shape("categories", categories, "batch", len(self.categories))
@@ -182,7 +182,7 @@ class TabularMLP(Searchable):
         return self.head(self.blocks(first))  # type: ignore[no-any-return]
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain network, which takes categories if there are categorical columns only."""
+        """Return the plain network, which takes categories only if there are categorical columns."""
         return settle_input(extraction.trace(self), "categories", given=len(self.categories) > 0)
 
 

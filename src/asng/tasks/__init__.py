@@ -1,1 +1,1 @@
-"""Tasks: data, supernet, objective and settings put together."""
+"""Ready tasks: each combines data, supernet, objective and settings."""

@@ -1,4 +1,4 @@
-"""A task and its settings, read back from a run folder, and the network that was trained for it."""
+"""Restore a task, its settings and its trained network from a run folder."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields, replace
@@ -44,12 +44,12 @@ _Settings = TypeVar("_Settings")
 
 @dataclass(frozen=True)
 class TaskKind:
-    """How a task is made again from what config.yaml holds.
+    """How to rebuild a task from config.yaml.
 
     Args:
         settings: Dataclass of its settings, whose fields are plain values.
-        make: Makes the task from them. What they name may be imported as far as the second argument allows.
-        retrained_with: Flag of `asng retrain` to the setting that it changes.
+        make: Makes the task from the settings, and from the `Imports` that say what may be imported.
+        retrained_with: Maps flags of `asng retrain` to the settings that they change.
     """
 
     settings: type[Any]
@@ -68,18 +68,18 @@ TASKS: Mapping[str, TaskKind] = MappingProxyType(
         "user": TaskKind(UserSettings, lambda settings, imports: user_task(settings, imports=imports)),
     }
 )
-"""The tasks that a run folder can name."""
+"""The tasks that a config.yaml can name."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What config.yaml says.
+    """The content of a config.yaml, with its task rebuilt.
 
     Attributes:
-        task: Made anew from its settings.
-        settings: Of the search.
-        seeds: One or several.
-        several: Whether the folder is one of several seeds.
+        task: The task, rebuilt from its settings.
+        settings: The settings of the search.
+        seeds: One seed or several.
+        several: Whether the folder contains runs of several seeds.
     """
 
     task: Task
@@ -89,7 +89,7 @@ class StoredRun:
 
     @cached_property
     def loaders(self) -> Loaders:
-        """The data of the first seed, made when first asked for."""
+        """The data of the first seed, made on first access."""
         with staged(self.seeds[0], "data"):
             return self.task.loaders(self.seeds[0])
 
@@ -106,15 +106,15 @@ def stored_run(
 
     Args:
         folder: The run folder.
-        network: Settings of the task to change, by name; None leaves one as it was.
-        sizes: Sizes of the networks that are trained alone, by the flags of `asng retrain`.
+        network: Settings of the task to change, by name; None keeps the stored value.
+        sizes: Sizes of the retrained networks, by the flags of `asng retrain`.
         user: Model and data of a search in Python, which its folder does not name.
-        trusted: Import paths that config.yaml may have imported and called.
+        trusted: Import paths in config.yaml that may be imported and called.
 
     Raises:
-        RunError: The folder holds no run, or its config.yaml has unknown or unfit settings, or names what is
-            not trusted, and then nothing is imported.
-        InputError: The data or the classes are not where they were, or a task has no such setting.
+        RunError: The folder contains no run, or its config.yaml has unknown or invalid settings, or names
+            untrusted import paths. In the last case nothing is imported.
+        InputError: The data or the classes are no longer where they were, or a task has no such setting.
     """
     if _of_python(folder, user):
         return _named_by_user(folder, network, sizes, user)
@@ -140,11 +140,11 @@ def single_run(
     user: UserSettings | None = None,
     trusted: Collection[str] = (),
 ) -> StoredRun:
-    """Return what `stored_run` does, of a folder that has one found network.
+    """Return what `stored_run` returns, for a folder with a single found network.
 
     Raises:
-        RunError: It holds runs of several seeds; and as `stored_run`.
-        InputError: As `stored_run`.
+        RunError: The folder contains runs of several seeds; and as for `stored_run`.
+        InputError: As for `stored_run`.
     """
     if _of_python(folder, user):
         return _named_by_user(folder, network, sizes, user)
@@ -160,10 +160,10 @@ def single_run(
 
 
 def _of_python(folder: Path, user: UserSettings | None) -> bool:
-    """Whether a folder is of a search in Python, whose files name no model and no data.
+    """Return whether a folder is from a search in Python, whose files do not name model and data.
 
     Raises:
-        InputError: Either it names them and the user does too, or neither does.
+        InputError: Both the folder and the user name them, or neither does.
     """
     begun = (folder / CONFIG).exists()
     in_python = read_config(folder)["task"] == IN_PYTHON if begun else (folder / ARCHITECTURE).exists()
@@ -236,11 +236,11 @@ def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
 
 
 def settings_from(kind: type[_Settings], values: Any, where: str) -> _Settings:
-    """Return settings of a kind from what YAML held.
+    """Return a settings dataclass from values read from YAML.
 
     Raises:
-        RunError: They are no mapping, a name is unknown, one without a default is missing, or a value is not
-            what it must be.
+        RunError: The values are not a mapping, a name is unknown, a setting without a default is missing, or
+            a value is invalid.
     """
     if not isinstance(values, Mapping):
         raise RunError(f"{where}: expected settings by name, got {values!r:.80}.")
@@ -258,10 +258,10 @@ def settings_from(kind: type[_Settings], values: Any, where: str) -> _Settings:
 
 
 def load_child(stored: StoredRun, folder: Path) -> nn.Module:
-    """Return the trained network of a run, plain and in eval mode, on the CPU.
+    """Return the trained network of a run as a plain module in eval mode, on the CPU.
 
     Args:
-        stored: What `stored_run` says of the folder.
+        stored: What `stored_run` returned for the folder.
         folder: The run folder.
 
     Raises:

@@ -1,8 +1,8 @@
-"""What an optimiser, a searchable layer and a task promise, as claims that one's own can be held to.
+"""Check that your own optimiser, searchable layer or task keeps the contract that asng relies on.
 
-A claim is a function whose name says what it claims; it raises AssertionError with what it expected and what
-it got. `check_optimizer`, `check_layer` and `check_task` try all of them; the tuples of claims are for
-parametrised tests. Needs no pytest.
+A claim is a function whose name says what it claims. It raises AssertionError with what it expected and what
+it got. `check_optimizer`, `check_layer` and `check_task` try all claims; the tuples of claims are for
+parametrised tests. pytest is not needed.
 """
 
 from asng.testing.layers import LAYER_CLAIMS, TWIN_CLAIMS, LayerCase, check_layer

@@ -1,4 +1,4 @@
-"""How claims are tried, and how they say what they found."""
+"""Run claims and report those that fail."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -44,7 +44,7 @@ def equal(what: str, got: object, expected: object) -> None:
 
 
 def refused(what: str, call: Callable[[], object], error: type[Exception], *, names: str) -> None:
-    """Claim that a call raises an error of a kind, in whose message is the name of what is wrong."""
+    """Claim that a call raises an error of the given class, and that its message contains `names`."""
     try:
         got = call()
     except error as raised:

@@ -1,4 +1,4 @@
-"""What every searchable layer promises, and what more if it is the twin of a layer of torch."""
+"""The contract of searchable layers, and the additional contract of twins of torch layers."""
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,19 +19,19 @@ from asng.training.data.nested import tensors_in
 __all__ = ["LAYER_CLAIMS", "TWIN_CLAIMS", "LayerCase", "check_layer"]
 
 _COUNT = 8
-"""Architectures tried for each claim, drawn with seed 0."""
+"""Number of architectures tried for each claim, sampled with seed 0."""
 
 
 @dataclass(frozen=True)
 class LayerCase:
-    """A searchable layer to hold to the claims, and inputs for it.
+    """A searchable layer to check, with inputs for it.
 
     Args:
-        model: The layer, or a model of your own with the layer in it.
-        inputs: Tuples of inputs for the model; of several widths, if it takes them.
-        largest: For a twin of a layer of torch: that layer, with the largest sizes.
-        path: Where the twin is in the model. Default: it is the model.
-        values: Of variables whose largest value is neither their `high` nor the last of their choices.
+        model: The layer, or a model of your own that contains the layer.
+        inputs: Tuples of inputs for the model; of several widths, if it accepts them.
+        largest: For the twin of a torch layer: that torch layer, with the largest sizes.
+        path: Path of the twin in the model. Default: the twin is the model.
+        values: Largest values of variables for which it is neither `high` nor the last choice.
 
     Example:
         >>> from asng import Integer, nn as snn
@@ -47,14 +47,14 @@ class LayerCase:
 
 
 MakeCase = Callable[[], LayerCase]
-"""Makes the case anew: claims change what they are given."""
+"""Makes a fresh case, because claims change what they are given."""
 
 
 def check_layer(make: MakeCase) -> None:
-    """Hold a searchable layer to `LAYER_CLAIMS`, and to `TWIN_CLAIMS` if it is the twin of a layer of torch.
+    """Check a searchable layer against `LAYER_CLAIMS`, and a twin of a torch layer against `TWIN_CLAIMS` too.
 
     Args:
-        make: A function without arguments that makes the case, each time anew.
+        make: A function without arguments that makes a fresh case on each call.
 
     Raises:
         AssertionError: With a line for each claim that fails.
@@ -68,7 +68,7 @@ def check_layer(make: MakeCase) -> None:
 
 
 def the_child_computes_the_same_to_the_last_bit(make: MakeCase) -> None:
-    """In evaluation, with gradients and without, for every architecture and input."""
+    """This holds in eval mode, with and without gradients, for every architecture and input."""
     case, supernet = _made(make)
     for a, inputs in _settings(case, supernet):
         for grad in (True, False):
@@ -78,7 +78,7 @@ def the_child_computes_the_same_to_the_last_bit(make: MakeCase) -> None:
 
 
 def the_child_computes_the_same_in_training(make: MakeCase) -> None:
-    """To the last bit too, with the same random numbers, whichever mode it was extracted in."""
+    """This holds to the last bit with the same random numbers, whichever mode the child was extracted in."""
     case, supernet = _made(make)
     for training, (a, inputs) in zip((True, False), _settings(case, supernet, count=2), strict=False):
         supernet.train(training)
@@ -93,7 +93,7 @@ def the_child_computes_the_same_in_training(make: MakeCase) -> None:
 
 
 def the_child_holds_nothing_of_asng(make: MakeCase) -> None:
-    """Neither modules nor marks on them: it runs where asng is not installed."""
+    """It has neither modules nor attributes of asng, so that it runs without asng installed."""
     case, supernet = _made(make)
     for a, inputs in _settings(case, supernet, count=3):
         for path, module in supernet.extract(a, example=inputs).named_modules():
@@ -104,7 +104,7 @@ def the_child_holds_nothing_of_asng(make: MakeCase) -> None:
 
 
 def the_child_is_independent_of_the_supernet(make: MakeCase) -> None:
-    """Its weights are copies, and its mode is its own."""
+    """Its weights are copies, and it has its own training mode."""
     case, supernet = _made(make)
     a, inputs = next(_settings(case, supernet))
     before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
@@ -120,7 +120,7 @@ def the_child_is_independent_of_the_supernet(make: MakeCase) -> None:
 
 
 def extraction_draws_no_random_number(make: MakeCase) -> None:
-    """So that to look at a child does not change a search."""
+    """Thus looking at a child does not change a search."""
     case, supernet = _made(make)
     a, inputs = next(_settings(case, supernet))
     state = torch.random.get_rng_state()
@@ -130,7 +130,7 @@ def extraction_draws_no_random_number(make: MakeCase) -> None:
 
 
 def a_pass_reads_variables_of_the_space_and_some(make: MakeCase) -> None:
-    """What it reads is what it learns from."""
+    """The search learns from the variables that a pass reads."""
     case, supernet = _made(make)
     for a, inputs in _settings(case, supernet):
         supernet(*inputs, architecture=a)
@@ -139,7 +139,7 @@ def a_pass_reads_variables_of_the_space_and_some(make: MakeCase) -> None:
 
 
 def variables_not_read_do_not_matter(make: MakeCase) -> None:
-    """Another value of a variable that a pass did not read gives the same output."""
+    """The output stays the same if variables that a pass did not read get other values."""
     case, supernet = _made(make)
     rng = Random(1)
     for a, inputs in _settings(case, supernet):
@@ -154,7 +154,7 @@ def variables_not_read_do_not_matter(make: MakeCase) -> None:
 
 
 def a_deep_copy_computes_the_same(make: MakeCase) -> None:
-    """And has the same space."""
+    """It also has the same space."""
     case, supernet = _made(make)
     a, inputs = next(_settings(case, supernet))
     twin = copy.deepcopy(supernet)
@@ -163,7 +163,7 @@ def a_deep_copy_computes_the_same(make: MakeCase) -> None:
 
 
 def the_weights_of_the_child_are_those_used_and_no_others(make: MakeCase) -> None:
-    """Each once: with all others NaN, the supernet computes the same."""
+    """Each occurs once, and the supernet computes the same if all other weights are NaN."""
     case, supernet = _made(make)
     sizes = [p.numel() for p in supernet.parameters()]
     with torch.no_grad():
@@ -184,7 +184,7 @@ def the_weights_of_the_child_are_those_used_and_no_others(make: MakeCase) -> Non
 
 
 def double_precision_comes_over(make: MakeCase) -> None:
-    """To weights and results."""
+    """The weights and results of the child are in double precision too."""
     case, supernet = _made(make)
     a, inputs = next(_settings(case, supernet))
     supernet.double()
@@ -196,7 +196,7 @@ def double_precision_comes_over(make: MakeCase) -> None:
 
 
 def frozen_weights_and_modes_come_over(make: MakeCase) -> None:
-    """A frozen weight stays frozen, a module in training stays so."""
+    """Frozen weights stay frozen, and modules in training mode stay in it."""
     case, supernet = _made(make)
     a, inputs = next(_settings(case, supernet))
     supernet.requires_grad_(False).train()
@@ -218,11 +218,11 @@ LAYER_CLAIMS: tuple[Callable[[MakeCase], None], ...] = (
     double_precision_comes_over,
     frozen_weights_and_modes_come_over,
 )
-"""Of any searchable layer; each a function of what makes a `LayerCase`."""
+"""The claims for every searchable layer; each takes a function that makes a `LayerCase`."""
 
 
 def the_child_is_the_plain_layer_of_torch(make: MakeCase) -> None:
-    """Of its very class."""
+    """The class of the child is exactly that of the torch layer."""
     case, supernet = _made(make)
     for a, inputs in _settings(case, supernet, count=3):
         child = supernet.extract(a, example=inputs).get_submodule(case.path)
@@ -230,7 +230,7 @@ def the_child_is_the_plain_layer_of_torch(make: MakeCase) -> None:
 
 
 def gradients_reach_the_parts_that_are_used(make: MakeCase) -> None:
-    """As much as reaches the weights of the child."""
+    """Their gradients sum to the same as those of the child's weights."""
     case, supernet = _made(make)
     for a, inputs in _settings(case, supernet, count=3):
         child = supernet.extract(a, example=inputs)
@@ -248,7 +248,7 @@ def gradients_reach_the_parts_that_are_used(make: MakeCase) -> None:
 
 
 def state_dict_and_first_weights_are_those_of_torch(make: MakeCase) -> None:
-    """So that weights go from one to the other, and the same seed draws the same ones."""
+    """Thus weights can be loaded from one into the other, and the same seed draws the same weights."""
     twin, again, largest = _twin(make)[0], _twin(make)[0], _twin(make)[1]
     equal("names of the state dict", list(twin.state_dict()), list(largest.state_dict()))
     for key, tensor in largest.state_dict().items():
@@ -260,7 +260,7 @@ def state_dict_and_first_weights_are_those_of_torch(make: MakeCase) -> None:
 
 
 def with_its_largest_sizes_it_computes_what_torch_computes(make: MakeCase) -> None:
-    """With the same weights."""
+    """Both have the same weights for the comparison."""
     case, supernet = _made(make)
     twin, largest = supernet.model.get_submodule(case.path), case.largest
     assert largest is not None
@@ -284,11 +284,11 @@ TWIN_CLAIMS: tuple[Callable[[MakeCase], None], ...] = (
     state_dict_and_first_weights_are_those_of_torch,
     with_its_largest_sizes_it_computes_what_torch_computes,
 )
-"""Of the twin of a layer of torch, beside `LAYER_CLAIMS`."""
+"""The claims for twins of torch layers, in addition to `LAYER_CLAIMS`."""
 
 
 def _made(make: MakeCase) -> tuple[LayerCase, Supernet]:
-    """The case and its supernet in evaluation, with the weights and inputs of seed 0."""
+    """Return the case and its supernet in eval mode, with the weights and inputs of seed 0."""
     with torch.random.fork_rng(devices=[]):
         seed_torch(0)
         case = make()
@@ -312,7 +312,7 @@ def _settings(
 
 
 def _same(what: str, got: Any, expected: Any) -> None:
-    """Claim that two outputs hold the same tensors, to the last bit."""
+    """Claim that two outputs contain the same tensors, to the last bit."""
     pairs = list(zip(tensors_in(got), tensors_in(expected), strict=True))
     true(what, pairs, expected="a tensor, or several in a tuple, list or dictionary", got=type(got).__name__)
     for one, other in pairs:

@@ -1,4 +1,4 @@
-"""What every optimiser promises."""
+"""The contract of every optimiser."""
 
 import copy
 import json
@@ -16,7 +16,7 @@ from asng.testing.claims import equal, refused, true, try_all
 __all__ = ["OPTIMIZER_CLAIMS", "check_optimizer"]
 
 MakeOptimizer = Callable[..., Optimizer]
-"""(space, *, seed, lam) -> an optimiser; seed and lam are optional."""
+"""Makes an optimiser from (space, *, seed, lam); seed and lam are optional."""
 
 SPACE = Space(
     {
@@ -35,10 +35,10 @@ OTHER = Space({"op": Categorical([1, 2])})
 
 
 def check_optimizer(make: MakeOptimizer) -> None:
-    """Hold an optimiser to what `asng.optim.Optimizer` promises: to all of `OPTIMIZER_CLAIMS`.
+    """Check that an optimiser keeps the contract of `asng.optim.Optimizer`, by all of `OPTIMIZER_CLAIMS`.
 
     Args:
-        make: A class, or a function of (space, *, seed, lam), of which the last two are optional.
+        make: A class or function of (space, *, seed, lam), of which seed and lam are optional.
 
     Raises:
         AssertionError: With a line for each claim that fails.
@@ -51,7 +51,7 @@ def check_optimizer(make: MakeOptimizer) -> None:
 
 
 def it_is_an_optimizer(make: MakeOptimizer) -> None:
-    """Its names are those of `asng.optim.Optimizer`, and it begins at generation 0."""
+    """It has all names of `asng.optim.Optimizer`, and starts at generation 0."""
     opt = make(SPACE)
     missing = [name for name in dir(Optimizer) if name[0] != "_" and not hasattr(opt, name)]
     equal("missing names", missing, [])
@@ -62,7 +62,7 @@ def it_is_an_optimizer(make: MakeOptimizer) -> None:
 
 
 def what_it_asks_lies_in_the_space(make: MakeOptimizer) -> None:
-    """Also after some updates."""
+    """This holds after some updates too."""
     for candidate in _run(make(SPACE), 5).ask(50):
         inside = SPACE.contains(candidate.architecture)
         true("a candidate", inside, expected="an architecture of the space", got=candidate.architecture)
@@ -70,7 +70,7 @@ def what_it_asks_lies_in_the_space(make: MakeOptimizer) -> None:
 
 
 def ask_returns_lam_candidates_or_as_many_as_wanted(make: MakeOptimizer) -> None:
-    """To ask is not to learn."""
+    """Asking does not change the generation."""
     opt = make(SPACE, lam=6)
     equal("lengths of ask(), ask(1), ask(7)", [len(opt.ask()), len(opt.ask(1)), len(opt.ask(7))], [6, 1, 7])
     equal("generation after ask", opt.generation, 0)
@@ -78,25 +78,25 @@ def ask_returns_lam_candidates_or_as_many_as_wanted(make: MakeOptimizer) -> None
 
 
 def raw_coordinates_cannot_be_edited(make: MakeOptimizer) -> None:
-    """Else an update would learn from what was never drawn."""
+    """Otherwise an update could learn from a point that was never sampled."""
     writeable = np.asarray(make(SPACE).ask()[0].x).flags.writeable
     equal("candidate.x.flags.writeable", writeable, False)
 
 
 def the_same_seed_gives_the_same_search(make: MakeOptimizer) -> None:
-    """To the bit."""
+    """The states are equal to the last bit."""
     states = [_run(make(SPACE, seed=3), 20).state_dict() for _ in range(2)]
     true("the states of two runs", states[0] == states[1], expected="the same", got=_differing(*states))
 
 
 def another_seed_gives_another_search(make: MakeOptimizer) -> None:
-    """The seed is used."""
+    """The optimiser uses the seed."""
     first, other = (make(SPACE, seed=seed).ask()[0].architecture for seed in (3, 4))
     true("the first draws of two seeds", first != other, expected="two architectures", got=f"{first} twice")
 
 
 def the_global_generators_are_left_alone(make: MakeOptimizer) -> None:
-    """It draws from a generator of its own."""
+    """It samples from a generator of its own."""
     before = np.random.get_state()[1].tolist(), np.random.get_state()[2]  # type: ignore[index] # noqa: NPY002
     _run(make(SPACE, seed=3), 2)
     after = np.random.get_state()[1].tolist(), np.random.get_state()[2]  # type: ignore[index] # noqa: NPY002
@@ -104,7 +104,7 @@ def the_global_generators_are_left_alone(make: MakeOptimizer) -> None:
 
 
 def it_finds_a_good_architecture(make: MakeOptimizer) -> None:
-    """In 300 updates with lam 6, a choice of 3 and an integer of 13 within 1; seed 1."""
+    """300 updates with lam 6 and seed 1 find the best of 3 choices, and an integer of 13 values within 1."""
     best: Any = _run(make(SPACE, lam=6, seed=1), 300).best
     true("best", SPACE.contains(best), expected="an architecture of the space", got=best)
     good = best["op"] == "b" and abs(best["i"] - 5) <= 1
@@ -114,7 +114,10 @@ def it_finds_a_good_architecture(make: MakeOptimizer) -> None:
 
 
 def theta_is_read_by_name(make: MakeOptimizer) -> None:
-    """Probabilities or (mean, std), uniform and in the middle at the start; a wrong name gives a hint."""
+    """Entries are probabilities or (mean, std), and a wrong name gets a hint.
+
+    At the start, probabilities are uniform, and means are centred.
+    """
     theta = make(SPACE).theta
     equal("names of theta", list(theta), list(SPACE))
     for name, value in {"op": [1 / 3] * 3, "one": [1.0], "k": (7.0, 0.0)}.items():
@@ -128,7 +131,7 @@ def theta_is_read_by_name(make: MakeOptimizer) -> None:
 
 
 def editing_theta_does_not_change_the_search(make: MakeOptimizer) -> None:
-    """What is read is a copy."""
+    """Reading theta returns a copy."""
     opt = make(SPACE)
     probabilities: Any = opt.theta["op"]
     probabilities[:] = 9.0
@@ -137,7 +140,7 @@ def editing_theta_does_not_change_the_search(make: MakeOptimizer) -> None:
 
 
 def entropy_starts_at_1_and_stays_in_its_range(make: MakeOptimizer) -> None:
-    """From 1, undecided, to 0."""
+    """Entropy is 1 at the start, when theta is undecided, and stays in [0, 1]."""
     opt = make(SPACE)
     true("entropy at the start", math.isclose(opt.entropy, 1, rel_tol=1e-6), expected=1, got=opt.entropy)
     later = _run(opt, 100).entropy
@@ -145,7 +148,7 @@ def entropy_starts_at_1_and_stays_in_its_range(make: MakeOptimizer) -> None:
 
 
 def delta_gamma_and_n_theta_are_numbers(make: MakeOptimizer) -> None:
-    """n_theta counts K - 1 for each choice and 2 for each ordered variable, also of one value."""
+    """n_theta counts K - 1 for each choice and 2 for each ordered variable, even with a single value."""
     opt = _run(make(SPACE), 3)
     equal("n_theta", opt.n_theta, 2 + 1 + 4 * 2)
     true("delta", opt.delta >= 0, expected=">= 0", got=opt.delta)
@@ -153,7 +156,7 @@ def delta_gamma_and_n_theta_are_numbers(make: MakeOptimizer) -> None:
 
 
 def tell_counts_generations_and_edits_nothing(make: MakeOptimizer) -> None:
-    """Neither the list, nor the losses, nor the coordinates; a NaN is allowed."""
+    """It edits neither the list, nor the losses, nor the coordinates; a NaN loss is allowed."""
     opt = make(SPACE)
     candidates, losses = opt.ask(4), [3.0, 1.0, math.nan, 2.0]
     given, values, xs = list(candidates), list(losses), [np.array(c.x) for c in candidates]
@@ -168,7 +171,7 @@ def tell_counts_generations_and_edits_nothing(make: MakeOptimizer) -> None:
 
 
 def hand_made_candidates_are_told_like_drawn_ones(make: MakeOptimizer) -> None:
-    """A user's own guess may stand beside the draws, and losses may be an array."""
+    """A user's own guess may be told with sampled candidates, and losses may be an array."""
     opt = make(SPACE)
     mine = SPACE.candidate(SPACE.encode(SPACE.sample(np.random.default_rng(0))))
     opt.tell([mine, *opt.ask(2)], [0.0, 1.0, 2.0])
@@ -178,7 +181,7 @@ def hand_made_candidates_are_told_like_drawn_ones(make: MakeOptimizer) -> None:
 
 
 def a_candidate_told_before_is_refused(make: MakeOptimizer) -> None:
-    """It would count twice."""
+    """Otherwise it would count twice."""
     opt = make(SPACE)
     candidates = opt.ask(2)
     opt.tell(candidates, [0.0, 1.0])
@@ -186,7 +189,7 @@ def a_candidate_told_before_is_refused(make: MakeOptimizer) -> None:
 
 
 def one_of_several_is_told_without_a_list(make: MakeOptimizer) -> None:
-    """A list of one is more likely an error; not so of what was drawn alone."""
+    """A list of one candidate is likely an error, and is refused unless the candidate was sampled alone."""
     opt = make(SPACE)
     _refuses_to_learn("one of two in a list", opt, opt.ask(2)[:1], [0.0], "at least 2")
     opt.tell(opt.ask(2)[0], 0.0)
@@ -194,7 +197,7 @@ def one_of_several_is_told_without_a_list(make: MakeOptimizer) -> None:
 
 
 def single_candidates_are_learnt_from_when_there_are_lam(make: MakeOptimizer) -> None:
-    """Like those of one `ask`, in whatever order they come back; before that nothing changes."""
+    """The update is that of one `tell` with all of them; before there are lam, nothing changes."""
     one, other = make(SPACE, lam=6, seed=1), make(SPACE, lam=6, seed=1)
     candidates, twins = one.ask(), other.ask()
     one.tell(candidates, [_loss(c) for c in candidates])
@@ -206,7 +209,7 @@ def single_candidates_are_learnt_from_when_there_are_lam(make: MakeOptimizer) ->
 
 
 def late_candidates_are_told_in_any_order(make: MakeOptimizer) -> None:
-    """Three generations are under way at a time, and some are lost; it learns all the same."""
+    """It learns even if three generations are pending at a time and some candidates are lost."""
     opt, waiting = make(SPACE, lam=6, seed=1), []
     for turn in range(400):
         waiting += [opt.ask()]
@@ -219,7 +222,7 @@ def late_candidates_are_told_in_any_order(make: MakeOptimizer) -> None:
 
 
 def single_draws_and_late_single_tells_find_a_good_architecture(make: MakeOptimizer) -> None:
-    """As eight workers give them, each slower or faster than others."""
+    """The results come as from eight workers of different speeds."""
     opt, rng = make(SPACE, lam=6, seed=1), np.random.default_rng(0)
     under_way = [opt.ask(1)[0] for _ in range(8)]
     for _ in range(1500):
@@ -232,7 +235,7 @@ def single_draws_and_late_single_tells_find_a_good_architecture(make: MakeOptimi
 
 
 def what_waits_is_saved(make: MakeOptimizer) -> None:
-    """Single tells, late ones among them, draws that are under way and the strata of single draws."""
+    """The state has single tells, late ones too, pending candidates, and the strata of single samples."""
     straight, other = make(SPACE, lam=6, seed=1), make(SPACE, lam=6, seed=2)
     late = straight.ask(3)
     _run(straight, 3)
@@ -248,7 +251,7 @@ def what_waits_is_saved(make: MakeOptimizer) -> None:
 
 
 def what_cannot_be_told_is_refused(make: MakeOptimizer) -> None:
-    """By an InputError that names the argument, and nothing changes."""
+    """It raises an InputError that names the argument, and the state does not change."""
     wrongs: list[tuple[Any, Any, str]] = [
         ([], [], "at least 1"),
         (1, [], "losses: expected"),
@@ -268,7 +271,7 @@ def what_cannot_be_told_is_refused(make: MakeOptimizer) -> None:
 
 
 def coordinates_out_of_their_variable_are_refused(make: MakeOptimizer) -> None:
-    """Also such as no candidate can be made of by the space."""
+    """Includes values from which the space cannot build a candidate."""
     good = make(SPACE).ask(1)[0]
     for bad in (math.nan, 3.0, -1.0, 0.5):
         wrong: Any = copy.copy(good)
@@ -277,14 +280,14 @@ def coordinates_out_of_their_variable_are_refused(make: MakeOptimizer) -> None:
 
 
 def lam_1_and_a_wrong_space_and_seed_are_refused(make: MakeOptimizer) -> None:
-    """When it is made."""
+    """The constructor raises the errors."""
     refused("lam=1", lambda: make(SPACE, lam=1), InputError, names="lam: expected an integer >= 2")
     refused("a dictionary", lambda: make({"a": 1}), InputError, names="space: expected")
     refused("seed=-1", lambda: make(SPACE, seed=-1), InputError, names="seed: expected an integer >= 0")
 
 
 def a_restored_search_goes_on_to_the_same_bits(make: MakeOptimizer) -> None:
-    """By way of JSON, whatever the seed of the one restored: the generator is part of the state."""
+    """The state survives JSON and includes the generator, so the seed of the restored one does not matter."""
     straight, other = _run(make(SPACE, seed=1), 7), make(SPACE, seed=2)
     other.load_state_dict(json.loads(json.dumps(straight.state_dict(), allow_nan=False)))
     equal("generation of the restored", other.generation, 7)
@@ -294,7 +297,7 @@ def a_restored_search_goes_on_to_the_same_bits(make: MakeOptimizer) -> None:
 
 
 def a_saved_state_does_not_change_later(make: MakeOptimizer) -> None:
-    """It is a copy."""
+    """The state is a copy."""
     opt = _run(make(SPACE), 2)
     saved = opt.state_dict()
     before = json.dumps(saved)
@@ -303,7 +306,7 @@ def a_saved_state_does_not_change_later(make: MakeOptimizer) -> None:
 
 
 def an_unfit_state_is_refused_and_changes_nothing(make: MakeOptimizer) -> None:
-    """Of another space or lam, without one of its entries, or with values that none of its own has."""
+    """A state is unfit if its space or lam differs, an entry is missing, or a value is invalid."""
     opt, good = _run(make(SPACE), 2), make(SPACE).state_dict()
     before = opt.state_dict()
     wrongs = [make(OTHER).state_dict(), {}, make(SPACE, lam=9).state_dict()]
@@ -350,7 +353,7 @@ OPTIMIZER_CLAIMS: tuple[Callable[[MakeOptimizer], None], ...] = (
     a_saved_state_does_not_change_later,
     an_unfit_state_is_refused_and_changes_nothing,
 )
-"""All claims, each a function of what makes the optimiser; the name says what it claims."""
+"""All claims; each takes a function that makes an optimiser, and its name says what it claims."""
 
 
 def _loss(candidate: Candidate) -> float:
@@ -372,5 +375,5 @@ def _refuses_to_learn(what: str, opt: Optimizer, candidates: Any, losses: Sequen
 
 
 def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    """Names of the entries in which two states differ."""
+    """Return the names of the entries in which two states differ."""
     return [name for name in {**one, **other} if one.get(name, ...) != other.get(name, ...)]

@@ -1,4 +1,4 @@
-"""What every task promises: data that come again, a model that can be searched in, numbers to compare by."""
+"""The contract of every task: reproducible data, a searchable model, and finite scores."""
 
 import json
 import math
@@ -27,13 +27,13 @@ MakeTask = Callable[[], Task]
 
 _LOADERS = ("search_train", "search_valid", "train", "test")
 _COUNT = 3
-"""Architectures tried for each claim, drawn with seed 0."""
+"""Number of architectures tried for each claim, sampled with seed 0."""
 
 
 def check_task(make: MakeTask) -> None:
-    """Hold a task to what the road from data to report relies on: to all of `TASK_CLAIMS`.
+    """Check that a task keeps the contract that the pipeline relies on, by all of `TASK_CLAIMS`.
 
-    It is searched in for two passes over the data, so give it few.
+    One claim searches for two passes over the data, so use little data.
 
     Args:
         make: A function without arguments that makes the task.
@@ -45,7 +45,7 @@ def check_task(make: MakeTask) -> None:
 
 
 def it_is_described_by_plain_values(make: MakeTask) -> None:
-    """Its settings go into config.yaml, and two of it are described alike."""
+    """Its settings can be written to config.yaml, and a task that is made again has the same description."""
     task = make()
     settings = json.loads(json.dumps(task.settings, allow_nan=False))
     equal("settings by way of JSON", settings, dict(task.settings))
@@ -57,14 +57,14 @@ def it_is_described_by_plain_values(make: MakeTask) -> None:
 
 
 def it_selects_by_one_thing(make: MakeTask) -> None:
-    """By the least of `minimize` or the greatest of `maximize`; by the loss if by neither."""
+    """At most one of `minimize` and `maximize` is given; without them, the search selects by the loss."""
     task = make()
     both = task.minimize is not None and task.maximize is not None
     true("minimize and maximize", not both, expected="one of them, or none", got="both")
 
 
 def loaders_have_a_length_and_a_batch(make: MakeTask) -> None:
-    """All four, and as many batches as their length says."""
+    """Each of the four loaders yields as many batches as its length says, at least one."""
     loaders = make().loaders(0)
     for name in _LOADERS:
         loader = getattr(loaders, name)
@@ -73,7 +73,7 @@ def loaders_have_a_length_and_a_batch(make: MakeTask) -> None:
 
 
 def the_same_seed_gives_the_same_loaders(make: MakeTask) -> None:
-    """To the bit, whatever was made before and however far the global generators are."""
+    """Batches are equal to the last bit, whatever was made or drawn from the global generators before."""
     task = make()
     first = {name: _batches(loader) for name, loader in _named(task, 1)}
     _named(task, 2)
@@ -85,7 +85,7 @@ def the_same_seed_gives_the_same_loaders(make: MakeTask) -> None:
 
 
 def data_that_score_come_again_with_every_pass(make: MakeTask) -> None:
-    """Else two networks would be compared on different data: `search_valid` may be shuffled, `test` not."""
+    """Otherwise networks would be compared on different data: `test` must not be shuffled."""
     test = make().loaders(0).test
     first, again = list(_tensors(test)), list(_tensors(test))
     same = len(first) == len(again) and all(map(torch.equal, first, again))
@@ -93,7 +93,7 @@ def data_that_score_come_again_with_every_pass(make: MakeTask) -> None:
 
 
 def a_model_built_again_has_the_same_variables(make: MakeTask) -> None:
-    """And that of a child has those variables too."""
+    """The model of a child has no variables that the search does not have."""
     task = make()
     space = Supernet(task.build()).space
     equal("variables of a second model", Supernet(task.build()).space, space)
@@ -103,7 +103,7 @@ def a_model_built_again_has_the_same_variables(make: MakeTask) -> None:
 
 
 def loss_and_scores_are_finite_numbers(make: MakeTask) -> None:
-    """For every architecture; and the loss has a gradient."""
+    """This holds for every architecture, and the loss has a gradient."""
     task = make()
     loaders = task.loaders(0)
     others: dict[str, Any] = {"loss": task.loss, "minimize": task.minimize, "maximize": task.maximize}
@@ -125,7 +125,7 @@ def loss_and_scores_are_finite_numbers(make: MakeTask) -> None:
 
 
 def a_child_scores_what_it_scored_in_the_supernet(make: MakeTask) -> None:
-    """To the last bit: the score knows a network by its output alone."""
+    """Scores are equal to the last bit, because the score depends only on the output of a network."""
     task = make()
     loaders = task.loaders(0)
     batch = next(iter(loaders.test))
@@ -141,7 +141,7 @@ def a_child_scores_what_it_scored_in_the_supernet(make: MakeTask) -> None:
 
 
 def graphs_are_plain_values(make: MakeTask) -> None:
-    """Of every architecture: a title, nodes with an id and a label, edges between them."""
+    """Each graph of an architecture can be written as JSON, and its edges join nodes of the graph."""
     task = make()
     for a in _architectures(task) if task.graphs is not None else []:
         assert task.graphs is not None
@@ -152,7 +152,7 @@ def graphs_are_plain_values(make: MakeTask) -> None:
 
 
 def it_runs_from_the_data_to_the_report(make: MakeTask) -> None:
-    """A search of two passes, one random network beside what it found, each trained for one pass."""
+    """A search of two passes and the retraining of two networks for one pass end in a report."""
     task = make()
     settings = SearchSettings(epochs=2, retrain_epochs=1, peers=1, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -174,7 +174,7 @@ TASK_CLAIMS: tuple[Callable[[MakeTask], None], ...] = (
     graphs_are_plain_values,
     it_runs_from_the_data_to_the_report,
 )
-"""All claims, each a function of what makes the task; the name says what it claims."""
+"""All claims; each takes a function that makes a task, and its name says what it claims."""
 
 
 def _architectures(task: Task) -> list[Architecture]:
@@ -189,7 +189,7 @@ def _named(task: Task, seed: int) -> list[tuple[str, DataLoader[Any]]]:
 
 
 def _batches(loader: DataLoader[Any], count: int = 3) -> list[torch.Tensor]:
-    """The tensors of the first batches, drawn with the global generators at seed 0."""
+    """Return the tensors of the first batches, read with the global generators at seed 0."""
     with seeded(0):
         return list(_tensors(islice(loader, count)))
 

@@ -1,4 +1,4 @@
-"""Training and scoring a torch network, without a search."""
+"""Train and score a torch network, without a search."""
 
 from asng.training.batch_norm import batch_statistics, give_averages, recalibrate
 from asng.training.child_file import load_child_weights, save_child

@@ -1,6 +1,6 @@
 """Batch norm in one-shot search: a child is never scored on the statistics of another.
 
-A supernet's running averages mix all the children that passed through it. During a search every pass
+A supernet's running averages mix all the children that passed through it. During a search, every pass
 therefore normalises by its own batch; a child gets averages of its own afterwards, from training data
 (Guo et al., 2020, Single Path One-Shot NAS, section 3.1).
 """
@@ -26,10 +26,10 @@ __all__ = ["batch_statistics", "frozen_norms", "give_averages", "recalibrate"]
 
 
 def frozen_norms(model: nn.Module) -> list[_BatchNorm]:
-    """Return the batch norms that stay in evaluation when `model.train()` is called.
+    """Return the batch norms that stay in eval mode when `model.train()` is called.
 
-    A `train` of the user's own keeps them there, as in a backbone whose statistics are not to move. They
-    normalise by the averages that they have, in the search, in finals and in the child.
+    A user's `train` method keeps them there, as in a backbone whose statistics must not move. They normalise
+    by the averages that they have, in the search, in finals and in the child.
 
     Example:
         >>> class Backbone(nn.Sequential):
@@ -56,12 +56,12 @@ def _moving_norms(model: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Iterator[list[_BatchNorm]]:
-    """Make every batch norm of `model` use the batch at hand, and keep its averages as they are.
+    """Make every batch norm of `model` use the statistics of its batch, and leave its averages unchanged.
 
     Frozen ones (see `frozen_norms`) are left alone: they use their averages.
 
     Yields:
-        The batch norms. `model.eval()` turns them back to averages: call `train()` on them after it.
+        The batch norms. `model.eval()` switches them back to averages: call `train()` on them after it.
 
     Example:
         >>> norm = nn.BatchNorm1d(1).eval()
@@ -99,18 +99,17 @@ def recalibrate(
 ) -> nn.Module:
     """Recompute the averages of every batch norm as the mean over training batches, weighted by their items.
 
-    Averages are those of passes in evaluation mode, so without dropout. The loss is called in training mode,
-    as ever, and is given what the network computes there: every batch is passed twice.
+    The averages come from passes in eval mode, so without dropout. The loss is called in training mode, as
+    always, and gets the outputs of that mode: every batch passes twice.
 
     Frozen norms (see `frozen_norms`), and norms that no batch reaches, keep the averages that they have.
 
     Args:
-        model: A child. Its batch norms get averages where they had none; all else stays. It is left in
-            eval mode.
+        model: A child. Batch norms without averages get some; nothing else changes. It is left in eval mode.
         loader: Training data.
         loss: Says how a batch goes through the model; its value is not used.
-        batches: How many batches at the most. Default: one pass over the loader.
-        items: Says how many items a batch has. Default: what the batch and the loader tell.
+        batches: Largest number of batches. Default: one pass over the loader.
+        items: Returns the number of items in a batch. Default: what the batch and the loader tell.
 
     Returns:
         `model`.
@@ -143,10 +142,10 @@ def recalibrate(
 
 
 class _Twice:
-    """Runs a child in evaluation mode for its averages, and in training mode for its loss.
+    """Runs a child in eval mode for its averages, and in training mode for its loss.
 
-    A network that cannot be evaluated on what the loss gives it is run once, in training mode but for layers
-    of torch. Other methods than the forward pass are called as they are.
+    A network that fails in eval mode on what the loss gives it is run once, in training mode except for
+    layers of torch and asng. Methods other than the forward pass are called as they are.
     """
 
     def __init__(self, model: nn.Module, modes: Modes, means: "_Means", norms: list[_BatchNorm]) -> None:
@@ -163,7 +162,7 @@ class _Twice:
         with torch.no_grad():
             self.model(*args, **kwargs)
         self.modes.set(training=True)
-        # As if it were not: what is drawn here must not change the data that come.
+        # The random numbers of this pass must not change the data that follow.
         with self.means.paused(), _by_the_batch(self.norms), undisturbed():
             return self.model(*args, **kwargs)
 
@@ -172,7 +171,7 @@ class _Twice:
         with self.means.paused(), _by_the_batch(self.norms), undisturbed(), torch.no_grad():
             try:
                 self.model(*args, **kwargs)
-            except Exception:  # whatever a model raises for what it is only given in training
+            except Exception:  # whatever a model raises for inputs that it only takes in training
                 return False
         return True
 
@@ -182,13 +181,13 @@ class _Twice:
 
 
 class _Means:
-    """Has batch norms average over batches by how many items they have.
+    """Makes batch norms average over batches, weighted by their items.
 
     Args:
-        norms: Which ones. Those that no pass reaches in training mode keep the averages that they have.
+        norms: The batch norms. Those that no pass reaches in training mode keep the averages that they have.
 
     Attributes:
-        items: How many the batch at hand has.
+        items: Number of items in the current batch.
     """
 
     def __init__(self, norms: list[_BatchNorm]) -> None:
@@ -199,7 +198,7 @@ class _Means:
         self._is_paused = False
 
     def _reached(self, norm: Any, _: Any) -> None:
-        # A forward pass may itself put a part that is frozen into evaluation.
+        # A forward pass may itself put a frozen part into eval mode.
         if self._is_paused or not norm.training:
             return
         before = self._totals.get(norm, 0.0)
@@ -210,7 +209,7 @@ class _Means:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Count no pass while the block runs."""
+        """Ignore passes while the block runs."""
         self._is_paused = True
         try:
             yield
@@ -218,7 +217,7 @@ class _Means:
             self._is_paused = False
 
     def close(self) -> None:
-        """Put back what is not to stay."""
+        """Remove the hooks, and restore the momenta."""
         for hook in self._hooks:
             hook.remove()
         for norm, momentum in self._momenta:
@@ -227,9 +226,9 @@ class _Means:
 
 @torch.no_grad()
 def give_averages(model: nn.Module) -> nn.Module:
-    """Give averages to the batch norms that have none, as those of a fresh child.
+    """Give averages to the batch norms that have none, such as those of a fresh child.
 
-    In training they then follow the batches, and in evaluation the network does not depend on its batch.
+    In training, they then follow the batches; in evaluation, outputs do not depend on the rest of the batch.
     Frozen ones (see `frozen_norms`) stay as they are.
 
     Args:

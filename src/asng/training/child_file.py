@@ -1,4 +1,4 @@
-"""The child on the disk: weights that any torch can read, and forms that run without asng."""
+"""Save and load the weights of a child, in a file that any torch can read."""
 
 from pathlib import Path
 
@@ -22,9 +22,9 @@ def save_child(path: Path, child: nn.Module, architecture: Architecture) -> Path
     `torch.load(path, weights_only=True)`.
 
     Args:
-        path: For instance `run/child.pt`; its folder must be there.
+        path: For instance `run/child.pt`; its folder must exist.
         child: A plain network.
-        architecture: What it is.
+        architecture: Its architecture.
 
     Raises:
         RunError: The file cannot be written.
@@ -46,7 +46,7 @@ def load_child_weights(path: Path) -> tuple[Architecture, dict[str, torch.Tensor
     """Return the architecture and the weights that `save_child` wrote.
 
     Raises:
-        RunError: The file is missing, torn, foreign, or of a newer format.
+        RunError: The file is missing, torn, foreign, or of another format.
     """
     if not path.exists():
         raise RunError(f"{path}: expected the weights of a child, found no file. Let the search finish.")
@@ -66,10 +66,10 @@ def load_child_weights(path: Path) -> tuple[Architecture, dict[str, torch.Tensor
 
 
 def load_into(child: nn.Module, weights: dict[str, torch.Tensor], path: Path) -> None:
-    """Give a child the weights that were read from `path`.
+    """Load the weights that were read from `path` into a child.
 
     Raises:
-        RunError: They are those of another network; the message names the first misfit.
+        RunError: They do not fit the child; the message says how.
     """
     try:
         child.load_state_dict(weights)

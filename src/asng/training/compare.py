@@ -1,4 +1,4 @@
-"""Whether two calls of a network gave the same, whatever it returns."""
+"""Compare the outputs of two calls of a network, whatever it returns."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -11,12 +11,12 @@ from asng.training.data.nested import parts_of
 __all__ = ["TOLERANCE", "copied", "difference"]
 
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 5e-2}
-"""How far outputs may be apart that are to be the same, as a share of the greatest number. They are so to the
-last bit where torch computes the same each time; compiled parts, GPUs and other kernels do not always."""
+"""How far outputs that should be equal may be apart, as a share of the greatest number. They agree to the
+last bit if torch computes the same each time; compiled parts, GPUs and other kernels do not always."""
 
 
 def copied(value: Any) -> Any:
-    """Return a value whose tensors are copies without a graph, so that nobody changes them later.
+    """Return a value with detached copies of its tensors, which no later change reaches.
 
     Example:
         >>> x = torch.zeros(2)
@@ -41,13 +41,13 @@ def difference(
 ) -> str | None:
     """Return in words how an output differs from another one, or None if it does not.
 
-    Containers must be of the same kind and keys, tensors of the same shape; NaN equals NaN.
+    Containers must have the same type and keys, tensors the same shape; NaN equals NaN.
 
     Args:
         got: An output.
-        expected: Another one.
-        tolerance: How far numbers may be apart, in shares of the greatest one; or that by dtype, 0 for
-            others.
+        expected: The output to compare it with.
+        tolerance: How far numbers may be apart, as a share of the greatest one; or a mapping from dtypes to
+            such shares, with 0 for other dtypes.
 
     Example:
         >>> difference({"y": torch.ones(2)}, {"y": torch.ones(3)})
@@ -93,7 +93,7 @@ def _apart(got: torch.Tensor, expected: torch.Tensor, share: float) -> Iterator[
         return
     if not got.is_floating_point() and not got.is_complex():
         differ = int((got != expected).sum())
-        # Numbers that come of others, such as the place of the greatest, jump where those are close.
+        # Integers that derive from other numbers, such as an argmax, jump if those are close.
         if share == 0.0:
             yield f"{differ} of {got.numel()} numbers differ"
         return

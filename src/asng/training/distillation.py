@@ -1,4 +1,4 @@
-"""Knowledge distillation: a loss by which networks are also taught by a trained one."""
+"""Knowledge distillation: a loss that also teaches networks the outputs of a trained one."""
 
 import copy
 import hashlib
@@ -17,18 +17,18 @@ from asng.training.objective import Forward, Loss, qualified_name
 __all__ = ["Distance", "distilled", "relative_error", "soft_cross_entropy"]
 
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""Of what a network computes, and what the teacher does, to a tensor of one number."""
+"""Maps the output of a network and that of its teacher to a tensor of one number."""
 
 
 def relative_error(output: Tensor, target: Tensor) -> Tensor:
-    """Return the mean squared error of an output, as a share of the variance of what the teacher gives.
+    """Return the mean squared error of an output, as a share of the variance of the teacher's output.
 
     It suits numbers of any kind and scale: regressions, images, and the logits of classes. Logits teach at
     least as well this way as by soft labels (Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014).
 
     Args:
-        output: Of the network, any shape.
-        target: Of the teacher, the same shape.
+        output: Output of the network, any shape.
+        target: Output of the teacher, the same shape.
 
     Example:
         >>> relative_error(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0])).item()
@@ -41,11 +41,11 @@ def relative_error(output: Tensor, target: Tensor) -> Tensor:
 def soft_cross_entropy(temperature: float = 1.0, dim: int = -1) -> Distance:
     """Return the distance of Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015.
 
-    The divergence of the network's probabilities from the teacher's, both softened, times the square of the
-    temperature, so that gradients stay as large.
+    It is the divergence of the network's softened probabilities from the teacher's, times the square of the
+    temperature, so that gradients keep their size.
 
     Args:
-        temperature: Of both softmaxes, > 0.
+        temperature: Temperature of both softmaxes, > 0.
         dim: The dimension of the classes. Default: the last.
 
     Example:
@@ -69,26 +69,25 @@ def distilled(
     distance: Distance = relative_error,
     remember: int = 0,
 ) -> Loss:
-    """Return a loss that also asks a network to compute what a teacher does.
+    """Return a loss that also makes a network imitate a teacher.
 
-    It is `(1 - weight) * loss + weight * distance`. The distance is between the outputs of each call of the
-    network in the loss and what the teacher gives for the same inputs, in evaluation mode and without
-    gradients. It is the mean over all tensors of floating point in an output that have a dimension or more
-    and the shape of the teacher's. Logits are such tensors, and the hidden states of a narrower network are
-    not.
+    It is `(1 - weight) * loss + weight * distance`. Whenever the loss calls the network, the teacher gets the
+    same inputs, in eval mode and without gradients; the distance is between both outputs. It is the mean over
+    all floating-point tensors of an output that have at least one dimension and the shape of the teacher's.
+    Logits are such tensors, the hidden states of a narrower network are not.
 
     Args:
-        teacher: A trained network that takes the same inputs. It is copied, so the model that is taught may
-            be made of it.
+        teacher: A trained network that takes the same inputs. It is copied, so the taught model may be made
+            from it.
         loss: The training loss, a function of (forward, batch).
-        weight: Share of the distance, in [0, 1]. With 1 the loss still says what the network is called with.
+        weight: Share of the distance, in [0, 1]. Even with 1, the loss determines the inputs of the network.
         distance: Default: `relative_error`. For classes there is `soft_cross_entropy(temperature)`.
-        remember: What the teacher gave is kept for so many inputs, the latest, >= 0: for a loss that is asked
-            on the same batches again and again. Of inputs on the CPU only: tensors and plain values.
+        remember: Number of recent inputs whose teacher outputs are kept, >= 0, for a loss that sees the same
+            batches again and again. Only inputs of CPU tensors and plain values are kept.
 
     Raises:
         InputError: An argument is not as described. When called: the loss does not call `forward`, or no
-            output is like the teacher's.
+            output has the shape of the teacher's.
 
     Example:
         >>> from asng.training import supervised
@@ -121,7 +120,7 @@ def distilled(
 
 
 def _content(value: Any, digest: "hashlib.blake2b | None" = None) -> bytes | None:
-    """Return a digest of inputs; None if they are not all at hand, and of kinds whose content is known."""
+    """Return a digest of inputs; None unless all are CPU tensors, plain values, or containers of these."""
     digest = hashlib.blake2b(digest_size=20) if digest is None else digest
     if isinstance(value, Tensor):
         if value.device.type != "cpu" or value.layout != torch.strided:
@@ -140,7 +139,7 @@ def _content(value: Any, digest: "hashlib.blake2b | None" = None) -> bytes | Non
 
 
 class _Teacher:
-    """A copy of a trained network, which is asked and never changes."""
+    """A copy of a trained network whose weights never change."""
 
     def __init__(self, network: nn.Module, distance: Distance, remember: int) -> None:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
@@ -148,7 +147,7 @@ class _Teacher:
         self._known: OrderedDict[bytes, Any] = OrderedDict()
 
     def output(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return what the teacher gives, on the device of the inputs."""
+        """Return the teacher's output, computed on the device of the inputs."""
         first = next(tensors_in([args, kwargs]), None)
         if first is not None and first.device != next(self.network.parameters(), first).device:
             self.network.to(first.device)
@@ -179,14 +178,14 @@ class _Teacher:
 
 
 class _Heard:
-    """Runs a network, and has the teacher hear each call."""
+    """Runs a network, and the teacher on the inputs of each call."""
 
     def __init__(self, forward: Forward, teacher: _Teacher) -> None:
         self._forward, self._teacher = forward, teacher
         self.distances: list[Tensor] = []
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        # The teacher may take something out of a mapping, which the network is to find there.
+        # The teacher may pop something from a mapping that the network must still find there.
         target = self._teacher.output(tuple(map(own_copy, args)), {k: own_copy(v) for k, v in kwargs.items()})
         output = self._forward(*args, **kwargs)
         self.distances.append(self._teacher.distance(output, target))

@@ -1,4 +1,4 @@
-"""A trained child in forms that run without this library: a torch program, ONNX."""
+"""Export a trained child to formats that run without this library: a torch program, ONNX."""
 
 import copy
 import inspect
@@ -30,9 +30,9 @@ def save_program(path: Path, child: nn.Module, example: Any) -> Path:
     Args:
         path: Ends in `.pt2`.
         child: A plain network.
-        example: Inputs: one, a tuple of them, a mapping by name, or `asng.nn.Inputs`; tensors may lie in
-            dictionaries and lists. Their first dimension is free when the program runs, and so are others,
-            such as the length of a sequence, if the network takes any.
+        example: Inputs: one, a tuple of them, a mapping by name, or `asng.nn.Inputs`; tensors may be nested
+            in dictionaries and lists. The program takes any size of their first dimension, and of others,
+            such as the length of a sequence, if the network does.
 
     Raises:
         RunError: torch.export cannot follow the network, or the file cannot be written.
@@ -51,15 +51,15 @@ def save_program(path: Path, child: nn.Module, example: Any) -> Path:
 
 
 def save_onnx(path: Path, child: nn.Module, example: Any) -> Path:
-    """Write a child as ONNX. What is free, and what an example may be, is as in `save_program`.
+    """Write a child as an ONNX program.
 
     Args:
         path: Ends in `.onnx`.
         child: A plain network.
-        example: Inputs.
+        example: Inputs, as in `save_program`; the same dimensions are free.
 
     Raises:
-        InputError: The packages for it are not installed.
+        InputError: The packages for ONNX are not installed.
         RunError: The network cannot be converted, or the file cannot be written.
     """
     _need_onnx("onnx", "onnxscript")
@@ -69,18 +69,18 @@ def save_onnx(path: Path, child: nn.Module, example: Any) -> Path:
 
 
 def onnx_runner(path: Path, child: nn.Module, example: Any, *, threads: int) -> Callable[[], object]:
-    """Return a function that runs a child once as an ONNX program in onnxruntime, on the processor.
+    """Return a function that runs a child once as an ONNX program in onnxruntime, on the CPU.
 
-    The program is that of `save_onnx` for the sizes of the example alone.
+    The program is like that of `save_onnx`, but takes only the sizes of the example.
 
     Args:
-        path: Where to put the program, which must stay as long as it is run.
+        path: Where to write the program; the file must stay while the function is in use.
         child: A plain network.
         example: Inputs, as in `save_program`.
-        threads: That onnxruntime computes in, >= 1.
+        threads: Number of threads that onnxruntime uses, >= 1.
 
     Raises:
-        InputError: The packages for it are not installed.
+        InputError: The packages for ONNX are not installed.
         RunError: The network cannot be converted, or onnxruntime cannot run it.
     """
     _need_onnx("onnx", "onnxscript", "onnxruntime")
@@ -98,7 +98,7 @@ def onnx_runner(path: Path, child: nn.Module, example: Any, *, threads: int) -> 
         arrays = [tensor.detach().cpu().numpy() for tensor in tensors_in([inputs, inputs.named])]
         feed = dict(zip(names, arrays, strict=True))
         session.run(None, feed)
-    except Exception as error:  # of many kinds
+    except Exception as error:  # there are many kinds
         raise RunError(f"{path}: onnxruntime cannot run the network: {error}") from error
     return lambda: session.run(None, feed)
 
@@ -112,11 +112,11 @@ def _need_onnx(*packages: str) -> None:
 
 
 def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:
-    with warnings.catch_warnings():  # of torch's about its own parts
+    with warnings.catch_warnings():  # torch warns about its own internals
         warnings.simplefilter("ignore")
         try:
             converted = torch.onnx.export(program, dynamo=True, verbose=False)
-        except Exception as error:  # of many kinds
+        except Exception as error:  # there are many kinds
             raise RunError(f"{path}: torch.onnx cannot convert the network: {error}") from error
     if converted is None:
         raise RunError(f"{path}: torch.onnx gave no program for this network.")
@@ -125,7 +125,7 @@ def _converted(program: torch.export.ExportedProgram, path: Path) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep torch from logging, once a network, what it thinks of its own parts."""
+    """Silence what torch logs about its own internals for every network."""
     log = logging.getLogger("torch.onnx")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -136,12 +136,12 @@ def _quiet() -> Iterator[None]:
 
 
 def _contiguous(child: nn.Module) -> nn.Module:
-    # torch.export.save takes a weight that is channels last for a part of a larger one, and warns.
+    # torch.export.save mistakes a channels-last weight for a part of a larger one, and warns.
     return copy.deepcopy(child).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload,no-any-return]
 
 
 def _fixed(child: nn.Module, inputs: Inputs, path: Path) -> torch.export.ExportedProgram:
-    """Have torch follow a network on inputs whose sizes are all fixed."""
+    """Export a network for inputs whose sizes are all fixed."""
     try:
         return torch.export.export(child.eval(), tuple(inputs), dict(inputs.named), strict=False)
     except Exception as error:  # torch.export raises errors of many kinds
@@ -152,9 +152,9 @@ def _exported(child: nn.Module, example: Any, path: Path) -> torch.export.Export
     child = _contiguous(child)
     inputs = _plain(calls_of(child, example)[0])
     size = _batch_size(inputs)
-    if size == 1:  # torch.export takes a first dimension of 1 for a constant.
+    if size == 1:  # torch.export treats a first dimension of 1 as a constant.
         inputs, size = _mapped(inputs, lambda x: torch.cat([x, x]) if x.shape[0] == 1 else x), 2
-    # torch 2.5 takes no dimension with a name beside one that it is to find out about.
+    # torch 2.5 rejects a named dimension beside one that it should infer.
     for batch in (Dim("batch"), Dim.AUTO):
         with suppress(Exception):  # torch.export raises errors of many kinds
             program = _followed(child, inputs, size, batch=batch, others=Dim.AUTO)
@@ -177,14 +177,14 @@ def _is_free(program: torch.export.ExportedProgram, size: int) -> bool:
 def _followed(
     child: nn.Module, inputs: Inputs, size: int, *, batch: Any, others: Any
 ) -> torch.export.ExportedProgram:
-    """Have torch follow a network on inputs whose first dimension is free.
+    """Export a network for inputs whose first dimension is free.
 
     Args:
         child: The network.
         inputs: Its inputs.
-        size: Length of the first dimension of those that are batches.
-        batch: What to say of it.
-        others: What to say of other dimensions: to be found out, or None for fixed.
+        size: First dimension of the inputs that are batches.
+        batch: How to declare that dimension.
+        others: How to declare other dimensions, such as to be inferred; None for fixed.
     """
 
     def free(x: torch.Tensor) -> dict[int, Any]:
@@ -192,7 +192,7 @@ def _followed(
         return shape | {0: batch} if x.shape[0] == size else shape
 
     shapes = _mapped(inputs, free, other=None)
-    # By argument: torch.export takes what goes to `*inputs` as one, a tuple.
+    # By argument: torch.export takes all that goes to `*inputs` as one tuple.
     by_argument = inspect.signature(child.forward).bind(*shapes, **shapes.named).arguments
     return torch.export.export(
         child.eval(), tuple(inputs), dict(inputs.named), dynamic_shapes=dict(by_argument), strict=False
@@ -200,7 +200,7 @@ def _followed(
 
 
 def _plain(inputs: Inputs) -> Inputs:
-    """Return inputs whose mappings are dictionaries, the only ones that torch.export looks into."""
+    """Return inputs with all mappings as dictionaries, the only ones that torch.export looks into."""
     return _mapped(inputs, lambda x: x)
 
 
@@ -210,7 +210,7 @@ def _mapped(inputs: Inputs, function: Any, **other: Any) -> Inputs:
 
 
 def _mapped_in(value: Any, function: Any, other: dict[str, Any]) -> Any:
-    """Apply a function to all tensors with a dimension in dictionaries, lists and tuples; the rest stays."""
+    """Apply a function to nested tensors with a dimension; the rest stays, or becomes `other` if given."""
     if isinstance(value, torch.Tensor):
         return function(value) if value.ndim else other.get("other", value)
     if isinstance(value, Mapping):
@@ -221,7 +221,7 @@ def _mapped_in(value: Any, function: Any, other: dict[str, Any]) -> Any:
 
 
 def _batch_size(inputs: Inputs) -> int:
-    """Return the first dimension that most tensors have, that of the first one if none is more frequent."""
+    """Return the most frequent first dimension of the tensors; of equally frequent ones, the first."""
     sizes: list[int] = []
     _mapped(inputs, lambda x: sizes.append(len(x)))
     return Counter(sizes).most_common(1)[0][0] if sizes else 0

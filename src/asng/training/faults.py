@@ -1,4 +1,4 @@
-"""What goes wrong in training: losses that are not finite, memory that is over, workers that were killed."""
+"""Handle what goes wrong in training: losses that are not finite, lack of memory, killed workers."""
 
 import math
 import time
@@ -27,27 +27,27 @@ __all__ = [
 ]
 
 MOST_SKIPPED_STEPS = 100
-"""So many steps without a finite value, one after the other, mean that the weights are lost."""
+"""After so many consecutive steps without a finite value, the weights are taken to be lost."""
 
 _T = TypeVar("_T")
 
 _SAID = ("can't allocate memory", "out of memory", "ALLOC_FAILED")
-"""What torch says where the memory of the CPU, or of a library of the GPU, is over; that has no class."""
+"""What torch says if the CPU, or a GPU library, is out of memory; such errors have no class of their own."""
 
 _TIMED_OUT = "DataLoader timed out after"
 _KILLED = "DataLoader worker (pid"
-"""How torch begins to say it. Errors that a dataset raises in a worker begin otherwise."""
+"""How torch's messages begin. Errors that a data set raises in a worker begin otherwise."""
 
 _SECONDS = 1.0
-"""How long the signal may take that a worker has ended; it ends the sleep by its own error."""
+"""How long the signal that a worker has ended may take; its handler ends the sleep with an error."""
 
 
 class FiniteWatch:
-    """Counts the steps without a finite value, and gives the search up if there are too many.
+    """Counts steps without a finite value, and ends the search if there are too many.
 
     Attributes:
-        skipped: Weight steps without a finite loss, up to now and one after the other.
-        blind: Theta steps without a finite objective, likewise.
+        skipped: Number of latest consecutive weight steps without a finite loss.
+        blind: Number of latest consecutive theta steps without a finite objective.
         seen: Whether any objective was ever finite.
     """
 
@@ -57,10 +57,10 @@ class FiniteWatch:
         self.seen = False
 
     def trained(self, loss: float, step: int, origin: Callable[[], str]) -> None:
-        """Take in the loss of a weight step; `origin` says where a NaN comes from, if asked.
+        """Count the loss of a weight step; `origin` says where a NaN comes from, if needed.
 
         Raises:
-            RunError: There was no finite one for long.
+            RunError: Too many consecutive losses were not finite.
         """
         self.skipped = 0 if math.isfinite(loss) else self.skipped + 1
         if self.skipped >= MOST_SKIPPED_STEPS:
@@ -70,12 +70,12 @@ class FiniteWatch:
             )
 
     def scored(self, values: Sequence[float], step: int, expected: str, origin: Callable[[], str]) -> None:
-        """Take in the objectives of a theta step; `expected` says what was expected of which function.
+        """Count the objectives of a theta step; `expected` says what was expected of which function.
 
-        One that is not finite ranks worst among others. Without any there is nothing to rank.
+        An objective that is not finite ranks worst. If none is finite, there is nothing to rank.
 
         Raises:
-            RunError: None was finite, and none ever was before, or for long.
+            RunError: None was finite, and none ever was, or none in too many consecutive steps.
         """
         if not values:  # all candidates were over a budget
             return
@@ -95,22 +95,21 @@ class FiniteWatch:
         return {"skipped": self.skipped, "blind": self.blind, "seen": self.seen}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from a checkpoint."""
+        """Continue counting from a checkpoint."""
         self.skipped, self.blind, self.seen = state["skipped"], state["blind"], state["seen"]
 
 
 def refuse_other_weights(before: Mapping[str, nn.Parameter], model: nn.Module) -> None:
-    """Raise unless a model has the weights that it had before, whatever their values.
+    """Raise unless a model still has the same weights as before, whatever their values.
 
-    A module that makes weights in its forward pass, or puts others in their place, would have them untrained,
-    and its checkpoints could not be read.
+    Weights that a forward pass makes or replaces would stay untrained, and checkpoints could not be read.
 
     Args:
-        before: Name to weight, of `named_parameters()`.
-        model: That model.
+        before: Name to weight, from `named_parameters()` of the model.
+        model: The model.
 
     Raises:
-        RunError: One has come in, is gone or is another object; the message names it.
+        RunError: A weight is new, gone or another object; the message names it.
     """
     now = dict(model.named_parameters())
     for name in (*before, *now):
@@ -127,12 +126,12 @@ def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
     """Run a function of a network once more, and say where the first number that is not finite comes from.
 
     Args:
-        network: Whose modules are watched.
+        network: The network whose modules are watched.
         run: Runs the function, and returns its value.
-        function: What it is called.
+        function: Name of the function.
 
     Returns:
-        A sentence: the inputs, or the module whose output is the first, or neither.
+        A sentence that blames the inputs, the module with the first such output, or neither.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
@@ -171,14 +170,14 @@ def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
 
 
 def is_undefined(value: float, network: nn.Module, run: Callable[[], Any]) -> bool:
-    """Whether a function gave NaN for what the batch is, and not for what the network made of it.
+    """Whether a function gave NaN because of the batch, and not because of the network's outputs.
 
-    An area under a curve is not defined on labels of one class, nor a mean over no items. If the outputs of
-    the network are NaN or infinite, the network is at fault. The function is run a second time to see them.
+    An area under a curve is undefined on labels of one class, and so is a mean over no items. If an output of
+    the network has a NaN or plus infinity, the network is at fault. The function is run again to see them.
 
     Args:
-        value: What it gave.
-        network: Whose outputs are watched.
+        value: What the function returned.
+        network: The network whose outputs are watched.
         run: Runs the function.
 
     Example:
@@ -205,7 +204,7 @@ def is_undefined(value: float, network: nn.Module, run: Callable[[], Any]) -> bo
 
 
 def _broken(output: torch.Tensor) -> bool:
-    # A loss that the network itself returns may be undefined as well, and scores of what is masked are -inf.
+    # A loss that the network itself returns may be undefined as well, and scores of masked items are -inf.
     if output.ndim == 0 or not output.is_floating_point():
         return False
     return bool((output.isnan() | (output == math.inf)).any())
@@ -216,11 +215,11 @@ def _finite(value: Any) -> bool:
 
 
 class OutOfMemory:
-    """Counts what did not fit.
+    """Counts passes that ran out of memory.
 
     Attributes:
-        count: How many passes ended for want of memory, up to now.
-        first: The first architecture of which one did; None if there was none, or if it is not known.
+        count: How many passes have run out of memory so far.
+        first: The first architecture that did; None if none did, or if it is not known.
     """
 
     def __init__(self) -> None:
@@ -229,20 +228,20 @@ class OutOfMemory:
 
     @contextmanager
     def noted(self) -> Iterator[None]:
-        """Let the block end early if memory is over, and count that."""
+        """End the block early if it runs out of memory, and count that."""
         try:
             yield
         except (MemoryError, RuntimeError) as error:
             self._note(error)
 
     def _note(self, error: Exception) -> None:
-        """Count an error that says that memory is over; raise any other."""
+        """Count an error if it says that memory ran out; raise any other."""
         if not is_out_of_memory(error):
             raise error
         self.count += 1
 
     def of(self, architecture: Mapping[str, Any]) -> None:
-        """Note which architecture did not fit, if it is the first."""
+        """Note an architecture that did not fit, if it is the first."""
         self.first = dict(architecture) if self.first is None else self.first
 
     def state_dict(self) -> dict[str, Any]:
@@ -250,10 +249,10 @@ class OutOfMemory:
         return {"count": self.count, "first": self.first}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on counting from a checkpoint.
+        """Continue counting from a checkpoint.
 
         Raises:
-            ValueError: The count is none.
+            ValueError: The count or the first architecture is malformed.
         """
         if type(state["count"]) is not int or state["count"] < 0:
             raise ValueError(f"{state['count']!r:.80} passes without memory")
@@ -263,7 +262,7 @@ class OutOfMemory:
         self.count, self.first = state["count"], first
 
     def value(self, score: Callable[[], _T]) -> _T | float:
-        """Return what `score` returns, or NaN if memory is over.
+        """Return what `score` returns, or NaN if it runs out of memory.
 
         Example:
             >>> memory = OutOfMemory()
@@ -278,7 +277,7 @@ class OutOfMemory:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is over: Python's, the CPU's of torch, or a GPU's."""
+    """Whether an error says that memory ran out, be it Python's, torch's on the CPU, or a GPU's."""
     if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _SAID)
@@ -286,7 +285,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def timeouts_told(name: str) -> Iterator[None]:
-    """Raise RunError if a loader of that name waited for its timeout while the block ran.
+    """Raise RunError, with the name of the loader, if a loader times out while the block runs.
 
     Example:
         >>> with timeouts_told("valid_loader"):
@@ -311,10 +310,10 @@ class WorkersGone(RunError):
 
 @contextmanager
 def dead_workers_told() -> Iterator[None]:
-    """Raise RunError if a worker of a data loader was killed, or hangs, while the block ran.
+    """Raise RunError if a worker of a data loader is killed, or hangs, while the block runs.
 
-    torch raises wherever the main process is at that moment, also in the middle of a step, so that a search
-    can go on from a checkpoint only.
+    torch raises wherever the main process is at that moment, even in the middle of a step, so a search can
+    only continue from a checkpoint.
 
     Example:
         >>> with dead_workers_told():
@@ -326,13 +325,13 @@ def dead_workers_told() -> Iterator[None]:
         try:
             with timeouts_told("loader"):
                 yield
-        except (ConnectionError, EOFError):  # of the pipe to a worker, whose end a signal tells next
+        except (ConnectionError, EOFError):  # the pipe to a worker broke; a signal tells of its end next
             time.sleep(_SECONDS)
             raise
     except RuntimeError as error:
         if not str(error).startswith(_KILLED):
             raise
-        time.sleep(_SECONDS)  # for a signal that was sent to all of them, and is what ends the run
+        time.sleep(_SECONDS)  # for a signal that was sent to all processes: then it ends the run
         raise WorkersGone(
             f"loader: expected its worker processes to live, but {in_one_line(error)}. Is the memory too "
             "small? Go on by resume, with fewer num_workers."

@@ -1,4 +1,4 @@
-"""What a loss and an objective are given to run: one architecture of a supernet, or a plain network."""
+"""What losses and objectives get as `forward`: one architecture of a supernet, or a plain network."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +14,11 @@ __all__ = ["ArchitectureForward", "running"]
 
 
 class ArchitectureForward:
-    """Runs one architecture of a supernet, and collects what all its passes read.
+    """Runs one architecture of a supernet, and collects the variables that its passes read.
 
     Args:
         supernet: The supernet.
-        architecture: The one.
+        architecture: The architecture to run.
 
     Attributes:
         read: Names of the variables that were read; None before the first pass.
@@ -37,7 +37,7 @@ class ArchitectureForward:
 
     @contextmanager
     def following(self) -> Iterator[nn.Module]:
-        """Have the model follow the architecture in whatever is called of it while the block runs."""
+        """Let every method of the model follow the architecture while the block runs."""
         with following(self.architecture) as selection:
             yield self.supernet.model
         self.read = frozenset(selection.read) | (self.read or frozenset())
@@ -45,10 +45,10 @@ class ArchitectureForward:
 
 @contextmanager
 def running(forward: Any) -> Iterator[Any]:
-    """Give a loss or an objective the model itself, for other methods than its forward pass.
+    """Give a loss or an objective the model itself, to call methods other than its forward pass.
 
-    For instance to generate text: in a search the methods of the model follow the architecture at hand while
-    the block runs, and of a child they are called as they are.
+    For instance, to generate text. In a search, the methods of the model follow the current architecture
+    while the block runs; those of a child are called as they are.
 
     Args:
         forward: What the loss or the objective was given.
@@ -57,7 +57,7 @@ def running(forward: Any) -> Iterator[Any]:
         The model.
 
     Raises:
-        InputError: `forward` is neither.
+        InputError: `forward` is not what losses and objectives are given.
 
     Example:
         >>> import torch

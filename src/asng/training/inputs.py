@@ -1,4 +1,4 @@
-"""What a model is given as inputs, learnt from a loss and a batch."""
+"""Find out which inputs a loss gives a model for a batch."""
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -36,16 +36,16 @@ __all__ = [
 
 
 class Recorder(ArchitectureForward):
-    """Runs one architecture, and keeps what each call was given and what it returned.
+    """Runs one architecture, and records the inputs and the output of each call.
 
     Args:
         supernet: The supernet.
-        architecture: The one.
+        architecture: The architecture to run.
         training: The mode that the supernet is in.
 
     Attributes:
         calls: The inputs of each call, as they were when it began.
-        outputs: What it returned, as it was when it ended.
+        outputs: The output of each call, as it was when the call ended.
     """
 
     def __init__(
@@ -72,19 +72,19 @@ def example_inputs(
     *,
     needed: bool = True,
 ) -> list[Inputs]:
-    """Return the inputs that `loss` gives the network for the loader's first batch, one a call.
+    """Return the inputs that `loss` gives the network for the loader's first batch, one per call.
 
-    They come twice, in training mode and in evaluation mode, if the network takes them in both.
+    They come twice, for training mode and for eval mode, if the network takes them in both.
 
     Args:
         supernet: The supernet.
-        architecture: The one that is run.
+        architecture: The architecture to run.
         loss: The training loss.
-        loader: Of the training data.
-        needed: Whether there must be one.
+        loader: Loader of the training data.
+        needed: Whether there must be a call.
 
     Raises:
-        InputError: The loss never runs the network, though that is needed.
+        InputError: The loss never runs the network although a call is needed.
     """
     with undisturbed():
         calls = inputs_of(supernet, architecture, loss, next(iter(loader)), needed=needed)
@@ -92,31 +92,31 @@ def example_inputs(
 
 
 def _that_evaluate(supernet: Supernet, architecture: Architecture, calls: list[Inputs]) -> list[Inputs]:
-    """Return those calls that the network can be evaluated on, in evaluation mode."""
+    """Return those calls that the network can also run in eval mode, marked as of that mode."""
     found = []
     with without_trace(supernet) as modes, torch.no_grad():
         modes.set(training=False)
         for call in calls:
             try:
                 repeated(call).call(ArchitectureForward(supernet, architecture))
-            except Exception:  # whatever a model raises for what it is only given in training
+            except Exception:  # whatever a model raises for inputs that it only takes in training
                 continue
             found.append(Inputs(call, call.named, training=False))
     return found
 
 
 def repeated(call: Inputs) -> Inputs:
-    """Return copies of inputs, which a model may change."""
+    """Return a copy of inputs that a model may change."""
     return Inputs(copied(tuple(call)), copied(dict(call.named)), training=call.training)
 
 
 def inputs_of(
     supernet: Supernet, architecture: Architecture, loss: Loss, batch: Any, *, needed: bool = True
 ) -> list[Inputs]:
-    """Return the inputs that `loss`, called in training mode, gives the network for a batch, one a call.
+    """Return the inputs that `loss`, called in training mode, gives the network for a batch, one per call.
 
     Raises:
-        InputError: The loss never runs the network, though that is needed.
+        InputError: The loss never runs the network although a call is needed.
     """
     calls = calls_in(supernet, architecture, loss, batch, training=True)
     if needed and not calls:
@@ -130,30 +130,30 @@ def inputs_of(
 def calls_in(
     supernet: Supernet, architecture: Architecture, function: Objective, batch: Any, *, training: bool
 ) -> list[Inputs]:
-    """Return the inputs of each call in a loss or an objective, without a trace in the supernet.
+    """Return the inputs of each call in a loss or an objective, leaving the supernet unchanged.
 
     Args:
         supernet: The supernet.
-        architecture: The one that is run.
+        architecture: The architecture to run.
         function: A loss or an objective.
-        batch: For it.
-        training: Its mode: training for a loss, evaluation for an objective.
+        batch: The batch that it is called with.
+        training: Mode of the supernet: True for a loss, False for an objective.
     """
     forward = Recorder(supernet, architecture, training=training)
     with without_trace(supernet) as modes, OutOfMemory().noted():
-        # An architecture that does not fit into memory has shown its inputs before.
+        # An architecture that does not fit into memory has shown its inputs by then.
         modes.set(training=training)
         _run(function, forward, to_device(batch, _device_of(supernet)))
     return forward.calls
 
 
 def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Inputs]:
-    """Return the inputs of each call of a plain model in a loss, without a trace in the model.
+    """Return the inputs of each call of a plain model in a loss, leaving the model unchanged.
 
     Args:
-        model: The model; it is run in evaluation mode.
+        model: The model; it is run in eval mode.
         function: A loss or an objective.
-        batch: For it.
+        batch: The batch that it is called with.
 
     Raises:
         InputError: The model is not called, or fails.
@@ -180,17 +180,18 @@ def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Input
 
 
 def make_whole(model: nn.Module, loss: Objective, first: Callable[[], Any]) -> None:
-    """Give lazy layers of torch their sizes, by passes of a first batch; of a supernet through each choice.
+    """Give torch's lazy layers their sizes by passing a first batch, in a supernet through each choice.
 
-    They take them from what they are first given, and have no weights before. A model without is left alone.
+    Lazy layers take their sizes from their first input, and have no weights before. A model without lazy
+    layers is left alone.
 
     Args:
         model: A plain network or a supernet.
-        loss: Says how a batch goes through it; its value is not used.
-        first: Gives the batch, if there is a lazy layer.
+        loss: Says how a batch goes through the model; its value is not used.
+        first: Returns the batch; only called if there is a lazy layer.
 
     Raises:
-        InputError: No pass reaches one of them.
+        InputError: There is a lazy layer that no pass reaches.
 
     Example:
         >>> net = nn.Sequential(nn.LazyLinear(2), nn.ReLU())
@@ -222,7 +223,7 @@ def _lazy(model: nn.Module) -> list[str]:
 
 
 def _through_all(space: Space) -> Iterator[Architecture]:
-    """Yield as many architectures as the most choices that a variable has, each choice in one of them."""
+    """Yield as many architectures as the largest variable has choices; each choice occurs in one of them."""
     choices = {
         name: variable.choices
         if isinstance(variable, Categorical)
@@ -234,7 +235,7 @@ def _through_all(space: Space) -> Iterator[Architecture]:
 
 
 def _run(function: Objective, forward: Recorder, batch: Any) -> None:
-    """Run a loss or an objective without gradients, or with them if it takes some itself."""
+    """Run a loss or an objective without gradients, or with them if it takes gradients itself."""
     try:
         with torch.no_grad():
             function(forward, own_copy(batch))
@@ -249,28 +250,28 @@ def _run(function: Objective, forward: Recorder, batch: Any) -> None:
 
 @contextmanager
 def without_trace(supernet: Supernet) -> Iterator[Modes]:
-    """Have passes run as in a search, by the statistics of their batch, and leave no trace of them.
+    """Let passes use the statistics of their batch, as in a search, and undo all that they change.
 
     Yields:
-        What switches the supernet between its modes.
+        The switch between the modes of the supernet.
     """
     with undisturbed(), left_alone(supernet), batch_statistics(supernet) as norms:
         yield Modes(supernet, norms)
 
 
 def evaluates_alike(supernet: Supernet, architecture: Architecture, loss: Loss, batch: Any) -> bool:
-    """Whether a network gives a loss in evaluation mode what it does in training.
+    """Whether a network returns the same to a loss in eval mode as in training mode.
 
-    If so the loss can be taken as an objective, of the network as it is in evaluation. A detector returns
-    losses in one mode and predictions in the other, a classifier perhaps scores and probabilities: a loss is
-    to be called in training mode only. Differences by chance, as a dropout of the user's own makes them, do
-    not count. The loss is called once, in training mode.
+    If so, the loss can also serve as an objective, in eval mode. A detector returns losses in one mode and
+    predictions in the other, a classifier perhaps scores and probabilities: such a loss must only be called
+    in training mode. Random differences, such as from a user's own dropout, do not count. The loss is called
+    once, in training mode.
 
     Args:
         supernet: The supernet.
-        architecture: The one that is run.
+        architecture: The architecture to run.
         loss: The training loss.
-        batch: For it.
+        batch: The batch that it is called with.
     """
     device = _device_of(supernet)
 
@@ -286,7 +287,7 @@ def evaluates_alike(supernet: Supernet, architecture: Architecture, loss: Loss, 
         try:
             with torch.no_grad():
                 evaluated = outputs(forward.calls, run)
-        except Exception:  # whatever a model raises for want of what only training gives it
+        except Exception:  # whatever a model raises for inputs that it only takes in training
             return False
         if difference(evaluated, forward.outputs, tolerance=TOLERANCE) is None:
             return True
@@ -296,7 +297,7 @@ def evaluates_alike(supernet: Supernet, architecture: Architecture, loss: Loss, 
         torch.manual_seed(torch.initial_seed() + 1)
         with torch.no_grad():
             again = outputs(forward.calls, run)
-        # What is drawn at random differs each time.
+        # Random outputs differ each time.
         return difference(again, forward.outputs, tolerance=TOLERANCE) is not None
     return True
 
@@ -310,7 +311,7 @@ def _device_of(supernet: nn.Module) -> torch.device:
 
 
 def by_position(supernet: Supernet, inputs: Inputs) -> Inputs:
-    """Return inputs all of which go by position, if they can."""
+    """Return inputs that are all passed by position, if possible."""
     if not inputs.named:
         return inputs
     try:
@@ -319,5 +320,5 @@ def by_position(supernet: Supernet, inputs: Inputs) -> Inputs:
         return inputs
     if bound.kwargs:
         return inputs
-    bound.apply_defaults()  # of inputs before a named one
+    bound.apply_defaults()  # for inputs before a named one
     return Inputs(bound.args)

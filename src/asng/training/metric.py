@@ -1,4 +1,4 @@
-"""Objectives over all of the validation data, no means over its batches: F1, AUC, mIoU, perplexity."""
+"""Objectives over all validation data that are not means over its batches: F1, AUC, mIoU, perplexity."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -13,11 +13,11 @@ from asng.training.objective import checked_value, qualified_name
 __all__ = ["MetricObjective", "Tally", "as_objective", "is_metric", "is_whole"]
 
 WINDOW = 4
-"""Batches that a step in theta scores on. Not measured: the more, the less noise and the dearer a step."""
+"""Batches that a theta step scores on. Not measured: more of them give less noise and a dearer step."""
 
 
 def is_metric(value: object) -> bool:
-    """Whether something is a metric as torchmetrics has it: with `update`, `compute` and `reset`.
+    """Whether an object is a metric like those of torchmetrics, with `update`, `compute` and `reset`.
 
     Example:
         >>> is_metric(max)
@@ -27,10 +27,10 @@ def is_metric(value: object) -> bool:
 
 
 def pairs(forward: Any, batch: Any) -> tuple[Any, Any]:
-    """Return output and target of an (input, target) batch.
+    """Return the output and the target of an (input, target) batch.
 
     Raises:
-        InputError: It is none.
+        InputError: The batch is not such a pair.
     """
     if not isinstance(batch, (tuple, list)) or len(batch) != 2:
         raise InputError(
@@ -43,22 +43,22 @@ def pairs(forward: Any, batch: Any) -> tuple[Any, Any]:
 
 
 class MetricObjective:
-    """An objective that is computed once over many batches, by a metric.
+    """An objective that a metric computes once over many batches.
 
-    A search updates it over a window of validation batches in each step, and over all of them in a final, in
-    which candidates too are compared on as many as the plan has. A metric of torchmetrics can be given to
-    `OneShotSearch(maximize=...)` as it is; this says more.
+    In each step, a search updates the metric over a window of validation batches. A final scores its
+    finalists on all batches if its cost allows that, and compares candidates on as many as its plan says. A
+    metric of torchmetrics can be given to `OneShotSearch(maximize=...)` as it is; this class sets `feed` and
+    `window`.
 
     Args:
-        metric: Of torchmetrics, or any object with `update`, `compute` and `reset`. It is copied for each
-            architecture. `compute` returns one number.
+        metric: A metric of torchmetrics, or any object with `update`, `compute` and `reset`. It is copied for
+            each architecture. `compute` returns one number.
         feed: Function of (forward, batch) that returns the arguments of `update`: a tuple of them, or a
-            mapping by name. Default: the output for the first part of an (input, target) batch, and the
-            second.
+            mapping by name. Default: the network's output and the target of an (input, target) batch.
         window: Batches of a step, >= 1. Default 4.
 
     Raises:
-        InputError: `metric` is none, or `window` is out of range.
+        InputError: `metric` is not a metric, or `window` is out of range.
 
     Example:
         >>> class Correlation:
@@ -83,10 +83,10 @@ class MetricObjective:
             )
         integer_at_least("window", window, 1)
         self.metric, self.feed, self.window = metric, feed, window
-        self.__qualname__ = f"MetricObjective({qualified_name(metric)})"  # what messages name it by
+        self.__qualname__ = f"MetricObjective({qualified_name(metric)})"  # its name in messages
 
     def tally(self, device: torch.device | None = None) -> "Tally":
-        """Return a copy of the metric to count with, on a device."""
+        """Return a tally with a fresh copy of the metric on a device."""
         return Tally(self, device)
 
     def __call__(self, forward: Any, batch: Any) -> float | torch.Tensor:
@@ -97,11 +97,11 @@ class MetricObjective:
 
 
 class Tally:
-    """A metric while it is updated over batches.
+    """A copy of a metric, updated batch by batch.
 
     Args:
-        objective: Whose metric to copy.
-        device: Where outputs are; None if the metric is there already.
+        objective: The objective whose metric is copied.
+        device: Device of the outputs; None if the metric is there already.
     """
 
     def __init__(self, objective: MetricObjective, device: torch.device | None) -> None:
@@ -110,14 +110,14 @@ class Tally:
         if device is not None and callable(getattr(self._metric, "to", None)):
             self._metric = self._metric.to(device)
         self._metric.reset()
-        # Each process of a search scores architectures of its own: their numbers must stay apart.
+        # Each process of a search scores its own architectures: their numbers must not be synchronised.
         parts = self._metric.modules() if isinstance(self._metric, torch.nn.Module) else [self._metric]
         for part in parts:
             if hasattr(part, "sync_on_compute"):
                 part.sync_on_compute = False
 
     def update(self, forward: Any, batch: Any) -> None:
-        """Take in a batch."""
+        """Update the metric with a batch."""
         given = self._objective.feed(forward, batch)
         if isinstance(given, Mapping):
             self._metric.update(**given)
@@ -130,13 +130,13 @@ class Tally:
             )
 
     def value(self, name: str) -> float | torch.Tensor:
-        """Compute it.
+        """Return the metric over the batches so far.
 
         Args:
-            name: What the objective is called in messages.
+            name: Name of the objective in messages.
 
         Raises:
-            InputError: It is no single number.
+            InputError: The metric is not a single number.
         """
         value = self._metric.compute()
         if isinstance(value, Mapping):
@@ -148,12 +148,12 @@ class Tally:
 
 
 def as_objective(value: Any) -> Any:
-    """Return an objective: a metric as one, and a function as it is."""
+    """Return an objective: a metric is wrapped in `MetricObjective`, a function returned as it is."""
     if is_metric(value) and not isinstance(value, (MetricObjective, type)):
         return MetricObjective(value)
     return value
 
 
 def is_whole(objective: object) -> TypeGuard[MetricObjective]:
-    """Whether an objective is no mean over batches."""
+    """Whether an objective is a metric over all batches rather than a mean over them."""
     return isinstance(objective, MetricObjective)

@@ -1,4 +1,4 @@
-"""What a search changes for a while and puts back: modes of modules, their tensors, torch's generators."""
+"""Change the modes and the state of modules for a while, and restore them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,18 +13,18 @@ from asng.nn.extraction.recording import contents_of, refill
 __all__ = ["Modes", "cuda_devices", "evaluating", "has_own_train", "kept_modes", "left_alone", "Snapshot"]
 
 _LOOKS = 4
-"""Switches: two steps."""
+"""Number of switches in which modules are looked up: those of two steps."""
 
 
 class Modes:
-    """Switches a model between training and evaluation, as its `train` does but in less time.
+    """Switches a model between training and eval mode, as its `train` does but in less time.
 
-    A search switches twice a step, and `train` takes 10 microseconds for each module of a supernet that has
-    hundreds. Where no class has a `train` of its own, all it does is to set one attribute of each module.
+    A search switches twice a step, and `train` takes 10 microseconds for each of hundreds of modules in a
+    supernet. If no class overrides `train`, all it does is set one attribute of each module.
 
     Args:
-        model: Whose modules are looked for in the first `_LOOKS` switches: some are made in a first pass.
-        norms: Those that are to stay in training mode.
+        model: Its modules are looked up in the first `_LOOKS` switches: some are made in a first pass.
+        norms: Norms that stay in training mode.
 
     Example:
         >>> model = nn.Sequential(nn.Dropout(), nn.BatchNorm1d(2))
@@ -39,9 +39,9 @@ class Modes:
         self._looks = 0
 
     def set_still(self) -> None:
-        """Switch to training, but for layers of torch and of this library: dropout, for one, stays off.
+        """Switch to training mode, except for layers of torch and asng: dropout, for example, stays off.
 
-        Modules of the user then compute what they do in training, so that a loss can be taken of it.
+        The user's modules then compute what they do in training, so that a loss can use it.
         """
         self.set(training=True)
         for module in self._model.modules():
@@ -51,7 +51,7 @@ class Modes:
             norm.training = True
 
     def set(self, *, training: bool) -> None:
-        """Switch to training, or to evaluation."""
+        """Switch to training or eval mode."""
         if self._looks < _LOOKS:
             self._looks += 1
             self._attributes = _attributes(self._model)
@@ -65,18 +65,18 @@ class Modes:
 
 
 def _attributes(model: nn.Module) -> list[dict[str, Any]] | None:
-    """Return the attributes of all modules, or None if one has a `train` of its own."""
+    """Return the attributes of all modules, or None if one overrides `train`."""
     return None if has_own_train(model) else [vars(module) for module in model.modules()]
 
 
 def has_own_train(model: nn.Module) -> bool:
-    """Whether a class in a model, or a module itself, has a `train` other than torch's."""
+    """Whether a class in a model, or a module itself, overrides torch's `train`."""
     return any(type(m).train is not nn.Module.train or "train" in vars(m) for m in model.modules())
 
 
 @contextmanager
 def kept_modes(model: nn.Module) -> Iterator[None]:
-    """Put every module back into the mode, training or evaluation, that it is in now."""
+    """Restore the mode of every module, training or eval, after the block."""
     before = [(module, module.training) for module in model.modules()]
     try:
         yield
@@ -87,7 +87,7 @@ def kept_modes(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Have a network in eval mode and take no gradients, for a while."""
+    """Put a network in eval mode and turn gradients off while the block runs."""
     with kept_modes(model), torch.no_grad():
         model.eval()
         yield
@@ -95,12 +95,11 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def left_alone(model: nn.Module) -> Iterator["Snapshot"]:
-    """Put back all that passes in the block change in a network: modes, weights, buffers, attributes.
+    """Undo all that passes in the block change in a network: modes, weights, buffers, attributes.
 
-    So it is as if they had not been. This holds for a norm's averages, a weight that is renormalised in a
-    pass, a counter, and a tensor that a module keeps. It holds for a module or a hook that is made in its
-    first pass too, and for what is put into a list, a dictionary or a set. What a pass changes within any
-    other object stays changed.
+    This covers a norm's averages, a weight that is renormalised in a pass, a counter, and a tensor that a
+    module keeps. It also covers a module or a hook that is made in a first pass, and what is put into a list,
+    a dictionary or a set. What a pass changes within any other object stays changed.
 
     Example:
         >>> norm = nn.BatchNorm1d(2)
@@ -117,10 +116,10 @@ def left_alone(model: nn.Module) -> Iterator["Snapshot"]:
 
 
 class Snapshot:
-    """What a network is like: see `left_alone`.
+    """The state of a network, to be restored: see `left_alone`.
 
-    Gigabytes of weights take long to copy, and hardly a pass changes one. torch counts the changes of each;
-    what it does not see is a write to `weight.data`.
+    Gigabytes of weights take long to copy, and a pass rarely changes one. torch counts the writes to each
+    tensor, but misses those to `weight.data`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -138,11 +137,11 @@ class Snapshot:
         self._tells: bool | None = None
 
     def restore(self, *, for_now: bool = False) -> None:
-        """Have it be like that again.
+        """Put the network back into this state.
 
         Args:
-            for_now: Whether tensors may be passed over that torch has seen no change of, provided that none
-                of these had changed the first time.
+            for_now: Whether to skip tensors that torch has counted no write to, provided that none of these
+                had changed the first time.
         """
         if for_now and self._tells is None:
             self._tells = all(
@@ -165,12 +164,12 @@ class Snapshot:
 
 
 def _mark(tensor: torch.Tensor) -> int:
-    """Return how many times torch has seen a tensor written; one made in inference mode is never counted."""
+    """Return torch's count of writes to a tensor; -1 for one made in inference mode, which has no count."""
     return -1 if tensor.is_inference() else tensor._version
 
 
 def _copied(tensor: torch.Tensor) -> torch.Tensor:
-    # Weights in main memory, where there is more room than on a GPU.
+    # Weights go to main memory, where there is more room than on a GPU.
     is_weight = isinstance(tensor, nn.Parameter) and tensor.device.type != "meta"
     return tensor.detach().to("cpu", copy=True) if is_weight else tensor.detach().clone()
 

@@ -1,8 +1,8 @@
-"""What a search trains for, and what it selects by.
+"""Losses, which a search trains with, and objectives, which it selects by.
 
-Both are functions `(forward, batch) -> value`: `forward` runs the architecture at hand on whatever inputs
-it is given, `batch` is what the loader yields, be it a tensor, a tuple, a dictionary or anything else. A
-loss returns a tensor with a gradient; an objective returns a number and needs none.
+Both are functions `(forward, batch) -> value`: `forward` runs the current architecture on whatever inputs it
+is given, `batch` is what the loader yields: a tensor, a tuple, a dictionary or anything else. A loss returns
+a tensor with a gradient; an objective returns a number and needs no gradient.
 """
 
 import math
@@ -63,7 +63,7 @@ def supervised(criterion: Callable[[Any, Any], torch.Tensor]) -> Loss:
         inputs, target = batch
         return criterion(forward(inputs), target)
 
-    loss.__qualname__ = f"supervised({qualified_name(criterion)})"  # what messages name it by
+    loss.__qualname__ = f"supervised({qualified_name(criterion)})"  # its name in messages
     return loss
 
 
@@ -81,15 +81,15 @@ def accuracy(forward: Forward, batch: Any) -> float:
 
 
 def item_sum(mean: float, items: float) -> float:
-    """Return the sum of a value over the items of a batch, given its mean: an integer if the mean tells one.
+    """Return the sum of a value over a batch, given its mean; exactly an integer if the mean implies one.
 
-    A mean of float32 is off by some 1e-8, and `mean * items` then says 13.00000019 of 13 right answers.
-    Summed over batches, networks that are right equally often would differ by chance. So the integer next to
-    the product is taken if dividing it gives the mean again, to the last digit that the mean has.
+    A mean in float32 is off by some 1e-8, so that `mean * items` may be 13.00000019 for 13 right answers.
+    Summed over batches, networks that are right equally often would differ by chance. So the nearest integer
+    is taken if dividing it by `items` gives the mean again, to the last digit of the mean.
 
     Args:
         mean: What an objective returned for the batch.
-        items: How many there are, > 0.
+        items: Number of items, > 0.
 
     Example:
         >>> third = torch.tensor([1.0, 0.0, 0.0]).mean().item()
@@ -106,25 +106,26 @@ def item_sum(mean: float, items: float) -> float:
 
 
 def as_number(value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True) -> float:
-    """Return what a function gave as a float, as `checked_value` allows it."""
+    """Return the value of a function as a float, after the checks of `checked_value`."""
     return to_float(checked_value(value, name, function, may_require_grad=may_require_grad))
 
 
 def checked_value(
     value: Any, name: str, function: Callable[..., Any], *, may_require_grad: bool = True
 ) -> float | torch.Tensor:
-    """Return the number that a function gave; in a tensor, where it was, without waiting for the device.
+    """Check that a function returned one number; a tensor stays on its device, without waiting for it.
 
-    Infinite and NaN values pass, to be ranked worst.
+    Infinite and NaN values pass; they rank worst later.
 
     Args:
-        value: What it gave.
+        value: What the function returned.
         name: What the function is for, for messages.
-        function: Which one it is, for messages.
-        may_require_grad: Whether a tensor that holds a graph will do, as that of a loss.
+        function: The function, for messages.
+        may_require_grad: Whether a tensor may require a gradient, as that of a loss does.
 
     Raises:
-        InputError: It is neither a number nor a tensor of one element, or it requires a gradient.
+        InputError: The value is neither a number nor a tensor of one element, or it requires a gradient and
+            may not.
     """
     if isinstance(value, torch.Tensor) and value.requires_grad and not may_require_grad:
         raise InputError(
@@ -144,12 +145,12 @@ def checked_value(
 
 
 def to_float(value: float | torch.Tensor) -> float:
-    """Return a number as Python's, which waits for the device that computes it."""
+    """Return a number as a Python float; this waits for the device that computes it."""
     return float(value.item()) if isinstance(value, torch.Tensor) else value
 
 
 def to_floats(values: Sequence[float | torch.Tensor]) -> list[float]:
-    """Return numbers as Python's; a device other than the CPU is asked for all of them at once.
+    """Return numbers as Python floats; those on another device than the CPU are fetched all at once.
 
     Example:
         >>> to_floats([torch.tensor(0.5), 2.0])
@@ -157,14 +158,14 @@ def to_floats(values: Sequence[float | torch.Tensor]) -> list[float]:
     """
     tensors = [value for value in values if isinstance(value, torch.Tensor)]
     kinds = {(tensor.device, tensor.dtype) for tensor in tensors}
-    if len(tensors) < 2 or len(kinds) > 1 or tensors[0].device.type == "cpu":  # where asking costs nothing
+    if len(tensors) < 2 or len(kinds) > 1 or tensors[0].device.type == "cpu":  # where fetching costs nothing
         return [to_float(value) for value in values]
     asked = iter(torch.stack([tensor.reshape(()) for tensor in tensors]).tolist())
     return [float(next(asked)) if isinstance(value, torch.Tensor) else value for value in values]
 
 
 def qualified_name(function: Callable[..., Any]) -> str:
-    """Return a function's module and name in it, for messages; of an object that can be called, its class's.
+    """Return the module and name of a function, or of the class of a callable object, for messages.
 
     Example:
         >>> qualified_name(accuracy)
@@ -177,12 +178,12 @@ def qualified_name(function: Callable[..., Any]) -> str:
 
 
 def in_precision(function: _F, precision: Precision, device: torch.device) -> _F:
-    """Return a loss or an objective whose passes compute in a precision, by torch's autocast.
+    """Return a loss or an objective whose passes run in a precision, by torch's autocast.
 
-    Weights, their gradients and what needs the range, such as sums, stay in float32.
+    Weights, their gradients and operations that need the range, such as sums, stay in float32.
 
     Args:
-        function: Of (forward, batch).
+        function: A function of (forward, batch).
         precision: "float32" returns the function as it is.
         device: Where the network computes.
 
@@ -199,6 +200,6 @@ def in_precision(function: _F, precision: Precision, device: torch.device) -> _F
             return function(forward, batch)
 
     update_wrapper(lowered, function)
-    if not hasattr(function, "__qualname__"):  # an object that can be called: messages name its class
+    if not hasattr(function, "__qualname__"):  # a callable object: messages name its class
         lowered.__module__, lowered.__qualname__ = type(function).__module__, type(function).__qualname__
     return lowered  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""How weights descend: the paper's optimiser and its schedule."""
+"""Optimisers and schedules of weights; `sgd` and `cosine` are the paper's."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
@@ -12,7 +12,7 @@ MakeOptimizer: TypeAlias = Callable[[Iterable[nn.Parameter]], torch.optim.Optimi
 MakeScheduler: TypeAlias = Callable[[torch.optim.Optimizer, int], Any]
 
 _FEW = 2**22
-"""So many weights are updated all at once, to the same bits in less time; 16 MiB in float32."""
+"""Up to so many weights (16 MiB in float32) are updated all at once: the same bits in less time."""
 
 
 def sgd(
@@ -30,7 +30,7 @@ def sgd(
         0.9
     """
     weights = list(parameters)
-    # All at once there is a second gradient of every weight for a moment, so not where they are many.
+    # Updating all at once briefly needs a second gradient of every weight, so not if there are many.
     few = sum(weight.numel() for weight in weights) <= _FEW
     return torch.optim.SGD(
         weights, lr=learning_rate, momentum=0.9, weight_decay=weight_decay, foreach=True if few else None
@@ -40,7 +40,7 @@ def sgd(
 def adamw(
     parameters: Iterable[nn.Parameter], *, learning_rate: float = 1e-3, weight_decay: float = 1e-4
 ) -> torch.optim.Optimizer:
-    """Make AdamW (Loshchilov and Hutter, ICLR 2019), which trains layers of any kind at about one rate.
+    """Make AdamW (Loshchilov and Hutter, ICLR 2019), which trains layers of any kind at about the same rate.
 
     Args:
         parameters: The weights.
@@ -55,5 +55,5 @@ def adamw(
 
 
 def cosine(optimizer: torch.optim.Optimizer, steps: int) -> Any:
-    """Let the rate fall to 0 along half a cosine over `steps` (the paper's schedule, section 5.1)."""
+    """Decay the learning rate to 0 along half a cosine over `steps` (the paper's schedule, section 5.1)."""
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)

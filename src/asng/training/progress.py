@@ -1,4 +1,4 @@
-"""The progress of a search: a bar on a terminal, else a line a minute."""
+"""Show the progress of a search: by a bar on a terminal, else by a line a minute."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,16 +18,16 @@ from rich.table import Column
 __all__ = ["Bar", "progress_bar"]
 
 EVERY = 60.0
-"""Seconds between two lines, where there is no terminal."""
+"""Seconds between two lines if there is no terminal."""
 WIDE, NARROW = 24, 8
 """Characters of the bar, on terminals of at least 100 columns and at least 70; narrower ones have none."""
 
 
 class Bar:
-    """Shows how far something is, or nothing.
+    """Shows how far a task has come, or nothing.
 
     Args:
-        show: Is told the steps that are done and the figures in words; None shows nothing.
+        show: Called with the number of steps done and the figures as text; None shows nothing.
 
     Attributes:
         shows: Whether it shows anything.
@@ -37,7 +37,7 @@ class Bar:
         self._show, self.shows = show, show is not None
 
     def update(self, done: int, **figures: float | None) -> None:
-        """Show that `done` of all steps are over, and some figures by name."""
+        """Show that `done` steps are finished, and some figures by name."""
         if self._show is not None:
             words = (f"{name} {value:.3g}" for name, value in figures.items() if value is not None)
             self._show(done, "  ".join(words))
@@ -58,9 +58,9 @@ def progress_bar(
         title: What is done.
         total: Its steps.
         show: False shows nothing.
-        console: Where to. Default: standard output. If it is no terminal, as in a pipe or the log of a
-            cluster, a line is written each minute, and one at the end of what took longer.
-        clock: Seconds, for those lines.
+        console: Where to show it. Default: standard output. If it is not a terminal, as in a pipe or the log
+            of a cluster, a line is written each minute, and a last one if the block took longer than that.
+        clock: Returns seconds, for those lines.
     """
     console = Console() if console is None else console
     if not show:
@@ -80,7 +80,7 @@ def progress_bar(
 
 
 def _columns(width: int) -> list[ProgressColumn]:
-    """Return the columns that a terminal has room for: it is the title and the figures that give way."""
+    """Return the columns that a terminal has room for; the title and the figures shrink first."""
     title, figures = (Column(no_wrap=True, overflow="ellipsis", ratio=ratio) for ratio in (2, 3))
     columns: list[ProgressColumn] = [
         TextColumn("{task.description}", table_column=title),
@@ -94,7 +94,7 @@ def _columns(width: int) -> list[ProgressColumn]:
 
 
 class _Lines:
-    """Writes a line now and then."""
+    """Writes a line of progress every minute."""
 
     def __init__(self, title: str, total: int, console: Console, clock: Callable[[], float]) -> None:
         self._title, self._total, self._console, self._clock = title, total, console, clock
@@ -107,7 +107,7 @@ class _Lines:
             self._write()
 
     def end(self) -> None:
-        if self._now is not None and self._last > self._begun:  # what is short is not worth a line
+        if self._now is not None and self._last > self._begun:  # a short task is not worth a line
             self._write()
 
     def _write(self) -> None:

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP end a run between two steps, not within one."""
+"""Let ctrl-C, SIGTERM and SIGHUP end a run between two steps, not within one."""
 
 import signal
 import threading
@@ -11,14 +11,14 @@ from asng.training.faults import WorkersGone
 __all__ = ["Interrupt", "Terminated", "graceful", "terminable"]
 
 _TERMINATE = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""Sent by a batch system, and by a terminal that is closed; Windows has not the latter."""
+"""Sent by a batch system, and by a terminal that is closed; Windows lacks the latter."""
 
 
 class Terminated(KeyboardInterrupt, SystemExit):
-    """A run was ended by SIGTERM or SIGHUP as it would have been by ctrl-C.
+    """Raised if SIGTERM or SIGHUP ends a run, as ctrl-C would.
 
-    Not caught, it ends the process with 143 or 129, as ctrl-C does with 130: what a shell tells of those
-    signals.
+    Uncaught, it ends the process with status 143 or 129, as ctrl-C does with 130: those are the codes that a
+    shell reports for the signals.
     """
 
     def __init__(self, number: int = signal.SIGTERM) -> None:
@@ -41,19 +41,19 @@ class Interrupt:
         return self.signal in _TERMINATE
 
     def hear(self, *, terminated: bool) -> None:
-        """Take over a signal that another process of the run got: SIGTERM, or else SIGINT."""
+        """Take over a signal that another process of the run got: SIGTERM if `terminated`, else SIGINT."""
         if not self.terminated:
             self.signal = signal.SIGTERM if terminated else signal.SIGINT
 
     def error(self) -> KeyboardInterrupt:
-        """Return what ends the run: `Terminated` after SIGTERM or SIGHUP, KeyboardInterrupt otherwise."""
+        """Return what ends the run: `Terminated` after SIGTERM or SIGHUP, else KeyboardInterrupt."""
         return KeyboardInterrupt() if self.signal is None or not self.terminated else Terminated(self.signal)
 
     def go_on(self) -> bool:
         """Return True if no signal came.
 
         Raises:
-            KeyboardInterrupt: One did.
+            KeyboardInterrupt: A signal came.
         """
         if self:
             raise self.error()
@@ -62,20 +62,20 @@ class Interrupt:
 
 @contextmanager
 def graceful() -> Iterator[Interrupt]:
-    """Turn the first SIGINT, SIGTERM or SIGHUP into a note; a second one acts as it did before.
+    """Note the first SIGINT, SIGTERM or SIGHUP instead of ending; a second one of a kind acts as usual.
 
-    Outside the main thread, where Python allows no handlers, signals act as they did before.
+    Outside the main thread, where Python allows no handlers, signals act as usual.
 
     Yields:
-        The note: true once a signal came.
+        The note, which is true once a signal came.
     """
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():
         yield interrupt
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, *_TERMINATE)}
-    # A job in the background ignores SIGINT, one of nohup SIGHUP, and shall; None is a handler of C, which
-    # cannot be put back.
+    # A background job ignores SIGINT, one under nohup SIGHUP, and both should. None is a handler of C, which
+    # cannot be restored.
     before = {number: old for number, old in before.items() if old not in (None, signal.SIG_IGN)}
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -87,7 +87,7 @@ def graceful() -> Iterator[Interrupt]:
     try:
         yield interrupt
     except WorkersGone as error:
-        if interrupt:  # it got the signal too, as from a batch system
+        if interrupt:  # the worker got the signal too, as from a batch system
             raise interrupt.error() from error
         raise
     finally:
@@ -97,9 +97,9 @@ def graceful() -> Iterator[Interrupt]:
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP raise `Terminated` in a block that knows nothing of them, so that it cleans up.
+    """Let SIGTERM and SIGHUP raise `Terminated` in the block, so that code unaware of them cleans up.
 
-    Where one is handled or ignored already, or outside the main thread, nothing is changed.
+    A signal that is already handled or ignored is left alone; outside the main thread, all are.
     """
     main = threading.current_thread() is threading.main_thread()
     numbers = [n for n in _TERMINATE if main and signal.getsignal(n) == signal.SIG_DFL]

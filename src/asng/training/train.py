@@ -1,4 +1,4 @@
-"""Training and scoring of plain networks: a child, or any other."""
+"""Train and score plain networks: a child, or any other."""
 
 import math
 from collections.abc import Callable
@@ -38,10 +38,10 @@ def train(
     keep_going: Callable[[], bool] = lambda: True,
     before_step: Callable[[nn.Module, int, int], None] | None = None,
 ) -> nn.Module:
-    """Train a network as it stands.
+    """Train a network.
 
     Args:
-        model: Is trained in place. Batch norms without averages get some first: see `give_averages`.
+        model: Trained in place. Batch norms without averages get some first: see `give_averages`.
         loader: Training data.
         loss: A function of (forward, batch).
         epochs: How many times to go through the data, >= 1.
@@ -50,9 +50,9 @@ def train(
         clip: Greatest norm of the gradient, or None.
         title: What the progress bar says.
         progress: Show a progress bar.
-        keep_going: Is asked after every step; where it says no, KeyboardInterrupt is raised.
-        before_step: Is called before every step with the network, the steps done, and how many there will be;
-            for what changes during training, such as a rate of dropped paths.
+        keep_going: Called after every step; if it returns False, KeyboardInterrupt is raised.
+        before_step: Called before every step with the network, the number of steps done and their total; for
+            what changes during training, such as the rate of dropped paths.
 
     Returns:
         `model`, in eval mode.
@@ -60,7 +60,7 @@ def train(
     Raises:
         InputError: The network has no weight to train, or the loader no batch.
         RunError: The loss is not finite, or a worker of the loader was killed.
-        KeyboardInterrupt: `keep_going` said no.
+        KeyboardInterrupt: `keep_going` returned False.
 
     Example:
         >>> from torch.utils.data import TensorDataset
@@ -81,7 +81,7 @@ def train(
             f"train: expected a weight to train and a batch to train on, got {len(parameters)} weights and "
             f"{len(loader)} batches."
         )
-    loader = with_new_workers(loader)  # or they would go on from where another training left them
+    loader = with_new_workers(loader)  # else they would continue where another training left them
     device = parameters[0].device
     weights = optimizer(parameters)
     schedule = None if scheduler is None else scheduler(weights, steps)
@@ -130,18 +130,19 @@ def score(
 ) -> float:
     """Return the mean of an objective over a loader, batches weighted by their items, in eval mode.
 
-    Of a mean of counts, such as an accuracy, it is exact: however the batches are cut, networks that are
-    right equally often score the same. A batch that an objective is not defined on (it gives NaN, although
-    the outputs of the network are none) is left out. A metric is computed once, over all batches.
+    For a mean of counts, such as an accuracy, the result is exact: networks that are right equally often
+    score the same, however the data are divided into batches. A batch is left out if the objective is
+    undefined on it: it gives NaN although the outputs of the network do not explain it. A metric is computed
+    once, over all batches.
 
     Args:
         model: A network.
         loader: The data.
         objective: A function of (forward, batch), or a metric of torchmetrics.
-        items: Says how many items a batch has. Default: what the batch and the loader tell.
+        items: Returns the number of items in a batch. Default: what the batch and the loader tell.
 
     Raises:
-        InputError: The objective gave no number.
+        InputError: The objective did not return a number.
         RunError: The loader has no batch.
 
     Example:
@@ -156,7 +157,7 @@ def score(
 def score_and_items(
     model: nn.Module, loader: DataLoader[Any], objective: Objective, *, items: CountItems | None = None
 ) -> tuple[float, float]:
-    """Return what `score` does, and the number of items that it is a mean over."""
+    """Return what `score` returns, and the number of items that it is a mean over."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     objective = as_objective(objective)
     tally = objective.tally(device) if isinstance(objective, MetricObjective) else None
@@ -186,11 +187,11 @@ def score_and_items(
 
 
 class Mean:
-    """A mean over batches by their items, without those that an objective is not defined on.
+    """A mean over batches, weighted by their items, without batches on which the objective is undefined.
 
     Attributes:
-        items: How many items it is over.
-        left_out: How many batches were left out.
+        items: Number of items in the mean.
+        left_out: Number of batches that were left out.
 
     Example:
         >>> mean = Mean()
@@ -206,7 +207,7 @@ class Mean:
         self.left_out = 0
 
     def add(self, value: float, items: float, *, undefined: bool = False) -> None:
-        """Take in the value of a batch."""
+        """Add the value of a batch."""
         if undefined:
             self.left_out += 1
         elif items:
@@ -215,12 +216,12 @@ class Mean:
 
     @property
     def value(self) -> float:
-        """The mean; NaN over nothing."""
+        """The mean; NaN if there are no items."""
         return self._total / self.items if self.items else math.nan
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return how many weights a network has, shared ones counted once.
+    """Return the number of weights of a network; shared ones count once.
 
     Example:
         >>> count_parameters(nn.Linear(3, 2))

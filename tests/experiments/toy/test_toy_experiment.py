@@ -219,6 +219,11 @@ def test_a_damaged_config_is_an_error(config, message, tmp_path):
         resume_toy(tmp_path, **QUIET)
 
 
+def test_a_wrong_number_of_workers_is_not_blamed_on_the_folder(whole):
+    with pytest.raises(InputError, match=r"^workers: expected an integer >= 1"):
+        resume_toy(whole, workers=0, progress=False)
+
+
 def test_cells_of_other_seeds_are_an_error(whole, tmp_path):
     (tmp_path / "toy.json").write_bytes((whole / "toy.json").read_bytes())
     config = yaml.safe_load((whole / "config.yaml").read_text()) | {"seeds": [0, 1, 2]}

@@ -14,7 +14,7 @@ from asng.runs.guarded import read_head
 __all__ = ["MINIMIZE"]
 
 _FIRST = 2**20
-"""Bytes of the first line that are looked at; the state of the optimiser, which may be large, comes later."""
+"""Bytes of the first line that are searched; the state of the optimiser, which may be large, comes later."""
 
 
 def _holds(folder: Path) -> bool:
@@ -35,4 +35,4 @@ def _table(folder: Path) -> Table:
 
 
 MINIMIZE = RunKind(_holds, _pages, _table)
-"""How `asng report` knows and shows a run of `asng.minimize`."""
+"""How `asng report` recognises and shows a run of `asng.minimize`."""

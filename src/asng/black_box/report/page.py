@@ -1,4 +1,4 @@
-"""What the template of a run of `asng.minimize` fills in."""
+"""Compute what the report page of a run of `asng.minimize` shows."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -17,7 +17,7 @@ __all__ = ["front_figure", "loss_figure", "minimize_page"]
 
 
 def minimize_page(run: Run) -> Mapping[str, Any]:
-    """Return the values of the template; a run that is not finished gives a page of what is."""
+    """Return the values of the template; for an unfinished run, those that exist so far."""
     start = run.log.start
     settings = {"budget": run.log.budget, **(start.settings or {}), "defaults": start.defaults}
     return {
@@ -47,10 +47,10 @@ def _objectives(calls: Calls) -> tuple[str, ...]:
 
 
 def front_figure(calls: Calls) -> str:
-    """Draw the first two of several objectives, and what is not dominated in them, as an SVG element.
+    """Draw the first two of several objectives, and the points not dominated in them, as an SVG element.
 
     Args:
-        calls: Some with losses by name.
+        calls: Calls, one or more of them with losses by name.
     """
     losses = [call.losses for call in calls.sample if call.losses]
     first, second = list(losses[0])[:2]
@@ -60,7 +60,7 @@ def front_figure(calls: Calls) -> str:
 
 
 def loss_figure(calls: Calls) -> str:
-    """Draw every loss, and the least so far, as an SVG element.
+    """Draw every loss and the least so far as an SVG element.
 
     Args:
         calls: One or more.

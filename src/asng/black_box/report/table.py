@@ -1,4 +1,4 @@
-"""The outcome of `asng.minimize` as words."""
+"""Put the outcome of `asng.minimize` into words and tables."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from asng.report.words import count, duration, score
 __all__ = ["best_rows", "ending", "minimize_table", "minimize_tiles", "minimize_verdict", "variable_names"]
 
 _COLUMNS = 12
-"""Of how many variables the values are shown."""
+"""Number of variables whose values are shown."""
 
 _REASONS = {
     "budget": "the budget is spent",
@@ -28,7 +28,7 @@ _REASONS = {
 
 
 def minimize_table(run: Run, title: Text) -> Table:
-    """Return the best architectures, one a row, the verdict below."""
+    """Return a table of the best architectures, one per row, with the verdict below."""
     table = Table(title=title, caption=Text(minimize_verdict(run)), caption_justify="left")
     for heading in ("loss", "call", *variable_names(run)):
         table.add_column(cell(heading), justify="right")
@@ -55,7 +55,7 @@ def ending(run: Run) -> str:
 
 
 def minimize_tiles(run: Run) -> list[tuple[str, str]]:
-    """Return the figures at the head of the page."""
+    """Return the key figures at the top of the page, as (name, text) pairs."""
     best, steps = run.log.calls.best, run.log.steps
     tiles = [
         ("least loss", score(best[0].loss if best else None)),
@@ -69,12 +69,12 @@ def minimize_tiles(run: Run) -> list[tuple[str, str]]:
 
 
 def variable_names(run: Run) -> list[str]:
-    """Return the variables that have a column."""
+    """Return the names of the variables that have a column."""
     return list(run.log.calls.names[:_COLUMNS])
 
 
 def best_rows(run: Run) -> list[list[str]]:
-    """Return loss, number and values of the best calls, the best first."""
+    """Return loss, number and values of the best calls, best first."""
     names = variable_names(run)
     return [
         [score(call.loss), count(call.number), *(_value(call.architecture.get(name, "")) for name in names)]

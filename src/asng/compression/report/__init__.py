@@ -20,7 +20,7 @@ def _pages(folder: Path) -> Iterator[Page]:
     stored = read_compression(folder)
     page = compression_page(folder.resolve().name, stored)
     settings = settings_in(folder)
-    if not settings.others and stored is not None:  # begun in Python, where there is no config.yaml
+    if not settings.others and stored is not None:  # started from Python, which writes no config.yaml
         settings = settings_of(stored.settings)
     values = {**page, "settings": settings}
     yield Page(folder, Path(__file__).parent / "compression.html.j2", values)
@@ -31,4 +31,4 @@ def _table(folder: Path) -> Table:
 
 
 COMPRESSION = RunKind(lambda folder: (folder / COMPRESSION_LOG).exists(), _pages, _table)
-"""How `asng report` knows and shows a run of `asng compress`."""
+"""How `asng report` recognises and shows a run of `asng compress`."""

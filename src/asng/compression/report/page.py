@@ -1,4 +1,4 @@
-"""What the template of a compression fills in."""
+"""The values and figures that the report of a compression shows."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -29,11 +29,11 @@ from asng.report.words import count, duration, score
 __all__ = ["compression_page", "front_figure", "widths_figure"]
 
 _MOST_LAYERS, _MOST_OF_PAGE = 120, 480
-"""Layers that a figure draws, and all figures of a page; of more, those at the start."""
+"""Most layers that one figure draws, and all figures of a page together; those at the start are kept."""
 
 
 def compression_page(title: str, run: StoredCompression | None) -> Mapping[str, Any]:
-    """Return the values of the template; a compression that is not finished gives a page that says so."""
+    """Return the values of the template; for a compression that is not finished, the page says so."""
     run = StoredCompression() if run is None else run
     left_out = list[str]()
     run = replace(run, children=tuple(excerpt(run.children, MOST_COLUMNS, "children", left_out)))
@@ -76,7 +76,7 @@ def _tiles(run: StoredCompression) -> list[tuple[str, str]]:
 
 
 def front_figure(run: StoredCompression) -> str:
-    """Draw scores over the cost that is limited: after a few steps, of children and model, as SVG."""
+    """Draw scores over the limited cost, as SVG: of networks after a few steps, children and the model."""
     points = np.array(spread_out(run.points, MOST_POINTS), dtype=float).reshape(-1, 2)
     points = points[np.isfinite(points).all(axis=1)]
     whole = run.model.costs.get(run.measure, float("nan"))

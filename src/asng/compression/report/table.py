@@ -17,7 +17,7 @@ _BYTES = ("bytes", "activation_memory")
 
 
 def cost_words(measure: str, value: float) -> str:
-    """Return a cost as a reader wants it.
+    """Return a cost as text, with its unit if it has one.
 
     Example:
         >>> cost_words("latency", 0.00123), cost_words("bytes", 1_234_567), cost_words("parameters", 1200)
@@ -43,7 +43,7 @@ def _costs(run: StoredCompression) -> list[tuple[str, float]]:
 
 
 def compression_rows(run: StoredCompression) -> list[list[str]]:
-    """Return a row for the model, and one for each child, whose costs have their share of the model's."""
+    """Return a row for the model, and one for each child, with its costs as shares of the model's too."""
 
     def cells(network: StoredNetwork) -> list[str]:
         found = []
@@ -62,7 +62,7 @@ def compression_rows(run: StoredCompression) -> list[list[str]]:
 
 
 def compression_table(run: StoredCompression, title: Text) -> Table:
-    """Return the outcome as a table for the terminal, a column each network, the verdict below it."""
+    """Return the outcome as a table for the terminal, with a column per network and the verdict below."""
     table = Table(title=title, caption=Text(compression_verdict(run)), caption_justify="left")
     columns = [headings(run), *compression_rows(run)]
     for number, (name, *_) in enumerate(columns):
@@ -73,7 +73,7 @@ def compression_table(run: StoredCompression, title: Text) -> Table:
 
 
 def compression_verdict(run: StoredCompression) -> str:
-    """Say in a sentence what came of it."""
+    """Return the outcome in one sentence."""
     if not run.children:
         return "No child is finished yet."
     sign = 1.0 if run.higher_is_better else -1.0

@@ -1,1 +1,1 @@
-"""Readers of files of data."""
+"""Readers of data files."""

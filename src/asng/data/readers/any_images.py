@@ -1,4 +1,4 @@
-"""Labelled images from a folder, whichever of the known formats it holds."""
+"""Read labelled images from a folder in any of the known formats."""
 
 from os import PathLike
 from pathlib import Path
@@ -26,17 +26,17 @@ _FORMATS = {
 
 
 def read_images(folder: str | PathLike[str], *, size: int | None = None) -> ImageData:
-    """Read labelled images of the format that is found in a folder.
+    """Read labelled images from a folder, detecting their format.
 
     Args:
         folder: Holds the four IDX files of MNIST's layout, CIFAR-10 or CIFAR-100 in the binary version,
-            SVHN's cropped digits, or folders of pictures, one a class, below `train` and `test` or not.
-        size: Side in pixels that pictures in folders are cut and brought to. Default: they must be of one
-            size. The other formats have a size of their own, and take none.
+            SVHN's cropped digits, or one folder of pictures per class, below `train` and `test` or not.
+        size: Side in pixels that pictures in folders are cropped and resized to. Default: they must all have
+            one size. The other formats have a size of their own, so `size` must be left out.
 
     Raises:
-        InputError: There is no folder; it holds none of the formats, or two of them; or what the reader of
-            the format says.
+        InputError: There is no such folder; it holds none of the formats, or several; or the reader of the
+            format raises it.
 
     Example:
         >>> read_images("data/cifar-10-batches-bin").shape   # doctest: +SKIP

@@ -1,7 +1,7 @@
-"""Lists of checksums beside data, as `sha256sum` and `md5sum` write them.
+"""Check data against lists of checksums beside them, as written by `sha256sum` and `md5sum`.
 
-CIFAR's binary files and folders of images have no checksum of their own: a file whose bytes were changed on
-the way reads like any other. A list made where the data were whole tells.
+CIFAR's binary files and folders of images have no checksum of their own: a file that was damaged in transfer
+reads like any other. A list made from the intact data reveals it.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ __all__ = ["LIST_NAMES", "Checksums", "digest_of"]
 
 _ALGORITHMS = {"SHA256SUMS": "sha256", "MD5SUMS": "md5", "md5sums.txt": "md5"}
 LIST_NAMES = tuple(_ALGORITHMS)
-"""Names under which a list is looked for."""
+"""File names that a list may have."""
 
 _DIGITS = {"sha256": 64, "md5": 32}
 _LINE = re.compile(r"(?P<digest>[0-9a-fA-F]+) [ *](?P<name>.+)")
@@ -25,16 +25,15 @@ _CHUNK = 1 << 20
 
 
 class Checksums:
-    """What the lists of a folder say of the files in it; true if the folder has a list.
+    """The checksum lists of a folder; true if there is one.
 
-    A file that no list names is an error if there is a list: it would go unchecked in silence.
+    If there is a list, a file that no list names is an error: it would silently go unchecked.
 
     Args:
-        folder: Where lists are looked for, named SHA256SUMS, MD5SUMS or md5sums.txt; names in them are
-            relative to it.
+        folder: Holds the lists, named SHA256SUMS, MD5SUMS or md5sums.txt; names in them are relative to it.
 
     Raises:
-        InputError: A list is unreadable, or a line of it is no checksum and name.
+        InputError: A list is unreadable, or a line of it is not a checksum and a name.
 
     Example:
         >>> import tempfile
@@ -61,13 +60,13 @@ class Checksums:
         return bool(self._lists)
 
     def check(self, path: Path) -> None:
-        """Compare a file with all lists that name it.
+        """Check a file against all lists that name it.
 
         Args:
-            path: In the folder, or in a folder in it.
+            path: A file in the folder or below it.
 
         Raises:
-            InputError: The file is another, unreadable, or in none of the lists.
+            InputError: The checksum differs, the file is unreadable, or there are lists and none names it.
         """
         name = path.relative_to(self._folder).as_posix()
         listing = {which: entries[name] for which, entries in self._lists.items() if name in entries}
@@ -90,7 +89,7 @@ def digest_of(path: Path, algorithm: str) -> str:
     """Return the checksum of a file, in hexadecimal.
 
     Args:
-        path: The file; read piece by piece, so that it may be larger than memory.
+        path: The file; it is read in chunks, so it may be larger than memory.
         algorithm: "sha256" or "md5". Neither keeps an attacker out here: the list lies beside the data.
 
     Raises:
@@ -107,7 +106,7 @@ def digest_of(path: Path, algorithm: str) -> str:
 
 
 def _entries(path: Path, digits: int) -> Iterator[tuple[str, str]]:
-    """Yield name and checksum of each line."""
+    """Yield the name and the checksum of each line."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:

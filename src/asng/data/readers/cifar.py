@@ -1,6 +1,6 @@
-"""CIFAR-10 and CIFAR-100 in their binary versions: records of a label, or two, and 3 x 32 x 32 bytes.
+"""Read the binary versions of CIFAR-10 and CIFAR-100: records of one or two labels and 3 x 32 x 32 bytes.
 
-The versions for Python are pickles, which are programs and not read here.
+The versions for Python are pickles; these are programs, so they are not read here.
 
 References:
     A. Krizhevsky (2009), "Learning Multiple Layers of Features from Tiny Images"; the page of the data sets,
@@ -76,9 +76,9 @@ _VERSIONS = (_CIFAR10, _CIFAR100)
 def read_cifar(folder: str | PathLike[str]) -> ImageData:
     """Read CIFAR-10, or CIFAR-100 with its 100 fine labels, in the binary version.
 
-    The format has no checksum. Files must have as many records as published; where a list SHA256SUMS, MD5SUMS
-    or md5sums.txt lies beside them they must be as it says instead, and may be a part of the set. An archive
-    must have the published MD5; it is read in memory, nothing is unpacked on the disk.
+    The format has no checksum, so files must have the published number of records. If a list SHA256SUMS,
+    MD5SUMS or md5sums.txt lies beside them, they must match it instead, and may be a part of the set. An
+    archive must have the published MD5; it is read in memory, and nothing is unpacked to disk.
 
     Args:
         folder: Holds the .bin files and the names of the classes, or the folder `cifar-10-batches-bin` or
@@ -88,7 +88,7 @@ def read_cifar(folder: str | PathLike[str]) -> ImageData:
         Images of 3 channels and 32x32 pixels.
 
     Raises:
-        InputError: A file is missing, cut short, damaged or of another format; a label has no class; or the
+        InputError: A file is missing, truncated, damaged or of another format; a label has no class; or the
             folder holds both sets.
 
     Example:
@@ -127,7 +127,7 @@ def _find(folder: Path) -> tuple[_Version, Path]:
 
 
 def _places(folder: Path) -> list[tuple[_Version, Path]]:
-    """Where each version lies, a folder or else an archive."""
+    """Return where each version was found, as a folder or else an archive."""
     places = []
     for version in _VERSIONS:
         folders = (folder, folder / version.folder)
@@ -165,7 +165,7 @@ def _read_archive(path: Path, version: _Version) -> dict[str, bytes]:
     wanted = {f"{version.folder}/{name}": name for name in (*version.files, version.class_names)}
     contents = {}
     try:
-        # As a stream: going back in a gzip file would unpack it from its beginning.
+        # As a stream: seeking back in a gzip file would unpack it anew from its beginning.
         with tarfile.open(path, "r|gz") as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.name in wanted and member.isreg() else None
@@ -217,7 +217,7 @@ def _records(content: bytes, version: _Version, name: str) -> NDArray[np.uint8]:
 
 
 def _split(records: NDArray[np.uint8], version: _Version) -> tuple[Tensor, Tensor]:
-    """Return images (N, 3, 32, 32) and labels (N,) of records; copies, which can be written to."""
+    """Return the images (N, 3, 32, 32) and labels (N,) of records, as writable copies."""
     last = len(version.labels)
     images = np.ascontiguousarray(records[:, last:]).reshape(-1, 3, 32, 32)
     return torch.from_numpy(images), torch.from_numpy(records[:, last - 1].astype(np.int64))

@@ -1,7 +1,7 @@
 """The IDX file format: a big-endian header, then the numbers of one array.
 
-Bytes 0-1 are zero, byte 2 names the type of the numbers, byte 3 the number of dimensions; then one
-unsigned 32-bit integer a dimension; then the numbers, last dimension fastest.
+Bytes 0-1 are zero, byte 2 is the type of the numbers, byte 3 the number of dimensions. Then follow one
+unsigned 32-bit integer per dimension and the numbers, last dimension fastest.
 
 References:
     Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits", section "File formats".
@@ -27,16 +27,16 @@ __all__ = ["read_idx", "parse_idx"]
 _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 _GZIP, _XZ = b"\x1f\x8b", b"\xfd7zXZ\x00"
 _ALWAYS_UNPACKED, _MOST_UNPACKED = 64 * 2**20, 100
-"""Bytes that a compressed file may have in it, and how many for each compressed one, whichever is more."""
+"""A compressed file may unpack to so many bytes, or to so many times its own size, whichever is more."""
 
-# NumPy 1.26 holds no array of more dimensions.
+# NumPy 1.26 allows no more.
 _MOST_DIMENSIONS = 32
 
 
 def read_idx(path: str | PathLike[str], *, ndim: int | None = None) -> NDArray[Any]:
-    """Read the array of one IDX file, plain or compressed by gzip or xz.
+    """Read the array of one IDX file, plain or compressed with gzip or xz.
 
-    Compression is told by the first bytes, not by the name, since downloads are often renamed.
+    Compression is detected from the first bytes, not from the name, since downloads are often renamed.
 
     Args:
         path: The file.
@@ -46,8 +46,8 @@ def read_idx(path: str | PathLike[str], *, ndim: int | None = None) -> NDArray[A
         A writable array of the file's own shape; uint8, int8, int16, int32, float32 or float64.
 
     Raises:
-        InputError: The file is missing, unreadable, no IDX file, cut short, longer than its header
-            says, or of another number of dimensions.
+        InputError: The file is missing, unreadable, not an IDX file, truncated, or longer than its header
+            says; it unpacks to too many bytes; or it has another number of dimensions.
 
     Example:
         >>> import tempfile
@@ -70,8 +70,8 @@ def parse_idx(packed: bytes, name: str, *, ndim: int | None = None) -> NDArray[A
     """Return the array that the bytes of an IDX file hold.
 
     Args:
-        packed: The file's bytes, plain or compressed by gzip or xz.
-        name: What errors call the file.
+        packed: The file's bytes, plain or compressed with gzip or xz.
+        name: Name of the file in error messages.
         ndim: How many dimensions the array must have. Default: any.
 
     Returns:
@@ -98,7 +98,7 @@ def parse_idx(packed: bytes, name: str, *, ndim: int | None = None) -> NDArray[A
     try:
         array = np.frombuffer(data, dtype, offset=start).reshape(shape)
     except ValueError:
-        # A header of huge dimensions, one of them 0, promises no bytes and still fits in no array.
+        # A header with huge dimensions, one of them 0, announces no bytes, and yet no array can have them.
         raise InputError(f"{name}: expected a shape that fits in memory, got {shape}.") from None
     return array.astype(dtype.newbyteorder("="))
 

@@ -1,4 +1,4 @@
-"""One picture of a folder: its head, and its pixels cut and brought to a size."""
+"""Read one picture of a folder: its header, and its pixels cropped and resized."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Head", "Cut", "read_head", "decode", "installed_folder"]
 
-# Named, so that Pillow tries no other of its many decoders on files from elsewhere.
+# Listed, so that Pillow tries none of its many other decoders on untrusted files.
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM")
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "P", "CMYK", "YCbCr")
@@ -27,7 +27,7 @@ _ORIENTATION = 0x0112  # EXIF
 
 @dataclass(frozen=True)
 class Head:
-    """What a file says before its pixels: the size as it is to be looked at, and whether it is grey."""
+    """The header of a picture: its size when turned upright, and whether it is grey."""
 
     width: int
     height: int
@@ -36,18 +36,18 @@ class Head:
 
 @dataclass(frozen=True)
 class Cut:
-    """Which part of a picture is taken, and what size it is brought to.
+    """Which part of a picture to take, and which size to bring it to.
 
     Args:
-        crop: Side of the square in the middle; None: the largest one if there is a `size`, else all.
-        size: Side of the result; None: as it was cut.
+        crop: Side of the centre square; None takes the largest one if `size` is given, else everything.
+        size: Side of the result; None keeps the size of the crop.
     """
 
     crop: int | None = None
     size: int | None = None
 
     def box(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Return left, upper, right and lower edge of the part."""
+        """Return the left, upper, right and lower edge of the crop."""
         if self.crop is None and self.size is None:
             return 0, 0, width, height
         side = self.crop or min(width, height)
@@ -55,16 +55,17 @@ class Cut:
         return left, upper, left + side, upper + side
 
     def shape(self, head: Head) -> tuple[int, int]:
-        """Return height and width of the result."""
+        """Return the height and width of the result."""
         left, upper, right, lower = self.box(head.width, head.height)
         return (self.size or lower - upper), (self.size or right - left)
 
 
 def read_head(path: Path) -> Head:
-    """Read the head of a picture.
+    """Read the header of a picture.
 
     Raises:
-        InputError: It is of another format, too large, damaged, or has more than 8 bits a channel.
+        InputError: The picture is missing, of another format, too large or damaged, or is not a grey or
+            coloured one of 8 bits per channel.
     """
     with _opened(path) as image:
         if image.mode not in _GREY + _COLOUR:
@@ -73,28 +74,28 @@ def read_head(path: Path) -> Head:
                 f"{image.mode!r}. Convert it first."
             )
         width, height = image.size
-        # The last four of the eight orientations lie on their side.
+        # The last four of the eight orientations swap width and height.
         if _orientation(image) >= 5:
             width, height = height, width
         return Head(width, height, image.mode in _GREY)
 
 
 def decode(path: Path, cut: Cut, *, grey: bool) -> Tensor:
-    """Read the pixels of a picture, (C, H, W), uint8, of one channel if `grey`, else of three.
+    """Read the pixels of a picture as uint8 (C, H, W), with one channel if `grey`, else three.
 
     Raises:
-        InputError: It is cut short or damaged.
+        InputError: The picture is missing, truncated or damaged.
     """
     from PIL import Image, ImageOps
 
     with _opened(path) as image:
         upright = ImageOps.exif_transpose(image) if _orientation(image) > 1 else image
         if "transparency" in upright.info:
-            upright = upright.convert("RGBA")  # straight to RGB Pillow warns of transparent palettes
-        # Cut before it is resized, or the filter would see what lies beyond the edge of the part.
+            upright = upright.convert("RGBA")  # straight to RGB, Pillow warns of transparent palettes
+        # Crop before resizing, or the filter would see pixels beyond the edge of the crop.
         plain = upright.convert("L" if grey else "RGB").crop(cut.box(*upright.size))
         if cut.size is not None:
-            # Pillow's filters widen where a picture shrinks, which is what keeps it from aliasing.
+            # Pillow widens its filters when a picture shrinks, which prevents aliasing.
             plain = plain.resize((cut.size, cut.size), Image.Resampling.BICUBIC)
         pixels = np.array(plain)
     return torch.from_numpy(pixels).unsqueeze(0) if grey else torch.from_numpy(pixels).permute(2, 0, 1)
@@ -102,7 +103,7 @@ def decode(path: Path, cut: Cut, *, grey: bool) -> Tensor:
 
 @contextmanager
 def _opened(path: Path) -> Iterator["Image.Image"]:
-    """Open a picture; whatever goes wrong with it, then or later, is an error that names it."""
+    """Open a picture; turn whatever goes wrong with it, then or later, into an error that names it."""
     from PIL import Image
 
     try:
@@ -131,16 +132,16 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
 
 
 def _orientation(image: "Image.Image") -> int:
-    """How a camera was held, 1 to 8; of JPEG only, since PNG would be decoded to tell."""
+    """Return the EXIF orientation, 1 to 8; of JPEG only, since PNG would have to be decoded for it."""
     orientation = image.getexif().get(_ORIENTATION, 1) if image.format == "JPEG" else 1
     return orientation if isinstance(orientation, int) else 1
 
 
 def installed_folder(package: str) -> Path:
-    """Return the folder of an installed package, which is not imported.
+    """Return the folder of an installed package without importing it.
 
     Raises:
-        RunError: It is not installed.
+        RunError: The package is not installed.
     """
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:

@@ -1,7 +1,7 @@
-"""Folders of pictures, with or without a training and a test part and with or without classes.
+"""Read folders of pictures, with or without a training and a test part, with or without classes.
 
-The files are read twice. First come the heads, so that a wrong file or a size that does not fit is told
-before anything is decoded, and the whole set has one place in memory. Then come the pixels, into that place.
+Every file is read twice: all headers first, then all pixels. So a wrong file or size is reported before
+anything is decoded, and the pixels go straight into one tensor of the final size.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from asng.errors import InputError
 __all__ = ["read_image_folder", "Progress"]
 
 Progress = Callable[[int, int], None]
-"""Called with how many files are read, and how many there are."""
+"""Called with the number of files read so far and the number of all files."""
 
 
 def read_image_folder(
@@ -34,29 +34,29 @@ def read_image_folder(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> ImageData:
-    """Read a folder of pictures: png, jpg, jpeg, bmp, webp, ppm, in folders of any depth, sorted by name.
+    """Read a folder of pictures (png, jpg, jpeg, bmp, webp, ppm) of any depth, sorted by name.
 
-    Without classes all labels are 0 and the one class is "image": what inpainting needs. Pictures are RGB
-    unless all are grey. A list of checksums in the folder is heeded.
+    Without classes, all labels are 0 and the only class is "image", as inpainting needs it. Pictures are RGB
+    unless all are grey. They are checked against a list of checksums if the folder has one.
 
     Args:
         folder: Holds pictures, or `train` and `test` with pictures.
-        size: Side in pixels that the middle of each picture is brought to, antialiased. Default: the pictures
-            are taken as they are, and must be of one size.
-        crop: Side in pixels of the square that is taken from the middle first. Default: with `size` the
-            largest square, else the whole picture.
-        classes: Whether the folders in it, or in `train` and in `test`, are classes.
-        limit: At most so many pictures, of `train` and of `test` each; evenly over the sorted names.
+        size: Side in pixels to which the centre of each picture is resized, antialiased. Default: pictures
+            are not resized, and must have one size, after `crop` if it is given.
+        crop: Side in pixels of the centre square that is taken first. Default: the largest square if `size`
+            is given, else the whole picture.
+        classes: Whether the folders in `folder`, or in `train` and `test`, are classes.
+        limit: Largest number of pictures, of `train` and of `test` each; taken evenly over the sorted names.
             Default: all.
         test_share: Share of the pictures that is the test part if there is no folder `test`, in (0, 1).
-        seed: Seed of which pictures those are.
+        seed: Seed of that split.
         progress: Called while pixels are read. Default: quiet.
 
     Returns:
         Images of 3 channels, or of 1 if all pictures are grey.
 
     Raises:
-        InputError: The folder is missing or has no picture; a picture is of another format, cut short,
+        InputError: The folder is missing or has no picture; a picture is of another format, truncated,
             damaged, too large (Pillow's limit) or of another size; classes differ between the parts.
         RunError: Pillow is not installed: pip install 'asng[images]'.
 
@@ -84,7 +84,7 @@ def read_image_folder(
     grey = all(head.grey for head in heads.values())
     checksums = Checksums(folder)
     images = torch.empty(len(paths), 1 if grey else 3, *shape, dtype=torch.uint8)
-    # One after the other: threads brought nothing where it was measured, at 178x218 and at 2000x1500.
+    # One after the other: threads were no faster when measured, at 178x218 and at 2000x1500 pixels.
     for index, path in enumerate(paths):
         checksums.check(path)
         images[index] = decode(path, cut, grey=grey)
@@ -98,7 +98,7 @@ def read_image_folder(
 
 
 def _common_shape(heads: dict[Path, Head], cut: Cut) -> tuple[int, int]:
-    """Return height and width that all pictures come to."""
+    """Return the height and width that all pictures have once cropped and resized."""
     first_path, first = next(iter(heads.items()))
     for path, head in heads.items():
         if cut.crop is not None and cut.crop > min(head.width, head.height):

@@ -1,4 +1,4 @@
-"""Which pictures a folder holds, and of which classes they are."""
+"""List the pictures in a folder and their classes."""
 
 import os
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from asng.errors import InputError
 __all__ = ["ENDINGS", "Listing", "list_parts", "holds_pictures"]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
-"""How names of pictures end, in small or capital letters."""
+"""File name endings of pictures, in lower or upper case."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Listing:
     classes: tuple[str, ...]
 
     def take(self, indices: Tensor) -> "Listing":
-        """Return the pictures of those indices."""
+        """Return the pictures with these indices."""
         return Listing(tuple(self.paths[i] for i in indices.tolist()), self.labels[indices], self.classes)
 
 
@@ -42,9 +42,9 @@ def list_parts(
     """Return the training and the test part of a folder.
 
     Args:
-        folder: With `train` and `test`, or with pictures that are split by chance.
+        folder: Holds `train` and `test`, or pictures that are split at random.
         classes: Whether folders are classes.
-        limit: At most so many pictures, of `train` and of `test` each.
+        limit: Largest number of pictures, of `train` and of `test` each.
         test_share: Share of the test part if the folder has none.
         seed: Seed of that split.
 
@@ -71,7 +71,7 @@ def list_parts(
 
 
 def holds_pictures(folder: Path) -> bool:
-    """Return whether there is a picture in a folder or in the folders in it."""
+    """Return whether a folder, or any folder below it, holds a picture."""
     return next(_walk(folder), None) is not None
 
 
@@ -92,7 +92,7 @@ def _list(folder: Path, *, classes: bool) -> Listing:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    """Return the pictures in a folder of any depth, sorted by the path from it; hidden files are left out."""
+    """Return the pictures at any depth of a folder, sorted by relative path, without hidden files."""
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of pictures, got no such folder. Check the path.")
     found = list(_walk(folder))
@@ -106,7 +106,7 @@ def _pictures(folder: Path) -> list[Path]:
 def _walk(folder: Path) -> Iterator[Path]:
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
-        # A link to a folder above would lead round and round.
+        # A link to a folder above would loop for ever.
         real = os.path.realpath(place)
         if real in seen:
             folders.clear()
@@ -121,7 +121,7 @@ def _is_picture(name: str) -> bool:
 
 
 def _thin(listing: Listing, limit: int | None) -> Listing:
-    """Keep pictures evenly over the sorted names, so that every class keeps its share."""
+    """Keep at most `limit` pictures, evenly over the sorted names, so that every class keeps its share."""
     n = len(listing.paths)
     if limit is None or limit >= n:
         return listing

@@ -1,11 +1,11 @@
-"""Arrays of numbers in MATLAB's files of versions 5 to 7 ("Level 5"), plain or compressed.
+"""Read arrays of numbers from MATLAB files of versions 5 to 7 ("Level 5"), plain or compressed.
 
-A head of 128 bytes; then elements: type and length, 4 bytes each, and a body filled up to a multiple of 8.
-A variable is an element of elements: class, dimensions, name, numbers with the first dimension fastest. Only
-this is read, and whatever else a file holds is passed over: no structure, no object, nothing that could run.
+A header of 128 bytes precedes the elements: type and length, 4 bytes each, and a body padded to a multiple
+of 8. A variable is an element of elements: class, dimensions, name, numbers with the first dimension fastest.
+Only such arrays are read; everything else is skipped: structures, objects, anything that could run.
 
-`scipy.io.loadmat` reads much more, but a single wrong byte can make it crash the whole process: of 760 files
-with one byte of a head set anew 14 did, by SIGSEGV or SIGBUS (scipy 1.17.1).
+`scipy.io.loadmat` reads much more, but a single wrong byte can make it crash the whole process. Of 760 files
+with one altered byte in a header, 14 did so, by SIGSEGV or SIGBUS (scipy 1.17.1).
 
 References:
     The MathWorks, "MAT-File Format", chapter "Level 5 MAT-File Format".
@@ -27,7 +27,7 @@ __all__ = ["read_mat", "parse_mat"]
 
 _HEAD = 128
 _MATRIX, _COMPRESSED = 14, 15
-# What the numbers are stored as, and what class the variable has: a double of whole numbers may lie in bytes.
+# How numbers are stored, and the class of a variable: doubles that are whole may be stored as bytes.
 _STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
 _COMPLEX = 0x08
@@ -35,9 +35,9 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _MOST_DIMENSIONS = 32
 _FILLED_UP = 8
 _ALWAYS_EXPANDED, _MOST_EXPANDED = 64 * 2**20, 100
-"""Bytes that an element may have, and how many for each compressed one, whichever is more.
+"""An element may expand to so many bytes, or to so many times its compressed size, whichever is more.
 
-Images are compressed to a tenth at best, and zeros to a thousandth: those of a small array may be."""
+Images compress to a tenth at best, zeros to a thousandth: a small array may consist of zeros."""
 
 
 def read_mat(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
@@ -45,13 +45,13 @@ def read_mat(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
 
     Args:
         path: The file.
-        names: Of the variables. Others are passed over.
+        names: Names of the variables. Others are skipped.
 
     Returns:
-        Those of them that the file holds as real numbers; arrays may be read-only.
+        Those that the file holds as real numbers, by name; arrays may be read-only.
 
     Raises:
-        InputError: The file is missing, unreadable, of another format or version, cut short or damaged.
+        InputError: The file is missing, unreadable, of another format or version, truncated or damaged.
 
     Example:
         >>> import tempfile
@@ -75,7 +75,7 @@ def parse_mat(content: bytes, name: str, names: Collection[str]) -> dict[str, ND
 
     Args:
         content: The file's bytes.
-        name: What errors call the file.
+        name: Name of the file in error messages.
         names: As for `read_mat`.
 
     Raises:
@@ -116,7 +116,7 @@ def _byte_order(content: bytes, name: str) -> str:
 
 
 def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
-    """Yield type and body of each element."""
+    """Yield the type and body of each element."""
     at = 0
     while at < len(data):
         kind, size = struct.unpack_from(f"{order}2I", data, at)
@@ -133,10 +133,10 @@ def _elements(data: memoryview, order: str) -> Iterator[tuple[int, memoryview]]:
 
 
 def _expanded(body: memoryview, order: str) -> tuple[int, memoryview]:
-    """Return type and body of the element that is compressed: what its head says, and no more.
+    """Return the type and body of a compressed element, expanding no more than its header announces.
 
-    A small file may hold zeros by the gigabyte. What its head does not say is never expanded, and what it
-    says only where it is plausible.
+    A small file may hold gigabytes of zeros. So the announced size must be plausible, and at most a few bytes
+    beyond it are expanded.
     """
     expand = zlib.decompressobj()
     head = expand.decompress(body, 8)
@@ -148,13 +148,13 @@ def _expanded(body: memoryview, order: str) -> tuple[int, memoryview]:
     content = expand.decompress(expand.unconsumed_tail, size + _FILLED_UP + 1)
     if len(content) > size + _FILLED_UP:
         raise ValueError(f"more than the {size} bytes of a compressed element")
-    if len(content) < size or not expand.eof:  # at its end zlib has compared the checksum
+    if len(content) < size or not expand.eof:  # at its end, zlib has verified the checksum
         raise ValueError(f"a compressed element of {size} bytes, of which {len(content)} are there")
     return kind, memoryview(content)[:size]
 
 
 def _variable(body: memoryview, order: str, names: Collection[str]) -> tuple[str, NDArray[Any] | None]:
-    """Return name and array of a variable; None if it is not asked for or holds no real numbers."""
+    """Return the name and array of a variable; None for the array if it is not wanted or not real numbers."""
     elements = _elements(body, order)
     (_, flags), (_, dimensions), (_, label) = (_next(elements) for _ in range(3))
     variable = bytes(label).decode("latin-1")

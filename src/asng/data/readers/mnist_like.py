@@ -1,4 +1,4 @@
-"""Data sets in the four files of MNIST: MNIST, Fashion-MNIST, KMNIST, EMNIST after renaming, ..."""
+"""Read data sets in MNIST's four-file layout: MNIST, Fashion-MNIST, KMNIST, EMNIST after renaming, ..."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -34,16 +34,17 @@ def read_mnist_like(
 
     Args:
         folder: Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
-            t10k-labels-idx1-ubyte, each plain or with .gz or .xz. A list of checksums is heeded.
+            t10k-labels-idx1-ubyte, each plain or with .gz or .xz. They are checked against a list of
+            checksums if the folder has one.
         classes: Names of the classes. Default: "0", "1", ... up to the greatest training label.
-        name: What reports call the data. Default: the folder's name.
+        name: Name of the data in reports. Default: the folder's name.
 
     Returns:
         Images of one channel.
 
     Raises:
-        InputError: A file is missing or damaged, is not of bytes, counts or sizes disagree, or a label
-            has no class.
+        InputError: A file is missing, damaged or not of type uint8; counts or sizes disagree; or a label has
+            no class.
 
     Example:
         >>> read_mnist_like("data/fashion-mnist").classes   # doctest: +SKIP
@@ -55,7 +56,7 @@ def read_mnist_like(
 
 
 def holds_mnist_like(folder: Path) -> bool:
-    """Return whether a folder holds one of the four files."""
+    """Return whether a folder holds any of the four files."""
     return any((folder / f"{stem}{ending}").is_file() for stem in MNIST_FILES for ending in _ENDINGS)
 
 
@@ -65,12 +66,12 @@ def from_idx_arrays(
     """Make `ImageData` from the arrays of the four files.
 
     Args:
-        arrays: One a name of `MNIST_FILES`: images (N, H, W) and labels (N,), all uint8.
+        arrays: One per name in `MNIST_FILES`: images (N, H, W) and labels (N,), all uint8.
         classes: As for `read_mnist_like`.
-        name: What reports call the data.
+        name: Name of the data in reports.
 
     Raises:
-        InputError: An array is not of bytes, counts or sizes disagree, or a label has no class.
+        InputError: An array is empty or not uint8, counts or sizes disagree, or a label has no class.
     """
     for stem, array in arrays.items():
         if array.dtype != np.uint8 or array.size == 0:

@@ -1,4 +1,4 @@
-"""The Street View House Numbers, cropped digits, in their MATLAB files.
+"""Read the cropped digits of the Street View House Numbers (SVHN) from their MATLAB files.
 
 References:
     Y. Netzer, T. Wang, A. Coates, A. Bissacco, B. Wu, A. Y. Ng (2011), "Reading Digits in Natural Images with
@@ -29,15 +29,16 @@ def read_svhn(folder: str | PathLike[str], *, extra: bool = False) -> ImageData:
     """Read the cropped digits of SVHN.
 
     Args:
-        folder: Holds train_32x32.mat and test_32x32.mat. A list of checksums beside them is heeded.
-        extra: Whether the easier digits of extra_32x32.mat join the training part, behind its own.
+        folder: Holds train_32x32.mat and test_32x32.mat. They are checked against a list of checksums if the
+            folder has one.
+        extra: Whether to append the easier digits of extra_32x32.mat to the training part.
 
     Returns:
         Images of 3 channels and 32x32 pixels; class d is the digit d (the files call 0 "10").
 
     Raises:
-        InputError: A file is missing, damaged or of MATLAB 7.3; or its variables X, uint8 (32, 32, 3, N), and
-            y, N numbers from 1 to 10, are missing or of another form.
+        InputError: A file is missing, damaged or of MATLAB 7.3. Or its variables, X of uint8 (32, 32, 3, N)
+            and y of N numbers from 1 to 10, are missing or have another form.
 
     Example:
         >>> read_svhn("data/svhn").train_images.shape   # doctest: +SKIP
@@ -55,7 +56,7 @@ def read_svhn(folder: str | PathLike[str], *, extra: bool = False) -> ImageData:
 
 
 def _read(path: Path, checksums: Checksums) -> tuple[Tensor, Tensor]:
-    """Return images (N, 3, 32, 32) and labels (N,) of a file."""
+    """Return the images (N, 3, 32, 32) and labels (N,) of a file."""
     if not path.is_file():
         raise InputError(
             f"{path}: expected a file of SVHN's cropped digits, {' and '.join(SVHN_FILES)}, got no such file."

@@ -1,7 +1,7 @@
-"""The .ts format of the UCR and UEA archives, as sktime and aeon read it.
+"""Read the .ts format of the UCR and UEA archives, as sktime and aeon do.
 
-Comments begin with # or %, the lines of the header with @. Behind @data every line is a case: its
-dimensions separated by colons, the numbers of a dimension by commas, the class label last.
+Comments begin with # or %, header lines with @. After @data, every line is a case: its dimensions separated
+by colons, the numbers of a dimension by commas, the class label last.
 
 References:
     M. Middlehurst et al. (2024), "aeon: a Python toolkit for learning from time series", JMLR 25(289).
@@ -32,12 +32,13 @@ def read_ts(path: str | PathLike[str]) -> TimeSeries:
         path: The file.
 
     Returns:
-        The series, classes in the order of the header. Training and test file of one problem list the same.
+        The series, with classes in the order of the header. The training and the test file of a problem list
+        the same classes.
 
     Raises:
-        InputError: The file is missing or unreadable, or has no header, no class labels or no case. Or a case
-            has dimensions of several lengths or another number of them, an entry that is no finite number, or
-            an unknown label. The message names file and line.
+        InputError: The file is missing or unreadable, has time stamps, or lacks a header, class labels or
+            cases. Or a case has dimensions of several lengths, a wrong number of them, an entry that is not a
+            finite number, or an unknown label. The message names the file, and the line if there is one.
 
     Example:
         >>> import tempfile
@@ -69,7 +70,7 @@ def read_ts(path: str | PathLike[str]) -> TimeSeries:
 
 @dataclass(frozen=True)
 class _Header:
-    """What the lines with @ say, as far as the cases need it."""
+    """The header entries that are needed to read the cases."""
 
     name: str
     classes: tuple[str, ...]
@@ -77,7 +78,7 @@ class _Header:
 
 
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield number and text of the lines that are neither empty nor comments."""
+    """Yield the number and text of each line that is neither empty nor a comment."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -155,7 +156,7 @@ def _number(where: str, text: str, dimension: int) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not abs(value) <= _LARGEST:  # nor is NaN
+    if not abs(value) <= _LARGEST:  # true of NaN too
         hint = " It is a missing value: fill it in first." if text.strip() in {"?", "NaN", "nan"} else ""
         hint = " It is too great for 32 bits: scale the series." if math.isfinite(value) else hint
         raise InputError(f"{where}, dimension {dimension}: expected a finite number, got {text!r:.40}.{hint}")

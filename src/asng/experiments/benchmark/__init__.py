@@ -1,4 +1,4 @@
-"""ASNG beside other methods on known problems: `asng benchmark`. The peers are the extra `benchmark`."""
+"""Compare ASNG with other methods on known problems (`asng benchmark`); they need the extra `benchmark`."""
 
 from asng.experiments.benchmark.experiment import BenchmarkSettings, begun_benchmark, run_benchmark
 from asng.experiments.benchmark.methods import METHODS

@@ -1,6 +1,6 @@
 """Random search, a (1+1)-EA and regularized evolution, each in its usual form.
 
-A mutated variable takes any other of its values, each equally likely.
+A mutated variable takes one of its other values, each equally likely.
 """
 
 from collections import deque
@@ -15,11 +15,11 @@ __all__ = ["OnePlusOne", "Random", "RegularizedEvolution"]
 
 
 class _Values:
-    """Uniform points, and mutations."""
+    """Sample uniform points, and mutate points."""
 
     def __init__(self, space: Space, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
-        # Integers are all that is not categorical here; see `Problem`.
+        # Variables are categoricals or integers here; see `Problem`.
         self.low = [0 if isinstance(v, Categorical) else int(v.low) for v in space.values()]
         self.sizes = [int(v.size) for v in space.values()]
 
@@ -49,7 +49,7 @@ class Random:
 
 
 class OnePlusOne:
-    """The (1+1)-EA with mutation rate 1/D, drawn anew if nothing would change.
+    """The (1+1)-EA with mutation rate 1/D; a mutation that changes nothing is redrawn.
 
     References:
         Droste, Jansen, Wegener, "On the analysis of the (1+1) evolutionary algorithm", TCS 276, 2002.
@@ -60,7 +60,7 @@ class OnePlusOne:
         self._best: tuple[float, Point] = (float("inf"), ())
 
     def ask(self) -> list[Point]:
-        """Return a mutation of the parent."""
+        """Return a mutation of the parent; the first point is uniform."""
         parent = self._best[1]
         if not parent:
             return [self._values.uniform()]
@@ -70,19 +70,19 @@ class OnePlusOne:
         return [self._values.mutated(parent, places.tolist())]
 
     def tell(self, points: Sequence[Point], losses: Sequence[float], active: Sequence[Active]) -> None:
-        """Take the child for the parent if it is no worse."""
+        """Replace the parent by the child if the child is no worse."""
         if losses[0] <= self._best[0]:
             self._best = losses[0], points[0]
 
 
 class RegularizedEvolution:
-    """A queue of points; the best of a few drawn from it has one variable mutated, the oldest dies.
+    """Regularized evolution: mutate one variable of the best of a few drawn points; drop the oldest point.
 
     Args:
         space: The search space.
-        seed: Of its generator.
-        population: Length of the queue.
-        drawn: How many compete to be the parent.
+        seed: Seed of the generator.
+        population: Length of the queue of points.
+        drawn: Number of points that compete to be the parent.
 
     References:
         Real et al., "Regularized evolution for image classifier architecture search", AAAI 2019, Algorithm 1.
@@ -93,7 +93,7 @@ class RegularizedEvolution:
         self._queue: deque[tuple[float, Point]] = deque(maxlen=population)
 
     def ask(self) -> list[Point]:
-        """Return a mutated parent; uniform points until the queue is full."""
+        """Return a mutated parent, or a uniform point until the queue is full."""
         if len(self._queue) < (self._queue.maxlen or 0):
             return [self._values.uniform()]
         rng = self._values.rng

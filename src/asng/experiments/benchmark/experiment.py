@@ -1,4 +1,4 @@
-"""All cells of a benchmark in a run folder, several at a time."""
+"""Run all cells of a benchmark in a run folder, several in parallel."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, as_completed
@@ -31,12 +31,12 @@ __all__ = ["run_benchmark", "BenchmarkSettings"]
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """Problems and methods; each method runs on each problem with each seed.
+    """The problems, methods and budget of a benchmark; each method runs on each problem with each seed.
 
     Args:
         problems: Names of problems. Default: all.
         methods: Names of methods. Default: all.
-        budget: Evaluations a run, >= 1; slow methods have a smaller limit of their own.
+        budget: Evaluations per run, >= 1; slow methods have a smaller limit of their own.
 
     Raises:
         InputError: A name is unknown or occurs twice, or the budget is not as described.
@@ -59,7 +59,7 @@ class BenchmarkSettings:
 
 
 class _Begun(Stored, frozen=True):
-    """What config.yaml says of a benchmark."""
+    """The part of config.yaml that describes a benchmark."""
 
     problems: tuple[str, ...]
     methods: tuple[str, ...]
@@ -68,13 +68,13 @@ class _Begun(Stored, frozen=True):
 
 
 def begun_benchmark(run_dir: str | Path) -> tuple[BenchmarkSettings, tuple[int, ...]] | None:
-    """Return settings and seeds that the run in a folder was begun, or last gone on, with.
+    """Return the settings and seeds with which the benchmark in a folder was started or last resumed.
 
-    None if it does not say so, as runs of an older asng, which had no config.yaml.
+    Return None if the folder does not tell: runs of older versions of asng had no config.yaml.
 
     Raises:
-        RunError: config.yaml is damaged, of another kind of run, or names what this asng does not have; or
-            the run was killed before it had said what it is.
+        RunError: config.yaml is damaged, belongs to another kind of run, or names problems or methods that
+            this asng does not have; or the run was killed before it wrote config.yaml.
     """
     folder = Path(run_dir)
     if _is_bare(folder):
@@ -96,7 +96,7 @@ def begun_benchmark(run_dir: str | Path) -> tuple[BenchmarkSettings, tuple[int, 
 
 def _is_bare(folder: Path) -> bool:
     path = folder / BENCHMARK
-    with writes_into(folder):  # its name may be too long to ask for
+    with writes_into(folder):  # the check itself fails if the name is too long
         return path.is_file() and not path.stat().st_size and not (folder / CONFIG).exists()
 
 
@@ -115,19 +115,19 @@ def run_benchmark(
     Args:
         settings: Problems, methods, budget.
         run_dir: The run folder.
-        seeds: One or more, all different, each >= 0; the same for all methods.
-        workers: Processes, >= 1; of no influence on what is found.
-        resume: Continue what is in the folder: finished cells are not run again.
-        redo: Methods of the settings whose finished cells are run again; with `resume` only.
-        show: Is told of finished cells and their number in all, first before any is run.
+        seeds: One seed or more, all different, each >= 0; the same for all methods.
+        workers: Number of processes, >= 1; it does not affect the results.
+        resume: Continue the run in the folder; finished cells are not repeated.
+        redo: Methods of the settings whose finished cells are repeated; only with `resume`.
+        show: Called with the numbers of finished and of all cells, for the first time before any cell runs.
 
     Returns:
         The run folder.
 
     Raises:
         InputError: An argument is not as described; nothing was written.
-        RunError: The folder holds an earlier run, a damaged one, none to resume, or one that another process
-            writes to; a library is missing, or a process was killed.
+        RunError: The folder contains an earlier run, a damaged one, none to resume, or one that another
+            process writes to; a library is missing, or a process was killed.
 
     Example:
         >>> import tempfile
@@ -142,14 +142,14 @@ def run_benchmark(
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
     for method in redo:
-        one_of("redo", method, settings.methods)  # of others the runs would be gone, and not come again
+        one_of("redo", method, settings.methods)  # else its cells would be deleted and not run again
     if redo and not resume:
         raise InputError(
             f"redo: expected resume beside it, got {list(redo)!r} alone. Add --resume, or leave it out."
         )
     folder = Path(run_dir)
     if not resume:
-        # A file without a line and without settings is of a run that was killed before it had begun.
+        # An empty file without a config.yaml is from a run that was killed before it started.
         refuse_earlier_run(folder, [name for name in NAMES if name != BENCHMARK or not _is_bare(folder)])
     elif not (folder / BENCHMARK).exists():
         raise RunError(
@@ -173,9 +173,9 @@ def run_benchmark(
 
 
 def _cells(settings: BenchmarkSettings, seeds: Sequence[int]) -> list[Trial]:
-    """Return what is to be run, a problem after the other.
+    """Return the trials to run, one problem after the other.
 
-    Each problem and method is made once, which tells of missing libraries before anything runs.
+    Each problem and method is made once, so that missing libraries raise before anything runs.
     """
     cells = []
     for problem in settings.problems:

@@ -1,4 +1,4 @@
-"""The methods of `asng benchmark`, by name: how each is made, and its own limit of evaluations."""
+"""The methods of `asng benchmark` by name: how each is made, and its own limit of evaluations."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,11 +14,11 @@ __all__ = ["METHODS", "Entry", "applies"]
 
 
 class Entry(NamedTuple):
-    """How a method is made, and its own largest budget, for what takes long.
+    """How a method is made, and its own largest budget if it is slow.
 
     Attributes:
-        make: Takes the space, the seed, the budget, and whether losses have noise.
-        most: The largest budget.
+        make: Makes the method from the space, the seed, the budget, and whether losses have noise.
+        most: The largest budget, or None.
     """
 
     make: Callable[[Space, int, int, bool], Method]
@@ -60,19 +60,19 @@ METHODS: dict[str, Entry] = {
 
 
 def applies(method: str, space: Space) -> bool:
-    """Whether a method knows such a space: CatCMA alone wants variables of both kinds."""
+    """Return whether a method can run on a space; only CatCMA is limited, to variables of both kinds."""
     kinds = {isinstance(variable, Integer) for variable in space.values()}
     return method != "CatCMA" or len(kinds) == 2
 
 
 class _Ours:
-    """An optimiser of ours as a method of a comparison.
+    """An optimiser of asng as a method of the benchmark.
 
     Args:
         make: Makes the optimiser from space and seed.
         space: The search space.
-        seed: Its seed.
-        told: Whether it is told what a loss depended on, as `asng.minimize` finds out by itself.
+        seed: Seed of the optimiser.
+        told: Whether it is told which variables a loss depended on, as `asng.minimize` finds out by itself.
     """
 
     def __init__(self, make: Callable[..., Optimizer], space: Space, seed: int, *, told: bool = True) -> None:

@@ -16,7 +16,7 @@ __all__ = ["CatCMA", "CatCMAwM", "Nevergrad", "TPE"]
 
 
 def _parts(space: Space) -> tuple[list[int], list[int], list[int], list[Integer]]:
-    """Return places and sizes of the categoricals, and places and variables of the integers."""
+    """Return positions and sizes of the categoricals, and positions and variables of the integers."""
     choices = [i for i, v in enumerate(space.values()) if isinstance(v, Categorical)]
     ordered = [i for i, v in enumerate(space.values()) if isinstance(v, Integer)]
     variables = list(space.values())
@@ -36,7 +36,7 @@ def _merged(
 
 
 class CatCMAwM:
-    """CatCMA with margin, with cmaes' defaults, or `times` its default population.
+    """CatCMA with margin, with the defaults of cmaes, or with `times` its default population.
 
     References:
         Hamano et al., "CatCMA with margin", GECCO 2025; cmaes.
@@ -73,7 +73,9 @@ class CatCMAwM:
 
 
 class CatCMA:
-    """CatCMA; integers are rounded reals. It needs one at least: without, CatCMAwM is the same method.
+    """CatCMA with integers as rounded reals; it needs categoricals and integers.
+
+    Without integers, CatCMAwM is the same method.
 
     References:
         Hamano et al., "CatCMA: Stochastic optimization for mixed-category problems", GECCO 2024; cmaes.
@@ -115,7 +117,7 @@ class TPE:
         self._space, optuna = space, require("optuna", extra="benchmark")
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # multivariate is called experimental
+            warnings.simplefilter("ignore")  # Optuna warns that multivariate is experimental
             sampler = optuna.samplers.TPESampler(seed=seed, multivariate=multivariate)
         self._study = optuna.create_study(sampler=sampler)
         self._trial: Any = None
@@ -138,17 +140,18 @@ class TPE:
 
 
 class Nevergrad:
-    """An optimiser of Nevergrad over arrays of integers, one for each run of variables of one kind.
+    """A Nevergrad optimiser over integer arrays, one for each run of equal variables.
 
-    The arrays are bounded by its method "gaussian": a normal number, as its discrete mutations draw them, is
-    then a uniform integer. By its other methods, and by integer scalars, ends of a range are rare.
+    The arrays are bounded by Nevergrad's method "gaussian", which maps the normal numbers that its discrete
+    mutations draw to uniform integers. With its other methods, and with integer scalars, the ends of a range
+    are rare.
 
     Args:
         space: The search space.
-        seed: Of its generator.
-        budget: Some optimisers choose their strategy by that.
-        name: Of the optimiser.
-        choice: Give categoricals as its `Choice` instead, a softmax of as many numbers as there are choices.
+        seed: Seed of the generator.
+        budget: Number of evaluations; some optimisers choose their strategy by it.
+        name: Name of the optimiser.
+        choice: Pass categoricals as Nevergrad's `Choice` instead, a softmax with one number per choice.
 
     References:
         Bennet et al., "Nevergrad: black-box optimization platform", SIGEVOlution 14, 2021.
@@ -156,7 +159,7 @@ class Nevergrad:
 
     def __init__(self, space: Space, seed: int, *, budget: int, name: str, choice: bool = False) -> None:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of libraries that it imports
+            warnings.simplefilter("ignore")  # raised by libraries that it imports
             ng = require("nevergrad", extra="benchmark")
 
         def part(variable: Variable, times: int) -> Any:
@@ -164,7 +167,7 @@ class Nevergrad:
                 return ng.p.Choice(list(variable.choices), repetitions=times)
             low, high = _ends(variable)
             array = ng.p.Array(init=np.full(times, (low + high) / 2))
-            # Just under one half: what lies at a bound itself must not be rounded to beyond it.
+            # Just under one half, so that a value at the bound is not rounded beyond the range.
             return array.set_bounds(low - 0.499, high + 0.499, method="gaussian").set_integer_casting()
 
         alike = [list(run) for _, run in groupby(space.values())]
@@ -188,5 +191,5 @@ class Nevergrad:
 
 
 def _ends(variable: Variable) -> tuple[int, int]:
-    """Return the least and the largest value; choices are numbered from 0."""
+    """Return the smallest and the largest value; choices are numbered from 0."""
     return (variable.low, variable.high) if isinstance(variable, Integer) else (0, int(variable.size) - 1)

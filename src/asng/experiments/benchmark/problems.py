@@ -1,4 +1,4 @@
-"""What a benchmark problem is, and the problems of `asng benchmark` by name. Each is made when it is run."""
+"""The interface of benchmark problems, and the problems of `asng benchmark` by name, made on demand."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -26,13 +26,13 @@ __all__ = [
 ]
 
 _CLOSE = 0.1
-"""Points of accuracy, in per cent, within which of the best a network counts as found."""
+"""Percentage points of accuracy below the best network within which a network counts as a success."""
 
 Point: TypeAlias = tuple[int, ...]
-"""One integer a variable: the index of a choice, or the value of an integer."""
+"""One integer per variable: the index of a choice, or the value of an integer variable."""
 
 Active = frozenset[str] | None
-"""Which variables the loss of a point depended on; None for all."""
+"""Names of the variables that the loss of a point depended on; None for all."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Problem:
 
     Attributes:
         space: Categoricals over `range(K)`, and integers.
-        loss: The true value of a point, lower is better.
-        optimum: The least there is.
-        target: A true value that counts as success.
-        noise: Standard deviation of what is added to the true value before a method sees it.
-        read: Which variables the loss of a point depends on; None if on all of them.
+        loss: Returns the true loss of a point; lower is better.
+        optimum: The smallest true loss.
+        target: The true loss up to which a point counts as a success.
+        noise: Standard deviation of the noise that is added to the loss before a method sees it.
+        read: Returns the variables that the loss of a point depends on; None if it always depends on all.
     """
 
     space: Space
@@ -57,7 +57,7 @@ class Problem:
 
 
 class Method(Protocol):
-    """Asks for losses of points, and is told them."""
+    """The interface of a method: it asks for the losses of points and is told them."""
 
     def ask(self) -> Sequence[Point]:
         """Return the next points to evaluate, one or more."""
@@ -67,7 +67,7 @@ class Method(Protocol):
 
 
 def nas_bench_201(data: str) -> Problem:
-    """Return the validation error in per cent of 15,625 cells, the mean over the seeds of the table.
+    """Return NAS-Bench-201: the validation error of 15,625 cells in per cent, the mean over its seeds.
 
     Args:
         data: "cifar10", "cifar100" or "imagenet".
@@ -88,9 +88,9 @@ def nas_bench_201(data: str) -> Problem:
 
 
 def nas_bench_graph() -> Problem:
-    """Return the validation error in per cent of graph networks on cora: a link pattern, and four operations.
+    """Return NAS-Bench-Graph: the validation error in per cent of graph networks on cora.
 
-    Networks that are none (all operations skipped) have an error of 100.
+    A network is a link pattern and four operations. If all operations are "skip", the error is 100.
 
     References:
         Qin et al., "NAS-Bench-Graph", NeurIPS 2022, Datasets and Benchmarks.
@@ -116,7 +116,7 @@ def nas_bench_graph() -> Problem:
 
 
 def pseudo_boolean(number: int, size: int = 100) -> Problem:
-    """Return a problem of IOHexperimenter's suite PBO, turned to be minimised.
+    """Return a problem of IOHexperimenter's suite PBO, negated so that it is minimised.
 
     References:
         Doerr et al., "Benchmarking discrete optimization heuristics with IOHprofiler", Applied Soft
@@ -138,7 +138,7 @@ def _categoricals(variables: int, choices: int) -> dict[str, Categorical]:
 
 
 def one_max(noise: float = 0.0, shift: float = 0.0) -> Problem:
-    """Count wrong choices, of 30 variables with 5 choices; `shift` is added to every loss."""
+    """Return OneMax: the loss is the number of wrong ones among 30 variables with 5 choices, plus `shift`."""
 
     def loss(point: Point) -> float:
         return sum(value != 0 for value in point) + shift
@@ -147,7 +147,7 @@ def one_max(noise: float = 0.0, shift: float = 0.0) -> Problem:
 
 
 def leading_ones() -> Problem:
-    """Count the variables from the first wrong one on, of 15 with 5 choices."""
+    """Return LeadingOnes: the loss counts the variables from the first wrong one on, of 15 with 5 choices."""
 
     def loss(point: Point) -> float:
         return float(len(point) - next((i for i, value in enumerate(point) if value != 0), len(point)))
@@ -156,7 +156,10 @@ def leading_ones() -> Problem:
 
 
 def sphere(middle: int) -> Problem:
-    """10 wrong choices at 10 each, and squares of the distance to `middle` of 10 integers in [0, 10]."""
+    """Return a sphere problem with 10 categoricals of 5 choices and 10 integers in [0, 10].
+
+    The loss is 10 for each wrong choice, plus the squared distances of the integers to `middle`.
+    """
     space = Space({**_categoricals(10, 5), **{f"i{i}": Integer(0, 10) for i in range(10)}})
 
     def loss(point: Point) -> float:
@@ -167,10 +170,10 @@ def sphere(middle: int) -> Problem:
 
 
 def conditional(gates: int = 10, each: int = 3, choices: int = 5, closed: float = 2.4) -> Problem:
-    """Gates that should be open, each with variables that count only where it is.
+    """Return a problem of gates that should be open; the variables of a gate count only if it is open.
 
-    An open gate costs its wrong variables, a closed one `closed`: opening does not pay before its variables
-    are learnt.
+    An open gate costs the number of its wrong variables, a closed one costs `closed`. So opening a gate does
+    not pay before its variables are learnt.
     """
     names = [(f"gate{i}", [f"gate{i}.{j}" for j in range(each)]) for i in range(gates)]
     space = Space(

@@ -1,4 +1,4 @@
-"""Finished cells on the disk, `benchmark.jsonl`: one JSON object a line."""
+"""Store finished cells on disk in `benchmark.jsonl`, one JSON object per line."""
 
 from collections.abc import Container
 from pathlib import Path
@@ -27,14 +27,14 @@ PEERS = (
 
 
 class BenchmarkStore:
-    """The cells that are finished, held by one process at a time.
+    """The finished cells of a run folder, locked for one process at a time.
 
     Args:
         folder: The run folder, made if it is missing.
-        redo: Methods whose finished cells are thrown away.
+        redo: Methods whose finished cells are deleted.
 
     Raises:
-        RunError: A line is no finished cell, another process writes to the file, or none can.
+        RunError: A line is not a finished cell, another process writes to the file, or it is not writable.
     """
 
     def __init__(self, folder: Path, *, redo: Container[str] = ()) -> None:
@@ -55,11 +55,11 @@ class BenchmarkStore:
         return trial in self._done
 
     def add(self, cell: BenchmarkCell) -> None:
-        """Take in a finished cell, and write it with versions and machine."""
+        """Add a finished cell, and write it with software versions and machine."""
         here = {"versions": versions(PEERS), "machine": machine()}
         self._lines.append(msgspec.structs.replace(cell, **here))
         self._done.add(cell.trial)
 
     def close(self) -> None:
-        """Let others write to the folder."""
+        """Close the file, so that other processes can write to it."""
         self._lines.close()

@@ -17,13 +17,13 @@ __all__ = ["BenchmarkCell", "Trial", "run_trial"]
 
 
 class Trial(NamedTuple):
-    """What is run.
+    """A run to do: a method on a problem with a seed and a budget.
 
     Attributes:
-        problem: Its name.
-        method: Its name.
-        seed: Of the method, of the labels and of the noise.
-        budget: Evaluations.
+        problem: Name of the problem.
+        method: Name of the method.
+        seed: Seed of the method, of the label permutation and of the noise.
+        budget: Largest number of evaluations.
     """
 
     problem: str
@@ -33,20 +33,20 @@ class Trial(NamedTuple):
 
 
 class BenchmarkCell(Stored, frozen=True):
-    """What became of a run of one method on one problem with one seed.
+    """The result of a run of one method on one problem with one seed.
 
     Attributes:
-        problem: Its name.
-        method: Its name.
-        seed: Of the run.
-        budget: Evaluations.
-        hit: The evaluation that first drew a point as good as the target; infinite if none did.
-        distinct: How many of the points were different.
-        regret: Evaluation and true value above the optimum, wherever that fell.
-        microseconds: Of ask and tell, an evaluation.
-        evaluated: Evaluations that were done.
-        versions: Of software.
-        machine: What it ran on.
+        problem: Name of the problem.
+        method: Name of the method.
+        seed: Seed of the run.
+        budget: Largest number of evaluations.
+        hit: The first evaluation of a point that reaches the target; infinite if there was none.
+        distinct: Number of different points.
+        regret: Pairs of an evaluation and its true loss above the optimum, one for each new best point.
+        microseconds: Time of ask and tell per evaluation.
+        evaluated: Number of evaluations done.
+        versions: Software versions.
+        machine: The machine that it ran on.
     """
 
     problem: str
@@ -63,12 +63,12 @@ class BenchmarkCell(Stored, frozen=True):
 
     @property
     def trial(self) -> Trial:
-        """What was run."""
+        """The trial that was run."""
         return Trial(self.problem, self.method, self.seed, self.budget)
 
 
 def run_trial(trial: Trial) -> BenchmarkCell:
-    """Run a method on a problem whose labels are permuted."""
+    """Run a method on a problem with permuted labels, until it reaches the target or spends the budget."""
     problem = _made(trial.problem)
     method = METHODS[trial.method].make(problem.space, trial.seed, trial.budget, problem.noise > 0.0)
     labels = _Labels(problem.space, trial.seed)
@@ -125,7 +125,7 @@ class _Labels:
         ]
 
     def true(self, point: Point) -> Point:
-        """Return the point of the problem that a method's point stands for."""
+        """Translate a point of the method to the point of the problem."""
         return tuple(
             value if table is None else table[value] for value, table in zip(point, self._tables, strict=True)
         )

@@ -1,4 +1,4 @@
-"""The whole grid in a run folder: parts of it in several processes, each finished cell on the disk."""
+"""Run the whole grid in a run folder: parts run in several processes, and finished cells are on disk."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -23,7 +23,7 @@ from asng.training.signals import graceful
 __all__ = ["resume_toy", "run_toy", "simulate_parts"]
 
 _LOOK = 0.2
-"""Seconds between two looks at whether a signal came."""
+"""Seconds between two checks for a signal."""
 
 
 def run_toy(
@@ -40,10 +40,10 @@ def run_toy(
     Args:
         settings: The problem and the grid.
         run_dir: The run folder.
-        seeds: One or more, all different, each >= 0.
+        seeds: One seed or more, all different, each >= 0.
         overwrite: Remove an earlier run from the folder first.
-        workers: Processes, >= 1. With more than one, guard the code of your script by
-            `if __name__ == "__main__":`, since each process imports it. Of no influence on the results.
+        workers: Number of processes, >= 1; it does not affect the results. With more than one, guard the code
+            of your script by `if __name__ == "__main__":`, because each process imports it.
         progress: Show a progress bar.
 
     Returns:
@@ -51,8 +51,8 @@ def run_toy(
 
     Raises:
         InputError: The seeds or the number of workers are not as described; nothing was written.
-        RunError: The folder holds an earlier run, it cannot be written, or a process was killed.
-        KeyboardInterrupt: Ctrl-C or SIGTERM; the finished cells are on the disk.
+        RunError: The folder contains an earlier run, it cannot be written, or a process was killed.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; the finished cells are on disk.
 
     Example:
         >>> import tempfile
@@ -73,21 +73,23 @@ def run_toy(
 
 
 def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) -> Path:
-    """Continue a grid, by the settings in its folder; a finished cell is not run again.
+    """Resume a grid with the settings in its folder; finished cells are not repeated.
 
     Args:
         run_dir: The run folder.
-        workers: Processes, >= 1.
+        workers: Number of processes, >= 1.
         progress: Show a progress bar.
 
     Returns:
         The run folder.
 
     Raises:
-        InputError: The number of workers is not >= 1.
-        RunError: The folder holds no run of the toy problem, or a file in it is damaged; and as `run_toy`.
-        KeyboardInterrupt: As `run_toy`.
+        InputError: `workers` is not as described.
+        RunError: The folder contains no run of the toy problem, or a file in it is damaged; and as for
+            `run_toy`.
+        KeyboardInterrupt: As for `run_toy`.
     """
+    integer_at_least("workers", workers, 1)
     folder = Path(run_dir)
     config, where = read_config(folder), f"{folder / CONFIG}"
     if config["task"] != "toy":
@@ -119,7 +121,7 @@ def _go_on(
     folder: Path, settings: ToySettings, seeds: Sequence[int], *, workers: int, progress: bool
 ) -> Path:
     store = ToyStore(folder, settings, seeds)
-    store.write()  # so that there is something to report from the start
+    store.write()  # so that a report is possible from the start
     left = store.left()
     total = len(store) + sum(len(part) for part in left)
     with progress_bar("toy problem, cells", total, show=progress) as bar:
@@ -133,13 +135,13 @@ def _go_on(
 def simulate_parts(
     settings: ToySettings, parts: Sequence[Sequence[GridPoint]], seeds: Sequence[int], workers: int
 ) -> Iterator[list[ToyCell]]:
-    """Simulate parts of the grid, and return each as it is done.
+    """Simulate parts of the grid, and yield each when it is done.
 
     Args:
         settings: The problem.
-        parts: Cells of one method each.
-        seeds: Of the runs of every cell.
-        workers: Processes; 1 stands for this one.
+        parts: Parts of the grid, each with cells of one method.
+        seeds: Seeds of the runs of every cell.
+        workers: Number of processes; 1 means this process.
 
     Raises:
         RunError: A process was killed.

@@ -1,8 +1,7 @@
-"""ASNG, SNG and Adam over many independent runs at once, by the paper's rules and with lambda = 2.
+"""ASNG, SNG and Adam for many independent runs at once, by the paper's rules and with lambda = 2.
 
-Step for step they are `asng.optim`'s: see `asng.optim.step` for the symbols and the equations. What is
-different is the shape: theta is (K, D, runs), every scalar of a run is one of (runs,), and theta is changed
-in place.
+Their steps are those of `asng.optim`; see `asng.optim.step` for the symbols and equations. Only the shapes
+differ: theta is (K, D, runs), and every scalar of a run becomes an array (runs,). Theta is changed in place.
 """
 
 import math
@@ -32,15 +31,15 @@ Bools: TypeAlias = NDArray[np.bool_]
 
 
 class Pair(NamedTuple):
-    """Two samples of each run, and G.
+    """Two samples of each run, and the natural gradient G that their losses give.
 
     Attributes:
-        c: Their choices, shape (2, D, runs).
-        at: The `positions` of these.
-        told: Whether their losses differ, so that something can be learnt, shape (runs,).
-        w: G at the choice of the first sample, and -G at that of the second; 0 if both chose alike.
+        c: The choices of the samples, shape (2, D, runs).
+        at: The `positions` of the choices.
+        told: Whether the two losses differ, so that there is something to learn, shape (runs,).
+        w: G at the choice of the first sample, and -G at that of the second; 0 if both choices are equal.
             Shape (D, runs).
-        norm: Of G in the Fisher metric, shape (runs,).
+        norm: Norm of G in the Fisher metric, shape (runs,).
         p: theta at the choices, shape (2, D, runs).
     """
 
@@ -59,7 +58,7 @@ def read_pair(theta: Floats, c: Ints, at: Ints, losses: Floats) -> Pair:
         theta: Probabilities, shape (K, D, runs).
         c: Choices of both samples, shape (2, D, runs).
         at: Their positions in theta.
-        losses: Lower is better, shape (2, runs); those that are not finite rank worst, and equal.
+        losses: Losses, lower is better, shape (2, runs); non-finite ones rank worst and tie.
     """
     first, second = np.where(np.isfinite(losses), losses, math.inf)
     u = (first < second).astype(np.float64) - (second < first)
@@ -71,23 +70,23 @@ def read_pair(theta: Floats, c: Ints, at: Ints, losses: Floats) -> Pair:
 
 
 def project(theta: Floats, theta_min: float) -> None:
-    """Clip theta from below and shrink what exceeds theta_min, in place; as `Categoricals.project`.
+    """Clip theta from below and shrink what exceeds theta_min, in place, as `Categoricals.project` does.
 
     Args:
-        theta: Numbers, shape (K, D, runs).
+        theta: Values, shape (K, D, runs).
         theta_min: Smallest probability, in (0, 1/K).
     """
     np.maximum(theta, theta_min, out=theta)
     total = theta.sum(axis=0)
     shrink = (total - 1.0) / (total - theta_min * len(theta))
-    # theta - shrink (theta - theta_min), in two passes. Its sum is 1 up to rounding, which the next
-    # projection takes out again; the library's divides by it.
+    # theta - shrink (theta - theta_min), in two passes. Its sum is 1 up to rounding errors, which the next
+    # projection removes; `Categoricals.project` divides by the sum instead.
     theta *= 1.0 - shrink
     theta += shrink * theta_min
 
 
 class BatchedMethod(Protocol):
-    """Learns from two losses a run.
+    """A method that learns from two losses per run and step.
 
     Attributes:
         theta: Probabilities, shape (K, D, runs); uniform at first.
@@ -101,18 +100,18 @@ class BatchedMethod(Protocol):
         """Take one step.
 
         Args:
-            c: Choices of two samples a run, shape (2, D, runs).
+            c: Choices of two samples per run, shape (2, D, runs).
             at: Their `positions`.
-            losses: Shape (2, runs), lower is better.
+            losses: Their losses, lower is better, shape (2, runs).
         """
 
 
 class BatchedSNG:
-    """`asng.SNG`: steps of constant length.
+    """`asng.SNG`, with steps of constant length.
 
     Args:
         shape: K and D.
-        delta_init: Length of the steps of each run, shape (runs,).
+        delta_init: Step length of each run, shape (runs,).
         theta_min: Smallest probability.
     """
 
@@ -128,11 +127,11 @@ class BatchedSNG:
 
 
 class BatchedASNG:
-    """`asng.ASNG.paper`: steps of adapted length.
+    """`asng.ASNG.paper`, with steps of adaptive length.
 
     Args:
         shape: K and D.
-        delta_init: First step size of each run, shape (runs,).
+        delta_init: Initial step size of each run, shape (runs,).
         theta_min: Smallest probability.
     """
 
@@ -140,7 +139,7 @@ class BatchedASNG:
         self.theta = _uniform(shape, delta_init)
         self._delta_init, self._theta_min = delta_init, theta_min
         self._alpha, self._n_theta = Settings().alpha, (shape[0] - 1) * shape[1]
-        # s has no entry for the last choice; here it has one, of 0, so that positions in theta fit it too.
+        # s has no entry for the last choice. Here it has one, always 0, so that positions in theta fit s too.
         self._s = np.zeros_like(self.theta)
         self._gamma, self._Delta = np.zeros_like(delta_init), np.ones_like(delta_init)
 
@@ -149,7 +148,7 @@ class BatchedASNG:
         pair = read_pair(self.theta, c, at, losses)
         norm = pair.norm + NORM_FLOOR
         delta = self._delta_init / self._Delta
-        # beta = 0 leaves s, gamma and Delta of a run as they are: where the losses tie.
+        # If the losses tie, beta = 0 leaves s, gamma and Delta of a run unchanged.
         beta = np.where(pair.told, np.minimum(delta / math.sqrt(self._n_theta), 1.0), 0.0)
         self._accumulate(pair, beta, np.sqrt(beta * (2.0 - beta)) / norm)
         self._gamma = (1.0 - beta) ** 2 * self._gamma + beta * (2.0 - beta)  # Algorithm 1, gamma
@@ -159,13 +158,13 @@ class BatchedASNG:
         project(self.theta, self._theta_min)
 
     def _accumulate(self, pair: Pair, beta: Floats, rate: Floats) -> None:
-        """Do Algorithm 1, s: s = (1 - beta) s + rate F^(1/2) G, as `Categoricals.fisher_root` has it."""
+        """Update s by Algorithm 1: s = (1 - beta) s + rate F^(1/2) G, as in `Categoricals.fisher_root`."""
         last, w, s = len(self.theta) - 1, pair.w, self._s
         p_last = self.theta[-1]
         G_last = w * (pair.c[0] == last) - w * (pair.c[1] == last)
         share = -rate * G_last / (p_last + np.sqrt(p_last))
         s *= 1.0 - beta
-        # Few variables have a part of G at their last choice, and only these have this term.
+        # Only variables with a part of G at their last choice have this term, and these are few.
         where = np.flatnonzero(share)
         by_column, theta = s.reshape(last + 1, -1), self.theta.reshape(last + 1, -1)
         by_column[:-1, where] += np.sqrt(theta[:-1, where]) * share.reshape(-1)[where]
@@ -177,7 +176,7 @@ class BatchedASNG:
 
 
 class BatchedAdam:
-    """`asng.optim.Adam`: Adam on G / ||G||_F.
+    """`asng.optim.Adam`, on G / ||G||_F.
 
     Args:
         shape: K and D.
@@ -195,10 +194,10 @@ class BatchedAdam:
         pair = read_pair(self.theta, c, at, losses)
         self._t += 1
         g = pair.w / (pair.norm + NORM_FLOOR)
-        self._m *= np.where(pair.told, BETA_1, 1.0)  # where the losses tie, the moments stay
+        self._m *= np.where(pair.told, BETA_1, 1.0)  # if the losses tie, the moments do not change
         self._v *= np.where(pair.told, BETA_2, 1.0)
         _add(self._m, pair, (1.0 - BETA_1) * g)
-        # Where both samples chose alike g is 0, so that no entry is squared twice.
+        # If both samples made the same choice, g is 0, so that no entry is squared twice.
         flat = self._v.reshape(-1)
         for places in pair.at:
             flat[places] += (1.0 - BETA_2) * (g * g)
@@ -219,7 +218,7 @@ def _uniform(shape: tuple[int, int], delta_init: Floats) -> Floats:
 
 
 def _add(values: Floats, pair: Pair, change: Floats) -> None:
-    """Add `change` at the choice of the first sample, and take it off at that of the second."""
+    """Add `change` at the choice of the first sample, and subtract it at that of the second."""
     flat = values.reshape(-1)
     flat[pair.at[0]] += change
     flat[pair.at[1]] -= change

@@ -1,12 +1,13 @@
 """The toy problem: squared errors of the chosen x, and a price on every choice but the first.
 
-f(x, c) = E_z sum_i sum_k c_ik ((x_ik - z_i)^2 + k/K), k = 0 .. K-1, with c one-hot over k. Each variable has
-one number z_i ~ N(0, 1/K^2) a draw, shared by the architectures that are compared by it. The least f, where
-every choice is the first and its x is 0, is D / K^2, the variance of z. What f exceeds that by is called the
-excess, sum_i sum_k c_ik (x_ik^2 + k/K); the paper's stop rule looks at it.
+f(x, c) = E_z sum_i sum_k c_ik ((x_ik - z_i)^2 + k/K), k = 0 .. K-1, with c one-hot over k. In each draw,
+every variable has one number z_i ~ N(0, 1/K^2), shared by the architectures that are compared. The minimum of
+f is D / K^2, the variance of z summed over the variables: every choice is the first, and its x is 0. The
+difference between f and its minimum is called the excess, sum_i sum_k c_ik (x_ik^2 + k/K). The paper's stop
+rule uses it.
 
-Many runs are done at once. Arrays of x are of shape (K, D, runs), the runs last. So every sum over choices or
-variables is a sum of whole rows, and a run's numbers do not depend on those beside it.
+Many runs are done at once. Arrays of x have shape (K, D, runs), with the runs last. So every sum over choices
+or variables is a sum of whole rows, and the numbers of a run do not depend on the runs beside it.
 
 References:
     Akimoto, Shirakawa, Yoshinari, Uchida, Saito, Nishida, "Adaptive Stochastic Natural Gradient Method
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 _BLOCK = 128
-"""Iterations drawn at once; of no influence on the numbers, since every kind has a generator of its own."""
+"""Iterations drawn at once; it does not affect the numbers, because each kind has its own generator."""
 
 
 def noise_scale(choices: int) -> float:
@@ -43,18 +44,18 @@ def noise_scale(choices: int) -> float:
 
 
 def stop_level(choices: int) -> float:
-    """Return the excess up to which the paper's stop rule fires, 1/K: what the second choice costs."""
+    """Return the largest excess at which the paper's stop rule fires, 1/K, the price of the second choice."""
     return 1.0 / choices
 
 
 def positions(c: Ints) -> Ints:
-    """Return where choices lie in an array of shape (K, D, runs) that is read flat.
+    """Return the flat indices of choices in an array of shape (K, D, runs).
 
     Args:
         c: Indices of choices, shape (lam, D, runs).
 
     Returns:
-        Of the same shape.
+        Flat indices, of the same shape.
 
     Example:
         >>> positions(np.array([[[1, 0], [0, 2]]])).tolist()
@@ -66,14 +67,14 @@ def positions(c: Ints) -> Ints:
 
 
 def prices(c: Ints, choices: int) -> Floats:
-    """Return what the choices cost besides their errors, sum_i k_i / K.
+    """Return the prices of the choices without their errors, sum_i k_i / K.
 
     Args:
         c: Indices of choices, shape (lam, D, runs).
         choices: K.
 
     Returns:
-        Shape (lam, runs).
+        Prices, shape (lam, runs).
     """
     price: Floats = c.sum(axis=1) / choices
     return price
@@ -88,13 +89,13 @@ def losses(chosen: Floats, price: Floats, z: Floats) -> Floats:
         z: The draw, shape (D, runs).
 
     Returns:
-        Shape (lam, runs).
+        Losses, shape (lam, runs).
     """
     return excess(chosen - z, price)
 
 
 def excess(chosen: Floats, price: Floats) -> Floats:
-    """Return f, the expectation over z, less its least value D / K^2; arguments as of `losses`."""
+    """Return f, the expectation over z, minus its minimum D / K^2; arguments as for `losses`."""
     value: Floats = np.einsum("ldr,ldr->lr", chosen, chosen) + price
     return value
 
@@ -103,13 +104,13 @@ def add_gradient(g: Floats, at: Ints, chosen: Floats, z: Floats) -> None:
     """Add to g the gradient in x of the mean loss of lam architectures on one draw of z.
 
     Args:
-        g: Where to add, shape (K, D, runs), contiguous.
+        g: The array to add to, shape (K, D, runs), contiguous.
         at: `positions` of the choices, shape (lam, D, runs).
-        chosen: x there, of the same shape.
+        chosen: x at the choices, of the same shape.
         z: The draw, shape (D, runs).
     """
     flat, change = g.reshape(-1), (2.0 / len(at)) * (chosen - z)
-    for places, part in zip(at, change, strict=True):  # one by one: two samples may have chosen the same
+    for places, part in zip(at, change, strict=True):  # one by one: two samples may share a choice
         flat[places] += part
 
 
@@ -117,8 +118,8 @@ class Draw(NamedTuple):
     """The random numbers of one iteration.
 
     Attributes:
-        u: Uniform in [0, 1), for two architectures of x and two of theta, shape (4, D, seeds).
-        z: Normal of deviation 1/K, for x and for theta, shape (2, D, seeds).
+        u: Uniform in [0, 1), for two architectures that train x and two for theta, shape (4, D, seeds).
+        z: Normal with standard deviation 1/K, for x and for theta, shape (2, D, seeds).
     """
 
     u: Floats
@@ -126,13 +127,13 @@ class Draw(NamedTuple):
 
 
 class Streams:
-    """Random numbers for several seeds, side by side: first weights, those that draw architectures, and z.
+    """Random numbers for several seeds at once: initial weights, uniforms that sample architectures, and z.
 
-    Each seed has streams of its own, and all cells of the grid read the same ones. So cells are compared on
-    the same draws, and what a run does depends on its seed and its cell only.
+    Each seed has its own streams, and all cells of the grid read the same ones. So cells are compared on the
+    same draws, and a run depends only on its seed and its cell.
 
     Args:
-        seeds: One or more, each >= 0.
+        seeds: One seed or more, each >= 0.
         variables: D.
         choices: K.
     """
@@ -142,11 +143,11 @@ class Streams:
         self._generators = [_generators(seed) for seed in seeds]
 
     def first_weights(self) -> Floats:
-        """Return standard normal weights, as the authors' code begins with, shape (K, D, seeds)."""
+        """Return standard normal initial weights, as in the authors' code, shape (K, D, seeds)."""
         return np.stack([first.standard_normal(self._shape) for first, _, _ in self._generators], axis=-1)
 
     def draws(self, iterations: int) -> Iterator[Draw]:
-        """Return the numbers of one iteration after the other."""
+        """Yield the random numbers of each iteration in turn."""
         choices, variables = self._shape
         for start in range(0, iterations, _BLOCK):
             n = min(_BLOCK, iterations - start)
@@ -156,7 +157,7 @@ class Streams:
 
 
 def sample(theta: Floats, u: Floats) -> Ints:
-    """Map uniform numbers to choices by the inverse distribution function.
+    """Map uniform numbers to choices by the inverse cumulative distribution function.
 
     Args:
         theta: Probabilities, shape (K, D, runs).
@@ -173,5 +174,5 @@ def sample(theta: Floats, u: Floats) -> Ints:
 
 
 def _generators(seed: int) -> list[np.random.Generator]:
-    """Return one generator a kind of number: first weights, architectures, z."""
+    """Return one generator for each kind of number: initial weights, architectures, z."""
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(3)]

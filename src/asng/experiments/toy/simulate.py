@@ -1,4 +1,4 @@
-"""Runs of the toy problem, side by side: steps of x and of theta by turns, and what is watched meanwhile."""
+"""Simulate many runs of the toy problem at once: alternate steps of x and theta, and record events."""
 
 import math
 from collections.abc import Sequence
@@ -30,21 +30,21 @@ _Iteration = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ToyCell(Stored, frozen=True):
-    """One point of the grid: what became of its runs, one entry a seed.
+    """The results of the runs at one point of the grid, with one entry per seed.
 
     Iterations count from 1; None means never.
 
     Attributes:
-        method: Its name.
-        exponent: f of the first step size, n^-f.
-        learning_rate: Of x at the start.
-        stopped: First iteration with a sample whose excess is 1/K or less: where the paper stops.
-        right_when_stopped: For how many variables the first choice was then the only likeliest one.
+        method: Name of the method.
+        exponent: f in the initial step size n^-f.
+        learning_rate: Initial learning rate of x.
+        stopped: First iteration with a sample whose excess is at most 1/K: here the paper stops.
+        right_when_stopped: Number of variables whose first choice was then the only likeliest one.
         found: First iteration after which the mode of theta is the optimum, the first choice everywhere.
-        settled: First iteration from which on it is so up to the last.
-        right_at_end: For how many variables the first choice is the only likeliest one after the last.
-        delta_init: The first step size.
-        seeds: Of the runs.
+        settled: First iteration from which on the mode is the optimum up to the end.
+        right_at_end: Number of variables whose first choice is the only likeliest one at the end.
+        delta_init: The initial step size.
+        seeds: Seeds of the runs.
     """
 
     method: str
@@ -69,31 +69,31 @@ class ToyCell(Stored, frozen=True):
 
     @property
     def point(self) -> GridPoint:
-        """Where in the grid it is."""
+        """The point of the grid."""
         return GridPoint(self.method, self.exponent, self.learning_rate)
 
 
 def simulate(settings: ToySettings, cells: Sequence[GridPoint], seeds: Sequence[int]) -> list[ToyCell]:
     """Run cells of one method, each with every seed, for all iterations.
 
-    No run ends before the last iteration: what the mode does after the stop belongs to the outcome.
+    No run ends before the last iteration, because the mode after the stop is part of the result.
 
     Args:
         settings: The problem, the iterations and the momentum.
-        cells: One or more, of one method.
-        seeds: One or more, each >= 0.
+        cells: One cell or more, all of one method.
+        seeds: One seed or more, each >= 0.
 
     Returns:
-        One a cell, in their order. A cell's does not depend, to the last bit, on which others are beside it.
+        One result per cell, in order. It does not depend, to the last bit, on the other cells.
     """
     one_a_run = np.repeat(np.arange(len(cells)), len(seeds))
-    # NumPy sums a single column in another order than several: a lone run is done twice.
+    # NumPy sums a single column in another order than several columns, so a single run is done twice.
     of_run = np.resize(one_a_run, max(2, len(one_a_run)))
     column = np.resize(np.arange(len(seeds)), len(of_run))
     runs = _Runs(
         settings, [cells[index] for index in of_run.tolist()], Streams(seeds, *_sizes(settings)), column
     )
-    with np.errstate(over="ignore", invalid="ignore"):  # where x diverges, its losses rank worst
+    with np.errstate(over="ignore", invalid="ignore"):  # if x diverges, its losses rank worst
         for t, draw in enumerate(runs.streams.draws(settings.iterations), start=1):
             runs.step(t, draw)
     n = len(seeds)
@@ -113,7 +113,7 @@ def _sizes(settings: ToySettings) -> tuple[int, int]:
 
 
 class _Runs:
-    """The state of all runs: x and its velocity, theta, and what was seen."""
+    """The state of all runs: x and its velocity, theta, and the recorded events."""
 
     def __init__(
         self, settings: ToySettings, cells: Sequence[GridPoint], streams: Streams, column: Ints
@@ -129,7 +129,7 @@ class _Runs:
         self.watch = _Watch(settings, len(cells))
 
     def step(self, t: int, draw: Draw) -> None:
-        """Do iteration t: two architectures train x, two others from the same theta are then compared."""
+        """Do iteration t: two architectures train x, then two others from the same theta are compared."""
         u, z = (np.take(numbers, self._column, axis=-1) for numbers in draw)
         c = sample(self.method.theta, u)
         at, price, x = positions(c), prices(c, self.settings.choices), self.x.reshape(-1)
@@ -146,16 +146,16 @@ class _Runs:
 
 
 class _Watch:
-    """Notes when what is looked for is first seen; 0 stands for never."""
+    """Record the iterations at which events happen; 0 stands for never."""
 
     def __init__(self, settings: ToySettings, runs: int) -> None:
         self._level, self._variables, self._t = stop_level(settings.choices), settings.variables, 0
         self.stopped, self.right_when_stopped, self.found, self.lost, self.right = np.zeros((5, runs), int)
 
     def see(self, t: int, least: Floats, theta: Floats) -> None:
-        """Look at the least excess of the samples, shape (runs,), and at theta after the iteration t."""
+        """Record events from the samples' smallest excess, shape (runs,), and theta after iteration t."""
         self._t = t
-        # The only likeliest: at the uniform start, where all are equal, nothing is right.
+        # Strictly likelier: at the uniform start, where all are equal, no variable is right.
         self.right = (theta[0] > theta[1:].max(axis=0)).sum(axis=0, dtype=np.intp)
         optimal = self.right == self._variables
         stops = (least <= self._level) & (self.stopped == 0)
@@ -166,7 +166,7 @@ class _Watch:
         self.lost[~optimal] = t
 
     def columns(self, runs: range) -> dict[str, Any]:
-        """Return what was seen in some of the runs."""
+        """Return the records of some runs, as fields of a `ToyCell`."""
         one = slice(runs.start, runs.stop)
         stopped = self.stopped[one]
         return {

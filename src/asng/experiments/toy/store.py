@@ -1,4 +1,4 @@
-"""The file of the finished cells, `toy.json`: written whole after every part of the grid."""
+"""Store finished cells in `toy.json`, which is rewritten after every part of the grid."""
 
 import math
 import time
@@ -17,12 +17,12 @@ __all__ = ["ToyGrid", "ToyStore"]
 
 
 _MOST_VALUES = 24
-"""Of methods, learning rates and exponents that have cells: a report draws four panels a rate."""
+"""Largest number of methods, of learning rates and of exponents with cells; a rate has four panels."""
 _MOST_CELLS = 2_000
 
 
 class _Settings(Stored, frozen=True):
-    """Those of a `ToySettings`, of whatever methods."""
+    """The fields of a `ToySettings`, with any methods."""
 
     variables: Count
     choices: Count
@@ -37,11 +37,11 @@ class ToyGrid(Stored, frozen=True):
     """All finished cells, and what they have in common.
 
     Attributes:
-        settings: As they were given.
-        cells: By method, learning rate and exponent, as they were run.
-        seconds: How long the finished ones took; NaN if unknown.
-        versions: Of software.
-        machine: What they ran on.
+        settings: The settings of the run.
+        cells: The finished cells, in the order of the grid: by method, learning rate and exponent.
+        seconds: Time that the finished cells took; NaN if unknown.
+        versions: Software versions.
+        machine: The machine that they ran on.
     """
 
     settings: _Settings
@@ -63,18 +63,18 @@ class ToyGrid(Stored, frozen=True):
 
     @property
     def planned(self) -> int:
-        """How many cells there are to be."""
+        """Number of cells in the whole grid."""
         axes = self.settings.methods, self.settings.exponents, self.settings.learning_rates
         return math.prod(map(len, axes))
 
     @property
     def methods(self) -> list[str]:
-        """The methods that have a cell, in their order."""
+        """The methods that have a cell, in the order of the cells."""
         return list(dict.fromkeys(cell.method for cell in self.cells))
 
     @property
     def rates(self) -> list[float]:
-        """The learning rates that have a cell, rising."""
+        """The learning rates that have a cell, in rising order."""
         return sorted({cell.learning_rate for cell in self.cells})
 
     def at(self, *, method: str, rate: float) -> list[ToyCell]:
@@ -84,12 +84,12 @@ class ToyGrid(Stored, frozen=True):
 
 
 class ToyStore:
-    """What is finished of a grid, in memory and on the disk.
+    """The finished cells of a grid, in memory and on disk.
 
     Args:
-        folder: The run folder; a file that is there is continued.
+        folder: The run folder; an existing file is continued.
         settings: The grid.
-        seeds: Of the runs of every cell.
+        seeds: Seeds of the runs of every cell.
 
     Raises:
         RunError: The file is damaged, or has other seeds.
@@ -113,12 +113,12 @@ class ToyStore:
         return len(self._done)
 
     def left(self) -> list[list[GridPoint]]:
-        """Return the cells that are not finished, by parts to be run at once."""
+        """Return the unfinished cells, in parts to be run at once."""
         parts = ([point for point in part if point not in self._done] for part in self._settings.parts())
         return [part for part in parts if part]
 
     def add(self, cells: Sequence[ToyCell]) -> None:
-        """Take in finished cells, and write."""
+        """Add finished cells, and write the file."""
         self._done |= {cell.point: cell for cell in cells}
         self.write()
 

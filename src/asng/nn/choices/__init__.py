@@ -1,1 +1,1 @@
-"""Modules that choose among others."""
+"""Choices among modules, activations, inputs and depths."""

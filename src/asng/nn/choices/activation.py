@@ -1,4 +1,4 @@
-"""One of several activation functions."""
+"""A choice among activation functions."""
 
 import inspect
 from collections.abc import Sequence
@@ -25,15 +25,15 @@ _NAMES = sorted(
 class Activation(Choice):
     """A choice among activations of torch.nn, by name.
 
-    For one with arguments, or of your own, use `Choice`.
+    For an activation with arguments, or one of your own, use `Choice`.
 
     Args:
         names: Names of classes of torch.nn: "ReLU", "GELU", "SiLU", ...
         label: Name of the variable. Default: the path of this module in the model.
 
     Raises:
-        SpaceError: There is no name, or one occurs twice.
-        InputError: A name is none of torch's activations.
+        SpaceError: There is no name.
+        InputError: A name is not one of torch's activations that need no arguments.
 
     Example:
         >>> import torch

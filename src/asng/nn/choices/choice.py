@@ -1,4 +1,4 @@
-"""One of several modules."""
+"""A choice among modules."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -26,7 +26,7 @@ class Choice(Searchable):
 
     Raises:
         SpaceError: There is no candidate.
-        InputError: A candidate is no module, or its name cannot name a submodule.
+        InputError: A candidate is not a module, or its name cannot name a submodule.
 
     Example:
         >>> import torch
@@ -54,11 +54,11 @@ class Choice(Searchable):
             _check_module(name, module)
         self.variable = Categorical(named, label=label)
         self.candidates = nn.ModuleDict({str(name): module for name, module in named.items()})
-        # Looked up by value and not by its text: 1.0 and a NumPy 1 are the choice 1.
+        # Keyed by value, not by text, because 1.0 and a NumPy 1 are the choice 1.
         self._keys = {name: str(name) for name in named}
 
     def variables(self) -> dict[str, Variable]:
-        """Return the one variable, slot "choice"."""
+        """Return the single variable, slot "choice"."""
         return {"choice": self.variable}
 
     def chosen(self) -> nn.Module:
@@ -67,7 +67,7 @@ class Choice(Searchable):
         Raises:
             InputError: No supernet is running.
         """
-        # Past two attributes that torch looks for in several tables.
+        # Bypasses two attributes, which torch would look up in several tables.
         candidates: Any = self._modules["candidates"]
         return candidates._modules[self._keys[self.value("choice")]]  # type: ignore[no-any-return]
 
@@ -75,7 +75,7 @@ class Choice(Searchable):
         """Run the chosen candidate.
 
         Raises:
-            InputError: It changes its input in place.
+            InputError: The candidate changes its input in place.
         """
         inputs = (*args, *kwargs.values()) if kwargs else args
         before = versions(inputs)
@@ -94,7 +94,7 @@ class Choice(Searchable):
 
 
 def _check_names(names: Iterable[object]) -> None:
-    # The limits of torch.nn.Module.add_module, said before half of the modules are in.
+    # The limits of torch.nn.Module.add_module, checked before any module is added.
     empty = nn.ModuleDict()
     for name in names:
         if not isinstance(name, str) or not name or "." in name or hasattr(empty, name):

@@ -1,4 +1,4 @@
-"""Some of several tensors."""
+"""A choice among tensors."""
 
 from collections.abc import Callable, Sequence
 from functools import reduce as fold
@@ -24,16 +24,16 @@ _REDUCTIONS: dict[str, Callable[[list[Tensor]], Tensor]] = {
 class InputChoice(Searchable):
     """Pass on some of several tensors, the ones that the architecture names.
 
-    It makes connections searchable: call it on the outputs of earlier modules. Where computing an
-    input is dear, ask `chosen()` first and compute that one only.
+    It makes connections searchable: call it on the outputs of earlier modules. If inputs are
+    expensive to compute, ask `chosen()` first and compute only those.
 
     Args:
-        n_inputs: How many tensors there are to choose from, at least 1.
-        n_chosen: How many are taken, at least 1. Each is a variable of its own, so that one tensor
-            may be taken more than once, as in the cells of ENAS.
-        reduce: What becomes of several: "sum", "mean", or "concat" along dimension 1.
-        label: Name of the variable; with several, "<label>.input1", "<label>.input2", ... Default: the
-            path of this module in the model.
+        n_inputs: Number of tensors to choose from, at least 1.
+        n_chosen: Number of tensors chosen, at least 1. Each is a variable of its own, so that one tensor
+            may be chosen more than once, as in the cells of ENAS.
+        reduce: How to combine several tensors: "sum", "mean", or "concat" along dimension 1.
+        label: Name of the variable; if there are several, "<label>.input1", "<label>.input2", ...
+            Default: the path of this module in the model.
 
     Raises:
         InputError: An argument is out of its range.
@@ -62,7 +62,7 @@ class InputChoice(Searchable):
         self._slots = ["input"] if n_chosen == 1 else [f"input{i}" for i in range(1, n_chosen + 1)]
 
     def variables(self) -> dict[str, Variable]:
-        """Return slot "input", or slots "input1", "input2", ... with several."""
+        """Return slot "input", or slots "input1", "input2", ... if several tensors are chosen."""
         indices = range(self.n_inputs)
         if self.label is None or self.n_chosen == 1:
             return {slot: Categorical(indices, label=self.label) for slot in self._slots}
@@ -77,21 +77,21 @@ class InputChoice(Searchable):
         return tuple(int(self.value(slot)) for slot in self._slots)  # type: ignore[arg-type]
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Return the chosen tensor, or the reduced ones.
+        """Return the chosen tensor, or several combined by `reduce`.
 
         Args:
-            inputs: `n_inputs` tensors; those chosen together must have shapes that `reduce` can join.
+            inputs: `n_inputs` tensors; those chosen together must have shapes that `reduce` can combine.
 
         Raises:
-            InputError: There are more or fewer tensors.
+            InputError: The number of tensors is not `n_inputs`.
         """
         if len(inputs) != self.n_inputs:
             raise InputError(f"inputs: expected n_inputs = {self.n_inputs} tensors, got {len(inputs)}.")
         return self._joined(inputs)
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return a module of plain torch that picks and reduces."""
-        # Traced as a function of one argument: `inputs[i]` is then all that is asked of the sequence.
+        """Return a plain torch module that selects and combines the tensors."""
+        # Traced as a function of one argument, so that the trace only indexes the sequence.
         traced = fx.symbolic_trace(lambda inputs: self._joined(inputs))
         return fx.GraphModule({}, traced.graph, class_name="Inputs").train(self.training)
 

@@ -1,4 +1,4 @@
-"""A searched number of blocks, one after the other."""
+"""A searched number of blocks, run one after the other."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator
@@ -16,20 +16,21 @@ __all__ = ["Repeat"]
 
 
 class Repeat(Searchable):
-    """The first blocks of a sequence, as many as the architecture says.
+    """Run the first blocks of a sequence, as many as the architecture says.
 
-    Call it, and it passes further arguments to every block. Or put it where a list of blocks stands, for a
-    loop of the model's own: in a pass it has as many blocks as run, outside of one all of them. The blocks
-    beyond cost nothing, and what is searched in them is inactive.
+    Call it, and it passes further arguments to every block. Or put it in place of a list of blocks that the
+    model loops over: in a pass it contains the blocks that run, outside of a pass all of them. The remaining
+    blocks cost nothing, and their variables are inactive.
 
     Args:
-        blocks: The blocks, as many as the greatest depth; a function that makes block number 0, 1, ...; or
-            one module, of which the others are copies.
-        depth: How many run. It may be 0: then the input passes.
+        blocks: As many blocks as the largest depth; a function that makes block number 0, 1, ...; or one
+            module, which is copied for the others.
+        depth: Number of blocks that run. If it is 0, the input is returned.
 
     Raises:
-        InputError: There are more or fewer blocks, or one is no module.
-        SpaceError: The depth may be something else than an integer >= 0.
+        InputError: The number of blocks is not the largest depth, one is not a module, or a fixed depth is
+            not an integer >= 0.
+        SpaceError: A variable depth may be something other than an integer >= 0.
 
     Example:
         >>> import torch
@@ -85,7 +86,7 @@ class Repeat(Searchable):
         return len(self._blocks())
 
     def __bool__(self) -> bool:
-        return True  # also of depth 0: a module is there
+        return True  # even at depth 0, because the module is there
 
     @overload
     def __getitem__(self, index: int) -> nn.Module: ...
@@ -97,14 +98,14 @@ class Repeat(Searchable):
         return self._blocks()[index]
 
     def _blocks(self) -> list[nn.Module]:
-        """Return the blocks of the pass, all of them outside of one."""
+        """Return the blocks that run in the current pass, or all of them outside of a pass."""
         return list(self.blocks) if current_selection() is None else self.chosen()
 
     def extract(self, extraction: Extraction) -> nn.Module:
         """Return the plain forms of the blocks that run, as a torch.nn.Sequential.
 
-        Where calls of the example have further arguments, which that does not take, it is a module of
-        torch.fx.
+        If calls of the example have further arguments, which a Sequential does not take, return a
+        torch.fx.GraphModule.
         """
         blocks = [extraction.child(block) for block in self.chosen()]
         calls = extraction.calls(self) if extraction.has_calls else []
@@ -117,7 +118,7 @@ def _with_arguments(described: str, blocks: list[nn.Module], calls: list[Call]) 
     """Return a module that runs blocks in turn, each with the further arguments of the calls.
 
     Raises:
-        InputError: They have different ones.
+        InputError: The calls differ in their arguments.
     """
     forms = {(len(args), tuple(kwargs)) for args, kwargs in calls}
     if len(forms) > 1:

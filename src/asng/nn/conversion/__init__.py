@@ -1,4 +1,4 @@
-"""From a trained model to a supernet: which of its sizes can be searched, and the proof that they can."""
+"""Convert a trained model to a supernet: find the sizes that can be searched, and prove that they can."""
 
 from asng.nn.conversion.coupling import Coupling, coupled
 from asng.nn.conversion.depth import DepthGroup, reduced, with_depths

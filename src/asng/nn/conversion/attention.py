@@ -1,7 +1,7 @@
-"""torch's attention in a conversion: `nn.MultiheadAttention`, which is as wide inside as it is outside.
+"""torch's attention in a conversion: `nn.MultiheadAttention`, which is as wide inside as outside.
 
-It makes as many channels as it is given, and has as many inside, in heads of one size. So with its width it
-loses heads, the last ones, which its projection at the end must not read. How many channels a head has stays.
+It makes as many channels as it is given, and has as many inside, in heads of one size. So as its width
+shrinks, it loses its last heads, which its output projection must then not read. The size of a head stays.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _INPUTS = ("query", "key", "value")
 
 
 def heads_stay(layer: Any) -> bool:
-    """Whether an attention cannot be narrowed: its keys have a width of their own, or a bias."""
+    """Whether an attention cannot be narrowed: its keys or values have another width, or a bias."""
     return not layer._qkv_same_embed_dim or layer.bias_k is not None
 
 
@@ -29,11 +29,11 @@ def parts_of_width(
 
     Args:
         layer: The layer.
-        made: Indices of the channels that it still makes; None: all.
-        read: Indices of those that it is still given; None: all.
+        made: Indices of the channels that it still makes; None for all.
+        read: Indices of the channels that it is still given; None for all.
 
     Raises:
-        ValueError: These are not as many, or no whole number of heads.
+        ValueError: Their numbers differ, or are not a whole number of heads.
 
     Example:
         >>> from torch import nn
@@ -57,7 +57,7 @@ def parts_of_width(
     if last.bias is not None:
         own["bias"] = last.bias.index_select(0, made)
     for part, whole in ((own[name], getattr(last, name)) for name in own):
-        # torch.matmul computes differently, in the last bits, for weights that ask for gradients.
+        # torch.matmul computes differently, in the last bits, for weights that require gradients.
         if whole.requires_grad and not part.requires_grad:
             part.requires_grad_()
     smaller = shell(last, own, {"in_features": width, "out_features": width})
@@ -66,7 +66,7 @@ def parts_of_width(
 
 
 def along_width(layer: Any, side: str) -> Tensor:
-    """Return the weights with the channels of a side as their first dimension, and one other.
+    """Return the weights of a side as a matrix whose first dimension is its channels.
 
     Args:
         layer: The layer.
@@ -77,14 +77,14 @@ def along_width(layer: Any, side: str) -> Tensor:
 
 
 def given(args: Sequence[Any], kwargs: Any) -> list[Tensor]:
-    """Return query, key and value of a call."""
+    """Return the query, key and value of a call."""
     return [*args[:3], *(kwargs[name] for name in _INPUTS[len(args) :])]
 
 
 def shapes_of_attention(
     layer: Any, out: int, args: Sequence[Any], kwargs: Any
 ) -> tuple[Tensor, Tensor | None]:
-    """Return what an attention gives on the meta device if it makes so many channels."""
+    """Return the outputs of an attention, on the meta device, if it makes `out` channels."""
     query, key, _ = given(args, kwargs)
     made = torch.empty((*query.shape[:-1], out), device="meta", dtype=query.dtype)
     if not kwargs.get("need_weights", args[4] if len(args) > 4 else True):
@@ -97,13 +97,13 @@ def shapes_of_attention(
 
 
 def without_heads(layer: Any, kept: Tensor, args: Sequence[Any], kwargs: Any) -> Any:
-    """Run an attention that reads nothing in lost channels, and nothing of the heads that go with them.
+    """Run an attention that reads neither lost channels nor the heads that are lost with them.
 
     Args:
         layer: The layer.
         kept: Indices of the channels that it is still given.
-        args: What it is called with.
-        kwargs: The same, by name.
+        args: Positional arguments of the call.
+        kwargs: Keyword arguments of the call.
     """
     last, there = layer.out_proj, kept.to(layer.in_proj_weight.device)
     weight = last.weight.clone()

@@ -1,4 +1,4 @@
-"""Which blocks of a row matter most to a trained network, so that a shallow child keeps these."""
+"""Rank the blocks of a trained network by importance, so that a shallow child keeps the best."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,20 +17,20 @@ from asng.nn.inputs import Inputs
 __all__ = ["with_order"]
 
 BATCHES = 2
-"""So many tell: of b blocks, b (b + 1) / 2 networks are run on each."""
+"""Number of batches used: for b blocks, up to b (b + 1) / 2 networks run on each."""
 
 
 def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Sequence[Inputs]) -> DepthGroup:
-    """Return a group whose most important block stays longest.
+    """Return a group whose blocks are ordered by importance, so that the most important one stays longest.
 
-    One block after the other goes: the one without which the outputs change least, as a share of their size,
-    given those that are gone already. By kind "taylor" it is the one without which the loss is least.
+    Blocks are removed one by one: each time the one without which the outputs change least, relative to their
+    size, given those already removed. With kind "taylor", it is the one without which the loss is lowest.
 
     Args:
-        group: Any of its blocks can be left out.
-        order: What the network is run on.
+        group: A group in which each block can be left out by itself.
+        order: The kind of importance, and the batches to run the network on.
         model: The network.
-        calls: Those of the example.
+        calls: Calls of the example.
 
     Raises:
         Refused: Without some blocks the outputs have other shapes on the batches.
@@ -65,7 +65,7 @@ def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Se
 
 
 def _change(output: Tensor, whole: Tensor) -> float:
-    """Return the squared change of an output as a share of its squared size."""
+    """Return the squared change of an output, divided by its squared norm."""
     if output.shape != whole.shape:
         raise Refused("without some blocks the network gives an output of another shape")
     if not whole.is_floating_point():

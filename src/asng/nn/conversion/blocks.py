@@ -1,4 +1,4 @@
-"""Lists and sequences of blocks of which an architecture leaves some out."""
+"""Lists and sequences of blocks from which an architecture leaves some out."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
@@ -15,13 +15,12 @@ __all__ = ["Blocks", "Run", "blocks_of", "renumbered", "searched", "shortened"]
 
 
 class Run(NamedTuple):
-    """Blocks of one container, of which as many stay as a variable says.
+    """Blocks of one container, of which a variable says how many stay.
 
     Attributes:
-        names: Their names in the container, the one that stays longest first.
-        depth: How many of them stay.
-        in_place: Whether `torch.nn.Identity()` takes the place of one that is left out. Else those behind it
-            move up.
+        names: Their names in the container, from the one that stays longest.
+        depth: The variable with the number of blocks that stay.
+        in_place: Whether `torch.nn.Identity()` replaces a block that is left out; else later blocks move up.
     """
 
     names: tuple[str, ...]
@@ -30,20 +29,20 @@ class Run(NamedTuple):
 
 
 class Blocks(Searchable):
-    """A `torch.nn.ModuleList` or `Sequential` that in a pass has the blocks that run, else all of them.
+    """A `torch.nn.ModuleList` or `Sequential` that in a pass contains only the blocks that run.
 
     Attributes:
-        search_runs: Those of its blocks that can be left out.
+        search_runs: Its blocks that can be left out.
     """
 
     search_runs: tuple[Run, ...] = ()
 
     def variables(self) -> dict[str, Variable | SizeExpression]:
-        """Return slot "depths[0]", "depths[1]", ...: one a run."""
+        """Return slots "depths[0]", "depths[1]", ..., one per run."""
         return {f"depths[{number}]": run.depth for number, run in enumerate(self.search_runs)}
 
     def chosen(self) -> dict[str, Any]:
-        """Return the blocks that run under the current architecture, by their names in a plain container."""
+        """Return the blocks that run under the current architecture, by name in the plain container."""
         left = dict(self._modules)
         for number, run in enumerate(self.search_runs):
             count: Any = self.value(f"depths[{number}]")
@@ -57,7 +56,7 @@ class Blocks(Searchable):
         return len(self._there())
 
     def __bool__(self) -> bool:
-        return True  # also without blocks: a container is there
+        return True  # even without blocks, because the container is there
 
     def __getitem__(self, index: Any) -> Any:
         view: Any = nn.Sequential() if isinstance(self, nn.Sequential) else nn.ModuleList()
@@ -65,7 +64,7 @@ class Blocks(Searchable):
         return view[index]
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain container of the plain forms of the blocks that run."""
+        """Return a plain container with the plain forms of the blocks that run."""
         own: Any = type(self)
         kind = plain_class(own)
         child: nn.Module = kind.__new__(kind)
@@ -79,14 +78,14 @@ class Blocks(Searchable):
         return child
 
     def _there(self) -> Mapping[str, Any]:
-        """Return the blocks of the pass, all of them outside of one."""
+        """Return the blocks of the current pass, or all of them outside of a pass."""
         return self._modules if current_selection() is None else self.chosen()
 
 
 def shortened(
     blocks: Mapping[str, nn.Module | None], gone: Iterable[str], *, in_place: bool
 ) -> dict[str, nn.Module | None]:
-    """Return blocks without some of them, under their old names.
+    """Return blocks without those in `gone`, under their old names.
 
     Example:
         >>> list(shortened({"0": nn.ReLU(), "1": nn.Tanh()}, ["0"], in_place=False))
@@ -101,7 +100,7 @@ def shortened(
 
 
 def renumbered(blocks: Mapping[str, nn.Module | None]) -> dict[str, nn.Module | None]:
-    """Return blocks numbered anew if their names are numbers, as a list wants them.
+    """Return blocks renumbered from 0 if all their names are numbers, as in a list.
 
     Example:
         >>> list(renumbered({"0": nn.ReLU(), "2": nn.Tanh()})), list(renumbered({"first": None, "1": None}))
@@ -113,7 +112,7 @@ def renumbered(blocks: Mapping[str, nn.Module | None]) -> dict[str, nn.Module | 
 
 
 def searched(kind: Any, plain: Any) -> Any:
-    """Return the class of modules that are of a plain class, and of a searchable kind.
+    """Return a class that derives from a searchable kind and from a plain class.
 
     Example:
         >>> issubclass(searched(Blocks, nn.ModuleList), nn.ModuleList)
@@ -129,8 +128,8 @@ def _searched(kind: Any, plain: Any) -> Any:
         "__reduce_ex__": lambda self, _: (_empty, (kind, plain), dict(vars(self))),
     }
     made = type(f"Searched{plain.__name__}", (kind, plain), own)
-    # What a base puts on the classes derived from it (`__init_subclass__`), such as a forward around theirs,
-    # the plain class has already.
+    # Removes what a base adds to its subclasses (`__init_subclass__`), such as a wrapped forward: the plain
+    # class already has it.
     for name in vars(made).keys() - own.keys() - vars(type("Empty", (), {})).keys():
         if hasattr(plain, name):
             delattr(made, name)
@@ -138,13 +137,13 @@ def _searched(kind: Any, plain: Any) -> Any:
 
 
 def _empty(kind: Any, plain: Any) -> Any:
-    """Return an instance to be filled: such a class has no name of its own to be found by."""
+    """Return an empty instance of a searched class, which `pickle` cannot find by name."""
     made = searched(kind, plain)
     return made.__new__(made)
 
 
 def blocks_of(container: nn.Module, runs: Iterable[Run]) -> Blocks:
-    """Return a searchable container of the blocks of a plain one, which are not copied.
+    """Return a searchable container with the blocks of a plain one, which are not copied.
 
     Example:
         >>> from asng.nn import Supernet

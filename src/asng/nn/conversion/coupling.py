@@ -1,10 +1,10 @@
-"""Which layers must have as many channels: found by a pass without numbers, in which sizes are names.
+"""Find the layers that must have equally many channels, by a pass on shapes in which sizes serve as names.
 
-On the meta device tensors have shapes alone. There every layer that makes channels makes w p of them, w its
-true number and p a prime number of its own that no size of the model has. Sums and products of tensors then
-tell, by the sizes that do not fit, which layers are coupled: both get the prime of one, and the pass begins
-anew. A size that meets a plain number, of a parameter or in the model's own code, is fixed. What is left is a
-proposal: whether a group can really be cut is for `proof.py` to say.
+On the meta device, tensors have shapes only. There each layer that makes channels makes w p of them: w is the
+true number, and p a large prime number of its own. If sizes then clash in sums and products of tensors, the
+layers behind them are coupled: both get the prime of one, and the pass starts again. A size that meets a
+plain number, of a parameter or in the model's own code, is fixed. The result is a proposal; `proof.py`
+decides whether a group can really be cut.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,12 +34,12 @@ _FIRST_PRIME = 10_007
 
 @dataclass
 class Coupling:
-    """What was found.
+    """The groups of coupled layers of a model.
 
     Attributes:
-        groups: Paths of the layers that make channels together, in the order of the model.
-        fixed: Path of each other layer that makes channels, to why its number stays.
-        blind: Whether the model does not run without numbers, so that nothing was found.
+        groups: Paths of the layers whose channels are coupled, in the order of the model.
+        fixed: Path of each other layer that makes channels, to the reason why their number is fixed.
+        blind: Whether the model does not run on shapes alone, so that nothing was found.
     """
 
     groups: list[list[str]] = field(default_factory=list)
@@ -48,14 +48,14 @@ class Coupling:
 
 
 def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role] | None = None) -> Coupling:
-    """Return which layers of a model have to make as many channels as which others.
+    """Return the groups of layers of a model that must make equally many channels.
 
-    A model that cannot run without numbers has each layer by itself.
+    If the model cannot run on shapes alone, each layer is a group by itself.
 
     Args:
         model: A plain model.
-        calls: Inputs of calls of it.
-        roles: Those of its layers, tensors and numbers. Default: `roles_in`.
+        calls: Inputs of calls of the model.
+        roles: Roles of its layers, tensors and numbers. Default: those of `roles_in`.
     """
     roles = roles_in(model) if roles is None else roles
     names = _Names({path: role.makes for path, role in roles.items() if role.makes})
@@ -70,7 +70,7 @@ def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]
                 call.call(model)
         while not _one_pass(shapes, there, names, listened, tensors, ties):
             pass
-    except Exception:  # a model that looks at numbers, or holds what cannot be copied
+    except Exception:  # the model reads numbers, or holds something that cannot be copied
         return Coupling([[path] for path in layers], blind=True)
     groups: dict[int, list[str]] = {}
     for path in names.widths:
@@ -81,7 +81,7 @@ def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]
 
 
 class _Names:
-    """The primes of layers."""
+    """The primes that stand for the channels of layers."""
 
     def __init__(self, widths: Mapping[str, int]) -> None:
         self.widths = dict(widths)
@@ -92,7 +92,7 @@ class _Names:
         self.given: dict[str, int] = {}
 
     def enter(self, path: str, size: int) -> None:
-        """Note how many channels a layer is given; it must be as many each time.
+        """Record the number of channels that a layer is given, which must be the same in each call.
 
         Raises:
             MisfitError: It was given another number before.
@@ -101,26 +101,26 @@ class _Names:
             raise MisfitError(f"{path}, called several times,", [(self.given[path],), (size,)])
 
     def size(self, path: str) -> int:
-        """Return how many channels a layer makes in a pass without numbers."""
+        """Record that a layer ran, and return the number of channels that it makes in a pass on shapes."""
         self.last = path
         self.ran.append(path)
         return self.wide(path)
 
     def wide(self, path: str) -> int:
-        """Return what stands for the channels of a layer or a tensor in a pass without numbers."""
+        """Return the size that stands for the channels of a layer or a tensor in a pass on shapes."""
         return self.widths[path] * (1 if path in self.fixed else self.primes[path])
 
     def within(self, size: int) -> set[int]:
-        """Return the primes that divide a size."""
+        """Return the primes of layers that divide a size, without those of fixed layers."""
         found = {p for path, p in self.primes.items() if path not in self.fixed and size % p == 0}
         return found if size else set()
 
     def couple(self, one: int, other: int) -> None:
-        """Give the layers of one prime that of another."""
+        """Couple two primes: give the layers of `other` the prime `one`."""
         self.primes = {path: one if p == other else p for path, p in self.primes.items()}
 
     def fix(self, prime: int, why: str) -> None:
-        """Have the layers of a prime make as many channels as they do."""
+        """Fix the number of channels of the layers of a prime."""
         for path, p in self.primes.items():
             if p == prime:
                 self.fixed.setdefault(path, why)
@@ -147,7 +147,7 @@ def _without_numbers(
 
 
 class _Tensors:
-    """The tensors of a model without numbers that are no layer's, and the numbers that modules keep."""
+    """Tensors that belong to no layer, and numbers that modules store, in a model on the meta device."""
 
     def __init__(self, shapes: nn.Module, roles: Mapping[str, Role], names: _Names) -> None:
         self._names = names
@@ -166,9 +166,10 @@ class _Tensors:
             self._found.append((module, name, getattr(module, name), paths))
 
     def asked_in(self, error: Exception) -> tuple[int, int] | None:
-        """Return the primes of a layer and of a number that an error may ask to be the same.
+        """Return the primes of a layer and of a stored number whose difference may have caused an error.
 
-        The number is of a module whose code raised it; the layer, which makes as many, ran last of those.
+        The number belongs to a module in whose code the error was raised. The layer is the last one run that
+        is as wide.
         """
         names = self._names
         for module in _frames(error):
@@ -182,7 +183,7 @@ class _Tensors:
         return None
 
     def set(self) -> None:
-        """Give them the sizes that stand for their channels."""
+        """Give the tensors and numbers the sizes that stand for their channels."""
         for module, name, path in self._numbers:
             vars(module)[name] = self._names.wide(path)
         for module, name, tensor, paths in self._found:
@@ -202,12 +203,12 @@ class _Side(NamedTuple):
 
 
 def _frames(error: BaseException) -> Iterator[Any]:
-    """Yield what was `self` where an error was raised, the innermost first."""
+    """Yield `self` of each stack frame of an error, the innermost first."""
     yield from reversed([frame.f_locals.get("self") for frame, _ in walk_tb(error.__traceback__)])
 
 
 def _ties(model: nn.Module, roles: Mapping[str, Role]) -> list[list[_Side]]:
-    """Return which sides of layers of torch lie along the same dimension of a weight that they share."""
+    """Return the sides of layers of torch that lie along the same dimension of a shared weight."""
     found: dict[tuple[int, int], list[_Side]] = {}
     for path, role in roles.items():
         layer, none = (model.get_submodule(path) if role.owner is None else None), torch.arange(0)
@@ -221,7 +222,7 @@ def _ties(model: nn.Module, roles: Mapping[str, Role]) -> list[list[_Side]]:
 
 
 def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwargs: Any) -> Any:
-    """Return what a layer would, without numbers, whatever the number of channels of its input."""
+    """Return the output of a layer on the meta device, for any number of input channels."""
     x = next(tensors_of([args, kwargs]))
     if isinstance(layer, nn.Embedding):
         return torch.empty((*x.shape, names.size(path)), device="meta", dtype=layer.weight.dtype)
@@ -248,7 +249,7 @@ def _shape(path: str, layer: Any, role: Role, names: _Names, *args: Any, **kwarg
 
 
 def _sides(layer: Any, sides: Sequence[int]) -> tuple[int, ...]:
-    """Return the sides of what a convolution gives for an image of some sides: by one of a single channel."""
+    """Return the spatial sides of a convolution's output, from a run with a single channel."""
     functions = nn.functional
     image = torch.empty((1, 1, *sides), device="meta")
     weight = torch.empty((1, 1, *layer.kernel_size), device="meta")
@@ -273,7 +274,7 @@ def _one_pass(
     tensors: _Tensors,
     ties: Sequence[Sequence[_Side]],
 ) -> bool:
-    """Run the model once; if sizes do not fit, couple or fix some, and return that it was in vain."""
+    """Run the model once, and couple or fix sizes that do not fit; return whether nothing changed."""
     before = dict(names.primes), len(names.fixed)
     names.given.clear()
     names.ran.clear()
@@ -311,7 +312,7 @@ def _one_pass(
 
 
 def _resolve(misfit: MisfitError, names: _Names) -> None:
-    """Couple two layers whose sizes had to agree, or fix one that had to agree with a plain number."""
+    """Couple two layers whose sizes must agree, or fix one that must agree with a plain number."""
     for one, other in _meetings(misfit.shapes):
         here, there = names.within(one), names.within(other)
         if len(here) == len(there) == 1 and here != there:
@@ -334,7 +335,7 @@ def _resolve(misfit: MisfitError, names: _Names) -> None:
 
 
 def _meetings(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
-    """Yield the sizes of tensors that had to agree and did not, as broadcasting and products have it."""
+    """Yield pairs of sizes that broadcasting or a matrix product requires to agree, but that do not."""
     for number, one in enumerate(shapes):
         for other in shapes[number + 1 :]:
             for a, b in zip(reversed(one), reversed(other), strict=False):

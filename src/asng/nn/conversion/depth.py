@@ -1,4 +1,4 @@
-"""Which blocks of a model can be left out: those in a row become one variable."""
+"""Find the blocks of a model that can be left out; a row of such blocks becomes one depth variable."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -26,17 +26,16 @@ __all__ = ["DepthGroup", "Rank", "check_with_widths", "depths_in", "reduced", "w
 
 @dataclass(frozen=True)
 class DepthGroup:
-    """Blocks in a row each of which can be left out.
+    """A row of blocks that can be left out.
 
     Attributes:
-        name: That of the variable, which says how many of them stay.
+        name: Name of the variable, which says how many of them stay.
         container: Path of the list or sequence that they are in.
         blocks: Their names in it, in the order of the model.
-        least: How many of them stay at least.
-        in_place: Whether `torch.nn.Identity()` takes the place of a block that is left out; else those behind
-            it move up.
-        movable: Whether any of them can be left out by itself. Else only the last ones.
-        order: The blocks, the one that stays longest first. By default that of the model.
+        least: Smallest number of blocks that stay.
+        in_place: Whether `torch.nn.Identity()` replaces a block that is left out; else later blocks move up.
+        movable: Whether each of them can be left out by itself; else only the last ones.
+        order: The blocks, from the one that stays longest. Default: the order of the model.
     """
 
     name: str
@@ -49,25 +48,25 @@ class DepthGroup:
 
     @property
     def variable(self) -> Integer:
-        """The variable."""
+        """The variable that says how many blocks stay."""
         return Integer(self.least, len(self.blocks), label=self.name)
 
     @property
     def run(self) -> Run:
-        """What a searchable container is told."""
+        """The description of the blocks for a searchable container."""
         return Run(self.order or self.blocks, self.variable, self.in_place)
 
     def gone(self, count: int) -> tuple[str, ...]:
-        """Return the names of those that are left out if `count` stay."""
+        """Return the names of the blocks that are left out if `count` stay."""
         return self.run.names[count:]
 
     def paths(self) -> list[str]:
-        """Return the paths of the blocks, the one that stays longest first."""
+        """Return the paths of the blocks, from the one that stays longest."""
         return [_path(self.container, name) for name in self.run.names]
 
 
 Rank: TypeAlias = Callable[[DepthGroup], DepthGroup]
-"""Returns a group with the block that is to stay longest first."""
+"""A function that returns a group with its blocks ordered, from the one that should stay longest."""
 
 
 def depths_in(
@@ -76,14 +75,15 @@ def depths_in(
     """Return the blocks of a model that can be left out, and why others cannot.
 
     Args:
-        model: A copy for proofs, as of `shaken`.
-        calls: Inputs of calls of it.
+        model: A copy for proofs, from `shaken`.
+        calls: Inputs of calls of the model.
         options: Patterns of what is searched.
-        rank: Says which blocks stay longest, if any can be left out. Default: the first ones.
+        rank: Orders the blocks of groups in which each can be left out by itself. Default: the first ones
+            stay longest.
 
     Returns:
-        The groups, and path of each container of which no block can be left out, though they are alike, to
-        the reason.
+        The groups, and a mapping from the path of each container whose blocks are alike, but none of which
+        can be left out, to the reason.
     """
     trial = SkipTrial(model, calls)
     needed: dict[str, str] = {}
@@ -92,13 +92,13 @@ def depths_in(
 
 
 def _inside(trial: SkipTrial, path: str, options: Options, needed: dict[str, str]) -> list[DepthGroup]:
-    """Return the groups in a part of a network: the outermost, but rather blocks than a stage of some.
+    """Return the outermost groups in a part of a network; for a stage of blocks, those inside it.
 
     Args:
         trial: The network.
         path: Path of the part.
         options: Patterns of what is searched.
-        needed: As `depths_in` returns it: added to.
+        needed: As in the result of `depths_in`; changed in place.
     """
     part = trial.model.get_submodule(path)
     found = _here(trial, path, options, needed)
@@ -109,16 +109,16 @@ def _inside(trial: SkipTrial, path: str, options: Options, needed: dict[str, str
             found[found.index(group) : found.index(group) + 1] = stage
         done |= set(group.blocks)
     for name, child in part.named_children():
-        once = trial.paths[child] == _path(path, name)  # a part may stand in several places
+        once = trial.paths[child] == _path(path, name)  # a part may be used in several places
         if name not in done and once:
             found += _inside(trial, _path(path, name), options, needed)
     return found
 
 
 def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Module, dict[str, str]]:
-    """Return a copy of a model without the blocks that are left out, and old paths of modules to new ones."""
+    """Return a copy of a model in which `counts` blocks stay, and old paths of modules to new ones."""
     model = copy.deepcopy(model)
-    modules = dict(model.named_modules())  # kept: else a new one may get the identity of one that is gone
+    modules = dict(model.named_modules())  # kept alive, so that no id is used again
     old = {id(module): path for path, module in modules.items()}
     places: dict[str, Any] = {group.container: model.get_submodule(group.container) for group in counts}
     for group, count in counts.items():
@@ -137,7 +137,7 @@ def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Modu
 
 
 def with_depths(model: nn.Module, groups: Sequence[DepthGroup]) -> nn.Module:
-    """Put searchable containers in the place of plain ones, and return the model."""
+    """Replace the containers of groups by searchable ones, and return the model."""
     for path in dict.fromkeys(group.container for group in groups):
         plain = model.get_submodule(path)
         runs = [group.run for group in groups if group.container == path]
@@ -151,16 +151,16 @@ def check_with_widths(
     counts: Mapping[DepthGroup, int],
     cut: ChannelCut,
 ) -> None:
-    """Prove that without some blocks channels can be cut as with them.
+    """Prove that channels can be cut in the same way without some blocks.
 
     Args:
         model: A copy for proofs.
-        calls: Inputs of calls of it.
-        counts: How many blocks stay.
-        cut: What is left of layers in the network with all blocks.
+        calls: Inputs of calls of the model.
+        counts: Number of blocks that stay in each group.
+        cut: The channels that layers keep in the network with all blocks.
 
     Raises:
-        Refused: They cannot, or other ones are read.
+        Refused: They cannot be cut, or layers then read other channels.
     """
     small, paths = reduced(model, counts)
     roles = roles_in(small)
@@ -175,7 +175,7 @@ def check_with_widths(
 
 
 def _here(trial: SkipTrial, path: str, options: Options, needed: dict[str, str]) -> list[DepthGroup]:
-    """Return the groups in a container, nothing for any other module."""
+    """Return the groups in a container; none for any other module."""
     container = trial.model.get_submodule(path)
     if not isinstance(container, (nn.ModuleList, nn.Sequential)):
         return []
@@ -198,14 +198,14 @@ def _here(trial: SkipTrial, path: str, options: Options, needed: dict[str, str])
 def _runs(
     trial: SkipTrial, path: str, container: nn.Module, options: Options, reasons: dict[str, str]
 ) -> list[tuple[str, ...]]:
-    """Return blocks in a row that can be left out, each by itself or with all behind it.
+    """Return the rows of blocks that can be left out, each by itself or together with all later ones.
 
     Args:
         trial: The network.
         path: Path of the container.
         container: The list or sequence.
         options: Patterns of what is searched.
-        reasons: Name of each other block to why it cannot be left out: added to.
+        reasons: Name of each other block to the reason why it cannot be left out; changed in place.
     """
     blocks = container._modules
     if is_wrapped(container) or len(set(map(id, blocks.values()))) < len(blocks):
@@ -228,10 +228,10 @@ def _runs(
 
 
 def _first_that_holds(checks: Sequence[Callable[[], None]]) -> int:
-    """Return the number of the first of some checks that does not raise.
+    """Return the index of the first check that does not raise.
 
     Raises:
-        Refused: That of the first one, if all do.
+        Refused: All checks raise; the error is that of the first.
     """
     reasons = []
     for number, check in enumerate(checks):
@@ -250,15 +250,15 @@ def _least(path: str, container: nn.Module, names: tuple[str, ...], options: Opt
 
 
 def _proved(trial: SkipTrial, group: DepthGroup) -> DepthGroup:
-    """Return a group as it can be proved, with those behind moving up or not.
+    """Return a group in a form that can be proved: with later blocks moving up, or not.
 
     Raises:
-        Refused: It cannot.
+        Refused: Neither form can be proved, or `least` keeps all blocks.
     """
     if group.least == len(group.blocks):
         raise Refused("least= keeps all of it")
     names = list(trial.model.get_submodule(group.container)._modules)
-    # Behind the last block there is nothing whose path could change.
+    # After the last block there is nothing whose path could change.
     forms = [replace(group, in_place=names[-1] != group.blocks[-1])]
     forms.append(replace(group, in_place=not forms[0].in_place))
     group = forms[_first_that_holds([partial(_check_counts, trial, form) for form in forms])]
@@ -266,7 +266,7 @@ def _proved(trial: SkipTrial, group: DepthGroup) -> DepthGroup:
 
 
 def _ranked(trial: SkipTrial, group: DepthGroup, rank: Rank) -> DepthGroup:
-    """Return a group in the order of a rank, or as it is if that cannot be proved."""
+    """Return a group ordered by a rank, or unchanged if that order cannot be proved."""
     if not group.movable:
         return group
     try:
@@ -275,7 +275,7 @@ def _ranked(trial: SkipTrial, group: DepthGroup, rank: Rank) -> DepthGroup:
     except (
         Refused,
         InputError,
-    ):  # also a network that without some blocks does not run on the user's batches
+    ):  # InputError: without some blocks, the network does not run on the user's batches
         return group
     return ranked
 
@@ -299,12 +299,12 @@ def _path(container: str, name: str) -> str:
 
 
 def _kind(block: Any) -> tuple[Any, ...]:
-    """Return what equal blocks have in common."""
+    """Return the class and the weight shapes of a block, which equal blocks have in common."""
     return type(block), *(tuple(p.shape) for p in block.parameters())
 
 
 def _has_layers(block: nn.Module | None) -> bool:
-    """Whether a module is a block: of several parts, with weights."""
+    """Whether a module is a block: it has submodules and weights of two dimensions or more."""
     if block is None or not block._modules:
         return False
     return any(p.ndim > 1 for p in block.parameters())

@@ -1,8 +1,7 @@
-"""Twins whose channels are gathered from all over the weight, and not its first ones.
+"""Twins that use channels from anywhere in the weight, and not only the first ones.
 
-Behind `torch.cat` a layer reads the first channels of each part; one layer that makes queries, keys and
-values makes the first heads of each. Which channels are left depends on several variables, each of which
-counts parts of the channels.
+Behind `torch.cat`, a layer reads the first channels of each part. A layer that makes queries, keys and values
+makes the first heads of each. Which channels are left may depend on several variables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,11 +35,11 @@ __all__ = ["TWINS", "Threshold", "gathered", "left_by"]
 
 
 class Threshold(NamedTuple):
-    """From which value of a variable on each channel is there.
+    """The smallest value of a variable at which each channel is present.
 
     Attributes:
-        variable: It counts channels, or parts of them.
-        least: The least value at which a channel is there, shape (channels,).
+        variable: The variable, which counts channels or parts of them.
+        least: The smallest value at which each channel is present, shape (channels,).
     """
 
     variable: Integer
@@ -52,7 +51,7 @@ class _Gathered(Twin):
     search_read: tuple[Threshold, ...] = ()
 
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
-        """Return the plain layer of the channels that are there, whatever comes."""
+        """Return the plain layer of the channels that are present; the input only has to match."""
         made, read = (self._there(slot) for slot in ("search_made", "search_read"))
         if made is None and read is None:
             return self
@@ -65,20 +64,20 @@ class _Gathered(Twin):
         tensors, sizes = parts_of(self, made, read)
         weights = dict(self._parameters) | {n: t for n, t in tensors.items() if n in self._parameters}
         for name, part in weights.items():
-            # torch.matmul computes differently, in the last bits, for weights that ask for gradients.
+            # torch.matmul computes differently, in the last bits, for weights that require gradients.
             whole = self._parameters[name]
             if part is not None and whole is not None and whole.requires_grad and not part.requires_grad:
                 part.requires_grad_()
         return shell(self, weights, sizes, sizes.pop("_modules", None))
 
     def _there(self, table: str) -> Tensor | None:
-        """Return the indices of the channels that are there, None if all are."""
+        """Return the indices of the channels that are present, or None if all are."""
         thresholds = getattr(self, table)
         return left_by(thresholds, [self.value(f"{table}[{number}]") for number in range(len(thresholds))])
 
 
 def left_by(thresholds: Sequence[Threshold], values: Sequence[Any]) -> Tensor | None:
-    """Return the indices of the channels that values of variables leave, None if all are there.
+    """Return the indices of the channels present at the given values of variables, or None if all are.
 
     Example:
         >>> import torch
@@ -123,16 +122,16 @@ _GATHERED = {
     plain: type(f"Gathered{twin.__name__}", (_Gathered, twin), {"__module__": __name__})
     for plain, twin in TWINS.items()
 }
-globals().update({kind.__name__: kind for kind in _GATHERED.values()})  # a copy, or a pickle, finds them
+globals().update({kind.__name__: kind for kind in _GATHERED.values()})  # so that copy and pickle find them
 
 
 def gathered(layer: nn.Module, made: Sequence[Threshold], read: Sequence[Threshold]) -> nn.Module:
-    """Return a twin of a layer, over its own weights, that has the channels which variables leave.
+    """Return a twin of a layer, over the layer's own weights, whose channels variables decide.
 
     Args:
-        layer: One of torch that has a role.
-        made: Of the channels that it makes; none: it makes all.
-        read: Of the channels that it reads or passes on; none: it reads all.
+        layer: A layer of torch that has a role.
+        made: Thresholds of the channels that it makes. If empty, it makes all.
+        read: Thresholds of the channels that it reads or passes on. If empty, it reads all.
 
     Example:
         >>> import torch

@@ -1,10 +1,10 @@
-"""Which channels matter most to a trained network, so that a narrow child keeps these.
+"""Rank the channels of a trained network by importance, so that a narrow child keeps the best.
 
 A narrowed network is the whole one in which no layer reads the lost channels. So a channel matters as much as
-what its readers have of it. Put a gate of one in front of each reader. To first order, its derivative is what
-the output changes by if the channel is lost there. Channels that only products read, as those of queries and
-keys, have their gates behind the layers that make them. The scale of weights in front of a norm, which the
-norm takes out again, is not counted.
+its readers use it. Put a gate of one in front of each reader. To first order, its derivative is the change of
+the output if the channel is lost there. Channels that only products read, such as those of queries and keys,
+have their gates behind the layers that make them. The scale of weights in front of a norm, which the norm
+cancels, does not count.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -35,27 +35,27 @@ KINDS = ("outputs", "taylor", "activation", "magnitude")
 
 @dataclass(frozen=True)
 class Importance:
-    """Which channels `searchable` takes for the most important, and what it looks at to tell.
+    """How `searchable` measures the importance of channels and blocks, and on which data.
 
-    Importance is that of what goes or stays together: one channel of all layers of a group, or one head. What
-    it adds at all its readers is summed, with its sign if it has one. That of blocks is found by leaving them
-    out: by kind "taylor" it is the loss that tells, else what the outputs change by.
+    Importance is measured for channels that are kept or lost together: one channel of all layers of a group,
+    or one head. The contributions at all its readers are summed, with their signs if they have any. That of
+    blocks is measured by leaving them out: by the loss with kind "taylor", else by the change of the outputs.
 
     Args:
-        kind: "outputs": how much the outputs change, to first order, if it is lost: squared derivatives of a
-            random sum of the outputs of each item (Hutchinson, 1989). It needs no targets. With "taylor" it
-            is how much the loss changes, squared, as in Molchanov et al. (2019). With "activation" it is the
-            energy that readers get from it: squares of their inputs, times those of their weights. With
-            "magnitude" it is the squares of the weights of makers and readers, as a share of the layer's,
-            which needs no data.
-        batches: What the network is run on, for instance a loader. Default: the example of `searchable`.
-        loss: A function of (forward, batch), as everywhere in this library, which says how a batch goes
-            through the model; its value counts for "taylor" only. Default: each batch is an example, as of
-            `searchable`.
-        at_most: How many batches are taken at most, >= 1.
+        kind: "outputs" is the change of the outputs, to first order, if the channel is lost: squared
+            derivatives of a random sum of the outputs of each item (Hutchinson, 1989). It needs no targets.
+            Kind "taylor" is the squared change of the loss, as in Molchanov et al. (2019). Kind "activation"
+            is the energy that readers get from the channel: squares of their inputs, times those of their
+            weights. Kind "magnitude" is the squares of the weights of makers and readers, as a share of the
+            layer's; it needs no data.
+        batches: The batches to run the network on, such as a loader. Default: the example of `searchable`.
+        loss: A function of (forward, batch), as everywhere in this library, which passes a batch through the
+            model; only "taylor" uses its value. Default: each batch is an example, as in `searchable`.
+        at_most: Largest number of batches used, >= 1.
 
     Raises:
-        InputError: The kind is unknown or lacks what it needs, or another argument is out of its range.
+        InputError: The kind is unknown or lacks an argument that it needs, or another argument is out of its
+            range.
 
     Example:
         >>> from asng.nn import searchable
@@ -99,23 +99,23 @@ channel that the layer makes."""
 
 
 class _Proofs(Protocol):
-    """What `ordered` asks of a `Prover`."""
+    """The part of a `Prover` that `ordered` uses."""
 
     model: nn.Module
     roles: Mapping[str, Role]
 
     def thresholds(self, group: Any) -> Any:
-        """Prove a group in the order that it has, or raise `Refused`."""
+        """Prove a group in its present order, or raise `Refused`."""
 
     def sources(self, group: Any) -> dict[str, Tensor]:
-        """Return of each layer that is given channels the part that each comes from, 0 if none."""
+        """Return, for each layer that is given channels, the part that each comes from, 0 if none."""
 
 
 def settled(order: Order) -> Importance | Callable[[str, nn.Module], Tensor]:
-    """Return an order as it is looked up, its batches at hand.
+    """Return an order as an `Importance` or a function, with its batches in a list.
 
     Raises:
-        InputError: It is none.
+        InputError: It is not an order.
     """
     order = Importance(order) if isinstance(order, str) else order
     if not isinstance(order, Importance) and not callable(order):
@@ -134,16 +134,16 @@ def ordered(
     prover: _Proofs,
     calls: Sequence[Inputs],
 ) -> list[Any]:
-    """Return groups with their most important channels first; by position, those that cannot be proved so.
+    """Return groups with their most important channels first, or unchanged if that cannot be proved.
 
     Args:
-        groups: Each a `WidthGroup`, by position.
-        order: What importance is, `settled`.
-        prover: It says what holds.
-        calls: Those of the example.
+        groups: Each a `WidthGroup`, with channels ordered by position.
+        order: The measure of importance, from `settled`.
+        prover: Proves the groups.
+        calls: Calls of the example.
 
     Raises:
-        InputError: The order gives a wrong shape or a number that is not finite; the model does not run on
+        InputError: The order gives a wrong shape or a number that is not finite, the model does not run on
             the batches, or there are none.
     """
     found = list(groups)
@@ -169,9 +169,10 @@ class _Grains(NamedTuple):
     """The pieces of a group that may change places: single channels, heads, or parts.
 
     Attributes:
-        number: How many there are.
-        made: Path of each layer that makes channels, to the grain of each, from 1 on.
-        read: Path of each layer that is given channels, to the grain of each; 0: of another group.
+        number: Number of grains.
+        made: Path of each layer that makes channels, to the grain of each channel, from 1 on.
+        read: Path of each layer that is given channels, to the grain of each channel; 0 if it is of another
+            group.
     """
 
     number: int
@@ -182,7 +183,7 @@ class _Grains(NamedTuple):
 def _tries(group: Any, prover: _Proofs) -> Iterator[_Grains]:
     """Yield the pieces that may change places, the smallest first.
 
-    That they may is proved for one order, in which neighbours are in different parts.
+    It is proved for one order, in which neighbours are in different parts.
     """
     block = reduce(gcd, group.widths.values()) // group.blocks
     for number in (n for n in range(block, group.units - 1, -1) if block % n == n % group.units == 0):
@@ -199,7 +200,7 @@ def _ranks(
     groups: Sequence[_Grains],
     calls: Sequence[Inputs],
 ) -> list[tuple[int, ...]]:
-    """Return of each group the rank of each grain by importance, the most important has 0."""
+    """Return, for each group, the rank of each grain by importance; the most important has rank 0."""
     model, roles = prover.model, prover.roles
     if isinstance(order, Importance):
         places = [_places(order.kind, roles, group) for group in groups]
@@ -223,25 +224,25 @@ _Place: TypeAlias = tuple[str, str]
 """A side of a layer, "read" or "made", and its path."""
 
 _Table: TypeAlias = list[tuple[_Place, Tensor]]
-"""What each channel adds at places, of shape (samples, channels)."""
+"""Contributions of each channel at places, of shape (samples, channels)."""
 
 
 def _places(kind: str, roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
-    """Return where the importance of a group shows: at its readers, behind its makers if it has none."""
+    """Return where to measure the importance of a group: at its readers, or at its makers if it has none."""
     made = [("made", path) for path in group.made if roles[path].owner is None or roles[path].tensors]
     read = [("read", path) for path in group.read if roles[path].reads]
     return made + read if kind == "magnitude" else read or _makers(roles, group)
 
 
 def _makers(roles: Mapping[str, Role], group: _Grains) -> list[_Place]:
-    """Return where layers make the channels of a group, but for tensors that are no layer's."""
+    """Return the places of the layers that make the channels of a group, without tensors of other modules."""
     return [("made", path) for path in group.made if roles[path].owner is None]
 
 
 def _added(group: _Grains, table: _Table) -> Tensor:
-    """Return what grains add at all places together, shape (samples, grains)."""
+    """Return the contributions of grains, summed over all places, of shape (samples, grains)."""
     counts = [len(values) for _, values in table]
-    # Windows of pictures come picture by picture. What cannot be told apart is summed.
+    # Windows of images come image by image. Samples that cannot be told apart are summed.
     samples = min(counts, default=1)
     samples = 1 if any(count % samples for count in counts) else samples
     total = torch.zeros(samples, group.number + 1, dtype=torch.float64)
@@ -265,7 +266,7 @@ def _asked(order: Any, model: nn.Module, roles: Mapping[str, Role], place: _Plac
 
 
 def _along_channels(model: nn.Module, roles: Mapping[str, Role], place: _Place) -> Tensor:
-    """Return the weights at a place with its channels as their first dimension, and one other."""
+    """Return the weights at a place as a matrix whose first dimension is its channels."""
     side, path = place
     role = roles[path]
     layer: Any = model.get_submodule(path if role.owner is None else role.owner)
@@ -290,7 +291,7 @@ def _tables(
     places: set[_Place],
     calls: Sequence[Inputs],
 ) -> Iterator[_Table]:
-    """Yield what channels add in each batch."""
+    """Yield the contributions of channels in each batch."""
     if order.kind == "magnitude":
         squares = {place: _along_channels(model, roles, place).double().square().sum(1) for place in places}
         yield [(place, (value / value.sum()).nan_to_num().unsqueeze(0)) for place, value in squares.items()]
@@ -309,7 +310,7 @@ def _tables(
 def _energies(
     order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[_Place], batch: Any
 ) -> _Table:
-    """Return what readers get from each channel, as a share of all that they get."""
+    """Return the energy that readers get from each channel, as a share of that from all channels."""
     sums: dict[_Place, Tensor] = {}
 
     def see(place: _Place, dim: int, x: Tensor) -> Tensor:
@@ -328,7 +329,7 @@ def _energies(
 def _derivatives(
     order: Importance, model: nn.Module, roles: Mapping[str, Role], places: set[_Place], batch: Any
 ) -> _Table:
-    """Return the derivatives by a gate for each channel of each item."""
+    """Return the derivatives with respect to a gate for each channel of each item."""
     gates: dict[tuple[_Place, int], Tensor] = {}
 
     def see(place: _Place, dim: int, x: Tensor) -> Tensor:
@@ -352,7 +353,7 @@ def _derivatives(
 
 
 def _random_sum(output: Tensor) -> Tensor:
-    """Return the sum of an output's numbers by random weights, in units of the output's own size."""
+    """Return the randomly weighted sum of an output's numbers, divided by the output's norm."""
     size = output.detach().square().sum().sqrt().clamp(min=torch.finfo(output.dtype).tiny)
     return (output * torch.randn_like(output)).sum() / size
 
@@ -395,7 +396,7 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def set_modes(model: nn.Module, *, training: bool) -> None:
-    """Have batch norms normalise by their batch, dropout be off, and the user's own code in a mode."""
+    """Make batch norms normalise by their batch, switch dropout off, and put the user's code into a mode."""
     model.train()
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training]  # others are frozen
     model.train(training)
@@ -411,7 +412,7 @@ def _seen(
     places: Iterable[_Place],
     see: Callable[[_Place, int, Tensor], Tensor],
 ) -> Iterator[None]:
-    """Have tensors at places replaced by what a function of (place, dimension, tensor) returns."""
+    """Replace tensors at places by what a function of (place, dimension, tensor) returns."""
 
     def before(place: _Place, _: nn.Module, args: Any, kwargs: Any) -> Any:
         x = next(tensors_of([args, kwargs]))

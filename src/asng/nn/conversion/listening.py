@@ -1,7 +1,8 @@
-"""What a pass with numbers tells a pass without: numbers that the model looks at, and shapes that they give.
+"""Record from a pass with numbers what a pass on shapes alone needs: numbers that are read, and shapes.
 
-Some functions do not run without numbers, as one that chooses rows by a mask. Such a function gives a tensor
-of the shape that it gave in the pass that had some, and of as many channels as it is given.
+Some functions do not run without numbers, such as one that selects rows by a mask. In a pass on shapes, such
+a function gives a tensor of the shape that it gave in the pass with numbers, with as many channels as its
+input has.
 """
 
 from collections import Counter
@@ -26,15 +27,15 @@ class MisfitError(Exception):
 
 
 _LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "equal", "allclose")
-"""Functions that give numbers to Python."""
+"""Functions that pass numbers to Python."""
 
 
 _RUNS_ON = 10
-"""So many times as many functions are called at most as in the pass with numbers."""
+"""Limit on function calls, as a multiple of those in the pass with numbers."""
 
 
 class _Heard(NamedTuple):
-    """What a function was given, and gave: a tensor, or something else of which nothing is noted."""
+    """The shapes of a call's arguments, and its result if that is a tensor."""
 
     given: list[tuple[int, ...]]
     result: tuple[int, ...] | None
@@ -42,7 +43,7 @@ class _Heard(NamedTuple):
 
 
 class Listen(TorchFunctionMode):
-    """Notes what numbers a model looks at, and what shapes functions give, but inside of layers."""
+    """Record the numbers that a model reads, and the shapes that functions take and give between layers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class Listen(TorchFunctionMode):
         self._within = 0
 
     def leave_out(self, layers: Iterable[nn.Module]) -> None:
-        """Note nothing while one of these layers runs."""
+        """Record no shapes while one of these layers runs."""
         for layer in layers:
             layer.register_forward_pre_hook(lambda *_: self._step(1))
             layer.register_forward_hook(lambda *_: self._step(-1), always_call=True)
@@ -78,10 +79,10 @@ def _shapes(args: Sequence[Any], kwargs: Mapping[str, Any] | None) -> list[tuple
 
 
 class Misfits(TorchFunctionMode):
-    """Names the functions that cannot take their arguments, and gives the numbers of a pass that had some.
+    """Name the functions that cannot take their arguments, and replay the numbers of a pass that had some.
 
     Args:
-        listened: That pass.
+        listened: The record of that pass.
     """
 
     def __init__(self, listened: Listen) -> None:
@@ -115,7 +116,7 @@ class Misfits(TorchFunctionMode):
 
 
 def _misfits_of_einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
-    """Return the sizes of an index that is not as long in all tensors, each as a shape; none if all are.
+    """Return the sizes of an index whose tensors disagree, each as a shape; none if all agree.
 
     Example:
         >>> _misfits_of_einsum("bi, ij -> bj", [(2, 3), (4, 5)])
@@ -135,10 +136,11 @@ def _misfits_of_einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> list
 def _without_function(
     heard: _Heard, given: list[tuple[int, ...]], error: Exception
 ) -> tuple[int, ...] | None:
-    """Return the shape that a function gives that does not run without numbers, None if it cannot be told.
+    """Return the result shape of a function that does not run without numbers, or None if it is unknown.
 
-    If nothing that it is given stands for channels, it is what it was. Else a function of numbers, such as
-    one that chooses rows by a mask, leaves the last dimensions as they were.
+    If no size of its arguments has changed, it is the recorded shape. Else a function that needs numbers,
+    such as one that selects rows by a mask, keeps those last dimensions of its first argument that it kept in
+    the record.
     """
     if heard.result is None:
         return None

@@ -1,4 +1,4 @@
-"""Which widths of a model are searched, and in what steps, by patterns of paths."""
+"""Options of a conversion: which sizes are searched, and in what steps, by patterns of paths."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["Options"]
 
 @dataclass(frozen=True)
 class Options:
-    """The options of `searchable`, read."""
+    """The checked options of `searchable`."""
 
     only: tuple[str, ...]
     skip: tuple[str, ...]
@@ -23,7 +23,7 @@ class Options:
 
     @classmethod
     def of(cls, only: Any, skip: Any, step: Any, least: Any) -> "Options":
-        """Read the options.
+        """Check the options and bring them into one form.
 
         Raises:
             InputError: One is out of its range.
@@ -42,7 +42,7 @@ class Options:
         """Raise if a pattern matches none of the paths.
 
         Raises:
-            InputError: One does not.
+            InputError: A pattern other than "*" matches none.
         """
         known = list(dict.fromkeys(path for path in paths if path))
         for name in ("only", "skip", "step", "least"):
@@ -54,12 +54,12 @@ class Options:
                     )
 
     def refuse(self, paths: Sequence[str]) -> None:
-        """Raise if a group is not to be searched."""
+        """Raise `Refused` if the options exclude a group from the search."""
         if self.only and not any(fnmatchcase(path, p) for path in paths for p in self.only):
             raise Refused("only= leaves it out")
         if any(fnmatchcase(path, p) for path in paths for p in self.skip):
             raise Refused("skip= leaves it out")
 
     def of_paths(self, values: Mapping[str, Any], paths: Sequence[str]) -> Any:
-        """Return the value of the first pattern that matches one of some layers, None without any."""
+        """Return the value of the first pattern that matches one of the paths, or None if no pattern does."""
         return next((v for p, v in values.items() if any(fnmatchcase(path, p) for path in paths)), None)

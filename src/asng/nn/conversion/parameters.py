@@ -1,8 +1,8 @@
-"""Modules of any class, of whose tensors a pass uses the channels that are there.
+"""Make modules of any class use only the channels of their tensors that an architecture keeps.
 
-Positions, class tokens, scales, norms and linear layers of other libraries: the module stays what it is, and
-all its tensors stay whole. In a pass it is given, by their names, those of the channels that the architecture
-leaves, and the sizes that go with them.
+This is for positions, class tokens, scales, norms and linear layers of other libraries. The module keeps its
+class, and all its tensors stay whole. In a pass, reading a tensor by its name gives its channels that the
+architecture keeps, and reading a size gives the number that goes with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,10 +26,10 @@ class Cut(NamedTuple):
     """Channels along a dimension of a tensor, or an attribute that counts them.
 
     Attributes:
-        name: Of the tensor or attribute.
-        dim: The dimension; None of an attribute.
-        thresholds: From which values of which variables on each channel is there.
-        per: How many channels an attribute counts as one.
+        name: Name of the tensor or attribute.
+        dim: The dimension; None for an attribute.
+        thresholds: The smallest values of variables at which each channel is present.
+        per: Number of channels that an attribute counts as one.
     """
 
     name: str
@@ -39,14 +39,14 @@ class Cut(NamedTuple):
 
 
 class Cuts(Searchable):
-    """What a module of any class is, too, if an architecture cuts its tensors."""
+    """The searchable base of a module of any class whose tensors an architecture cuts."""
 
     search_cuts: tuple[Cut, ...]
     search_sizes: dict[str, Any]
-    """Attributes that count channels, of the whole module."""
+    """Attributes that count channels, with their values in the whole module."""
 
     def variables(self) -> dict[str, Variable | SizeExpression]:
-        """Return slot "0.0", "0.1", "1.0", ...: number of the cut, and of its threshold."""
+        """Return slots "0.0", "0.1", "1.0", ...: number of the cut, then number of its threshold."""
         return {
             f"{number}.{place}": threshold.variable
             for number, cut in enumerate(self.search_cuts)
@@ -62,7 +62,7 @@ class Cuts(Searchable):
         return self._left(name, whole)
 
     def _left(self, name: str, whole: Any) -> Any:
-        """Return what the current architecture leaves of a tensor, or as what it has a size count."""
+        """Return the part of a tensor that the current architecture keeps, or its value of a size."""
         part = whole
         for number, cut in enumerate(self.search_cuts):
             if cut.name != name:
@@ -75,13 +75,13 @@ class Cuts(Searchable):
                 part = (number_left,) if isinstance(whole, tuple) else number_left
             else:
                 part = part.index_select(cut.dim, there.to(part.device))
-        # torch.matmul computes differently, in the last bits, for weights that ask for gradients.
+        # torch.matmul computes differently, in the last bits, for weights that require gradients.
         if isinstance(part, Tensor) and part is not whole and whole.requires_grad and not part.requires_grad:
             part.requires_grad_()
         return part
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return a module of the class that it had, with tensors of its own."""
+        """Return a module of the original class, with tensors of its own."""
         own: Any = type(self)
         kind = plain_class(own)
         child: nn.Module = kind.__new__(kind)
@@ -104,7 +104,7 @@ class Cuts(Searchable):
         return child
 
     def _fill(self, child: nn.Module, extraction: Extraction) -> None:
-        """Give a child its attributes, which may be modules, or refer to some."""
+        """Give a child its attributes, which may be modules or refer to some."""
         made = {"_modules", "_parameters", "_buffers", "_compiled_call_impl", "names", "path"}
         for name, value in vars(self).items():
             if name not in made and not name.startswith("search_"):
@@ -112,12 +112,12 @@ class Cuts(Searchable):
 
 
 def cuts_of(role: Role, made: Sequence[Threshold], read: Sequence[Threshold]) -> list[Cut]:
-    """Return what is cut of a module that is no layer of torch.
+    """Return the cuts of a module whose role names its tensors and sizes.
 
     Args:
-        role: Its role, or that of a tensor of it.
-        made: Of the channels that it makes; none: it makes all.
-        read: Of those that it reads or passes on; none: all.
+        role: The role of the module, or of one of its tensors.
+        made: Thresholds of the channels that it makes. If empty, it makes all.
+        read: Thresholds of the channels that it reads or passes on. If empty, all.
     """
     gates = [threshold._replace(least=threshold.least.repeat(role.gates)) for threshold in made]
     kept = {"made": tuple(made), "read": tuple(read), "gates": tuple(gates)}
@@ -127,7 +127,7 @@ def cuts_of(role: Role, made: Sequence[Threshold], read: Sequence[Threshold]) ->
 
 
 def with_cuts(module: nn.Module, cuts: Sequence[Cut]) -> None:
-    """Have a module use the channels of its tensors that an architecture leaves.
+    """Make a module use only the channels of its tensors that an architecture keeps.
 
     Example:
         >>> import torch

@@ -1,13 +1,12 @@
-"""Proof that channels can be cut: the narrowed network computes what the whole one does with them silenced.
+"""Prove that channels can be cut: the narrowed network equals the whole one with them silenced.
 
-In the whole network layers that lose channels make NaN in their place. What each channel passes through by
-itself keeps it; whatever mixes a lost channel into others gives NaN there, and all that comes of it, down to
-the output. Layers that read all channels are given zeros for NaN. Norms over channels leave it out, and so do
-products of two tensors that have lost the same channels, as queries and keys. These are the places where a
-channel may be lost, and at each it is seen which ones are. With that known the whole network runs once more,
-with its numbers in the lost channels, since a function may treat NaN as it treats no number. The narrowed
-network has these channels taken out of the weights. If all three give the same, nothing but the weights of
-lost channels is missing.
+First, layers of the whole network that lose channels output NaN in their place. An operation on each channel
+by itself keeps the NaN there. One that mixes a lost channel into others spreads the NaN, down to the output.
+Layers that read all channels are given zeros for NaN. Norms over channels leave it out, and so do products of
+two tensors that have lost the same channels, such as queries and keys. A channel may be lost in these places
+only, and each records which ones are. Then the whole network runs again, with its numbers in the lost
+channels, since a function may treat NaN like no number. Last, the narrowed network runs, with these channels
+taken out of the weights. If all three give the same, only the weights of lost channels are missing.
 """
 
 import copy
@@ -39,7 +38,7 @@ __all__ = ["ChannelCut", "Refused", "cut_of", "left_of", "narrow", "outputs_of",
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
-"""How far outputs may be apart, as a share of the greatest number: narrowed layers sum in another order."""
+"""Largest difference of outputs, as a share of their largest number: narrowed layers sum in another order."""
 
 _SHAKE = 0.3
 
@@ -49,11 +48,11 @@ class Refused(Exception):
 
 
 _Masks: TypeAlias = tuple[Tensor | None, ...] | None
-"""Of each factor of a product where it is left out; None: nowhere."""
+"""Mask of what to leave out, for each factor of a product; None if nothing."""
 
 
 class ChannelCut(NamedTuple):
-    """What is left of layers.
+    """The channels that layers keep in a narrowed network.
 
     Attributes:
         made: Path of each layer that loses channels, to the indices of those that it still makes.
@@ -72,14 +71,14 @@ def cut_of(
     *,
     whole: list[list[Tensor]] | None = None,
 ) -> ChannelCut:
-    """Prove that layers can make fewer channels, and return what is left of the model then.
+    """Prove that layers can make fewer channels, and return which channels all layers then keep.
 
     Args:
         model: A plain model.
-        calls: Inputs of calls of it. They are made in evaluation mode.
-        roles: Those of all its layers.
+        calls: Inputs of calls of the model, which runs in evaluation mode.
+        roles: Roles of all its layers.
         made: Path of each layer that loses channels, to the indices of those that it still makes.
-        whole: What `outputs_of` gives, if it is known.
+        whole: The result of `outputs_of`, if it is known.
 
     Raises:
         Refused: The narrowed network fails, or computes something else.
@@ -103,16 +102,16 @@ def cut_of(
 def left_of(
     model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], made: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
-    """Return which channels layers are left to read or pass on if others lose some; nothing is proved.
+    """Return the channels that layers still read or pass on if others lose some, without a proof.
 
     Args:
-        model: As of `cut_of`.
-        calls: As of `cut_of`.
-        roles: As of `cut_of`.
-        made: As of `cut_of`.
+        model: As in `cut_of`.
+        calls: As in `cut_of`.
+        roles: As in `cut_of`.
+        made: As in `cut_of`.
 
     Raises:
-        Refused: A layer is given numbers in which lost channels are mixed with others.
+        Refused: A layer is given numbers that mix lost channels with others, or the network does not run.
     """
     cut = ChannelCut(dict(made), {})
     with left_alone(model), torch.no_grad():
@@ -128,18 +127,18 @@ def _follow(
     cut: ChannelCut,
     products: list[_Masks],
 ) -> list[list[Tensor]]:
-    """Return the outputs with NaN for what is lost; note in `cut` and `products` who is left to read what."""
+    """Return outputs with NaN in lost channels; record in `cut` and `products` what is still read where."""
     with _silenced(model, roles, cut, numbers=False), _Products(products):
         return [_run(model, call) for call in calls]
 
 
 def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
-    """Return a copy of a model for proofs, and calls for it: in double precision, with noise on its weights.
+    """Return a copy of a model for proofs, and its calls: in double precision, with noise on the weights.
 
-    What a wrong cut changes may be next to nothing in a fresh network of small weights, and nothing at all
-    behind a weight of zero. Which channels a model reads where does not hang on the numbers of its weights.
-    A model that does not run in double precision, or makes NaN there, is copied as it is. torch's encoder
-    layers call their parts, as in a supernet.
+    The effect of a wrong cut may be tiny in a fresh network with small weights, and zero behind a weight of
+    zero. Which channels a model reads does not depend on the values of its weights. A model that does not run
+    in double precision, or makes NaN there, is copied in its own precision. torch's encoder layers call their
+    parts, as in a supernet.
     """
     copied = copy.deepcopy(model).double()
     twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
@@ -166,10 +165,10 @@ def _doubled(value: Any) -> Any:
 
 
 def outputs_of(model: nn.Module, calls: Sequence[Inputs]) -> list[list[Tensor]]:
-    """Return the tensors that calls of a model give in evaluation mode.
+    """Return the output tensors of each call of a model, in evaluation mode.
 
     Raises:
-        Refused: It does not run.
+        Refused: The model does not run.
     """
     with left_alone(model), torch.no_grad():
         model.eval()
@@ -185,7 +184,7 @@ def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
 
 
 def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
-    seed_torch(0)  # left_alone puts the generator back
+    seed_torch(0)  # left_alone restores the generator
     try:
         return [tensor.clone() for tensor in tensors_of(call.call(model))]
     except Refused:
@@ -214,13 +213,14 @@ def _alike(got: Tensor, expected: Tensor) -> bool:
 def _silenced(
     model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut, *, numbers: bool
 ) -> Iterator[None]:
-    """Have nobody read the channels that layers lose.
+    """Make no layer read the channels that other layers lose.
 
     Args:
         model: The whole network.
-        roles: Those of its layers.
-        cut: What layers still make; what others are left to read is added to it, unless it is known.
-        numbers: Whether lost channels have their numbers, and it is known who is left to read what; else NaN.
+        roles: Roles of its layers.
+        cut: The channels that layers still make. Those still read are added to it, unless `numbers` is set.
+        numbers: Whether lost channels keep their numbers, and `cut` says what is still read; else they are
+            NaN.
     """
     with ExitStack() as stack:
         for path, role in roles.items():
@@ -249,7 +249,7 @@ def _silenced(
 
 @contextmanager
 def _lost_in(module: nn.Module, role: Role, kept: Tensor) -> Iterator[None]:
-    """Have a tensor that is no layer's hold NaN in the channels that are lost."""
+    """Put NaN into the lost channels of a tensor that belongs to no layer."""
     ((name, dims),) = role.tensors.items()
     table: Any = module._parameters if name in module._parameters else module._buffers
     whole, (dim,) = table[name], dims
@@ -265,11 +265,11 @@ def _lost_in(module: nn.Module, role: Role, kept: Tensor) -> Iterator[None]:
 
 
 class _Products(TorchFunctionMode):
-    """Has matrix products leave out what both factors have lost.
+    """Make matrix products leave out what both factors have lost.
 
     Args:
-        lost: Of each product what is left out, as masks of the factors: noted here, or read from.
-        again: Which of both.
+        lost: For each product, the masks of what its factors leave out; written or read.
+        again: Whether to read the masks; else they are written.
     """
 
     def __init__(self, lost: list[_Masks], *, again: bool = False) -> None:
@@ -297,19 +297,19 @@ class _Products(TorchFunctionMode):
 
 
 _PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_attention": -1}
-"""Functions to the dimension of their second factor over which they sum."""
+"""Functions to the dimension of their second factor that they sum over."""
 
 
 def _lost_in_both(one: Any, other: Any, *, dim: int) -> _Masks:
-    """Return which indices that a product sums over are lost in all rows of both factors.
+    """Return the indices that a product sums over and that are lost in all rows of both factors.
 
     Args:
-        one: The first; its last dimension is summed over.
-        other: The second.
-        dim: That dimension of it.
+        one: The first factor, whose last dimension is summed over.
+        other: The second factor.
+        dim: The dimension of the second factor that is summed over.
 
     Returns:
-        Masks of both factors, each with one row; None if none are.
+        Masks of both factors, each with one row; None if no index is lost.
     """
     tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
     if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
@@ -318,12 +318,12 @@ def _lost_in_both(one: Any, other: Any, *, dim: int) -> _Masks:
     if not ours.any() or ours.shape[:-2] != theirs.shape[:-2]:
         return None
     lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
-    partly = lost & ~lost.all(dim=-1, keepdim=True)  # a whole head that is lost gives NaN on
+    partly = lost & ~lost.all(dim=-1, keepdim=True)  # a head that is lost as a whole still gives NaN
     return (partly, partly.movedim(-1, dim)) if bool(partly.any()) else None
 
 
 def _lost_in_all(equation: str, *factors: Any) -> _Masks:
-    """Return what `_lost_in_both` does, of all factors of `torch.einsum`."""
+    """Return what `_lost_in_both` returns, for all factors of `torch.einsum`."""
     terms, arrow, result = equation.replace(" ", "").partition("->")
     indices = terms.split(",")
     summed = set(terms) - {*result, ","} if arrow else {one for one in terms if terms.count(one) > 1} - {","}
@@ -361,12 +361,13 @@ def _looked(
 
 
 def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | None:
-    """Note which channels of an input are left, all if none is lost; each must be lost as a whole.
+    """Record and return the channels left in an input, or return None if none is lost.
 
-    Where all channels are nought, as behind the end of a padded sequence, there is nothing to be lost.
+    Each channel must be lost as a whole, except where all channels are zero, as behind the end of a padded
+    sequence.
 
     Raises:
-        Refused: One is lost in part, all are, or another call has lost others.
+        Refused: A channel is lost in part, all are lost, or another call has lost other channels.
     """
     flat = x.movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1)
     nan = flat.isnan()
@@ -388,7 +389,7 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
 def _attended(
     path: str, layer: Any, role: Role, cut: ChannelCut, numbers: bool, *args: Any, **kwargs: Any
 ) -> Any:
-    """Attend without what is lost, outside and inside."""
+    """Run attention without the lost channels, of its inputs and of its heads."""
     for x in () if numbers else given(args, kwargs):
         _kept(path, x, role.dim(x), cut.read)
     kept, made = cut.read.get(path), cut.made.get(path)
@@ -402,7 +403,7 @@ def _attended(
 def _normed(
     path: str, layer: Any, role: Role, read: dict[str, Tensor], numbers: bool, *args: Any, **kwargs: Any
 ) -> Tensor:
-    """Normalise what is left, and pass on what is lost."""
+    """Normalise the channels that are left, and pass on the lost ones."""
     x = next(tensors_of([args, kwargs]))
     dim = role.dim(x)
     kept = read.get(path) if numbers else _kept(path, x, dim, read)
@@ -426,13 +427,13 @@ def _lose(role: Role, kept: Tensor, layer: nn.Module, _: Any, output: Any) -> An
 
 @contextmanager
 def narrow(model: nn.Module, roles: Mapping[str, Role], cut: ChannelCut) -> Iterator[None]:
-    """Have a model be that of the channels that are left while the block runs."""
+    """Narrow a model to the channels that are left while the block runs."""
     with ExitStack() as stack:
         for path in {**cut.made, **cut.read}:
             role = roles[path]
             layer = model.get_submodule(path if role.owner is None else role.owner)
             try:
                 stack.enter_context(narrowed(layer, cut.made.get(path), cut.read.get(path), role))
-            except ValueError as error:  # of groups of channels
+            except ValueError as error:  # about groups of channels
                 raise Refused(f"{path}: {error}") from error
         yield

@@ -1,4 +1,4 @@
-"""The proof of what can be narrowed in a model, group by group, and of groups together."""
+"""Prove which widths of a model can be narrowed, group by group and for all groups together."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,14 +24,14 @@ from asng.nn.layers.twin import Twin
 __all__ = ["Prover"]
 
 _BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
-"""How many blocks are tried: one; queries, keys and values; gates; heads of which each loses some numbers."""
+"""Numbers of blocks tried: one; queries, keys and values; gates; heads that each lose some channels."""
 
 _MOST_UNITS = 8
-"""Into how many parts a width is divided at most, unless a step is given: more tell little and cost much."""
+"""Largest number of parts of a width, unless a step is given: more cost much and gain little."""
 
 
 class Prover:
-    """Proves what can be narrowed, on calls of a model."""
+    """Prove which widths can be narrowed, on calls of a model."""
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
         self.model, self.roles = model, roles
@@ -45,10 +45,10 @@ class Prover:
         self._tied = [places for places in owners.values() if len(places) > 1]
 
     def proved(self, paths: Sequence[str], options: Options) -> WidthGroup:
-        """Return layers as a group, in the finest parts that can be proved.
+        """Return layers as a group, divided into the finest parts that can be proved.
 
         Raises:
-            Refused: None can.
+            Refused: No division can be proved.
         """
         options.refuse(paths)
         widths = {path: self.roles[path].makes or 0 for path in paths}
@@ -63,7 +63,7 @@ class Prover:
         runs, heads = (max(getattr(self.roles[path], name) for path in paths) for name in ("runs", "heads"))
         parts = f"parts in heads of {heads}" if heads else "parts"
         reason = Refused(f"its number of channels has no {parts}")
-        # Several channels for each of another layer are neighbours, or have their turn once all have had one.
+        # Several channels for each one of another layer are neighbours, or come in repeated rounds.
         ways = product((n for n in _BLOCKS if n % runs == 0), (False, True)[: len(set(widths.values()))])
         for blocks, repeated in ways:
             for units in counts:
@@ -81,10 +81,10 @@ class Prover:
         raise reason
 
     def sources(self, group: WidthGroup) -> dict[str, Tensor]:
-        """Return of each layer that is given channels of a group the part of each, from 1 on, 0 for others.
+        """Return, for each layer that is given channels of a group, the part of each channel, 0 if of none.
 
-        One pass loses all parts whose number has a certain digit, so a few tell all. None is told if a layer
-        cannot do without these all at once.
+        Each pass removes all parts whose number has a certain binary digit, so that few passes suffice. The
+        result is empty if a layer cannot do without these parts all at once.
         """
         numbers: dict[str, Tensor] = {}
         for digit in range(group.units.bit_length()):
@@ -99,7 +99,7 @@ class Prover:
         return numbers
 
     def together(self, groups: Sequence[WidthGroup], fixed: dict[str, str]) -> list[WidthGroup]:
-        """Return those groups that can be narrowed at once, and by different amounts."""
+        """Return the groups that can be narrowed at the same time, and by different amounts."""
         try:
             self._foresee(groups)
         except Refused:
@@ -117,7 +117,7 @@ class Prover:
     def depths(
         self, groups: Sequence[WidthGroup], options: Options, rank: Rank | None = None
     ) -> tuple[list[DepthGroup], dict[str, str]]:
-        """Return what `depths_in` does; blocks can be left out whatever the widths."""
+        """Return the result of `depths_in`, restricted to blocks that can be left out at any widths."""
         found, needed = depths_in(self._shaken, self._calls, options, rank)
         cuts = [self._cut(amounts) for amounts in _two_amounts(groups)] if groups else []
         kept: list[DepthGroup] = []
@@ -136,9 +136,9 @@ class Prover:
         return kept, needed
 
     def twins(self, groups: Sequence[WidthGroup]) -> tuple[dict[str, nn.Module], dict[str, list[Cut]]]:
-        """Return the twins of all layers that lose channels or are given fewer, by path.
+        """Return the twins of all layers that make or are given fewer channels, by path.
 
-        And by the path of a module that is no layer of torch, what is cut of it.
+        The second mapping has the cuts of modules for which the conversion has no twin, by path.
         """
         twins: dict[str, nn.Module] = {}
         cuts: dict[str, list[Cut]] = {}
@@ -162,16 +162,16 @@ class Prover:
         return twins, cuts
 
     def tie(self, model: nn.Module) -> None:
-        """Have the twins in a model keep the weights that they share: all cut the same parts."""
+        """Mark the twins in a model that share weights, since all of them cut the same parts."""
         for path, _ in (place for places in self._tied for place in places):
             if isinstance(layer := model.get_submodule(path), Twin):
                 layer.search_tied = True
 
     def thresholds(self, group: WidthGroup) -> dict[str, Tensor]:
-        """Return of each layer that is given channels of a group in which part each of these is.
+        """Return how many parts of a group each channel needs, for each layer that is given channels of it.
 
         Raises:
-            Refused: A channel that is there with some parts is not with more.
+            Refused: A channel that is present with some parts is absent with more.
         """
         key = group.name, group.blocks, group.repeated, group.units, group.ranks
         if key not in self._thresholds:
@@ -183,12 +183,12 @@ class Prover:
                     if bool((found[path][kept] > units + 1).any()):
                         raise Refused(f"{path} loses channels that come back where more are lost")
                     found[path][kept] = units
-            # With the fewest parts a child can have, all that is left is there.
+            # What is left with the fewest parts is always present.
             self._thresholds[key] = {p: t.masked_fill(t == group.least, 1) for p, t in found.items()}
         return self._thresholds[key]
 
     def _width(self, path: str) -> int:
-        """Return how many channels a layer reads or passes on."""
+        """Return the number of channels that a layer reads or passes on."""
         for name, dims in self.roles[path].tensors.items():
             for dim, which in dims.items():
                 if which == "read":
@@ -204,7 +204,7 @@ class Prover:
         )
 
     def _foresee(self, groups: Sequence[WidthGroup]) -> None:
-        """Prove two cuts of several groups, and that what is left is what each of them leaves."""
+        """Prove two cuts of several groups, and that each layer keeps exactly what all groups leave it."""
         for amounts in _two_amounts(groups):
             for path, kept in self._cut(amounts).read.items():
                 if (self.roles[path].per or self.roles[path].heads) and sum(
@@ -231,7 +231,7 @@ class Prover:
 
 
 def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
-    """Yield how many parts are left of groups: of one many, of the next few; then the other way round."""
+    """Yield how many parts of each group are left: many and few in turn, then few and many."""
     for turn in range(2):
         yield [(g, g.least if (i + turn) % 2 else max(g.units - 1, g.least)) for i, g in enumerate(groups)]
 

@@ -1,9 +1,9 @@
-"""Layers of other libraries, recognised by what they compute: linear ones, and norms over channels.
+"""Recognise linear layers and norms of other libraries by what they compute.
 
-A module of one matrix that computes what `torch.nn.functional.linear` does with it is a linear layer,
-whatever its class; so `Conv1D` of GPT-2 is, whose matrix lies the other way. One of vectors alone whose
-output is a layer norm or an RMS norm of its input, scaled and shifted, is a norm. Both have to be that with
-some of their channels only, too: a norm that keeps the root of its width as a number is none.
+A module with one matrix that computes what `torch.nn.functional.linear` computes with it is a linear layer,
+whatever its class. So is `Conv1D` of GPT-2, whose matrix is transposed. A module with vectors alone is a norm
+if its output is a layer norm or an RMS norm of its input, scaled and shifted. Both must also hold with only
+some of their channels, which excludes a norm that stores the root of its width.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,20 +24,21 @@ from asng.nn.layers.subclasses import definer
 __all__ = ["numbers_in", "own_tensors", "recognised", "roles_in", "unrecognised"]
 
 _TOLERANCE = 1e-3
-"""How far a norm may be from one without eps, as a share of the greatest number."""
+"""Largest difference of a norm from one without eps, as a share of the largest number."""
 
 _RESERVED = {"names", "path", "variables", "value", "extract", "described"}
-"""Names that a searchable module has: one of a class that has them too cannot be one."""
+"""Attributes of a searchable module; a module of a class that already has one cannot become searchable."""
 
 
 _SIZES = ("size", "dim", "width", "hidden", "channel", "feature", "embed", "embd", "model", "unit", "filter")
-"""What is in the name of a number that is the width of something."""
+"""Parts of names that mark a number as a width."""
 
 
 def roles_in(model: nn.Module) -> dict[str, Role]:
-    """Return the roles of all layers by their paths, then those of tensors that are no layer's.
+    """Return the roles of all layers by path, then those of tensors that belong to no layer.
 
-    A dimension of such a tensor has one if it is as long as some layer is wide: "path.name[dimension]".
+    A dimension of such a tensor has a role if its size is the width of some layer. Its key is
+    "path.name[dimension]".
 
     Example:
         >>> class Across(nn.Module):
@@ -51,7 +52,7 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
         (8, True, {'weight': {1: 'made', 0: 'read'}})
     """
     found = {path: role_of(module) or recognised(module) for path, module in model.named_modules()}
-    # An attention reads the weight of its last projection, which it does not call.
+    # An attention reads the weight of its last projection without calling it.
     parts = {
         f"{path}.out_proj".lstrip(".") for path, role in found.items() if role is not None and role.heads
     }
@@ -67,9 +68,9 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
 
 
 def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
-    """Return the roles of numbers that modules keep, and that may be the width of some layer: by "path.name".
+    """Return the roles of numbers that modules store and that may be the width of a layer, by "path.name".
 
-    Their names say that they are sizes, and they are as great as some layer is wide.
+    Their names mark them as sizes, and they are equal to the width of some layer.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 8))
@@ -91,7 +92,7 @@ def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
 
 
 def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
-    """Return the paths of modules with weights of their own of which nothing can be cut, to the reason.
+    """Return the paths of modules with weights of their own that cannot be cut, to the reasons.
 
     Example:
         >>> model = nn.Sequential(nn.Linear(3, 8), nn.utils.parametrizations.weight_norm(nn.Linear(8, 2)))
@@ -117,9 +118,10 @@ def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
 
 
 def own_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters and buffers of numbers that a module itself has, by name.
+    """Return the floating-point parameters and buffers of a module itself, by name.
 
-    There are none if they are a layer's of torch, or computed from others.
+    The result is empty for a layer of torch, and if weights are computed from others or calls run hooks or a
+    replaced forward. It is also empty if the module has an attribute named like one of searchable modules.
     """
     if definer(type(module), "forward").__module__.startswith("torch.nn.") and not _is_container(module):
         return {}
@@ -132,7 +134,7 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def recognised(module: nn.Module) -> Role | None:
-    """Return the role of a layer of another library, None of what is no such layer."""
+    """Return the role of a layer of another library, or None if a module is not such a layer."""
     tensors = own_tensors(module)
     if module._modules or not tensors or any(t.is_meta for t in tensors.values()):
         return None
@@ -168,7 +170,7 @@ def _linear(module: Any, tensors: Mapping[str, Tensor], matrix: str, vectors: li
 def _holds(check: Callable[..., bool], *args: Any) -> bool:
     try:
         return check(*args)
-    except Exception:  # whatever a module raises whose channels are in another place, or as many as it counts
+    except Exception:  # a module may raise anything if its channels lie elsewhere or it counts them
         return False
 
 
@@ -202,7 +204,7 @@ def _is_norm(module: nn.Module, role: Role, kind: Callable[[Tensor], Tensor], si
 def _computes(
     module: Any, role: Role, expected: Callable[[Tensor, Tensor, Tensor], Tensor], size: int, given: int
 ) -> bool:
-    """Whether a module, whole and in parts, gives what is expected of an input whose channels come last."""
+    """Whether a module, whole and narrowed, gives the output expected for an input, channels last."""
     noise = torch.Generator().manual_seed(1)
     for share in (1.0, 0.5, 0.75):
         made, read = (
@@ -222,7 +224,7 @@ def _computes(
 
 
 def _example(module: nn.Module, size: int, dims: int | None) -> Tensor:
-    """Return an input of so many channels, of great numbers, so that eps is nothing beside them."""
+    """Return an input of `size` channels with large numbers, so that eps is negligible."""
     like = next(iter(own_tensors(module).values()))
     shape = (3, 5, size) if dims == 0 else (3, size, 4, 4)
     return (10.0 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(like)
@@ -237,7 +239,7 @@ def _standard(x: Tensor) -> Tensor:
 
 
 def _sizes(module: nn.Module, made: int, read: int) -> list[dict[str, str]]:
-    """Return which attributes of a linear layer may count its channels; tried one after the other."""
+    """Return the attributes of a linear layer that may count its channels: assignments to try in turn."""
     counts = {name: v for name, v in vars(module).items() if type(v) is int and v in (made, read)}
     if made != read:
         return [{name: "made" if value == made else "read" for name, value in counts.items()}]
@@ -249,5 +251,5 @@ def _sizes(module: nn.Module, made: int, read: int) -> list[dict[str, str]]:
 
 
 def _is_container(module: nn.Module) -> bool:
-    """Whether a module has the forward of `torch.nn.Module`, that is none."""
+    """Whether a module has no forward of its own, only that of `torch.nn.Module`."""
     return definer(type(module), "forward") is nn.Module

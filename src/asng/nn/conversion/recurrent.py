@@ -1,8 +1,8 @@
 """Recurrent layers and cells in a conversion: their hidden units are the channels that they make.
 
-A hidden unit is read by those behind the layer, and by the layer itself: in the next step by all units, in
-the layer above by those of both directions. A lost unit must be read nowhere. All layers of such a module
-have as many units, and so have both directions, which lose the same ones.
+A hidden unit is read by the layers behind the module, and inside it: by all units in the next step, and by
+those of both directions in the layer above. A lost unit must be read nowhere. All layers and directions of a
+module have the same number of units, and lose the same ones.
 """
 
 from collections.abc import Sequence
@@ -30,22 +30,22 @@ CELLS_AND_LAYERS = (nn.RNNBase, nn.RNNCellBase)
 
 
 def directions(layer: Any) -> int:
-    """Return how many runs of hidden units its output has: two if it is bidirectional."""
+    """Return the number of directions of a recurrent layer: two if it is bidirectional."""
     return 2 if layer.bidirectional else 1
 
 
 def parts_of_units(
     layer: Any, made: Tensor | None, read: Tensor | None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a recurrent layer with some of its units, and its sizes, by the names of torch.
+    """Return the tensors of a recurrent layer with some of its units, and its sizes, by their torch names.
 
     Args:
-        layer: Without projections.
-        made: Indices of those that its output still has; None: all.
-        read: Indices of the features that it is still given; None: all.
+        layer: A layer without projections.
+        made: Indices of the units that its output still has; None for all.
+        read: Indices of the features that it is still given; None for all.
 
     Raises:
-        ValueError: Both directions do not have the same units left.
+        ValueError: The directions have different units left.
 
     Example:
         >>> from torch import nn
@@ -64,7 +64,7 @@ def parts_of_units(
         parts[name] = weight if columns is None else weight.index_select(1, columns.to(weight.device))
     sizes = {} if units is None else {"hidden_size": len(units)}
     sizes |= {} if read is None else {"input_size": len(read)}
-    # Parameters may be exchanged in a layer of torch's, which keeps references for that; not here.
+    # torch keeps references because a layer's parameters may be replaced; here they are not.
     lists = {"_flat_weights": list(parts.values()), "_flat_weight_refs": [None] * len(parts)}
     return parts, {**sizes, **lists}
 
@@ -82,7 +82,7 @@ def _units(layer: Any, made: Tensor | None) -> Tensor | None:
 
 
 def _columns(name: str, made: Tensor | None, units: Tensor | None, read: Tensor | None) -> Tensor | None:
-    """Return which columns a weight still has; None: all, or it is a vector."""
+    """Return the columns that a weight still has; None if it has all, or is a vector."""
     if name.startswith("bias"):
         return None
     if name.startswith("weight_hh"):
@@ -91,12 +91,12 @@ def _columns(name: str, made: Tensor | None, units: Tensor | None, read: Tensor 
 
 
 def along_units(layer: Any, side: str) -> Tensor:
-    """Return weights with the channels of a side as their first dimension, and one other.
+    """Return the weights of a side as a matrix whose first dimension is its channels.
 
     Args:
-        layer: Without projections.
-        side: "made": what makes each unit of the last layer from what comes; "read": what the first layer
-            makes of each feature.
+        layer: A layer without projections.
+        side: "made" for the input weights of each unit of the last layer, "read" for the weights of each
+            feature in the first layer.
     """
     weights = dict(zip(layer._flat_weights_names, layer._flat_weights, strict=True))
     number = 0 if side == "read" else layer.num_layers - 1
@@ -113,16 +113,16 @@ def along_units(layer: Any, side: str) -> Tensor:
 
 
 def shapes_of_units(layer: Any, out: int, args: Sequence[Any]) -> tuple[Any, Any, tuple[int, int] | None]:
-    """Return what a recurrent layer gives, on the meta device, if it makes so many channels.
+    """Return the outputs of a recurrent layer, on the meta device, if it makes `out` channels.
 
     Args:
         layer: The layer.
-        out: Channels of the output, of all directions together.
-        args: What it is called with.
+        out: Number of channels of the output, over all directions.
+        args: Arguments of the call.
 
     Returns:
-        The output, the last states, and the units of a first state beside those that it should have; None if
-        they agree, or there is no first state.
+        The output, the last states, and a pair of the expected and the actual units of an initial state. The
+        pair is None if they agree, or there is no initial state.
     """
     x = next(tensors_of(args))
     if isinstance(layer, nn.RNNCellBase):
@@ -147,13 +147,13 @@ def shapes_of_units(layer: Any, out: int, args: Sequence[Any]) -> tuple[Any, Any
 
 
 def without_units(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Run a recurrent layer in which nothing reads what its lost units had in the step or layer before.
+    """Run a recurrent layer in which nothing reads its lost units of the previous step or layer.
 
     Args:
         layer: The layer.
         kept: Indices of the channels that its output still has.
-        *args: As it is called, with a first state or without.
-        **kwargs: The same, by name.
+        *args: Positional arguments of the call, with an initial state or without.
+        **kwargs: Keyword arguments of the call.
     """
     units, whole = _units(layer, kept), layer._flat_weights
     assert units is not None
@@ -173,13 +173,13 @@ def without_units(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
 
 
 def without_states(layer: Any, kept: Tensor, *args: Any, **kwargs: Any) -> Any:
-    """Run a recurrent cell in which nothing reads what its lost units had in the step before.
+    """Run a recurrent cell in which nothing reads its lost units of the previous step.
 
     Args:
         layer: The cell.
         kept: Indices of the channels that it still has.
-        *args: As it is called, with a state or without.
-        **kwargs: The same, by name.
+        *args: Positional arguments of the call, with a state or without.
+        **kwargs: Keyword arguments of the call.
     """
     whole, lost = layer._parameters["weight_hh"], _there(kept, layer.hidden_size) == 0.0
     part = whole.detach().masked_fill(lost.to(whole.device), 0.0)
@@ -198,7 +198,7 @@ def _there(kept: Tensor, size: int) -> Tensor:
 
 
 def _known(state: Any, lost: Tensor) -> Any:
-    """Return a first state with zeros for NaN in lost units: nobody reads them."""
+    """Return an initial state with zeros for NaN in its lost units, which nothing reads."""
     if isinstance(state, tuple):
         return tuple(_known(part, lost) for part in state)
     if not isinstance(state, Tensor) or state.shape[-1] != len(lost):
@@ -207,7 +207,7 @@ def _known(state: Any, lost: Tensor) -> Any:
 
 
 def lost_units(layer: Any, kept: Tensor, output: Any, value: float) -> Any:
-    """Return what a recurrent layer gives with a value in its lost units: in the output and the states."""
+    """Return the output and states of a recurrent layer, with `value` put into the lost units of both."""
     if isinstance(layer, nn.RNNCellBase):
         lost = _there(kept, layer.hidden_size) == 0.0
         filled = tuple(x.masked_fill(lost.to(x.device), value) for x in tensors_of([output]))
@@ -226,7 +226,7 @@ def lost_units(layer: Any, kept: Tensor, output: Any, value: float) -> Any:
 
 
 def first_replaced(values: Sequence[Any], x: Tensor) -> list[Any]:
-    """Return values with another tensor in the place of the first one, which may be a packed sequence.
+    """Return values with the first one, a tensor or a packed sequence, replaced by another tensor.
 
     Example:
         >>> first_replaced([torch.ones(2), "more"], torch.zeros(1))

@@ -1,4 +1,4 @@
-"""What layers of torch do to channels: make them, read them, or pass each one on by itself."""
+"""Roles of layers: whether they make channels, read them, or pass each one on by itself."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,21 +27,21 @@ class Role:
     """What a layer does to channels.
 
     Attributes:
-        makes: Whether its output has channels of its own: then how many.
-        reads: Whether each number of its output comes from all channels of the input.
+        makes: Number of channels that it makes; None if it passes channels on.
+        reads: Whether each number of its output depends on all channels of the input.
         norms: Whether it normalises over channels, and passes them on.
-        dims: How many dimensions come after that of the channels; None: it is the second one.
-        tensors: Of what is no layer of torch, name of a tensor to its dimensions: which go with the channels
-            that are "made", and which with those that are "read". Of a recurrent cell, rows go with "gates".
-        sizes: Of such, name of an attribute that counts channels to which of both.
-        per: Name of an attribute that counts groups of channels to how many a group has; of each there are as
-            many left, or none.
-        owner: Of a tensor that is no layer's, and makes channels, path of its module.
-        runs: Into how many equal runs its channels fall, each of which has to lose the same ones: two of a
-            bidirectional recurrent layer.
-        gates: Of a recurrent cell, how many rows a channel has in tensors whose dimension goes with "gates".
-        heads: How many channels a head of an attention has, which makes as many as it is given, and loses
-            heads; 0 of other layers.
+        dims: Number of dimensions after that of the channels; None if the channels are the second dimension.
+        tensors: Name of each tensor to a mapping from its dimensions to "made" or "read" channels; empty if
+            `is_of_torch`. Rows of a recurrent cell belong to "gates".
+        sizes: Name of each attribute that counts channels, to "made" or "read"; empty if `is_of_torch`.
+        per: Name of an attribute that counts groups of channels, to the number of channels in a group. All
+            groups that are left must have equally many channels left.
+        owner: Path of the module of a tensor or number that belongs to no layer; None for a layer.
+        runs: Number of equal runs of its channels that must lose the same ones: two for a bidirectional
+            recurrent layer.
+        gates: Number of rows per channel of a recurrent cell, in tensors with a dimension of "gates".
+        heads: Number of channels per head of an attention, which makes as many channels as it is given and
+            loses whole heads; 0 for other layers.
     """
 
     makes: int | None
@@ -58,7 +58,7 @@ class Role:
 
     @property
     def is_of_torch(self) -> bool:
-        """Whether the library has a twin of the layer, and knows by itself what its tensors are."""
+        """Whether the conversion has a twin of the layer, and knows its tensors by itself."""
         return not (self.tensors or self.sizes)
 
     def dim(self, x: Tensor) -> int:
@@ -67,7 +67,7 @@ class Role:
 
 
 def role_of(module: nn.Module) -> Role | None:
-    """Return the role of a layer, None of what is no layer of torch, or changed.
+    """Return the role of a layer of torch; None for any other module, and for a layer that was changed.
 
     Example:
         >>> role_of(nn.Linear(3, 8))
@@ -108,7 +108,7 @@ def _of_group_norm(layer: Any) -> Role:
 
 
 def _of_instance_norm(layer: Any) -> Role | None:
-    # Without a batch, its channels come first.
+    # Without a batch, the channels come first.
     return None if layer.track_running_stats else Role(None, reads=False, dims=None)
 
 
@@ -150,13 +150,13 @@ _KINDS: Mapping[type, Any] = {
 
 @contextmanager
 def narrowed(layer: Any, made: Tensor | None, read: Tensor | None, role: Role) -> Iterator[None]:
-    """Have a layer be that of some of its channels while the block runs.
+    """Narrow a layer to some of its channels while the block runs.
 
     Args:
-        layer: One that has a role.
-        made: Indices of the channels that it makes; None: all.
-        read: Those that it reads, or passes on; None: all.
-        role: Its role.
+        layer: A layer that has a role.
+        made: Indices of the channels that it makes; None for all.
+        read: Indices of the channels that it reads or passes on; None for all.
+        role: The role of the layer.
     """
     before = dict(vars(layer))
     vars(layer)["_parameters"], vars(layer)["_buffers"] = dict(layer._parameters), dict(layer._buffers)
@@ -175,13 +175,13 @@ def narrowed(layer: Any, made: Tensor | None, read: Tensor | None, role: Role) -
 def parts_of(
     layer: Any, made: Tensor | None, read: Tensor | None, role: Role | None = None
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the tensors of a layer of some of its channels, and its sizes, by the names of torch.
+    """Return the tensors of a layer with some of its channels, and its sizes, by their torch names.
 
     Args:
-        layer: One that has a role.
-        made: As of `narrowed`.
-        read: As of `narrowed`.
-        role: Its role, needed if it is no layer of torch.
+        layer: A layer that has a role.
+        made: As in `narrowed`.
+        read: As in `narrowed`.
+        role: The role of the layer; required unless it `is_of_torch`.
     """
     if role is not None and not role.is_of_torch:
         kept = {"made": made, "read": read, "gates": rows_of_gates(role, made)}
@@ -215,14 +215,14 @@ def parts_of(
 
 
 def rows_of_gates(role: Role, values: Tensor | None) -> Tensor | None:
-    """Return indices of channels, or None for all, as those of their rows, one block a gate."""
+    """Return the rows of channels, one block of rows per gate; None stands for all channels."""
     if values is None or role.gates == 1:
         return values
     return (torch.arange(role.gates).unsqueeze(1) * (role.makes or 0) + values.cpu()).flatten()
 
 
 def _parts_of_groups(layer: Any, read: Tensor | None) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return what `parts_of` does, of a convolution in groups: whole groups are left."""
+    """Return what `parts_of` returns, for a grouped convolution, which keeps whole groups."""
     if read is None:
         return {}, {}
     many, made = layer.in_channels // layer.groups, layer.out_channels // layer.groups
@@ -236,14 +236,14 @@ def _parts_of_groups(layer: Any, read: Tensor | None) -> tuple[dict[str, Tensor]
 
 
 def count(there: Tensor, per: int) -> int:
-    """Return in how many groups channels are: each of them has some, and as many as the others.
+    """Return the number of groups that the channels left belong to.
 
     Args:
         there: Indices of the channels that are left.
-        per: How many a whole group has.
+        per: Number of channels in a whole group.
 
     Raises:
-        ValueError: Groups have different numbers of them.
+        ValueError: These groups have different numbers of channels left.
 
     Example:
         >>> count(torch.tensor([0, 1, 4, 5]), 4), count(torch.tensor([0, 1, 2, 3]), 4)

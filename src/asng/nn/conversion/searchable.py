@@ -1,4 +1,4 @@
-"""A supernet from a model that exists: its own sizes become variables, nothing in it is rewritten."""
+"""Make a supernet from an existing model: its sizes become variables, and its code is not rewritten."""
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,13 +29,13 @@ __all__ = ["Conversion", "searchable"]
 
 @dataclass(frozen=True)
 class Conversion:
-    """What of a model can be searched, and what stays.
+    """The sizes of a model that are searched, and those that stay fixed.
 
     Attributes:
         groups: The widths that are searched.
-        fixed: Path of each layer whose width stays, or that cannot be cut at all, to the reason.
+        fixed: Path of each layer whose width stays fixed, or that cannot be cut at all, to the reason.
         depths: The blocks that can be left out.
-        needed: Path of each list of blocks none of which can be left out, to the reason.
+        needed: Path of each list of blocks of which none can be left out, to the reason.
     """
 
     groups: tuple[WidthGroup, ...]
@@ -44,7 +44,7 @@ class Conversion:
     needed: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        """Return it as a table."""
+        """Return the findings as tables."""
         rows = [("layer", "channels", "searched with, or why not")]
         for group in self.groups:
             width, others = group.widths[group.name], list(group.widths)[1:]
@@ -76,36 +76,37 @@ def searchable(
     depth: bool = True,
     order: Order | None = None,
 ) -> Supernet:
-    """Make a supernet of a trained model: its own widths become variables, its weights are kept.
+    """Make a supernet from a trained model: its widths and depths become variables, its weights are kept.
 
-    Which layers have to be as wide as which others is found by passes without numbers. A width becomes a
-    variable only if it is proved on the example that the network can be narrowed there. That is: without the
-    last channels the network computes what the whole one does when nobody reads these. This is tried at
-    several widths, alone and together with others. So the heads of an attention go as a whole, and a width
-    that something mixes stays. `supernet.conversion` says what was found, and for each layer that stays why;
-    print it.
+    Passes on shapes alone find which layers must have the same width. A width becomes a variable only if the
+    example proves that the network can be narrowed there. That is: without the last channels, the network
+    computes what the whole one computes if no layer reads these channels. This is tried at several widths,
+    each alone and together with others. So heads of an attention are removed as a whole, and a width whose
+    channels something mixes stays fixed. Print `supernet.conversion` to see what was found, and why each
+    other layer stays fixed.
 
     The model is copied, and its class stays. Batch norms normalise by their batch, as in every supernet, and
-    a child gets averages of its own (`asng.training.recalibrate`).
+    `asng.training.recalibrate` gives a child running averages of its own.
 
     Args:
-        model: Any module, trained or not. It has to run on the example in evaluation mode.
-        example: Inputs of a call, as of `Supernet.extract`: two items or more.
-        only: Patterns of paths, as of a shell: groups without a layer that matches one stay.
-        skip: Patterns of paths: groups with a layer that matches one stay.
-        step: Channels of a part; or that by pattern of a path, the first that matches. Default: eight parts,
-            or as many fewer as the proof allows.
-        least: Share of the channels, in (0, 1], that a child has at least, and of the blocks, rounded down;
-            or that by pattern.
-        depth: Whether blocks that can be left out are searched too: of each row of them, how many stay.
-        order: Which channels a child keeps: the most important ones, by a kind of importance, an
-            `Importance`, or a function of (path, layer) that returns that of each channel which the layer
-            makes. What goes as a whole, as heads do, is proved. Default: the first channels. Channels of the
-            whole network stay where they are. By importance also the blocks that a child keeps.
+        model: Any module, trained or not. It must run on the example in evaluation mode.
+        example: Inputs of a call, as in `Supernet.extract`, with two items or more.
+        only: Shell-style patterns of paths. Groups without a layer that matches one stay fixed.
+        skip: Patterns of paths. Groups with a layer that matches one stay fixed.
+        step: Channels per part; or a mapping from patterns of paths, of which the first match counts.
+            Default: eight parts, or the largest smaller number that can be proved.
+        least: Smallest share of the channels, in (0, 1], that a child keeps, and of the blocks, rounded down;
+            or a mapping from patterns of paths.
+        depth: Whether to search depth too: how many stay of each row of blocks that can be left out.
+        order: Which channels a child keeps: the most important ones by a kind of importance, by an
+            `Importance`, or by a function of (path, layer) that returns the importance of each channel that
+            the layer makes. The proof finds which channels, such as those of a head, go together. With a kind
+            or an `Importance`, a child also keeps the most important blocks. The channels of the whole
+            network keep their places. Default: the first channels and blocks.
 
     Raises:
-        InputError: The model does not run on the example, has searchable parts already, no width of it can be
-            searched, or an option is out of its range or matches nothing.
+        InputError: The model does not run on the example or already has searchable parts, nothing in it can
+            be searched, or an option is out of its range or matches nothing.
 
     Example:
         >>> import torch
@@ -167,12 +168,12 @@ def searchable(
 def _coupled(
     model: nn.Module, calls: Sequence[Inputs], roles: dict[str, Role]
 ) -> tuple[Coupling, dict[str, Role]]:
-    """Return which layers are coupled, and the roles: with numbers that modules keep, if more is found so."""
+    """Return the coupling and the roles; with the sizes that modules store, if that makes more searchable."""
     found = coupled(model, calls, roles)
-    # A view of (-1, self.channels, ...) gives a wrong width to the batch, and so to the output.
+    # A view of (-1, self.channels, ...) moves a wrong width into the batch, and so into the output.
     numbers = numbers_in(model, roles) if found.fixed or found.blind else {}
     names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
-    # All of them at once; if one counts steps, and the model does not run so, name by name.
+    # All names at once; then name by name, in case one counts steps and the model does not run with it.
     for tried in ({*names}, *({name} for name in names)):
         wider = roles | {path: role for path, role in numbers.items() if tried.issuperset(role.sizes)}
         again = coupled(model, calls, wider) if wider.keys() != roles.keys() else found
@@ -200,7 +201,7 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
 
 
 def _convert(model: nn.Module, twins: Mapping[str, nn.Module]) -> None:
-    """Put twins in the place of layers, wherever these are."""
+    """Replace layers by their twins, in every place where they stand."""
     new = {id(model.get_submodule(path)): twin for path, twin in twins.items()}
     for module in list(model.modules()):
         for name, part in module._modules.items():

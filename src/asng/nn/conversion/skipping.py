@@ -1,11 +1,12 @@
-"""Proof that blocks can be left out: without their layers they would pass on what they are given.
+"""Prove that blocks can be left out: without their layers, they would pass on their input.
 
-This is told by numbers. In a copy of the network all norms are plain (scale one, shift zero). There a
-block whose layers are set to zero has to do what no block does: the network without it gives the same. That
-holds if the block is a residual one, with norms before or behind, or with an activation behind that its input
-has passed before. It does not hold for a block in a row, or one that changes the shape. And what a block
-gives besides, as a bias of positions for the others, must not be needed. So a block that still gives it, and
-passes on its input (or zero, if the sum is outside of it), has to do what no block does.
+The proof is numerical. In a copy of the network, all norms are plain (scale one, shift zero). There the
+network with the layers of a block set to zero must give the same as the network without the block. That holds
+for a residual block, with norms before or after, or with an activation after it that its input has already
+passed. It does not hold for a block without a residual connection, or one that changes the shape. Other
+outputs of a block, such as a position bias for later blocks, must not be needed either. So the network must
+also give the same if the block keeps these outputs and returns its input (or zero, if the sum is outside of
+the block).
 """
 
 import copy
@@ -26,20 +27,21 @@ from asng.nn.selection import following
 __all__ = ["SkipTrial", "replaced", "without"]
 
 _EMPTY, _EXACT = 1e-2, 1e-6
-"""How much of what a block does may be left of an empty one (a norm of a normalised input is the same but for
-its eps), and of one that passes on its input."""
+"""Largest share of a block's effect that may remain if it is empty, and if it passes on its input.
+
+The first is larger because a norm of a normalised input differs from that input by its eps."""
 
 
 class SkipTrial:
-    """A copy of a network whose norms are plain, to leave blocks out of.
+    """A copy of a network with plain norms, for trials of leaving blocks out.
 
     Args:
-        model: A copy for proofs, as of `shaken`.
-        calls: Inputs of calls of it.
+        model: A copy for proofs, from `shaken`.
+        calls: Inputs of calls of the model.
 
     Attributes:
         model: The copy.
-        paths: Modules of it to their paths.
+        paths: Modules of the copy to their paths.
     """
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs]) -> None:
@@ -80,11 +82,11 @@ class SkipTrial:
         self._check_nothing_else(blocks, out)
 
     def _check_nothing_else(self, blocks: Sequence[nn.Module], out: list[list[Tensor]]) -> None:
-        """Raise if blocks give something that is needed, but for what they are given or add to it."""
-        for share in (1.0, 0.0):  # the sum with what is given may be outside of the block
+        """Raise if blocks give something that others need, besides their input and what they add to it."""
+        for share in (1.0, 0.0):  # the sum with the input may be outside of the block
             with _passing(blocks, share) as called:
                 got = outputs_of(self.model, self.calls)
-            if not called:  # a list of parts
+            if not called:  # a list of parts, which is not called
                 return
             try:
                 self._check_as(got, out, _EXACT, "something that they give is needed by others")
@@ -95,10 +97,10 @@ class SkipTrial:
         raise refused
 
     def check_supernet(self, path: str, run: Run, count: int) -> None:
-        """Raise if a searchable container gives something else than a plain one without the blocks.
+        """Raise if a searchable container gives something other than a plain one without the blocks.
 
         Raises:
-            Refused: It does, as one whose own code counts its blocks.
+            Refused: It does, for example because its own code counts its blocks.
         """
         plain = self.model.get_submodule(path)
         with without(plain, run.names[count:], in_place=run.in_place):
@@ -126,7 +128,7 @@ class SkipTrial:
 
 
 def replaced(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
-    """Put a module in the place of another, wherever that is, and return the model."""
+    """Replace a module by another in every place, and return the model."""
     if model is old:
         return new
     for module in list(model.modules()):
@@ -137,7 +139,7 @@ def replaced(model: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
 
 
 def _make_plain(module: nn.Module) -> None:
-    """Have a norm neither scale nor shift."""
+    """Make a norm neither scale nor shift."""
     own = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
     if any(tensor.ndim > 1 for _, tensor in own):
         return
@@ -149,7 +151,7 @@ def _make_plain(module: nn.Module) -> None:
 
 @contextmanager
 def without(container: nn.Module, names: Sequence[str], *, in_place: bool) -> Iterator[None]:
-    """Leave blocks out of a container while the block of code runs."""
+    """Leave blocks out of a container while the `with` block runs."""
     before = container._modules
     container._modules = renumbered(shortened(before, names, in_place=in_place))
     try:
@@ -160,7 +162,7 @@ def without(container: nn.Module, names: Sequence[str], *, in_place: bool) -> It
 
 @contextmanager
 def _emptied(blocks: Sequence[nn.Module]) -> Iterator[None]:
-    """Have the layers of blocks give zero."""
+    """Make the layers of blocks give zero while the `with` block runs."""
     tensors = []
     for block in blocks:
         for module in block.modules():
@@ -180,7 +182,7 @@ def _emptied(blocks: Sequence[nn.Module]) -> Iterator[None]:
 
 @contextmanager
 def _passing(blocks: Sequence[nn.Module], share: float) -> Iterator[set[nn.Module]]:
-    """Have blocks give a share of what they are given, and what else they do; yield those that are called."""
+    """Make blocks return `share` times their input, and their other outputs; yield the blocks called."""
     called: set[nn.Module] = set()
     pass_on = partial(_pass_on, called, share)
     handles = [block.register_forward_hook(pass_on, with_kwargs=True) for block in blocks]
@@ -214,7 +216,7 @@ def _pairs(one: list[list[Tensor]], other: list[list[Tensor]]) -> Iterator[tuple
 
 
 def _apart(one: Tensor, other: Tensor) -> float:
-    """Return how far two tensors are apart at most: infinity if other numbers are finite."""
+    """Return the largest difference of two tensors; infinity if they are not finite in the same places."""
     if not one.is_floating_point():
         return 0.0 if torch.equal(one, other) else float("inf")
     finite = one.isfinite()

@@ -1,4 +1,4 @@
-"""A width of a model: layers that make channels together, in parts that a child has some of."""
+"""A searched width: layers that make the same channels, divided into parts of which a child keeps some."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,19 +17,20 @@ __all__ = ["WidthGroup"]
 
 @dataclass(frozen=True)
 class WidthGroup:
-    """Layers that make channels together, and are searched together.
+    """Layers whose channels are coupled, and that are searched together.
 
     Attributes:
-        name: That of the variable, the path of the first layer.
-        widths: Path of each layer to how many channels it makes at most.
-        units: Into how many equal parts these are divided; a child has some of the parts.
-        least: How many parts it has at least.
-        blocks: Into how many blocks the channels fall, of each of which a child has the first parts: three if
-            one layer makes queries, keys and values.
-        repeated: Whether a layer of more channels than others makes one for each of theirs, then another for
-            each, as one that makes scales and shifts; else several neighbours for each.
-        ranks: Of each grain of a block its rank by importance, the most important has 0. Grains are equal
-            runs of neighbouring channels, of which a part has some. None: parts lie one after the other.
+        name: Name of the variable, which is the path of the first layer.
+        widths: Path of each layer to the largest number of channels that it makes.
+        units: Number of equal parts into which the channels are divided; a child has some of the parts.
+        least: Smallest number of parts that a child has.
+        blocks: Number of blocks of channels; a child has the first parts of each. It is three if one layer
+            makes queries, keys and values.
+        repeated: How a layer with several channels per channel of the others arranges them. If True, one for
+            each comes first, then another for each, such as scales and then shifts. If False, those of one
+            channel are neighbours.
+        ranks: Rank by importance of each grain of a block; the most important has rank 0. Grains are equal
+            runs of neighbouring channels, of which a part has some. None if parts lie one after the other.
     """
 
     name: str
@@ -42,15 +43,15 @@ class WidthGroup:
 
     @property
     def step(self) -> int:
-        """How many channels a part has, in the first layer."""
+        """Number of channels per part, in the first layer."""
         return self.widths[self.name] // self.units
 
     def made(self, units: int) -> dict[str, Tensor]:
-        """Return the indices of the channels that each layer makes, of so many parts."""
+        """Return the indices of the channels that each layer makes if it has `units` parts."""
         return {path: (self.parts(path) <= units).nonzero().flatten() for path in self.widths}
 
     def parts(self, path: str) -> Tensor:
-        """Return of each channel that a layer makes which part it is in, from 1 on, shape (channels,)."""
+        """Return the part of each channel that a layer makes, from 1 on, shape (channels,)."""
         width, ranks = self.widths[path], torch.tensor(self.ranks or range(self.units))
         block = (reduce(gcd, self.widths.values()) if self.repeated else width) // self.blocks
         grain = torch.arange(width) % block // (block // len(ranks))
@@ -58,23 +59,23 @@ class WidthGroup:
 
     @property
     def is_counted_in_channels(self) -> bool:
-        """Whether the values of the variable are channels: all layers make as many."""
+        """Whether the variable counts channels, not parts: it does if all layers make equally many."""
         return len(set(self.widths.values())) == 1
 
     @property
     def variable(self) -> Integer:
-        """The variable."""
+        """The variable that decides the width."""
         if not self.is_counted_in_channels:
             return Integer(self.least, self.units, label=self.name)
         step = self.step
         return Integer(self.least * step, self.units * step, step=step, label=self.name)
 
     def size(self, path: str) -> Size:
-        """Return what stands for the number of channels of a layer: the variable, or a multiple of it."""
+        """Return the size of a layer's output: the variable, or a multiple of it."""
         return (
             self.variable if self.is_counted_in_channels else self.widths[path] // self.units * self.variable
         )
 
     def threshold(self, parts: Tensor) -> Threshold:
-        """Return from which value of the variable on channels are there, for parts that they are in."""
+        """Return the smallest value of the variable at which each channel is present, given its part."""
         return Threshold(self.variable, parts * (self.step if self.is_counted_in_channels else 1))

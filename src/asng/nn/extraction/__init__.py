@@ -1,1 +1,1 @@
-"""From a supernet to a plain network."""
+"""Extract a plain network from a supernet."""

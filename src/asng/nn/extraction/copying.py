@@ -1,4 +1,4 @@
-"""Copies of what modules hold, none of which shares a tensor with the original."""
+"""Copy the attributes of modules, without sharing a tensor with the original."""
 
 import copy
 import dis
@@ -22,21 +22,21 @@ _LOCKS: dict[type, Callable[[], Any]] = {
 }
 
 _MOST = 10_000
-"""Entries of a container that is looked through: a longer one holds data."""
+"""Containers with fewer entries are searched; a longer one holds data."""
 
 
 class Copier:
-    """Copies values as `copy.deepcopy` does, and what that leaves out.
+    """Copy values as `copy.deepcopy` does, and also what it cannot copy.
 
-    Tensors of a last pass come without their graph. Functions that hold modules of the model, such as a
-    forward that was replaced on an instance, hold those of the copy. A lock is a new lock.
+    Tensors computed in a pass are copied without their graph. Functions that refer to modules of the model,
+    such as a forward that was replaced on an instance, refer to those of the copy. A lock becomes a new lock.
 
     Args:
         child: Returns the copy of a module.
-        owned: Identities of the modules and tensors of the model.
+        owned: The ids of the modules and tensors of the model.
 
     Attributes:
-        memo: That of `copy.deepcopy`, shared by all copies: what the model shares, the copy shares.
+        memo: Memo of `copy.deepcopy`, common to all copies, so that what the model shares, the copy shares.
     """
 
     def __init__(self, child: Callable[[nn.Module], nn.Module], owned: set[int]) -> None:
@@ -68,13 +68,13 @@ class Copier:
         return self._noted(value, type(value)(map(self.value, value)))
 
     def whole(self, value: Any) -> Any:
-        """Return a copy as `copy.deepcopy` makes it: of a module with all its parts as they are."""
+        """Return the copy that `copy.deepcopy` makes; for a module, with all its parts as they are."""
         with _WithoutGraphs():
             return copy.deepcopy(value, self.memo)
 
     def _noted(self, value: Any, made: Any) -> Any:
         self.memo[id(value)] = made
-        self.memo.setdefault(id(self.memo), []).append(value)  # as deepcopy: kept, so that the identity stays
+        self.memo.setdefault(id(self.memo), []).append(value)  # kept alive as by deepcopy, for its id
         return made
 
     def _has_modules(self, value: Any) -> bool:
@@ -90,7 +90,7 @@ class Copier:
         check_no_global(function, self._owned)
         cells = tuple(CellType() for _ in function.__closure__ or ())
         made = FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
-        self._noted(function, made)  # before what it holds, which may be itself
+        self._noted(function, made)  # before what it refers to, which may be itself
         for cell, old in zip(cells, function.__closure__ or (), strict=True):
             if not _is_empty(old):
                 cell.cell_contents = self._held(old.cell_contents)
@@ -107,7 +107,7 @@ class Copier:
         return made
 
     def _held(self, value: Any) -> Any:
-        # What has nothing of the model stays the same object: a counter, a cache, a teacher.
+        # What refers to nothing of the model stays the same object: a counter, a cache, a teacher.
         return value if reaches(value, self._owned) is None else self.value(value)
 
     def _method(self, method: MethodType) -> Any:
@@ -115,8 +115,8 @@ class Copier:
         if getattr(type(method.__self__), function.__name__, None) is not function or type(owner) is type(
             method.__self__
         ):
-            return MethodType(function, owner)  # not of the class: bound by hand
-        made = getattr(owner, function.__name__, None)  # that of the plain layer in place of the twin's
+            return MethodType(function, owner)  # not a method of the class: bound by hand
+        made = getattr(owner, function.__name__, None)  # the plain layer's in place of the twin's
         if made is None:
             raise InputError(
                 f"method {function.__qualname__!r}: expected one that the plain {type(owner).__name__} has "
@@ -126,7 +126,7 @@ class Copier:
 
 
 class _WithoutGraphs(TorchFunctionMode):
-    """Has `copy.deepcopy` copy tensors that were computed, which torch refuses: without their graph."""
+    """Make `copy.deepcopy` copy computed tensors without their graph, which torch refuses to copy."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -140,11 +140,11 @@ class _WithoutGraphs(TorchFunctionMode):
 
 
 def reaches(value: Any, owned: set[int]) -> Any:
-    """Return a module or tensor among `owned` that a value holds: a container, or a function's variables.
+    """Return a module or tensor among `owned` that a value refers to, or None.
 
     Args:
-        value: Anything.
-        owned: Identities.
+        value: Anything. Containers, and the variables that functions read, are searched.
+        owned: The ids to look for.
 
     Example:
         >>> layer = nn.Linear(2, 2)
@@ -187,7 +187,7 @@ def _parts(value: Any) -> Iterator[Any]:
 
 @cache
 def _global_names(code: CodeType) -> tuple[str, ...]:
-    # Not co_names, which has attributes too.
+    # Not co_names, which contains attributes too.
     names = [str(i.argval) for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")]
     for const in code.co_consts:
         if isinstance(const, CodeType):
@@ -199,7 +199,7 @@ def check_no_global(function: FunctionType, owned: set[int]) -> None:
     """Raise if a function reads a module or a tensor among `owned` by a global name.
 
     Raises:
-        InputError: It does: a child can have no global variable of its own.
+        InputError: It does, and a child cannot have a global variable of its own.
     """
     names = function.__globals__
     for name in _global_names(function.__code__):
@@ -222,7 +222,7 @@ def check_copied(path: str, name: str, value: Any, copied: Callable[[Any], Any])
     """Return a copy of an attribute of a module.
 
     Raises:
-        InputError: It cannot be copied; the message names module and attribute.
+        InputError: It cannot be copied; the message names the module and the attribute.
     """
     try:
         return copied(value)
@@ -236,14 +236,14 @@ def check_copied(path: str, name: str, value: Any, copied: Callable[[Any], Any])
 
 
 def copies_itself(module: nn.Module) -> bool:
-    """Whether a class says itself how it is copied: lists of weak references, scripts, parametrisations."""
+    """Whether a class defines how it is copied: lists of weak references, scripts, parametrisations."""
     kind = type(module)
     ways = ("__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")
     return any(getattr(kind, name, None) is not getattr(nn.Module, name, None) for name in ways)
 
 
 class CopyTrial:
-    """Tries which attributes of a model's modules can be copied; tensors and modules are not, for the time.
+    """Test whether attributes of a model's modules can be copied, without copying tensors and modules.
 
     Args:
         model: The model.
@@ -256,10 +256,10 @@ class CopyTrial:
         self._tables = set(vars(nn.Module()))
 
     def check(self, path: str, module: nn.Module) -> None:
-        """Try the attributes of one module.
+        """Test the attributes of one module.
 
         Raises:
-            InputError: One cannot be copied; the message names module and attribute.
+            InputError: One cannot be copied; the message names the module and the attribute.
         """
         if copies_itself(module):
             return
@@ -291,7 +291,7 @@ _ATOMS = {
 
 
 class _AsTheyAre(TorchFunctionMode):
-    """Has `copy.deepcopy` leave tensors as they are."""
+    """Make `copy.deepcopy` return tensors as they are."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -300,7 +300,7 @@ class _AsTheyAre(TorchFunctionMode):
 
 
 def objects_read(value: object) -> Iterator[tuple[str, object]]:
-    """Yield what a function reads by a global name, or as an attribute of that, with the name.
+    """Yield (name, object) for what a function reads by a global name, or as an attribute of such an object.
 
     Example:
         >>> [name for name, _ in objects_read(lambda x: copy.copy(x))]

@@ -1,8 +1,9 @@
-"""Which modules of a user's own control flow an architecture excludes, if that can be known.
+"""Find the modules that an architecture excludes through a user's own control flow, if that can be known.
 
-A pass on the meta device sees shapes and no numbers. If it runs there, in both modes and without drawing at
-random, what it reaches depends neither on data nor on chance; nor on arguments, if tensors are all that the
-model takes. A module that such a pass reaches under another architecture and not under this one is excluded.
+A pass on the meta device sees shapes and no numbers. If it runs there, in both modes and without drawing
+random numbers, the modules that it reaches depend neither on data nor on chance. Nor do they depend on other
+arguments, if the model takes tensors only. A module is excluded if such a pass reaches it under another
+architecture and not under this one.
 """
 
 import copy
@@ -22,7 +23,7 @@ from asng.space import Categorical, Space, Value
 __all__ = ["drop", "excluded", "on_meta"]
 
 _TRIES, _CHOICES, _DRAWS = 40, 6, 8
-"""Architectures that are tried for one that reaches a module: in all, of a variable, and at random."""
+"""Architectures tried to reach a module: with one variable changed, choices per variable, random ones."""
 
 
 def excluded(
@@ -34,15 +35,15 @@ def excluded(
     space: Space,
     reachable: set[str],
 ) -> set[str]:
-    """Return which modules that no call has reached are excluded by the architecture.
+    """Return the paths of the unreached modules that the architecture excludes.
 
     Args:
-        model: Under `architecture`.
+        model: The model, under `architecture`.
         architecture: A value for every variable.
         calls: Inputs of calls of the model.
-        unreached: Paths of the modules in question.
+        unreached: Paths of the modules that no call has reached.
         space: The variables.
-        reachable: Paths that such passes have reached before under any architecture. Added to.
+        reachable: Paths that such passes have reached so far under any architecture; changed in place.
     """
     if not all(_says_all(model, call) for call in calls):
         return set()
@@ -64,7 +65,7 @@ def excluded(
 def drop(child: nn.Module, parts: Sequence[nn.Module], calls: Sequence[Inputs]) -> bool:
     """Replace modules of a child by `torch.nn.Identity()`, which keeps the indices of lists.
 
-    If the child does not run so, because it asks one for its size, they are kept.
+    If the child then fails to run, for example because it reads the size of one, they are kept.
 
     Returns:
         Whether they were replaced.
@@ -80,7 +81,7 @@ def drop(child: nn.Module, parts: Sequence[nn.Module], calls: Sequence[Inputs]) 
                 if call.training is not None:
                     child.train(call.training)
                 call.call(child)
-    except Exception:  # whatever the child raises for want of them
+    except Exception:  # whatever the child raises without them
         for owner, name, part in places:
             owner._modules[name] = part
         return False
@@ -88,7 +89,7 @@ def drop(child: nn.Module, parts: Sequence[nn.Module], calls: Sequence[Inputs]) 
 
 
 def _says_all(model: nn.Module, call: Inputs) -> bool:
-    """Whether all that a model takes are tensors, and given: the name of a task may be another next time."""
+    """Whether a call gives all arguments of a model, as tensors only; other values may change per call."""
     try:
         signature = inspect.signature(model.forward)
         bound = signature.bind(*call, **call.named).arguments
@@ -104,7 +105,7 @@ def _is_data(value: Any) -> bool:
 
 
 def on_meta(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
-    """Return a copy of a model, and calls of it, on the meta device: shapes without numbers."""
+    """Return a copy of a model and its calls on the meta device, with shapes but no numbers."""
     if not _is_meta(model):
         memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
         for p in model.parameters():
@@ -124,11 +125,11 @@ def _moved(value: Any) -> Any:
 def _reached(
     model: nn.Module, calls: Sequence[Inputs], architecture: Mapping[str, Value]
 ) -> tuple[set[str] | None, set[str]]:
-    """Return the paths of what calls reach, None if data or chance have a say, and what was read."""
+    """Return the paths that calls reach, None if these depend on data or chance, and the variables read."""
     try:
         with torch.device("meta"), following(architecture) as selection:
             record: CallRecord = recorded(model, calls)
-    except Exception:  # whatever a module raises for want of numbers
+    except Exception:  # whatever a module raises without numbers
         return None, set()
     if not record.certain:
         return None, set()
@@ -136,7 +137,7 @@ def _reached(
 
 
 def _others(space: Space, architecture: Mapping[str, Value], read: set[str]) -> Iterator[Mapping[str, Value]]:
-    """Yield architectures that differ in one variable that was read, then some at random."""
+    """Yield architectures that differ in one variable that was read, then random ones."""
     tries = 0
     for name in sorted(read):
         variable = space[name]

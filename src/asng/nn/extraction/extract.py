@@ -1,15 +1,15 @@
-"""A plain child from a supernet.
+"""Extract a plain child from a supernet.
 
-How each module comes over, children first:
+Each module is converted as follows, children first:
 
 - a searchable module becomes what its `extract` returns, or is traced if a subclass has a forward of its own;
 - a module of a class of `asng` is traced by `torch.fx` under the architecture, so that its control
   flow vanishes, and becomes a `GraphModule`; all other modules are leaves of that trace;
-- any other module keeps its class: a copy with its children replaced.
+- any other module keeps its class: it becomes a copy with its children replaced.
 
-So what the architecture excludes is left out: candidates that are not chosen, blocks beyond a depth, what a
-trace does not reach. Whatever else the model holds is kept, whether a call of the example reaches it or not:
-another input, or another mode, may.
+So the child leaves out what the architecture excludes: candidates that are not chosen, blocks beyond a depth,
+modules that a trace does not reach. Everything else in the model is kept, even if no call of the example
+reaches it, because another input, or another mode, may.
 """
 
 import random
@@ -39,12 +39,12 @@ _T = TypeVar("_T")
 
 
 class Extracted(NamedTuple):
-    """A child, and what is to be said of it.
+    """A child, and what to warn of.
 
     Attributes:
         child: The plain module.
-        unreached: Path of each module with weights of its own that is kept though no call reached it, to how
-            its width was found: "" if none had to be.
+        unreached: Path of each module with weights that is kept although no call reached it, to the source
+            of its width; "" if it needed none.
     """
 
     child: nn.Module
@@ -65,15 +65,15 @@ def extract(
     Args:
         model: A model whose searchable modules a `Supernet` has bound.
         architecture: A value for every variable.
-        calls: Inputs of calls of the model; none is needed where no layer takes its width from its input.
+        calls: Inputs of calls of the model; not needed if no layer takes its width from its input.
         space: The variables.
-        reachable: As of `excluded`.
-        fresh: Whether cut layers are drawn anew.
+        reachable: As in `excluded`.
+        fresh: Whether to reinitialise cut layers.
 
     Raises:
         InputError: A searchable layer needs an example, or a module cannot be copied.
     """
-    # Copies that were made in inference mode could never be trained.
+    # Copies made in inference mode could never be trained.
     with torch.inference_mode(False), following(architecture):
         extraction = _Extraction(model, calls, fresh=fresh)
         child = extraction.made()
@@ -97,7 +97,7 @@ def check_traceable(model: nn.Module, space: Space) -> None:
         InputError: Its trace under the first values fails, or differs between training and evaluation.
     """
     kinds = [m for m in model.modules() if isinstance(m, Searchable) and not isinstance(m, Twin)]
-    # Not of what derives from Searchable alone, which may never be extracted.
+    # Not those that derive from Searchable alone, which may never be extracted.
     traced = [m for m in kinds if has_own_forward(type(m)) and type(m).extract is not Searchable.extract]
     with following({name: variable.uniform(0.0) for name, variable in space.items()}):
         for module in traced:
@@ -109,8 +109,8 @@ class _Extraction(Extraction):
 
     Args:
         model: The whole model.
-        calls: Inputs of calls of it.
-        fresh: Whether layers of which only parts are used are to be drawn anew.
+        calls: Inputs of calls of the model.
+        fresh: Whether to reinitialise layers of which only a part is used.
     """
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs], *, fresh: bool = False) -> None:
@@ -131,8 +131,8 @@ class _Extraction(Extraction):
     def made(self) -> nn.Module:
         """Return the plain form of the model.
 
-        First all modules, then their attributes, so that one that refers to a module, in whatever place,
-        finds its plain form, and then what was put around searchable ones.
+        All modules come first, then their attributes, so that an attribute that refers to a module finds its
+        plain form. Hooks and replaced forwards of searchable modules come last.
         """
         child = self.child(self._model)
         for work in (self._later, self._last):
@@ -142,7 +142,7 @@ class _Extraction(Extraction):
         return child
 
     def _tie(self) -> None:
-        """Have modules of the child share the parts of a weight that their originals share."""
+        """Make modules of the child share the parts of a weight that their originals share."""
         places: dict[Tensor, list[tuple[nn.Module, str]]] = {}
         for module in self._model.modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -158,7 +158,7 @@ class _Extraction(Extraction):
 
     def child(self, module: nn.Module) -> nn.Module:
         if id(module) not in self._memo:
-            # The rebuilt copy enters itself, before its children may refer to it.
+            # A rebuilt copy enters itself earlier, before its children may refer to it.
             twin = self._plain(module)
             self._memo[id(module)] = twin
         return self._memo[id(module)]  # type: ignore[no-any-return]
@@ -173,8 +173,8 @@ class _Extraction(Extraction):
         return self._record.calls.get(module) or self._calls_of_peer(module)
 
     def unreached(self) -> dict[str, str]:
-        """Return what `Extracted` has of them."""
-        within: set[nn.Module] = set()  # parts of a twin, which reads their weights or not
+        """Return the modules that no call reached, in the form of `Extracted.unreached`."""
+        within: set[nn.Module] = set()  # parts of a twin, which may or may not read their weights
         found = {}
         for path, module in self._model.named_modules():
             if isinstance(module, Twin):
@@ -204,7 +204,7 @@ class _Extraction(Extraction):
         return twin
 
     def _graph(self, module: nn.Module) -> fx.Graph:
-        """Return the trace of a module, the same in training and in evaluation if the class is a user's."""
+        """Return the trace of a module; for a user's class, training and evaluation must give the same."""
         if type(module).__module__.partition(".")[0] == "asng":
             return _Tracer().trace(module)
         path, kind = self._paths.get(module, ""), type(module).__name__
@@ -255,7 +255,7 @@ class _Extraction(Extraction):
         return self.trace(module) if has_own_forward(type(module)) else module.extract(self)
 
     def _hooked(self, module: nn.Module, child: nn.Module) -> nn.Module:
-        """Give a child what was put around the forward of its module: hooks, and a replaced one."""
+        """Give a child, later, the hooks of its module and a forward replaced on the instance."""
         if not is_wrapped(module):
             return child
         # Innermost first: a choice among choices comes after its candidate.
@@ -290,16 +290,16 @@ class _Extraction(Extraction):
         return twin
 
     def _fill(self, module: nn.Module, twin: nn.Module) -> None:
-        """Give a module that is rebuilt its attributes."""
+        """Give a rebuilt module its attributes."""
         path = self._paths.get(module, "")
         for name, value in vars(module).items():
-            if name not in ("_modules", "_compiled_call_impl"):  # that runs what it was compiled from
+            if name not in ("_modules", "_compiled_call_impl"):  # the latter runs the original module
                 vars(twin)[name] = check_copied(path, name, value, self._copier.value)
 
     def _calls_of_peer(self, module: nn.Module) -> list[Call]:
-        """Return the calls of a layer like this one in a like place, for a layer that no call reached.
+        """Return the calls of a similar layer in a similar place, for a layer that no call reached.
 
-        Experts that the data choose among are lists of equal blocks: what comes to one may come to the other.
+        Experts that the data choose among are lists of equal blocks: the input of one may reach another.
         """
         path = self._paths.get(module, "").split(".")
         shapes = [p.shape for p in module.parameters()]
@@ -328,7 +328,7 @@ class _Extraction(Extraction):
 
 
 class _Tracer(fx.Tracer):
-    """Looks into classes of `asng` only, and not where a searchable module has a twin of its own."""
+    """Trace into classes of `asng` only, and not into searchable modules with an `extract` of their own."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         if isinstance(m, Searchable):

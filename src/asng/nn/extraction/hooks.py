@@ -1,4 +1,4 @@
-"""What users put around the forward of a searchable module, on what the module becomes in a child."""
+"""Carry hooks and replaced forwards of a searchable module over to its child."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ __all__ = ["carry_hooks", "check_alone", "check_same", "is_wrapped"]
 
 
 def is_wrapped(module: nn.Module) -> bool:
-    """Whether calls of a module run something else too: hooks, or a forward replaced on the instance."""
+    """Whether a module has hooks, or a forward replaced on the instance."""
     return _has_hooks(module) or "forward" in vars(module)
 
 
@@ -24,14 +24,14 @@ def _has_hooks(module: nn.Module) -> bool:
 
 
 def carry_hooks(module: nn.Module, child: nn.Module, *, copied: Callable[[Any], Any]) -> None:
-    """Give the child of a searchable module the hooks on its calls, around those that the child has.
+    """Copy the hooks of a searchable module to its child, around those that the child has.
 
     Args:
         module: The searchable module.
-        child: What it became. That of a choice is the plain form of a candidate.
+        child: The child of the module; for a choice, the plain form of a candidate.
         copied: Returns a copy of a hook.
     """
-    for number, hook in reversed(list(module._forward_pre_hooks.items())):  # each before all that are there
+    for number, hook in reversed(list(module._forward_pre_hooks.items())):  # each before those already there
         named = number in module._forward_pre_hooks_with_kwargs
         child.register_forward_pre_hook(copied(hook), prepend=True, with_kwargs=named)
     for number, hook in module._forward_hooks.items():
@@ -50,10 +50,11 @@ def carry_hooks(module: nn.Module, child: nn.Module, *, copied: Callable[[Any], 
 
 
 def check_alone(module: nn.Module, child: nn.Module, *, model: nn.Module, path: str) -> None:
-    """Raise if what is around a module cannot be around its child alone.
+    """Raise if the hooks or the replaced forward of a module cannot be put on its child alone.
 
     Raises:
-        InputError: The child stands in another place too, or is a `GraphModule`, whose copies lose hooks.
+        InputError: The child is used in another place too, has hooks that would run around the replaced
+            forward, or is a `GraphModule`, whose copies lose hooks.
     """
     chosen = getattr(module, "chosen", None)
     candidate = chosen() if chosen is not None else None
@@ -75,13 +76,13 @@ def check_alone(module: nn.Module, child: nn.Module, *, model: nn.Module, path: 
 def check_same(
     path: str, model: nn.Module, module: nn.Module, child: nn.Module, calls: Sequence[Call]
 ) -> None:
-    """Raise if a child computes something else than its module, in evaluation, on the inputs that came.
+    """Raise if a child computes something other than its module, in evaluation, on the recorded inputs.
 
-    What a hook or a replaced forward reads of its module, say its number of features, is of the largest layer
-    in the supernet and of the plain one in the child.
+    If a hook or a replaced forward reads an attribute, such as the number of features, it sees that of the
+    largest layer in the supernet, but that of the plain layer in the child.
 
     Raises:
-        InputError: It does.
+        InputError: The outputs differ.
     """
     for args, kwargs in calls:
         with left_alone(model):

@@ -1,4 +1,4 @@
-"""What calls of a model reach in it, and with which inputs."""
+"""Record which modules the calls of a model reach, and with which inputs."""
 
 import random
 import warnings
@@ -31,13 +31,13 @@ __all__ = [
 
 
 class ByShape(TorchFunctionMode):
-    """For passes of which shapes alone count: a batch norm may see a single value of each channel."""
+    """For passes in which only shapes matter: let batch norms accept a single value per channel."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if func is functional.batch_norm and _is_one_value(*args, **(kwargs or {})):
-            return args[0].clone()  # torch refuses it: the variance would be 0
+            return args[0].clone()  # torch refuses it, since the variance would be 0
         return func(*args, **(kwargs or {}))
 
 
@@ -51,21 +51,21 @@ def _is_one_value(
     *_: Any,
     **__: Any,
 ) -> bool:
-    """Whether the arguments of a batch norm ask for statistics of one value."""
+    """Whether a batch norm would take statistics of one value per channel."""
     return training and x.numel() == x.shape[1]
 
 
 class CallRecord(ByShape):
-    """What a model was seen to do: fills itself while it is entered and its hooks are on the model.
+    """A record of what a model did, filled while it is entered and its hooks are on the model.
 
     Attributes:
-        calls: Searchable module to the arguments of its calls in the first run, and of those of later runs
-            that have inputs of another kind.
+        calls: Searchable module to the arguments of its calls in the first run, and of calls in later runs
+            whose arguments have other shapes or types.
         reached: Modules that were called.
-        read: Identities of tensors that a function of torch was given: a module may read the weight of
-            another without calling it.
+        read: The ids of tensors that were passed to a function of torch, since a module may read the weight
+            of another without calling it.
         first: Whether no run has succeeded yet.
-        certain: Whether calls ran in both modes, and drew nothing at random from what a module may decide by.
+        certain: Whether the calls ran in both modes, and drew no random numbers on the CPU.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class CallRecord(ByShape):
         self._seen: dict[nn.Module, set[Any]] = {}
 
     def called(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Note a call, as a hook before it."""
+        """Record a call; this is a forward pre-hook."""
         self.reached.add(module)
         if isinstance(module, Searchable):
             seen, kind = self._seen.setdefault(module, set()), _kind((args, kwargs))
@@ -87,7 +87,7 @@ class CallRecord(ByShape):
             seen.add(kind)
 
     def touches(self, module: nn.Module) -> bool:
-        """Whether a module was called, or a tensor of its own read."""
+        """Whether a module was called, or one of its own tensors was read."""
         return module in self.reached or any(id(t) in self.read for t in _own_tensors(module))
 
     def __torch_function__(
@@ -109,23 +109,23 @@ class CallRecord(ByShape):
 
 
 def recorded(model: nn.Module, calls: Sequence[Inputs]) -> CallRecord:
-    """Run a model on each of the inputs, in training and in evaluation, and note what it reaches.
+    """Run a model on each of the inputs, in training and in evaluation mode, and record what it reaches.
 
-    A loss runs a model in training mode and an objective in evaluation, and a model may do one thing in this
-    and another in that. One of them is enough: a detector wants targets in training, a batch norm more than
-    one item. The model is left as it was.
+    A loss runs a model in training mode and an objective in evaluation mode, and the model may behave
+    differently in each. It is enough if one of the modes runs: in training, a detector needs targets, and a
+    batch norm needs more than one item. The model is left as it was.
 
     Args:
         model: A supernet's model, under the architecture that is followed.
-        calls: Inputs of as many calls.
+        calls: The inputs of each call.
 
     Raises:
-        Exception: What the model raises in the mode of a call, by default its present one, if it fails in
-        both.
+        Exception: The model fails in both modes of a call. The error is that of the mode of the call, by
+            default the model's present mode.
     """
     record = CallRecord()
     with left_alone(model), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what a pass warns of it has said before, or says of one mode only
+        warnings.simplefilter("ignore")  # known from earlier passes, or of one mode only
         for module in model.modules():
             if module._parameters or isinstance(module, Searchable):
                 module.register_forward_pre_hook(record.called, with_kwargs=True)
@@ -143,13 +143,13 @@ def recorded(model: nn.Module, calls: Sequence[Inputs]) -> CallRecord:
 
 
 def _states() -> tuple[Any, ...]:
-    """Return the states of the generators of random numbers, of the CPU."""
+    """Return the states of the random number generators of Python, NumPy and torch on the CPU."""
     state: Any = np.random.get_state()  # noqa: NPY002
     return random.getstate(), state[1].tobytes(), state[2], torch.random.get_rng_state().numpy().tobytes()
 
 
 def _run(model: nn.Module, inputs: Inputs, record: CallRecord, training: bool) -> Exception | None:
-    """Run a call in one mode, and return its error: the other mode may do."""
+    """Run a call in one mode, and return its error, if any, since the other mode may work."""
     _set_mode(model, training)
     try:
         with record:
@@ -161,7 +161,7 @@ def _run(model: nn.Module, inputs: Inputs, record: CallRecord, training: bool) -
 
 
 def _set_mode(model: nn.Module, training: bool) -> None:
-    """Switch a model as its `train` does, in a tenth of the time where no module has a `train` of its own."""
+    """Switch the mode as `model.train` does, in a tenth of the time if no module overrides `train`."""
     modules = list(model.modules())
     if any(type(m).train is not nn.Module.train or "train" in vars(m) for m in modules):
         model.train(training)
@@ -172,11 +172,11 @@ def _set_mode(model: nn.Module, training: bool) -> None:
 
 @contextmanager
 def left_alone(model: nn.Module) -> Iterator[None]:
-    """Put a model back into the state that it is in now, and the generators of random numbers too.
+    """Restore the state of a model, and of the random number generators, when the block ends.
 
-    State is what passes change: attributes, buffers, modes, hooks, lists of tensors that are kept. What was
-    compiled runs uncompiled, since hooks would have it compiled anew. A model some of whose weights a first
-    pass has to make (`torch.nn.LazyLinear`) keeps what that pass makes.
+    State is what passes change: attributes, buffers, modes, hooks, lists of tensors. Inside the block,
+    compiled modules run uncompiled, since hooks would cause a recompilation. A model with lazy weights
+    (`torch.nn.LazyLinear`) is not restored, and keeps what its first pass makes.
     """
     if any(is_lazy(p) for p in model.parameters()):
         yield
@@ -201,10 +201,10 @@ def left_alone(model: nn.Module) -> Iterator[None]:
 
 
 def seed_torch(number: int) -> None:
-    """Seed the generators as `torch.manual_seed` does, of the devices that are in use.
+    """Seed torch's generators as `torch.manual_seed` does, but only for devices that are in use.
 
-    For each device that may yet come into use that notes the stack of the caller, which
-    takes longer than a small network.
+    For each device that may come into use later, `torch.manual_seed` records the stack of the caller, which
+    takes longer than a pass of a small network.
     """
     if torch.cuda.is_initialized() or torch.backends.mps.is_available():  # type: ignore[no-untyped-call]
         torch.manual_seed(number)
@@ -216,20 +216,20 @@ _CONTAINERS = (list, dict, set, deque)
 
 
 def contents_of(module: nn.Module) -> dict[str, Any]:
-    """Return copies of the containers that are attributes of a module, its tables of tensors among them."""
+    """Return copies of the containers among a module's attributes, including its tables of tensors."""
     contents = vars(module).items()
     return {name: value.copy() if value else () for name, value in contents if isinstance(value, _CONTAINERS)}
 
 
 def refill(container: Any, content: Any) -> None:
-    """Give a container the content that `contents_of` has returned for it."""
+    """Restore the content of a container that `contents_of` has returned."""
     if container or content:  # a module has a dozen tables of hooks, nearly all of them empty
         container.clear()
         (container.extend if isinstance(container, (list, deque)) else container.update)(content)
 
 
 def _spare_tensors(model: nn.Module) -> None:
-    """Have a model work on copies of the tensors that it may change in place: all but parameters."""
+    """Make a model work on copies of the tensors that it may change in place, all but its parameters."""
     copies: dict[int, Tensor] = {}
     for module in model.modules():
         for table in (module._buffers, vars(module)):
@@ -239,7 +239,7 @@ def _spare_tensors(model: nn.Module) -> None:
 
 
 def compiled_of(module: nn.Module) -> nn.Module | None:
-    """Return the module that `torch.compile(module)` has wrapped, None for any other module."""
+    """Return the module that `torch.compile(module)` has wrapped, or None for any other module."""
     return module._modules.get("_orig_mod") if type(module).__name__ == "OptimizedModule" else None
 
 
@@ -252,7 +252,7 @@ def _uncompile(module: nn.Module) -> None:
 
 
 def _kind(value: Any) -> Any:
-    """Return what a layer may depend on of the arguments of a call: shapes, and which there are."""
+    """Return the structure of a call's arguments: the shapes of tensors, and the types of the others."""
     if isinstance(value, Tensor):
         return tuple(value.shape)
     if isinstance(value, dict):
@@ -266,7 +266,7 @@ def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a value: in lists, tuples and mappings at any depth."""
+    """Yield the tensors in a value, in lists, tuples and mappings at any depth."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What a child must not share with the supernet that it comes from."""
+"""Check that a child shares nothing with the supernet that it comes from."""
 
 from torch import Tensor, nn
 
@@ -10,10 +10,10 @@ __all__ = ["check_independent"]
 
 
 def check_independent(child: nn.Module, model: nn.Module) -> None:
-    """Raise if a child holds a tensor of the supernet's model, or a module of it.
+    """Raise if a child holds a tensor or a module of the supernet's model.
 
-    Training the one would change the other without a word: a class that copies itself as it likes, or a
-    function that reads a module of the model, can bring that about.
+    Training one would then silently change the other. Causes are a class that defines how it is copied, and a
+    function that reads a module of the model.
 
     Raises:
         InputError: It does; the message names the module and the attribute.

@@ -1,4 +1,4 @@
-"""Searchable twins of torch's layers, and what one needs to write a twin of one's own."""
+"""Searchable twins of torch's layers, and the functions to write your own twin with."""
 
 from asng.nn.layers.plain import leading, shell
 from asng.nn.layers.sizes import largest, variables_among

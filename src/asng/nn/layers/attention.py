@@ -1,4 +1,4 @@
-"""Attention of several heads."""
+"""Multi-head attention."""
 
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -16,27 +16,27 @@ __all__ = ["MultiheadAttention", "attention_part", "check_heads"]
 
 
 class MultiheadAttention(Twin, nn.MultiheadAttention):
-    """torch.nn.MultiheadAttention of the width of its query, whose heads and dropout may be variables.
+    """torch.nn.MultiheadAttention as wide as its query, whose heads and dropout may be variables.
 
-    The heads share the width: more heads are narrower ones, over the same weights.
+    The heads share the width: more heads are narrower, and use the same weights.
 
     Args:
-        embed_dim: The greatest width of queries and outputs. Every width that comes must be a multiple of the
+        embed_dim: Largest width of queries and outputs. The width of every query must be a multiple of the
             number of heads.
         num_heads: Number of heads.
-        dropout: Rate of the attention weights, read in training mode only; see `Dropout`.
+        dropout: Dropout rate of the attention weights, read in training mode only; see `Dropout`.
         bias: As in torch.
         add_bias_kv: As in torch.
         add_zero_attn: As in torch.
-        kdim: The greatest width of keys. Default: `embed_dim`, and as wide as the query.
-        vdim: The greatest width of values. Default: `embed_dim`, and as wide as the query.
+        kdim: Largest width of keys. Default: `embed_dim`; the keys are then as wide as the query.
+        vdim: Largest width of values. Default: `embed_dim`; the values are then as wide as the query.
         batch_first: As in torch.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else, or no width can be divided by the heads.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may take an invalid value.
 
     Example:
         >>> from asng.nn import Supernet
@@ -65,7 +65,7 @@ class MultiheadAttention(Twin, nn.MultiheadAttention):
         check_plain(bias=bias, add_bias_kv=add_bias_kv, add_zero_attn=add_zero_attn, batch_first=batch_first)
         check_plain(device=device, dtype=dtype)
         heads = largest("num_heads", num_heads)
-        # One head, which divides any width: torch's check would be of the greatest numbers only.
+        # One head, which divides any width: torch would check only the largest numbers.
         nn.MultiheadAttention.__init__(
             self,
             largest("embed_dim", embed_dim),
@@ -124,7 +124,7 @@ def check_heads(layer: Twin, width: int, heads: int) -> int:
 def attention_part(
     source: nn.MultiheadAttention, width: int, heads: int, rate: float, *, kdim: int, vdim: int
 ) -> nn.Module:
-    """Return attention of smaller sizes over the weights of a larger one, that one where none are smaller."""
+    """Return attention of smaller sizes over the weights of `source`, or `source` if none are smaller."""
     most = source.embed_dim, source.num_heads, source.dropout, source.kdim, source.vdim
     plan = _attention_plan(most, (width, heads, rate, kdim, vdim))
     if plan.whole:
@@ -133,7 +133,7 @@ def attention_part(
 
 
 _Sizes: TypeAlias = tuple[int, int, float, int, int]
-"""Width, heads, dropout, widths of keys and of values."""
+"""Width, number of heads, dropout rate, width of keys, width of values."""
 
 
 @lru_cache(maxsize=PLANS)

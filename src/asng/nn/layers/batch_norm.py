@@ -1,4 +1,4 @@
-"""Normalisation of a channel, over the batch or over an item."""
+"""Normalisation of each channel, over the batch or over each item."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ __all__ = [
 
 
 class BatchNorm1d(Twin, nn.BatchNorm1d):
-    """torch.nn.BatchNorm1d of the width of its input; arguments and errors as of `BatchNorm2d`.
+    """torch.nn.BatchNorm1d as wide as its input; see `BatchNorm2d` for arguments and errors.
 
     Example:
         >>> BatchNorm1d(8)(torch.randn(16, 5)).shape
@@ -50,32 +50,32 @@ class BatchNorm1d(Twin, nn.BatchNorm1d):
         return _plan(self, input, 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise as torch's layer of the current width."""
+        """Normalise like torch's layer of the current width."""
         return _normalised(self, nn.BatchNorm1d, input)
 
 
 class BatchNorm2d(Twin, nn.BatchNorm2d):
-    """torch.nn.BatchNorm2d of the width of its input, which always normalises by the batch at hand.
+    """torch.nn.BatchNorm2d as wide as its input, which always normalises by the current batch.
 
     Running averages of a supernet would mix all the children that passed through it, and each child would be
-    scored by the statistics of the others. So there are none here, in training and in evaluation. The child
-    has none either, and computes the same, until it is trained by `asng.training.train`, or
+    scored with the statistics of the others. So there are none here, in training and in evaluation. The child
+    has none either, and computes the same, until `asng.training.train` trains it or
     `asng.training.recalibrate` gives it averages of its own (Guo et al., 2020, Single Path One-Shot NAS,
     section 3.1). The `result.child` of a search has them.
 
-    Differs: there are no averages. Loading leaves out those of a state dict of torch's layer.
+    Differs: there are no running averages. Loading a state dict of torch's layer skips its averages.
 
     Args:
-        num_features: The most channels that an input may have.
+        num_features: Largest number of input channels.
         eps: As in torch.
-        momentum: As in torch, for the child that is recalibrated and trained on.
+        momentum: As in torch, for the child when it is recalibrated or trained further.
         affine: As in torch.
-        track_running_stats: False: there are none.
+        track_running_stats: Must be False.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1, or `track_running_stats` is set.
+        InputError: A size is not an integer >= 1, or `track_running_stats` is set.
 
     Example:
         >>> BatchNorm2d(8)(torch.randn(4, 5, 2, 2)).shape
@@ -102,12 +102,12 @@ class BatchNorm2d(Twin, nn.BatchNorm2d):
         return _plan(self, input, 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise as torch's layer of the current width."""
+        """Normalise like torch's layer of the current width."""
         return _normalised(self, nn.BatchNorm2d, input)
 
 
 class BatchNorm3d(Twin, nn.BatchNorm3d):
-    """torch.nn.BatchNorm3d of the width of its input; arguments and errors as of `BatchNorm2d`.
+    """torch.nn.BatchNorm3d as wide as its input; see `BatchNorm2d` for arguments and errors.
 
     Example:
         >>> BatchNorm3d(8)(torch.randn(4, 5, 2, 2, 2)).shape
@@ -134,12 +134,12 @@ class BatchNorm3d(Twin, nn.BatchNorm3d):
         return _plan(self, input, 1)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise as torch's layer of the current width."""
+        """Normalise like torch's layer of the current width."""
         return _normalised(self, nn.BatchNorm3d, input)
 
 
 class SyncBatchNorm(Twin, nn.SyncBatchNorm):
-    """torch.nn.SyncBatchNorm of the width of its input; arguments as of `BatchNorm2d` and torch.
+    """torch.nn.SyncBatchNorm as wide as its input; see `BatchNorm2d` and torch for arguments.
 
     Example:
         >>> SyncBatchNorm(8)(torch.randn(4, 5, 2)).shape
@@ -170,7 +170,7 @@ class SyncBatchNorm(Twin, nn.SyncBatchNorm):
 
 
 class InstanceNorm1d(Twin, nn.InstanceNorm1d):
-    """torch.nn.InstanceNorm1d of the width of its input; arguments and errors as of `InstanceNorm2d`.
+    """torch.nn.InstanceNorm1d as wide as its input; see `InstanceNorm2d` for arguments and errors.
 
     Example:
         >>> InstanceNorm1d(8, affine=True)(torch.randn(4, 5, 7)).shape
@@ -198,19 +198,19 @@ class InstanceNorm1d(Twin, nn.InstanceNorm1d):
 
 
 class InstanceNorm2d(Twin, nn.InstanceNorm2d):
-    """torch.nn.InstanceNorm2d of the width of its input.
+    """torch.nn.InstanceNorm2d as wide as its input.
 
     Args:
-        num_features: The most channels that an input may have.
+        num_features: Largest number of input channels.
         eps: As in torch.
-        momentum: As in torch; without averages it does nothing.
+        momentum: As in torch; has no effect without running averages.
         affine: As in torch.
-        track_running_stats: False: averages would mix all the children that pass.
+        track_running_stats: Must be False, since averages would mix all the children that pass.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1, or `track_running_stats` is set.
+        InputError: A size is not an integer >= 1, or `track_running_stats` is set.
 
     Example:
         >>> InstanceNorm2d(8, affine=True)(torch.randn(4, 5, 3, 3)).shape
@@ -238,7 +238,7 @@ class InstanceNorm2d(Twin, nn.InstanceNorm2d):
 
 
 class InstanceNorm3d(Twin, nn.InstanceNorm3d):
-    """torch.nn.InstanceNorm3d of the width of its input; arguments and errors as of `InstanceNorm2d`.
+    """torch.nn.InstanceNorm3d as wide as its input; see `InstanceNorm2d` for arguments and errors.
 
     Example:
         >>> InstanceNorm3d(8, affine=True)(torch.randn(4, 5, 2, 2, 2)).shape
@@ -276,7 +276,7 @@ def _normalised(
     plan = layer.plan(x)
     if plan.whole:
         return torchs.forward(layer, x)
-    if layer._buffers.get("running_mean") is not None:  # someone has given it averages
+    if layer._buffers.get("running_mean") is not None:  # the user has given it averages
         return Twin.forward(layer, x)  # type: ignore[no-any-return]
     layer._check_input_dim(x)
     weight, bias = plan.parts(layer.weight, layer.bias)
@@ -295,7 +295,7 @@ def _largest_width(num_features: Size, track: bool) -> int:
 
 
 def _forget_averages(layer: Any) -> None:
-    """Leave the averages of a state dict of torch's layer out."""
+    """Make loading skip the running averages in a state dict of torch's layer."""
     layer.search_variables = {}
     layer.register_load_state_dict_pre_hook(_without_averages)
 

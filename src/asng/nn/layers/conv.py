@@ -28,7 +28,7 @@ PaddingMode: TypeAlias = Literal["zeros", "reflect", "replicate", "circular"]
 
 
 class Conv1d(Twin, nn.Conv1d):
-    """torch.nn.Conv1d whose channels and kernel may be variables; arguments and errors as of `Conv2d`.
+    """torch.nn.Conv1d whose channels and kernel may be variables; see `Conv2d` for arguments and errors.
 
     Example:
         >>> from asng.nn import Supernet
@@ -71,17 +71,18 @@ class Conv1d(Twin, nn.Conv1d):
 class Conv2d(Twin, nn.Conv2d):
     """torch.nn.Conv2d whose channels and kernel may be variables.
 
-    Kernels of all sizes share one, centred. Where `groups` equals `in_channels` the convolution is depthwise:
-    it has as many groups as channels come, and its output follows its input.
+    Kernels of all sizes share the centre of the largest. If `groups` equals `in_channels`, the convolution
+    is depthwise: it has as many groups as the input has channels, and its output follows its input.
 
-    Differs: `padding="same"` goes with a stride too, for odd kernels: then half the kernel on each side.
+    Differs: `padding="same"` may be combined with a stride if the kernel is odd; it then pads half the kernel
+    on each side.
 
     Args:
-        in_channels: The most channels that an input may have.
-        out_channels: Channels of the output; a multiple of `groups`.
+        in_channels: Largest number of input channels.
+        out_channels: Number of output channels, a multiple of `groups`.
         kernel_size: Side of the kernel, or one for each dimension.
         stride: As in torch.
-        padding: As in torch. A number stays the same for all kernels, "same" fits each.
+        padding: As in torch. A number stays the same for all kernels; "same" adapts to each.
         dilation: As in torch.
         groups: As in torch, or the variable of `in_channels` for a depthwise convolution.
         bias: As in torch.
@@ -90,8 +91,8 @@ class Conv2d(Twin, nn.Conv2d):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else, or for widths that `groups` does not divide.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may take an invalid value, or `groups` does not divide the channels.
 
     Example:
         >>> from asng.nn import Supernet
@@ -137,7 +138,7 @@ class Conv2d(Twin, nn.Conv2d):
 
 
 class Conv3d(Twin, nn.Conv3d):
-    """torch.nn.Conv3d whose channels and kernel may be variables; arguments and errors as of `Conv2d`.
+    """torch.nn.Conv3d whose channels and kernel may be variables; see `Conv2d` for arguments and errors.
 
     Example:
         >>> from asng.nn import Supernet
@@ -187,7 +188,7 @@ def _begin(
     dilation: Many,
     others: dict[str, Any],
 ) -> None:
-    """Make torch's layer of the largest sizes, and note what is searched of it."""
+    """Initialise torch's layer at the largest sizes, and note what is searched in it."""
     check_plain(stride=stride, padding=padding, dilation=dilation, **others)
     most = sizes.largest
     given: dict[str, Any] = {"stride": stride, "dilation": dilation, "groups": most.groups, **others}
@@ -201,7 +202,7 @@ def _begin(
 def _largest_padding(
     padding: str | Many, stride: Many, kernel: tuple[int, ...], dilation: Many
 ) -> str | Many:
-    """Return padding that torch takes: it knows "same" for a stride of 1 only."""
+    """Return padding that torch accepts; it accepts "same" only with a stride of 1."""
     dims = len(kernel)
     if padding == "same" and any(step != 1 for step in as_many(stride, dims)):
         return half_kernel(kernel, as_many(dilation, dims))
@@ -218,7 +219,7 @@ def _plan(layer: Conv1d | Conv2d | Conv3d, x: Tensor | None) -> Plan:
 def _conv_plan(
     most: ConvPart, part: ConvPart, depthwise: bool, fitted: tuple[tuple[int, ...], tuple[int, ...]] | None
 ) -> Plan:
-    """Return the plan of a convolution; one whose padding fits its kernel has the stride and the dilation."""
+    """Return the plan of a convolution; `fitted` is (stride, dilation) if padding adapts to the kernel."""
     whole = part == most
     padding = {} if fitted is None or whole else _fitted_padding(part.kernel_size, *fitted)
     return Plan(part._asdict() | padding, conv_cuts(most, part, depthwise=depthwise), whole)
@@ -240,7 +241,7 @@ def _convolved(
 def _fitted_padding(
     kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
 ) -> dict[str, Any]:
-    """Return the attributes of the plain layer by which it pads for its kernel."""
+    """Return the attributes with which the plain layer pads for its kernel."""
     if any(step != 1 for step in stride):
         padding = half_kernel(kernel, dilation)
         return {"padding": padding, "_reversed_padding_repeated_twice": both_sides(padding)}

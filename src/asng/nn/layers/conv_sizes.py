@@ -1,4 +1,4 @@
-"""What convolutions of all kinds ask of their sizes: channels, kernels, groups, and padding that fits."""
+"""Sizes of convolutions of all kinds: channels, kernels, groups, and the padding that goes with them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ Many: TypeAlias = int | Sequence[int]
 
 
 class ConvPart(NamedTuple):
-    """Sizes of a plain convolution: a part of a larger one, or all of it. The names are torch's."""
+    """Sizes of a plain convolution, a part or all of a larger one; the names are torch's."""
 
     in_channels: int
     out_channels: int
@@ -44,11 +44,11 @@ class ConvSizes:
     """The sizes of a convolution at their largest, and the variables among them.
 
     Attributes:
-        largest: The most channels of an input and of the output, the largest sides of the kernel, and the
+        largest: The largest numbers of input and output channels, the largest sides of the kernel, and the
             groups at the largest width.
-        depthwise: Whether every input channel is a group, so that the output follows the input.
+        depthwise: Whether every input channel is a group, so that the input decides the output channels.
         variables: Slot to variable.
-        sides: Slots of the kernel, one for all dimensions or one for each; none where no side is a variable.
+        sides: Slots of the kernel, one for all dimensions or one for each; empty if no side is a variable.
     """
 
     largest: ConvPart
@@ -63,8 +63,9 @@ class ConvSizes:
         """Read the arguments of a convolution over `dims` dimensions.
 
         Raises:
-            InputError: A size is no integer >= 1, or groups do not divide the channels.
-            SpaceError: A variable stands for something else, or for widths that groups do not divide.
+            InputError: A size is not an integer >= 1, the kernel has the wrong number of sides, or `groups`
+                is a variable other than that of the input channels.
+            SpaceError: A variable may take an invalid value, or `groups` does not divide the channels.
         """
         sides: Sequence[Size] = kernel if isinstance(kernel, Sequence) else [kernel] * dims
         if len(sides) != dims:
@@ -86,14 +87,14 @@ class ConvSizes:
         return cls(most, depthwise, outer | inner, tuple(slots) if inner else ())
 
     def part(self, layer: Any, x: Tensor | None) -> ConvPart:
-        """Return the sizes that the architecture and the input leave of a layer of these.
+        """Return the sizes at which a layer runs, given the architecture and the input.
 
         Args:
             layer: The twin.
             x: Its input, shape (channels, *sides) or (batch, channels, *sides), or None for the largest.
 
         Raises:
-            InputError: The input is too wide, or its groups do not divide it.
+            InputError: The input has too many channels, or `groups` does not divide them.
         """
         most, most_out, kernel, groups = self.largest
         width = layer.width(x, -1 - len(kernel), most, "in_channels")
@@ -119,16 +120,16 @@ class ConvSizes:
 def conv_cuts(
     most: ConvPart, part: ConvPart, *, depthwise: bool, transposed: bool = False
 ) -> dict[str, Cut | None]:
-    """Return what cuts the weight and the bias of a convolution; None of what is whole.
+    """Return the functions that cut the weight and the bias of a convolution; None for what is used whole.
 
     The part has the middle of the kernel, so that kernels of all sizes share one. If two sizes differ by an
-    odd number, there is no exact middle, and the part lies half a pixel towards the start. Of the channels it
-    has the first ones, along the first dimension those of each group.
+    odd number, there is no exact middle, and the part lies half a pixel towards the start. It has the first
+    channels; along the first dimension, the first channels of each group.
 
     Args:
         most: The largest sizes.
         part: The sizes wanted.
-        depthwise: As of `ConvSizes`.
+        depthwise: As in `ConvSizes`.
         transposed: Whether the weight has input channels first.
 
     Example:
@@ -190,12 +191,12 @@ def as_many(value: Many, dims: int) -> tuple[int, ...]:
 
 
 def both_sides(padding: Sequence[int]) -> list[int]:
-    """Return padding as torch.nn.functional.pad takes it: last dimension first, twice each."""
+    """Return padding in the form of torch.nn.functional.pad: last dimension first, each number twice."""
     return [side for side in reversed(padding) for _ in range(2)]
 
 
 def half_kernel(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ...]:
-    """Return the padding with which an odd kernel of stride s takes a side n to ceil(n / s).
+    """Return the padding with which an odd kernel of stride s maps a side n to ceil(n / s).
 
     Raises:
         InputError: A side of the kernel is even.
@@ -216,7 +217,7 @@ def half_kernel(kernel: Sequence[int], dilation: Sequence[int]) -> tuple[int, ..
 def transposed_padding(
     kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return padding and output padding with which a transposed convolution takes a side n to n * stride.
+    """Return the padding and output padding with which a transposed convolution maps a side n to n * stride.
 
     Example:
         >>> transposed_padding((3, 4), (2, 2), (1, 1))

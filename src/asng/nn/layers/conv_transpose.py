@@ -26,13 +26,14 @@ __all__ = ["ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d"]
 class ConvTranspose2d(Twin, nn.ConvTranspose2d):
     """torch.nn.ConvTranspose2d whose channels and kernel may be variables.
 
-    Kernels of all sizes share one, centred. Where `groups` equals `in_channels` it is depthwise, as `Conv2d`.
+    Kernels of all sizes share the centre of the largest. If `groups` equals `in_channels`, the convolution
+    is depthwise, as in `Conv2d`.
 
-    Differs: `padding="same"` makes a side of n one of n * stride, whatever the kernel.
+    Differs: `padding="same"` maps a side n to n * stride, whatever the kernel.
 
     Args:
-        in_channels: The most channels that an input may have.
-        out_channels: Channels of the output; a multiple of `groups`.
+        in_channels: Largest number of input channels.
+        out_channels: Number of output channels, a multiple of `groups`.
         kernel_size: Side of the kernel, or one for each dimension.
         stride: As in torch.
         padding: As in torch, or "same". A number stays the same for all kernels.
@@ -45,8 +46,8 @@ class ConvTranspose2d(Twin, nn.ConvTranspose2d):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else, or for widths that `groups` does not divide.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may take an invalid value, or `groups` does not divide the channels.
 
     Example:
         >>> from asng.nn import Supernet
@@ -172,7 +173,7 @@ def _begin(
     given: dict[str, Any],
     others: dict[str, Any],
 ) -> None:
-    """Make torch's layer of the largest sizes, and note what is searched of it."""
+    """Initialise torch's layer at the largest sizes, and note what is searched in it."""
     check_plain(**given, **others)
     most, same = sizes.largest, given["padding"] == "same"
     if same:
@@ -197,7 +198,7 @@ def _plan(layer: _Layer, x: Tensor | None) -> Plan:
 def _conv_plan(
     most: ConvPart, part: ConvPart, depthwise: bool, fitted: tuple[tuple[int, ...], tuple[int, ...]] | None
 ) -> Plan:
-    """Return the plan of a convolution; one whose padding fits its kernel has the stride and the dilation."""
+    """Return the plan of a convolution; `fitted` is (stride, dilation) if padding adapts to the kernel."""
     sizes: dict[str, object] = part._asdict()
     if fitted is not None:
         paddings = transposed_padding(part.kernel_size, *fitted)

@@ -14,15 +14,15 @@ class Dropout(Twin, nn.Dropout):
     """torch.nn.Dropout whose rate may be a variable.
 
     The variable is active in training mode only: in evaluation nothing is dropped, so that a score says
-    nothing of the rate. A one-shot search, which scores in evaluation mode, therefore leaves its distribution
-    as it was; a search that trains every candidate by itself, by ask and tell, does not.
+    nothing about the rate. So a one-shot search, which scores in evaluation mode, leaves the distribution of
+    the rate as it was. A search by ask and tell that trains every candidate by itself does update it.
 
     Args:
         p: Rate in [0, 1].
         inplace: As in torch.
 
     Raises:
-        SpaceError: The rate may lie outside of [0, 1].
+        SpaceError: The rate may lie outside [0, 1].
 
     Example:
         >>> import torch
@@ -44,7 +44,7 @@ class Dropout(Twin, nn.Dropout):
         return self if rate == self.p else shell(self, {}, {"p": rate})
 
     def forward(self, input: Tensor) -> Tensor:
-        """Drop as torch's layer of the current rate."""
+        """Drop like torch's layer of the current rate."""
         return functional.dropout(input, self._rate(), self.training, self.inplace)
 
     def _rate(self) -> float:

@@ -1,4 +1,4 @@
-"""Embedding of tokens, one by one or by the bag."""
+"""Embedding of tokens, singly or in bags."""
 
 from functools import lru_cache
 from typing import Any
@@ -19,12 +19,12 @@ __all__ = ["Embedding", "EmbeddingBag"]
 class Embedding(Twin, nn.Embedding):
     """torch.nn.Embedding whose width may be a variable.
 
-    Differs: with a variable width there is neither `max_norm`, which rescales the shared rows in place, so
-    that one width would change the others, nor `sparse`, since the gradient of a part is dense.
+    Differs: a variable width excludes `max_norm`, which rescales the shared rows in place, so that one width
+    would change the others. It also excludes `sparse`, since the gradient of a part is dense.
 
     Args:
-        num_embeddings: Number of tokens, an integer: the data decide it.
-        embedding_dim: Features of the output.
+        num_embeddings: Number of tokens, an integer, since the data decide it.
+        embedding_dim: Number of output features.
         padding_idx: As in torch.
         max_norm: As in torch; None with a variable width.
         norm_type: As in torch.
@@ -34,8 +34,8 @@ class Embedding(Twin, nn.Embedding):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1, or an option does not go with a variable width.
-        SpaceError: The variable stands for something else than integers >= 1.
+        InputError: A size is not an integer >= 1, or an option cannot be combined with a variable width.
+        SpaceError: The variable may be something other than an integer >= 1.
 
     Example:
         >>> from asng.nn import Supernet
@@ -88,18 +88,18 @@ class Embedding(Twin, nn.Embedding):
         *,
         embedding_dim: Size | None = None,
     ) -> "Embedding":
-        """Return an embedding of given rows, such as those of GloVe.
+        """Return an embedding with given rows, such as those of GloVe.
 
         Args:
             embeddings: Shape (tokens, features).
-            freeze: As in torch: whether the rows stay as they are.
+            freeze: As in torch: whether the rows are kept fixed.
             padding_idx: As in torch.
             max_norm: As in torch.
             norm_type: As in torch.
             scale_grad_by_freq: As in torch.
             sparse: As in torch.
-            embedding_dim: How many of the features there are, by default all; the largest value is their
-                number.
+            embedding_dim: Number of features used, whose largest value must be that of `embeddings`. Default:
+                all.
 
         Example:
             >>> from asng.space import Integer
@@ -116,7 +116,7 @@ class Embedding(Twin, nn.Embedding):
         return _plan(self.embedding_dim, self.setting("embedding_dim"))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Look up as torch's layer of the current width."""
+        """Look up like torch's layer of the current width."""
         plan = self.plan(input)
         if plan.whole:
             return nn.Embedding.forward(self, input)
@@ -128,11 +128,11 @@ class Embedding(Twin, nn.Embedding):
 class EmbeddingBag(Twin, nn.EmbeddingBag):
     """torch.nn.EmbeddingBag whose width may be a variable.
 
-    Differs: as of `Embedding`, with a variable width there is neither `max_norm` nor `sparse`.
+    Differs: as in `Embedding`, a variable width excludes `max_norm` and `sparse`.
 
     Args:
-        num_embeddings: Number of tokens, an integer: the data decide it.
-        embedding_dim: Features of the output.
+        num_embeddings: Number of tokens, an integer, since the data decide it.
+        embedding_dim: Number of output features.
         max_norm: As in torch; None with a variable width.
         norm_type: As in torch.
         scale_grad_by_freq: As in torch.
@@ -144,8 +144,8 @@ class EmbeddingBag(Twin, nn.EmbeddingBag):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1, or an option does not go with a variable width.
-        SpaceError: The variable stands for something else than integers >= 1.
+        InputError: A size is not an integer >= 1, or an option cannot be combined with a variable width.
+        SpaceError: The variable may be something other than an integer >= 1.
 
     Example:
         >>> from asng.nn import Supernet
@@ -205,7 +205,7 @@ class EmbeddingBag(Twin, nn.EmbeddingBag):
         *,
         embedding_dim: Size | None = None,
     ) -> "EmbeddingBag":
-        """Return bags of given rows; arguments as in torch, and `embedding_dim` as of `Embedding`."""
+        """Return bags with given rows; arguments as in torch, and `embedding_dim` as in `Embedding`."""
         given = max_norm, norm_type, scale_grad_by_freq, mode, sparse, include_last_offset, padding_idx
         layer = nn.EmbeddingBag.from_pretrained(embeddings, freeze, *given)
         return cls.of(layer, embedding_dim=embeddings.shape[1] if embedding_dim is None else embedding_dim)
@@ -217,7 +217,7 @@ class EmbeddingBag(Twin, nn.EmbeddingBag):
 
 @lru_cache(maxsize=PLANS)
 def _plan(most: int, width: int) -> Plan:
-    # With gaps in memory: rows are looked up, not computed with, so that the table need not be copied.
+    # With gaps in memory: rows are only looked up, so that the table need not be copied.
     return Plan({"embedding_dim": width}, {"weight": lambda table: table[:, :width]}, width == most)
 
 

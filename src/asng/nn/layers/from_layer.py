@@ -1,4 +1,4 @@
-"""A twin from a layer that exists."""
+"""Make a twin from an existing layer."""
 
 import inspect
 from typing import Any
@@ -19,15 +19,15 @@ _WHERE = {
     "layer_norm_eps": "norm1.eps",
     "batch_first": "self_attn.batch_first",
 }
-"""Arguments of Transformer layers that are attributes of their parts."""
+"""Arguments of Transformer layers, to the attributes of their parts that hold the values."""
 
 
 def twin_of(kind: Any, layer: nn.Module, changes: dict[str, Any]) -> Any:
     """Return a twin of the class `kind` with the arguments, the weights and the state of a layer.
 
     Raises:
-        InputError: The layer is of another class or its forward is its own, an argument is unknown, or the
-            twin's largest sizes are not those of the layer.
+        InputError: The layer is of another class, has a forward of its own or is parametrised, an argument
+            is unknown, or the twin's largest sizes are not those of the layer.
     """
     torchs = plain_class(kind)
     name = f"{kind.__name__}.of"
@@ -55,7 +55,7 @@ def twin_of(kind: Any, layer: nn.Module, changes: dict[str, Any]) -> Any:
 
 
 _META = {"device": "meta"}
-"""Nothing is drawn, and no memory is taken, for weights that come from the layer."""
+"""Weights come from the layer, so that none are initialised and no memory is allocated for them."""
 
 
 def _is_known(layer: nn.Module, argument: str) -> bool:
@@ -64,7 +64,7 @@ def _is_known(layer: nn.Module, argument: str) -> bool:
 
 
 def _argument(layer: nn.Module, argument: str) -> Any:
-    """Return what a layer was made with."""
+    """Return the value of an argument that a layer was made with."""
     if argument == "track_running_stats":
         return False
     if argument == "add_bias_kv":

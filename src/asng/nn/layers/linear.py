@@ -1,4 +1,4 @@
-"""Fully connected layers, and the activation that has weights."""
+"""Fully connected layers, and PReLU, the activation that has weights."""
 
 from functools import lru_cache
 
@@ -17,15 +17,15 @@ class Linear(Twin, nn.Linear):
     """torch.nn.Linear whose number of output features may be a variable.
 
     Args:
-        in_features: The most features that an input may have.
-        out_features: Features of the output.
+        in_features: Largest number of input features.
+        out_features: Number of output features.
         bias: As in torch.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else than integers >= 1.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may be something other than an integer >= 1.
 
     Example:
         >>> from asng.nn import Supernet
@@ -57,12 +57,12 @@ class Linear(Twin, nn.Linear):
         return _linear_plan(self.out_features, self.in_features, self.setting("out_features"), width)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Compute as torch's layer of the current sizes."""
+        """Compute like torch's layer of the current sizes."""
         return functional.linear(input, *self.plan(input).parts(self.weight, self.bias))  # type: ignore[arg-type]
 
 
 def linear_part(source: nn.Linear, width: int, out: int) -> nn.Module:
-    """Return a layer of fewer features over the weights of a larger one, that one where none are fewer."""
+    """Return a layer of fewer features over the weights of `source`, or `source` itself if none are fewer."""
     return planned(source, _linear_plan(source.out_features, source.in_features, out, width))
 
 
@@ -76,16 +76,16 @@ class Bilinear(Twin, nn.Bilinear):
     """torch.nn.Bilinear whose number of output features may be a variable.
 
     Args:
-        in1_features: The most features that the first input may have.
-        in2_features: The most features that the second input may have.
-        out_features: Features of the output.
+        in1_features: Largest number of features of the first input.
+        in2_features: Largest number of features of the second input.
+        out_features: Number of output features.
         bias: As in torch.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else than integers >= 1.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may be something other than an integer >= 1.
 
     Example:
         >>> from asng.nn import Supernet
@@ -126,16 +126,16 @@ def _bilinear_plan(most: tuple[int, ...], sizes: tuple[int, ...]) -> Plan:
 
 
 class PReLU(Twin, nn.PReLU):
-    """torch.nn.PReLU of the width of its input.
+    """torch.nn.PReLU as wide as its input.
 
     Args:
-        num_parameters: The most channels that an input may have, or 1 for one slope for all.
+        num_parameters: Largest number of input channels, or 1 for one slope for all.
         init: As in torch.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
+        InputError: A size is not an integer >= 1.
 
     Example:
         >>> PReLU(8)(-torch.ones(2, 5)).tolist()[0]

@@ -1,4 +1,4 @@
-"""Normalisation of an item, over its features or over groups of channels."""
+"""Normalisation of each item, over its features or over groups of channels."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -17,7 +17,7 @@ __all__ = ["GroupNorm", "LayerNorm", "RMSNorm", "layer_norm_part"]
 
 
 class LayerNorm(Twin, nn.LayerNorm):
-    """torch.nn.LayerNorm over the last dimensions of its input, as wide as they come.
+    """torch.nn.LayerNorm over the last dimensions of its input, as wide as these are.
 
     Args:
         normalized_shape: The largest last dimension, or the largest last dimensions.
@@ -28,7 +28,7 @@ class LayerNorm(Twin, nn.LayerNorm):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
+        InputError: A size is not an integer >= 1.
 
     Example:
         >>> LayerNorm(8)(torch.randn(4, 5)).shape
@@ -55,7 +55,7 @@ class LayerNorm(Twin, nn.LayerNorm):
         return _plan(self.normalized_shape, _last_dimensions(self, input))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise as torch's layer of the current sizes."""
+        """Normalise like torch's layer of the current sizes."""
         shape = _last_dimensions(self, input)
         weight, bias = _plan(self.normalized_shape, shape).parts(self.weight, self.bias)
         return functional.layer_norm(input, shape, weight, bias, self.eps)
@@ -70,7 +70,7 @@ def _last_dimensions(layer: Any, x: Tensor | None) -> tuple[int, ...]:
 
 
 def layer_norm_part(source: nn.LayerNorm, width: int) -> nn.Module:
-    """Return a layer norm over fewer features with the weights of a larger one, that one where none are."""
+    """Return a norm over fewer features, with the weights of `source`, or `source` if none are fewer."""
     return planned(source, _plan(source.normalized_shape, (width,)))
 
 
@@ -81,7 +81,7 @@ def _plan(most: tuple[int, ...], shape: tuple[int, ...]) -> Plan:
 
 
 class RMSNorm(Twin, nn.RMSNorm):
-    """torch.nn.RMSNorm over the last dimensions of its input, as wide as they come.
+    """torch.nn.RMSNorm over the last dimensions of its input, as wide as these are.
 
     Args:
         normalized_shape: The largest last dimension, or the largest last dimensions.
@@ -91,7 +91,7 @@ class RMSNorm(Twin, nn.RMSNorm):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
+        InputError: A size is not an integer >= 1.
 
     Example:
         >>> RMSNorm(8)(torch.randn(4, 5)).shape
@@ -117,26 +117,26 @@ class RMSNorm(Twin, nn.RMSNorm):
         return _plan(self.normalized_shape, _last_dimensions(self, input))
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise as torch's layer of the current sizes."""
+        """Normalise like torch's layer of the current sizes."""
         shape = _last_dimensions(self, input)
         weight, _ = _plan(self.normalized_shape, shape).parts(self.weight, None)
         return functional.rms_norm(input, shape, weight, self.eps)
 
 
 class GroupNorm(Twin, nn.GroupNorm):
-    """torch.nn.GroupNorm of the width of its input; the number of groups may be a variable.
+    """torch.nn.GroupNorm as wide as its input; the number of groups may be a variable.
 
     Args:
-        num_groups: Groups of channels; every width that comes must be a multiple.
-        num_channels: The most channels that an input may have.
+        num_groups: Number of groups; the number of input channels must always be a multiple of it.
+        num_channels: Largest number of input channels.
         eps: As in torch.
         affine: As in torch.
         device: As in torch.
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else than integers >= 1.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may be something other than an integer >= 1.
 
     Example:
         >>> GroupNorm(2, 8)(torch.randn(4, 6, 3)).shape
@@ -156,7 +156,7 @@ class GroupNorm(Twin, nn.GroupNorm):
         groups, most = largest("num_groups", num_groups), largest("num_channels", num_channels)
         if not variables_among(num_groups=num_groups) and most % groups:
             raise InputError(f"num_channels: expected a multiple of num_groups = {groups}, got {most}.")
-        # The greatest number of groups need not divide the greatest width: torch's check would be of that.
+        # The largest number of groups need not divide the largest width, which torch would check.
         nn.GroupNorm.__init__(self, 1, most, eps, affine, device=device, dtype=dtype)
         self.num_groups = groups
         self.search_variables = variables_among(num_groups=num_groups)
@@ -173,7 +173,7 @@ class GroupNorm(Twin, nn.GroupNorm):
         return _group_plan((most, self.num_groups), width, groups)
 
     def forward(self, input: Tensor) -> Tensor:
-        """Normalise as torch's layer of the current sizes."""
+        """Normalise like torch's layer of the current sizes."""
         plan = self.plan(input)
         weight, bias = plan.parts(self.weight, self.bias)
         return functional.group_norm(input, plan.sizes["num_groups"], weight, bias, self.eps)  # type: ignore[arg-type]

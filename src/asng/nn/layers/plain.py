@@ -1,4 +1,4 @@
-"""Plain layers of torch over parts of the weights of larger ones."""
+"""Make plain layers of torch over parts of the weights of larger layers."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
@@ -25,26 +25,27 @@ __all__ = [
 ]
 
 _FIELDS = {name: value for name, value in vars(nn.Module()).items() if name != "training"}
-"""What every module has of its own: hooks, and tables of weights and parts."""
+"""The attributes that every module has of its own: hooks, and tables of weights and parts."""
 
 _NOT_TAKEN_OVER = {*_FIELDS, "names", "path", "forward"}
-"""That, what a supernet binds, and a forward that was replaced on the instance: it calls the twin."""
+"""Those, what a supernet binds, and a forward replaced on the instance, which would call the twin."""
 
 
 Cut: TypeAlias = Callable[[Tensor], Tensor]
-"""Takes the part of a weight that a smaller layer has."""
+"""A function that takes the part of a weight that a smaller layer has."""
 
 PLANS = 4096
-"""So many plans of each kind of layer are kept, and so many cuts: each is some hundred bytes."""
+"""Size of the caches of plans, for each kind of layer, and of cuts; an entry takes some hundred bytes."""
 
 
 def leading(weight: Tensor, *sizes: int, groups: int = 1) -> Tensor:
-    """Return the first entries along each dimension, the weight itself where that is all of it.
+    """Return the first entries along each dimension, or the weight itself if that is all of it.
 
     Args:
         weight: Of any shape.
-        sizes: How many entries of the first dimensions; of the others, all.
-        groups: How many blocks the first dimension has: of each the first entries, `sizes[0]` in all.
+        sizes: Numbers of entries along the first dimensions; along the others, all entries.
+        groups: Number of blocks in the first dimension. The first entries of each are taken, `sizes[0]` in
+            all.
 
     Example:
         >>> import torch
@@ -58,15 +59,15 @@ def leading(weight: Tensor, *sizes: int, groups: int = 1) -> Tensor:
 
 
 def window(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...] = (), groups: int = 1) -> Tensor:
-    """Return a block of a weight: without gaps, in the weight's own memory format.
+    """Return a block of a weight, without gaps and in the weight's own memory format.
 
-    So it is computed with just as the weight of a plain layer is, to the last bit.
+    So torch computes with it as with the weight of a plain layer, to the last bit.
 
     Args:
         weight: Of any shape.
         sizes: Shape of the block.
-        starts: Where it begins along the first dimensions; along the others, and by default, at 0.
-        groups: As in `leading`; then it begins at 0 along the first dimension.
+        starts: Where the block begins along the first dimensions; along the others, and by default, at 0.
+        groups: As in `leading`; if above 1, the block begins at 0 along the first dimension.
     """
     cut = cut_of(weight.shape, sizes, starts, groups)
     return weight if cut is None else cut(weight)
@@ -76,7 +77,7 @@ def window(weight: Tensor, sizes: tuple[int, ...], starts: tuple[int, ...] = (),
 def cut_of(
     shape: tuple[int, ...], sizes: tuple[int, ...], starts: tuple[int, ...] = (), groups: int = 1
 ) -> Cut | None:
-    """Return what takes the block that `window` describes out of weights of a shape; None if that is all."""
+    """Return the function that cuts the block that `window` describes; None if that is the whole weight."""
     if shape == sizes:
         return None
     if groups > 1:
@@ -85,8 +86,8 @@ def cut_of(
         return lambda weight: _asking(weight, window(weight.view(blocks), block, starts).flatten(0, 1))
     if len(sizes) > 1 and shape[1:] == sizes[1:]:
         return lambda weight: _asking(weight, weight[: sizes[0]])
-    # Padding by negative numbers cuts, in one operation forth and one back. Slices would be one for each
-    # dimension and a copy, and the gradient would be spread over a larger weight by each.
+    # Padding by negative numbers cuts, in one operation forward and one backward. Slicing would take one
+    # operation per dimension and a copy, and each would spread the gradient over a larger weight.
     starts += (0,) * (len(shape) - len(starts))
     ends = zip(reversed(starts), reversed(sizes), reversed(shape), strict=True)
     pads = [pad for start, size, most in ends for pad in (-start, start + size - most)]
@@ -98,19 +99,19 @@ def cut_of(
 
 
 def _asking(weight: Tensor, part: Tensor) -> Tensor:
-    """Return a part that asks for gradients as its weight does, also where none are recorded.
+    """Return a part that requires gradients if its weight does, even if none are recorded.
 
-    torch.matmul computes differently, in the last bits, for weights that do.
+    torch.matmul computes differently, in the last bits, for weights that require gradients.
     """
     return part if part.requires_grad or not weight.requires_grad else part.requires_grad_()
 
 
 class Plan(NamedTuple):
-    """How a layer runs as a smaller one: found once for the sizes, and kept.
+    """How a layer runs as a smaller one; computed once for the sizes, and cached.
 
     Attributes:
-        sizes: What torch calls the sizes, to those of the smaller layer.
-        cuts: Name of a weight to what cuts it, None where all of it is used.
+        sizes: Torch's name of each size to its value in the smaller layer.
+        cuts: Name of a weight to the function that cuts it; None if all of it is used.
         whole: Whether nothing is smaller.
     """
 
@@ -119,7 +120,7 @@ class Plan(NamedTuple):
     whole: bool
 
     def parts(self, *weights: Tensor | None) -> Sequence[Tensor | None]:
-        """Return the parts that the smaller layer has of the weights, which come in the order of `cuts`."""
+        """Return the smaller layer's parts of the weights, which are given in the order of `cuts`."""
         if self.whole:
             return weights
         if torch.is_inference_mode_enabled():
@@ -134,24 +135,24 @@ class Plan(NamedTuple):
 
 @lru_cache(maxsize=PLANS)
 def vector_plan(name: str, most: int, width: int) -> Plan:
-    """Return the plan of a layer all of whose weights are vectors, as of a norm.
+    """Return the plan of a layer whose weights are all vectors, such as a norm.
 
     Args:
-        name: What torch calls their length.
-        most: The largest.
-        width: The one of the smaller layer.
+        name: Torch's name of their length.
+        most: The largest length.
+        width: The length in the smaller layer.
     """
     cut = cut_of((most,), (width,))
     return Plan({name: width}, {"weight": cut, "bias": cut}, width == most)
 
 
 def planned(source: nn.Module, plan: Plan, modules: Mapping[str, nn.Module] | None = None) -> nn.Module:
-    """Return the plain layer that a plan makes of a larger one, that one where nothing is smaller.
+    """Return the plain layer that a plan makes of `source`, or `source` itself if nothing is smaller.
 
     Args:
         source: The larger layer.
-        plan: For its sizes.
-        modules: As of `shell`.
+        plan: The plan for the sizes.
+        modules: As in `shell`.
     """
     if plan.whole:
         return source
@@ -170,18 +171,18 @@ def shell(
     *,
     whole: bool = True,
 ) -> nn.Module:
-    """Return the plain layer that is like `source`, a layer of torch or its twin, over other tensors.
+    """Return a plain layer like `source`, a layer of torch or its twin, over other tensors.
 
-    It costs a few microseconds: nothing is drawn, copied or registered. Its `forward` is to be run, and it is
-    thrown away, or made a module of its own by `owning`. Gradients flow through the tensors.
+    It costs a few microseconds: nothing is initialised, copied or registered. Run its `forward` and discard
+    it, or make it a module of its own with `owning`. Gradients flow through the tensors.
 
     Args:
         source: The larger layer.
         weights: Name to tensor, in place of the parameters.
-        attributes: What may differ of the attributes.
+        attributes: Attributes that may differ from those of `source`.
         modules: Name to module, in place of the submodules.
-        whole: Whether what these leave out of `source` comes along as it is: a subclass has weights of its
-        own.
+        whole: Whether to keep the weights and submodules of `source` that these leave out, as a subclass may
+            have some of its own.
 
     Returns:
         A layer of the plain class.
@@ -193,22 +194,22 @@ def shell(
         len(weights) < len(source._parameters) or len(parts) < len(source._modules)
     ):  # a subclass has more
         weights, parts = {**source._parameters, **weights}, {**source._modules, **parts}
-    # What only a twin has comes along too, unused: to leave it out would cost more than all the rest. Weights
-    # are found sooner here than in the table of parameters.
+    # What only a twin has is kept too, unused: removing it would cost more than all the rest. Weights are
+    # also put here because they are found sooner than in the table of parameters.
     tables = {"_parameters": weights, "_buffers": source._buffers, "_modules": parts}
     names = {**source.__dict__, **_FIELDS, **weights, **attributes, **tables}
-    names.pop("forward", None)  # replaced on the instance of the twin, whose own it calls
+    names.pop("forward", None)  # replaced on the instance of the twin, and calls the twin's own
     object.__setattr__(layer, "__dict__", names)
     return layer
 
 
 def owning(layer: nn.Module, source: nn.Module, copied: Callable[[Any], Any] = copy.deepcopy) -> nn.Module:
-    """Return a layer as a shell is, with tensors of its own, trainable where those of `source` are.
+    """Return a copy of a shell with tensors of its own, which are trainable if those of `source` are.
 
     Args:
         layer: A shell, or `source` itself.
         source: The larger layer.
-        copied: Returns a copy of an attribute, a buffer or a part.
+        copied: Function that copies an attribute, a buffer or a part.
     """
     kind: Any = plain_class(type(layer))  # type: ignore[arg-type]
     own: nn.Module = kind.__new__(kind)
@@ -231,7 +232,7 @@ def owning(layer: nn.Module, source: nn.Module, copied: Callable[[Any], Any] = c
 
 
 def draw_anew(layer: nn.Module) -> None:
-    """Draw the weights of a plain layer by torch's own rule, as when it is made: parts before the whole."""
+    """Reinitialise the weights of a plain layer by torch's own rule, parts before the whole."""
     for module in reversed(list(layer.modules())):
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if reset is not None:

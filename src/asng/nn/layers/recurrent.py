@@ -23,12 +23,12 @@ _Layer: TypeAlias = "RNN | LSTM | GRU"
 class LSTM(Twin, nn.LSTM):
     """torch.nn.LSTM whose hidden size, number of layers and dropout may be variables.
 
-    Of each gate it has the leading units, and the first layers. A state that is given has to be of the
-    current sizes.
+    It uses the first layers, and the first units of each gate. A state passed to it must have the current
+    sizes.
 
     Args:
-        input_size: The most features that an input may have.
-        hidden_size: Units of each layer and direction.
+        input_size: Largest number of input features.
+        hidden_size: Number of units per layer and direction.
         num_layers: Number of layers.
         bias: As in torch.
         batch_first: As in torch.
@@ -39,9 +39,8 @@ class LSTM(Twin, nn.LSTM):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else, or for a hidden size that is not larger than
-            `proj_size`.
+        InputError: A size is not an integer >= 1.
+        SpaceError: A variable may take an invalid value, or a hidden size is not larger than `proj_size`.
 
     Example:
         >>> from asng.nn import Supernet
@@ -183,7 +182,7 @@ def _checked(sizes: Sequence[Size], dropout: Rate, **others: Any) -> tuple[int, 
 
 
 def _note(layer: _Layer, sizes: Sequence[Size], dropout: Rate) -> None:
-    # Not in torch's __init__, which warns of a rate for what may be one layer.
+    # Not passed to torch's __init__, which warns if a single layer has a dropout rate.
     layer.dropout = rate_range("dropout", dropout)
     _, hidden, layers = sizes
     layer.search_variables = variables_among(hidden_size=hidden, num_layers=layers, dropout=dropout)
@@ -213,13 +212,13 @@ def _plain(layer: _Layer, x: Tensor | PackedSequence | None) -> nn.Module:
         "_all_weights": table,
         "_flat_weights": list(weights.values()),
         "_flat_weight_refs": [None]
-        * len(names),  # parameters may be exchanged in a layer of torch's, not here
+        * len(names),  # torch allows a layer's parameters to be replaced; here they are not
     }
     return shell(layer, {**weights, **extra}, attributes, whole=False)
 
 
 def _part(layer: _Layer, name: str, weight: Tensor, *, width: int, hidden: int) -> Tensor:
-    """Return the part of a weight: of each gate the first rows, and the columns of what comes."""
+    """Return the part of a weight: the first rows of each gate, and the columns of its input."""
     gates, directions = _GATES[layer.mode], 2 if layer.bidirectional else 1
     out = layer.proj_size or hidden
     if name.startswith("weight_hr"):
@@ -233,13 +232,13 @@ def _part(layer: _Layer, name: str, weight: Tensor, *, width: int, hidden: int) 
     rows = window(weight, (gates * hidden, weight.shape[1]), groups=gates)
     if out * directions == weight.shape[1]:
         return rows
-    # Columns: the outputs of the layer before, one direction after the other.
+    # Columns: the outputs of the previous layer, one direction after the other.
     columns = rows.view(gates * hidden, directions, -1)
     part = window(columns, (gates * hidden, directions, out)).flatten(1)
     return part.requires_grad_() if weight.requires_grad and not part.requires_grad else part
 
 
 def _linked(child: nn.Module) -> nn.Module:
-    """Return a plain layer whose list of weights is that of its own parameters."""
+    """Make the list of weights of a plain layer refer to its own parameters, and return the layer."""
     child._init_flat_weights()  # type: ignore[operator]
     return child

@@ -1,4 +1,4 @@
-"""Sizes of layers: whole numbers, or variables that stand for whole numbers."""
+"""Sizes of layers: whole numbers, or variables that take whole numbers."""
 
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -19,8 +19,8 @@ __all__ = [
 ]
 
 Size: TypeAlias = int | Integer | Categorical | SizeExpression
-"""A number of features, channels, heads, blocks or pixels, or what decides it: a variable, or `2 *
-variable`."""
+"""A number of features, channels, heads, blocks or pixels, or what decides it: a variable or an expression
+such as `2 * variable`."""
 
 _SEARCHED = (Categorical, Integer, Real, SizeExpression)
 
@@ -29,16 +29,16 @@ Rate: TypeAlias = float | Real | Categorical
 
 
 def largest(name: str, size: object, *, least: int = 1) -> int:
-    """Return the greatest number that a size may stand for; a layer holds weights for that one.
+    """Return the largest value of a size; a layer holds weights for that value.
 
     Args:
         name: Name of the argument, for messages.
-        size: A whole number, an `Integer`, or a `Categorical` of whole numbers.
-        least: The least number allowed.
+        size: A whole number, an `Integer`, a `Categorical` of whole numbers, or a `SizeExpression`.
+        least: The smallest value allowed.
 
     Raises:
-        InputError: A plain number is no integer of at least `least`.
-        SpaceError: A variable stands for something else too.
+        InputError: A plain number is not an integer of at least `least`.
+        SpaceError: A variable may take any other value.
 
     Example:
         >>> largest("out_features", Integer(16, 64)), largest("kernel_size", Categorical([1, 5, 3]))
@@ -64,10 +64,10 @@ def largest(name: str, size: object, *, least: int = 1) -> int:
 
 
 def rate_range(name: str, rate: object) -> float:
-    """Return the greatest rate that a probability may stand for.
+    """Return the largest value of a rate.
 
     Raises:
-        SpaceError: It, or one of its values, is no number in [0, 1].
+        SpaceError: The rate, or one of its values, is not a number in [0, 1].
 
     Example:
         >>> rate_range("p", Real(0.0, 0.5)), rate_range("p", 0.1)
@@ -85,7 +85,7 @@ def rate_range(name: str, rate: object) -> float:
 
 
 def variables_among(**arguments: object) -> dict[str, Variable | SizeExpression]:
-    """Return the arguments that are variables, or computed from some, by name: the slots of a layer.
+    """Return the arguments that are variables or size expressions, by name: the slots of a layer.
 
     Example:
         >>> variables_among(out_features=Integer(1, 8), p=0.5)
@@ -95,10 +95,10 @@ def variables_among(**arguments: object) -> dict[str, Variable | SizeExpression]
 
 
 def check_plain(**arguments: object) -> None:
-    """Raise if an argument that a layer reads no variable from is one, or holds one.
+    """Raise if an argument that cannot be searched is a variable or holds one.
 
     Raises:
-        SpaceError: It is; the message names the argument.
+        SpaceError: One does; the message names the argument.
 
     Example:
         >>> check_plain(bias=True, stride=(1, 2))
@@ -119,7 +119,7 @@ def variables_in(value: object) -> bool:
 
 
 def values_of(size: Size) -> Iterable[int]:
-    """Return the numbers that a size may stand for, or those that tell which all of them are multiples of.
+    """Return the values of a size, or enough of them to tell what all of them are multiples of.
 
     Example:
         >>> list(values_of(Integer(4, 12, step=4))), list(values_of(3))

@@ -18,21 +18,21 @@ __all__ = ["TransformerDecoder", "TransformerEncoder"]
 
 
 class TransformerEncoder(Twin, nn.TransformerEncoder):
-    """torch.nn.TransformerEncoder of layers that may be searchable, whose number may be a variable.
+    """torch.nn.TransformerEncoder whose layers may be searchable, and their number a variable.
 
-    Its layers are copies of the one that is given, as in torch. Variables of that one with a label are shared
-    by all layers; one without a label becomes a variable of each layer.
+    Its layers are copies of the given one, as in torch. All layers share the variables that have a label; a
+    variable without a label becomes one variable per layer.
 
-    Differs: padded sequences are not packed into nested tensors, which the fused function of torch wants.
+    Differs: padded sequences are not packed into nested tensors, which only torch's fused function needs.
 
     Args:
         encoder_layer: A layer, searchable or plain.
         num_layers: Number of layers, at least 1; the first ones run.
-        norm: A norm behind the last layer, or None.
+        norm: A norm after the last layer, or None.
 
     Raises:
-        InputError: The number is no integer >= 1.
-        SpaceError: A variable stands for something else than integers >= 1.
+        InputError: The number of layers is not an integer >= 1.
+        SpaceError: A variable may be something other than an integer >= 1.
 
     Example:
         >>> import torch
@@ -54,7 +54,7 @@ class TransformerEncoder(Twin, nn.TransformerEncoder):
 
     @classmethod
     def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
-        """Return a twin from a stack that exists, of its own layers; `num_layers` may be a variable."""
+        """Return a twin of an existing stack, with its own layers; `num_layers` may be a variable."""
         return _of(cls, layer, **arguments)  # type: ignore[no-any-return]
 
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
@@ -62,7 +62,7 @@ class TransformerEncoder(Twin, nn.TransformerEncoder):
         return _plain(self)
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain stack, of the plain forms of the layers that run."""
+        """Return the plain stack with the plain forms of the layers that run."""
         return owning(_plain(self), self, extraction.copy)
 
 
@@ -86,7 +86,7 @@ class TransformerDecoder(Twin, nn.TransformerDecoder):
 
     @classmethod
     def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
-        """Return a twin from a stack that exists, of its own layers; `num_layers` may be a variable."""
+        """Return a twin of an existing stack, with its own layers; `num_layers` may be a variable."""
         return _of(cls, layer, **arguments)  # type: ignore[no-any-return]
 
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
@@ -94,7 +94,7 @@ class TransformerDecoder(Twin, nn.TransformerDecoder):
         return _plain(self)
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain stack, of the plain forms of the layers that run."""
+        """Return the plain stack with the plain forms of the layers that run."""
         return owning(_plain(self), self, extraction.copy)
 
 

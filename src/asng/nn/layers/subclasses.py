@@ -1,4 +1,4 @@
-"""Subclasses of twins that users write, and the plain classes that their children have."""
+"""Users' subclasses of twins, and the plain classes of their children."""
 
 from functools import cache
 from types import CellType, FunctionType
@@ -14,16 +14,16 @@ _SEARCHED = {
     *("__init__", "__dict__", "__weakref__", "__init_subclass__", "variables", "plain", "extract", "setting"),
     *("value", "width", "described", "of", "from_pretrained", "forward_of_plain"),
 }
-"""What a subclass of a twin has for the search, or for how it is made: a plain layer has none of it."""
+"""Attributes that a subclass of a twin has for the search or its construction; plain layers lack them."""
 
 
 @cache
 def plain_class(kind: Any) -> Any:
-    """Return the class of the plain layers of a twin, the class itself for any other.
+    """Return the class of the plain layers of a twin, or the class itself if it is not searchable.
 
-    Of a twin of torch's layer, or of a library's, that is the layer. A subclass that changes what the layer
-    does (`forward`, `_conv_forward`, `train`, ...) has a plain class with the same methods over the same
-    bases, in which twins are replaced by their layers. What a method sees is a layer of the sizes at hand.
+    For a twin of a layer of torch or of a library, that is the layer's class. A subclass that changes what
+    the layer does (`forward`, `_conv_forward`, `train`, ...) has a plain class with the same methods over the
+    same bases, in which twins are replaced by their layers. Its methods see a layer of the current sizes.
 
     Example:
         >>> plain_class(nn.Linear) is nn.Linear
@@ -39,7 +39,7 @@ def plain_class(kind: Any) -> Any:
 
 
 def overrides(kind: type) -> dict[str, Any]:
-    """Return what the user's subclasses of a twin change of the layer, by name.
+    """Return the attributes of the layer that the user's subclasses of a twin override, by name.
 
     Example:
         >>> overrides(nn.Linear)
@@ -58,12 +58,12 @@ def overrides(kind: type) -> dict[str, Any]:
 
 
 def _runs(value: object) -> bool:
-    """Whether a class attribute is something that runs."""
+    """Whether a class attribute is code: a callable or a property."""
     return callable(value) or isinstance(value, (property, staticmethod, classmethod))
 
 
 def _own(kind: type) -> dict[str, Any]:
-    """Return what a class defines for the layer."""
+    """Return the attributes that a class itself defines for the layer, and not for the search."""
     own = {name: value for name, value in vars(kind).items() if name not in _SEARCHED}
     forward = own.pop("forward_of_plain", None) or vars(kind).get("forward_of_plain")
     if forward is not None:
@@ -74,12 +74,12 @@ def _own(kind: type) -> dict[str, Any]:
 
 
 def is_ours(kind: type) -> bool:
-    """Whether a class is one of asng."""
+    """Whether a class belongs to asng."""
     return kind.__module__.partition(".")[0] == "asng"
 
 
 def definer(kind: type, name: str) -> type:
-    """Return the class that an attribute of a class is from.
+    """Return the class that defines an attribute of a class.
 
     Example:
         >>> definer(nn.Sequential, "train") is nn.Module
@@ -89,14 +89,14 @@ def definer(kind: type, name: str) -> type:
 
 
 def _is_abstract(kind: type) -> bool:
-    """Whether a base is `Twin` or `Searchable` itself, of which a plain layer has nothing."""
+    """Whether a base has no layer of torch among its own bases, such as `Twin` or `Searchable`."""
     return all(
         not issubclass(b, nn.Module) or issubclass(b, Searchable) or b is nn.Module for b in kind.__mro__[:-1]
     )
 
 
 def _made_again(kind: type, bases: tuple[type, ...]) -> type:
-    """Return a class of the same methods over other bases."""
+    """Return a class with the same methods over other bases."""
     cell = CellType()
     names = {name: _bound(value, cell) for name, value in _own(kind).items()}
     names["__reduce_ex__"] = lambda self, protocol: (_instance, (kind,), nn.Module.__getstate__(self))  # type: ignore[no-untyped-call]
@@ -107,13 +107,13 @@ def _made_again(kind: type, bases: tuple[type, ...]) -> type:
 
 
 def _instance(kind: type) -> Any:
-    """Return an empty instance of the plain class of a twin: it has no name of its own to be found by."""
+    """Return an empty instance of the plain class of a twin, which `pickle` cannot find by its name."""
     plain = plain_class(kind)
     return plain.__new__(plain)
 
 
 def _bound(value: Any, cell: CellType) -> Any:
-    """Return a method whose `super()` is that of the class in `cell`."""
+    """Return a method whose `super()` refers to the class in `cell`."""
     if isinstance(value, property):
         get, put, drop = (f and _bound(f, cell) for f in (value.fget, value.fset, value.fdel))
         return property(get, put, drop, value.__doc__)

@@ -1,4 +1,4 @@
-"""The layers of the Transformer."""
+"""Encoder and decoder layers of the Transformer."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -23,16 +23,16 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Tensor], Tensor], int]] = {
     "relu": (functional.relu, 1),
     "gelu": (functional.gelu, 2),
 }
-"""Name to function, and torch's number of it, by which its fast path knows the function."""
+"""Name to function, and the number by which torch's fast path identifies the function."""
 
 
 class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
     """torch.nn.TransformerEncoderLayer with variables for heads, feed-forward width, dropout or activation.
 
-    It is as wide as its input. The heads share the width: more heads are narrower ones over the same weights.
+    It is as wide as its input. The heads share the width: more heads are narrower, and use the same weights.
 
     Args:
-        d_model: The greatest width of inputs. Every width that comes must be a multiple of the heads.
+        d_model: Largest width of inputs. The width of every input must be a multiple of the number of heads.
         nhead: Number of heads.
         dim_feedforward: Width of the hidden layer of the feed-forward block.
         dropout: Rate of all dropouts, read in training mode only; see `Dropout`.
@@ -45,8 +45,8 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is no integer >= 1.
-        SpaceError: A variable stands for something else, or for an activation that torch has not.
+        InputError: A size is not an integer >= 1, or the activation is a searchable module.
+        SpaceError: A variable may take an invalid value, or an activation other than "relu" and "gelu".
 
     Example:
         >>> from asng.nn import Supernet
@@ -78,7 +78,7 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
         nn.TransformerEncoderLayer.__init__(
             self,
             largest("d_model", d_model),
-            1,  # which divides any width: torch's check would be of the greatest numbers only
+            1,  # which divides any width: torch would check only the largest numbers
             largest("dim_feedforward", dim_feedforward),
             rate_range("dropout", dropout),
             _check_names(activation) if isinstance(activation, Categorical) else activation,
@@ -100,8 +100,8 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
 class TransformerDecoderLayer(Twin, nn.TransformerDecoderLayer):
     """torch.nn.TransformerDecoderLayer with variables for heads, feed-forward width, dropout or activation.
 
-    It is as wide as its target, and the memory has to be as wide. Arguments and errors as of
-    `TransformerEncoderLayer`.
+    It is as wide as its target, and the memory must have the same width. See `TransformerEncoderLayer` for
+    arguments and errors.
 
     Example:
         >>> from asng.nn import Supernet
@@ -160,7 +160,7 @@ class TransformerDecoderLayer(Twin, nn.TransformerDecoderLayer):
 
 
 def _note(layer: Any, searched: dict[str, Any]) -> None:
-    """Note what is searched of a layer that has just been made, and how many heads it has at the most."""
+    """Set the variables of a new layer, and its largest number of heads."""
     heads = largest("nhead", searched["nhead"])
     for attention in _attentions(layer):
         attention.num_heads, attention.head_dim = heads, attention.embed_dim // heads
@@ -178,7 +178,7 @@ def _attentions(layer: nn.Module) -> list[nn.MultiheadAttention]:
 
 
 def _plain(layer: Any, width: int) -> nn.Module:
-    """Return the plain layer of an encoder or decoder layer, for a width."""
+    """Return the plain layer of an encoder or decoder layer, at a width."""
     attention, linear = layer.self_attn, layer.linear1
     function = layer.activation
     most = (linear.in_features, linear.out_features, attention.num_heads, layer.dropout.p, function)
@@ -201,7 +201,7 @@ def _plain(layer: Any, width: int) -> nn.Module:
         elif isinstance(part, nn.Dropout) and name.startswith("dropout"):
             modules[name] = part if part.p == rate else shell(part, {}, {"p": rate})
         elif name not in ("linear1", "linear2"):
-            modules[name] = part  # an activation, or what a subclass has beside
+            modules[name] = part  # an activation, or what a subclass adds
     modules["linear1"] = linear_part(linear, width, hidden)
     modules["linear2"] = linear_part(layer.linear2, hidden, width)
     if not isinstance(function, nn.Module):
@@ -210,7 +210,7 @@ def _plain(layer: Any, width: int) -> nn.Module:
 
 
 def _of(layer: Any, slot: str, fixed: Any, *, note: bool = True) -> Any:
-    """Return a value that torch's layer keeps in one of its parts."""
+    """Return the value of a variable, or `fixed`, which torch's layer keeps in one of its parts."""
     return layer.value(slot, note=note) if slot in layer.search_variables else fixed
 
 

@@ -1,4 +1,4 @@
-"""What all twins of torch's layers have in common."""
+"""The base class of all twins of torch's layers."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,7 +22,7 @@ __all__ = ["Twin", "parts_of"]
 
 
 def parts_of(layer: nn.Module) -> dict[str, type]:
-    """Return the paths of the parts of a layer, to their classes.
+    """Return the classes of the parts of a layer, by path.
 
     Example:
         >>> parts_of(nn.Sequential(nn.ReLU()))
@@ -32,35 +32,35 @@ def parts_of(layer: nn.Module) -> dict[str, type]:
 
 
 class Twin(Searchable):
-    """A layer of torch some sizes of which an architecture decides.
+    """A layer of torch with sizes that an architecture decides.
 
     A twin *is* torch's layer of its largest size: the same arguments, initialisation, parameters, state
     dict, dtypes and devices. It runs as the plain layer of the sizes that the architecture names and of the
     width of the input that it receives, over the leading parts of its weights. Its child is that same plain
     layer with a copy of those parts, so that both compute the same to the last bit.
 
-    A size that is the width of the input (`in_features`, `in_channels`, `num_features`, ...) is the largest
-    that may come; a variable may stand there, but is not read: the input decides.
+    For the width of the input (`in_features`, `in_channels`, `num_features`, ...), give the largest that the
+    layer will ever receive. A variable may stand there, but it is not read: the input decides.
 
     Attributes:
-        search_variables: Argument to the variable that was given for it, if one was.
+        search_variables: Name of an argument to the variable given for it; other arguments are left out.
     """
 
     forward_of_plain: Callable[..., Any]
     search_variables: dict[str, Variable | SizeExpression]
     search_parts: Mapping[str, type] = MappingProxyType({})
-    """Paths of the parts whose weights a twin of several reads, to their classes."""
+    """Classes of the parts, by path, in a twin that reads the weights of its parts."""
 
     search_own: bool = False
     """Whether a user's subclass changes what the layer does."""
 
     search_tied: bool = False
-    """Whether other layers have its weights too, and it is known that all of them use the same parts."""
+    """Whether the layer shares its weights with others that are known to use the same parts of them."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Have a forward that a user's subclass defines run on the plain layer of the sizes at hand.
+        """Make the forward of a user's subclass run on the plain layer of the current sizes.
 
-        There `super().forward` is the plain layer's, and `self.weight` the part that is used.
+        In that forward, `super().forward` is the plain layer's, and `self.weight` is the part that is used.
         """
         super().__init_subclass__(**kwargs)
         if not is_ours(cls) and is_ours(definer(cls, "extract")):
@@ -70,24 +70,24 @@ class Twin(Searchable):
         by_class = cls.__mro__.index
         own_plain = by_class(definer(cls, "plain")) < by_class(definer(cls, "forward"))
         if cls.search_own or own_plain:
-            # A forward that knows what the plain layer computes is of a layer of ours alone.
+            # Only the layers of asng have a forward that knows what the plain layer computes.
             cls.forward = Twin.forward  # type: ignore[method-assign]
 
     @classmethod
     def of(cls, layer: nn.Module, **arguments: Any) -> "Self":
-        """Return a twin from a plain layer that exists, with its weights and all that it was made with.
+        """Return a twin of an existing plain layer, with its weights and arguments.
 
         To search a size of a trained model, put a twin in the place of one of its layers. The weights are the
-        layer's own, not copies: what is tied to them stays tied, and an optimiser that has them keeps them.
+        layer's own, not copies, so that tied weights stay tied and an optimiser's parameters stay valid.
 
         Args:
-            layer: Of the class that this one is the twin of.
-            **arguments: Those of the twin that are to be variables, by name; of a size, the largest value has
-                to be the layer's.
+            layer: A layer of the class that this one is the twin of.
+            **arguments: The arguments of the twin that should be variables, by name. The largest value of a
+                size must be the layer's.
 
         Raises:
-            InputError: The layer is of another class or its forward is its own, an argument is unknown, or a
-                largest value is not the layer's.
+            InputError: The layer is of another class or has a forward of its own, an argument is unknown, or
+                a largest value is not the layer's.
 
         Example:
             >>> from asng.nn import Linear
@@ -100,11 +100,11 @@ class Twin(Searchable):
         return twin_of(cls, layer, arguments)  # type: ignore[no-any-return]
 
     def variables(self) -> dict[str, Variable | SizeExpression]:
-        """Return the variables, one slot an argument."""
+        """Return the variables, one slot per argument."""
         return dict(self.search_variables)
 
     def setting(self, slot: str, *, note: bool = True) -> Any:
-        """Return the value of an argument: what the architecture holds for it, or the number given.
+        """Return the value of an argument: from the architecture if it is a variable, else as given.
 
         Args:
             slot: Name of the argument.
@@ -113,18 +113,18 @@ class Twin(Searchable):
         return self.value(slot, note=note) if slot in self.search_variables else getattr(self, slot)
 
     def plain(self, *args: Any, **kwargs: Any) -> nn.Module:
-        """Return torch's layer of the current sizes, over parts of these weights; `self` if that is it.
+        """Return torch's layer of the current sizes, over parts of these weights; `self` if all are used.
 
         Args:
-            *args: The inputs of a call, from which the widths are taken. Without any: the largest.
-            **kwargs: The same, by name.
+            *args: Positional inputs of a call, from which the widths are taken. Default: the largest widths.
+            **kwargs: Keyword inputs of the call.
         """
         return planned(self, self.plan(*args, **kwargs))
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
-        """Return the plan of the plain layer, for the same arguments.
+        """Return the plan of the plain layer, for the same arguments as `plain`.
 
-        A layer whose `forward` is one function of torch calls that by its plan, and makes no other layer.
+        A twin whose `forward` is one function of torch calls it with the plan, and makes no plain layer.
         """
         raise NotImplementedError(f"{type(self).__name__}: expected plain or plan in every twin.")
 
@@ -137,7 +137,7 @@ class Twin(Searchable):
         else:
             layer = self.plain(*args, **kwargs)
         if layer is self:
-            # Nothing is cut, so that the twin is the plain layer already: then torch's own forward is to run.
+            # Nothing is cut: the twin is the plain layer already, and torch's own forward runs.
             if not self.search_own:
                 return super().forward(*args, **kwargs)
             layer = shell(self, self._parameters, {})
@@ -159,10 +159,10 @@ class Twin(Searchable):
         return child
 
     def width(self, x: Tensor | None, dim: int, most: int, name: str) -> int:
-        """Return the size of an input along `dim`, or the largest one without an input.
+        """Return the size of an input along `dim`, or the largest one if there is no input.
 
         Raises:
-            InputError: The input is wider than the layer.
+            InputError: The input is wider than the layer, or has no dimension `dim`.
         """
         if x is None:
             return most
@@ -181,6 +181,6 @@ class Twin(Searchable):
         return size
 
     def extra_repr(self) -> str:
-        """Return torch's words, and the variables."""
+        """Return torch's description, followed by the variables."""
         words = [super().extra_repr(), *(f"{slot}={v}" for slot, v in self.search_variables.items())]
         return ", ".join(word for word in words if word)

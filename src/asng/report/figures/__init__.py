@@ -1,1 +1,1 @@
-"""Figures as SVG."""
+"""Figures of a report as SVG elements."""

@@ -1,4 +1,4 @@
-"""Entropy, step size and losses over the steps; long series made short: what the eye sees stays."""
+"""Draw entropy, step size and losses over the steps; long series are shortened without a visible change."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -29,7 +29,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 _SIZE, _MARGINS = (540, 230), (58, 16, 38, 12)
 _HINTS = 60
-"""Points of a curve that say their value."""
+"""Number of points of a curve that show their value."""
 
 
 def warm_up(steps: Steps) -> tuple[float, float] | None:
@@ -40,7 +40,7 @@ def warm_up(steps: Steps) -> tuple[float, float] | None:
 
 
 def paint_entropy(axes: Axes, steps: Steps) -> None:
-    """Paint the entropy of theta over that of the uniform distribution."""
+    """Paint the entropy of theta relative to the uniform distribution."""
     _frame(axes, steps)
     axes.plot(*envelope(steps.step, steps.entropy), color=BLUE, linewidth=1.8)
     _say(axes, steps.step, steps.entropy, "entropy")
@@ -55,7 +55,7 @@ def entropy_curve(steps: Steps) -> str:
 
 
 def paint_delta(axes: Axes, steps: Steps) -> None:
-    """Paint the step size delta, on a log scale where it changes tenfold or more."""
+    """Paint the step size delta, on a log scale if it changes more than tenfold."""
     finite = steps.delta[np.isfinite(steps.delta)]
     _frame(axes, steps)
     axes.plot(*envelope(steps.step, steps.delta), color=BLUE, linewidth=1.8)
@@ -73,13 +73,12 @@ def delta_curve(steps: Steps) -> str:
 
 
 def paint_losses(axes: Axes, steps: Steps, objective: str | None = None) -> None:
-    """Paint the training loss and what selects, raw and as running means.
+    """Paint the training loss and the selection objective, raw and as running means.
 
     Args:
-        axes: To paint into.
-        steps: Of a run.
-        objective: What the objective is called, if it is another function than the loss: it then has an axis
-            of its own, on the right.
+        axes: Axes to paint into.
+        steps: The steps of a run.
+        objective: Name of the objective if it is not the loss: it then has an axis of its own, on the right.
     """
     selecting = "validation loss" if objective is None else f"{objective} on validation data"
     _frame(axes, steps)
@@ -100,7 +99,7 @@ def paint_losses(axes: Axes, steps: Steps, objective: str | None = None) -> None
 
 
 def loss_curves(steps: Steps, objective: str | None = None) -> str:
-    """Draw the training loss and what selects as an SVG element; see `paint_losses`."""
+    """Draw the training loss and the selection objective as an SVG element; see `paint_losses`."""
     paint = partial(paint_losses, steps=steps, objective=objective)
     left, right, bottom, _ = _MARGINS
     return draw(
@@ -116,9 +115,9 @@ def paint_finalists(axes: Axes, scores: Sequence[tuple[float | None, float | Non
     """Paint the scores of networks that were trained alone, in the order of the final.
 
     Args:
-        axes: To paint into.
-        scores: Of each on the shared weights, after its training alone, and after a longer one; None if it
-            has none.
+        axes: Axes to paint into.
+        scores: Scores of each network on the shared weights, after its training alone, and after a longer
+            one; None if it has none.
     """
     tidy(axes)
     axes.tick_params(length=0)
@@ -146,7 +145,7 @@ def _line(axes: Axes, steps: Steps, values: Floats, colour: str, name: str) -> N
 
 
 def _say(axes: Axes, step: Floats, values: Floats, name: str) -> None:
-    """Have values told where the mouse rests on a curve."""
+    """Show values where the mouse rests on a curve."""
     at = every(len(step), _HINTS) if len(step) else np.empty(0, dtype=np.int64)
     words = [f"step {step[i]:,.0f}: {name} {values[i]:.4g}" for i in at]
     hint(axes, step[at], values[at], words)
@@ -168,7 +167,7 @@ def _frame(axes: Axes, steps: Steps) -> None:
 
 
 def _limit(axes: Axes, series: list[Floats]) -> None:
-    """Cut off the highest spikes: one divergent step must not press all the rest flat."""
+    """Cut off the highest spikes, so that one divergent step does not flatten all the rest."""
     values = np.concatenate([values[np.isfinite(values)] for values in series])
     if len(values):
         low, high = values.min(), np.quantile(values, 0.995)
@@ -177,15 +176,15 @@ def _limit(axes: Axes, series: list[Floats]) -> None:
 
 
 def envelope(x: Floats, y: Floats, bins: int = 500) -> tuple[Floats, Floats]:
-    """Keep the least and the greatest finite value of each bin, so that spikes stay to be seen.
+    """Keep the least and the greatest finite value of each bin, so that spikes stay visible.
 
     Args:
-        x: Rising positions, shape (n,).
-        y: Values, shape (n,); NaN is left out.
-        bins: How many bins of equally many values.
+        x: Increasing positions, shape (n,).
+        y: Values, shape (n,); values that are not finite are left out.
+        bins: Number of bins, which have equally many values.
 
     Returns:
-        At most 2 * bins positions and values, in their order.
+        At most 2 * bins positions and values, in order.
     """
     finite = np.isfinite(y)
     x, y = x[finite], y[finite]
@@ -204,10 +203,10 @@ def smooth(x: Floats, y: Floats, share: float = 0.04, points: int = 400) -> tupl
     """Return the centred running mean of the finite values, over a share of the series.
 
     Args:
-        x: Rising positions, shape (n,).
-        y: Values, shape (n,); NaN is left out.
+        x: Increasing positions, shape (n,).
+        y: Values, shape (n,); values that are not finite are left out.
         share: Width of the window as a share of the values; at least one value.
-        points: How many points to return at most.
+        points: Maximum number of points to return.
     """
     finite = np.isfinite(y)
     x, y = x[finite], y[finite]
@@ -216,12 +215,12 @@ def smooth(x: Floats, y: Floats, share: float = 0.04, points: int = 400) -> tupl
     half = int(share * len(y) / 2)
     at = every(len(y), points)
     low, high = np.maximum(at - half, 0), np.minimum(at + half + 1, len(y))
-    # About the mean, so that a long sum of large losses does not cancel.
+    # Relative to the mean, since differences of long sums of large losses would lose digits.
     centre = y.mean()
     sums = np.concatenate([[0.0], np.cumsum(y - centre)])
     return x[at], centre + (sums[high] - sums[low]) / (high - low)
 
 
 def every(n: int, points: int) -> NDArray[np.int64]:
-    """Return at most `points` indices into n values, evenly spread, both ends among them."""
+    """Return at most `points` indices into n values, evenly spread and including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, points)).round().astype(np.int64))

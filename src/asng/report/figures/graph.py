@@ -1,8 +1,8 @@
-"""Found cells drawn as graphs, operations on the edges: layers from left to right, each edge on its own line.
+"""Draw found cells as graphs, operations on the edges: layers from left to right, each edge on its own line.
 
-The layered method: nodes stand in the layer of their longest path from an input; between two layers every
-edge gets a slot of its own, in which its label is written. So parallel edges part, labels never meet, and
-long edges run round the nodes they pass.
+This is the layered method. A node is in the layer of its longest path from an input, and between two layers
+every edge gets a slot of its own for its label. Parallel edges thus separate, labels never meet, and long
+edges run round the nodes that they pass.
 
 References:
     K. Sugiyama, S. Tagawa, M. Toda (1981), "Methods for Visual Understanding of Hierarchical System
@@ -27,24 +27,24 @@ from asng.runs.results import Graph, GraphEdge
 
 __all__ = ["Layout", "colours_of", "draw_graph", "drawable", "lay_out"]
 
-# Okabe and Ito, the yellow darkened to be read as text on white.
+# Okabe and Ito's colours, with the yellow darkened so that it is readable as text on white.
 _COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#2f86b8", "#5b5b5b")
 _LONGEST = 22
-"""Labels are cut to so many letters."""
+"""Maximum length of a label, in characters."""
 _NODE_HEIGHT = 22
 _SWEEPS = 12
 _MOST_EDGES = 250
 _MOST_SLOTS = 3_000
-"""Of all graphs of a page, which then take some seconds. A search of ours has some hundred."""
+"""Slots of all graphs of a page, which then take some seconds. A search of ours has some hundred."""
 _SLOT = 30.0
 _LETTER = 6.6
 
 Spot: TypeAlias = str | tuple[int, int]
-"""Where something stands in a layer: the name of a node, or the slot of an edge: (number, layer)."""
+"""What takes a place in a layer: a node, by its name, or the slot of an edge, as (number, layer)."""
 
 
 def colours_of(graphs: Sequence[Graph]) -> dict[str, str]:
-    """Give every operation one colour in all graphs of a page, in the order of names."""
+    """Return one colour for each operation in all graphs of a page, in the order of names."""
     names = sorted({edge.label for graph in graphs for edge in graph.edges if edge.label})
     return {name: _COLOURS[index % len(_COLOURS)] for index, name in enumerate(names)}
 
@@ -53,10 +53,10 @@ def drawable(graphs: Sequence[Graph]) -> int:
     """Return how many graphs, from the first on, can be drawn in some seconds.
 
     Args:
-        graphs: Without cycles.
+        graphs: Graphs without cycles.
 
     Raises:
-        RunError: One of these has a cycle.
+        RunError: One of them has a cycle.
     """
     edges = slots = 0
     for number, graph in enumerate(graphs):
@@ -74,8 +74,8 @@ def draw_graph(graph: Graph, colours: Mapping[str, str], *, key: str) -> str:
     """Draw a graph from left to right as an SVG element.
 
     Args:
-        graph: At least one node, no cycle; parallel edges part.
-        colours: Label of an edge to colour.
+        graph: A graph with at least one node and no cycle; it may have parallel edges.
+        colours: Colours by the label of an edge.
         key: Prefix of ids.
 
     Raises:
@@ -129,13 +129,13 @@ def _node(axes: Axes, x: float, y: float, width: float, label: str) -> None:
 
 @dataclass(frozen=True)
 class Layout:
-    """Places in pixels, y downwards.
+    """Positions in pixels, with y downwards.
 
     Attributes:
-        size: Width and height of the whole.
-        nodes: Node id to centre x, centre y and width.
-        paths: For each edge its way: start, left and right end of each slot, arrival.
-        labels: For each edge the middle of its label.
+        size: Width and height of the whole graph.
+        nodes: Centre x, centre y and width of each node by its id.
+        paths: The path of each edge: start, left and right end of each slot, end.
+        labels: The centre of each edge's label.
     """
 
     size: tuple[float, float]
@@ -148,7 +148,7 @@ def lay_out(graph: Graph) -> Layout:
     """Place the nodes and edges of a graph without cycles.
 
     Args:
-        graph: The graph; parallel edges are welcome.
+        graph: The graph; it may have parallel edges.
 
     Raises:
         RunError: The graph has a cycle.
@@ -176,12 +176,12 @@ def _layers(graph: Graph) -> dict[str, int]:
         raise RunError(
             f"graph {graph.title!r:.80}: expected a graph without cycles, got one with a cycle."
         ) from None
-    # Odd layers are for the slots of edges.
+    # Odd layers hold the slots of edges.
     return {name: 2 * number for number, names in enumerate(generations) for name in names}
 
 
 def _spots(graph: Graph, layer_of: Mapping[str, int]) -> tuple[list[list[Spot]], nx.DiGraph]:
-    """Return the spots of each layer, and which spots of neighbouring layers are joined."""
+    """Return the spots of each layer, and a graph of the joined spots of neighbouring layers."""
     layers: list[list[Spot]] = [[] for _ in range(max(layer_of.values(), default=0) + 1)]
     joined = nx.DiGraph()
     joined.add_nodes_from(graph.labels)
@@ -196,12 +196,12 @@ def _spots(graph: Graph, layer_of: Mapping[str, int]) -> tuple[list[list[Spot]],
 
 
 def _between(edge: GraphEdge, layer_of: Mapping[str, int]) -> range:
-    """Return the layers that an edge has a slot in, at least one."""
+    """Return the layers in which an edge has a slot, at least one."""
     return range(layer_of[edge.source] + 1, layer_of[edge.target])
 
 
 def _order(layers: list[list[Spot]], joined: nx.DiGraph) -> None:
-    """Sort each layer by the mean place of its neighbours, back and forth; keep the least tangled order."""
+    """Sort each layer by the mean place of its neighbours, back and forth; keep the fewest crossings."""
     best, fewest = [list(layer) for layer in layers], _crossings(layers, joined)
     for sweep in range(_SWEEPS):
         step, near = (1, joined.pred) if sweep % 2 == 0 else (-1, joined.succ)
@@ -242,7 +242,7 @@ def _heights(layers: list[list[Spot]], joined: nx.DiGraph) -> dict[Spot, float]:
 
 
 def _apart(wanted: list[float]) -> list[float]:
-    """Return heights a slot apart at least, in the order given and about the same mean."""
+    """Return heights at least a slot apart, in the given order and with the same mean."""
     placed: list[float] = []
     for y in wanted:
         placed.append(max(y, placed[-1] + _SLOT) if placed else y)
@@ -257,11 +257,11 @@ def _width(label: str) -> float:
 def _columns(
     graph: Graph, layers: list[list[Spot]], layer_of: Mapping[str, int]
 ) -> tuple[list[tuple[float, float]], float]:
-    """Return left and right end of each layer's column, and the width of all."""
+    """Return left and right end of each layer's column, and the total width."""
     shown, columns, x = graph.labels, [], 4.0
     for layer, spots in enumerate(layers):
         widths = [_width(shown[spot]) for spot in spots if isinstance(spot, str)]
-        # The label stands in the last slot, beside the node that takes the operation in.
+        # The label is in the last slot, beside the node that receives the operation's output.
         ends = [graph.edges[spot[0]] for spot in spots if not isinstance(spot, str)]
         widths += [_width(e.label) - 8 for e in ends if layer_of[e.target] == layer + 1]
         gap = 26.0 if layer else 0.0
@@ -277,7 +277,7 @@ def _route(
     heights: Mapping[Spot, float],
     columns: list[tuple[float, float]],
 ) -> tuple[list[list[tuple[float, float]]], list[tuple[float, float]]]:
-    """Return the way of each edge and the place of its label."""
+    """Return the path of each edge and the position of its label."""
     paths, labels = [], []
     last = [(k, _between(edge, layer_of)[-1]) for k, edge in enumerate(graph.edges)]
     into: dict[str, list[tuple[int, int]]] = {}

@@ -1,4 +1,4 @@
-"""theta over time: a heat map of probabilities, or a band about the mean."""
+"""Draw theta over the steps: a heat map of probabilities, or a band about the mean."""
 
 from collections.abc import Sequence
 
@@ -16,8 +16,8 @@ __all__ = ["heat_map", "band", "room_for"]
 WIDTH = 350
 _COLUMNS = 150
 _MOST_CHOICES = 80
-"""Rows of a map; of more choices, those that were the likeliest in the end."""
-# viridis is even in lightness: it is read by the colour-blind, and in grey print.
+"""Maximum number of rows; of more choices, those that are likeliest at the end are shown."""
+# viridis is even in lightness, so that the colour-blind can read it, and so can readers of grey prints.
 COLOUR_MAP = "viridis"
 
 
@@ -34,10 +34,10 @@ def heat_map(
     """Draw the probabilities of one categorical variable over the steps as an SVG element.
 
     Args:
-        steps: The steps at which theta was logged, rising, shape (T,).
+        steps: The steps at which theta was logged, increasing, shape (T,).
         probabilities: Shape (T, K).
         choices: K names for the rows.
-        found: The choice whose name is set bold.
+        found: The choice whose name is bold.
         room: Width left for the names, the same for all maps of a group so that they line up.
         key: Prefix of ids.
         label: What a screen reader says.
@@ -47,7 +47,7 @@ def heat_map(
         choices, probabilities = [choices[k] for k in kept], probabilities[:, kept]
     names = [clean(choice) for choice in choices]
     row = min(17.0, max(3.0, 240 / len(names)))
-    # theta holds from one record to the next; records need not be evenly spaced.
+    # theta is constant from one record to the next; records need not be evenly spaced.
     grid = np.linspace(steps[0], steps[-1], min(_COLUMNS, len(steps)))
     image = probabilities[np.searchsorted(steps, grid, side="right") - 1].T
 
@@ -85,9 +85,9 @@ def band(
     """Draw mean +- std of one ordered variable over the steps, its bounds dashed, as an SVG element.
 
     Args:
-        steps: The steps at which theta was logged, rising, shape (T,).
+        steps: The steps at which theta was logged, increasing, shape (T,).
         theta: Mean and std in raw coordinates, shape (T,).
-        variable: Says the bounds and the scale.
+        variable: The variable, which gives the bounds and the scale.
         room: Width left for the numbers, at least 50.
         key: Prefix of ids.
         label: What a screen reader says.
@@ -95,7 +95,7 @@ def band(
     mean, std = np.array([(one.mean, one.std) for one in theta]).T
 
     def value(raw: NDArray[np.float64]) -> NDArray[np.float64]:
-        # Beyond a factor of e past the bounds nothing is seen, and exp could overflow.
+        # More than a factor of e beyond the bounds nothing is visible, and exp could overflow.
         top = np.log(variable.high) + 1 if variable.log else 0.0
         return np.exp(np.minimum(raw, top)) if variable.log else raw
 

@@ -1,4 +1,4 @@
-"""How much each variable matters, as a figure: by the losses of samples, and by the path of theta."""
+"""Draw how much each variable matters, by the losses of samples and by the path of theta."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,20 +23,20 @@ __all__ = [
 ]
 
 THETA = "path of theta"
-"""The measure that is not of samples."""
+"""The measure that does not use samples."""
 _BARS = 30
-"""Of variables, the most important ones."""
+"""Number of variables shown, the most important ones."""
 _MOST_ASKED = 500
-"""Variables of which is asked what they explain, which takes milliseconds: those that theta settled on."""
+"""Number of variables whose share is computed, which takes milliseconds: those that theta settled on most."""
 
 
 class Samples(NamedTuple):
-    """Architectures that were compared.
+    """Architectures that were compared, with their losses.
 
     Attributes:
-        name: What their losses are, for the legend.
-        samples: As `sample_importance` takes them.
-        most: The share that all variables together can explain, in (0, 1].
+        name: What the losses are, for the legend.
+        samples: Samples as `sample_importance` takes them.
+        most: The greatest share that all variables together can explain, in (0, 1].
     """
 
     name: str
@@ -45,7 +45,7 @@ class Samples(NamedTuple):
 
 
 def importance_figure(log: Log, space: Space, compared: Sequence[Samples]) -> str:
-    """Draw how much each variable matters as an SVG element, empty if there is nothing to say.
+    """Draw how much each variable matters as an SVG element; empty if nothing is known.
 
     Args:
         log: As in `importance_bars`.
@@ -65,16 +65,16 @@ def importance_figure(log: Log, space: Space, compared: Sequence[Samples]) -> st
 
 
 def importance_bars(log: Log, space: Space, compared: Sequence[Samples]) -> dict[str, Mapping[str, float]]:
-    """Return how much each variable matters, by what that is measured by.
+    """Return how much each variable matters, by each measure.
 
     Args:
-        log: With theta.
-        space: What was searched.
-        compared: By whose losses: the first of which there are enough.
+        log: A log with theta.
+        space: The search space.
+        compared: Sets of samples; the first that has enough of them is used.
 
     Returns:
-        Shares by the name of the variable; no entry for samples if there are too few, and none for theta if
-        it never moved.
+        For each measure, shares by name of the variable. There is no entry for samples if there are too few,
+        and none for theta if it never moved.
     """
     path = ThetaPath(space)
     for step, theta in log.theta:
@@ -95,9 +95,9 @@ def paint_importance(axes: Axes, bars: Mapping[str, Mapping[str, float]]) -> Non
     """Paint how much each variable matters, the most important ones on top.
 
     Args:
-        axes: To paint into.
-        bars: One or two measures by what they are called, each in [0, 1] by the name of a variable, of the
-            same variables.
+        axes: Axes to paint into.
+        bars: One or two measures by name, each a share in [0, 1] by name of the variable, for the same
+            variables.
     """
     shares = list(bars.values())
     names = sorted(shares[0], key=lambda name: tuple(one[name] for one in shares))[-_BARS:]
@@ -118,14 +118,14 @@ def paint_importance(axes: Axes, bars: Mapping[str, Mapping[str, float]]) -> Non
 def samples_of_search(log: Log, space: Space, *, higher_is_better: bool) -> list[Samples]:
     """Return what a one-shot search compared: candidates on shared weights, and its finalists.
 
-    Losses of candidates fall while the weights train, and each step has a batch of its own. So a candidate
-    counts by its distance from the mean of its step. Of that distance 1/n is due to the other candidates, if
-    there are n in a step.
+    The losses of candidates fall while the weights train, and each step has its own batch. A candidate
+    therefore counts by its distance from the mean of its step. If a step has n candidates, 1/n of that
+    distance is due to the others.
 
     Args:
-        log: Of the search.
-        space: What was searched.
-        higher_is_better: Of the objective.
+        log: The log of the search.
+        space: The search space.
+        higher_is_better: Whether a higher objective is better.
     """
     scored = [sample for one in log.compared for sample in _beside_the_others(one, space)]
     alone = [

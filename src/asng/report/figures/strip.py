@@ -1,4 +1,4 @@
-"""Found against random: every network a dot, in a row or over its size."""
+"""Draw found against random networks: each one a mark, in a row or over its size."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,10 +33,10 @@ _DIAMOND: dict[str, Any] = {"marker": "D", "markersize": 7, "color": ORANGE}
 
 @dataclass(frozen=True)
 class Row:
-    """One search in the plot; NaN if a score is unknown.
+    """One search in the plot; unknown scores are NaN.
 
     Attributes:
-        name: At the left of the row, may be empty.
+        name: Text at the left of the row, may be empty.
         found: Score of the found network.
         mean: Mean of its random peers.
         sd: Their standard deviation.
@@ -53,12 +53,14 @@ class Row:
 
 
 def strip_plot(rows: Sequence[Row], *, metric: str, higher_is_better: bool) -> str:
-    """Draw rows of dots, random ones open, the found one a bar, a baseline a diamond, as an SVG element.
+    """Draw one row per search as an SVG element.
+
+    Random networks are open dots, the found one is a bar, and a baseline is a diamond.
 
     Args:
-        rows: One a search, at least one.
+        rows: One per search, at least one.
         metric: Name of the score, for the axis.
-        higher_is_better: Says on the axis which way is better.
+        higher_is_better: Whether a higher score is better, for the axis.
     """
     names = [clean(row.name, 16) for row in rows]
 
@@ -91,7 +93,7 @@ def trade_plot(networks: Mapping[str, Sequence[tuple[float, float]]], *, metric:
 
     Args:
         networks: Parameters and score of each network, under "found", "random" and "baseline"; at least one.
-        metric: What scores are called.
+        metric: Name of the score.
     """
     marks: dict[str, dict[str, Any]] = {"random": _DOT, "baseline": _DIAMOND}
     marks["found"] = {"marker": "o", "markersize": 7, "color": BLUE}
@@ -123,7 +125,7 @@ def _paint_row(axes: Axes, at: int, row: Row) -> None:
                 [at - 0.3, at + 0.3], row.mean - row.sd, row.mean + row.sd, color="#e6e9ec", lw=0
             )
         axes.vlines(row.mean, at - 0.3, at + 0.3, color=FAINT, linewidth=2, linestyle=(0, (3, 2)))
-    # Offsets that repeat, so that the page is the same each time and equal scores stay apart.
+    # Fixed offsets, so that the page is the same each time and equal scores stay apart.
     peers = spread_out(row.peers, MOST_DOTS)
     height = at + 0.18 * np.resize([0.0, -1.0, 1.0, -0.5, 0.5], len(peers))
     axes.plot(peers, height, linestyle="none", alpha=0.8, **_DOT)

@@ -1,4 +1,4 @@
-"""matplotlib figures as SVG elements to be put into one page.
+"""Turn matplotlib figures into SVG elements for a common page.
 
 One unit is one CSS pixel at natural size, so font sizes here are font sizes on the page.
 """
@@ -38,14 +38,14 @@ ABOVE = 32
 """Margin for one line of a legend."""
 
 INK, FAINT = "#1c2733", "#8a949e"
-# Okabe and Ito's blue and vermilion: told apart by the colour-blind, and dark and light when printed grey.
+# Okabe and Ito's blue and vermilion: the colour-blind can tell them apart, and so can readers of grey prints.
 BLUE, ORANGE = "#0072b2", "#d55e00"
 
-# Any: matplotlib types every key on its own.
+# Any, since matplotlib types every key separately.
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "asng",
-    # A dollar sign in a name is a dollar sign.
+    # A dollar sign in a name starts no formula.
     "text.parse_math": False,
     "axes.formatter.use_mathtext": False,
     "font.size": 11,
@@ -78,7 +78,7 @@ _THEMED = {
     "#eef3f7": "shade",
     "#ffffff": "paper",
 }
-"""Colours of figures to the variables of style.css, which are others in dark mode."""
+"""The variable of style.css for each colour of figures; in dark mode, its value is another."""
 _SVG = "{http://www.w3.org/2000/svg}"
 _HREF = "{http://www.w3.org/1999/xlink}href"
 
@@ -96,8 +96,8 @@ def draw(
     Args:
         paint: Draws into the axes.
         size: Width and height of the figure.
-        margins: Left, right, bottom and top of it that the axes leave free.
-        key: Prefix of all ids, of its own for each figure of a page.
+        margins: Left, right, bottom and top margin that the axes leave free.
+        key: Prefix of all ids, different for each figure of a page.
         label: What a screen reader says.
 
     Returns:
@@ -106,12 +106,12 @@ def draw(
     (width, height), (left, right, bottom, top) = size, margins
     box = (left / width, bottom / height, (width - left - right) / width, (height - bottom - top) / height)
     with rc_context(_STYLE), warnings.catch_warnings():
-        # The browser has the letters that matplotlib's font lacks.
+        # The browser has the glyphs that matplotlib's font lacks.
         warnings.filterwarnings("ignore", message="Glyph")
-        warnings.filterwarnings("ignore", category=RuntimeWarning)  # NumPy's, of numbers too great to draw
+        warnings.filterwarnings("ignore", category=RuntimeWarning)  # of NumPy, on numbers too great to draw
         try:
             text = _painted(paint, (width, height), box)
-        except (ValueError, ArithmeticError, IndexError):  # of ticks and bends between numbers of all sizes
+        except (ValueError, ArithmeticError, IndexError):  # ticks and curves may fail for extreme numbers
             text = _painted(_give_up, (width, height), box)
     return _element(text, key, label)
 
@@ -133,14 +133,14 @@ def _painted(
 
 
 class _Hinted(Figure):
-    """A figure that knows what to say where the mouse rests."""
+    """A figure with hints that appear where the mouse rests."""
 
     def __init__(self, **named: Any) -> None:
         super().__init__(**named)
         self.hints: list[tuple[Axes, float, float, str]] = []
 
     def spots(self) -> Iterator[tuple[float, float, str]]:
-        """Return where, in pixels from the lower left corner, and what, of the hints that are seen."""
+        """Yield the position, in pixels from the lower left corner, and the words of each visible hint."""
         for axes, x, y, words in self.hints:
             across, up = axes.transData.transform((x, y))
             if np.isfinite([across, up]).all() and axes.bbox.contains(across, up):
@@ -148,13 +148,13 @@ class _Hinted(Figure):
 
 
 def hint(axes: Axes, x: ArrayLike, y: ArrayLike, words: Sequence[str]) -> None:
-    """Have a page say something where the mouse rests on a point; nothing in a notebook.
+    """Show words on a page if the mouse rests on a point; do nothing in a notebook.
 
     Args:
-        axes: In which the points are.
+        axes: The axes of the points.
         x: Shape (n,).
-        y: Shape (n,); points that are not finite say nothing.
-        words: One for each point.
+        y: Shape (n,); points that are not finite show nothing.
+        words: One text for each point.
     """
     if isinstance(axes.figure, _Hinted):
         points = zip(np.asarray(x, float).tolist(), np.asarray(y, float).tolist(), words, strict=True)
@@ -167,18 +167,18 @@ def _give_up(axes: Axes) -> None:
 
 
 def tidy(axes: Axes) -> None:
-    """Take the upper and the right line of the frame away, and lay a faint grid."""
+    """Remove the top and right lines of the frame, and draw a faint grid."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e3e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
 def legend_above(axes: Axes, handles: Sequence[Artist] | None = None) -> None:
-    """Say what is what above the axes, where it covers nothing; a page leaves `ABOVE` free for it.
+    """Draw the legend above the axes, where it covers nothing; a page leaves `ABOVE` free for it.
 
     Args:
-        axes: Whose labels are told.
-        handles: Of these alone. Default: of all that has a label.
+        axes: Axes whose labels are shown.
+        handles: Artists to show. Default: all that have a label.
     """
     handles = axes.get_legend_handles_labels()[0] if handles is None else handles
     axes.legend(
@@ -194,7 +194,7 @@ def legend_above(axes: Axes, handles: Sequence[Artist] | None = None) -> None:
 
 
 def clean(text: object, longest: int = 22) -> str:
-    r"""Return a name as one short line of letters that XML can hold.
+    r"""Return a name as one short line of characters that XML can hold.
 
     Example:
         >>> clean("a\x00b"), clean("separable convolution 5x5", 12)
@@ -209,7 +209,7 @@ def _letters(text: str) -> str:
 
 
 def drawn(svg: str) -> Markup:
-    """Mark what `draw` returned as part of a page: no name of a run folder may come here on another way."""
+    """Mark what `draw` returned as safe HTML; names from a run folder must not get here in any other way."""
     return Markup(svg)  # ElementTree has escaped all names in it  # nosec B704
 
 
@@ -217,7 +217,7 @@ def _element(text: str, key: str, label: str) -> str:
     root = ElementTree.fromstring(text)  # written by matplotlib a moment ago  # nosec B314
     for parent in list(root.iter()):
         for child in list(parent):
-            # Metadata names the maker; a style sheet in one figure would hold for the whole page.
+            # Metadata names the maker; a style sheet in one figure would apply to the whole page.
             if child.tag in (f"{_SVG}metadata", f"{_SVG}style"):
                 parent.remove(child)
     for element in root.iter():
@@ -231,12 +231,12 @@ def _element(text: str, key: str, label: str) -> str:
     ElementTree.register_namespace("", _SVG[1:-1])
     ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
     text = ElementTree.tostring(root, encoding="unicode")
-    # Between tags a quotation mark ends nothing; escaped, it does not either where the text is moved.
+    # Between tags a quotation mark ends nothing; escaped, it is harmless if the text is moved elsewhere too.
     return re.sub(r">[^<]+<", lambda words: words[0].replace('"', "&quot;"), text)
 
 
 def _theme(element: ElementTree.Element) -> None:
-    """Have the page say what a colour is, so that figures are readable in dark mode too."""
+    """Let the page define the colours, so that figures are readable in dark mode too."""
     style = element.attrib.get("style")
     if style is not None:
         element.attrib["style"] = re.sub(

@@ -1,1 +1,1 @@
-"""The paper's symmetric autoencoders."""
+"""The space of symmetric autoencoders of the ASNG paper."""

@@ -1,4 +1,4 @@
-"""The space of symmetric convolutional autoencoders, in which the paper of ASNG searches for inpainting."""
+"""The space of symmetric convolutional autoencoders that the ASNG paper searches for inpainting."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -20,25 +20,26 @@ __all__ = ["ConvAutoencoder"]
 class ConvAutoencoder(Searchable):
     """A network from images to images: convolutions, and their mirror images in reverse order.
 
-    Nodes stand in a row. Each reads one of the `level_back` things before it, nodes or the image, and the
-    output reads one of the last nodes. The nodes on the way from the output back to the image are the
+    Nodes form a sequence. Each reads one of the `level_back` entries before it, which are nodes or the image,
+    and the output reads one of the last nodes. The nodes on the way from the output back to the image are the
     encoder; all others are not run, and their variables are inactive. A node is a convolution and ReLU,
-    without bias or normalisation. With a skip connection it keeps the size of the image, and its output is
-    added to that of its mirror image before the ReLU. Without one its stride is 2, and that of its mirror
-    image too. A transposed 3 x 3 convolution without ReLU makes the output.
+    without bias or normalisation. With a skip connection, it keeps the size of the image, and its output is
+    added to that of its mirror image before the ReLU. Without one, both it and its mirror image have stride
+    2. A transposed 3 x 3 convolution without ReLU makes the output.
 
-    The encoding "categorical" has a choice of skip and kernel together, one of channels and one of the input:
-    in the paper's size 60 variables, n_theta 214. The encoding "mixed" has a choice of skip or not, one of
-    the input, and integers for kernel and channels: 80 variables, 40 of them integers, n_theta 174. Either
-    supernet has 183,507,712 weights for images of three channels: every (node, kernel, skip) has weights of
-    its own for as many channels as there may be, of which the first ones are used.
+    In the encoding "categorical", a node has one choice of skip and kernel together, one of channels and one
+    of the input: 60 variables in the paper's size, n_theta 214. In the encoding "mixed", it has a choice of
+    skip or not, one of the input, and integers for kernel and channels: 80 variables, 40 of them integers,
+    n_theta 174. Either supernet has 183,507,712 weights for images of three channels. Every (node, kernel,
+    skip) has weights of its own for the largest number of channels, and a candidate uses the first ones.
 
-    Where the height or the width is 1 already, a node without skip connection is passed over. An odd side n
-    becomes (n + 1) / 2, and the mirror image cuts off the last row or column.
+    If the height or the width is already 1, nodes without skip connection are skipped. An odd side n becomes
+    (n + 1) / 2, and the mirror image cuts off the last row or column.
 
-    Checked: variables, n_theta and weights are those that the authors' code counts and prints (github
-    shirakawas/ASNG-NAS, folder inpainting, its defaults; it counts variables of a single choice too, which
-    are none here). Not checked: the text of the paper itself. Differs: the authors' code fails on odd sides.
+    Checked: the numbers of variables and weights and n_theta equal those that the authors' code prints
+    (github shirakawas/ASNG-NAS, folder inpainting, its defaults; it also counts variables with a single
+    choice, which do not exist here). Not checked: the text of the paper itself. Differs: the authors' code
+    fails on odd sides.
 
     Args:
         in_channels: Channels of the images, at least 1.
@@ -47,7 +48,8 @@ class ConvAutoencoder(Searchable):
         columns: Number of nodes, at least 1.
         level_back: How far back a node reads, at least 1.
         kernels: Sides of kernels, odd and different; evenly spaced for "mixed".
-        channels: What channels may be. For "mixed": any number from the least to the greatest.
+        channels: Numbers of channels to choose from. For "mixed": any number from the smallest to the
+            largest.
 
     Raises:
         InputError: An argument is out of its range.
@@ -88,7 +90,7 @@ class ConvAutoencoder(Searchable):
         self.columns = integer_at_least("columns", columns, 1)
         self.level_back = integer_at_least("level_back", level_back, 1)
         widths, sides = _rising("channels", channels), _kernels(kernels, evenly=self.mixed)
-        # What comes to a node is the image or the output of another node.
+        # The input of a node is the image or the output of another node.
         most = max(widths[-1], in_channels)
         self.nodes = nn.ModuleList()
         for number in range(1, columns + 1):
@@ -104,11 +106,11 @@ class ConvAutoencoder(Searchable):
         self.output = ConvTranspose2d(most, in_channels, 3, padding=1, bias=False)
 
     def variables(self) -> dict[str, Variable]:
-        """Return the choice of the last node; those of the nodes are their own."""
+        """Return the choice of the last node; all other variables belong to the nodes."""
         return output_variables(self.columns, self.level_back)
 
     def layers(self) -> list[Layer]:
-        """Return the layers of the encoder under the current architecture, the first one first."""
+        """Return the layers of the encoder under the current architecture, in order."""
         return path(
             self._value, columns=self.columns, level_back=self.level_back, side=self.side, mixed=self.mixed
         )
@@ -117,7 +119,7 @@ class ConvAutoencoder(Searchable):
         """Map images (batch, in_channels, height, width) to images of the same shape.
 
         Raises:
-            InputError: The images are of another shape.
+            InputError: The images have another shape.
         """
         check_shape("x", x, "batch", self.in_channels, *self.side)
         used = [(self.nodes[layer.node - 1], layer) for layer in self.layers()]

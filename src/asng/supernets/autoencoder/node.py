@@ -17,8 +17,8 @@ __all__ = ["AmongZeros", "EveryOther", "AutoencoderNode"]
 class EveryOther(nn.Module):
     """Keep the even rows and columns of pixels, counted from 0.
 
-    With a 1 x 1 convolution after it, it is one of stride 2; torch 2.13's own crashes on one thread, channels
-    last, with few channels.
+    Followed by a 1 x 1 convolution, it acts as one of stride 2. The one of torch 2.13 crashes on one thread,
+    in channels-last format, with few channels.
 
     Example:
         >>> EveryOther()(torch.arange(9.0).reshape(1, 1, 3, 3))
@@ -32,9 +32,9 @@ class EveryOther(nn.Module):
 
 
 class AmongZeros(nn.Module):
-    """Put a row and a column of zeros after each of an image.
+    """Insert a row and a column of zeros after each row and column of an image.
 
-    After a 1 x 1 convolution it makes a transposed one of stride 2, for the reason that `EveryOther` gives.
+    After a 1 x 1 convolution, it acts as a transposed one of stride 2; `EveryOther` gives the reason.
 
     Example:
         >>> AmongZeros()(torch.ones(1, 1, 1, 2))
@@ -49,13 +49,13 @@ class AmongZeros(nn.Module):
 
 
 class AutoencoderNode(Searchable):
-    """All convolutions that a node may be, each with weights of its own, and all their mirror images.
+    """All convolutions that a node can choose, each with weights of its own, and their mirror images.
 
     Args:
         number: Number of the node, from 1.
-        level_back: How far back it reads.
-        in_channels: The most channels that may come, to the convolutions and to their mirror images.
-        channels: Channels to choose from, rising, or the first and the last if `mixed`.
+        level_back: How many entries back the node may read.
+        in_channels: Largest number of input channels of the convolutions and of their mirror images.
+        channels: Channels to choose from, rising; if `mixed`, only the first and the last count, as bounds.
         kernels: Sides of kernels, rising, odd.
         mixed: Whether channels and kernel are integers.
     """
@@ -84,7 +84,7 @@ class AutoencoderNode(Searchable):
                 self.decoders[name] = _mirror_image(in_channels, width, kernel, skip=skip)
 
     def variables(self) -> dict[str, Variable]:
-        """Return the variables of the node but its channels, which belong to its convolutions."""
+        """Return the variables of the node except its channels, which belong to its convolutions."""
         return node_variables(self.number, self.level_back, self.kernels, mixed=self.mixed)
 
     def encode(self, layer: Layer, x: Tensor) -> Tensor:
@@ -92,12 +92,12 @@ class AutoencoderNode(Searchable):
         return functional.relu(self.encoders[layer.operation](x))
 
     def decode(self, layer: Layer, x: Tensor, encoded: Tensor | None) -> Tensor:
-        """Return the output of its mirror image, of the height and width that the convolution has read.
+        """Return the output of the mirror image; its height and width are those of the convolution's input.
 
         Args:
             layer: The layer.
-            x: Output of the layer before in the decoder.
-            encoded: Output of the convolution, which is added if the layer has a skip connection.
+            x: Output of the previous layer in the decoder.
+            encoded: Output of the convolution, to be added, if the layer has a skip connection; else None.
         """
         y = self.decoders[layer.operation](x)
         height, width = layer.side

@@ -1,4 +1,4 @@
-"""Which nodes of a convolutional autoencoder an architecture uses, what they do, and how that is drawn."""
+"""The wiring of a convolutional autoencoder: its variables, the nodes that run, and its graph."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 IMAGE = "image"
-"""The input of the network, among what a node may read."""
+"""The name of the network's input among the inputs that a node may read."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Layer:
 
     @property
     def operation(self) -> str:
-        """Its kernel and kind as one word."""
+        """Kernel and kind as one word."""
         return operation_name(self.kernel, skip=self.skip)
 
 
@@ -62,9 +62,9 @@ def operation_name(kernel: int, *, skip: bool) -> str:
 
 
 def inputs_of(position: int, level_back: int) -> tuple[str, ...]:
-    """Return what node number `position` (from 1) may read: the last few of the image and the nodes before.
+    """Return the inputs of node `position` (from 1): the last `level_back` of the image and earlier nodes.
 
-    The output reads as the node after the last one would.
+    The output may read what a node after the last one could read.
 
     Example:
         >>> inputs_of(3, level_back=5), inputs_of(7, level_back=2)
@@ -75,13 +75,13 @@ def inputs_of(position: int, level_back: int) -> tuple[str, ...]:
 
 
 def node_variables(node: int, level_back: int, kernels: Sequence[int], *, mixed: bool) -> dict[str, Variable]:
-    """Return the variables of a node but its channels, slot to variable. What has one choice only is none.
+    """Return the variables of a node except its channels, by slot; no variable if there is only one input.
 
     Args:
         node: Number of the node, from 1.
-        level_back: How far back a node reads.
+        level_back: How many entries back a node may read.
         kernels: Sides of kernels, rising, and evenly spaced if `mixed`.
-        mixed: Whether the kernel is an integer beside a choice of skip or not. Else both are one choice.
+        mixed: Whether skip and kernel are a choice and an integer; if not, they are one choice together.
 
     Example:
         >>> [variable.label for variable in node_variables(2, 5, [1, 3], mixed=True).values()]
@@ -101,13 +101,13 @@ def node_variables(node: int, level_back: int, kernels: Sequence[int], *, mixed:
 
 
 def output_variables(columns: int, level_back: int) -> dict[str, Variable]:
-    """Return the variable that says which node is the last, slot to variable; none for one choice."""
+    """Return the variable that selects the last node, by slot; no variable if there is only one choice."""
     sources = inputs_of(columns + 1, level_back)
     return {"output": Categorical(sources, label="output")} if len(sources) > 1 else {}
 
 
 def channels_variable(node: int, channels: Sequence[int], *, mixed: bool) -> Categorical | Integer:
-    """Return the channels of a node: one of them, or where `mixed` any number from the first to the last."""
+    """Return the variable of a node's channels: a choice, or if `mixed` an integer from first to last."""
     label = f"node{node}.channels"
     return Integer(channels[0], channels[-1], label=label) if mixed else Categorical(channels, label=label)
 
@@ -122,11 +122,11 @@ def path(
 ) -> list[Layer]:
     """Return the layers from the image to the output.
 
-    A node that would halve an image of height or width 1 is passed over, as in the authors' code.
+    A node that would halve an image of height or width 1 is skipped, as in the authors' code.
 
     Args:
-        value: Returns what an architecture holds for a name. It is asked only for what the network depends
-            on: nothing of nodes that the output does not reach, no kernel of one that is passed over.
+        value: Returns the value of a variable by its name. It is called only for variables that the network
+            depends on: none of nodes that the output does not reach, no kernel of a skipped node.
         columns: Number of nodes.
         level_back: As in `node_variables`.
         side: Height and width of the image.
@@ -143,7 +143,7 @@ def path(
 
 
 def _reached(value: Callable[[str], Value], columns: int, level_back: int) -> list[int]:
-    """Return the numbers of the nodes that the output depends on, rising."""
+    """Return the numbers of the nodes that the output depends on, in rising order."""
     reached: list[int] = []
     position, name = columns + 1, "output"
     while True:
@@ -169,19 +169,19 @@ def autoencoder_graph(
     """Return the network of an architecture as a graph: encoder, decoder, and skip connections.
 
     Args:
-        architecture: Of the space of a `ConvAutoencoder`, of either encoding.
-        columns: As it was made with.
-        level_back: As it was made with.
+        architecture: An architecture of a `ConvAutoencoder`, in either encoding.
+        columns: As given to the `ConvAutoencoder`.
+        level_back: As given to the `ConvAutoencoder`.
         image_size: Height and width of the images.
 
     Returns:
-        A dictionary that JSON can hold: "title", "nodes" with "id" and "label" (channels @ side of the
-        images), and "edges" with "from", "to" and "label". The label is the kernel, "down" if a convolution
-        halves the images, and "up" if its mirror image doubles them. What the output does not reach is left
-        out.
+        A JSON-serialisable dictionary: "title", "nodes" with "id" and "label" (channels @ side of the
+        images), and "edges" with "from", "to" and "label". The label is the kernel, with "down" if a
+        convolution halves the images, and "up" if its mirror image doubles them. Nodes that the output does
+        not reach are left out.
 
     Raises:
-        InputError: `architecture` is of no such space.
+        InputError: `architecture` is not from such a space.
 
     Example:
         >>> a = {"node1.op": "down_3x3", "node1.channels": 8, "output": "node1"}
@@ -205,7 +205,7 @@ def autoencoder_graph(
             f"architecture: expected the variable {error.args[0]!r}, got none. Give an architecture of a "
             f"ConvAutoencoder of {columns} columns."
         ) from None
-    # A layer is called by its node's name in the encoder, and by that and a stroke in the decoder.
+    # The id of a layer is its node's number in the encoder, and the number with a prime in the decoder.
     drawn = [{"id": "input", "label": "input"}]
     drawn += [{"id": f"{x.node}", "label": f"{channels[x]} @ {_size(x.side_after)}"} for x in layers]
     drawn += [{"id": f"{x.node}'", "label": f"{channels[x]} @ {_size(x.side)}"} for x in reversed(layers)]

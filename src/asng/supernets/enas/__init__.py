@@ -1,1 +1,1 @@
-"""The paper's cells."""
+"""The cell space of ENAS, as the ASNG paper searches it."""

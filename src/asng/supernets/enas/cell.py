@@ -1,4 +1,4 @@
-"""The cell space of ENAS, in which the paper of ASNG searches for image classifiers."""
+"""The cell space of ENAS, which the ASNG paper searches for image classifiers."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -63,11 +63,11 @@ class EnasCell(nn.Module):
         self.norm = batch_norm(channels, retraining=retraining)
 
     def sources(self) -> list[str]:
-        """Return the names of what the nodes read under the current architecture."""
+        """Return the names of the inputs of all nodes under the current architecture."""
         return [source for node in self.nodes for source in node.sources()]  # type: ignore[operator]
 
     def forward(self, older: Tensor | None, newer: Tensor | None) -> Tensor:
-        """Return the output of the cell, (batch, channels, n, m), in a reduction half of n and m.
+        """Return the output of the cell, (batch, channels, n, m); a reduction cell halves n and m.
 
         Args:
             older: Output of the cell before the previous one, or None if no node reads it.
@@ -86,13 +86,14 @@ class EnasCell(nn.Module):
 
 
 class EnasCellNetwork(nn.Module):
-    """An image classifier made of cells, all normal cells alike and all reduction cells alike.
+    """An image classifier made of cells; all normal cells are alike, and so are all reduction cells.
 
-    Each node of a cell adds two operations, each on one of the two previous cells' outputs or an earlier
-    node. The outputs of the nodes that no other node reads are joined by a 1 x 1 convolution. Two cells
-    reduce the image, with twice the channels from there on. Cells whose output nothing reads are not run.
+    Each node of a cell adds the outputs of two operations, each on the output of one of the two previous
+    cells or of an earlier node. A 1 x 1 convolution joins the outputs of the nodes that no other node reads.
+    By default, two cells reduce the image; each doubles the channels from there on. Cells whose output
+    nothing reads are not run.
 
-    Differs: where both sides of a node are the same operation on the same input, it is run once.
+    Differs: if both sides of a node are the same operation on the same input, it is run once.
 
     Args:
         in_channels: Channels of the images, at least 1.
@@ -105,21 +106,20 @@ class EnasCellNetwork(nn.Module):
         stem_multiplier: Channels after the first convolution, in multiples of `channels`, at least 1.
         reductions: Indices of the reduction cells, from 0. Default: cells // 3 and 2 * cells // 3, or
             none if there are fewer than 3 cells. Kinds of cells that do not occur have no variables.
-        retraining: False for the search: batch normalisation by the statistics of the batch, without
-            scale and shift. True to train one architecture afresh, with both: build it again with
-            True and extract the architecture from its `Supernet`.
+        retraining: False for the search: batch normalisation uses the statistics of the batch, without
+            scale and shift. True to train one architecture from scratch, with running statistics, scale and
+            shift: build the network again with True and extract the architecture from its `Supernet`.
         drop_path: Whether operations other than the identity are dropped at random in training, at a
-            rate that `set_drop_path` sets. Has no weights.
-        auxiliary: Whether a second classifier reads the output of cell 2 * cells // 3, the second
-            reduction, for the training. The network then returns both logits, its own first. Its other
-            weights have the names they have without.
-        recompute: Whether training in the search keeps less for the gradient and computes normalisation and
-            ReLU before convolutions again: the same bits, less memory, more time.
-            Not with `retraining`.
+            rate that `set_drop_path` sets. It adds no weights.
+        auxiliary: Whether a second classifier for training reads the output of cell 2 * cells // 3, by
+            default the second reduction. The network then returns both logits, its own first. The names of
+            all other weights stay the same.
+        recompute: Whether training in the search stores less for the gradient and recomputes normalisation
+            and ReLU before convolutions: the same bits, less memory, more time. Not with `retraining`.
 
     Raises:
         InputError: An argument is out of its range, the image is too small for the reductions, or
-            `recompute` is asked for with `retraining`.
+            both `recompute` and `retraining` are True.
 
     Example:
         >>> import torch
@@ -168,7 +168,7 @@ class EnasCellNetwork(nn.Module):
         reducing = reduction_indices(reductions, cells)
         check_image_size(image_size, len(reducing))
         width = channels * stem_multiplier
-        # As the authors', the stem's normalisation has scale and shift in the search too.
+        # As in the authors' code, the stem's normalisation has scale and shift in the search too.
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, kernel_size=3, padding=1, bias=False),
             batch_norm(width, retraining=retraining, affine=True),
@@ -195,14 +195,14 @@ class EnasCellNetwork(nn.Module):
         self.head = nn.Linear(channels, classes)
         self.auxiliary: AuxiliaryHead | None = None
         self._auxiliary_cell = 2 * cells // 3
-        if auxiliary:  # last, so that all other weights are drawn as without it
+        if auxiliary:  # last, so that the draws of all other weights do not change
             side = least_side_after(image_size, self._auxiliary_cell, reducing)
             self.auxiliary = AuxiliaryHead(widths[self._auxiliary_cell], classes=classes, side=side)
 
     def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Map images (batch, in_channels, height, width) to logits (batch, classes).
 
-        With an auxiliary head to its logits too, of the same shape, after the network's own.
+        With an auxiliary head, also return its logits, of the same shape, after the network's own.
         """
         older: Tensor | None
         newer: Tensor | None
@@ -217,7 +217,7 @@ class EnasCellNetwork(nn.Module):
         return logits if auxiliary is None else (logits, auxiliary)
 
     def _needed(self) -> list[bool]:
-        """Return for each cell whether a head depends on it."""
+        """Return for each cell whether a classifier head depends on it."""
         last = len(self.cells) - 1
         read = {last} if self.auxiliary is None else {last, self._auxiliary_cell}
         needed = [index in read for index in range(len(self.cells))]

@@ -20,16 +20,16 @@ __all__ = ["EnasNode", "UnusedNodesConv"]
 
 
 class EnasNode(Searchable):
-    """The sum of two operations, each on the cell's input or earlier node that the architecture names.
+    """The sum of two operations; the architecture names each operation and the input that it reads.
 
-    The weights of an operation belong to the edge (node, input, operation); if both sides read the
-    same input by the same operation, they share them.
+    An input is one of the cell's two inputs or an earlier node. The weights of an operation belong to the
+    edge (node, input, operation). If both sides read the same input by the same operation, they share them.
 
     Args:
         kind: "normal" or "reduction".
         number: Number of the node in its cell, from 1.
         channels: Channels of inputs and output.
-        retraining: As in `enas_operations.batch_norm`.
+        retraining: As in `operations.batch_norm`.
         drop_path: As in `EnasCellNetwork`.
         recompute: As in `EnasCellNetwork`.
     """
@@ -60,20 +60,20 @@ class EnasNode(Searchable):
         return {**node_variables(self.kind, self.number)}
 
     def sources(self) -> tuple[str, str]:
-        """Return the names of what the node reads under the current architecture."""
+        """Return the names of the two inputs of the node under the current architecture."""
         return str(self.value("input1")), str(self.value("input2"))
 
     def forward(self, outputs: Mapping[str, Tensor]) -> Tensor:
         """Return the output of the node, (batch, channels, n, m).
 
         Args:
-            outputs: Name of a cell's input or earlier node to its output.
+            outputs: Maps the names of the cell's inputs and of earlier nodes to their outputs.
         """
         first, second = self.sources()
         edges = [(first, self.value("op1")), (second, self.value("op2"))]
         one = self._run(edges[0], outputs)
         other = one if edges[1] == edges[0] else self._run(edges[1], outputs)
-        # Each side by itself, also where both are the same.
+        # Drop each side independently, even if both are the same.
         return self._dropped(one, edges[0]) + self._dropped(other, edges[1])
 
     def _run(self, edge: tuple[str, Value], outputs: Mapping[str, Tensor]) -> Tensor:
@@ -92,7 +92,7 @@ class EnasNode(Searchable):
 class UnusedNodesConv(Searchable):
     """A 1 x 1 convolution from the outputs of the unused nodes, concatenated, to one node's channels.
 
-    Each node has its block of input channels in the weight; only the blocks of unused nodes are read.
+    Each node has its own block of input channels in the weight; only the blocks of unused nodes are used.
 
     Args:
         kind: "normal" or "reduction".
@@ -113,7 +113,7 @@ class UnusedNodesConv(Searchable):
         self._slots = tuple(self.variables())
 
     def variables(self) -> dict[str, Variable]:
-        """Return the variables that say which nodes are read: the inputs of all nodes."""
+        """Return the inputs of all nodes: they determine which nodes are unused."""
         return {
             f"node{node}.{slot}": variable
             for node in range(1, self.nodes + 1)
@@ -126,9 +126,9 @@ class UnusedNodesConv(Searchable):
         return functional.conv2d(x, self._used_weight())
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return a plain convolution with the blocks that are read, or drawn for their number if fresh."""
+        """Return a plain convolution with the used blocks; a fresh one redraws them if some are unused."""
         weight = self._used_weight().detach().clone()
-        # On the meta device nothing is drawn: an extraction leaves the generators alone.
+        # On the meta device no weights are drawn, so that an extraction does not advance the generators.
         twin = nn.Conv2d(weight.shape[1], self.channels, kernel_size=1, bias=False, device="meta")
         twin.weight = nn.Parameter(weight, requires_grad=self.weight.requires_grad)
         if extraction.fresh and weight.shape != self.weight.shape:

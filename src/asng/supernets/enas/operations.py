@@ -1,6 +1,6 @@
-"""The operations of ENAS cells, of plain torch.
+"""The operations of ENAS cells, in plain torch.
 
-With stride 2, an image of side n becomes one of side ceil(n / 2) by all of them, odd n included.
+With stride 2, each of them maps an image of side n to one of side ceil(n / 2), odd n included.
 """
 
 from itertools import pairwise
@@ -16,22 +16,22 @@ __all__ = ["FactorizedReduce", "batch_norm", "edge_operations", "relu_conv_bn", 
 
 
 def batch_norm(channels: int, *, retraining: bool, affine: bool | None = None) -> nn.BatchNorm2d:
-    """Return batch normalisation for the search, or for retraining.
+    """Make a batch normalisation for the search or for retraining.
 
-    In search it has no running statistics: they would mix all the children that passed, and score
-    each by the statistics of the others. It has no scale and shift either, as in the paper.
+    In the search it has no running statistics: they would mix the statistics of all candidates, and each
+    would be scored by those of the others. It has no scale and shift either, as in the paper.
 
     Args:
         channels: Channels of its input.
         retraining: Whether to keep running statistics.
-        affine: Whether to scale and shift. Default: when retraining.
+        affine: Whether to scale and shift. Default: only if `retraining`.
     """
     scaled = retraining if affine is None else affine
     return nn.BatchNorm2d(channels, affine=scaled, track_running_stats=retraining)
 
 
 def sequence(*layers: nn.Module, recompute: bool) -> nn.Sequential:
-    """Return layers in a row, which keep less for the gradient if `recompute` is true."""
+    """Return layers in sequence, which store less for the gradient if `recompute` is true."""
     return RecomputedSequential(*layers) if recompute else nn.Sequential(*layers)
 
 
@@ -48,11 +48,11 @@ def relu_conv_bn(
 
 
 class FactorizedReduce(nn.Module):
-    """Halve the sides of an image without leaving pixels out of sight.
+    """Halve the sides of an image while reading even and odd pixels alike.
 
     Two 1 x 1 convolutions give half of the channels each, one on the even pixels, one on the odd pixels. An
-    odd side is padded by one row of zeros. The pixels are picked before the convolutions, which then have a
-    stride of 1: those of stride 2 crash in torch 2.13 on one thread, channels last, with up to 4 channels.
+    odd side is padded by one row of zeros. The pixels are picked before the convolutions, which then have
+    stride 1: with stride 2 they crash in torch 2.13 on one thread, channels last, with up to 4 channels.
 
     Args:
         in_channels: Channels of the input.
@@ -82,7 +82,7 @@ class FactorizedReduce(nn.Module):
 def edge_operations(
     channels: int, *, stride: int, retraining: bool, recompute: bool = False
 ) -> nn.ModuleDict:
-    """Return the modules that one edge chooses from, one for each of `OPERATIONS`.
+    """Make the modules that an edge chooses from, one for each of `OPERATIONS`.
 
     Args:
         channels: Channels of input and output.
@@ -103,7 +103,7 @@ def edge_operations(
 def _separable_conv(
     channels: int, kernel_size: int, *, stride: int, retraining: bool, recompute: bool
 ) -> nn.Sequential:
-    """Return ReLU, depthwise, pointwise convolution and batch normalisation, twice."""
+    """Return twice the sequence of ReLU, depthwise and pointwise convolution, and batch normalisation."""
     layers: list[nn.Module] = []
     for step in (stride, 1):
         layers += [
@@ -124,17 +124,17 @@ def _separable_conv(
 
 
 class RecomputedSequential(nn.Sequential):
-    """A `torch.nn.Sequential` that keeps its input and what convolutions return, and no more.
+    """A `torch.nn.Sequential` that stores only its input and the outputs of convolutions for the gradient.
 
-    For the gradient torch keeps what each layer was given or has returned. What normalisation and ReLU return
-    before a convolution is cheap to compute again when the gradient comes by, to the same bits, and need
-    not be kept. Several sequences on the same input then keep it once, not a rectified copy each.
+    torch stores the input or output of each layer for the gradient. The outputs of normalisation and ReLU
+    before a convolution are cheap to recompute in the backward pass, to the same bits, and need not be
+    stored. Several sequences on the same input then store it once, instead of a rectified copy each.
 
-    Not for layers whose forward pass leaves a trace or draws: normalisation with running statistics would
-    count each batch twice, dropout would drop others.
+    It must not contain layers whose forward pass has side effects or draws random numbers. Normalisation with
+    running statistics would count each batch twice, and dropout would draw another mask.
 
     Args:
-        *layers: The layers. Each run of layers up to a convolution that is not the first is computed again.
+        *layers: The layers. Those before a convolution, back to the previous convolution, are recomputed.
 
     Example:
         >>> layers = RecomputedSequential(nn.ReLU(), nn.Conv2d(3, 8, kernel_size=1), nn.Conv2d(8, 8, 3))
@@ -148,19 +148,19 @@ class RecomputedSequential(nn.Sequential):
     """
 
     def parts(self) -> list[nn.Sequential]:
-        """Return the layers in runs that end with a convolution, but for the last."""
+        """Split the layers into parts that end with a convolution; the last part may not."""
         ends = [i for i, layer in enumerate(self, start=1) if isinstance(layer, nn.Conv2d)]
         return [nn.Sequential(*list(self)[i:j]) for i, j in pairwise(sorted({0, *ends, len(self)}))]
 
     def forward(self, input: Tensor) -> Tensor:
         """Return what `torch.nn.Sequential` returns."""
-        # A trace by torch.fx sees the plain layers: a child needs no memory spared.
+        # A trace by torch.fx sees the plain layers: a child need not save memory.
         if isinstance(input, fx.Proxy) or not torch.is_grad_enabled():
             return super().forward(input)  # type: ignore[no-any-return, no-untyped-call]
         x = input
         for part in self.parts():
             if len(part) > 1 and isinstance(part[-1], nn.Conv2d):
-                # It stops where the convolution has its input again, which is not run twice.
+                # Recomputation stops at the input of the convolution, which is not run twice.
                 x = checkpoint(part, x, use_reentrant=False, preserve_rng_state=False)
             else:
                 x = part(x)

@@ -1,4 +1,4 @@
-"""What helps a found network in its training and is gone afterwards: an auxiliary head, and drop path."""
+"""Aids for retraining a found network, removed afterwards: an auxiliary head and drop path."""
 
 from torch import Tensor, nn
 
@@ -8,21 +8,21 @@ __all__ = ["AuxiliaryHead", "DropPath", "set_drop_path"]
 
 _CHANNELS, _FEATURES = 128, 768
 _POOLED_BY_5 = 8
-"""From this side on a pooling of 5 x 5 in steps of 3 leaves the 2 x 2 pixels that the convolution needs."""
+"""Smallest side for which 5 x 5 pooling with stride 3 leaves the 2 x 2 pixels that the convolution needs."""
 
 
 class AuxiliaryHead(nn.Module):
-    """Classify from an inner cell, so that the cells before it get a gradient by a short way.
+    """Classify from an inner cell, so that the gradient reaches the cells before it by a short path.
 
     Average pooling, a 1 x 1 convolution to 128 channels, a 2 x 2 convolution to 768 and a linear layer, as in
-    the authors' code and in DARTS, which has it from ENAS.
+    the authors' code and in DARTS, which took it from ENAS.
 
-    Differs: images of fewer than 8 pixels a side, which theirs does not take, are pooled to 2 x 2.
+    Differs: outputs with a side of fewer than 8 pixels, which theirs does not accept, are pooled to 2 x 2.
 
     Args:
         in_channels: Channels of the cell's output.
         classes: Number of classes.
-        side: Least side of the cell's output, in pixels.
+        side: Smaller side of the cell's output, in pixels.
 
     Example:
         >>> import torch
@@ -56,9 +56,9 @@ class AuxiliaryHead(nn.Module):
 class DropPath(nn.Module):
     """Set an operation's output to 0 for each image with some probability, and scale up the others.
 
-    The mean over the masks is the output itself, and in evaluation nothing is dropped. The mask is drawn by a
-    `torch.nn.Dropout` over one number an image, so that a child traced by torch.fx holds plain torch only.
-    Its rate is set through the training by `set_drop_path`, and is 0 until then.
+    The expectation over the masks is the output itself, and in evaluation nothing is dropped. A
+    `torch.nn.Dropout` over one number per image draws the mask, so that a child traced by torch.fx contains
+    only plain torch. `set_drop_path` sets the rate during training; it is 0 until then.
 
     Example:
         >>> import torch
@@ -85,10 +85,10 @@ class DropPath(nn.Module):
 def set_drop_path(network: nn.Module, rate: float) -> None:
     """Set the probability of every `DropPath` in a network, or in a child of it.
 
-    A child knows them by their dropout alone, so all dropouts of `network` are set.
+    In a child, only their dropouts remain, so the rate of every dropout in `network` is set.
 
     Args:
-        network: An `EnasCellNetwork` with drop path, or what was extracted from it.
+        network: An `EnasCellNetwork` with drop path, or a child that was extracted from one.
         rate: Probability that an output is dropped, in [0, 1).
     """
     for module in network.modules():

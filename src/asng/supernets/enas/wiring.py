@@ -1,4 +1,4 @@
-"""How the nodes of a cell are connected: names and values, read from an architecture; and how it is drawn."""
+"""The wiring of ENAS cells: variables of the nodes, edges of an architecture, and its graphs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ _LABELS = dict(zip(CELL_INPUTS, ("cell t-2", "cell t-1"), strict=True))
 
 @dataclass(frozen=True)
 class Edge:
-    """One of the two operations of a node: where it reads from, and what it does.
+    """One of the two edges of a node: the input that it reads, and its operation.
 
     Attributes:
         source: One of `CELL_INPUTS`, or an earlier node.
@@ -45,7 +45,7 @@ class Edge:
 
 
 def input_names(node: int) -> tuple[str, ...]:
-    """Return what node number `node` (from 1) may read: both cell inputs, then the earlier nodes.
+    """Return the inputs that node `node` (from 1) may read: both cell inputs, then the earlier nodes.
 
     Example:
         >>> input_names(3)
@@ -55,7 +55,7 @@ def input_names(node: int) -> tuple[str, ...]:
 
 
 def node_variables(kind: str, node: int) -> dict[str, Categorical]:
-    """Return the four variables of a node of the cells of one kind, slot to variable.
+    """Return the four variables of a node in the cells of one kind, by slot.
 
     Args:
         kind: "normal" or "reduction". It is part of the labels, so that all cells of a kind are alike.
@@ -73,7 +73,7 @@ def node_variables(kind: str, node: int) -> dict[str, Categorical]:
 
 
 def cell_edges(architecture: Mapping[str, Value], kind: str, nodes: int) -> list[tuple[Edge, Edge]]:
-    """Return the two edges of each node of the cells of one kind."""
+    """Return the two edges of each node in the cells of one kind."""
     return [
         (_edge(architecture, f"{kind}.node{node}", 1), _edge(architecture, f"{kind}.node{node}", 2))
         for node in range(1, nodes + 1)
@@ -81,13 +81,13 @@ def cell_edges(architecture: Mapping[str, Value], kind: str, nodes: int) -> list
 
 
 def unused_nodes(sources: Sequence[Value], nodes: int) -> tuple[int, ...]:
-    """Return the numbers (from 1) of the nodes that are no node's input: the cell's output.
+    """Return the numbers (from 1) of the nodes that no other node reads; they form the cell's output.
 
-    The last node always is one of them.
+    The last node is always one of them.
 
     Args:
-        sources: Where the edges of all nodes read from.
-        nodes: How many nodes there are.
+        sources: The inputs that the edges of all nodes read.
+        nodes: Number of nodes.
 
     Example:
         >>> unused_nodes(["cell-2", "cell-1", "node1", "cell-1", "cell-1", "node1"], 3)
@@ -101,10 +101,10 @@ def _edge(architecture: Mapping[str, Value], node: str, side: int) -> Edge:
 
 
 def reduction_indices(reductions: Sequence[int] | None, cells: int) -> frozenset[int]:
-    """Return the indices of the reduction cells: as given, or after a third and two thirds of the cells.
+    """Return the indices of the reduction cells: as given, or at a third and two thirds of the cells.
 
     Raises:
-        InputError: An index is that of no cell.
+        InputError: An index is out of range.
     """
     if reductions is None:
         return frozenset((cells // 3, 2 * cells // 3) if cells >= 3 else ())
@@ -118,10 +118,10 @@ def reduction_indices(reductions: Sequence[int] | None, cells: int) -> frozenset
 
 
 def check_image_size(image_size: int | tuple[int, int], reductions: int) -> None:
-    """Refuse images that so many reduction cells cannot halve.
+    """Refuse images that are too small for a number of reduction cells.
 
     Raises:
-        InputError: A side is too small, or they are not one side or two.
+        InputError: A side is too small, or the size is neither one side nor two.
     """
     sides = _sides(image_size)
     if len(sides) != 2:
@@ -136,7 +136,7 @@ def check_image_size(image_size: int | tuple[int, int], reductions: int) -> None
 
 
 def least_side_after(image_size: int | tuple[int, int], cell: int, reducing: Collection[int]) -> int:
-    """Return the lesser side of the output of a cell, in pixels.
+    """Return the smaller side of the output of a cell, in pixels.
 
     Args:
         image_size: Side of the images, or height and width.
@@ -158,15 +158,15 @@ def _sides(image_size: int | tuple[int, int]) -> tuple[int, ...]:
 
 
 def cell_graphs(architecture: Mapping[str, Value], nodes: int) -> list[dict[str, Any]]:
-    """Return the normal and the reduction cell of an architecture, as far as it has them, as graphs.
+    """Return the normal and the reduction cell of an architecture, if it has them, as graphs.
 
     Args:
-        architecture: Of the space of an `EnasCellNetwork`.
+        architecture: An architecture of an `EnasCellNetwork`.
         nodes: Nodes of a cell.
 
     Returns:
-        One dictionary a cell, which JSON can hold: "title", "nodes" with "id" and "label", and "edges"
-        with "from", "to" and "label". Nodes that no other node reads lead to "output".
+        One JSON-serialisable dictionary per cell: "title", "nodes" with "id" and "label", and "edges" with
+        "from", "to" and "label". Nodes that no other node reads lead to "output".
 
     Raises:
         InputError: `architecture` has no variables of such cells.

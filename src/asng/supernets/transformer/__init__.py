@@ -1,1 +1,1 @@
-"""A Transformer encoder of sequences."""
+"""A Transformer encoder for sequences."""

@@ -1,4 +1,4 @@
-"""A Transformer encoder for sequences, its depth, width, heads and pooling searched."""
+"""A Transformer encoder for sequences with searchable depth, width, heads and pooling."""
 
 from torch import Tensor, nn
 
@@ -28,7 +28,7 @@ POOLING = Categorical(POOLINGS)
 
 
 class _Layer(nn.Module):
-    """An encoder layer that passes the padding on, as a sequence of layers asks of each."""
+    """An encoder layer that passes the padding on, so that layers can be chained."""
 
     def __init__(self, width: Size, heads: Size, hidden: Size, dropout: Rate, activation: str) -> None:
         super().__init__()
@@ -37,43 +37,43 @@ class _Layer(nn.Module):
         )
 
     def forward(self, steps: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-        """Map steps (batch, time, width) and their padding to both anew."""
-        # Not unpacked: torch.fx then follows it under every version of Python.
+        """Map steps (batch, time, width) and their padding to new steps and the same padding."""
+        # Index instead of unpacking, so that torch.fx can trace it under every version of Python.
         return self.layer(steps[0], src_key_padding_mask=steps[1]), steps[1]
 
 
 class TransformerEncoder(Searchable):
-    """A classifier or regressor of sequences, of one length or of several.
+    """A classifier or regressor for sequences of equal or different lengths.
 
-    Steps are mapped to the width, get waves by which attention tells their places apart, and go through a
-    searched number of encoder layers (normalised first). One vector is pooled from them for a linear head.
-    What is padding changes no output.
+    Steps are mapped to the width, get sinusoidal position encodings, and pass through a searchable number of
+    encoder layers (pre-norm). They are then pooled to one vector for a linear head. Padding does not affect
+    the output.
 
-    Every size is a number or a variable. Those of the layers are searched in each by itself, under the name
-    "layer<i>.<argument>"; give a variable a label to have one for all.
+    Every size is a number or a variable. Sizes of the layers are searched separately in each, under the name
+    "layer<i>.<argument>"; if a variable has a label, all layers share it.
 
-    The rate of dropout may be a variable too, but a one-shot search cannot learn it: it scores without
-    dropout, so the rate is inactive there and its distribution stays as it was. Hence it is a number here;
-    search it by training each candidate on its own, by ask and tell.
+    The dropout rate may be a variable too, but a one-shot search cannot learn it. It scores without dropout,
+    so the rate is inactive there and its distribution stays as it was. Hence it is a number by default. To
+    search it, train each candidate on its own, by ask and tell.
 
-    A child takes the inputs of the example that it is extracted with: lengths, or none.
+    A child takes the same inputs as the example that it is extracted with: with lengths, or without.
 
     Args:
-        outputs: Number of classes, or of numbers to predict, at least 1.
-        features: Numbers a step; or give `tokens`.
-        tokens: How many different tokens there are, if a step is a token.
-        width: Of the steps; every value a multiple of every number of heads.
+        outputs: Number of classes, or of values to predict, at least 1.
+        features: Numbers per step; or give `tokens`.
+        tokens: Number of different tokens, if a step is a token.
+        width: Width of the steps; every value must be a multiple of every number of heads.
         depth: Number of layers, at least 0.
-        heads: Heads of a layer.
+        heads: Attention heads of a layer.
         feedforward: Width of the hidden layer of the feed-forward block.
-        activation: Of the feed-forward block: "relu" or "gelu".
-        dropout: Rate in [0, 1].
+        activation: Activation of the feed-forward block: "relu" or "gelu".
+        dropout: Dropout rate in [0, 1].
         pooling: "mean", "max" or "last" over the steps, a learned "attention", or a `Categorical` of them.
 
     Raises:
         InputError: An argument is out of its range, or there are both features and tokens, or neither.
-        SpaceError: A variable stands for something else than its argument may be, or a number of heads
-            does not divide a width.
+        SpaceError: A variable can take values that are invalid for its argument, or a number of heads does
+            not divide a width.
 
     Example:
         >>> import torch
@@ -127,18 +127,18 @@ class TransformerEncoder(Searchable):
         self.head = Linear(width, integer_at_least("outputs", outputs, 1))
 
     def variables(self) -> dict[str, Variable]:
-        """Return nothing: the variables are those of the parts."""
+        """Return no variables: all belong to the submodules."""
         return {}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Map a batch of sequences to (batch, outputs).
 
         Args:
-            x: (batch, time, features), or tokens (batch, time).
-            lengths: How many steps of each are no padding, integers (batch,) in [1, time]. Default: all.
+            x: Numbers (batch, time, features), or tokens (batch, time).
+            lengths: Steps of each sequence before the padding, integers (batch,) in [1, time]. Default: all.
 
         Raises:
-            InputError: The lengths are something else, or x has another shape.
+            InputError: The lengths are invalid, or x has another shape.
         """
         check_shape("x", x, "batch", "time", *([] if self.features is None else [self.features]))
         padding = self.padding(x, lengths)
@@ -147,10 +147,10 @@ class TransformerEncoder(Searchable):
         return self.head(self.pooling(steps, padding))  # type: ignore[no-any-return]
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return the plain network, which takes lengths, or none, as the example did.
+        """Return the plain network, which takes lengths if and only if the example did.
 
         Raises:
-            InputError: The example gives lengths in one call and not in another.
+            InputError: The example passes lengths in one call but not in another.
         """
         return settle_input(extraction.trace(self), "lengths", given=lengths_given(self, extraction))
 

@@ -1,4 +1,4 @@
-"""Batches of sequences: where they are padded, which step is which, and one vector from all steps."""
+"""Layers for batches of sequences: padding masks, position encodings and pooling over the steps."""
 
 import math
 from typing import TypeAlias
@@ -36,10 +36,10 @@ POOLINGS = ("mean", "max", "last", "attention")
 
 
 class Padding(Searchable):
-    """Says which steps of a batch are padding.
+    """Compute which steps of a batch are padding.
 
     It has no variable. It is searchable so that its child can be made for the inputs of the example: with
-    lengths or without. The child looks at nothing but the numbers, as a traced and exported network must.
+    lengths or without. The child does not check the lengths, because a traced and exported network cannot.
 
     Example:
         >>> Padding()(torch.zeros(2, 3, 1), torch.tensor([3, 1]))
@@ -48,42 +48,42 @@ class Padding(Searchable):
     """
 
     def variables(self) -> dict[str, Variable]:
-        """Return nothing."""
+        """Return no variables."""
         return {}
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """Return where the padding is, bool (batch, time).
+        """Return the padding mask, bool (batch, time): True for padding.
 
         Args:
             x: A batch (batch, time, ...).
             lengths: Steps of each sequence, integers (batch,) in [1, time]. Default: all of them.
 
         Raises:
-            InputError: The lengths are something else.
+            InputError: The lengths are invalid.
         """
         if lengths is not None:
             _check_lengths(x, lengths)
         return _padding(x, lengths)
 
     def extract(self, extraction: Extraction) -> nn.Module:
-        """Return a module of plain torch that takes lengths, or none, as the example did.
+        """Return a plain torch module that takes lengths if and only if the example did.
 
         Raises:
-            InputError: The example gives lengths in one call and not in another.
+            InputError: The example passes lengths in one call but not in another.
         """
         form = _padding if lengths_given(self, extraction) else lambda x: _padding(x)
         return fx.GraphModule({}, fx.symbolic_trace(form).graph, class_name="Padding").train(self.training)
 
 
 def lengths_given(module: Searchable, extraction: Extraction) -> bool:
-    """Whether the example calls a module with lengths; True if it does not call it at all.
+    """Return whether the example calls a module with lengths; True if it does not call it at all.
 
     Args:
-        module: Takes (x, lengths=None).
-        extraction: Has the example.
+        module: A module whose forward takes (x, lengths=None).
+        extraction: The extraction, which has the example.
 
     Raises:
-        InputError: It does so in one call and not in another.
+        InputError: The example passes lengths in one call but not in another.
     """
     calls = extraction.calls(module)
     given = {(args[1] if len(args) > 1 else kwargs.get("lengths")) is not None for args, kwargs in calls}
@@ -117,13 +117,13 @@ def _check_lengths(x: Tensor, lengths: Tensor) -> None:
 
 
 class Positions(nn.Module):
-    """Adds sine and cosine waves over the steps, by which attention tells them apart.
+    """Add sinusoidal position encodings, by which attention distinguishes the steps.
 
-    Differs: the wavelengths come in such an order that those of every width are spread over the whole
-    range, while each column has the same one in all widths, which share their weights.
+    Differs: the wavelengths are ordered so that those of every width are spread over the whole range. Each
+    column has the same wavelength in all widths, because these share their weights.
 
     Args:
-        width: The greatest width of an input.
+        width: The largest width of an input.
 
     Example:
         >>> Positions(4)(torch.zeros(1, 2, 2))
@@ -141,14 +141,14 @@ class Positions(nn.Module):
         self.frequencies: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return x, (batch, time, width), with the waves added."""
+        """Return x, (batch, time, width), with the encodings added."""
         angles = torch.arange(x.shape[1], device=x.device)[:, None] * self.frequencies
         waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
         return x + waves[:, : x.shape[2]].type_as(x)
 
 
 def _spread(index: int) -> float:
-    """Return number `index` of the sequence 0, 1/2, 1/4, 3/4, 1/8, ... (van der Corput)."""
+    """Return element `index` of the van der Corput sequence 0, 1/2, 1/4, 3/4, 1/8, ..."""
     fraction, step = 0.0, 0.5
     while index:
         fraction += step * (index % 2)
@@ -166,7 +166,7 @@ class MeanPool(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """The greatest value over the steps, by feature."""
+    """The maximum over the steps, by feature."""
 
     def forward(self, x: Tensor, padding: Tensor) -> Tensor:
         """Map steps (batch, time, width), padding (batch, time), to (batch, width)."""
@@ -179,15 +179,15 @@ class LastPool(nn.Module):
     def forward(self, x: Tensor, padding: Tensor) -> Tensor:
         """Map steps (batch, time, width), padding (batch, time), to (batch, width)."""
         last = (~padding).sum(1) - 1
-        # Not take_along_dim, for which torch.export holds the batch size fixed.
+        # Not take_along_dim, because torch.export then fixes the batch size.
         return x.gather(1, last[:, None, None].expand(-1, 1, x.shape[2])).squeeze(1)
 
 
 class AttentionPool(nn.Module):
-    """A weighted mean over the steps, the weights a softmax of a learned score of each.
+    """A weighted mean over the steps; the weights are a softmax of learned scores.
 
     Args:
-        width: The greatest width of an input.
+        width: Width of the input, a number or a variable.
     """
 
     def __init__(self, width: Size) -> None:
@@ -201,14 +201,14 @@ class AttentionPool(nn.Module):
 
 
 def make_pooling(pooling: PoolingName, width: Size) -> nn.Module:
-    """Return a pooling by name, or a choice among several.
+    """Make a pooling by name, or a searchable choice among several.
 
     Args:
         pooling: One of `POOLINGS`, or a `Categorical` of them.
-        width: The greatest width of an input.
+        width: Width of the input, a number or a variable.
 
     Raises:
-        InputError: A name is none of them.
+        InputError: A name is not in `POOLINGS`.
 
     Example:
         >>> import torch

@@ -1,4 +1,4 @@
-"""How wide the chosen network may be: as many channels as a bound on its weights allows."""
+"""Choose the width of the retrained network: as many channels as a bound on its weights allows."""
 
 from bisect import bisect_right
 from collections.abc import Callable
@@ -17,19 +17,19 @@ __all__ = ["channels_within", "greatest_within", "largest_architecture"]
 def channels_within(
     architecture: Architecture, max_parameters: int, *, build: Callable[[int], nn.Module]
 ) -> int:
-    """Return the greatest number of channels with which a network has at most so many weights.
+    """Return the largest number of channels for which a network has at most `max_parameters` weights.
 
-    A layer of a cell network has a number of weights that is linear or quadratic in the channels, so three
-    counts say it for all. To build a network of 20 cells takes a second or two, and bisection would ask for a
-    dozen. Nothing is drawn and no weight takes memory.
+    The number of weights of each layer in a cell network is linear or quadratic in the channels, so three
+    counts determine the total. Building a network of 20 cells takes a second or two, and bisection would
+    build a dozen. Networks are built on the meta device: no weights are drawn, and they take no memory.
 
     Args:
-        architecture: What to extract.
-        max_parameters: Bound on the weights of the plain network.
-        build: Makes the model to extract from, of so many channels.
+        architecture: The architecture to extract.
+        max_parameters: Bound on the number of weights of the plain network.
+        build: Makes the model to extract from, given the number of channels.
 
     Raises:
-        InputError: With one channel there are more.
+        InputError: One channel already gives more weights.
 
     References:
         Akimoto et al. (2019), section 5.2: the number of channels is adjusted to 4.0 million parameters.
@@ -44,14 +44,14 @@ def channels_within(
 
 
 def greatest_within(parameters: Callable[[int], int], max_parameters: int) -> int:
-    """Return the greatest number of channels, from 1 on, that `parameters` maps to at most the bound.
+    """Return the largest number of channels, at least 1, that `parameters` maps to at most the bound.
 
     Args:
-        parameters: Weights by channels, increasing.
+        parameters: Maps channels to the number of weights; increasing.
         max_parameters: The bound.
 
     Raises:
-        InputError: One channel is too many.
+        InputError: One channel already exceeds the bound.
 
     Example:
         >>> greatest_within(lambda channels: 3 * channels**2, 300)
@@ -69,9 +69,10 @@ def greatest_within(parameters: Callable[[int], int], max_parameters: int) -> in
 
 
 def largest_architecture(space: Space) -> Architecture:
-    """Return an architecture of a cell network with the most weights, to see beforehand that all will fit.
+    """Return the architecture of a cell network with the most weights: if it fits, all others do.
 
-    Every node has two 5 x 5 convolutions of its own, and none reads another: all are joined at the end.
+    Every node has two separable 5 x 5 convolutions on different inputs, and none reads another node, so that
+    all are joined at the end of the cell.
     """
     values = {"input1": "cell-2", "input2": "cell-1", "op1": "sep_conv_5x5", "op2": "sep_conv_5x5"}
     return Architecture({name: values[name.rpartition(".")[2]] for name in space})

@@ -1,4 +1,4 @@
-"""Classifying images by a network of cells: the data, the networks, and how they are trained."""
+"""The task of image classification by a network of cells: data, networks, and training recipe."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -29,14 +29,14 @@ from asng.training import Loss, accuracy, supervised
 __all__ = ["classification", "classification_recipe", "image_loaders"]
 
 TEST_BATCH = 250
-"""Scoring needs no gradient, and so takes larger batches."""
+"""Batch size for scoring; larger than in training, because no gradient is needed."""
 
 
 def classification(settings: ClassificationSettings) -> Task:
-    """Return the task of classifying images; reads the data.
+    """Return the task of image classification; this reads the data.
 
     Args:
-        settings: Which data, which space, and how the chosen network is trained.
+        settings: The data, the space, and how the chosen network is trained.
 
     Raises:
         InputError: The data are missing or damaged, or the images are too small for the cells.
@@ -66,7 +66,7 @@ def classification(settings: ClassificationSettings) -> Task:
 
 
 class _Networks:
-    """The networks of a task: the one searched in, the one trained alone, and the one kept."""
+    """The networks of a task: the one for the search, the one that is retrained, and the one that is kept."""
 
     def __init__(self, data: ImageData, settings: ClassificationSettings) -> None:
         self.data, self.settings = data, settings
@@ -74,14 +74,14 @@ class _Networks:
         self.channels = lru_cache(maxsize=64)(self._channels)
 
     def __reduce__(self) -> tuple[type["_Networks"], tuple[ImageData, ClassificationSettings]]:
-        return type(self), (self.data, self.settings)  # to another process travels all but what is remembered
+        return type(self), (self.data, self.settings)  # pickle all but the cache
 
     def searched(self) -> nn.Module:
         network = self._network(
             self.settings.cells, self.settings.channels, recompute=self.settings.recompute
         )
         if self.settings.max_parameters is not None:
-            # Whatever is found must have room: better to hear that it has none before the search.
+            # Every architecture must fit. Raise before the search if the largest does not.
             self.channels(largest_architecture(Supernet(network).space))
         return network
 
@@ -140,12 +140,12 @@ def _read(settings: ClassificationSettings) -> ImageData:
 def classification_recipe(
     settings: ClassificationSettings, build: Callable[[Architecture], nn.Module]
 ) -> Recipe:
-    """Return how a found classifier is trained: with auxiliary head and drop path, as the settings have them.
+    """Return how to train a found classifier, with the auxiliary head and drop path of the settings.
 
     The rate of drop path grows linearly with the steps (Akimoto et al., 2019, section 5.2, after DARTS).
 
     Args:
-        settings: Say the rate, and the weight of the head.
+        settings: They have the final rate of drop path and the weight of the auxiliary loss.
         build: Makes the model that is trained, with both.
     """
     rate = settings.drop_path
@@ -161,7 +161,7 @@ def classification_recipe(
 
 
 def _with_auxiliary(weight: float) -> Loss:
-    """Return the cross entropy of both heads, the auxiliary one's times a weight."""
+    """Return the loss: cross entropy of the head plus `weight` times that of the auxiliary head."""
 
     def cross_entropies(output: tuple[Tensor, Tensor], target: Tensor) -> Tensor:
         logits, auxiliary = output
@@ -174,16 +174,16 @@ def _with_auxiliary(weight: float) -> Loss:
 def image_loaders(data: ImageData, settings: ClassificationSettings, seed: int) -> Loaders:
     """Return the loaders; images stay bytes until they are in a batch.
 
-    Crops and flips are in all training, cutout in that of networks trained alone (section 5.2).
+    Crops and flips apply to all training data, cutout only when retraining (section 5.2).
 
     Args:
         data: The images.
-        settings: Sizes of batches, and how images are changed.
-        seed: Of the split.
+        settings: Batch sizes and augmentations.
+        seed: Seed of the split.
     """
     share = 1.0 - settings.valid_share
     first, second = split_half(data.train_labels, share=share, seed=seed)
-    # The statistics come from the training half: the other one is to stay unseen by the weights.
+    # The statistics come from the training half only: the weights must not see the other half.
     mean, std = channel_statistics(data.train_images[first])
     padding, flip = settings.crop_padding, settings.flip
 
@@ -205,12 +205,12 @@ def image_loaders(data: ImageData, settings: ClassificationSettings, seed: int) 
 
 @dataclass(frozen=True)
 class _Normalised:
-    """Turns bytes into floats of mean 0 and deviation 1, then changes them; a batch at once.
+    """Normalise a batch of byte images to mean 0 and standard deviation 1, then augment it.
 
     Args:
-        mean: Of each channel, (C,).
-        std: Of each channel, (C,).
-        change: What is done to the images in training.
+        mean: Mean of each channel, (C,).
+        std: Standard deviation of each channel, (C,).
+        change: The augmentation of training images.
     """
 
     mean: Tensor

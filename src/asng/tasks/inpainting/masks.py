@@ -1,4 +1,4 @@
-"""What is hidden of an image: the masks of Suganuma et al. (2018), section 4.1, and images that have them."""
+"""The masks of Suganuma et al. (2018), section 4.1, and a dataset of masked images."""
 
 from collections.abc import Callable, Sequence
 
@@ -24,12 +24,12 @@ def draw_masks(
     Args:
         kind: Which mask.
         n: How many images, at least 1.
-        height: Of the images, in pixels.
-        width: Of the images, in pixels.
-        generator: What to draw from. Default: torch's.
+        height: Height of the images in pixels.
+        width: Width of the images in pixels.
+        generator: Generator to draw from. Default: torch's default generator.
 
     Returns:
-        Shape (n, 1, height, width): 1 if a pixel is seen, 0 if it is missing, in all its channels.
+        Masks (n, 1, height, width): 1 if a pixel is visible, 0 if it is missing, in all channels.
 
     Raises:
         InputError: An argument is out of its range.
@@ -74,17 +74,17 @@ _KINDS: dict[str, Callable[[int, int, int, torch.Generator | None], Tensor]] = {
 
 
 class MaskedImages(Dataset[tuple[Tensor, Tensor]]):
-    """Batches of (masked image, image), pixels in [0, 1] and 0 if they are missing.
+    """Batches of (masked image, image), with pixels in [0, 1] and missing pixels 0.
 
-    For a loader that asks for whole batches, `batch_size=None` and a sampler that yields lists of indices.
-    With `num_workers=0` the draws come from torch's default generator in the main process, so that a resumed
-    run sees the same batches.
+    Use it with a loader that asks for whole batches: `batch_size=None` and a sampler that yields lists of
+    indices. With `num_workers=0` the draws come from torch's default generator in the main process, so that
+    a resumed run sees the same batches.
 
     Args:
-        images: (N, C, H, W), uint8.
-        mask: What is missing.
+        images: Images (N, C, H, W), uint8.
+        mask: Which part of an image is missing.
         seed: Fixes one mask for each image, so that scores can be compared. None, for training: a new mask
-            whenever an image is taken, which is flipped from left to right half of the times.
+            each time an image is read, and a left-right flip with probability 1/2.
 
     Example:
         >>> data = MaskedImages(torch.full((10, 3, 8, 8), 255, dtype=torch.uint8), "center", seed=0)

@@ -1,4 +1,4 @@
-"""How near a restored image comes to the true one: PSNR and SSIM by torchmetrics, and pictures to look at."""
+"""The quality of restored images: PSNR and SSIM by torchmetrics, and pictures for the report."""
 
 import base64
 import io
@@ -13,22 +13,22 @@ from asng.training import Forward
 __all__ = ["MOST_PSNR", "psnr", "ssim", "SHOWN", "restored_pictures"]
 
 SHOWN = 8
-"""How many test images are shown."""
+"""Number of test images in the pictures."""
 
 _GAP = 4
 _LEAST_SIDE = 96
 
 MOST_PSNR = 100.0
-"""In decibels, for an image that is restored to the last bit, as a black one is by a network without bias."""
+"""Cap in decibels for images that are restored exactly, as a network without bias restores a black image."""
 
 
 def psnr(forward: Forward, batch: Any) -> float:
     """Return the mean over the images of the peak signal-to-noise ratio, in decibels, at most `MOST_PSNR`.
 
-    Restored pixels are clipped to [0, 1], of which 1 is the peak; all pixels count, those that were seen too.
+    Restored pixels are clipped to [0, 1], and the peak is 1. All pixels count, visible ones too.
 
     Args:
-        forward: Restores images.
+        forward: The network that restores images.
         batch: Masked images and images, each (batch, channels, height, width) in [0, 1].
 
     Example:
@@ -46,13 +46,14 @@ def psnr(forward: Forward, batch: Any) -> float:
 def ssim(forward: Forward, batch: Any) -> float:
     """Return the mean over the images of the structural similarity, at most 1.
 
-    Gaussian windows of standard deviation 1.5, as the authors' code has them; clipped as in `psnr`.
+    The windows are Gaussian with standard deviation 1.5, as in the authors' code. Pixels are clipped as in
+    `psnr`.
 
-    Differs: the mean is over all pixels, where scikit-image, which the authors use, leaves the border out.
+    Differs: the mean is over all pixels; scikit-image, which the authors use, excludes the border.
 
     Args:
-        forward: Restores images.
-        batch: As of `psnr`; sides of 6 pixels at least.
+        forward: The network that restores images.
+        batch: As for `psnr`; sides of at least 6 pixels.
 
     Example:
         >>> images = torch.rand(2, 3, 16, 16)
@@ -67,7 +68,7 @@ def ssim(forward: Forward, batch: Any) -> float:
 
     restored, true = _restored(forward, batch)
     each = structural_similarity_index_measure(restored, true, data_range=1.0, reduction="none")
-    assert isinstance(each, Tensor)  # a tuple only where the whole map is asked for
+    assert isinstance(each, Tensor)  # it is a tuple only if the full map is requested
     return float(each.mean())
 
 
@@ -75,15 +76,15 @@ def ssim(forward: Forward, batch: Any) -> float:
 def restored_pictures(network: nn.Module, test: MaskedImages, score: str) -> dict[str, Any]:
     """Return rows of pictures: masked, restored, true.
 
-    The images are evenly spaced in the test data, so that no score has a say in which are shown.
+    The images are evenly spaced in the test data, so that their selection does not depend on any score.
 
     Args:
-        network: Restores images.
+        network: The network that restores images.
         test: The test data, with fixed masks.
-        score: How the network scores on all of them, in words.
+        score: The scores of the network on all test data, as text.
 
     Returns:
-        A dictionary that JSON can hold: "caption", and "rows" with "label" and "png", in base64.
+        A JSON-serialisable dictionary: "caption", and "rows" with "label" and "png", in base64.
     """
     n = min(SHOWN, len(test))
     masked, true = test[[(2 * i + 1) * len(test) // (2 * n) for i in range(n)]]

@@ -1,4 +1,4 @@
-"""Restoring images of which a part is missing, by a symmetric autoencoder."""
+"""The task of restoring images with missing parts by a symmetric autoencoder."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -34,24 +34,24 @@ from asng.training import score, supervised
 __all__ = ["inpainting"]
 
 TEST_BATCH = 100
-"""Scoring needs no gradient, and so takes larger batches."""
+"""Batch size for scoring; larger than in training, because no gradient is needed."""
 
 MASK_SEED = 0
-"""Of the masks that scores are made with: the same in all runs, so that their scores can be compared."""
+"""Seed of the masks for scoring; the same in all runs, so that their scores can be compared."""
 
 LEAST_SIDE = 6
-"""In pixels: the windows of SSIM reach 5 pixels beyond the one in their middle."""
+"""Smallest image side in pixels: SSIM windows reach 5 pixels beyond their centre."""
 
 
 def inpainting(settings: InpaintingSettings) -> Task:
-    """Return the task of restoring images; reads the data.
+    """Return the task of restoring images; this reads the data.
 
-    The network sees the masked image alone, missing pixels as 0, not the mask. The loss is the mean squared
-    error over all pixels, those that were seen too, as in the authors' code; training images are flipped at
-    random as there. Differs: both networks of a step are trained, and both are scored, on the same masks.
+    The network sees only the masked image, with missing pixels as 0, and not the mask. The loss is the mean
+    squared error over all pixels, visible ones too. Training images are flipped at random. Both are as in
+    the authors' code. Differs: both networks of a step are trained, and both are scored, on the same masks.
 
     Args:
-        settings: Which data, and which space.
+        settings: The data and the space.
 
     Raises:
         InputError: The data are missing or damaged, or an argument of the space is out of its range.
@@ -114,7 +114,7 @@ def _adam(parameters: Iterable[nn.Parameter], *, learning_rate: float) -> torch.
 
 
 def _two_steps_down(weights: torch.optim.Optimizer, steps: int) -> Any:
-    """Let the rate fall to a tenth at 2/5 of the steps, and again at 4/5 (the paper's schedule)."""
+    """Lower the learning rate to a tenth at 2/5 of the steps, and again at 4/5 (the paper's schedule)."""
     return torch.optim.lr_scheduler.MultiStepLR(weights, [2 * steps // 5, 4 * steps // 5])
 
 
@@ -136,7 +136,7 @@ def _read(settings: InpaintingSettings) -> ImageData:
 
 def _loaders(data: ImageData, settings: InpaintingSettings, seed: int) -> Loaders:
     share = 1.0 - settings.valid_share
-    if settings.data_dir is None:  # patches of one photograph are alike: they stay on one side
+    if settings.data_dir is None:  # patches of one photograph are alike: keep them in one part
         first, second = split_groups(data.train_labels, share=share, seed=seed)
     else:
         first, second = split_half(len(data.train_images), share=share, seed=seed)

@@ -1,4 +1,4 @@
-"""Finding what an import path names; a wrong one gets the nearest right name, a failing one its line."""
+"""Resolve import paths; errors suggest the nearest right name, or give the line that fails."""
 
 import importlib
 import inspect
@@ -22,17 +22,17 @@ _NOT_THEIRS = ("<frozen", str(Path(asng.__file__).parent), *_INSTALLED)
 
 
 def import_named(name: str, path: str, *, imports: Imports, home: str | None = None) -> Any:
-    """Return what an import path names.
+    """Import and return the object that an import path names.
 
     Args:
-        name: What it is for, for messages.
-        path: A package or module, and what to take from it: `package.module.thing`.
-        home: Module that a path without a dot is taken from. Default: such a path is an error.
+        name: The setting that it is for, for messages.
+        path: A package or module, and the name of an object in it: `package.module.thing`.
+        home: Module in which a path without a dot is looked up. Default: such a path is an error.
         imports: What may be imported.
 
     Raises:
-        RunError: The path may not be imported, and then nothing is.
-        InputError: There is no such module, or nothing of that name in it, or importing it fails.
+        RunError: The path may not be imported; nothing was imported.
+        InputError: There is no such module, or no such name in it, or importing it fails.
 
     Example:
         >>> from asng.tasks.user.trust import ANYTHING
@@ -52,12 +52,12 @@ def import_named(name: str, path: str, *, imports: Imports, home: str | None = N
     for part in parts[1:-1]:
         found = _module(name, found, part) or _attribute(name, found, part)
     if not hasattr(found, parts[-1]):
-        _module(name, found, parts[-1])  # once imported, it is an attribute too
+        _module(name, found, parts[-1])  # once imported, it is an attribute of its package
     return _attribute(name, found, parts[-1])
 
 
 def whole_path(path: str, home: str | None) -> str:
-    """Return the import path with the module that one without a dot is taken from."""
+    """Return the full import path: a path without a dot is prefixed by `home`."""
     return path if home is None or "." in path else f"{home}.{path}"
 
 
@@ -74,7 +74,7 @@ def _top(name: str, module: str) -> Any:
 
 
 def _module(name: str, package: Any, part: str) -> Any:
-    """Return a package's module of that name, or None."""
+    """Import and return a module of a package, or return None if there is none of that name."""
     if not inspect.ismodule(package) or not hasattr(package, "__path__"):
         return None
     whole = f"{package.__name__}.{part}"
@@ -84,7 +84,7 @@ def _module(name: str, package: Any, part: str) -> Any:
 def _exists(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ValueError:  # of a module that was not imported, such as __main__
+    except ValueError:  # for a module without a spec, such as __main__
         return False
 
 
@@ -107,7 +107,7 @@ def _attribute(name: str, owner: Any, part: str) -> Any:
 
 
 def blame(error: BaseException) -> str:
-    """Return an error in one line: its kind, its message, and the deepest line of the user's own code.
+    """Describe an error in one line: its type, its message, and the deepest line of the user's own code.
 
     Example:
         >>> try:

@@ -1,4 +1,4 @@
-"""The loaders of a task, from what a user's function returns."""
+"""Turn what a user's data function returns into the loaders of a task."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,22 +17,22 @@ _FORMS = "Return (train, valid, test), (train, test), a dictionary of these name
 
 
 def loaders_from(returned: Any, *, valid_share: float, seed: int) -> Loaders:
-    """Return which loader does what.
+    """Assign the loaders that a user's function returned to their roles.
 
-    - train: trains weights, in the search and alone.
-    - valid: scores architectures in the search. Without one, the search holds a random part of the training
-      data apart for it, and networks trained alone get the whole.
-    - test: scores the trained networks. Without one the validation data do, on which the search has chosen;
-      the part of the training data that was held apart for it then trains nothing.
+    - train: trains weights, in the search and in retraining.
+    - valid: scores architectures in the search. Without one, the search holds out a random part of the
+      training data, and retraining uses all of them.
+    - test: scores the retrained networks. Without one, the validation data do, on which the search has
+      chosen. If they were held out from the training data, that part then trains nothing.
 
     Args:
         returned: (train, valid, test), (train, test), a dictionary of these names, or one training loader;
-            None stands for none.
-        valid_share: Share of the training data to hold apart if there is no validation loader, in (0, 1).
-        seed: Which part.
+            None stands for no loader.
+        valid_share: Share of the training data to hold out if there is no validation loader, in (0, 1).
+        seed: Seed of the random part.
 
     Raises:
-        InputError: It is nothing of this, something in it is no loader, or it cannot be split.
+        InputError: It has none of these forms, a part of it is not a loader, or it cannot be split.
 
     Example:
         >>> import torch
@@ -48,7 +48,7 @@ def loaders_from(returned: Any, *, valid_share: float, seed: int) -> Loaders:
     if valid is None:
         train, valid = split_loader(whole, share=1.0 - valid_share, seed=seed)
         if test is None:
-            # A part held apart for both trains nothing, and is scored whole and in its order.
+            # A part held out for both trains nothing. For the test it is read whole and in order.
             whole, test = train, _in_order(valid)
     return Loaders(
         search_train=train,
@@ -79,14 +79,14 @@ def _named(returned: Any) -> dict[str, Any]:
 
 
 def check_loader(name: str, loader: Any) -> None:
-    """Raise if something is no loader with a length.
+    """Raise if an object is not a loader with a length.
 
     Args:
-        name: What it is for, for messages.
+        name: The role of the loader, for messages.
         loader: What a user's function returned.
 
     Raises:
-        InputError: It is a dataset, something else, or has no length or no batch.
+        InputError: It is a dataset or another object, has no length, or has no batch.
     """
     if isinstance(loader, Dataset):
         raise InputError(

@@ -1,4 +1,4 @@
-"""The loss of a user, and what architectures and networks are compared by."""
+"""The user's loss, and the objective by which architectures and networks are compared."""
 
 import inspect
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ HOMES = {
     "minimize": "asng.training",
     "maximize": "asng.training",
 }
-"""Modules that names without a dot are taken from."""
+"""Maps each setting to the module in which names without a dot are looked up."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What networks are compared by.
+    """The score by which networks are compared.
 
     Attributes:
         metric: Its name.
         score: A function of (forward, batch).
-        higher_is_better: Whether more of it is better.
+        higher_is_better: Whether a higher score is better.
     """
 
     metric: str
@@ -41,8 +41,8 @@ def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports) -> Loss
     """Return the training loss.
 
     Args:
-        criterion: Import path of a function of (output, target), or of a module class that is one; a name
-            without a dot is one of torch.nn.functional.
+        criterion: Import path of a function of (output, target), or of a module class whose instances are
+            one; a name without a dot is looked up in torch.nn.functional.
         batch_loss: Import path of a function of (forward, batch), in place of `criterion`.
         imports: What may be imported.
 
@@ -58,12 +58,13 @@ def loss_of(criterion: str, batch_loss: str | None, *, imports: Imports) -> Loss
 
 
 def selection_of(loss: Loss, *, minimize: str | None, maximize: str | None, imports: Imports) -> Metric:
-    """Return what to compare by: one of the two, or else the loss.
+    """Return the score to compare by: `minimize` or `maximize` if one is given, else the loss.
 
     Args:
         loss: The training loss.
-        minimize: Import path of a function of (forward, batch); a name without a dot is one of asng.training.
-        maximize: Another one.
+        minimize: Import path of a function of (forward, batch); a name without a dot is looked up in
+            asng.training.
+        maximize: Likewise, for a score of which more is better.
         imports: What may be imported.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The arguments of a user's class or function: from its signature, checked by it, as plain values."""
+"""Arguments of a user's class or function: flags from its signature, checks against it, plain values."""
 
 import inspect
 import warnings
@@ -34,20 +34,20 @@ def add_arguments(
 ) -> None:
     """Add a flag `--key.name` for each argument of a class or function, typed by its signature.
 
-    An argument without a type takes any plain value. One whose default YAML cannot hold (a tensor, a module)
-    keeps its default, and has no flag.
+    An argument without a type takes any plain value. An argument whose default YAML cannot represent (a
+    tensor, a module) keeps its default and gets no flag.
 
     Args:
-        parser: A parser of jsonargparse, or a group of one.
-        key: What stands before the names of the arguments.
+        parser: A jsonargparse parser, or a group of one.
+        key: The prefix of the argument names.
         target: The class or function.
-        given: Names of arguments that are given otherwise.
+        given: Names of arguments that are passed in another way and get no flag.
     """
     _add(parser, key, target, skip=given | _without_form(target))
 
 
 def plain_arguments(key: str, target: Callable[..., Any], parsed: Namespace) -> dict[str, Any]:
-    """Return arguments that `add_arguments` parsed as values that YAML can hold; `call` takes them back."""
+    """Return the arguments parsed for `add_arguments` as values for YAML, which `call` accepts again."""
     parser = _parser(key, target)
     known = _names(parser.get_defaults(), key)
     mine = {name: value for name, value in parsed.items(branches=True, nested=False) if name in known}
@@ -63,18 +63,18 @@ def call(
     imports: Imports,
     given: Mapping[str, Any] | None = None,
 ) -> Any:
-    """Call a class or function with plain arguments, which are checked against its signature first.
+    """Call a class or function with plain arguments after checking them against its signature.
 
     Args:
-        key: What the target is for, for messages.
+        key: The setting that the target is for, for messages.
         path: Its import path, for messages.
         target: The class or function.
-        arguments: By name.
-        given: More of them, as they are.
-        imports: What arguments may have imported.
+        arguments: The plain arguments, by name.
+        given: Further arguments, which are passed on unchecked.
+        imports: What the arguments may import.
 
     Raises:
-        RunError: An argument names what may not be imported, and then nothing is imported or called.
+        RunError: An argument names what may not be imported; nothing was imported or called.
         InputError: An argument is unknown, missing or of a wrong type, or the call itself fails.
 
     Example:
@@ -99,10 +99,10 @@ def call(
 
 
 def named_by(key: str, target: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
-    """Return the words among plain arguments that jsonargparse may take for import paths.
+    """Return the strings among plain arguments that jsonargparse may interpret as import paths.
 
-    These are all words of an argument unless its type is known to be one of plain values. A type that is not
-    known, of a class or of a callable among others, is taken for one that imports.
+    These are all strings of an argument, unless its type is known to take plain values only. Any other type,
+    such as a class or a callable, is assumed to import.
 
     Example:
         >>> def loaders(folder: str, share: float, transform: Callable[..., Any] | None = None): ...
@@ -134,7 +134,7 @@ def _named_in(kind: Any, value: Any) -> Iterator[str]:
 
 
 def _is_plain(kind: Any) -> bool:
-    """Whether a type has plain values only, at any depth."""
+    """Return whether a type allows only plain values, at any depth."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin in (*_UNIONS, *_MAPPINGS, *_SEQUENCES):
         return bool(parts) and all(part is ... or _is_plain(part) for part in parts)
@@ -143,20 +143,20 @@ def _is_plain(kind: Any) -> bool:
 
 
 def _each(parts: tuple[Any, ...], count: int) -> tuple[Any, ...]:
-    """The types of the items of a sequence; tuple[int, str] has one for each, None stands for too many."""
+    """Return the types of the items of a sequence; None for items beyond the end of a tuple type."""
     whole = len(parts) == 1 or parts[1:] == (...,)
     return parts[:1] * count if whole else (*parts, *[None] * count)
 
 
 def _is_anything(kind: Any) -> bool:
-    """Whether a type takes any value as it is: Any, a bare list or dict, or, to jsonargparse, no type."""
+    """Return whether a type takes any value as it is: Any, a bare list or dict, or no type at all."""
     bare = (Any, object, *_MAPPINGS, *_SEQUENCES)
     return any(kind is one for one in bare) or type(kind).__name__ in ("UntypedType", "UnvalidatedType")
 
 
 def _classes_in(value: Any) -> Iterator[str]:
-    """Yield the words of mappings with a class_path: jsonargparse makes classes of them at any depth."""
-    if isinstance(value, str):  # it reads words without a type as YAML
+    """Yield the strings in mappings with a class_path, which jsonargparse instantiates at any depth."""
+    if isinstance(value, str):  # jsonargparse reads strings without a type as YAML
         with suppress(yaml.YAMLError, ValueError):
             inner = yaml.safe_load(value)
             if isinstance(inner, (Mapping, list)):
@@ -169,7 +169,7 @@ def _classes_in(value: Any) -> Iterator[str]:
 
 
 def _words(value: Any) -> Iterator[str]:
-    """Yield every word at any depth."""
+    """Yield every string at any depth."""
     if isinstance(value, Mapping):
         yield from chain.from_iterable(map(_words, value.values()))
     elif isinstance(value, (list, tuple, set)):
@@ -192,9 +192,9 @@ def _checked(
         raise InputError(f"{key}: {path}: {' '.join(str(error).split())}.") from None
     try:
         checked = _names(parser.instantiate(parsed), key)
-    except Exception as error:  # of a class of the user that is an argument itself
+    except Exception as error:  # raised by a user's class that is itself an argument
         raise InputError(f"{key}: {path}: an argument of it fails: {blame(error)}.") from error
-    # Without a type the parser takes an argument for one that need not be given.
+    # The parser treats an argument without a type as optional.
     for name, p in inspect.signature(target).parameters.items():
         if checked.get(name, name) is None and p.default is p.annotation is p.empty:
             raise InputError(f"{key}: {path} needs the argument {name!r}. Give --{key}.{name}.")
@@ -217,7 +217,7 @@ def _add(parser: Any, key: str, target: Callable[..., Any], *, skip: Set[str]) -
 
 @cache
 def _without_form(target: Callable[..., Any]) -> frozenset[str]:
-    """Names of the arguments whose default is another one, or none, once it went through YAML."""
+    """Return the names of the arguments whose default does not survive a round trip through YAML."""
     parser = ArgumentParser(exit_on_error=False)
     _add(parser, "of", target, skip=frozenset())
     defaults = _names(parser.get_defaults(skip_validation=True), "of")
@@ -228,17 +228,17 @@ def _without_form(target: Callable[..., Any]) -> frozenset[str]:
 def _holds(target: Callable[..., Any], name: str, defaults: Mapping[str, Any]) -> bool:
     parser = ArgumentParser(exit_on_error=False)
     _add(parser, "of", target, skip=defaults.keys() - {name})
-    with warnings.catch_warnings():  # of jsonargparse, that it has no form for a value
+    with warnings.catch_warnings():  # jsonargparse warns of values that it cannot serialise
         warnings.simplefilter("ignore")
         plain = _dumped(parser, "of", {name: defaults[name]})
     try:
         again = parser.parse_object({"of": plain})
         same = bool(_names(again, "of")[name] == defaults[name])
         made = _names(parser.instantiate(again), "of")[name]
-    except Exception:  # of parsing, or of a comparison that gives no truth
+    except Exception:  # parsing fails, or a comparison has no truth value
         return False
     parameter = inspect.signature(target).parameters.get(name)
-    # Some functions come back as their names.
+    # Some functions come back as strings, their names.
     return same and (parameter is None or callable(made) == callable(parameter.default))
 
 

@@ -1,4 +1,4 @@
-"""Searching a model of one's own, on data of one's own."""
+"""The task of searching the user's own model on the user's own data."""
 
 import inspect
 from collections.abc import Callable
@@ -21,15 +21,15 @@ __all__ = ["import_baseline", "import_data", "import_model", "takes_seed", "user
 
 
 def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
-    """Return the task of searching a model of one's own; imports what the settings name.
+    """Return the task of searching a user's model; this imports what the settings name.
 
     Args:
-        settings: Of the model, the data and what to compare by.
-        imports: What the settings may have imported. Default: anything, since they are the user's own.
+        settings: The model, the data, the loss and the objective.
+        imports: What the settings may import. Default: anything, because they are the user's own.
 
     Raises:
-        RunError: The settings name what may not be imported, and then nothing is.
-        InputError: Something cannot be imported, or is not what it must be.
+        RunError: The settings name what may not be imported; nothing was imported.
+        InputError: Something cannot be imported, or is of the wrong kind.
 
     Example:
         >>> model = {"import": "package.module.Net", "width": 64}
@@ -41,7 +41,7 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
     paths = [model_path, data_path, *([] if baseline_path is None else [baseline_path])]
     functions = {name: getattr(settings, name) for name in HOMES}
     whole = [whole_path(path, HOMES[name]) for name, path in functions.items() if path is not None]
-    imports.check(paths, functions=whole)  # all at once, so that one answer is enough
+    imports.check(paths, functions=whole)  # all at once, so that one error names all of them
     net, function = import_model(model_path, imports=imports), import_data(data_path, imports=imports)
     named = [*named_by("model", net, model), *named_by("data", function, data)]
     if baseline_path is not None:
@@ -88,11 +88,11 @@ def user_task(settings: UserSettings, *, imports: Imports = ANYTHING) -> Task:
 
 
 def import_model(path: str, *, imports: Imports) -> type[nn.Module]:
-    """Return the model class of that import path.
+    """Import and return a model class by its import path.
 
     Raises:
         RunError: It may not be imported.
-        InputError: There is none, or it is no torch.nn.Module class.
+        InputError: It does not exist, or is not a torch.nn.Module class.
     """
     found = import_named("model", path, imports=imports)
     if not inspect.isclass(found) or not issubclass(found, nn.Module):
@@ -102,11 +102,11 @@ def import_model(path: str, *, imports: Imports) -> type[nn.Module]:
 
 
 def import_data(path: str, *, imports: Imports) -> Callable[..., Any]:
-    """Return the function of that import path.
+    """Import and return a data function by its import path.
 
     Raises:
         RunError: It may not be imported.
-        InputError: There is none, or it is no function.
+        InputError: It does not exist, or is not a function.
     """
     found = import_named("data", path, imports=imports)
     if inspect.isclass(found) or not callable(found):
@@ -116,11 +116,11 @@ def import_data(path: str, *, imports: Imports) -> Callable[..., Any]:
 
 
 def import_baseline(path: str, *, imports: Imports) -> Callable[..., Any]:
-    """Return the module class, or the function that returns a module, of that import path.
+    """Import and return a module class, or a function that returns a module, by its import path.
 
     Raises:
         RunError: It may not be imported.
-        InputError: There is none, or it is neither.
+        InputError: It does not exist, or is neither.
     """
     found = import_named("baseline", path, imports=imports)
     if not callable(found) or (inspect.isclass(found) and not issubclass(found, nn.Module)):
@@ -133,7 +133,7 @@ def import_baseline(path: str, *, imports: Imports) -> Callable[..., Any]:
 
 
 def _check_signature(what: str, path: str, found: Callable[..., Any]) -> None:
-    """Refuse what does not say which arguments it takes, such as a function of torch that is written in C."""
+    """Refuse a callable without a readable signature, such as a torch function that is written in C."""
     try:
         inspect.signature(found)
     except (ValueError, TypeError):
@@ -144,7 +144,7 @@ def _check_signature(what: str, path: str, found: Callable[..., Any]) -> None:
 
 
 def takes_seed(function: Callable[..., Any]) -> bool:
-    """Whether a function has an argument of the name `seed`."""
+    """Return whether a function has an argument named `seed`."""
     return "seed" in inspect.signature(function).parameters
 
 

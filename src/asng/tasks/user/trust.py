@@ -1,10 +1,10 @@
-"""What may be imported: all that the user names, and of a run folder's names those that the user repeats.
+"""Which import paths are allowed: all that the user names, but from a run folder only those the user repeats.
 
-To import a module is to run it, and what config.yaml names is called with the arguments that it gives: a run
-folder of someone else's could run anything. The rule: `import_named` and `signature.call` are the only places
-that import what a setting names, both ask an `Imports`, and an `Imports` of a file allows nothing but what
-the command line has named. Arguments in a file are data: if a signature asks for a class or a function, their
-words are import paths, and are asked for like all others.
+Importing a module runs it, and asng calls what config.yaml names with the arguments given there. Someone
+else's run folder could thus run anything. The rule: only `import_named` and `signature.call` import what a
+setting names, and both ask an `Imports`. An `Imports` for a file allows only what the command line has named.
+Arguments in a file are data. If a signature asks for a class or a function, their strings are import paths
+and are checked like all others.
 """
 
 from collections.abc import Iterable
@@ -22,10 +22,10 @@ _LOSSES = frozenset({"cross_entropy", "binary_cross_entropy", "binary_cross_entr
 
 @dataclass(frozen=True)
 class Imports:
-    """Which import paths may be followed.
+    """The import paths that may be imported.
 
     Args:
-        named: Whole import paths that the user has named; None: all, since the settings are the user's own.
+        named: Full import paths that the user has named; None: all, because the settings are the user's own.
         where: The file that the settings come from, for messages.
 
     Example:
@@ -41,15 +41,15 @@ class Imports:
     where: str = ""
 
     def check(self, names: Iterable[str], *, functions: Iterable[str] = ()) -> None:
-        """Raise unless each of the names may be imported.
+        """Raise unless all of the names may be imported.
 
         Args:
-            names: Whole import paths.
-            functions: More of them, of what is called as a loss or an objective. Those of torch and of ours
-                need not be named: they get nothing but outputs and targets.
+            names: Full import paths.
+            functions: Further import paths, of losses and objectives. Those of torch and asng need not be
+                named by the user: they receive only outputs and targets.
 
         Raises:
-            RunError: One may not; the message says how to name it.
+            RunError: A name may not be imported; the message says how to allow it.
         """
         if self.named is None:
             return
@@ -65,11 +65,11 @@ class Imports:
 
 
 ANYTHING = Imports()
-"""For settings that the user has written."""
+"""Allows every import path, for settings that the user has written."""
 
 
 def _is_ready(name: str) -> bool:
-    """Whether a path names a loss of torch or an objective of ours, by lists and not by a prefix."""
+    """Return whether a path names a loss of torch or an objective of asng; a module prefix is not enough."""
     module, _, last = name.rpartition(".")
     if module == "torch.nn":
         found = getattr(nn, last, None)

@@ -1,1 +1,1 @@
-"""Batches from loaders, to the bit the same after a resume."""
+"""Batches from loaders, bit by bit the same after a resume."""

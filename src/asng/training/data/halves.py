@@ -25,9 +25,9 @@ def split_loader(
     """Return a loader of a random part of the data and one of the rest, both shuffled.
 
     Args:
-        loader: With a dataset that has a length, and a batch size.
+        loader: Has a batch size and a dataset with a length.
         share: Share of the first part, in (0, 1). Default: half, as in the paper (section 5.1).
-        seed: Which part.
+        seed: Seed of the split.
 
     Raises:
         InputError: The dataset cannot be split: it has no length, too few items, or a sampler of its own.
@@ -44,7 +44,7 @@ def split_loader(
             "train_loader: expected a dataset with a length and a batch size, which can be halved, got "
             f"{type(loader if dataset is None else dataset).__name__}. Give a valid_loader of your own."
         )
-    # Compared by class: a sampler of one's own may be a child of these.
+    # The exact class counts: a user's sampler may be a subclass of these.
     if type(loader.sampler) not in (RandomSampler, SequentialSampler):
         raise InputError(
             f"train_loader: expected plain shuffling, which a half can take over, got "
@@ -65,12 +65,12 @@ def split_loader(
 
 
 def loader_like(loader: DataLoader[Any], data: Dataset[Any], **order: Any) -> DataLoader[Any]:
-    """Return a loader of other data that has all settings of another one but those of the order.
+    """Return a loader of other data with the settings of a loader, except those of the order.
 
     Args:
-        loader: Whose workers, collating, pinning and timeout are taken over.
+        loader: The loader whose workers, collating, pinning and timeout are taken over.
         data: What to load.
-        order: Batch size, shuffling and their like, as DataLoader takes them.
+        order: Batch size, shuffling and the like, as DataLoader takes them.
 
     Example:
         >>> whole = DataLoader(torch.arange(9), num_workers=2, timeout=3)
@@ -92,8 +92,8 @@ def in_random_order(loader: DataLoader[Any], *, seed: int = 0) -> DataLoader[Any
     in a way of its own, is returned as it is.
 
     Args:
-        loader: Of validation data.
-        seed: Of the order.
+        loader: Loader of validation data.
+        seed: Seed of the order.
 
     Example:
         >>> sorted_by_class = DataLoader(torch.arange(6), batch_size=3)
@@ -112,6 +112,6 @@ def in_random_order(loader: DataLoader[Any], *, seed: int = 0) -> DataLoader[Any
     mixed = copy.copy(loader)
     sampler = SequentialSampler(data := Subset(loader.dataset, order.tolist()))
     batches = BatchSampler(sampler, loader.batch_size, loader.drop_last)
-    # Past `__setattr__`, which allows no change; and not the iterator that the other one keeps.
+    # Bypass `__setattr__`, which allows no change, and drop the iterator that the original keeps.
     mixed.__dict__ |= {"dataset": data, "sampler": sampler, "batch_sampler": batches, "_iterator": None}
     return mixed

@@ -1,4 +1,4 @@
-"""Batches of any form: what tensors they hold, and how many items."""
+"""Look into batches of any form: which tensors they hold, and how many items."""
 
 import copy
 import math
@@ -27,18 +27,18 @@ __all__ = [
 ]
 
 CountItems: TypeAlias = Callable[[Any], float]
-"""Says how many items a batch counts for."""
+"""Returns how many items a batch counts for."""
 
 _COUNTS = ("num_graphs", "batch_size", "num_nodes")
-"""What objects that are batches themselves call the number of their items, in this order: batches of graphs,
+"""Attributes of batch objects that give their number of items, in order of preference: batches of graphs,
 dictionaries of tensors and sampled neighbours, single graphs."""
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
     """Return `batch` with every tensor in it on `device`.
 
-    This looks into tuples, lists, mappings and dataclasses, each of which keeps its kind. What has a method
-    `to` (packed sequences, batches of graphs, encoded text) is asked for it.
+    This looks into tuples, lists, mappings and dataclasses, each of which keeps its type. Objects with a
+    method `to` (packed sequences, batches of graphs, encoded text) are moved by it.
     """
     if isinstance(batch, torch.Tensor):
         return batch.to(device, non_blocking=True)
@@ -55,16 +55,16 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if _is_record(batch):
         moved = copy.copy(batch)
         for field in fields(batch):
-            # Past `__setattr__`: it may be frozen.
+            # Bypass `__setattr__`: the dataclass may be frozen.
             object.__setattr__(moved, field.name, to_device(getattr(batch, field.name), device))
         return moved
     return batch
 
 
 def own_copy(batch: Any) -> Any:
-    """Return a batch from which a loss may take things: of a mapping a copy, which holds the same tensors.
+    """Return a batch from which a loss may pop things: a mapping is copied, but shares its tensors.
 
-    The same batch goes to several architectures, and `labels = batch.pop("labels")` is a usual way to begin.
+    The same batch goes to several architectures, and losses often begin with `labels = batch.pop("labels")`.
 
     Example:
         >>> batch = {"x": 1, "labels": 2}
@@ -75,7 +75,7 @@ def own_copy(batch: Any) -> Any:
 
 
 def _like(batch: Mapping[Any, Any], values: dict[Any, Any]) -> Any:
-    """Return a mapping of the kind of `batch` with other values; a dictionary where it cannot be changed."""
+    """Return a mapping of the type of `batch` with other values; a dictionary if that type is read-only."""
     try:
         made: Any = copy.copy(batch)
         for key, value in values.items():
@@ -95,7 +95,7 @@ def tensors_in(batch: Any) -> Iterator[torch.Tensor]:
 
 
 def checksum(batch: Any) -> str:
-    """Return a short sum of all tensors in a batch or a state dictionary.
+    """Return a short checksum of all tensors in a batch or a state dictionary.
 
     Example:
         >>> checksum({"a": torch.zeros(3)}), checksum({"a": torch.ones(3)})
@@ -109,7 +109,7 @@ def checksum(batch: Any) -> str:
 
 
 def parts_of(batch: Any) -> list[Any]:
-    """Return what a batch is made of; nothing of what is no container."""
+    """Return the parts of a batch; none if it is not a container."""
     if isinstance(batch, Mapping):
         return list(batch.values())
     if isinstance(batch, (tuple, list)):
@@ -129,7 +129,7 @@ def _is_record(batch: Any) -> bool:
 
 
 def expected_items(loader: Any, number: int) -> int | None:
-    """Return how many items a loader is to put into its batch of that number; None if it does not say.
+    """Return how many items a loader should put into its batch of that number; None if it does not say.
 
     Example:
         >>> from torch.utils.data import DataLoader
@@ -140,7 +140,7 @@ def expected_items(loader: Any, number: int) -> int | None:
     if not isinstance(loader, DataLoader):
         return None
     size, sampler = loader.batch_size, loader.sampler
-    if type(loader.batch_sampler) is BatchSampler:  # which has both, also where the user has given it
+    if type(loader.batch_sampler) is BatchSampler:  # it has both, even if the user has given it
         size, sampler = loader.batch_sampler.batch_size, loader.batch_sampler.sampler
     if type(size) is not int:
         return None
@@ -156,11 +156,11 @@ def items_of(batch: Any, expected: int | None = None, items: CountItems | None =
 
     Args:
         batch: As the loader yields it.
-        expected: How many items the loader was to put into it, if that is known.
-        items: The user's own count, which goes before all else.
+        expected: How many items the loader should have put into it, if that is known.
+        items: The user's own count, which takes precedence.
 
     Raises:
-        InputError: The user's own count is no number >= 0.
+        InputError: The user's own count is not a finite number >= 0.
     """
     if items is None:
         return batch_size_of(batch, expected)
@@ -176,14 +176,14 @@ def items_of(batch: Any, expected: int | None = None, items: CountItems | None =
 def batch_size_of(batch: Any, expected: int | None = None) -> int:
     """Return how many items a batch holds.
 
-    A tensor has as many as its first dimension, a list of images, sequences or samples as its length, and a
-    packed sequence or a batch of graphs says how many. Of a tuple or a mapping it is the number on which most
-    of its parts agree, that of the first part if none do. 1 if nothing tells.
+    That is the first dimension of a tensor, the length of a list of images, sequences or samples, and what a
+    packed sequence or a batch of graphs says. For a tuple or a mapping, it is the number on which most parts
+    agree, or that of the first part if none do. If nothing tells, it is 1.
 
     Args:
         batch: As the loader yields it.
-        expected: How many the loader was to put into it. Taken if any part of the batch has that number:
-            a list of two tensors may be two items, or inputs and targets of many.
+        expected: How many items the loader should have put into it. Taken if any part of the batch has that
+            number: a list of two tensors may be two items, or inputs and targets of many.
 
     Example:
         >>> images, targets = [torch.ones(3, 8, 8)] * 5, [{"boxes": torch.ones(2, 4)}] * 5
@@ -197,7 +197,7 @@ def batch_size_of(batch: Any, expected: int | None = None) -> int:
 
 
 def _counts(batch: Any, *, inner: bool) -> list[int]:
-    """Return the numbers that a batch, or a part in it, may stand for, the likeliest first."""
+    """Return the possible numbers of items in a batch or in a part of it, the likeliest first."""
     if isinstance(batch, PackedSequence):
         return [int(batch.batch_sizes[0])]
     if isinstance(batch, torch.Tensor) or hasattr(batch, "__array_interface__"):
@@ -217,7 +217,7 @@ def _counts_of_list(parts: tuple[Any, ...] | list[Any], *, inner: bool) -> list[
         ragged = isinstance(parts, list) and len(lengths) == len(parts) and len(set(lengths)) > 1
         if ragged or not lengths:
             return [len(parts)]
-        # Inputs and targets, or in a field of their own several images.
+        # Inputs and targets; or, inside a field, several images.
         return [len(parts), lengths[0]] if inner else _agreed([[length] for length in lengths])
     if all(isinstance(part, Mapping) or _is_record(part) or _is_sample(part) for part in parts):
         return [len(parts)]
@@ -225,7 +225,7 @@ def _counts_of_list(parts: tuple[Any, ...] | list[Any], *, inner: bool) -> list[
 
 
 def _fields(parts: Sequence[Any]) -> list[list[int]]:
-    """Return what numbers the parts of a batch stand for; of those with tensors alone if there are any."""
+    """Return the possible numbers of items in each part; only in parts with tensors if there are any."""
     telling = [part for part in parts if next(tensors_in(part), None) is not None]
     return [_counts(part, inner=True) for part in telling or parts]
 
@@ -238,7 +238,7 @@ def _is_sample(part: Any) -> bool:
 
 
 def _said(batch: Any) -> int | None:
-    """Return how many items an object itself says that it has."""
+    """Return how many items an object itself says that it has, or None."""
     if isinstance(batch, (tuple, list, dict, str)) or _is_record(batch):
         return None
     for name in _COUNTS:
@@ -251,7 +251,7 @@ def _said(batch: Any) -> int | None:
 
 
 def _agreed(parts: list[list[int]]) -> list[int]:
-    """Return the numbers of several parts, first those that most of them have, then in order."""
+    """Return the numbers of several parts, the most frequent first, equally frequent ones in order."""
     votes = Counter(count for part in parts for count in dict.fromkeys(part))
     return sorted(votes, key=lambda count: -votes[count])
 

@@ -24,12 +24,12 @@ __all__ = [
 ]
 
 GLOBAL = ("default", "python", "numpy")
-"""Names of the global generators. Augmentation draws from the last two in many a dataset."""
+"""Names of the global generators. In many data sets, augmentation draws from the last two."""
 
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Have all global generators begin at a seed while the block runs, and put them back after it.
+    """Seed all global generators while the block runs, and restore them after it.
 
     Args:
         seed: >= 0.
@@ -54,15 +54,15 @@ def seeded(seed: int) -> Iterator[None]:
 
 @contextmanager
 def staged(seed: int, stage: str, *loaders: Any) -> Iterator[None]:
-    """Have all that a stage of a run draws follow from the seed of the run alone, and leave no trace of it.
+    """Make all random draws of a stage depend on the run's seed alone, and restore the generators after it.
 
-    Whatever was drawn before, a stage that is repeated, or done by a resumed run, draws the same: so do
-    loaders that shuffle, and datasets that change their items at random.
+    Whatever was drawn before, a stage draws the same if it is repeated, or done by a resumed run. So do
+    loaders that shuffle, and data sets that change their items at random.
 
     Args:
-        seed: Of the run, >= 0.
-        stage: Its name; each stage draws other numbers.
-        loaders: What it reads, whose own generators begin anew too, and are put back after it.
+        seed: Seed of the run, >= 0.
+        stage: Name of the stage; each stage draws other numbers.
+        loaders: Loaders that the stage reads; their own generators are seeded too, and restored after it.
 
     Example:
         >>> def drawn(stage):
@@ -86,10 +86,10 @@ def staged(seed: int, stage: str, *loaders: Any) -> Iterator[None]:
 
 @contextmanager
 def undisturbed(device: torch.device | None = None) -> Iterator[None]:
-    """Put the global generators back to where they are now, whatever the block draws.
+    """Restore the global generators after the block, whatever it draws.
 
     Args:
-        device: Where the block computes: of several CUDA devices only that one is asked. Default: any.
+        device: Where the block computes; of several CUDA devices, only that one is restored. Default: all.
 
     Example:
         >>> with undisturbed():
@@ -118,17 +118,17 @@ def generator_states(loader: Any) -> dict[str, torch.Tensor]:
 
 
 def restore_generators(loader: Any, states: dict[str, torch.Tensor]) -> None:
-    """Put them back into those states."""
+    """Put the generators back into states from `generator_states`."""
     for name, generator in _generators(loader).items():
         generator.set_state(states[name])
     restore_plain(states)
 
 
 def plain_states() -> dict[str, torch.Tensor]:
-    """Return the states of Python's and NumPy's global generators as integers, which any checkpoint holds."""
+    """Return the states of Python's and NumPy's global generators as integers, which checkpoints can hold."""
     version, numbers, normal = random.getstate()
     python = np.array([version, int(normal is not None), _bits(normal or 0.0), *numbers], np.int64)
-    # Of the only kind that the global generator has, the Mersenne twister.
+    # The global generator is always a Mersenne twister.
     twister: Any = np.random.get_state()  # noqa: NPY002
     _, key, position, has_normal, normal = twister
     numpy = np.concatenate(([position, has_normal, _bits(normal)], key), dtype=np.int64)
@@ -136,10 +136,10 @@ def plain_states() -> dict[str, torch.Tensor]:
 
 
 def restore_plain(states: dict[str, torch.Tensor]) -> None:
-    """Put Python's and NumPy's global generators where `plain_states` was taken.
+    """Put Python's and NumPy's global generators back into states from `plain_states`.
 
     Raises:
-        ValueError: A state is none; also TypeError, KeyError or AttributeError.
+        ValueError: A state is malformed; this may also raise TypeError, KeyError or AttributeError.
     """
     version, has_normal, normal, *numbers = states["python"].tolist()
     random.setstate((version, tuple(numbers), _number(normal) if has_normal else None))

@@ -1,4 +1,4 @@
-"""An endless stream of batches that can be put down and taken up again at the same batch."""
+"""An endless stream of batches that can be stopped and resumed at the same batch."""
 
 import copy
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,20 +25,20 @@ __all__ = ["BatchStream", "with_new_workers", "by_whole_batches"]
 
 
 class BatchStream:
-    """Goes round and round a loader, one pass after the other.
+    """Repeats passes over a loader without end.
 
-    Where a pass stands is its number of batches so far and the states that torch's, Python's and NumPy's
-    generators had when it began. Taking it up again begins the same pass, with the same shuffling, and skips
-    that many batches. Persistent workers are begun anew with every pass like others: how far their own
-    generators have come could not be restored.
+    The state of a pass is its number of batches so far and the states that torch's, Python's and NumPy's
+    generators had when it began. A resume begins the same pass, with the same shuffling, and skips that many
+    batches. Persistent workers are started anew with every pass like others, because the states of their own
+    generators could not be restored.
 
     Args:
-        loader: What yields the batches; with a length.
-        name: For messages.
+        loader: Yields the batches; must have a length.
+        name: Name of the loader, for messages.
 
     Attributes:
-        summed: A checksum of the tensors of the last batch, before anyone changes them, for processes that
-            are to take the same ones; None, and none is made, until it is set to 0.
+        summed: Checksum of the last batch's tensors before anyone changes them, to see that all processes
+            take the same batches. None, and not computed, until it is set to 0.
 
     Raises:
         InputError: The loader has no length or no batch.
@@ -52,7 +52,7 @@ class BatchStream:
         self.loader = loader = with_new_workers(loader)
         self.name = name
         self._quick = by_whole_batches(loader)
-        self._taken = self._length = 0  # of the pass under way
+        self._taken = self._length = 0  # of the current pass
         self._iterator: Iterator[Any] | None = None
         self._start = self._first = generator_states(loader)
         self.summed: int | None = None
@@ -61,30 +61,30 @@ class BatchStream:
         return len(self.loader)
 
     def next(self) -> Any:
-        """Return the next batch, of a new pass where the last one is over."""
+        """Return the next batch; begin a new pass if the last one is over."""
         if self._iterator is None or self._taken == self._length:
             self._start, self._taken = generator_states(self.loader), 0
             self._iterator, self._length = iter(self._quick), len(self.loader)
         return self._next(self._iterator)
 
     def expected(self) -> int | None:
-        """Return how many items the loader was to put into the last batch; None if it does not say."""
+        """Return how many items the loader should have put into the last batch; None if it does not say."""
         return expected_items(self.loader, self._taken - 1)
 
     def close(self) -> None:
-        """Let go of the pass under way, so that the workers of its loader end now.
+        """Let go of the current pass, so that the workers of its loader end now.
 
-        Left to the garbage collector, they are not heard to end: torch then waits five seconds for each.
+        If they are left to the garbage collector, torch misses their end and waits five seconds for each.
         """
         self._iterator = None
 
     def rewind(self) -> None:
-        """Have the next batch be the first of the run again, and the generators as they were before it."""
+        """Go back to the first batch of the run, with the generators as they were before it."""
         restore_generators(self.loader, self._first)
         self._iterator, self._taken = None, 0
 
     def first(self) -> Any:
-        """Return the first batch of the run, whole, and leave the generators as they are."""
+        """Return the whole first batch of the run, and leave the generators as they are."""
         now = generator_states(self.loader)
         restore_generators(self.loader, self._first)
         try:
@@ -96,9 +96,10 @@ class BatchStream:
             restore_generators(self.loader, now)
 
     def few(self, count: int) -> Any:
-        """Return a batch of so many items, put together as the loader does it; None if it cannot be made.
+        """Return the first items of the first batch, collated as the loader does it.
 
-        Generators are left as they are.
+        None if the batch has no more than `count` items, or cannot be read here. Generators are left as they
+        are.
         """
         now = generator_states(self.loader)
         restore_generators(self.loader, self._first)
@@ -118,7 +119,7 @@ class BatchStream:
             restore_generators(self.loader, now)
 
     def fingerprint(self) -> str:
-        """Sum up the first batch of the run."""
+        """Return a digest of the first batch of the run."""
         total = blake2b(digest_size=16)
         for tensor in tensors_in(self.first()):
             total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
@@ -142,7 +143,7 @@ class BatchStream:
         )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the stream stands."""
+        """Return the state of the stream, for a checkpoint."""
         now = generator_states(self.loader)
         taken = {"batches": len(self), "taken": self._taken}
         return taken | {"first": self._first, "start": self._start, "now": now}
@@ -150,10 +151,10 @@ class BatchStream:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go to where `state_dict` was taken.
 
-        The loader's generators are left as they were then, the global ones as they are now.
+        The loader's own generators are put back to where they were then; the global ones stay as they are.
 
         Raises:
-            RunError: It was taken of a loader of another length or with other generators.
+            RunError: The state is of a loader with another length or other generators.
         """
         if state["batches"] != len(self) or state["start"].keys() != self._start.keys():
             raise RunError(
@@ -163,12 +164,12 @@ class BatchStream:
             )
         default, plain = torch.get_rng_state(), plain_states()
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
-        if state["taken"] > 0:  # else the pass has not begun, and to begin it draws from the generators
+        if state["taken"] > 0:  # else the pass has not begun, and beginning it would draw from the generators
             restore_generators(self.loader, self._start)
             self._iterator, self._length = iter(self._quick), len(self.loader)
             for _ in range(state["taken"]):
                 self._next(self._iterator)
-        # Where two loaders share a generator, it stands where neither of them has left it.
+        # If two loaders share a generator, its state is one that neither of them alone leads to.
         restore_generators(self.loader, state["now"])
         torch.set_rng_state(default)
         restore_plain(plain)
@@ -177,7 +178,7 @@ class BatchStream:
 def _sum(batch: Any) -> int:
     total = 0
     for tensor in tensors_in(batch):
-        if tensor.device.type == "cpu" and not tensor.is_sparse:  # a GPU would be waited for
+        if tensor.device.type == "cpu" and not tensor.is_sparse:  # reading from a GPU would wait for it
             content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
             total = crc32(content.data, total)
     return total
@@ -186,7 +187,7 @@ def _sum(batch: Any) -> int:
 def _length(loader: DataLoader[Any], name: str) -> int:
     try:
         return len(loader)
-    except TypeError:  # also from a DataLoader, where its dataset has none
+    except TypeError:  # also from a DataLoader whose dataset has none
         raise InputError(
             f"{name}: expected a loader with a length, got {type(loader).__name__}. Give its dataset a "
             "__len__, so that a pass over the data has an end."
@@ -194,7 +195,7 @@ def _length(loader: DataLoader[Any], name: str) -> int:
 
 
 def _own(states: dict[str, torch.Tensor]) -> list[str]:
-    """Names of the generators, for messages; those that every loader has are one."""
+    """Return the names of the generators, for messages; the global ones count as one, "default"."""
     return sorted(states.keys() - set(GLOBAL[1:]))
 
 
@@ -203,7 +204,7 @@ def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
     if not getattr(loader, "persistent_workers", False):
         return loader
     loader = copy.copy(loader)
-    # Past `__setattr__`, which allows no change; and not the iterator that the other one keeps.
+    # Bypass `__setattr__`, which allows no change, and drop the iterator that the original keeps.
     loader.__dict__ |= {"persistent_workers": False, "_iterator": None}
     return loader
 
@@ -212,14 +213,14 @@ def with_new_workers(loader: DataLoader[Any]) -> DataLoader[Any]:
 
 
 def by_whole_batches(loader: DataLoader[Any]) -> Iterable[Any]:
-    """Return what yields the same batches in less time, if that can be known; else the loader itself.
+    """Return a faster iterable of the same batches, if there surely is one; else the loader itself.
 
-    It can for a `TensorDataset`, or parts of one, that is loaded in this process and collated as by default.
-    Then a batch is what indexing with all its numbers gives, to the last bit, and some ten times faster.
-    Random numbers are drawn as torch's loader draws them.
+    There is one for a `TensorDataset`, or a subset of one, that is loaded in this process and collated by
+    default. Then indexing with all indices of a batch gives that batch, to the last bit, some ten times
+    faster. Random numbers are drawn as torch's loader draws them.
 
     Args:
-        loader: Any; its samplers and generators are used as they are.
+        loader: Any loader; its samplers and generators are used as they are.
 
     Example:
         >>> loader = DataLoader(TensorDataset(torch.arange(4)), batch_size=2)
@@ -235,12 +236,12 @@ def by_whole_batches(loader: DataLoader[Any]) -> Iterable[Any]:
 
 
 class _WholeBatches:
-    """Yields the batches of a loader, each indexed at once.
+    """Yields the batches of a loader, each by one indexing operation.
 
     Args:
-        loader: Whose sampler says which items a batch has.
-        tensors: Along the first dimension of each are the items.
-        indices: Which items these are; default: all.
+        loader: Its sampler says which items a batch has.
+        tensors: The data, with items along the first dimension of each tensor.
+        indices: Which of these items the data set has; None for all.
     """
 
     def __init__(self, loader: DataLoader[Any], tensors: Sequence[Tensor], indices: Tensor | None) -> None:
@@ -248,7 +249,7 @@ class _WholeBatches:
         self._pins = loader.pin_memory and torch.cuda.is_available()  # as torch's loader decides it
 
     def __iter__(self) -> Iterator[list[Tensor]]:
-        # What torch's loader draws when a pass begins, for workers, before its sampler draws.
+        # torch's loader draws this for workers when a pass begins, before its sampler draws.
         torch.empty((), dtype=torch.int64).random_(generator=self.loader.generator)
         return map(self._batch, self.loader.batch_sampler)  # type: ignore[arg-type]
 
@@ -261,7 +262,7 @@ class _WholeBatches:
 
 
 def _in_memory(dataset: Any) -> tuple[Sequence[Tensor] | None, Tensor | None]:
-    """Return the tensors that a dataset is made of, None if it is not, and which items of them it has."""
+    """Return the tensors of a dataset, None if it is not made of any, and which of their items it has."""
     indices = None
     while type(dataset) is Subset:
         chosen = torch.tensor([int(index) for index in dataset.indices])
@@ -273,7 +274,7 @@ def _in_memory(dataset: Any) -> tuple[Sequence[Tensor] | None, Tensor | None]:
 
 
 def _is_plain(tensor: Tensor) -> bool:
-    """Whether stacking its items gives what indexing gives, laid out alike."""
+    """Whether stacking the items of a tensor gives what indexing gives, with the same layout."""
     return (
         type(tensor) is Tensor
         and tensor.layout is torch.strided

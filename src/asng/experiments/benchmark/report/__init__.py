@@ -1,4 +1,4 @@
-"""The report of `asng benchmark`: a table and a figure each problem."""
+"""The report of `asng benchmark`: a table and a figure for each problem."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,4 +33,4 @@ def _table(folder: Path) -> Table:
 
 
 BENCHMARK = RunKind(lambda folder: (folder / FILE).exists(), _pages, _table)
-"""How `asng report` knows and shows a run of `asng benchmark`."""
+"""How `asng report` recognises and shows a run of `asng benchmark`."""

@@ -1,4 +1,4 @@
-"""What the template of a benchmark fills in."""
+"""The values that the HTML template of a benchmark report is filled with."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,15 +24,15 @@ from asng.report.words import count, flatten
 
 __all__ = ["benchmark_page", "regret_figure"]
 
-# Okabe and Ito, and dashes for the second round.
+# The colours follow Okabe and Ito. After one round, lines are dashed.
 _COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8477f", "#8a6d00", "#56b4e9", "#5b5b5b")
 _POINTS = 120
 _MOST_PROBLEMS = 30
-"""Each has a figure, which takes a tenth of a second."""
+"""Largest number of problems shown; drawing the figure of each takes a tenth of a second."""
 
 
 def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
-    """Return the values of the template; a benchmark that is not finished gives a page of what is."""
+    """Return the values for the template; an unfinished benchmark gives a page of its finished cells."""
     groups = [group for found in run.groups.values() for group in found]
     left_out = list[str]()
     problems = excerpt(list(run.groups.items()), _MOST_PROBLEMS, "problems", left_out)
@@ -61,14 +61,14 @@ def benchmark_page(title: str, run: BenchmarkRun) -> Mapping[str, Any]:
 
 
 def regret_figure(groups: Sequence[Group], *, key: str, label: str) -> str:
-    """Draw median and quartiles of the least regret so far as an SVG element, both axes logarithmic.
+    """Draw median and quartiles of the best regret so far as an SVG element with two logarithmic axes.
 
-    A run ends at its target, and is drawn on at the regret that it had there.
+    A run ends at its target; its curve continues at the regret that it had there.
 
     Args:
-        groups: Of one problem.
+        groups: The groups of one problem.
         key: Prefix of ids.
-        label: What a screen reader says.
+        label: Text for screen readers.
     """
     groups = groups[:MOST_LINES]
     longest = max(group.budget for group in groups)
@@ -100,7 +100,7 @@ def regret_figure(groups: Sequence[Group], *, key: str, label: str) -> str:
 
 
 def _curve(cell: BenchmarkCell, at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the least regret up to some evaluations."""
+    """Return the best regret of a run up to each of the given evaluations."""
     if not cell.regret:
         return np.full(len(at), math.inf)
     when, values = np.array(cell.regret).T

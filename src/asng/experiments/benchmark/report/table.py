@@ -1,4 +1,4 @@
-"""A benchmark as it is told: the cells of benchmark.jsonl by problem and method, and rows of words."""
+"""Read benchmark.jsonl, group its cells by problem and method, and make the tables and the verdict."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ __all__ = [
 OURS = "ASNG"
 """The method that the others are compared with."""
 _MOST_GROUPS = 2_000
-"""Pairs of a problem and a method that are told of: some tenth of a millisecond each, several times."""
+"""Largest number of (problem, method) pairs in a report: each takes about 0.1 ms, several times."""
 
 HEADINGS = ("method", "solved", "evaluations", "quartiles", "different points", f"{OURS} wins : loses", "µs")
 
@@ -51,28 +51,28 @@ class Group:
 
     @property
     def quartiles(self) -> tuple[float, float, float]:
-        """Those of the hits, each that of one run; a run without success counts as longer than any."""
+        """Quartiles of the hits, each the value of one run; a run without success counts as infinite."""
         return tuple(np.quantile(self.hits, (0.25, 0.5, 0.75), method="inverted_cdf").tolist())
 
     @property
     def budget(self) -> int:
-        """The least that a run had."""
+        """The smallest budget of the runs."""
         return min(cell.budget for cell in self.cells)
 
 
 @dataclass(frozen=True)
 class BenchmarkRun:
-    """All finished cells, by problem, and circumstances of the last one."""
+    """All finished cells, grouped by problem, and the software versions and machine of the last one."""
 
     groups: Mapping[str, Sequence[Group]]
     circumstances: Mapping[str, Any]
 
 
 def read_benchmark(path: Path) -> BenchmarkRun:
-    """Read benchmark.jsonl; a torn last line is left out.
+    """Read benchmark.jsonl; an incomplete last line is skipped.
 
     Raises:
-        RunError: The file is unreadable, or a line is no finished cell.
+        RunError: The file is unreadable or has too many groups, or a line is not a finished cell.
     """
     groups: dict[str, dict[str, list[BenchmarkCell]]] = {}
     circumstances: dict[str, Mapping[str, Any]] = {}
@@ -93,7 +93,7 @@ def read_benchmark(path: Path) -> BenchmarkRun:
 
 
 def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
-    """Return a section each problem, a row each method, the verdict below."""
+    """Return a table with a section for each problem, a row for each method, and the verdict below."""
     table = Table(title=title, caption=Text(benchmark_verdict(run)), caption_justify="left")
     for index, heading in enumerate(("problem", *HEADINGS)):
         table.add_column(Text(heading), justify="left" if index < 2 else "right", no_wrap=index < 2)
@@ -105,7 +105,7 @@ def benchmark_table(run: BenchmarkRun, title: Text) -> Table:
 
 
 def benchmark_rows(groups: Sequence[Group]) -> list[list[str]]:
-    """Return one row a method, by the median of the evaluations to the target."""
+    """Return one row per method, sorted by the median of the evaluations to the target."""
     ours = next((group for group in groups if group.method == OURS), None)
     ordered = sorted(groups, key=lambda group: (group.quartiles[1], group.quartiles[0], -_solved(group)))
     return [_row(group, ours) for group in ordered]
@@ -129,10 +129,10 @@ def _row(group: Group, ours: Group | None) -> list[str]:
 
 
 def wins_and_losses(ours: Group, other: Group) -> tuple[int, int]:
-    """Return for how many seeds that both have ours needed fewer evaluations, and for how many more.
+    """Return for how many common seeds ours needed fewer evaluations, and for how many more.
 
-    Where the other had a smaller budget and did not come to an end, only what lies within it is known: ours
-    wins where it was done by then.
+    If the budgets differ, only hits within the smaller one count. So if the other method does not reach the
+    target within a smaller budget, ours wins only if it did within that budget.
     """
     budget = min(ours.budget, other.budget)
     theirs = {cell.seed: cell.hit for cell in other.cells}
@@ -142,7 +142,7 @@ def wins_and_losses(ours: Group, other: Group) -> tuple[int, int]:
 
 
 def benchmark_verdict(run: BenchmarkRun) -> str:
-    """Say where the method is first by the median, and where it is not."""
+    """Say on which problems our method is first by the median, and on which it is not."""
     first, behind = [], []
     for problem, groups in run.groups.items():
         ours = next((group for group in groups if group.method == OURS), None)

@@ -1,4 +1,4 @@
-"""The report of the toy problem: successes and iterations against the first step size."""
+"""The report of the toy problem: successes and iterations against the initial step size."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ def _pages(folder: Path) -> Iterator[Page]:
     from asng.experiments.toy.report.page import toy_page  # loads matplotlib
 
     page = toy_page(folder.resolve().name, read_toy(folder / FILE))
-    # config.yaml says the defaults; in toy.json are the settings alone.
+    # config.yaml has the defaults too; toy.json has only the settings.
     values = {**page, "settings": settings_in(folder)} if (folder / CONFIG).exists() else page
     yield Page(folder, Path(__file__).parent / "toy.html.j2", values)
 
@@ -32,4 +32,4 @@ def _table(folder: Path) -> Table:
 
 
 TOY = RunKind(lambda folder: (folder / FILE).exists(), _pages, _table)
-"""How `asng report` knows and shows a run of `asng toy`."""
+"""How `asng report` recognises and shows a run of `asng toy`."""

@@ -1,7 +1,7 @@
-"""When a run of the toy problem counts as a success, and how long it took: by two measures.
+"""Success of toy runs and iterations to it, by two measures: the paper's stop rule and the mode of theta.
 
-The paper's stop rule fires on a lucky sample, and can do so while the mode of theta is still wrong. What a
-search would hand over is the mode; so the second measure looks at that.
+The paper's stop rule fires on a lucky sample, and can do so while the mode of theta is still wrong. A search
+would return the mode, so the second measure uses the mode.
 """
 
 import math
@@ -25,7 +25,7 @@ def read_toy(path: Path) -> ToyGrid:
     """Read toy.json.
 
     Raises:
-        RunError: The file is no JSON object, or a field is of another type or missing.
+        RunError: The file is missing or not a JSON object, or a field is missing or of another type.
     """
     grid = read_stored(path, ToyGrid)
     if grid is None:
@@ -35,12 +35,12 @@ def read_toy(path: Path) -> ToyGrid:
 
 @dataclass(frozen=True)
 class Measure:
-    """What counts as a success.
+    """A definition of success.
 
     Attributes:
-        name: Of one word.
-        heading: Of a figure.
-        text: What it is, in a sentence or two.
+        name: Name of the measure, one word.
+        heading: Heading of its figure.
+        text: Description in a few sentences.
     """
 
     name: str
@@ -64,12 +64,12 @@ MEASURES = (STOP, MODE)
 
 
 class ToySuccess(NamedTuple):
-    """One cell by one measure.
+    """The success of one cell by one measure.
 
     Attributes:
-        share: Of the seeds that succeeded, in [0, 1].
-        quartiles: First quartile, median and third quartile of the iterations, each that of one run. A run
-            without success counts as longer than any, so that they may be infinite.
+        share: Share of the seeds that succeeded, in [0, 1].
+        quartiles: First quartile, median and third quartile of the iterations, each the value of one run. A
+            run without success counts as infinite, so that quartiles may be infinite.
     """
 
     share: float
@@ -90,7 +90,7 @@ def _iterations(cell: ToyCell, measure: Measure, variables: int) -> Sequence[flo
 
 
 def premature(cells: Sequence[ToyCell], variables: int) -> list[int]:
-    """Return for each run that the stop rule ended with a wrong mode how many variables were right."""
+    """Return the number of right variables for each run in which the stop rule fired at a wrong mode."""
     stopped = (right for cell in cells for right in cell.right_when_stopped if right is not None)
     return [right for right in stopped if right < variables]
 

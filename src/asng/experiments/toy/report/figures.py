@@ -1,4 +1,4 @@
-"""Success rate and iterations of the toy problem against the first step size: one panel a learning rate."""
+"""Figures of success rate and iterations against the initial step size, one panel per learning rate."""
 
 import math
 from typing import Any
@@ -15,19 +15,20 @@ from asng.report.figures.svg import BLUE, FAINT, ORANGE, clean, draw, tidy
 __all__ = ["iterations_panel", "legend", "success_panel"]
 
 _SIZE, _MARGINS = (270, 200), (46, 10, 40, 12)
-# A colour, a mark and a line each. The third of Okabe and Ito's is black: their green is too near to blue for
-# thin lines, and black is told from both by lightness alone. Open marks show what lies under them.
+# One colour, marker and line style per method. The third colour is black instead of Okabe and Ito's green,
+# which is too close to blue for thin lines; black differs from both by lightness alone. Open markers do not
+# hide what lies under them.
 _STYLES: tuple[dict[str, Any], ...] = (
     {"color": BLUE, "marker": "o", "linestyle": "-", "markersize": 5},
     {"color": ORANGE, "marker": "s", "linestyle": "--", "markersize": 5},
     {"color": "#000000", "marker": "^", "linestyle": ":", "markersize": 6, "markerfacecolor": "white"},
 )
 _APART = 0.2
-"""How far the marks of two methods stand apart, as a share of the distance of two exponents."""
+"""Distance between the marks of two methods, as a share of the smallest distance between exponents."""
 
 
 def legend(grid: ToyGrid, *, key: str) -> str:
-    """Draw which method has which mark as an SVG element; `key` is the prefix of ids."""
+    """Draw the legend of the methods as an SVG element; `key` is the prefix of ids."""
     handles = [Line2D([], [], label=clean(method), **style) for method, style in _styled(grid)]
 
     def paint(axes: Axes) -> None:
@@ -43,7 +44,7 @@ def success_panel(grid: ToyGrid, measure: Measure, rate: float, *, key: str) -> 
 
     Args:
         grid: Finished cells.
-        measure: What a success is.
+        measure: The definition of success.
         rate: Learning rate of the panel.
         key: Prefix of ids.
     """
@@ -62,8 +63,8 @@ def success_panel(grid: ToyGrid, measure: Measure, rate: float, *, key: str) -> 
 def iterations_panel(grid: ToyGrid, measure: Measure, rate: float, *, key: str) -> str:
     """Draw the median of the iterations with its quartiles as an SVG element.
 
-    A quartile that lies among the runs without success is drawn to the top, a median there not at all.
-    Arguments as of `success_panel`.
+    If the third quartile is a run without success, its line extends to the top; a median of this kind is not
+    drawn, and neither is a first quartile. Arguments as for `success_panel`.
     """
     low, top = 10.0 ** math.floor(math.log10(_least(grid))), 1.8 * grid.settings.iterations
 
@@ -92,7 +93,7 @@ def _styled(grid: ToyGrid) -> list[tuple[str, dict[str, Any]]]:
 def _series(
     grid: ToyGrid, measure: Measure, rate: float
 ) -> list[tuple[dict[str, Any], list[float], list[ToySuccess]]]:
-    """Return style, places and outcomes of each method that has cells at this learning rate."""
+    """Return style, x positions and outcomes of each method that has cells at this learning rate."""
     exponents = _exponents(grid)
     apart = _APART * min(np.diff(exponents), default=1.0)
     series = []
@@ -121,7 +122,7 @@ def _exponents(grid: ToyGrid) -> list[float]:
 
 
 def _least(grid: ToyGrid) -> float:
-    """Return the least number of iterations in any panel, so that all have one scale."""
+    """Return the smallest number of iterations in any panel, so that all panels have the same scale."""
     found = [at for cell in grid.cells for at in (*cell.stopped, *cell.found) if at is not None]
     return min(found, default=grid.settings.iterations)
 

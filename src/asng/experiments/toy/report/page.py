@@ -1,4 +1,4 @@
-"""What the template of the toy problem fills in, and the table for the terminal."""
+"""The values for the HTML template of the toy problem, and the table for the terminal."""
 
 import math
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ __all__ = ["toy_page", "toy_table"]
 
 
 def toy_page(title: str, grid: ToyGrid) -> Mapping[str, Any]:
-    """Return the values of the template; a grid that is not finished gives a page of what is."""
+    """Return the values for the template; an unfinished grid gives a page of its finished cells."""
     held = grid.settings
     return {
         "title": title,
@@ -66,7 +66,7 @@ def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:
 
 
 def toy_table(grid: ToyGrid, title: Text) -> Table:
-    """Return success rate and median iterations of every cell, the verdict below."""
+    """Return a table of success rate and median iterations of every cell, with the verdict below."""
     table = Table(title=title, caption=Text(toy_verdict(grid)), caption_justify="left")
     for heading in ("rate of x", *_headings(grid)):
         table.add_column(Text(heading), justify="right")
@@ -83,7 +83,7 @@ def _headings(grid: ToyGrid) -> list[str]:
 
 
 def _rows(grid: ToyGrid, rate: float) -> list[list[str]]:
-    """Return one row an exponent at one learning rate: the exponent, then each method by each measure."""
+    """Return one row per exponent at one learning rate: the exponent, then each method by each measure."""
     cells = {(cell.exponent, cell.method): cell for cell in grid.cells if cell.learning_rate == rate}
     exponents = sorted({exponent for exponent, _ in cells})
     return [
@@ -96,10 +96,10 @@ def _rows(grid: ToyGrid, rate: float) -> list[list[str]]:
 
 
 def _cell_words(grid: ToyGrid, cell: ToyCell | None) -> list[str]:
-    """Return success rate and median of the iterations by each measure; a star if the stop rule lied.
+    """Return success rate and median iterations by each measure, with a star if a stop was premature.
 
     Args:
-        grid: The whole.
+        grid: The whole grid.
         cell: One cell, or None if it is not finished.
     """
     if cell is None:
