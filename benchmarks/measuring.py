@@ -1,4 +1,4 @@
-"""What several benchmarks measure alike."""
+"""Measurements that several benchmarks share."""
 
 import statistics
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ __all__ = ["peak_bytes", "spread"]
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Return median and quartiles of two values or more.
+    """Return the median and the quartiles of two or more values.
 
     Example:
         >>> spread([1.0, 2.0, 3.0])
@@ -20,8 +20,8 @@ def spread(values: Sequence[float]) -> dict[str, Any]:
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has held."""
-    # Not getrusage's ru_maxrss, which a process takes over from the one that started it.
+    """Return the peak memory of this process, in bytes."""
+    # Not getrusage's ru_maxrss, which a process inherits from its parent.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     kibibytes = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(kibibytes) * 1024

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its figures: machine, versions, commit."""
+"""The facts that every benchmark writes beside its figures: machine, versions, commit."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def commit() -> str:
-    """Return the commit that is measured, with "+" where the tree differs from it."""
+    """Return the commit that is measured, with "+" if the work tree differs from it."""
     here = Path(__file__).parents[1]
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
     changed = subprocess.run(
@@ -22,7 +22,7 @@ def commit() -> str:
 
 
 def write(name: str, figures: dict[str, Any], runs: Sequence[Any] = ()) -> Path:
-    """Write `results/<name>.json`; what is many, `runs`, takes a line each."""
+    """Write `results/<name>.json`, with one line for each of `runs`."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     head = {"benchmark": name, "commit": commit(), "machine": machine(), "versions": versions()}

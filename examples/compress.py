@@ -16,7 +16,7 @@ RUN = Path("runs/compress")
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut."""
+    """Two convolutions with a shortcut."""
 
     def __init__(self, inputs: int, channels: int, stride: int = 1) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Net(nn.Module):
 
 
 def loaders() -> dict[str, DataLoader]:
-    """Return data to train on, to choose by, and to score at the end."""
+    """Return training, validation and test data."""
     known, test = normalise(load_fashion_mnist_subset())
     known, valid = random_split(known, [0.8, 0.2], torch.Generator().manual_seed(0))
     return {
@@ -55,7 +55,7 @@ def loaders() -> dict[str, DataLoader]:
 
 
 def load() -> nn.Module:
-    """Return a trained network; yours comes from a file."""
+    """Return a trained network; yours would come from a file."""
     torch.manual_seed(0)
     return train(Net(), loaders()["train"], loss=LOSS, epochs=6, optimizer=adamw)
 

@@ -17,7 +17,7 @@ LOSS = asng.supervised(cross_entropy)
 
 
 def make_supernet() -> asng.nn.Supernet:
-    # Two narrow stages, which both halve the picture: one core is to do it in half a minute.
+    # Two narrow stages, which both halve the picture, so that one core takes half a minute.
     widths = [asng.Integer(8, 24, step=8), asng.Integer(16, 48, step=16)]
     model = ResidualCNN(in_channels=1, outputs=10, widths=widths, strides=[2, 2])
     return asng.nn.Supernet(model).to(memory_format=torch.channels_last)
@@ -26,7 +26,7 @@ def make_supernet() -> asng.nn.Supernet:
 def accuracy_from_scratch(
     architecture: asng.Architecture, loader: DataLoader, test: DataLoader, seed: int
 ) -> float:
-    """Train one architecture alone, and score it on pictures that nothing was trained on."""
+    """Train one architecture alone, and score it on test pictures."""
     torch.manual_seed(seed)
     images, _ = next(iter(loader))
     child = make_supernet().extract(architecture, example=images, fresh=True)

@@ -1,4 +1,4 @@
-"""Search the blocks of a small convolutional network on real images, and use the child alone."""
+"""Search the blocks of a small convolutional network on real images, and use the child by itself."""
 
 import torch
 from torch import nn

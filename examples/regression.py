@@ -1,4 +1,4 @@
-"""Search a multilayer perceptron that predicts how diabetes goes on from ten numbers of a patient."""
+"""Search a multilayer perceptron that predicts the progression of diabetes from ten measurements."""
 
 import random
 import statistics
@@ -18,7 +18,7 @@ LOSS = asng.supervised(mse_loss)
 
 
 def load() -> tuple[TensorDataset, TensorDataset, float]:
-    """Return training and test rows, both standardised by the training rows, and the target's deviation."""
+    """Return training and test rows, standardised by the training rows, and the target's deviation."""
     try:
         from sklearn.datasets import load_diabetes
     except ImportError:
@@ -45,7 +45,7 @@ def error_from_scratch(
         architecture, example=rows, fresh=True
     )
     train(child, loader, loss=LOSS, epochs=30, optimizer=adam)
-    recalibrate(child, loader, loss=LOSS)  # averages for its batch norms, where it has some
+    recalibrate(child, loader, loss=LOSS)  # averages for its batch norms, if it has any
     return score(child, test, LOSS) ** 0.5
 
 
@@ -54,10 +54,10 @@ def main() -> None:
     train_set, test_set, deviation = load()
     fitted, held = split_half(train_set)
     loader = DataLoader(fitted, batch_size=16, shuffle=True, drop_last=True)
-    scored = DataLoader(held, batch_size=len(held))  # few: all of them each time
+    scored = DataLoader(held, batch_size=len(held))  # few: all in each step
 
     supernet = asng.nn.Supernet(TabularMLP(features=10, outputs=1))
-    # Nothing is said to select by: it minimises the loss itself.
+    # No objective is given: the search minimises the loss itself.
     result = asng.OneShotSearch(supernet, LOSS, optimizer=adam).fit(loader, scored, epochs=60, progress=False)
     print("found:", dict(result.architecture))
 

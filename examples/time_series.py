@@ -1,4 +1,4 @@
-"""Search a Transformer encoder that tells nine speakers by their vowels, series of 7 to 29 steps.
+"""Search a Transformer encoder that recognises nine speakers by their vowels, series of 7 to 29 steps.
 
 python examples/time_series.py [TRAIN.ts TEST.ts]    # other files of the UCR and UEA archives
 """
@@ -22,7 +22,7 @@ PEERS = 3
 
 
 def japanese_vowels(part: str) -> Path:
-    aeon = find_spec("aeon")  # looked up, not imported: of it the data files alone are needed
+    aeon = find_spec("aeon")  # located, not imported: only its data files are needed
     if aeon is None or aeon.origin is None:
         sys.exit("The data come with aeon: pip install --no-deps aeon. Or name two .ts files.")
     return Path(aeon.origin).parent / "datasets" / "data" / "JapaneseVowels" / f"JapaneseVowels_{part}.ts"
@@ -49,7 +49,7 @@ def make_supernet(data: TimeSeries) -> asng.nn.Supernet:
 def accuracy_from_scratch(
     architecture: asng.Architecture, loader: DataLoader, test: DataLoader, seed: int
 ) -> float:
-    """Train one architecture alone, and score it on series that nothing was trained on."""
+    """Train one architecture alone, and score it on test series."""
     torch.manual_seed(seed)
     series, lengths, _ = next(iter(loader))
     child = make_supernet(loader.dataset).extract(architecture, example=(series, lengths), fresh=True)
@@ -62,10 +62,10 @@ def main() -> None:
     train_set, test_set = normalise_series(*map(read_ts, paths))
     fitted, held = split_half(train_set, labels=train_set.labels)
     loader = DataLoader(fitted, batch_size=16, shuffle=True, collate_fn=pad_series)
-    scored = DataLoader(held, batch_size=len(held), collate_fn=pad_series)  # few: all of them each time
+    scored = DataLoader(held, batch_size=len(held), collate_fn=pad_series)  # few: all in each step
 
     supernet = make_supernet(train_set)
-    # Selected by the loss: the accuracy of most is near 1, so that they would tie.
+    # The loss is the objective too: most accuracies are near 1, so architectures would tie.
     result = asng.OneShotSearch(supernet, loss, optimizer=adam).fit(loader, scored, epochs=30, progress=False)
     print("found:", dict(result.architecture))
 

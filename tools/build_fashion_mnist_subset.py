@@ -1,8 +1,8 @@
 """Build the embedded subset of Fashion-MNIST from the full set: `--source FOLDER` holds the four IDX files.
 
-The same source gives the same bytes: the first images of each class in the order of the files, pooled in
-integers, packed by xz with all settings fixed (another release of liblzma may pack the same numbers into
-other bytes). Prints the SHA-256 sums that src/asng/data/fashion.py holds.
+The same source gives the same bytes: the first images of each class in the order of the files are pooled in
+integers and packed by xz with all settings fixed. (Another release of liblzma may pack the same numbers into
+other bytes.) The script prints the SHA-256 sums that src/asng/data/fashion.py holds.
 """
 
 import argparse
@@ -34,8 +34,8 @@ def build(
         test_per_class: How many test images of each class.
 
     Raises:
-        InputError: The source is not whole.
-        SystemExit: A class has fewer images than asked for.
+        InputError: The source is incomplete.
+        SystemExit: A class has fewer images than requested.
     """
     data = read_mnist_like(source)
     train = first_of_each_class(data.train_labels, train_per_class)

@@ -1,24 +1,24 @@
-"""Write the measured figures of the pages anew, from the JSON of the benchmarks.
+"""Update the measured figures of the pages from the JSON of the benchmarks.
 
-Run `make figures` after a benchmark; `python tools/figures.py --check` only says which figures differ.
+Run `make figures` after a benchmark; `python tools/figures.py --check` only lists the figures that differ.
 
 A figure on a page is followed by a comment that says where it comes from:
 
     201<!--kill_resume:rows:kills:sum--> kills in 109<!--kill_resume:rows:runs:sum--> runs
 
-That is the file in benchmarks/results, and the way through it. A part of the way is a key; in a list also
-an index, a condition such as `subject=search` or `method=SNG&lam=2` that picks rows, or a key of all rows.
-At the end may stand one of FINDINGS, and then a factor such as `*100`.
+The comment names the file in benchmarks/results and a path through it. A part of the path is a key. In a list
+it may also be an index, a condition such as `subject=search` or `method=SNG&lam=2` that selects rows, or a
+key of all rows. One of FINDINGS may follow at the end, and then a factor such as `*100`.
 
-A comment above a table says it of all rows, by the label in the first cell, which stands for `{}`. A column
-has as many ways as it has figures, parted by `;`, or `-` if it has none. Empty cells stay empty. What all
-ways begin with stands first, or `-`:
+A comment above a table covers all its rows: the label in the first cell of a row replaces `{}`. A column has
+as many paths as figures, separated by `;`, or `-` if it has none. Empty cells stay empty. The common
+beginning of all paths comes first, or `-`:
 
     <!--table truth_pilots_fashion:methods:{} | gain; error | closed*100 | - -->
 
-A label that reads otherwise than the key has the key behind it: `theta averaged twice<!--=averaged-->`.
+If a label differs from the key, the key follows it: `theta averaged twice<!--=averaged-->`.
 
-A figure is rounded to as many decimals as stand on the page; a new one is written with question marks:
+A figure is rounded to the decimals that it has on the page. Write a new figure with question marks:
 `?.??<!--paper_step:ratio:median-->`.
 """
 
@@ -55,14 +55,14 @@ FINDINGS: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 class FigureError(ValueError):
-    """A page names a figure that is not there."""
+    """A page names a figure that does not exist."""
 
 
 def value_of(way: str, results: Path = RESULTS) -> Decimal:
-    """Return the figure at the end of a way.
+    """Return the figure at the end of a path.
 
     Raises:
-        FigureError: There is none, or more than one.
+        FigureError: There is no figure, or more than one.
     """
     path, _, factor = way.partition("*")
     name, *parts = re.split(":(?! )", path)  # a key may have a colon in a sentence
@@ -111,14 +111,14 @@ def _told(found: Any) -> str:
 
 
 def written(value: Decimal, said: str) -> str:
-    """Return a figure as the page has it: as many decimals, halves rounded up, a plus where one stood."""
+    """Format a figure as on the page: the same decimals, halves rounded up, a plus sign if there was one."""
     decimals = len(said.partition(".")[2])
     rounded = value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
     return f"{rounded:{'+' if said.startswith('+') else ''},.{decimals}f}"
 
 
 def renewed(text: str, results: Path = RESULTS) -> list[tuple[str, FigureError | None]]:
-    """Return the lines of a page with all figures as the results have them, and what is wrong with them."""
+    """Return the lines of a page with all figures updated from the results, and a list of problems."""
     lines = []
     table: re.Match[str] | None = None
     rows = 0

@@ -1,7 +1,7 @@
-"""Count how easily a reader finds the way through the package, beside the figures aimed at.
+"""Measure how easily a reader finds their way through the package, and compare with the targets.
 
-Run `make house`, or `python tools/house.py --list` to see which files and names are behind each figure.
-The exit code is 1 if an aim is missed.
+Run `make house`, or `python tools/house.py --list` to see the files and names behind each figure. The exit
+code is 1 if a target is missed.
 """
 
 import argparse
@@ -36,8 +36,8 @@ class Figure:
 
     Args:
         name: What is counted.
-        measured: How many there are.
-        aim: How many there may be, as words and as a test; None if nothing is aimed at.
+        measured: The count.
+        aim: The target, as words and as a test; None if there is no target.
         details: What `--list` prints.
     """
 
@@ -48,17 +48,17 @@ class Figure:
 
     @property
     def missed(self) -> bool:
-        """Whether there is an aim, and it is missed."""
+        """Whether there is a target and it is missed."""
         return self.aim is not None and not self.aim[1](self.measured)
 
 
 def at_most(most: int) -> tuple[str, Callable[[float], bool]]:
-    """Return an aim from above."""
+    """Return a target with an upper bound."""
     return f"at most {most:,}", lambda measured: measured <= most
 
 
 def at_least(least: int) -> tuple[str, Callable[[float], bool]]:
-    """Return an aim from below."""
+    """Return a target with a lower bound."""
     return f"at least {least:,}", lambda measured: measured >= least
 
 
@@ -71,8 +71,8 @@ class Package:
 
     Attributes:
         files: The path of each module by its dotted name.
-        edges: By module, the modules that it imports. `from room import name` is an import of the module that
-            defines the name; imports in functions and for type checkers count too.
+        edges: For each module, the modules that it imports. `from room import name` imports the module that
+            defines the name. Imports in functions and for type checkers count too.
     """
 
     def __init__(self, src: Path, name: str) -> None:
@@ -102,7 +102,7 @@ class Package:
         return dotted.partition(".")[0] == self.name
 
     def _home(self, module: str, name: str | None) -> str:
-        """Return the module that defines a name, through the rooms that pass it on."""
+        """Return the module that defines a name, following packages that re-export it."""
         while name is not None:
             if f"{module}.{name}" in self.files:
                 return f"{module}.{name}"
@@ -123,14 +123,14 @@ class Package:
         found = set()
         for bound, (source, name) in self._imports(module):
             if self.files[module].stem == "__init__" and bound not in loaded:
-                continue  # passed on, not used
+                continue  # re-exported, not used
             home = self._home(source, name)
             if self.files.get(home, Path("x")).stem == "__init__" and home in (source, f"{source}.{name}"):
                 used = {self._walk(home, path) for path in through[bound]}
                 found |= used or {home}
             else:
                 found.add(home)
-        for node in ast.walk(tree):  # `import asng.room.file` names the file even if only `asng` is bound
+        for node in ast.walk(tree):  # `import asng.room.file` imports the file even if only `asng` is bound
             if isinstance(node, ast.Import):
                 found |= {
                     alias.name for alias in node.names if alias.name in self.files and "." in alias.name
@@ -138,7 +138,7 @@ class Package:
         return (found & self.files.keys()) - {module}
 
     def _walk(self, module: str, path: str) -> str:
-        """Return the module that `module.a.b` comes from."""
+        """Return the module that defines `module.a.b`."""
         for name in path.split("."):
             inner = self._home(module, name)
             if self.files.get(inner, Path("x")).stem != "__init__" or inner == module:
@@ -147,7 +147,7 @@ class Package:
         return module
 
     def circles(self) -> list[list[str]]:
-        """Return the groups of modules that import each other, directly or by others."""
+        """Return the groups of modules that import each other, directly or through others."""
         reached = {module: _reachable(self.edges, module) for module in self.files}
         groups = {
             tuple(sorted({module} | {other for other in reached[module] if module in reached[other]}))
@@ -156,7 +156,7 @@ class Package:
         return [list(group) for group in sorted(groups) if len(group) > 1]
 
     def importers(self) -> dict[str, list[str]]:
-        """Return who imports each module, rooms that only pass names on left out."""
+        """Return the importers of each module, without packages that only re-export names."""
         found: dict[str, list[str]] = {module: [] for module in self.chapters}
         for module, imported in self.edges.items():
             for other in imported & found.keys():
@@ -164,7 +164,7 @@ class Package:
         return found
 
     def classes(self) -> dict[str, list[str]]:
-        """Return where each name of a class is defined."""
+        """Return the modules that define each class name."""
         found = defaultdict(list)
         for module, tree in self.trees.items():
             for node in tree.body:
@@ -173,7 +173,7 @@ class Package:
         return found
 
     def run_folder_names(self) -> dict[str, list[str]]:
-        """Return the names of files of a run folder that each module spells out."""
+        """Return the names of run-folder files that each module spells out."""
         found = {}
         for module, tree in self.trees.items():
             said = {text for text in _strings(tree) if RUN_FOLDER.search(text) and " " not in text}
@@ -208,7 +208,7 @@ def _reachable(edges: dict[str, set[str]], start: str) -> set[str]:
 
 
 def _strings(tree: ast.Module) -> Iterator[str]:
-    """Yield the strings of a module, docstrings left out."""
+    """Yield the strings of a module, without docstrings."""
     bare = {
         id(node.value)
         for node in ast.walk(tree)
@@ -220,7 +220,7 @@ def _strings(tree: ast.Module) -> Iterator[str]:
 
 
 def counted(package: Package) -> list[Figure]:
-    """Count what can be read off the files."""
+    """Return the figures that can be counted without running the package."""
     circles = package.circles()
     lines = {module: package.lines[module] for module in package.chapters}
     by_length = sorted(lines, key=lines.__getitem__)
@@ -258,7 +258,7 @@ def _places(found: dict[str, list[str]]) -> list[str]:
 
 
 def entered(package: Package, what: str) -> list[str]:
-    """Return the files with a function that is entered in a step, or in `asng search` up to the report."""
+    """Return the files whose functions are entered in a step, and those in `asng search` up to the report."""
     words = [sys.executable, "-W", "ignore", str(Path(__file__).resolve()), "--trace", what]
     settings = {**os.environ, "PYTHONPATH": str(package.src), "MPLBACKEND": "agg"}
     done = subprocess.run(words, env=settings, capture_output=True, text=True, check=False)
@@ -269,12 +269,12 @@ def entered(package: Package, what: str) -> list[str]:
 
 
 class Tracer:
-    """Notes the files of the package whose functions are entered; `with` begins and ends it.
+    """Records the files of the package whose functions are entered; `with` begins and ends the recording.
 
-    Code that runs while a module is imported, and `__init__.py`, are left out.
+    Code that runs during the import of a module is left out, and so is `__init__.py`.
 
     Args:
-        within: Note only what runs within the third call of a function of this name. Default: everything.
+        within: Record only the third call of a function of this name. Default: everything.
     """
 
     def __init__(self, within: str | None = None) -> None:
@@ -319,7 +319,7 @@ class Tracer:
 
 
 def trace_step(folder: str) -> set[str]:
-    """Search a small supernet for a few steps; return the files that the third step enters."""
+    """Search a small supernet for a few steps; return the files entered by the third step."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
@@ -338,7 +338,7 @@ def trace_step(folder: str) -> set[str]:
 
 
 def trace_search(folder: str) -> set[str]:
-    """Run `asng search` on the embedded images, as small as it goes; return the files that it enters."""
+    """Run the smallest `asng search` on the embedded images; return the files that it enters."""
     from asng.cli import main
 
     words = (
@@ -355,7 +355,7 @@ TRACES = {"step": trace_step, "search": trace_search}
 
 
 def walked(package: Package) -> list[Figure]:
-    """Count what has to be run to be known."""
+    """Return the figures that need a run of the package."""
     step, search = entered(package, "step"), entered(package, "search")
     return [
         Figure("files that one search step enters", len(step), at_most(20), step),
@@ -364,7 +364,7 @@ def walked(package: Package) -> list[Figure]:
 
 
 def show(figures: list[Figure], *, details: bool) -> None:
-    """Print the figures, measured beside aimed."""
+    """Print the figures beside their targets."""
     width = max(len(figure.name) for figure in figures)
     for figure in figures:
         aim = "" if figure.aim is None else f"   {figure.aim[0]}{'   MISSED' if figure.missed else ''}"

@@ -1,8 +1,8 @@
-"""Find the sentences of pages, docstrings and messages of errors that are too long to read at once.
+"""Find sentences in pages, docstrings and error messages that are too long to read easily.
 
-Run `python tools/readability.py`, with names of pages for these alone. It prints `file:line: words: sentence`
-for each, and exits with 1 if there is one. Prose only: code, tables, comments, targets of links, examples and
-references do not count, and a name in backquotes is one word.
+Run `python tools/readability.py`, or name the files to check. It prints `file:line: words: sentence` for each
+such sentence, and exits with 1 if there is one. Only prose counts: code, tables, comments, link targets,
+examples and references do not, and a name in backquotes is one word.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PAGES = (
 )
 SOURCES = ROOT / "src" / "asng"
 LONGEST = 35
-"""Words in a sentence. A reader of 20 is comfortable, and loses the beginning of 40."""
+"""Most words of a sentence. 20 words are comfortable; after 40, a reader has forgotten the beginning."""
 
 FENCE = re.compile(r"^\s*```")
 STARTS_ANEW = re.compile(r"^\s*([-*+] |\d+\. |#+ |>)")
@@ -36,14 +36,14 @@ NO_END = re.compile(r"\b(et al|e\.g|i\.e|vs|cf|Fig|Sec|Eq|No|approx)\.[)*\"']*$"
 
 
 class Sentence(NamedTuple):
-    """A sentence and the line that it begins on."""
+    """A sentence and the number of its first line."""
 
     line: int
     text: str
 
     @property
     def words(self) -> int:
-        """How many there are; signs alone are none."""
+        """Number of words; punctuation alone is no word."""
         return len(re.findall(r"\S*\w\S*", self.text))
 
 
@@ -53,7 +53,7 @@ def sentences(page: str) -> list[Sentence]:
 
 
 def _paragraphs(page: str) -> Iterator[list[tuple[int, str]]]:
-    """Yield paragraphs, items of lists and headings, as numbered lines without code and comments."""
+    """Yield paragraphs, list items and headings as numbered lines, without code and comments."""
     paragraph: list[tuple[int, str]] = []
     code = False
     for number, line in enumerate(page.splitlines(), start=1):
@@ -93,7 +93,7 @@ def _line_at(place: int, paragraph: Sequence[tuple[int, str]]) -> int:
 
 
 def docstrings(source: str) -> list[Sentence]:
-    """Return the sentences of all docstrings of a module, in the form of Google."""
+    """Return the sentences of all docstrings of a module, in Google style."""
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     found: list[Sentence] = []
     for node in ast.walk(ast.parse(source)):
@@ -105,7 +105,7 @@ def docstrings(source: str) -> list[Sentence]:
 
 
 def _of_docstring(text: str, first: int) -> Iterator[list[tuple[int, str]]]:
-    """Yield paragraphs and items of lists as numbered lines: no examples, references and displayed code."""
+    """Yield paragraphs and list items as numbered lines, without examples, references and code."""
     paragraph: list[tuple[int, str]] = []
     head, *rest = text.splitlines()
     lines = [head, *dedent("\n".join(rest)).split("\n")]
@@ -125,7 +125,7 @@ def _of_docstring(text: str, first: int) -> Iterator[list[tuple[int, str]]]:
 
 
 def messages(source: str) -> list[Sentence]:
-    """Return the sentences of what a module raises: the strings of `raise XError(...)`, each value a word."""
+    """Return the sentences of a module's errors: strings of `raise XError(...)`, each value one word."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
@@ -145,7 +145,7 @@ def _literal(node: ast.expr) -> str:
 
 
 def too_long(found: Sequence[Sentence], longest: int = LONGEST) -> list[Sentence]:
-    """Return the sentences of more words than that."""
+    """Return the sentences with more than `longest` words."""
     return [sentence for sentence in found if sentence.words > longest]
 
 

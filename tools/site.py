@@ -1,7 +1,7 @@
-"""What the site needs beside docs/: a hook of mkdocs and an extension of griffe, named in mkdocs.yml.
+"""A hook of mkdocs and an extension of griffe that build the site; mkdocs.yml names them.
 
-Pages link to files outside of docs/, such as examples, as a reader of the repository follows them. In the
-site these files are copied, pages among them become pages, and the links lead there.
+Pages link to files outside of docs/, such as examples, in the form that works in the repository. The site
+copies these files, renders Markdown files as pages, and points the links there.
 """
 
 import re
@@ -31,7 +31,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Turn links of the repository into links of the site; a fence's language is one word there."""
+    """Turn links of the repository into links of the site; reduce a fence's language to one word."""
     path = page.file.src_path
     home = (ROOT / path if path in PAGES else DOCS / path).parent
 

@@ -1,9 +1,9 @@
-"""Lists tests that take long, which `make test` leaves out as it does those marked slow.
+"""List the tests that take long, which `make test` skips like those marked slow.
 
     python -m pytest -m 'slow or not slow' -n 2 --durations=0 | python tools/slow_tests.py
 
-On an idle machine of two cores. Of a test with several cases the quickest one stays, unless it is long too.
-The code of documents stays, and what is asked of sentences: both may break with every change.
+Run this on an idle machine of two cores. Of a parametrised test, the quickest case stays, unless it is long
+too. Tests of the code and the sentences of documents always stay, since every change may break them.
 """
 
 import re
@@ -14,13 +14,13 @@ from pathlib import Path
 
 LIST = Path(__file__).parents[1] / "tests" / "slow_tests.txt"
 LONG, VERY_LONG = 0.4, 1.0
-"""Seconds from which on a test is long, and from which on it is left out even if it is the only case."""
+"""Seconds from which a test counts as long, and from which it is skipped even if it is the only case."""
 ALWAYS = ("tests/test_documents.py", "tests/test_readability.py")
 LINE = re.compile(r"\s*([\d.]+)s (?:call|setup|teardown)\s+(tests/\S+?\.py::.*?)\s*$")
 
 
 def long_tests(lines: Iterable[str]) -> list[str]:
-    """Return the long tests of a run of pytest with durations, in order.
+    """Return the long tests in the output of pytest with durations, in order.
 
     Example:
         >>> long_tests(["2.00s call tests/test_a.py::test_b[x]", "1.00s call tests/test_a.py::test_b[y]"])

@@ -1,4 +1,4 @@
-"""How far `asng.minimize` and `asng.ASNG` come on problems of one kind each; see docs/optimiser.md.
+"""How far `asng.minimize` and `asng.ASNG` get on problems of one kind each; see docs/optimiser.md.
 
 python -m benchmarks.black_box.measures               # all, 20 seeds
 python -m benchmarks.black_box.measures --seeds 5 --only continuous
@@ -23,7 +23,7 @@ BEGIN, END = "<!-- by benchmarks/black_box/measures.py -->\n", "<!-- until there
 
 
 def one_rate(problem: Problem, seed: int, budget: int) -> list[float]:
-    """`asng.ASNG` as it was: one rate for choices and reals, the first spread half of the range."""
+    """`asng.ASNG` as it was: one rate for choices and reals, an initial spread of half of the range."""
     opt, losses = ASNG(problem.space, seed=seed, covariance=False, spread=0.5), list[float]()
     while len(losses) < budget:
         candidates = opt.ask()
@@ -34,7 +34,7 @@ def one_rate(problem: Problem, seed: int, budget: int) -> list[float]:
 
 
 def cma_es(problem: Problem, seed: int, budget: int) -> list[float]:
-    """CMA-ES of cmaes, from the middle, its first spread 0.29 of the range; reals only."""
+    """CMA-ES of cmaes, from the middle, with an initial spread of 0.29 of the range; reals only."""
     import cmaes
 
     low, high = (np.array([getattr(v, end) for v in problem.space.values()]) for end in ("low", "high"))
@@ -50,7 +50,7 @@ def cma_es(problem: Problem, seed: int, budget: int) -> list[float]:
 
 
 def _first(number: int) -> Callable[[int], Problem]:
-    """Return the first instance for all seeds: others have losses on another scale."""
+    """Return the first instance for all seeds, since other instances have losses on another scale."""
     return lambda seed: bits(number, 0)
 
 
@@ -108,7 +108,7 @@ def renew(rows: list[dict[str, Any]]) -> None:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return a table of medians and worst seeds, a line a problem."""
+    """Return a table of medians and worst seeds, a line for each problem."""
     parts = [
         "\nThe table shows the lowest loss: the median over the seeds, and in brackets the worst. The "
         "functions have 10\nreals:\n\n"

@@ -1,4 +1,4 @@
-"""Searches that are compared, each at its defaults: from problem, seed and budget to losses in order."""
+"""The compared searches, each with its defaults: from problem, seed and budget to losses in order."""
 
 import math
 import warnings
@@ -18,11 +18,11 @@ Search = Callable[[Problem, int, int], list[float]]
 
 
 class _Spent(Exception):
-    """The budget is."""
+    """The budget is spent."""
 
 
 class _Counted:
-    """A loss that takes itself down."""
+    """A loss that records its values."""
 
     def __init__(self, problem: Problem, budget: int) -> None:
         self._problem, self._budget, self.losses = problem, budget, list[float]()
@@ -36,14 +36,14 @@ class _Counted:
 
 
 def minimize(problem: Problem, seed: int, budget: int) -> list[float]:
-    """`asng.minimize` as it installs."""
+    """`asng.minimize` with its defaults."""
     f = _Counted(problem, budget)
     asng.minimize(f, problem.space, budget, seed=seed)
     return f.losses
 
 
 def natural_gradient(problem: Problem, seed: int, budget: int) -> list[float]:
-    """`asng.ASNG` alone, at its defaults, losses remembered."""
+    """`asng.ASNG` alone, with its defaults and remembered losses."""
     f = _Counted(problem, budget)
     asng.minimize(f, problem.space, budget, optimizer=asng.ASNG(problem.space, seed=seed))
     return f.losses
@@ -56,7 +56,7 @@ def random(problem: Problem, seed: int, budget: int) -> list[float]:
 
 
 class Suggested(Mapping[str, Any]):
-    """Values that a trial suggests when they are read, as its documentation has conditional ones."""
+    """Values that a trial suggests when they are read, as Optuna documents conditional variables."""
 
     def __init__(self, trial: Any, space: Space) -> None:
         self._trial, self._space = trial, space
@@ -89,7 +89,7 @@ def tpe(problem: Problem, seed: int, budget: int) -> list[float]:
 
 
 def as_cmaes_has_it(space: Space) -> tuple[dict[str, Any], Callable[[Any], dict[str, Any]]]:
-    """Return the spaces that cmaes is given, and values from one of its solutions; log=True in logarithms."""
+    """Return the spaces for cmaes, and a function from its solutions to values; log=True is in logarithms."""
     given: dict[str, Any] = {}
     reals = {n: v for n, v in space.items() if isinstance(v, asng.Real)}
     integers = {n: v for n, v in space.items() if isinstance(v, Integer)}
@@ -138,9 +138,9 @@ def catcmawm(problem: Problem, seed: int, budget: int) -> list[float]:
 
 
 def nevergrad(problem: Problem, seed: int, budget: int) -> list[float]:
-    """NGOpt over its own kinds of variables, as its documentation has them."""
+    """NGOpt over its own kinds of variables, as its documentation recommends."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of libraries that it imports
+        warnings.simplefilter("ignore")  # from libraries that it imports
         import nevergrad as ng
 
     def kind(v: Any) -> Any:
@@ -162,7 +162,7 @@ def nevergrad(problem: Problem, seed: int, budget: int) -> list[float]:
 
 
 def one_plus_one(problem: Problem, seed: int, budget: int) -> list[float]:
-    """(1+1)-EA over choices: each changes with chance 1/D, one at least."""
+    """(1+1)-EA over choices: each changes with probability 1/D, at least one does."""
     f, rng, space = _Counted(problem, budget), np.random.default_rng(seed), problem.space
     best = dict(space.sample(rng))
     least = f(best)
@@ -192,6 +192,6 @@ METHODS: dict[str, Search] = {
 
 
 def best_at(losses: list[float], counts: list[int]) -> list[float | None]:
-    """Return the least loss of the first calls, for each count; of a search that ended sooner what it had."""
+    """Return the least loss of the first calls, for each count, or of all calls if a search ended sooner."""
     finite = [loss if math.isfinite(loss) else math.inf for loss in losses]
     return [min(finite[:n], default=None) for n in counts]

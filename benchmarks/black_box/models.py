@@ -1,4 +1,4 @@
-"""More real hyper-parameter tuning, for the development half: other rows and folds for every instance."""
+"""More real hyper-parameter tuning, for the development half; rows and folds differ between instances."""
 
 import warnings
 from collections.abc import Callable
@@ -45,13 +45,13 @@ def _problem(
     regression: bool = False,
     scaled: bool = True,
 ) -> Problem:
-    """A model's mean error over three folds, squared for a regression; great if it cannot be fitted."""
+    """A model's mean error over three folds, squared for a regression; large if it cannot be fitted."""
 
     def loss(a: Values) -> float:
         X, y = _data(*data)
         model, errors = _scaled(a, make(a)) if scaled else make(a), []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of models that did not converge
+            warnings.simplefilter("ignore")  # from models that did not converge
             for fold in range(3):
                 out = np.arange(len(y)) % 3 == fold
                 try:
@@ -111,7 +111,7 @@ def tree(instance: int) -> Problem:
 
 
 def descent(instance: int) -> Problem:
-    """A linear classifier by stochastic descent, with schedules and penalties of their own variables."""
+    """A linear classifier by stochastic gradient descent; schedules and penalties have own variables."""
     from sklearn.linear_model import SGDClassifier
 
     space = Space(
@@ -144,7 +144,7 @@ def descent(instance: int) -> Problem:
 
 
 def linear(instance: int) -> Problem:
-    """One of four linear regressions, on products of features or not."""
+    """One of four linear regressions, with or without products of features."""
     from sklearn.linear_model import ElasticNet, HuberRegressor, Lasso, Ridge
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures
@@ -182,7 +182,7 @@ def linear(instance: int) -> Problem:
 
 
 def neighbours(instance: int) -> Problem:
-    """Nearest neighbours in all, in the best, or in principal components of the features."""
+    """Nearest neighbours in all features, in the best, or in their principal components."""
     from sklearn.decomposition import PCA
     from sklearn.feature_selection import SelectKBest
     from sklearn.neighbors import KNeighborsClassifier
@@ -215,7 +215,7 @@ def neighbours(instance: int) -> Problem:
 
 
 def perceptron(instance: int) -> Problem:
-    """A perceptron of one layer or two for a regression, by Adam."""
+    """A perceptron of one or two layers for a regression, trained by Adam."""
     from sklearn.neural_network import MLPRegressor
 
     space = Space(
@@ -249,7 +249,7 @@ def perceptron(instance: int) -> Problem:
 
 
 def svr(instance: int) -> Problem:
-    """Support vectors for a regression: scaling, kernel, and what the kernel needs."""
+    """Support vector regression: scaling, kernel, and the variables of the kernel."""
     from sklearn.svm import SVR
 
     space = Space(
@@ -318,7 +318,7 @@ def classical(instance: int) -> Problem:
 
 
 def committee(instance: int) -> Problem:
-    """A few small trees, each for what those before it had wrong."""
+    """A few small boosted trees, each fitted to the errors of those before it."""
     from sklearn.ensemble import AdaBoostClassifier
     from sklearn.tree import DecisionTreeClassifier
 

@@ -1,7 +1,7 @@
-"""Families of problems for black-box search: functions of a mapping, read as far as they need it.
+"""Families of problems for black-box search: functions of a mapping that read only what they need.
 
-Every instance has its optimum at a random place, by the number of the instance: where a search begins must
-not help.
+Every instance has its optimum at a random place, given by the number of the instance, so that the starting
+point of a search does not help.
 """
 
 import math
@@ -41,7 +41,7 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Problem:
-    """A space, and a function of a point of it, lower is better."""
+    """A space and a function of its points; lower is better."""
 
     space: Space
     loss: Callable[[Values], float]
@@ -117,7 +117,7 @@ def _rotation(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def continuous(name: str, instance: int, *, rotated: bool = True, size: int = 10) -> Problem:
-    """A function of reals in [-5, 5], its optimum in [-4, 4]^size, turned."""
+    """A rotated function of reals in [-5, 5], with its optimum in [-4, 4]^size."""
     rng = np.random.default_rng([instance, size, 11])
     shift = rng.uniform(-4.0, 4.0, size)
     turn = _rotation(rng, size) if rotated else np.eye(size)
@@ -130,7 +130,7 @@ def continuous(name: str, instance: int, *, rotated: bool = True, size: int = 10
 
 
 def mixed(name: str, instance: int, *, reals: int = 4, integers: int = 3, choices: int = 3) -> Problem:
-    """A turned function of reals, integers in [-5, 5] and choices of 5 random places of an axis."""
+    """A rotated function of reals, integers in [-5, 5] and choices among 5 random points of an axis."""
     rng = np.random.default_rng([instance, 17])
     size = reals + integers + choices
     turn = _rotation(rng, size)
@@ -153,7 +153,7 @@ def mixed(name: str, instance: int, *, reals: int = 4, integers: int = 3, choice
 
 
 def wide_choice(instance: int, *, choices: int = 5000) -> Problem:
-    """One choice of many, losses in no order."""
+    """One choice among many, with losses in no order."""
     values = np.random.default_rng([instance, 19]).permutation(choices)
     return Problem(Space({"c": Categorical(list(range(choices)))}), lambda a: float(values[a["c"]]))
 
@@ -206,7 +206,7 @@ def nb201(data: str) -> Problem:
     return Problem(space, lambda a: table["".join(a[f"op{i}"] for i in range(6))])
 
 
-# Engineering designs: cost, and what constraints are exceeded by, relative to their limits.
+# Engineering designs: cost, and the violation of constraints relative to their limits.
 
 
 def _penalised(cost: float, limits: list[float], scale: float) -> float:
@@ -263,7 +263,7 @@ def beam(instance: int) -> Problem:
 
 
 def gears(instance: int) -> Problem:
-    """Gear train of four wheels: Sandgren, 1990. The instance moves the ratio that is meant."""
+    """Gear train of four wheels: Sandgren, 1990. The instance changes the target ratio."""
     ratio = 1.0 / (6.931 + 0.37 * instance)
     space = Space({n: Integer(12, 60) for n in "abcd"})
     return Problem(space, lambda a: (ratio - a["a"] * a["b"] / (a["c"] * a["d"])) ** 2)
@@ -308,7 +308,7 @@ _WIRES += [0.207, 0.225, 0.244, 0.263, 0.283, 0.307, 0.331, 0.362, 0.394, 0.4375
 
 
 def spring(instance: int) -> Problem:
-    """Coil compression spring with wires in stock: Sandgren, 1990."""
+    """Coil compression spring with standard wire diameters: Sandgren, 1990."""
     space = Space({"wire": Integer(0, len(_WIRES) - 1), "diameter": Real(0.6, 3.0), "coils": Integer(1, 70)})
 
     def loss(a: Values) -> float:
@@ -333,7 +333,7 @@ def spring(instance: int) -> Problem:
 
 
 def concrete(instance: int) -> Problem:
-    """Reinforced concrete beam: Amir and Hasegawa, 1989. The instance moves the load."""
+    """Reinforced concrete beam: Amir and Hasegawa, 1989. The instance changes the load."""
     areas = [round(6.0 + 0.16 * i, 2) for i in range(60)]
     space = Space({"steel": Integer(0, 59), "width": Integer(28, 40), "depth": Real(5.0, 10.0)})
     load = 180.0 * (1.0 + 0.02 * (instance % 10))
@@ -422,7 +422,7 @@ def column(instance: int) -> Problem:
 
 
 def cantilever(instance: int) -> Problem:
-    """Stepped cantilever of five segments, two of them in whole sizes: Thanedar and Vanderplaats, 1995."""
+    """Stepped cantilever of five segments, two with integer sizes: Thanedar and Vanderplaats, 1995."""
     space = Space(
         {f"b{i}": Integer(1, 5) if i < 2 else Real(1.0, 5.0) for i in range(5)}
         | {f"h{i}": Integer(30, 65) if i < 2 else Real(30.0, 65.0) for i in range(5)}

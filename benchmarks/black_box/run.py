@@ -1,12 +1,12 @@
-"""`asng.minimize` beside other searches, by groups of problems; see docs/benchmark.md.
+"""`asng.minimize` beside other searches, by groups of problems; see docs/benchmark/asng-minimize.md.
 
 python -m benchmarks.black_box.run development --methods minimize TPE --seeds 20
 python -m benchmarks.black_box.run held_out --methods minimize TPE CatCMAwM Nevergrad --budget 500
 python -m benchmarks.black_box.run --table            # the tables alone, from the results
 
-Rows are kept as they end, in a file of JSON lines beside the results; what it has already is not run again.
-A search that knows its budget is not the same at 200 calls of 500 as at 200 of 200: of several budgets the
-table takes, for each count, the run with the least that reaches it.
+Rows are kept as they end, in a file of JSON lines beside the results; existing rows are not run again. A
+search that knows its budget differs between call 200 of 500 and call 200 of 200. If there are several
+budgets, the table takes for each count the run with the least budget that reaches it.
 """
 
 import argparse
@@ -24,12 +24,12 @@ HALVES = {"development": DEVELOPMENT, "held_out": HELD_OUT}
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """Return the rows of a file of JSON lines, none where there is no file."""
+    """Return the rows of a file of JSON lines, none if there is no file."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the latest row for each method, problem, seed and budget, in an order not that of the runs."""
+    """Return the latest row for each method, problem, seed and budget, sorted independently of the runs."""
     latest: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         latest[row["half"], row["group"], row["problem"], row["method"], row["seed"], row["budget"]] = row
@@ -46,7 +46,7 @@ def gathered(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Run what is asked for, then write results and tables."""
+    """Run the requested searches, then write results and tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("half", choices=HALVES, nargs="?")
     parser.add_argument("--groups", nargs="+", default=list(DEVELOPMENT), choices=DEVELOPMENT)

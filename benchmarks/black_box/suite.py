@@ -1,7 +1,7 @@
-"""Which problems defaults are chosen on, and which are kept back until they are chosen.
+"""Which problems defaults are chosen on, and which are held out until then.
 
-The split was made before any method was run; `models` came to the development half later. Nothing in `src`
-may be decided by what `HELD_OUT` says.
+The split was made before any method was run; `models` joined the development half later. Results on
+`HELD_OUT` must not decide anything in `src`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from benchmarks.black_box import tuning as t
 __all__ = ["DEVELOPMENT", "HELD_OUT", "make"]
 
 Maker = Callable[[int], p.Problem]
-"""From the number of an instance, which is the seed of the run."""
+"""Makes a problem from the number of an instance, which is the seed of the run."""
 
 
 def _each(kind: Callable[..., p.Problem], *names: str) -> dict[str, Maker]:

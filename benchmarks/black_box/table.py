@@ -1,4 +1,4 @@
-"""The tables of docs/benchmark.md about `asng.minimize`, made from results/black_box.json alone."""
+"""The tables of docs/benchmark/asng-minimize.md, made from results/black_box.json alone."""
 
 import json
 from collections.abc import Iterable
@@ -10,14 +10,14 @@ from benchmarks.record import RESULTS
 
 __all__ = ["COUNTS", "renew", "tables"]
 
-PAGE = Path(__file__).parents[2] / "docs" / "benchmark.md"
+PAGE = Path(__file__).parents[2] / "docs" / "benchmark" / "asng-minimize.md"
 BEGIN, END = "<!-- by benchmarks/black_box/run.py -->\n", "<!-- until there -->\n"
 COUNTS = [20, 50, 100, 200, 500]
 OURS, PEERS = "minimize", ["TPE", "CatCMAwM", "Nevergrad", "random", "minimize, densities"]
-"""The last one is the default of commits before a9d22f9, with the ratio of two densities for a forest."""
+"""The last one is the default of commits before a9d22f9, which had a ratio of two densities for a forest."""
 HALVES = {"held_out": "Held out", "development": "Development"}
 CLOSE = 1e-12
-"""Losses that differ by less, relative to their size, are a draw."""
+"""Losses that differ by less, relative to their size, are a tie."""
 
 Row = dict[str, Any]
 
@@ -30,7 +30,7 @@ def renew() -> None:
 
 
 def tables(rows: list[Row]) -> str:
-    """Return what stands between the marks: for each half wins and losses by group, medians by problem."""
+    """Return the text between the marks: for each half, wins and losses by group, and medians by problem."""
     parts = []
     for half, title in HALVES.items():
         own = _one_a_seed(row for row in rows if row["half"] == half)
@@ -40,7 +40,7 @@ def tables(rows: list[Row]) -> str:
 
 
 def _one_a_seed(rows: Iterable[Row]) -> list[Row]:
-    """Return one row for each method, problem and seed: each count is of the least budget that reaches it."""
+    """Return one row for each method, problem and seed; each count is from the least budget reaching it."""
     found: dict[tuple[str, str, int], Row] = {}
     for row in sorted(rows, key=lambda row: int(row["budget"])):
         key = row["problem"], row["method"], row["seed"]

@@ -1,4 +1,4 @@
-"""Real hyper-parameter tuning: models of scikit-learn on its own data, by three folds."""
+"""Real hyper-parameter tuning: models of scikit-learn on its own data, with three folds."""
 
 import warnings
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def _folds(
         X, y = _data(data, rows)
         model, errors = make(a), []
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of models that did not converge
+            warnings.simplefilter("ignore")  # from models that did not converge
             for fold in range(3):
                 out = np.arange(len(y)) % 3 == fold
                 guessed = model.fit(X[~out], y[~out]).predict(X[out])
@@ -54,7 +54,7 @@ _SCALES = Categorical(["none", "standard", "range"])
 
 
 def svm(data: str, rows: int) -> Problem:
-    """A support vector machine: scaling, kernel, and what the kernel needs."""
+    """A support vector machine: scaling, kernel, and the variables of the kernel."""
     from sklearn.svm import SVC
 
     space = Space(
@@ -206,7 +206,7 @@ def boosting(data: str, rows: int) -> Problem:
 
 
 def network(data: str, rows: int) -> Problem:
-    """A small perceptron by SGD or Adam, each with its own rates."""
+    """A small perceptron trained by SGD or Adam, each with its own learning rates."""
     from sklearn.neural_network import MLPClassifier
 
     space = Space(

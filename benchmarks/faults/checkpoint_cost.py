@@ -1,9 +1,9 @@
 """What checkpoints cost a search: the time that each takes, and their share of it at the default interval.
 
-Several supernets are searched for a while with a checkpoint every few steps, each of which is timed. The
-share at the default interval follows from that time t: a checkpoint comes every max(60 s, 50 t), so that the
-share is t / (t + that). It is measured too: a search of a cell network runs with the default interval, and
-what its checkpoints took is added up.
+Several supernets are searched for a while with a checkpoint every few steps, and each checkpoint is timed.
+The share at the default interval follows from that time t: a checkpoint is written every max(60 s, 50 t), so
+the share is t / (t + max(60 s, 50 t)). The share is measured too: a search of a cell network runs with the
+default interval, and the times of its checkpoints are added up.
 
 python -m benchmarks.faults.checkpoint_cost
 """
@@ -29,7 +29,7 @@ from benchmarks.record import write
 
 SEED, IMAGES = 0, 512
 INTERVAL, SHARE = 60.0, 0.02
-"""The defaults of `OneShotSearch`: seconds between checkpoints, or more, for a share of the time."""
+"""The defaults of `OneShotSearch`: least seconds between checkpoints, and their largest share of the time."""
 
 
 def two_layers() -> nn.Module:
@@ -38,7 +38,7 @@ def two_layers() -> nn.Module:
 
 
 def wide() -> nn.Module:
-    """Return 64 million weights and hardly any work: a bad case, 512 MB with the momentum."""
+    """Return a network of 64 million weights and hardly any work: a bad case, 512 MB with the momentum."""
     first = nn.Linear(3 * 16 * 16, 8000)
     choice = Choice({"tanh": nn.Tanh(), "relu": nn.ReLU()}, label="op")
     return nn.Sequential(nn.Flatten(), first, choice, nn.Linear(8000, 7200), nn.Linear(7200, 10))
@@ -66,7 +66,7 @@ def search_of(build: Callable[[], nn.Module], **settings: Any) -> tuple[OneShotS
 
 
 def timed(build: Callable[[], nn.Module], seconds: float, **settings: Any) -> dict[str, Any]:
-    """Search for some seconds at least; return what the steps and the checkpoints took."""
+    """Search for at least some seconds; return the times of the steps and of the checkpoints."""
     search, loader = search_of(build, **settings)
     took: list[float] = []
     save = Loop.save
@@ -121,7 +121,7 @@ def main() -> None:
         print(rows[-1], flush=True)
     name = "cells of 5 nodes, 20 channels"
     whole = timed(SUBJECTS[name], arguments.default_seconds)
-    spent = sum(whole["took"][1:])  # but for the first, which every search writes before its first step
+    spent = sum(whole["took"][1:])  # without the first, which every search writes before its first step
     default = {
         "subject": name,
         "seconds": whole["seconds"],

@@ -1,8 +1,8 @@
 """What forcing files to the disk costs: a file renamed into place, and the lines of a log.
 
-A file is written and renamed without anything forced to the disk, with the file forced, and with file and
-folder forced, as all files of a run are. Lines are appended to a log that is forced to the disk never, once a
-second, as all logs are, and at each line. The ways take turns, so that what else the disk does is shared.
+A file is written and renamed in three ways: nothing is forced to the disk, the file is, or file and folder
+are, as for all files of a run. Lines are appended to a log that is forced to the disk never, once a second,
+as all logs are, or at each line. The ways take turns, so that other load of the disk affects all of them.
 
 python -m benchmarks.faults.fsync_cost
 """
@@ -59,7 +59,7 @@ def in_turns(ways: dict[str, Callable[[], None]], repeats: int) -> dict[str, lis
 
 
 class Log:
-    """A log that is forced to the disk where so many seconds have passed since it last was."""
+    """A log that is forced to the disk if `pause` seconds have passed since it last was."""
 
     def __init__(self, path: Path, pause: float) -> None:
         self.file, self.pause, self.forced = path.open("a+b"), pause, time.monotonic()
@@ -73,7 +73,7 @@ class Log:
 
 
 def lines(folder: Path, repeats: int) -> list[dict[str, Any]]:
-    """Return what a line costs in logs that are forced to the disk never, once a second, and at each line."""
+    """Return the cost of a line in logs that are forced to the disk never, once a second, or at each line."""
     logs = {name: Log(folder / f"{name}.jsonl", pause) for name, pause in PAUSES.items()}
     quartiles = in_turns({name: one.append for name, one in logs.items()}, repeats)
     for one in logs.values():

@@ -1,8 +1,8 @@
 """Coverage-guided fuzzing of one reader, by Atheris (pip install atheris; not needed for anything else).
 
 Run: python -m benchmarks.faults.fuzz_readers READER [-max_total_time=60 and other flags of libFuzzer]
-READER is a name in tests/shared/malformed/readers.py. Ends with the trace of a crash, a hang of over 2 s or
-an error that is not clear, and leaves the file in the current folder: what is worth it becomes a test.
+READER is a name in tests/shared/malformed/readers.py. The run ends with the trace of a crash, of a hang of
+over 2 s, or of an unclear error, and leaves the file in the current folder. Files worth keeping become tests.
 """
 
 import sys

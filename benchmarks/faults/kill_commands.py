@@ -1,14 +1,15 @@
 """Every command killed at every stage, resumed from its folder alone, beside the same command never stopped.
 
-A third of the kills come at the first time that a run asks something of its disk, one kind after the other
-(files opened, written by half, forced to the disk, renamed, removed), a third at any such time, a third at a
-random moment, in the first seconds of a process of its own too. Some of the resumed runs are killed again.
-`--signals` sends SIGTERM, SIGINT once and twice, SIGHUP, and SIGSTOP with SIGCONT instead, to the first
-process, to a worker or to all, and sees how the command ends: at each stage of each command, where it is held
-until the signal has come, and at random moments.
+A third of the kills come at the first disk operation of a kind, one kind after the other: files opened, half
+written, forced to the disk, renamed, removed. A third come at any disk operation. A third come at a random
+moment, also in the first seconds of a process of its own. Some of the resumed runs are killed again.
 
-What is compared, bit for bit: every file of the run folder, without clocks. Rows are written as they end; the
-same command goes on with them.
+`--signals` sends SIGTERM, SIGINT once and twice, SIGHUP, and SIGSTOP with SIGCONT instead, to the first
+process, to a worker or to all, and records how the command ends. Signals come at each stage of each command,
+where it is held until the signal has arrived, and at random moments.
+
+Every file of the run folder is compared bit for bit, without times. Rows are written as they end; the same
+command continues with them.
 
 python -m benchmarks.faults.kill_commands --runs 300
 python -m benchmarks.faults.kill_commands --runs 1000 --signals
@@ -33,13 +34,13 @@ from benchmarks.faults.killable import COMMANDS, Command, contents, differences,
 from benchmarks.record import write
 
 PATIENCE = 240.0
-"""Seconds after which a command hangs."""
+"""Seconds after which a command counts as hanging."""
 STARTS = 5.0
-"""Seconds that a process of its own takes to begin, about."""
+"""Seconds that a process of its own takes to start, about."""
 MOMENTS = 5
-"""Signals at random moments, to each command."""
+"""Number of signals at random moments that each command gets."""
 PREVIOUS = "checkpoint.previous.pt"
-"""Of another step, where a signal had a checkpoint be written."""
+"""Files that belong to another step if a signal made the run write a checkpoint."""
 SIGNALS = {
     "SIGTERM": (signal.SIGTERM,),
     "SIGINT": (signal.SIGINT,),
@@ -50,12 +51,12 @@ SIGNALS = {
 
 
 class Whole:
-    """A command that was never stopped: what it takes, asks of the disk, and comes to.
+    """A command that was never stopped: its time, its disk operations, and its results.
 
     Args:
         name: Of the command.
-        home: Where it is run, twice, to see that it repeats itself.
-        begun: Of the command that it begins from, if any.
+        home: The folder to run it in, twice, to check that it is reproducible.
+        begun: The command that it starts from, if any.
     """
 
     def __init__(self, name: str, home: Path, begun: "Whole | None") -> None:
@@ -71,7 +72,7 @@ class Whole:
             results.append(contents(place / "run", self.command))
         assert not differences(*results), (name, differences(*results))
         self.contents: dict[str, Any] = results[0]
-        # A retraining that was killed before it began has left the earlier run, which is gone on with.
+        # A retraining that was killed before it began has left the earlier run, which is resumed.
         self.before = None if begun is None else begun.contents
         self.asked: list[str] = json.loads((place / "asked.json").read_text())
         kinds = [killable.kind(one) for one in self.asked]
@@ -92,7 +93,7 @@ class Whole:
 
 
 def killed(whole: Whole, place: Path, words: str, rng: random.Random, number: int) -> dict[str, Any] | None:
-    """Begin a command and kill it; return how, or None where it was done before."""
+    """Start a command and kill it; return how, or None if it finished first."""
     way = number % 3
     if way < 2 and whole.asked:
         at = whole.firsts[number % len(whole.firsts)] if way == 0 else rng.randrange(len(whole.asked))
@@ -114,7 +115,7 @@ def killed(whole: Whole, place: Path, words: str, rng: random.Random, number: in
 
 
 def one_kill(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] | None:
-    """Kill a run once or twice, resume it, and compare; None where it was done before it was killed."""
+    """Kill a run once or twice, resume it, and compare; None if it finished before it was killed."""
     rng, began = random.Random(f"{seed}/{name}/{number}"), time.monotonic()
     place = whole.place(f"killed{number}")
     words, rows = whole.command.begin, []
@@ -151,7 +152,7 @@ def one_kill(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] 
 
 
 def to_its_end(words: str, place: Path) -> int | None:
-    """Run a command; return its code, None if it hangs, and then it is killed."""
+    """Run a command; return its exit code, or None if it hangs and is therefore killed."""
     child = fork(words, place)
     code = ended(child, PATIENCE)
     if code is None:
@@ -161,7 +162,7 @@ def to_its_end(words: str, place: Path) -> int | None:
 
 
 def gone_on_with(command: Command, place: Path) -> int | None:
-    """Go on with a run as a user does, who begins it anew where the command says so; return the code."""
+    """Resume a run as a user does, who starts anew if the command says so; return the exit code."""
     words = resumed(command, place)
     code = to_its_end(words, place)
     if code == 1 and "Begin it anew, without" in (place / "stderr").read_text():
@@ -170,7 +171,7 @@ def gone_on_with(command: Command, place: Path) -> int | None:
 
 
 def resumed(command: Command, place: Path) -> str:
-    """Return the words that go on with a run: those of its beginning where nothing of it is on the disk."""
+    """Return the words that resume a run: those that began it if nothing of it is on the disk."""
     fresh = not any(path for path in (place / "run").rglob("*") if not path.name.startswith("."))
     return command.begin if fresh else command.resume
 
@@ -178,8 +179,8 @@ def resumed(command: Command, place: Path) -> str:
 def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any] | None:
     """Send a signal to a run, see how it ends, resume it, and compare.
 
-    The first runs of a command are stopped at its stages, which are the kinds of things that it asks of its
-    disk, one after the other; the others come at a random moment. None: it was done before the signal.
+    The first runs of a command get the signal at its stages, which are the kinds of its disk operations, one
+    after the other; the others get it at a random moment. None: the run finished before the signal.
     """
     rng, began = random.Random(f"{seed}/{name}/{number}/signal"), time.monotonic()
     kinds = list(SIGNALS)
@@ -233,7 +234,7 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
         "left": halves(place / "run"),
         "seconds": round(time.monotonic() - began, 2),
     }
-    # Ended by the signal itself, it may have come to its line or not; Python tells what ends a user's script.
+    # If the signal itself ended it, its line may be missing; Python reports what ends a user's script.
     script, lines_right = whole.command.begin.startswith("search.py"), row["lines"] == (code != 0)
     row["right_lines"] = script or (row["lines"] <= 1 if (code or 0) < 0 else lines_right)
     if row["right_code"] and row["right_lines"] and again == 0 and not row["differs"]:
@@ -244,7 +245,7 @@ def one_signal(name: str, whole: Whole, number: int, seed: int) -> dict[str, Any
 
 
 def held(child: int, place: Path) -> bool:
-    """Wait until a run is held at its stage; False: it ended before it came there."""
+    """Wait until a run is held at its stage; False if it ends before that."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         if (place / killable.HELD).exists():
@@ -256,10 +257,10 @@ def held(child: int, place: Path) -> bool:
 
 
 def _right(code: int | None, number: int, kind: str, to: str) -> bool:
-    """Whether a command ended as it should: with the signal's code, or, had it no time to hear it, well.
+    """Whether a command ended as it should: by the signal's code, or well if it had no time to handle it.
 
-    Below 0 it was ended by the signal itself, in the moments before and after Python answers signals: a shell
-    tells that as it tells 128 + n.
+    A code below 0 means that the signal itself ended it, before or after Python handles signals. A shell
+    reports that like 128 + n.
     """
     if kind.startswith("SIGSTOP"):
         return code == 0

@@ -1,9 +1,9 @@
 """Runs killed at random moments and resumed, beside the same runs that were never stopped.
 
 Each child is forked from one process that has imported everything, and is killed by SIGKILL after a random
-share of the time that an undisturbed run takes; the next child resumes, and may be killed as well. What is
-compared in the end, bit for bit: all of the last checkpoint, the log without clocks, the architecture, the
-child, the losses.
+share of the time that an undisturbed run takes. The next child resumes, and may be killed as well. At the end
+these are compared, bit for bit: the last checkpoint, the log without times, the architecture, the child and
+the losses.
 
 python -m benchmarks.faults.kill_resume --kills 200
 """
@@ -52,7 +52,7 @@ def search_result(folder: Path) -> Any:
 
 
 def augmented(folder: Path, resume: bool) -> None:
-    """Search with data that torch's, Python's and NumPy's generators change, by workers that persist."""
+    """Search on data augmented by torch's, Python's and NumPy's generators, in persistent workers."""
     settings = {"batch_size": 8, "shuffle": True, "num_workers": 2, "persistent_workers": True}
     loaders = DataLoader(Augmented(*data().tensors), **settings), loader(24)
     search = searcher(final=0.6, finalists=2, warmup=0.2, checkpoint_steps=3)
@@ -74,7 +74,7 @@ def black_box_result(folder: Path) -> Any:
 
 
 def retraining(folder: Path, resume: bool) -> None:
-    """Run a task whole: a search, then the found network and a peer trained alone."""
+    """Run a whole task: a search, then the found network and a peer trained alone."""
     data = folder.with_name("images-of-" + folder.name)
     run_task(classification(small_cells(data)), SMALL, folder, resume=resume, progress=False)
 
@@ -105,7 +105,7 @@ SUBJECTS: dict[str, tuple[Callable[[Path, bool], None], Callable[[Path], Any]]] 
 
 
 def _plain(value: Any) -> Any:
-    """Return what can be compared by ==, without clocks."""
+    """Return a form that can be compared by ==, without times."""
     if isinstance(value, torch.Tensor):
         return value.dtype, value.tolist()
     if isinstance(value, dict):
@@ -120,7 +120,7 @@ def _plain(value: Any) -> Any:
 
 
 def start(run: Callable[[Path, bool], None], folder: Path, resume: bool) -> int:
-    """Fork a child that does a run; return its process number."""
+    """Fork a child that does a run; return its process ID."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -137,7 +137,7 @@ def start(run: Callable[[Path, bool], None], folder: Path, resume: bool) -> int:
 
 
 def finished(child: int, seconds: float) -> int | None:
-    """Return how a child ended within some time, or None."""
+    """Return how a child ended, or None if it did not end within some time."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if os.waitpid(child, os.WNOHANG)[0]:
@@ -149,7 +149,7 @@ def finished(child: int, seconds: float) -> int | None:
 def disturbed(
     run: Callable[[Path, bool], None], folder: Path, rng: random.Random, whole: float
 ) -> tuple[int, bool]:
-    """Kill a run one to three times and let it end; return how often, and whether it then ended well."""
+    """Kill a run one to three times, then let it end; return how often, and whether it ended well."""
     kills = 0
     for _ in range(rng.randint(1, 3)):
         child = start(run, folder, resume=kills > 0 and any(folder.glob("*")))

@@ -1,7 +1,7 @@
-"""Every command that can be gone on with, at a size of seconds, to be killed; and what is to be the same.
+"""Every command that can be resumed, small enough to take seconds, to be killed; and what must stay the same.
 
-Commands run in forks of a process that has imported everything, or in a process of their own. Each is a group
-of processes, so that what it leaves behind is seen.
+Commands run in forks of a process that has imported everything, or in a process of their own. Each is a
+process group, so that processes which it leaves behind are seen.
 """
 
 import atexit
@@ -32,12 +32,12 @@ from failing_disk import FailingDisk  # noqa: E402
 from small_tasks import write_images  # noqa: E402
 
 CLOCKS = ("seconds", "time", "microseconds", "log_bytes", "latency", "trainings", "machine")
-"""Parts of names of what differs between two runs of a seed: times, and whether torch was loaded."""
+"""Parts of names of fields that differ between two runs of a seed: times, and whether torch was loaded."""
 NOT_COMPARED = ("resumes.jsonl", "report.html")
-"""When a run was resumed, which a whole run was not; a page with times, which is made from the rest."""
+"""Files not compared: the times of resumes, which a whole run lacks, and a page made from the other files."""
 
 HELD = "held"
-"""A folder, beside that of the run, that says that a process waits."""
+"""A folder, beside that of the run, that shows that a process waits."""
 
 CODE = '''
 """What a user brings: a model, loaders with workers whose data are changed at random, a function."""
@@ -133,14 +133,15 @@ CELLS = "--problems [onemax] --methods [random,ASNG] --budget 60 --seeds 3 --qui
 
 @dataclass(frozen=True)
 class Command:
-    """A command line, and the one that goes on with it from its folder.
+    """A command line, and the one that resumes it from its folder.
 
     Attributes:
         begin: Words after `asng`, or of a Python script if the first ends in `.py`.
         resume: Likewise.
-        finished: Which other command makes the run that this one begins from; None: from nothing.
+        finished: The other command that makes the run which this one starts from; None: it starts from
+            nothing.
         workers: Whether it has processes besides the first.
-        any_order: Files of which the order of the lines is that in which processes ended.
+        any_order: Files whose lines stand in the order in which processes ended.
     """
 
     begin: str
@@ -192,7 +193,7 @@ COMMANDS = {
 
 
 def furnish(home: Path) -> None:
-    """Write what commands read into the folder that they are run in."""
+    """Write the files that commands read into the folder that they run in."""
     home.mkdir(parents=True)
     write_images(home / "images")
     (home / "mine.py").write_text(CODE)
@@ -200,13 +201,13 @@ def furnish(home: Path) -> None:
 
 
 class Deadly(FailingDisk):
-    """Stops the process at the k-th thing that is asked of a disk: killed, or held there until it is told.
+    """Stops the process at its k-th disk operation: it is killed, or held there until it is released.
 
     Args:
-        folder: What lies on the disk.
+        folder: The folder whose operations count.
         at: The k.
-        held: Wait there, once the folder `HELD` is made, until it is gone. Otherwise the process is killed by
-            SIGKILL, and what it writes is torn before.
+        held: Make the folder `HELD` and wait until it is gone. Otherwise the process is killed by SIGKILL,
+            and what it was writing is written only in part.
     """
 
     def __init__(self, folder: str, at: int | None, held: bool = False) -> None:
@@ -234,7 +235,7 @@ class Deadly(FailingDisk):
             os.kill(os.getpid(), signal.SIGKILL)
 
     def hold(self) -> None:
-        """Wait; a worker does not, which has a disk of its own."""
+        """Wait until the process is released; a worker does not, since it has a disk of its own."""
         if os.getpid() == self.process:
             Path(HELD).mkdir()
             while Path(HELD).exists():
@@ -246,7 +247,7 @@ class Deadly(FailingDisk):
             self.handlers[number] = signal.signal(number, lambda number, frame: self.noted.append(number))
 
     def hear(self) -> None:
-        """Answer those that were noted."""
+        """Handle the signals that were noted."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         self.handlers.clear()
@@ -257,14 +258,14 @@ class Deadly(FailingDisk):
 
 
 def fork(words: str, home: Path, *, at: int | None = None, held: bool = False, count: bool = False) -> int:
-    """Begin a command in a fork of this process; return its number.
+    """Start a command in a fork of this process; return its process ID.
 
     Args:
         words: Of `Command`.
         home: The folder to run it in.
-        at: At which thing that is asked of the disk it is killed.
-        held: Do not kill it there, but hold it; see `Deadly`.
-        count: Write what is asked of the disk into `asked.json`.
+        at: The number of the disk operation at which it is killed.
+        held: Hold it there instead of killing it; see `Deadly`.
+        count: Write its disk operations into `asked.json`.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -316,18 +317,18 @@ def _run(words: list[str], home: Path, at: int | None, held: bool, count: bool) 
 
 
 def spawn(words: str, home: Path) -> int:
-    """Begin a command in a process of its own, as a user does; return its number."""
+    """Start a command in a process of its own, as a user does; return its process ID."""
     first = words.split(maxsplit=1)[0]
     line = [sys.executable, *(() if first.endswith(".py") else ("-m", "asng")), *words.split()]
     env = os.environ | {"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{home}"}
     with (home / "stdout").open("w") as out, (home / "stderr").open("w") as err:
         process = subprocess.Popen(line, cwd=home, env=env, stdout=out, stderr=err, start_new_session=True)
-    process.returncode = 0  # it is waited for by its number
+    process.returncode = 0  # it is waited for by its ID
     return process.pid
 
 
 def ended(child: int, seconds: float) -> int | None:
-    """Return the code with which a process ended within some time, < 0 of a signal; None if it has not."""
+    """Return the exit code of a process, < 0 for a signal, or None if it does not end within some time."""
     end = time.monotonic() + seconds
     while True:
         pid, status = os.waitpid(child, os.WNOHANG)
@@ -352,7 +353,7 @@ def members(group: int) -> list[int]:
 
 
 def orphans(group: int, seconds: float = 10.0) -> int:
-    """Return how many of a group are left after some time, and end them."""
+    """Return how many processes of a group are left after some time, and end them."""
     end = time.monotonic() + seconds
     while (left := members(group)) and time.monotonic() < end:
         time.sleep(0.02)
@@ -362,12 +363,12 @@ def orphans(group: int, seconds: float = 10.0) -> int:
 
 
 def kind(asked: str) -> str:
-    """Return what was asked of the disk without the random letters of temporary names."""
+    """Return a disk operation without the random letters of temporary names."""
     return re.sub(r"[.][0-9a-f]{8}$", "", asked)
 
 
 def contents(folder: Path, command: Command) -> dict[str, Any]:
-    """Return what is in a run folder by the names of its files, without clocks."""
+    """Return the contents of a run folder by file name, without times."""
     return {
         str(path.relative_to(folder)): _content(path, path.name in command.any_order)
         for path in sorted(folder.rglob("*"))
@@ -376,7 +377,7 @@ def contents(folder: Path, command: Command) -> dict[str, Any]:
 
 
 def halves(folder: Path) -> list[str]:
-    """Return the files that were being written when a run was killed, and are still there."""
+    """Return the files that were being written when a run was killed and are still there."""
     return [str(p.relative_to(folder)) for p in folder.rglob(".*") if re.search(r"[.][0-9a-f]{8}$", p.name)]
 
 
@@ -398,7 +399,7 @@ def _content(path: Path, any_order: bool) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Return what can be compared by ==, without clocks."""
+    """Return a form that can be compared by ==, without times."""
     if isinstance(value, torch.Tensor):
         return str(value.dtype), value.tolist()
     if isinstance(value, dict):
@@ -413,6 +414,6 @@ def plain(value: Any) -> Any:
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
-    """Return the names of files that are missing, too many, or not the same."""
+    """Return the names of files that are missing, surplus, or different."""
     names = sorted(found.keys() | expected.keys())
     return [name for name in names if found.get(name, "") != expected.get(name, "")]

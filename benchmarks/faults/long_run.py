@@ -1,9 +1,9 @@
 """Long runs: memory over the steps of a small search, and a log of a million lines.
 
-Each part runs in a process of its own: its memory is its own. "search" is a one-shot search of so many
-steps, whose memory is read a hundred times on the way. The others are of `asng.minimize` with a call of f a
-line: "write" makes the calls, "report" draws the page of the log, "resume" goes on with it, all of whose
-calls come from the log.
+Each part runs in a process of its own, so that its memory is measured alone. "search" is a one-shot search of
+that many steps, whose memory is read a hundred times on the way. The others run `asng.minimize` with one line
+for each call of f: "write" makes the calls, "report" draws the page of the log, and "resume" continues the
+run, with all calls taken from the log.
 
 python -m benchmarks.faults.long_run --steps 100000 --lines 1000000
 """
@@ -28,13 +28,13 @@ SEED, READINGS, BATCHES = 0, 100, 50
 
 
 def resident_mb() -> float:
-    """Memory that this process has now."""
+    """Return the resident memory of this process, in MB."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def one_shot(folder: Path, steps: int) -> dict[str, Any]:
-    """Search two layers, without a final; read the memory now and then."""
+    """Search two layers, without a final, and read the memory at intervals."""
     import torch
     from torch import nn
     from torch.utils.data import DataLoader, TensorDataset
@@ -72,7 +72,7 @@ def one_shot(folder: Path, steps: int) -> dict[str, Any]:
 
 
 def loss(architecture: Any) -> float:
-    """Cheap, and noisy in name only, so that every draw is a call and a line."""
+    """Be cheap, and noisy in name only, so that every draw is a call and a line."""
     return sum(architecture[f"c{i}"] != i % 4 for i in range(8)) + abs(architecture["i"] - 11) / 10
 
 
@@ -82,7 +82,7 @@ def black_box(folder: Path, budget: int, *, resume: bool) -> None:
 
 
 def part(name: str, folder: Path, count: int) -> dict[str, Any]:
-    """Do one part; return its seconds, and the most memory that it had."""
+    """Run one part; return its seconds and its peak memory."""
     began, more = time.perf_counter(), {}
     if name == "search":
         more = one_shot(folder, count)

@@ -1,11 +1,12 @@
-"""10,000 malformed files, dealt out evenly to every reader: how each ends.
+"""10,000 malformed files, divided evenly among all readers: how each ends.
 
 Run: python -m benchmarks.faults.malformed_files [--files 10000] [--only READER] [--show] [--keep FOLDER]
 Writes results/malformed_files.json. Aim: no crash, no hang of more than 2 s, no error that is unclear.
 
-A file counts as an error where one of asng.errors comes, in one line that names the file or its folder; as
-accepted where it is read after all, which is right where what was changed does not matter or is still valid.
-The readers of run folders also make the table of the report, and that of optimisers goes on for a step.
+A file counts as an error if one of asng.errors is raised, in one line that names the file or its folder. It
+counts as accepted if it is read after all, which is right if the change does not matter or is still valid.
+The readers of run folders also make the table of the report, and the reader of optimisers takes one more
+step.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from malformed.readers import READERS
 
 _KINDS = ("error", "accepted", "unclear", "crash", "hang")
 _ROOM = 3 * 2**30
-"""Bytes of address space that reading may take beyond the libraries: a bomb must not fill the machine."""
+"""Bytes of address space that reading may take beyond the libraries: a bomb must not fill the memory."""
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     for number in range(arguments.files):
         name = names[number % len(names)]
         with tempfile.TemporaryDirectory() as home:
-            # Each file has a generator of its own, so that any one can be made again alone.
+            # Each file has a generator of its own, so that any single one can be made again.
             verdict = judge(READERS[name], Path(home), random.Random(f"{arguments.seed} {name} {number}"))
             if verdict.kind in ("unclear", "crash", "hang"):
                 _tell(name, number, verdict, Path(home), arguments.keep)

@@ -1,12 +1,12 @@
-"""Whole run folders spoilt in 10,000 ways, read as commands read them: how each ends.
+"""Whole run folders damaged in 10,000 ways, read as commands read them: how each ends.
 
 Run: python -m benchmarks.faults.malformed_folders [--folders 10000] [--only KIND] [--show]
 Writes results/malformed_folders.json. Aim: no code run, no crash, nothing over 2 s or 1 GB, all errors clear.
 
-Files are removed, exchanged, replaced by pipes, devices, links and folders, cut, grown and changed in their
-structure: tests/shared/malformed/folders.py. Each folder is read in a process of its own: its report is
-written and printed, and all is read that a resumed run reads first. A row is kept beside the results as it is
-made, so that a run that is ended goes on where it was.
+Files are removed, exchanged, replaced by pipes, devices, links and folders, truncated, extended and changed
+in their structure (tests/shared/malformed/folders.py). Each folder is read in a process of its own, which
+writes and prints its report, and reads all that a resumed run reads first. Rows are kept beside the results
+as they are made, so that an interrupted run continues where it stopped.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Processes of one search that differ, raise, exit, are killed, stopped, slow or hang, at random places.
 
-Each run is a search with a final in two or three processes, of which one does something at one of its passes
-in training. It is right if all that are left end within 30 s of that by one error that names the process and
-why, or, where it is slow for a moment, if the search ends as it does without.
+Each run is a search with a final in two or three processes, one of which fails at one of its training passes.
+The run is right if all remaining processes end within 30 s of that, by one error that names the process and
+the cause. If the process is only slow for a moment, the search must end as it does without the fault.
 
 python -m benchmarks.faults.rank_faults --faults 200
 """
@@ -37,7 +37,7 @@ NAMED = {
 
 
 def fault(act: str, rank: int, at: int, step_seconds: float | None, note: str) -> str:
-    """Search in this process, and have one process do something at one of its passes; note when."""
+    """Search in this process, make one process fail at one of its passes, and note when."""
 
     def noted() -> None:
         Path(note).write_text(str(time.monotonic()))
@@ -66,7 +66,7 @@ def _acting(act: str) -> Any:
 
 
 def one(number: int, seed: int, whole: dict[int, str]) -> dict[str, Any] | None:
-    """Make one fault, and judge it; None where the search was over before."""
+    """Make one fault, and judge it; None if the search was over before."""
     rng = random.Random(f"{seed}/{number}")
     kinds = [*ACTS, *DIFFERENCES]
     act, size = kinds[number % len(kinds)], rng.choice([2, 2, 3])

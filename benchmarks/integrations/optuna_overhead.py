@@ -3,7 +3,7 @@
 python -m benchmarks.integrations.optuna_overhead
 
 A third of the variables are reals, a third integers, a third choices, and the objective costs nothing. The
-time is that of whole trials in memory, of which Optuna itself takes what random sampling takes.
+time is that of whole trials in memory; Optuna's own part of it is the time of random sampling.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SAMPLERS = {
 
 
 def seconds_at(sampler: optuna.samplers.BaseSampler, variables: int) -> list[float]:
-    """Return the time of so many trials, for each of the counts."""
+    """Return the seconds that pass until each of the counts of trials is reached."""
 
     def objective(trial: optuna.Trial) -> float:
         total = 0.0

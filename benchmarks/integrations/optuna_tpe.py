@@ -2,7 +2,8 @@
 
 python -m benchmarks.integrations.optuna_tpe
 
-A sanity check of the sampler, not of the search: docs/benchmark.md compares that, on held-out problems too.
+A sanity check of the sampler, not of the search: docs/benchmark/asng-minimize.md compares
+that, on held-out problems too.
 """
 
 import argparse
@@ -24,7 +25,7 @@ SAMPLERS = {
 
 
 def least(name: str, group: str, problem: str, seed: int) -> list[float]:
-    """Return the least value after so many trials."""
+    """Return the least value after a number of trials."""
     given = DEVELOPMENT[group][problem](seed)
     study = optuna.create_study(sampler=SAMPLERS[name](seed))
     study.optimize(lambda trial: given.loss(Suggested(trial, given.space)), n_trials=max(TRIALS))

@@ -3,8 +3,9 @@
 python -m benchmarks.integrations.optuna_workers                   # all cases
 python -m benchmarks.integrations.optuna_workers --cases journal   # those whose storage is a journal
 
-Both have as many trials that end. Those of the eight take 20 ms or more each, so that they overlap, and two
-processes are killed by SIGKILL after a third and two thirds of the trials. A sampler knows the storage alone.
+Both have the same number of finished trials. Trials of the eight processes take 20 ms or more each, so that
+they overlap. Two processes are killed by SIGKILL, after a third and two thirds of the trials. A sampler knows
+only the storage.
 """
 
 import argparse
@@ -35,13 +36,13 @@ CASES = [
     ("sqlite", "mixed-ellipsoid100", 150),
     ("sqlite", "beam", 150),
 ]
-"""Storage, problem of the development half, trials."""
+"""Storage, problem of the development half, number of trials."""
 
 PROCESSES, KILLED, SECONDS = 8, 2, 0.02
 
 
 def storage_in(folder: Path, kind: str) -> optuna.storages.BaseStorage:
-    """Return a storage in a folder, the same in all processes."""
+    """Return a storage in a folder, which all processes share."""
     if kind == "journal":
         backend = optuna.storages.journal.JournalFileBackend(str(folder / "journal.log"))
         return optuna.storages.JournalStorage(backend)
@@ -50,7 +51,7 @@ def storage_in(folder: Path, kind: str) -> optuna.storages.BaseStorage:
 
 
 def ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return the trials that have a value, in the order in which they ended."""
+    """Return the trials with a value, in the order in which they ended."""
     trials = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     return sorted(trials, key=lambda trial: trial.datetime_complete)
 
@@ -72,7 +73,7 @@ def work(folder: Path, kind: str, problem: str, instance: int, seed: int, trials
 
 
 def one(kind: str, problem: str, seed: int, trials: int) -> tuple[float, int]:
-    """Return the least value of a study that one process makes, and 0, since none is killed."""
+    """Return the least value of a study by one process, and 0, since none is killed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study = optuna.create_study(study_name="s", storage=storage_in(folder, kind))
@@ -81,7 +82,7 @@ def one(kind: str, problem: str, seed: int, trials: int) -> tuple[float, int]:
 
 
 def eight(kind: str, problem: str, seed: int, trials: int) -> tuple[float, int]:
-    """Return the least value of a study that eight processes make, and how many were killed."""
+    """Return the least value of a study by eight processes, and how many were killed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study = optuna.create_study(study_name="s", storage=storage_in(folder, kind))
@@ -142,7 +143,7 @@ def main() -> None:
 
 
 def row_of(kind: str, problem: str, trials: int, found: dict[str, list[float]]) -> dict[str, Any]:
-    """Return medians, and how likely ranks as far apart are where both are the same."""
+    """Return medians, and how likely such a difference of ranks is if both are equally good."""
     return {
         "storage": kind,
         "problem": problem,

@@ -1,8 +1,9 @@
-"""Do eight Ray workers reach what one process reaches, by the searcher of Tune?
+"""Do eight Ray workers with the searcher for Tune reach what one process reaches?
 
 python -m benchmarks.integrations.ray_workers
 
-Both have as many trials. The one process asks the same searcher, without Ray, for one trial after the other.
+Both have the same number of trials. The one process asks the same searcher, without Ray, for one trial at a
+time.
 """
 
 import argparse
@@ -25,7 +26,7 @@ PROBLEM, WORKERS = "mixed-sphere", 8
 
 
 def one(seed: int, trials: int) -> float:
-    """Return the least loss of trials one after the other."""
+    """Return the least loss of sequential trials."""
     given = make(PROBLEM, seed)
     search, losses = ASNGSearch(given.space, metric="loss", mode="min", seed=seed), []
     for number in range(trials):

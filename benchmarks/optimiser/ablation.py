@@ -1,6 +1,6 @@
-"""What each choice of the default update brings: the default against each switched off.
+"""What each part of the default update contributes: the default against variants with one part switched off.
 
-Medians over seeds of the samples drawn until one is the optimum, its loss taken without noise.
+Figures are medians over seeds of the samples drawn until one is the optimum, by its loss without noise.
 
 python -m benchmarks.optimiser.ablation
 """
@@ -28,7 +28,7 @@ Make = Callable[[Space, int], ASNG]
 
 
 def quarters(space: Space, seed: int) -> ASNG:
-    """Return a search by utilities of the best and the worst quarter only."""
+    """Return a search that uses utilities of the best and the worst quarter only."""
     opt = ASNG(space, seed=seed)
     opt._settings = replace(opt._settings, scores=False)
     return opt

@@ -1,9 +1,10 @@
-"""What does it bring not to wait: busy workers, evaluations and time until the optimum was drawn.
+"""What is gained by not waiting: busy workers, evaluations and time until the optimum is drawn.
 
 python -m benchmarks.optimiser.asynchronous
 
-Durations of calls are log-normal (sigma 1). How busy workers are is measured: 8 threads, calls that sleep
-for a median of 100 ms. Evaluations and time to the optimum are simulated, in units of the median duration.
+Durations of calls are log-normal (sigma 1). The share of busy time is measured, with 8 threads and calls that
+sleep for a median of 100 ms. Evaluations and time to the optimum are simulated, in units of the median
+duration.
 """
 
 import argparse
@@ -29,7 +30,7 @@ SLEEPS = Space({f"r{i}": Real(-5.0, 5.0) for i in range(5)})
 
 
 def by_generations(problem: str, seed: int, workers: int) -> tuple[int, float]:
-    """Return evaluations and time until the optimum was drawn; a generation lasts as its slowest worker."""
+    """Return evaluations and time until the optimum is drawn; the slowest worker ends a generation."""
     space, loss, noise = PROBLEMS[problem]
     opt, rng = ASNG(space, lam=workers, seed=seed), np.random.default_rng(1_000 + seed)
     clock = 0.0
@@ -45,7 +46,7 @@ def by_generations(problem: str, seed: int, workers: int) -> tuple[int, float]:
 
 
 def as_they_come(problem: str, seed: int, workers: int) -> tuple[int, float]:
-    """The same, each call told by itself as it ends; lambda stays 8."""
+    """Return the same if each call is told by itself as it ends; lambda stays 8."""
     space, loss, noise = PROBLEMS[problem]
     opt, rng = ASNG(space, seed=seed), np.random.default_rng(1_000 + seed)
     under_way = [(float(rng.lognormal(0.0, SIGMA)), k, opt.ask(1)[0]) for k in range(workers)]
@@ -61,7 +62,7 @@ def as_they_come(problem: str, seed: int, workers: int) -> tuple[int, float]:
 
 
 def busy(seed: int, *, asynchronous: bool, optimizer: ASNG | None) -> float:
-    """Return the share of the time that workers spent in calls; without an optimizer, of the default."""
+    """Return the share of time that workers spend in calls, with the default optimizer if none is given."""
     rng = random.Random(seed)
 
     def f(a: Architecture) -> float:

@@ -1,4 +1,4 @@
-"""How many evaluations until a sampled point is the optimum, by lambda: what `ASNG`'s default rests on.
+"""How many evaluations until a sampled point is the optimum, by lambda: the basis of `ASNG`'s default.
 
 python -m benchmarks.optimiser.black_box_lambda
 """

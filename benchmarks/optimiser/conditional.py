@@ -1,10 +1,10 @@
 """Does it pay to tell which variables an evaluation read? ASNG told so, against ASNG told nothing.
 
-20 gates, each with three variables of K = 5 that are read only where the gate is open. The unit of the loss
-is one wrong variable. A gate that should be open costs its wrong variables where open (0 to 3, on average 2.4
-at first), and `closed` where closed: 3 says that an open gate is never worse, 2.4 that opening does not pay
-before its variables are learnt, 2 that it harms until then. A gate that should be closed costs 1 and its
-wrong variables where open, and nothing where closed. The right choice is the last one: of equal
+There are 20 gates, each with three variables of K = 5 that are read only if the gate is open. The unit of the
+loss is one wrong variable. A gate that should be open costs its wrong variables if open (0 to 3, on average
+2.4 at first), and `closed` if closed. With `closed` = 3 an open gate is never worse, with 2.4 opening does
+not pay before its variables are learnt, and with 2 it harms until then. A gate that should be closed costs 1
+and its wrong variables if open, and nothing if closed. The right choice is the last one, since of equal
 probabilities the first counts as the most likely, and an undecided variable must not count as right.
 
 python -m benchmarks.optimiser.conditional
@@ -31,7 +31,7 @@ SPACE = Space(
     | {name: Categorical(range(CHOICES)) for _, names in NAMES for name in names}
 )
 WANTED, CLOSED = (20, 10, 5), (3.0, 2.4, 2.0)
-"""How many gates should be open, and what each of these costs where it is closed."""
+"""How many gates should be open, and the cost of each of these if it is closed."""
 
 
 def loss(x: NDArray[np.float64], wanted: int, closed: float) -> float:
@@ -51,7 +51,7 @@ def read(candidate: Candidate) -> frozenset[str]:
 def evaluations(
     seed: int, *, wanted: int, closed: float, noise: float, lam: int, told: bool
 ) -> tuple[int, int]:
-    """Return how many until the most likely architecture is the optimum, and until the first draw of it."""
+    """Return evaluations until the most likely architecture is the optimum, and until that is first drawn."""
     opt, rng = ASNG(SPACE, lam=lam, seed=seed), np.random.default_rng(1_000 + seed)
     first = BUDGET
     for done in range(lam, BUDGET + 1, lam):
@@ -68,7 +68,7 @@ def evaluations(
 
 
 def row(pool: ProcessPoolExecutor, seeds: range, **problem: float) -> dict[str, float]:
-    """Return medians and failures of both, and how many times fewer evaluations the told one needs."""
+    """Return medians and failures of both, and the factor by which the told one needs fewer evaluations."""
     figures: dict[str, float] = dict(problem)
     for name, told in (("ignored", False), ("told", True)):
         counts = list(pool.map(partial(evaluations, **problem, told=told), seeds))

@@ -1,11 +1,12 @@
-"""How much of the space do fronts of several objectives dominate, beside other searches for fronts?
+"""How much of the objective space do fronts of `asng.minimize` dominate, beside other searches for fronts?
 
 python -m benchmarks.optimiser.fronts
 python -m benchmarks.optimiser.fronts --again ours    # one way anew; the other rows stay as they are
 
-The share of a box, up to a reference point, that the front dominates, by 20,000 fixed points. What `minimize`
-tells its optimiser was chosen on the problems of CHOSEN_ON; those of KEPT_BACK were not looked at before.
-Rows that are there are not measured again; each has its commit. COMO-CatCMA needs cmaes 0.13 or later.
+The figure is the share of a box, up to a reference point, that the front dominates, by 20,000 fixed points.
+The losses that `minimize` tells its optimiser were chosen on the problems of CHOSEN_ON; those of KEPT_BACK
+were not looked at before. Existing rows are not measured again; each has its commit. COMO-CatCMA needs cmaes
+0.13 or later.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def dtlz2(a: Values) -> tuple[float, ...]:
 
 
 def widths(a: Values) -> tuple[float, ...]:
-    """An error that falls with the size of layers that are used, against that size."""
+    """Return two objectives: an error that falls with the size of used layers, and that size."""
     used = [a[f"w{i}"] for i in range(a["depth"])]
     error = (
         1.0 / (1.0 + sum(math.log(w) for w in used) / 4) + {"relu": 0.05, "gelu": 0.0, "tanh": 0.1}[a["act"]]
@@ -158,9 +159,9 @@ def nsga2_of_20(problem: Problem, seed: int) -> list[tuple[float, ...]]:
 
 
 def como_catcma(problem: Problem, seed: int, kernels: int = 10) -> list[tuple[float, ...]]:
-    """COMO-CatCMA with margin: a distribution for each of `kernels` points of the front, 10 by default.
+    """Search by COMO-CatCMA with margin: a distribution for each of `kernels` (10) points of the front.
 
-    Its reference point is left to it, as users have none; `minimize` is told none either.
+    It chooses its own reference point, since users have none; `minimize` gets none either.
     """
     import cmaes
 
@@ -231,7 +232,7 @@ def main() -> None:
         for way in WAYS:
             key = (name, way.__name__)
             if way in COMO and len(reference) > 2:
-                continue  # cmaes has it for two objectives only
+                continue  # cmaes supports it for two objectives only
             if key not in rows or way.__name__ in given.again:
                 rows[key] = measured(name, way, given.seeds)
                 print(rows[key], flush=True)

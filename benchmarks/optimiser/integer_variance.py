@@ -1,8 +1,8 @@
-"""Does the spread of integers that do not matter stay, and do those that matter come to their optimum?
+"""Does the spread of irrelevant integers stay, and do relevant integers reach their optimum?
 
-The mixed space of the paper's inpainting: 40 integers and 40 categoricals. The loss is a sum over some of its
-integers, of the squared distance from an optimum in parts of the range, and over some of its categoricals, of
-whether they are right; all others are ignored, though read. 5,000 updates. No networks are trained.
+The space is the mixed space of the paper's inpainting: 40 integers and 40 categoricals. The loss sums the
+squared distance of some integers from an optimum, relative to the range, and the errors of some categoricals.
+It ignores all others, though they are read. There are 5,000 updates, and no networks are trained.
 
 python -m benchmarks.optimiser.integer_variance
 """

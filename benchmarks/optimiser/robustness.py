@@ -1,7 +1,7 @@
-"""Success and cost over first step sizes and sizes of spaces, on OneMax with five choices a variable.
+"""Success and cost over initial step sizes and sizes of spaces, on OneMax with five choices per variable.
 
-Samples drawn until one is the optimum. Writes benchmarks/results/robustness.json and, with matplotlib, the
-figure docs/images/robustness.png.
+The cost is the number of samples drawn until one is the optimum. The script writes
+benchmarks/results/robustness.json and, with matplotlib, the figure docs/images/robustness.png.
 
 python -m benchmarks.optimiser.robustness            # both
 python -m benchmarks.optimiser.robustness --figure   # the figure alone, from the JSON
@@ -29,7 +29,7 @@ PICTURE = Path(__file__).parents[2] / "docs" / "images" / "robustness.png"
 
 
 def budget(variables: int) -> int:
-    """Return about ten times what the default takes."""
+    """Return about ten times the samples that the default needs."""
     return 500 + 200 * variables
 
 
@@ -47,7 +47,7 @@ def evaluations(name: str, variables: int, delta_init: float, seed: int) -> int 
 
 
 def rows() -> list[dict[str, Any]]:
-    """Measure all of them."""
+    """Measure all sizes and step sizes."""
     found = []
     for name in MAKERS:
         for variables, seeds in SIZES.items():
@@ -62,7 +62,7 @@ def rows() -> list[dict[str, Any]]:
                     "delta_init": delta_init,
                     "runs": seeds,
                     "solved": len(solved),
-                    # Runs that did not end count as longer than any.
+                    # Runs without success count as longer than all others.
                     "median": solved[(seeds - 1) // 2] if 2 * len(solved) > seeds else None,
                     "most": solved[-1] if len(solved) == seeds else None,
                     "budget": budget(variables),
@@ -77,7 +77,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def figure(found: list[dict[str, Any]], path: Path) -> None:
-    """Draw cost a variable, and success, against the first step size; a line a size."""
+    """Draw the cost per variable and the success against the initial step size, a line for each size."""
     import matplotlib.pyplot as plt
 
     shown, axes = plt.subplots(2, 2, figsize=(9, 6), sharex=True, sharey="row", layout="constrained")

@@ -1,7 +1,7 @@
-"""The paper's toy problem by today's update: what it costs until the mode of theta is the optimum.
+"""The paper's toy problem by today's update: its cost until the mode of theta is the optimum.
 
-A training pass counts 3, a forward pass 1. Both start from the same x; the loop is that of `asng toy` with
-another update and other lambdas, and theta of ours sees no loss twice, since x moves.
+A training pass counts 3, a forward pass 1. All methods start from the same x. The loop is that of `asng toy`
+with another update and other lambdas. Our theta sees no loss twice, since x moves.
 
 python -m benchmarks.optimiser.toy_defaults
 """
@@ -25,7 +25,7 @@ NAMES, ROWS = list(SPACE), np.arange(VARIABLES)
 
 
 class Method(NamedTuple):
-    """An update with its numbers of samples."""
+    """An update and its numbers of samples."""
 
     lam_x: int
     lam_theta: int
@@ -51,7 +51,7 @@ def optimizer(method: Method, delta_init: float, seed: int) -> ASNG:
 
 
 def iterations(method: Method, delta_init: float, seed: int) -> int | None:
-    """Return the first iteration after which the mode is the optimum, or None in LONGEST."""
+    """Return the first iteration after which the mode is the optimum, or None if LONGEST do not suffice."""
     opt, rng = optimizer(method, delta_init, seed), np.random.default_rng(1_000 + seed)
     x, velocity = rng.standard_normal((VARIABLES, CHOICES)), np.zeros((VARIABLES, CHOICES))
     for t in range(1, LONGEST + 1):

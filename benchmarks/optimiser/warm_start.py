@@ -1,4 +1,4 @@
-"""What a prior saves: NAS-Bench-201 on one data set begun from a search on another and from a misleading one.
+"""What a prior saves: NAS-Bench-201 on one data set, started from a search on another or a misleading one.
 
 python -m benchmarks.optimiser.warm_start
 """
@@ -32,7 +32,7 @@ def main() -> None:
         cases = {("none", 0.0): [None for _ in seeds]}
         for trust in (0.2, 0.5, 0.7):
             cases[other, trust] = [earlier(other, seed, seed) for seed in seeds]
-            # The same search with its choices named otherwise: what it says of this problem is wrong.
+            # The same search with its choices renamed, so that it is misleading for this problem.
             cases["misleading", trust] = [earlier(other, 500 + seed, seed) for seed in seeds]
         for (name, trust), priors in cases.items():
             counts = [

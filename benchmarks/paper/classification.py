@@ -2,7 +2,7 @@
 
 python -m benchmarks.paper.classification --preset small --seeds 6
 
-The small preset is also what `make demo` does. A run that was stopped goes on where it was.
+`make demo` runs the small preset too. A run that was stopped continues where it was.
 """
 
 import argparse

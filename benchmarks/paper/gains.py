@@ -1,4 +1,4 @@
-"""What several seeds say of found networks beside their random peers: gain, and worth over cost.
+"""How found networks compare with their random peers over several seeds: gain, and worth over cost.
 
 python -m benchmarks.paper.gains classification_small      # the figures of rows measured before, anew
 """
@@ -18,12 +18,12 @@ __all__ = ["gains"]
 def gains(
     rows: Sequence[Mapping[str, Any]], digits: int = 4, *, higher_is_better: bool = True
 ) -> dict[str, float]:
-    """Return the mean gain and, over all seeds, what the found networks are worth in random ones.
+    """Return the mean gain and, over all seeds, the worth of the found networks in random networks.
 
-    Rows with seconds also tell the cost of a search, in trainings of the found network.
+    Rows with seconds also give the cost of a search, in trainings of the found network.
 
     Args:
-        rows: One a seed, with `found`, `random`, `gain`, `rank`, and perhaps `search_seconds` and
+        rows: One for each seed, with `found`, `random`, `gain`, `rank`, and optionally `search_seconds` and
             `train_seconds`; at least two.
         digits: Decimals of the gain.
         higher_is_better: Whether a higher score is better.

@@ -1,6 +1,7 @@
 """Do the ready spaces pay? For each, over several seeds: the found network against random ones of its space.
 
-All are trained from scratch alike, on all training data, and scored on test data that no search has seen.
+All are trained from scratch in the same way, on all training data, and scored on test data that no search
+saw.
 
 python -m benchmarks.paper.ready_spaces images          # or time_series, regression
 """
@@ -48,9 +49,9 @@ class Problem:
     optimizer: Callable[..., torch.optim.Optimizer]
     collate: Callable[..., Any] = default_collate
     score_on: int | None = None
-    """How many held-apart items score architectures at a step. Default: all, where there are few."""
+    """How many validation items score architectures at a step. Default: all, if there are few."""
     figure: Callable[[float], float] = float
-    """From the mean score to what is reported."""
+    """Converts the mean score to the reported figure."""
 
 
 def images(seed: int) -> Problem:
@@ -168,7 +169,7 @@ def main() -> None:
 
 
 def row_of(problem: Problem, seed: int, peers: int) -> dict[str, Any]:
-    """Search, train what was found and its peers, and compare."""
+    """Search, train the found network and its peers, and compare them."""
     torch.manual_seed(seed)
     search = asng.OneShotSearch(
         supernet_of(problem),

@@ -1,4 +1,4 @@
-"""ASNG beside other methods on known problems; see docs/benchmark.md.
+"""Compare ASNG with other methods on known problems; see docs/benchmark.md.
 
 python -m benchmarks.peers.benchmark                 # our methods anew; the runs of peers stay as they are
 python -m benchmarks.peers.benchmark --resume        # go on: what this commit has measured is left alone
@@ -19,11 +19,11 @@ from benchmarks.record import RESULTS, commit, write
 
 OURS = ["minimize", *(name for name in METHODS if name.startswith("ASNG"))]
 _COMMIT = commit()
-"""As the run starts; results that are written on the way do not count as changes."""
+"""The commit at the start; results that the run writes do not count as changes."""
 
 
 def before(problem: str) -> dict[str, Any]:
-    """Return what is in results/ of a problem."""
+    """Return the earlier results of a problem."""
     path = RESULTS / f"benchmark_{problem}.json"
     return json.loads(path.read_text()) if path.exists() else {"runs": [], "by_method": {}}
 
@@ -66,13 +66,13 @@ def main() -> None:
 
 
 def measured(earlier: dict[str, Any], method: str, seeds: Collection[int]) -> bool:
-    """Whether the results have all seeds of a method, by this commit."""
+    """Whether the results have all seeds of a method, measured at this commit."""
     have = {row["seed"] for row in earlier["runs"] if row["method"] == method}
     return earlier["by_method"].get(method, {}).get("commit") == _COMMIT and have.issuperset(seeds)
 
 
 def replaced(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
-    """Whether a run is measured anew, or would stand among those of its method with another budget."""
+    """Whether a run was measured again, or has another budget than the new runs of its method."""
     return any(
         new["method"] == row["method"] and (new["seed"] == row["seed"] or new["budget"] != row["budget"])
         for new in rows

@@ -38,7 +38,7 @@ def read() -> Found:
 
 
 def tables(found: Found) -> str:
-    """Return what stands between the marks: asked evaluations, different points, and what was run less."""
+    """Return the text between the marks: evaluations, different points, and methods that ran less."""
     quiet = {problem: groups for problem, groups in found.items() if problem not in _NOISY}
     return (
         f"\n{_table(found, lambda cell: cell.hit, score=True)}\n"
@@ -71,7 +71,7 @@ def _table(found: Found, measure: Callable[[BenchmarkCell], float], *, score: bo
 
 
 def _cell(group: Group, median: float, *, best: bool) -> str:
-    """Return the median, in brackets the seeds without success, and of how many where not of all."""
+    """Return the median, with failed seeds in brackets, and of how many if not of all seeds."""
     unsolved = sum(math.isinf(hit) for hit in group.hits)
     words = f"{median:,.0f}" if math.isfinite(median) else f"> {group.budget:,}"
     words = f"**{words}**" if best and math.isfinite(median) else words
@@ -94,7 +94,7 @@ def _score(found: Found, name: str) -> str:
 
 
 def _fewer(found: Found) -> str:
-    """Return a list of what had fewer seeds or evaluations than the others."""
+    """Return a list of the methods that had fewer seeds or evaluations than the others."""
     lines = []
     for name in METHODS:
         sizes: dict[tuple[int, int], list[str]] = {}

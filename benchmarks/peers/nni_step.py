@@ -1,20 +1,20 @@
 """A step of our paper search over one of NNI 3.0's RandomOneShot, and over one of its DARTS.
 
 python3.11 -m venv PEER
-PEER/bin/pip install -r benchmarks/nni_peer/requirements.txt
+PEER/bin/pip install -r benchmarks/peers/nni_peer/requirements.txt
 OMP_NUM_THREADS=2 python -m benchmarks.peers.nni_step PEER/bin/python
 
-Both have 16 channels, 8 cells of 5 nodes and batches of 64 random images of 32 x 32, and as many threads.
-Ours is a step of the loop that `asng classify --preset paper` makes: it trains 2 architectures and scores 2,
+Both have 16 channels, 8 cells of 5 nodes, batches of 64 random images of 32 x 32, and the same number of
+threads. Ours is a step of the loop of `asng classify --preset paper`: it trains 2 architectures, scores 2,
 and moves theta. NNI's are on the ENAS space of its hub, with NNI's own defaults (`nni_peer/inner.py`).
-RandomOneShot trains 1 architecture a step and scores none, so it is set against half of our step. A step of
-DARTS, which computes all operators for the weights and again for its own theta, is set against all of ours.
-The spaces are like each other, not the same: all nodes of a cell are its output in NNI's, and what is between
-cells differs.
+RandomOneShot trains 1 architecture a step and scores none, so it is compared with half of our step. DARTS
+computes all operators for the weights and again for its own theta, so its step is compared with all of ours.
+The spaces are similar, not the same: in NNI's, all nodes of a cell are its output, and the parts between
+cells differ.
 
-The two sides take turns, each being first in turn, while the other idles; figures are of the ratio within
-repeats. Memory is the most that a process of its own held in as many steps. One of DARTS holds over 10 GB: it
-is not started where less is free.
+The two sides take turns, alternately first, while the other idles; figures are ratios within repeats. Memory
+is the peak of a process of its own over the same number of steps. A process of DARTS takes over 10 GB, and is
+not started if less is free.
 """
 
 import argparse
@@ -34,20 +34,20 @@ from benchmarks.record import write
 from benchmarks.step.paper_step import Ours, memory_of, seconds, write_noise
 
 TRAINED = {"ours": 2, "random": 1}
-"""Architectures that a step trains. DARTS trains none by itself; its steps are compared whole."""
+"""Architectures that a step trains. DARTS trains no single one, so whole steps are compared."""
 LIMIT_RATIO = {"random": 0.5, "darts": 1 / 12}
-"""Our time over NNI's: with RandomOneShot per architecture trained, with DARTS per step."""
+"""The aims for our time over NNI's: per trained architecture with RandomOneShot, per step with DARTS."""
 LIMIT_MEMORY = {"darts": 1 / 7}
-"""Our memory over NNI's."""
+"""The aim for our memory over NNI's."""
 REPEATS = {"random": 30, "darts": 4}
 DARTS_GB = 12.0
-"""What has to be free, with some to spare."""
+"""Memory that must be free, with some to spare."""
 SMALL = {"channels": 4, "cells": 5}
 SMALL_BATCH = 16
 
 
 def free_gb() -> float:
-    """Return how much memory new processes can have, in GB (1e9 bytes)."""
+    """Return how much memory is available to new processes, in GB (1e9 bytes)."""
     text = Path("/proc/meminfo").read_text(encoding="ascii")
     return int(text.partition("MemAvailable:")[2].split()[0]) * 1024 / 1e9
 
@@ -60,11 +60,11 @@ def turns(ours: Ours, peer: NniStep, repeats: int) -> list[tuple[float, float]]:
         sides = [("ours", lambda drawn=drawn: seconds(ours.step, drawn)), ("peer", peer.step)]
         taken = {name: step() for name, step in sides[:: 1 if index % 2 else -1]}
         pairs.append((taken["ours"], taken["peer"]))
-    return pairs[1:]  # the first one makes what is made once
+    return pairs[1:]  # the first turn includes one-time setup
 
 
 def compared(strategy: str, pairs: Sequence[tuple[float, float]]) -> dict[str, Any]:
-    """Return the figures of time, ours over the peer's in `ratio`."""
+    """Return the figures of time; `ratio` is ours over the peer's."""
     share = TRAINED["random"] / TRAINED["ours"] if strategy == "random" else 1.0
     means = [statistics.fmean(side) for side in zip(*pairs, strict=True)]
     return {

@@ -1,10 +1,10 @@
-"""A step of our search, and ask and tell alone, over the same at an earlier commit, in turns.
+"""A step of our search, and ask and tell alone, relative to an earlier commit, in turns.
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.before COMMIT
 
-Each side is a process of its own, that of the earlier commit in a work tree of it. A turn gives both the same
-architectures, in an order that changes from turn to turn; figures are of the ratio within turns. What the
-clock says of a process that is not at work is left out: times are of the processor.
+Each side is a process of its own; that of the earlier commit runs in a work tree of it. A turn gives both the
+same architectures, in an order that changes from turn to turn; figures are ratios within turns. Times are CPU
+times, which exclude waiting.
 """
 
 import argparse
@@ -39,7 +39,7 @@ for line in sys.stdin:
 
 
 ASK_AND_TELL = ((30, 2), (30, 8), (1_000_000, 2), (1_000_000, 8))
-"""Variables of five choices, and lambda."""
+"""Numbers of variables, of five choices each, and lambda."""
 ASKING = """
 import random, sys, time
 import asng
@@ -85,7 +85,7 @@ def compare(tree: Path, turns: int, code: str, *words: str) -> dict[str, object]
         for seed in range(turns + 1):
             for name in list(sides)[:: 1 if seed % 2 else -1]:
                 taken = turn(sides[name], seed)
-                if seed:  # the first turn makes what torch makes once
+                if seed:  # the first turn includes one-time setup of torch
                     times[name].append(taken)
     finally:
         for side in sides.values():

@@ -1,9 +1,10 @@
-"""A step of the paper's cells with every operation compiled by torch, over the same step as it is.
+"""A step of the paper's cells with every operation compiled by torch, over the same step without compiling.
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.compiled_step
 
-By `asng.nn.compile_operations`. The first step, which compiles, is timed by itself. Its losses are noted too:
-compiled, they differ in their last digits, and so from those of the child that is extracted.
+Operations are compiled by `asng.nn.compile_operations`. The first step, which compiles, is timed by itself.
+Its losses are noted too: if compiled, they differ in their last digits, and so from those of the extracted
+child.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from benchmarks.step.spaces import SPACES, Setting
 
 
 def compare(setting: Setting, repeats: int) -> dict[str, Any]:
-    """Return the seconds of the first step and what is left of the step's time, over the same networks."""
+    """Return the seconds of the first step, and the ratio of the step times over the same networks."""
     eager, compiled = sides = Ours(setting), Ours(setting)
     count = compile_operations(compiled.supernet)
     draw, order = random.Random(0), random.Random(1)
@@ -32,7 +33,7 @@ def compare(setting: Setting, repeats: int) -> dict[str, Any]:
         row = {}
         for side in order.sample(sides, 2):
             side.ready(drawn)
-            torch.manual_seed(number)  # of the order of batches
+            torch.manual_seed(number)  # for the order of batches
             start = time.perf_counter()
             results = [side.step() for _ in range(setting.steps)]
             row[side] = time.perf_counter() - start, results[0]

@@ -1,8 +1,7 @@
-"""What a device sees of a step, counted where no kernel runs: on torch's meta device, as if it were a GPU.
+"""What a device sees of a step, counted without kernels: on torch's meta device, as if it were a GPU.
 
-Tensors on the meta device have shapes and no numbers. All that a step does in Python, in autograd and in
-torch's dispatcher is done; what is left out is what a GPU would do beside it. Where a number is asked for, 1
-is the answer.
+Tensors on the meta device have shapes but no numbers. All work of a step in Python, in autograd and in
+torch's dispatcher is done; only the work of a GPU is left out. If a number is requested, the answer is 1.
 """
 
 from collections import Counter
@@ -33,10 +32,10 @@ NO_KERNELS = ("empty", "detach", "lift_fresh", "_unsafe_view", "alias", "set_")
 
 
 class Counted(TorchDispatchMode):
-    """Counts what is called of the meta device while it is entered.
+    """Counts the operations on the meta device while it is entered.
 
     Attributes:
-        launched: Operations with a kernel, by name. Some have two on a GPU, as the gradient of a slice.
+        launched: Operations with a kernel, by name. Some have two on a GPU, such as the gradient of a slice.
         asked: How often the host waits for the device.
         sent: Copies from the host to the device.
     """
@@ -48,7 +47,7 @@ class Counted(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func._can_decompose():  # in inference mode, composite operations come whole
+        if func._can_decompose():  # in inference mode, composite operations arrive undecomposed
             with self:
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
@@ -79,7 +78,7 @@ def _devices(values: Any) -> set[torch.device]:
 
 @contextmanager
 def on_meta() -> Iterator[None]:
-    """Have torch's optimisers take the meta device for one that updates many weights by one operation."""
+    """Make torch's optimisers treat the meta device as one that updates many weights in one operation."""
     supported = _foreach_utils._get_foreach_kernels_supported_devices
     places: list[Any] = [_foreach_utils, import_module("torch.optim.optimizer")]
     try:
@@ -93,7 +92,7 @@ def on_meta() -> Iterator[None]:
 
 @contextmanager
 def answered() -> Iterator[None]:
-    """Have tensors without numbers say 1 where they are asked for some, in less time than by `Counted`."""
+    """Make tensors without numbers return 1 if a number is requested, in less time than by `Counted`."""
     item, tolist = Tensor.item, Tensor.tolist
     try:
         Tensor.item = lambda self: 1.0  # type: ignore[method-assign,assignment]
@@ -105,32 +104,32 @@ def answered() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class OnDevice(Setting):
-    """A setting whose supernet is on another device than its data; by default on one without numbers."""
+    """A setting whose supernet is on another device than its data, by default the meta device."""
 
     device: torch.device = META
 
     @classmethod
     def of(cls, setting: Setting, **changed: Any) -> "OnDevice":
-        """Return one from a setting, with other values of some fields."""
+        """Make one from a setting, with some fields changed."""
         return cls(**{field.name: getattr(setting, field.name) for field in fields(setting)} | changed)
 
     def supernet(self) -> Supernet:
-        """Return the supernet there."""
+        """Return the supernet on that device."""
         return super().supernet().to(self.device)
 
     def loader(self, seed: int) -> DataLoader[Any]:
-        """Return a loader over one half of the data, for a GPU in memory that it can copy from by itself."""
+        """Return a loader over one half of the data, for a GPU in pinned memory."""
         loader = super().loader(seed)
         loader.pin_memory = self.device.type == "cuda"
         return loader
 
     def at_home(self) -> Supernet:
-        """Return the supernet where its data are."""
+        """Return the supernet on the device of its data."""
         return super().supernet()
 
 
 class LimitOnDevice(Limit):
-    """The limit there, whose children are extracted at home, and whose batches are at hand on the device."""
+    """The limit on that device: children are extracted on the data's device, batches are already there."""
 
     def __init__(self, setting: OnDevice) -> None:
         super().__init__(setting)

@@ -1,10 +1,10 @@
-"""How long does a search try itself before its first step?
+"""How long does a search check itself before its first step?
 
     python -m benchmarks.step.first_check
 
-Each space of `spaces.py` is searched with the check and without it by turns. What is timed is from the call
-of `fit` to `Callback.begin`, which comes after the check, in seconds of the processor, so that other work on
-the machine does not count. The share is that of a search of one minute; a step is beside it.
+Each space of `spaces.py` is searched with and without the check in turns. The time is that from the call of
+`fit` to `Callback.begin`, which comes after the check. It is CPU time, so that other work on the machine does
+not count. The share is that of a search of one minute; the time of a step stands beside it.
 """
 
 import statistics
@@ -27,7 +27,7 @@ class EnoughError(Exception):
 
 
 class Clock(Callback):
-    """Notes when the search begins, and when its first steps end; then ends it."""
+    """Records when the search begins and when its first steps end; then ends it."""
 
     def __init__(self) -> None:
         self.begun, self.steps = 0.0, [0.0]
@@ -45,7 +45,7 @@ class Clock(Callback):
 
 
 def timed(space: str, *, check: bool) -> tuple[float, float]:
-    """Return the seconds until a search begins, and those of a step."""
+    """Return the seconds until a search begins, and the seconds of a step."""
     setting, clock = SPACES[space], Clock()
     supernet = setting.supernet()
     search = OneShotSearch(
@@ -59,7 +59,7 @@ def timed(space: str, *, check: bool) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Time all spaces, small ones first; the rows are written as they end."""
+    """Time all spaces, small ones first; rows are written as they end."""
     rows: list[dict[str, Any]] = []
     for space in reversed(SPACES):
         found = [(timed(space, check=True), timed(space, check=False)) for _ in range(ROUNDS)]

@@ -2,12 +2,11 @@
 
 python -m benchmarks.step.gpu
 
-For a machine with a GPU of NVIDIA's, which none of the other figures are of; without one it says so and ends
-with 2. In each of the spaces of `step.py`, as it is and under autocast to bfloat16, it takes steps of our
-search and of the children, extracted before, in turns, with batches of the loader in pinned memory on our
-side. With compiled operations, and with those as CUDA graphs, it takes our steps alone. How often the host
-waits for the GPU is counted by torch's own debug mode. What fails is written down as what it is, and the rest
-goes on.
+This script needs an NVIDIA GPU, which no other figures need; without one it says so and exits with 2. In each
+space of `step.py`, in float32 and under autocast to bfloat16, it takes steps of our search and of the
+previously extracted children in turns. Our batches come from the loader in pinned memory. With compiled
+operations, and with those as CUDA graphs, it takes our steps alone. Torch's debug mode counts how often the
+host waits for the GPU. Failures are recorded, and the rest continues.
 """
 
 import argparse
@@ -29,7 +28,7 @@ from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES
 
 MINUTES = 9.0
-"""After which no further row is begun."""
+"""Seconds after which no further row is started."""
 WAYS: dict[str, dict[str, Any]] = {
     "plain": {},
     "autocast": {"precision": "bfloat16"},
@@ -39,7 +38,7 @@ WAYS: dict[str, dict[str, Any]] = {
 
 
 def paired(setting: OnDevice, repeats: int) -> dict[str, Any]:
-    """Return milliseconds of a step of both sides, and their ratio within repeats."""
+    """Return the milliseconds of a step of both sides, and their ratio within repeats."""
     sides = {"ours": Ours(setting), "limit": LimitOnDevice(setting)}
     draw = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -47,7 +46,7 @@ def paired(setting: OnDevice, repeats: int) -> dict[str, Any]:
         drawn = setting.draw(sides["ours"].supernet.space, draw)
         for name in draw.sample(list(sides), 2):
             if name == "ours":
-                taken = seconds(sides[name], drawn, setting)  # once more than is timed: what is new is made
+                taken = seconds(sides[name], drawn, setting)  # once without timing, for one-time setup
             taken = seconds(sides[name], drawn, setting)
             if index:
                 times[name].append(1e3 * taken)
@@ -59,7 +58,7 @@ def paired(setting: OnDevice, repeats: int) -> dict[str, Any]:
 
 
 def alone(setting: OnDevice, repeats: int, mode: str | None) -> dict[str, Any]:
-    """Return milliseconds of our step with compiled operations, and what compiling took."""
+    """Return the milliseconds of our step with compiled operations, and the time of compiling."""
     ours, draw = Ours(setting), random.Random(0)
     operations = compile_operations(ours.supernet, mode=mode)
     times, first = [], 0.0
@@ -88,7 +87,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def asked(step: Callable[[], Any], ours: Ours, setting: OnDevice) -> int:
-    """Return how often the host waits for the GPU in a step, as torch warns of it."""
+    """Return how often the host waits for the GPU in a step, by torch's warnings."""
     ours.ready(setting.draw(ours.supernet.space, random.Random(1)))
     on_gpu = setting.device.type == "cuda"
     with warnings.catch_warnings(record=True) as said:
@@ -104,7 +103,7 @@ def asked(step: Callable[[], Any], ours: Ours, setting: OnDevice) -> int:
 
 
 def measured(device: torch.device, repeats: int, spaces: list[str]) -> dict[str, Any]:
-    """Return all rows for which there is time, or why there is none."""
+    """Return all rows for which there is time, or the reason why a row is missing."""
     rows: dict[str, Any] = {}
     start = time.perf_counter()
     for name in spaces:
@@ -121,7 +120,7 @@ def measured(device: torch.device, repeats: int, spaces: list[str]) -> dict[str,
                     if "mode" in options
                     else paired(setting, repeats)
                 )
-            except Exception as error:  # of a machine that nobody has seen: the others rows are wanted
+            except Exception as error:  # on an unknown machine, the other rows are still wanted
                 row = {"failed": f"{type(error).__name__}: {error}"[:400]}
             rows.setdefault(name, {})[way] = row
             print(name, way, json.dumps(row), flush=True)

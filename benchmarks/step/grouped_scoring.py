@@ -1,13 +1,14 @@
-"""What it would bring to score the candidates of a step as one: how often that can be, and what it takes.
+"""What is gained by scoring the candidates of a step as one pass: how often it is possible, and its time.
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.grouped_scoring
 
-Two candidates can run as one where the sizes of all their weights agree. "agree" is the share of pairs, drawn
-uniformly, of which that holds, and "layers" the share of the weights of a pair that have a partner of their
-size at their place. For pairs that agree, two passes without gradients are timed against: one pass over both
-by `torch.func.vmap` of stacked weights ("vmap"; "stacked" leaves the stacking out); one plain pass of a batch
-twice as large ("doubled"), which no grouping of different weights can be faster than. Times are of the
-processor, medians of the ratio within turns in random order; "control" are two passes against two.
+Two candidates can run as one if the sizes of all their weights agree. "agree" is the share of uniformly drawn
+pairs that do, and "layers" the share of the weights of a pair that have a partner of the same size at their
+place. For pairs that agree, two passes without gradients are timed against one pass over both by
+`torch.func.vmap` of stacked weights ("vmap"; "stacked" leaves out the stacking). They are also timed against
+one plain pass of a batch twice as large ("doubled"), a lower bound for any grouping of different weights.
+Times are CPU times, as medians of the ratio within turns in random order; "control" is two passes against
+two.
 """
 
 import argparse
@@ -105,7 +106,7 @@ def compare(name: str, turns: int) -> dict[str, Any]:
             for child in pair:
                 for module in child.modules():
                     if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                        module.train()  # as in scoring: by the batch at hand
+                        module.train()  # as in scoring: by statistics of the batch
             runs = ways(*pair, x)
             apart = torch.stack([pair[0](x), pair[1](x)])
             assert torch.allclose(apart, runs["stacked"](), atol=1e-4), name

@@ -2,10 +2,10 @@
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.growth     # about five minutes of one core; --figure draws only
 
-One thing grows at a time, in the cell space of the paper but smaller (`growths/axes.py`), at the same
-architectures. All sizes of all things take turns within a repeat, in a random order, so that the noise of the
-machine falls on all of them alike. Figures are of medians over repeats, by the processor's time and by the
-clock: a power fitted in logarithms, and a line with a fixed part.
+One quantity grows at a time, in a smaller cell space of the paper (`growths/axes.py`), with the same
+architectures. All sizes of all quantities take turns within a repeat, in a random order, so that the noise of
+the machine affects all of them alike. Figures use medians over repeats, by CPU time and by the wall clock: a
+power law fitted in logarithms, and a line with a fixed part.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CLOCKS = {"cpu": time.process_time, "wall": time.perf_counter}
 
 
 def turns(sides: Mapping[Any, Side], repeats: int) -> dict[Any, dict[str, list[float]]]:
-    """Return the milliseconds a step of each side, one a repeat, by each clock, but of the first one."""
+    """Return the milliseconds of a step of each side by each clock, for every repeat after the first."""
     order = random.Random(SEED)
     taken: dict[Any, dict[str, list[float]]] = {key: {name: [] for name in CLOCKS} for key in sides}
     for repeat in range(repeats + 1):
@@ -44,7 +44,7 @@ def turns(sides: Mapping[Any, Side], repeats: int) -> dict[Any, dict[str, list[f
 
 
 def row_of(size: int, side: Side, times: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    """Return what was measured at a size."""
+    """Return the measurements at a size."""
     return {
         "size": size,
         "steps_a_turn": side.steps,
@@ -54,7 +54,7 @@ def row_of(size: int, side: Side, times: Mapping[str, Sequence[float]]) -> dict[
 
 
 def figures_of(title: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how the medians grow, also beside the multiply-adds of the passes if there are any."""
+    """Return how the medians grow, also relative to the multiply-adds of the passes if there are any."""
     sizes = [row["size"] for row in rows]
     counted = None if rows[0]["multiply_adds"] is None else [row["multiply_adds"] for row in rows]
     figures: dict[str, Any] = {"title": title}

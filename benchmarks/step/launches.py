@@ -2,14 +2,15 @@
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.launches
 
-Where a launch costs as much as a kernel, a step is as long as what the host does for it. So both sides of
-`step.py` run on torch's meta device, where no kernel runs. Counted are the operations that launch one, how
-often the host waits for the device, and the copies to it; the children have their batches at hand.
+If a launch costs as much as a kernel, a step takes as long as the work of the host. So both sides of
+`step.py` run on torch's meta device, where no kernel runs. Three things are counted: operations that launch a
+kernel, waits of the host for the device, and copies to it. The children have their batches loaded.
 
-Python's time is that of a pass of the supernet less that of its child, in microseconds for each searchable
-module that the pass runs, on two items and few channels, where kernels have next to nothing to do. (Without
-kernels it cannot be measured: torch's meta functions are in Python themselves.) It is the processor's time;
-both take turns, and of each the least is taken. "both" is forth and back, with the gradients of what is cut.
+Python's time is that of a pass of the supernet minus that of its child, in microseconds for each searchable
+module that the pass runs. The passes have two items and few channels, so that kernels have almost nothing to
+do. (Without kernels it cannot be measured, since torch's meta functions are in Python themselves.) It is CPU
+time; both sides take turns, and the least of each counts. "both" is forward and backward, with the gradients
+of cut weights.
 """
 
 import argparse
@@ -35,7 +36,7 @@ from benchmarks.step.ours import Ours
 from benchmarks.step.spaces import SPACES, Setting, images
 
 LAUNCHES, LAYER_US = 1.05, 6.0
-"""What is aimed at: over the launches of the children, and a searchable layer at most."""
+"""Targets: launches as a multiple of the children's, and most microseconds for a searchable layer."""
 TINY: Mapping[str, Mapping[str, Any]] = {
     "cells": {
         "build": partial(EnasCellNetwork, in_channels=3, classes=10, image_size=8, channels=2),
@@ -43,13 +44,13 @@ TINY: Mapping[str, Mapping[str, Any]] = {
     },
     "autoencoder": {"build": partial(ConvAutoencoder, in_channels=3, image_size=32, channels=(2, 4))},
 }
-"""What is changed of a space: as many modules as in it, with next to no work."""
+"""Changes to a space that keep its number of modules, with almost no work in them."""
 MOST = 10
-"""Operations that are told apart."""
+"""Number of operations that are listed by name."""
 
 
 def counted(setting: OnDevice, turns: int) -> dict[str, Any]:
-    """Return what a step launches, asks and sends on both sides, over the same architectures."""
+    """Return launches, waits and copies of a step on both sides, over the same architectures."""
     sides = {"ours": Ours(setting), "limit": LimitOnDevice(setting)}
     draw, steps = random.Random(0), turns * setting.steps
     counts = {name: Counted() for name in sides}
@@ -58,7 +59,7 @@ def counted(setting: OnDevice, turns: int) -> dict[str, Any]:
         for name, side in sides.items():
             with answered():
                 side.ready(drawn)
-                if name == "ours":  # what is trained for the first time has no momentum yet
+                if name == "ours":  # weights that are trained for the first time have no momentum yet
                     for _ in range(setting.steps):
                         side.step()
                     side.ready(drawn)
@@ -109,7 +110,7 @@ def layers(setting: Setting, architectures: int, turns: int) -> dict[str, Any]:
 
 @contextmanager
 def modules_run(model: nn.Module) -> Iterator[list[nn.Module]]:
-    """Note the searchable modules that run while the block does, one for each call."""
+    """Record the searchable modules that run within the block, one for each call."""
     called: list[nn.Module] = []
     hooks = [
         module.register_forward_pre_hook(lambda module, _: called.append(module))
@@ -122,7 +123,7 @@ def modules_run(model: nn.Module) -> Iterator[list[nn.Module]]:
 
 
 def step_ms(setting: Setting, repeats: int) -> dict[str, Any]:
-    """Return the milliseconds of a step, of both sides in turns."""
+    """Return the milliseconds of a step of both sides, measured in turns."""
     sides = {"ours": Ours(setting), "limit": Limit(setting)}
     draw = random.Random(0)
     times: dict[str, list[float]] = {name: [] for name in sides}

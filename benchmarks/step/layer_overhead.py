@@ -1,11 +1,11 @@
-"""What a searchable layer costs more than torch's: forward and backward at 64 channels, batch 64, one thread.
+"""Extra cost of a searchable layer over torch's: forward and backward at 64 channels, batch 64, one thread.
 
 python -m benchmarks.step.layer_overhead
 
-Two twins are compared with torch's layer of 64 channels: "whole", of 64, whose variable is at its largest,
-and "cut", of 128, of which 64 are used, in and out. A repeat times torch's layer, a second one of torch
-("control", which shows the noise) and the twins, in random order; figures are of ratios within
-repeats. Times are of the processor, not of the clock: other processes then count less.
+Two twins are compared with torch's layer of 64 channels: "whole" has 64, with its variable at its largest,
+and "cut" has 128, of which 64 inputs and outputs are used. A repeat times torch's layer, a second one of
+torch ("control", which shows the noise) and the twins, in random order; figures are ratios within repeats.
+Times are CPU times rather than the wall clock, so that other processes matter less.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from benchmarks.record import write
 BATCH, WIDTH, TOKENS = 64, 64, 1_000
 LIMIT = 1.03
 SAMPLE_SECONDS = 1e-3
-"""The least time of one measurement: short layers are run several times in it."""
+"""Least time of one measurement, in which short layers run several times."""
 
 Make = Callable[[int], nn.Module]
 
@@ -110,7 +110,7 @@ LAYERS: dict[str, tuple[Make, Callable[[], nn.Module], tuple[Tensor, ...]]] = {
 
 
 def trainer(layer: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], None]:
-    """Return a function that runs forward and backward, to the inputs too, as in the midst of a network."""
+    """Return a function that runs forward and backward, to the inputs too, as in the middle of a network."""
     inputs = tuple(x.clone().requires_grad_() if x.is_floating_point() else x for x in inputs)
     leaves = [*layer.parameters(), *(x for x in inputs if x.requires_grad)]
     first = layer(*inputs)
@@ -126,7 +126,7 @@ def trainer(layer: nn.Module, inputs: tuple[Tensor, ...]) -> Callable[[], None]:
 
 
 def seconds(train: Callable[[], None], runs: int) -> float:
-    train()  # so that no layer pays for what the one before it left in the caches
+    train()  # so that the caches left by the previous layer do not matter
     start = time.process_time()
     for _ in range(runs):
         train()
@@ -149,7 +149,7 @@ def compare(trainers: dict[str, Callable[[], None]], budget: float) -> dict[str,
 
 
 class Inside(nn.Module):
-    """Runs something while layers follow an architecture: a supernet's own pass is then not in the times."""
+    """Runs layers under an architecture, so that times do not include the supernet's own pass."""
 
     def __init__(self, layers: dict[str, nn.Module], run: Callable[[], Any]) -> None:
         super().__init__()

@@ -13,9 +13,9 @@ __all__ = ["Limit"]
 
 
 class Limit:
-    """Trains and scores children that were extracted before, on batches that are at hand.
+    """Trains and scores children that were extracted beforehand, on batches that are already loaded.
 
-    Each has weights of its own and runs once before it counts, so that its optimiser holds its momentum.
+    Each has its own weights and runs once before it is timed, so that its optimiser has its momentum.
 
     Args:
         setting: The space and its settings.
@@ -30,7 +30,7 @@ class Limit:
         self._steps: Iterator[_Step] = iter(())
 
     def ready(self, drawn: Drawn) -> None:
-        """Extract what the next turn runs."""
+        """Extract the children of the next turn."""
         self._steps = iter(())  # the children of the last turn go first
         steps = [self._step(*pair) for pair in zip(drawn[::2], drawn[1::2], strict=True)]
         for step in steps:
@@ -50,7 +50,7 @@ class Limit:
 
     def _child(self, architecture: Any) -> nn.Module:
         example = tuple(self.train[:-1])
-        # In evaluation, where the twins of batch norm take the averages that they lack from the batch.
+        # In evaluation mode, in which the twins of batch norm take missing averages from the batch.
         return self.supernet.extract(architecture, example=example)
 
 
@@ -90,7 +90,7 @@ class _Step:
 
 
 def _as_scored(child: nn.Module) -> None:
-    """Set evaluation, but batch norms to the batch at hand."""
+    """Set evaluation mode, except that batch norms use the statistics of the batch."""
     child.eval()
     for module in child.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -1,4 +1,4 @@
-"""A step of our search, told what to draw."""
+"""A step of our search with given candidates."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,16 +12,16 @@ __all__ = ["Ours"]
 
 
 class Ours:
-    """The loop of a search past its warm-up.
+    """The loop of a search after its warm-up.
 
     It loads batches, asks theta, tells it and notes the step as in any search without a run folder, but runs
-    what it is given: what theta would draw, once it has moved, is not what others are measured on.
+    the candidates that it is given. Once theta has moved, its own draws would differ from what others run.
 
     Args:
         setting: The space and its settings.
 
     Attributes:
-        of_theta: Seconds that theta has taken to be asked and told, up to now.
+        of_theta: Seconds spent on asking and telling theta, up to now.
     """
 
     def __init__(self, setting: Setting) -> None:
@@ -37,11 +37,11 @@ class Ours:
         theta.ask, theta.tell = self._next, self._told  # type: ignore[method-assign]
 
     def ready(self, drawn: Drawn) -> None:
-        """Take what the next turn runs."""
+        """Take the candidates of the next turn."""
         self._given = iter(drawn)
 
     def step(self) -> tuple[float, float | None]:
-        """Take a step; return the loss in training and the mean of the scores."""
+        """Take a step; return the training loss and the mean of the scores."""
         loss, objective = self.loop.one_step()
         self.loop.log_step(loss, objective)
         return loss, objective
@@ -51,7 +51,7 @@ class Ours:
         return next(self._given)
 
     def _told(self, candidates: Sequence[Candidate], losses: Sequence[float]) -> None:
-        """Tell theta of its own draws, as a search does: of foreign ones it would have to check more."""
+        """Tell theta the losses of its own draws, as a search does: for foreign ones it would check more."""
         pairs = zip(self._drawn, candidates, strict=True)
         self._tell([own.with_active(run.active) for own, run in pairs], losses)
 

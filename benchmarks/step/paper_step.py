@@ -1,11 +1,11 @@
-"""One step of the paper's search (B = 5, 16 channels, 8 cells, batches of 64), ours over one written plainly.
+"""One step of the paper's search (B = 5, 16 channels, 8 cells, batches of 64), ours over a plain version.
 
 OMP_NUM_THREADS=2 python -m benchmarks.step.paper_step
 
-Ours is a step of the loop that `asng classify --preset paper` makes, on random images, as large and as many
-as CIFAR-10's. The other is that of `plain_supernet.py`. A repeat gives both the same batches and
-architectures, two to train and two to score, each being first in turn; figures are of the ratio within
-repeats. Memory is the most that a process of its own held: with few images, and ours with all of them too.
+Ours is a step of the loop of `asng classify --preset paper`, on random images of the size and number of
+CIFAR-10's. The other is a step of `plain_supernet.py`. A repeat gives both the same batches and
+architectures, two to train and two to score, and each is first in turn; figures are ratios within repeats.
+Memory is the peak of a process of its own: with few images, and for ours also with all of them.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def write_noise(folder: Path, records: int = RECORDS) -> Path:
         pixels = draw.integers(0, 256, (records, 3072), dtype=np.uint8)
         np.concatenate([labels, pixels], axis=1).tofile(folder / name)
     (folder / "batches.meta.txt").write_text("\n".join(f"class{n}" for n in range(10)))
-    # A set of another size than the published one is read where a list of sums vouches for it.
+    # A data set of another size than the published one is read if a list of checksums vouches for it.
     sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in folder.iterdir()]
     (folder / "SHA256SUMS").write_text("".join(sums))
     return folder
@@ -65,11 +65,11 @@ def search_of(task: Task, settings: SearchSettings, *, seed: int) -> tuple[OneSh
 
 
 class Ours:
-    """The loop of the preset, which is told what to draw.
+    """The loop of the preset, with given batches and candidates.
 
     Args:
-        folder: With the images.
-        changes: Settings in place of the preset's, for tests.
+        folder: The folder with the images.
+        changes: Settings that replace those of the preset, for tests.
     """
 
     def __init__(self, folder: Path, **changes: Any) -> None:
@@ -97,7 +97,7 @@ class Ours:
 
 
 class Plain:
-    """The supernet written plainly, with the weights of ours."""
+    """The plainly written supernet, with the weights of ours."""
 
     def __init__(self, ours: Ours, **sizes: int) -> None:
         self.model = PlainSupernet(**sizes).train()
@@ -130,11 +130,11 @@ def times(ours: Ours, plain: Plain, repeats: int) -> list[tuple[float, float]]:
         sides = [("ours", ours.step), ("plain", plain.step)]
         taken = {name: seconds(step, drawn) for name, step in sides[:: 1 if index % 2 else -1]}
         pairs.append((taken["ours"], taken["plain"]))
-    return pairs[1:]  # the first one makes what torch makes once
+    return pairs[1:]  # the first turn includes one-time setup of torch
 
 
 def remember(which: str, folder: Path, steps: int) -> float:
-    """Take steps of one kind, and return the most memory that this process held, in GB (1e9 bytes)."""
+    """Take steps of one kind, and return the peak memory of this process, in GB (1e9 bytes)."""
     if which == "ours":
         ours = Ours(folder)
         for _ in range(steps):
@@ -159,7 +159,7 @@ def plain_steps(steps: int) -> None:
 
 
 def memory_of(which: str, folder: Path, steps: int) -> float:
-    """Return what `remember` finds in a process of its own."""
+    """Return the result of `remember` in a process of its own."""
     words = [sys.executable, "-m", "benchmarks.step.paper_step", "--remember", which]
     words += ["--folder", str(folder), "--steps", str(steps)]
     return float(subprocess.run(words, capture_output=True, text=True, check=True).stdout)

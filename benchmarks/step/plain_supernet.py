@@ -1,8 +1,8 @@
-"""The paper's supernet as one writes it plainly: all operations as modules, in the default memory layout.
+"""The paper's supernet, written plainly: all operations as modules, in the default memory layout.
 
-It does at each step what the authors' code does: every cell is run, both inputs of a cell are adapted, batch
-norms keep averages, losses are summed before one backward pass, and gradients are clipped and stepped over
-all weights. Names of the weights are those of `EnasCellNetwork`, so that both can hold the same.
+Each step does what the authors' code does: every cell runs, both inputs of a cell are adapted, batch norms
+keep averages, and losses are summed before one backward pass. Gradients are clipped and stepped over all
+weights, which have the names of those of `EnasCellNetwork`, so that both can hold the same ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,7 +64,7 @@ def operations(channels: int, stride: int) -> nn.ModuleDict:
 
 
 class Node(nn.Module):
-    """All operations on all inputs that a node may read."""
+    """All operations on all inputs that a node can read."""
 
     def __init__(self, number: int, channels: int, reducing: bool) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Node(nn.Module):
 
 
 class Conv(nn.Module):
-    """Weights of the 1 x 1 convolution over all nodes."""
+    """The weights of the 1 x 1 convolution over all nodes."""
 
     def __init__(self, channels: int, nodes: int) -> None:
         super().__init__()
@@ -120,7 +120,7 @@ class Cell(nn.Module):
 
 
 class PlainSupernet(nn.Module):
-    """The network of the search, whose sizes are by default the paper's."""
+    """The network of the search, by default of the paper's sizes."""
 
     def __init__(
         self, *, cells: int = 8, nodes: int = 5, channels: int = 16, inputs: int = 3, classes: int = 10

@@ -1,16 +1,17 @@
-"""Candidates per second of a search in two processes over the same search in one, one thread each.
+"""Candidates per second of a search in two processes, over the same search in one, with one thread each.
 
 python -m benchmarks.step.ranks
 
-A candidate is an architecture that a step trains or scores on a batch of 64. The searches are those of `asng
-classify` with the paper's preset (random images of CIFAR-10's size), which trains 2 architectures a step and
-scores 2, so that each process has one of both; the same with 4 and 8 ("wide"), which evens out that some take
-longer; and the small preset, with 2 trained and 2 scored. One process and two of torchrun are started beside
-each other and wait; they take turns, some steps at a time, each being first in turn, so that figures are of
-the ratio within repeats. Idle ones hold no core, but run it where nothing else runs.
+A candidate is an architecture that a step trains or scores on a batch of 64. There are three searches.
+"paper" is `asng classify` with the paper's preset (random images of CIFAR-10's size), which trains 2
+architectures a step and scores 2, so that each process has one of both. "wide" is the same with 4 and 8,
+which averages out that some take longer. "small" is the small preset, with 2 trained and 2 scored.
 
-Both go through the same steps with the same architectures. The bytes of gradients that a step sums up are set
-against those of the weights that have a gradient where one process trains the same architectures.
+One process and two of torchrun are started side by side and wait. They take turns of some steps, each first
+in turn, and figures are ratios within repeats. Idle processes use no core, but nothing else should run.
+
+Both take the same steps with the same architectures. The bytes of gradients that a step sums up are compared
+with those of the weights that have a gradient if one process trains the same architectures.
 """
 
 import argparse
@@ -39,18 +40,18 @@ from benchmarks.record import write
 from benchmarks.step.paper_step import search_of, write_noise
 
 RATIO, EXTRA_BYTES = 1.7, 0.05
-"""What is aimed at: candidates per second at least, bytes beyond the union of the sampled paths at most."""
+"""Targets: least ratio of candidates per second, most extra bytes beyond the union of the sampled paths."""
 SEED = 0
 PRESET_OF = {"paper": "paper", "wide": "paper", "small": "small"}
 STEPS = {"paper": 4, "wide": 2, "small": 100}
-"""Cases, and how many steps of each make a turn."""
+"""The cases, and how many steps of each make a turn."""
 
 
 # --- in the processes that are measured -----------------------------------------------------------------
 
 
 class Traffic:
-    """Counts the bytes of gradients that there are and that are summed up."""
+    """Counts the bytes of gradients that exist and that are summed up."""
 
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         self.parameters = parameters
@@ -58,11 +59,11 @@ class Traffic:
 
     @contextmanager
     def counted(self) -> Any:
-        """Count while the block runs."""
+        """Count within the block."""
         all_reduce = dist.all_reduce
 
         def reducing(tensor: torch.Tensor, *args: Any, **named: Any) -> Any:
-            if named.get("async_op"):  # else it is a short message of the processes
+            if named.get("async_op"):  # otherwise it is a short message between the processes
                 self.reduced += tensor.nbytes
                 self.messages += 1
             return all_reduce(tensor, *args, **named)
@@ -74,20 +75,20 @@ class Traffic:
             dist.all_reduce = all_reduce
 
     def look(self) -> None:
-        """Count the gradients of the step that was taken."""
+        """Count the gradients of the step just taken."""
         self.had += sum(p.grad.nbytes for p in self.parameters if p.grad is not None)
 
 
 def settings_of(case: str) -> SearchSettings:
-    """Return the settings of a case, theta moving from the first step."""
+    """Return the settings of a case, in which theta moves from the first step on."""
     settings = replace(PRESETS[PRESET_OF[case]].search, device="cpu", warmup=0.0, final=0.0)
-    # Of the small preset two, as two processes take it: one architecture a step has nothing to deal out.
+    # The small preset trains two, as in two processes: one architecture a step could not be shared out.
     lam = {"wide": (4, 8), "small": (2, 2)}.get(case, (settings.lam_x, settings.lam_theta))
     return replace(settings, lam_x=lam[0], lam_theta=lam[1])
 
 
 def stepping(case: str, folder: Path) -> AbstractContextManager[Any]:
-    """Return a context that gives the loop of a case."""
+    """Return a context manager that gives the loop of a case."""
     settings, data = settings_of(case), PRESETS[PRESET_OF[case]].task
     data = data if case == "small" else replace(data, data_dir=str(folder))
     task = classification(data)
@@ -97,7 +98,7 @@ def stepping(case: str, folder: Path) -> AbstractContextManager[Any]:
 
 
 class NoSignal:
-    """What tells a search that no signal came."""
+    """Tells a search that no signal came."""
 
     terminated = False
 
@@ -106,7 +107,7 @@ class NoSignal:
 
 
 def serve(case: str, folder: Path, port: int) -> None:
-    """Take as many steps as is asked for, and say how long they took and what was sent, until told to end."""
+    """Take the requested steps, and report their time and the bytes sent, until told to end."""
     with joined() as comm, stepping(case, folder) as loop:
         traffic = Traffic(loop.trainer.parameters)
         link = Client(("127.0.0.1", port)) if comm.leads else None
@@ -124,7 +125,7 @@ def serve(case: str, folder: Path, port: int) -> None:
 
 
 def asked(link: Connection | None) -> int:
-    """Return how many steps are to be taken, 0 at the end."""
+    """Return how many steps to take, 0 at the end."""
     assert link is not None
     return int(link.recv_bytes())
 
@@ -134,7 +135,7 @@ def asked(link: Connection | None) -> int:
 
 @contextmanager
 def started(processes: int, case: str, folder: Path) -> Any:
-    """Start that many processes, and give a function that has them take steps."""
+    """Start that many processes, and yield a function that makes them take steps."""
     with Listener(("127.0.0.1", 0)) as listener:
         port = listener.address[1]
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -172,7 +173,7 @@ def measured(case: str, folder: Path, *, repeats: int, steps: int) -> dict[str, 
     one, two = taken[-1]["one"], taken[-1]["two"]  # bytes of all steps
     pairs = [
         (t["one"]["seconds"], t["two"]["seconds"]) for t in taken[1:]
-    ]  # the first makes what is made once
+    ]  # the first includes one-time setup
     all_steps = (repeats + 1) * steps
     return {
         "case": case,

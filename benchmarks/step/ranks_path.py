@@ -1,16 +1,17 @@
-"""What bounds two processes: the longest road through a step, and what dealing out by length would bring.
+"""What bounds two processes: the critical path through a step, and what scheduling by length would gain.
 
 python -m benchmarks.step.ranks_path
 
-`ranks.py` measures by the clock, which a busy machine spoils. Here each process notes the processor time that
-it takes between two exchanges with the others. The longest road is the sum over exchanges of the larger of
-both; one process takes the same steps, and its time over that road is what two processes bring at most where
+`ranks.py` measures by the wall clock, which a busy machine disturbs. Here each process records its CPU time
+between two exchanges with the others. The critical path is the sum over exchanges of the larger of both. One
+process takes the same steps; its time over that path is the largest possible speedup of two processes, if
 each has a core.
 
-Then it asks what dealing out by length would bring. Some random architectures of the paper's cells are timed
-alone. Of many draws of as many as a step trains and scores, it sums up the longest process. They are dealt
-out in turns, as a search does; or the longest first, to whoever has least: by their true times, or by their
-multiply-adds, which are the same in all processes and after a resume.
+Then the script estimates what scheduling by length would gain. Some random architectures of the paper's cells
+are timed alone. Over many draws of as many as a step trains and scores, it sums the time of the process that
+takes longest. Architectures are assigned in turns, as in a search, or the longest first to the process with
+the least: by their true times, or by their multiply-adds, which are the same in all processes and after a
+resume.
 """
 
 import argparse
@@ -40,15 +41,15 @@ from benchmarks.step.spaces import SPACES
 EXCHANGES = ("all_gather", "all_reduce", "broadcast")
 DRAWS = 5000
 SIZES = {"2 and 2, two processes": (2, 2, 2), "4 and 8, two processes": (4, 8, 2), "8 and 8, four": (8, 8, 4)}
-"""Trained and scored a step, and processes."""
+"""Architectures trained and scored in a step, and numbers of processes."""
 
 
-# --- the longest road ------------------------------------------------------------------------------------
+# --- the critical path -----------------------------------------------------------------------------------
 
 
 @contextmanager
 def parts() -> Any:
-    """Note the seconds of this processor between the exchanges while the block runs."""
+    """Record the CPU seconds of this process between the exchanges within the block."""
     found: list[float] = []
     last = time.process_time()
     kept = {name: getattr(dist, name) for name in EXCHANGES}
@@ -74,10 +75,10 @@ def parts() -> Any:
 
 
 def serve(case: str, folder: Path, steps: int) -> None:
-    """Take steps, and print what each process took between exchanges."""
+    """Take steps, and print the time of each process between exchanges."""
     torch.set_num_threads(1)
     with joined() as comm, stepping(case, folder) as loop:
-        loop.one_step()  # makes what is made once
+        loop.one_step()  # for one-time setup
         with parts() as found:
             for _ in range(steps):
                 loop.one_step()
@@ -88,7 +89,7 @@ def serve(case: str, folder: Path, steps: int) -> None:
 
 
 def road(case: str, folder: Path, steps: int) -> dict[str, Any]:
-    """Return what one process takes for some steps, and the longest road through two."""
+    """Return the time of one process for some steps, and the critical path through two."""
     took = {}
     for processes in (1, 2):
         launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -112,11 +113,11 @@ def road(case: str, folder: Path, steps: int) -> dict[str, Any]:
     }
 
 
-# --- dealing out by length -------------------------------------------------------------------------------
+# --- assigning by length ---------------------------------------------------------------------------------
 
 
 def lengths(architectures: int, batch: int) -> dict[str, np.ndarray]:
-    """Return the processor's seconds for training and for scoring random architectures, and multiply-adds."""
+    """Return the CPU seconds for training and for scoring random architectures, and their multiply-adds."""
     setting, draw = SPACES["cells"], random.Random(0)
     supernet = setting.supernet().train()
     images, labels = (tensor[:batch] for tensor in next(iter(setting.loader(1))))
@@ -140,7 +141,7 @@ def lengths(architectures: int, batch: int) -> dict[str, np.ndarray]:
 
 
 def longest(lengths: np.ndarray, told: np.ndarray | None, processes: int) -> float:
-    """Return the time of the process that takes longest; dealt out in turns, or by what is told of lengths.
+    """Return the time of the process that takes longest, if assigned in turns or by estimated lengths.
 
     Example:
         >>> longest(np.array([3.0, 1.0, 1.0, 1.0]), None, 2), longest(np.ones(4) * 2, np.ones(4), 2)
@@ -157,7 +158,7 @@ def longest(lengths: np.ndarray, told: np.ndarray | None, processes: int) -> flo
 
 
 def dealing(found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return what processes bring over one, by how architectures are dealt out."""
+    """Return the speedup of several processes over one, by the way of assigning architectures."""
     rows = []
     for name, (lam_x, lam_theta, processes) in SIZES.items():
         rng = np.random.default_rng(0)
@@ -175,7 +176,7 @@ def dealing(found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 
 
 def summary(found: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Return how far architectures differ in length, and what multiply-adds say of it."""
+    """Return how far architectures differ in length, and how well multiply-adds predict it."""
     trained = found["trained"]
     return {
         "architectures": len(trained),

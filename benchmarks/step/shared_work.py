@@ -2,11 +2,11 @@
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.shared_work
 
-Real searches, without a final. Two candidates of a step are the same network where they agree on all
-variables that a pass reads; up to where they first differ their passes compute the same. Of each candidate
-but the first of a step the most is noted that it has in common with one before it, as a share of its forward
-pass by the processor's time. That is the most that keeping and looking up what was computed could take off;
-what it would cost is not in it. Figures are means by thirds of the part of a search in which theta moves.
+The searches are real, without a final. Two candidates of a step are the same network if they agree on all
+variables that a pass reads. Up to their first difference, their passes compute the same. For each candidate
+of a step after the first, the largest part in common with an earlier one is noted, as a share of the CPU time
+of its forward pass. That is the most that a cache could save; the cost of the cache is not included. Figures
+are means over thirds of the part of a search in which theta moves.
 """
 
 import argparse
@@ -58,7 +58,7 @@ class Pass:
 
 @dataclass
 class Step:
-    """The passes of a step, in order, and how long all of it took."""
+    """The passes of a step, in order, and the time of the whole step."""
 
     trained: list[Pass] = field(default_factory=list)
     scored: list[Pass] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Step:
 
 @contextmanager
 def watched() -> Iterator[list[Step]]:
-    """Note the steps of searches within that move theta."""
+    """Record the steps that move theta, of all searches within the block."""
     steps: list[Step] = []
     running: list[tuple[Pass, float]] = []
     value, forward, one_step = Searchable.value, Supernet.forward, Loop.one_step
@@ -107,7 +107,7 @@ def watched() -> Iterator[list[Step]]:
 
 
 def shared(passes: Sequence[Pass]) -> tuple[float, float, float]:
-    """Return how many passes are of earlier networks, and the seconds of whole networks and of beginnings."""
+    """Return how many passes repeat networks, and the seconds shared by whole networks and by beginnings."""
     most = [max((one.in_common(other) for other in passes[:i]), default=0.0) for i, one in enumerate(passes)]
     equal = sum(share == 1.0 for share in most)
     whole = sum(one.seconds for one, share in zip(passes, most, strict=True) if share == 1.0)
@@ -139,7 +139,7 @@ def _halves(problem: Problem, batch: int) -> list[DataLoader[Any]]:
 
 
 def of_table(problem: Problem, seed: int) -> None:
-    """Search a space of the truth tables by the defaults, but for the final."""
+    """Search a space of the truth tables with the defaults, without a final."""
     torch.manual_seed(seed)
     supernet = Supernet(problem.model())
     search = asng.OneShotSearch(supernet, LOSS, optimizer=problem.optimizer, final=0.0, seed=seed)
@@ -147,7 +147,7 @@ def of_table(problem: Problem, seed: int) -> None:
 
 
 def of_cells(seed: int, *, epochs: int = 32) -> None:
-    """Search the cells of the paper, fewer and narrower, by its settings."""
+    """Search the cells of the paper, fewer and narrower, with its settings."""
     torch.manual_seed(seed)
     model = EnasCellNetwork(in_channels=1, classes=10, image_size=14, cells=3, nodes=5, channels=4)
     search = asng.OneShotSearch(Supernet(model), LOSS, warmup=0.1, final=0.0, seed=seed, **PAPER)

@@ -2,15 +2,14 @@
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.small_layers
 
-"ours" is the supernet's pass, "child" that of the plain network of the same sizes, "slices" the same
-functions of torch over `weight[:out, :width]`, which are views, and "copies" over parts that are copied, as
-ours are. Times are of the processor, microseconds a pass, lower deciles of turns in random order, which other
-work on the machine changes least. "python" is what
-a searchable layer takes beside torch's call and the cuts: (ours - copies) / 6, the supernet's own call
-included.
+"ours" is the supernet's pass, and "child" that of the plain network of the same sizes. "slices" are the same
+functions of torch over `weight[:out, :width]`, which are views, and "copies" over copied parts, as ours are.
+Times are CPU microseconds for a pass, as lower deciles of turns in random order, which other work on the
+machine changes least. "python" is the time of a searchable layer besides torch's call and the cuts: (ours -
+copies) / 6, including the supernet's own call.
 
-The second part tells what views would change: the share of random sizes for which `linear` over a view gives
-the same bits as over a copy of it, and the largest difference over the largest output.
+The second part shows what views would change: the share of random sizes for which `linear` over a view gives
+the same bits as over a copy of it, and the largest difference relative to the largest output.
 """
 
 import argparse
@@ -39,7 +38,7 @@ def network() -> snn.Supernet:
 
 
 def ways(supernet: snn.Supernet, width: int, x: Tensor) -> dict[str, tuple[Callable[[], Tensor], nn.Module]]:
-    """Return the ways to run it, each with the module whose weights it uses."""
+    """Return the ways to run the layers, each with the module whose weights it uses."""
     space = supernet.space
     architecture = space.decode(space.encode(dict.fromkeys(space, width)))
     child = supernet.extract(architecture, example=x)
@@ -100,7 +99,7 @@ def microseconds(runs: dict[str, Callable[[], Any]], turns: int) -> dict[str, fl
 
 
 def same_bits(shapes: int) -> dict[str, float]:
-    """Return how often a view gives what a copy gives, without gradients."""
+    """Return how often a view gives the same as a copy, without gradients."""
     draw, same, most = random.Random(0), 0, 0.0
     weight = torch.randn(128, 128)
     with torch.no_grad():

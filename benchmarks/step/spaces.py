@@ -1,4 +1,4 @@
-"""The spaces on which a step is measured: a supernet, data as a user would give them, and the settings."""
+"""The spaces on which a step is measured: a supernet, data in a user's form, and the settings."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -20,10 +20,10 @@ from asng.training import Loss, supervised
 __all__ = ["SPACES", "Drawn", "Setting", "images"]
 
 Drawn: TypeAlias = Sequence[Sequence[Candidate]]
-"""What the steps of a turn train and score, by turns."""
+"""The candidates of the steps of a turn: those to train and those to score, alternately."""
 
 BATCHES = 8
-"""In each half of the data."""
+"""Batches in each half of the data."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,11 @@ class Setting:
 
     Args:
         build: Makes the model.
-        items: Makes so many random items: the inputs, the target last.
-        batch: Items of a batch.
-        loss: Of outputs and target.
-        steps: Taken in a turn.
-        settings: Of `OneShotSearch`.
+        items: Makes a number of random items: the inputs, then the target.
+        batch: Items in a batch.
+        loss: Function of outputs and target.
+        steps: Steps in a turn.
+        settings: Arguments of `OneShotSearch`.
         epochs: Passes over the data, for the schedule: so many that none ends.
     """
 
@@ -50,7 +50,7 @@ class Setting:
 
     @property
     def objective(self) -> Loss:
-        """What is trained for, and selected by."""
+        """The loss of training, which is also the objective."""
         return supervised(self.loss)
 
     @property
@@ -68,7 +68,7 @@ class Setting:
         return OneShotSearch(supernet, self.objective, seed=0, warmup=0.0, final=0.0, **self.settings)
 
     def draw(self, space: Space, generator: random.Random) -> Drawn:
-        """Return what the steps of a turn run, drawn uniformly."""
+        """Return the candidates of the steps of a turn, drawn uniformly."""
         return [
             [space.candidate(space.encode(space.sample(generator))) for _ in range(lam)]
             for _ in range(self.steps)
@@ -83,7 +83,7 @@ class Setting:
 
 
 def images(count: int, side: int) -> tuple[Tensor, Tensor]:
-    """Return so many random images, (count, 3, side, side), and labels."""
+    """Return `count` random images, (count, 3, side, side), and labels."""
     return torch.randn(count, 3, side, side), torch.randint(10, (count,))
 
 

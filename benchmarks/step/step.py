@@ -2,16 +2,15 @@
 
 OMP_NUM_THREADS=1 python -m benchmarks.step.step
 
-Ours is what a search without a run folder does in a step past its warm-up, but for the progress bar: loading
-the batches, asking theta, the passes, the optimiser of weights, telling theta. The limit has the children at
-hand, extracted before, and the batches too. A second limit ("control") shows the noise. Against the supernet
-written plainly, in torch's default layout, a step is measured by `paper_step.py`; against NNI's by
-`nni_step.py`.
+Ours is all that a search without a run folder does in a step after its warm-up, without the progress bar:
+loading batches, asking theta, the passes, the optimiser of weights, telling theta. The limit has its children
+extracted and its batches loaded beforehand. A second limit ("control") shows the noise. `paper_step.py`
+compares a step with a plainly written supernet in torch's default layout, and `nni_step.py` with NNI's.
 
-A repeat gives all of them the same architectures, in a random order; figures are of the ratio within
-repeats. Times are of the processor, with one thread: those of the clock hold what else the machine does.
-Memory is the most that a process of its own held, of the limit one with the supernet in it too, out of which
-it extracts one step's children at a time; "imported" is what it held before either was made.
+A repeat gives all of them the same architectures, in a random order; figures are ratios within repeats. Times
+are CPU times with one thread, since the wall clock includes other work of the machine. Memory is the peak of
+a process of its own. The process of the limit also holds the supernet, from which it extracts the children of
+one step at a time. "imported" is the memory before either was made.
 """
 
 import argparse
@@ -31,7 +30,7 @@ from benchmarks.step.spaces import SPACES, Setting
 from benchmarks.step.where import difference
 
 TIME, MEMORY, THETA = 1.03, 1.05, 0.01
-"""What is aimed at: of the limit, of the limit's, and of our step for theta."""
+"""Targets: time and memory as multiples of the limit's, and the share of our step for theta."""
 SIDES = {"ours": Ours, "limit": Limit}
 
 
@@ -54,7 +53,7 @@ def compare(setting: Setting, repeats: int) -> dict[str, Any]:
         draw.shuffle(names)
         for name in names:
             taken = seconds(sides[name], drawn, setting.steps)
-            if index:  # the first turn makes what torch makes once
+            if index:  # the first turn includes one-time setup of torch
                 times[name].append(taken)
             else:
                 ours.of_theta = 0.0
@@ -69,8 +68,8 @@ def compare(setting: Setting, repeats: int) -> dict[str, Any]:
 
 
 def remember(side: str, setting: Setting, turns: int) -> dict[str, float]:
-    """Take turns of one side; return the most MB (1e6 bytes) that this process held before and after."""
-    setting = replace(setting, steps=1)  # or the limit would hold the children of many steps
+    """Take turns of one side; return the peak memory of this process before and after, in MB (1e6 bytes)."""
+    setting = replace(setting, steps=1)  # otherwise the limit would hold the children of many steps
     before = peak_bytes()
     run, draw = SIDES[side](setting), random.Random(0)
     for _ in range(turns):
@@ -79,7 +78,7 @@ def remember(side: str, setting: Setting, turns: int) -> dict[str, float]:
 
 
 def memory_of(name: str, turns: int) -> dict[str, Any]:
-    """Return what `remember` finds in a process of its own for each side."""
+    """Return the result of `remember` for each side, in a process of its own."""
     found = {}
     for side in SIDES:
         words = [

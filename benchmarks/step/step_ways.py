@@ -2,13 +2,13 @@
 
 OMP_NUM_THREADS=2 python -m benchmarks.step.step_ways
 
-Each way changes one thing of a step as it is measured by `step.py`: on one thread, images channels last, in
-float32, scored without gradients. A repeat gives all ways the same architectures, in a random order; figures
-are of the ratio to the first within repeats, by the clock. A second of the first ("again") shows the noise.
-torch's fused SGD is not among them: it fails where some weights have momentum and others are new.
+Each way changes one thing of the step that `step.py` measures: one thread, channels-last images, float32,
+scored without gradients. A repeat gives all ways the same architectures, in a random order; figures are
+ratios to the first way within repeats, by the wall clock. A second run of the first ("again") shows the
+noise. torch's fused SGD is not included: it fails if some weights have momentum and others are new.
 
-Compiling is measured on one operation of the cells alone: a search has hundreds of them, in two modes and at
-several sizes, each of which torch compiles by itself.
+Compiling is measured on a single operation of the cells. A search has hundreds of them, in two modes and at
+several sizes, and torch compiles each by itself.
 """
 
 import argparse
@@ -35,7 +35,7 @@ OPERATION = "sep_conv_3x3"
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Have torch compute on so many threads."""
+    """Make torch compute on this many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -49,9 +49,9 @@ class Way:
     """How a step is taken.
 
     Attributes:
-        change: Of the setting.
-        prepare: What is done to what was made.
-        around: What a turn runs within.
+        change: Changes the setting.
+        prepare: Changes the objects made from it.
+        around: The context in which a turn runs.
     """
 
     change: Callable[[Setting], Setting] = lambda setting: setting
@@ -94,7 +94,7 @@ WAYS: Mapping[str, Way] = {
 
 
 def compare(setting: Setting, ways: Mapping[str, Way], repeats: int) -> dict[str, Any]:
-    """Return the milliseconds of a step the first way, and the ratio of each other to it."""
+    """Return the milliseconds of a step of the first way, and the ratio of each other way to it."""
     sides = {}
     for name, way in ways.items():
         sides[name] = Ours(way.change(setting))
@@ -108,7 +108,7 @@ def compare(setting: Setting, ways: Mapping[str, Way], repeats: int) -> dict[str
                 start = time.perf_counter()
                 for _ in range(setting.steps):
                     sides[name].step()
-                if repeat:  # the first turn makes what torch makes once
+                if repeat:  # the first turn includes one-time setup of torch
                     times[name].append(time.perf_counter() - start)
     row = {FIRST: {"ms": spread([1e3 * taken / setting.steps for taken in times[FIRST]])}}
     for name in list(ways)[1:]:
@@ -117,7 +117,7 @@ def compare(setting: Setting, ways: Mapping[str, Way], repeats: int) -> dict[str
 
 
 def compiled(repeats: int, *, batch: int = 64, channels: int = 16, side: int = 32) -> dict[str, Any]:
-    """Return what compiling one operation of the cells takes, and the ratio of its passes, forth and back."""
+    """Return the time to compile one operation of the cells, and the time ratio of forward plus backward."""
     torch.manual_seed(0)
     net = EnasCellNetwork(in_channels=3, classes=10, image_size=side, cells=1, nodes=1, channels=channels)
     operation = next(module for name, module in net.named_modules() if name.endswith(OPERATION))

@@ -1,9 +1,9 @@
-"""How large the gradients of a candidate of the paper's autoencoder are, beside the parts of weights it uses.
+"""How much larger a candidate's gradients are than the parts of weights it uses, in the paper's autoencoder.
 
 python -m benchmarks.step.used_weights
 
-Of a cut weight the whole gradient is made. The momentum of a weight is made when it is first used, and kept.
-Counted on the meta device, without numbers.
+A cut weight gets a gradient of its whole size. The momentum of a weight is allocated at its first use, and
+kept. Sizes are counted on the meta device, without numbers.
 """
 
 import argparse

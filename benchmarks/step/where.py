@@ -14,26 +14,26 @@ from benchmarks.step.spaces import Setting
 __all__ = ["difference"]
 
 MOST = 8
-"""Operations that are told apart."""
+"""Number of operations that are listed by name."""
 TURNS = 4
 
 
 def difference(setting: Setting) -> dict[str, Any]:
-    """Return milliseconds a step by which ours differs from the limit: by operation, and beside them.
+    """Return the milliseconds a step by which ours differs from the limit: by operation, and outside them.
 
-    Operations run with the profiler on, which makes each longer; what is not in one is Python's, and the
-    profiler's own. Each side takes `TURNS` turns with the same architectures, by turns.
+    The profiler makes each operation slower; time outside operations is Python's and the profiler's own. The
+    sides alternate, with `TURNS` turns each over the same architectures.
     """
     ours, limit = Ours(setting), Limit(setting)
     space, draw = ours.supernet.space, random.Random(0)
-    rows: Counter[str] = Counter()  # in which what is less may be negative
+    rows: Counter[str] = Counter()  # values are negative if ours takes less
     total = 0.0
     for turn in range(TURNS + 1):
         drawn = setting.draw(space, draw)
         for side, sign in ((ours, 1), (limit, -1))[:: 1 if turn % 2 else -1]:
             side.ready(drawn)
             taken, milliseconds = _operations(side, setting.steps)
-            if turn:  # the first one makes what torch makes once
+            if turn:  # the first turn includes one-time setup of torch
                 total += sign * milliseconds / TURNS
                 for name, value in taken.items():
                     rows[name] += sign * value / TURNS
@@ -47,7 +47,7 @@ def difference(setting: Setting) -> dict[str, Any]:
 
 
 def _operations(side: Ours | Limit, steps: int) -> tuple[dict[str, float], float]:
-    """Return milliseconds a step in each operation, and in all."""
+    """Return the milliseconds a step in each operation, and in total."""
     with profile(activities=[ProfilerActivity.CPU]) as recorded:
         start = time.perf_counter()
         for _ in range(steps):

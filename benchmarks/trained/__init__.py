@@ -1,1 +1,1 @@
-"""What becomes of trained models, and budgets that hold."""
+"""Compression of trained models, and budgets that hold."""

@@ -1,8 +1,8 @@
-"""What compression is measured on: a network, trained on a part of its data, with other data to choose by.
+"""What compression is measured on: a network, trained on a part of its data, with other data for validation.
 
-3,000 training images, 500 to choose by, and the test images that the data set has: Fashion-MNIST at 14x14
-(1,000), CIFAR-10 (JPEG) at 16x16 (2,500). `benchmarks.trained.networks.trained` learns from all training
-images, which leaves none to choose by, so the same networks are trained here by the same recipe.
+There are 3,000 training images, 500 validation images, and the test images of the data set: Fashion-MNIST at
+14x14 (1,000) or CIFAR-10 (JPEG) at 16x16 (2,500). `benchmarks.trained.networks.trained` learns from all
+training images, which leaves none for validation, so the same networks are trained here by the same recipe.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ adam = partial(torch.optim.AdamW, lr=3e-3, weight_decay=0.01)
 
 
 class _Layer(nn.Module):
-    """Attention and a feed-forward part, each normalised behind its sum, as in BERT."""
+    """Attention and a feed-forward part, each normalised after its residual sum, as in BERT."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class _Layer(nn.Module):
 
 
 class RowEncoder(nn.Module):
-    """As BERT, where each row of an image is a token: width 64, eight heads, three layers."""
+    """A small BERT in which each row of an image is a token: width 64, eight heads, three layers."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -75,10 +75,10 @@ class Cell:
 
     Attributes:
         model: The network, in eval mode.
-        train: What it was trained on.
-        valid: What is to be chosen by.
-        test: What scores are on.
-        example: One item, which costs are counted on.
+        train: Data that it was trained on.
+        valid: Data to select by.
+        test: Data for the reported scores.
+        example: One item, on which costs are counted.
     """
 
     network: str
@@ -93,7 +93,7 @@ class Cell:
 
 @cache
 def cell(network: str, data: str, seed: int) -> Cell:
-    """Return a cell; its weights are kept beside other temporary files."""
+    """Return a cell; its weights are cached in the folder of temporary files."""
     x, y, x_test, y_test = DATA[data]()
     order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
     known, choice = order[:ITEMS], order[ITEMS : ITEMS + CHOICE]
@@ -111,7 +111,7 @@ def cell(network: str, data: str, seed: int) -> Cell:
 
 
 def fresh(network: str, channels: int, seed: int) -> nn.Module:
-    """Return a network that was not trained."""
+    """Return an untrained network."""
     torch.manual_seed(seed)
     model: nn.Module = MAKERS[network](channels, 10)
     return model

@@ -3,17 +3,17 @@
     python -m benchmarks.trained.compression [--data fashion cifar] [--networks ...] [--methods ...]
         [--seeds 5] [--summary]
 
-Four networks (residual, MobileNetV2-like, ViT-like, and BERT-like with rows of the image as tokens), trained
-on 3,000 images of Fashion-MNIST at 14x14 or CIFAR-10 (JPEG) at 16x16, are cut to half and a quarter of their
-multiply-adds, then fine-tuned: six epochs of the same images with AdamW at the rate of their training, a
-cosine, the same seed, and half of the loss by the model itself, for all alike. Other 500 images are there to
-choose by, for the ways that score networks in their search: all do by accuracy. What is told is accuracy on
-the test images.
+Four networks (residual, MobileNetV2-like, ViT-like, and BERT-like with rows of the image as tokens) are
+trained on 3,000 images of Fashion-MNIST at 14x14 or CIFAR-10 (JPEG) at 16x16, and cut to half and a quarter
+of their multiply-adds. Fine-tuning is the same for all: six epochs of the same images with AdamW at the
+learning rate of their training, a cosine schedule, the same seed, and half of the loss from the original
+model as teacher. Another 500 images are validation data for the ways that score networks in their search, all
+by accuracy. The result is the accuracy on the test images.
 
-Seconds are of one thread of the processor, so that other work on the machine does not count. A search is all
-that comes before the fine-tuning of the child: conversion, shared weights, scores, finalists.
+Seconds are CPU time of one thread, so that other work on the machine does not count. The search is all that
+comes before the fine-tuning of the child: conversion, shared weights, scores, finalists.
 
-Rows are lines of `results/compression.lines` as they end, and are not measured again; together they become
+Rows are added to `results/compression.lines` as they end, and are not measured again; together they become
 `results/compression.json`. The two rivals have an environment of their own: see benchmarks/README.md.
 """
 
@@ -42,11 +42,11 @@ BUDGETS = (0.5, 0.25)
 OURS = ("asng frozen", "asng")
 LINES = RESULTS / "compression.lines"
 SEVERAL = 3
-"""From so many seeds on, the spread of differences over seeds says how sure they are."""
+"""From this many seeds on, standard errors come from the spread of differences over seeds."""
 
 
 def rows(here: Cell, method: str, way: Way) -> Iterator[dict[str, Any]]:
-    """Yield a row for each budget; of a network that a tool cannot cut, what it said."""
+    """Yield a row for each budget; if a tool cannot cut the network, the row has its error message."""
     same = {"data": here.data, "network": here.network, "seed": here.seed, "method": method}
     whole = score(here.model, here.test, accuracy)
     costs = multiply_adds(here.model, (here.example,)), count_parameters(here.model)
@@ -114,8 +114,8 @@ def _label(row: dict[str, Any]) -> str:
 def beside(found: Sequence[dict[str, Any]], ours: str, other: str) -> dict[str, Any]:
     """Return in how many cells one way is ahead of another, on the seeds that both have.
 
-    A standard error is that of the differences over seeds; of fewer than `SEVERAL`, that of two independent
-    draws of as many test images.
+    The standard error is that of the differences over seeds. With fewer seeds than `SEVERAL`, it is that of
+    two independent draws of as many test images.
     """
     cells: dict[str, list[tuple[dict[str, Any], dict[str, Any]]]] = {}
     keyed = {
@@ -191,7 +191,7 @@ def main() -> None:
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     RESULTS.mkdir(exist_ok=True)
-    # The lines are not kept in the repository, the JSON is.
+    # The repository keeps the JSON, not the lines.
     kept = RESULTS / "compression.json"
     if not LINES.exists() and kept.exists():
         LINES.write_text("".join(json.dumps(row) + "\n" for row in json.loads(kept.read_text())["runs"]))

@@ -2,12 +2,12 @@
 
     python -m benchmarks.trained.goals [--seeds 5] [--networks residual encoder] [--summary]
 
-Networks that were trained on Fashion-MNIST are made searchable, their most important channels first, and
-their weights stay frozen. An architecture is scored by its loss on 1,000 test images, by batches of 500.
-Budgets are a quarter, a half and three quarters of the multiply-adds. `one search` is that of `asng.compress`
-for all three budgets at once, `three searches` the same for each by itself, NSGA-II that of Optuna for loss
-and multiply-adds, at its defaults. What counts is the hypervolume of all that was scored: of the share of
-multiply-adds below 1, and of the loss below that of the smallest network.
+Networks that were trained on Fashion-MNIST are made searchable, with their most important channels first and
+frozen weights. An architecture is scored by its loss on 1,000 test images, in batches of 500. Budgets are a
+quarter, a half and three quarters of the multiply-adds. `one search` is that of `asng.compress` for all three
+budgets at once, and `three searches` are the same for each budget by itself. NSGA-II is that of Optuna for
+loss and multiply-adds, at its defaults. The figure is the hypervolume of all scored architectures: the share
+of multiply-adds below 1, and the loss below that of the smallest network.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from benchmarks.trained.networks import LOSS, loaders, trained
 
 SHARES = (0.25, 0.5, 0.75)
 ONE = 200
-"""Architectures that one search of one budget scores; of three budgets it scores 1.5 times as many."""
+"""Architectures that a search for one budget scores; a search for three budgets scores 1.5 times as many."""
 LINES = RESULTS / "compression_goals.lines"
 
 
@@ -46,7 +46,7 @@ class _Fixed(nn.Module):
 
 
 class Problem:
-    """A trained network on frozen weights: losses and shares of multiply-adds of its architectures."""
+    """A trained network with frozen weights: losses and shares of multiply-adds of its architectures."""
 
     def __init__(self, network: str, seed: int) -> None:
         train, test = loaders("fashion", seed)
@@ -62,7 +62,7 @@ class Problem:
         return multiply_adds(_Fixed(self.supernet, architecture), (self.one,))
 
     def costs(self, architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
-        """Return multiply-adds as shares."""
+        """Return multiply-adds as shares of those of the whole network."""
         return [{"multiply_adds": self._count(a) / self.whole} for a in architectures]
 
     @torch.no_grad()
@@ -88,7 +88,7 @@ def volume(points: Sequence[tuple[float, float]], worst: float) -> float:
 
 
 def by_goals(problem: Problem, shares: Sequence[float], evaluations: int, seed: int) -> Frontier:
-    """Search for some budgets at once."""
+    """Search for several budgets at once."""
     goals = [Goal(f"{share}", (Budget("multiply_adds", limit=share),)) for share in shares]
     starts = [evenly_within(problem.space, problem.costs, goal) for goal in goals]
     return searched(
@@ -103,7 +103,7 @@ def by_goals(problem: Problem, shares: Sequence[float], evaluations: int, seed: 
 
 
 def points_of(frontier: Frontier) -> list[tuple[float, float]]:
-    """Return cost and loss of what was scored."""
+    """Return cost and loss of every scored architecture."""
     return [(one.costs["multiply_adds"], one.loss) for one in frontier.scored]
 
 

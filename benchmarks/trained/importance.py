@@ -2,11 +2,12 @@
 
     python -m benchmarks.trained.importance choose|praise [NETWORK ...] [--seeds 3]
 
-Four small networks are trained, then narrowed to the same share of all widths without any further training:
-by position, in a random order, and by each kind of importance, which sees 8 batches of 64 training items.
-Batch norms are recalibrated on 16 batches; accuracy is that on the test data. `choose` is on digits and
-JapaneseVowels, as pictures; the default kind was chosen there. `praise` is on Fashion-MNIST and CIFAR-10
-(JPEG), which had no say in it. Rows are written as they end, and are not measured again.
+Four small networks are trained, then narrowed to the same share of all widths without any further training.
+The order is that of position, random, or by each kind of importance, which sees 8 batches of 64 training
+items. Batch norms are recalibrated on 16 batches; accuracy is measured on the test data. `choose` uses digits
+and JapaneseVowels, as pictures; the default kind was chosen on these. `praise` uses Fashion-MNIST and
+CIFAR-10 (JPEG), which did not influence that choice. Rows are written as they end, and are not measured
+again.
 """
 
 import argparse
@@ -32,12 +33,12 @@ BATCHES, RECALIBRATION = 8, 16
 
 
 def orders(data: str, seed: int) -> dict[str, Any]:
-    """Return what is compared."""
+    """Return the orders that are compared."""
     batches = list(islice(loaders(data, seed)[0], BATCHES))
     draw = torch.Generator().manual_seed(seed)
 
     def at_random(_: str, layer: nn.Module) -> Tensor:
-        """Return as many random numbers as a layer makes channels."""
+        """Return one random number for each output channel of a layer."""
         width = layer.embedding_dim if isinstance(layer, nn.Embedding) else layer.weight.shape[0]
         return torch.rand(width, generator=draw)
 
@@ -46,7 +47,7 @@ def orders(data: str, seed: int) -> dict[str, Any]:
 
 
 def narrow(supernet: Supernet, shares: Sequence[float]) -> dict[str, int]:
-    """Return the architecture with a share of each width."""
+    """Return the architecture that keeps a share of each width."""
     architecture = {}
     for group, share in zip(supernet.conversion.groups, shares, strict=True):
         units = max(group.least, round(share * group.units))
@@ -55,7 +56,7 @@ def narrow(supernet: Supernet, shares: Sequence[float]) -> dict[str, int]:
 
 
 def rows(network: str, data: str, seed: int, known: set[str]) -> Any:
-    """Yield what came out by each order."""
+    """Yield the result of each order."""
     wanted = {name: order for name, order in orders(data, seed).items() if name not in known}
     if not wanted:
         return
@@ -80,7 +81,7 @@ def rows(network: str, data: str, seed: int, known: set[str]) -> Any:
 
 
 def table(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return means and standard errors over seeds, of each network, its data and order; print them."""
+    """Return means and standard errors over seeds for each network, data set and order; print them."""
     cells = defaultdict(list)
     for row in found:
         cells[row["network"], row["data"], row["order"]].append(row)

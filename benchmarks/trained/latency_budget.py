@@ -1,17 +1,17 @@
 """Does a child that was found under a budget of latency keep it in another process?
 
-A small residual network is searched for under half of its own latency, a short search with each of ten seeds.
-Selected by is nothing but size, so that searches go to the limit, where a measurement that came out too low
-by chance would be chosen. Every child is then timed in a fresh process, pass by pass beside the whole
-network, by two clocks: the time that the thread had the processor, and the wall clock. Three measures:
+A small residual network is searched under a budget of half of its own latency, by a short search with each of
+ten seeds. The objective is size alone, so that searches go to the limit, where they would select a
+measurement that is too low by chance. Every child is then timed in a fresh process, pass by pass in turn with
+the whole network, by two clocks: CPU time of the thread, and the wall clock. There are three measures:
 
 - `latency`, in torch;
 - `onnx_latency`, the exported program in onnxruntime (fewer steps, since an export takes seconds);
-- `wall`, as a function of one's own: the median of 15 passes by the wall clock, measured once, as "latency"
-  was before.
+- `wall`, a user's own function: the median of 15 passes by the wall clock, measured once, as "latency" was
+  before.
 
-There is no final: theta says what is found. The load of the machine is noted beside each. One thread
-throughout.
+There is no final: theta determines what is found. The load of the machine is noted beside each row. All runs
+have one thread.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def whole() -> Architecture:
 
 
 def wall(child: nn.Module, inputs: tuple[Any, ...]) -> float:
-    """Median of 15 passes by the wall clock, after 3."""
+    """Return the median of 15 passes by the wall clock, after 3 for warm-up."""
     times = []
     with torch.inference_mode():
         for _ in range(18):
@@ -68,7 +68,7 @@ def wall(child: nn.Module, inputs: tuple[Any, ...]) -> float:
 
 
 def size(forward: Any, batch: Any) -> float:
-    """The more channels the better, each stage alike."""
+    """Return an objective for which more channels are better, each stage alike."""
     return sum(forward.architecture[f"stage{n}.width"] ** 2 / 4**n for n in (1, 2, 3))
 
 
@@ -93,7 +93,7 @@ def found(measure: str, seed: int) -> SearchResult:
 
 
 def beside(measure: str, architecture: str, folder: Path) -> dict[str, float]:
-    """Time the child beside the whole network; run in a fresh process."""
+    """Time the child in turn with the whole network; run in a fresh process."""
     runs = [_pass(measure, a, folder) for a in (Architecture.from_json(architecture), whole())]
     times: list[list[tuple[float, float]]] = [[], []]
     with torch.inference_mode():
@@ -177,7 +177,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(beside(*args.beside, Path(folder))))
         return
-    # Those of other measures stay, so that each can be run when there is time for it.
+    # Rows of other measures stay, so that each measure can be run by itself.
     before = json.loads(path.read_text())["runs"] if (path := RESULTS / f"{args.name}.json").exists() else []
     runs: list[dict[str, Any]] = [run for run in before if run["measure"] not in args.measures]
     for measure in args.measures:

@@ -1,4 +1,4 @@
-"""Small plain networks of pictures, trained once: what is later narrowed."""
+"""Small plain networks for pictures, trained once, which are narrowed later."""
 
 import tempfile
 from functools import partial
@@ -52,7 +52,7 @@ class Residual(nn.Module):
 
 
 class Dense(nn.Module):
-    """Each layer reads all before it, side by side: two groups of three, 16 channels each."""
+    """Each layer reads the concatenated outputs of all before it: two groups of three, 16 channels each."""
 
     def __init__(self, channels: int, classes: int) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ EPOCHS = {"digits": 15, "vowels": 40, "fashion": 6, "cifar": 5}
 
 
 def loaders(data: str, seed: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Return the training data in an order of a seed, and the test data."""
+    """Return the training data, shuffled by a seed, and the test data."""
     x, y, x_test, y_test = DATA[data]()
     order = torch.Generator().manual_seed(seed)
     train_loader = DataLoader(TensorDataset(x, y), 64, shuffle=True, drop_last=True, generator=order)
@@ -171,7 +171,7 @@ def loaders(data: str, seed: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
 
 
 def trained(network: str, data: str, seed: int) -> nn.Module:
-    """Return a trained network; its weights are kept beside other temporary files."""
+    """Return a trained network; its weights are cached in the folder of temporary files."""
     x, y, *_ = DATA[data]()
     torch.manual_seed(seed)
     model = NETWORKS[network](x.shape[1], int(y.max()) + 1)

@@ -2,11 +2,11 @@
 
     python -m benchmarks.trained.proxies [--seeds 2] [--summary]
 
-Three small networks are trained on digits (with noise, which they are too easy without) and on
-JapaneseVowels, as pictures: neither is among the data that `asng.compress` is measured on. Of each, 16
-architectures that use up half, or a quarter, of the multiply-adds are scored in every way, then fine-tuned in
-full. A way is told by the rank correlations of its scores with loss and error after that on test data, and by
-what the best by it is ahead of the mean of all 16, in their standard deviations.
+Three small networks are trained on digits (with noise, since they are too easy without) and on
+JapaneseVowels, as pictures. Neither is among the data that `asng.compress` is measured on. Of each network,
+16 architectures that use up half, or a quarter, of the multiply-adds are given every score, then fine-tuned
+in full. A score is judged by its rank correlations with loss and error on test data after that. It is also
+judged by how far its best architecture is ahead of the mean of all 16, in their standard deviations.
 
 Rows are written as they end, and are not measured again.
 """
@@ -38,12 +38,12 @@ from benchmarks.trained.networks import DATA, LOSS, NETWORKS
 LINES = RESULTS / "proxies.lines"
 CHOSEN_BY, NUMBER, EPOCHS, SHORT, BATCHES = 200, 16, 6, 2, 8
 NOISE = 0.5
-"""Of the digits, whose pixels are in [-1, 1]."""
+"""Standard deviation of the noise on the digits, whose pixels are in [-1, 1]."""
 TEACHING = 0.5
 
 
 def data_of(name: str, seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Return items to train on, to choose by and to test on."""
+    """Return training, validation and test data."""
     x, y, x_test, y_test = DATA[name]()
     if name == "digits":
         draws = torch.Generator().manual_seed(0)
@@ -56,7 +56,7 @@ def data_of(name: str, seed: int) -> list[tuple[Tensor, Tensor]]:
 
 
 def told(network: nn.Module, model: nn.Module, valid: tuple[Tensor, Tensor]) -> dict[str, float]:
-    """Return what can be told of a network, each to minimise."""
+    """Return all scores of a network, each to minimise."""
     x, y = valid
     with torch.no_grad():
         outputs, wanted = network.eval()(x), model(x)
@@ -70,7 +70,7 @@ def told(network: nn.Module, model: nn.Module, valid: tuple[Tensor, Tensor]) -> 
 
 
 def counted(supernet: Supernet, item: Tensor) -> Callable[[Sequence[Architecture]], list[dict[str, float]]]:
-    """Return what counts the multiply-adds of architectures on an item."""
+    """Return a function that counts the multiply-adds of an architecture on one item."""
 
     def cost(some: Sequence[Architecture]) -> list[dict[str, float]]:
         children = (supernet.extract(one, example=item.expand(3, *item.shape[1:])) for one in some)
@@ -82,7 +82,7 @@ def counted(supernet: Supernet, item: Tensor) -> Callable[[Sequence[Architecture
 def architectures(
     supernet: Supernet, cost: Any, share: float, seed: int, *, number: int = NUMBER
 ) -> list[Architecture]:
-    """Return the even architecture, and walks away from it that use up the budget."""
+    """Return the even architecture, and random walks from it that use up the budget."""
     [goal] = goals_of(share, None)
     whole = cost([Architecture({n: v.uniform(1 - 1e-9) for n, v in supernet.space.items()})])[0]
     limit = share * whole["multiply_adds"]
@@ -143,7 +143,7 @@ def rows(data: str, network: str, seed: int, share: float) -> Any:
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what each way tells, in the mean over all cells; print it."""
+    """Return how well each score predicts, on average over all cells, and print it."""
     cells: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in found:
         cells.setdefault((row["data"], row["network"], row["seed"], row["share"]), []).append(row)
@@ -156,7 +156,7 @@ def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
             for name in ("loss", "error"):
                 ends = [row["end"][name] for row in rows_here]
                 best = min(range(NUMBER), key=scores.__getitem__)
-                # Scores that are all the same tell nothing.
+                # Scores that are all the same predict nothing.
                 rank = spearmanr(scores, ends).statistic if len(set(scores)) > 1 else 0.0
                 values.setdefault(f"rank, {name}", []).append(rank)
                 gain = (fmean(ends) - ends[best]) / max(stdev(ends), 1e-9)

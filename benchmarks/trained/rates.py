@@ -1,11 +1,11 @@
-"""Do a few steps tell at which learning rate to fine-tune a network for long?
+"""Do a few steps tell which learning rate is best for a long fine-tuning?
 
     python -m benchmarks.trained.rates [--seeds 1] [--summary]
 
-Even networks of a quarter and half of the multiply-adds, of the networks and data of `proxies.py`, are
-fine-tuned at six rates of AdamW: for eight steps, told by the loss on validation data, and in full, told by
-loss and accuracy on test data. Beside them are the same networks from scratch, trained for as long as the
-whole network and a fine-tuning together.
+Even networks of a quarter and half of the multiply-adds, from the networks and data of `proxies.py`, are
+fine-tuned at six learning rates of AdamW: for eight steps, judged by the loss on validation data, and in
+full, judged by loss and accuracy on test data. For comparison, the same networks are trained from scratch,
+for as long as the whole network and a fine-tuning together.
 
 Rows are written as they end, and are not measured again.
 """
@@ -79,7 +79,7 @@ def rows(data: str, network: str, seed: int) -> Any:
 
 
 def summary(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return mean accuracies at each rate, at the one that steps choose, and at the best; print them."""
+    """Return mean accuracies at each rate, at the one that a few steps choose, and at the best; print all."""
     table: dict[str, dict[str, float]] = {}
     for share in (0.25, 0.5):
         own = [row for row in found if row["share"] == share]

@@ -1,7 +1,7 @@
-"""Other tools that make a trained network smaller: Torch-Pruning, and FastNAS of NVIDIA's ModelOpt.
+"""Other tools that compress a trained network: Torch-Pruning, and FastNAS of NVIDIA's ModelOpt.
 
-They are imported where they are used: neither is needed for the other ways. See benchmarks/README.md for
-how they are installed.
+They are imported where they are used, since the other ways need neither. benchmarks/README.md says how to
+install them.
 """
 
 import contextlib
@@ -26,14 +26,14 @@ from benchmarks.trained.ways import Child, Way, fine_tuned
 __all__ = ["RIVALS"]
 
 STEPS = 400
-"""Of Torch-Pruning, from the whole network to nothing, as in its own benchmarks."""
+"""Steps of Torch-Pruning from the whole network to nothing, as in its own benchmarks."""
 HEAD_STEPS = 20
-"""Of networks with heads: a step in which no head is to go fails in version 1.6.1."""
+"""Steps for networks with heads: in version 1.6.1, a step that removes no head fails."""
 GRADIENTS = 8
 """Batches that the Taylor expansion sees, as many as the order of `asng.compress`."""
 
 CALIBRATION = 50
-"""Batches by which FastNAS calibrates batch norms, its default."""
+"""Batches on which FastNAS calibrates batch norms, its default."""
 
 
 # --- Torch-Pruning ---------------------------------------------------------------------------------------
@@ -101,11 +101,10 @@ def _pruned(cell: Cell, kind: str, limit: float) -> nn.Module:
 
 
 def fastnas(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
-    """Yield what FastNAS finds with its defaults, but for the grid of widths.
+    """Yield what FastNAS finds with its defaults, except for the grid of widths.
 
-    Widths by default are multiples of 32, of which these networks have none to spare; they are eighths here,
-    as those of asng. What it knows of the network after the first budget serves the second, by its
-    checkpoint; its time is shared out equally.
+    By default widths are multiples of 32, which is too coarse for these networks; here they are eighths, as
+    those of asng. The checkpoint of the first budget serves the second; the time is divided equally.
     """
     prune: Any = import_module("modelopt.torch.prune")
     fast: Any = import_module("modelopt.torch.prune.fastnas")
@@ -118,7 +117,7 @@ def fastnas(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
         for name in ("channel_divisor", "feature_divisor"):
             if rule and name in rule:
                 rule[name] = 1
-    # Without as many as it asks for it does not calibrate batch norms, and goes by scores that say nothing.
+    # With fewer batches than it asks for it does not calibrate batch norms, and its scores mean nothing.
     batches = list(islice(chain.from_iterable(repeat(cell.train)), CALIBRATION))
     found, begin = [], time.process_time()
     with tempfile.TemporaryDirectory() as folder, _silence():

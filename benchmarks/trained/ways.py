@@ -1,7 +1,7 @@
-"""Ways to make a trained network smaller: `asng.compress`, one share of all widths, and from scratch.
+"""Ways to compress a trained network: `asng.compress`, the same share of all widths, and from scratch.
 
-A way yields children of a cell, one for each budget, with what they cost to find. Seconds are those of the
-processor, one thread, since the machine may be shared.
+A way yields children of a cell, one for each budget, with the cost to find them. Seconds are CPU time of one
+thread, since the machine may be shared.
 """
 
 import copy
@@ -26,23 +26,24 @@ from benchmarks.trained.networks import LOSS
 __all__ = ["EPOCHS", "WAYS", "Child", "Way", "fine_tuned"]
 
 EPOCHS = 6
-"""Of every fine-tuning."""
+"""Epochs of every fine-tuning."""
 OPTIMIZER = partial(adamw, learning_rate=3e-3)
-"""Of every fine-tuning: at the rate at which the networks were trained."""
+"""The optimiser of every fine-tuning, at the learning rate at which the networks were trained."""
 RECALIBRATED = 50
-"""Batches that give batch norms their averages, at most: all that there are here."""
+"""Most batches from which batch norms get their averages: all batches here."""
 
 
 @dataclass(frozen=True)
 class Child:
-    """What came out for a budget.
+    """The result for a budget.
 
     Attributes:
-        network: After fine-tuning.
-        before: Accuracy before it, with batch norms recalibrated; None if there was nothing before it.
-        search_seconds: All that came before the fine-tuning.
-        tuning_seconds: The fine-tuning.
-        notes: What else is to be known.
+        network: The network after fine-tuning.
+        before: Accuracy before fine-tuning, with batch norms recalibrated; None if it was trained from
+            scratch.
+        search_seconds: Time of all that came before the fine-tuning.
+        tuning_seconds: Time of the fine-tuning.
+        notes: Further facts.
     """
 
     budget: float
@@ -57,9 +58,9 @@ Way = Callable[[Cell, Sequence[float]], Iterator[Child]]
 
 
 def fine_tuned(cell: Cell, network: nn.Module, budget: float, search_seconds: float, **notes: Any) -> Child:
-    """Fine-tune what was cut out of the model: as the last stage of `asng.compress`, with its defaults.
+    """Fine-tune a network that was cut out of the model, like the last stage of `asng.compress` by default.
 
-    Batch norms are given averages of the weights as they are before and after it, as there.
+    As there, batch norms are recalibrated before and after it.
     """
     recalibrated = recalibrate(copy.deepcopy(network), cell.train, loss=LOSS, batches=RECALIBRATED)
     before = score(recalibrated, cell.test, accuracy)
@@ -82,7 +83,7 @@ def fine_tuned(cell: Cell, network: nn.Module, budget: float, search_seconds: fl
 
 
 class _Clocked(CosineAnnealingLR):
-    """The schedule of a training, which knows when it began and ended."""
+    """The schedule of a training, which notes when it began and ended."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, steps: int) -> None:
         self.steps, self.began, self.ended = steps, time.process_time(), 0.0
@@ -94,9 +95,9 @@ class _Clocked(CosineAnnealingLR):
 
 
 def compressed(*, train_weights: bool) -> Way:
-    """Return `asng.compress` with its defaults but for epochs and rate; all budgets come from one search.
+    """Run `asng.compress` with its defaults except for epochs and learning rate; one search for all budgets.
 
-    Its time is shared out equally among them.
+    Its time is divided equally among them.
     """
 
     def way(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
@@ -139,10 +140,10 @@ def compressed(*, train_weights: bool) -> Way:
 
 
 def _uniform(cell: Cell, budget: float) -> tuple[Supernet, Architecture]:
-    """Return the largest network within a budget whose widths are all the same share of the way up.
+    """Return the largest network within a budget whose widths are all the same share of their range.
 
-    Then each width in turn is a step wider, if the budget has room for it: steps are an eighth of a width,
-    and all at once would leave up to half of the budget.
+    Then each width in turn is increased by a step if the budget allows it. Steps are an eighth of a width, so
+    that increasing all widths at once would leave up to half of the budget unused.
     """
     images, _ = next(iter(cell.train))
     order = Importance("outputs", cell.train, LOSS)
@@ -167,7 +168,7 @@ def _uniform(cell: Cell, budget: float) -> tuple[Supernet, Architecture]:
 
 
 def uniform_width(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
-    """Yield the channels that the outputs need most, as many everywhere, by share."""
+    """Yield networks with the channels that the outputs need most, the same share in every layer."""
     for budget in budgets:
         begin = time.process_time()
         supernet, architecture = _uniform(cell, budget)
@@ -176,9 +177,10 @@ def uniform_width(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
 
 
 def from_scratch(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
-    """Yield the same narrow networks with weights of their own, trained as the model was, and as long.
+    """Yield the same narrow networks with fresh weights, trained as the model was.
 
-    As long as the model's training and a fine-tuning are together. All of it counts as fine-tuning.
+    They train for as long as the model's training and a fine-tuning together. All of it counts as
+    fine-tuning.
     """
     for budget in budgets:
         supernet, architecture = _uniform(cell, budget)

@@ -9,7 +9,7 @@ from benchmarks.truth.problems import all_architectures
 __all__ = ["evolve"]
 
 POPULATION, PARENTS, MUTATION = 20, 5, 0.1
-"""As in the paper, with fewer in a generation (there 50, 10 parents), since there are fewer evaluations."""
+"""As in the paper, but with smaller generations (there 50, with 10 parents) for fewer evaluations."""
 
 
 def evolve(
@@ -19,10 +19,10 @@ def evolve(
     rng: random.Random,
     within: Callable[[asng.Architecture], bool] = lambda _: True,
 ) -> list[asng.Architecture]:
-    """Return the networks seen in so many evaluations, the best first; none is evaluated twice.
+    """Return the networks seen in a number of evaluations, the best first; none is evaluated twice.
 
-    Only networks `within` a budget are evaluated. Half of a generation mutates a parent, each variable with
-    probability 0.1, half crosses two.
+    Only networks `within` a budget are evaluated. Half of a generation are mutations of a parent, in each
+    variable with probability 0.1; the other half are crossovers of two parents.
 
     References:
         Guo et al., "Single Path One-Shot Neural Architecture Search with Uniform Sampling", ECCV 2020,

@@ -1,8 +1,8 @@
-"""What rows of searches say: mean rank, worth, share of the distance closed, each with its standard error.
+"""Figures from rows of searches: mean rank, worth, and closed distance, each with its standard error.
 
-A network of rank r among n is worth (n + 1) / r - 1 random ones: so many have to be drawn for the best of
-them to have that rank on average. Worth over cost is that number by the cost in trainings: at most 1 for
-random networks that are trained in full.
+A network of rank r among n is worth (n + 1) / r - 1 random networks: the best of that many has rank r on
+average. Worth over cost is that number divided by the cost in trainings: at most 1 for random networks that
+are trained in full.
 """
 
 import math
@@ -18,7 +18,7 @@ from benchmarks.truth.tables import Table
 __all__ = ["RANDOM", "TABLES", "figures_of", "free_figures", "joint", "largest_of"]
 
 RANDOM = tuple(f"random, alone for {each}" for each in ("1/4", "1/2", "1"))
-"""The rules for random networks trained alone: for how much of a training each."""
+"""The rules for random networks trained alone: the share of a training that each gets."""
 TABLES = {
     "fashion": ("fashion",),
     "osuleaf": ("osuleaf",),
@@ -26,7 +26,7 @@ TABLES = {
     "macro": ("macro", "macro60", "macro40"),
     "widths": ("widths",),
 }
-"""The tables that count alike in the joint figures; those of several problems are their mean."""
+"""The tables, with equal weight in the joint figures; one with several problems counts as their mean."""
 DRAWS = (2, 3, 4)
 
 Row = Mapping[str, Any]
@@ -37,8 +37,8 @@ def figures_of(table: Table, rows: Sequence[Row]) -> dict[str, dict[str, Figures
     """Return the figures of every cost and method.
 
     Args:
-        table: The truth, of networks within the budget.
-        rows: As `worth.py` writes them, of one problem.
+        table: The truth for the networks within the budget.
+        rows: The rows of one problem, as `worth.py` writes them.
     """
     costs = sorted({row["cost"] for row in rows})
     return {f"{cost:g}": _of_one_cost(table, [row for row in rows if row["cost"] == cost]) for cost in costs}
@@ -49,7 +49,7 @@ def _of_one_cost(table: Table, rows: Sequence[Row]) -> dict[str, Figures]:
     for row in rows:
         closed.setdefault(row["method"], {})[row["seed"]] = 100.0 * table.closed(_truth(table, row))
     rules = [rule for rule in RANDOM if rule in closed]
-    # The best rule for this table, in hindsight: random networks have the benefit of the doubt.
+    # The best rule for this table in hindsight, which favours random networks.
     rival = max(rules, key=lambda rule: statistics.fmean(closed[rule].values()), default=None)
     figures = {}
     for method, of_seed in closed.items():
@@ -70,7 +70,7 @@ def _figures(table: Table, rows: Sequence[Row]) -> Figures:
     rank, rank_error = _mean(ranks)
     closed, closed_error = _mean(shares)
     cost, worth = rows[0]["cost"], table.worth(rank)
-    worth_error = (worth + 1.0) / rank * rank_error  # that of the rank, times the slope
+    worth_error = (worth + 1.0) / rank * rank_error  # the error of the rank, times the slope
     return {
         "seeds": len(rows),
         "rank": _short(rank),
@@ -90,12 +90,12 @@ def _figures(table: Table, rows: Sequence[Row]) -> Figures:
 
 
 def _truth(table: Table, row: Row) -> float:
-    """Return the score of what was found; who found nothing within the budget has the last network."""
+    """Return the score of the found network, or the last network's if none within the budget was found."""
     return table.means.get(row["found"], min(table.means.values()))
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean and its standard error; nan where there is none."""
+    """Return the mean and its standard error, nan if there is none."""
     if not values:
         return math.nan, math.nan
     error = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
@@ -103,7 +103,7 @@ def _mean(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _short(value: float) -> float | None:
-    """Return a figure for JSON, which knows no nan."""
+    """Return a figure for JSON, which has no nan."""
     return None if math.isnan(value) else round(value, 3)
 
 
@@ -111,7 +111,7 @@ def _short(value: float) -> float | None:
 
 
 def largest_of(sizes: Mapping[str, float], draws: int) -> dict[str, float]:
-    """Return the probability of each network to be the largest of so many uniform draws; ties share.
+    """Return the probability of each network to be the largest of several uniform draws; ties share.
 
     Example:
         >>> largest_of({"a": 1.0, "b": 2.0}, draws=2)
@@ -127,9 +127,9 @@ def largest_of(sizes: Mapping[str, float], draws: int) -> dict[str, float]:
 
 
 def free_figures(problem: Problem, table: Table) -> dict[str, Figures]:
-    """Return exact figures of those who train nothing: the largest network, and the largest of a few draws.
+    """Return exact figures for rules without training: the largest network, and the largest of a few draws.
 
-    All are within the budget. The worst is what one in twenty runs finds or worse.
+    All are within the budget. `worst` is a network such that one in twenty runs finds it or a worse one.
     """
     sizes = {key: sizes_of(problem)[key] for key in table.scores}
     most = max(sizes.values())
@@ -162,11 +162,11 @@ def _expected(table: Table, law: Mapping[str, float]) -> Figures:
 def joint(problems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Return the means over the tables, at each cost, of every method that has been run.
 
-    A method that cannot search one of the tables has the mean of the others, and says of how many. `worths`
-    are those of the problems, also of such as are in no table.
+    A method that cannot search one of the tables gets the mean of the others, with their number. `worths` are
+    those of all problems, also of problems in no table.
 
     Args:
-        problems: What `worth.py` wrote, by problem.
+        problems: The results of `worth.py`, by problem.
     """
     free = {name: found["free"] for name, found in problems.items()}
     costs = sorted({cost for found in problems.values() for cost in found["costs"]}, key=float)

@@ -2,9 +2,9 @@
 
 python -m benchmarks.truth.interactions --seeds 10      # stopped, it goes on with the next problem
 
-The network made of the best level of each variable, by its mean over the whole table, is all that a search
-over independent variables can find, with perfect knowledge. The rounds of the final know only networks that
-they chose to look at: theirs is the same road as in a search, but that the loss of a network is the truth.
+The network of the best level of each variable, by its mean over the whole table, is all that a search over
+independent variables can find, even with perfect knowledge. The rounds of the final know only the networks
+that they chose to train. They run as in a search, except that the loss of a network is the truth.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from benchmarks.truth.tables import Table, batches
 
 FIRST_SEED = 100
 ROUND, LAST = 4, 2
-"""Finalists of a round, and the best of which neighbours come in."""
+"""Finalists of a round, and how many of the best ones contribute neighbours."""
 
 LOOKS = (8, 16, 32)
 """Finalists that are trained."""
@@ -38,9 +38,9 @@ def table_of(name: str) -> Table:
 
 
 def best_levels(name: str) -> float | None:
-    """Return the truth of the network of the levels that are best in the mean over all networks.
+    """Return the truth of the network whose levels are each the best on average over all networks.
 
-    None if it is over the budget: levels that are good on average need not go together.
+    None if it exceeds the budget: levels that are good on average need not fit together.
     """
     means, space = table_of(name).means, supernet_of(PROBLEMS[name]).space
     keys, truth = np.array([key.split() for key in means]), np.array(list(means.values()))
@@ -100,7 +100,7 @@ def main() -> None:
 
 
 def figures_of(name: str, seeds: Sequence[int]) -> dict[str, float | None]:
-    """Return how much of the distance is closed: by the best levels, by rounds and by random networks."""
+    """Return how much of the distance the best levels, the rounds and random networks close."""
     table = table_of(name)
     levels = best_levels(name)
     own = {"best_levels": None if levels is None else round(table.closed(levels), 3)}

@@ -1,4 +1,4 @@
-"""Supernets whose choices are weighted sums, for the searches by gradient: DARTS and GDAS."""
+"""Supernets whose choices are weighted sums, for the gradient-based searches DARTS and GDAS."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +16,8 @@ class Alphas(nn.Module):
 
     Args:
         space: Choices only.
-        hard: One candidate is drawn by Gumbel's trick, runs alone, and hands its gradient on (GDAS); else
-            all run, weighted by the softmax (DARTS).
+        hard: One candidate is drawn by the Gumbel trick, runs alone, and passes its gradient on (GDAS).
+            Otherwise all run, weighted by the softmax (DARTS).
     """
 
     def __init__(self, space: asng.Space, *, hard: bool) -> None:
@@ -47,7 +47,7 @@ class Mixed(nn.Module):
     def __init__(self, choice: asng.nn.Choice, alphas: Alphas) -> None:
         super().__init__()
         self.name, self.candidates = choice.names["choice"], choice.candidates
-        self._alphas = [alphas]  # in a list, so that the logits are no weights of the network
+        self._alphas = [alphas]  # in a list, so that the logits are not parameters of the network
 
     def forward(self, x: Tensor) -> Tensor:
         alphas = self._alphas[0]
@@ -61,7 +61,7 @@ class Mixed(nn.Module):
 
 @contextmanager
 def mixed(model: nn.Module, alphas: Alphas) -> Iterator[None]:
-    """Replace every `Choice` of a model for a while; the candidates stay the same modules, same weights."""
+    """Replace every `Choice` of a model temporarily; the candidates stay the same modules and weights."""
     places = [
         (parent, name, child)
         for parent in list(model.modules())

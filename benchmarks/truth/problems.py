@@ -1,4 +1,4 @@
-"""The problems of truth: a space, its data, what a network may cost, and where the truth is looked up."""
+"""The truth problems: a space, its data, the budget of a network, and where the truth is looked up."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 TRAINING_PASS = 3
-"""What a training pass over a batch costs, where a forward pass costs 1."""
+"""Cost of a training pass over a batch, if a forward pass costs 1."""
 
 Scores = dict[str, tuple[float, ...]]
 
@@ -50,13 +50,13 @@ class Problem:
         model: Makes the model to search, with weights drawn from torch's generator.
         data: Returns training inputs and labels, test inputs and labels.
         batch: Items in a training batch, here and in the searches.
-        steps: Steps of training a network alone, the unit in which searches are paid. Where the truth is of
-            this repository, whole passes over the training data.
+        steps: Steps of training a network alone, the unit of the cost of searches. If the truth was measured
+            in this repository, whole passes over the training data.
         lr: First learning rate, here and in the searches; it falls along a cosine.
         table: Name of the truth: that of the problem, or of another with the same space.
         public: Returns a truth that others published. None: `results/truth_<table>.json`.
-        limit: The greatest size of a network, as `measure` has it. None: any.
-        measure: What the budget is of.
+        limit: The greatest size of a network, by `measure`. None: any size.
+        measure: The measure of the budget.
         sizes: Returns the size of each network by its key. None: they are counted.
     """
 
@@ -76,12 +76,12 @@ class Problem:
         return torch.optim.SGD(parameters, lr=self.lr, momentum=0.9, weight_decay=3e-4)
 
     def budget(self, trainings: float) -> float:
-        """Return what so many trainings cost, in forward passes over a training batch."""
+        """Return the cost of a number of trainings, in forward passes over a training batch."""
         return float(TRAINING_PASS * self.steps * trainings)
 
     @property
     def cost(self) -> tuple[asng.Budget, ...]:
-        """The setting of that name of `OneShotSearch`."""
+        """The argument `cost` of `OneShotSearch`."""
         return () if self.limit is None else (asng.Budget(self.measure, limit=self.limit),)
 
     def within(self, network: asng.Architecture | str) -> bool:
@@ -119,7 +119,7 @@ def values_of(variable: Categorical | Integer | Real) -> Sequence[Any]:
 
 
 class _At(nn.Module):
-    """A supernet as one of its networks: counted sooner than it is extracted."""
+    """A supernet as one of its networks: counting it so is faster than extracting it."""
 
     def __init__(self, supernet: asng.nn.Supernet, network: asng.Architecture) -> None:
         super().__init__()
@@ -131,10 +131,10 @@ class _At(nn.Module):
 
 @cache
 def sizes_of(problem: Problem) -> dict[str, float]:
-    """Return the size of every network by its key: as the problem has it, or multiply-adds for one item.
+    """Return the size of every network by its key: from the problem, or as multiply-adds for one item.
 
-    Networks of choices alone are sums over their choices, since all candidates of a choice have outputs of
-    one shape; so a few are counted. With integers all are.
+    If all variables are choices, sizes are sums over the choices, since all candidates of a choice have
+    outputs of one shape; so a few networks are counted. With integers, all are counted.
     """
     if problem.sizes is not None:
         return problem.sizes()
@@ -198,7 +198,7 @@ PROBLEMS = {
         _macro("macro"),
         _macro("macro60", limit=60e6),
         _macro("macro40", limit=40e6),
-        _widths("widths", limit=144_000),  # four of ten networks are within
+        _widths("widths", limit=144_000),  # four of ten networks are within it
         _widths("widths_free"),
         Problem("vowels", Filters, vowel_data, batch=20, steps=130, lr=0.05, table="vowels", limit=60_000),
     )

@@ -10,21 +10,21 @@ import asng
 __all__ = ["Posterior", "improvements", "proposed"]
 
 LENGTHS, NOISES = (1.0, 2.0, 4.0, 8.0), (0.05, 0.2, 0.5)
-"""What the kernel may be, in choices that differ; and the noise of a training alone, as a variance where
-networks have 1. The likelier pair is taken."""
+"""Candidate length scales of the kernel, in choices that differ, and candidate noise variances of a training
+alone, if the variance of networks is 1. The likeliest pair is used."""
 SHARED = 0.5
-"""Variance that the shared score explains, where it is given."""
+"""Variance that the shared score explains, if there is one."""
 
 
 class Posterior:
-    """What is known of networks' losses after some were trained alone.
+    """The posterior of networks' losses after some were trained alone.
 
-    The covariance of two networks is exp(-d / length), d the number of choices in which they differ, and
-    SHARED times the product of their shared scores, where there are any.
+    The covariance of two networks is exp(-d / length), with d the number of choices in which they differ. If
+    there are shared scores, SHARED times the product of those of both is added.
 
     Args:
-        networks: Those that were trained.
-        losses: What came out.
+        networks: The networks that were trained.
+        losses: Their losses.
         shared: Returns the standardised shared scores of networks, shape (n,), or None for none.
     """
 
@@ -69,7 +69,7 @@ class Posterior:
 
 
 def improvements(mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
-    """Return the expected improvement on the least loss, shape (n,).
+    """Return the expected improvement over the least loss, shape (n,).
 
     References:
         Jones, Schonlau, Welch, "Efficient Global Optimization of Expensive Black-Box Functions", Journal of
@@ -86,11 +86,11 @@ def proposed(
     train: Callable[[asng.Architecture], float],
     shared: Callable[[Sequence[asng.Architecture]], np.ndarray] | None = None,
 ) -> asng.Architecture:
-    """Train some networks, then, one at a time, the most promising of a pool, and return the best of all.
+    """Train some networks, then the most promising of a pool one at a time, and return the best of all.
 
     Args:
-        first: The first to be trained.
-        pool: Where the others come from.
+        first: The networks that are trained first.
+        pool: Candidates for the others.
         count: How many are trained in all.
         train: Trains a network alone and returns its loss.
         shared: As in `Posterior`.

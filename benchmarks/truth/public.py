@@ -1,7 +1,7 @@
-"""Two public tables of truth, and their spaces at a size that two cores bear: 16x16 images, 16 channels.
+"""Two public truth tables, and their spaces at a size that two cores can handle: 16x16 images, 16 channels.
 
-The tables are of networks of full width and depth, trained for long on all of CIFAR-10. Searches here see
-10,000 smaller images and smaller networks, so what they find must carry over, as it has to in practice.
+The tables hold networks of full width and depth, trained for long on all of CIFAR-10. Searches here see
+10,000 smaller images and smaller networks, so what they find must transfer, as it has to in practice.
 """
 
 import json
@@ -51,14 +51,14 @@ def cifar_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class Nothing(nn.Module):
-    """No edge: zeros."""
+    """No edge: returns zeros."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x * 0.0
 
 
 class Cell(nn.Module):
-    """Four nodes; each is the sum of what edges bring from all before it."""
+    """Four nodes; each is the sum of the edges from all nodes before it."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class Cell(nn.Module):
 
 
 def _operations(channels: int) -> dict[int, nn.Module]:
-    """Return the operations by the digits of the table."""
+    """Return the operations, keyed by the digits of the table."""
     conv1, conv3 = (_relu_conv(channels, channels, kernel) for kernel in (1, 3))
     pool = nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
     return {"none": Nothing(), "skip": nn.Identity(), "conv1": conv1, "conv3": conv3, "pool3": pool}
@@ -140,7 +140,7 @@ def nas_bench_201_scores() -> dict[str, tuple[float, ...]]:
 
 
 class Inverted(nn.Module):
-    """MobileNetV2's block: 1x1 up, depthwise, 1x1 down, residual where the shape stays."""
+    """MobileNetV2's block: 1x1 expansion, depthwise, 1x1 projection, residual if the shape is unchanged."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, kernel: int, expansion: int) -> None:
         super().__init__()

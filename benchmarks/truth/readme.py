@@ -17,7 +17,7 @@ SEARCH = "search = asng.OneShotSearch("
 
 
 def example() -> tuple[str, str]:
-    """Return the first example of the page that defines a network, up to its search, and from there on."""
+    """Return the page's first example that defines a network: the part up to its search, and the rest."""
     text = (Path(__file__).parents[2] / "docs" / "one-shot-search.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     before, after = next(block for block in blocks if "class Net(nn.Module)" in block).split(SEARCH)
@@ -25,7 +25,7 @@ def example() -> tuple[str, str]:
 
 
 def plain(names: dict, block: str) -> float:
-    """Return the score of a network of the space, trained only as the example goes on with its child."""
+    """Return the score of a network of the space, trained only as the example then trains its child."""
     supernet = names["snn"].Supernet(names["Net"]())
     inputs = next(iter(names["loader"]))[0]
     child = supernet.extract({"width": 16, "kernel": 5, "block": block}, example=inputs)

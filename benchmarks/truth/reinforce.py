@@ -1,4 +1,4 @@
-"""REINFORCE in the place of ASNG: gradient ascent of the expected reward in the logits of each choice."""
+"""REINFORCE instead of ASNG: gradient ascent of the expected reward in the logits of each choice."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ class _Logits:
 
 
 class Reinforce(Optimizer):
-    """Ask and tell; Adam on the logits, a moving average of the losses as the baseline.
+    """An ask-and-tell optimiser: Adam on the logits, with a moving average of the losses as the baseline.
 
     Args:
         space: Choices only.
-        learning_rate: Of Adam.
-        lam: Samples an update.
-        seed: Of the generator.
+        learning_rate: Learning rate of Adam.
+        lam: Samples in an update.
+        seed: Seed of the generator.
 
     References:
         Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning",
@@ -52,7 +52,7 @@ class Reinforce(Optimizer):
         baseline = mean if state.baseline is None else state.baseline
         advantage = (told.losses - baseline) / len(told.losses)
         baseline = BASELINE_DECAY * baseline + (1 - BASELINE_DECAY) * mean
-        # one_hot - p is the gradient of the log-likelihood in the logits.
+        # one_hot - p is the gradient of the log-likelihood with respect to the logits.
         g = self._product.natural_gradient(state.theta, told.x, advantage * len(told.losses), told.active).p
         m, v = 0.9 * state.m + 0.1 * g, 0.999 * state.v + 0.001 * g**2
         step = m / (1 - 0.9**t) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)

@@ -28,7 +28,7 @@ LOSS = asng.supervised(cross_entropy)
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found, with the shared weights that it leaves, and what it cost."""
+    """The network that a search found, the shared weights that it leaves, and its cost."""
 
     architecture: asng.Architecture
     supernet: asng.nn.Supernet
@@ -36,15 +36,15 @@ class Found:
 
 
 class Run:
-    """What all searches need.
+    """The state that all searches need.
 
     Args:
         problem: The space and its data.
-        seed: Of the halves, the first weights, the batches and the search.
-        budget: What the search may cost.
+        seed: Seed of the halves, the initial weights, the batches and the search.
+        budget: Most that the search may cost.
 
     Attributes:
-        spent: What was spent up to now.
+        spent: Cost up to now.
     """
 
     def __init__(self, problem: Problem, seed: int, budget: float) -> None:
@@ -59,16 +59,16 @@ class Run:
         self.rng = random.Random(seed)
 
     def units(self, items: int) -> float:
-        """Return what a forward pass over so many items costs."""
+        """Return the cost of a forward pass over a number of items."""
         return items / self.problem.batch
 
     @property
     def trainings(self) -> float:
-        """What the search may cost, in trainings of one network."""
+        """The budget of the search, in trainings of one network."""
         return self.budget / self.problem.budget(1)
 
     def counted(self, forward: Forward, batch: tuple[Tensor, Tensor], *, loss: Loss = LOSS) -> Tensor:
-        """Return the loss, and count its pass as spent; only one pass a call, or none if it is known."""
+        """Return the loss, and count its pass as spent: one pass for each call, or none if it is known."""
         self.spent += (
             (not getattr(forward, "known", False))
             * self.units(len(batch[1]))
@@ -77,7 +77,7 @@ class Run:
         return loss(forward, batch)
 
     def distinct(self, draws: int) -> list[asng.Architecture]:
-        """Return the different ones of so many uniform draws of networks within the budget."""
+        """Return the distinct networks of a number of uniform draws within the budget."""
         drawn = iter(lambda: self.supernet.space.sample(self.rng), None)
         return list(dict.fromkeys(islice(filter(self.problem.within, drawn), draws)))
 
@@ -89,9 +89,9 @@ class Run:
     def fit(
         self, steps: int, *, loss: Loss = LOSS, valid: DataLoader | None = None, **settings
     ) -> asng.SearchResult:
-        """Run `OneShotSearch` for what so many steps cost without a final, within the budget of networks.
+        """Run `OneShotSearch` at the cost of `steps` steps without a final, within the budget of networks.
 
-        The validation loader makes ordinary passes: a final scores a finalist on one of them.
+        The validation loader makes ordinary passes: a final scores each finalist on one of them.
         """
         search = asng.OneShotSearch(
             self.supernet,
@@ -105,10 +105,10 @@ class Run:
         return search.fit(self.shuffled(steps), valid, epochs=1, progress=False, check=False)
 
     def best_alone(self, networks: Sequence[asng.Architecture], left: float) -> asng.Architecture:
-        """Train networks alone from the first weights, as long as `left` allows, and return the best.
+        """Train networks alone from the initial weights, as long as `left` allows, and return the best.
 
-        As in the final of `OneShotSearch`: the same batches for all, the loss on the whole validation half,
-        and rather fewer networks than 10 steps each.
+        As in the final of `OneShotSearch`, all get the same batches and the loss is that on the whole
+        validation half. There are fewer networks if each would otherwise get less than 10 steps.
         """
         each = self.units(len(self.valid)) + 10 * TRAINING_PASS
         networks = networks[: max(1, int(left / each))]
@@ -118,13 +118,13 @@ class Run:
         return networks[losses.index(min(losses))]
 
     def steps_alone(self, left: float) -> int:
-        """Return the training steps of one network for so much, beside a pass over the validation half."""
+        """Return how many training steps `left` pays for, besides a pass over the validation half."""
         return int((left - self.units(len(self.valid))) / TRAINING_PASS)
 
     def losses_alone(self, networks: Sequence[asng.Architecture], steps: int) -> list[float]:
-        """Train networks alone from the first weights for so many steps; return their validation losses."""
+        """Train networks alone from the initial weights for some steps; return their validation losses."""
         torch.manual_seed(self.seed)
-        fresh = supernet_of(self.problem)  # the first weights of the search
+        fresh = supernet_of(self.problem)  # the initial weights of the search
         first = {name: value.clone() for name, value in fresh.state_dict().items()}
         losses = []
         for network in networks:
@@ -154,7 +154,7 @@ class Run:
 
     @torch.no_grad()
     def losses(self, networks: Sequence[asng.Architecture], items: tuple[Tensor, Tensor]) -> list[float]:
-        """Score networks on the shared weights, batch norms using the very items: less is better."""
+        """Score networks on the shared weights, with batch norms by these items: less is better."""
         self.supernet.eval()
         with batch_statistics(self.supernet):
             return [

@@ -22,9 +22,9 @@ __all__ = ["Sandwiched", "Sandwiches"]
 
 
 class Sandwiches(asng.ASNG):
-    """ASNG whose three networks to train are the largest within the budget, the smallest, and a draw.
+    """ASNG that trains three networks: the largest within the budget, the smallest, and a random draw.
 
-    Those to be scored are drawn.
+    The networks to be scored are drawn.
     """
 
     def __init__(self, space: Space, problem: Problem, *, seed: int) -> None:
@@ -47,9 +47,9 @@ def _raw(variable: Any, value: Any) -> float:
 
 
 class Sandwiched:
-    """The loss of networks of a sandwich, which come one after another on a batch, the largest first.
+    """The loss of the networks of a sandwich, which run one after another on a batch, the largest first.
 
-    The others learn what the largest says of the batch, in the place of the labels.
+    The others learn from the outputs of the largest instead of the labels.
     """
 
     def __init__(self, largest: asng.Architecture) -> None:

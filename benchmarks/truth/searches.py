@@ -32,22 +32,22 @@ FINALISTS = 8
 
 
 def steps_for(budget: float, **settings) -> int:
-    """Return the steps of `OneShotSearch` that cost so much, a final included.
+    """Return how many steps of `OneShotSearch` a budget pays for, including a final.
 
     Args:
-        budget: In forward passes over a training batch.
-        settings: Of the search; those that are not given are its defaults.
+        budget: Cost in forward passes over a training batch.
+        settings: Arguments of the search; the others have their defaults.
     """
     lam_x, lam_theta, warmup = (
         settings.get(name, getattr(asng.OneShotSearch, name)) for name in ("lam_x", "lam_theta", "warmup")
     )
     moving = 0.5 if warmup is None else 1.0 - warmup  # as planned: theta moves in half of the steps
-    # Two passes tell before the first step in which mode the loss is to be called.
+    # Two passes before the first step find out in which mode the loss must be called.
     return max(1, int((budget - 2.0) / (TRAINING_PASS * lam_x + moving * lam_theta)))
 
 
 def one_shot(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **settings) -> Found:
-    """`OneShotSearch` with some settings, over as many steps as the cost allows; theta draws two."""
+    """Run `OneShotSearch` with some settings, for as many steps as the cost allows; theta draws two."""
     theta = None if optimizer is None else optimizer(run.supernet.space, lam=2, seed=run.seed)
     steps = steps_for(run.budget, **settings)
     result = run.fit(steps, architecture_optimizer=theta, **settings)
@@ -55,11 +55,11 @@ def one_shot(run: Run, *, optimizer: Callable[..., Optimizer] | None = None, **s
 
 
 BEFORE = {"lam_x": 1, "lam_theta": 2, "warmup": 0.25, "final": 0.5, "finalists": FINALISTS}
-"""The settings that were the defaults of `OneShotSearch` when truth was first measured."""
+"""The defaults of `OneShotSearch` when the truth was first measured."""
 
 
 def evolution_with_final(run: Run) -> Found:
-    """Uniform training and evolution for a quarter of the cost each, and the final for the best eight."""
+    """Train uniformly and evolve for a quarter of the cost each; the rest is a final of the best eight."""
     steps = int(0.25 * run.budget / TRAINING_PASS)
     run.fit(steps, lam_x=1, warmup=1.0, final=0.0, cost=())
     data = run.valid_items(200)
@@ -75,13 +75,13 @@ def evolution_with_final(run: Run) -> Found:
 
 
 def random_alone(run: Run, *, each: float) -> Found:
-    """No shared weights at all: the best of random networks, each for so much of a training."""
+    """Return the best of random networks without shared weights, each trained for a share of a training."""
     networks = run.distinct(max(1, round(run.trainings / each)))
     return Found(run.best_alone(networks, run.budget), run.supernet, run.spent)
 
 
 def proposed_alone(run: Run, *, first: int = 6) -> Found:
-    """Nothing shared either, half a training each; all but the first are proposed by what is known."""
+    """Share no weights, and train each for half a training; after the first few, a model proposes them."""
     count = max(2, round(2 * run.trainings))
     pool, steps = run.distinct(256), run.steps_alone(run.budget / count)
     best = proposed(pool[: min(first, count)], pool, count, lambda n: run.losses_alone([n], steps)[0])
@@ -89,7 +89,7 @@ def proposed_alone(run: Run, *, first: int = 6) -> Found:
 
 
 def two_stages(run: Run, search: Callable[[Run, float], asng.Architecture], *, trained: float = 0.5) -> Found:
-    """Train the weights on uniform networks for a share of the cost, then search on them as they are."""
+    """Train the weights on uniform networks for a share of the cost, then search with the weights fixed."""
     steps = int(trained * run.budget / TRAINING_PASS)
     run.fit(steps, lam_x=1, warmup=1.0, final=0.0, cost=())
     return Found(search(run, run.budget - run.spent), run.supernet, run.spent)
@@ -105,7 +105,7 @@ def then_random(run: Run, left: float, *, items: int | None) -> asng.Architectur
 
 
 def then_evolution(run: Run, left: float, *, items: int) -> asng.Architecture:
-    """Return what evolution finds on the same validation items."""
+    """Return the network that evolution finds on the same validation items."""
     data = run.valid_items(items)
     return evolve(
         run.supernet.space,
@@ -117,7 +117,7 @@ def then_evolution(run: Run, left: float, *, items: int) -> asng.Architecture:
 
 
 def then_asng(run: Run, left: float, *, lam: int, items: int) -> asng.Architecture:
-    """Return what ASNG finds, each of its steps on validation items of its own."""
+    """Return the network that ASNG finds, with new validation items in each step."""
     inputs, labels = run.valid.tensors
     items = min(items, len(labels))
     asng_ = asng.ASNG(run.supernet.space, lam=lam, seed=run.seed)
@@ -129,7 +129,7 @@ def then_asng(run: Run, left: float, *, lam: int, items: int) -> asng.Architectu
 
 
 def reinforce(run: Run, *, learning_rate: float) -> Found:
-    """REINFORCE in the place of ASNG. It knows nothing of a budget: the likeliest network within is found."""
+    """Search by REINFORCE, which ignores a budget; the result is the likeliest network within it."""
     space, settings = run.supernet.space, {"lam_x": 1, "lam_theta": 2, "warmup": 0.0, "final": 0.0}
     theta = Reinforce(space, learning_rate=learning_rate, lam=2, seed=run.seed)
     run.fit(steps_for(run.budget, **settings), architecture_optimizer=theta, cost=(), **settings)
@@ -138,12 +138,12 @@ def reinforce(run: Run, *, learning_rate: float) -> Found:
 
 
 def by_gradient(run: Run, *, hard: bool, learning_rate: float) -> Found:
-    """DARTS of first order, or GDAS: weights and logits by turns, each by the gradient of its own half.
+    """Search by first-order DARTS or GDAS: steps of weights and logits alternate, each on half of the data.
 
-    Adam moves the logits as in both papers, but at a rate tuned to a search of so few steps. GDAS lets tau
-    fall from 10 to 0.1, and passes the gradient of the candidate that ran only. A mixed pass of DARTS counts
-    as one pass for each candidate of a choice, on average over choices. Under a budget the likeliest network
-    within is found; the logits know nothing of it.
+    Adam moves the logits as in both papers, but at a rate tuned to a search of few steps. In GDAS, tau falls
+    from 10 to 0.1, and only the candidate that ran passes a gradient. A mixed pass of DARTS counts as one
+    pass for each candidate of a choice, on average over choices. The logits ignore a budget; the result is
+    the likeliest network within it.
 
     References:
         Liu, Simonyan, Yang, "DARTS: Differentiable Architecture Search", ICLR 2019, Algorithm 1 with xi = 0.
@@ -205,9 +205,9 @@ SEARCHES: dict[str, Callable[[Run], Found]] = {
     "uniform then evolution": partial(two_stages, search=partial(then_evolution, items=200)),
 }
 CHOICES_ONLY = ("REINFORCE", "GDAS", "DARTS")
-"""Left out where a variable is an integer."""
+"""Left out if a variable is an integer."""
 NO_BUDGET = ("uniform then ASNG",)
-"""Left out where networks have a budget, which it would not respect."""
+"""Left out if networks have a budget, which it would not respect."""
 
 
 def searches_of(problem: Problem) -> dict[str, Callable[[Run], Found]]:

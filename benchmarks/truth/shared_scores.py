@@ -1,11 +1,11 @@
-"""What do scores on shared weights tell of a space's networks, and what makes them tell more?
+"""How well do scores on shared weights rank the networks of a space, and what makes them rank better?
 
 python -m benchmarks.truth.shared_scores fashion --costs 4 8 --seeds 6      # stopped, it goes on where it was
 
-Each search has the same cost, half of it for training shared weights on networks drawn uniformly and half
-for scoring, or, if it moves theta, as it likes. No network is trained alone. What it knows of a hundred
-networks is compared with the truth by rank, and what it found is looked up. The seeds are others than those
-of `worth.py`.
+All searches have the same cost. Half of it trains shared weights on networks drawn uniformly, and half scores
+networks; a search that moves theta divides the cost as it likes. No network is trained alone. The scores of a
+hundred networks are compared with the truth by rank, and the found network is looked up. The seeds differ
+from those of `worth.py`.
 """
 
 import argparse
@@ -49,7 +49,7 @@ ITEMS = 200
 State = dict[str, torch.Tensor]
 Networks = list[asng.Architecture]
 Known = Callable[[Networks], Sequence[float]]
-"""What a search believes of networks: less is better."""
+"""A search's estimates for networks: less is better."""
 
 
 # --- weights trained uniformly --------------------------------------------------------------------------
@@ -58,14 +58,14 @@ Known = Callable[[Networks], Sequence[float]]
 def uniform(
     run: Run, *, items: int | None = ITEMS, averaged: bool = False
 ) -> tuple[asng.Architecture, Known]:
-    """The best of as many random networks as half of the cost can score."""
+    """Return the best of as many random networks as half of the cost can score."""
     _train(run, averaged=averaged)
     networks, scores, known = _scored(run, items)
     return networks[int(np.argmin(scores))], known
 
 
 def with_size(run: Run) -> tuple[asng.Architecture, Known]:
-    """The best by the sum of two ranks, of the score and of size."""
+    """Return the best network by the sum of two ranks, of the score and of the size."""
     _train(run)
     networks, scores, known = _scored(run, ITEMS)
     size = sizes_of(run.problem)
@@ -78,7 +78,7 @@ def with_size(run: Run) -> tuple[asng.Architecture, Known]:
 
 
 def fitted(run: Run, *, pairs: bool, size: bool) -> tuple[asng.Architecture, Known]:
-    """The best of all networks by a ridge regression on choices, fitted to all scores."""
+    """Return the best of all networks by a ridge regression on choices, fitted to all scores."""
     _train(run)
     networks, scores, _ = _scored(run, ITEMS)
     sizes = sizes_of(run.problem)
@@ -101,7 +101,7 @@ def fitted(run: Run, *, pairs: bool, size: bool) -> tuple[asng.Architecture, Kno
 
 
 def sandwiched(run: Run, *, taught: bool) -> tuple[asng.Architecture, Known]:
-    """Every step trains the largest, the smallest and a random network; the largest may teach them."""
+    """Train the largest, the smallest and a random network in each step; the largest may teach the others."""
     theta = Sandwiches(run.supernet.space, run.problem, seed=run.seed)
     steps = int(0.5 * run.budget / (3 * TRAINING_PASS))
     loss = Sandwiched(theta.largest) if taught else LOSS
@@ -111,9 +111,9 @@ def sandwiched(run: Run, *, taught: bool) -> tuple[asng.Architecture, Known]:
 
 
 def _train(run: Run, *, averaged: bool = False) -> None:
-    """Train shared weights for half of the cost; averaged: their mean over the last tenth of the steps.
+    """Train shared weights for half of the cost; `averaged`: take their mean over the last tenth of steps.
 
-    Those that the method before had trained under the same seed are taken over, and count as paid.
+    If the previous method trained them under the same seed, they are reused, and their cost counts.
     """
     state, spent = _trained(run.problem, run.seed, run.budget, averaged)
     run.supernet.load_state_dict(state)
@@ -165,7 +165,7 @@ def _choices(space: asng.Space, networks: Networks, *, pairs: bool) -> np.ndarra
 
 
 def _ridge(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the weights of ridge regression, the penalty by generalised cross-validation."""
+    """Return the weights of a ridge regression whose penalty is chosen by generalised cross-validation."""
     u, s, vt = np.linalg.svd(x, full_matrices=False)
     projected, best = u.T @ y, (math.inf, np.zeros(x.shape[1]))
     for penalty in np.geomspace(1e-2, 1e4, 25):
@@ -186,7 +186,7 @@ MOVING = {"lam_x": 1, "lam_theta": 2, "warmup": 0.25, "final": 0.0}
 def theta(
     run: Run, *, optimizer: Callable[..., Optimizer] = PLAIN, **settings
 ) -> tuple[asng.Architecture, Known]:
-    """The mode of theta after a search without a final."""
+    """Return the mode of theta after a search without a final."""
     steps = steps_for(run.budget, **MOVING)
     own = optimizer(run.supernet.space, lam=2, seed=run.seed)
     result = run.fit(steps, architecture_optimizer=own, **MOVING, **settings)
@@ -194,7 +194,7 @@ def theta(
 
 
 def growing_batches(run: Run) -> tuple[asng.Architecture, Known]:
-    """Validation batches from half of the usual size to one and a half, at the same cost."""
+    """Let validation batches grow from half of the usual size to one and a half, at the same cost."""
     steps = steps_for(run.budget, **MOVING)
     moves, size = round(0.75 * steps), min(run.problem.batch, len(run.valid))
     sizes = np.linspace(0.5 * size, min(1.5 * size, len(run.valid)), moves).astype(int)
@@ -222,7 +222,7 @@ BESIDE = {name: "theta" if name.startswith("theta") else "uniform" for name in M
 
 
 def row_of(name: str, method: str, trainings: float, seed: int, table: Table) -> dict:
-    """Search once, and return what was known and what was found."""
+    """Search once, and return the row: rank correlation, found network, cost."""
     problem, start = PROBLEMS[name], time.process_time()
     run = Run(problem, seed, problem.budget(trainings))
     found, known = METHODS[method](run)
@@ -248,7 +248,7 @@ def _within(run: Run) -> Networks:
 
 
 def figures_of(rows: list[dict], table: Table) -> dict[str, dict[str, dict[str, float]]]:
-    """Return by cost and method: rank correlation and closed, and what is gained over its plain form."""
+    """Return, by cost and method, rank correlation and closed distance, and the gain over the plain form."""
     figures: dict[str, dict[str, dict[str, float]]] = {}
     of = {(row["cost"], row["method"], row["seed"]): row for row in rows}
     for (cost, method), own in _grouped(rows).items():
@@ -282,7 +282,7 @@ def _error(values: Sequence[float]) -> float:
 
 
 def methods_of(name: str) -> list[str]:
-    """Return the methods for a problem: a sandwich is for ordered variables, a pair for choices."""
+    """Return the methods for a problem: sandwiches need ordered variables, pairs need choices."""
     run = Run(PROBLEMS[name], 0, 1.0)
     ordered = not all(isinstance(variable, asng.Categorical) for variable in run.supernet.space.values())
     no = "over pairs" if ordered else "sandwich"

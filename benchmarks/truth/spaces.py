@@ -1,7 +1,7 @@
 """Two spaces small enough for every network to be trained alone, in which the choices interact.
 
-Both have a network read its input by a fixed stem and end in a linear layer over the mean (or the maximum) of
-what is left. What lies between is searched.
+Their networks begin with a fixed stem and end in a linear layer over the mean (or the maximum) of the last
+features. The part in between is searched.
 """
 
 from functools import cache
@@ -24,8 +24,8 @@ __all__ = ["Cell", "Layers", "fashion_data", "leaf_data", "vowel_data"]
 class Cell(nn.Module):
     """Two nodes over the input and four edges: five operations on those from the input, four on the others.
 
-    The second node adds what two edges bring, so an operation is good or bad by what stands beside and before
-    it. 400 networks.
+    The second node adds the outputs of two edges, so an operation is good or bad depending on the operations
+    beside and before it. 400 networks.
     """
 
     def __init__(self, channels: int = 8, classes: int = 10) -> None:
@@ -67,7 +67,7 @@ def fashion_data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 class Layers(nn.Module):
-    """Kernels of three layers, of which two can be left out; activation, pooling, read-out. 384 networks."""
+    """Kernels of three layers, two of them optional; activation, pooling, read-out. 384 networks."""
 
     def __init__(self, channels: int = 8, classes: int = 6) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The truth: how every network of a space scores when it is trained alone."""
+"""The truth: the score of every network of a space when it is trained alone."""
 
 import json
 from collections.abc import Sequence
@@ -35,9 +35,10 @@ def batches(
     Args:
         data: Inputs and labels.
         size: Items in a batch.
-        steps: Batches in a pass, however often they go through the data. Default: once, without the rest.
-        whole: In order, with the rest.
-        order: The items of every batch, in the place of all these.
+        steps: Batches in a pass, over the data as often as needed. Default: once, without the last partial
+            batch.
+        whole: In order, with the last partial batch.
+        order: The items of every batch; replaces all other arguments.
     """
     items = range(len(data)) if whole else RandomSampler(data, num_samples=steps and steps * size)
     return DataLoader(data, batch_size=None, sampler=order or BatchSampler(items, size, drop_last=not whole))
@@ -65,7 +66,7 @@ class Table:
     """The committed scores of a space.
 
     Attributes:
-        scores: Key of a network to its accuracy, one a training seed.
+        scores: Key of a network to its accuracies, one for each training seed.
     """
 
     scores: dict[str, tuple[float, ...]]
@@ -77,7 +78,7 @@ class Table:
 
     @classmethod
     def of(cls, problem: Problem) -> "Table":
-        """Return the scores of the networks that are within the budget of a problem."""
+        """Return the table of the networks that are within the budget of a problem."""
         scores = problem.public() if problem.public else cls.read(problem.table).scores
         return cls({key: values for key, values in scores.items() if problem.within(key)})
 
@@ -98,11 +99,11 @@ class Table:
         return float(np.median(list(self.means.values())))
 
     def closed(self, value: float) -> float:
-        """Return the share of the distance from the median network to the best that a score closes."""
+        """Return how much of the distance from the median network to the best one a score closes."""
         return (value - self.median) / (self.best - self.median)
 
     def rank(self, value: float) -> float:
-        """Return the rank of a score that a network has, 1 for the best; equal ones share the mean rank."""
+        """Return the rank of a network's score, 1 for the best; equal scores share the mean rank."""
         below, upto = (
             np.searchsorted(self._sorted, round(value, 9), side=side) for side in ("left", "right")
         )
@@ -115,14 +116,14 @@ class Table:
         )  # sums of the same scores may differ in a digit
 
     def worth(self, rank: float) -> float:
-        """Return the number m of random networks the best of which has this rank on average.
+        """Return the number m of random networks of which the best has this rank on average.
 
         Of m among n networks, it is (n + 1) / (m + 1).
         """
         return worth(rank, len(self.scores))
 
     def noise(self) -> dict[str, float]:
-        """Return how far networks differ, and how far the same network does between training seeds."""
+        """Return the spread between networks, and the spread of one network between training seeds."""
         table = np.array(list(self.scores.values()))
         seeds = table.shape[1]
         between = np.std(table.mean(axis=1), ddof=1)

@@ -1,4 +1,4 @@
-"""An optimiser of theta that differs from the default of one-shot search in one thing."""
+"""An optimiser of theta that differs from the default of one-shot search in one respect."""
 
 import math
 from dataclasses import replace
@@ -13,12 +13,12 @@ __all__ = ["Paired"]
 
 
 class Paired(asng.ASNG):
-    """ASNG over pairs: variables that follow each other are one choice among all pairs of their values.
+    """ASNG over pairs: two consecutive variables become one choice among all pairs of their values.
 
     Args:
         space: Choices only, all of them read by every pass.
-        lam: Samples an update.
-        seed: Of the generator.
+        lam: Samples in an update.
+        seed: Seed of the generator.
     """
 
     def __init__(self, space: Space, *, lam: int, seed: int) -> None:
@@ -44,7 +44,7 @@ class Paired(asng.ASNG):
         x = np.array([self._raw(candidate.architecture) for candidate in candidates])
         self._drawn = {}
         for row, candidate in zip(x, candidates, strict=True):
-            self._drawn.setdefault(row.tobytes(), []).append(candidate)  # two may be alike
+            self._drawn.setdefault(row.tobytes(), []).append(candidate)  # two may be equal
         return x
 
     def _update(self, told: Any) -> Any:

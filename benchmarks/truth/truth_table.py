@@ -1,9 +1,9 @@
-"""Train every network of a small space alone, under four seeds: the truth that searches are measured by.
+"""Train every network of a small space alone, under four seeds: the truth that searches are measured against.
 
 python -m benchmarks.truth.truth_table fashion    # or osuleaf, widths, vowels; stopped, it goes on
 
-A finished training is a line of `results/truth_<space>.lines`; the last one makes the table of them. Several
-processes can share the work: `--part 0 --of 2` and `--part 1 --of 2`, each with a file of its own.
+Each finished training is a line of `results/truth_<space>.lines`; after the last one, the table is made from
+them. Several processes can share the work: `--part 0 --of 2` and `--part 1 --of 2`, each with its own file.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.truth.tables import SEEDS, Table, train_alone
 
 
 def finished(name: str) -> dict[tuple[str, int], tuple[float, float]]:
-    """Return accuracy and seconds of the trainings done, by network and seed; a line cut short counts not."""
+    """Return accuracy and seconds of finished trainings, by network and seed; skip an incomplete line."""
     found = {}
     for path in sorted(RESULTS.glob(f"truth_{name}*.lines")):
         for line in path.read_text().splitlines():

@@ -1,4 +1,4 @@
-"""Two spaces of ordered variables: widths and depth of networks over images; kernels too, over series."""
+"""Two spaces of ordered variables: widths and depth of image networks; for series, kernels too."""
 
 from torch import Tensor, nn
 
@@ -7,7 +7,7 @@ import asng
 __all__ = ["Filters", "Widths"]
 
 WIDTHS = (4, 16, 4)
-"""Least and greatest width of a stage, and the step between."""
+"""Least and greatest width of a stage, and the step between widths."""
 
 
 class Widths(nn.Module):

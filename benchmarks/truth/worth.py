@@ -4,9 +4,9 @@ python -m benchmarks.truth.worth fashion --costs 1 2 4 8 --seeds 20     # stoppe
 python -m benchmarks.truth.worth fashion --summary                      # what there is, no search
 python -m benchmarks.truth.worth joint                                  # means over all tables
 
-Costs are in trainings of one network of the space alone. A search that ended is a line of
+The unit of cost is the training of one network of the space alone. Each finished search is a line of
 `results/worth_<problem>.lines`; all lines and their figures become `results/worth_<problem>.json`. Two
-processes may work at one problem if their methods or costs are different.
+processes may work on one problem if their methods or costs differ.
 """
 
 import argparse
@@ -31,11 +31,11 @@ Row = dict[str, Any]
 
 
 class Rows:
-    """The searches that ended, in a file of lines to which each is added as it ends.
+    """The finished searches, in a file to which each adds a line as it ends.
 
     Args:
-        lines: The file. A line cut short counts not.
-        known: JSON written earlier, whose `runs` count too where the lines have none of them.
+        lines: The file. An incomplete line does not count.
+        known: JSON written earlier, whose `runs` count too if the lines do not have them.
     """
 
     def __init__(self, lines: Path, known: Path) -> None:
@@ -77,7 +77,7 @@ class Rows:
 def row_of(problem: Problem, method: str, search: Callable[[Run], Found], cost: float, seed: int) -> Row:
     """Search once; the truth is looked up afterwards, so that a table may grow.
 
-    Where no likely architecture is within the budget, `found` is None.
+    If no likely architecture is within the budget, `found` is None.
     """
     start = time.process_time()
     run = Run(problem, seed, problem.budget(cost))
@@ -124,7 +124,7 @@ PLAIN = ("worst_closed", "worst_rank", "random_ahead", "nothing_found", "units",
 
 
 def print_table(methods: Mapping[str, Mapping[str, Any]], means: Sequence[str], plain: Sequence[str]) -> None:
-    """Print a line for each method, those that close most first; means with their standard errors."""
+    """Print a line for each method, those that close most first, with means and standard errors."""
     print(f"{'':40}" + "".join(f"{name:>18}" for name in means) + "".join(f"{name:>14}" for name in plain))
     for method, row in sorted(methods.items(), key=lambda item: -item[1]["closed"]):
         cells = [f"{_said(row.get(name)):>9} +- {_said(row.get(f'{name}_error')):5}" for name in means]
@@ -139,7 +139,7 @@ def _said(value: Any) -> str:
 
 
 def with_worths(methods: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the rows of a table with the worth by problem beside the other figures."""
+    """Return the rows of a table, with the worth by problem beside the other figures."""
     return {method: {**row, **row["worths"]} for method, row in methods.items()}
 
 
@@ -186,7 +186,7 @@ def main() -> None:
         summarise(problem, rows)
     Table.of(problem), problem.data()  # read once, so not in the time of the first search
     for seed in range(0 if arguments.summary else arguments.seeds):
-        for cost in arguments.costs:  # all of one seed first: stopped early, they are even
+        for cost in arguments.costs:  # all of one seed first: if stopped early, all costs have the same seeds
             for method in methods:
                 if (method, cost, seed) not in rows:
                     rows.add(row_of(problem, method, searches[method], cost, seed))

@@ -2,11 +2,10 @@
 
     python -m benchmarks.zoo.converted [NAME or LIBRARY ...]
 
-Nothing is marked by hand. Of each model: how many widths are searched, how many of them not of one layer
-alone or not inside a feed-forward network, how many depths, and the seconds of the processor. On ten
-architectures: whether the child equals the supernet to the last bit in evaluation mode, and whether it is
-what the whole network computes when the lost channels are read by nobody and the lost blocks add nothing
-(`asng.nn.conversion`, on other inputs than it was proved on).
+Nothing is marked by hand. A row has the number of searched widths, of those that span several layers or lie
+outside feed-forward networks, of depths, and the CPU seconds. Ten architectures are checked: does the child
+equal the supernet to the last bit in evaluation mode? Does it equal the whole network when nothing reads the
+removed channels and the removed blocks add nothing (`asng.nn.conversion`, on other inputs than the proof's)?
 Rows are written as they end. The other libraries are in an environment of their own: see `requirements.txt`.
 """
 
@@ -49,7 +48,7 @@ FEED_FORWARD = (
 
 
 def beyond(conversion: Conversion) -> int:
-    """Return how many widths are none of a feed-forward network."""
+    """Return how many widths lie outside feed-forward networks."""
     names = [list(group.widths) for group in conversion.groups]
     return sum(not all(any(part in path for part in FEED_FORWARD) for path in paths) for paths in names)
 
@@ -107,7 +106,7 @@ def row_of(entry: Entry) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Return the rows as a table, and what they come to."""
+    """Return the rows as a table, and their totals."""
     lines = [
         "| library | architecture | widths searched | beyond feed-forward | depths | exact | proved again "
         "| seconds |",
@@ -133,7 +132,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Convert what is not there yet, or what is named; then write the table."""
+    """Convert the models without a row, or those that are named; then write the table."""
     known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     rows = {key(row): row for row in known}
     for entry in entries():

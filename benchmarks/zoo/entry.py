@@ -12,7 +12,7 @@ __all__ = ["Entry", "lines_of", "named_batch", "pair_loss", "tensors_of"]
 
 
 def named_batch(inputs: Any) -> Any:
-    """Return the inputs of a batch that goes by name, without its labels."""
+    """Return the inputs of a batch by name, without its labels."""
     return {name: value for name, value in inputs.items() if name != "labels"}
 
 
@@ -30,18 +30,18 @@ def pair_loss(forward: Any, batch: Any) -> Tensor:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model.
+    """A model of the zoo.
 
     Attributes:
-        name: Of the architecture.
+        name: Name of the architecture.
         family: The library.
-        make: Makes the plain model, tiny, from its config.
-        search: Makes it searchable in place, or returns what is.
-        batch: Makes a batch of so many items.
+        make: Makes a tiny plain model from its config.
+        search: Makes it searchable in place, or returns a searchable model.
+        batch: Makes a batch of a given number of items.
         loss: Function of (forward, batch).
         inputs: The inputs of the model in a batch, a mapping by name or a tuple.
-        write: Writes an architecture into the config; None if no config can say it.
-        reason: Why none can.
+        write: Writes an architecture into the config; None if no config can express it.
+        reason: Why no config can.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Entry:
 
 
 def lines_of(search: Callable[..., Any]) -> int:
-    """Return how many lines it takes to make a model searchable: those of a function but for its first."""
+    """Return how many lines it takes to make a model searchable: those of a function without its first."""
     source = inspect.getsource(search).splitlines()
     first = next(number for number, line in enumerate(source) if line.rstrip().endswith(":"))
     body = [line.strip() for line in source[first + 1 :]]

@@ -47,76 +47,76 @@ SMALL: dict[str, Any] = {
     "bos_token_id": 1,
     "eos_token_id": 2,
     "pad_token_id": 0,
-    "use_cache": False,  # with it, torch.export meets an output that it does not know
+    "use_cache": False,  # with it, torch.export fails on an output of an unknown type
 }
 
 
 def sentences(n: int) -> dict[str, Any]:
-    """A batch of sentences with a class each."""
+    """Return a batch of sentences with a class each."""
     ids = tokens(n)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.arange(n) % 2}
 
 
 def texts(n: int) -> dict[str, Any]:
-    """A batch of texts to go on with."""
+    """Return a batch of texts to continue."""
     ids = tokens(n)
     return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": ids}
 
 
 def translations(n: int) -> dict[str, Any]:
-    """A batch of texts and of what to make of them."""
+    """Return a batch of texts with their translations."""
     ids = tokens(n)
     return {"input_ids": ids, "decoder_input_ids": ids, "labels": ids}
 
 
 def ffn() -> Any:
-    """The variable of most of them: one width of all feed-forward parts."""
+    """Return the variable of most models: one width of all feed-forward parts."""
     return asng.Integer(16, 64, label="ffn", step=8)
 
 
 def intermediate(config: Any, architecture: Any) -> None:
-    """Write it into the config of most of them."""
+    """Write this width into the config of most models."""
     config.intermediate_size = architecture["ffn"]
 
 
 def search_bert(model: Any) -> None:
-    """Of BERT, RoBERTa and ELECTRA."""
+    """Make BERT, RoBERTa or ELECTRA searchable."""
     for layer in model.base_model.encoder.layer:
         layer.intermediate.dense = snn.Linear(32, ffn())
         layer.output.dense = snn.Linear(64, 32)
 
 
 def search_distilbert(model: Any) -> None:
-    """Of DistilBERT."""
+    """Make DistilBERT searchable."""
     for layer in model.distilbert.transformer.layer:
         layer.ffn.lin1, layer.ffn.lin2 = snn.Linear(32, ffn()), snn.Linear(64, 32)
 
 
 def write_distilbert(config: Any, architecture: Any) -> None:
-    """Its config."""
+    """Write an architecture into DistilBERT's config."""
     config.hidden_dim = architecture["ffn"]
 
 
 def search_gpt2(model: Any) -> None:
-    """Of GPT-2, whose layers are no Linear: the activation, and whether a block has a feed-forward part."""
+    """Search in GPT-2, which has no Linear, the activation and which blocks have a feed-forward part."""
     for number, block in enumerate(model.transformer.h):
         block.mlp.act = snn.Activation(["ReLU", "SiLU", "Tanh"], label="activation")
         block.mlp = snn.Choice({"mlp": block.mlp, "none": torch.nn.Identity()}, label=f"mlp{number}")
 
 
 def search_opt(model: Any) -> None:
-    """Of OPT."""
+    """Make OPT searchable."""
     for layer in model.model.decoder.layers:
         layer.fc1, layer.fc2 = snn.Linear(32, ffn()), snn.Linear(64, 32)
 
 
 def write_opt(config: Any, architecture: Any) -> None:
-    """Its config."""
+    """Write an architecture into OPT's config."""
     config.ffn_dim = architecture["ffn"]
 
 
 def search_llama(model: Any) -> None:
-    """Of Llama, Mistral and Qwen2."""
+    """Make Llama, Mistral or Qwen2 searchable."""
     for layer in model.model.layers:
         layer.mlp.gate_proj = snn.Linear(32, ffn(), bias=False)
         layer.mlp.up_proj = snn.Linear(32, ffn(), bias=False)
@@ -124,33 +124,33 @@ def search_llama(model: Any) -> None:
 
 
 def search_neox(model: Any) -> None:
-    """Of GPT-NeoX."""
+    """Make GPT-NeoX searchable."""
     for layer in model.gpt_neox.layers:
         layer.mlp.dense_h_to_4h = snn.Linear(32, ffn())
         layer.mlp.dense_4h_to_h = snn.Linear(64, 32)
 
 
 def search_mixtral(model: Any) -> None:
-    """Of Mixtral, whose experts are one tensor: which layers have experts."""
+    """Search in Mixtral, whose experts are one tensor, which layers have experts."""
     for number, layer in enumerate(model.model.layers):
         plain = torch.nn.Sequential(torch.nn.Linear(32, 64), torch.nn.SiLU(), torch.nn.Linear(64, 32))
         layer.mlp = snn.Choice({"experts": layer.mlp, "dense": plain}, label=f"mlp{number}")
 
 
 def search_t5(model: Any) -> None:
-    """Of T5."""
+    """Make T5 searchable."""
     for block in (*model.encoder.block, *model.decoder.block):
         block.layer[-1].DenseReluDense.wi = snn.Linear(32, ffn(), bias=False)
         block.layer[-1].DenseReluDense.wo = snn.Linear(64, 32, bias=False)
 
 
 def write_t5(config: Any, architecture: Any) -> None:
-    """Its config."""
+    """Write an architecture into T5's config."""
     config.d_ff = architecture["ffn"]
 
 
 def search_bart(model: Any) -> None:
-    """Of BART: encoder and decoder apart."""
+    """Make BART searchable, with separate widths for encoder and decoder."""
     for name in ("encoder", "decoder"):
         for layer in getattr(model.model, name).layers:
             layer.fc1 = snn.Linear(32, asng.Integer(16, 64, label=name, step=8))
@@ -158,12 +158,12 @@ def search_bart(model: Any) -> None:
 
 
 def write_bart(config: Any, architecture: Any) -> None:
-    """Its config."""
+    """Write an architecture into BART's config."""
     config.encoder_ffn_dim, config.decoder_ffn_dim = architecture["encoder"], architecture["decoder"]
 
 
 def bart() -> Any:
-    """A BART."""
+    """Return a BART."""
     sides = {"encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "encoder_layers": 1, "decoder_layers": 1}
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 2}
@@ -172,55 +172,55 @@ def bart() -> Any:
 
 
 def ended(n: int) -> dict[str, Any]:
-    """Sentences that end, which BART asks for."""
+    """Return sentences with an end token, which BART requires."""
     batch = sentences(n)
     batch["input_ids"][:, -1] = 2
     return batch
 
 
 def t5() -> Any:
-    """A T5."""
+    """Return a T5."""
     return T5ForConditionalGeneration(
         T5Config(d_model=32, d_kv=16, d_ff=64, num_layers=1, num_heads=2, vocab_size=99, use_cache=False)
     )
 
 
 def distilbert() -> Any:
-    """A DistilBERT."""
+    """Return a DistilBERT."""
     return DistilBertForSequenceClassification(
         DistilBertConfig(dim=32, n_layers=2, n_heads=2, hidden_dim=64, vocab_size=99)
     )
 
 
 def gpt2() -> Any:
-    """A GPT-2."""
+    """Return a GPT-2."""
     special = {"bos_token_id": 1, "eos_token_id": 2, "use_cache": False}
     config = GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=99, **special)
     return GPT2LMHeadModel(config)
 
 
 def opt() -> Any:
-    """An OPT."""
+    """Return an OPT."""
     small = {key: value for key, value in SMALL.items() if key != "intermediate_size"}
     return OPTForCausalLM(OPTConfig(ffn_dim=64, word_embed_proj_dim=32, **small))
 
 
 def lora(model: Any, targets: list[str]) -> Any:
-    """Adapters of low rank on the attention of a model."""
+    """Return a model with low-rank adapters on its attention."""
     from peft import LoraConfig, get_peft_model
 
     return get_peft_model(model, LoraConfig(r=4, target_modules=targets))
 
 
 def search_lora_bert(model: Any) -> None:
-    """Of BERT with adapters."""
+    """Make BERT with adapters searchable."""
     for layer in model.base_model.model.bert.encoder.layer:
         layer.intermediate.dense = snn.Linear(32, ffn())
         layer.output.dense = snn.Linear(64, 32)
 
 
 def search_lora_llama(model: Any) -> None:
-    """Of Llama with adapters."""
+    """Make Llama with adapters searchable."""
     for layer in model.base_model.model.model.layers:
         layer.mlp.gate_proj = snn.Linear(32, ffn(), bias=False)
         layer.mlp.up_proj = snn.Linear(32, ffn(), bias=False)
@@ -228,12 +228,12 @@ def search_lora_llama(model: Any) -> None:
 
 
 def bert() -> Any:
-    """A BERT."""
+    """Return a BERT."""
     return BertForSequenceClassification(BertConfig(**SMALL))
 
 
 def llama() -> Any:
-    """A Llama."""
+    """Return a Llama."""
     return LlamaForCausalLM(LlamaConfig(**SMALL, num_key_value_heads=1))
 
 

@@ -20,14 +20,14 @@ __all__ = ["ENTRIES"]
 
 
 def graphs(n: int) -> Any:
-    """Graphs of five nodes on a ring, with a class for each node."""
+    """Return graphs of five nodes on a ring, with a class for each node."""
     ring = torch.stack([torch.arange(5), torch.arange(1, 6) % 5])
     items = [Data(x=torch.randn(5, 4), edge_index=ring, y=torch.randint(0, 3, (5,))) for _ in range(n)]
     return Batch.from_data_list(items)
 
 
 def nodes(batch: Any) -> tuple[Tensor, Tensor]:
-    """Return what a network is given of graphs."""
+    """Return the inputs of a network in a batch of graphs."""
     return batch.x, batch.edge_index
 
 
@@ -37,26 +37,26 @@ def graph_loss(forward: Any, batch: Any) -> Tensor:
 
 
 def search_gcn(model: Any) -> None:
-    """Of GCN: the convolution of the second layer, among those that take weights of edges."""
+    """Search in GCN the convolution of the second layer, among those that take edge weights."""
     kinds = {name: getattr(geometric, name)(8, 3) for name in ("GCNConv", "GraphConv", "TAGConv", "SGConv")}
     model.convs[1] = snn.Choice(kinds, label="convolution")
 
 
 def search_sage(model: Any) -> None:
-    """Of GraphSAGE: the same, among those that take none."""
+    """Search in GraphSAGE the same, among convolutions without edge weights."""
     kinds = {"SAGEConv": geometric.SAGEConv(8, 3), "ClusterGCNConv": geometric.ClusterGCNConv(8, 3)}
     kinds["SAGEConv, max"] = geometric.SAGEConv(8, 3, aggr="max")
     model.convs[1] = snn.Choice(kinds, label="convolution")
 
 
 def search_gat(model: Any) -> None:
-    """Of GAT: the same, among those that attend."""
+    """Search in GAT the same, among convolutions with attention."""
     kinds = {name: getattr(geometric, name)(8, 3) for name in ("GATConv", "GATv2Conv", "TransformerConv")}
     model.convs[1] = snn.Choice(kinds, label="convolution")
 
 
 def search_gin(model: Any) -> None:
-    """Of GIN: the inner width of each perceptron."""
+    """Search in GIN the inner width of each perceptron."""
     for number, layer in enumerate(model.convs):
         first, last = layer.nn.lins
         width = asng.Integer(2, first.out_channels, label=f"inner{number}")
@@ -69,22 +69,22 @@ def search_gin(model: Any) -> None:
 
 
 def rows(n: int) -> tuple[Tensor, Tensor]:
-    """Rows of four numbers, with a target each."""
+    """Return rows of four numbers, each with a target."""
     return torch.randn(n, 4), torch.randn(n, 1)
 
 
 def mixed_rows(n: int) -> tuple[Tensor, None, Tensor]:
-    """The same, and no categories."""
+    """Return the same rows, with no categorical features."""
     return torch.randn(n, 4), None, torch.randn(n, 1)
 
 
 def without_target(batch: Any) -> Any:
-    """Return what a network is given of such a batch."""
+    """Return the inputs of a network in such a batch."""
     return batch[:-1]
 
 
 def search_mlp(model: Any) -> None:
-    """Of rtdl's MLP: the width of each block."""
+    """Search in rtdl's MLP the width of each block."""
     into, wide = 4, [asng.Integer(4, 16, label=f"width{number}") for number in range(2)]
     for block, width in zip(model.blocks, wide, strict=True):
         block.linear, into = snn.Linear(into, width), 16
@@ -92,21 +92,21 @@ def search_mlp(model: Any) -> None:
 
 
 def search_rtdl_resnet(model: Any) -> None:
-    """Of rtdl's ResNet: the inner width of each block."""
+    """Search in rtdl's ResNet the inner width of each block."""
     for number, block in enumerate(model.blocks):
         block.linear1 = snn.Linear(16, asng.Integer(4, 32, label=f"inner{number}"))
         block.linear2 = snn.Linear(32, 16)
 
 
 def search_ft_transformer(model: Any) -> None:
-    """Of FT-Transformer, whose activation halves a width: so a multiple of two."""
+    """Search in FT-Transformer a width that is a multiple of two, since its activation halves it."""
     for number, block in enumerate(model.backbone.blocks):
         block.ffn.linear1 = snn.Linear(16, asng.Integer(4, 64, label=f"ffn{number}", step=2))
         block.ffn.linear2 = snn.Linear(32, 16)
 
 
 def ft_transformer() -> Any:
-    """An FT-Transformer."""
+    """Return an FT-Transformer."""
     rates = {"attention_dropout": 0.1, "ffn_dropout": 0.0, "residual_dropout": 0.0}
     inner = {"ffn_d_hidden": None, "ffn_d_hidden_multiplier": 2, "attention_n_heads": 2}
     return rtdl.FTTransformer(
@@ -115,7 +115,7 @@ def ft_transformer() -> Any:
 
 
 def rtdl_resnet() -> Any:
-    """A ResNet of rtdl."""
+    """Return a ResNet of rtdl."""
     inner = {"d_hidden": None, "d_hidden_multiplier": 2.0, "dropout1": 0.1, "dropout2": 0.0}
     return rtdl.ResNet(d_in=4, d_out=1, n_blocks=2, d_block=16, **inner)
 
@@ -124,12 +124,12 @@ def rtdl_resnet() -> Any:
 
 
 def token_rows(n: int) -> tuple[Tensor, Tensor]:
-    """Tokens, with numbers for each."""
+    """Return tokens, with numbers for each."""
     return tokens(n), torch.randn(n, 7, 99)
 
 
 def search_x_transformers(model: Any) -> None:
-    """Of x-transformers: the width of all feed-forward parts."""
+    """Search in x-transformers the width of all feed-forward parts."""
     for _, part, _ in model.attn_layers.layers:
         if hasattr(part, "ff"):
             part.ff[0][0] = snn.Linear(32, asng.Integer(16, 128, label="ffn", step=16))
@@ -137,7 +137,7 @@ def search_x_transformers(model: Any) -> None:
 
 
 def x_transformers(layers: Any) -> Any:
-    """A transformer of tokens."""
+    """Return a Transformer over tokens."""
     return TransformerWrapper(num_tokens=99, max_seq_len=16, attn_layers=layers(dim=32, depth=2, heads=2))
 
 

@@ -2,12 +2,13 @@
 
     python -m benchmarks.zoo.run [NAME or LIBRARY ...]
 
-Each architecture is made tiny from its config, made searchable by hand, and searched for a few steps. Its
-child is compared with the supernet on ten architectures, bit for bit, in evaluation mode. It is exported if
-the plain model can be, and loaded again by save_pretrained and from_pretrained if its config can say what
-was found. Rows are written as they end; those that are there are kept, refusals but tried again.
+A tiny model of each architecture is made from its config, made searchable by hand, and searched for a few
+steps. Its child is compared with the supernet on ten architectures, bit for bit, in evaluation mode. The
+child is exported if the plain model can be. It is reloaded by save_pretrained and from_pretrained if its
+config can express what was found. Rows are written as they end; existing rows are kept, but refusals are
+tried again.
 
-The other libraries are in an environment of their own: see `requirements.txt` beside.
+The other libraries are in an environment of their own: see `requirements.txt` in this folder.
 """
 
 import json
@@ -34,7 +35,7 @@ ITEMS, BATCHES = 4, 8
 
 
 class Batches:
-    """A loader of batches that are made ahead."""
+    """A loader of batches that are made beforehand."""
 
     def __init__(self, entry: Entry) -> None:
         self.batches = [entry.batch(ITEMS) for _ in range(BATCHES)]
@@ -54,7 +55,7 @@ def called(model: Any, inputs: Any, **more: Any) -> list[torch.Tensor]:
 
 
 def same(left: list[torch.Tensor], right: list[torch.Tensor]) -> bool:
-    """Whether two outputs are alike to the last bit."""
+    """Whether two outputs are equal to the last bit."""
     return len(left) == len(right) > 0 and all(map(torch.equal, left, right))
 
 
@@ -64,7 +65,7 @@ def in_words(error: BaseException) -> str:
 
 
 def exports(model: nn.Module, inputs: Any) -> tuple[bool, str]:
-    """Whether a model becomes a program that gives the same, and why not."""
+    """Return "yes" if the exported program of a model gives the same outputs, and else why not."""
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = save_program(Path(folder) / "child.pt2", model.eval(), inputs)
@@ -78,7 +79,7 @@ def exports(model: nn.Module, inputs: Any) -> tuple[bool, str]:
 
 
 def reloaded(entry: Entry, child: Any, architecture: Any, inputs: Any) -> str:
-    """Return "yes" if a child comes back from save_pretrained, and else why not."""
+    """Return "yes" if a child can be reloaded after save_pretrained, and else why not."""
     if entry.write is None:
         return entry.reason
     plain = entry.make()
@@ -95,7 +96,7 @@ def reloaded(entry: Entry, child: Any, architecture: Any, inputs: Any) -> str:
 
 
 def row_of(entry: Entry) -> dict[str, Any]:
-    """Search one of the zoo, and return what came of it."""
+    """Search one architecture of the zoo, and return its row."""
     torch.manual_seed(0)
     began, row = time.perf_counter(), {"name": entry.name, "family": entry.family}
     row["lines"] = lines_of(entry.search)
@@ -134,7 +135,7 @@ def entries() -> list[Entry]:
 
 
 def key(row: Any) -> str:
-    """Return what a row or an entry is known by."""
+    """Return the key of a row or an entry."""
     return f"{row['family']} {row['name']}" if isinstance(row, dict) else f"{row.family} {row.name}"
 
 
@@ -162,7 +163,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Run what is not there yet, or what is named."""
+    """Run the entries without a row, or those that are named."""
     known = json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     rows = {key(row): row for row in known}
     for entry in entries():

@@ -47,53 +47,53 @@ def module_of(name: str) -> Any:
 
 
 def pictures(n: int) -> dict[str, Any]:
-    """Pictures of two classes."""
+    """Return pictures of two classes."""
     return {"pixel_values": torch.randn(n, 3, 32, 32), "labels": torch.arange(n) % 2}
 
 
 def scenes(n: int) -> dict[str, Any]:
-    """Pictures with a class for each pixel."""
+    """Return pictures with a class for each pixel."""
     return {"pixel_values": torch.randn(n, 3, 64, 64), "labels": torch.randint(0, 2, (n, 64, 64))}
 
 
 def sounds(n: int) -> dict[str, Any]:
-    """Sounds of two classes."""
+    """Return sounds of two classes."""
     return {"input_values": torch.randn(n, 400), "labels": torch.arange(n) % 2}
 
 
 def boxes(n: int) -> dict[str, Any]:
-    """Pictures with two boxes each."""
+    """Return pictures with two boxes each."""
     one = {"class_labels": torch.tensor([0, 1]), "boxes": torch.rand(2, 4) * 0.5 + 0.2}
     return {"pixel_values": torch.randn(n, 3, 32, 32), "labels": [dict(one) for _ in range(n)]}
 
 
 def scans(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scans with two numbers for each pixel."""
+    """Return scans with two numbers for each pixel."""
     return torch.randn(n, 1, 32, 32), torch.randn(n, 2, 32, 32)
 
 
 def classified_scans(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Scans with two numbers each."""
+    """Return scans with two numbers each."""
     return torch.randn(n, 1, 64, 64), torch.randn(n, 2)
 
 
 def colours(n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures with three numbers each."""
+    """Return pictures with three numbers each."""
     return torch.randn(n, 3, 32, 32), torch.randn(n, 3)
 
 
 def first(batch: Any) -> Any:
-    """Return what a network is given of such a batch."""
+    """Return the inputs of a network in such a batch."""
     return batch[:1]
 
 
 def ffn() -> Any:
-    """One width of all feed-forward parts."""
+    """Return the variable: one width of all feed-forward parts."""
     return asng.Integer(16, 64, label="ffn", step=8)
 
 
 def intermediate(config: Any, architecture: Any) -> None:
-    """Write it into a config."""
+    """Write this width into a config."""
     config.intermediate_size = architecture["ffn"]
 
 
@@ -108,20 +108,20 @@ SMALL: dict[str, Any] = {
 
 
 def search_vit(model: Any) -> None:
-    """Of ViT."""
+    """Make ViT searchable."""
     for layer in model.vit.layers:
         layer.mlp.fc1, layer.mlp.fc2 = snn.Linear(32, ffn()), snn.Linear(64, 32)
 
 
 def search_yolos(model: Any) -> None:
-    """Of YOLOS."""
+    """Make YOLOS searchable."""
     for layer in model.vit.encoder.layer:
         layer.intermediate.dense = snn.Linear(32, ffn())
         layer.output.dense = snn.Linear(64, 32)
 
 
 def search_convnext(model: Any) -> None:
-    """Of ConvNeXt: the inner width of each block."""
+    """Search in ConvNeXt the inner width of each block."""
     for number, stage in enumerate(model.convnext.encoder.stages):
         for layer in stage.layers:
             wide = layer.pwconv1.out_features
@@ -130,7 +130,7 @@ def search_convnext(model: Any) -> None:
 
 
 def search_segformer(model: Any) -> None:
-    """Of SegFormer: the width of its decoder."""
+    """Search in SegFormer the width of its decoder."""
     head, width = model.decode_head, asng.Integer(4, 16, label="decoder")
     for part in head.linear_projections:
         part.proj = snn.Linear(part.proj.in_features, width)
@@ -140,12 +140,12 @@ def search_segformer(model: Any) -> None:
 
 
 def write_segformer(config: Any, architecture: Any) -> None:
-    """Its config."""
+    """Write an architecture into SegFormer's config."""
     config.decoder_hidden_size = architecture["decoder"]
 
 
 def search_resnet(model: Any) -> None:
-    """Of ResNet: the kernel in the middle of each bottleneck, and how wide it is there."""
+    """Search in ResNet the kernel in the middle of each bottleneck, and the width there."""
     for number, stage in enumerate(model.resnet.encoder.stages):
         for block in stage.layers:
             into, middle, out = (layer.convolution for layer in block.layer[0:3])
@@ -158,14 +158,14 @@ def search_resnet(model: Any) -> None:
 
 
 def search_wav2vec2(model: Any) -> None:
-    """Of wav2vec 2.0, which has a convolution with weight norm beside."""
+    """Make wav2vec 2.0 searchable, which also has a convolution with weight norm."""
     for layer in model.wav2vec2.encoder.layers:
         layer.feed_forward.intermediate_dense = snn.Linear(32, ffn())
         layer.feed_forward.output_dense = snn.Linear(64, 32)
 
 
 def search_detr(model: Any) -> None:
-    """Of DETR: encoder and decoder apart."""
+    """Make DETR searchable, with separate widths for encoder and decoder."""
     for name in ("encoder", "decoder"):
         for layer in getattr(model.model, name).layers:
             layer.mlp.fc1 = snn.Linear(32, asng.Integer(16, 64, label=name, step=8))
@@ -173,17 +173,17 @@ def search_detr(model: Any) -> None:
 
 
 def write_detr(config: Any, architecture: Any) -> None:
-    """Its config."""
+    """Write an architecture into DETR's config."""
     config.encoder_ffn_dim, config.decoder_ffn_dim = architecture["encoder"], architecture["decoder"]
 
 
 def resnet_config(**more: Any) -> Any:
-    """A tiny backbone."""
+    """Return the config of a tiny backbone."""
     return ResNetConfig(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 1], **more)
 
 
 def detr() -> Any:
-    """A DETR over a ResNet of transformers."""
+    """Return a DETR over a ResNet of transformers."""
     sides = {"encoder_ffn_dim": 64, "decoder_ffn_dim": 64, "encoder_layers": 1, "decoder_layers": 1}
     heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
     backbone = {"backbone_config": resnet_config(out_features=["stage2"]), "use_timm_backbone": False}
@@ -194,7 +194,7 @@ def detr() -> Any:
 
 
 def wav2vec2() -> Any:
-    """A wav2vec 2.0."""
+    """Return a wav2vec 2.0."""
     convolutions = {"conv_dim": (16, 16), "conv_stride": (5, 2), "conv_kernel": (10, 3)}
     places = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
     kept = {"num_feat_extract_layers": 2, "mask_time_prob": 0.0, "layerdrop": 0.0}
@@ -202,7 +202,7 @@ def wav2vec2() -> Any:
 
 
 def segformer() -> Any:
-    """A SegFormer."""
+    """Return a SegFormer."""
     shapes = {"hidden_sizes": [8, 16], "patch_sizes": [7, 3], "strides": [4, 2], "sr_ratios": [4, 2]}
     depths = {"num_encoder_blocks": 2, "depths": [1, 1], "num_attention_heads": [1, 2], "mlp_ratios": [2, 2]}
     return SegformerForSemanticSegmentation(SegformerConfig(decoder_hidden_size=16, **shapes, **depths))
@@ -212,14 +212,14 @@ def segformer() -> Any:
 
 
 def search_unet(model: Any) -> None:
-    """Of MONAI's UNet: the kernel of the bottom, and its activation."""
+    """Search in MONAI's UNet the kernel of the bottom, and its activation."""
     bottom = model.model[1].submodule
     bottom.conv = snn.Conv2d(4, 8, asng.Categorical([1, 3, 5], label="kernel"), padding="same")
     bottom.adn.A = snn.Activation(["PReLU", "ReLU", "SiLU"], label="activation")
 
 
 def search_densenet(model: Any) -> None:
-    """Of MONAI's DenseNet: the width of the bottleneck in each layer."""
+    """Search in MONAI's DenseNet the width of the bottleneck in each layer."""
     for path, layer in list(model.named_modules()):
         if path.endswith("layers") and hasattr(layer, "conv1"):
             label = path.split(".")[1]
@@ -230,7 +230,7 @@ def search_densenet(model: Any) -> None:
 
 
 def search_segresnet(model: Any) -> None:
-    """Of MONAI's SegResNet: the kernels of its blocks."""
+    """Search in MONAI's SegResNet the kernels of its blocks."""
     for number, part in enumerate((model.down_layers[0][1], model.down_layers[1][1])):
         for side in (part.conv1, part.conv2):
             kernel = asng.Categorical([1, 3, 5], label=f"kernel{number}")
@@ -239,14 +239,14 @@ def search_segresnet(model: Any) -> None:
 
 
 def search_vit_pytorch(model: Any) -> None:
-    """Of ViT and SimpleViT of vit-pytorch."""
+    """Make ViT or SimpleViT of vit-pytorch searchable."""
     for _, part in model.transformer.layers:
         last = max(number for number, layer in enumerate(part.net) if isinstance(layer, nn.Linear))
         part.net[1], part.net[last] = snn.Linear(32, ffn()), snn.Linear(64, 32)
 
 
 def vit_pytorch(file: str, name: str) -> Any:
-    """Return one of them."""
+    """Return a ViT or SimpleViT of vit-pytorch."""
     made = getattr(module_of(file), name)
     return made(image_size=32, patch_size=8, num_classes=3, dim=32, depth=2, heads=2, mlp_dim=64)
 

@@ -1,4 +1,4 @@
-"""The example of docs/command-line.md, run as it stands there."""
+"""The example of docs/command-line/own-model.md, run as it stands there."""
 
 import re
 import shlex
@@ -12,9 +12,9 @@ import pytest
 from asng.cli import main
 from asng.cli.main import _parsed
 
-PAGE = (Path(__file__).parents[2] / "docs" / "command-line.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "command-line" / "own-model.md").read_text(encoding="utf-8")
 FILES = re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, flags=re.DOTALL)
-LINES = re.findall(r"^(asng .*?)(?: +#.*)?$", PAGE.partition("## Your own model")[2], flags=re.MULTILINE)
+LINES = re.findall(r"^(asng .*?)(?: +#.*)?$", PAGE, flags=re.MULTILINE)
 QUICK = ["--epochs", "1", "--retrain-epochs", "1", "--peers", "1", "--quiet"]
 
 

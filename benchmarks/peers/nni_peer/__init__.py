@@ -1,10 +1,10 @@
 """NNI 3.0 as a peer of benchmarks: its steps are taken in a process of another Python, which has NNI.
 
     python3.11 -m venv PEER
-    PEER/bin/pip install -r benchmarks/nni_peer/requirements.txt
+    PEER/bin/pip install -r benchmarks/peers/nni_peer/requirements.txt
 
-NNI has to be apart: it needs `pkg_resources`, which left setuptools with 81, and a pytorch-lightning before
-2.1. Nothing of it is imported here.
+NNI needs an environment of its own: it requires `pkg_resources`, which setuptools 81 removed, and a
+pytorch-lightning before 2.1. Nothing of it is imported here.
 """
 
 import json
@@ -20,24 +20,24 @@ REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 
 
 class NniStep:
-    """A one-shot training of NNI's, which takes a step when it is told to and holds no core between.
+    """A one-shot training of NNI's, which takes a step on request and uses no core in between.
 
-    Steps of ours and of NNI's can so be taken in turns and compared in pairs. The space is the ENAS one of
-    NNI's hub, with random images of 32 x 32; `inner.py` says what a step is. The first step makes what is
-    made once, and is to be left out.
+    So our steps and NNI's can be taken in turns and compared in pairs. The space is the ENAS space of NNI's
+    hub, with random images of 32 x 32; `inner.py` says what a step is. The first step includes one-time setup
+    and should be left out.
 
     Args:
         python: The interpreter of the environment with NNI.
         strategy: `"random"` is RandomOneShot: a step trains one architecture. `"darts"` is DARTS: a step
             computes all operators, twice. At the default sizes it holds over 10 GB.
-        threads: That torch computes with, at least 1.
-        channels: Of the first cell, even.
-        cells: In the whole network, at least 3.
-        batch: Images a batch.
-        script: What runs in the other Python, for tests.
+        threads: Number of threads of torch, at least 1.
+        channels: Channels of the first cell, even.
+        cells: Cells in the whole network, at least 3.
+        batch: Images in a batch.
+        script: The script that runs in the other Python, for tests.
 
     Raises:
-        RuntimeError: The other process ended, which also `step` and `peak_gb` may raise. Its own words are on
+        RuntimeError: The other process ended; `step` and `peak_gb` may raise this too. Its message is on
             standard error.
 
     Example:
@@ -69,7 +69,7 @@ class NniStep:
         self._answers: IO[str] = self._process.stdout  # type: ignore[assignment]
         ready = self._answer()
         self.versions: dict[str, str] = ready["versions"]
-        """Versions of Python, NNI, Lightning, torch and NumPy there."""
+        """Versions of Python, NNI, Lightning, torch and NumPy in the other process."""
         self.parameters: int = ready["parameters"]
         """Weights of the supernet."""
 
@@ -100,7 +100,7 @@ class NniStep:
         return dict(json.loads(line))
 
     def _end(self) -> int:
-        with suppress(BrokenPipeError):  # a word that an ended process did not take
+        with suppress(BrokenPipeError):  # a request that an ended process did not read
             self._asked.close()
         code = self._process.wait()
         self._answers.close()

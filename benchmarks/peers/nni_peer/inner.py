@@ -1,16 +1,16 @@
-"""NNI's one-shot training, a step whenever one is asked for. Run by the peer's own Python; see `NniStep`.
+"""NNI's one-shot training, one step on each request. Run by the peer's own Python; see `NniStep`.
 
 PEER/bin/python -m benchmarks.peers.nni_peer.inner random --channels 16 --cells 8 --batch 64 --threads 2
 
-The space is the ENAS one of NNI's hub; supernet, Lightning module and Trainer are as NNI's strategy makes
-them, with the defaults of NNI's `Classification`: Adam with a learning rate of 0.001, gradients not clipped.
-`random` is RandomOneShot, which trains one architecture a step and scores none; `darts` is DARTS of first
-order, which takes a step in its architecture parameters on one batch and a step in the weights on another.
-Batches are random images, made beforehand.
+The space is the ENAS space of NNI's hub. Supernet, Lightning module and Trainer are those that NNI's strategy
+makes, with the defaults of NNI's `Classification`: Adam with a learning rate of 0.001, no gradient clipping.
+`random` is RandomOneShot, which trains one architecture a step and scores none. `darts` is first-order DARTS,
+which takes a step of its architecture parameters on one batch and a step of the weights on another. Batches
+are random images, made beforehand.
 
-Standard input has the lines "step" and "peak", and its end ends the training. Standard output has lines of
-JSON: one when all is ready, with versions, then an answer to each. Imports nothing of asng, since NNI needs
-versions of its own of what both use.
+Standard input has the lines "step" and "peak"; its end ends the training. Standard output has lines of JSON:
+one with versions when all is ready, then an answer to each line. The script imports nothing of asng, since
+NNI needs other versions of shared dependencies.
 """
 
 import argparse
@@ -32,11 +32,11 @@ PACKAGES = ("nni", "pytorch-lightning", "torch", "numpy")
 
 
 class Enough(Exception):
-    """Nothing more is asked for."""
+    """No further step is requested."""
 
 
 class Turns:
-    """Holds a training before each step until one is asked for, and answers how long it took.
+    """Holds a training before each step until one is requested, and answers how long it took.
 
     Args:
         asked: Gives the lines "step" and "peak".
@@ -48,7 +48,7 @@ class Turns:
         self.start = 0.0
 
     def begin(self) -> None:
-        """Wait, at the beginning of a step; raise `Enough` at the end of what is asked."""
+        """Wait at the beginning of a step; raise `Enough` when the requests end."""
         while line := self.asked.readline():
             if line.strip() == "step":
                 self.start = time.perf_counter()
@@ -68,13 +68,13 @@ class Turns:
 
 def peak_gb() -> float:
     """Return the most memory that this process held, in GB (1e9 bytes)."""
-    # Not getrusage's ru_maxrss, which a process takes over from the one that started it.
+    # Not getrusage's ru_maxrss, which a process inherits from its parent.
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
 
 
 class Noise:
-    """The same batch of random images without end; NNI takes any loader that Lightning takes."""
+    """An endless loader of the same batch of random images; NNI takes any loader that Lightning takes."""
 
     def __init__(self, batch: int) -> None:
         import torch
@@ -93,7 +93,7 @@ def train(strategy: str, turns: Turns, *, channels: int, cells: int, batch: int)
     from nni.nas.strategy import DARTS, RandomOneShot
     from pytorch_lightning.callbacks import LambdaCallback
 
-    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it says which accelerators there are not
+    logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)  # it lists missing accelerators
     space = ENAS(width=channels, num_cells=cells, dataset="cifar")
     clock = LambdaCallback(
         on_train_start=lambda *_: turns.tell(versions=versions(), parameters=sum_of_weights(space)),
@@ -107,7 +107,7 @@ def train(strategy: str, turns: Turns, *, channels: int, cells: int, batch: int)
         callbacks=[clock],
         accelerator="cpu",
         max_epochs=1,
-        # What a search need not have; its time is not NNI's.
+        # Parts that a search does not need, whose time is not NNI's.
         limit_val_batches=0,
         logger=False,
         enable_checkpointing=False,
@@ -120,12 +120,12 @@ def train(strategy: str, turns: Turns, *, channels: int, cells: int, batch: int)
 
 
 def sum_of_weights(model: Any) -> int:
-    """Return how many numbers are trained."""
+    """Return the number of trained parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of what is measured."""
+    """Return the versions of the measured packages."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
-    # What NNI and Lightning print goes elsewhere, so that standard output has the answers alone.
+    # Output of NNI and Lightning is redirected, so that standard output has only the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     warnings.simplefilter("ignore")

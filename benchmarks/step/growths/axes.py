@@ -1,4 +1,4 @@
-"""What grows: the sizes that are measured, each with what is run at it."""
+"""The quantities that grow: the measured sizes, and the work at each size."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -17,18 +17,18 @@ from benchmarks.step.spaces import SPACES, Setting, images
 __all__ = ["AXES", "LAM", "MOST", "AskTell", "Axis", "Base", "Side", "Steps", "architectures_of"]
 
 LAM, MOST = 2, 16
-"""Architectures trained, and scored, a step: as in the paper, and at most."""
+"""Architectures that a step trains, and scores: as in the paper, and at most."""
 CHOICES, SHORTEST = 5, 200_000
-"""Of a variable; and over how many variables in all a turn of asking and telling goes at least."""
+"""Choices of a variable, and the least total number of variables that a turn of asking and telling covers."""
 SEED = 0
 
 
 class Side(Protocol):
-    """What runs at one size.
+    """The work at one size.
 
     Attributes:
-        steps: Of a turn.
-        passed: Multiply-adds of the forward passes of a step, or None where there are none.
+        steps: Steps in a turn.
+        passed: Multiply-adds of the forward passes of a step, or None if there are none.
     """
 
     steps: int
@@ -40,9 +40,9 @@ class Side(Protocol):
 
 @dataclass(frozen=True)
 class Base:
-    """The cell space of the paper, smaller, at the size from which one thing at a time grows.
+    """A smaller cell space of the paper, at the size from which one quantity at a time grows.
 
-    Batches are of so many images, of so many pixels a side. Of the cells two reduce the image.
+    `batch` is in images and `pixels` in pixels a side. Two of the cells reduce the image.
     """
 
     cells: int = 3
@@ -53,7 +53,7 @@ class Base:
     lam: int = LAM
 
     def setting(self) -> Setting:
-        """Return how a step of this size is run: as many steps as make `MOST` architectures fewer in each."""
+        """Return the setting of this size, with one step a turn."""
         build = partial(
             EnasCellNetwork,
             in_channels=3,
@@ -74,10 +74,10 @@ class Base:
 
 
 def architectures_of(space: Space, count: int) -> list[Architecture]:
-    """Draw so many architectures, the same in each space of that many nodes, in which all cells run.
+    """Draw architectures in which all cells run, the same in each space with that many nodes.
 
-    A cell that no other reads is left out of the network, so that some would grow by every second cell only:
-    only those are taken whose cells, of both kinds, read the one before.
+    A network leaves out a cell that no other reads, so that some would grow only with every second cell. So
+    only architectures are taken whose cells, of both kinds, read the one before.
     """
     draw, found = random.Random(SEED), []
     while len(found) < count:
@@ -93,7 +93,7 @@ class Steps:
 
     Args:
         base: The size.
-        trained: How many architectures a turn trains, and how many others it scores: a multiple of lambda.
+        trained: Architectures that a turn trains, and others that it scores: a multiple of lambda.
     """
 
     def __init__(self, base: Base, *, trained: int) -> None:
@@ -144,12 +144,12 @@ class AskTell:
 
 @dataclass(frozen=True)
 class Axis:
-    """One thing that grows.
+    """One quantity that grows.
 
     Attributes:
-        title: In the figure.
-        sizes: What is measured.
-        side: Makes what runs at a size, the rest being as in the base.
+        title: Title in the figure.
+        sizes: The measured sizes.
+        side: Makes the work at a size, with everything else as in the base.
     """
 
     title: str
@@ -180,4 +180,4 @@ AXES: Mapping[str, Axis] = {
         "variables asked and told", (100, 1_000, 10_000, 100_000, 1_000_000), lambda _, size: AskTell(size)
     ),
 }
-"""Channels begin where Python's part of a step, the same at all of them, no longer outweighs the rest."""
+"""Channels start at a number from which Python's part of a step, equal for all, no longer dominates."""

@@ -1,4 +1,4 @@
-"""How times grow with a size: as a power of it, and as a fixed part and so much for each."""
+"""How times grow with a size: as a power of it, and as a fixed part plus a part for each unit."""
 
 import math
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ class Line(NamedTuple):
     Attributes:
         fixed: The value at size 0.
         fixed_error: Its standard error.
-        each: What one more costs.
+        each: The cost of one more unit.
         each_error: Its standard error.
-        off: By how much of it the value that is furthest from the line is off.
+        off: Relative deviation of the value that is furthest from the line.
     """
 
     fixed: float

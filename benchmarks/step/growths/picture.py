@@ -1,4 +1,4 @@
-"""The figure of how a step grows: a panel for each thing that does, in logarithms."""
+"""The figure of how a step grows: a panel for each quantity, on logarithmic axes."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,14 +9,14 @@ import numpy as np
 __all__ = ["draw"]
 
 BLUE, VERMILION, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#888888"
-"""Of Okabe and Ito, told apart by colour-blind readers too."""
+"""Colours of Okabe and Ito, which colour-blind readers can distinguish too."""
 
 
 def draw(axes: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw the figures of `growth.json`, by the processor's time.
+    """Draw the figures of `growth.json`, by CPU time.
 
     Args:
-        axes: What was measured of each thing that grows, at most five.
+        axes: The measurements of each quantity that grows, at most five.
         path: The picture to write.
     """
     import matplotlib.pyplot as plt

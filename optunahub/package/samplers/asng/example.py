@@ -1,4 +1,4 @@
-"""A mixed space with a condition."""
+"""Optimise over a mixed space with a conditional variable."""
 
 import optuna
 
@@ -8,7 +8,7 @@ module = optunahub.load_module("samplers/asng")
 
 
 def objective(trial: optuna.Trial) -> float:
-    """Least at the kernel "poly" of degree 4."""
+    """Return a value that is least for the kernel "poly" of degree 4."""
     if trial.suggest_categorical("kernel", ["linear", "poly"]) == "linear":
         return 3.0
     return abs(trial.suggest_int("degree", 1, 9) - 4)
