@@ -13,6 +13,13 @@ def test_no_sentence_of_a_page_is_too_long(page):
     assert readability.too_long(readability.sentences(page.read_text(encoding="utf-8"))) == []
 
 
+@pytest.mark.parametrize("page", readability.PAGES, ids=lambda page: page.stem)
+def test_a_page_has_one_subject(page):
+    sentences = readability.sentences(page.read_text(encoding="utf-8"))
+    if page.parent.name != "design":
+        assert sum(sentence.words for sentence in sentences) <= readability.LONGEST_PAGE
+
+
 def test_no_sentence_of_an_error_is_too_long():
     found = {path: readability.messages(path.read_text(encoding="utf-8")) for path in sources()}
     assert sum(map(len, found.values())) > 300

@@ -22,6 +22,8 @@ PAGES = (
 SOURCES = ROOT / "src" / "asng"
 LONGEST = 35
 """Most words of a sentence. 20 words are comfortable; after 40, a reader has forgotten the beginning."""
+LONGEST_PAGE = 1300
+"""Most words of a page, so that it has one subject. Records of decisions are looked up, and may be longer."""
 
 FENCE = re.compile(r"^\s*```")
 STARTS_ANEW = re.compile(r"^\s*([-*+] |\d+\. |#+ |>)")
