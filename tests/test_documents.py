@@ -62,7 +62,7 @@ def run(*words: str, folder: Path) -> str:
     ("page", "count"),
     [
         ("README.md", 1),
-        ("one-shot-search.md", 3),
+        ("one-shot-search.md", 4),
         ("objectives-and-costs.md", 1),
         ("metrics.md", 2),
         ("layers.md", 2),

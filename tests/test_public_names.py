@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import inspect
+import pkgutil
 import re
 from pathlib import Path
 
@@ -53,6 +55,24 @@ def test_the_code_of_a_page_imports_from_rooms(page):
     assert [name for block in blocks for name in private(ast.parse(block))] == []
 
 
+def paths_taken():
+    """Yield (function, argument, type) for each argument of an exported function that is a path."""
+    rooms = sorted({one.name for one in pkgutil.walk_packages(asng.__path__, "asng.") if one.ispkg})
+    for room in (importlib.import_module(name) for name in rooms if not name.startswith("asng.cli")):
+        for name in getattr(room, "__all__", ()):
+            if inspect.isfunction(function := getattr(room, name)):
+                for one in inspect.signature(function).parameters.values():
+                    kind = inspect.formatannotation(one.annotation)
+                    if re.search(r"\bPath(Like)?\b", kind) and "Callable" not in kind:
+                        yield f"{room.__name__}.{name}", one.name, kind
+
+
+def test_a_path_may_be_a_string():
+    taken = list(paths_taken())
+    assert ("asng.training.save_child", "path") in [one[:2] for one in taken]
+    assert [one for one in taken if "str" not in one[2]] == []
+
+
 def test_what_is_private_is_seen():
     code = "import asng.search.loop\nfrom asng.optim.asng import ASNG\nfrom asng.optim import Space"
     assert private(ast.parse(code)) == ["asng.search.loop", "asng.optim.asng.ASNG", "asng.optim.Space"]
@@ -70,3 +90,18 @@ def test_every_benchmark_stands_in_the_readme_with_its_results():
     for result in (ROOT / "benchmarks" / "results").glob("*.json"):
         name = re.sub(r"^benchmark_.*", "benchmark_<problem>", result.stem)
         assert f"`{name}`" in readme, name
+
+
+ROOMS = [one.name for one in pkgutil.iter_modules(asng.__path__) if one.ispkg and one.name != "cli"]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_is_an_attribute_without_an_import_of_its_own(room, monkeypatch):
+    monkeypatch.delattr(asng, room, raising=False)  # as if nothing had imported it
+    assert getattr(asng, room) is importlib.import_module(f"asng.{room}")
+    assert room in dir(asng)
+
+
+def test_a_module_that_is_no_room_is_no_attribute():
+    with pytest.raises(AttributeError, match="module 'asng' has no attribute 'trainings'"):
+        _ = asng.trainings

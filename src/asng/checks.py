@@ -1,6 +1,7 @@
 """Argument checks, each called in one line where the argument enters."""
 
 import math
+import operator
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
@@ -8,7 +9,7 @@ from typing import Any
 
 from asng.errors import InputError, RunError
 
-__all__ = ["integer_at_least", "real_between", "one_of", "nearest", "require"]
+__all__ = ["integer_at_least", "keep_integer", "whole", "real_between", "one_of", "nearest", "require"]
 
 _LONGEST = 100
 """Longest name to compare, in characters: the time grows with the square of the length."""
@@ -20,9 +21,33 @@ def integer_at_least(name: str, value: object, low: int) -> int:
     Raises:
         InputError: `value` is not an integer, or is below `low`.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < low:
+    try:
+        number = whole(value)
+    except TypeError:
+        number = low - 1
+    if number < low:
         raise InputError(f"{name}: expected an integer >= {low}, got {value!r}.")
-    return value
+    return number
+
+
+def keep_integer(owner: object, name: str, low: int) -> None:
+    """Replace an attribute, also of a frozen dataclass, by a plain integer of at least `low`.
+
+    Raises:
+        InputError: It is not an integer, or is below `low`.
+    """
+    object.__setattr__(owner, name, integer_at_least(name, getattr(owner, name), low))
+
+
+def whole(value: object) -> int:
+    """Return an integer of any library, such as NumPy's, as a plain one.
+
+    Raises:
+        TypeError: `value` is not an integer, or is a truth value.
+    """
+    if isinstance(value, bool):
+        raise TypeError(f"expected an integer, got {value!r}")
+    return operator.index(value)  # type: ignore[arg-type]
 
 
 def real_between(name: str, value: object, low: float, high: float, *, open_low: bool = False) -> float:

@@ -4,6 +4,7 @@ import math
 import os
 import signal
 import subprocess
+import sys
 import time
 from multiprocessing import get_context
 from pathlib import Path
@@ -92,6 +93,13 @@ def spawning(a):
             finally:
                 process.kill()
     return failed
+
+
+def exiting(a):
+    """Ends by `sys.exit` for some, as argparse does."""
+    if a["op"] == "b":
+        sys.exit(2)
+    return small(a)
 
 
 class Counted:

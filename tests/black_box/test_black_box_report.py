@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import random
 import re
 
@@ -9,11 +10,12 @@ import pytest
 from black_boxes import MIXED, SMALL, Counted, mixed
 from rich.console import Console
 
-from asng.black_box import minimize
+from asng.black_box import Measured, minimize
 from asng.black_box.report import MINIMIZE
 from asng.cli import main
 from asng.errors import RunError
 from asng.report import read_run, summary_table, write_report
+from asng.report.words import score
 
 
 def table(folder):
@@ -31,7 +33,7 @@ def test_the_page_tells_what_was_found(tmp_path):
     ranked = sorted(enumerate(calls.losses.tolist(), start=1), key=lambda call: call[1])
     assert [(call.number, call.loss) for call in calls.best] == ranked[:10]
     assert text.count("<svg") == 3 + len(MIXED)  # losses, importance, entropy, and each theta
-    assert "the budget is spent" in text
+    assert "the budget was spent" in text
     assert not re.search(r"https?://(?!www\.w3\.org)", text)
     assert write_report(tmp_path / "run", kinds=[MINIMIZE]).read_text() == text
 
@@ -60,7 +62,7 @@ def test_the_page_of_a_long_run_stays_small(tmp_path):
 def test_the_table_has_the_best_first(tmp_path):
     result = minimize(mixed, MIXED, 40, run_dir=tmp_path)
     rows = table(tmp_path)
-    assert f"The least loss is {result.loss:.3g}, found by call" in rows
+    assert f"The lowest loss is {result.loss:.3g}, found by call" in rows
     losses = [float(found) for found in re.findall(r"^│\s+([\d.e-]+) │", rows, flags=re.MULTILINE)]
     assert losses == sorted(losses)
     assert len(losses) == 10
@@ -81,6 +83,30 @@ def test_losses_that_are_not_finite_are_drawn_at_the_edge(tmp_path):
     assert "No call has a finite loss yet" in table(tmp_path)
 
 
+def breaking(a):
+    if a["k"] == 1:
+        return Measured(math.nan, constraints={"size": 0.1})
+    return Measured(100.0 - a["k"], constraints={"size": 1.0 + a["k"], "time": -3.0})
+
+
+@pytest.mark.parametrize("objectives", [(), ("one", "two")])
+def test_where_no_call_keeps_its_constraints_the_closest_is_shown(objectives, tmp_path):
+    def f(a):
+        found = breaking(a)
+        parts = dict.fromkeys(objectives, found.loss)
+        return Measured(parts or found.loss, constraints=found.constraints)
+
+    result = minimize(f, SMALL, 9, objectives=objectives, run_dir=tmp_path)
+    closest = read_run(tmp_path).log.calls.closest
+    assert closest.architecture == dict(result.architecture)
+    said = f"by {score(1.0 + result.architecture['k'])} in all, with a loss of {score(result.loss)}"
+    said = f"kept all constraints; call {closest.number} of {result.evaluated} breaks them least, {said}"
+    for text in (table(tmp_path), write_report(tmp_path, kinds=[MINIMIZE]).read_text()):
+        assert said in " ".join(text.split())
+        assert "No call has a finite loss yet" not in text
+        assert text.count(score(result.loss)) >= 2  # in the table, too
+
+
 def test_a_damaged_call_is_named(tmp_path):
     minimize(mixed, MIXED, 8, run_dir=tmp_path)
     log = tmp_path / "log.jsonl"
@@ -99,5 +125,5 @@ def test_asng_report_knows_the_folder(tmp_path, capsys):
     minimize(mixed, MIXED, 16, run_dir=tmp_path / "run")
     assert main(["report", str(tmp_path / "run")]) == 0
     out = capsys.readouterr().out
-    assert "The least loss is" in out
+    assert "The lowest loss is" in out
     assert "report.html" in out

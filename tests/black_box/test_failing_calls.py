@@ -9,10 +9,11 @@ from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
-from black_boxes import GATED, MIXED, SMALL, Counted, deadly, gated, lasting, mixed, small
+from black_boxes import GATED, MIXED, SMALL, Counted, deadly, exiting, gated, lasting, mixed, small
 
 from asng.black_box import MinimizeError, MinimizeStopRule, minimize
 from asng.errors import InputError
+from asng.training.signals import Terminated
 
 
 def outcomes(result):
@@ -39,6 +40,39 @@ def test_a_call_that_kills_its_process_ranks_worst_and_a_resume_gets_past_it(tmp
     assert f.calls == []
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("workers", [1, "threads", pytest.param(2, marks=pytest.mark.slow)])
+def test_a_call_that_exits_is_a_failed_call_and_named_so(workers, asynchronous):
+    with ThreadPoolExecutor(2) as threads:
+        workers = threads if workers == "threads" else workers
+        flags = {"workers": workers, "asynchronous": asynchronous}
+        result = minimize(exiting, SMALL, 8, on_error="worst", **flags)
+        with pytest.raises(MinimizeError, match=r"'op': 'b'.*expected a loss, got SystemExit: 2"):
+            minimize(exiting, SMALL, 8, **flags)
+    assert {one.error for one in result.history if one.architecture["op"] == "b"} == {"SystemExit: 2"}
+    assert failed(result) == {"b"}
+
+
+def leaving(a):
+    """Ends its process at once, with a code of its own."""
+    os._exit(3)
+
+
+@pytest.mark.slow
+def test_a_call_that_ends_its_process_is_named_by_its_exit_code():
+    with pytest.raises(MinimizeError, match="the process that called f ended with exit code 3"):
+        minimize(leaving, SMALL, 2, call_seconds=30)
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, Terminated])
+@pytest.mark.parametrize("threads", [False, True])
+def test_interrupts_end_the_search_whatever_happens_to_failed_calls(ends, threads):
+    f = Counted(small, dies_at=2, error=Terminated(15) if ends is Terminated else KeyboardInterrupt())
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ends):
+        minimize(f, SMALL, 8, on_error="worst", workers=pool if threads else 1)
+    assert len(f.calls) == 2
+
+
 def test_a_call_that_takes_too_long_is_ended_and_counts_as_failed(tmp_path):
     before = set(active_children())
     result = minimize(lasting, SMALL, 4, workers=2, call_seconds=0.3, on_error="worst", run_dir=tmp_path)
@@ -54,7 +88,10 @@ def test_a_call_that_takes_too_long_is_ended_and_counts_as_failed(tmp_path):
 def test_one_worker_with_call_seconds_is_a_process_of_its_own():
     with pytest.raises(MinimizeError, match=r"'b'.*expected an answer within call_seconds=0\.2"):
         minimize(lasting, SMALL, 8, call_seconds=0.2)
-    with ThreadPoolExecutor(1) as threads, pytest.raises(InputError, match="call_seconds: expected it with"):
+    with (
+        ThreadPoolExecutor(1) as threads,
+        pytest.raises(InputError, match="call_seconds: expected a number as workers"),
+    ):
         minimize(lasting, SMALL, 8, workers=threads, call_seconds=1.0)
     with pytest.raises(InputError, match="call_seconds: expected a number in"):
         minimize(lasting, SMALL, 8, call_seconds=0.0)
@@ -125,7 +162,7 @@ def python(folder, *words):
 def test_a_function_of_a_notebook_is_refused_by_a_clear_word(tmp_path):
     done = python(tmp_path, "-c", HEAD + SEARCH)
     assert "InputError: f: expected a function that other processes can import" in done.stderr
-    assert "of a notebook or a console. Write it into a file" in done.stderr
+    assert ", defined in a notebook or a console. Write it into a file" in done.stderr
     assert not Path(tmp_path, "run").exists()
 
 
@@ -133,7 +170,7 @@ def test_a_script_without_a_guard_is_told_of_it(tmp_path):
     (tmp_path / "script.py").write_text(HEAD + SEARCH)
     done = python(tmp_path, "script.py")
     assert done.returncode == 1
-    assert "RunError: workers: expected processes that come up" in done.stderr
+    assert "RunError: workers: expected processes that start" in done.stderr
     assert "under `if __name__ == '__main__':`" in done.stderr
     assert "bootstrapping" not in done.stderr
 

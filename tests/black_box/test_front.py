@@ -16,7 +16,7 @@ from asng.black_box.hypervolume import hypervolume, undominated
 from asng.black_box.result import Evaluation
 from asng.errors import InputError, RunError
 from asng.optim import RandomSearch
-from asng.space import Architecture, Categorical, Real, Space
+from asng.space import Architecture, Categorical, Integer, Real, Space
 
 SPACE = Space({f"x{i}": Real(0.0, 1.0) for i in range(6)} | {"op": Categorical(["a", "b", "c"])})
 NAMES = ("error", "cost")
@@ -169,3 +169,28 @@ def test_repeated_runs_are_the_same():
     runs = [minimize(two, SPACE, 40, objectives=NAMES, seed=2) for _ in range(2)]
     assert runs[0].front == runs[1].front
     same(minimize(lambda a: a["x0"], SPACE, 20), minimize(lambda a: a["x0"], SPACE, 20))
+
+
+def never_feasible(a):
+    if a["x"] == 1:
+        raise ValueError("no loss")
+    return Measured({"error": a["x"], "cost": -a["x"]}, constraints={"size": 1 + a["x"], "time": -1})
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_where_nothing_is_feasible_the_least_violation_is_the_best_of_several_objectives(asynchronous):
+    space = Space({"x": Integer(0, 999)})
+    seen = []
+    result = minimize(
+        never_feasible,
+        space,
+        30,
+        objectives=NAMES,
+        on_error="worst",
+        asynchronous=asynchronous,
+        callbacks=[lambda progress: seen.append(progress.best)],
+    )
+    closest = min((one for one in result.history if not one.error), key=lambda one: one.constraints["size"])
+    assert closest != result.history[0]
+    assert (result.architecture, result.front) == (closest.architecture, ())
+    assert seen[-1].constraints["size"] <= seen[0].constraints["size"]

@@ -9,8 +9,8 @@ from test_resume_black_box import same
 
 from asng.black_box import minimize
 from asng.errors import InputError, RunError
-from asng.optim import RandomSearch
-from asng.space import Architecture
+from asng.optim import ASNG, RandomSearch, Staged
+from asng.space import Architecture, Integer, Space
 
 START = [{"op": "b", "k": 5, "flag": True}, {"op": "a", "k": 1, "flag": False}]
 GOOD = {"op": "c", "width": 18, "rate": 0.012, "one": 7}
@@ -34,6 +34,30 @@ def test_what_is_known_costs_nothing_and_may_be_the_result(asynchronous):
     assert [one.cached for one in result.history[:3]] == [True] * 3
     assert not any(call == architecture for call in f.calls for architecture, _ in known)
     assert (dict(result.architecture), result.loss) == ({"op": "b", "k": 4, "flag": True}, -1.0)
+
+
+@pytest.mark.parametrize("make", [None, Staged, ASNG, RandomSearch])
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_every_known_loss_is_told_though_the_optimiser_changes_its_number_of_samples(make, asynchronous):
+    space = Space({"x": Integer(0, 10), "y": Integer(0, 9)})
+    known = [({"x": i // 4, "y": i % 4}, 50.0 - i) for i in range(39)]
+    known[20] = known[20][0], -1000.0
+    optimizer = None if make is None else make(space)
+    f = Counted(lambda a: 10.0 + a["x"] + a["y"])
+    result = minimize(f, space, 9, known=known, optimizer=optimizer, asynchronous=asynchronous)
+    assert [(dict(one.architecture), one.loss) for one in result.history[:39]] == known
+    assert not any(call == architecture for call in f.calls for architecture, _ in known)
+    assert result.loss == -1000.0
+    if make is Staged:
+        assert optimizer.state_dict()["calls"] >= 39
+
+
+def test_every_known_loss_is_told_again_after_a_resume(tmp_path):
+    known = [({"op": "abc"[i % 3], "k": 1 + i % 5, "flag": False}, float(i)) for i in range(15)]
+    minimize(small, SMALL, 4, known=known, run_dir=tmp_path)
+    resumed = minimize(small, SMALL, 8, known=known, run_dir=tmp_path, resume=True)
+    assert [one.loss for one in resumed.history[:15]] == list(range(15))
+    same(resumed, minimize(small, SMALL, 8, known=known, optimizer=Staged(SMALL, budget=4)))
 
 
 def test_an_earlier_search_can_be_given_whole_and_helps():

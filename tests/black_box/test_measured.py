@@ -131,7 +131,7 @@ def test_without_a_rule_reports_are_kept_and_end_nothing(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("steps", "message"), [((0, 0), "expected one after 0, got 0"), ((-1,), "step: expected")]
+    ("steps", "message"), [((0, 0), "expected a step after 0, got 0"), ((-1,), "step: expected")]
 )
 def test_steps_rise(steps, message):
     def f(a):

@@ -14,7 +14,7 @@ from black_boxes import GATED, MIXED, SMALL, Counted, gated, mixed, small
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asng.black_box import minimize
+from asng.black_box import MinimizeStopRule, minimize
 from asng.errors import RunError
 from asng.optim import ASNG, SNG
 
@@ -91,6 +91,42 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_given_at_once(budget, tmp_pat
     assert len(f.calls) == 50 - budget
 
 
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_budget_below_the_calls_made_is_refused_and_nothing_is_written(asynchronous, tmp_path):
+    flags = {"run_dir": tmp_path, "asynchronous": asynchronous}
+    minimize(mixed, MIXED, 20, **flags)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    match = r"budget: expected at least 20, .*calls of f .*, got 9\. Pass budget=20"
+    with pytest.raises(RunError, match=match):
+        minimize(mixed, MIXED, 9, resume=True, **flags)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    same(
+        minimize(mixed, MIXED, 20, resume=True, **flags),
+        minimize(mixed, MIXED, 20, asynchronous=asynchronous),
+    )
+
+
+STRICTER = [{"target": 3.0}, {"patience": 1}, {"entropy": 1.0}, {"seconds": 1e-9}]
+
+
+@pytest.mark.parametrize("rule", STRICTER)
+@pytest.mark.parametrize("asynchronous", [False, True])
+@pytest.mark.parametrize("killed", [None, 17])
+def test_a_stricter_stop_rule_ends_a_resumed_search_but_drops_nothing(rule, asynchronous, killed, tmp_path):
+    flags = {"run_dir": tmp_path, "asynchronous": asynchronous}
+    try:
+        minimize(Counted(mixed, dies_at=killed), MIXED, 30, **flags)
+    except KeyboardInterrupt:
+        assert killed
+    losses = [event["loss"] for event in events(tmp_path) if event["event"] == "evaluation"]
+    result = minimize(mixed, MIXED, 30, stop=MinimizeStopRule(**rule), resume=True, **flags)
+    assert [one.loss for one in result.history if not one.cached][: len(losses)] == losses
+    assert result.loss <= min(losses)
+    assert json.loads((tmp_path / "architecture.json").read_text()) == dict(result.architecture)
+    if killed is None:
+        assert result.evaluated == 30
+
+
 def test_an_optimiser_of_ones_own_begins_where_it_began(tmp_path):
     opt = SNG(SMALL, seed=4)
     straight = minimize(small, SMALL, 30, optimizer=SNG(SMALL, seed=4))
@@ -126,7 +162,7 @@ def test_failures_that_rank_worst_are_remembered_too(tmp_path):
 SCRIPT = """
 import sys, time
 from black_boxes import MIXED, mixed
-from asng.black_box import minimize
+from asng.black_box import MinimizeStopRule, minimize
 
 def slow(a):
     time.sleep(0.02)
@@ -183,7 +219,7 @@ def test_a_log_that_is_not_of_this_search_is_named(tmp_path):
         (good.replace('"op": "a"', '"op": "c"'), "another version"),
         (good.replace('"op": "a"', '"op": "z"'), "expected an event of a search"),
         (good.replace("minimize", "maximize"), "one of another kind"),
-        (good.replace('"event": "start"', '"event": "begin"'), "expected a start"),
+        (good.replace('"event": "start"', '"event": "begin"'), "expected the start of a run"),
         (good.replace("\n", "\nnonsense\n", 1), "line 2: expected a JSON object"),
     ]:
         log.write_text(wrong)

@@ -101,7 +101,7 @@ def test_a_share_out_of_range_is_named_and_what_a_share_is(share):
     )
     with pytest.raises(InputError, match=words):
         Budget("parameters", share=share)
-    with pytest.raises(InputError, match=words + ".* as target="):
+    with pytest.raises(InputError, match=words + r" of it\. To give an absolute cost, pass target="):
         Penalty("parameters", weight=1.0, share=share)
 
 

@@ -69,7 +69,7 @@ def test_a_part_of_a_format_is_an_error_of_its_reader_not_of_another_format(tmp_
 
 
 def test_a_size_is_for_pictures_alone(tmp_path):
-    with pytest.raises(InputError, match="size: expected none, since images of MNIST's format"):
+    with pytest.raises(InputError, match="size: expected none, because images of MNIST's format"):
         read_images(write_mnist_like(tmp_path), size=8)
 
 

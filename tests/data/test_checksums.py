@@ -66,7 +66,9 @@ def test_both_marks_of_a_line_comments_and_a_path_with_a_dot_are_read(folder):
 )
 def test_a_line_of_another_form_is_named(folder, line):
     (folder / "SHA256SUMS").write_text("0" * 64 + "  b\n" + line)
-    with pytest.raises(InputError, match=r"SHA256SUMS, line 2: expected 64 hexadecimal digits.*by sha256sum"):
+    with pytest.raises(
+        InputError, match=r"SHA256SUMS, line 2: expected 64 hexadecimal digits.*with sha256sum"
+    ):
         Checksums(folder)
 
 

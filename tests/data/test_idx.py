@@ -64,7 +64,7 @@ def test_a_damaged_compressed_file_is_an_input_error():
 
 def test_trailing_bytes_are_refused():
     with pytest.raises(
-        InputError, match=r"expected 40 bytes for shape \(2, 2, 3\) of int16, got 41\. Bytes trail"
+        InputError, match=r"expected 40 bytes for shape \(2, 2, 3\) of int16, got 41\. There are extra bytes"
     ):
         parse_idx(idx_bytes(SMALL) + b"\0", "file")
 

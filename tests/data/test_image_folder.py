@@ -90,10 +90,10 @@ def test_classes_without_parts_are_shared_out_to_both(tmp_path):
 def test_wrong_folders_of_classes_are_named(tmp_path):
     write_classes(tmp_path)
     write(tmp_path / "test" / "owl" / "0.png", np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(InputError, match="the same classes in train and in test, got 'owl' in one"):
+    with pytest.raises(InputError, match="the same classes in train and in test, got 'owl' in only one"):
         read_image_folder(tmp_path, classes=True)
     write(tmp_path / "train" / "0.png", np.zeros((4, 4, 3), np.uint8))
-    with pytest.raises(InputError, match=r"0\.png: expected pictures in folders, one a class"):
+    with pytest.raises(InputError, match=r"0\.png: expected pictures in folders, one folder per class"):
         read_image_folder(tmp_path, classes=True)
 
 

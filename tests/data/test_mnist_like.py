@@ -37,7 +37,7 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_counts_that_disagree_are_refused(tmp_path):
     folder = write_mnist_like(tmp_path)
     write_idx(folder / "train-labels-idx1-ubyte", np.zeros(7, np.uint8), ".gz")
-    with pytest.raises(InputError, match="train: expected one label an image, got 8 images and 7 labels"):
+    with pytest.raises(InputError, match="train: expected one label per image, got 8 images and 7 labels"):
         read_mnist_like(folder)
 
 

@@ -97,9 +97,9 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 
 def test_labels_that_do_not_fit_the_data_set_are_refused():
-    with pytest.raises(InputError, match="one an item, 3, got 2"):
+    with pytest.raises(InputError, match="one per item, 3, got 2"):
         split_half(TensorDataset(torch.zeros(3)), labels=[0, 1])
-    with pytest.raises(InputError, match="beside a data set only"):
+    with pytest.raises(InputError, match="expected only together with a data set"):
         split_half(10, labels=[0] * 10)
 
 
@@ -124,5 +124,5 @@ def test_of_equal_groups_half_are_on_either_side_and_which_is_by_chance():
 
 
 def test_a_single_group_cannot_be_split():
-    with pytest.raises(InputError, match="expected two groups at least, one for each part, got 1"):
+    with pytest.raises(InputError, match="expected at least two groups, one for each part, got 1"):
         split_groups([4, 4, 4])

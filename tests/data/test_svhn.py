@@ -53,7 +53,7 @@ def test_labels_of_other_numeric_types_and_rows_are_taken(tmp_path):
         ({"X": digits()["X"][..., :0]}, "expected the variable X"),
         ({"X": {"a": 1}}, "expected the variables X and y, of numbers, got y"),
         ({"X": digits()["X"] * 1j}, "expected the variables X and y, of numbers, got y"),
-        ({"y": digits(11)["y"]}, r"y of 12 numbers, one an image, got uint8 of shape \(11, 1\)"),
+        ({"y": digits(11)["y"]}, r"y of 12 numbers, one per image, got uint8 of shape \(11, 1\)"),
         ({"y": "twelve words"}, "expected the variables X and y, of numbers, got X"),
         ({"y": np.full((12, 1), 11)}, "expected labels from 1 to 10 in y, got 11"),
         ({"y": np.full((12, 1), 0)}, "got 0"),
@@ -84,7 +84,7 @@ def test_missing_variables_and_files_are_named(tmp_path):
 def test_matlab_7_3_is_named(tmp_path, before):
     write_svhn(tmp_path)
     (tmp_path / "train_32x32.mat").write_bytes(before + b"\x89HDF\r\n\x1a\n" + bytes(600))
-    with pytest.raises(InputError, match=r"got one of MATLAB 7\.3 \(HDF5\)\. Save it anew"):
+    with pytest.raises(InputError, match=r"got one of MATLAB 7\.3 \(HDF5\)\. Save it again"):
         read_svhn(tmp_path)
 
 

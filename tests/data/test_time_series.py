@@ -74,7 +74,7 @@ def test_other_channels_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"series": ()}, "tiny: expected a series at least, got none"),
+        ({"series": ()}, "tiny: expected at least one series, got none"),
         (
             {"series": (torch.zeros(2, 2, dtype=torch.float64),) * 3},
             r"series\[0\]: expected a float32.*float64",

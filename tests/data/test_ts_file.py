@@ -66,7 +66,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, cases):
         ("@classLabel true\n@data\n1,2:a\n", "expected class labels, .* got none"),
         ("@targetLabel true\n@data\n1,2:0.5\n", "got @targetLabel, a regression"),
         ("@timeStamps true\n@classLabel true a\n@data\n(0,1):a\n", "without time stamps"),
-        (HEADER, "expected a case at least behind @data, got none"),
+        (HEADER, "expected at least one case after @data, got none"),
         (HEADER + "1,2:3,4\n", "line 11: expected dimensions, .* classes low, high, got '3,4' at the end"),
         (HEADER + "low\n", "line 11: expected dimensions, a colon and one of the classes"),
         (HEADER + "1:2:hihg\n", "line 11: .* Did you mean 'high'"),
@@ -75,7 +75,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, cases):
         (HEADER + "1:2:low\n1,x:3,4:low\n", "line 12, dimension 1: expected a finite number, got 'x'"),
         (HEADER + "1,2:3,?:low\n", r"line 11, dimension 2: .* got '\?'. It is a missing value: fill it in"),
         (HEADER + "1:inf:low\n", "line 11, dimension 2: expected a finite number, got 'inf'"),
-        (HEADER + "1:1e300:low\n", "line 11, dimension 2: .* got '1e300'. It is too great for 32 bits"),
+        (HEADER + "1:1e300:low\n", "line 11, dimension 2: .* got '1e300'. It is too large for 32 bits"),
         (HEADER + "1,,2:1,2,3:low\n", "line 11, dimension 1: expected a finite number, got ''"),
         (
             HEADER.replace("@dimensions 2\n", "") + "1:2:low\n1:low\n",

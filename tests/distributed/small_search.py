@@ -1,5 +1,6 @@
 """A small search with batch norm, the same in one process and in several, and ways in which one can fail."""
 
+import functools
 import json
 import os
 import signal
@@ -77,9 +78,10 @@ def supernet(dropout=0.0):
 
 
 def failing(act, at=FAILS):
-    """A loss that does something in the last process at one of its training passes."""
+    """A loss named as `cross_entropy` that does something in the last process at one training pass."""
     calls = 0
 
+    @functools.wraps(cross_entropy)
     def loss(forward, batch):
         nonlocal calls
         calls += torch.is_grad_enabled()

@@ -13,7 +13,7 @@ def test_a_killed_process_ends_the_others_with_an_error():
     for ended in (first, second):
         assert ended.code == 1
         assert ended.error.startswith(
-            "LostProcess: processes: expected 3 that go on, but process 2 has ended without a word: it"
+            "LostProcess: processes: expected 3 that keep running, but process 2 has ended without a word: it"
         )
         assert "resume" in ended.error
 

@@ -143,7 +143,7 @@ def failing_once(folder):
 def test_in_a_group_of_the_caller_an_error_is_told_and_all_may_go_on(tmp_path):
     first, second = values(failing_once, str(tmp_path))
     assert first == ["a bad day", [0, 1]]
-    assert "got an error in process 0: ValueError: a bad day. Mend that" in second[0]
+    assert "got an error in process 0: ValueError: a bad day. Fix it" in second[0]
     assert second[1] == [0, 1]
 
 
@@ -215,4 +215,4 @@ def after_an_error():
 
 def test_processes_that_an_error_has_parted_do_not_go_on():
     for ended in together(after_an_error):
-        assert "RunError: processes: expected all that torchrun has started, got those" in ended.error
+        assert "expected all that torchrun started, but an earlier error has disconnected" in ended.error

@@ -97,7 +97,7 @@ def test_in_every_exchange_what_happens_to_a_process_is_told_or_gone_on_from(
     first, second = together(exchanging, *given)
     assert time.monotonic() - begun < 30
     assert first.code == 1
-    assert first.error.startswith("LostProcess: processes: expected 2 that go on, ")
+    assert first.error.startswith("LostProcess: processes: expected 2 that keep running, ")
     assert TOLD[act] in first.error
     if act == "stopped":  # it was sent SIGCONT when the first had ended
         assert second.error == first.error or own_group  # the first holds the store of such a group
@@ -110,7 +110,7 @@ def hanging():
 def test_a_limit_of_time_ends_all_where_one_hangs_and_names_it():
     """Also the one that waits for it within gloo."""
     first, second = together(hanging)
-    assert first.error.startswith("LostProcess: processes: expected 2 that go on, ")
+    assert first.error.startswith("LostProcess: processes: expected 2 that keep running, ")
     assert "process 1" in first.error
     assert "step: expected each to take at most 5 s, got one that does not end." in first.error
     assert second.code == 1

@@ -56,7 +56,7 @@ def test_a_process_elsewhere_is_known_by_its_signs(watch):
         watch.store.set("asng/beat/1", f"{number}:4")
         assert watch.look() is None
         time.sleep(1.5 * SHORT)
-    assert watch.look()[1].startswith("hangs, is stopped, or is cut off, for more than 0.2 s")
+    assert watch.look()[1].startswith("hangs, is stopped, or is disconnected, for more than 0.2 s")
     assert watch.behind() == []
     watch.exchanges = 5
     assert watch.behind() == [1]

@@ -36,6 +36,16 @@ def search_of(study):
     return study.sampler._up_to_date(study)
 
 
+def test_integers_that_floats_cannot_tell_apart_are_searched_as_reals():
+    def wide(trial):
+        return trial.suggest_int("log", 1, 2**50, log=True) + trial.suggest_int("n", 4, 2**60, step=4) / 2**59
+
+    study = study_of()
+    study.optimize(wide, n_trials=12)
+    assert all(type(one["log"]) is type(one["n"]) is int for one in params(study))
+    assert all(1 <= one["log"] <= 2**50 and one["n"] % 4 == 0 and one["n"] <= 2**60 for one in params(study))
+
+
 def test_finds_the_least_value():
     study = study_of()
     study.optimize(bowl, n_trials=40)

@@ -261,8 +261,8 @@ class Halving(nn.Module):
 
 
 NOT_TO_SKIP = {
-    "in a row": (lambda: Encoder(plain), "they do not add to what they are given"),
-    "halving": (lambda: Encoder(Halving), "they do not add to what they are given"),
+    "in a row": (lambda: Encoder(plain), "they do not add to their input"),
+    "halving": (lambda: Encoder(Halving), "they do not add to their input"),
     "counted": (lambda: Encoder(lambda _: Layer(several=True), way="by number"), "network does not run so"),
 }
 

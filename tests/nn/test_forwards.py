@@ -198,7 +198,7 @@ def test_hooks_on_choices_that_share_a_candidate_are_refused():
 
 def test_replaced_forward_of_a_choice_around_a_candidate_with_hooks_is_refused():
     supernet = Supernet(_patched(snn.Choice([_hooked(nn.Linear(4, 4))], label="c")))
-    with pytest.raises(InputError, match="has hooks, which would come around"):
+    with pytest.raises(InputError, match="with hooks of its own, which would run around"):
         supernet.extract({"c": 0})
 
 

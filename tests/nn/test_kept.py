@@ -1,6 +1,7 @@
 """What a child keeps: all that the architecture does not exclude, whether a call reaches it or not."""
 
 import random
+import re
 import warnings
 
 import pytest
@@ -142,6 +143,50 @@ def test_what_no_call_reaches_is_kept_and_said_once():
             child = supernet.extract(a, example=(X, "a"))
         assert isinstance(child.heads["b"], nn.Linear)
         supernet.extract(a, example=(X, "a"))  # said before
+
+
+class Weighted(nn.Module):
+    """Has weights for the loss, which no pass reads."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = snn.Linear(4, WIDTH)
+        self.scales = nn.ParameterDict({"c": nn.Parameter(torch.zeros(()))})
+        self.margin = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+def test_the_removal_of_what_no_call_reaches_is_not_suggested_since_a_loss_may_read_it():
+    with pytest.warns(UserWarning, match="ran scales, margin.*or a loss may read them") as said:
+        child = Supernet(Weighted()).extract({"w": 5}, example=X)
+    assert not re.search("take|remove|out of", str(said[0].message))
+    assert sorted(child.state_dict()) == [
+        "layer.bias",
+        "layer.weight",
+        "margin.bias",
+        "margin.weight",
+        "scales.c",
+    ]
+
+
+def test_what_a_loss_trains_is_kept_without_a_word():
+    supernet = Supernet(Weighted())
+    output = supernet(X, architecture={"w": 8})
+    (
+        output.square().mean() * supernet.model.scales["c"].exp() + supernet.model.margin(output).mean()
+    ).backward()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(supernet.extract({"w": 5}, example=X).margin, nn.Linear)
+
+
+def test_the_width_of_a_trained_twin_that_no_call_reaches_is_still_told():
+    supernet = Supernet(Tasks(lambda: snn.Linear(8, WIDTH)))
+    supernet(X, "b", architecture={"w": 8}).sum().backward()
+    with pytest.warns(UserWarning, match=r"ran heads\.b\..*The width of heads\.b is that of heads\.a"):
+        supernet.extract({"w": 5}, example=(X, "a"))
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -106,3 +106,30 @@ def test_calls_with_unlike_arguments_have_no_plain_form():
 
     with pytest.raises(InputError, match=r"module 'blocks' .*expected calls with the same arguments"):
         Supernet(Unlike()).extract({"d": 2}, example=(X, EDGES))
+
+
+def test_a_sequential_is_a_list_of_blocks_and_a_wrong_length_says_how_to_copy_it():
+    blocks = nn.Sequential(snn.Linear(4, 4), nn.ReLU())
+    assert [type(block) for block in snn.Repeat(blocks, Integer(0, 2)).blocks] == [snn.Linear, nn.ReLU]
+    message = (
+        r"^blocks: expected 3, the greatest depth, got 2 in a Sequential, .* list of blocks\. "
+        r"To repeat it as a whole, pass a function .*: Repeat\(lambda index: Sequential\(\.\.\.\), depth\)"
+    )
+    with pytest.raises(InputError, match=message):
+        snn.Repeat(blocks, Integer(0, 3))
+    with pytest.raises(InputError, match=r"expected 3, the greatest depth, got 2\.$"):
+        snn.Repeat(list(blocks), Integer(0, 3))
+    whole = snn.Repeat(lambda _: nn.Sequential(nn.Linear(4, 4), nn.ReLU()), Integer(0, 3))
+    assert [len(block) for block in whole.blocks] == [2, 2, 2]
+
+
+def test_a_list_of_a_class_of_your_own_is_named_and_one_that_cannot_be_called_is_not_to_be_repeated():
+    class Body(nn.Sequential):
+        pass
+
+    with pytest.raises(
+        InputError, match=r"got 1 in a Body, .* Repeat\(lambda index: Body\(\.\.\.\), depth\)"
+    ):
+        snn.Repeat(Body(nn.ReLU()), Integer(0, 3))
+    with pytest.raises(InputError, match=r"expected 3, the greatest depth, got 1\.$"):
+        snn.Repeat(nn.ModuleList([nn.ReLU()]), Integer(0, 3))

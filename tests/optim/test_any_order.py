@@ -106,7 +106,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.refused(
             self.told,
             [0.0] * len(self.told),
-            r"candidates\[0\]: expected a draw that was not told|expected at least 2",
+            r"candidates\[\d+\]: expected a draw that was not told|expected at least 2",
         )
 
     @precondition(lambda self: len(self.asked) > 1)
@@ -115,7 +115,7 @@ class AnyOrder(RuleBasedStateMachine):
         if not self.asked[0].origin.alone:
             self.refused(self.asked[:1], [0.0], "expected at least 2")
         self.refused(self.asked[0], "1", "losses: expected a flat sequence")
-        self.refused(self.asked[:2], [0.0], "expected 2 numbers, one a candidate, got 1")
+        self.refused(self.asked[:2], [0.0], "expected 2 numbers, one per candidate, got 1")
         self.refused(self.asked[:2], [0.0, None], "losses: expected a flat sequence")
         self.refused(self.asked[:2], [0.0, "1"], "losses: expected a flat sequence")
         self.refused([self.asked[0], OTHER.candidate([0.0])], [0.0, 1.0], "another space")
@@ -166,5 +166,7 @@ def test_ask_tell_save_and_load_go_in_any_order(name):
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_state_of_another_version_says_so(name):
     optimizer = MAKERS[name](SPACE)
-    with pytest.raises(RunError, match=r"got 1: another version of asng saved it\. Go on with that version"):
+    with pytest.raises(
+        RunError, match=r"got 1: another version of asng saved it\. Continue with that version"
+    ):
         optimizer.load_state_dict(optimizer.state_dict() | {"format": 1})

@@ -42,8 +42,8 @@ def test_every_optimizer_keeps_what_it_promises(make, claim):
     [
         ([], [], "at least 1"),
         (1, [], "losses: expected 1 numbers"),
-        (2, [0.0], "losses: expected 2 numbers, one a candidate, got 1"),
-        (2, [0.0, 1.0, 2.0], "losses: expected 2 numbers, one a candidate, got 3"),
+        (2, [0.0], "losses: expected 2 numbers, one per candidate, got 1"),
+        (2, [0.0, 1.0, 2.0], "losses: expected 2 numbers, one per candidate, got 3"),
         (2, ["1", "2"], "losses: expected a flat sequence of 2 numbers"),
         (2, [None, 1.0], "losses: expected a flat sequence"),
         (2, [[0.0], [1.0]], "losses: expected a flat sequence"),

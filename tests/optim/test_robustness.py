@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onemax import choices, evaluations
 
+from asng.black_box import minimize
 from asng.distributions import Product
 from asng.optim import ASNG, SNG, Adam
 from asng.optim.draws import draw_uniforms
@@ -134,3 +135,28 @@ def test_the_first_step_size_hardly_matters():
     costs = [evaluations(ASNG(space, delta_init=delta_init)) for delta_init in (0.01, 0.1, 1.0, 10.0, 100.0)]
     assert max(costs) < 200
     assert evaluations(ASNG(space, delta_init=0.01, early=False)) > 2 * max(costs)
+
+
+WIDE = {
+    "1e20": Real(0, 1e20),
+    "1e300": Real(-1e300, 1e300),
+    "largest": Real(-1.7e308, 1.7e308),
+    "smallest": Real(0.0, 1e-300),
+    "log": Real(1e-300, 1e300, log=True),
+    "integers": Integer(-(2**52), 2**52),
+    "steps": Real(-1e300, 1e300, step=1e299),
+}
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("name", WIDE)
+def test_the_widest_ranges_are_searched_without_a_warning(name, noisy):
+    variable = WIDE[name]
+    space = Space({"n": variable, "op": Categorical(["a", "b"]), "m": Integer(0, 3)})
+
+    def loss(a):
+        return abs(a["n"] / 4 - variable.high / 8) + (a["op"] == "a") * (a["m"] + 1)
+
+    result = minimize(loss, space, 40, noisy=noisy)
+    assert noisy or len({one.architecture for one in result.history if not one.cached}) == 40
+    assert result.loss < variable.high / 8

@@ -93,8 +93,8 @@ def test_three_budgets_from_one_search_are_nearly_as_good_as_from_three_of_twice
 @pytest.mark.parametrize(
     ("optimizers", "words"),
     [
-        (list, "expected one a goal, got none"),
-        (lambda: [ASNG(SPACE, seed=0), ASNG(SPACE, seed=0)], "a seed of its own"),
+        (list, "expected one per goal, got none"),
+        (lambda: [ASNG(SPACE, seed=0), ASNG(SPACE, seed=0)], "a different seed for each"),
         (lambda: [ASNG(SPACE), ASNG(Space({"a": Integer(0, 3)}), seed=1)], "one space"),
     ],
 )

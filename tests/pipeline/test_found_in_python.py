@@ -121,24 +121,28 @@ def test_a_stopped_retraining_is_gone_on_with(run, users):
     result.write_text(json.dumps({**kept, "random": kept["random"][:1]}))  # as if killed after the first peer
     again = run.retrain(train, test, peers=2, resume=True, **SHORT)
     assert [one.score for one in again.peers] == [one.score for one in whole.peers]
-    with pytest.raises(RunError, match="expected a retraining that was begun with"):
+    with pytest.raises(RunError, match="expected a retraining that was started with"):
         run.retrain(train, test, peers=3, resume=True, **SHORT)
 
 
 def test_layers_draw_their_weights_anew():
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.MultiheadAttention(4, 2))
+    act = asng.nn.Choice({"tanh": nn.Tanh(), "relu": nn.ReLU()}, label="act")
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.MultiheadAttention(4, 2), act)
+    supernet = asng.nn.Supernet(model)
     model[1](torch.randn(5, 4) + 9.0)
-    fresh = drawn_anew(model)
+    fresh = drawn_anew(supernet)
     assert not torch.equal(fresh[0].weight, model[0].weight)
     assert not torch.equal(fresh[2].in_proj_weight, model[2].in_proj_weight)
     assert torch.equal(fresh[1].running_mean, torch.zeros(4))
 
 
 def test_weights_that_nobody_can_draw_anew_are_named():
-    model = nn.Sequential(nn.Linear(3, 4))
+    model = nn.Sequential(asng.nn.Choice([nn.Linear(3, 4), nn.Linear(3, 4)]))
     model[0].register_module("scale", nn.ParameterList([torch.ones(4)]))
-    with pytest.raises(InputError, match=r"make: expected, because 0.scale \(ParameterList\) has weights"):
-        drawn_anew(model)
+    with pytest.raises(
+        InputError, match=r"make: expected a function, because 0.scale \(ParameterList\) has weights"
+    ):
+        drawn_anew(asng.nn.Supernet(model))
 
 
 NAMED = ["--model", "own_things.Net", "--data", "own_things.loaders", "--maximize", "accuracy"]
@@ -148,7 +152,7 @@ def test_commands_work_on_the_folder_of_a_search_in_python(run, capsys):
     folder = str(run.folder)
     for command in ("retrain", "evaluate", "export"):
         assert main([command, folder]) == 1
-        assert "model: expected with" in capsys.readouterr().err
+        assert "model: expected for" in capsys.readouterr().err
     assert main(["retrain", folder, *NAMED, "--epochs", "2", "--peers", "1", "--quiet"]) == 0
     stored = read_run(run.folder).result
     assert (stored.metric, len(stored.random), stored.steps) == ("accuracy", 1, run.steps)
@@ -157,7 +161,7 @@ def test_commands_work_on_the_folder_of_a_search_in_python(run, capsys):
     assert main(["evaluate", folder, *trusted]) == 0  # the folder names them now
     assert f"accuracy {stored.found.score:.4f}" in capsys.readouterr().out
     assert main(["evaluate", folder, *NAMED]) == 1
-    assert "model: expected none with" in capsys.readouterr().err
+    assert "model: expected none for" in capsys.readouterr().err
 
 
 def test_commands_score_and_export_what_was_retrained_in_python(run, users, capsys):

@@ -148,7 +148,7 @@ def test_retraining_that_is_stopped_leaves_no_child_of_other_settings_and_goes_o
 
 
 def test_retraining_an_unfinished_search_is_an_error(task, tmp_path):
-    with pytest.raises(RunError, match="expected what a finished search found"):
+    with pytest.raises(RunError, match="expected the result of a finished search"):
         retrain_run(task, SMALL, tmp_path / "nothing", progress=False)
 
 

@@ -56,7 +56,7 @@ def test_the_likeliest_architecture_and_the_last_figures_stand_above_the_report(
     found = write_log(tmp_path, steps=40, end=None)
     with watched(tmp_path) as ask:
         text = ask()[1]
-    above = text[text.index('class="live"') : text.index("The course of the search")]
+    above = text[text.index('class="live"') : text.index("Progress of the search")]
     assert f"<b>{found['op']}</b>" in above
     assert "steps: <b>40</b>" in above
     assert "entropy: <b>0.25</b>" in above
@@ -137,7 +137,7 @@ def test_a_port_in_use_is_one_clear_error(tmp_path):
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        with pytest.raises(InputError, match=rf"port: expected one that is free on 127.0.0.1, got {port} \("):
+        with pytest.raises(InputError, match=rf"port: expected a free port on 127.0.0.1, got {port} \("):
             watch_report(tmp_path, port=port)
 
 

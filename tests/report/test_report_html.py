@@ -168,7 +168,10 @@ def test_a_page_is_written_without_any_one_part(tmp_path, part):
             "theta over the steps",
         ),
         ([{"event": "start"}], "no step logged"),
-        ([{"event": "end", "step": 3, "reason": "patience"}], "no better for long (patience) at step 3"),
+        (
+            [{"event": "end", "step": 3, "reason": "patience"}],
+            "no improvement for too long (patience) at step 3",
+        ),
     ],
 )
 def test_a_run_that_has_hardly_begun_has_a_page(tmp_path, events, word):

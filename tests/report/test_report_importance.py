@@ -85,7 +85,7 @@ def test_candidates_that_did_not_read_a_variable_say_nothing_of_its_values(tmp_p
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"losses": [1.0]}, "candidates at step 3: expected a loss of each, got 1 of 2"),
+        ({"losses": [1.0]}, "candidates at step 3: expected a loss for each, got 1 of 2"),
         ({"candidates": [[0, 0], [0, 0]]}, "expected a place for each of 3 variables, got 2"),
         ({"candidates": [[0, 7, 1], [0, 0, 1]]}, "expected the index of one of 2 choices, got 7"),
     ],

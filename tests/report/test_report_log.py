@@ -45,7 +45,7 @@ def test_a_torn_line_in_the_middle_is_an_error_with_its_number(tmp_path, torn):
     path = tmp_path / "log.jsonl"
     lines = [json.dumps(step) for step in steps(1, 2)]
     path.write_text("\n".join([lines[0], "", torn, lines[1]]))
-    with pytest.raises(RunError, match=r"log\.jsonl, line 3: expected one JSON object a line"):
+    with pytest.raises(RunError, match=r"log\.jsonl, line 3: expected one JSON object per line"):
         read_log(path)
 
 

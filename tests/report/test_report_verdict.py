@@ -24,7 +24,7 @@ def test_a_better_network_is_said_to_be_better(read):
     assert verdict(read(0.861, (0.853, 0.842, 0.842, 0.831))) == (
         "The found network scored 0.861, its 4 random peers 0.842 +- 0.009: better by 0.019 (rank 1 of 5). "
         "It is worth 12 random networks (2.1 to 6,700 with 90 % confidence), at the cost of 40 trainings: "
-        "0.29 a training."
+        "0.29 per training."
     )
 
 
@@ -128,7 +128,7 @@ def test_a_score_that_counts_no_items_has_no_error_of_counts(score):
     [
         (0.81, "Your baseline scored 0.810: the found network is better by 0.050."),
         (0.92, "Your baseline scored 0.920: the found network is WORSE by 0.060."),
-        (0.86, "Your baseline scored 0.860: the found network is a tie with it."),
+        (0.86, "Your baseline scored 0.860: the found network is tied with it."),
         (
             0.855,
             "Your baseline scored 0.855: the found network is better by 0.005, within one standard deviation "
@@ -203,8 +203,8 @@ def test_the_worth_over_seeds_is_that_of_the_mean_rank():
     # By rank alone: first of three, last of three.
     sentence = seeds_verdict(seeds((0.9, 0.75), (0.6, 0.75), peers=(0.7, 0.8), trainings=4.0))
     assert (
-        "A found network is worth 0.5 random ones (of single seeds 0 to 2), at the cost of 4 trainings: 0.12 "
-        "a training."
+        "A found network is worth 0.5 random ones (0 to 2 for single seeds), at the cost of 4 trainings: "
+        "0.12 per training."
     ) in sentence
 
 

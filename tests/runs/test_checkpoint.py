@@ -29,7 +29,9 @@ def path(tmp_path):
 
 def _passing_over(path, why):
     """Load a checkpoint, and see that the newest is named with a reason and not used."""
-    with pytest.warns(UserWarning, match=rf"checkpoint\.pt: .*{why}.*Going on from checkpoint\.previous\.pt"):
+    with pytest.warns(
+        UserWarning, match=rf"checkpoint\.pt: .*{why}.*Continuing from checkpoint\.previous\.pt"
+    ):
         state = load_checkpoint(path)
     assert re.search(why, state[PASSED_OVER])
     return state
@@ -53,7 +55,7 @@ def test_where_the_newest_is_cut_the_one_before_is_read(path):
     whole = path.read_bytes()
     for length in [*range(0, 64, 7), *range(64, len(whole), 97), len(whole) - 1]:
         path.write_bytes(whole[:length])
-        assert _same(_passing_over(path, "torn or foreign file"), 1), length
+        assert _same(_passing_over(path, "truncated or foreign file"), 1), length
 
 
 def test_a_changed_bit_is_never_taken_for_weights(path):
@@ -76,7 +78,7 @@ def test_without_a_whole_one_all_reasons_are_told(path):
     path.write_bytes(path.read_bytes()[:-30])
     path.with_name("checkpoint.previous.pt").write_text("no archive")
     with pytest.raises(
-        RunError, match=r"torn or foreign.*previous.*torn or foreign.*search anew with overwr"
+        RunError, match=r"truncated or foreign.*previous.*truncated or foreign.*pass overwrite=True"
     ):
         load_checkpoint(path)
 
@@ -98,7 +100,7 @@ def test_another_format_is_named_and_the_one_before_is_used(path, number):
 
 def test_one_that_was_passed_over_never_takes_the_place_of_the_one_that_was_used(path):
     path.write_bytes(b"torn")
-    assert _same(_passing_over(path, "torn"), 1)
+    assert _same(_passing_over(path, "truncated"), 1)
     save_checkpoint(path, _state(3), keep=False)
     path.unlink()
     assert _same(load_checkpoint(path), 1)
@@ -117,7 +119,7 @@ class Evil:
 def test_code_in_a_checkpoint_is_not_run(path, tmp_path):
     target = tmp_path / "written"
     torch.save({"format": FORMAT, "model": Evil(target)}, path)
-    assert _same(_passing_over(path, "torn or foreign"), 1)
+    assert _same(_passing_over(path, "truncated or foreign"), 1)
     assert not target.exists()
     torch.load(path, weights_only=False)
     assert target.exists()  # the attack is a real one
@@ -127,7 +129,7 @@ def test_a_bare_pickle_is_foreign(path, tmp_path):
     target = tmp_path / "written"
     path.write_bytes(pickle.dumps({"format": FORMAT, "model": Evil(target)}))
     path.with_name("checkpoint.previous.pt").write_bytes(path.read_bytes())
-    with pytest.raises(RunError, match="expected a checkpoint, got a torn or foreign file"):
+    with pytest.raises(RunError, match="expected a checkpoint, got a truncated or foreign file"):
         load_checkpoint(path)
     assert not target.exists()
 
@@ -141,7 +143,7 @@ def test_an_archive_that_unpacks_to_more_than_it_is_is_refused_at_once(how, tmp_
         archive.writestr("a/data.pkl", bytes(10_000))
         if how == "overlapping":
             archive.filelist += archive.filelist * 50
-    with pytest.raises(RunError, match="expected a checkpoint, got a torn or foreign file"):
+    with pytest.raises(RunError, match="expected a checkpoint, got a truncated or foreign file"):
         load_checkpoint(path)
 
 
@@ -175,7 +177,7 @@ def test_a_damaged_checkpoint_does_not_replace_a_whole_one_before_the_new_is_wri
     with pytest.raises(RunError, match="Input/output error"):
         save_checkpoint(path, _state(3))
     monkeypatch.undo()
-    assert _same(_passing_over(path, "torn or foreign"), 1)
+    assert _same(_passing_over(path, "truncated or foreign"), 1)
 
 
 def test_tensors_keep_their_bits(tmp_path):
@@ -193,7 +195,7 @@ def test_a_name_of_many_letters_does_not_keep_torch_busy(tmp_path):
         for part, content in parts.items():
             archive.writestr(part, content.replace(b"_rebuild_tensor_v2\n", b"[" * 40_000 + b"_v2\n"))
     began = time.process_time()
-    with pytest.raises(RunError, match="torn or foreign file"):
+    with pytest.raises(RunError, match="truncated or foreign file"):
         load_checkpoint(path)
     assert time.process_time() - began < 2.0  # torch alone takes 14 seconds
 

@@ -151,7 +151,9 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
 
     home = write_folder(tmp_path / "folder", write)
     (home / "old").touch()
-    with pytest.raises(RunError, match=r"folder: cannot be written: No space left on device\. Make room"):
+    with pytest.raises(
+        RunError, match=r"folder: cannot be written: No space left on device\. Free some space"
+    ):
         write_folder(home, fail)
     assert (home / "old").exists()
     write_folder(home, write)

@@ -82,7 +82,7 @@ def test_another_process_is_kept_out_until_the_first_is_killed(tmp_path):
             assert process.poll() is None
             time.sleep(0.01)
         for function in (JsonLines, refuse_running):
-            with pytest.raises(RunError, match=r"log\.jsonl: another process is writing to it\. Wait for"):
+            with pytest.raises(RunError, match=r"log\.jsonl: another process is writing to it\. Wait until"):
                 function(path)
     finally:
         process.kill()

@@ -34,7 +34,7 @@ def test_a_folder_is_held_by_one_until_it_lets_go(tmp_path):
     folder = tmp_path / "new"
     with held(folder):
         with (
-            pytest.raises(RunError, match=r"new: another process is writing to it\. Wait for its end"),
+            pytest.raises(RunError, match=r"new: another process is writing to it\. Wait until it ends"),
             held(folder),
         ):
             pass

@@ -135,9 +135,7 @@ def test_a_budget_below_the_smallest_is_told_before_anything_is_trained(cost, tm
         return mse(forward, batch)
 
     search = searcher(three_widths(), loss=loss, cost=cost)
-    with pytest.raises(
-        InputError, match=r"got none among the 3 .* The least that was found is parameters 6\. R"
-    ):
+    with pytest.raises(InputError, match=r"got none among the 3 .* The least found is parameters 6\. R"):
         fit(search, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
     assert len(trained) <= 1  # the example's
@@ -453,7 +451,7 @@ def test_a_resumed_run_measures_on_the_same_inputs(tmp_path):
 @pytest.mark.usefixtures("few_draws")
 def test_a_search_that_found_nothing_within_is_ended_by_a_larger_limit(tmp_path):
     search = rare(limit=4)
-    with pytest.raises(RunError, match="resume=True then takes no step anew"):
+    with pytest.raises(RunError, match="resume=True then repeats no step"):
         fit(search, run_dir=tmp_path)
     assert not (tmp_path / "architecture.json").exists()
     weights = {name: value.clone() for name, value in search.supernet.state_dict().items()}

@@ -234,7 +234,7 @@ def test_a_run_with_other_callbacks_is_not_resumed(tmp_path):
     from asng.errors import RunError
 
     fit(searcher(callbacks=[Told()]), epochs=1, run_dir=tmp_path / "run")
-    with pytest.raises(RunError, match="it has 1 callbacks, and here are 0"):
+    with pytest.raises(RunError, match="it has 1 callbacks, and this search has 0"):
         fit(searcher(), epochs=1, run_dir=tmp_path / "run", resume=True)
 
 

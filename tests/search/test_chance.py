@@ -83,12 +83,12 @@ def test_outputs_without_a_row_an_item_tell_nothing():
 
 
 def test_a_search_that_learnt_nothing_warns_and_its_report_says_so(tmp_path):
-    with pytest.warns(UserWarning, match="learnt nothing that shows"):
+    with pytest.warns(UserWarning, match="learnt nothing measurable"):
         result = found(classes(learnable=False), progress=True)
     assert result.chance.near
     run = partial(asng.OneShotSearch, network(), CLASSES, finalists=4)
     run().fit(classes(learnable=False), epochs=30, progress=False, run_dir=tmp_path)
-    assert "learnt nothing that shows" in asng.report.write_report(tmp_path).read_text()
+    assert "learnt nothing measurable" in asng.report.write_report(tmp_path).read_text()
 
 
 def test_a_constant_objective_is_near_chance():

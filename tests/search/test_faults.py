@@ -60,7 +60,7 @@ def test_a_disk_that_is_full_at_a_checkpoint_ends_the_run_and_it_can_be_gone_on_
 
     search = searcher(loss=at_step(9, fill), checkpoint_seconds=0.0)
     with pytest.raises(
-        RunError, match=r"checkpoint\.pt: cannot be written: File too large\. Make room, and do it"
+        RunError, match=r"checkpoint\.pt: cannot be written: File too large\. Free some space and try again"
     ):
         fit(search, run_dir=folder)
     small_disk(resource.RLIM_INFINITY)
@@ -78,7 +78,7 @@ def test_a_disk_that_fails_at_the_log_ends_the_run_too(text, monkeypatch, tmp_pa
 
     search = searcher(loss=at_step(9, lambda: monkeypatch.setattr(os, "fsync", fail)), checkpoint_steps=3)
     with pytest.raises(
-        RunError, match=rf"log\.jsonl: cannot be written: {text}\. Make room, and do it again"
+        RunError, match=rf"log\.jsonl: cannot be written: {text}\. Free some space and try again"
     ):
         fit(search, run_dir=folder)
     monkeypatch.setattr(os, "fsync", sync)
@@ -152,7 +152,7 @@ def deadly(armed):
     return DataLoader(Deadly(armed), 8, shuffle=True, num_workers=1)
 
 
-KILLED = r"loader: expected its worker processes to live, but DataLoader worker .*Go on by resume"
+KILLED = r"loader: expected its worker processes to keep running, but DataLoader worker .*Pass resume=True"
 
 
 def test_a_killed_worker_ends_the_search_and_it_can_be_gone_on_with(tmp_path):
@@ -313,7 +313,9 @@ def test_where_nothing_fits_the_search_ends_and_says_so():
     def loss(forward, batch):
         return mse(forward, batch) + torch.empty(2**50).sum()
 
-    with pytest.raises(RunError, match=r"needs more memory than there is: give smaller batches, or a Budget"):
+    with pytest.raises(
+        RunError, match=r"needs more memory than there is: use smaller batches, or set a Budget"
+    ):
         fit(searcher(loss=loss, warmup=0.0))
 
 

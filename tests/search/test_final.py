@@ -494,7 +494,7 @@ def test_an_ended_run_is_read_back_with_its_finalists_and_its_winner(tmp_path):
 def test_a_run_with_another_final_is_not_gone_on_with(tmp_path):
     fit(final_searcher(), epochs=MORE, run_dir=tmp_path)
     for other in ({"finalists": 2}, {"final": 0.4}):
-        with pytest.raises(RunError, match=r"its final is of 3 finalists|expected a run of"):
+        with pytest.raises(RunError, match=r"its final has 3 finalists|expected a run of"):
             fit(final_searcher(**other), epochs=MORE, run_dir=tmp_path, resume=True)
 
 

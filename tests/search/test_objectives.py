@@ -141,7 +141,7 @@ def test_an_objective_that_makes_it_itself_is_named(rule, bad):
         return forward(batch[0]).sum().item() * 0.0 + bad
 
     message = (
-        f"got {bad}, {bad} in the first .* The outputs of all modules are finite: .*mine itself makes it"
+        f"got {bad}, {bad} in the first .* The outputs of all modules are finite: .*mine itself causes it"
     )
     with pytest.raises(RunError, match=message):
         fit(searcher(warmup=0.0, **{rule: mine}))
@@ -151,7 +151,7 @@ def test_inputs_that_are_not_finite_are_named():
     def mine(forward, batch):
         return forward(batch[0] * math.inf).sum().item()
 
-    with pytest.raises(RunError, match="The inputs of the network are not finite already"):
+    with pytest.raises(RunError, match="The inputs of the network are already not finite"):
         fit(searcher(warmup=0.0, minimize=mine))
 
 
@@ -191,7 +191,7 @@ def test_a_gradient_that_is_not_finite_is_told_apart():
         value = mse(forward, batch)
         return value + (value * 0).sqrt()  # the root has an infinite slope at 0
 
-    with pytest.raises(RunError, match="In a second pass all was finite: it comes from the gradient"):
+    with pytest.raises(RunError, match="In a second pass everything was finite: the cause is the gradient"):
         fit(searcher(loss=loss, warmup=1.0), epochs=30)
 
 
@@ -206,7 +206,7 @@ def test_of_a_step_of_many_architectures_the_one_that_breaks_is_found(itself):
     # Stratified draws: each candidate comes up once in every step.
     search = searcher(Supernet(Choice(candidates, label="op")), loss=loss, lam_x=8, warmup=1.0, seed=1)
     where = (
-        r"The outputs .* finite: .*loss itself makes it" if itself else r"the module 'candidates\.5\.1' \(Br"
+        r"The outputs .* finite: .*loss itself causes it" if itself else r"the module 'candidates\.5\.1' \(Br"
     )
     with pytest.raises(RunError, match=where):
         fit(search, epochs=30)

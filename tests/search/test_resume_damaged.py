@@ -55,7 +55,7 @@ def test_the_one_before_is_used_and_the_damaged_one_is_named(damage, whole, fold
     DAMAGES[damage](folder / "checkpoint.pt")
     search = searcher(checkpoint_seconds=0.0)
     with pytest.warns(
-        UserWarning, match=r"checkpoint\.pt: expected a checkpoint.*Going on from checkpoint\.pre"
+        UserWarning, match=r"checkpoint\.pt: expected a checkpoint.*Continuing from checkpoint\.pre"
     ):
         fit(search, run_dir=folder, resume=True)
     one, other = search.supernet.state_dict(), whole.supernet.state_dict()
@@ -77,7 +77,7 @@ def test_the_damaged_one_does_not_take_the_place_of_the_one_that_was_used(folder
         saved.append(written(*args, **kwargs))
 
     monkeypatch.setattr(checkpoint, "write_tensors", once)
-    with pytest.warns(UserWarning, match="Going on from"), pytest.raises(RunError, match="killed"):
+    with pytest.warns(UserWarning, match="Continuing from"), pytest.raises(RunError, match="killed"):
         fit(searcher(checkpoint_seconds=0.0), run_dir=folder, resume=True)
     assert (folder / "checkpoint.previous.pt").read_bytes() == before
     assert torch.load(saved[0], weights_only=True)["step"] > 8
@@ -87,9 +87,7 @@ def test_without_any_that_can_be_used_both_are_named_and_nothing_is_written(fold
     for name in NAMES:
         (folder / name).write_text("torn")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(
-        RunError, match=r"checkpoint\.pt: .*checkpoint\.previous\.pt: .*search anew with overw"
-    ):
+    with pytest.raises(RunError, match=r"checkpoint\.pt: .*checkpoint\.previous\.pt: .*pass overwrite=True"):
         fit(searcher(), run_dir=folder, resume=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -156,7 +156,7 @@ def test_an_error_says_where_it_was_and_the_mended_run_goes_on_to_the_same(kind,
     if kind in ("appears", "vanishes"):  # which is seen soon after, at a checkpoint for instance
         where = f"In the {stage}"
     assert re.search(where, told)
-    assert f"go on by resume: {tmp_path / 'run' / 'checkpoint.pt'}" in told
+    assert f"to continue from {tmp_path / 'run' / 'checkpoint.pt'}" in told
     if kind in IN_A_PASS:
         assert re.search(r"In a training pass of the architecture \{'a': '(tanh|linear)'\}\.", told)
     assert (tmp_path / "run" / "checkpoint.pt").exists()

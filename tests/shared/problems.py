@@ -1,5 +1,6 @@
 """Tiny searches, made the same way each time. Also run as a script, to be killed."""
 
+import functools
 import json
 import os
 import signal
@@ -82,9 +83,10 @@ def fit(search, train="plain", *, epochs=4, check=False, **settings):
 
 
 def at_step(step, act):
-    """A loss that acts in one of its training passes."""
+    """A loss that acts in one of its training passes; it has the name of `mse`, so that this can resume."""
     calls = 0
 
+    @functools.wraps(mse)
     def loss(forward, batch):
         nonlocal calls
         calls += torch.is_grad_enabled()
@@ -118,6 +120,7 @@ if __name__ == "__main__":  # folder, loss calls after which it kills itself (0:
     folder, kill_at, resume = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "resume"
     calls = 0
 
+    @functools.wraps(mse)
     def deadly(forward, batch):
         global calls
         calls += 1

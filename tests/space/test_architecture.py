@@ -44,7 +44,7 @@ def test_copies_are_equal_and_hash_alike(twin):
 
 
 def test_a_deep_nest_is_a_space_error():
-    with pytest.raises(SpaceError, match="architecture: expected JSON, got text that fails"):
+    with pytest.raises(SpaceError, match="architecture: expected JSON, got text that cannot be read"):
         Architecture.from_json("[" * 100_000)
 
 

@@ -176,7 +176,7 @@ def test_what_is_no_condition_is_refused(when):
 
 def test_a_value_of_what_is_not_there_is_refused():
     with pytest.raises(
-        SpaceError, match=r"expected no value, since it is there only when \{'kernel': \('poly',\)\}"
+        SpaceError, match=r"expected no value, because it exists only when \{'kernel': \('poly',\)\}"
     ):
         SVM.check({"kernel": "linear", "C": 1, "degree": 2})
     with pytest.raises(InputError, match=r"start\[0\]: architecture\['degree'\]: expected a value, got none"):

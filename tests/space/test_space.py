@@ -1,8 +1,10 @@
 """Spaces, architectures and candidates."""
 
 import math
+import pickle
 import random
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ def test_a_candidate_decodes_its_raw_coordinates():
 @pytest.mark.parametrize(
     ("x", "active", "match"),
     [
-        ([0.0], None, "expected 3 coordinates, one a variable, got 1"),
+        ([0.0], None, "expected 3 coordinates, one per variable, got 1"),
         ([0.0, math.nan, 0.0], None, "variable 'width': expected a finite number"),
         ([2.0, 0.0, 0.0], None, r"an integer in \[0, 1\], got 2.0"),
         ([0.5, 0.0, 0.0], None, "index of a choice"),
@@ -114,7 +116,7 @@ def test_an_unfit_candidate_is_refused(x, active, match):
     "text", ["[" * 100_000, '{"a": ' + "[" * 100_000, '{"a": {"type": []}}', '{"a": {"type": {}}}']
 )
 def test_a_deep_nest_and_a_kind_that_is_no_word_are_space_errors(text):
-    with pytest.raises(SpaceError, match=r"expected (JSON, got text that fails|one of categorical)"):
+    with pytest.raises(SpaceError, match=r"expected (JSON, got text that cannot be read|one of categorical)"):
         Space.from_json(text)
 
 
@@ -125,3 +127,29 @@ def test_the_size_of_a_large_space_is_counted_at_once():
     assert Space(many).size == 2**400_000
     assert Space(many | {"rate": Real(0.0, 1.0)}).size == math.inf
     assert time.process_time() - begun < 2.0
+
+
+def test_a_candidate_is_a_mapping_of_the_values_that_it_shows():
+    kernel, degree = Categorical(["poly", "rbf"]), Integer(1, 9, when={"kernel": "poly"})
+    space = Space({"kernel": kernel, "degree": degree})
+    one, other = space.candidate([0.0, 4.0]), space.candidate([1.0, 4.0])
+    assert isinstance(one, Mapping)
+    assert dict(one) == {**one} == {"kernel": "poly", "degree": 4} == dict(one.architecture)
+    assert (list(other), len(other), other.get("degree", 0)) == (["kernel"], 1, 0)
+    assert "degree" in one
+    assert "degree" not in other
+    assert list(one.items()) == [("kernel", "poly"), ("degree", 4)]
+    with pytest.raises(KeyError, match="degree"):
+        other["degree"]
+
+
+def test_candidates_keep_their_own_identity_and_can_be_pickled():
+    space = Space({"x": Integer(0, 9)})
+    one, twin = space.candidate([3.0]), space.candidate([3.0])
+    assert one == one
+    assert one != twin
+    assert len({one, twin}) == 2
+    copy = pickle.loads(pickle.dumps(one))  # noqa: S301 - our own
+    assert (dict(copy), copy.x, copy.space) == (dict(one), one.x, one.space)
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        one["x"] = 4

@@ -1,13 +1,16 @@
 """The three kinds of variables."""
 
+import json
 import math
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from asng.distributions.gaussian import Gaussians
 from asng.errors import SpaceError
-from asng.space import Categorical, Integer, Real
+from asng.space import Categorical, Integer, Real, Space
 from asng.space.variables import variable_from_json
 
 ALL = [
@@ -41,6 +44,59 @@ def test_any_raw_coordinate_decodes_into_the_range(variable, x):
 @pytest.mark.parametrize("variable", ALL)
 def test_json_returns_the_same_variable(variable):
     assert variable_from_json(variable.to_json()) == variable
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        Integer(-(2**52), 2**52),
+        Integer(2**53 - 9, 2**53),
+        Integer(1, 2**46, log=True),
+        Integer(2**46 - 99, 2**46, log=True),
+        Real(1e15, 1e15 + 10, step=0.5),
+        Real(1.0, 1e13, log=True, step=1.0),
+    ],
+)
+@given(u=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=50)
+def test_every_value_of_a_wide_range_comes_back_unchanged(variable, u):
+    step = int(u * (variable.size - 1))
+    value = variable.low + step * variable.step
+    candidate = Space({"n": variable}).candidate([variable.encode(value)])
+    assert candidate["n"] == value
+    family = Gaussians([variable])
+    assert variable.decode(family.snapped(np.array([[variable.encode(value)]]))[0, 0]) == value
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    integer = Integer(np.int64(0), np.uint8(9), step=np.int16(3))
+    real = Real(np.int32(1), np.float32(2), step=np.float64(0.5))
+    choices = Categorical(np.array([16, 32]), when={"n": np.arange(2), "b": np.bool_(True)})
+    mixed = Categorical([np.float32(0.5), np.bool_(True), np.str_("a")])
+    assert (integer, real) == (Integer(0, 9, step=3), Real(1.0, 2.0, step=0.5))
+    assert choices == Categorical([16, 32], when={"n": [0, 1], "b": True})
+    assert [type(choice) for choice in (*mixed.choices, *choices.choices)] == [float, bool, str, int, int]
+    for variable in (integer, real, choices, mixed):
+        assert variable_from_json(json.loads(json.dumps(variable.to_json()))) == variable
+
+
+def test_small_numbers_of_numpy_do_not_overflow():
+    assert Integer(-100, 2**40, step=2).contains(np.int8(100))
+    assert Real(-1e300, 1e300).contains(np.float32(3))
+    space = Space({"n": Integer(-100, 100)})
+    assert space.candidate(space.encode({"n": np.int8(99)}))["n"] == 99
+
+
+def test_the_widest_reals_are_drawn_evenly():
+    wide = Real(-1.7e308, 1.7e308)
+    assert [wide.uniform(u) for u in (0.0, 0.25, 0.5)] == [-1.7e308, -0.85e308, 0.0]
+    assert Gaussians([wide]).uniform(np.array([[0.75]]))[0, 0] == pytest.approx(0.85e308)
+
+
+def test_ordered_views_are_choices():
+    those = {"b": 1, "a": 2}
+    assert Categorical(those).choices == Categorical(those.keys()).choices == ("b", "a")
+    assert Categorical(those.values()).choices == (1, 2)
 
 
 def test_a_label_is_no_part_of_the_description():
@@ -100,7 +156,7 @@ def test_uniform_integers_fall_in_equal_shares(u):
         (lambda: Integer(1, 8, step=2), r"from low = 1 to high = 8, got 2\. Try high = 7"),
         (lambda: Integer(1, 8, step=0), "step: expected an integer >= 1"),
         (lambda: Integer(1, 8, step=1.0), "step: expected an integer, got 1.0"),
-        (lambda: Integer(0, 2, log=True), "low: expected >= 1 where log is set, got 0"),
+        (lambda: Integer(0, 2, log=True), "low: expected >= 1 if log is set, got 0"),
         (
             lambda: Real(0.0, 1.0, step=0.3),
             "step: expected a number > 0 that leads from low = 0.0 to high = 1.0",
@@ -108,7 +164,24 @@ def test_uniform_integers_fall_in_equal_shares(u):
         (lambda: Real(0.0, 1.0, step=-0.5), "step: expected a number > 0"),
         (lambda: Real(0.0, 1.0, step=math.nan), "step: expected a finite number"),
         (lambda: Real(0, math.inf), "high: expected a finite number"),
-        (lambda: Real(0.0, 1.0, log=True), "low: expected > 0 where log is set"),
+        (lambda: Real(0.0, 1.0, log=True), "low: expected > 0 if log is set"),
+        (lambda: Integer(2**60, 2**60 + 100), r"from -2\*\*53 to 2\*\*53.*Search an offset"),
+        (lambda: Integer(0, 2**53 + 2, step=2), r"from -2\*\*53 to 2\*\*53"),
+        (lambda: Integer(-(2**53), 2**53), r"at most 2\*\*53 apart"),
+        (lambda: Integer(1, 2**47, log=True), r"up to 2\*\*46 with log"),
+        (lambda: Integer(0, 10**400), r"from -2\*\*53 to 2\*\*53.*an integer of 1,329 bits"),
+        (lambda: Integer(1, 10**5000, log=True), r"up to 2\*\*46 with log.*an integer of 16,610 bits"),
+        (lambda: Integer(7, 7, step=10**5000), r"from -2\*\*53 to 2\*\*53"),
+        (lambda: Real(0, 10**400), "high: expected a finite number, got an integer of 1,329 bits"),
+        (lambda: Real(1e17, 1e17 + 160, step=1), "step: expected at least 64, because floats"),
+        (lambda: Real(1.0, 2.0**50, log=True, step=1.0), "step: expected at least .*because floats"),
+        (lambda: Real(-1e308, 1e308, step=1e308), "step: expected ends at most 1.8e308 apart"),
+        (lambda: Categorical({"a", "b"}), r"choices: expected a list, whose order is fixed, got a set"),
+        (lambda: Categorical(frozenset("ab")), r"got a frozenset.*Give a list, as by sorted"),
+        (lambda: Integer(0, 9, when={"k": {"a", "b"}}), r"when\['k'\]: expected a list.*got a set"),
+        (lambda: Categorical(b"ab"), "got the string b'ab'"),
+        (lambda: Integer(np.bool_(True), 2), "low: expected an integer"),
+        (lambda: Real(np.bool_(False), 2), "low: expected a finite number"),
         (lambda: variable_from_json([]), "expected a JSON object"),
         (lambda: variable_from_json({"type": "float"}), "got 'float'"),
         (lambda: variable_from_json({"type": "integer", "low": 1}), "unexpected or missing fields"),

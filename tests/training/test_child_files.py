@@ -47,6 +47,30 @@ def test_weights_come_back(result, tmp_path):
     assert torch.equal(fresh.eval()(example), result.child(example))
 
 
+def test_paths_may_be_strings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    child, architecture = nn.Linear(3, 1), Architecture({"op": "linear"})
+    assert save_child("child.pt", child, architecture) == Path("child.pt")
+    assert load_child_weights("child.pt")[0] == load_child_weights(Path("child.pt"))[0] == architecture
+    assert save_program("deep/child.pt2", child, torch.ones(2, 3)) == Path("deep/child.pt2")
+    assert torch.export.load("deep/child.pt2").module()(torch.ones(5, 3)).shape == (5, 1)
+
+
+def test_onnx_may_be_written_by_a_string(tmp_path, monkeypatch):
+    pytest.importorskip("onnxscript")
+    monkeypatch.chdir(tmp_path)
+    assert save_onnx("deep/child.onnx", nn.Linear(3, 1), torch.ones(2, 3)).stat().st_size > 0
+
+
+@pytest.mark.parametrize("save", [save_program, save_onnx])
+def test_a_path_that_cannot_be_written_is_told_before_the_export(save, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(torch.export, "export", lambda *_, **__: pytest.fail("exported"))
+    monkeypatch.setattr("asng.training.export._need_onnx", lambda *_: None)
+    with pytest.raises(RunError, match=r"file/child: cannot be written"):
+        save(str(tmp_path / "file/child"), nn.Linear(3, 1), torch.ones(2, 3))
+
+
 def test_a_missing_child_is_named(tmp_path):
     with pytest.raises(RunError, match=r"child.pt: expected the weights of a child, found no file"):
         load_child_weights(tmp_path / "child.pt")
@@ -58,7 +82,7 @@ def test_a_cut_or_changed_child_is_refused(result, tmp_path):
     at = whole.index(result.child[1].running_mean.numpy().tobytes())
     for content in (b"", whole[:100], whole[:-1], whole[:at] + b"????" + whole[at + 4 :]):
         path.write_bytes(content)
-        with pytest.raises(RunError, match=r"expected a child, got a (torn or foreign|damaged) file"):
+        with pytest.raises(RunError, match=r"expected a child, got a (truncated or foreign|damaged) file"):
             load_child_weights(path)
 
 
@@ -83,7 +107,7 @@ def test_code_in_a_child_is_not_run(tmp_path):
             return (Path.touch, (tmp_path / "written",))
 
     torch.save({"format": 1, "architecture": "{}", "state_dict": {"weight": Evil()}}, tmp_path / "child.pt")
-    with pytest.raises(RunError, match="expected a child, got a torn or foreign file"):
+    with pytest.raises(RunError, match="expected a child, got a truncated or foreign file"):
         load_child_weights(tmp_path / "child.pt")
     assert not (tmp_path / "written").exists()
 
@@ -206,7 +230,7 @@ def test_inputs_by_name_only_stay_so():
 
 def test_a_loss_that_runs_nothing_is_told():
     supernet = Supernet(_Masked())
-    with pytest.raises(InputError, match="expected it to call forward once at least"):
+    with pytest.raises(InputError, match="expected it to call forward at least once"):
         example_inputs(supernet, Architecture({"op": 0}), lambda f, b: torch.ones(1), loader())
 
 

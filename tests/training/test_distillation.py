@@ -175,3 +175,23 @@ def test_what_the_teacher_gave_is_remembered_by_the_content_of_its_inputs():
 def test_how_much_is_remembered_is_checked():
     with pytest.raises(InputError, match="remember: expected an integer >= 0, got -1"):
         distilled(nn.Linear(3, 2), mse, remember=-1)
+
+
+def test_outputs_that_a_model_makes_in_training_only_are_taught_too():
+    class Auxiliary(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head, self.aux, self.drop = nn.Linear(3, 2), nn.Linear(3, 2), nn.Dropout(0.5)
+
+        def forward(self, x):
+            return (self.head(x), self.aux(self.drop(x))) if self.training else self.head(x)
+
+    def size(forward, batch):
+        output = forward(batch)
+        return (output[0] if isinstance(output, tuple) else output).square().mean()
+
+    model = Auxiliary()
+    loss = distilled(model, size, 1.0, remember=2)
+    for mode in (True, False, True):
+        model.train(mode).drop.eval()
+        assert loss(model, torch.ones(4, 3)) == 0.0  # the teacher's outputs are the same in both modes

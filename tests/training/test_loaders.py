@@ -3,7 +3,15 @@
 import pytest
 import torch
 from problems import loader, searcher
-from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset, WeightedRandomSampler
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 from asng.errors import InputError
 from asng.training.data.halves import in_random_order, split_loader
@@ -11,6 +19,10 @@ from asng.training.data.halves import in_random_order, split_loader
 
 def _numbers(n, **settings):
     return DataLoader(TensorDataset(torch.arange(n)), **settings)
+
+
+def _drawn(n, **settings):
+    return _numbers(n, sampler=RandomSampler(range(n), **settings), batch_size=2)
 
 
 def _items(part):
@@ -51,11 +63,45 @@ def test_both_parts_are_shuffled_and_keep_collation():
             _numbers(4, sampler=WeightedRandomSampler([1.0] * 4, 4)),
             "plain shuffling.*got WeightedRandomSampler",
         ),
+        (
+            _drawn(8, num_samples=4),
+            r"each of its 8 items once, .*got a RandomSampler of 4 items\. Give a valid_loader of",
+        ),
+        (_drawn(8, replacement=True), "each of its 8 items once.*got a RandomSampler with replacement"),
+        (_drawn(8, replacement=True, num_samples=64), "got a RandomSampler of 64 items with replacement"),
+        (_numbers(8, sampler=RandomSampler(range(4))), "got a RandomSampler of 4 items"),
+        (_numbers(8, sampler=SequentialSampler(range(4))), "got a SequentialSampler of 4 items"),
     ],
 )
 def test_what_cannot_be_halved_is_told(whole, message):
     with pytest.raises(InputError, match=message):
         split_loader(whole)
+
+
+@pytest.mark.parametrize("place", ["loader", "sampler", "loader that does not shuffle"])
+def test_both_parts_draw_from_the_generator_of_the_loader_or_of_its_sampler(place):
+    def orders(seed):
+        own = torch.Generator().manual_seed(seed)
+        whole = {
+            "loader": lambda: _numbers(40, shuffle=True, generator=own),
+            "sampler": lambda: _drawn(40, generator=own),
+            "loader that does not shuffle": lambda: _numbers(40, generator=own),
+        }[place]()
+        return [[batch[0].tolist() for batch in part] for part in split_loader(whole)]
+
+    torch.manual_seed(0)
+    first, before = orders(1), torch.get_rng_state()
+    assert orders(1) == first != orders(2)
+    assert place == "sampler" or torch.equal(torch.get_rng_state(), before)  # its loader draws a seed too
+
+
+def test_parts_without_a_generator_are_shuffled_as_by_torch():
+    def order(part):
+        torch.manual_seed(3)
+        return [batch[0].tolist() for batch in part]
+
+    for part in split_loader(_numbers(40, batch_size=4, shuffle=True)):
+        assert order(part) == order(DataLoader(part.dataset, 4, shuffle=True, drop_last=True))
 
 
 # --- validation data in random order -----------------------------------------------------------------------

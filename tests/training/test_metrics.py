@@ -168,7 +168,9 @@ def test_a_method_of_the_model_follows_the_architecture(op):
 
 def test_what_runs_nothing_is_refused():
     with (
-        pytest.raises(InputError, match="forward: expected what a loss or an objective is given, got int"),
+        pytest.raises(
+            InputError, match="forward: expected the forward that a loss or an objective is given, got int"
+        ),
         running(3),
     ):
         pass

@@ -95,7 +95,9 @@ def call(
             )
     except StopCall:
         measured, stopped = Measured(reports.curve[-1][1]), True
-    except Exception as failure:  # not ctrl-C
+    except KeyboardInterrupt:  # Ctrl-C, and asng's Terminated, which is also a SystemExit
+        raise
+    except (Exception, SystemExit) as failure:
         measured = Measured(float("nan"))
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
     finally:

@@ -39,6 +39,9 @@ class Front:
         self._points: Floats = np.empty((0, len(self._names)))
         self._members: list[Evaluation] = []
 
+    def __len__(self) -> int:
+        return len(self._members)
+
     @property
     def members(self) -> tuple[Evaluation, ...]:
         """The non-dominated evaluations, sorted by the first objective."""

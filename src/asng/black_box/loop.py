@@ -71,9 +71,12 @@ class MinimizeLoop:
     _under_way: tuple[int, list[Architecture], dict[int, CallOutcome]] = (0, [], {})
     _sets: dict[tuple[str, ...], frozenset[str]] = field(default_factory=dict)
     _since: float = field(default_factory=time.monotonic)
+    _logged: int = field(init=False)
 
     def __post_init__(self) -> None:
+        self._logged = self.record.evaluated
         self.path = ThetaPath(self.optimizer.space)
+        self.path.add(0, self.optimizer.theta.to_json())
 
     @property
     def seconds(self) -> float:
@@ -91,9 +94,11 @@ class MinimizeLoop:
 
     def know(self, known: Sequence[tuple[Candidate, Measured]]) -> None:
         """Tell the optimiser losses from elsewhere, in order, as if it had drawn them in generations."""
-        for at in range(0, len(known), self.optimizer.lam):
+        while known:
+            lam = self.optimizer.lam  # a tell may change it
+            generation, known = known[:lam], known[lam:]
             candidates, evaluations = [], []
-            for candidate, measured in known[at : at + self.optimizer.lam]:
+            for candidate, measured in generation:
                 outcome = known_outcome(measured)
                 self.cache.know(candidate.architecture, outcome)
                 candidates.append(candidate)
@@ -194,7 +199,9 @@ class MinimizeLoop:
             curve=outcome.curve,
             stopped=outcome.stopped,
         )
-        if self.best is None or (self.front is None and rank_key(one) < rank_key(self.best)):
+        # The best of a front is its middle, chosen when it is told; until it has a member, ranks decide.
+        ranked = not self.front
+        if self.best is None or (ranked and rank_key(one) < rank_key(self.best)):
             self.best, self._improved = one, self.evaluated
         self.history.append(one)
         return one
@@ -252,6 +259,8 @@ class MinimizeLoop:
             unimproved=self.evaluated - self._improved,
             entropy=self.optimizer.entropy,
         )
+        if self.evaluated < self._logged:  # a stricter rule than before drops no call that was paid for
+            reason = None
         if reason is None and not self.cache.noisy:
             reason = self._nothing_new()
         return "callback" if reason is None and ended else reason
@@ -291,8 +300,9 @@ def _is_round(number: int) -> bool:
 def failure(architecture: Architecture, outcome: CallOutcome) -> MinimizeError:
     """Return the error to raise for a call that failed."""
     error = MinimizeError(
-        f"f({architecture!r}): expected a loss, got {outcome.error}; what was evaluated before is in the run "
-        "folder, if there is one: go on by resume. Or let failures rank worst by on_error='worst'."
+        f"f({architecture!r}): expected a loss, got {outcome.error}. Earlier evaluations are in the run "
+        "folder, if there is one: pass resume=True to continue. Or pass on_error='worst' to rank failed "
+        "calls worst."
     )
     if outcome.trace:
         error.__cause__ = RuntimeError(f"\n{outcome.trace}")

@@ -115,7 +115,8 @@ def minimize(
             kills its process. "worst" ranks the architecture worst and remembers the error.
         run_dir: Folder for the log, the result and the report. Default: write nothing.
         resume: Continue the search in `run_dir`; with a larger budget even one that has ended. No call is
-            paid for again. In an empty folder, start a new search.
+            paid for again, and none is dropped: a smaller budget than the calls made is refused, and a
+            stricter `stop` ends the search after them. In an empty folder, start a new search.
         overwrite: Replace an earlier search in `run_dir`.
 
     Returns:
@@ -126,7 +127,7 @@ def minimize(
         MinimizeError: A call failed; the `result` of the error holds what was found before. So does that of
             any other exception during the search, including KeyboardInterrupt.
         RunError: No worker process starts, `run_dir` already contains a run, or the run to resume is a
-            different one.
+            different one or has made more calls than the budget.
 
     Example:
         >>> from asng.space import Categorical, Integer
@@ -138,9 +139,9 @@ def minimize(
         (Architecture({'kernel': 'poly', 'degree': 4}), 0.0, True)
     """
     flags = {"noisy": noisy, "activity": activity, "asynchronous": asynchronous}
-    _check(f, space, budget, callbacks, stop, flags)
+    _check(f, space, callbacks, stop, flags)
     one_of("on_error", on_error, ["raise", "worst"])
-    integer_at_least("seed", seed, 0)
+    budget, seed = integer_at_least("budget", budget, 1), integer_at_least("seed", seed, 0)
     given = checked_given(space, start=start, known=known, objectives=objectives, early_stop=early_stop)
     if given.objectives:
         f = Expecting(f, given.objectives)
@@ -187,7 +188,6 @@ def minimize(
 def _check(
     f: object,
     space: object,
-    budget: object,
     callbacks: object,
     stop: object,
     flags: Mapping[str, object],
@@ -196,7 +196,6 @@ def _check(
         raise InputError(f"f: expected a function of an architecture, got {f!r}.")
     if not isinstance(space, Space):
         raise InputError(f"space: expected an asng.Space, got {space!r}.")
-    integer_at_least("budget", budget, 1)
     for name, flag in flags.items():
         if not isinstance(flag, bool):
             raise InputError(f"{name}: expected True or False, got {flag!r}.")
@@ -231,6 +230,12 @@ def _begin(
     """Log the start of a new search, or restore a logged one; return the record to repeat."""
     if folder is not None and logged.seen:
         record = logged.record()
+        if budget < len(record.calls):
+            raise RunError(
+                f"budget: expected at least {len(record.calls)}, the calls of f that the run in {folder} "
+                f"has made, got {budget}. Pass budget={len(record.calls)} to keep its result, or a larger "
+                "one to continue."
+            )
         _resume(record, folder, optimizer, settings)
         note_resume(folder, step=max([0, *record.seconds]), budget=budget)
         return record
@@ -280,8 +285,8 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         )
     if optimizer.generation == 0 and begun != json.loads(json.dumps(optimizer.state_dict())):
         raise RunError(
-            f"{folder}: expected a search that began with this optimiser, got one with other settings or "
-            "another seed. Resume it with its own."
+            f"{folder}: expected a search that was started with this optimiser, got one with other settings "
+            "or another seed. Resume it with its own optimiser."
         )
     optimizer.load_state_dict(begun)
 

@@ -42,7 +42,7 @@ def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
 
 
 def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
-    """Paint every loss and the least so far.
+    """Paint every loss and the best so far.
 
     Args:
         axes: Axes to paint into.
@@ -62,9 +62,9 @@ def paint_losses(axes: Axes, losses: NDArray[np.float64]) -> None:
     drawn = np.flatnonzero(np.concatenate([least[:1] < np.inf, least[1:] < least[:-1]]))
     if len(drawn):
         drawn = np.append(drawn, len(least) - 1)
-        axes.step(numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="least so far")
+        axes.step(numbers[drawn], least[drawn], where="post", color=BLUE, linewidth=2, label="best so far")
         told = drawn[every(len(drawn), _HINTS)]
-        hint(axes, numbers[told], least[told], [f"call {n + 1:,}: least so far {least[n]:.6g}" for n in told])
+        hint(axes, numbers[told], least[told], [f"call {n + 1:,}: best so far {least[n]:.6g}" for n in told])
         low, high = losses[finite].min(), float(np.quantile(losses[finite], 0.98))
         room = 0.05 * (high - low) or 1.0
         axes.set_ylim(low - room, high + room)

@@ -30,10 +30,10 @@ Limits: TypeAlias = Mapping[int, float] | None
 """Limits on what a call reports, as `call` takes them."""
 
 _GUARD = (
-    "Begin a search with several workers under `if __name__ == '__main__':`, since each process imports "
-    "the script anew"
+    "Start a search with several workers under `if __name__ == '__main__':`, because each process imports "
+    "the script again"
 )
-_THREADS = "or give workers=ThreadPoolExecutor(n) for threads"
+_THREADS = "or pass workers=ThreadPoolExecutor(n) to use threads"
 _LOOK = 1.0
 """Seconds between looks at the clock if calls have a time limit; a longer gap shows that all were paused."""
 
@@ -46,7 +46,7 @@ def packed(f: Function) -> bytes:
         RunError: This is such a process, and imports the script that starts the search.
     """
     if getattr(current_process(), "_inheriting", False):  # Python sets this while a process starts
-        raise RunError(f"workers: expected a script that can be imported without a search. {_GUARD}.")
+        raise RunError(f"workers: expected a script that starts no search when it is imported. {_GUARD}.")
     try:
         content = pickle.dumps(f)
     except Exception as error:  # pickle raises whatever an object's own methods do
@@ -57,8 +57,8 @@ def packed(f: Function) -> bytes:
     importable = hasattr(sys.modules.get("__main__"), "__file__")
     if not importable and any(part == "__main__" for _, part, _ in pickletools.genops(content)):
         raise InputError(
-            f"f: expected a function that other processes can import, got {f!r} of a notebook or a console. "
-            f"Write it into a file beside the notebook and import it from there, {_THREADS}."
+            f"f: expected a function that other processes can import, got {f!r}, defined in a notebook or a "
+            f"console. Write it into a file beside the notebook and import it from there, {_THREADS}."
         )
     return content
 
@@ -190,17 +190,18 @@ class Processes:
 
     def _dead(self, worker: _Worker, took: float) -> CallOutcome | None:
         key = worker.key
+        worker.process.join(_LOOK)  # it may close its pipe before it ends, by itself and with its own code
         code = self._replace(worker)
         if not worker.ready:
             raise RunError(
-                f"workers: expected processes that come up, but one ended with exit code {code} before "
-                f"it could call f. {_GUARD}. Its own words, if there are any, stand on the standard error."
+                f"workers: expected processes that start, but one ended with exit code {code} before "
+                f"it could call f. {_GUARD}. If it printed an error, see its standard error."
             )
         if key is None:
             return None
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         return CallOutcome(
-            float("nan"), None, took, f"the process that called f {how}; is the memory too small?"
+            float("nan"), None, took, f"the process that called f {how}; did it run out of memory?"
         )
 
     def _replace(self, worker: _Worker) -> int:

@@ -52,6 +52,12 @@ class Record:
     end: EndEvent | None = None
     elapsed: float = 0.0
 
+    @property
+    def evaluated(self) -> int:
+        """Number of calls that the logged search took in; a few that came back after its end are not."""
+        ended = None if self.end is None else self.end.evaluated
+        return len(self.calls) if ended is None else min(ended, len(self.calls))
+
     def outcome(self, place: Place, architecture: Architecture) -> CallOutcome | None:
         """Return the logged outcome of a call, or None, and forget it, since it is asked for only once.
 
@@ -70,7 +76,7 @@ class Record:
         return RunError(
             f"log.jsonl, generation {place[0]}, place {place[1]}: expected the logged call, got {drawn!r}: "
             "the run was made by another optimiser, or by another version of asng or NumPy. Resume it with "
-            "those, or search anew with overwrite."
+            "those, or pass overwrite=True to start again."
         )
 
 
@@ -120,7 +126,7 @@ class RecordReader:
             RunError: There are events, but no start of `asng.minimize`.
         """
         if self.seen and self._record.start.kind is None:
-            raise RunError(f"{self._path}: expected a start of asng.minimize, found none.")
+            raise RunError(f"{self._path}: expected the start of a run of asng.minimize, found none.")
         return self._record
 
 
@@ -131,7 +137,8 @@ def _checked_start(event: StartEvent, where: str, space: Space) -> StartEvent:
         raise RunError(f"{where}: expected settings by name, got none.")
     if event.space != json.loads(space.to_json()):
         raise RunError(
-            f"{where}: expected a run over the same space, got one over another. Resume it with its own."
+            f"{where}: expected a run over the same space, got one over another space. Resume it with its "
+            "own space."
         )
     return event
 
@@ -155,7 +162,8 @@ def _call(
             )
     except ValueError as error:  # a SpaceError is one
         raise RunError(
-            f"{where}: expected an event of a search, got one that fails: {in_one_line(repr(error))}."
+            f"{where}: expected an event of a search, got one that cannot be read: "
+            f"{in_one_line(repr(error))}."
         ) from error
     # In the order of the space, with names and values once in memory rather than once per line.
     architecture = Architecture({name: _once(architecture[name]) for name in space if name in architecture})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from asng.checks import integer_at_least
+from asng.checks import integer_at_least, keep_integer
 from asng.errors import InputError
 
 __all__ = ["Curve", "Curves", "MedianRule", "Reports", "StopCall", "report_step", "reports_here"]
@@ -42,8 +42,8 @@ class MedianRule:
     steps: int = 0
 
     def __post_init__(self) -> None:
-        integer_at_least("calls", self.calls, 1)
-        integer_at_least("steps", self.steps, 0)
+        keep_integer(self, "calls", 1)
+        keep_integer(self, "steps", 0)
 
 
 class Curves:
@@ -95,7 +95,7 @@ class Reports:
         step, value = integer_at_least("step", step, 0), float(value)
         if self.curve and step <= self.curve[-1][0]:
             raise InputError(
-                f"step: expected one after {self.curve[-1][0]}, got {step}. Report each step once."
+                f"step: expected a step after {self.curve[-1][0]}, got {step}. Report each step once."
             )
         self.curve.append((step, value))
         self.best = self.best if math.isnan(value) else min(self.best, value)

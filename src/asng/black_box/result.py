@@ -198,7 +198,9 @@ class MinimizeResult:
         """
         one_of("figure", figure, ["losses", "importance", "front"])
         if figure == "front" and not self.front:
-            raise InputError("figure: expected a search of several objectives for a front, got one.")
+            raise InputError(
+                "figure: expected a search of several objectives, which a front needs, got one objective."
+            )
         axes = axes_or_new(axes, (9.0, 4.0))
         from asng.black_box import painting  # loads matplotlib
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import keep_integer, real_between
 
 __all__ = ["IDLE", "MinimizeStopRule"]
 
@@ -47,7 +47,7 @@ class MinimizeStopRule:
         if self.seconds is not None:
             real_between("seconds", self.seconds, 0.0, math.inf, open_low=True)
         if self.patience is not None:
-            integer_at_least("patience", self.patience, 1)
+            keep_integer(self, "patience", 1)
         real_between("entropy", self.entropy, 0.0, 1.0)
 
     def reason(self, *, loss: float, seconds: float, unimproved: int, entropy: float) -> str | None:

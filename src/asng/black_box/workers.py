@@ -47,8 +47,8 @@ def check_workers(workers: int | Executor, f: Function, call_seconds: float | No
     if isinstance(workers, Executor):
         if call_seconds is not None:
             raise InputError(
-                f"call_seconds: expected it with workers=n, got it with {workers!r}, whose calls cannot be "
-                "ended one by one. Give a number of workers."
+                f"call_seconds: expected a number as workers, got {workers!r}, which cannot stop a single "
+                "call. Give a number of workers."
             )
         return b""
     alone = integer_at_least("workers", workers, 1) == 1 and call_seconds is None
@@ -167,6 +167,7 @@ def _outcome(future: Future[CallOutcome]) -> CallOutcome:
 
 def _broken() -> RunError:
     return RunError(
-        "f: expected every process of the executor to finish its call, but one was killed; is the memory too "
-        "small? Go on by resume with workers=n, which tells whose call it was, and can let it rank worst."
+        "f: expected every process of the executor to finish its call, but one was killed. Did it run out of "
+        "memory? Pass resume=True and workers=n to continue: a number of workers tells which call failed, "
+        "and can rank it worst."
     )

@@ -19,7 +19,7 @@ def add_flags(parser: NearestNames, named: UserCode | None = None) -> None:
         "--data-dir",
         type=str | None,
         default=None,
-        help="folder with other images of that kind (default: the run's data)",
+        help="folder with other images of the same kind (default: the run's data)",
     )
     add_trust_flag(parser)
     add_user_code(parser, named)

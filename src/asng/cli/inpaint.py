@@ -40,7 +40,7 @@ def add_flags(parser: NearestNames, preset: str = "small") -> None:
         "--retrain-iterations",
         type=int,
         default=chosen.retrain_iterations,
-        help="steps of training each network from scratch, rounded likewise; 0 trains none",
+        help="training steps of each network from scratch, rounded in the same way; 0 trains none",
     )
     parser.add_settings(InpaintingSettings)
     parser.add_settings(SearchSettings, skip={"epochs", "retrain_epochs"})

@@ -39,11 +39,11 @@ class Subcommand(NamedTuple):
 
 SUBCOMMANDS = {
     "search": Subcommand(
-        "search a network, train it, compare it with random ones, write a report",
+        "search for a network, train it, compare it with random ones, write a report",
         lambda: import_module("asng.cli.search"),
     ),
     "compress": Subcommand(
-        "make a trained model smaller, to a budget, and write a report",
+        "shrink a trained model to fit a budget, and write a report",
         lambda: import_module("asng.cli.compress"),
     ),
     "classify": Subcommand(
@@ -98,14 +98,14 @@ def make_parser(*wanted: str, named: "UserCode | None" = None, preset: str = "sm
     parser = NearestNames(
         prog="asng",
         description="Choose the architecture of a neural network on your data, in one training run.",
-        epilog="asng SUBCOMMAND --help tells more. Try: asng search --run-dir runs/first",
+        epilog="Run asng SUBCOMMAND --help for details. Try: asng search --run-dir runs/first",
         version=__version__,
     )
     parser.add_argument(
         "--print-completion",
         choices=SHELLS,
         metavar="SHELL",
-        help=f"print what {' or '.join(SHELLS)} completes by",
+        help=f"print the completion script for {' or '.join(SHELLS)}",
     )
     subcommands = parser.add_subcommands(required=True, dest="subcommand", title="subcommands")
     from_preset = {"preset": preset}
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         if arguments is None:  # the process ends: another signal must not add a traceback
             _end_by_signals()
-        more = "; what was reached is on the disk. Go on by adding --resume." if words[0] in _RESUMED else "."
+        more = "; the progress so far is saved. Add --resume to continue." if words[0] in _RESUMED else "."
         errors.print(f"asng: stopped{more}", markup=False)
         return getattr(stopped, "code", 128 + signal.SIGINT)
     return 0
@@ -189,6 +189,8 @@ def _parsed(words: list[str]) -> Namespace:
     if wanted in _WITH_USER_CODE:
         named = find_user_code(words)
         words = spelled_out(words)
+    elif wanted == "compress":
+        import_module("asng.cli.compress").refuse_arguments(words)
     elif wanted in ("classify", "inpaint"):
         preset = find_preset(words)
     return make_parser(wanted, named=named, preset=preset).parse_args(words)

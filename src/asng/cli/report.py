@@ -18,13 +18,13 @@ def add_flags(parser: NearestNames) -> None:
     parser.add_argument(
         "--watch",
         action="store_true",
-        help="write nothing, but serve the report on this machine while the run goes on, until ctrl-C",
+        help="write no file; serve the report on this machine while the run continues, until ctrl-C",
     )
     parser.add_argument(
         "--port",
         type=int | None,
         default=None,
-        help="with --watch: of 127.0.0.1; 0 for any that is free (default: 8421)",
+        help="with --watch: port on 127.0.0.1; 0 for any free port (default: 8421)",
     )
 
 
@@ -38,7 +38,7 @@ def run(arguments: Namespace) -> None:
         _watch(arguments, console)
         return
     if arguments.port is not None:
-        raise InputError(f"port: expected with --watch, got {arguments.port} without. Add --watch.")
+        raise InputError(f"port: expected only with --watch, got {arguments.port} without it. Add --watch.")
     path = write_report(arguments.run_dir, kinds=KINDS)
     console.print(summary_table(arguments.run_dir, kinds=KINDS))
     console.print(f"wrote {path}", markup=False)
@@ -50,14 +50,14 @@ def _watch(arguments: Namespace, console: Terminal) -> None:
     from asng.training.signals import Terminated
 
     def tell(address: str) -> None:
-        console.print(f"{address} shows {arguments.run_dir}; end it with ctrl-C", markup=False)
+        console.print(f"{address} shows {arguments.run_dir}; press ctrl-C to stop", markup=False)
         sys.stdout.flush()
 
     port = {} if arguments.port is None else {"port": arguments.port}
     try:
         watch_report(arguments.run_dir, kinds=KINDS, ready=tell, **port)
     except KeyboardInterrupt as stopped:
-        print(f"asng: {arguments.run_dir} is no longer shown. A run in it goes on.", file=sys.stderr)
+        print(f"asng: {arguments.run_dir} is no longer shown. A run in it continues.", file=sys.stderr)
         # Exit here: main would report that a run was stopped.
         number = signal.SIGTERM if isinstance(stopped, Terminated) else signal.SIGINT
         sys.exit(128 + number)

@@ -18,10 +18,10 @@ __all__ = ["add_flags", "run"]
 _FLAGS = {
     "epochs": (1, "passes over the data (default: as searched)"),
     "iterations": (1, "steps, rounded to whole passes, in place of --epochs"),
-    "seed": (0, "seed of first weights and batches (default: the run's)"),
+    "seed": (0, "seed of initial weights and batches (default: the run's)"),
     "cells": (1, "cells of the network (default: as searched)"),
     "channels": (1, "channels of the first cell (default: as searched)"),
-    "peers": (0, "random networks (default: as searched)"),
+    "peers": (0, "number of random networks (default: as searched)"),
 }
 """The least value and the help of each flag."""
 _SIZES = ("cells", "channels")

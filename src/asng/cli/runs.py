@@ -46,10 +46,12 @@ def add_run_flags(parser: NearestNames, *, run_dir: str, seeds: int = 1, overwri
         overwrite: Whether to add --overwrite, which replaces an earlier run.
     """
     parser.add_argument("--run-dir", type=str, default=run_dir, help="folder of this run")
-    parser.add_argument("--seed", type=int, default=0, help="seed of everything random")
-    parser.add_argument("--seeds", type=int, default=seeds, help="run so many times, from --seed on")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers")
     parser.add_argument(
-        "--resume", action="store_true", help="continue the run in --run-dir, with the settings it has"
+        "--seeds", type=int, default=seeds, help="number of runs, with seeds counted up from --seed"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the run in --run-dir, with its own settings"
     )
     if overwrite:
         parser.add_argument("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
@@ -98,7 +100,8 @@ def add_preset_flag(parser: NearestNames, preset: str) -> None:
         "--preset",
         type=PresetName,
         default=preset,
-        help="settings to start from; what else is given wins (default: paper with --data-dir, else small)",
+        help="settings to start from; other options override them (default: paper with --data-dir, else "
+        "small)",
     )
 
 
@@ -128,9 +131,9 @@ def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") 
     else:
         if arguments.trust:
             raise InputError(
-                "trust: expected with --resume, for what the run's config.yaml names, got "
-                f"{arguments.trust!r} for a new run. Add --resume, or leave it out: what "
-                "--model and --data name is trusted."
+                "trust: expected only with --resume, for the names in the run's config.yaml, got "
+                f"{arguments.trust!r} for a new run. Add --resume, or leave --trust out: --model and --data "
+                "are trusted."
             )
         seeds = list(seeds_of(arguments))
         integer_at_least("seed", arguments.seed, 0)
@@ -157,7 +160,7 @@ def add_trust_flag(parser: NearestNames) -> None:
         type=str,
         default="",
         metavar="NAMES",
-        help="import paths, separated by commas, that the run's config.yaml may have imported and called",
+        help="import paths, separated by commas, that the run's config.yaml may import and call",
     )
 
 

@@ -97,12 +97,13 @@ def find_user_code(words: Sequence[str]) -> UserCode | None:
         if part not in paths:
             others = " and ".join(f"--{other}" for other in paths)
             raise InputError(
-                f"{part}: expected beside {others}, got none. Give --{part} package.module.{example}."
+                f"{part}: expected together with {others}, got none. Give --{part} package.module.{example}."
             )
     for flag in (word.partition("=")[0] for word in words):
         if flag.startswith("--baseline.") and "baseline" not in paths:
             raise InputError(
-                f"{flag}: expected beside --baseline, got none. Give --baseline package.module.Network."
+                f"{flag}: expected only with --baseline, got no baseline. Give --baseline "
+                "package.module.Network."
             )
     return UserCode.imported(paths)
 
@@ -144,7 +145,7 @@ def user_code_of(arguments: Namespace) -> UserSettings | None:
 
 
 def mention_user_code(
-    parser: NearestNames, title: str = "a model and data of your own, in place of cells for images"
+    parser: NearestNames, title: str = "your own model and data, instead of the cell space for images"
 ) -> None:
     """Mention in the help the flags that `find_user_code` handles; this parser is never given them."""
     group = parser.add_argument_group(title)
@@ -153,7 +154,7 @@ def mention_user_code(
 
 
 def _mention(group: Any, part: str) -> None:
-    words = f"import path of a {_WHAT[part]}; with it, --help tells its arguments"
+    words = f"import path of a {_WHAT[part]}; with it, --help lists its arguments"
     group.add_argument(f"--{part}", type=str, metavar="PATH", default=argparse.SUPPRESS, help=words)
 
 
@@ -176,7 +177,7 @@ def _refuse_alone(words: Sequence[str]) -> None:
         flag = word.partition("=")[0]
         if flag in flags or flag.startswith(tuple(f"--{part}." for part in PARTS)):
             raise InputError(
-                f"{flag}: expected beside --model and --data, got neither. Give --model package.module.Net"
+                f"{flag}: expected only with --model and --data, got neither. Give --model package.module.Net"
                 " --data package.module.loaders."
             )
 

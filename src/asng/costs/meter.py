@@ -22,7 +22,7 @@ from asng.costs.terms import Budget, Cost, excess, in_numbers, limit_of, measure
 from asng.costs.timing import latency
 from asng.distributed import Comm, LocalComm
 from asng.errors import InputError
-from asng.nn import Supernet
+from asng.nn import Inputs, Supernet
 from asng.runs.events import CostLimit
 from asng.space import Architecture, Value
 from asng.training.faults import OutOfMemory
@@ -97,6 +97,7 @@ class CostMeter:
         self._sizes: dict[str, float] = {}  # digest of the architecture -> multiply-adds
         self._whole: dict[str, float] = {}  # costs of the whole network, for measures with a share
         self._terms: tuple[Cost, ...] | None = None
+        self.also: Sequence[Inputs] = ()
 
     @property
     def terms(self) -> tuple[Cost, ...]:
@@ -138,8 +139,8 @@ class CostMeter:
         with missed.noted():
             return self._comm.deal(1, work, lambda values: values)[0]
         raise InputError(
-            f"cost: expected the whole network, {dict(largest)!r:.200}, to fit into memory, for a share of "
-            f"its {next(iter(measures))}; it does not. Give limit= instead of share=."
+            f"cost: expected the whole network, {dict(largest)!r:.200}, to fit into memory, because share= "
+            f"is relative to its {next(iter(measures))}; it does not. Give limit= instead of share=."
         )
 
     def of(self, architecture: Architecture) -> Costs:
@@ -165,6 +166,10 @@ class CostMeter:
     def _costs(self, active: frozenset[str], known: Mapping[str, float]) -> Costs:
         values = {name: known[name] for name in self._measures}
         return Costs(values, active, penalty(self.terms, values), excess(self.terms, values))
+
+    def reads(self, architectures: Sequence[Architecture]) -> list[frozenset[str]]:
+        """Return the names of the variables that a pass under each architecture reads."""
+        return self._actives(architectures)
 
     def sizes(self, architectures: Sequence[Architecture]) -> list[tuple[float, frozenset[str]]]:
         """Return the multiply-adds of architectures and the variables that they read, also without terms.
@@ -385,13 +390,16 @@ class CostMeter:
     @cached_property
     def _on_device(self) -> Place:
         device = next(self._supernet.parameters()).device
-        return Place(self._supernet, moved(self._example(), device), device)
+        also = tuple(moved(call, device) for call in self.also)
+        return Place(self._supernet, moved(self._example(), device), device, also)
 
     @cached_property
     def _on_meta(self) -> Place | None:
         meta = torch.device("meta")
         try:
-            return Place(meta_copy(self._supernet), moved(self._on_device.inputs, meta), meta)
+            here = self._on_device
+            also = tuple(moved(call, meta) for call in here.also)
+            return Place(meta_copy(self._supernet), moved(here.inputs, meta), meta, also)
         except Exception:  # an attribute that cannot be copied, an input that cannot be moved
             return None
 
@@ -400,14 +408,14 @@ def _nothing_within(limits: Sequence[CostLimit], best: Costs, seen: Sequence[Cos
     budgets = [limit for limit in limits if limit.kind == "budget"]
     names = list(dict.fromkeys(budget.measure for budget in budgets))
     least = ", ".join(f"{name} {min(costs.values[name] for costs in seen):g}" for name in names)
-    words = f"The least that was found is {least}"
+    words = f"The least found is {least}"
     if len(names) > 1:
         together = ", ".join(f"{name} {best.values[name]:g}" for name in names)
-        words += f", each by itself; the one that is over by the least has {together}"
+        words += f", each on its own; the network closest to the budget has {together}"
     return InputError(
         f"cost: expected a network within the budget ({', '.join(map(str, budgets))}), got none among the "
-        f"{len(seen)} that were tried, from the smallest on. {words}. Raise the limit, or widen the space "
-        "towards smaller networks."
+        f"{len(seen)} that were tried, starting from the smallest. {words}. Raise the limit, or widen the "
+        "space towards smaller networks."
     )
 
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from asng.costs.measures import Measure, multiply_adds_of
 from asng.nn import Inputs, Supernet
+from asng.nn.conversion import as_told
 from asng.nn.extraction.recording import ByShape
 from asng.space import Architecture
 from asng.training.batch_norm import give_averages
@@ -46,29 +47,42 @@ class Place(NamedTuple):
         supernet: The supernet whose children are measured.
         inputs: Inputs of the model.
         device: The device of both.
+        also: Further calls, which read variables and reach layers that `inputs` alone do not.
     """
 
     supernet: Supernet
     inputs: Inputs
     device: torch.device
+    also: tuple[Inputs, ...] = ()
 
     def reads(self, architecture: Architecture) -> frozenset[str]:
         """Return the names of the variables that a pass under the architecture reads."""
         with self._quietly():
             self._run(architecture)
-            return self.supernet.active
+            return self._active(architecture)
 
     def size(self, architecture: Architecture) -> tuple[float, frozenset[str]]:
         """Return the multiply-adds of a pass under the architecture, and the variables that it reads."""
         with self._quietly():
             count = multiply_adds_of(lambda: self._run(architecture))
-            return count, self.supernet.active
+            return count, self._active(architecture)
 
     def measured(self, architecture: Architecture, measures: Mapping[str, Measure]) -> dict[str, Any]:
         """Return the values of the measures for the child of an architecture."""
         with self._quietly():
-            child = give_averages(self.supernet.extract(architecture, example=self.inputs)).eval()
+            child = give_averages(
+                self.supernet.extract(architecture, example=[self.inputs, *self.also])
+            ).eval()
             return {name: measure(child, self.inputs) for name, measure in measures.items()}
+
+    def _active(self, architecture: Architecture) -> frozenset[str]:
+        """Return the variables that the last pass has read, and those that the further calls read."""
+        active = self.supernet.active
+        for call in self.also:
+            with ByShape(), as_told(self.supernet, call):
+                self.supernet(*call, architecture=architecture, **call.named)
+            active |= self.supernet.active
+        return active
 
     def _run(self, architecture: Architecture) -> Any:
         with ByShape():
@@ -86,4 +100,5 @@ class Place(NamedTuple):
 def moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:
     """Return the inputs moved to a device."""
     call = Inputs.of(inputs)
-    return Inputs(to_device(tuple(call), device), to_device(dict(call.named), device))
+    named = to_device(dict(call.named), device)
+    return Inputs(to_device(tuple(call), device), named, training=call.training)

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from asng.checks import one_of, real_between
 from asng.costs.measures import MEASURES, Measure, measure_of, name_of
@@ -119,8 +119,8 @@ def _check_bound(name: str, bound: object, share: object) -> None:
         real_between("share", share, 0.0, 1.0, open_low=True)
     except InputError as error:
         raise InputError(
-            f"{error} It is a share of what the whole network costs: 0.5 for half of it. Give a cost itself "
-            f"as {name}=."
+            f"{error} It is a share of what the whole network costs: 0.5 for half of it. To give an absolute "
+            f"cost, pass {name}=."
         ) from None
 
 
@@ -184,8 +184,8 @@ def in_numbers(costs: Iterable[Cost], whole: Mapping[str, float]) -> tuple[Cost,
 def _in_numbers(cost: Cost, whole: float) -> Cost:
     if whole <= 0.0:
         raise InputError(
-            f"cost {cost.name!r}: expected a whole network that costs something, for a share of it, got "
-            f"{whole:g}. Give an absolute number."
+            f"cost {cost.name!r}: expected the whole network to have a cost above 0, because the limit is a "
+            f"share of it, got {whole:g}. Give an absolute number."
         )
     bound = (cost.share or 0.0) * whole
     if isinstance(cost, Budget):
@@ -207,7 +207,8 @@ def checked_costs(cost: "Cost | Iterable[Cost]") -> tuple[Cost, ...]:
     Raises:
         InputError: One is neither a Penalty nor a Budget, or two different functions have one name.
     """
-    costs = (cost,) if isinstance(cost, (Penalty, Budget)) or not isinstance(cost, Iterable) else tuple(cost)
+    several = () if isinstance(cost, (str, Mapping)) else Iterable  # a word is no sequence of terms
+    costs: tuple[Any, ...] = tuple(cost) if isinstance(cost, several) else (cost,)
     named: dict[str, Measure] = {}
     for term in costs:
         if not isinstance(term, (Penalty, Budget)):

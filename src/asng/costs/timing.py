@@ -150,8 +150,8 @@ def _median_time(
     seconds: float,
 ) -> float:
     """Return the median time of `run`; `settle` is called before each run and is not timed."""
-    integer_at_least("warmup", warmup, 0)
-    integer_at_least("repeats", repeats, 1)
+    warmup = integer_at_least("warmup", warmup, 0)
+    repeats = integer_at_least("repeats", repeats, 1)
     real_between("seconds", seconds, 0.0, 3600.0)
 
     def time_of_one() -> float:

@@ -21,7 +21,7 @@ from torch.utils.data import (
     TensorDataset,
 )
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import keep_integer, real_between
 from asng.errors import InputError
 
 __all__ = ["Augmentation", "random_crop", "random_flip", "cutout", "AugmentedDataset", "loader_of"]
@@ -51,9 +51,9 @@ class Augmentation:
     cutout: int = 16
 
     def __post_init__(self) -> None:
-        integer_at_least("padding", self.padding, 0)
+        keep_integer(self, "padding", 0)
         real_between("flip", self.flip, 0.0, 1.0)
-        integer_at_least("cutout", self.cutout, 0)
+        keep_integer(self, "cutout", 0)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Return augmented images (N, C, H, W). Normalise them before, so that zero is their mean."""

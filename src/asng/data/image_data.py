@@ -89,7 +89,7 @@ def _check_part(part: str, images: Tensor, labels: Tensor, n_classes: int) -> No
         )
     if len(images) != len(labels):
         raise InputError(
-            f"{part}: expected one label an image, got {len(images)} images and {len(labels)} labels. "
+            f"{part}: expected one label per image, got {len(images)} images and {len(labels)} labels. "
             "Check that both files are of one set."
         )
     low, high = int(labels.min()), int(labels.max())

@@ -61,7 +61,7 @@ def load_photographs(size: int = 32, *, test: Sequence[str] = ("chelsea", "flowe
         >>> data.shape, len(data.train_images), len(data.test_images)
         ((3, 32, 32), 992, 386)
     """
-    integer_at_least("size", size, 1)
+    size = integer_at_least("size", size, 1)
     for name in test:
         one_of("test", name, PHOTOGRAPHS)
     if not 0 < len(set(test)) < len(PHOTOGRAPHS):

@@ -52,14 +52,14 @@ def split_half(
         >>> len(train), sum(index < 4 for index in train.tolist())
         (4, 2)
     """
-    integer_at_least("seed", seed, 0)
+    seed = integer_at_least("seed", seed, 0)
     real_between("share", share, 0.0, 1.0)
     if isinstance(what, Dataset):
         strata = _strata_of(what, labels)
         train, valid = _split(strata, share, seed)
         return Subset(what, train.tolist()), Subset(what, valid.tolist())
     if labels is not None:
-        raise InputError("labels: expected them beside a data set only. Give the labels alone instead.")
+        raise InputError("labels: expected only together with a data set. Pass the labels alone as `what`.")
     if isinstance(what, int):
         return _split(torch.zeros(integer_at_least("what", what, 1), dtype=torch.int64), share, seed)
     return _split(_as_labels(what), share, seed)
@@ -88,11 +88,11 @@ def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Ten
         >>> train, valid
         (tensor([0, 1, 5]), tensor([2, 3, 4]))
     """
-    integer_at_least("seed", seed, 0)
+    seed = integer_at_least("seed", seed, 0)
     real_between("share", share, 0.0, 1.0)
     _, group, sizes = torch.unique(_as_labels(groups), return_inverse=True, return_counts=True)
     if len(sizes) < 2:
-        raise InputError(f"groups: expected two groups at least, one for each part, got {len(sizes)}.")
+        raise InputError(f"groups: expected at least two groups, one for each part, got {len(sizes)}.")
     order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
     # Of all ways to cut that order in two, take the one nearest to the share.
     misses = (sizes[order].cumsum(0)[:-1] - share * len(group)).abs()
@@ -109,7 +109,7 @@ def _strata_of(dataset: Dataset[Any], labels: Labels | None) -> Tensor:
     n = len(cast(Sized, dataset))
     strata = torch.zeros(n, dtype=torch.int64) if labels is None else _as_labels(labels)
     if len(strata) != n:
-        raise InputError(f"labels: expected one an item, {n}, got {len(strata)}.")
+        raise InputError(f"labels: expected one per item, {n}, got {len(strata)}.")
     return strata
 
 
@@ -117,10 +117,10 @@ def _as_labels(labels: Labels) -> Tensor:
     try:
         tensor = torch.as_tensor(labels).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"labels: expected integers, one an item, got {type(labels).__name__}.") from error
+        raise InputError(f"labels: expected integers, one per item, got {type(labels).__name__}.") from error
     if tensor.ndim != 1 or tensor.is_floating_point() or tensor.is_complex():
         raise InputError(
-            f"labels: expected integers, one an item, got {tensor.dtype} of shape {tuple(tensor.shape)}."
+            f"labels: expected integers, one per item, got {tensor.dtype} of shape {tuple(tensor.shape)}."
         )
     return tensor.long()
 
@@ -131,7 +131,7 @@ def _split(strata: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:
     if not 0 < n_train < n:
         empty = "training" if n_train == 0 else "validation"
         raise InputError(
-            f"share: expected one that leaves an item on either side, got {share} of {n} item(s), which "
+            f"share: expected a share that leaves an item in each part, got {share} of {n} item(s), which "
             f"leaves the {empty} part empty. Take a share nearer to 0.5, or more items."
         )
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))

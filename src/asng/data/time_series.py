@@ -42,14 +42,14 @@ class TimeSeries(Dataset[tuple[Tensor, Tensor]]):
 
     def __post_init__(self) -> None:
         if not self.series:
-            raise InputError(f"{self.name}: expected a series at least, got none.")
+            raise InputError(f"{self.name}: expected at least one series, got none.")
         for index, series in enumerate(self.series):
             _check_series(f"{self.name}: series[{index}]", series, self.series[0].shape[-1])
         labels, n = self.labels, len(self.series)
         if labels.shape != (n,) or labels.dtype != torch.int64:
             raise InputError(
-                f"{self.name}: labels: expected an int64 tensor ({n},), one a series, got {labels.dtype} of "
-                f"shape {tuple(labels.shape)}."
+                f"{self.name}: labels: expected an int64 tensor ({n},), one per series, got {labels.dtype} "
+                f"of shape {tuple(labels.shape)}."
             )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(self.classes):
@@ -128,7 +128,7 @@ def normalise_series(train: TimeSeries, *others: TimeSeries) -> tuple[TimeSeries
 def _check_series(name: str, series: Tensor, channels: int) -> None:
     if series.ndim != 2 or series.dtype != torch.float32 or series.numel() == 0:
         raise InputError(
-            f"{name}: expected a float32 tensor (time, channels) of a step at least, got {series.dtype} of "
+            f"{name}: expected a float32 tensor (time, channels) of at least one step, got {series.dtype} of "
             f"shape {tuple(series.shape)}."
         )
     if series.shape[1] != channels:

@@ -107,9 +107,9 @@ class Failures:
             if dead is not None:
                 raise self._lost(*dead) from error
             raise LostProcess(
-                f"processes: expected {self.size} that go on, got one that ended without a word: killed, "
-                f"out of memory, or cut off ({in_one_line(error, 120)}). Go on from the last checkpoint "
-                "by resume."
+                f"processes: expected {self.size} that keep running, but one ended without an error: killed, "
+                f"out of memory, or disconnected ({in_one_line(error, 120)}). Pass resume=True (--resume) to "
+                "continue from the last checkpoint."
             ) from error
 
     @staticmethod
@@ -131,8 +131,8 @@ class Failures:
 
     def _lost(self, rank: int, why: str) -> LostProcess:
         return LostProcess(
-            f"processes: expected {self.size} that go on, but process {rank} {why}. Go on from the last "
-            "checkpoint by resume.",
+            f"processes: expected {self.size} that keep running, but process {rank} {why}. Pass resume=True "
+            "(--resume) to continue from the last checkpoint.",
             rank,
         )
 
@@ -141,8 +141,8 @@ class Failures:
         late = [] if self.watch is None else self.watch.behind()
         if late:
             raise LostProcess(
-                f"processes: expected {self.size} that go on, but process {late[0]} does not come to where "
-                f"process {self.rank} waits for it. {error}",
+                f"processes: expected {self.size} that keep running, but process {late[0]} does not reach "
+                f"the point where process {self.rank} waits for it. {error}",
                 late[0],
             ) from error
 
@@ -155,8 +155,8 @@ class Failures:
         if word["lost"] is not None:
             raise LostProcess(word["message"], word["lost"]) from cause
         raise LostProcess(
-            f"processes: expected {self.size} that go on, got an error in process {word['rank']}: "
-            f"{word['message']}. Mend that, and go on by resume.",
+            f"processes: expected {self.size} that keep running, got an error in process {word['rank']}: "
+            f"{word['message']}. Fix it, and pass resume=True (--resume) to continue.",
             word["rank"],
         ) from cause
 

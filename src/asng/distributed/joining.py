@@ -97,8 +97,8 @@ def _find() -> Comm:
     global _comm, _made
     if _parted:
         raise RunError(
-            "processes: expected all that torchrun has started, got those that an earlier error has parted. "
-            "Start anew by torchrun."
+            "processes: expected all that torchrun started, but an earlier error has disconnected them. "
+            "Start them again with torchrun."
         )
     if _comm is not None and not _made and _comm.world is not dist.group.WORLD:
         _let_go()  # of a group that no longer exists; its maker may have made another
@@ -129,7 +129,7 @@ def _of_group(store: "Store | None") -> TorchComm:
     with _connections.noted():
         control = dist.new_group(backend="gloo", timeout=_PATIENCE)
     if not isinstance(control, dist.ProcessGroup):
-        raise RunError("processes: expected a group of all of them, got none. Let every process take part.")
+        raise RunError("processes: expected a group of all processes, got none. Let every process take part.")
     atexit.register(_let_go if store is None else _leave)
     failures = Failures(_store_beside(control) if store is None else store, dist.get_rank(), control.size())
     comm = TorchComm(control, failures)

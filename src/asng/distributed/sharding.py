@@ -56,8 +56,8 @@ def shard(supernet: Supernet) -> Supernet:
     with joined() as comm:
         if comm.size == 1:
             raise InputError(
-                "shard: expected several processes to divide the weights over, got one. Start "
-                "them by torchrun."
+                "shard: expected several processes to divide the weights over, got one. Start them with "
+                "torchrun."
             )
         if is_sharded(supernet):
             raise InputError(
@@ -112,7 +112,7 @@ def whole(supernet: Supernet) -> Supernet:
     if supernet not in _PLAIN:
         raise InputError(
             "supernet: expected one that asng.distributed.shard has divided, got one sharded by other means. "
-            "Load its full state into a supernet that is made anew."
+            "Load its full state into a new supernet."
         )
     plain = copy.deepcopy(_PLAIN[supernet])
     plain.load_state_dict(gathered(supernet.state_dict()), assign=True)

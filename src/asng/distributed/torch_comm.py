@@ -156,8 +156,9 @@ def _unlike(what: str, values: Sequence[str]) -> RunError:
     names = ("process " if len(others) == 1 else "processes ") + ", ".join(map(str, others))
     told = ", ".join(f"{value} in process {rank}" for rank, value in enumerate(values))
     return RunError(
-        f"{what}: expected the same in all {len(values)} processes, got another in {names}: {told}. Let "
-        "every process make the same model, data and seeds, and draw no random numbers in one of them only."
+        f"{what}: expected the same in all {len(values)} processes, got another in {names}: {told}. "
+        "Let every process make the same model, data and seeds, and draw no random numbers in one of them "
+        "only."
     )
 
 

@@ -125,7 +125,7 @@ class Watch:
                 if sign is None or self._seen.get(number, (None,))[0] != sign:
                     self._seen[number] = sign or b"", now
                 elif now - self._seen[number][1] > self.silence:
-                    how = "is stopped (SIGSTOP, ctrl-Z)" if state else "hangs, is stopped, or is cut off"
+                    how = "is stopped (SIGSTOP, ctrl-Z)" if state else "hangs, is stopped, or is disconnected"
                     return number, f"{how}, for more than {self.silence:g} s ({_SILENCE})"
         return None
 

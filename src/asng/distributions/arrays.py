@@ -1,7 +1,7 @@
 """Flat arrays with the numbers of all variables: types, a segment per variable, and cache-sized blocks.
 
 With 10^6 variables an update is bound by memory, not arithmetic: without blocks, ask and tell take 1.5 to
-2.7 times as long (docs/optimiser.md, "Known limitations"). With few variables there is one block.
+2.7 times as long (docs/optimiser/limitations.md). With few variables there is one block.
 """
 
 import math

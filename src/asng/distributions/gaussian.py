@@ -121,9 +121,10 @@ class Gaussians:
         (n, D).
         """
         low, high = self._ends.T
-        whole = np.minimum(low + self._step * np.floor(u * ((high - low) / self._step + 1.0)), high)
+        with np.errstate(over="ignore", invalid="ignore"):  # of reals without steps, which do not use it
+            whole = np.minimum(low + self._step * np.floor(u * ((high - low) / self._step + 1.0)), high)
         whole = np.log(whole, where=self._log & self._whole, out=whole)
-        return np.where(self._whole, whole, self.low + 2.0 * (u * self.std_max))
+        return np.where(self._whole, whole, 2.0 * (self.low / 2.0 + u * self.std_max))
 
     def snapped(self, x: Floats) -> Floats:
         """Round and clip raw draws to the values that they stand for, shape (n, D)."""
@@ -131,7 +132,8 @@ class Gaussians:
         if self._whole.any():
             values = np.where(self._log, np.exp(np.where(self._log, snapped, 0.0)), snapped)
             low, high = self._ends.T
-            values = np.clip(low + self._step * np.round((values - low) / self._step), low, high)
+            with np.errstate(over="ignore"):  # of reals without steps, as in `uniform`
+                values = np.clip(low + self._step * np.round((values - low) / self._step), low, high)
             values = np.log(values, where=self._log & self._whole, out=values)
             snapped = np.where(self._whole, values, snapped)
         return snapped

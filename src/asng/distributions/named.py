@@ -37,7 +37,7 @@ class ThetaView(Mapping[str, Parameters]):
 
     def __getitem__(self, name: str) -> Parameters:
         if name not in self._product.rank:
-            raise KeyError(f"{name!r} is no variable of the space.{nearest(name, self._product.rank)}")
+            raise KeyError(f"{name!r} is not a variable of the space.{nearest(name, self._product.rank)}")
         column = self._product.rank[name]
         variable = self._product.space[name]
         if isinstance(variable, Categorical):

@@ -1,6 +1,7 @@
 """Convert Optuna's distributions to variables, and values between the two."""
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
+from asng.errors import SpaceError
 from asng.space import Categorical, Integer, Real, Variable
 
 __all__ = ["drawn_evenly", "fitted", "joined", "own_value", "raw_of", "returned", "variable_of"]
@@ -33,12 +35,17 @@ def joined(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
 def variable_of(distribution: BaseDistribution) -> Variable:
     """Return the variable that stands for a distribution; for choices, a variable over their indices.
 
-    Choices may be equal to Python, as 1 and True are.
+    Choices may be equal to Python, as 1 and True are. Integers that floats cannot tell apart become reals,
+    which `returned` and `fitted` round: Optuna, too, stores their values as floats.
     """
     if isinstance(distribution, CategoricalDistribution):
         return Categorical(range(len(distribution.choices)))
     kind = Integer if isinstance(distribution, IntDistribution) else Real
     step: Any = distribution.step
+    if kind is Integer:
+        with suppress(SpaceError):
+            return Integer(distribution.low, distribution.high, log=distribution.log, step=step)
+        kind, step = Real, None
     return kind(distribution.low, distribution.high, log=distribution.log, step=step)
 
 
@@ -51,6 +58,9 @@ def own_value(distribution: BaseDistribution, value: Any) -> Any:
 
 def returned(distribution: BaseDistribution, value: Any) -> Any:
     """Convert a variable's value to the trial's value."""
+    if isinstance(distribution, IntDistribution):
+        low, step = distribution.low, distribution.step
+        return min(low + step * round((value - low) / step), distribution.high)
     return distribution.choices[value] if isinstance(distribution, CategoricalDistribution) else value
 
 
@@ -64,7 +74,8 @@ def fitted(distribution: BaseDistribution, value: Any) -> Any:
         return value
     variable = variable_of(distribution)
     assert not isinstance(variable, Categorical)
-    return variable.decode(raw_of(variable, min(max(value, distribution.low), distribution.high)))
+    inside = min(max(value, distribution.low), distribution.high)
+    return returned(distribution, variable.decode(raw_of(variable, inside)))
 
 
 def drawn_evenly(distribution: BaseDistribution, rng: np.random.Generator) -> Any:

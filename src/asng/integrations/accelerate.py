@@ -77,7 +77,7 @@ class AcceleratedSearch(TrainerSearch):
         seed: int = 0,
     ) -> None:
         require("accelerate", extra="accelerate")
-        integer_at_least("steps", steps, 1)
+        steps = integer_at_least("steps", steps, 1)
         super().__init__(
             supernet,
             valid_loader,

@@ -19,8 +19,8 @@ from asng.report.html import need_figures
 from asng.report.table import run_rows
 from asng.runs.files import make_folder, write_text, writes
 from asng.space import Architecture
-from asng.training import count_parameters, give_averages, save_program
-from asng.training.child_file import load_into
+from asng.training import count_parameters, save_program
+from asng.training.child_file import child_from
 
 __all__ = ["load_hub_folder", "save_hub_folder"]
 
@@ -108,11 +108,7 @@ def load_hub_folder(folder: str | Path, supernet: Supernet, example: Any = None)
     """
     path = Path(folder) / WEIGHTS
     architecture, weights = load_safetensors(path)
-    child = supernet.extract(architecture, example=example)
-    if weights.keys() - child.state_dict().keys():  # a searchable batch norm gets averages in training
-        give_averages(child)
-    load_into(child, weights, path)
-    return child.eval()
+    return child_from(supernet, architecture, weights, path, example)
 
 
 class _Card:
@@ -210,7 +206,7 @@ def _save_figures(folder: Path, run: Run) -> list[tuple[str, str]]:
 
     drawn: dict[str, tuple[str, str]] = {}
     if compare(run.result) is not None:
-        drawn["scores.svg"] = (strip_of(run.result), "The found network beside random ones")
+        drawn["scores.svg"] = (strip_of(run.result), "The found network compared with random ones")
     if len(run.log.steps):
         drawn["loss.svg"] = (loss_curves(run.log.steps, None), "Loss during the search")
         drawn["entropy.svg"] = (entropy_curve(run.log.steps), "Entropy of theta during the search")

@@ -111,7 +111,7 @@ class ASNGCallback(Callback):
         if not math.isfinite(steps):
             raise InputError(
                 "ASNGCallback: expected a training whose length is known, for the warm-up, got one without "
-                "end. Give the Trainer max_epochs or max_steps."
+                "an end. Give the Trainer max_epochs or max_steps."
             )
         self.search.around = trainer.precision_plugin.forward_context
         self.search.start(int(steps))

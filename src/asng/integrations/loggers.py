@@ -264,8 +264,8 @@ class SearchLogger(Callback):
                 self._warned = True
                 warnings.warn(
                     f"{type(self).__name__}: cannot write: {type(error).__name__}: {in_one_line(error)}. "
-                    "The search goes on. Writing is tried again from time to time; what comes in between is "
-                    "lost there, and stands in the run folder.",
+                    "The search continues. Writing is tried again from time to time; values in between are "
+                    "missing there, but are in the run folder.",
                     stacklevel=3,
                 )
 
@@ -284,7 +284,7 @@ def _code(text: str) -> str:
 
 def _table(finalists: "Sequence[Finalist]") -> str:
     """Return the finalists as a Markdown table."""
-    lines = ["| road | shared weights | alone | longer | architecture |", "| --- | --- | --- | --- | --- |"]
+    lines = ["| origin | shared weights | alone | longer | architecture |", "| --- | --- | --- | --- | --- |"]
     for one in finalists:
         scores = " | ".join("" if x is None else f"{x:.6g}" for x in (one.shared, one.alone, one.longer))
         text = json.dumps(dict(one.architecture)).replace("|", "\\|")

@@ -274,7 +274,7 @@ class RayExecutor(Executor):
             raise InputError(f"num_cpus: expected a number > 0, got {num_cpus!r}.")
         if not (isinstance(num_gpus, (int, float)) and num_gpus >= 0.0):
             raise InputError(f"num_gpus: expected a number >= 0, got {num_gpus!r}.")
-        integer_at_least("max_retries", max_retries, 0)
+        max_retries = integer_at_least("max_retries", max_retries, 0)
         self._options = {"num_cpus": num_cpus, "num_gpus": num_gpus, "max_retries": max_retries}
 
     @property
@@ -327,5 +327,5 @@ def _variable(name: str, domain: Any) -> Variable:
             return Real(low, high, log=log, step=step)
     raise InputError(
         f"param_space[{name!r}]: expected choice, or uniform, randint and the like with bounds, got "
-        f"{type(domain).__name__} {domain!r:.80}. Compute values of others from these in the trainable."
+        f"{type(domain).__name__} {domain!r:.80}. Compute other values from these in the trainable."
     )

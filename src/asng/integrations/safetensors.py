@@ -76,7 +76,7 @@ def load_safetensors(path: str | Path) -> tuple[Architecture, dict[str, torch.Te
         raise RunError(f"{path}: expected the weights of a child, found no file. Check the path.") from None
     except (library.SafetensorError, OSError) as error:
         raise RunError(
-            f"{path}: expected a file of safetensors, got a torn or foreign one: {in_one_line(error)}."
+            f"{path}: expected a file of safetensors, got a truncated or foreign file: {in_one_line(error)}."
         ) from error
     if metadata.get("asng_format") != _FORMAT:
         got = in_one_line(repr(metadata.get("asng_format")), 80)
@@ -97,8 +97,8 @@ def _stored_once(state: dict[str, Any]) -> tuple[dict[str, torch.Tensor], dict[s
     for name, value in state.items():
         if not isinstance(value, torch.Tensor):
             raise InputError(
-                f"{name}: expected tensors alone in the child's state, got {type(value).__name__}. Save it "
-                "by asng.training.save_child."
+                f"{name}: expected only tensors in the child's state, got {type(value).__name__}. Save it "
+                "with asng.training.save_child."
             )
         same = (value.data_ptr(), value.shape, value.stride(), value.dtype, value.device)
         first = names.setdefault(same, name) if value.numel() else name

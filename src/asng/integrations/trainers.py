@@ -229,6 +229,6 @@ class TrainerSearch:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise RunError(
-                f"state: expected what state_dict of the search returned, got another ({error!r:.80}). "
-                "Resume from a checkpoint of a training with this callback."
+                "state: expected what state_dict of the search returned, got something else "
+                f"({error!r:.80}). Resume from a checkpoint of a training with this callback."
             ) from error

@@ -157,7 +157,7 @@ class ASNGTrainerCallback(TrainerCallback, ExportableState):
         if not isinstance(stored, dict) or "asng" not in stored:
             raise RunError(
                 f"resume_from_checkpoint: expected a checkpoint of a training with {type(self).__name__}, "
-                "got one without. Begin anew, or resume from another."
+                "got one without it. Start again, or resume from another checkpoint."
             )
         self.search.load_state_dict(_from_json(stored["asng"]))
 

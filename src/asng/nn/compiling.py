@@ -28,10 +28,10 @@ def compile_operations(
     torch cannot compile run uncompiled; without a C++ compiler (on a GPU: without Triton) all of them do. All
     of them also run uncompiled inside a `TorchFunctionMode`.
 
-    It pays off in long searches over convolutional cells; `docs/performance.md` has figures. Compiled results
-    differ in the last digits from those of the child, which is extracted, copied and saved uncompiled. Names
-    of weights do not change, so checkpoints still load. `torch._dynamo.config.recompile_limit` is raised to
-    256 if it is lower.
+    It pays off in long searches over convolutional cells; `docs/performance/faster.md` has figures. Compiled
+    results differ in the last digits from those of the child, which is extracted, copied and saved
+    uncompiled. Names of weights do not change, so checkpoints still load.
+    `torch._dynamo.config.recompile_limit` is raised to 256 if it is lower.
 
     Args:
         supernet: Changed in place; `release_operations` undoes it.

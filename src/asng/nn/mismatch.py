@@ -171,10 +171,10 @@ class _Widths(TorchFunctionMode):
         x, source = found[0]
         kind = type(module).__name__
         advice = (
-            f"Use asng.nn.{kind}, which takes the width that comes."
+            f"Use asng.nn.{kind}, which adapts to the width of its input."
             if kind in _twins()
-            else "asng.nn has no twin of it: give the width values that it takes, or put a layer of "
-            "fixed width before."
+            else "asng.nn has no twin of it: restrict the width to values that it accepts, or put a layer of "
+            "fixed width before it."
         )
         return InputError(
             f"module {path!r} (torch.nn.{kind}): expected an input of its own fixed width, got "

@@ -66,7 +66,7 @@ def _check_unbound(path: str, module: Searchable, names: dict[str, str | SizeExp
         raise SpaceError(
             f"module {path!r}: expected the names that another Supernet bound, "
             f"{list(module.names.values())}, got {list(names.values())}. "
-            "Give its variables labels, or build the model anew."
+            "Give its variables labels, or build a new model."
         )
 
 
@@ -83,7 +83,7 @@ def _check_same(
     if variable.label is None or other.label is None:
         raise SpaceError(
             f"variable {name!r}: expected modules {other_path!r} and {path!r} both to share it by label, "
-            "got a label that is the path of the other. Rename the label."
+            "got a label that equals the path of the other module. Rename the label."
         )
 
 

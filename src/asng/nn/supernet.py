@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from asng.errors import AsngError, InputError, SpaceError
+from asng.nn.beginning import Beginning
 from asng.nn.compiling import compile_or_refuse, refuse_whole
 from asng.nn.extraction.extract import check_traceable, extract
 from asng.nn.inputs import calls_of
@@ -49,6 +50,8 @@ class Supernet(nn.Module):
         model: As given.
         space: The variables in the order of the modules. Modules whose variables have the same label
             share one variable; without a label the name is the module's path.
+        beginning: Buffers and plain attributes of the model as they were when the supernet was made. Training
+            from scratch starts from them.
         conversion: The `asng.nn.Conversion` with the findings of `asng.nn.searchable`; None for a model made
             searchable by hand.
 
@@ -81,8 +84,8 @@ class Supernet(nn.Module):
         if not variables:
             raise SpaceError(
                 f"model: expected at least one searchable module, got none in {type(model).__name__}. "
-                "Put an asng.nn.Choice where the architecture is to decide, or a variable where a layer of "
-                "asng.nn has a size."
+                "Put an asng.nn.Choice where the architecture decides, or give a layer of asng.nn a variable "
+                "as a size."
             )
         settle_fused_paths(model)
         carry_into_recomputation()
@@ -92,8 +95,10 @@ class Supernet(nn.Module):
         if self.space.deciding:
             raise SpaceError(
                 "when: expected none in searchable modules, got conditions on "
-                f"{', '.join(self.space.deciding)}. Leave them out: what a forward pass reads is noted."
+                f"{', '.join(self.space.deciding)}. Leave them out: the supernet records what each forward "
+                "pass reads."
             )
+        self.beginning = Beginning(model)
         self.conversion: Any = None
         self._pass = _Pass()
         self._said: set[str] = set()
@@ -182,8 +187,9 @@ class Supernet(nn.Module):
 
         The child leaves out what the architecture excludes: candidates that it does not choose, blocks beyond
         its depth, and modules that passes on shapes alone reach only under other architectures. Everything
-        else is kept, since other inputs, or the other mode, may run it. If no call of the example reaches a
-        module with weights, a warning says so, once.
+        else is kept, since other inputs, or the other mode, may run it, or a loss may read it. If no call of
+        the example reaches a module with weights, and no loss has given them a gradient, a warning says so,
+        once.
 
         Args:
             architecture: A value for every variable of the space.
@@ -235,17 +241,23 @@ class Supernet(nn.Module):
 
     def _say(self, unreached: Mapping[str, str]) -> None:
         """Warn about modules that are kept although no call reached them, once for each."""
-        new = {path: peer for path, peer in unreached.items() if path not in self._said}
+        trained = [path for path, peer in unreached.items() if not peer and _is_trained(self.model, path)]
+        new = {path: peer for path, peer in unreached.items() if path not in (*self._said, *trained)}
         self._said = {*self._said, *new}  # a new set, so that a caller who tries an extraction can undo it
         if not new:
             return
         widths = "".join(f" The width of {path} is {peer}." for path, peer in new.items() if peer)
         warnings.warn(
-            f"extract: no call of the example ran {', '.join(new)}. They are kept, because other inputs "
-            f"may.{widths} "
-            "Give an example=[Inputs(...), ...] of calls that run them, or take them out of the model.",
+            f"extract: no call of the example ran {', '.join(new)}. They are kept, because other inputs may "
+            f"run them, or a loss may read them.{widths} If calls of the model run them, give these as "
+            "example=[Inputs(...), ...].",
             stacklevel=3,
         )
+
+
+def _is_trained(model: nn.Module, path: str) -> bool:
+    """Whether a loss has read a module's own weights, as their gradients tell."""
+    return any(weight.grad is not None for weight in model.get_submodule(path).parameters(recurse=False))
 
 
 def _check_whole(model: nn.Module) -> None:
@@ -259,5 +271,5 @@ def _check_whole(model: nn.Module) -> None:
                 f"{name}: expected whole weights to extract a child from, got sharded ones. If they are from "
                 "asng.distributed.shard, extract from asng.distributed.whole(supernet). If not, gather them "
                 "with get_model_state_dict(supernet, options=StateDictOptions(full_state_dict=True)), load "
-                "these into a supernet that is made anew, and extract from that."
+                "these into a new supernet, and extract from that."
             )

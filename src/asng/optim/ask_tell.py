@@ -75,9 +75,10 @@ class Optimizer(ABC):
         self._lam = integer_at_least("lam", lam, 2)  # a single sample has no rank
         self._product = product
         self._sampling = _checked(sampling, product)
-        self._rng = np.random.default_rng(integer_at_least("seed", seed, 0))
+        seed = integer_at_least("seed", seed, 0)
+        self._rng = np.random.default_rng(seed)
         # Settings that an optimiser must share with a saved state to load it; subclasses add their own.
-        self._fixed: dict[str, object] = {"lam": lam, "sampling": sampling, "rules": product.rules}
+        self._fixed: dict[str, object] = {"lam": self._lam, "sampling": sampling, "rules": product.rules}
         self._generation = 0
         self._draws = Draws(seed, product.n_free)
         self._under_way: Floats = np.empty((0, len(product.space)))

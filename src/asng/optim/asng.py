@@ -34,7 +34,7 @@ class ASNG(Optimizer):
     utility. A prediction removes noise from the utilities (`asng.optim.control_variate`), and samples are
     used twice (`asng.optim.reuse`). The probabilities have another margin, and coordinates treat all choices
     alike. The spread of ordered variables takes a geometric step. The step size is bounded, and adapts faster
-    at first. The gain from each: docs/optimiser.md.
+    at first. The gain from each: docs/optimiser/ablation.md.
 
     Args:
         space: The search space.
@@ -60,7 +60,7 @@ class ASNG(Optimizer):
             off if losses drift, as in one-shot search. Default: as `control_variate`.
         control_variate: Predict losses from earlier samples and learn from the prediction errors. Saves about
             a fifth to a third of the evaluations, or none if only the first wrong variable counts:
-            docs/optimiser.md. Default: with more than two samples per update.
+            docs/optimiser/ablation.md. Default: with more than two samples per update.
         covariance: Move reals by a covariance with its own rates (`asng.optim.covariance`); at the single
             rate of choices their spread vanishes before they reach the optimum. Default: as
             `control_variate`.

@@ -36,7 +36,7 @@ __all__ = ["ControlVariate", "Prediction", "learnt", "predicted"]
 
 STEP = 0.5
 """Share of the step along the gradient of the squared error that fits the newest generation best. With half
-of it, old and new evidence count the same, and noise is forgotten; see docs/optimiser.md for others."""
+of it, old and new evidence count the same, and noise is forgotten; others: docs/optimiser/rejected.md."""
 
 RATE_MAX = 0.5
 """Largest rate of c, so that the newest generation never determines it alone."""

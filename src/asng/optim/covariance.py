@@ -49,6 +49,9 @@ MOST_FULL = 64
 _HELD = 2.0
 """Condition number of the root of C up to which d is not damped (beta_thresh)."""
 
+_X_MAX = float(np.finfo(np.float64).max)
+"""Bound on draws, which keeps them finite if the bounds of a variable are near the largest float."""
+
 _Z_MAX = 1e6
 
 
@@ -91,11 +94,14 @@ class Covariance:
     def draw(self, z: Floats) -> Floats:
         """Map standard normal numbers of shape (n, D) to raw draws."""
         y = z if self.root is None else times(z, self.root)
-        return np.asarray(self.mean + (self.sigma * self.d) * y)
+        with np.errstate(over="ignore"):
+            x = self.mean + (self.sigma * self.d) * y
+        return np.asarray(np.clip(x, -_X_MAX, _X_MAX))
 
     def standardised(self, x: Floats) -> Floats:
         """Map raw draws back to standard normal numbers."""
-        y = np.clip((x - self.mean) / (self.sigma * self.d), -_Z_MAX, _Z_MAX)
+        with np.errstate(over="ignore"):
+            y = np.clip((x - self.mean) / (self.sigma * self.d), -_Z_MAX, _Z_MAX)
         return y if self.unroot is None else times(y, self.unroot)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from asng.distributions import Gaussians
 from asng.space import Categorical, Integer, Real, Space, Value, Variable
 
 __all__ = ["Importance", "ThetaPath", "sample_importance", "enough_samples"]
@@ -28,8 +29,8 @@ class Importance(NamedTuple):
     Attributes:
         samples: Share of the variance of the losses' ranks that the variable explains by itself, without the
             effects of others, in [0, 1]. The rest over all variables is interaction and noise.
-        theta: How early and how far theta converged on it: the share of its maximum entropy or spread that is
-            lost, averaged over the search, in [0, 1].
+        theta: How early and how far theta converged on it: the share of its first entropy or spread that is
+            lost, averaged over the search, in [0, 1]. It is 0 if theta did not converge on the variable.
     """
 
     samples: float
@@ -51,8 +52,14 @@ class ThetaPath:
         self._step = 0
 
     def add(self, step: int, theta: Mapping[str, Any]) -> None:
-        """Add theta after a step, with each variable's probabilities or mean and std; steps must increase."""
-        now = {name: self._left(name, value) for name, value in theta.items() if name in self._area}
+        """Add theta after a step, with each variable's probabilities or mean and std; steps must increase.
+
+        The first one is where theta began, usually at step 0.
+        """
+        widths = {name: self._width(name, value) for name, value in theta.items() if name in self._area}
+        if not self._first:
+            self._first, self._step = widths, step
+        now = {name: self._left(name, width) for name, width in widths.items()}
         for name, left in now.items():
             before = self._last.get(name, 1.0)
             self._area[name] += (step - self._step) * (1.0 - 0.5 * (before + left))
@@ -62,15 +69,19 @@ class ThetaPath:
         """Return the share of entropy or spread that each variable lost, a mean over the steps, in [0, 1]."""
         return {name: min(max(area / max(self._step, 1), 0.0), 1.0) for name, area in self._area.items()}
 
-    def _left(self, name: str, value: Any) -> float:
+    def _left(self, name: str, width: float) -> float:
+        """Return which share of its first width a variable still has."""
+        first = self._first.get(name, 0.0)
+        return min(width / first, 1.0) if first > 0.0 else 1.0
+
+    def _width(self, name: str, value: Any) -> float:
+        """Return the entropy of a choice, or by how much a spread exceeds the least that it can have."""
         variable = self._space[name]
         if isinstance(variable, Categorical):
-            p = [one for one in value if one]
-            whole = math.log(len(variable.choices))
-            return -sum(one * math.log(one) for one in p) / whole if whole else 1.0
-        std = float(value["std"] if isinstance(value, Mapping) else value.std)
-        widest = (variable.encode(variable.high) - variable.encode(variable.low)) / 2
-        return min(std / widest, 1.0) if widest else 1.0
+            return float(-sum(one * math.log(one) for one in value if one))
+        mean, std = (value["mean"], value["std"]) if isinstance(value, Mapping) else (value.mean, value.std)
+        least = Gaussians([variable]).std_min(np.array([mean], dtype=np.float64))[0]
+        return max(float(std - least), 0.0)
 
 
 def sample_importance(

@@ -35,7 +35,8 @@ class Reading:
     def __init__(self, product: Product, x: Floats, active: Floats) -> None:
         columns, counts = product.choice_columns.tolist(), product.categoricals.counts.tolist()
         self._counts = dict(zip(columns, counts, strict=True))
-        self._x = x.astype(np.intp)
+        self._x = np.zeros(x.shape, dtype=np.intp)
+        self._x[:, columns] = x[:, columns]  # only choices: reals may lie beyond any integer
         share = active.mean(axis=0)
         self._never = share == 0.0
         unsure = np.flatnonzero((share > 0.0) & (share < 1.0)).tolist()

@@ -35,7 +35,7 @@ def check_same(state: Any, expected: Mapping[str, Any]) -> None:
     if get(state, "format") != FORMAT:
         raise RunError(
             f"state['format']: expected {FORMAT}, got {state['format']!r:.80}: another version of asng saved "
-            "it. Go on with that version, or begin the search anew."
+            "it. Continue with that version, or start the search again."
         )
     for key, value in expected.items():
         if get(state, key) != value:

@@ -52,11 +52,11 @@ class SeveralGoals:
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self.optimizers = list(optimizers)
         if not self.optimizers:
-            raise InputError("optimizers: expected one a goal, got none.")
+            raise InputError("optimizers: expected one per goal, got none.")
         if any(optimizer.space != self.optimizers[0].space for optimizer in self.optimizers):
             raise InputError("optimizers: expected optimisers over one space, got several spaces.")
         if len({optimizer.draw_seed for optimizer in self.optimizers}) < len(self.optimizers):
-            raise InputError("optimizers: expected a seed of its own for each, got one twice.")
+            raise InputError("optimizers: expected a different seed for each, got one twice.")
 
     def ask(self, n: int) -> list[Candidate]:
         """Draw candidates, equally many from each distribution.

@@ -54,9 +54,7 @@ model's results of the first 200 would delay what the covariance learns, and be 
 LAM = 8
 """Samples of the natural gradient's first updates; 16 were not better on the development half."""
 
-_PARENTS = 8
-_FLAT = 5
-_LAM_MAX = 64
+_PARENTS, _FLAT, _LAM_MAX = 8, 5, 64
 
 
 @dataclass(frozen=True)
@@ -139,13 +137,13 @@ class Staged(Optimizer):
         noisy: bool = False,
     ) -> None:
         if budget is not None:
-            integer_at_least("budget", budget, 1)
+            budget = integer_at_least("budget", budget, 1)
         if not isinstance(noisy, bool):
             raise InputError(f"noisy: expected True or False, got {noisy!r}.")
         product = Product(space, settled=SETTLED, spread=FIRST_SPREAD)
         super().__init__(product, lam=LAM if lam is None else lam, seed=seed, sampling="stratified")
-        self._lam_given = lam
-        self._first_lam = LAM if lam is None else lam
+        self._lam_given = None if lam is None else self._lam
+        self._first_lam = self._lam
         self._budget, self._noisy = math.inf if budget is None else budget, noisy
         self._fixed |= {"lam": lam, "budget": budget, "noisy": noisy}
         self._modelled = self._calls_of_model()
@@ -168,7 +166,8 @@ class Staged(Optimizer):
 
     def _calls_of_model(self) -> int:
         product = self._product
-        if not 0 < product.n_free <= MODEL_VARIABLES:
+        too_wide = (product.gaussians.std_max > np.finfo(np.float64).max / 2).any()  # no float is its range
+        if too_wide or not 0 < product.n_free <= MODEL_VARIABLES:
             return 0
         real = 2 * len(product.of_reals) >= product.n_free
         return 0 if real and self._budget > MODEL_BUDGET else MODEL_CALLS
@@ -422,9 +421,10 @@ def handed_over(product: Product, archive: Archive) -> Theta:
         columns = product.ordered_columns
         own = weights[:, None] * np.maximum(read[:, columns], 1e-9)
         mean = x[0, columns]
-        squares = (own * (x[:, columns] - mean) ** 2).sum(axis=0) / own.sum(axis=0)
-        least = np.maximum(0.01 * (gauss.high - gauss.low), gauss.std_min(mean))
-        std = np.clip(np.sqrt(squares), np.minimum(least, first.std), first.std)
+        unit = np.ldexp(1.0, np.frexp(gauss.std_max)[1] - 1)  # an exact scale, so that squares stay finite
+        squares = (own * (x[:, columns] / unit - mean / unit) ** 2).sum(axis=0) / own.sum(axis=0)
+        least = np.maximum(0.02 * gauss.std_max, gauss.std_min(mean))
+        std = np.clip(np.sqrt(squares) * unit, np.minimum(least, first.std), first.std)
     return Theta(p, mean, std)
 
 
@@ -437,7 +437,7 @@ def near(product: Product, best: Floats) -> Theta:
         sure[best[product.choice_columns].astype(np.intp) + family.starts] = 1.0
         p = family.project(0.25 * first.p + 0.75 * sure)
     mean = best[product.ordered_columns]
-    std = np.clip(0.1 * (gauss.high - gauss.low), gauss.std_min(mean), gauss.std_max)
+    std = np.clip(0.2 * gauss.std_max, gauss.std_min(mean), gauss.std_max)
     return Theta(p, mean, std)
 
 

@@ -331,7 +331,7 @@ def _row(rank: Mapping[str, int], candidate: Candidate, *, decided: bool) -> lis
         return [1.0] * len(rank)
     if not names <= rank.keys():
         name = next(name for name in names if name not in rank)
-        raise InputError(f"active: expected names of variables, got {name!r}, which the space has not.")
+        raise InputError(f"active: expected names of variables, got {name!r}, which is not in the space.")
     return [1.0 if name in names else 0.0 for name in rank]
 
 
@@ -339,9 +339,9 @@ def _losses(losses: Sequence[float], n: int) -> Floats:
     values = np.asarray(losses)
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         raise InputError(
-            f"losses: expected a flat sequence of {n} numbers, one a candidate, got {losses!r}. "
+            f"losses: expected a flat sequence of {n} numbers, one per candidate, got {losses!r}. "
             "Convert each to float; for a failed evaluation tell float('inf')."
         )
     if len(values) != n:
-        raise InputError(f"losses: expected {n} numbers, one a candidate, got {len(values)}.")
+        raise InputError(f"losses: expected {n} numbers, one per candidate, got {len(values)}.")
     return values.astype(np.float64)

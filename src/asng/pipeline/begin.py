@@ -69,7 +69,7 @@ class Job:
         begun = (read_config(self.folder) if (self.folder / CONFIG).exists() else {}).get("callbacks") or []
         if begun != self._callback_names():
             raise RunError(
-                f"{self.folder}: expected the callbacks that the run was begun with, {begun!r:.200}, got "
+                f"{self.folder}: expected the callbacks that the run was started with, {begun!r:.200}, got "
                 f"{self._callback_names()}. Give the same by --callback."
             )
 
@@ -108,8 +108,8 @@ def check_data(task: Task, folder: Path) -> None:
     begun = read_config(folder).get("fingerprint") if (folder / CONFIG).exists() else None
     if None not in (begun, task.fingerprint) and begun != task.fingerprint:
         raise RunError(
-            f"{folder}: expected the data that the run was begun on, of fingerprint {begun}, got "
-            f"{task.fingerprint} ({task.data}). Put those back, or begin anew in another --run-dir."
+            f"{folder}: expected the data that the run was started on, with fingerprint {begun}, got "
+            f"{task.fingerprint} ({task.data}). Restore that data, or start again in another --run-dir."
         )
 
 
@@ -122,5 +122,6 @@ def check_seed(folder: Path, seed: int) -> None:
     begun = read_config(folder).get("seed", seed) if (folder / CONFIG).exists() else seed
     if begun != seed:
         raise RunError(
-            f"{folder}: expected a run of seed {seed}, got one of seed {begun!r:.80}. Resume it with its own."
+            f"{folder}: expected a run of seed {seed}, got one of seed {begun!r:.80}. Resume it with its own "
+            "seed."
         )

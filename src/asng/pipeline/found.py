@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 from asng.checks import integer_at_least
 from asng.distributed import joined
 from asng.errors import InputError, RunError
+from asng.nn import Supernet
 from asng.pipeline.begin import Job
 from asng.pipeline.prepare import prepare
 from asng.pipeline.retrain import begin_again, train_all
@@ -87,8 +88,8 @@ def retrain_found(
     progress: bool,
 ) -> Retrained:
     """Implement `SearchResult.retrain`; the arguments are described there."""
-    integer_at_least("epochs", epochs, 1)
-    integer_at_least("peers", peers, 0)
+    epochs = integer_at_least("epochs", epochs, 1)
+    peers = integer_at_least("peers", peers, 0)
     if resume and result.folder is None:
         raise InputError("resume: expected a search with a run_dir, got one without. Give fit a run_dir.")
     recipe = Recipe(optimizer or result.optimizer, scheduler, result.clip)
@@ -122,8 +123,8 @@ def _begin(
         begun = read_config(folder) if (folder / CONFIG).exists() else {}
         if begun.get("retrain") != config["retrain"]:
             raise RunError(
-                f"{folder}: expected a retraining that was begun with {config['retrain']}, got "
-                f"{begun.get('retrain')!r:.200}. Give the same, or leave resume=True out to begin anew."
+                f"{folder}: expected a retraining that was started with {config['retrain']}, got "
+                f"{begun.get('retrain')!r:.200}. Give the same, or leave resume=True out to start again."
             )
         return
     with staged(result.seed, "scores", loaders.test):
@@ -166,7 +167,7 @@ def _task_of(
     baseline: Callable[[], nn.Module] | None,
     make: Callable[[], nn.Module] | None,
 ) -> Task:
-    build = make if make is not None else lambda: drawn_anew(result.supernet.model)
+    build = make if make is not None else lambda: drawn_anew(result.supernet)
     objective = result.loss if result.objective is None else result.objective
     return Task(
         name=IN_PYTHON,
@@ -181,25 +182,30 @@ def _task_of(
         higher_is_better=result.higher_is_better,
         recipe=recipe,
         baseline=baseline,
+        example=result.example,
     )
 
 
-def drawn_anew(model: nn.Module) -> nn.Module:
-    """Return a copy of a model in which each layer has redrawn its weights by its `reset_parameters`.
+def drawn_anew(supernet: Supernet) -> nn.Module:
+    """Return a copy of a supernet's model as it was before any training, with other random weights.
+
+    Each layer has redrawn its weights by its `reset_parameters`. Buffers, such as counters and running
+    averages, and plain attributes are as they were when the supernet was made.
 
     Raises:
         InputError: A module has weights of its own but no method to redraw them.
     """
-    fresh = copy.deepcopy(model)
+    fresh = copy.deepcopy(supernet.model)
     for path, module in fresh.named_modules():
-        # torch's attention has it under a private name. A norm's also resets its running averages.
+        # torch's attention has it under a private name.
         reset = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
         if callable(reset):
             reset()
         elif module._parameters:
             owner = f"{path or 'the model'} ({type(module).__name__})"
             raise InputError(
-                f"make: expected, because {owner} has weights of its own and no reset_parameters, got none. "
-                "Give a function that returns the model as it was before the search."
+                f"make: expected a function, because {owner} has weights of its own and no reset_parameters, "
+                "got none. Give one that returns the model as it was before the search."
             )
+    supernet.beginning.restore(fresh)
     return fresh

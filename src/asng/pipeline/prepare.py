@@ -19,6 +19,7 @@ from asng.training import Objective
 from asng.training.data.nested import to_device
 from asng.training.data.random_state import seeded, staged
 from asng.training.data.stream import BatchStream
+from asng.training.forward import ArchitectureForward
 from asng.training.inputs import make_whole
 from asng.training.modes import left_alone
 from asng.training.objective import as_number
@@ -52,11 +53,7 @@ def prepare(task: Task, settings: SearchSettings, seed: int) -> Prepared:
         _check_weights("model", supernet.model)
         make_whole(supernet, task.loss, first_of(loaders.search_train))
     place(supernet, device)
-    architecture = supernet.space.sample(random.Random(0))
-
-    def forward(*inputs: Any, **named: Any) -> Any:
-        return supernet(*inputs, architecture=architecture, **named)
-
+    forward = ArchitectureForward(supernet, supernet.space.sample(random.Random(0)))
     baseline = None
     if task.baseline is not None:
         with seeded(seed):

@@ -65,7 +65,9 @@ def retrain_run(
     folder = Path(run_dir)
     with joined() as comm:
         if executor is not None and comm.size > 1:
-            raise InputError("executor: expected one process with it, got several, which share the networks.")
+            raise InputError(
+                "executor: expected a single process, got several, which divide the networks among them."
+            )
         job = Job(task, settings, folder, seed, comm, progress)
         architecture = read_architecture(folder)
         ready = prepare(task, settings, seed)
@@ -117,7 +119,7 @@ def read_architecture(folder: Path) -> Architecture:
     """
     path = folder / ARCHITECTURE
     if not path.exists():
-        raise RunError(f"{path}: expected what a finished search found, got no such file.")
+        raise RunError(f"{path}: expected the result of a finished search, got no such file.")
     try:
         content = read_plain(path)
         refuse_excess(content)
@@ -261,9 +263,7 @@ def _training_of(network: "_Network") -> str:
         if network.architecture is None
         else f" of the architecture {in_one_line(dict(network.architecture))}"
     )
-    return (
-        f"While the network {network.title!r}{of} was trained from scratch and scored. Mend it, and resume."
-    )
+    return f"While the network {network.title!r}{of} was trained from scratch and scored. Fix it, and resume."
 
 
 class _Network(NamedTuple):

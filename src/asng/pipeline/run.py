@@ -123,6 +123,7 @@ def one_shot_search(
         maximize=task.maximize,
         optimizer=partial(sgd, learning_rate=settings.learning_rate, weight_decay=task.weight_decay),
         cost=settings.budgets(),
+        example=task.example,
         architecture_optimizer=paper,
         lam_x=settings.lam_x,
         lam_theta=settings.lam_theta,

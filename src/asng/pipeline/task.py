@@ -100,6 +100,8 @@ class Task:
         baseline: Makes a plain network without searchable layers; or None. It is trained like the found
             network and its random peers, and reported beside them.
         defaults: Default values of the settings that differ from them; the report shows these settings first.
+        example: Inputs of a call of the model, for a loss that never calls forward but other methods of the
+            model; see `asng.OneShotSearch`.
     """
 
     name: str
@@ -122,6 +124,7 @@ class Task:
     fingerprint: str | None = None
     baseline: Callable[[], nn.Module] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    example: Any = None
 
     def metric_on(self, loaders: Loaders) -> str:
         """Return the name of the score on these data, with a remark if the search saw the test data."""

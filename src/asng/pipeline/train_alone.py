@@ -11,6 +11,7 @@ from torch import nn
 
 from asng.errors import InputError
 from asng.nn import Supernet
+from asng.nn.inputs import calls_of
 from asng.pipeline.prepare import device_of, first_of, make_baseline, place
 from asng.pipeline.task import Loaders, Task
 from asng.settings import SearchSettings
@@ -49,16 +50,22 @@ def fresh_child(task: Task, architecture: Architecture, loaders: Loaders, device
 
     Its layers take their sizes from the inputs that the loss passes to the network for a first batch.
     """
-    return _extracted(task.child(architecture), architecture, task.loss, loaders, device)
+    return _extracted(task.child(architecture), architecture, task, task.loss, loaders, device)
 
 
 def _extracted(
-    model: nn.Module, architecture: Architecture, loss: Loss, loaders: Loaders, device: torch.device
+    model: nn.Module,
+    architecture: Architecture,
+    task: Task,
+    loss: Loss,
+    loaders: Loaders,
+    device: torch.device,
 ) -> nn.Module:
     supernet = Supernet(model)
     make_whole(supernet, loss, first_of(loaders.train))
     supernet.space.check(architecture)
-    inputs = example_inputs(supernet, architecture, loss, loaders.train)
+    given = [] if task.example is None else calls_of(supernet.model, task.example)
+    inputs = example_inputs(supernet, architecture, loss, loaders.train, needed=not given) or given
     # Extract in training mode, so that the network includes user modules that run only in training.
     return place(give_averages(supernet.extract(architecture, example=inputs, fresh=True)), device)
 
@@ -99,7 +106,7 @@ def train_from_scratch(
             place(network, device)
         else:
             model = (recipe.build or task.child)(architecture)
-            network = _extracted(model, architecture, loss, loaders, device)
+            network = _extracted(model, architecture, task, loss, loaders, device)
         reseed(loaders.train, seed)
         network = train(
             network,

@@ -142,12 +142,14 @@ def _kind_of(folder: Path, kinds: Sequence[RunKind]) -> RunKind:
     for kind in kinds:
         if kind.holds(folder):
             return kind
-    raise RunError(f"{folder}: holds a run of another kind. `asng report {folder}` knows all kinds.")
+    raise RunError(
+        f"{folder}: contains a run of another kind. Use `asng report {folder}`, which reads all kinds."
+    )
 
 
-def title_of(folder: Path) -> Text:
+def title_of(folder: str | Path) -> Text:
     """Return the name of a folder as a title, as Text, since square brackets in it are not markup."""
-    return cell(folder.resolve().name)
+    return cell(Path(folder).resolve().name)
 
 
 def _run_pages(folder: Path) -> Iterator[Page]:

@@ -109,7 +109,7 @@ def _server(folder: Path, port: int, kinds: Sequence[RunKind]) -> _Server:
         return _Server(port, _Pages(folder, kinds))
     except OSError as error:
         raise InputError(
-            f"port: expected one that is free on {_HOST}, got {port} ({error.strerror}). Choose another one, "
+            f"port: expected a free port on {_HOST}, got {port} ({error.strerror}). Choose another one, "
             "or 0 for any."
         ) from error
 

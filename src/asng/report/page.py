@@ -49,7 +49,7 @@ _ROADS = {
     "theta": "drawn from theta",
     "uniform": "drawn uniformly",
     "largest": "the largest within the budgets",
-    "neighbour": "neighbour of the best before",
+    "neighbour": "neighbour of the best so far",
 }
 
 
@@ -122,7 +122,7 @@ def _state(log: Log) -> str:
         reasons = {
             "finished": "finished",
             "entropy": "stopped early: the distribution converged (entropy)",
-            "patience": "stopped early: no better for long (patience)",
+            "patience": "stopped early: no improvement for too long (patience)",
             "interrupted": "interrupted",
         }
         reason, step = log.end.reason or "ended", log.end.step

@@ -49,7 +49,7 @@ def run_rows(run: Run) -> list[tuple[str, str]]:
         rows.append(("worth in random networks", worth_words(comparison.worth)))
         if not math.isnan(comparison.trainings):
             rows.append(("cost of the search", cost_words(comparison.trainings)))
-            rows.append(("worth a training", about(comparison.worth.value / comparison.trainings)))
+            rows.append(("worth per training", about(comparison.worth.value / comparison.trainings)))
     if (beside := beside_baseline(result)) is not None:
         rows += [("your baseline", score(beside.score)), ("gain over it", gain_words(beside.gain))]
     rows.append(("parameters", count(found.parameters if found else None)))

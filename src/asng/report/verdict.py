@@ -26,7 +26,7 @@ def verdict(result: Result, chance: Chance | None = None) -> str:
         >>> print(fill(verdict(Result("accuracy", True, 0, 50.0, 1, 0.7, found, (a, b))), 100))
         The found network scored 0.861, its 2 random peers 0.840 +- 0.014: better by 0.021 (rank 1 of 3). By
         rank alone it is worth at least 2 random networks (0.29 or more with 95 % confidence), at the cost
-        of 5 trainings: 0.4 a training.
+        of 5 trainings: 0.4 per training.
     """
     near = f" {chance.words()}" if chance is not None and chance.near else ""
     c = compare(result)
@@ -75,7 +75,7 @@ def _sure(w: Worth) -> str:
 def _at_the_cost(worth: float, trainings: float) -> str:
     if not trainings > 0:  # unknown, or from a damaged file
         return ""
-    return f", at the cost of {cost_words(trainings)}: {about(worth / trainings)} a training"
+    return f", at the cost of {cost_words(trainings)}: {about(worth / trainings)} per training"
 
 
 def worth_words(w: Worth) -> str:
@@ -102,7 +102,7 @@ def _baseline_sentence(result: Result) -> str:
         return ""
     head = f" Your baseline scored {score(beside.score)}: the found network is"
     if beside.gain == 0:
-        return f"{head} a tie with it."
+        return f"{head} tied with it."
     words = f"{'better' if beside.gain > 0 else 'WORSE'} by {spread(abs(beside.gain))}"
     # The spread of peers comes from first weights and architectures: an upper bound for weights alone.
     doubts = _doubts(beside.gain, mean_sd(result.peers)[1], beside.error, result.test_items)
@@ -185,7 +185,7 @@ def _worth_over_seeds(seeds: Sequence[SeedScore], higher_is_better: bool) -> str
     if not known:
         return ""
     value, cost = mean_worth(known), mean_sd([seed.trainings for seed in seeds])[0]
-    singly = f" (of single seeds {about(min(known))} to {about(max(known))})" if len(known) > 1 else ""
+    singly = f" ({about(min(known))} to {about(max(known))} for single seeds)" if len(known) > 1 else ""
     return f"A found network is worth {about(value)} random ones{singly}{_at_the_cost(value, cost)}."
 
 

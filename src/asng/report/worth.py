@@ -55,7 +55,7 @@ def worth(rank: float, n: int) -> float:
     References:
         David, Nagaraja (2003), "Order Statistics", 3rd edition, on samples from a finite population.
     """
-    integer_at_least("n", n, 1)
+    n = integer_at_least("n", n, 1)
     real_between("rank", rank, 1.0, n + 1.0)
     return (n + 1) / rank - 1
 

@@ -54,11 +54,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             reasons.append(str(error))
             continue
         if reasons:
-            warnings.warn(f"{reasons[0]} Going on from {candidate.name}, the one before.", stacklevel=2)
+            warnings.warn(
+                f"{reasons[0]} Continuing from {candidate.name}, the previous checkpoint.", stacklevel=2
+            )
         return {**state, PASSED_OVER: " ".join(reasons)}
     if not reasons:
         raise RunError(f"{path}: expected a checkpoint to resume from, found none. Search without resume.")
-    raise RunError(" ".join(reasons) + " No checkpoint that can be used is left: search anew with overwrite.")
+    raise RunError(
+        " ".join(reasons) + " No usable checkpoint is left: pass overwrite=True (--overwrite) to start again."
+    )
 
 
 def previous(path: Path) -> Path:

@@ -92,7 +92,7 @@ def read_yaml(path: Path) -> Any:
         data = None if fault else yaml.load(text, Loader=_LOADER)  # noqa: S506 - a safe one  # nosec B506
     except Exception as error:  # wrong scalars under a tag (!!int '') fail in many ways
         raise RunError(
-            f"{path}: expected YAML of plain values, got a file that fails: {in_one_line(error)}."
+            f"{path}: expected YAML of plain values, got a file that cannot be read: {in_one_line(error)}."
         ) from error
     if fault:
         raise RunError(f"{path}: expected YAML of plain values, got {fault}.")

@@ -249,7 +249,13 @@ class EvaluationEvent(_Event, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def feasible(self) -> bool:
         """Whether all constraints are kept."""
-        return all(float(value) <= 0.0 for value in (self.constraints or {}).values())
+        return self.excess == 0.0
+
+    @property
+    def excess(self) -> float:
+        """By how much constraints are broken in all; infinite if one is NaN."""
+        values = [float(value) for value in (self.constraints or {}).values()]
+        return sum(math.inf if math.isnan(value) else max(value, 0.0) for value in values)
 
 
 class FinalistsEvent(_Event, frozen=True, kw_only=True):
@@ -318,15 +324,15 @@ class Chance(msgspec.Struct, frozen=True):
         Example:
             >>> from textwrap import fill
             >>> print(fill(Chance(score=0.12, level=0.1, p=0.3).words(), 90))
-            The found network scores 0.12 on validation data, and 0.1 if its outputs are dealt to the
-            wrong items: it has learnt nothing that shows (p = 0.3), so its choices are arbitrary.
+            The found network scores 0.12 on validation data, and 0.1 if its outputs are assigned to
+            the wrong items: it has learnt nothing measurable (p = 0.3), so its choices are arbitrary.
             Train for longer, or look at the loss, the learning rate and the labels.
         """
         return (
             f"The found network scores {self.score:.4g} on validation data, and {self.level:.4g} if its "
-            "outputs are dealt to the wrong items: it has learnt nothing that shows "
-            f"(p = {self.p:.2g}), so its choices are arbitrary. Train for longer, or look "
-            "at the loss, the learning rate and the labels."
+            f"outputs are assigned to the wrong items: it has learnt nothing measurable (p = {self.p:.2g}), "
+            "so its choices are arbitrary. Train for longer, or look at the loss, the learning rate and the "
+            "labels."
         )
 
 

@@ -32,9 +32,10 @@ _MOST_LETTERS = 60
 _NO_SUCH_CALL = (errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that cannot sync folders to disk."""
 
-_ROOM = "Make room, and do it again; a run goes on by resume."
-_RIGHTS = "Choose a folder that may be written to."
-_GONE = "Was its folder removed or moved? Put it back, and do it again; a run goes on by resume."
+_AGAIN = "try again; pass resume=True (--resume) to continue a run."
+_ROOM = f"Free some space and {_AGAIN}"
+_RIGHTS = "Choose a writable folder."
+_GONE = f"Was its folder removed or moved? Put it back and {_AGAIN}"
 _ADVICE = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
@@ -87,7 +88,7 @@ def writes_into(folder: Path) -> Iterator[None]:
 
 
 def _told(error: OSError) -> str:
-    advice = _ADVICE.get(error.errno or 0, "See to the disk, and do it again; a run goes on by resume.")
+    advice = _ADVICE.get(error.errno or 0, f"Check the disk and {_AGAIN}")
     return f"{error.strerror or error}. {advice}"
 
 

@@ -69,7 +69,7 @@ FILES = {
     CHILD: "its weights, for torch.load(..., weights_only=True)",
     RESULT: "all scores",
     TOY: "all cells of the grid, seed by seed",
-    BENCHMARK: "all runs, one a line",
+    BENCHMARK: "all runs, one per line",
     COMPRESSION: "the model and its children: scores, costs, widths",
     SUMMARY: "all scores, seed by seed",
     LOG: "the log of the search",
@@ -79,12 +79,12 @@ FILES = {
 
 INNER_FILES = {
     GRAPHS: "the cells of the found network, to draw",
-    PICTURES: "what the found network does to test data",
-    CHECKPOINT: "what a resumed search goes on from",
-    PREVIOUS: "the checkpoint before",
-    RESUMES: "when the run was taken up again",
-    COMPRESSION_LOG: "what a resumed compression goes on from",
-    SHARED_WEIGHTS: "weights that narrow networks share, likewise",
+    PICTURES: "outputs of the found network on test data",
+    CHECKPOINT: "what a resumed search continues from",
+    PREVIOUS: "the previous checkpoint",
+    RESUMES: "when the run was resumed",
+    COMPRESSION_LOG: "what a resumed compression continues from",
+    SHARED_WEIGHTS: "weights that narrow networks share, for the same purpose",
 }
 """Files that commands read, and what is in them."""
 

@@ -72,7 +72,8 @@ def open_plain(path: Path, *, to_append: bool = False) -> BinaryIO:
             raise RunError(f"{path}: expected a plain file, got a folder. Remove it.") from None
         if to_append and path.is_symlink():
             raise RunError(
-                f"{path}: is a link, and no plain file. Nothing is written through it: put a file there."
+                f"{path}: expected a plain file, got a link, which is never followed for writing. Put a file "
+                "there."
             ) from None
         if to_append:
             raise

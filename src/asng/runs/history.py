@@ -70,6 +70,7 @@ class Call:
         architecture: Name to value.
         active: The variables that f read; None for all.
         losses: The losses of several objectives, by name.
+        excess: By how much it broke constraints in all.
     """
 
     number: int
@@ -77,6 +78,7 @@ class Call:
     architecture: Mapping[str, Any]
     active: frozenset[str] | None = None
     losses: Mapping[str, float] | None = None
+    excess: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,12 +89,15 @@ class Calls:
         losses: Loss of each call, in the order in which calls came back, shape (n,); NaN if f gave none, a
             constraint was broken, or the call was ended early.
         best: At most the ten best calls with a finite loss, the best first; of equal ones the earliest first.
+        closest: Of the calls with a loss that broke constraints, the one that broke them least; the first of
+            equal ones. None if there is none.
         names: Names of the variables.
         sample: At most some two thousand calls, evenly taken from all.
     """
 
     losses: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     best: tuple[Call, ...] = ()
+    closest: Call | None = None
     names: tuple[str, ...] = ()
     sample: tuple[Call, ...] = ()
 
@@ -145,7 +150,7 @@ class Log:
     compared: tuple[Compared, ...] = ()
 
 
-def read_log(path: Path) -> Log:
+def read_log(path: str | Path) -> Log:
     r"""Read a log; a missing file is an empty log.
 
     A last line torn by a crash is left out. Steps logged twice, because a run was resumed from an earlier
@@ -168,7 +173,7 @@ def read_log(path: Path) -> Log:
         >>> read_log(file).steps.loss.tolist()
         [2.5]
     """
-    reader = _Reader()
+    path, reader = Path(path), _Reader()
     try:
         with open_plain(path) as file:
             for event in _events(lines_of(file, path), path):
@@ -192,8 +197,8 @@ def _events(lines: Iterator[bytes], path: Path) -> Iterator[Event | None]:
             if not any(rest.strip() for rest in lines):
                 return
             raise RunError(
-                f"{path}, line {number}: expected one JSON object a line, got {line[:60]!r} ({error}). "
-                "Remove the line if the rest is sound."
+                f"{path}, line {number}: expected one JSON object per line, got {line[:60]!r} ({error}). "
+                "Remove the line if the rest is intact."
             ) from None
 
 
@@ -210,6 +215,7 @@ class _Reader:
     finalists: dict[int, FinalistEvent] = field(default_factory=dict)
     losses: "array[float]" = field(default_factory=lambda: array("d"))
     best: list[Call] = field(default_factory=list)
+    closest: Call | None = None
     names: tuple[str, ...] = ()
     sample: list[Call] = field(default_factory=list)
     every: int = 1
@@ -283,6 +289,13 @@ class _Reader:
                     self.best, Call(len(self.losses), loss, event.architecture), key=lambda call: call.loss
                 )
             del self.best[_MOST_BEST:]
+        self.take_closest(event)
+
+    def take_closest(self, event: EvaluationEvent) -> None:
+        loss, excess = float(event.loss), event.excess
+        counts = excess > 0.0 and not (math.isnan(loss) or event.stopped)
+        if counts and (self.closest is None or excess < self.closest.excess):
+            self.closest = Call(len(self.losses), loss, event.architecture, excess=excess)
 
     def take_theta(self, step: int, theta: Theta) -> None:
         while self.thetas and self.thetas[-1][0] >= step:
@@ -309,7 +322,7 @@ class _Reader:
             resumed=tuple(self.resumed),
             budget=self.start.budget if self.budget is None else self.budget,
             end=self.end,
-            calls=Calls(_finite(self.losses), tuple(self.best), self.names, tuple(self.sample)),
+            calls=Calls(_finite(self.losses), tuple(self.best), self.closest, self.names, tuple(self.sample)),
             finalists=tuple(self.finalists.values()),
             compared=tuple(self.compared),
         )
@@ -357,7 +370,7 @@ def _check_compared(compared: list[Compared], space: Space | None, where: str) -
     for one in compared:
         at = f"{where}, candidates at step {one.step}"
         if len(one.places) != len(one.losses):
-            raise RunError(f"{at}: expected a loss of each, got {len(one.losses)} of {len(one.places)}.")
+            raise RunError(f"{at}: expected a loss for each, got {len(one.losses)} of {len(one.places)}.")
         for places in one.places:
             if len(places) != len(kinds):
                 raise RunError(

@@ -40,7 +40,7 @@ def lock(file: "BinaryIO | _Folder", path: Path) -> None:
         mine = False
     if not mine:
         raise RunError(
-            f"{path}: another process is writing to it. Wait for its end, or choose another run_dir."
+            f"{path}: another process is writing to it. Wait until it ends, or choose another run_dir."
         )
     _LOCKED.add(file)
 

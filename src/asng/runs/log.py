@@ -80,7 +80,7 @@ class JsonLines:
         if keep is not None and size < keep:
             raise RunError(
                 f"{path}: expected the log of the checkpoint, at least {keep} bytes, got {size}. Put the log "
-                "back, or search anew with overwrite."
+                "back, or pass overwrite=True (--overwrite) to start again."
             )
         self._file = _opened(path)
         try:

@@ -70,7 +70,7 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
         raise
     except Exception as error:  # whatever zipfile and torch.load raise on a foreign file
         name = type(error).__name__
-        raise RunError(f"{path}: expected {kind}, got a torn or foreign file ({name}).") from error
+        raise RunError(f"{path}: expected {kind}, got a truncated or foreign file ({name}).") from error
     if torn is not None:
         raise RunError(f"{path}: expected {kind}, got a damaged file: its part {torn!r} fails its checksum.")
     if not isinstance(content, dict):
@@ -107,4 +107,4 @@ def _refuse_bomb(parts: list[zipfile.ZipInfo], size: int) -> None:
     """Raise if the parts would take more memory than the file has bytes: torch.save compresses nothing."""
     packed = any(part.compress_type != zipfile.ZIP_STORED for part in parts)
     if packed or sum(part.file_size for part in parts) > size:
-        raise ValueError("compressed, or parts that lie over each other")
+        raise ValueError("compressed, or parts that overlap")

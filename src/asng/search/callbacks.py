@@ -155,6 +155,6 @@ class Callbacks:
             ValueError: The checkpoint has another number of callbacks.
         """
         if not isinstance(state, list) or len(state) != len(self.all):
-            raise ValueError(f"it has {len(state)} callbacks, and here are {len(self.all)}")
+            raise ValueError(f"it has {len(state)} callbacks, and this search has {len(self.all)}")
         for callback, content in zip(self.all, state, strict=True):
             callback.load_state_dict(content)

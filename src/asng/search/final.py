@@ -350,7 +350,9 @@ class Final:
         if not all(type(count) is int and count >= 0 for count in counts):
             raise ValueError(f"its final has the counts {counts!r:.80}")
         if plan.cost and state["most"] != self.most:
-            raise ValueError(f"its final is of {state['most']!r:.80} finalists, and here of {self.most}")
+            raise ValueError(
+                f"its final has {state['most']!r:.80} finalists, and that of this search {self.most}"
+            )
         self.plan, self.dealt = plan, dealt  # if the warm-up was changed, lengths as they were begun
         self.opened, self.closed = state["opened"], state["closed"]
         self.pool.load_state_dict(state["pool"])

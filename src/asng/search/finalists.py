@@ -339,7 +339,7 @@ class Pool:
         ]
         self._sizes, self.shared = list(state["sizes"]), list(state["shared"])
         if len(self._sizes) != len(self.candidates) or len(self.shared) not in (0, len(self.candidates)):
-            raise ValueError("its candidates for the final are not all there")
+            raise ValueError("some of its candidates for the final are missing")
         self._known = {candidate.architecture for candidate in self.candidates}
         self._children = {_key(candidate) for candidate in self.candidates}
 

@@ -59,7 +59,7 @@ def nothing_within(limits: Iterable[CostLimit], cost: Mapping[str, float]) -> Ru
     return RunError(
         f"cost: expected an architecture within the budget ({budgets}), got none among the most likely one "
         f"and {DRAWS} drawn from theta; the nearest has {costs}. Raise the limit (with a run_dir, "
-        "resume=True then takes no step anew), or widen the space."
+        "resume=True then repeats no step), or widen the space."
     )
 
 

@@ -112,5 +112,6 @@ class StepLimit(Callback):
             return
         raise RunError(
             f"step: expected each to take at most {self.seconds:g} s, got one that does not end. The "
-            "traceback says where it is; mend that, or give a longer limit, and go on by resume."
+            "traceback shows where it is. Fix that, or give a longer limit, and pass resume=True to "
+            "continue."
         )

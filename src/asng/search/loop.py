@@ -143,7 +143,11 @@ class Loop:
         return f"In {final.where()}, after {state.step} steps of the search.{self._kept()}"
 
     def _kept(self) -> str:
-        return "" if self.folder is None else f" Mend it, and go on by resume: {self.folder / CHECKPOINT}."
+        return (
+            ""
+            if self.folder is None
+            else f" Fix it, and pass resume=True (--resume) to continue from {self.folder / CHECKPOINT}."
+        )
 
     def _run(self, bar: Bar, interrupt: Interrupt) -> Found:
         state, final, clock = self.state, self.final, time.perf_counter()
@@ -186,14 +190,14 @@ class Loop:
             return ()
         if not any(map(math.isfinite, worths)):
             return (
-                f"The final says nothing: none of its {len(worths)} finalists has a finite value of "
-                f"{qualified_name(self.scorer.objective)}. What is found was chosen by chance.",
+                f"The final is inconclusive: none of its {len(worths)} finalists has a finite value of "
+                f"{qualified_name(self.scorer.objective)}. The found architecture was chosen by chance.",
             )
         if len(set(worths)) == 1:
             return (
-                f"The final says nothing: all of its {len(worths)} finalists have the same value of "
-                f"{qualified_name(self.scorer.objective)}, {scored[0].alone}. What is found was chosen by "
-                "size. Select by something finer, as the loss, or on more validation data.",
+                f"The final is inconclusive: all of its {len(worths)} finalists have the same value of "
+                f"{qualified_name(self.scorer.objective)}, {scored[0].alone}. The found architecture was "
+                "chosen by size. Select by something finer, such as the loss, or on more validation data.",
             )
         return ()
 

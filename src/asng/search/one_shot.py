@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from asng.checks import integer_at_least, one_of, real_between
+from asng.checks import integer_at_least, keep_integer, one_of, real_between
 from asng.costs.meter import CostMeter
 from asng.costs.terms import Cost, checked_costs
 from asng.distributed import Comm, joined
@@ -21,6 +21,7 @@ from asng.nn.compiling import release_operations
 from asng.optim import ASNG, Optimizer
 from asng.options import MOST_FINAL, PRECISIONS, Precision
 from asng.runs.checkpoint import CheckpointPace
+from asng.search.arguments import check_loader, check_parts
 from asng.search.callbacks import Callback, Callbacks
 from asng.search.compiled import Compiling
 from asng.search.final import Final
@@ -35,12 +36,12 @@ from asng.search.trainer import Trainer
 from asng.search.trial import try_first
 from asng.search.wiring import (
     calls_in_training_only,
-    check_function,
     example_of,
     in_step,
     in_the_precision,
     made,
     selects,
+    shared_settings,
     told_settings,
     window_of,
 )
@@ -53,7 +54,7 @@ from asng.training.faults import OutOfMemory, dead_workers_told
 from asng.training.inputs import make_whole
 from asng.training.metric import MetricObjective
 from asng.training.modes import Modes, kept_modes
-from asng.training.objective import Loss, Objective
+from asng.training.objective import Loss, Objective, warn_of_untrained
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 from asng.training.signals import graceful
@@ -81,7 +82,8 @@ class OneShotSearch:
 
     Args:
         supernet: The model to search. It is trained in place.
-        loss: Training loss, a function of (forward, batch); see `asng.supervised`.
+        loss: Training loss, a function of (forward, batch); see `asng.supervised`. Weights that it holds
+            itself are not trained, and a warning names them.
         minimize: Select by the smallest value of this function of (forward, batch), or of this torchmetrics
             metric (see `asng.training.MetricObjective`). Default: the loss.
         maximize: Select by the largest value of this one instead. It needs no gradient.
@@ -173,21 +175,17 @@ class OneShotSearch:
             )
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
-        for name in ("loss", "minimize", "maximize"):
-            check_function(name, getattr(self, name))
-        if self.items is not None and not callable(self.items):
-            raise InputError(f"items: expected a function of a batch, got {self.items!r}.")
-        Callbacks(self.callbacks)
+        check_parts(self)
         self.cost = checked_costs(self.cost)
-        integer_at_least("lam_x", self.lam_x, 1)
-        integer_at_least("lam_theta", self.lam_theta, 2)
+        keep_integer(self, "lam_x", 1)
+        keep_integer(self, "lam_theta", 2)
         if self.warmup is not None:
             real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
-        integer_at_least("finalists", self.finalists, 2)
+        keep_integer(self, "finalists", 2)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
         if self.checkpoint_steps is not None:
-            integer_at_least("checkpoint_steps", self.checkpoint_steps, 1)
+            keep_integer(self, "checkpoint_steps", 1)
         one_of("precision", self.precision, PRECISIONS)
         if self.clip is not None:
             real_between("clip", self.clip, 0.0, math.inf, open_low=True)
@@ -220,7 +218,7 @@ class OneShotSearch:
         Args:
             train_loader: Training data for the weights.
             valid_loader: Data on which architectures are scored. Default: a random half of the training data,
-                held out.
+                held out; the sampler of the train_loader must then draw each item once.
             epochs: Number of passes over the training data, >= 1. A final replaces some of these steps, at
                 the same cost.
             run_dir: Folder for log, checkpoint and the found architecture. Default: write nothing.
@@ -241,12 +239,15 @@ class OneShotSearch:
             KeyboardInterrupt: After Ctrl-C; after SIGTERM its subclass `asng.training.signals.Terminated`,
                 which ends the process with exit status 143 unless caught. A checkpoint was written.
         """
-        integer_at_least("epochs", epochs, 1)
+        epochs = integer_at_least("epochs", epochs, 1)
         folder = None if run_dir is None else Path(run_dir)
+        check_loader("train_loader", train_loader)
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)
         else:
+            check_loader("valid_loader", valid_loader)
             valid_loader = in_random_order(valid_loader, seed=self.seed)
+        warn_of_untrained(self.loss, self.supernet)
         running = self._running(train_loader, valid_loader, epochs, folder, resume)
         with ExitStack() as at_last:
             with graceful() as interrupt, running as (loop, checkpoint):
@@ -405,7 +406,6 @@ class OneShotSearch:
             seed=self.seed,
             comm=comm,
         )
-        settings = {key: getattr(self, key) for key in ("seed", "lam_x", "lam_theta", "clip")}
         state = RunState(
             theta=theta,
             trainer=trainer,
@@ -415,7 +415,7 @@ class OneShotSearch:
             watch=Watch(self.stop),
             memory=shared["memory"],
             callbacks=callbacks,
-            settings={**settings, "select": name},
+            settings=shared_settings(self, trainer, epochs),
             lam_x=lam_x,
         )
         loop = Loop(

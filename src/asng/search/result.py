@@ -168,7 +168,8 @@ class SearchResult:
             peers: Number of random networks from the space, at least 0.
             baseline: Returns a network of your own without searchable parts, trained like the others.
             make: Returns the model with its searchable layers as it was before the search. Default: a copy
-                of it in which each layer draws new weights with its `reset_parameters`.
+                of it in which each layer draws new weights with its `reset_parameters`. Its buffers, and its
+                attributes that are tensors or plain values, are as they were when the supernet was made.
             optimizer: Makes an optimiser from parameters. Default: that of the search.
             scheduler: Makes a schedule from (optimiser, total steps), or None. Default: half a cosine.
             resume: Continue an interrupted retraining in the run folder.
@@ -305,7 +306,7 @@ class SearchResult:
     def save(self, path: str | Path) -> Path:
         """Write the weights and architecture of the child to `path`; see `asng.training.save_child`.
 
-        A missing folder is created.
+        `asng.training.load_child` reads them back into a network. A missing folder is created.
         """
         with writes(Path(path)):
             make_folder(Path(path).parent)

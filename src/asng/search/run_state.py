@@ -127,8 +127,8 @@ class RunState:
         Raises:
             RunError: The checkpoint is of another search.
         """
-        self._check(state, folder)
         try:
+            self._check(state)
             for name in _PLAIN:
                 setattr(self, name, state[name])
             for name, part in self._parts.items():
@@ -176,37 +176,41 @@ class RunState:
         state = self._supernet.state_dict()
         return checksum(gathered(state) if self.sharded else state)
 
-    def _check(self, state: dict[str, Any], folder: Path) -> None:
+    def _check(self, state: dict[str, Any]) -> None:
         """Raise if a checkpoint lacks an entry, is of another search, or has an invalid number."""
         lacking = [name for name in self.names() if name not in state]
         if lacking:
-            raise RunError(f"{folder}: expected a checkpoint with {lacking[0]!r}, got one without.")
+            raise RunError(f"expected a checkpoint with {lacking[0]!r}, got one without.")
         if state["space"] != self._supernet.space.to_json():
-            raise RunError(f"{folder}: is of another search space. Resume with its own model.")
-        self._check_settings(state["settings"], folder)
+            raise RunError(
+                "expected a checkpoint of this search space, got one of another. Resume with its own model."
+            )
+        for name, stream in zip(("train", "valid"), self._streams, strict=True):
+            stream.refuse_other(state[name])
+        self._check_settings(state["settings"])
         if type(state["steps"]) is not int or state["steps"] != self.steps:
             got = in_one_line(repr(state["steps"]), 80)
             raise RunError(
-                f"{folder}: expected a run of {self.steps} steps, got one of {got}. Resume it with its own "
+                f"expected a run of {self.steps} steps, got one of {got}. Resume it with its own "
                 "data, batch size and epochs."
             )
         for name, types in (*_PLAIN.items(), ("log_bytes", (int,))):
             value = state[name]
             negative = type(value) in (int, float) and not value >= 0
             if type(value) not in types or negative or (name == "step" and value > self.steps):
-                raise RunError(
-                    f"{folder}: expected a number as {name!r}, got {in_one_line(repr(value), 80)}."
-                )
+                raise RunError(f"expected a number as {name!r}, got {in_one_line(repr(value), 80)}.")
 
-    def _check_settings(self, begun: Any, folder: Path) -> None:
+    def _check_settings(self, begun: Any) -> None:
         if not isinstance(begun, dict):
-            raise RunError(f"{folder}: expected settings by name in the checkpoint, got {begun!r:.80}.")
+            raise RunError(f"expected settings by name in the checkpoint, got {begun!r:.80}.")
         for name, value in self.settings.items():
+            if name in _IF_TOLD and name not in begun:
+                continue
             if name not in begun or type(begun[name]) is not type(value) or begun[name] != value:
                 got = in_one_line(repr(begun.get(name)), 80)
                 raise RunError(
-                    f"{folder}: expected a run with {name}={value!r}, got one with {name}={got}. Resume it "
-                    "with its own, or search anew in another run_dir."
+                    f"expected a run with {name}={value!r}, got one with {name}={got}. Resume it "
+                    "with its own value, or start again in another run_dir."
                 )
 
 
@@ -221,6 +225,10 @@ _PLAIN: dict[str, tuple[type, ...]] = {
     "ended": (bool,),
 }
 """The attributes of a run that are numbers, strings or None, with their types."""
+
+
+_IF_TOLD = ("epochs", "loss", "minimize", "maximize", "optimizer", "scheduler")
+"""Settings that are compared if the checkpoint has them: older ones do not, and a lambda has no name."""
 
 
 class _AsJson:

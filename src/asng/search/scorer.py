@@ -335,4 +335,4 @@ def explained(
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-        return f"{name} needs more memory than there is: give smaller batches, or a Budget over memory."
+        return f"{name} needs more memory than there is: use smaller batches, or set a Budget on memory."

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import keep_integer, real_between
 from asng.optim import Optimizer
 from asng.space import Architecture
 
@@ -34,7 +34,7 @@ class StopRule:
     def __post_init__(self) -> None:
         real_between("entropy", self.entropy, 0.0, 1.0)
         if self.patience is not None:
-            integer_at_least("patience", self.patience, 1)
+            keep_integer(self, "patience", 1)
 
 
 class Watch:

@@ -55,7 +55,7 @@ def try_first(trainer: Trainer, scorer: Scorer) -> None:
     whole = to_device([stream.first() for stream in streams], trainer.device)
     few = to_device([stream.few(FEW) for stream in streams], trainer.device)
     with (
-        located(lambda: "While the search tried itself first, before step 1 (check=True)."),
+        located(lambda: "While the search made a trial pass before step 1 (check=True)."),
         undisturbed(),
         batch_statistics(supernet) as norms,
         left_alone(supernet) as before,
@@ -175,8 +175,8 @@ class _Trial:
     def _check_reached(self, record: _Seeded) -> None:
         if record.read is None:
             raise InputError(
-                "loss: expected it to run the network, got one that does not. Call forward, which it is "
-                "given, and not a model of your own."
+                "loss: expected it to run the network, got one that does not. Call the forward that it is "
+                "given, not a model of your own."
             )
 
     def _lost(self, batch: Any, *, descend: bool) -> _Seeded:
@@ -263,6 +263,6 @@ class _Trial:
 
 
 _WAY_OUT = (
-    "A search would end with a wrong network. Look at modules whose forward pass depends on more than their "
-    "inputs and the architecture; check=False searches all the same."
+    "The search would return a wrong network. Look at modules whose forward pass depends on more than their "
+    "inputs and the architecture; pass check=False to search anyway."
 )

@@ -17,8 +17,9 @@ from asng.optim import Optimizer
 from asng.options import Precision
 from asng.runs.config import defaults_of
 from asng.search.stopping import StopRule
+from asng.search.trainer import Trainer
 from asng.training.inputs import by_position, evaluates_alike, inputs_of
-from asng.training.metric import MetricObjective, as_objective, is_metric
+from asng.training.metric import MetricObjective, as_objective
 from asng.training.objective import Loss, in_precision, qualified_name
 
 if TYPE_CHECKING:
@@ -27,13 +28,13 @@ if TYPE_CHECKING:
 __all__ = [
     "Told",
     "calls_in_training_only",
-    "check_function",
     "example_of",
     "in_step",
     "in_the_precision",
     "made",
     "plain_setting",
     "selects",
+    "shared_settings",
     "told_settings",
     "window_of",
 ]
@@ -80,27 +81,28 @@ def plain_setting(value: Any) -> Any:
     return qualified_name(value)
 
 
+def shared_settings(search: Any, trainer: Trainer, epochs: int) -> dict[str, Any]:
+    """Return the settings that a resumed run must share with its first part, as far as they can be told.
+
+    Functions are told by their names, optimiser and schedule by their classes. A lambda cannot be told.
+
+    Args:
+        search: An `asng.OneShotSearch`.
+        trainer: Has the optimiser and the schedule of the weights.
+        epochs: Passes over the training data.
+    """
+    name = selects(search)
+    named = {"loss": search.loss, name: as_objective(getattr(search, name))}
+    named |= {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
+    told = {key: None if value is None else qualified_name(value) for key, value in named.items()}
+    plain = {key: getattr(search, key) for key in ("seed", "lam_x", "lam_theta", "clip")}
+    known = {key: text for key, text in told.items() if "<lambda>" not in (text or "")}
+    return {**plain, "select": name, "epochs": epochs, **known}
+
+
 def selects(search: Any) -> str:
     """Return the argument that architectures are selected by: "maximize", "minimize" or "loss"."""
     return next((name for name in ("maximize", "minimize") if getattr(search, name) is not None), "loss")
-
-
-def check_function(name: str, value: Any) -> None:
-    """Check that a loss is a function, and an objective a function, a metric or None.
-
-    Raises:
-        InputError: `value` is something else.
-    """
-    if isinstance(value, type) and is_metric(value):
-        raise InputError(f"{name}: expected a metric, got its class. Write {value.__name__}(...).")
-    metric = is_metric(value)
-    if metric and name == "loss":
-        raise InputError(
-            f"loss: expected a function of (forward, batch) with a gradient, got the metric {value!r:.80}. "
-            "Give it as minimize= or maximize=."
-        )
-    if not callable(value) and not metric and (value is not None or name == "loss"):
-        raise InputError(f"{name}: expected a function of (forward, batch), got {value!r}.")
 
 
 def made(theta: Optimizer | None) -> Optimizer:

@@ -70,13 +70,13 @@ def _check_kinds(cells: int, retrain_cells: int) -> None:
         expected, has = ("at least 3", "") if cells >= 3 else ("at most 2", "no ")
         raise InputError(
             f"retrain_cells: expected {expected}, because the search has {has}reduction cells with {cells} "
-            f"cells, got {retrain_cells}. Reduction cells come with 3."
+            f"cells, got {retrain_cells}. Reduction cells need at least 3 cells."
         )
 
 
 PRESETS: Mapping[str, Preset[ClassificationSettings]] = MappingProxyType(
     {
-        # Takes minutes on two cores, and the networks still differ: docs/design.md, "Measured".
+        # Takes minutes on two cores, and the networks still differ: docs/design/measured.md.
         "small": Preset(ClassificationSettings(), SearchSettings()),
         # Akimoto et al., 2019, section 5.2, and what their code adds: docs/classification.md.
         "paper": Preset(

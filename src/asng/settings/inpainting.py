@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from asng.checks import integer_at_least, one_of, real_between
+from asng.checks import keep_integer, one_of, real_between
 from asng.options import Encoding, Mask
 from asng.settings.search import PAPER, Preset, SearchSettings
 
@@ -45,8 +45,8 @@ class InpaintingSettings:
 
     def __post_init__(self) -> None:
         one_of("mask", self.mask, ["center", "pixel", "half"])
-        integer_at_least("image_size", self.image_size, 6)  # SSIM windows reach 5 pixels out
-        integer_at_least("batch_size", self.batch_size, 1)
+        keep_integer(self, "image_size", 6)  # SSIM windows reach 5 pixels out
+        keep_integer(self, "batch_size", 1)
         real_between("valid_share", self.valid_share, 0.0, 1.0)
         real_between("retrain_learning_rate", self.retrain_learning_rate, 0.0, 1e3, open_low=True)
 

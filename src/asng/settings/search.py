@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from asng.checks import integer_at_least, one_of, real_between
+from asng.checks import keep_integer, one_of, real_between
 from asng.options import MOST_FINAL, PRECISIONS, Precision
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def check_integers(settings: Any, **least: int) -> None:
     for field in fields(settings):
         value = getattr(settings, field.name)
         if field.name in least and not (value is None and field.default is None):
-            integer_at_least(field.name, value, least[field.name])
+            keep_integer(settings, field.name, least[field.name])
 
 
 @dataclass(frozen=True)

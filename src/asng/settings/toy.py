@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, TypeAlias
 
-from asng.checks import integer_at_least, one_of, real_between
+from asng.checks import keep_integer, one_of, real_between
 from asng.errors import InputError
 
 __all__ = ["GridPoint", "MethodName", "ToySettings"]
@@ -44,11 +44,11 @@ class ToySettings:
     momentum: float = 0.9
 
     def __post_init__(self) -> None:
-        integer_at_least("variables", self.variables, 1)
-        integer_at_least("choices", self.choices, 2)
+        keep_integer(self, "variables", 1)
+        keep_integer(self, "choices", 2)
         if self.choices > 256:  # a choice is stored in one byte
             raise InputError(f"choices: expected an integer in [2, 256], got {self.choices}.")
-        integer_at_least("iterations", self.iterations, 1)
+        keep_integer(self, "iterations", 1)
         for name in ("methods", "exponents", "learning_rates"):
             _check_distinct(name, getattr(self, name))
         for method in self.methods:

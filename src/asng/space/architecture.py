@@ -83,7 +83,7 @@ class Architecture(Mapping[str, Value]):
             values = json.loads(text)
         except (ValueError, RecursionError) as error:  # RecursionError: deeply nested
             raise SpaceError(
-                f"architecture: expected JSON, got text that fails: {in_one_line(error)}."
+                f"architecture: expected JSON, got text that cannot be read: {in_one_line(error)}."
             ) from None
         if not isinstance(values, dict):
             raise SpaceError(f"architecture: expected a JSON object, got {type(values).__name__}.")

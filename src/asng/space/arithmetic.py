@@ -132,7 +132,7 @@ def _check(operand: object) -> None:
         return
     if not isinstance(operand, Arithmetic):
         raise SpaceError(
-            f"arithmetic: expected integers, variables of integers and what comes of them, got {operand!r}."
+            f"arithmetic: expected integers, variables of integers and expressions of them, got {operand!r}."
         )
     choices = getattr(operand, "choices", ())
     if any(isinstance(choice, bool) or not isinstance(choice, int) for choice in choices):

@@ -15,10 +15,12 @@ from asng.space.variables import Categorical, Integer, Real, Value, Variable, va
 __all__ = ["Space", "Uniform", "Candidate"]
 
 
-class Candidate:
+class Candidate(Mapping[str, Value]):
     """A point to evaluate: `ask` returns it and `tell` takes it back.
 
-    Optimisers make it; `Space.candidate` makes one by hand.
+    It is a read-only mapping from the names of variables to their values, as its `architecture` is. Two
+    candidates with equal values are still two: they compare and hash by identity. Optimisers make candidates;
+    `Space.candidate` makes one by hand.
 
     Attributes:
         space: The space it was drawn from.
@@ -33,8 +35,9 @@ class Candidate:
 
     Example:
         >>> from asng.space import Integer, Space
-        >>> Space({"width": Integer(1, 9)}).candidate([3.4])["width"]
-        3
+        >>> candidate = Space({"width": Integer(1, 9)}).candidate([3.4])
+        >>> candidate["width"], dict(candidate)
+        (3, {'width': 3})
     """
 
     __slots__ = ("_architecture", "active", "generation", "number", "origin", "space", "x")
@@ -66,6 +69,18 @@ class Candidate:
 
     def __getitem__(self, name: str) -> Value:
         return self.architecture[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.architecture)
+
+    def __len__(self) -> int:
+        return len(self.architecture)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def with_active(self, active: frozenset[str] | None) -> "Candidate":
         """Return a copy with the names of the variables that its evaluation read."""
@@ -214,7 +229,7 @@ class Space(Mapping[str, Variable]):
         for name, variable in self._variables.items():
             if name in architecture and name not in present:
                 raise SpaceError(
-                    f"architecture[{name!r}]: expected no value, since it is there only when "
+                    f"architecture[{name!r}]: expected no value, because it exists only when "
                     f"{dict(variable.when)!r:.200}, got {architecture[name]!r:.80}. Leave it out."
                 )
             if name not in present:
@@ -273,7 +288,7 @@ class Space(Mapping[str, Variable]):
         """
         x = tuple(float(value) for value in x)
         if len(x) != len(self):
-            raise SpaceError(f"x: expected {len(self)} coordinates, one a variable, got {len(x)}.")
+            raise SpaceError(f"x: expected {len(self)} coordinates, one per variable, got {len(x)}.")
         for (name, variable), value in zip(self._variables.items(), x, strict=True):
             if not math.isfinite(value):
                 raise SpaceError(f"x, variable {name!r}: expected a finite number, got {value!r}.")
@@ -302,7 +317,9 @@ class Space(Mapping[str, Variable]):
         try:
             data = json.loads(text)
         except (ValueError, RecursionError) as error:  # RecursionError: deeply nested
-            raise SpaceError(f"space: expected JSON, got text that fails: {in_one_line(error)}.") from None
+            raise SpaceError(
+                f"space: expected JSON, got text that cannot be read: {in_one_line(error)}."
+            ) from None
         if not isinstance(data, dict):
             raise SpaceError(f"space: expected a JSON object, got {type(data).__name__}.")
         return cls({name: variable_from_json(variable) for name, variable in data.items()})

@@ -13,10 +13,11 @@ from decimal import Decimal
 from numbers import Real as Number
 from typing import Any, TypeAlias
 
-from asng.checks import nearest
+from asng.checks import nearest, whole
 from asng.errors import SpaceError
 from asng.shown import few
 from asng.space.arithmetic import Arithmetic
+from asng.space.plain import check_integers, check_steps, in_order, is_finite, plain, shown
 
 __all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "When", "variable_from_json"]
 
@@ -35,14 +36,15 @@ class Categorical(Arithmetic):
     """One of several unordered choices.
 
     Args:
-        choices: The choices, at least one, all different; each a str, int, float, bool or None.
+        choices: The choices in a fixed order, so no set: at least one, all different, each a str, int, float,
+            bool or None. Scalars of NumPy become plain ones.
         label: Name under which a searchable module registers the variable; two modules that give the
             same label share one variable. Default: the module's path. A `Space` ignores it.
         when: Names of other variables of the space, and the value, or list of values, that each must have for
             this one to be present. If absent, it has no value in an architecture. Default: always present.
 
     Raises:
-        SpaceError: There is no choice, one occurs twice, or one has an unsupported type.
+        SpaceError: There is no choice, one occurs twice or has an unsupported type, or they come as a set.
 
     Example:
         >>> Categorical(["conv3", "conv5", "skip"]).decode(1.0)
@@ -60,9 +62,9 @@ class Categorical(Arithmetic):
         *,
         when: Mapping[str, Value | Iterable[Value]] | When = (),
     ) -> None:
-        if isinstance(choices, str):
+        if isinstance(choices, (str, bytes)):
             raise SpaceError(f"choices: expected a list of choices, got the string {choices!r}.")
-        choices = tuple(choices)
+        choices = in_order("choices", choices)
         if not choices:
             raise SpaceError("choices: expected at least one choice, got none.")
         for choice in choices:
@@ -128,8 +130,9 @@ class Integer(Arithmetic):
     """An ordered integer in [low, high], both ends included.
 
     Args:
-        low: The smallest value.
-        high: The largest value, at least `low`.
+        low: The smallest value, at least -2**53.
+        high: The largest value, at least `low`, at most 2**53 (2**46 with `log`) and at most low + 2**53. A
+            float stands for every integer in that range, but skips some beyond it.
         log: Search in log coordinates (then low >= 1), so that steps are ratios, which suits widths.
         label: As in `Categorical`.
         step: Distance between neighbours, at least 1: the values are low, low + step, ..., high. It makes
@@ -137,8 +140,8 @@ class Integer(Arithmetic):
         when: As in `Categorical`.
 
     Raises:
-        SpaceError: An end is not an integer, the ends are reversed, the step does not lead from one to the
-            other, or log is set with low < 1.
+        SpaceError: An end is not an integer or out of range, the ends are reversed, the step does not lead
+            from one to the other, or log is set with low < 1.
 
     Example:
         >>> Integer(16, 256, log=True).decode(math.log(99.7))
@@ -156,9 +159,13 @@ class Integer(Arithmetic):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "when", _conditions(self.when))
-        for name, end in (("low", self.low), ("high", self.high), ("step", self.step)):
-            if isinstance(end, bool) or not isinstance(end, int):
-                raise SpaceError(f"{name}: expected an integer, got {end!r}. For reals use Real.")
+        for name in ("low", "high", "step"):
+            end = getattr(self, name)
+            try:
+                object.__setattr__(self, name, whole(end))
+            except TypeError:
+                raise SpaceError(f"{name}: expected an integer, got {end!r}. For reals use Real.") from None
+        check_integers(self.low, self.high, self.step, log=self.log)
         _check_ends(self.low, self.high, log=self.log, least=1)
         if self.step < 1 or (self.high - self.low) % self.step:
             nearest_high = self.high - (self.high - self.low) % max(self.step, 1)
@@ -177,6 +184,7 @@ class Integer(Arithmetic):
 
     def contains(self, value: object) -> bool:
         """Whether `value` is one of the integers."""
+        value = plain(value)
         whole = isinstance(value, int) or (isinstance(value, Number) and value % 1 == 0)
         return bool(
             whole
@@ -231,13 +239,13 @@ class Real:
         high: The largest value, at least `low`.
         log: Search in log coordinates (then low > 0), which suits learning rates.
         label: As in `Categorical`.
-        step: Distance between neighbours, > 0: the values are low, low + step, ..., high, in decimal
-            arithmetic. Default: all numbers between the ends.
+        step: Distance between neighbours, > 0 and large enough for floats to tell them apart: the values are
+            low, low + step, ..., high, in decimal arithmetic. Default: all numbers between the ends.
         when: As in `Categorical`.
 
     Raises:
         SpaceError: An end is not a finite number, the ends are reversed, the step does not lead from one to
-            the other, or log is set with low <= 0.
+            the other or is too small, or log is set with low <= 0.
 
     Example:
         >>> Real(0.0, 0.5).decode(0.7)
@@ -257,14 +265,14 @@ class Real:
         object.__setattr__(self, "when", _conditions(self.when))
         steps = () if self.step is None else (("step", self.step),)
         for name, end in (("low", self.low), ("high", self.high), *steps):
-            number = isinstance(end, (int, float)) and not isinstance(end, bool)
-            if not number or not math.isfinite(end):
-                raise SpaceError(f"{name}: expected a finite number, got {end!r}.")
+            if not is_finite(end):
+                raise SpaceError(f"{name}: expected a finite number, got {shown(end)}.")
         _check_ends(self.low, self.high, log=self.log, least=0.0)
         object.__setattr__(self, "low", float(self.low))
         object.__setattr__(self, "high", float(self.high))
         if self.step is not None:
             object.__setattr__(self, "step", float(self.step))
+            check_steps(self.low, self.high, self.step, log=self.log)
             if self.step <= 0.0 or not math.isclose(
                 self._last * self.step, self.high - self.low, rel_tol=1e-9
             ):
@@ -290,6 +298,7 @@ class Real:
 
     def contains(self, value: object) -> bool:
         """Whether `value` is a number between the ends and, up to rounding, on one of the steps."""
+        value = plain(value)
         if isinstance(value, bool) or not isinstance(value, Number):
             return False
         if not self.low <= value <= self.high:  # type: ignore[operator]
@@ -322,7 +331,7 @@ class Real:
         if self.step is not None:
             return self._rounded(self.low + self.step * int(u * self.size))
         low, high = _to_raw(self.low, self), _to_raw(self.high, self)
-        return self.decode(low + u * (high - low))
+        return self.decode(2.0 * (low / 2.0 + u * (high / 2.0 - low / 2.0)))  # high - low may overflow
 
     def expected(self, value: object) -> str:
         """Return which values are allowed, as text for an error about `value`."""
@@ -395,8 +404,7 @@ def _conditions(when: Mapping[str, Value | Iterable[Value]] | When) -> When:
             )
         name, values = pair
         several = isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
-        allowed: tuple[Value, ...] = tuple(values) if several else (values,)  # type: ignore[arg-type, assignment]
-        found.append((name, allowed))
+        found.append((name, in_order(f"when[{name!r}]", values if several else (values,))))  # type: ignore[arg-type]
     return tuple(found)
 
 
@@ -409,7 +417,7 @@ def _check_ends(low: float, high: float, *, log: bool, least: float) -> None:
         raise SpaceError(f"low, high: expected low <= high, got {low!r} > {high!r}. Swap them.")
     if log and (low < least or low <= 0):
         symbol = f">= {least}" if least else "> 0"
-        raise SpaceError(f"low: expected {symbol} where log is set, got {low!r}.")
+        raise SpaceError(f"low: expected {symbol} if log is set, got {low!r}.")
 
 
 def _to_raw(value: float, variable: Integer | Real) -> float:

@@ -133,7 +133,7 @@ def _stage(
 
 def _number_of_stages(widths: Sequence[Size]) -> int:
     if not isinstance(widths, Sequence) or not widths:
-        raise InputError(f"widths: expected a sequence of one width a stage, got {widths!r}.")
+        raise InputError(f"widths: expected a sequence of one width per stage, got {widths!r}.")
     return len(widths)
 
 

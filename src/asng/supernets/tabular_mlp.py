@@ -133,9 +133,9 @@ class TabularMLP(Searchable):
         dropout: Rate = 0.0,
     ) -> None:
         super().__init__()
-        integer_at_least("features", features, 0)
+        features = integer_at_least("features", features, 0)
         if features == 0 and not categories:
-            raise InputError("features, categories: expected a column at least, got none.")
+            raise InputError("features, categories: expected at least one column, got none.")
         width, activation = labelled(width, "width"), labelled(activation, "activation")
         norm, dropout = labelled(norm, "norm"), labelled(dropout, "dropout")
         residual = labelled(_checked(residual), "residual")
@@ -173,7 +173,7 @@ class TabularMLP(Searchable):
             check_shape("categories", categories, "batch", len(self.categories))
         elif isinstance(categories, Tensor):
             raise InputError(
-                "categories: expected none, got a tensor. Say `categories` when making the model."
+                "categories: expected none, got a tensor. Pass `categories` when you make the model."
             )
         check_shape("x", x, "batch", self.features)
         parts = [self.numbers(x)] if self.numbers is not None else []

@@ -19,6 +19,7 @@ from asng.space import Architecture
 from asng.testing.claims import equal, true, try_all
 from asng.training.data.nested import tensors_in
 from asng.training.data.random_state import seeded
+from asng.training.forward import ArchitectureForward
 from asng.training.inputs import example_inputs
 
 __all__ = ["TASK_CLAIMS", "check_task"]
@@ -112,7 +113,7 @@ def loss_and_scores_are_finite_numbers(make: MakeTask) -> None:
     for a in _architectures(task):
         train, test = next(iter(loaders.search_train)), next(iter(loaders.test))
         supernet.train().zero_grad(set_to_none=True)
-        loss = task.loss(lambda *x, a=a, **named: supernet(*x, architecture=a, **named), train)
+        loss = task.loss(ArchitectureForward(supernet, a), train)
         true("loss", isinstance(loss, torch.Tensor) and loss.requires_grad, expected="a gradient", got=loss)
         loss.backward()  # type: ignore[no-untyped-call]
         reached = any(p.grad is not None for p in supernet.parameters())
@@ -120,7 +121,7 @@ def loss_and_scores_are_finite_numbers(make: MakeTask) -> None:
         supernet.eval()
         for name, function in scores.items():
             with torch.no_grad():
-                value = float(function(lambda *x, a=a, **named: supernet(*x, architecture=a, **named), test))
+                value = float(function(ArchitectureForward(supernet, a), test))
             true(name, math.isfinite(value), expected="a finite number", got=value)
 
 
@@ -134,9 +135,7 @@ def a_child_scores_what_it_scored_in_the_supernet(make: MakeTask) -> None:
         child = supernet.extract(a, example=example_inputs(supernet, a, task.loss, loaders.train))
         with torch.no_grad():
             got = float(task.score(child, batch))
-            expected = float(
-                task.score(lambda *x, a=a, n=supernet, **named: n(*x, architecture=a, **named), batch)
-            )
+            expected = float(task.score(ArchitectureForward(supernet, a), batch))
         equal(f"score of the child of {dict(a)}", got, expected)
 
 

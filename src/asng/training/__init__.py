@@ -1,7 +1,7 @@
 """Train and score a torch network, without a search."""
 
 from asng.training.batch_norm import batch_statistics, give_averages, recalibrate
-from asng.training.child_file import load_child_weights, save_child
+from asng.training.child_file import load_child, load_child_weights, save_child
 from asng.training.distillation import distilled, relative_error, soft_cross_entropy
 from asng.training.export import save_onnx, save_program
 from asng.training.forward import running
@@ -24,6 +24,7 @@ __all__ = [
     "count_parameters",
     "distilled",
     "give_averages",
+    "load_child",
     "load_child_weights",
     "recalibrate",
     "relative_error",

@@ -128,7 +128,7 @@ def recalibrate(
     means = _Means(norms)
     forward, number = _Twice(model, modes, means, norms), -1
     try:
-        where = located(lambda: f"While averages of batch norms were made, after batch {number + 1}.")
+        where = located(lambda: f"While averages of batch norms were recomputed, after batch {number + 1}.")
         with where, dead_workers_told():
             for number, batch in enumerate(islice(loader, batches) if norms else ()):
                 means.items = items_of(batch, expected_items(loader, number), items)

@@ -4,6 +4,7 @@ import copy
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
 import torch
@@ -11,7 +12,10 @@ from torch import Tensor, nn
 
 from asng.checks import integer_at_least, real_between
 from asng.errors import InputError
+from asng.nn import Inputs
+from asng.nn.conversion import as_told
 from asng.training.data.nested import own_copy, tensors_in
+from asng.training.forward import running
 from asng.training.objective import Forward, Loss, qualified_name
 
 __all__ = ["Distance", "distilled", "relative_error", "soft_cross_entropy"]
@@ -72,9 +76,10 @@ def distilled(
     """Return a loss that also makes a network imitate a teacher.
 
     It is `(1 - weight) * loss + weight * distance`. Whenever the loss calls the network, the teacher gets the
-    same inputs, in eval mode and without gradients; the distance is between both outputs. It is the mean over
-    all floating-point tensors of an output that have at least one dimension and the shape of the teacher's.
-    Logits are such tensors, the hidden states of a narrower network are not.
+    same inputs, in eval mode and without gradients; the distance is between both outputs. If the network has
+    more outputs in training, such as those of an auxiliary head, the teacher makes them too. It is the mean
+    over all floating-point tensors of an output that have at least one dimension and the shape of the
+    teacher's. Logits are such tensors, the hidden states of a narrower network are not.
 
     Args:
         teacher: A trained network that takes the same inputs. It is copied, so the taught model may be made
@@ -146,16 +151,22 @@ class _Teacher:
         self._distance, self._remember = distance, remember
         self._known: OrderedDict[bytes, Any] = OrderedDict()
 
-    def output(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Return the teacher's output, computed on the device of the inputs."""
+    def output(self, args: tuple[Any, ...], kwargs: dict[str, Any], *, branches: bool = False) -> Any:
+        """Return the teacher's output, computed on the device of the inputs.
+
+        Args:
+            args: Inputs by position.
+            kwargs: Inputs by name.
+            branches: Whether parts that run in training only run too; layers stay in evaluation mode.
+        """
         first = next(tensors_in([args, kwargs]), None)
         if first is not None and first.device != next(self.network.parameters(), first).device:
             self.network.to(first.device)
-        key = _content((args, kwargs)) if self._remember else None
+        key = _content(([args, branches], kwargs) if branches else (args, kwargs)) if self._remember else None
         if key is not None and key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        with torch.no_grad():
+        with torch.no_grad(), as_told(self.network, Inputs((), training=branches)):
             output = self.network(*args, **kwargs)
         if key is not None:
             self._known[key] = output
@@ -165,10 +176,9 @@ class _Teacher:
 
     def distance(self, output: Any, target: Any) -> Tensor:
         """Return how far an output is from the teacher's."""
-        got, wanted, pairs = _numbers_in(output), _numbers_in(target), []
-        if len(got) == len(wanted):
-            pairs = [(a, b) for a, b in zip(got, wanted, strict=True) if a.shape == b.shape]
+        pairs = _pairs(output, target)
         if not pairs:
+            got, wanted = _numbers_in(output), _numbers_in(target)
             raise InputError(
                 "teacher: expected an output with a tensor of the same shape as the network's, got "
                 f"{[tuple(t.shape) for t in wanted]} for {[tuple(t.shape) for t in got]}. Give the model "
@@ -186,17 +196,33 @@ class _Heard:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # The teacher may pop something from a mapping that the network must still find there.
-        target = self._teacher.output(tuple(map(own_copy, args)), {k: own_copy(v) for k, v in kwargs.items()})
+        given, again = (
+            (tuple(map(own_copy, args)), {k: own_copy(v) for k, v in kwargs.items()}) for _ in range(2)
+        )
+        target = self._teacher.output(*given)
         output = self._forward(*args, **kwargs)
+        if not _pairs(output, target):  # such as that of an auxiliary head, which runs in training only
+            target = self._teacher.output(*again, branches=True)
         self.distances.append(self._teacher.distance(output, target))
         return output
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._forward, name)
 
+    def following(self) -> AbstractContextManager[Any]:
+        """Give the network itself, a plain one too."""
+        return running(self._forward)
+
     @property
     def calls(self) -> int:
         return len(self.distances)
+
+
+def _pairs(output: Any, target: Any) -> list[tuple[Tensor, Tensor]]:
+    """Return the tensors of an output that have the shape of the teacher's, with the teacher's."""
+    got, wanted = _numbers_in(output), _numbers_in(target)
+    pairs = zip(got, wanted, strict=True) if len(got) == len(wanted) else ()
+    return [(a, b) for a, b in pairs if a.shape == b.shape]
 
 
 def _numbers_in(output: Any) -> list[Tensor]:

@@ -20,15 +20,16 @@ from asng.nn import Inputs
 from asng.nn.inputs import calls_of
 from asng.runs.files import make_folder, write_atomically, writes
 from asng.training.data.nested import tensors_in
+from asng.training.onnx_sizes import keep_what_holds
 
 __all__ = ["onnx_runner", "save_onnx", "save_program"]
 
 
-def save_program(path: Path, child: nn.Module, example: Any) -> Path:
+def save_program(path: str | Path, child: nn.Module, example: Any) -> Path:
     """Write a child as a torch.export program: `torch.export.load(path).module()` runs without asng.
 
     Args:
-        path: Ends in `.pt2`.
+        path: Ends in `.pt2`. A missing folder is created.
         child: A plain network.
         example: Inputs: one, a tuple of them, a mapping by name, or `asng.nn.Inputs`; tensors may be nested
             in dictionaries and lists. The program takes any size of their first dimension, and of others,
@@ -46,26 +47,35 @@ def save_program(path: Path, child: nn.Module, example: Any) -> Path:
         >>> program(torch.ones(7, 3)).shape
         torch.Size([7, 1])
     """
+    path = _made_way(path)
     program = _exported(child, example, path)
-    return _written(path, lambda temporary: _save_program(program, temporary))
+    return write_atomically(path, lambda temporary: _save_program(program, temporary))
 
 
-def save_onnx(path: Path, child: nn.Module, example: Any) -> Path:
+def save_onnx(path: str | Path, child: nn.Module, example: Any) -> Path:
     """Write a child as an ONNX program.
 
+    The conversion can fix numbers at the sizes of the example, such as the windows of an adaptive pooling. So
+    onnxruntime runs the program at two other sizes, on two or three items, and the outputs are compared with
+    those of the child. A size at which the program fails or differs is fixed, and a warning names the input
+    and the dimension.
+
     Args:
-        path: Ends in `.onnx`.
+        path: Ends in `.onnx`. A missing folder is created.
         child: A plain network.
-        example: Inputs, as in `save_program`; the same dimensions are free.
+        example: Inputs, as in `save_program`. The same dimensions are free, if the check above succeeds.
+            Without onnxruntime, only the first dimension is free.
 
     Raises:
         InputError: The packages for ONNX are not installed.
         RunError: The network cannot be converted, or the file cannot be written.
     """
     _need_onnx("onnx", "onnxscript")
+    path = _made_way(path)
     program = _exported(child, example, path)
     converted = _converted(program, path)
-    return _written(path, lambda temporary: converted.save(temporary, external_data=False))
+    keep_what_holds(converted, program, _contiguous(child).eval())
+    return write_atomically(path, lambda temporary: converted.save(temporary, external_data=False))
 
 
 def onnx_runner(path: Path, child: nn.Module, example: Any, *, threads: int) -> Callable[[], object]:
@@ -227,10 +237,12 @@ def _batch_size(inputs: Inputs) -> int:
     return Counter(sizes).most_common(1)[0][0] if sizes else 0
 
 
-def _written(path: Path, write: Callable[[Path], object]) -> Path:
+def _made_way(path: str | Path) -> Path:
+    """Make the folder of a file before the work, so that a wrong path is told at once."""
+    path = Path(path)
     with writes(path):
         make_folder(path.parent)
-    return write_atomically(path, write)
+    return path
 
 
 def _save_program(program: torch.export.ExportedProgram, path: Path) -> None:

@@ -148,7 +148,7 @@ def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
 
     hooks = [
         network.register_forward_pre_hook(
-            lambda _, args, kwargs: look((args, kwargs), "The inputs of the network are not finite already."),
+            lambda _, args, kwargs: look((args, kwargs), "The inputs of the network are already not finite."),
             with_kwargs=True,
         )
     ]
@@ -165,8 +165,10 @@ def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
     if found:
         return found[0]
     if math.isfinite(value):
-        return "In a second pass all was finite: it comes from the gradient, or from what is drawn at random."
-    return f"The outputs of all modules are finite: {function} itself makes it."
+        return (
+            "In a second pass everything was finite: the cause is the gradient, or something drawn at random."
+        )
+    return f"The outputs of all modules are finite: {function} itself causes it."
 
 
 def is_undefined(value: float, network: nn.Module, run: Callable[[], Any]) -> bool:
@@ -299,8 +301,9 @@ def timeouts_told(name: str) -> Iterator[None]:
         if not str(error).startswith(_TIMED_OUT):
             raise
         raise RunError(
-            f"{name}: expected a batch within its timeout, but {in_one_line(error)}: a worker hangs. See "
-            "what item it reads, and go on by resume, or give the loader a longer timeout."
+            f"{name}: expected a batch within its timeout, but {in_one_line(error)}: a worker hangs. Check "
+            "which item it reads, or give the loader a longer timeout, and pass resume=True (--resume) to "
+            "continue."
         ) from error
 
 
@@ -319,7 +322,7 @@ def dead_workers_told() -> Iterator[None]:
         >>> with dead_workers_told():
         ...     raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
         Traceback (most recent call last):
-        asng.training.faults.WorkersGone: loader: expected its worker processes to live, but ...
+        asng.training.faults.WorkersGone: loader: expected its worker processes to keep running, but ...
     """
     try:
         try:
@@ -333,6 +336,6 @@ def dead_workers_told() -> Iterator[None]:
             raise
         time.sleep(_SECONDS)  # for a signal that was sent to all processes: then it ends the run
         raise WorkersGone(
-            f"loader: expected its worker processes to live, but {in_one_line(error)}. Is the memory too "
-            "small? Go on by resume, with fewer num_workers."
+            f"loader: expected its worker processes to keep running, but {in_one_line(error)}. Did they run "
+            "out of memory? Pass resume=True (--resume) to continue, with fewer num_workers."
         ) from error

@@ -80,6 +80,6 @@ def running(forward: Any) -> Iterator[Any]:
             yield model
     else:
         raise InputError(
-            f"forward: expected what a loss or an objective is given, got {type(forward).__name__}. Hand it "
-            "on as it is."
+            "forward: expected the forward that a loss or an objective is given, got "
+            f"{type(forward).__name__}. Pass it on unchanged."
         )

@@ -121,7 +121,7 @@ def inputs_of(
     calls = calls_in(supernet, architecture, loss, batch, training=True)
     if needed and not calls:
         raise InputError(
-            "loss: expected it to call forward once at least, got a loss that never does. If it runs other "
+            "loss: expected it to call forward at least once, got a loss that never does. If it runs other "
             "methods of the model, give OneShotSearch an example of the inputs of forward."
         )
     return calls
@@ -147,35 +147,40 @@ def calls_in(
     return forward.calls
 
 
-def plain_calls(model: nn.Module, function: Objective, batch: Any) -> list[Inputs]:
+def plain_calls(model: nn.Module, function: Objective, batch: Any, *, needed: bool = True) -> list[Inputs]:
     """Return the inputs of each call of a plain model in a loss, leaving the model unchanged.
 
     Args:
         model: The model; it is run in eval mode.
         function: A loss or an objective.
         batch: The batch that it is called with.
+        needed: Whether there must be a call.
 
     Raises:
-        InputError: The model is not called, or fails.
+        InputError: The model fails, or is not called although a call is needed.
     """
     calls: list[Inputs] = []
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
+    def record(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         calls.append(Inputs(copied(args), copied(kwargs)))
-        return model(*args, **kwargs)
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     with undisturbed(), left_alone(model):
         model.eval()
+        # The loss gets the model itself, of which it may call other methods than the forward pass.
+        model.register_forward_pre_hook(record, prepend=True, with_kwargs=True)
         try:
-            function(forward, own_copy(to_device(batch, device)))
+            function(model, own_copy(to_device(batch, device)))
         except Exception as error:
             raise InputError(
                 f"model, loss: expected {type(model).__name__} and the loss to run on a first batch, got "
-                f"{type(error).__name__}: {in_one_line(error)}. See that the data are what the model takes."
+                f"{type(error).__name__}: {in_one_line(error)}. Check that the data are what the model takes."
             ) from error
-    if not calls:
-        raise InputError("loss: expected it to call forward once at least, got a loss that never does.")
+    if needed and not calls:
+        raise InputError(
+            "loss: expected it to call forward at least once, got a loss that never does. If it runs other "
+            "methods of the model, give an example of the inputs of forward."
+        )
     return calls
 
 
@@ -205,7 +210,10 @@ def make_whole(model: nn.Module, loss: Objective, first: Callable[[], Any]) -> N
     forwards: Iterable[Any] = [model]
     if isinstance(model, Supernet):
         forwards = (ArchitectureForward(model, architecture) for architecture in _through_all(model.space))
-    with kept_modes(model), located(lambda: "While lazy layers were given their sizes, before all else."):
+    with (
+        kept_modes(model),
+        located(lambda: "While lazy layers were given their sizes, before the search or training."),
+    ):
         for forward in forwards:
             model.train()
             loss(forward, own_copy(batch))

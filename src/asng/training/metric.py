@@ -81,7 +81,7 @@ class MetricObjective:
                 "metric: expected an object with update, compute and reset, as a metric of torchmetrics, "
                 f"got {metric!r:.80}."
             )
-        integer_at_least("window", window, 1)
+        window = integer_at_least("window", window, 1)
         self.metric, self.feed, self.window = metric, feed, window
         self.__qualname__ = f"MetricObjective({qualified_name(metric)})"  # its name in messages
 

@@ -5,16 +5,22 @@ is given, `batch` is what the loader yields: a tensor, a tuple, a dictionary or 
 a tensor with a gradient; an objective returns a number and needs no gradient.
 """
 
+import dis
 import math
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial, update_wrapper
 from numbers import Real
+from types import CodeType, FunctionType, MethodType
 from typing import Any, TypeAlias, TypeVar
 
 import torch
+from torch import nn
 
 from asng.errors import InputError
 from asng.options import Precision
+from asng.shown import few
 
 __all__ = [
     "Forward",
@@ -28,6 +34,7 @@ __all__ = [
     "in_precision",
     "to_float",
     "to_floats",
+    "warn_of_untrained",
 ]
 
 Forward: TypeAlias = Callable[..., Any]
@@ -47,12 +54,18 @@ def supervised(criterion: Callable[[Any, Any], torch.Tensor]) -> Loss:
     Returns:
         A loss, which can serve as an objective too.
 
+    Raises:
+        InputError: `criterion` is not a function, or is the class of one.
+
     Example:
         >>> loss = supervised(torch.nn.functional.mse_loss)
         >>> batch = (torch.ones(2, 3), torch.zeros(2, 3))
         >>> float(loss(torch.nn.Identity(), batch))
         1.0
     """
+    if not callable(criterion) or isinstance(criterion, type):
+        hint = f" Write {criterion.__name__}(...)." if isinstance(criterion, type) else ""
+        raise InputError(f"criterion: expected a function of (output, target), got {criterion!r:.80}.{hint}")
 
     def loss(forward: Forward, batch: Any) -> torch.Tensor:
         if not isinstance(batch, (tuple, list)) or len(batch) != 2:
@@ -203,3 +216,84 @@ def in_precision(function: _F, precision: Precision, device: torch.device) -> _F
     if not hasattr(function, "__qualname__"):  # a callable object: messages name its class
         lowered.__module__, lowered.__qualname__ = type(function).__module__, type(function).__qualname__
     return lowered  # type: ignore[return-value]
+
+
+# --- weights that a loss holds -----------------------------------------------------------------------------
+
+
+def warn_of_untrained(loss: Loss, model: nn.Module) -> None:
+    """Warn if a loss holds weights that require a gradient and are not the model's, as learned margins are.
+
+    An optimiser is made from the weights of the model, so those of the loss would stay as they are. They are
+    looked for in the loss as it was passed: in a module, inside `supervised` and `functools.partial`, in the
+    object of a method, and in variables that a function takes from outside.
+
+    Args:
+        loss: The training loss.
+        model: The network that it trains.
+    """
+    own = {id(weight) for weight in model.parameters()}
+    strays = dict.fromkeys(name for name, weight in _weights_in("loss", loss, set()) if id(weight) not in own)
+    if strays:
+        warnings.warn(
+            f"loss: expected weights of the model only, got {few(strays)} of its own. The optimiser trains "
+            "the weights of the model, so these stay as they are. Make them part of the model, and read them "
+            "in the loss by asng.training.running(forward). If they should stay as they are, freeze them by "
+            "requires_grad_(False).",
+            stacklevel=3,
+        )
+
+
+def _weights_in(name: str, value: Any, seen: set[int]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the weights that a loss, or a part of one, holds, and their names."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    if isinstance(value, nn.Module):
+        kind = type(value).__name__
+        yield from (
+            (f"{kind}.{path}", weight) for path, weight in value.named_parameters() if _learns(weight)
+        )
+    elif isinstance(value, torch.Tensor):
+        if _learns(value):
+            yield name, value
+    else:
+        for part, held in _parts_of(value):
+            yield from _weights_in(part or name, held, seen)
+
+
+def _learns(weight: torch.Tensor) -> bool:
+    return weight.requires_grad and weight.is_leaf
+
+
+def _parts_of(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a callable or a container refers to by name; an empty name is that of the whole."""
+    if isinstance(value, partial):
+        yield from (("", value.func), ("", value.args), ("", value.keywords))
+    elif isinstance(value, (list, tuple)):
+        yield from (("", part) for part in value)
+    elif isinstance(value, dict):
+        yield from ((str(key), part) for key, part in value.items())
+    elif isinstance(value, MethodType):
+        owner = value.__self__
+        yield from (("", value.__func__), ("", owner if isinstance(owner, nn.Module) else _attributes(owner)))
+    elif isinstance(value, FunctionType):
+        for name, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
+            with suppress(ValueError):  # a variable that has no value yet
+                yield name, cell.cell_contents
+        for name in _globals_read(value.__code__):
+            read = value.__globals__.get(name)
+            if not isinstance(read, FunctionType) or read.__module__ == value.__module__:  # else a library
+                yield name, read
+    elif callable(value) and not isinstance(value, type):
+        yield "", _attributes(value)
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    return getattr(value, "__dict__", {})
+
+
+def _globals_read(code: CodeType) -> list[str]:
+    """Return the names of the global variables that a function reads, functions inside it included."""
+    inner = [name for part in code.co_consts if isinstance(part, CodeType) for name in _globals_read(part)]
+    return [*(one.argval for one in dis.get_instructions(code) if one.opname == "LOAD_GLOBAL"), *inner]

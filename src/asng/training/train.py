@@ -17,7 +17,15 @@ from asng.training.data.stream import with_new_workers
 from asng.training.faults import dead_workers_told, is_undefined, origin, refuse_other_weights
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import kept_modes
-from asng.training.objective import Loss, Objective, as_number, item_sum, qualified_name, to_float
+from asng.training.objective import (
+    Loss,
+    Objective,
+    as_number,
+    item_sum,
+    qualified_name,
+    to_float,
+    warn_of_untrained,
+)
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
 
@@ -43,7 +51,8 @@ def train(
     Args:
         model: Trained in place. Batch norms without averages get some first: see `give_averages`.
         loader: Training data.
-        loss: A function of (forward, batch).
+        loss: A function of (forward, batch). Weights that it holds itself are not trained, and a warning
+            names them.
         epochs: How many times to go through the data, >= 1.
         optimizer: Makes the optimiser from the parameters. Default: `asng.training.sgd`.
         scheduler: Makes a schedule from (optimiser, total steps), stepped after each step; or None.
@@ -73,7 +82,7 @@ def train(
         >>> score(model, loader, loss) < before
         True
     """
-    integer_at_least("epochs", epochs, 1)
+    epochs = integer_at_least("epochs", epochs, 1)
     steps = epochs * len(loader)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters or steps == 0:
@@ -81,6 +90,7 @@ def train(
             f"train: expected a weight to train and a batch to train on, got {len(parameters)} weights and "
             f"{len(loader)} batches."
         )
+    warn_of_untrained(loss, model)
     loader = with_new_workers(loader)  # else they would continue where another training left them
     device = parameters[0].device
     weights = optimizer(parameters)

@@ -55,7 +55,7 @@ def test_a_killed_worker_ends_it_and_finished_cells_stay(tmp_path):
             child.kill()
 
     with pytest.raises(
-        RunError, match=r"every process to finish its cell, but one was killed\. Go on by --resume"
+        RunError, match=r"every process to finish its cell, but one was killed\. Add --resume to continue"
     ):
         run_benchmark(SETTINGS, tmp_path / "a", seeds=range(8), workers=2, show=show)
     run_benchmark(SETTINGS, tmp_path / "a", seeds=range(8), resume=True)

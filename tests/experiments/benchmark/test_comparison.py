@@ -229,6 +229,6 @@ def test_unfit_arguments_leave_nothing(flags, tmp_path):
 
 
 def test_nowhere_to_resume_is_an_error(tmp_path):
-    with pytest.raises(RunError, match="to go on with, found none"):
+    with pytest.raises(RunError, match="to continue, found none"):
         run_benchmark(SMALL, tmp_path / "nowhere", seeds=[0], resume=True)
     assert not (tmp_path / "nowhere").exists()

@@ -159,7 +159,9 @@ def test_a_grid_without_any_success_is_drawn(tmp_path):
 
 def test_a_report_that_is_not_given_the_kind_says_which_command_knows_it(tmp_path):
     for function in (summary_table, write_report):
-        with pytest.raises(RunError, match=r"holds a run of another kind\. `asng report .*` knows all kinds"):
+        with pytest.raises(
+            RunError, match=r"contains a run of another kind\. Use `asng report .*`, which reads all kinds"
+        ):
             function(write_toy_run(tmp_path / "toy", [cell()]))
 
 
@@ -184,7 +186,7 @@ def test_names_are_escaped(tmp_path):
         ({"settings": SETTINGS, "cells": {}}, r"expected `array`, got `object` - at `\$\.cells`"),
         (
             {"settings": SETTINGS, "cells": [cell(found=[1])]},
-            r"expected one entry a seed .* at `\$\.cells\[0\]`",
+            r"expected one entry per seed .* at `\$\.cells\[0\]`",
         ),
         (
             {"settings": SETTINGS, "cells": [cell(stopped=["a"] * 4)]},

@@ -54,7 +54,7 @@ def front_figure(calls: Calls) -> str:
     """
     losses = [call.losses for call in calls.sample if call.losses]
     first, second = list(losses[0])[:2]
-    label = f"{second} against {first} of the calls, and the front"
+    label = f"{second} against {first} of all calls, with the Pareto front"
     paint = partial(paint_front, losses=losses)
     return draw(paint, size=(700, 440), margins=(70, 16, 42, ABOVE), key="front", label=label)
 
@@ -65,6 +65,6 @@ def loss_figure(calls: Calls) -> str:
     Args:
         calls: One or more.
     """
-    label = "Loss of every call of f, and the least so far"
+    label = "Loss of every call of f, and the best so far"
     paint = partial(paint_losses, losses=calls.losses)
     return draw(paint, size=(1100, 300), margins=(58, 16, 38, ABOVE), key="losses", label=label)

@@ -16,14 +16,14 @@ _COLUMNS = 12
 """Number of variables whose values are shown."""
 
 _REASONS = {
-    "budget": "the budget is spent",
-    "target": "the target is reached",
-    "patience": "no better for long (patience)",
+    "budget": "the budget was spent",
+    "target": "the target was reached",
+    "patience": "no improvement for too long (patience)",
     "entropy": "the distribution converged (entropy)",
-    "seconds": "the time is over (seconds)",
-    "exhausted": "every architecture is known (exhausted)",
-    "converged": "theta draws nothing new (converged)",
-    "callback": "a callback ended it",
+    "seconds": "the time limit was reached (seconds)",
+    "exhausted": "every architecture has a known loss (exhausted)",
+    "converged": "theta draws no new architectures (converged)",
+    "callback": "a callback stopped the search",
 }
 
 
@@ -39,11 +39,17 @@ def minimize_table(run: Run, title: Text) -> Table:
 
 def minimize_verdict(run: Run) -> str:
     """Say what was found, and why the search ended."""
-    best = run.log.calls.best
+    best, closest = run.log.calls.best, run.log.calls.closest
+    if not best and closest is not None:
+        return (
+            f"No call with a finite loss kept all constraints; call {count(closest.number)} of "
+            f"{count(len(run.log.calls))} breaks them least, by {score(closest.excess)} in all, with a loss "
+            f"of {score(closest.loss)}; {ending(run)}."
+        )
     if not best:
         return "No call has a finite loss yet."
     calls = f"{count(best[0].number)} of {count(len(run.log.calls))}"
-    return f"The least loss is {score(best[0].loss)}, found by call {calls}; {ending(run)}."
+    return f"The lowest loss is {score(best[0].loss)}, found by call {calls}; {ending(run)}."
 
 
 def ending(run: Run) -> str:
@@ -58,7 +64,7 @@ def minimize_tiles(run: Run) -> list[tuple[str, str]]:
     """Return the key figures at the top of the page, as (name, text) pairs."""
     best, steps = run.log.calls.best, run.log.steps
     tiles = [
-        ("least loss", score(best[0].loss if best else None)),
+        ("lowest loss", score(best[0].loss if best else None)),
         ("calls of f", count(len(run.log.calls))),
         ("budget", count(run.log.budget)),
         ("generations", count(int(steps.step[-1]) if len(steps) else 0)),
@@ -74,11 +80,15 @@ def variable_names(run: Run) -> list[str]:
 
 
 def best_rows(run: Run) -> list[list[str]]:
-    """Return loss, number and values of the best calls, best first."""
-    names = variable_names(run)
+    """Return loss, number and values of the best calls, best first.
+
+    If none counts, that is the call that breaks constraints least.
+    """
+    names, calls = variable_names(run), run.log.calls
+    shown = calls.best or ([calls.closest] if calls.closest else [])
     return [
         [score(call.loss), count(call.number), *(_value(call.architecture.get(name, "")) for name in names)]
-        for call in run.log.calls.best
+        for call in shown
     ]
 
 

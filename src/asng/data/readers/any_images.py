@@ -16,7 +16,7 @@ __all__ = ["read_images"]
 _LOOKED_FOR = (
     f"four IDX files ({MNIST_FILES[0]}, ..., plain, .gz or .xz), CIFAR-10's or CIFAR-100's binary version "
     f"(data_batch_1.bin, ... or train.bin, test.bin, or the archive), SVHN's cropped digits "
-    f"({SVHN_FILES[0]}, ...), or folders of pictures ({', '.join(ENDINGS)}), one a class"
+    f"({SVHN_FILES[0]}, ...), or folders of pictures ({', '.join(ENDINGS)}), one folder per class"
 )
 _FORMATS = {
     "MNIST's": (holds_mnist_like, read_mnist_like),
@@ -53,13 +53,13 @@ def read_images(folder: str | PathLike[str], *, size: int | None = None) -> Imag
         )
     if held and size is not None:
         raise InputError(
-            f"size: expected none, since images of {held[0]} format have one size of their own, got {size}."
+            f"size: expected none, because images of {held[0]} format have a fixed size, got {size}."
         )
     if held:
         _, read = _FORMATS[held[0]]
         return read(folder)
     if not holds_pictures(folder):
         raise InputError(
-            f"{folder}: expected {_LOOKED_FOR}; got none of them. docs/data.md says how to lay data out."
+            f"{folder}: expected {_LOOKED_FOR}; got none of them. See docs/data.md for how to lay out data."
         )
     return read_image_folder(folder, size=size, classes=True)

@@ -73,7 +73,7 @@ class Checksums:
         if self._lists and not listing:
             raise InputError(
                 f"{path}: expected a line for {name!r} in {' or '.join(self._lists)} beside the data, got "
-                "none. Make the list anew, or take it away."
+                "none. Make the list again, or remove it."
             )
         for which, expected in listing.items():
             algorithm = _ALGORITHMS[which]
@@ -118,6 +118,6 @@ def _entries(path: Path, digits: int) -> Iterator[tuple[str, str]]:
         if match is None or len(match["digest"]) != digits:
             raise InputError(
                 f"{path}, line {number}: expected {digits} hexadecimal digits, two blanks and a name, got "
-                f"{line[:80]!r}. Make the list by {'sha256sum' if digits == 64 else 'md5sum'}."
+                f"{line[:80]!r}. Make the list with {'sha256sum' if digits == 64 else 'md5sum'}."
             )
         yield os.path.normpath(match["name"]), match["digest"].lower()

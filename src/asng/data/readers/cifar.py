@@ -159,7 +159,7 @@ def _read_archive(path: Path, version: _Version) -> dict[str, bytes]:
     if found != version.md5:
         raise InputError(
             f"{path}: expected the published archive, of MD5 {version.md5}, got {found}. It is cut short, "
-            "damaged or another: fetch it again, or unpack it and give its folder."
+            "damaged or another file: fetch it again, or unpack it and give its folder."
         )
     Checksums(path.parent).check(path)
     wanted = {f"{version.folder}/{name}": name for name in (*version.files, version.class_names)}
@@ -188,8 +188,8 @@ def _assemble(contents: Mapping[str, bytes], version: _Version, *, where: str, a
         records = _records(contents[name], version, f"{where}, {name}")
         if not any_count and len(records) != published:
             raise InputError(
-                f"{where}, {name}: expected {published} records, got {len(records)}. The file is not the "
-                "whole one: fetch it again. Where a part is meant, vouch for it: sha256sum * > SHA256SUMS."
+                f"{where}, {name}: expected {published} records, got {len(records)}. The file is incomplete: "
+                "fetch it again. If you want a part only, confirm it: sha256sum * > SHA256SUMS."
             )
         parts.append(records)
     train_images, train_labels = _split(np.concatenate(parts[:-1]), version)
@@ -202,7 +202,7 @@ def _records(content: bytes, version: _Version, name: str) -> NDArray[np.uint8]:
     size = len(version.labels) + _PIXELS
     if not content or len(content) % size:
         raise InputError(
-            f"{name}: expected a whole number of records of {size} bytes, one at least, got {len(content)} "
+            f"{name}: expected a whole number of records of {size} bytes, at least one, got {len(content)} "
             "bytes. The file is cut short or of another format: fetch it again."
         )
     records = np.frombuffer(content, np.uint8).reshape(-1, size)
@@ -231,7 +231,7 @@ def _class_names(content: bytes, version: _Version, where: str) -> tuple[str, ..
     expected = version.labels[-1]
     if len(names) != expected:
         raise InputError(
-            f"{where}, {version.class_names}: expected the names of {expected} classes, one a line, got "
+            f"{where}, {version.class_names}: expected the names of {expected} classes, one per line, got "
             f"{len(names)}. Fetch it again."
         )
     return tuple(names)

@@ -90,7 +90,7 @@ def parse_idx(packed: bytes, name: str, *, ndim: int | None = None) -> NDArray[A
     start = 4 + 4 * len(shape)
     expected = start + math.prod(shape) * dtype.itemsize
     if len(data) != expected:
-        fault = "The file is cut short" if len(data) < expected else "Bytes trail behind the array"
+        fault = "The file is cut short" if len(data) < expected else "There are extra bytes after the array"
         raise InputError(
             f"{name}: expected {expected} bytes for shape {shape} of {dtype.newbyteorder('=').name}, "
             f"got {len(data)}. {fault}: fetch it again."

@@ -119,7 +119,7 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(
             f"{path}: expected a picture that is not too large, got: {error}. A small file that unpacks to "
-            "so much may be an attack; make it smaller by a program of your trust."
+            "so much may be an attack; shrink it with a program that you trust."
         ) from error
     except FileNotFoundError:
         raise InputError(f"{path}: expected a picture, got no such file.") from None

@@ -73,7 +73,7 @@ def read_image_folder(
     for name, value in (("size", size), ("crop", crop), ("limit", limit)):
         if value is not None:
             integer_at_least(name, value, 1)
-    integer_at_least("seed", seed, 0)
+    seed = integer_at_least("seed", seed, 0)
     real_between("test_share", test_share, 0.0, 1.0)
     require("PIL.Image", extra="images")
     parts = list_parts(folder, classes=classes, limit=limit, test_share=test_share, seed=seed)
@@ -109,6 +109,6 @@ def _common_shape(heads: dict[Path, Head], cut: Cut) -> tuple[int, int]:
         if cut.shape(head) != cut.shape(first):
             raise InputError(
                 f"{path}: expected {first.width} x {first.height} pixels, as {first_path} has, got "
-                f"{head.width} x {head.height}. Give a size that all are brought to, such as size=64."
+                f"{head.width} x {head.height}. Give a size to resize all pictures to, such as size=64."
             )
     return cut.shape(first)

@@ -59,13 +59,13 @@ def list_parts(
     if len(parts) == 1:
         raise InputError(
             f"{folder}: expected both folders, train and test, or neither, got {parts[0].name} alone. "
-            "Without them a part of all pictures is kept for the test."
+            "Without these folders, a part of all pictures is held out for the test."
         )
     train, test = (_thin(_list(part, classes=classes), limit) for part in parts)
     if train.classes != test.classes:
         odd = sorted(set(train.classes) ^ set(test.classes))
         raise InputError(
-            f"{folder}: expected the same classes in train and in test, got {odd[0]!r} in one of them alone."
+            f"{folder}: expected the same classes in train and in test, got {odd[0]!r} in only one of them."
         )
     return train, test
 
@@ -83,8 +83,8 @@ def _list(folder: Path, *, classes: bool) -> Listing:
     for path, parts in zip(paths, owners, strict=True):
         if len(parts) == 1:
             raise InputError(
-                f"{path}: expected pictures in folders, one a class, got one beside them. Move it "
-                "into a class."
+                f"{path}: expected pictures in folders, one folder per class, got a picture outside them. "
+                "Move it into the folder of its class."
             )
     names = sorted({parts[0] for parts in owners})
     numbers = {name: number for number, name in enumerate(names)}

@@ -103,7 +103,7 @@ def _byte_order(content: bytes, name: str) -> str:
     # MATLAB 7.3 writes 512 bytes of its own before the HDF5 file.
     if content.startswith(_HDF5) or content.startswith(_HDF5, 512):
         raise InputError(
-            f"{name}: expected a file of MATLAB 5 to 7, got one of MATLAB 7.3 (HDF5). Save it anew: "
+            f"{name}: expected a file of MATLAB 5 to 7, got one of MATLAB 7.3 (HDF5). Save it again: "
             "save(..., '-v7')."
         )
     mark = content[_HEAD - 2 : _HEAD]

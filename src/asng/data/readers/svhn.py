@@ -77,7 +77,7 @@ def _read(path: Path, checksums: Checksums) -> tuple[Tensor, Tensor]:
     n = pixels.shape[3]
     if numbers.dtype.kind not in "uif" or numbers.size != n:
         raise InputError(
-            f"{path}: expected the variable y of {n} numbers, one an image, got {numbers.dtype} of shape "
+            f"{path}: expected the variable y of {n} numbers, one per image, got {numbers.dtype} of shape "
             f"{variables['y'].shape}."
         )
     numbers = numbers.reshape(n)

@@ -64,7 +64,7 @@ def read_ts(path: str | PathLike[str]) -> TimeSeries:
                 f"{series[-1].shape[1]}."
             )
     if not series:
-        raise InputError(f"{path}: expected a case at least behind @data, got none. Is the file cut short?")
+        raise InputError(f"{path}: expected at least one case after @data, got none. Is the file cut short?")
     return TimeSeries(tuple(series), torch.tensor(labels), header.classes, header.name)
 
 
@@ -158,6 +158,6 @@ def _number(where: str, text: str, dimension: int) -> float:
         value = math.nan
     if not abs(value) <= _LARGEST:  # true of NaN too
         hint = " It is a missing value: fill it in first." if text.strip() in {"?", "NaN", "nan"} else ""
-        hint = " It is too great for 32 bits: scale the series." if math.isfinite(value) else hint
+        hint = " It is too large for 32 bits: scale the series." if math.isfinite(value) else hint
         raise InputError(f"{where}, dimension {dimension}: expected a finite number, got {text!r:.40}.{hint}")
     return value

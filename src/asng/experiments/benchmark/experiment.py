@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asng.black_box.processes import process_pool
-from asng.checks import integer_at_least, one_of
+from asng.checks import integer_at_least, keep_integer, one_of
 from asng.errors import InputError, RunError
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
@@ -47,7 +47,7 @@ class BenchmarkSettings:
     budget: int = 10_000
 
     def __post_init__(self) -> None:
-        integer_at_least("budget", self.budget, 1)
+        keep_integer(self, "budget", 1)
         for field, names, known in (
             ("problems", self.problems, PROBLEMS),
             ("methods", self.methods, METHODS),
@@ -136,16 +136,16 @@ def run_benchmark(
         >>> len((folder / "benchmark.jsonl").read_text().splitlines())
         4
     """
-    integer_at_least("workers", workers, 1)
-    for seed in seeds:
-        integer_at_least("seed", seed, 0)
+    workers = integer_at_least("workers", workers, 1)
+    seeds = [integer_at_least("seed", seed, 0) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
     for method in redo:
         one_of("redo", method, settings.methods)  # else its cells would be deleted and not run again
     if redo and not resume:
         raise InputError(
-            f"redo: expected resume beside it, got {list(redo)!r} alone. Add --resume, or leave it out."
+            f"redo: expected only with --resume, got {list(redo)!r} without it. Add --resume, or leave it "
+            "out."
         )
     folder = Path(run_dir)
     if not resume:
@@ -153,7 +153,7 @@ def run_benchmark(
         refuse_earlier_run(folder, [name for name in NAMES if name != BENCHMARK or not _is_bare(folder)])
     elif not (folder / BENCHMARK).exists():
         raise RunError(
-            f"{folder}: expected a run folder with a {BENCHMARK} to go on with, found none. Check the path."
+            f"{folder}: expected a run folder with a {BENCHMARK} to continue, found none. Check the path."
         )
     cells = _cells(settings, seeds)
     with closing(BenchmarkStore(folder, redo=redo)) as store:
@@ -199,6 +199,6 @@ def _run(cells: Sequence[Trial], workers: int) -> Iterator[BenchmarkCell]:
                 yield future.result()
         except BrokenExecutor as error:
             raise RunError(
-                "benchmark: expected every process to finish its cell, but one was killed. Go on by "
-                "--resume, with fewer --workers."
+                "benchmark: expected every process to finish its cell, but one was killed. Add --resume to "
+                "continue, with fewer --workers."
             ) from error

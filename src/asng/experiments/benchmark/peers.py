@@ -85,7 +85,7 @@ class CatCMA:
         cmaes = require("cmaes", extra="benchmark")
         self._choices, sizes, self._ordered, integers = _parts(space)
         if not (integers and sizes):
-            raise InputError("CatCMA: expected categoricals and integers, got one kind alone. Use CatCMAwM.")
+            raise InputError("CatCMA: expected categoricals and integers, got only one kind. Use CatCMAwM.")
         bounds = np.array([[v.low, v.high] for v in integers], dtype=float)
         mean, sigma = bounds.mean(axis=1), float(np.mean(bounds[:, 1] - bounds[:, 0])) / 4
         self._es = cmaes.CatCMA(mean=mean, sigma=sigma, cat_num=np.array(sizes), bounds=bounds, seed=seed)

@@ -61,7 +61,7 @@ def run_toy(
         >>> sorted(file.name for file in folder.iterdir())
         ['config.yaml', 'toy.json']
     """
-    _check(seeds, workers)
+    seeds = _check(seeds, workers)
     folder = Path(run_dir)
     check_free(folder, resume=False, overwrite=overwrite)
     with held(folder):
@@ -89,7 +89,7 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
             `run_toy`.
         KeyboardInterrupt: As for `run_toy`.
     """
-    integer_at_least("workers", workers, 1)
+    workers = integer_at_least("workers", workers, 1)
     folder = Path(run_dir)
     config, where = read_config(folder), f"{folder / CONFIG}"
     if config["task"] != "toy":
@@ -101,7 +101,7 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
     seeds = listed if isinstance(listed, list) else []
     try:
         settings = settings_from(ToySettings, values, f"{where}, toy")
-        _check(seeds, workers)
+        seeds = _check(seeds, workers)
     except InputError as error:
         raise RunError(f"{where}: {error}") from error
     with held(folder):
@@ -109,12 +109,12 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
         return _go_on(folder, settings, seeds, workers=workers, progress=progress)
 
 
-def _check(seeds: Sequence[int], workers: int) -> None:
+def _check(seeds: Sequence[int], workers: int) -> list[int]:
     integer_at_least("workers", workers, 1)
-    for seed in seeds:
-        integer_at_least("seed", seed, 0)
+    seeds = [integer_at_least("seed", seed, 0) for seed in seeds]
     if not seeds or len(set(seeds)) < len(seeds):
         raise InputError(f"seeds: expected one or more different integers, got {list(seeds)!r}.")
+    return seeds
 
 
 def _go_on(
@@ -156,8 +156,9 @@ def simulate_parts(
             yield from _as_done({pool.submit(simulate, settings, part, seeds) for part in parts})
     except BrokenProcessPool as error:
         raise RunError(
-            "toy: expected every process to finish its part, but one was killed; is the memory too small? "
-            "Go on by --resume, with fewer --workers or in less memory by fewer --seeds."
+            "toy: expected every process to finish its part, but one was killed. Did it run out of memory? "
+            "Add --resume to continue with fewer --workers, or start again with fewer --seeds, which need "
+            "less memory."
         ) from error
 
 

@@ -65,7 +65,7 @@ class ToyCell(Stored, frozen=True):
         columns = self.stopped, self.right_when_stopped, self.found, self.settled, self.right_at_end
         lengths = {len(column) for column in columns}
         if len(lengths) > 1 or 0 in lengths:
-            raise ValueError(f"expected one entry a seed in every column, got columns of lengths {lengths}")
+            raise ValueError(f"expected one entry per seed in every column, got columns of lengths {lengths}")
 
     @property
     def point(self) -> GridPoint:

@@ -24,7 +24,8 @@ class Repeat(Searchable):
 
     Args:
         blocks: As many blocks as the largest depth; a function that makes block number 0, 1, ...; or one
-            module, which is copied for the others.
+            module, which is copied for the others. A `torch.nn.Sequential` is a list of blocks. To repeat it
+            as a whole, pass a function that makes one.
         depth: Number of blocks that run. If it is 0, the input is returned.
 
     Raises:
@@ -57,7 +58,13 @@ class Repeat(Searchable):
         else:
             made = [blocks(index) for index in range(most)]
         if len(made) != most:
-            raise InputError(f"blocks: expected {most}, the greatest depth, got {len(made)}.")
+            kind, hint = type(blocks).__name__, ""
+            if isinstance(blocks, nn.Sequential):
+                hint = (
+                    f" in a {kind}, which is taken as the list of blocks. To repeat it as a whole, pass a "
+                    f"function that makes one: Repeat(lambda index: {kind}(...), depth)"
+                )
+            raise InputError(f"blocks: expected {most}, the greatest depth, got {len(made)}{hint}.")
         for index, block in enumerate(made):
             if not isinstance(block, nn.Module):
                 raise InputError(f"blocks[{index}]: expected a torch.nn.Module, got {block!r}.")
@@ -124,7 +131,7 @@ def _with_arguments(described: str, blocks: list[nn.Module], calls: list[Call]) 
     if len(forms) > 1:
         raise InputError(
             f"{described}: expected calls with the same arguments, by position and by name, got "
-            f"{sorted(forms)}. One plain module cannot serve them: call it alike."
+            f"{sorted(forms)}. One plain module cannot serve both: call it in the same way each time."
         )
     count, names = forms.pop()
     graph = fx.Graph()

@@ -63,9 +63,9 @@ def check_alone(module: nn.Module, child: nn.Module, *, model: nn.Module, path: 
     if several or within or isinstance(child, fx.GraphModule):
         why = "a traced one, whose copies lose them"
         if several:
-            why = "a candidate that stands in several places"
+            why = "a candidate that is used in several places"
         elif within:
-            why = "a candidate that has hooks, which would come around them"
+            why = "a candidate with hooks of its own, which would run around the replaced forward"
         raise InputError(
             f"module {path!r} ({type(module).__name__}): expected hooks, or a forward that was replaced, on "
             f"a module whose child can have them, got {why}. Put them on a torch.nn.Module around it."

@@ -288,8 +288,8 @@ def _largest_width(num_features: Size, track: bool) -> int:
     check_plain(track_running_stats=track)
     if track:
         raise InputError(
-            "track_running_stats: expected False, because averages would mix all the children that pass, got "
-            "True. A child gets averages of its own by asng.training.recalibrate(child, loader)."
+            "track_running_stats: expected False, because running averages would mix all children, got True. "
+            "A child gets averages of its own by asng.training.recalibrate(child, loader)."
         )
     return largest("num_features", num_features)
 

@@ -107,7 +107,7 @@ def loss_curves(steps: Steps, objective: str | None = None) -> str:
         size=(1100, 300),
         margins=(left, right if objective is None else left, bottom, ABOVE),
         key="loss",
-        label="Training loss and what selects over the steps",
+        label="Training loss and selection objective over the steps",
     )
 
 

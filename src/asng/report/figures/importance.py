@@ -2,13 +2,17 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 
+from asng.distributions import Product, ThetaView
+from asng.errors import RunError
 from asng.optim.importance import ThetaPath, enough_samples, sample_importance
+from asng.optim.saving import unpack_theta
 from asng.report.figures.svg import ABOVE, BLUE, FAINT, clean, draw, legend_above, tidy
 from asng.runs.history import Compared, Log
 from asng.space import Space, Value
@@ -77,6 +81,10 @@ def importance_bars(log: Log, space: Space, compared: Sequence[Samples]) -> dict
         and none for theta if it never moved.
     """
     path = ThetaPath(space)
+    if log.theta and log.theta[0][0] > 0 and log.start.optimizer is not None:  # a search of asng.minimize
+        product = Product(space)
+        with suppress(RunError):  # a log that someone has edited
+            path.add(0, ThetaView(product, unpack_theta(log.start.optimizer, product)).to_json())
     for step, theta in log.theta:
         path.add(step, theta)
     settled = path.shares()

@@ -159,7 +159,8 @@ def _embedding(features: int | None, tokens: int | None, width: Size) -> nn.Modu
     if (features is None) == (tokens is None):
         got = "neither" if features is None else "both"
         raise InputError(
-            f"features, tokens: expected one of them, the numbers a step or the number of tokens, got {got}."
+            "features, tokens: expected one of them, the numbers per step or the number of tokens, got "
+            f"{got}."
         )
     if tokens is not None:
         return Embedding(integer_at_least("tokens", tokens, 1), width)

@@ -24,13 +24,16 @@ def split_loader(
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Return a loader of a random part of the data and one of the rest, both shuffled.
 
+    Both draw their order from the generator of the loader's sampler, or of the loader, if there is one.
+
     Args:
         loader: Has a batch size and a dataset with a length.
         share: Share of the first part, in (0, 1). Default: half, as in the paper (section 5.1).
         seed: Seed of the split.
 
     Raises:
-        InputError: The dataset cannot be split: it has no length, too few items, or a sampler of its own.
+        InputError: The dataset cannot be split: it has no length, too few items, or a sampler that does not
+            draw each item once a pass.
 
     Example:
         >>> whole = DataLoader(torch.arange(10), batch_size=2, shuffle=True)
@@ -50,6 +53,15 @@ def split_loader(
             f"train_loader: expected plain shuffling, which a half can take over, got "
             f"{type(loader.sampler).__name__}. Give a valid_loader of your own."
         )
+    sampler: Any = loader.sampler  # one of torch, which has a length
+    drawn, again = len(sampler), getattr(sampler, "replacement", False)
+    if drawn != length() or again:
+        got = (f" of {drawn} items" if drawn != length() else "") + (" with replacement" if again else "")
+        raise InputError(
+            f"train_loader: expected a sampler that draws each of its {length()} items once, which a half "
+            f"can take over, got a {type(sampler).__name__}{got}. Give a valid_loader of your own. Then the "
+            "train_loader is used as it is."
+        )
     first = round(share * length())
     if not 0 < first < length():
         raise InputError(
@@ -57,8 +69,16 @@ def split_loader(
             "valid_loader of your own."
         )
     parts = random_split(dataset, [first, length() - first], torch.Generator().manual_seed(seed))
+    own = getattr(sampler, "generator", loader.generator)  # a SequentialSampler has none
     left, right = (
-        loader_like(loader, part, batch_size=min(size, len(part)), shuffle=True, drop_last=True)
+        loader_like(
+            loader,
+            part,
+            batch_size=min(size, len(part)),
+            sampler=RandomSampler(part, generator=own),
+            generator=loader.generator,
+            drop_last=True,
+        )
         for part in parts
     )
     return left, right

@@ -148,10 +148,8 @@ class BatchStream:
         taken = {"batches": len(self), "taken": self._taken}
         return taken | {"first": self._first, "start": self._start, "now": now}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to where `state_dict` was taken.
-
-        The loader's own generators are put back to where they were then; the global ones stay as they are.
+    def refuse_other(self, state: dict[str, Any]) -> None:
+        """Raise unless a state from `state_dict` may be one of this loader.
 
         Raises:
             RunError: The state is of a loader with another length or other generators.
@@ -162,6 +160,16 @@ class BatchStream:
                 f"generators {_own(state['start'])}, got {len(self)} and {_own(self._start)}. Resume "
                 "with the same loaders."
             )
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to where `state_dict` was taken.
+
+        The loader's own generators are put back to where they were then; the global ones stay as they are.
+
+        Raises:
+            RunError: As in `refuse_other`.
+        """
+        self.refuse_other(state)
         default, plain = torch.get_rng_state(), plain_states()
         self._first, self._start, self._taken, self._iterator = state["first"], state["start"], 0, None
         if state["taken"] > 0:  # else the pass has not begun, and beginning it would draw from the generators

@@ -21,13 +21,13 @@ from asng.runs.stored import read_stored
 __all__ = ["MEASURES", "Measure", "ToySuccess", "outcome", "premature", "read_toy", "toy_verdict"]
 
 
-def read_toy(path: Path) -> ToyGrid:
+def read_toy(path: str | Path) -> ToyGrid:
     """Read toy.json.
 
     Raises:
         RunError: The file is missing or not a JSON object, or a field is missing or of another type.
     """
-    grid = read_stored(path, ToyGrid)
+    grid = read_stored(Path(path), ToyGrid)
     if grid is None:
         raise RunError(f"{path}: expected cells of the toy problem, found no such file.")
     return grid
@@ -51,14 +51,14 @@ class Measure:
 STOP = Measure(
     "stop",
     "By the paper's stop rule",
-    "A run succeeds where a sampled architecture has an expected loss of at most 1/K above the least "
-    "possible. The paper stops there; here the run goes on. Iterations are those up to there.",
+    "A run succeeds if a sampled architecture has an expected loss of at most 1/K above the least possible. "
+    "The paper stops there; here the run continues. Iterations are counted up to that point.",
 )
 MODE = Measure(
     "mode",
     "By the mode of theta",
-    "A run succeeds where the likeliest architecture is the optimum after the last iteration. Iterations are "
-    "those up to where it first was.",
+    "A run succeeds if the likeliest architecture is the optimum after the last iteration. Iterations are "
+    "counted until it first was.",
 )
 MEASURES = (STOP, MODE)
 

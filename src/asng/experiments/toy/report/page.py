@@ -27,7 +27,7 @@ def toy_page(title: str, grid: ToyGrid) -> Mapping[str, Any]:
         "verdict": toy_verdict(grid),
         "mood": "unknown",
         "tiles": _tiles(grid),
-        "problem": f"D = {held.variables}, K = {held.choices}, {count(held.iterations)} iterations a run.",
+        "problem": f"D = {held.variables}, K = {held.choices}, {count(held.iterations)} iterations per run.",
         "figures": [_figure(grid, measure) for measure in MEASURES] if grid.cells else [],
         "headings": _headings(grid),
         "tables": [(f"{rate:g}", _rows(grid, rate)) for rate in grid.rates],
@@ -58,9 +58,9 @@ def _tiles(grid: ToyGrid) -> list[tuple[str, str]]:
     runs = sum(len(cell.stopped) for cell in grid.cells)
     return [
         ("cells", f"{len(grid.cells)} of {grid.planned}"),
-        ("seeds a cell", count(max((len(cell.stopped) for cell in grid.cells), default=0))),
+        ("seeds per cell", count(max((len(cell.stopped) for cell in grid.cells), default=0))),
         ("runs", count(runs)),
-        ("iterations a run", count(grid.settings.iterations)),
+        ("iterations per run", count(grid.settings.iterations)),
         ("wall time", duration(grid.seconds)),
     ]
 
