@@ -7,7 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asng import costs as costs
+    from asng import data as data
+    from asng import integrations as integrations
     from asng import nn
+    from asng import optim as optim
+    from asng import report as report
+    from asng import search as search
+    from asng import space as space
+    from asng import testing as testing
+    from asng import training as training
     from asng.black_box import minimize
     from asng.compression import compress
     from asng.costs import Budget, Penalty
@@ -56,13 +65,21 @@ _HOME = {
     "asng.training": ("distilled", "supervised"),
 }
 _ROOM_OF = {name: room for room, names in _HOME.items() for name in names}
+_ROOMS = (
+    *("black_box", "compression", "costs", "data", "distributed", "distributions", "errors", "experiments"),
+    *("integrations", "nn", "optim", "pipeline", "report", "runs", "search", "settings", "space"),
+    *("supernets", "tasks", "testing", "training"),
+)
+"""The packages that are attributes after `import asng`, as in `asng.training.train`."""
 
 
 def __getattr__(name: str) -> Any:
-    if name != "nn" and name not in _ROOM_OF:
+    if name not in _ROOMS and name not in _ROOM_OF:
         raise AttributeError(f"module 'asng' has no attribute {name!r}")
     try:
-        return import_module("asng.nn") if name == "nn" else getattr(import_module(_ROOM_OF[name]), name)
+        if name in _ROOMS:
+            return import_module(f"asng.{name}")
+        return getattr(import_module(_ROOM_OF[name]), name)
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
@@ -71,4 +88,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted({*__all__, *_ROOMS, "__version__"})

@@ -46,7 +46,7 @@ def test_a_search_is_logged_and_resumed_with_the_same_callback(logger, tmp_path,
     assert yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["callbacks"] == ["Steps"]
     told([*WORDS, *run, "--resume", "--callback", "tensorboard"], capsys)
     assert main([*WORDS, *run, "--resume", "--quiet"]) == 1
-    assert "begun with, ['Steps'], got []. Give the same by --callback." in capsys.readouterr().err
+    assert "started with, ['Steps'], got []. Give the same by --callback." in capsys.readouterr().err
 
 
 def test_each_seed_has_callbacks_of_its_own(logger, tmp_path, capsys):

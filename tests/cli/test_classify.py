@@ -98,7 +98,7 @@ def test_resume_refuses_other_data_and_leaves_the_run(run_dir, cifar, tmp_path, 
     (folder / "config.yaml").write_text(config.replace(str(cifar), str(other)))
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     error = fails(["classify", "--run-dir", str(folder), "--resume", "--quiet"], capsys)
-    assert "expected the data that the run was begun on, of fingerprint" in error
+    assert "expected the data that the run was started on, with fingerprint" in error
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     (folder / "config.yaml").write_text(config)
     assert main(["classify", "--run-dir", str(folder), "--resume", "--quiet"]) == 0

@@ -106,8 +106,17 @@ def test_budgets_hold_together_or_are_a_front(at_home, monkeypatch, capsys):
     ("words", "message"),
     [
         (["--data", "mine.pair", "--budget", "half"], "budget: expected words such as"),
-        (["--data", "mine.pair", "--budget", "multiply_adds=1.5e-9"], "the smallest child is within"),
-        (["--data", "mine.nothing", "--budget", "parameters=0.5"], "expected loaders by the names"),
+        (
+            ["--data", "mine.pair", "--budget", "multiply_adds=1.5e-9"],
+            "a budget that the smallest child meets",
+        ),
+        (["--data", "mine.pair", "--budget", "parameters=10"], "a budget that the smallest child meets"),
+        (
+            ["--data", "mine.pair", "--budget", "0.5", "--learning-rate", "-1"],
+            "learning_rate: expected a number",
+        ),
+        (["--data", "mine.pair", "--budget", "0.5", "--teaching", "2"], "teaching: expected a number in"),
+        (["--data", "mine.nothing", "--budget", "parameters=0.5"], "expected loaders named"),
         (["--data", "mine.NUMBER", "--budget", "parameters=0.5"], "expected mine.NUMBER to be a function"),
         (["--data", "mine.par", "--budget", "parameters=0.5"], "Did you mean 'pair'"),
         (
@@ -120,7 +129,7 @@ def test_what_is_wrong_is_told_in_a_line_and_leaves_nothing(words, message, at_h
     code, _, err = compressed([*words, "--run-dir", "run"], capsys)
     assert code == 1
     assert message in err
-    assert not (at_home / "run").exists() or not any((at_home / "run").glob("compression.json"))
+    assert not (at_home / "run").exists()
 
 
 def test_a_folder_with_another_run_is_left_alone(at_home, capsys):
@@ -185,10 +194,10 @@ def test_a_run_that_cannot_begin_leaves_no_folder_and_an_earlier_config_as_it_wa
     assert compressed(["--data", "mine.nothing", "--budget", "0.5", "--run-dir", "new"], capsys)[0] == 1
     assert not (at_home / "new").exists()
     assert compressed([*HALVED, "run"], capsys)[0] == 0
-    before = (at_home / "run" / "config.yaml").read_text()
+    before = {name: (at_home / "run" / name).read_bytes() for name in ("config.yaml", COMPRESSION_LOG)}
     words = ["--data", "mine.pair", "--budget", "multiply_adds=7", "--run-dir", "run", "--overwrite"]
     assert compressed(words, capsys)[0] == 1
-    assert (at_home / "run" / "config.yaml").read_text() == before
+    assert {name: (at_home / "run" / name).read_bytes() for name in before} == before
     for name in ("model", "data", "budget"):
         words = {
             "model": ["--model", "mine.load"],
@@ -198,3 +207,21 @@ def test_a_run_that_cannot_begin_leaves_no_folder_and_an_earlier_config_as_it_wa
         del words[name]
         code, error = told_by([word for part in words.values() for word in part], capsys)
         assert (code, error.startswith(f"asng compress: {name}: expected one for a new run")) == (1, True)
+
+
+def test_a_plain_number_is_a_share_and_other_commands_say_where_the_child_is(at_home, capsys):
+    assert compressed(["--data", "mine.pair", "--budget", "0.5", "--run-dir", "run"], capsys)[0] == 0
+    assert (at_home / "run/multiply_adds-0.5/child.pt").exists()
+    for command in ("evaluate", "export", "retrain"):
+        assert main([command, "run"]) == 1
+        error = " ".join(capsys.readouterr().err.split())
+        assert "expected the run of a search, got one of asng compress" in error
+        assert "asng.compress(...).child" in error
+        assert "0.1" not in error
+
+
+@pytest.mark.parametrize("flag", ["--model.d", "--data.size=3"])
+def test_arguments_of_the_functions_are_refused_in_a_line(flag, capsys):
+    code, _, err = compressed(["--data", "mine.pair", "--budget", "0.5", flag, "24"], capsys)
+    assert code == 1
+    assert f"{flag.partition('=')[0]}: expected no arguments" in err

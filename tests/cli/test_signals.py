@@ -79,7 +79,7 @@ def test_a_search_leaves_a_checkpoint(command, number, settings, tmp_path, monke
     words = [*command.split(), "--run-dir", str(tmp_path / "run")]
     signalled(monkeypatch, Trainer, "step", number, call=3)
     assert main([*words, *settings]) == CODES[number]
-    assert "Go on by adding --resume" in capsys.readouterr().err
+    assert "Add --resume to continue" in capsys.readouterr().err
     log = (tmp_path / "run" / "log.jsonl").read_text().splitlines()
     end = json.loads(log[-1])
     assert (end["event"], end["step"], end["reason"]) == ("end", 3, "interrupted")
@@ -157,8 +157,7 @@ def test_a_second_signal_while_the_first_is_obeyed_leaves_the_checkpoint_before(
     signalled(monkeypatch, tensors.torch, "save", number, call=2)  # the first is written before any step
     assert main([*words, *settings]) == CODES[number]
     assert (
-        capsys.readouterr().err
-        == "asng: stopped; what was reached is on the disk. Go on by adding --resume.\n"
+        capsys.readouterr().err == "asng: stopped; the progress so far is saved. Add --resume to continue.\n"
     )
     assert not list((tmp_path / "run").glob(".*"))
     monkeypatch.undo()
@@ -187,7 +186,7 @@ def test_a_worker_of_a_loader_that_is_killed_at_any_stage_is_one_line(tmp_path, 
     assert main(["report", str(tmp_path)]) == 1
     told = capsys.readouterr().err
     assert told.startswith(
-        "asng report: loader: expected its worker processes to live, but DataLoader worker"
+        "asng report: loader: expected its worker processes to keep running, but DataLoader worker"
     )
     assert told.count("\n") == 1
 

@@ -48,15 +48,15 @@ def test_it_serves_the_page_until_a_signal_and_says_one_line(number, code, tmp_p
     out, err = told(["report", str(folder), "--watch", "--port", str(port)], capsys, code)
     thread.join()
     assert "<h1>run</h1>" in pages[0]
-    assert out == f"http://127.0.0.1:{port}/ shows {folder}; end it with ctrl-C\n"
-    assert err == f"asng: {folder} is no longer shown. A run in it goes on.\n"
+    assert out == f"http://127.0.0.1:{port}/ shows {folder}; press ctrl-C to stop\n"
+    assert err == f"asng: {folder} is no longer shown. A run in it continues.\n"
     assert not (folder / "report.html").exists()
 
 
 def test_a_port_without_watch_is_refused(tmp_path, capsys):
     folder = write_small_run(tmp_path / "run")
     said = fails(["report", str(folder), "--port", "8000"], capsys)
-    assert said == "asng report: port: expected with --watch, got 8000 without. Add --watch.\n"
+    assert said == "asng report: port: expected only with --watch, got 8000 without it. Add --watch.\n"
 
 
 def test_a_black_box_is_shown_as_its_report(tmp_path):

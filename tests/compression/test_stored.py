@@ -89,7 +89,7 @@ def test_a_child_is_saved_by_the_models_own_means_if_its_config_can_say_the_size
     )
     folder = tmp_path / made_of.children[0].goal.name / "pretrained"
     assert folder.exists() == said
-    assert any("a config cannot say" in note for note in made_of.notes) != said
+    assert any("a config cannot express" in note for note in made_of.notes) != said
     if said:
         width = json.loads((folder / "config.json").read_text())["hidden"]
         assert width == made_of.child.first.out_features < 16

@@ -58,7 +58,10 @@ def test_label_that_is_the_path_of_another_module_is_an_error():
 
 
 def test_model_without_searchable_modules_says_what_to_do():
-    with pytest.raises(SpaceError, match=r"got none in Linear. Put an asng.nn.Choice where .* or give a layer of asng.nn a variable"):
+    with pytest.raises(
+        SpaceError,
+        match=r"got none in Linear. Put an asng.nn.Choice where .* or give a layer of asng.nn a variable",
+    ):
         Supernet(nn.Linear(2, 2))
 
 

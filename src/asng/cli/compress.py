@@ -1,6 +1,7 @@
 """asng compress: make a trained model small enough for a budget."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import Namespace
 
+from asng.checks import real_between
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag
 from asng.errors import InputError, RunError, in_one_line
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from asng.tasks.user.trust import Imports
 
-__all__ = ["add_flags", "run"]
+__all__ = ["add_flags", "refuse_arguments", "run"]
 
 _NAMES = ("train", "valid", "test")
 _TASK = "compress"
@@ -45,7 +47,7 @@ def add_flags(parser: NearestNames) -> None:
         type=str | None,
         default=None,
         metavar="PATH",
-        help="import path of a function that returns the trained model",
+        help="import path of a function that returns the trained model; it is called without arguments",
     )
     add(
         "--data",
@@ -60,9 +62,10 @@ def add_flags(parser: NearestNames) -> None:
         default=[],
         nargs="+",
         metavar="WORDS",
-        help="what the child may cost, such as multiply_adds=0.5 (a share) or latency=2ms; several together",
+        help="what the child may cost, such as 0.5 (a share of the multiply-adds) or latency=2ms; several "
+        "limits hold together",
     )
-    add("--front", action="store_true", help="make a child for each budget, instead of one for all together")
+    add("--front", action="store_true", help="make one child per budget, instead of one within all of them")
     add(
         "--loss",
         type=str,
@@ -82,14 +85,14 @@ def add_flags(parser: NearestNames) -> None:
         type=str,
         default=None,
         metavar="PATH",
-        help="choose the child with the least value of this function of (forward, batch)",
+        help="choose the child with the lowest value of this function of (forward, batch)",
     )
     add(
         "--maximize",
         type=str,
         default=None,
         metavar="PATH",
-        help="choose the one with the greatest value instead, such as accuracy",
+        help="choose the child with the highest value of this function instead, such as accuracy",
     )
     add(
         "--train-weights",
@@ -97,16 +100,21 @@ def add_flags(parser: NearestNames) -> None:
         default=True,
         help="train the shared weights on narrow networks too before the search",
     )
-    add("--teaching", type=float, default=0.5, help="weight of what the model teaches children, from 0 to 1")
+    add("--teaching", type=float, default=0.5, help="weight of distillation from the model, from 0 to 1")
     add(
         "--epochs",
         type=int,
         default=10,
-        help="through the training data, for the shared weights and for each child",
+        help="passes over the training data, for the shared weights and for each child",
     )
-    add("--evaluations", type=int, default=100, help="networks that are scored on shared weights")
-    add("--finalists", type=int, default=4, help="networks that are fine-tuned for a quarter of the epochs")
-    add("--learning-rate", type=float | None, default=None, help="of AdamW (default: is found)")
+    add("--evaluations", type=int, default=100, help="number of networks scored on shared weights")
+    add("--finalists", type=int, default=4, help="number of networks fine-tuned for a quarter of the epochs")
+    add(
+        "--learning-rate",
+        type=float | None,
+        default=None,
+        help="learning rate of AdamW (default: found by a test)",
+    )
     add(
         "--only",
         type=str,
@@ -121,16 +129,36 @@ def add_flags(parser: NearestNames) -> None:
         nargs="*",
         default=[],
         metavar="PATTERN",
-        help="leave layers as they are whose paths match",
+        help="do not search layers whose paths match",
     )
-    add("--seed", type=int, default=0, help="seed of everything random")
-    add("--onnx", type=bool, default=True, help="write an ONNX program of each child, if asng[onnx] is there")
+    add("--seed", type=int, default=0, help="seed of all random numbers")
+    add(
+        "--onnx",
+        type=bool,
+        default=True,
+        help="write an ONNX program of each child, if asng[onnx] is installed",
+    )
     add("--run-dir", type=str, default="runs/compress", help="folder of this run")
-    add("--resume", action="store_true", help="continue the run in --run-dir, with the settings it has")
+    add("--resume", action="store_true", help="continue the run in --run-dir, with its own settings")
     add("--overwrite", action="store_true", help="replace an earlier run in --run-dir")
     add("--quiet", action="store_true", help="show no progress bars")
     add("--config", action="config", help="YAML file with any of these settings")
     add_trust_flag(parser)
+
+
+def refuse_arguments(words: Sequence[str]) -> None:
+    """Refuse flags for arguments of the user's functions, which `asng search` has and this command has not.
+
+    Raises:
+        InputError: There is such a flag.
+    """
+    for flag in (word.partition("=")[0] for word in words):
+        part = flag.partition(".")[0]
+        if part in ("--model", "--data") and part != flag:
+            raise InputError(
+                f"{flag}: expected no arguments, since asng compress calls {part} without any. Write a "
+                f"function of no arguments that passes them, and name it by {part}."
+            )
 
 
 def run(arguments: Namespace) -> None:
@@ -172,7 +200,7 @@ def _begun(arguments: Namespace, folder: Path) -> Namespace:
     except Exception as error:  # of jsonargparse, for a value of another type
         raise RunError(f"{where}: {in_one_line(error, 300)}.") from error
     if not all(isinstance(begun[name], str) for name in ("model", "data")) or not begun.budget:
-        raise RunError(f"{where}: expected a model, data and a budget, got not all of them.")
+        raise RunError(f"{where}: expected a model, data and a budget, but at least one is missing.")
     for name in ("run_dir", "resume", "quiet"):
         begun[name] = arguments[name]
     return begun
@@ -187,6 +215,8 @@ def _compress(arguments: Namespace, imports: "Imports") -> None:
     from asng.tasks.user.scoring import HOMES, loss_of, selection_of
     from asng.training.optimizers import adamw
 
+    if (rate := arguments.learning_rate) is not None:
+        real_between("learning_rate", rate, 0.0, math.inf, open_low=True)
     functions = {name: arguments[name] for name in HOMES if arguments[name] is not None}
     whole = [whole_path(path, HOMES[name]) for name, path in functions.items()]
     imports.check([arguments.model, arguments.data], functions=whole)  # all at once: one error names them
@@ -195,7 +225,7 @@ def _compress(arguments: Namespace, imports: "Imports") -> None:
     model = _called("model", arguments.model, imports)
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected {arguments.model} to return a torch.nn.Module, got {model!r:.80}.")
-    loaders, rate = _loaders(_called("data", arguments.data, imports)), arguments.learning_rate
+    loaders = _loaders(_called("data", arguments.data, imports))
     with _config_kept(Path(arguments.run_dir), arguments):
         compress(
             model,
@@ -276,7 +306,7 @@ def _loaders(returned: Any) -> "dict[str, DataLoader[Any]]":
     unknown = [name for name in named if name not in _NAMES]
     if unknown or named.get("train") is None:
         raise InputError(
-            f"data: expected loaders by the names {', '.join(_NAMES)}, or in this order, got "
+            f"data: expected loaders named {', '.join(_NAMES)}, or in this order, got "
             f"{sorted(map(str, named))}."
         )
     named = {name: loader for name, loader in named.items() if loader is not None}

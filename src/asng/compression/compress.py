@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from asng.compression.goals import BudgetLike, goals_of
 from asng.compression.result import Compressed
 from asng.compression.road import Road
+from asng.errors import InputError
 from asng.training.data.nested import CountItems
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine
@@ -72,8 +73,10 @@ def compress(
             choose the finalist with the least value. The search itself compares by the training loss.
             Default: the loss.
         maximize: The same, with the greatest value.
-        example: Inputs that costs are measured on, as in `asng.OneShotSearch`. Default: one item of the
-            training data, as the loss gives it to the model.
+        example: Inputs that costs are measured on, as in `asng.OneShotSearch`; or a list of `asng.nn.Inputs`,
+            of which costs are measured on the first. The conversion is proved on all of them too, so they may
+            reach layers that the training data do not. Default: one item of the training data, as the loss
+            gives it to the model.
         train_weights: Train the shared weights on narrow networks too. False: search on the model's own
             weights, by forward passes only.
         teaching: Weight in [0, 1] of distillation from the model, see `asng.training.distilled`.
@@ -101,8 +104,10 @@ def compress(
         The model and its children, with scores and costs.
 
     Raises:
-        InputError: An argument is not as described, the model does not run on the data, no width of it can be
-            narrowed, or the smallest child is over a budget; all before anything is trained.
+        InputError: An argument is not as described, the model does not run on the data, or no width of it can
+            be narrowed. The loss is not finite or has no gradient, or the smallest child is over a budget.
+            All this is found before anything is trained. Or a child reaches a layer that no call of the
+            conversion has reached, and whose input is now narrower.
         RunError: `run_dir` already holds a run, or one with other settings, or the loss is not finite.
 
     Example:
@@ -118,6 +123,11 @@ def compress(
         >>> made.children[0].costs["multiply_adds"] <= 0.5 * made.model.costs["multiply_adds"]
         True
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise InputError(
+            f"options: expected a mapping of options of asng.nn.searchable, got {options!r:.80}. Write for "
+            "instance options={'skip': 'head'}."
+        )
     road = Road(
         model=model,
         train=train,

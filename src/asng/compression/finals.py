@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from asng.compression.frontier import Frontier, Meter, refined
+from asng.compression.frontier import Frontier, Meter, Reads, refined
 from asng.compression.goals import Goal
 from asng.compression.journal import MAPPINGS, Journal
 from asng.compression.tuning import Tuner
@@ -101,7 +101,7 @@ class Finals:
         found: float = self.journal.answer(f"{what}, {self.goal.name}", lambda: best_rate(loss), float)
         return found
 
-    def tried(self, frontier: Frontier, costs: Meter) -> Frontier:
+    def tried(self, frontier: Frontier, costs: Meter, reads: Reads) -> Frontier:
         """Score the best of a search, and neighbours, after a few steps of fine-tuning, which tells more."""
         turns, optimizer = count(1), self._optimizer
 
@@ -120,6 +120,7 @@ class Finals:
                 score=scores,
                 evaluations=evaluations,
                 seed=self.tuner.seed,
+                reads=reads,
                 tick=bar.update,
             )
 

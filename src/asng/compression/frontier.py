@@ -61,12 +61,29 @@ class Scored:
         loss: What to minimise.
         costs: By name of measure.
         score: Its objective; NaN if that was not computed.
+        read: Names of the variables that a pass reads: no widths of blocks that are left out. None: all.
     """
 
     architecture: Architecture
     loss: float
     costs: Mapping[str, float]
     score: float = math.nan
+    read: frozenset[str] | None = None
+
+    @property
+    def network(self) -> Architecture:
+        """The values that a pass reads. Architectures in which they are equal are the same network."""
+        return _part(self.architecture, self.read)
+
+    def is_network_of(self, architecture: Architecture) -> bool:
+        """Whether an architecture is the same network."""
+        return _part(architecture, self.read) == self.network
+
+
+def _part(architecture: Architecture, read: frozenset[str] | None) -> Architecture:
+    if read is None:
+        return architecture
+    return Architecture({name: value for name, value in architecture.items() if name in read})
 
 
 @dataclass
@@ -87,7 +104,7 @@ class Frontier:
         return sorted(within, key=lambda one: one.loss)
 
     def different(self, goal: Goal, n: int, *, also: Architecture | None = None) -> list[Scored]:
-        """Return the n best within a goal, first those that differ pairwise in a quarter of the variables.
+        """Return the n best within a goal, first those that differ pairwise in a quarter of what is read.
 
         Args:
             goal: The goal.
@@ -95,17 +112,18 @@ class Frontier:
             also: An architecture that is among them, if it was scored.
         """
         ranked = self.best(goal)
-        chosen = [one for one in ranked if one.architecture == also][:1]
+        chosen = [one for one in ranked if also is not None and one.is_network_of(also)][:1]
         for apart in (True, False):  # similar ones only if there are no others
             for one in ranked:
-                far = all(_far(one.architecture, other.architecture) for other in chosen)
+                far = all(_far(one.network, other.network) for other in chosen)
                 if len(chosen) < n and one not in chosen and (far or not apart):
                     chosen.append(one)
         return sorted(chosen, key=lambda one: one.loss)
 
 
 def _far(a: Architecture, b: Architecture) -> bool:
-    return 4 * sum(a[name] != b[name] for name in a) >= len(a)
+    names = {**a, **b}
+    return 4 * sum(a.get(name) != b.get(name) for name in names) >= len(names)
 
 
 def even(space: Space, share: float) -> Architecture:
@@ -131,6 +149,17 @@ class Meter(Protocol):
         """Return the costs of each."""
 
 
+class Reads(Protocol):
+    """Returns the names of the variables that a pass under architectures reads."""
+
+    def __call__(self, architectures: Sequence[Architecture]) -> Sequence[frozenset[str] | None]:
+        """Return those of each; None stands for all."""
+
+
+def _reads_all(architectures: Sequence[Architecture]) -> Sequence[None]:
+    return [None] * len(architectures)
+
+
 def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
     """Return a large architecture within a goal whose variables are nearly the same share of their ranges.
 
@@ -145,8 +174,8 @@ def evenly_within(space: Space, costs: Meter, goal: Goal) -> Architecture:
         limits = ", ".join(f"{b.name} <= {limit_of(b):g}" for b in goal.budgets)
         has = ", ".join(f"{b.name} {least[b.name]:g}" for b in goal.budgets)
         raise InputError(
-            f"budget: expected one that the smallest child is within, got {limits}; it has {has}. Raise the "
-            "budget, or let children be smaller by least=."
+            f"budget: expected a budget that the smallest child meets, got {limits}; it has {has}. Raise the "
+            "budget, or lower least= to allow smaller children."
         )
     low, high = (1.0, 1.0) if goal.excess(greatest) == 0.0 else (0.0, 1.0)
     for _ in range(HALVINGS if low < high else 0):
@@ -182,6 +211,7 @@ def searched(
     score: Callable[[Sequence[Architecture]], Sequence[float]],
     evaluations: int,
     seed: int,
+    reads: Reads = _reads_all,
     tick: Callable[[int], None] = lambda done: None,
 ) -> Frontier:
     """Search widths for several budgets at once.
@@ -191,19 +221,24 @@ def searched(
         goals: One per child.
         starts: An architecture within each goal, to begin at.
         costs: Measures what the goals limit.
-        score: Returns the values to minimise on frozen weights; each architecture is scored once.
+        score: Returns the values to minimise on frozen weights; each network is scored once.
         evaluations: Number of architectures to score.
         seed: Seed of all draws.
+        reads: Says which variables decide the network. Default: all.
         tick: Called with the number of architectures scored so far.
     """
     family, frontier = thetas(space, starts, seed=seed), Frontier(goals)
     known: dict[Architecture, float] = {}
 
     def take(architectures: Sequence[Architecture], found: Sequence[Mapping[str, float]]) -> None:
-        new = {a: c for a, c in zip(architectures, found, strict=True) if a not in known}
-        for (architecture, cost), loss in zip(new.items(), score(list(new)), strict=True):
-            known[architecture] = loss
-            frontier.scored.append(Scored(architecture, loss, cost))
+        new: dict[Architecture, tuple[Architecture, Mapping[str, float], frozenset[str] | None]] = {}
+        for architecture, cost, read in zip(architectures, found, reads(architectures), strict=True):
+            if (network := _part(architecture, read)) not in known:
+                new.setdefault(network, (architecture, cost, read))
+        losses = score([architecture for architecture, _, _ in new.values()])
+        for (network, (architecture, cost, read)), loss in zip(new.items(), losses, strict=True):
+            known[network] = loss
+            frontier.scored.append(Scored(architecture, loss, cost, read=read))
         tick(len(known))
 
     take(starts, costs(starts))
@@ -216,13 +251,14 @@ def searched(
         over = [[goal.excess(cost) for cost in found] for goal in goals]
         within = [k for k, excesses in enumerate(zip(*over, strict=True)) if min(excesses) == 0.0]
         take([architectures[k] for k in within], [found[k] for k in within])
-        losses = [known.get(architecture, math.nan) for architecture in architectures]
+        networks = map(_part, architectures, reads(architectures))
+        losses = [known.get(network, math.nan) for network in networks]
         family.tell(candidates, [behind_budget(losses, excesses) for excesses in over])
         idle = 0 if len(known) > before else idle + 1
     rng, turn, idle = random.Random(f"{seed} near the best"), 0, 0
     while len(known) < evaluations and idle < MOST_IDLE:
         before, goal = len(known), goals[turn % len(goals)]
-        take(*_near(space, goal, frontier, costs, rng, LAM))
+        take(*_near(space, goal, frontier, costs, reads, rng, LAM))
         turn, idle = turn + 1, 0 if len(known) > before else idle + 1
     return frontier
 
@@ -237,6 +273,7 @@ def refined(
     score: Callable[[Sequence[Architecture]], Sequence[Sequence[float]]],
     evaluations: int,
     seed: int,
+    reads: Reads = _reads_all,
     tick: Callable[[int], None] = lambda done: None,
 ) -> Frontier:
     """Continue from what a search found, by scores of another kind, which cost more and tell more.
@@ -250,9 +287,11 @@ def refined(
         frontier: What a search found, for this goal among others.
         start: An architecture within the goal, which is scored too.
         costs: Measures what the goal limits.
-        score: Returns the value to minimise and the objective of each architecture; each is scored once.
+        score: Returns the value to minimise and the objective of each architecture; each network is scored
+            once.
         evaluations: Number of architectures to score, >= 1.
         seed: Seed of all draws.
+        reads: Says which variables decide the network. Default: all.
         tick: Called with the number of architectures scored so far.
 
     Returns:
@@ -261,8 +300,9 @@ def refined(
     again, rng = Frontier([goal]), random.Random(f"{seed} once more")
 
     def take(architectures: Sequence[Architecture], found: Sequence[Mapping[str, float]]) -> None:
-        for told, architecture, cost in zip(score(architectures), architectures, found, strict=True):
-            again.scored.append(Scored(architecture, told[0], cost, told[1]))
+        parts = zip(score(architectures), architectures, found, reads(architectures), strict=True)
+        for told, architecture, cost, read in parts:
+            again.scored.append(Scored(architecture, told[0], cost, told[1], read))
         tick(len(again.scored))
 
     first = frontier.different(goal, math.ceil(evaluations / 2), also=start)
@@ -270,24 +310,32 @@ def refined(
     idle = 0
     while len(again.scored) < evaluations and idle < MOST_IDLE:
         before = len(again.scored)
-        take(*_near(space, goal, again, costs, rng, min(LAM // 2, evaluations - before)))
+        take(*_near(space, goal, again, costs, reads, rng, min(LAM // 2, evaluations - before)))
         idle = 0 if len(again.scored) > before else idle + 1
     return again
 
 
 def _near(
-    space: Space, goal: Goal, frontier: Frontier, costs: Meter, rng: random.Random, most: int
+    space: Space,
+    goal: Goal,
+    frontier: Frontier,
+    costs: Meter,
+    reads: Reads,
+    rng: random.Random,
+    most: int,
 ) -> tuple[list[Architecture], list[Mapping[str, float]]]:
     """Return new neighbours of the best for a goal that use up its budget, and their costs."""
-    known = {one.architecture for one in frontier.scored}
+    known = {one.network for one in frontier.scored}
     best = frontier.best(goal)[0].architecture
     drawn = dict.fromkeys(neighbour(space, best, rng) for _ in range(PROPOSED))
     near: dict[Architecture, Mapping[str, float]] = {}
     for architecture in drawn:
-        if architecture not in known and len(near) < most:  # one by one: measuring takes time
+        network = _part(architecture, reads([architecture])[0])
+        if network not in known and len(near) < most:  # one by one: measuring takes time
             [cost] = costs([architecture])
             if goal.excess(cost) == 0.0 and goal.used(cost) >= USED:
                 near[architecture] = cost
+                known.add(network)
     return list(near), list(near.values())
 
 

@@ -16,6 +16,7 @@ BudgetLike: TypeAlias = float | str | Budget | Sequence[float | str | Budget]
 """A share of the multiply-adds, words such as "latency=2ms", a Budget, or several that must all hold."""
 
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "k": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9}
+_SHARE = re.compile(r"\d+(?:\.\d*)?%?")
 _WORDS = re.compile(r"(?P<measure>\w+)=(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?P<unit>[A-Za-z]*|%)")
 
 
@@ -59,7 +60,7 @@ def goals_of(budget: Any, budgets: Any) -> list[Goal]:
             f"budget, budgets: expected one of them, got {'neither' if budget is None else 'both'}. Give "
             "budget=0.5 for half of the multiply-adds, or budgets=[0.25, 0.5] for a child each."
         )
-    if isinstance(budgets, str):
+    if isinstance(budgets, (str, int, float, Budget)):
         raise InputError(f"budgets: expected a list, got {budgets!r}. Give one budget as budget=.")
     goals = [_goal_of(one) for one in ([budget] if budgets is None else budgets)]
     if not goals or len({goal.name for goal in goals}) < len(goals):
@@ -71,13 +72,14 @@ def _goal_of(budget: Any) -> Goal:
     together = not isinstance(budget, (str, Budget)) and isinstance(budget, Iterable)
     parts = [_part_of(part) for part in (budget if together else [budget])]
     if not parts:
-        raise InputError("budget: expected one at least, got none.")
+        raise InputError("budget: expected at least one, got none.")
     return Goal("-".join(name for name, _ in parts), tuple(limit for _, limit in parts))
 
 
 def _part_of(part: Any) -> tuple[str, Budget]:
     if isinstance(part, str):
-        return part.replace("=", "-"), _read(part)
+        name = f"multiply_adds-{part}" if _SHARE.fullmatch(part) else part.replace("=", "-")
+        return name, _read(part)
     if isinstance(part, bool) or not isinstance(part, (int, float, Budget)):
         raise InputError(f"budget: expected a share, words or an asng.Budget, got {part!r}.")
     limit = part if isinstance(part, Budget) else Budget("multiply_adds", share=part)
@@ -85,6 +87,8 @@ def _part_of(part: Any) -> tuple[str, Budget]:
 
 
 def _read(words: str) -> Budget:
+    if _SHARE.fullmatch(words):
+        return Budget("multiply_adds", share=float(words.rstrip("%")) / (100.0 if "%" in words else 1.0))
     match = _WORDS.fullmatch(words)
     if match is None or (match["unit"] not in ("", "%", *_UNITS)):
         raise InputError(

@@ -3,11 +3,13 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from asng.errors import RunError
 from asng.runs.folder import COMPRESSION_FILES, COMPRESSION_LOG, refuse_earlier_run, remove_halves
+from asng.runs.guarded import read_plain
 from asng.runs.log import JsonLines
 from asng.runs.stored import Stored, stored
 
@@ -42,8 +44,11 @@ class Journal:
         self, folder: Path | None, settings: Mapping[str, Any], *, resume: bool, overwrite: bool
     ) -> None:
         self.folder, self._known, self._file = folder, {}, None
+        self._before: bytes | None = None
         if folder is None:
             return
+        if overwrite and (folder / COMPRESSION_LOG).exists():
+            self._before = read_plain(folder / COMPRESSION_LOG)
         if not resume and not overwrite:
             refuse_earlier_run(folder, COMPRESSION_FILES)
         self._file = JsonLines(folder / COMPRESSION_LOG, keep=None if resume else 0)
@@ -64,8 +69,9 @@ class Journal:
         if differing:
             name = differing[0]
             raise RunError(
-                f"{self.folder}: expected the settings that the run was begun with, got {name} = "
-                f"{now[name]!r:.200}, which was {then.get(name)!r:.200}. Give the same, or overwrite=True."
+                f"{self.folder}: expected the settings that the run was started with, got {name} = "
+                f"{now[name]!r:.200}, which was {then.get(name)!r:.200}. Give the same, or pass "
+                "overwrite=True to start again."
             )
 
     def answer(self, question: str, work: Callable[[], Any], kind: Any) -> Any:
@@ -99,6 +105,15 @@ class Journal:
     def knows(self, question: str) -> bool:
         """Whether a question was answered."""
         return question in self._known
+
+    def discard(self) -> None:
+        """Close the file and put the folder back as it was, because the run was refused."""
+        self.close()
+        if self.folder is not None:
+            with suppress(OSError):
+                path = self.folder / COMPRESSION_LOG
+                path.unlink() if self._before is None else path.write_bytes(self._before)
+                self.folder.rmdir()  # if it is empty
 
     def close(self) -> None:
         """Close the file."""

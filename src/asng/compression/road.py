@@ -15,7 +15,8 @@ from msgspec import UNSET
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from asng.checks import integer_at_least, nearest, real_between
+from asng.checks import keep_integer, nearest, real_between
+from asng.compression.calls import examples, further, layers_told, unreached_told
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
@@ -28,19 +29,17 @@ from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.nn import Importance, Inputs, Supernet, searchable
-from asng.nn.inputs import calls_of
 from asng.runs.folder import SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
+from asng.search.arguments import check_functions
 from asng.search.wiring import plain_setting
 from asng.space import Architecture
 from asng.training import score
 from asng.training.data.halves import split_loader
 from asng.training.data.nested import CountItems, checksum
 from asng.training.data.random_state import seeded, staged
-from asng.training.data.stream import BatchStream
 from asng.training.distillation import distilled
-from asng.training.inputs import plain_calls
 from asng.training.objective import Loss, Objective, qualified_name
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, adamw
 from asng.training.progress import progress_bar
@@ -113,29 +112,33 @@ class Road:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _rate: float = USUAL_RATE
+    _begun: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, nn.Module) or isinstance(self.model, Supernet):
             raise InputError(
-                f"model: expected a plain torch.nn.Module, got {type(self.model).__name__}. A supernet of "
-                "your own is searched by asng.OneShotSearch."
+                f"model: expected a plain torch.nn.Module, got {type(self.model).__name__}. To search a "
+                "supernet of your own, use asng.OneShotSearch."
             )
         for name in ("train", "valid", "test"):
             _check_loader(name, getattr(self, name), needed=name == "train")
         if isinstance(self.loss, nn.Module) or not callable(self.loss):
             raise InputError(
-                f"loss: expected a function of (forward, batch), got {self.loss!r:.80}. Of a criterion of "
-                "(output, target) make one: asng.supervised(criterion)."
+                f"loss: expected a function of (forward, batch), got {self.loss!r:.80}. If you have a "
+                "criterion of (output, target), pass asng.supervised(criterion)."
             )
         if unknown := [name for name in self.options if name not in OPTIONS]:
             raise InputError(
                 f"options: expected those of asng.nn.searchable, {', '.join(OPTIONS)}, got {unknown[0]!r}."
                 f"{nearest(unknown[0], OPTIONS)}"
             )
+        check_functions(self, self.optimizer or adamw)
+        if self.clip is not None:
+            real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         for name in ("epochs", "evaluations", "finalists"):
-            integer_at_least(name, getattr(self, name), 1)
+            keep_integer(self, name, 1)
         real_between("teaching", self.teaching, 0.0, 1.0)
 
     # --- the whole road -----------------------------------------------------------------------------
@@ -145,12 +148,16 @@ class Road:
         if self.valid is None:
             self.valid, self.train = split_loader(self.train, share=0.2, seed=self.seed)
             self.notes.append(
-                "Scores are on data that the model was trained on, since no others were given: they flatter "
-                "the model, and wide children. Give valid=."
+                "No validation data were given, so scores are measured on data that the model was trained "
+                "on. They favour the model and wide children. Pass valid=."
             )
         with seeded(self.seed), self._timed("conversion"):
-            calls, self.measured = self._examples()
+            calls, self.measured = examples(self.model, self.loss, self.train, self.example, seed=self.seed)
             supernet = self._supernet(calls)
+            self._further = further(self.model, calls, self.measured[0])
+        if note := unreached_told(supernet.conversion):
+            self.notes.append(note)
+            warnings.warn(note, stacklevel=3)
         teach = self.loss
         if self.teaching > 0.0:
             # A search uses the same batches again and again: those of the few steps and those of scores.
@@ -165,7 +172,12 @@ class Road:
         }
         self.journal = Journal(self.folder, settings, resume=resume, overwrite=overwrite)
         try:
-            return self._along(supernet, calls, teach)
+            with layers_told(supernet.conversion):
+                return self._along(supernet, calls, teach)
+        except InputError:
+            if not self._begun and not resume:
+                self.journal.discard()
+            raise
         finally:
             self.journal.close()
 
@@ -189,6 +201,7 @@ class Road:
             finals = [self._finals(*pair, tuner) for pair in zip(self.goals, starts, strict=True)]
             whole = copy.deepcopy(self.model).eval()
             model = Network(whole, self._score(whole), self._costs(whole))
+            self._begun = True
             if self.train_weights:
                 with self._timed("shared weights"):
                     if self.optimizer is None:
@@ -198,13 +211,15 @@ class Road:
             with self._timed("search"):
                 costs = self._meter(loop)
                 frontier = self._search(loop, supernet, starts, costs)
-                tried = [final.tried(frontier, costs) for final in finals]
                 meter = loop.scorer.meter
+                tried = [final.tried(frontier, costs, meter.reads) for final in finals]
                 chosen = [final.chosen(some, meter) for final, some in zip(finals, tried, strict=True)]
         with self._timed("fine-tuning"):
             children = [self._child(*parts, tuner) for parts in zip(finals, tried, chosen, strict=True)]
+        told = unreached_told(supernet.conversion)
         for note in self.notes if self.progress else ():
-            warnings.warn(note, stacklevel=3)
+            if note != told:
+                warnings.warn(note, stacklevel=3)
         compressed = Compressed(
             model=model,
             children=tuple(children),
@@ -240,22 +255,11 @@ class Road:
                 return searchable(self.model, calls, order=order, **self.options)
             except InputError as error:  # if the order is not to blame, the next call raises it again
                 supernet = searchable(self.model, calls, **self.options)
-                self.notes.append(f"Channels are kept in the order in which they lie: {error}")
+                self.notes.append(
+                    f"Channels could not be ranked by importance and keep their original order: {error}"
+                )
                 return supernet
         return searchable(self.model, calls, **self.options)
-
-    def _examples(self) -> tuple[list[Inputs], list[Inputs]]:
-        """Return calls of a few items, to prove the conversion on, and those that costs are measured on."""
-        stream = BatchStream(self.train, "train")
-        try:
-            few, one = stream.few(3), stream.few(1)
-            batch = stream.first() if few is None else few
-        finally:
-            stream.close()
-        calls = plain_calls(self.model, self.loss, batch)
-        if self.example is not None:
-            return calls, calls_of(self.model, self.example)
-        return calls, calls if one is None else plain_calls(self.model, self.loss, one)
 
     @property
     def _objective(self) -> Objective:
@@ -283,6 +287,7 @@ class Road:
             items=self.items,
         )
         with search.stepping(self.train, self._valid, epochs=self.epochs) as loop:
+            loop.scorer.meter.also = self._further
             yield loop
 
     @property
@@ -372,6 +377,7 @@ class Road:
                 score=losses,
                 evaluations=evaluations,
                 seed=self.seed,
+                reads=scorer.meter.reads,
                 tick=lambda done: bar.update(min(done, evaluations)),
             )
 

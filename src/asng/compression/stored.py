@@ -193,7 +193,9 @@ def _pretrained(model: nn.Module, child: nn.Module, call: Inputs, home: Path, no
         if same:
             write_folder(home / "pretrained", said.save_pretrained)
             return ["pretrained"]
-    notes.append(f"{home.name}: a config cannot say the sizes of this child, so {CHILD} is all there is.")
+    notes.append(
+        f"{home.name}: a config cannot express the sizes of this child, so only {CHILD} was written."
+    )
     return []
 
 

@@ -169,12 +169,12 @@ def _of_python(folder: Path, user: UserSettings | None) -> bool:
     in_python = read_config(folder)["task"] == IN_PYTHON if begun else (folder / ARCHITECTURE).exists()
     if in_python and user is None:
         raise InputError(
-            f"model: expected with {folder}, the run of a search in Python, whose files do not name it, got "
-            "none. Give --model package.module.Net --data package.module.loaders, with its --loss."
+            f"model: expected for {folder}, a run of a search in Python whose files do not name the model, "
+            "got none. Give --model package.module.Net --data package.module.loaders, with its --loss."
         )
     if not in_python and user is not None and begun:
         raise InputError(
-            f"model: expected none with {folder}, whose {CONFIG} names the model and the data, got "
+            f"model: expected none for {folder}, whose {CONFIG} names the model and the data, got "
             f"{user.model['import']}. Leave --model and --data out."
         )
     return in_python
@@ -199,6 +199,12 @@ def _named_by_user(
 
 def _kind_of(config: Mapping[str, Any], where: str) -> TaskKind:
     name = config["task"]
+    if name == "compress":
+        raise RunError(
+            f"{where}: expected the run of a search, got one of asng compress. Its scores are in "
+            "report.html and compression.json, its programs in */child.onnx. To go on with a child, call "
+            "asng.compress in Python and use asng.compress(...).child."
+        )
     if name not in TASKS:
         known = ", ".join(repr(task) for task in TASKS)
         raise RunError(
@@ -221,7 +227,7 @@ def _retrained_with(kind: TaskKind, sizes: Mapping[str, int], task: str) -> dict
         if flag not in kind.retrained_with:
             raise InputError(
                 f"--{flag}: expected a task whose networks can be trained in another size, got {task!r}, "
-                "which trains them as large as they were searched. Leave it out."
+                "which trains them in the size that was searched. Leave it out."
             )
     return {kind.retrained_with[flag]: value for flag, value in sizes.items()}
 
@@ -231,7 +237,7 @@ def _changed(settings: Any, changes: Mapping[str, Any], task: str) -> Any:
     for name in changes:
         if name not in known:
             words = ", ".join(known)
-            raise InputError(f"{name}: expected a setting of the task {task!r}, which are {words}.")
+            raise InputError(f"{name}: expected a setting of the task {task!r}, one of {words}.")
     return replace(settings, **changes)
 
 

@@ -58,7 +58,7 @@ def compression_page(title: str, run: StoredCompression | None) -> Mapping[str, 
             }
             for number, child in enumerate(run.children)
         ],
-        "fixed": excerpt(sorted(run.fixed.items()), MOST_ROWS, "layers whose width stayed", left_out),
+        "fixed": excerpt(sorted(run.fixed.items()), MOST_ROWS, "layers whose width was kept", left_out),
         "notes": excerpt(run.notes, MOST_ROWS, "notes", left_out),
         "seconds": [(part, duration(seconds)) for part, seconds in run.seconds.items()][:MOST_ROWS],
     }
@@ -69,7 +69,7 @@ def _tiles(run: StoredCompression) -> list[tuple[str, str]]:
     for child in run.children:
         tiles.append((f"{child.goal}, {run.metric}", score(child.score)))
     if run.seconds:
-        tiles.append(("time in all", duration(sum(run.seconds.values()))))
+        tiles.append(("total time", duration(sum(run.seconds.values()))))
     if run.scored:
         tiles.append(("networks scored", count(run.scored)))
     return tiles
@@ -131,7 +131,7 @@ def widths_figure(child: StoredChild, *, key: str, most: int = _MOST_LAYERS) -> 
         axes.barh(places, 1.0, 0.7, color="#e3e7eb")
         axes.barh(places, shares, 0.7, color=BLUE)
         for place, (_, (now, full)) in zip(places, layers, strict=True):
-            words = "gone" if now == 0 else f"{now} of {full}" if now < full else f"{full}"
+            words = "removed" if now == 0 else f"{now} of {full}" if now < full else f"{full}"
             axes.text(1.01, place, words, va="center", fontsize=10, color=INK)
         axes.set_yticks(places, [clean(path, 38) for path, _ in layers])
         axes.set_ylim(-0.6, len(layers) - 0.4)

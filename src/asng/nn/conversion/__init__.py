@@ -4,6 +4,7 @@ from asng.nn.conversion.coupling import Coupling, coupled
 from asng.nn.conversion.depth import DepthGroup, reduced, with_depths
 from asng.nn.conversion.importance import Importance, Order
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, left_of, outputs_of, shaken
+from asng.nn.conversion.reach import as_told, reach_of
 from asng.nn.conversion.recognition import numbers_in, roles_in
 from asng.nn.conversion.roles import Role, role_of
 from asng.nn.conversion.searchable import Conversion, searchable
@@ -21,11 +22,13 @@ __all__ = [
     "Role",
     "SkipTrial",
     "WidthGroup",
+    "as_told",
     "coupled",
     "cut_of",
     "left_of",
     "numbers_in",
     "outputs_of",
+    "reach_of",
     "reduced",
     "role_of",
     "roles_in",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.attention import given, shapes_of_attention
 from asng.nn.conversion.listening import Listen, MisfitError, Misfits
+from asng.nn.conversion.reach import run_as_told
 from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
 from asng.nn.conversion.roles import Role, parts_of
@@ -67,7 +68,7 @@ def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]
             model.eval()
             listened.leave_out([model.get_submodule(path) for path in roles if roles[path].owner is None])
             for call in calls:
-                call.call(model)
+                run_as_told(model, call)
         while not _one_pass(shapes, there, names, listened, tensors, ties):
             pass
     except Exception:  # the model reads numbers, or holds something that cannot be copied
@@ -282,7 +283,7 @@ def _one_pass(
     try:
         with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened):
             tensors.set()
-            outputs = [call.call(model) for call in calls]
+            outputs = [run_as_told(model, call) for call in calls]
             for sides in ties:
                 sizes = [names.wide(path) if made else names.given.get(path, 0) for path, made in sides]
                 if len(set(sizes) - {0}) > 1:

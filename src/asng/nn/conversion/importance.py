@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from asng.checks import integer_at_least
+from asng.checks import keep_integer
 from asng.errors import InputError, in_one_line
 from asng.nn.conversion.attention import along_width
 from asng.nn.conversion.proof import Refused
@@ -84,13 +84,13 @@ class Importance:
         """Check the options."""
         if self.kind not in KINDS:
             raise InputError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}.")
-        integer_at_least("at_most", self.at_most, 1)
+        keep_integer(self, "at_most", 1)
         if self.loss is not None and not callable(self.loss):
             raise InputError(f"loss: expected a function of (forward, batch), got {self.loss!r:.80}.")
         if self.kind == "taylor" and self.loss is None:
             raise InputError("loss: expected a function of (forward, batch) for kind='taylor', got None.")
         if self.loss is not None and self.batches is None:
-            raise InputError("batches: expected those that the loss is called with, got None.")
+            raise InputError("batches: expected the batches to call the loss with, got None.")
 
 
 Order: TypeAlias = str | Importance | Callable[[str, nn.Module], Tensor]
@@ -259,7 +259,7 @@ def _asked(order: Any, model: nn.Module, roles: Mapping[str, Role], place: _Plac
     if not isinstance(values, Tensor) or values.shape != wanted:
         got = tuple(values.shape) if isinstance(values, Tensor) else values
         raise InputError(
-            f"order: expected a tensor of shape {tuple(wanted)} for {path}, one number a channel, got "
+            f"order: expected a tensor of shape {tuple(wanted)} for {path}, one number per channel, got "
             f"{got!r:.80}."
         )
     return values.detach().unsqueeze(0)
@@ -298,7 +298,7 @@ def _tables(
         return
     batches = list(calls if order.batches is None else order.batches)
     if not batches:
-        raise InputError("batches: expected one at least, got none.")
+        raise InputError("batches: expected at least one, got none.")
     look = _energies if order.kind == "activation" else _derivatives
     with left_alone(model), torch.enable_grad():
         set_modes(model, training=order.loss is not None)
@@ -362,24 +362,26 @@ def run_on(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor
     """Return the outputs of all passes of a batch, and the loss if there is one."""
     outputs: list[Tensor] = []
 
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        output = model(*args, **kwargs)
+    def record(_: nn.Module, __: Any, output: Any) -> None:
         outputs.extend(tensors_of(output))
-        return output
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     batch = _moved(batch, device)
+    # A loss gets the model itself, of which it may call other methods than the forward pass.
+    hook = model.register_forward_hook(record)
     try:
         if order.loss is not None:
-            return outputs, order.loss(forward, batch)
+            return outputs, order.loss(model, batch)
         for call in calls_of(model, batch):
-            call.call(forward)
+            call.call(model)
     except Exception as error:  # whatever a model raises
         raise InputError(
             f"batches: expected the model to run on each, got: {in_one_line(error)}. If a batch is more "
-            "than the inputs, give asng.nn.Importance a loss too, a function of (forward, batch). Batch "
-            "norms want several items."
+            "than the inputs, give asng.nn.Importance a loss too, a function of (forward, batch). Batch norm "
+            "layers need several items."
         ) from error
+    finally:
+        hook.remove()
     return outputs, None
 
 

@@ -13,15 +13,16 @@ import copy
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import partial, reduce
-from typing import Any, NamedTuple, TypeAlias
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from asng.errors import in_one_line
 from asng.nn.conversion.attention import given, without_heads
+from asng.nn.conversion.products import Masks, Products
+from asng.nn.conversion.reach import run_as_told, watched
 from asng.nn.conversion.recurrent import (
     CELLS_AND_LAYERS,
     first_replaced,
@@ -34,21 +35,20 @@ from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
 from asng.nn.inputs import Inputs
 from asng.nn.rules import settle_fused_paths
 
-__all__ = ["ChannelCut", "Refused", "cut_of", "left_of", "narrow", "outputs_of", "shaken"]
+__all__ = [
+    *("ChannelCut", "Refused", "Whole", "cut_of", "left_of", "narrow", "outputs_of", "shaken", "whole_of"),
+]
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
 """Largest difference of outputs, as a share of their largest number: narrowed layers sum in another order."""
 
-_SHAKE = 0.3
+_SHAKES = (0.3, 0.03, 0.003, 1e-6)
+"""Noise on the weights, as shares of their spread: the first with which the same layers run as without."""
 
 
 class Refused(Exception):
     """Channels cannot be cut; the message says why."""
-
-
-_Masks: TypeAlias = tuple[Tensor | None, ...] | None
-"""Mask of what to leave out, for each factor of a product; None if nothing."""
 
 
 class ChannelCut(NamedTuple):
@@ -63,13 +63,35 @@ class ChannelCut(NamedTuple):
     read: dict[str, Tensor]
 
 
+class Whole(NamedTuple):
+    """What the whole network computes.
+
+    Attributes:
+        outputs: The output tensors of each call.
+        reached: Paths of the layers that ran.
+    """
+
+    outputs: list[list[Tensor]]
+    reached: set[str]
+
+
+def whole_of(model: nn.Module, calls: Sequence[Inputs]) -> Whole:
+    """Return what the whole network computes.
+
+    Raises:
+        Refused: The model does not run.
+    """
+    with watched(model) as reached:
+        return Whole(outputs_of(model, calls), reached)
+
+
 def cut_of(
     model: nn.Module,
     calls: Sequence[Inputs],
     roles: Mapping[str, Role],
     made: Mapping[str, Tensor],
     *,
-    whole: list[list[Tensor]] | None = None,
+    whole: "Whole | None" = None,
 ) -> ChannelCut:
     """Prove that layers can make fewer channels, and return which channels all layers then keep.
 
@@ -78,22 +100,25 @@ def cut_of(
         calls: Inputs of calls of the model, which runs in evaluation mode.
         roles: Roles of all its layers.
         made: Path of each layer that loses channels, to the indices of those that it still makes.
-        whole: The result of `outputs_of`, if it is known.
+        whole: The result of `whole_of`, if it is known.
 
     Raises:
-        Refused: The narrowed network fails, or computes something else.
+        Refused: The narrowed network fails, computes something else, or runs other layers.
     """
-    products: list[_Masks] = []
+    whole = whole_of(model, calls) if whole is None else whole
+    products: list[Masks] = []
     cut = ChannelCut(dict(made), {})
-    with left_alone(model), torch.no_grad():
+    with left_alone(model), torch.no_grad(), watched(model) as reached:
         model.eval()
-        whole = [_run(model, call) for call in calls] if whole is None else whole
         lost = _follow(model, calls, roles, cut, products)
-        _check_clean(lost, whole)
-        with _silenced(model, roles, cut, numbers=True), _Products(list(products), again=True):
+        _check_reached(reached, whole)
+        _check_clean(lost, whole.outputs)
+        with _silenced(model, roles, cut, numbers=True), Products(list(products), again=True):
             silenced = [_run(model, call) for call in calls]
+        _check_reached(reached, whole)
         with narrow(model, roles, cut):
             got = [_run(model, call) for call in calls]
+        _check_reached(reached, whole)
     _check_same(got, lost)
     _check_same(got, silenced)
     return cut
@@ -125,10 +150,10 @@ def _follow(
     calls: Sequence[Inputs],
     roles: Mapping[str, Role],
     cut: ChannelCut,
-    products: list[_Masks],
+    products: list[Masks],
 ) -> list[list[Tensor]]:
     """Return outputs with NaN in lost channels; record in `cut` and `products` what is still read where."""
-    with _silenced(model, roles, cut, numbers=False), _Products(products):
+    with _silenced(model, roles, cut, numbers=False), Products(products):
         return [_run(model, call) for call in calls]
 
 
@@ -140,6 +165,16 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
     in double precision, or makes NaN there, is copied in its own precision. torch's encoder layers call their
     parts, as in a supernet.
     """
+    for share in _SHAKES:
+        copied, twice = _settled(model, calls)
+        before = whole_of(copied, twice).reached
+        _shake(copied, share)
+        if whole_of(copied, twice).reached == before:
+            break
+    return copied, twice
+
+
+def _settled(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
     copied = copy.deepcopy(model).double()
     twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
     try:
@@ -147,13 +182,16 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
     except Refused:
         copied, twice = copy.deepcopy(model), list(calls)
     settle_fused_paths(copied, everywhere=True)
+    return copied, twice
+
+
+def _shake(model: nn.Module, share: float) -> None:
     noise = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for p in copied.parameters():
+        for p in model.parameters():
             if p.is_floating_point():
-                size = _SHAKE * (float(p.std()) if p.numel() > 1 else 0.0) or 0.05
+                size = share * (float(p.std()) if p.numel() > 1 else 0.0) or 0.05 * (share / _SHAKES[0])
                 p.add_(size * torch.randn(p.shape, generator=noise).to(p))
-    return copied, twice
 
 
 def _doubled(value: Any) -> Any:
@@ -186,7 +224,7 @@ def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
 def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
     seed_torch(0)  # left_alone restores the generator
     try:
-        return [tensor.clone() for tensor in tensors_of(call.call(model))]
+        return [tensor.clone() for tensor in tensors_of(run_as_told(model, call))]
     except Refused:
         raise
     except Exception as error:  # whatever a model raises for sizes that it does not expect
@@ -197,7 +235,15 @@ def _check_clean(silenced: list[list[Tensor]], whole: list[list[Tensor]]) -> Non
     for ours, theirs in zip(silenced, whole, strict=True):
         for one, other in zip(ours, theirs, strict=True):
             if one.is_floating_point() and bool((one.isnan() & ~other.isnan()).any()):
-                raise Refused("something that is no layer mixes its channels")
+                raise Refused("something that is not a layer mixes its channels")
+
+
+def _check_reached(reached: set[str], whole: Whole) -> None:
+    """Raise if a pass has run other layers than the whole network; forget what it has run."""
+    if reached != whole.reached:
+        path = min(reached ^ whole.reached)
+        raise Refused(f"without these channels other layers run, such as {path}: the data decide which")
+    reached.clear()
 
 
 def _alike(got: Tensor, expected: Tensor) -> bool:
@@ -262,86 +308,6 @@ def _lost_in(module: nn.Module, role: Role, kept: Tensor) -> Iterator[None]:
         yield
     finally:
         table[name] = whole
-
-
-class _Products(TorchFunctionMode):
-    """Make matrix products leave out what both factors have lost.
-
-    Args:
-        lost: For each product, the masks of what its factors leave out; written or read.
-        again: Whether to read the masks; else they are written.
-    """
-
-    def __init__(self, lost: list[_Masks], *, again: bool = False) -> None:
-        super().__init__()
-        self._lost, self._again = lost, again
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        name, first = getattr(func, "__name__", ""), 0
-        if name == "einsum" and isinstance(args[0], str) and len(args) > 2:
-            find, first = partial(_lost_in_all, args[0]), 1
-        elif name in _PRODUCTS and len(args) > 1:
-            find = partial(_lost_in_both, dim=_PRODUCTS[name])
-        else:
-            return func(*args, **(kwargs or {}))
-        factors = args[first:] if first else args[:2]
-        if not self._again:
-            self._lost.append(find(*factors))
-        lost = self._lost.pop(0) if self._again else self._lost[-1]
-        if lost is not None:
-            known = (x if m is None else x.masked_fill(m, 0.0) for x, m in zip(factors, lost, strict=True))
-            args = (*args[:first], *known, *args[first + len(factors) :])
-        return func(*args, **(kwargs or {}))
-
-
-_PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_attention": -1}
-"""Functions to the dimension of their second factor that they sum over."""
-
-
-def _lost_in_both(one: Any, other: Any, *, dim: int) -> _Masks:
-    """Return the indices that a product sums over and that are lost in all rows of both factors.
-
-    Args:
-        one: The first factor, whose last dimension is summed over.
-        other: The second factor.
-        dim: The dimension of the second factor that is summed over.
-
-    Returns:
-        Masks of both factors, each with one row; None if no index is lost.
-    """
-    tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
-    if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
-        return None
-    ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
-    if not ours.any() or ours.shape[:-2] != theirs.shape[:-2]:
-        return None
-    lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
-    partly = lost & ~lost.all(dim=-1, keepdim=True)  # a head that is lost as a whole still gives NaN
-    return (partly, partly.movedim(-1, dim)) if bool(partly.any()) else None
-
-
-def _lost_in_all(equation: str, *factors: Any) -> _Masks:
-    """Return what `_lost_in_both` returns, for all factors of `torch.einsum`."""
-    terms, arrow, result = equation.replace(" ", "").partition("->")
-    indices = terms.split(",")
-    summed = set(terms) - {*result, ","} if arrow else {one for one in terms if terms.count(one) > 1} - {","}
-    tensors = all(isinstance(x, Tensor) and x.is_floating_point() for x in factors)
-    if not tensors or "." in terms or any(len(set(term)) < len(term) for term in indices):
-        return None
-    masks: list[Tensor | None] = [None] * len(factors)
-    for index in summed:
-        there = [number for number, term in enumerate(indices) if index in term]
-        whole = [factors[n].isnan().movedim(indices[n].index(index), 0).flatten(1).all(dim=1) for n in there]
-        lost = reduce(torch.logical_and, whole)
-        if lost.all() or not lost.any():
-            continue
-        for n in there:
-            mask = lost.reshape([-1 if one == index else 1 for one in indices[n]])
-            before = masks[n]
-            masks[n] = mask if before is None else before | mask
-    return None if all(mask is None for mask in masks) else tuple(masks)
 
 
 def _looked(

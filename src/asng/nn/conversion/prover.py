@@ -1,6 +1,6 @@
 """Prove which widths of a model can be narrowed, group by group and for all groups together."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from itertools import product
@@ -14,10 +14,10 @@ from asng.nn.conversion.depth import DepthGroup, Rank, check_with_widths, depths
 from asng.nn.conversion.gathered import TWINS, gathered
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import Cut, cuts_of
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, left_of, narrow, outputs_of, shaken
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, left_of, narrow, shaken, whole_of
+from asng.nn.conversion.reach import PARTLY, Reach
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
-from asng.nn.inputs import Inputs
 from asng.nn.layers.sizes import Size
 from asng.nn.layers.twin import Twin
 
@@ -33,11 +33,12 @@ _MOST_UNITS = 8
 class Prover:
     """Prove which widths can be narrowed, on calls of a model."""
 
-    def __init__(self, model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]) -> None:
+    def __init__(self, model: nn.Module, reach: Reach, roles: Mapping[str, Role]) -> None:
         self.model, self.roles = model, roles
-        self._shaken, self._calls = shaken(model, calls)
+        self._partly = reach.partly
+        self._shaken, self._calls = shaken(model, reach.calls)
         self._thresholds: dict[Any, dict[str, Tensor]] = {}
-        self._whole = outputs_of(self._shaken, self._calls)
+        self._whole = whole_of(self._shaken, self._calls)
         owners: dict[Tensor, list[tuple[str, str]]] = {}
         for path, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -51,6 +52,7 @@ class Prover:
             Refused: No division can be proved.
         """
         options.refuse(paths)
+        self._refuse_partly(paths)
         widths = {path: self.roles[path].makes or 0 for path in paths}
         whole, first = reduce(gcd, widths.values()), widths[paths[0]]
         step, share = options.of_paths(options.step, paths), options.of_paths(options.least, paths) or 0.25
@@ -181,7 +183,7 @@ class Prover:
                     if path not in found:
                         found[path] = torch.full((self._width(path),), group.units)
                     if bool((found[path][kept] > units + 1).any()):
-                        raise Refused(f"{path} loses channels that come back where more are lost")
+                        raise Refused(f"{path} loses channels that come back when more are removed")
                     found[path][kept] = units
             # What is left with the fewest parts is always present.
             self._thresholds[key] = {p: t.masked_fill(t == group.least, 1) for p, t in found.items()}
@@ -216,11 +218,18 @@ class Prover:
                     if path in self.thresholds(group):
                         there &= self.thresholds(group)[path] <= units
                 if not torch.equal(there.nonzero().flatten(), kept):
-                    raise Refused(f"what is left for {path} is not what each leaves by itself")
+                    raise Refused(f"all widths together leave {path} other channels than each of them alone")
+
+    def _refuse_partly(self, paths: Collection[str]) -> None:
+        """Raise `Refused` if calls reach only some of the layers that are alike, such as routed experts."""
+        owners = (self.roles[path].owner for path in paths)
+        if not self._partly.isdisjoint(p if o is None else o for p, o in zip(paths, owners, strict=True)):
+            raise Refused(PARTLY)
 
     def _cut(self, parts: Sequence[tuple[WidthGroup, int]]) -> ChannelCut:
         made = {path: kept for group, units in parts for path, kept in group.made(units).items()}
         cut = cut_of(self._shaken, self._calls, self.roles, made, whole=self._whole)
+        self._refuse_partly(cut.read)
         with narrow(self._shaken, self.roles, cut):
             for (first, name), *others in self._tied:
                 part = getattr(self._shaken.get_submodule(first), name)

@@ -18,9 +18,11 @@ from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
 from asng.nn.conversion.proof import Refused, outputs_of
 from asng.nn.conversion.prover import Prover
+from asng.nn.conversion.reach import NEVER, reach_of
 from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
+from asng.nn.extraction.recording import tensors_of
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.supernet import Supernet
 
@@ -36,12 +38,15 @@ class Conversion:
         fixed: Path of each layer whose width stays fixed, or that cannot be cut at all, to the reason.
         depths: The blocks that can be left out.
         needed: Path of each list of blocks of which none can be left out, to the reason.
+        unreached: Paths of the layers and tensors that no call of the example reaches. They stay as they are.
+            If a child reaches one, its input may have a width that it cannot take.
     """
 
     groups: tuple[WidthGroup, ...]
     fixed: Mapping[str, str]
     depths: tuple[DepthGroup, ...] = ()
     needed: Mapping[str, str] = field(default_factory=dict)
+    unreached: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the findings as tables."""
@@ -90,7 +95,11 @@ def searchable(
 
     Args:
         model: Any module, trained or not. It must run on the example in evaluation mode.
-        example: Inputs of a call, as in `Supernet.extract`, with two items or more.
+        example: Inputs of a call, as in `Supernet.extract`, with two items or more; or a list of several
+            `asng.nn.Inputs`. Together they must reach every layer that children are to use. Branches that run
+            in training mode only are reached too. Layers that no call reaches stay as they are, and the
+            table names them. If calls reach only some of several like layers, such as routed experts, all
+            widths around them stay.
         only: Shell-style patterns of paths. Groups without a layer that matches one stay fixed.
         skip: Patterns of paths. Groups with a layer that matches one stay fixed.
         step: Channels per part; or a mapping from patterns of paths, of which the first match counts.
@@ -128,9 +137,11 @@ def searchable(
     model = copy.deepcopy(model)
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
-    found, roles = _coupled(model, calls, roles)
-    unknown = unrecognised(model, roles)
-    prover = Prover(model, calls, roles)
+    reach = reach_of(model, calls)
+    roles = {path: role for path, role in roles.items() if not reach.misses(path, role.owner)}
+    found, roles = _coupled(model, reach.calls, roles)
+    unknown = unrecognised(model, roles) | dict.fromkeys(reach.never, NEVER)
+    prover = Prover(model, reach, roles)
     groups, fixed = [], dict(found.fixed)
     for paths in found.groups:
         try:
@@ -161,7 +172,7 @@ def searchable(
     supernet = Supernet(with_depths(model, depths))
     fixed = {path: fixed[path] for path, role in roles.items() if path in fixed and role.owner is None}
     fixed |= unknown
-    supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed)
+    supernet.conversion = Conversion(tuple(groups), fixed, tuple(depths), needed, reach.never)
     return supernet
 
 
@@ -194,10 +205,18 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
         outputs_of(model, calls)
     except Refused as error:
         raise InputError(
-            f"model: expected it to run on the example in evaluation mode, got: {error}. Give example= what "
-            "its forward takes: a tuple, a mapping of names, or asng.nn.Inputs."
+            f"model: expected it to run on the example in evaluation mode, got: {error}. The example has "
+            f"tensors of {_shapes(calls)}. Give example= what the forward of {type(model).__name__} takes: a "
+            "tuple, a mapping of names, or asng.nn.Inputs."
         ) from error.__cause__
     return calls
+
+
+def _shapes(calls: Sequence[Inputs]) -> str:
+    """Return the shapes of the tensors in calls."""
+    given = [tensors_of([tuple(call), dict(call.named)]) for call in calls]
+    shapes = [", ".join(str(tuple(tensor.shape)) for tensor in tensors) for tensors in given]
+    return "; ".join(dict.fromkeys(shapes)) or "no shape"
 
 
 def _convert(model: nn.Module, twins: Mapping[str, nn.Module]) -> None:

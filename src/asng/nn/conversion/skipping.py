@@ -78,7 +78,7 @@ class SkipTrial:
             raise Refused("they change nothing on the example")
         with _emptied(blocks):
             got = outputs_of(self.model, self.calls)
-        self._check_as(got, out, _EMPTY, "they do not add to what they are given")
+        self._check_as(got, out, _EMPTY, "they do not add to their input")
         self._check_nothing_else(blocks, out)
 
     def _check_nothing_else(self, blocks: Sequence[nn.Module], out: list[list[Tensor]]) -> None:
@@ -89,7 +89,7 @@ class SkipTrial:
             if not called:  # a list of parts, which is not called
                 return
             try:
-                self._check_as(got, out, _EXACT, "something that they give is needed by others")
+                self._check_as(got, out, _EXACT, "something that they return is needed by others")
             except Refused as reason:
                 refused = reason
             else:
@@ -203,7 +203,7 @@ def _pass_on(
     if isinstance(output, Tensor):
         return x * share
     if type(output) not in (list, tuple) or not output:
-        raise Refused(f"they give a {type(output).__name__}")
+        raise Refused(f"they return a {type(output).__name__}")
     return type(output)((x * share, *output[1:]))
 
 

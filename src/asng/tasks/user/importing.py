@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import asng
 from asng.checks import nearest
 from asng.errors import InputError
 from asng.tasks.user.trust import Imports
@@ -18,7 +17,7 @@ __all__ = ["import_named", "whole_path", "blame"]
 
 _INSTALLED = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
 
-_NOT_THEIRS = ("<frozen", str(Path(asng.__file__).parent), *_INSTALLED)
+_NOT_THEIRS = ("<frozen", str(Path(__file__).parents[2]), *_INSTALLED)
 
 
 def import_named(name: str, path: str, *, imports: Imports, home: str | None = None) -> Any:

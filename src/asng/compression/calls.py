@@ -1,0 +1,195 @@
+"""What is found out about a model before anything is trained: calls that reach its layers, and its loss."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from traceback import walk_tb
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from asng.errors import AsngError, InputError
+from asng.nn import Conversion, Inputs
+from asng.nn.conversion import reach_of
+from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import calls_of
+from asng.training.data.nested import own_copy, to_device
+from asng.training.data.random_state import staged, undisturbed
+from asng.training.data.stream import BatchStream
+from asng.training.faults import origin
+from asng.training.inputs import plain_calls
+from asng.training.modes import left_alone
+from asng.training.objective import Loss, qualified_name
+
+__all__ = ["check_loss", "examples", "further", "layers_told", "unreached_told"]
+
+_SEARCHED = 20
+"""Batches in which calls are looked for that reach more layers than the first ones."""
+_FEW = (8, 32)
+"""Numbers of items tried in turn for such a call, since proofs take longer with many."""
+_REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
+
+
+def examples(
+    model: nn.Module, loss: Loss, train: DataLoader[Any], example: Any, *, seed: int
+) -> tuple[list[Inputs], list[Inputs]]:
+    """Return calls to prove the conversion on, and those that costs are measured on, the first of all.
+
+    The former are calls of a few items, those of the example, and calls from later batches that reach layers
+    which these do not reach.
+
+    Raises:
+        InputError: The model or the loss does not run, or the loss is not finite or has no gradient.
+    """
+    stream = BatchStream(train, "train")
+    try:
+        few, one, first = stream.few(3), stream.few(1), stream.first()
+    finally:
+        stream.close()
+    calls = plain_calls(model, loss, first if few is None else few, needed=example is None)
+    check_loss(model, loss, first)
+    if example is not None:
+        measured = calls_of(model, example)
+        calls += measured
+    else:
+        measured = calls if one is None else plain_calls(model, loss, one)
+    with staged(seed, "calls", train):
+        return calls + _reaching_more(model, loss, train, calls), measured
+
+
+def further(model: nn.Module, calls: Sequence[Inputs], measured: Inputs) -> list[Inputs]:
+    """Return calls that reach more than the one that costs are measured on; none if that reaches all."""
+    reach = reach_of(model, calls)
+    branches = any(call.training for call in reach.calls)
+    return reach.calls if branches or reach_of(model, [measured]).never != reach.never else []
+
+
+def _reaching_more(
+    model: nn.Module, loss: Loss, train: DataLoader[Any], calls: Sequence[Inputs]
+) -> list[Inputs]:
+    """Return calls from later batches that reach layers which none of the given calls reaches."""
+    try:
+        never = set(reach_of(model, calls).never)
+    except Exception:  # the example does not fit; the conversion says so
+        return []
+    found: list[Inputs] = []
+    stream = BatchStream(train, "train")
+    try:
+        for _ in range(min(_SEARCHED, len(train)) if never else 0):
+            for call in plain_calls(model, loss, stream.next(), needed=False):
+                for part in _shortened(call):
+                    left = _missed(model, part, never)
+                    if left < never:
+                        found.append(part)
+                        never = left
+                        break
+            if not never:
+                break
+    finally:
+        stream.close()
+    return found
+
+
+def _shortened(call: Inputs) -> Iterator[Inputs]:
+    """Yield a call with its first items only, with a few more, and with all of them."""
+    items = next((t.shape[0] for t in tensors_of([tuple(call), dict(call.named)]) if t.ndim), 0)
+    for count in (number for number in _FEW if number < items):
+        yield Inputs(_first(tuple(call), items, count), _first(dict(call.named), items, count))
+    yield call
+
+
+def _missed(model: nn.Module, call: Inputs, never: set[str]) -> set[str]:
+    """Return which of some layers a call misses; all of them if the model does not run on it."""
+    try:
+        return never.intersection(reach_of(model, [call]).never)
+    except Exception:  # whatever a model raises for a part of its inputs
+        return never
+
+
+def _first(value: Any, items: int, count: int) -> Any:
+    if isinstance(value, Tensor):
+        return value[:count] if value.ndim and value.shape[0] == items else value
+    if isinstance(value, Mapping):
+        return {key: _first(part, items, count) for key, part in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_first(part, items, count) for part in value)
+    return value
+
+
+def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
+    """Check that the loss of a whole model is finite on a batch and has a gradient, and leave it unchanged.
+
+    Raises:
+        InputError: It is not, or has none.
+    """
+    weights = [p for p in model.parameters() if p.requires_grad]
+    batch = to_device(batch, next((p.device for p in model.parameters()), torch.device("cpu")))
+    name = qualified_name(loss)
+    with undisturbed(), left_alone(model), torch.enable_grad():
+        model.train()
+        value: Any = loss(model, own_copy(batch))
+        if isinstance(value, Tensor) and value.numel() == 1 and not math.isfinite(value.item()):
+            where = origin(model, lambda: float(loss(model, own_copy(batch))), name)
+            raise InputError(
+                f"loss: expected a finite number on the first batch, got {value.item()}. {where} Look for a "
+                "NaN in the data, or for a logarithm or a division by zero."
+            )
+        slopes: Sequence[Tensor | None] = []
+        if isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad and weights:
+            slopes = torch.autograd.grad(value.sum(), weights, allow_unused=True)
+    if all(slope is None for slope in slopes):
+        got = "none" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+        raise InputError(
+            f"loss: expected one with a gradient in the parameters of the model, got {got} from {name}. "
+            "Return a tensor of one number, computed without .detach(), .item() or torch.no_grad(). At least "
+            "one parameter that it uses must have requires_grad=True."
+        )
+
+
+def unreached_told(conversion: Conversion) -> str:
+    """Return a sentence about the layers that no call reached; none if all were reached."""
+    paths = conversion.unreached
+    if not paths:
+        return ""
+    more = "" if len(paths) <= 8 else f" and {len(paths) - 8} others"
+    return (
+        f"compress: no call reached {', '.join(paths[:8])}{more}. They stay as they are, and their inputs "
+        f"may get other widths, so that children cannot run them. {_REMEDY.format('them')}, or remove them."
+    )
+
+
+@contextmanager
+def layers_told(conversion: Conversion) -> Iterator[None]:
+    """Name the layer if a network fails in one that no call of the conversion has reached.
+
+    Raises:
+        InputError: A network fails in such a layer.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        frames = [frame.f_locals for frame, _ in walk_tb(error.__traceback__)]
+        modules = [f for f in frames if isinstance(f.get("self"), nn.Module)]
+        if isinstance(error, AsngError) or not modules:
+            raise
+        layer, root = modules[-1]["self"], modules[0]["self"]
+        path = next((p for p, module in root.named_modules() if module is layer), "")
+        name = next((p for p in conversion.unreached if f".{path}".endswith(f".{p}")), None)
+        if name is None:
+            raise
+        given = next(tensors_of(modules[-1].get("input")), None)
+        got = "another" if given is None else f"a tensor of {tuple(given.shape)}"
+        raise InputError(
+            f"{name}: expected {_width(layer)}, got {got}. No call of the conversion reached this layer, so "
+            f"it was not fitted to the narrower child. {_REMEDY.format('it')}."
+        ) from error
+
+
+def _width(layer: Any) -> str:
+    names = ("in_features", "in_channels", "input_size", "num_features", "embed_dim")
+    return next(
+        (f"an input of width {getattr(layer, name)}" for name in names if hasattr(layer, name)),
+        "an input as in the whole model",
+    )

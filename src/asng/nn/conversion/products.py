@@ -1,0 +1,94 @@
+"""Products of tensors in which both factors have lost the same channels, such as queries and keys."""
+
+from collections.abc import Sequence
+from functools import partial, reduce
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+__all__ = ["Masks", "Products"]
+
+Masks: TypeAlias = tuple[Tensor | None, ...] | None
+"""Mask of what to leave out, for each factor of a product; None if nothing."""
+
+
+class Products(TorchFunctionMode):
+    """Make matrix products leave out what both factors have lost.
+
+    Args:
+        lost: For each product, the masks of what its factors leave out; written or read.
+        again: Whether to read the masks; else they are written.
+    """
+
+    def __init__(self, lost: list[Masks], *, again: bool = False) -> None:
+        super().__init__()
+        self._lost, self._again = lost, again
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name, first = getattr(func, "__name__", ""), 0
+        if name == "einsum" and isinstance(args[0], str) and len(args) > 2:
+            find, first = partial(_lost_in_all, args[0]), 1
+        elif name in _PRODUCTS and len(args) > 1:
+            find = partial(_lost_in_both, dim=_PRODUCTS[name])
+        else:
+            return func(*args, **(kwargs or {}))
+        factors = args[first:] if first else args[:2]
+        if not self._again:
+            self._lost.append(find(*factors))
+        lost = self._lost.pop(0) if self._again else self._lost[-1]
+        if lost is not None:
+            known = (x if m is None else x.masked_fill(m, 0.0) for x, m in zip(factors, lost, strict=True))
+            args = (*args[:first], *known, *args[first + len(factors) :])
+        return func(*args, **(kwargs or {}))
+
+
+_PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_attention": -1}
+"""Functions to the dimension of their second factor that they sum over."""
+
+
+def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
+    """Return the indices that a product sums over and that are lost in all rows of both factors.
+
+    Args:
+        one: The first factor, whose last dimension is summed over.
+        other: The second factor.
+        dim: The dimension of the second factor that is summed over.
+
+    Returns:
+        Masks of both factors, each with one row; None if no index is lost.
+    """
+    tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
+    if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
+        return None
+    ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
+    if not ours.any() or ours.shape[:-2] != theirs.shape[:-2]:
+        return None
+    lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
+    partly = lost & ~lost.all(dim=-1, keepdim=True)  # a head that is lost as a whole still gives NaN
+    return (partly, partly.movedim(-1, dim)) if bool(partly.any()) else None
+
+
+def _lost_in_all(equation: str, *factors: Any) -> Masks:
+    """Return what `_lost_in_both` returns, for all factors of `torch.einsum`."""
+    terms, arrow, result = equation.replace(" ", "").partition("->")
+    indices = terms.split(",")
+    summed = set(terms) - {*result, ","} if arrow else {one for one in terms if terms.count(one) > 1} - {","}
+    tensors = all(isinstance(x, Tensor) and x.is_floating_point() for x in factors)
+    if not tensors or "." in terms or any(len(set(term)) < len(term) for term in indices):
+        return None
+    masks: list[Tensor | None] = [None] * len(factors)
+    for index in summed:
+        there = [number for number, term in enumerate(indices) if index in term]
+        whole = [factors[n].isnan().movedim(indices[n].index(index), 0).flatten(1).all(dim=1) for n in there]
+        lost = reduce(torch.logical_and, whole)
+        if lost.all() or not lost.any():
+            continue
+        for n in there:
+            mask = lost.reshape([-1 if one == index else 1 for one in indices[n]])
+            before = masks[n]
+            masks[n] = mask if before is None else before | mask
+    return None if all(mask is None for mask in masks) else tuple(masks)

@@ -1,0 +1,186 @@
+"""Find which layers the calls of a model reach: a proof says nothing of the others.
+
+Calls run in evaluation mode. A model may also have branches that run in training mode only, such as an
+auxiliary head. So each call is repeated with the model's own code in training mode, and kept if it reaches
+more. Layers stay in evaluation mode, and functions such as dropout do nothing: passes can be compared.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.utils.parametrize import is_parametrized
+from torch.overrides import TorchFunctionMode
+
+from asng.nn.extraction.recording import CallRecord, left_alone, seed_torch
+from asng.nn.inputs import Inputs
+
+__all__ = ["NEVER", "PARTLY", "Reach", "as_told", "reach_of", "run_as_told", "watched"]
+
+_REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
+NEVER = f"no call reaches it. {_REMEDY.format('it')}"
+PARTLY = (
+    "calls reach only some layers of its kind, so the data may decide which of them run. "
+    f"{_REMEDY.format('all of them')}"
+)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What the calls of a model reach.
+
+    Attributes:
+        calls: The calls, marked as of evaluation mode; those that reach more in training mode come again,
+            marked as of training mode.
+        never: Paths of the layers, and of tensors of other modules, that no call reaches.
+        partly: Paths of the layers that are reached, if other layers that differ from them only by numbers in
+            their paths are not.
+    """
+
+    calls: list[Inputs]
+    never: tuple[str, ...]
+    partly: frozenset[str]
+
+    def misses(self, path: str, owner: str | None) -> bool:
+        """Whether no call reaches a layer, or a tensor of a module at the path `owner`."""
+        return not {path.partition("[")[0], owner}.isdisjoint(self.never)
+
+
+def reach_of(model: nn.Module, calls: Sequence[Inputs]) -> Reach:
+    """Return what the calls of a model reach.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(2, 2))
+        >>> model.spare = nn.Linear(2, 2)
+        >>> model.forward = lambda x: model[0](x)
+        >>> reach_of(model, [Inputs((torch.ones(1, 2),))]).never
+        ('spare',)
+    """
+    made = [_marked(call, training=False) for call in calls]
+    seen = set[str]().union(*(_reached(model, call) for call in made))
+    for call in list(made):
+        again = _marked(call, training=True)
+        try:
+            more = _reached(model, again)
+        except Exception:  # whatever a model raises in training, such as for a lack of targets
+            continue
+        if not more <= seen:
+            made.append(again)
+            seen |= more
+    layers = dict(_layers(model))
+    never = tuple(path for path in [*layers, *_tensors(model, layers)] if path not in seen)
+    kinds = {_kind(path, layers[path]) for path in never if path in layers}
+    partly = frozenset(path for path in layers if path in seen and _kind(path, layers[path]) in kinds)
+    return Reach(made, never, partly)
+
+
+def run_as_told(model: nn.Module, call: Inputs) -> Any:
+    """Call a model in evaluation mode; its own code is in training mode if the call is marked so."""
+    with as_told(model, call):
+        return call.call(model)
+
+
+@contextmanager
+def as_told(model: nn.Module, call: Inputs) -> Iterator[None]:
+    """Put the own code of a model in evaluation mode into training mode if a call is marked so."""
+    if not call.training:
+        yield
+        return
+    own = [module for module in model.modules() if _is_own_code(module) and not module.training]
+    for module in own:
+        module.training = True
+    try:
+        with _Steady():
+            yield
+    finally:
+        for module in own:
+            module.training = False
+
+
+@contextmanager
+def watched(model: nn.Module) -> Iterator[set[str]]:
+    """Record the paths of the layers that are called while the block runs."""
+    reached: set[str] = set()
+    handles = [
+        layer.register_forward_pre_hook(lambda *_, path=path: reached.add(path))
+        for path, layer in _layers(model)
+    ]
+    try:
+        yield reached
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _marked(call: Inputs, *, training: bool) -> Inputs:
+    return Inputs(call, call.named, training=training)
+
+
+def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the modules with parameters of their own, by path."""
+    for path, module in model.named_modules():
+        if any(p is not None and p.ndim for p in module._parameters.values()):
+            yield path, module
+
+
+def _tensors(model: nn.Module, layers: Mapping[str, nn.Module]) -> list[str]:
+    """Return the paths of the parameters of modules that have several tasks, which may read some of them."""
+    return [
+        f"{path}.{name}".lstrip(".")
+        for path, module in layers.items()
+        if _is_own_code(module) and not is_parametrized(module)
+        for name, p in module._parameters.items()
+        if p is not None and p.ndim
+    ]
+
+
+def _reached(model: nn.Module, call: Inputs) -> set[str]:
+    """Return the paths of the layers and tensors that a call reaches."""
+    record = CallRecord()
+    with left_alone(model), torch.no_grad():
+        model.eval()
+        layers = dict(_layers(model))
+        for layer in layers.values():
+            layer.register_forward_pre_hook(record.called, with_kwargs=True)
+        seed_torch(0)
+        with record:
+            run_as_told(model, call)
+        seen = {path for path, layer in layers.items() if record.touches(layer)}
+        parameters = dict(model.named_parameters(remove_duplicate=False))
+        return seen | {path for path in _tensors(model, layers) if id(parameters[path]) in record.read}
+
+
+def _kind(path: str, layer: nn.Module) -> tuple[Any, ...]:
+    """Return what layers have in common that are alike but for numbers in their paths."""
+    shapes = [None if p is None else tuple(p.shape) for p in layer._parameters.values()]
+    return re.sub(r"(?<![^.])\d+(?![^.])", "#", path), type(layer), *shapes
+
+
+def _is_own_code(module: nn.Module) -> bool:
+    """Whether a module may choose which of its parts run: it has some, and is not a layer of torch."""
+    if not module._modules or isinstance(module, (_NormBase, _DropoutNd)):
+        return False
+    return not type(module).__module__.startswith("torch.")
+
+
+class _Steady(TorchFunctionMode):
+    """Make functions for dropout do nothing."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name, named = getattr(func, "__name__", ""), dict(kwargs or {})
+        if name.strip("_") in _DROPOUTS:
+            return args[0] if args else named["input"]
+        if "dropout_p" in named:
+            named["dropout_p"] = 0.0
+        return func(*args, **named)
+
+
+_DROPOUTS = {"dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"}

@@ -1,0 +1,79 @@
+"""What cannot work is refused at the beginning, in words, and leaves no folder."""
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import asng
+from asng.compression import compress
+from asng.errors import InputError
+
+X = torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
+DATA = DataLoader(TensorDataset(X, X[:, :1] * X[:, 1:2]), batch_size=8)
+MEAN = asng.supervised(nn.functional.mse_loss)
+
+
+def refused(match, **changed):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    arguments = {"loss": MEAN, "budget": 0.5, "epochs": 1, "evaluations": 4, "progress": False}
+    with pytest.raises(InputError, match=match):
+        compress(model, DATA, DATA, **{**arguments, **changed})
+
+
+def test_a_loss_that_is_not_finite_is_refused_before_anything_is_trained(tmp_path):
+    refused(
+        r"loss: expected a finite number on the first batch, got nan",
+        loss=lambda f, b: MEAN(f, b) * float("nan"),
+    )
+    refused(r"got inf", loss=lambda f, b: MEAN(f, b) / 0.0, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("teaching", [0.0, 0.5])
+def test_a_loss_without_a_gradient_is_refused_with_a_teacher_too(teaching):
+    detached = lambda forward, batch: MEAN(forward, batch).detach()  # noqa: E731
+    refused(r"loss: expected one with a gradient .* got none", loss=detached, teaching=teaching)
+    refused(r"loss: expected one with a gradient", loss=lambda f, b: MEAN(f, b).item(), teaching=teaching)
+
+
+def test_a_loss_of_other_weights_is_refused():
+    own = torch.zeros((), requires_grad=True)
+    refused(r"expected one with a gradient", loss=lambda f, b: MEAN(f, b).detach() + own)
+
+
+def test_a_budget_that_no_child_meets_leaves_no_folder(tmp_path):
+    refused(r"budget: expected a budget that", budget="parameters=2", run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_earlier_run_stays_if_the_next_one_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    refused(r"budget: expected", budget="parameters=2", run_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "match"),
+    [
+        ({"budget": None, "budgets": 0.5}, r"budgets: expected a list.*budget="),
+        (
+            {"maximize": "accuracy"},
+            r"maximize: expected a function .* got 'accuracy'.*asng\.training\.accuracy",
+        ),
+        ({"minimize": 3}, r"minimize: expected a function .* got 3"),
+        (
+            {"optimizer": torch.optim.SGD([torch.zeros(1)], lr=0.1)},
+            r"optimizer: expected a function .* got a SGD",
+        ),
+        ({"optimizer": "adam"}, r"optimizer: expected a function .* got 'adam'"),
+        ({"scheduler": "cosine"}, r"scheduler: expected a function .* got 'cosine'"),
+        ({"items": 3}, r"items: expected a function of a batch, got 3"),
+        ({"clip": -1.0}, r"clip: expected a number in \(0\.0, inf\], got -1"),
+        ({"options": ["skip"]}, r"options: expected a mapping"),
+        ({"example": torch.zeros(2, 3)}, r"run on the example .* tensors of .*\(2, 3\)"),
+    ],
+    ids=str,
+)
+def test_a_wrong_argument_is_named(changed, match):
+    refused(match, **changed)
