@@ -1,5 +1,6 @@
 """A run with images that change at random, interrupted and resumed, is the run that was never stopped."""
 
+import functools
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ def _stopping(task, step):
     """The task, whose loss has the process signalled in a training step of the search."""
     steps = 0
 
+    @functools.wraps(task.loss)
     def loss(forward, batch):
         nonlocal steps
         steps += torch.is_grad_enabled()

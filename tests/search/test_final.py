@@ -1,5 +1,6 @@
 """The final: what it costs, what is found, and that it can be taken up again at every piece of work."""
 
+import functools
 import json
 import math
 from functools import partial
@@ -65,6 +66,7 @@ def same(one, other):
 def counted(calls):
     """A loss that counts its passes: True for training, False for scoring; outputs known before cost none."""
 
+    @functools.wraps(mse)
     def loss(forward, batch):
         if not getattr(forward, "known", False):
             calls.append(torch.is_grad_enabled())

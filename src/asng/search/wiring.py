@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -84,7 +85,8 @@ def plain_setting(value: Any) -> Any:
 def shared_settings(search: Any, trainer: Trainer, epochs: int) -> dict[str, Any]:
     """Return the settings that a resumed run must share with its first part, as far as they can be told.
 
-    Functions are told by their names, optimiser and schedule by their classes. A lambda cannot be told.
+    Functions are told by their names without the module, so that they may move; optimiser and schedule by
+    their classes. A lambda cannot be told.
 
     Args:
         search: An `asng.OneShotSearch`.
@@ -94,10 +96,18 @@ def shared_settings(search: Any, trainer: Trainer, epochs: int) -> dict[str, Any
     name = selects(search)
     named = {"loss": search.loss, name: as_objective(getattr(search, name))}
     named |= {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
-    told = {key: None if value is None else qualified_name(value) for key, value in named.items()}
+    told = {key: None if value is None else _name_of(value) for key, value in named.items()}
     plain = {key: getattr(search, key) for key in ("seed", "lam_x", "lam_theta", "clip")}
     known = {key: text for key, text in told.items() if "<lambda>" not in (text or "")}
     return {**plain, "select": name, "epochs": epochs, **known}
+
+
+def _name_of(function: Any) -> str:
+    """Return the name of a function, or of an object's class, without its module."""
+    while isinstance(function, partial):
+        function = function.func
+    named = function if hasattr(function, "__qualname__") else type(function)
+    return str(named.__qualname__).rpartition("<locals>.")[2]
 
 
 def selects(search: Any) -> str:
