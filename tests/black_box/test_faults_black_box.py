@@ -110,7 +110,9 @@ def test_a_signal_while_workers_are_ended_ends_them_all_the_same(number, pooled,
         stay.set()
         for thread in threads:
             thread.join()
-    assert len(killed) == 2
+    assert (
+        len(killed - {process.pid for process in others}) == 2
+    )  # a pool of before may still be ending its own
     assert all(ended(process) for process in set(active_children()) - others)
 
 
