@@ -9,6 +9,7 @@ import sys
 import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from black_boxes import GATED, MIXED, SMALL, Counted, deadly, gated, mixed, small
@@ -152,6 +153,14 @@ def test_a_search_by_generations_is_not_gone_on_with_asynchronously(tmp_path):
         RunError, match="expected a search with asynchronous=True, got one with asynchronous=Fal"
     ):
         run(small, SMALL, 20, run_dir=tmp_path, resume=True)
+
+
+def test_a_dask_client_whose_workers_are_not_there_yet_is_told_apart():
+    class Dask(Executor):
+        _client = SimpleNamespace(nthreads=dict)
+
+    with pytest.raises(InputError, match=r"Dask client with workers, got one without.*wait_for_workers\(1\)"):
+        minimize(small, SMALL, 5, workers=Dask(), asynchronous=True)
 
 
 def test_an_executor_of_unknown_size_is_refused():

@@ -43,6 +43,7 @@ def dask():
     # Any free port: the usual one may be taken, and Dask would warn.
     cluster = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": "127.0.0.1:0"}
     with dask.config.set(settings), distributed.Client(**cluster) as client:
+        client.wait_for_workers(2)
         yield client.get_executor()
 
 

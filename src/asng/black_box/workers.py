@@ -78,7 +78,7 @@ def calls_at_a_time(workers: int | Executor) -> int:
     """Return how many calls can run at a time.
 
     Raises:
-        InputError: The executor does not say.
+        InputError: The executor does not say, or is a Dask client without workers.
     """
     if not isinstance(workers, Executor):
         return workers
@@ -86,6 +86,11 @@ def calls_at_a_time(workers: int | Executor) -> int:
     threads = getattr(getattr(workers, "_client", None), "nthreads", None)  # of Dask
     if n is None and threads is not None:
         n = sum(threads().values())
+        if n == 0:
+            raise InputError(
+                "workers: expected a Dask client with workers, got one without. Wait for them first: "
+                "client.wait_for_workers(1)."
+            )
     if not isinstance(n, int) or n < 1:
         raise InputError(
             "workers: expected a number, or an executor of the standard library, Dask, loky, MPI or Ray, "
