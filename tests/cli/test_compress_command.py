@@ -118,6 +118,7 @@ def test_budgets_hold_together_or_are_a_front(at_home, monkeypatch, capsys):
         (["--data", "mine.pair", "--budget", "0.5", "--teaching", "2"], "teaching: expected a number in"),
         (["--data", "mine.nothing", "--budget", "parameters=0.5"], "expected loaders named"),
         (["--data", "mine.NUMBER", "--budget", "parameters=0.5"], "expected mine.NUMBER to be a function"),
+        (["--data", "torch.nn.Linear", "--budget", "0.5"], "which needs in_features, out_features"),
         (["--data", "mine.par", "--budget", "parameters=0.5"], "Did you mean 'pair'"),
         (
             ["--data", "mine.bare", "--budget", "parameters=0.5"],

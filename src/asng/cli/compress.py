@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -290,7 +291,20 @@ def _called(name: str, path: str, imports: "Imports") -> Any:
     found = import_named(name, path, imports=imports)
     if not callable(found):
         raise InputError(f"{name}: expected {path} to be a function, got {type(found).__name__}.")
+    try:
+        needed = [one for one in signature(found).parameters.values() if _is_needed(one)]
+    except ValueError:  # a function in C does not tell
+        needed = []
+    if needed:
+        raise InputError(
+            f"{name}: expected a function without arguments, got {path}, which needs "
+            f"{', '.join(one.name for one in needed)}. Name a function that passes them."
+        )
     return found()
+
+
+def _is_needed(one: Parameter) -> bool:
+    return one.default is one.empty and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
 
 
 def _loaders(returned: Any) -> "dict[str, DataLoader[Any]]":
