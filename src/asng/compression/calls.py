@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from asng.errors import AsngError, InputError
 from asng.nn import Conversion, Inputs
-from asng.nn.conversion import reach_of
+from asng.nn.conversion import REMEDY, reach_of
 from asng.nn.extraction.recording import tensors_of
 from asng.nn.inputs import calls_of
 from asng.training.data.nested import own_copy, to_device
@@ -29,7 +29,6 @@ _SEARCHED = 20
 """Batches in which calls are looked for that reach more layers than the first ones."""
 _FEW = (8, 32)
 """Numbers of items tried in turn for such a call, since proofs take longer with many."""
-_REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
 
 
 def examples(
@@ -156,7 +155,7 @@ def unreached_told(conversion: Conversion) -> str:
     more = "" if len(paths) <= 8 else f" and {len(paths) - 8} others"
     return (
         f"compress: no call reached {', '.join(paths[:8])}{more}. They stay as they are, and their inputs "
-        f"may get other widths, so that children cannot run them. {_REMEDY.format('them')}, or remove them."
+        f"may get other widths, so that children cannot run them. {REMEDY.format('them')}, or remove them."
     )
 
 
@@ -183,7 +182,7 @@ def layers_told(conversion: Conversion) -> Iterator[None]:
         got = "another" if given is None else f"a tensor of {tuple(given.shape)}"
         raise InputError(
             f"{name}: expected {_width(layer)}, got {got}. No call of the conversion reached this layer, so "
-            f"it was not fitted to the narrower child. {_REMEDY.format('it')}."
+            f"it was not fitted to the narrower child. {REMEDY.format('it')}."
         ) from error
 
 

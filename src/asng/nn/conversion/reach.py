@@ -21,13 +21,14 @@ from torch.overrides import TorchFunctionMode
 from asng.nn.extraction.recording import CallRecord, left_alone, seed_torch
 from asng.nn.inputs import Inputs
 
-__all__ = ["NEVER", "PARTLY", "Reach", "as_told", "reach_of", "run_as_told", "watched"]
+__all__ = ["NEVER", "PARTLY", "REMEDY", "Reach", "as_told", "reach_of", "run_as_told", "watched"]
 
-_REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
-NEVER = f"no call reaches it. {_REMEDY.format('it')}"
+REMEDY = "Pass calls that reach {}, by example=[asng.nn.Inputs(...), ...]"
+"""What to do, with what is to be reached filled in."""
+NEVER = f"no call reaches it. {REMEDY.format('it')}"
 PARTLY = (
     "calls reach only some layers of its kind, so the data may decide which of them run. "
-    f"{_REMEDY.format('all of them')}"
+    f"{REMEDY.format('all of them')}"
 )
 
 
