@@ -23,7 +23,7 @@ from benchmarks.trained.cells import Cell
 from benchmarks.trained.networks import LOSS
 from benchmarks.trained.ways import Child, Way, fine_tuned
 
-__all__ = ["RIVALS"]
+__all__ = ["RIVALS", "eighths"]
 
 STEPS = 400
 """Steps of Torch-Pruning from the whole network to nothing, as in its own benchmarks."""
@@ -100,23 +100,29 @@ def _pruned(cell: Cell, kind: str, limit: float) -> nn.Module:
 # --- ModelOpt --------------------------------------------------------------------------------------------
 
 
-def fastnas(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
-    """Yield what FastNAS finds with its defaults, except for the grid of widths.
+def eighths() -> dict[str, Any]:
+    """Return FastNAS's rules with its defaults, but widths in eighths, as those of asng.
 
-    By default widths are multiples of 32, which is too coarse for these networks; here they are eighths, as
-    those of asng. The checkpoint of the first budget serves the second; the time is divided equally.
+    By default widths are multiples of 32, which is too coarse for these networks.
     """
-    prune: Any = import_module("modelopt.torch.prune")
-    fast: Any = import_module("modelopt.torch.prune.fastnas")
-    eighths = tuple(k / 8 for k in range(1, 9))
-    rules = fast.FastNASConfig().model_dump()
+    rules: dict[str, Any] = import_module("modelopt.torch.prune.fastnas").FastNASConfig().model_dump()
     for rule in [one for kinds in rules.values() if isinstance(kinds, dict) for one in kinds.values()]:
         for name in ("channels_ratio", "features_ratio"):
             if rule and name in rule:
-                rule[name] = eighths
+                rule[name] = tuple(k / 8 for k in range(1, 9))
         for name in ("channel_divisor", "feature_divisor"):
             if rule and name in rule:
                 rule[name] = 1
+    return rules
+
+
+def fastnas(cell: Cell, budgets: Sequence[float]) -> Iterator[Child]:
+    """Yield what FastNAS finds with its defaults, except for the grid of widths, see `eighths`.
+
+    The checkpoint of the first budget serves the second; the time is divided equally.
+    """
+    prune: Any = import_module("modelopt.torch.prune")
+    rules = eighths()
     # With fewer batches than it asks for it does not calibrate batch norms, and its scores mean nothing.
     batches = list(islice(chain.from_iterable(repeat(cell.train)), CALIBRATION))
     found, begin = [], time.process_time()
