@@ -85,3 +85,17 @@ def test_a_call_in_training_leaves_no_trace_in_the_supernet():
 def test_inputs_that_are_no_tuple_or_no_mapping_are_told(wrong):
     with pytest.raises(InputError, match=r"Inputs: expected .* got (Tensor|list)\. Write asng\.nn\.Inputs"):
         Inputs(*wrong)
+
+
+@pytest.mark.parametrize(
+    "example", [torch.ones(3, 2), {"input": torch.ones(3, 2)}, Inputs((torch.ones(3, 2),))]
+)
+def test_an_example_on_the_cpu_is_moved_to_where_the_model_is(example):
+    (call,) = calls_of(nn.Linear(2, 1, device="meta"), example)
+    assert call.call(lambda input: input).is_meta
+
+
+def test_an_example_that_is_partly_placed_stays_as_it_is():
+    x, lengths = torch.ones(3, 2, device="meta"), torch.tensor([2, 1, 1])  # torch wants lengths on the CPU
+    assert calls_of(nn.Linear(2, 1, device="meta"), Inputs((x, lengths)))[0][1] is lengths
+    assert calls_of(nn.Linear(2, 1), Inputs((x, lengths)))[0][0] is x

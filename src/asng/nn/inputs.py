@@ -1,15 +1,16 @@
 """The positional and keyword inputs of a call of a model."""
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from asng.errors import InputError
 
-__all__ = ["Inputs", "calls_of"]
+__all__ = ["Inputs", "calls_of", "moved", "tensors_of"]
 
 
 class Inputs(tuple[Any, ...]):
@@ -78,12 +79,13 @@ def _made(args: tuple[Any, ...], named: dict[str, Any], training: bool | None) -
 
 
 def calls_of(model: nn.Module, example: Any) -> list[Inputs]:
-    """Return the calls that an example stands for.
+    """Return the calls that an example stands for, with their tensors where the model is.
 
     Args:
         model: The model that is called.
-        example: `Inputs`, or a list of several, are taken as they are. A tuple holds positional inputs. A
+        example: `Inputs`, or a list of several, each stand for a call. A tuple holds positional inputs. A
             mapping holds keyword inputs if the model accepts its keys. Anything else is the single input.
+            A call whose tensors are all on the CPU is moved to the device of the model's first parameter.
 
     Example:
         >>> class Pair(nn.Module):
@@ -93,6 +95,18 @@ def calls_of(model: nn.Module, example: Any) -> list[Inputs]:
         >>> calls_of(Pair(), (1, 2)), calls_of(nn.ReLU(), 1), calls_of(nn.ReLU(), {"pixels": 1})
         ([Inputs([1, 2], {})], [Inputs([1], {})], [Inputs([{'pixels': 1}], {})])
     """
+    calls = _calls_of(model, example)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    if device.type == "cpu":
+        return calls
+    # A user who puts one tensor elsewhere has chosen where each of them is.
+    return [
+        moved(call, device) if all(x.is_cpu for x in tensors_of([call, call.named])) else call
+        for call in calls
+    ]
+
+
+def _calls_of(model: nn.Module, example: Any) -> list[Inputs]:
     if isinstance(example, Inputs):
         return [example]
     if isinstance(example, list) and example and all(isinstance(one, Inputs) for one in example):
@@ -102,6 +116,22 @@ def calls_of(model: nn.Module, example: Any) -> list[Inputs]:
     if isinstance(example, Mapping) and _are_names(model, example):
         return [Inputs((), {str(name): value for name, value in example.items()})]
     return [Inputs((example,))]
+
+
+def moved(value: Any, device: torch.device) -> Any:
+    """Return inputs, or a part of them, with all tensors on a device.
+
+    Example:
+        >>> moved(Inputs((torch.ones(2), "fast")), torch.device("meta"))
+        Inputs([tensor(..., device='meta', size=(2,)), 'fast'], {})
+    """
+    if callable(getattr(value, "to", None)):
+        return value.to(device)
+    if isinstance(value, Inputs):
+        return Inputs(moved(tuple(value), device), moved(dict(value.named), device), training=value.training)
+    if isinstance(value, Mapping):
+        return {key: moved(part, device) for key, part in value.items()}
+    return type(value)(moved(part, device) for part in value) if type(value) in (list, tuple) else value
 
 
 def _are_names(model: nn.Module, example: Mapping[Any, Any]) -> bool:
@@ -128,3 +158,14 @@ def _are_names(model: nn.Module, example: Mapping[Any, Any]) -> bool:
             ) from None
         return False
     return True
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value, in lists, tuples and mappings at any depth."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from tensors_of(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from tensors_of(part)

@@ -26,7 +26,7 @@ from asng.nn.conversion.proof import Refused
 from asng.nn.conversion.recurrent import along_units, first_replaced
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
-from asng.nn.inputs import Inputs, calls_of
+from asng.nn.inputs import Inputs, calls_of, moved
 
 __all__ = ["Importance", "Order", "ordered", "run_on", "set_modes", "settled"]
 
@@ -366,7 +366,7 @@ def run_on(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor
         outputs.extend(tensors_of(output))
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    batch = _moved(batch, device)
+    batch = moved(batch, device)
     # A loss gets the model itself, of which it may call other methods than the forward pass.
     hook = model.register_forward_hook(record)
     try:
@@ -383,18 +383,6 @@ def run_on(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor
     finally:
         hook.remove()
     return outputs, None
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    if callable(getattr(value, "to", None)):
-        return value.to(device)
-    if isinstance(value, Inputs):
-        return Inputs(
-            _moved(tuple(value), device), _moved(dict(value.named), device), training=value.training
-        )
-    if isinstance(value, Mapping):
-        return {key: _moved(part, device) for key, part in value.items()}
-    return type(value)(_moved(part, device) for part in value) if type(value) in (list, tuple) else value
 
 
 def set_modes(model: nn.Module, *, training: bool) -> None:

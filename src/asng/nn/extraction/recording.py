@@ -3,7 +3,7 @@
 import random
 import warnings
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from asng.nn.base import Call, Searchable
-from asng.nn.inputs import Inputs
+from asng.nn.inputs import Inputs, tensors_of
 
 __all__ = [
     "ByShape",
@@ -263,14 +263,3 @@ def _kind(value: Any) -> Any:
 def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters(recurse=False)
     yield from module.buffers(recurse=False)
-
-
-def tensors_of(value: Any) -> Iterator[Tensor]:
-    """Yield the tensors in a value, in lists, tuples and mappings at any depth."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        yield from tensors_of(list(value.values()))
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            yield from tensors_of(part)
