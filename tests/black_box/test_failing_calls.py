@@ -53,6 +53,25 @@ def test_a_call_that_exits_is_a_failed_call_and_named_so(workers, asynchronous):
     assert failed(result) == {"b"}
 
 
+class Panic(BaseException):
+    """As compiled extensions raise it, such as polars and tokenizers if their Rust code panics."""
+
+
+def panicking(a):
+    if a["op"] == "b":
+        raise Panic("index out of bounds")
+    return small(a)
+
+
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_call_that_raises_whatever_there_is_fails_alone(workers):
+    result = minimize(panicking, SMALL, 8, on_error="worst", workers=workers)
+    assert {one.error for one in result.history if one.architecture["op"] == "b"} == {
+        "Panic: index out of bounds"
+    }
+    assert failed(result) == {"b"}
+
+
 def leaving(a):
     """Ends its process at once, with a code of its own."""
     os._exit(3)
@@ -60,7 +79,7 @@ def leaving(a):
 
 @pytest.mark.slow
 def test_a_call_that_ends_its_process_is_named_by_its_exit_code():
-    with pytest.raises(MinimizeError, match="the process that called f ended with exit code 3"):
+    with pytest.raises(MinimizeError, match=r"the process that called f ended with exit code 3\. Earlier"):
         minimize(leaving, SMALL, 2, call_seconds=30)
 
 

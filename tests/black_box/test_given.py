@@ -2,6 +2,7 @@
 
 import math
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
 import pytest
 from black_boxes import MIXED, SMALL, Counted, mixed, small
@@ -110,6 +111,8 @@ def test_many_workers_begin_as_one_does():
         ),
         ({"known": [START[0]]}, r"known\[0\]: expected \(architecture, loss\)"),
         ({"known": [(START[0], "1")]}, r"known\[0\]: expected a number as the loss, got '1'"),
+        ({"known": [(START[0], 10**400)]}, r"known\[0\]: expected a number as the loss, got an integer of"),
+        ({"known": [(START[0], Decimal("sNaN"))]}, r"known\[0\]: expected a number as the loss, got Decimal"),
         ({"known": [({"k": 1}, 1.0)]}, r"known\[0\]: architecture\['op'\]: expected a value"),
     ],
 )

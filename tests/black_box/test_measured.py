@@ -3,7 +3,9 @@
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 
+import numpy as np
 import pytest
 from black_boxes import MIXED, SMALL, Counted, mixed, small
 from hypothesis import given
@@ -66,6 +68,9 @@ def test_where_nothing_is_feasible_the_least_violation_is_the_best():
         (lambda: Measured("1"), "expected a number as the loss, got '1'"),
         (lambda: Measured(1.0, constraints={"x": None}), "expected a number as the loss, got None"),
         (lambda: Measured(1.0, constraints={3: 1.0}), "expected names that are strings, got 3"),
+        (lambda: np.array([1.0, 2.0]), r"expected a number as the loss, got array\(\[1., 2.\]\). Return"),
+        (lambda: Decimal("sNaN"), "expected a number as the loss, got Decimal"),
+        (lambda: Measured(1.0, constraints={"x": 10**400}), "expected a number as the loss, got an integer"),
     ],
 )
 def test_what_is_no_measurement_fails_the_call(value, message):

@@ -24,6 +24,7 @@ ALL = [
     Integer(8, 256, log=True, step=8),
     Real(-0.5, 1.0, step=0.1),
     Real(0.001, 0.1, log=True, step=0.003),
+    Real(1.0, 1.7e308, log=True),
 ]
 
 
@@ -105,7 +106,7 @@ def test_a_label_is_no_part_of_the_description():
 
 
 def test_sizes_count_the_values():
-    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1, 4, 32, 16, 34]
+    assert [v.size for v in ALL] == [5, 13, 256, math.inf, math.inf, 1, 4, 32, 16, 34, math.inf]
     assert Real(1.0, 1.0).size == 1
 
 
@@ -179,6 +180,8 @@ def test_uniform_integers_fall_in_equal_shares(u):
         (lambda: Categorical({"a", "b"}), r"choices: expected a list, whose order is fixed, got a set"),
         (lambda: Categorical(frozenset("ab")), r"got a frozenset.*Give a list, as by sorted"),
         (lambda: Integer(0, 9, when={"k": {"a", "b"}}), r"when\['k'\]: expected a list.*got a set"),
+        (lambda: Categorical(3), "choices: expected a list, got 3"),
+        (lambda: Categorical(None), "choices: expected a list, got None"),
         (lambda: Categorical(b"ab"), "got the string b'ab'"),
         (lambda: Integer(np.bool_(True), 2), "low: expected an integer"),
         (lambda: Real(np.bool_(False), 2), "low: expected a finite number"),

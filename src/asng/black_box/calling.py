@@ -97,7 +97,7 @@ def call(
         measured, stopped = Measured(reports.curve[-1][1]), True
     except KeyboardInterrupt:  # Ctrl-C, and asng's Terminated, which is also a SystemExit
         raise
-    except (Exception, SystemExit) as failure:
+    except BaseException as failure:  # sys.exit, and panics of compiled extensions, are no `Exception`
         measured = Measured(float("nan"))
         error, trace = f"{type(failure).__name__}: {failure}", traceback.format_exc()
     finally:

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from asng.errors import in_one_line
+from asng.space.plain import shown
 
 __all__ = ["Measured", "as_measured", "excess", "rank_value"]
 
@@ -84,12 +86,13 @@ def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, (str, bytes)) or not hasattr(value, "__float__"):
-        raise TypeError(
-            f"expected a number as the loss, got {in_one_line(repr(value), 80)}. Return a float, or "
-            "asng.black_box.Measured"
-        )
-    return float(value)
+    if not isinstance(value, (str, bytes)) and hasattr(value, "__float__"):
+        with suppress(TypeError, ValueError, OverflowError):  # of arrays, and of integers beyond any float
+            return float(value)
+    raise TypeError(
+        f"expected a number as the loss, got {in_one_line(shown(value), 80)}. Return a float, or "
+        "asng.black_box.Measured"
+    )
 
 
 def _name(key: Any) -> str:

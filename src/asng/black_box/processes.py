@@ -199,10 +199,10 @@ class Processes:
             )
         if key is None:
             return None
-        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        return CallOutcome(
-            float("nan"), None, took, f"the process that called f {how}; did it run out of memory?"
-        )
+        how = f"ended with exit code {code}"
+        if code < 0:
+            how = f"was killed by signal {-code}; did it run out of memory?"
+        return CallOutcome(float("nan"), None, took, f"the process that called f {how}")
 
     def _replace(self, worker: _Worker) -> int:
         """End a worker and, if it was ready, start another in its place; return the exit code."""

@@ -23,8 +23,10 @@ def in_order(name: str, values: Iterable[Any]) -> tuple[Any, ...]:
     """Return values as a tuple, with plain ones in place of NumPy's scalars.
 
     Raises:
-        SpaceError: They are a set, whose order may differ from one process to the next.
+        SpaceError: They are no list, or a set, whose order may differ from one process to the next.
     """
+    if not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        raise SpaceError(f"{name}: expected a list, got {values!r:.80}.")
     if isinstance(values, Set) and not isinstance(values, (KeysView, ItemsView, Sequence)):
         raise SpaceError(
             f"{name}: expected a list, whose order is fixed, got a {type(values).__name__}, {values!r:.80}. "

@@ -7,6 +7,7 @@ optimiser draws. The raw coordinate is the index of a choice, or a real number t
 """
 
 import math
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
@@ -23,6 +24,9 @@ __all__ = ["Categorical", "Integer", "Real", "Variable", "Value", "When", "varia
 
 _SHOWN = 20
 """Most choices that an error lists."""
+
+_LARGEST_LOG = math.log(sys.float_info.max)
+"""The logarithm of the largest float."""
 
 Value: TypeAlias = str | int | float | bool | None
 """The type of a variable's value: any JSON value that is not an array or an object."""
@@ -428,4 +432,4 @@ def _from_raw(x: float, variable: Integer | Real) -> float:
     if not variable.log:
         return x
     # Far outside the bounds exp would overflow; the caller clips the value to them anyway.
-    return math.exp(min(max(x, math.log(variable.low) - 1), math.log(variable.high) + 1))
+    return math.exp(min(max(x, math.log(variable.low) - 1), math.log(variable.high) + 1, _LARGEST_LOG))
