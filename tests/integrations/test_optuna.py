@@ -194,10 +194,41 @@ def test_a_trial_without_constraints_breaks_those_that_there_are():
     assert losses[:2].min() > 1e299 > losses[2:].max()
 
 
-def test_constraints_that_are_no_numbers_are_an_error():
-    study = study_of(ASNGSampler(seed=0, constraints_func=lambda trial: [math.nan]))
-    with pytest.raises(ValueError, match="constraints_func: expected numbers, got"):
+def test_a_trial_whose_list_of_constraints_is_empty_keeps_them():
+    def limits(trial):  # only some branches have a limit
+        return [1.0] if trial.params["k"] > 4 else []
+
+    study = study_of(ASNGSampler(seed=0, constraints_func=limits))
+    study.optimize(bowl, n_trials=8)
+    losses, archive = [trial.value for trial in study.trials], search_of(study).optimizer._state.archive
+    for trial in study.trials:
+        assert (trial.value in archive.losses) == (trial.params["k"] <= 4)
+    assert len(set(losses)) == len(archive.losses) == 8
+
+
+@pytest.mark.parametrize("returned", [[math.nan], 1.0, None, ["a"]])
+def test_constraints_that_are_no_numbers_are_an_error(returned):
+    study = study_of(ASNGSampler(seed=0, constraints_func=lambda trial: returned))
+    with pytest.raises(ValueError, match="constraints_func: expected a list of numbers, got"):
         study.optimize(bowl, n_trials=1)
+
+
+def test_steps_that_floats_cannot_tell_apart_are_searched_as_reals():
+    def fine(trial):
+        return trial.suggest_float("x", 1e10, 1e10 + 1.0, step=1e-6) - 1e10 + trial.suggest_int("n", 1, 9)
+
+    study = study_of()
+    study.optimize(fine, n_trials=20)
+    assert study.best_value < 1.1
+
+
+@pytest.mark.filterwarnings("ignore:Fixed parameter")
+@pytest.mark.parametrize("value", [math.inf, 50.0])
+def test_an_enqueued_value_beyond_its_range_counts_as_the_end(value):
+    study = study_of()
+    study.enqueue_trial({"x": value})
+    study.optimize(bowl, n_trials=9)
+    assert search_of(study).optimizer._state.archive.x[:, 1].max() == 1.0
 
 
 def test_an_objective_that_fails_ranks_worst_and_a_lost_process_says_nothing():

@@ -162,7 +162,7 @@ class Search:
 
     def _loss(self, trial: FrozenTrial, candidate: Candidate) -> float:
         constraints = _constraints(trial)
-        if self._constrained and not constraints:
+        if self._constrained and not constraints and CONSTRAINTS not in trial.system_attrs:
             constraints = {"": math.inf}
         losses = [sign * value for sign, value in zip(self._signs, _values(trial), strict=False)]
         if self._front is None:

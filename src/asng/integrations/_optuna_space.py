@@ -35,18 +35,16 @@ def joined(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
 def variable_of(distribution: BaseDistribution) -> Variable:
     """Return the variable that stands for a distribution; for choices, a variable over their indices.
 
-    Choices may be equal to Python, as 1 and True are. Integers that floats cannot tell apart become reals,
-    which `returned` and `fitted` round: Optuna, too, stores their values as floats.
+    Choices may be equal to Python, as 1 and True are. Integers and steps that floats cannot tell apart become
+    reals. `returned` and `fitted` round those of integers: Optuna, too, stores their values as floats.
     """
     if isinstance(distribution, CategoricalDistribution):
         return Categorical(range(len(distribution.choices)))
-    kind = Integer if isinstance(distribution, IntDistribution) else Real
-    step: Any = distribution.step
-    if kind is Integer:
-        with suppress(SpaceError):
-            return Integer(distribution.low, distribution.high, log=distribution.log, step=step)
-        kind, step = Real, None
-    return kind(distribution.low, distribution.high, log=distribution.log, step=step)
+    low, high, log = distribution.low, distribution.high, distribution.log
+    kind: Any = Integer if isinstance(distribution, IntDistribution) else Real
+    with suppress(SpaceError):
+        return kind(low, high, log=log, step=distribution.step)  # type: ignore[no-any-return]
+    return Real(low, high, log=log)
 
 
 def own_value(distribution: BaseDistribution, value: Any) -> Any:
@@ -65,6 +63,8 @@ def returned(distribution: BaseDistribution, value: Any) -> Any:
 
 
 def raw_of(variable: Integer | Real, value: float) -> float:
+    """Return the raw coordinate of a value; one beyond the range, as Optuna enqueues it, is at the end."""
+    value = min(max(value, variable.low), variable.high)
     return math.log(value) if variable.log else float(value)
 
 
@@ -74,8 +74,7 @@ def fitted(distribution: BaseDistribution, value: Any) -> Any:
         return value
     variable = variable_of(distribution)
     assert not isinstance(variable, Categorical)
-    inside = min(max(value, distribution.low), distribution.high)
-    return returned(distribution, variable.decode(raw_of(variable, inside)))
+    return returned(distribution, variable.decode(raw_of(variable, value)))
 
 
 def drawn_evenly(distribution: BaseDistribution, rng: np.random.Generator) -> Any:

@@ -174,9 +174,13 @@ class ASNGSampler(BaseSampler):
         if state == TrialState.FAIL:
             note(FAILED, True)
         elif self._constraints_func is not None:
-            constraints = [float(value) for value in self._constraints_func(trial)]
+            returned: Any = self._constraints_func(trial)
+            try:
+                constraints = [float(value) for value in returned]
+            except (TypeError, ValueError):
+                constraints = [math.nan]
             if any(math.isnan(value) for value in constraints):
-                raise ValueError(f"constraints_func: expected numbers, got {constraints}.")
+                raise InputError(f"constraints_func: expected a list of numbers, got {returned!r:.80}.")
             note(CONSTRAINTS, constraints)
 
     def _up_to_date(self, study: Study) -> "Search":
