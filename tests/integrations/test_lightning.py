@@ -13,12 +13,12 @@ from trainer_problems import loader, loss, network
 pytest.importorskip("lightning")
 
 import lightning
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateFinder, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.plugins.environments import LightningEnvironment
 
 import asng
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 from asng.integrations.lightning import ASNGCallback
 from asng.nn.selection import current_selection
 
@@ -27,9 +27,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:::lightning", "ignore:::torch", 
 
 
 class Module(lightning.LightningModule):
-    def __init__(self):
+    def __init__(self, norm=False):
         super().__init__()
-        self.net, self.followed, self.validated = network(), [], []
+        self.lr, self.net, self.followed, self.validated = 0.1, network(norm), [], []
 
     def training_step(self, batch, number):
         self.followed.append(dict(current_selection().values))
@@ -41,8 +41,10 @@ class Module(lightning.LightningModule):
         )
         self.log("val", loss(self.net, batch))
 
+    test_step = validation_step
+
     def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
+        return torch.optim.SGD(self.parameters(), lr=self.lr)
 
 
 def trainer(folder, callbacks, **settings):
@@ -115,6 +117,53 @@ def test_accumulated_gradients_count_as_batches(tmp_path):
     callback = callback_of(module)
     trainer(tmp_path, [callback], accumulate_grad_batches=4).fit(module, loader())
     assert callback.search.theta.generation == 8
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_validation_and_test_alone_follow_the_likeliest_architecture(stage, tmp_path):
+    module = Module()
+    callback = callback_of(module)
+    whole = trainer(tmp_path, [callback], enable_checkpointing=True)
+    run = getattr(whole, stage)
+    for fitted in (False, True):
+        if fitted:
+            whole.fit(module, loader())
+        run(module, loader(seed=2), verbose=False)
+        assert all(followed == likeliest for followed, likeliest in module.validated)
+        assert current_selection() is None
+    run(module, loader(seed=2), verbose=False, ckpt_path=whole.checkpoint_callback.best_model_path)
+    assert len(module.validated) == 3 * 8
+    assert module.validated[-1][0] == dict(callback.architecture)
+
+
+def test_a_learning_rate_is_looked_for_with_the_likeliest_architecture(tmp_path):
+    module = Module()
+    callback, finder = callback_of(module), LearningRateFinder(num_training_steps=10)
+    trainer(tmp_path, [callback, finder], enable_checkpointing=True).fit(module, loader())
+    assert finder.optimal_lr is not None
+    assert callback.search.taken == 16
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("64-true", torch.float64), ("bf16-true", torch.bfloat16)])
+def test_architectures_are_scored_in_the_precision_of_the_trainer(precision, dtype, tmp_path):
+    module = Module(norm=True)
+    callback = callback_of(module)
+    trainer(tmp_path, [callback], precision=precision).fit(module, loader())
+    assert callback.search.theta.generation == 8
+    assert {weight.dtype for weight in callback.child().parameters()} == {dtype}
+
+
+def test_a_checkpoint_without_a_search_is_refused(tmp_path):
+    module = Module()
+    saving = ModelCheckpoint(tmp_path, "first")
+    with asng.nn.following(asng.nn.Supernet(module.net).space.decode([4.0, 0.0])):
+        trainer(tmp_path, [saving], max_epochs=1, enable_checkpointing=True).fit(module, loader())
+    again = Module()
+    with pytest.raises(RunError, match="ckpt_path: expected a checkpoint of a training with ASNGCallback"):
+        trainer(tmp_path, [callback_of(again)]).fit(
+            again, loader(), ckpt_path=tmp_path / "first.ckpt", weights_only=True
+        )
+    assert current_selection() is None
 
 
 def test_an_error_leaves_nothing_followed(tmp_path):

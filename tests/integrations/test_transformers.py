@@ -83,6 +83,16 @@ def test_it_evaluates_the_likeliest(tmp_path):
     assert evaluated == [dict(callback.architecture)] * len(evaluated) != []
 
 
+def test_after_the_training_it_evaluates_inside_a_block(tmp_path):
+    model = Net()
+    callback = callback_of(model)
+    whole = trainer(tmp_path, model, callback)
+    whole.train()
+    with callback.search.supernet.following(callback.architecture):
+        whole.evaluate()
+    assert model.followed[-1] == (False, dict(callback.architecture))
+
+
 def test_a_resumed_training_goes_on_to_the_same_bits(tmp_path):
     settings = {"save_steps": 8, "eval_strategy": "no", "num_train_epochs": 4}
     whole, again = Net(), Net()

@@ -105,7 +105,7 @@ class AcceleratedSearch(TrainerSearch):
         try:
             yield
         except BaseException:
-            self._follow(self.theta.best)
+            self.follow()
             raise
         self.end_step()
 

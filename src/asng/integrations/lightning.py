@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 from asng.integrations.trainers import TrainerSearch
 from asng.nn import Supernet
 from asng.optim import Optimizer
@@ -29,9 +29,9 @@ class ASNGCallback(Callback):
     """Searches an architecture while Lightning trains the shared weights.
 
     Before each training batch, the searchable layers of the module are set to an architecture drawn from
-    theta. After it, theta is updated by architectures that are scored on held-out batches. In validation, the
-    layers are set to the likeliest architecture. All else is Lightning's: optimisers, precision, devices,
-    checkpoints.
+    theta. After it, theta is updated by architectures that are scored on held-out batches. In validation,
+    test and prediction, the layers are set to the likeliest architecture. All else is Lightning's:
+    optimisers, precision, devices, checkpoints.
 
     The state of theta is in Lightning's checkpoints; `trainer.fit(..., ckpt_path=...)` resumes it. Under DDP,
     choose `strategy="ddp_find_unused_parameters_true"`, because a step trains a part of the weights. All
@@ -56,6 +56,7 @@ class ASNGCallback(Callback):
 
     Raises:
         InputError: An argument is not as described, or `fit` starts with a training of unknown length.
+        RunError: `fit` resumes from a checkpoint of a training without this callback.
 
     Example:
         >>> import asng, lightning
@@ -89,6 +90,7 @@ class ASNGCallback(Callback):
             optimizer=optimizer,
             seed=seed,
         )
+        self._resumed = False
 
     @property
     def architecture(self) -> Architecture:
@@ -105,8 +107,23 @@ class ASNGCallback(Callback):
 
     # --- Lightning's hooks ------------------------------------------------------------------------------
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Follow the likeliest architecture, also in `validate`, `test`, `predict` and a tuner."""
+        self._resumed = False
+        self.search.convert = trainer.precision_plugin.convert_input
+        self.search.follow()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Stop steering the model."""
+        self.search.stop()
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Follow the likeliest architecture, in the sanity check of the validation too."""
+        """Plan the warm-up."""
+        if trainer.ckpt_path is not None and not self._resumed:
+            raise RunError(
+                f"ckpt_path: expected a checkpoint of a training with {type(self).__name__}, got one without "
+                "it. To search with its weights, load them by module.load_state_dict and leave ckpt_path out."
+            )
         steps = trainer.estimated_stepping_batches * trainer.accumulate_grad_batches
         if not math.isfinite(steps):
             raise InputError(
@@ -148,3 +165,4 @@ class ASNGCallback(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore what `state_dict` returned."""
         self.search.load_state_dict(state_dict)
+        self._resumed = True

@@ -25,7 +25,7 @@ from asng.training.data.stream import BatchStream
 from asng.training.forward import ArchitectureForward
 from asng.training.inputs import calls_in
 from asng.training.modes import kept_modes
-from asng.training.objective import as_number
+from asng.training.objective import Forward, as_number
 
 __all__ = ["TrainerSearch"]
 
@@ -54,6 +54,7 @@ class TrainerSearch:
         taken: Number of steps taken.
         objective: Mean score at the last update of theta; None before.
         around: Makes the context in which architectures are scored, such as a trainer's precision.
+        convert: Converts a held-out batch before it is scored, such as to a trainer's precision.
 
     Raises:
         InputError: An argument is not as described.
@@ -122,6 +123,7 @@ class TrainerSearch:
         self.taken = 0
         self.objective: float | None = None
         self.around: Callable[[], AbstractContextManager[Any]] = nullcontext
+        self.convert: Callable[[Any], Any] = lambda batch: batch
 
     # --- results ----------------------------------------------------------------------------------------
 
@@ -142,9 +144,9 @@ class TrainerSearch:
         architecture = self.architecture
         with kept_modes(self.supernet):
             self.supernet.eval()
-            calls = calls_in(self.supernet, architecture, self.select, self._held_out.first(), training=False)
+            calls = calls_in(self.supernet, architecture, self._score, self._held_out.first(), training=False)
             child = self.supernet.extract(architecture, example=calls or None)
-        return recalibrate(child, train_loader or self.valid_loader, loss=self.select)
+        return recalibrate(child, train_loader or self.valid_loader, loss=self._score)
 
     # --- what a trainer calls ---------------------------------------------------------------------------
 
@@ -155,6 +157,10 @@ class TrainerSearch:
             steps: Steps of the whole training, including those before it was resumed.
         """
         self._first_move = round(self.warmup * integer_at_least("steps", steps, 1))
+        self.follow()
+
+    def follow(self) -> None:
+        """Let the model follow the likeliest architecture until the next step, or until `stop`."""
         self._follow(self.theta.best)
 
     def begin_step(self) -> None:
@@ -167,7 +173,7 @@ class TrainerSearch:
         moves = self.taken > self._first_move and self.taken % self.every == 0
         if moves:
             self.move_theta()
-        self._follow(self.theta.best)
+        self.follow()
         return moves
 
     def stop(self) -> None:
@@ -185,11 +191,14 @@ class TrainerSearch:
             with batch_statistics(self.supernet):  # the running averages mix all architectures
                 for candidate in candidates:
                     forward = ArchitectureForward(self.supernet, candidate.architecture)
-                    values.append(as_number(self.select(forward, batch), self._name, self.select))
+                    values.append(as_number(self._score(forward, batch), self._name, self.select))
                     told.append(candidate if forward.read is None else candidate.with_active(forward.read))
         values = mean_over_processes(values, device)
         self.objective = sum(values) / len(values)
         self.theta.tell(told, [self._sign * value for value in values])
+
+    def _score(self, forward: Forward, batch: Any) -> Any:
+        return self.select(forward, self.convert(batch))
 
     def _next_batch(self) -> Any:
         """Return the held-out batch of this process: all read the same batches, and each takes its turn."""
@@ -225,6 +234,8 @@ class TrainerSearch:
             self.theta.load_state_dict(theta)
             self._held_out.load_state_dict(held_out)
             self.taken = integer_at_least("taken", taken, 0)
+            if self._followed is not None:
+                self.follow()
         except AsngError:
             raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -46,7 +46,9 @@ class ASNGTrainerCallback(TrainerCallback, ExportableState):
 
     Before each step of the Trainer, the searchable layers of the model are set to an architecture drawn from
     theta. After it, theta is updated by architectures that are scored on held-out batches. Whenever the
-    Trainer evaluates, the layers are set to the likeliest architecture. All else is up to the Trainer.
+    Trainer evaluates during the training, the layers are set to the likeliest architecture. All else is up to
+    the Trainer. Before and after the training, evaluate inside
+    `with supernet.following(callback.architecture):`, or evaluate `child()`.
 
     The state of theta is in the `trainer_state.json` of each checkpoint;
     `trainer.train(resume_from_checkpoint=...)` resumes it. Leave `restore_callback_states_from_checkpoint`

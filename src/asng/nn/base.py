@@ -72,7 +72,7 @@ class Searchable(nn.Module):
         if selection is None:
             raise InputError(
                 f"{self._slot_described(slot)} has no architecture to follow: call it through "
-                "asng.nn.Supernet(model)(x, architecture=a)."
+                "asng.nn.Supernet(model)(x, architecture=a), or inside `with supernet.following(a):`."
             )
         try:
             name = self.names[slot]
