@@ -79,7 +79,7 @@ def test_a_folder_without_theta_is_one_error(tmp_path):
     accelerator, _, _, search = prepared()
     accelerator.save_state(tmp_path)
     (tmp_path / "theta.pt").unlink()
-    with pytest.raises(RunError, match=r"theta\.pt"):
+    with pytest.raises(RunError, match=r"theta\.pt: expected the state of a search, found no file"):
         accelerator.load_state(tmp_path)
     search.stop()
 

@@ -55,7 +55,7 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
         kind: What it is, for messages.
 
     Raises:
-        RunError: The file is torn, foreign, or changed on the disk.
+        RunError: The file is missing, torn, foreign, or changed on the disk.
     """
     try:
         with open_plain(path) as file:
@@ -68,6 +68,8 @@ def read_tensors(path: Path, kind: str) -> dict[str, Any]:
                 content = torch.load(file, map_location="cpu", weights_only=True)
     except RunError:
         raise
+    except FileNotFoundError:
+        raise RunError(f"{path}: expected {kind}, found no file. Check the path.") from None
     except Exception as error:  # whatever zipfile and torch.load raise on a foreign file
         name = type(error).__name__
         raise RunError(f"{path}: expected {kind}, got a truncated or foreign file ({name}).") from error
