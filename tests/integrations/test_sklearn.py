@@ -136,6 +136,7 @@ def test_another_space_can_be_given():
         ({"batch_size": 1}, "batch_size: expected an integer >= 2"),
         ({"learning_rate": 0.0}, "learning_rate: expected a number"),
         ({"validation_fraction": 1.0}, "validation_fraction: expected a number"),
+        ({"model": "mlp"}, "model: expected a function of the numbers of columns and outputs, got 'mlp'"),
     ],
 )
 def test_arguments_are_checked_when_it_is_fitted(settings, told):
@@ -150,3 +151,10 @@ def test_few_rows_and_rare_classes_are_taken(rows):
     labels = np.array(["rare"] + ["common"] * (rows - 1))
     found = ASNGClassifier(epochs=1, retrain_epochs=1, batch_size=16, random_state=0).fit(x[:rows], labels)
     assert found.predict(x[:rows]).shape == (rows,)
+
+
+@pytest.mark.parametrize("rows", [16, 17])
+def test_a_large_validation_fraction_leaves_two_rows_to_train(rows):
+    x, y = load_diabetes(return_X_y=True)
+    estimator = ASNGRegressor(epochs=8, retrain_epochs=1, validation_fraction=0.9, random_state=0)
+    assert estimator.fit(x[:rows], y[:rows]).predict(x).shape == y.shape

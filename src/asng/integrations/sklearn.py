@@ -12,6 +12,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from asng.checks import integer_at_least, real_between
+from asng.errors import InputError
 from asng.nn import Supernet
 from asng.search import OneShotSearch
 from asng.supernets import TabularMLP
@@ -72,6 +73,10 @@ class _TabularSearch(BaseEstimator):
         integer_at_least("batch_size", self.batch_size, 2)
         real_between("learning_rate", self.learning_rate, 0.0, np.inf, open_low=True)
         real_between("validation_fraction", self.validation_fraction, 0.0, 0.9, open_low=True)
+        if self.model is not None and not callable(self.model):
+            raise InputError(
+                f"model: expected a function of the numbers of columns and outputs, got {self.model!r:.80}."
+            )
 
     def _search(
         self,
@@ -139,13 +144,12 @@ class _TabularSearch(BaseEstimator):
         everything = np.arange(count)
         if count < _FEW:
             return everything, everything
-        share = self.validation_fraction
+        held = min(int(np.ceil(self.validation_fraction * count)), count - 2)  # a batch norm needs two rows
         if classes is not None:
             least = np.bincount(classes).min()
-            held = int(np.ceil(share * count))
             if least < 2 or min(held, count - held) < len(np.unique(classes)):
                 classes = None  # some class is in too few rows to be in both parts
-        fitted, held_rows = train_test_split(everything, test_size=share, stratify=classes, random_state=seed)
+        fitted, held_rows = train_test_split(everything, test_size=held, stratify=classes, random_state=seed)
         return fitted, held_rows
 
     def _loader(self, x: torch.Tensor, y: torch.Tensor, seed: int) -> DataLoader[Any]:
@@ -186,7 +190,7 @@ class ASNGClassifier(ClassifierMixin, _TabularSearch):
             16 rows, all of them are used.
         final: Share of the search's cost for training finalists alone, in [0, 0.9].
         model: Makes another searchable network from the numbers of columns and outputs.
-        random_state: Seed or NumPy generator. Default: another search each time.
+        random_state: Seed, or `numpy.random.RandomState`. Default: another search each time.
         device: Where to search and train, for instance "cuda". Default: the CPU.
         verbose: Whether to show progress bars.
 
@@ -252,7 +256,7 @@ class ASNGRegressor(RegressorMixin, _TabularSearch):
             16 rows, all of them are used.
         final: Share of the search's cost for training finalists alone, in [0, 0.9].
         model: Makes another searchable network from the numbers of columns and outputs.
-        random_state: Seed or NumPy generator. Default: another search each time.
+        random_state: Seed, or `numpy.random.RandomState`. Default: another search each time.
         device: Where to search and train, for instance "cuda". Default: the CPU.
         verbose: Whether to show progress bars.
 
