@@ -37,6 +37,13 @@ def test_every_optimizer_keeps_what_it_promises(make, claim):
 # --- the words of errors ----------------------------------------------------------------------------------
 
 
+class Learning:
+    """As a tensor of torch that needs a gradient."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+
 @pytest.mark.parametrize(
     ("candidates", "losses", "match"),
     [
@@ -48,6 +55,12 @@ def test_every_optimizer_keeps_what_it_promises(make, claim):
         (2, [None, 1.0], "losses: expected a flat sequence"),
         (2, [[0.0], [1.0]], "losses: expected a flat sequence"),
         (2, [1j, 0.0], "losses: expected a flat sequence"),
+        (
+            2,
+            [[0.0], [1.0, 2.0]],
+            r"losses: expected a flat sequence .*got \[\[0.0\], \[1.0, 2.0\]\]\. Convert",
+        ),
+        (2, [Learning(), Learning()], "losses: expected a flat sequence"),
         ([1.0, 2.0], [0.0, 1.0], r"candidates\[0\]: expected a Candidate, got 1.0"),
         ([OTHER.candidate([0.0])] * 2, [0.0, 1.0], "another space"),
     ],

@@ -160,3 +160,22 @@ def test_the_widest_ranges_are_searched_without_a_warning(name, noisy):
     result = minimize(loss, space, 40, noisy=noisy)
     assert noisy or len({one.architecture for one in result.history if not one.cached}) == 40
     assert result.loss < variable.high / 8
+
+
+LARGEST = float(np.finfo(np.float64).max)
+FAR = {
+    "both ends": lambda a: LARGEST * a["x"],
+    "a reward": lambda a: -LARGEST if a["x"] > 0.5 else a["x"] ** 2,
+    "a penalty": lambda a: LARGEST if a["x"] > 0.5 else a["x"] ** 2,
+}
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+@pytest.mark.parametrize("name", FAR)
+def test_losses_as_far_apart_as_floats_are_searched_without_a_warning(name, noisy, tmp_path):
+    space = Space({"x": Real(-1.0, 1.0), "op": Categorical(["a", "b"]), "m": Integer(0, 9)})
+    f = FAR[name]
+    result = minimize(f, space, 60, noisy=noisy, run_dir=tmp_path)
+    assert result.loss <= {"both ends": -0.9 * LARGEST, "a reward": -LARGEST, "a penalty": 1e-3}[name]
+    again = minimize(f, space, 60, noisy=noisy, run_dir=tmp_path, resume=True)
+    assert again.history == result.history

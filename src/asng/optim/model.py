@@ -27,6 +27,8 @@ __all__ = ["Archive", "Model", "bent", "learnt_model", "surrogate_of"]
 POWERS = (1.0, 0.5, 0.25, 0.0, -0.25, -0.5)
 _OFFSET = 0.01
 _T_MAX = 1e12
+_LARGE = 4e307
+"""Losses beyond this are scaled, so that differences and sums of two are floats."""
 _STEPS = 6
 _MOST = 150
 """Most points of a model: two thirds are the best, the others the newest."""
@@ -129,8 +131,10 @@ def bent(losses: Floats, power: float) -> tuple[Floats, float]:
     finite = np.isfinite(losses)
     if not finite.any():
         return np.zeros(len(losses)), 0.0
-    least, most = float(losses[finite].min()), float(losses[finite].max())
-    losses = np.where(finite, losses, most)
+    losses = np.where(finite, losses, losses[finite].max())
+    if float(np.abs(losses).max()) > _LARGE:
+        losses = losses / 4.0  # exact, and of no weight: only their ratios count
+    least, most = float(losses.min()), float(losses.max())
     unit = max(float(np.median(losses)) - least, (most - least) / _T_MAX)
     if not unit > 0.0:
         return np.zeros(len(losses)), 0.0

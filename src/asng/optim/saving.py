@@ -40,7 +40,7 @@ def check_same(state: Any, expected: Mapping[str, Any]) -> None:
     for key, value in expected.items():
         if get(state, key) != value:
             raise RunError(
-                f"state[{key!r}]: expected {value!r}, got {state[key]!r:.80}. "
+                f"state[{key!r}]: expected {value!r:.200}, got {state[key]!r:.200}. "
                 "Load it into an optimiser made with the same space and arguments."
             )
 

@@ -336,10 +336,13 @@ def _row(rank: Mapping[str, int], candidate: Candidate, *, decided: bool) -> lis
 
 
 def _losses(losses: Sequence[float], n: int) -> Floats:
-    values = np.asarray(losses)
+    try:
+        values = np.asarray(losses)
+    except (RuntimeError, TypeError, ValueError):  # lists of different lengths, tensors that need gradients
+        values = np.empty((0, 0))
     if values.ndim != 1 or values.dtype.kind not in "biuf":
         raise InputError(
-            f"losses: expected a flat sequence of {n} numbers, one per candidate, got {losses!r}. "
+            f"losses: expected a flat sequence of {n} numbers, one per candidate, got {losses!r:.200}. "
             "Convert each to float; for a failed evaluation tell float('inf')."
         )
     if len(values) != n:
