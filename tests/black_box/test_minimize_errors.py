@@ -1,5 +1,6 @@
 """What cannot be searched is refused and leaves nothing; what fails on the way leaves a run to resume."""
 
+import numpy as np
 import pytest
 from black_boxes import MIXED, SMALL, Counted, mixed, small
 
@@ -33,6 +34,11 @@ def test_unfit_arguments_are_refused_and_nothing_is_written(arguments, message, 
     with pytest.raises(InputError, match=message):
         minimize(**flags, run_dir=folder)
     assert not folder.exists()
+
+
+def test_what_is_no_folder_is_refused():
+    with pytest.raises(InputError, match="run_dir: expected a path, got 3"):
+        minimize(small, SMALL, 10, run_dir=3)
 
 
 def test_resume_without_a_folder_is_refused():
@@ -84,6 +90,29 @@ def test_failures_can_rank_worst():
     assert {one.error for one in result.history} == {None, "MemoryError: too wide"}
     with pytest.raises(KeyboardInterrupt):
         minimize(Counted(small, dies_at=3), SMALL, 30, on_error="worst")
+
+
+class Frozen(Exception):
+    """As a frozen dataclass, it takes no attribute."""
+
+    def __setattr__(self, name, value):
+        raise AttributeError(f"cannot assign to field {name!r}")
+
+
+def test_an_error_of_the_user_that_takes_no_result_is_raised_as_it_is():
+    def broken(progress):
+        raise Frozen("of the user")
+
+    with pytest.raises(Frozen, match="of the user"):
+        minimize(small, SMALL, 10, callbacks=[broken])
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(np.array([1, 2]), "exhausted"), (1, "exhausted"), (np.True_, "callback"), (True, "callback")],
+)
+def test_only_a_true_answer_of_a_callback_ends_the_search(answer, reason):
+    assert minimize(small, SMALL, 1000, callbacks=[lambda progress: answer]).reason == reason
 
 
 def test_an_earlier_run_stays_unless_it_is_to_be_replaced(tmp_path):

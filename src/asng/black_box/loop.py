@@ -5,6 +5,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from asng.black_box.cache import Cache
 from asng.black_box.calling import CallOutcome, known_outcome
 from asng.black_box.front import Front
@@ -247,8 +249,8 @@ class MinimizeLoop:
                 entropy=self.optimizer.entropy,
                 seconds=seconds,
             )
-            answers = [callback(progress) for callback in self.callbacks]
-            ended = True in answers
+            answers: list[object] = [callback(progress) for callback in self.callbacks]
+            ended = any(isinstance(answer, (bool, np.bool_)) and bool(answer) for answer in answers)
             self._log_step(generation, evaluations, seconds)
         if _is_round(generation):
             self.log_theta()

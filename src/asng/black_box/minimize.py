@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import closing
+from contextlib import closing, suppress
 from os import PathLike
 from pathlib import Path
 from typing import Any, Literal
@@ -149,6 +149,8 @@ def minimize(
     n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
+    if run_dir is not None and not isinstance(run_dir, (str, PathLike)):
+        raise InputError(f"run_dir: expected a path, got {run_dir!r}.")
     folder = None if run_dir is None else Path(run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
@@ -297,7 +299,9 @@ def _run(loop: MinimizeLoop, run: Callable[[], str], folder: Path | None) -> str
         return run()
     except BaseException as error:
         loop.take_in()
-        error.result = _result(loop, "error", folder) if loop.history else None  # type: ignore[attr-defined]
+        found = _result(loop, "error", folder) if loop.history else None
+        with suppress(AttributeError):  # a frozen exception takes none
+            error.result = found  # type: ignore[attr-defined]
         raise
 
 
