@@ -1,5 +1,6 @@
 """Ray: what Tune's searcher learns of trials, and calls on a cluster of processes."""
 
+import json
 import math
 import runpy
 import sys
@@ -81,6 +82,12 @@ def test_domains_have_the_values_that_tune_draws(domain, low, high, step):
         ({"x": tune.sample_from(lambda: 3)}, "'x'.: expected choice, or uniform"),
         ({"x": tune.grid_search([1, 2])}, "grid search of x"),
         ({"x": 3}, "expected at least one domain"),
+        ({"x": tune.choice([tune.uniform(0, 1), 2])}, "'x'.: expected choices that are values, got a domain"),
+        ({"x": tune.choice([{"lr": tune.uniform(0, 1)}, 2])}, "'x'.: expected choices that are values, got"),
+        (
+            {"a/b": tune.uniform(0, 1), "a": {"b": tune.uniform(0, 1)}},
+            "expected different names of domains, got 'a/b' twice",
+        ),
     ],
 )
 def test_other_domains_are_refused(config, said):
@@ -115,6 +122,9 @@ def test_failed_trials_rank_worst_and_those_without_a_result_say_nothing():
     search.on_trial_complete("t8", None)
     search.on_trial_complete("t9", {"other": 3.0})
     search.on_trial_complete("unknown", {"loss": 3.0})
+    with pytest.raises(InputError, match="metric 'loss': expected a number, got 'low'"):
+        search.on_trial_complete(search.suggest("t12") and "t12", {"loss": "low"})
+    search.on_trial_complete(search.suggest("t13") and "t13", {"loss": None})
     assert search._optimizer._draws.waiting is None
     assert sorted(search._under_way) == ["t10", "t11"]
 
@@ -160,12 +170,24 @@ def test_what_is_no_state_is_refused(content, tmp_path):
         search_of().restore(str(tmp_path / "state"))
 
 
+@pytest.mark.parametrize("key", ["tried", "under_way"])
+def test_a_state_that_lacks_a_part_is_refused(key, tmp_path):
+    search, path = search_of(), tmp_path / "state"
+    search.suggest("open")
+    search.save(str(path))
+    path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != key}))
+    with pytest.raises(RunError, match="expected the state of an ASNGSearch, got a damaged one"):
+        search_of().restore(str(path))
+
+
 def test_points_of_elsewhere_are_learnt_of():
     search = search_of({"net": {"depth": tune.randint(1, 5)}, "act": tune.choice(["a", "b"])})
     for depth in range(1, 5):
         search.add_evaluated_point({"net/depth": depth, "act": "b"}, abs(depth - 2.0))
         search.add_evaluated_point({"net/depth": depth, "act": "a"}, math.nan, error=True)
     assert dict(search._optimizer.best) == {"net/depth": 2, "act": 1}
+    with pytest.raises(InputError, match=r"parameters\['act'\]: expected one of \['a', 'b'\], got 'z'"):
+        search.add_evaluated_point({"net/depth": 1, "act": "z"}, 1.0)
 
 
 @pytest.mark.parametrize(

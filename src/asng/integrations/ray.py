@@ -126,6 +126,10 @@ class ASNGSearch(Searcher):
             raise InputError("param_space: expected at least one domain such as tune.uniform, got none.")
         self._config = config
         self._domains = {_name(path): (path, domain) for path, domain in found}
+        if len(self._domains) < len(found):
+            names = [_name(path) for path, _ in found]
+            double = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"param_space: expected different names of domains, got {double!r} twice.")
         self._begin(Space({name: _variable(name, domain) for name, (_, domain) in self._domains.items()}))
         return True
 
@@ -159,7 +163,7 @@ class ASNGSearch(Searcher):
             return
         if error:
             self._optimizer.tell(candidate, math.inf)
-        elif result is not None and self._metric is not None and self._metric in result:
+        elif result is not None and self._metric is not None and result.get(self._metric) is not None:
             self._optimizer.tell(candidate, self._loss(result[self._metric]))
 
     def add_evaluated_point(
@@ -221,17 +225,26 @@ class ASNGSearch(Searcher):
         saved, self._saved = self._saved or {}, None
         if saved.get("optimizer") is None:
             return
-        optimizer.load_state_dict(saved["optimizer"])
-        self._tried = set(saved["tried"])
-        self._under_way = {
-            trial: optimizer.space.candidate(one["x"]) for trial, one in saved["under_way"].items()
-        }
+        try:
+            optimizer.load_state_dict(saved["optimizer"])
+            self._tried = set(saved["tried"])
+            self._under_way = {
+                trial: optimizer.space.candidate(one["x"]) for trial, one in saved["under_way"].items()
+            }
+        except (AttributeError, KeyError, TypeError) as error:
+            raise RunError(
+                f"restore: expected the state of an ASNGSearch, got a damaged one ({error!r:.80})."
+            ) from error
 
     def _drawn(self, optimizer: Staged) -> Candidate:
         return optimizer.ask(1, under_way=list(self._under_way.values()))[0]
 
     def _loss(self, value: Any) -> float:
-        return -float(value) if self._mode == "max" else float(value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise InputError(f"metric {self._metric!r}: expected a number, got {value!r:.80}.") from None
+        return -number if self._mode == "max" else number
 
     def _config_of(self, architecture: Architecture) -> dict[str, Any]:
         if self._config is None:
@@ -245,7 +258,13 @@ class ASNGSearch(Searcher):
 
     def _as_told(self, name: str, value: Any) -> Any:
         _, domain = self._domains.get(name, ((), None))
-        return domain.categories.index(value) if isinstance(domain, domains.Categorical) else value
+        if not isinstance(domain, domains.Categorical):
+            return value
+        if value not in domain.categories:
+            raise InputError(
+                f"parameters[{name!r}]: expected one of {domain.categories!r:.200}, got {value!r:.80}."
+            )
+        return domain.categories.index(value)
 
 
 class RayExecutor(Executor):
@@ -315,6 +334,12 @@ def _variable(name: str, domain: Any) -> Variable:
     log = isinstance(sampler, domains.LogUniform)
     if log or isinstance(sampler, domains.Uniform):
         if isinstance(domain, domains.Categorical):
+            for category in domain.categories:
+                if parse_spec_vars({"": category})[1]:
+                    raise InputError(
+                        f"param_space[{name!r}]: expected choices that are values, got a domain in "
+                        f"{category!r:.80}. Give ASNGSearch an asng.Space with conditions (when)."
+                    )
             return Categorical(range(len(domain.categories)))
         low, high = domain.lower, domain.upper
         if step is not None:  # Tune's quantised values are the multiples of the step between the ends
