@@ -1,7 +1,8 @@
 """Calls side by side: the same search, whoever is done first."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import active_children
+from pickle import PicklingError
 
 import pytest
 from black_boxes import GATED, SMALL, gated, slow_where_early, small
@@ -45,6 +46,33 @@ def test_a_function_that_no_process_can_import_is_refused_at_once(tmp_path):
     with pytest.raises(InputError, match="f: expected a function that other processes can import"):
         minimize(lambda a: 0.0, SMALL, 10, workers=2, run_dir=tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_pool_of_processes_refuses_such_a_function_at_once_too(tmp_path):
+    with ProcessPoolExecutor(1) as pool, pytest.raises(InputError, match="f: expected a function that other"):
+        minimize(lambda a: 0.0, SMALL, 10, workers=pool, on_error="worst", run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+class Unable(Executor):
+    """Sends nothing, as loky does with what it cannot pickle."""
+
+    def submit(self, *call):
+        future = Future()
+        future.set_exception(PicklingError("Could not pickle the task to send it to the workers."))
+        return future
+
+
+def test_what_an_executor_cannot_send_ends_the_search_whatever_happens_to_failed_calls():
+    with pytest.raises(RunError, match="f: expected a function that the executor can send"):
+        minimize(small, SMALL, 10, workers=Unable(), on_error="worst")
+
+
+def test_an_executor_that_was_shut_down_is_named():
+    threads = ThreadPoolExecutor(1)
+    threads.shutdown()
+    with pytest.raises(RunError, match="workers: expected an executor that takes calls, got RuntimeError: "):
+        minimize(small, SMALL, 10, workers=threads)
 
 
 def test_what_others_were_computing_when_one_failed_is_kept(tmp_path):

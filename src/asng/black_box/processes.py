@@ -24,7 +24,7 @@ from asng.black_box.worker_signals import (
 from asng.errors import InputError, RunError
 from asng.space import Architecture
 
-__all__ = ["Limits", "Processes", "packed", "process_pool"]
+__all__ = ["Limits", "Processes", "packed", "pickled", "process_pool"]
 
 Limits: TypeAlias = Mapping[int, float] | None
 """Limits on what a call reports, as `call` takes them."""
@@ -38,8 +38,23 @@ _LOOK = 1.0
 """Seconds between looks at the clock if calls have a time limit; a longer gap shows that all were paused."""
 
 
+def pickled(f: Function) -> bytes:
+    """Return f pickled.
+
+    Raises:
+        InputError: f cannot be pickled.
+    """
+    try:
+        return pickle.dumps(f)
+    except Exception as error:  # pickle raises whatever an object's own methods do
+        raise InputError(
+            f"f: expected a function that other processes can import, got {f!r} ({error}). Define it at "
+            f"the top of a module, {_THREADS}."
+        ) from error
+
+
 def packed(f: Function) -> bytes:
-    """Return f pickled for other processes.
+    """Return f pickled for other processes, which are started afresh.
 
     Raises:
         InputError: f cannot be pickled, or is from a notebook or a console, where no process can import it.
@@ -47,13 +62,7 @@ def packed(f: Function) -> bytes:
     """
     if getattr(current_process(), "_inheriting", False):  # Python sets this while a process starts
         raise RunError(f"workers: expected a script that starts no search when it is imported. {_GUARD}.")
-    try:
-        content = pickle.dumps(f)
-    except Exception as error:  # pickle raises whatever an object's own methods do
-        raise InputError(
-            f"f: expected a function that other processes can import, got {f!r} ({error}). Define it at "
-            f"the top of a module, {_THREADS}."
-        ) from error
+    content = pickled(f)
     importable = hasattr(sys.modules.get("__main__"), "__file__")
     if not importable and any(part == "__main__" for _, part, _ in pickletools.genops(content)):
         raise InputError(

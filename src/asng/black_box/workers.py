@@ -6,12 +6,21 @@ that of the standard library.
 
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from pickle import PicklingError
 from typing import Any, Protocol
 from uuid import uuid4
 
 from asng.black_box.calling import CallOutcome, Function, call
-from asng.black_box.processes import Limits, Processes, packed
+from asng.black_box.processes import Limits, Processes, packed, pickled
 from asng.checks import integer_at_least, real_between
 from asng.errors import InputError, RunError, in_one_line
 from asng.space import Architecture
@@ -50,6 +59,8 @@ def check_workers(workers: int | Executor, f: Function, call_seconds: float | No
                 f"call_seconds: expected a number as workers, got {workers!r}, which cannot stop a single "
                 "call. Give a number of workers."
             )
+        if isinstance(workers, ProcessPoolExecutor):
+            pickled(f)
         return b""
     alone = integer_at_least("workers", workers, 1) == 1 and call_seconds is None
     return b"" if alone else packed(f)
@@ -137,6 +148,11 @@ class _InExecutor:
             self._waiting[self._executor.submit(_numbered, *given)] = key
         except BrokenExecutor as error:
             raise _broken() from error
+        except Exception as error:  # whatever an executor raises that was shut down, or cannot send f
+            raise RunError(
+                f"workers: expected an executor that takes calls, got {type(error).__name__}: "
+                f"{in_one_line(error)}."
+            ) from error
 
     def finished(self) -> Iterator[tuple[int, CallOutcome]]:
         done = wait(self._waiting, return_when=FIRST_COMPLETED).done
@@ -160,12 +176,17 @@ def _outcome(future: Future[CallOutcome]) -> CallOutcome:
     """Return the outcome of a call; one that was lost, by itself or with its machine, has failed.
 
     Raises:
-        RunError: The executor takes no more calls.
+        RunError: The executor takes no more calls, or cannot send f.
     """
     try:
         return future.result()
     except BrokenExecutor as error:
         raise _broken() from error
+    except PicklingError as error:
+        raise RunError(
+            f"f: expected a function that the executor can send, got PicklingError: {in_one_line(error)}. "
+            "Define it at the top of a module, without locks, open files and the like."
+        ) from error
     except (Exception, CancelledError) as error:  # an error of f is an outcome: this is one of the executor
         return CallOutcome(float("nan"), None, 0.0, f"{type(error).__name__}: {in_one_line(error)}")
 
