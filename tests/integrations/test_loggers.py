@@ -87,6 +87,14 @@ def test_every_and_variables_say_what_is_written():
     assert kept.steps_with("theta/b/entropy") == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize(("variables", "got"), [(["b", "z"], "'z'"), ("ab", "'ab'")])
+def test_variables_that_the_space_has_not_are_refused_before_the_first_step(variables, got):
+    kept = Kept(variables=variables)
+    with pytest.raises(InputError, match=f"variables: expected names of variables of the space, got {got}"):
+        fit(searcher(callbacks=[kept]), epochs=1)
+    assert kept.values == []
+
+
 def test_every_is_checked():
     with pytest.raises(InputError, match="every: expected an integer >= 1, got 0"):
         Kept(every=0)

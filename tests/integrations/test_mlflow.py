@@ -62,3 +62,14 @@ def test_a_run_that_fails_is_told_as_failed(uri, logger):
     with pytest.raises(StopIteration):
         fit(searcher(loss=lambda forward, batch: next(calls) + forward(batch[0]).sum(), callbacks=[logger]))
     assert the_run(uri, logger.experiment)[1].info.status == "FAILED"
+
+
+def test_names_that_mlflow_refuses_are_written_in_another_spelling(uri, logger):
+    logger.open(None, {}, 0)
+    odd = {"theta/k=(3|5)/mean": 1.0, "theta//mean": 2.0, f"theta/{'a' * 300}/mean": 3.0, "train/loss": 4.0}
+    logger.numbers(odd, 1)
+    logger.shut("finished")
+    metrics = the_run(uri, logger.experiment)[1].data.metrics
+    assert sorted(metrics.values()) == [1.0, 2.0, 3.0, 4.0]
+    assert {"theta/k__3_5_/mean", "theta/_/mean", "train/loss"} <= metrics.keys()
+    assert all(name.endswith(("/mean", "/loss")) for name in metrics)

@@ -77,6 +77,14 @@ def test_what_is_no_tensor_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_type_that_the_format_has_not_is_told(tmp_path):
+    child = nn.Linear(2, 1)
+    child.register_buffer("phase", torch.ones(1, dtype=torch.complex128))
+    with pytest.raises(InputError, match=r"types that safetensors has, got torch\.complex128\. Save it with"):
+        save_safetensors(tmp_path / "child.safetensors", child, FOUND)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_missing_a_torn_and_a_foreign_file_are_one_error(tmp_path):
     path = tmp_path / "child.safetensors"
     with pytest.raises(RunError, match="found no file"):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import torch
 
-from asng.checks import integer_at_least
-from asng.errors import in_one_line
+from asng.checks import integer_at_least, nearest
+from asng.errors import InputError, in_one_line
 from asng.search import Callback, Loop, SearchResult
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ class SearchLogger(Callback):
         variables: Variables whose theta is written. Default: the first 100 of the space.
 
     Raises:
-        InputError: `every` is not an integer of at least 1.
+        InputError: `every` is not an integer of at least 1. At the start of a search: the space lacks one of
+            `variables`.
 
     Example:
         >>> import asng, torch
@@ -133,6 +134,13 @@ class SearchLogger(Callback):
     def begin(self, loop: Loop) -> None:
         """Start afresh; the run is opened once it is known whether the search is resumed."""
         super().begin(loop)
+        space, names = loop.theta.space, self.variables or ()
+        unknown = [names] if isinstance(names, str) else [name for name in names if name not in space]
+        if unknown:
+            raise InputError(
+                f"variables: expected names of variables of the space, got {unknown[0]!r}."
+                f"{nearest(unknown[0], space)}"
+            )
         self._forget()
 
     def gradients(self, optimizer: torch.optim.Optimizer) -> None:

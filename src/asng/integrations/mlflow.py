@@ -1,5 +1,6 @@
 """Log a search to MLflow."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,6 +16,8 @@ _SECONDS = 5.0
 """Seconds from one call of the server to the next: a call takes up to 50 ms, longer than many a step."""
 _LONGEST = 500
 """Characters of a parameter; older servers refuse longer ones."""
+_LONGEST_NAME = 250
+"""Characters of a metric's name."""
 _LONGEST_TAG = 5000
 """Characters of a tag, likewise."""
 _ENDS: Mapping[Status, str] = {"finished": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -23,9 +26,10 @@ _ENDS: Mapping[Status, str] = {"finished": "FINISHED", "failed": "FAILED", "inte
 class MlflowCallback(SearchLogger):
     """Writes a search as an MLflow run; see `SearchLogger` for what it writes and how it handles errors.
 
-    Numbers become metrics, settings become parameters, and texts become tags, with a dot for a slash in their
-    names. Writes wait for up to five seconds, and go to the server in one call. Other runs of the process,
-    and `mlflow.active_run()`, are left alone. A resumed search continues its run.
+    Numbers become metrics, with `_` for signs in their names that MLflow refuses. Settings become parameters,
+    and texts become tags, with a dot for a slash in their names. Writes wait for up to five seconds, and go
+    to the server in one call. Other runs of the process, and `mlflow.active_run()`, are left alone. A resumed
+    search continues its run.
 
     Args:
         experiment: Name of the experiment; created if there is none.
@@ -85,7 +89,7 @@ class MlflowCallback(SearchLogger):
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self._metrics += [Metric(name, value, now, step) for name, value in values.items()]
+        self._metrics += [Metric(_spelled(name), value, now, step) for name, value in values.items()]
         self._send()
 
     def text(self, name: str, text: str, step: int) -> None:
@@ -114,3 +118,9 @@ class MlflowCallback(SearchLogger):
             self._client.log_batch(self._id, metrics=self._metrics[:_MOST_AT_ONCE], tags=tags)
             self._metrics, tags = self._metrics[_MOST_AT_ONCE:], []
             self._tags = {}
+
+
+def _spelled(name: str) -> str:
+    """Return a name that MLflow takes as a metric's: it refuses other signs, empty parts, and long ones."""
+    name = re.sub(r"[^\w\-. :/]", "_", name).replace("//", "/_/")
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 50]}...{name[-40:]}"

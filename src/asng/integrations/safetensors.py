@@ -36,7 +36,8 @@ def save_safetensors(path: str | Path, child: nn.Module, architecture: Architect
 
     Raises:
         RunError: The extra `safetensors` is not installed, or the file cannot be written.
-        InputError: The child's state contains something that is not a tensor.
+        InputError: The child's state contains something that is not a tensor, or has a type that the format
+            lacks.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -49,7 +50,14 @@ def save_safetensors(path: str | Path, child: nn.Module, architecture: Architect
     """
     tensors, other_names = _stored_once(child.state_dict())
     metadata = {"format": "pt", "asng_format": _FORMAT, "architecture": json.dumps(dict(architecture))}
-    content = require("safetensors.torch", extra="safetensors").save(tensors, metadata | other_names)
+    library = require("safetensors.torch", extra="safetensors")
+    try:
+        content = library.save(tensors, metadata | other_names)
+    except KeyError as error:  # the library looks the type up
+        raise InputError(
+            f"child: expected tensors of types that safetensors has, got {error}. Save it with "
+            "asng.training.save_child."
+        ) from error
     path = Path(path)
     with writes(path):
         make_folder(path.parent)
