@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from asng.black_box import MinimizeStopRule, minimize
 from asng.errors import RunError
 from asng.optim import ASNG, SNG
+from asng.space import Space
 
 
 def same(one, other):
@@ -197,7 +198,8 @@ def test_killed_by_the_system_it_goes_on(tmp_path):
     [
         ({"seed": 9}, "other settings or another seed"),
         ({"optimizer": ASNG(SMALL, lam=4)}, "other settings or another seed"),
-        ({"noisy": True}, "expected a search with noisy=True, got one with noisy=False"),
+        ({"noisy": True}, "with noisy=True, got one with noisy=False. Resume it with the same"),
+        ({"objectives": ["a", "b"]}, r"objectives=\['a', 'b'\], got one with objectives=\[\]\. Resume"),
         ({"activity": False}, "expected a search with activity=False"),
     ],
 )
@@ -213,6 +215,9 @@ def test_a_log_that_is_not_of_this_search_is_named(tmp_path):
     minimize(small, SMALL, 10, run_dir=tmp_path)
     with pytest.raises(RunError, match="expected a run over the same space"):
         minimize(mixed, MIXED, 20, run_dir=tmp_path, resume=True)
+    turned = Space(dict(reversed(list(SMALL.items()))))
+    with pytest.raises(RunError, match="expected a run over the same space, its variables in the same order"):
+        minimize(small, turned, 20, run_dir=tmp_path, resume=True)
     log = tmp_path / "log.jsonl"
     good = log.read_text()
     for wrong, message in [

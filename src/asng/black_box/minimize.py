@@ -275,10 +275,12 @@ def _resume(record: Record, folder: Path, optimizer: Optimizer, settings: dict[s
         *settings,
         *(name for name in SETTINGS if name in before),
     ]:
-        value, logged = (of.get(name, False) or False for of in (settings, before))
+        usual: Any = [] if name in SETTINGS else False
+        value, logged = (of.get(name) or usual for of in (settings, before))
         if logged != value:
             raise RunError(
-                f"{folder}: expected a search with {name}={value!r:.99}, got one with {name}={logged!r:.99}."
+                f"{folder}: expected a search with {name}={value!r:.99}, got one with {name}={logged!r:.99}. "
+                "Resume it with the same."
             )
     begun = record.start.optimizer
     if begun is None:

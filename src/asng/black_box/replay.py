@@ -135,10 +135,11 @@ def _checked_start(event: StartEvent, where: str, space: Space) -> StartEvent:
         raise RunError(f"{where}: expected a run of asng.minimize, got one of another kind.")
     if event.settings is None:
         raise RunError(f"{where}: expected settings by name, got none.")
-    if event.space != json.loads(space.to_json()):
+    ours = json.loads(space.to_json())
+    if event.space != ours or list(event.space or ()) != list(ours):
         raise RunError(
-            f"{where}: expected a run over the same space, got one over another space. Resume it with its "
-            "own space."
+            f"{where}: expected a run over the same space, its variables in the same order, got one over "
+            "another. Resume it with its own space."
         )
     return event
 
