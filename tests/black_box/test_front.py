@@ -194,3 +194,27 @@ def test_where_nothing_is_feasible_the_least_violation_is_the_best_of_several_ob
     assert closest != result.history[0]
     assert (result.architecture, result.front) == (closest.architecture, ())
     assert seen[-1].constraints["size"] <= seen[0].constraints["size"]
+
+
+def undominated_losses(history):
+    """The losses that no others of a history dominate, one pair after the other."""
+    pairs = [tuple(one.losses.values()) for one in history if one.losses]
+    return sorted({p for p in pairs if not any(q[0] <= p[0] and q[1] <= p[1] and q != p for q in pairs)})
+
+
+@pytest.mark.parametrize("budget", [3, 20, 29])
+def test_the_front_has_the_calls_of_a_generation_that_the_budget_cuts(budget, tmp_path):
+    result = minimize(two, SPACE, budget, objectives=NAMES, run_dir=tmp_path)
+    assert result.evaluated == budget
+    assert [tuple(one.losses.values()) for one in result.front] == undominated_losses(result.history)
+    assert result.architecture in [one.architecture for one in result.front]
+    same(minimize(two, SPACE, budget, objectives=NAMES, run_dir=tmp_path, resume=True), result)
+    more = minimize(two, SPACE, 60, objectives=NAMES, run_dir=tmp_path, resume=True)
+    same(more, minimize(two, SPACE, 60, objectives=NAMES))
+
+
+def test_the_front_of_a_search_that_is_interrupted_has_all_calls():
+    with pytest.raises(KeyboardInterrupt) as stop:
+        minimize(Counted(two, dies_at=13, error=KeyboardInterrupt()), SPACE, 40, objectives=NAMES)
+    result = stop.value.result
+    assert [tuple(one.losses.values()) for one in result.front] == undominated_losses(result.history)

@@ -118,10 +118,10 @@ class MinimizeLoop:
             self._pay(number, paid, architectures, outcomes)
             short = "budget" if len(paid) < len(new) else None
             short = short if outcomes.keys() >= set(paid) else "seconds"
-        evaluations = self.take_in()
         if short is not None:
-            # Half a generation is not told: a resumed search with a larger budget evaluates the rest.
+            self.end_early()
             return short
+        evaluations = self.take_in()
         before = self.optimizer.generation
         self._tell(candidates, evaluations)
         if self.optimizer.generation == before:  # a single start architecture waits for others
@@ -170,6 +170,13 @@ class MinimizeLoop:
         """Whether time has run out; the very first call may take as long as it needs."""
         seconds = self.stop.seconds
         return seconds is not None and self.evaluated + calls > 0 and self.seconds >= seconds
+
+    def end_early(self) -> None:
+        """Take in what there is of a generation, and add it to the front if there is one.
+
+        The optimiser is not told: a resumed search with a larger budget evaluates the rest.
+        """
+        self.told(self.take_in())
 
     def take_in(self) -> list[Evaluation]:
         """Add the generation's outcomes to the history in order of place, whichever call finished first."""

@@ -300,7 +300,7 @@ def _run(loop: MinimizeLoop, run: Callable[[], str], folder: Path | None) -> str
     try:
         return run()
     except BaseException as error:
-        loop.take_in()
+        loop.end_early()
         found = _result(loop, "error", folder) if loop.history else None
         with suppress(AttributeError):  # a frozen exception takes none
             error.result = found  # type: ignore[attr-defined]
