@@ -9,6 +9,7 @@ from torch import nn
 
 from asng import nn as snn
 from asng.nn import Supernet
+from asng.nn.extraction.recording import tensors_of
 from asng.nn.layers import plain
 from asng.space import Integer
 
@@ -103,3 +104,18 @@ def test_a_plain_layer_of_a_subclass_is_what_runs():
     child = supernet.extract({"w": 5}, example=ROWS)
     assert torch.equal(child[0].weight, 2.0 * supernet.model[0].weight[:5])
     assert torch.equal(child(ROWS), supernet(ROWS, architecture={"w": 5}))
+
+
+@pytest.mark.parametrize("name", ["Linear", "Conv2d", "depthwise", "GroupNorm", "LSTM"])
+def test_derivatives_by_the_input_are_those_of_the_child(name):
+    layers = LAYERS | {"LSTM": (lambda: snn.LSTM(8, WIDTH, 2, bidirectional=True), ROWS)}
+    make, x = layers[name]
+    supernet = Supernet(nn.Sequential(make())).eval()
+    child = supernet.extract({"w": 5}, example=x)
+
+    def loss(network):
+        return lambda x: sum(out.square().sum() for out in tensors_of(network(x)))
+
+    for derivative in (torch.func.grad, torch.func.jacrev):
+        of_part = derivative(loss(lambda x: supernet(x, architecture={"w": 5})))(x)
+        assert torch.allclose(of_part, derivative(loss(child))(x), rtol=1e-4, atol=1e-6)

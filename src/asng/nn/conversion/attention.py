@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from asng.nn.layers.plain import shell
+from asng.nn.layers.plain import asking, shell
 
 __all__ = ["along_width", "given", "heads_stay", "parts_of_width", "shapes_of_attention", "without_heads"]
 
@@ -56,10 +56,8 @@ def parts_of_width(
     own = {"weight": last.weight.index_select(0, made).index_select(1, inner)}
     if last.bias is not None:
         own["bias"] = last.bias.index_select(0, made)
-    for part, whole in ((own[name], getattr(last, name)) for name in own):
-        # torch.matmul computes differently, in the last bits, for weights that require gradients.
-        if whole.requires_grad and not part.requires_grad:
-            part.requires_grad_()
+    for name, part in own.items():
+        asking(getattr(last, name), part)
     smaller = shell(last, own, {"in_features": width, "out_features": width})
     sizes = dict.fromkeys(("embed_dim", "kdim", "vdim"), width) | {"num_heads": width // layer.head_dim}
     return tensors, {**sizes, "_modules": {**layer._modules, "out_proj": smaller}}

@@ -26,7 +26,7 @@ from asng.nn.layers.conv_transpose import ConvTranspose1d, ConvTranspose2d, Conv
 from asng.nn.layers.embedding import Embedding
 from asng.nn.layers.linear import Linear, PReLU
 from asng.nn.layers.norms import LayerNorm, RMSNorm
-from asng.nn.layers.plain import shell
+from asng.nn.layers.plain import asking, shell
 from asng.nn.layers.recurrent import GRU, LSTM, RNN
 from asng.nn.layers.twin import Twin
 from asng.space import Integer
@@ -64,10 +64,9 @@ class _Gathered(Twin):
         tensors, sizes = parts_of(self, made, read)
         weights = dict(self._parameters) | {n: t for n, t in tensors.items() if n in self._parameters}
         for name, part in weights.items():
-            # torch.matmul computes differently, in the last bits, for weights that require gradients.
             whole = self._parameters[name]
-            if part is not None and whole is not None and whole.requires_grad and not part.requires_grad:
-                part.requires_grad_()
+            if part is not None and whole is not None:
+                asking(whole, part)
         return shell(self, weights, sizes, sizes.pop("_modules", None))
 
     def _there(self, table: str) -> Tensor | None:

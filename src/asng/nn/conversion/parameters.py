@@ -15,6 +15,7 @@ from asng.nn.base import Extraction, Searchable
 from asng.nn.conversion.blocks import searched
 from asng.nn.conversion.gathered import Threshold, left_by
 from asng.nn.conversion.roles import Role, count
+from asng.nn.layers.plain import asking
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.selection import current_selection
 from asng.space import SizeExpression, Variable
@@ -75,10 +76,7 @@ class Cuts(Searchable):
                 part = (number_left,) if isinstance(whole, tuple) else number_left
             else:
                 part = part.index_select(cut.dim, there.to(part.device))
-        # torch.matmul computes differently, in the last bits, for weights that require gradients.
-        if isinstance(part, Tensor) and part is not whole and whole.requires_grad and not part.requires_grad:
-            part.requires_grad_()
-        return part
+        return asking(whole, part) if isinstance(part, Tensor) and part is not whole else part
 
     def extract(self, extraction: Extraction) -> nn.Module:
         """Return a module of the original class, with tensors of its own."""

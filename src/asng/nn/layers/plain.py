@@ -14,6 +14,7 @@ __all__ = [
     "PLANS",
     "Cut",
     "Plan",
+    "asking",
     "cut_of",
     "draw_anew",
     "leading",
@@ -83,27 +84,30 @@ def cut_of(
     if groups > 1:
         blocks, block = (groups, shape[0] // groups, *shape[1:]), (groups, sizes[0] // groups, *sizes[1:])
         starts = (0, *starts)
-        return lambda weight: _asking(weight, window(weight.view(blocks), block, starts).flatten(0, 1))
+        return lambda weight: asking(weight, window(weight.view(blocks), block, starts).flatten(0, 1))
     if len(sizes) > 1 and shape[1:] == sizes[1:]:
-        return lambda weight: _asking(weight, weight[: sizes[0]])
+        return lambda weight: asking(weight, weight[: sizes[0]])
     # Padding by negative numbers cuts, in one operation forward and one backward. Slicing would take one
     # operation per dimension and a copy, and each would spread the gradient over a larger weight.
     starts += (0,) * (len(shape) - len(starts))
     ends = zip(reversed(starts), reversed(sizes), reversed(shape), strict=True)
     pads = [pad for start, size, most in ends for pad in (-start, start + size - most)]
     if len(sizes) > 1:
-        return lambda weight: _asking(weight, torch.constant_pad_nd(weight, pads))
+        return lambda weight: asking(weight, torch.constant_pad_nd(weight, pads))
     return lambda vector: (
         torch.constant_pad_nd(vector, pads) if torch.is_grad_enabled() else vector[: sizes[0]]
     )
 
 
-def _asking(weight: Tensor, part: Tensor) -> Tensor:
+def asking(weight: Tensor, part: Tensor) -> Tensor:
     """Return a part that requires gradients if its weight does, even if none are recorded.
 
-    torch.matmul computes differently, in the last bits, for weights that require gradients.
+    torch.matmul computes differently, in the last bits, for weights that require gradients. Inside of
+    `torch.func.grad` and the like, where torch refuses to set this, the part is returned as it is.
     """
-    return part if part.requires_grad or not weight.requires_grad else part.requires_grad_()
+    if part.requires_grad or not weight.requires_grad or torch._C._are_functorch_transforms_active():
+        return part
+    return part.requires_grad_()
 
 
 class Plan(NamedTuple):

@@ -9,7 +9,7 @@ from torch.nn.utils.rnn import PackedSequence
 
 from asng.errors import SpaceError
 from asng.nn.base import Extraction
-from asng.nn.layers.plain import shell, window
+from asng.nn.layers.plain import asking, shell, window
 from asng.nn.layers.sizes import Rate, Size, check_plain, largest, rate_range, variables_among
 from asng.nn.layers.twin import Twin
 
@@ -234,8 +234,7 @@ def _part(layer: _Layer, name: str, weight: Tensor, *, width: int, hidden: int) 
         return rows
     # Columns: the outputs of the previous layer, one direction after the other.
     columns = rows.view(gates * hidden, directions, -1)
-    part = window(columns, (gates * hidden, directions, out)).flatten(1)
-    return part.requires_grad_() if weight.requires_grad and not part.requires_grad else part
+    return asking(weight, window(columns, (gates * hidden, directions, out)).flatten(1))
 
 
 def _linked(child: nn.Module) -> nn.Module:
