@@ -3,6 +3,7 @@
 import copy
 import pickle
 import types
+import weakref
 
 import pytest
 import torch
@@ -184,6 +185,50 @@ def test_functions_that_hold_modules_of_the_model_hold_those_of_the_child():
 
     assert same(Holding(), {"w": 3})
     assert same(nn.Sequential(_patched(nn.Linear(4, 4)), snn.Linear(4, WIDTH)), {"w": 3})
+
+
+class Parent(nn.Module):
+    """Has a part that calls its siblings, without being their owner."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.body, self.part = nn.Linear(4, 4), snn.Linear(4, WIDTH), nn.Module()
+        self.part.siblings = [weakref.ref(self.layer), weakref.ref(self.body)]
+
+    def forward(self, x):
+        layer, body = self.part.siblings
+        return body()(layer()(x))
+
+
+def test_weak_references_to_modules_of_the_model_are_to_those_of_the_child():
+    supernet = Supernet(Parent())
+    child = supernet.extract({"w": 3}, example=X)
+    assert child.part.siblings[0]() is child.layer
+    assert torch.equal(child(X), supernet(X, architecture={"w": 3}))
+
+
+class Aliased(nn.Module):
+    """Reads the weight of a layer past its registered name, as models with tied weights do."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.tied = snn.Linear(4, WIDTH), []
+        self.tied.append(self.body.weight)
+
+    def forward(self, x):
+        h = self.body(x)
+        return h @ self.tied[0][: h.shape[-1]]
+
+
+@pytest.mark.parametrize("width", [3, 8])
+def test_attributes_that_are_a_weight_of_a_twin_are_that_of_its_child(width):
+    supernet, a = Supernet(nn.Sequential(Aliased())), {"w": width}
+    child = supernet.extract(a, example=X)
+    assert child[0].tied[0] is child[0].body.weight
+    assert torch.equal(child(X), supernet(X, architecture=a))
+    fresh = Supernet(nn.Sequential(Aliased())).extract(a, example=X)
+    fresh.load_state_dict(child.state_dict())
+    assert torch.equal(fresh(X), child(X))
 
 
 def _candidate_in_two_places():

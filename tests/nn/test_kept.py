@@ -134,6 +134,12 @@ def test_candidates_that_are_not_chosen_and_blocks_beyond_the_depth_are_left_out
     assert list(child.state_dict()) == ["0.weight", "0.bias", "1.0.weight", "1.0.bias"]
 
 
+def test_child_beside_a_candidate_that_has_no_sizes_yet_is_extracted():
+    supernet = Supernet(Choice([nn.LazyLinear(3), nn.LazyLinear(3)], label="c"))
+    child = supernet.extract({"c": 0}, example=X)
+    assert torch.equal(child(X), supernet(X, architecture={"c": 0}))
+
+
 def test_what_no_call_reaches_is_kept_and_said_once():
     supernet, a = Supernet(Tasks(lambda: nn.Linear(8, 2))), {"w": 8}
     with warnings.catch_warnings():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,8 @@ class Copier:
             return self._noted(value, _LOCKS[type(value)]())
         if not self._has_modules(value):
             return self.whole(value)
+        if isinstance(value, ref):
+            return self._noted(value, ref(self.value(value())))
         if isinstance(value, FunctionType):
             return self._function(value)
         if isinstance(value, MethodType):
@@ -80,7 +83,7 @@ class Copier:
     def _has_modules(self, value: Any) -> bool:
         if isinstance(value, nn.Module):
             return id(value) in self._owned
-        if isinstance(value, (FunctionType, MethodType, partial)):
+        if isinstance(value, (FunctionType, MethodType, partial, ref)):
             return reaches(value, self._owned) is not None
         if type(value) in (list, tuple, set):
             return any(map(self._has_modules, value))
@@ -177,6 +180,8 @@ def _parts(value: Any) -> Iterator[Any]:
     elif isinstance(value, (MethodType, BuiltinMethodType)):
         yield value.__self__
         yield getattr(value, "__func__", None)
+    elif isinstance(value, ref):
+        yield value()
     elif isinstance(value, partial):
         yield from (value.func, value.args, value.keywords)
     elif isinstance(value, (list, tuple, set, frozenset)) and len(value) < _MOST:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.parameter import is_lazy
 
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn.base import Call, Extraction, Searchable
@@ -76,6 +77,7 @@ def extract(
     # Copies made in inference mode could never be trained.
     with torch.inference_mode(False), following(architecture):
         extraction = _Extraction(model, calls, fresh=fresh)
+        extraction.settle()
         child = extraction.made()
         unreached = extraction.unreached() if calls else {}
         if unreached:
@@ -128,6 +130,11 @@ class _Extraction(Extraction):
         self._last: list[Callable[[], None]] = []
         self._peers: dict[nn.Module, str] = {}  # unreached twin -> where its width was taken from
 
+    def settle(self) -> None:
+        """Run the example first if weights have no size yet (`torch.nn.LazyLinear`), to give them one."""
+        if self._inputs and any(map(is_lazy, self._model.parameters())):
+            self._record  # noqa: B018 - computing it runs the example
+
     def made(self) -> nn.Module:
         """Return the plain form of the model.
 
@@ -135,11 +142,23 @@ class _Extraction(Extraction):
         plain form. Hooks and replaced forwards of searchable modules come last.
         """
         child = self.child(self._model)
+        self._alias()
         for work in (self._later, self._last):
             while work:
                 work.pop(0)()
         self._tie()
         return child
+
+    def _alias(self) -> None:
+        """Make attributes that refer to a weight of a twin refer to that of its plain layer."""
+        aliases: dict[int, Tensor] = {}
+        for twin in self._model.modules():
+            if isinstance(twin, Twin) and id(twin) in self._memo:
+                own = self._memo[id(twin)]._parameters
+                for name, weight in twin.named_parameters(recurse=False):
+                    if own.get(name) is not None:
+                        aliases.setdefault(id(weight), own[name])
+        self._memo.update(aliases)
 
     def _tie(self) -> None:
         """Make modules of the child share the parts of a weight that their originals share."""

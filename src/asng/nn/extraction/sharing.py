@@ -1,6 +1,7 @@
 """Check that a child shares nothing with the supernet that it comes from."""
 
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from asng.errors import InputError
 from asng.nn.extraction.copying import reaches
@@ -20,12 +21,12 @@ def check_independent(child: nn.Module, model: nn.Module) -> None:
     """
     owned = {id(module) for module in model.modules()}
     owned |= {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-    storages = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers()) if tensor.numel()}
+    storages = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())} - {None}
     for path, module in child.named_modules():
         for name, value in _held(module):
             held = reaches(value, owned)
             if held is None:
-                held = next((t for t in tensors_of(value) if t.numel() and _storage(t) in storages), None)
+                held = next((t for t in tensors_of(value) if _storage(t) in storages), None)
             if held is not None:
                 raise InputError(
                     f"module {path!r}, attribute {name!r}: expected a copy in the child, got a "
@@ -47,7 +48,10 @@ def _held(module: nn.Module) -> list[tuple[str, object]]:
     return found
 
 
-def _storage(tensor: Tensor) -> int:
+def _storage(tensor: Tensor) -> int | None:
+    """Return a number of the memory of a tensor, None if it has none."""
+    if is_lazy(tensor) or not tensor.numel():
+        return None
     try:
         return int(tensor.untyped_storage()._cdata)
     except (NotImplementedError, RuntimeError):  # sparse and other tensors without a storage
