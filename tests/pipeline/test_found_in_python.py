@@ -75,6 +75,9 @@ def run(searched, tmp_path, monkeypatch):
     return searched
 
 
+ADAM = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
+
+
 def plain():
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
 
@@ -180,8 +183,29 @@ def test_bad_arguments_are_told_before_anything_is_trained(run, users):
     for wrong in ({"epochs": 0}, {"peers": -1}):
         with pytest.raises(InputError, match=f"{next(iter(wrong))}: expected an integer"):
             run.retrain(train, test, **wrong)
+    kinds = {"optimizer": ADAM, "scheduler": "cosine", "baseline": nn.Linear(3, 2), "make": users.Net()}
+    for name, value in kinds.items():
+        with pytest.raises(InputError, match=f"^{name}: expected a function .*"):
+            run.retrain(train, test, **{name: value})
+    with pytest.raises(InputError, match=r"^test: expected a torch\.utils\.data\.DataLoader"):
+        run.retrain(train, test.dataset)
     images = DataLoader(TensorDataset(torch.randn(8, 5), torch.zeros(8).long()), batch_size=4)
     with pytest.raises(InputError, match="expected at most in_features = 3"):
         run.retrain(images, images, **SHORT)
     assert not (run.folder / "result.json").exists()
     assert not (run.folder / "child.pt").exists()
+
+
+def test_networks_without_weights_are_scored_as_they_are():
+    torch.manual_seed(0)
+    ops = {"linear": nn.Linear(3, 3), "tanh": nn.Tanh(), "skip": nn.Identity()}
+    supernet = asng.nn.Supernet(asng.nn.Choice(ops, label="op"))
+    x = torch.randn(32, 3)
+    data = DataLoader(TensorDataset(x, x), batch_size=8)
+    search = asng.OneShotSearch(supernet, asng.supervised(nn.functional.mse_loss), final=0.0)
+    found = search.fit(data, data, epochs=1, progress=False)
+    found.architecture = asng.Architecture({"op": "skip"})
+    made = found.retrain(data, data, peers=2, **SHORT)
+    assert made.found.score == 0.0
+    assert made.found.parameters == 0
+    assert torch.equal(made.child(x), x)

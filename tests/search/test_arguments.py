@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 import torch
-from problems import data, loader, mse, searcher, two_layers
+from problems import data, fit, loader, mse, searcher, two_layers
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -102,6 +102,27 @@ def test_optimizers_are_taken_as_classes_and_functions(value):
     schedule = torch.optim.lr_scheduler.StepLR
     assert searcher(optimizer=value, scheduler=schedule).optimizer is value
     assert searcher(scheduler=None).scheduler is None
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (lambda weights: None, "a function that returns an optimiser, got None"),
+        (torch.optim.LBFGS, "one whose step"),
+    ],
+)
+def test_what_a_function_makes_that_is_no_optimiser_is_told_before_step_one(value, message):
+    with pytest.raises(InputError, match=f"^optimizer: expected {message}"):
+        fit(searcher(optimizer=value))
+
+
+def test_a_callback_may_update_with_a_closure():
+    class Update(Callback):
+        def update(self, optimizer, *, finite):
+            optimizer.step(lambda: torch.zeros(()))
+            return True
+
+    assert fit(searcher(optimizer=torch.optim.LBFGS, scheduler=None, callbacks=[Update()])).steps
 
 
 @pytest.mark.parametrize("value", [data(), 3, None, "train"])

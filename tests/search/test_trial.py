@@ -127,6 +127,20 @@ def test_a_child_that_is_wrong_in_evaluation_only_is_refused():
     refused(searcher(supernet, loss, minimize=objective), "call 1 in evaluation mode")
 
 
+def test_a_loss_without_a_gradient_is_refused():
+    search = searcher(two_layers(), lambda forward, batch: mse(forward, batch).detach())
+    refused(search, "loss: expected a tensor with a gradient .* no weight would be trained")
+
+
+def test_a_loss_of_nothing_to_learn_and_architectures_without_weights_pass():
+    constant = searcher(
+        two_layers(), lambda forward, batch: torch.zeros(()) * forward(batch[0]).detach().sum()
+    )
+    weightless = searcher(Supernet(Choice({"on": nn.Linear(3, 1), "off": Narrow()}, label="op")), mse)
+    for search in (constant, weightless):
+        assert fit(search, epochs=1, check=True).steps > 0
+
+
 def test_an_objective_that_cannot_be_computed_fails_before_step_one(tmp_path):
     losses = []
 

@@ -81,6 +81,44 @@ def test_nothing_to_train_is_an_error():
         train(_linear(), loader(), loss=mse, epochs=0)
 
 
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (lambda forward, batch: mse(forward, batch).item(), "a tensor of one number from .*, got [0-9]"),
+        (lambda forward, batch: {"loss": mse(forward, batch)}, "a tensor of one number from .*, got {'loss'"),
+        (lambda forward, batch: forward(batch[0]), r"a tensor of one number from .*, got shape \(8, 1\)"),
+        (lambda forward, batch: mse(forward, batch).detach(), "a tensor with a gradient from"),
+        (nn.functional.mse_loss, r"a function of \(forward, batch\), got a criterion"),
+    ],
+)
+def test_what_is_no_loss_is_told(loss, message):
+    with pytest.raises(InputError, match=f"^loss: expected {message}"):
+        train(_linear(), loader(), loss=loss, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("optimizer", torch.optim.SGD(_linear().parameters()), "a function of the parameters, got a SGD"),
+        ("optimizer", lambda weights: None, "a function that returns an optimiser, got None"),
+        ("optimizer", torch.optim.LBFGS, "one whose step needs no closure, got a LBFGS"),
+        ("scheduler", "cosine", r"a function of \(optimiser, total steps\), got 'cosine'"),
+    ],
+)
+def test_what_is_no_optimiser_or_schedule_is_told(name, value, message):
+    with pytest.raises(InputError, match=f"^{name}: expected {message}"):
+        train(_linear(), loader(), loss=mse, epochs=1, **{name: value})
+
+
+def test_a_network_whose_loss_reaches_no_weight_is_left_as_it_is():
+    model = nn.Sequential(nn.Flatten(), nn.Identity())
+    model.unused = _linear()
+    model.forward = lambda x: x[:, :1]
+    before = model.unused.weight.detach().clone()
+    train(model, loader(), loss=mse, epochs=1)
+    assert torch.equal(model.unused.weight, before)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 48, 100])
 def test_a_score_weights_batches_by_their_size(batch_size):
     model = _linear()
@@ -101,6 +139,11 @@ def test_a_score_is_taken_in_evaluation_mode_without_gradient():
     with pytest.raises(InputError, match=r"objective: expected one number from .*lambda>, got 'high'"):
         score(model, loader(), lambda forward, batch: "high")
     assert [module.training for module in model.modules()] == modes
+
+
+def test_a_bare_criterion_is_no_score():
+    with pytest.raises(InputError, match=r"objective: expected a function .*supervised\(criterion\)"):
+        score(_linear(), loader(), nn.functional.mse_loss)
 
 
 def test_a_score_of_nothing_is_an_error():

@@ -24,9 +24,11 @@ from asng.runs.folder import ARCHITECTURE, CHILD, CONFIG, RESULT, read_config
 from asng.runs.results import Result, Scored
 from asng.runs.stored import read_json, stored
 from asng.search import SearchResult
+from asng.search.arguments import check_loader
 from asng.settings import SearchSettings
 from asng.shown import html_table
 from asng.training import load_child_weights, score
+from asng.training.arguments import check_maker
 from asng.training.child_file import load_into
 from asng.training.data.random_state import staged
 from asng.training.objective import qualified_name
@@ -90,9 +92,19 @@ def retrain_found(
     """Implement `SearchResult.retrain`; the arguments are described there."""
     epochs = integer_at_least("epochs", epochs, 1)
     peers = integer_at_least("peers", peers, 0)
+    optimizer = optimizer or result.optimizer
+    for name, value in {
+        "optimizer": optimizer,
+        "scheduler": scheduler,
+        "baseline": baseline,
+        "make": make,
+    }.items():
+        check_maker(name, value)
+    check_loader("train", train)
+    check_loader("test", test)
     if resume and result.folder is None:
         raise InputError("resume: expected a search with a run_dir, got one without. Give fit a run_dir.")
-    recipe = Recipe(optimizer or result.optimizer, scheduler, result.clip)
+    recipe = Recipe(optimizer, scheduler, result.clip)
     task = _task_of(result, train, test, recipe, baseline=baseline, make=make)
     device = str(next(result.supernet.parameters()).device)
     settings = SearchSettings(retrain_epochs=epochs, peers=peers, device=device)

@@ -108,19 +108,21 @@ def train_from_scratch(
             model = (recipe.build or task.child)(architecture)
             network = _extracted(model, architecture, task, loss, loaders, device)
         reseed(loaders.train, seed)
-        network = train(
-            network,
-            loaders.train,
-            loss=loss,
-            epochs=settings.retrain_epochs,
-            optimizer=recipe.optimizer or as_in_search,
-            scheduler=recipe.scheduler,
-            clip=recipe.clip,
-            title=title,
-            progress=progress,
-            keep_going=keep_going,
-            before_step=recipe.before_step,
-        )
+        network.eval()
+        if any(weight.requires_grad for weight in network.parameters()):  # else it is scored as it is
+            network = train(
+                network,
+                loaders.train,
+                loss=loss,
+                epochs=settings.retrain_epochs,
+                optimizer=recipe.optimizer or as_in_search,
+                scheduler=recipe.scheduler,
+                clip=recipe.clip,
+                title=title,
+                progress=progress,
+                keep_going=keep_going,
+                before_step=recipe.before_step,
+            )
         seconds = time.perf_counter() - start
         child = network
         if architecture is not None and recipe.build is not None:

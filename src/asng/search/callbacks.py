@@ -144,6 +144,11 @@ class Callbacks:
         """Let the first callback that wants to do the update."""
         return any(callback.update(optimizer, finite=finite) for callback in self.all)
 
+    @property
+    def may_update(self) -> bool:
+        """Whether one of them has an update of its own."""
+        return any(type(callback).update is not Callback.update for callback in self.all)
+
     def state_dict(self) -> list[dict[str, Any]]:
         """Return the states of all, for a checkpoint."""
         return [callback.state_dict() for callback in self.all]

@@ -15,12 +15,13 @@ from asng.nn import Supernet
 from asng.search.callbacks import Callbacks
 from asng.search.scorer import explained, lonely
 from asng.space import Architecture
+from asng.training.arguments import made_by
 from asng.training.data.nested import own_copy, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, refuse_other_weights
 from asng.training.forward import ArchitectureForward
 from asng.training.modes import Modes
-from asng.training.objective import Loss, qualified_name, to_floats
+from asng.training.objective import Loss, checked_loss, to_floats
 from asng.training.optimizers import MakeOptimizer, MakeScheduler
 
 __all__ = ["Trainer", "copy_of", "weights_of"]
@@ -74,9 +75,14 @@ class Trainer:
         self._gathers = False  # whether the next step adds to gradients of earlier ones
 
     def begin(self, steps: int) -> None:
-        """Make a new optimiser, and its schedule over `steps` steps."""
+        """Make a new optimiser, and its schedule over `steps` steps.
+
+        Raises:
+            InputError: The function of the optimiser returns none, or its step needs a closure.
+        """
         make_optimizer, make_scheduler = self._make
-        self.optimizer, self._gathers = make_optimizer(self.parameters), False
+        self.optimizer = made_by(make_optimizer, self.parameters, closure=self._callbacks.may_update)
+        self._gathers = False
         self.scheduler = None if make_scheduler is None else make_scheduler(self.optimizer, steps)
 
     def step(self, architectures: Sequence[Architecture]) -> float:
@@ -183,14 +189,7 @@ class Trainer:
         Raises:
             InputError: It is not a tensor of one number.
         """
-        value = self.loss(forward, own_copy(batch))
-        if not isinstance(value, torch.Tensor) or value.numel() != 1:
-            kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else repr(value)
-            raise InputError(
-                f"loss: expected a tensor of one number from {qualified_name(self.loss)}, got {kind}. Return "
-                "the mean over the batch."
-            )
-        return value.reshape(())
+        return checked_loss(self.loss(forward, own_copy(batch)), self.loss)
 
     def _advance_schedule(self, *, skipped: bool) -> None:
         """Advance the schedule by one step, even if the update was skipped."""

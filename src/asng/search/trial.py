@@ -25,6 +25,7 @@ from asng.training.faults import OutOfMemory, is_out_of_memory
 from asng.training.inputs import Recorder, repeated
 from asng.training.metric import is_whole
 from asng.training.modes import Modes, Snapshot, left_alone
+from asng.training.objective import check_gradient
 
 __all__ = ["try_first"]
 
@@ -184,6 +185,7 @@ class _Trial:
         self.modes.set(training=True)
         with torch.enable_grad():
             value = self.trainer.value(batch, forward)
+            check_gradient(value, forward.outputs, self.trainer.loss)
             if descend and value.requires_grad:
                 value.backward()  # type: ignore[no-untyped-call]
         for parameter in self.supernet.parameters():

@@ -21,6 +21,7 @@ from torch import nn
 from asng.errors import InputError
 from asng.options import Precision
 from asng.shown import few
+from asng.training.data.nested import tensors_in
 
 __all__ = [
     "Forward",
@@ -28,6 +29,8 @@ __all__ = [
     "Objective",
     "accuracy",
     "as_number",
+    "check_gradient",
+    "checked_loss",
     "item_sum",
     "qualified_name",
     "supervised",
@@ -155,6 +158,43 @@ def checked_value(
             f"{name}: expected one number from {qualified_name(function)}, got {kind}. Return a float."
         )
     return float(value)
+
+
+def checked_loss(value: Any, loss: Loss) -> torch.Tensor:
+    """Return what a loss returned as a tensor without dimensions.
+
+    Raises:
+        InputError: It is not a tensor of one number.
+    """
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        kind = f"shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else f"{value!r:.200}"
+        raise InputError(
+            f"loss: expected a tensor of one number from {qualified_name(loss)}, got {kind}. Return the mean "
+            "over the batch."
+        )
+    return value.reshape(())
+
+
+def check_gradient(value: torch.Tensor, outputs: Any, loss: Loss) -> None:
+    """Raise if a loss has no gradient although outputs of the network have one: nothing would be trained.
+
+    A network, or an architecture, may have no weights. A loss of 0 may be a constant, if there is nothing to
+    learn from a batch.
+
+    Args:
+        value: What the loss returned.
+        outputs: The outputs of the network in its calls.
+        loss: The loss, for the message.
+
+    Raises:
+        InputError: It has none.
+    """
+    learns = any(output.requires_grad for output in tensors_in(outputs))
+    if learns and not value.requires_grad and value.item() != 0.0:
+        raise InputError(
+            f"loss: expected a tensor with a gradient from {qualified_name(loss)}, got one without, so that "
+            "no weight would be trained. Compute it without .detach(), .item() and torch.no_grad()."
+        )
 
 
 def to_float(value: float | torch.Tensor) -> float:

@@ -11,8 +11,10 @@ from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError, located
+from asng.training.arguments import check_maker, check_objective, made_by
 from asng.training.batch_norm import give_averages
 from asng.training.data.nested import CountItems, expected_items, items_of, own_copy, to_device
+from asng.training.data.random_state import undisturbed
 from asng.training.data.stream import with_new_workers
 from asng.training.faults import dead_workers_told, is_undefined, origin, refuse_other_weights
 from asng.training.metric import MetricObjective, as_objective
@@ -21,6 +23,8 @@ from asng.training.objective import (
     Loss,
     Objective,
     as_number,
+    check_gradient,
+    checked_loss,
     item_sum,
     qualified_name,
     to_float,
@@ -67,7 +71,8 @@ def train(
         `model`, in eval mode.
 
     Raises:
-        InputError: The network has no weight to train, or the loader no batch.
+        InputError: The network has no weight to train, or the loader no batch. The loss does not return a
+            tensor of one number, or one without a gradient. An argument is not a function as described.
         RunError: The loss is not finite, or a worker of the loader was killed.
         KeyboardInterrupt: `keep_going` returned False.
 
@@ -83,6 +88,9 @@ def train(
         True
     """
     epochs = integer_at_least("epochs", epochs, 1)
+    check_objective("loss", loss)
+    check_maker("optimizer", optimizer)
+    check_maker("scheduler", scheduler)
     steps = epochs * len(loader)
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters or steps == 0:
@@ -93,7 +101,7 @@ def train(
     warn_of_untrained(loss, model)
     loader = with_new_workers(loader)  # else they would continue where another training left them
     device = parameters[0].device
-    weights = optimizer(parameters)
+    weights = made_by(optimizer, parameters, closure=False)
     schedule = None if scheduler is None else scheduler(weights, steps)
     give_averages(model).train()
     done, named = 0, dict(model.named_parameters())
@@ -105,10 +113,13 @@ def train(
                     before_step(model, done, steps)
                 weights.zero_grad(set_to_none=True)
                 batch = to_device(batch, device)
-                value = loss(model, own_copy(batch))
+                value = checked_loss(loss(model, own_copy(batch)), loss)
                 if not math.isfinite(value.item()):
                     raise _not_finite(model, loss, batch, value.item(), done)
-                value.backward()  # type: ignore[no-untyped-call]
+                if value.requires_grad:
+                    value.backward()  # type: ignore[no-untyped-call]
+                elif not done:
+                    check_gradient(value, _outputs(model, loss, batch), loss)
                 if clip is not None:
                     nn.utils.clip_grad_norm_(parameters, clip)
                 weights.step()
@@ -121,6 +132,18 @@ def train(
                 if not keep_going():
                     raise KeyboardInterrupt
     return model.eval()
+
+
+def _outputs(model: nn.Module, loss: Loss, batch: Any) -> list[Any]:
+    """Return the outputs of a network in one more pass of a loss."""
+    outputs: list[Any] = []
+    hook = model.register_forward_hook(lambda _, __, output: outputs.append(output))
+    try:
+        with undisturbed():
+            loss(model, own_copy(batch))
+    finally:
+        hook.remove()
+    return outputs
 
 
 def _not_finite(model: nn.Module, loss: Loss, batch: Any, value: float, step: int) -> RunError:
@@ -152,7 +175,7 @@ def score(
         items: Returns the number of items in a batch. Default: what the batch and the loader tell.
 
     Raises:
-        InputError: The objective did not return a number.
+        InputError: The objective did not return a number, or is not a function of (forward, batch).
         RunError: The loader has no batch.
 
     Example:
@@ -168,6 +191,8 @@ def score_and_items(
     model: nn.Module, loader: DataLoader[Any], objective: Objective, *, items: CountItems | None = None
 ) -> tuple[float, float]:
     """Return what `score` returns, and the number of items that it is a mean over."""
+    check_objective("objective", objective)
+    check_maker("items", items)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     objective = as_objective(objective)
     tally = objective.tally(device) if isinstance(objective, MetricObjective) else None
