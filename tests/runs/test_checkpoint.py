@@ -6,12 +6,14 @@ import re
 import time
 import warnings
 import zipfile
+from collections import Counter, OrderedDict, deque
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from asng.errors import RunError
+from asng.errors import InputError, RunError
 from asng.runs.checkpoint import FORMAT, PASSED_OVER, load_checkpoint, save_checkpoint
 
 
@@ -152,6 +154,40 @@ def test_an_archive_of_something_else_is_foreign(path):
     path.with_name("checkpoint.previous.pt").unlink()
     with pytest.raises(RunError, match="expected a checkpoint, got a file that holds list"):
         load_checkpoint(path)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (np.float64(0.5), r"numpy\.float64"),
+        (np.arange(3), r"numpy\.ndarray"),
+        (deque([1]), r"collections\.deque"),
+        (Path("x"), r"pathlib\.\w+"),
+        (lambda: 0, r"builtins\.function"),
+    ],
+)
+def test_what_could_not_be_read_back_is_not_written(value, kind, path):
+    before = path.read_bytes()
+    with pytest.raises(InputError, match=rf"got {kind} at \['callbacks'\]\[1\]\['best'\]\. Put a plain"):
+        save_checkpoint(path, {**_state(3), "callbacks": [{}, {"best": value}]})
+    assert path.read_bytes() == before
+
+
+def test_a_key_that_could_not_be_read_back_is_not_written(path):
+    with pytest.raises(InputError, match=r"got numpy\.int64 at the key np\.int64\(3\) of \['counts'\]"):
+        save_checkpoint(path, {**_state(3), "counts": {np.int64(3): 0}})
+
+
+def test_what_can_be_read_back_comes_back(path):
+    state = {
+        "a": {1, 2},
+        "b": OrderedDict(x=(1, 2)),
+        "c": torch.Size([3]),
+        "d": torch.float16,
+        "e": Counter("aa"),
+    }
+    save_checkpoint(path, {**_state(3), **state})
+    assert {name: load_checkpoint(path)[name] for name in state} == state
 
 
 def test_a_full_disk_is_told_and_the_checkpoints_stay(path, monkeypatch):

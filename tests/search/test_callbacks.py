@@ -1,5 +1,6 @@
 """Callbacks: what they are told, what they may change, and that they resume with the run."""
 
+import numpy as np
 import pytest
 import torch
 from problems import fit, loader, mse, searcher, stopping, two_layers
@@ -236,6 +237,22 @@ def test_a_run_with_other_callbacks_is_not_resumed(tmp_path):
     fit(searcher(callbacks=[Told()]), epochs=1, run_dir=tmp_path / "run")
     with pytest.raises(RunError, match="it has 1 callbacks, and this search has 0"):
         fit(searcher(), epochs=1, run_dir=tmp_path / "run", resume=True)
+
+
+def test_state_that_could_not_be_resumed_is_told_before_step_one(tmp_path):
+    class Best(Told):
+        def state_dict(self):
+            return {"best": np.float64(0.5)}
+
+    told = Best()
+    with pytest.raises(InputError, match=r"got numpy\.float64 at \['callbacks'\]\[0\]\['best'\]"):
+        fit(searcher(callbacks=[told]), run_dir=tmp_path / "run")
+    assert told.told == ["begin", "close"]
+    with pytest.raises(InputError, match=r"numpy\.float64 at \['trainer'\]\['optimizer'\].*\['lr'\]"):
+        fit(
+            searcher(optimizer=lambda weights: torch.optim.SGD(weights, lr=np.float64(0.1))),
+            run_dir=tmp_path / "other",
+        )
 
 
 def test_what_is_no_callback_is_refused():

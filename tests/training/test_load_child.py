@@ -50,6 +50,35 @@ def test_the_child_of_a_search_comes_back(net, loader, tmp_path):
     assert child.state_dict().keys() == result.child.state_dict().keys()
 
 
+class Counting(nn.Module):
+    """Keeps something in its extra state that is no tensor."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.seen = snn.Linear(4, asng.Integer(2, 6, label="width")), {"items": 0}
+
+    def get_extra_state(self):
+        return self.seen
+
+    def set_extra_state(self, state):
+        self.seen = state
+
+    def forward(self, x):
+        self.seen = {"items": self.seen["items"] + len(x)}
+        return self.layer(x).sum(1).abs()
+
+
+def test_extra_state_goes_through_a_search_and_comes_back(loader, tmp_path):
+    loss = asng.supervised(lambda out, label: (out - label).square().mean())
+    search = asng.OneShotSearch(snn.Supernet(Counting()), loss, final=0.0)
+    result = search.fit(loader, loader, epochs=2, run_dir=tmp_path / "run", progress=False)
+    again = search.fit(loader, loader, epochs=2, run_dir=tmp_path / "run", resume=True, progress=False)
+    assert again.supernet.model.seen["items"] >= 48
+    result.child.seen = {"items": 7}
+    child = load_child(result.save(tmp_path / "child.pt"), snn.Supernet(Counting()), example=X[:2])
+    assert child.seen == {"items": 7}
+
+
 def test_a_child_without_averages_comes_back_without(tmp_path):
     supernet, a = snn.Supernet(Net()), asng.Architecture({"width": 3, "act": "normed"})
     child = supernet.extract(a, example=X).eval()

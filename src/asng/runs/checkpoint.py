@@ -29,6 +29,7 @@ def save_checkpoint(path: Path, state: dict[str, Any], *, keep: bool = True) -> 
             of the checkpoint that was read instead.
 
     Raises:
+        InputError: The state holds something that could not be read back.
         RunError: The file cannot be written.
     """
     write_tensors(path, {"format": FORMAT, **state}, rotate_to=previous(path) if keep else None)

@@ -3,17 +3,23 @@
 import os
 import pickletools
 import zipfile
+from collections import OrderedDict
+from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from asng.errors import RunError, in_one_line
+from asng.errors import InputError, RunError, in_one_line
 from asng.runs.files import write_atomically
 from asng.runs.guarded import open_plain
 
 __all__ = ["check_format", "read_tensors", "write_tensors"]
 
+
+_PLAIN = {bool, int, float, str, type(None), bytes, complex, torch.Size, torch.dtype, torch.device}
+"""Types without parts that torch reads back safely; not those derived from them."""
 
 _LONGEST_NAME = 200
 """Most letters that the name of a class or function in a file may have, with its module."""
@@ -31,8 +37,16 @@ def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None
         `path`.
 
     Raises:
+        InputError: The content holds something that could not be read back. What was there stays.
         RunError: The file cannot be written. What was there stays.
     """
+    for where, part in _unreadable(content, ""):
+        kind = type(part)
+        raise InputError(
+            f"{path}: expected tensors, numbers, text, and lists and dictionaries of them, which can be read "
+            f"back safely, got {kind.__module__}.{kind.__qualname__} at {in_one_line(where, 200)}. Put a "
+            "plain value there, such as value.item() or value.tolist()."
+        )
 
     def write(temporary: Path) -> None:
         # By our own handle: given a path, torch.save reports a full disk by errors of its own.
@@ -45,6 +59,34 @@ def write_tensors(path: Path, content: dict[str, Any], *, rotate_to: Path | None
                 raise
 
     return write_atomically(path, write, rotate_to=rotate_to)
+
+
+def _unreadable(value: Any, where: str) -> Iterator[tuple[str, Any]]:
+    """Yield the parts of a content that could not be read back, with their places."""
+    kind = type(value)
+    if kind in _PLAIN or isinstance(value, torch.Tensor):
+        return
+    if kind in (dict, OrderedDict):
+        for key, part in value.items():
+            yield from _unreadable(key, f"the key {key!r} of {where or 'the content'}")
+            yield from _unreadable(part, f"{where}[{key!r}]")
+    elif kind in (list, tuple, set):
+        for number, part in enumerate(value):
+            yield from _unreadable(part, f"{where}[{number}]")
+    elif not _reads_back(value):
+        yield where, value
+
+
+def _reads_back(value: Any) -> bool:
+    """Whether torch reads a value of a rare type back: of one that it knows, or that the user trusts."""
+    file = BytesIO()
+    try:
+        torch.save(value, file)
+        file.seek(0)
+        torch.load(file, weights_only=True)
+    except Exception:  # whatever pickle raises
+        return False
+    return True
 
 
 def read_tensors(path: Path, kind: str) -> dict[str, Any]:

@@ -297,7 +297,8 @@ def synchronise(
 def _facts(trainer: Trainer, scorer: Scorer) -> dict[str, Any]:
     """Return facts to compare between processes now: later, a difference would show in mid-exchange."""
     facts: dict[str, Any] = {"search space": json.loads(trainer.supernet.space.to_json())}
-    shapes = {name: list(value.shape) for name, value in trainer.supernet.state_dict().items()}
+    weights = trainer.supernet.state_dict().items()  # the extra state of a module may be anything
+    shapes = {name: list(value.shape) for name, value in weights if isinstance(value, torch.Tensor)}
     facts["names and shapes of weights"] = blake2b(json.dumps(shapes).encode(), digest_size=8).hexdigest()
     for stream in (trainer.stream, scorer.stream):
         facts[f"batches of {stream.name}"] = len(stream)

@@ -30,6 +30,7 @@ def save_child(path: str | Path, child: nn.Module, architecture: Architecture) -
         architecture: Its architecture.
 
     Raises:
+        InputError: The extra state of a module could not be read back.
         RunError: The file cannot be written.
 
     Example:
@@ -114,7 +115,8 @@ def load_child_weights(path: str | Path) -> tuple[Architecture, dict[str, torch.
             f"{path}: expected a child of asng, got a foreign file: {in_one_line(repr(error))}."
         ) from error
     if not isinstance(weights, dict) or not all(
-        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+        isinstance(name, str) and (isinstance(value, torch.Tensor) or name.endswith("_extra_state"))
+        for name, value in weights.items()
     ):
         raise RunError(f"{path}: expected weights by name, got {in_one_line(repr(weights), 80)}.")
     return architecture, weights
