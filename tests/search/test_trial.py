@@ -232,9 +232,42 @@ def test_a_search_of_one_pass_takes_few_more():
     assert len(data()) == 48
 
 
+@pytest.mark.parametrize(("train", "valid", "named"), [(41, 24, "train_loader"), (40, 17, "valid_loader")])
+def test_a_batch_of_one_that_a_norm_cannot_take_is_told_before_step_one(train, valid, named):
+    search = searcher(two_layers(norm=True), final=0.0)
+    with pytest.raises(InputError, match=f"^{named}: expected batches of two items or more"):
+        search.fit(loader(train), loader(valid), epochs=1, progress=False)
+    assert searcher(two_layers()).fit(loader(train), loader(valid), epochs=1, progress=False).steps
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_batch_that_is_changed_in_place_is_refused_where_other_architectures_get_it(whole):
+    def halving(forward, batch):
+        return mse(forward, (batch[0].mul_(0.5), batch[1]))
+
+    class Doubling(nn.Module):
+        def forward(self, x):
+            return x.add_(x)
+
+    net = Supernet(nn.Sequential(Doubling(), *two_layers().model)) if whole else two_layers()
+    loss = mse if whole else halving
+    refused(searcher(net, loss), "^loss: expected .* to leave the batch as it is")
+    with pytest.raises(InputError, match=r"^loss: expected .* to leave the batch as it is"):
+        fit(searcher(net, loss, minimize=lambda forward, batch: 0.0, lam_x=2))
+    if not whole:  # each batch goes to one architecture
+        assert fit(searcher(net, loss, minimize=mse), check=True).reason == "finished"
+
+
 @pytest.mark.parametrize("kind", [dict, UserDict])
-def test_a_loss_may_take_things_out_of_a_batch(kind):
+@pytest.mark.parametrize(
+    "wrapped", [lambda batch: batch, lambda batch: [batch], lambda batch: {"in": (batch,)}]
+)
+def test_a_loss_may_take_things_out_of_a_batch(kind, wrapped):
     def popping(forward, batch):
+        if isinstance(batch, list):
+            batch = batch.pop()
+        elif "in" in batch:
+            (batch,) = batch.pop("in")
         target = batch.pop("y")
         return (forward(**batch) - target).square().mean()
 
@@ -249,7 +282,7 @@ def test_a_loss_may_take_things_out_of_a_batch(kind):
     def collated(items):
         return kind(x=torch.stack([x for x, _ in items]), y=torch.stack([y for _, y in items]))
 
-    batches = DataLoader(data(), 8, collate_fn=collated)
+    batches = DataLoader(data(), 8, collate_fn=lambda items: wrapped(collated(items)))
     search = searcher(Supernet(Named()), popping, minimize=popping, warmup=0.0, lam_x=2)
     result = search.fit(batches, batches, epochs=1, progress=False)
     assert score(result.child, batches, popping) > 0.0

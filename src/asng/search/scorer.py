@@ -20,7 +20,15 @@ from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, or
 from asng.training.forward import ArchitectureForward
 from asng.training.metric import MetricObjective, Tally, is_whole
 from asng.training.modes import Modes
-from asng.training.objective import Objective, as_number, checked_value, qualified_name, to_float, to_floats
+from asng.training.objective import (
+    Objective,
+    as_number,
+    checked_value,
+    qualified_name,
+    to_float,
+    to_floats,
+    unchanged,
+)
 from asng.training.train import Mean
 
 __all__ = ["Score", "Scorer", "Scores", "explained"]
@@ -202,7 +210,8 @@ class Scorer:
             for k in own:
                 if not missed[k].count:
                     counted = nullcontext() if self.comm.in_step else missed[k].noted()
-                    with located(partial(_pass_of, architectures[k], batch)), counted:
+                    kept = unchanged(batch, self.name, self.objective)
+                    with located(partial(_pass_of, architectures[k], batch)), counted, kept:
                         tallies[k].update(forwards[k], own_copy(batch))
 
         def work(k: int) -> _Scored:
@@ -249,9 +258,10 @@ class Scorer:
         """Return the objective of an architecture on a batch.
 
         Raises:
-            InputError: It is not a single number.
+            InputError: It is not a single number, or the batch was changed.
         """
-        value = self.objective(forward, own_copy(batch))
+        with unchanged(batch, self.name, self.objective):
+            value = self.objective(forward, own_copy(batch))
         return checked_value(value, self.name, self.objective, may_require_grad=self.name == "loss")
 
     def evaluate(self, modes: Modes) -> None:

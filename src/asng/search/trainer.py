@@ -21,7 +21,7 @@ from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, refuse_other_weights
 from asng.training.forward import ArchitectureForward
 from asng.training.modes import Modes
-from asng.training.objective import Loss, checked_loss, to_floats
+from asng.training.objective import Loss, checked_loss, to_floats, unchanged
 from asng.training.optimizers import MakeOptimizer, MakeScheduler
 
 __all__ = ["Trainer", "copy_of", "weights_of"]
@@ -141,7 +141,8 @@ class Trainer:
         with self._memory.noted() if alone else nullcontext(), comm.apart():
             for architecture in comm.own(architectures):
                 forward = ArchitectureForward(self.supernet, architecture)
-                with located(partial(_pass_of, architecture, batch)):
+                others = unchanged(batch, "loss", self.loss) if len(architectures) > 1 else nullcontext()
+                with located(partial(_pass_of, architecture, batch)), others:
                     value = self.value(batch, forward) / len(architectures)
                     if value.requires_grad:  # else this architecture has no weights
                         self._callbacks.scaled(value).backward()  # type: ignore[no-untyped-call]

@@ -63,6 +63,7 @@ def try_first(trainer: Trainer, scorer: Scorer) -> None:
         _kept_gradients(supernet),
     ):
         trial = partial(_Trial, trainer, scorer, modes=Modes(supernet, norms), before=before)
+        trial("the smallest", ends_of(supernet)[1]).take_single_items()
         began, by_few = time.perf_counter(), all(batch is not None for batch in few)
         for number, (name, architecture) in enumerate(_architectures(supernet)):
             if number > 1 and time.perf_counter() - began > SECONDS:
@@ -173,6 +174,27 @@ class _Trial:
         self._check_reached(records[0])
         return records[:1] if self.scorer.as_training else records
 
+    def take_single_items(self) -> None:
+        """Run loss and objective on one item if a pass over their loader has a batch of one.
+
+        Raises:
+            InputError: A batch norm cannot take it.
+        """
+        for stream, run in ((self.trainer.stream, self._lost), (self.scorer.stream, self._scored)):
+            if (batch := stream.of_one()) is None:
+                continue
+            try:
+                run(to_device(batch, self.trainer.device))
+            except Exception as error:  # all others show on whole batches, or are those of an odd item
+                if "more than 1 value per channel" in str(error):
+                    raise InputError(
+                        f"{stream.name}: expected batches of two items or more, because the batch norms of "
+                        "the network cannot take one, got a pass with a batch of one. Give the loader "
+                        "drop_last=True, or another batch size."
+                    ) from error
+            finally:
+                self.before.restore(for_now=True)
+
     def _check_reached(self, record: _Seeded) -> None:
         if record.read is None:
             raise InputError(
@@ -180,7 +202,7 @@ class _Trial:
                 "given, not a model of your own."
             )
 
-    def _lost(self, batch: Any, *, descend: bool) -> _Seeded:
+    def _lost(self, batch: Any, *, descend: bool = False) -> _Seeded:
         forward = _Seeded(self.supernet, self.architecture, training=True)
         self.modes.set(training=True)
         with torch.enable_grad():

@@ -9,7 +9,7 @@ import dis
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import partial, update_wrapper
 from numbers import Real
 from types import CodeType, FunctionType, MethodType
@@ -19,6 +19,7 @@ import torch
 from torch import nn
 
 from asng.errors import InputError
+from asng.nn.naming import versions
 from asng.options import Precision
 from asng.shown import few
 from asng.training.data.nested import tensors_in
@@ -37,6 +38,7 @@ __all__ = [
     "in_precision",
     "to_float",
     "to_floats",
+    "unchanged",
     "warn_of_untrained",
 ]
 
@@ -194,6 +196,28 @@ def check_gradient(value: torch.Tensor, outputs: Any, loss: Loss) -> None:
         raise InputError(
             f"loss: expected a tensor with a gradient from {qualified_name(loss)}, got one without, so that "
             "no weight would be trained. Compute it without .detach(), .item() and torch.no_grad()."
+        )
+
+
+@contextmanager
+def unchanged(batch: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Raise if the block changes a tensor of a batch in place, because other architectures get that batch.
+
+    Args:
+        batch: The batch.
+        name: Name of the function in messages.
+        function: The loss or objective that the block calls.
+
+    Raises:
+        InputError: A tensor was changed.
+    """
+    before = versions(tensors_in(batch))
+    yield
+    if versions(tensors_in(batch)) != before:
+        raise InputError(
+            f"{name}: expected {qualified_name(function)} and the network to leave the batch as it is, "
+            "because other architectures get it too, got a tensor that was changed in place. Work on a copy "
+            "of it, as by x = x.clone(), or give inplace=False."
         )
 
 

@@ -62,16 +62,24 @@ def to_device(batch: Any, device: torch.device) -> Any:
 
 
 def own_copy(batch: Any) -> Any:
-    """Return a batch from which a loss may pop things: a mapping is copied, but shares its tensors.
+    """Return a batch from which a loss may take things: its containers are copied, its tensors shared.
 
     The same batch goes to several architectures, and losses often begin with `labels = batch.pop("labels")`.
 
     Example:
-        >>> batch = {"x": 1, "labels": 2}
-        >>> own_copy(batch).pop("labels"), batch
-        (2, {'x': 1, 'labels': 2})
+        >>> batch = [{"x": 1, "labels": 2}]
+        >>> own_copy(batch).pop().pop("labels"), batch
+        (2, [{'x': 1, 'labels': 2}])
     """
-    return copy.copy(batch) if isinstance(batch, MutableMapping) else batch
+    if type(batch) in (list, tuple):
+        return type(batch)(map(own_copy, batch))
+    if not isinstance(batch, MutableMapping):
+        return batch
+    copied = copy.copy(batch)
+    for key, part in batch.items():
+        if isinstance(part, (list, tuple, MutableMapping)):
+            copied[key] = own_copy(part)
+    return copied
 
 
 def _like(batch: Mapping[Any, Any], values: dict[Any, Any]) -> Any:

@@ -118,6 +118,13 @@ class BatchStream:
         finally:
             restore_generators(self.loader, now)
 
+    def of_one(self) -> Any:
+        """Return a batch of one item if the first or the last of a pass is known to be one, else None."""
+        first, last = (expected_items(self.loader, number) for number in (0, len(self) - 1))
+        if first == 1:
+            return self.first()
+        return self.few(1) if last == 1 else None
+
     def fingerprint(self) -> str:
         """Return a digest of the first batch of the run."""
         total = blake2b(digest_size=16)
