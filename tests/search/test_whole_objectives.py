@@ -9,6 +9,7 @@ from problems import data, fit, loader, mse, searcher, two_layers
 from torch import nn
 from torch.utils.data import DataLoader
 
+from asng.errors import InputError
 from asng.nn import Choice, Supernet
 from asng.search.finalists import Finalist, final_plan
 from asng.space import Architecture
@@ -58,6 +59,29 @@ def test_a_search_selects_by_a_metric_over_a_window_of_batches(window):
     result = fit(searcher(supernet, maximize=metric, optimizer=still, warmup=0.0), epochs=8)
     assert result.architecture["op"] == "good"
     assert set(Correlation.counts) == {window or 3}  # of three batches in all
+
+
+@pytest.mark.parametrize("value", [{"f1": 0.5, "recall": 0.5}, torch.zeros(3), None])
+def test_a_metric_of_several_numbers_is_told_before_step_one(value, tmp_path):
+    class Several(Correlation):
+        def compute(self):
+            return value
+
+    search = searcher(good_or_bad(), maximize=Several(), optimizer=still)
+    with pytest.raises(InputError, match=r"^maximize: expected one number from .*Several"):
+        fit(search, check=True, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_metric_that_a_batch_is_not_enough_for_passes_the_check():
+    class Picky(Correlation):
+        def compute(self):
+            if len(self.said) < 3:
+                raise ValueError("too few")
+            return super().compute()
+
+    metric = MetricObjective(Picky(), window=3)
+    assert fit(searcher(good_or_bad(), maximize=metric, optimizer=still), check=True).steps
 
 
 def test_finalists_are_scored_on_all_batches():

@@ -219,8 +219,10 @@ class _Trial:
         self.scorer.evaluate(self.modes)
         objective = self.scorer.objective
         with torch.no_grad():
-            if is_whole(objective):  # one batch may not be enough to compute it
-                objective.tally(self.trainer.device).update(forward, own_copy(batch))
+            if is_whole(objective):
+                tally = objective.tally(self.trainer.device)
+                tally.update(forward, own_copy(batch))
+                tally.attempt(self.scorer.name)
             else:
                 self.scorer.value(batch, forward)
         return forward

@@ -1,6 +1,7 @@
 """Objectives over all validation data that are not means over its batches: F1, AUC, mIoU, perplexity."""
 
 import copy
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
@@ -138,7 +139,26 @@ class Tally:
         Raises:
             InputError: The metric is not a single number.
         """
-        value = self._metric.compute()
+        return self._checked(self._metric.compute(), name)
+
+    def attempt(self, name: str) -> None:
+        """Check the kind of the value, unless the batches so far are not enough to compute it.
+
+        Args:
+            name: Name of the objective in messages.
+
+        Raises:
+            InputError: The metric is not a single number.
+        """
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                value = self._metric.compute()
+        except Exception:  # whatever a metric raises on few items
+            return
+        self._checked(value, name)
+
+    def _checked(self, value: Any, name: str) -> float | torch.Tensor:
         if isinstance(value, Mapping):
             raise InputError(
                 f"{name}: expected one number from {qualified_name(self._objective.metric)}, got those of "
