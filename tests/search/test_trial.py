@@ -258,6 +258,18 @@ def test_a_batch_that_is_changed_in_place_is_refused_where_other_architectures_g
         assert fit(searcher(net, loss, minimize=mse), check=True).reason == "finished"
 
 
+def test_a_loss_of_derivatives_by_the_input_passes_the_check():
+    def physical(forward, batch):
+        slopes = torch.func.vmap(torch.func.jacrev(lambda row: forward(row[None])[0, 0]))(batch[0])
+        return (slopes - 1.0).square().mean()
+
+    net = nn.Sequential(snn.Linear(3, Integer(2, 8, label="w")), nn.Tanh(), snn.Linear(8, 1))
+    result = fit(searcher(Supernet(net), physical), epochs=2, check=True)
+    found = result.retrain(loader(), loader(), epochs=1, peers=0, progress=False)
+    assert score(found.child, loader(), physical) == found.found.score
+    refused(searcher(Supernet(Wrong(Narrow())), physical), "another output: shape")
+
+
 @pytest.mark.parametrize("kind", [dict, UserDict])
 @pytest.mark.parametrize(
     "wrapped", [lambda batch: batch, lambda batch: [batch], lambda batch: {"in": (batch,)}]

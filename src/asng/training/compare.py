@@ -18,6 +18,8 @@ last bit if torch computes the same each time; compiled parts, GPUs and other ke
 def copied(value: Any) -> Any:
     """Return a value with detached copies of its tensors, which no later change reaches.
 
+    Inside of `torch.func.grad`, `vmap` and the like, they are plain tensors; of a mapped one, its first.
+
     Example:
         >>> x = torch.zeros(2)
         >>> kept = copied({"x": [x]})
@@ -26,13 +28,27 @@ def copied(value: Any) -> Any:
         {'x': [tensor([0., 0.])]}
     """
     if isinstance(value, torch.Tensor):
-        return value.detach().clone().requires_grad_(value.requires_grad)
+        if not torch._C._are_functorch_transforms_active():
+            return value.detach().clone().requires_grad_(value.requires_grad)
+        with torch._C._DisableFuncTorch():
+            return _outside(value).detach().clone()
     if type(value) in (tuple, list):
         return type(value)(copied(part) for part in value)
     if type(value) is dict:
         return {key: copied(part) for key, part in value.items()}
     if callable(getattr(value, "clone", None)) and not isinstance(value, type):
         return value.clone()  # a graph
+    return value
+
+
+def _outside(value: torch.Tensor) -> torch.Tensor:
+    """Return a tensor as it is outside of all transforms of `torch.func`; of a mapped one, its first."""
+    func: Any = torch._C._functorch
+    while func.is_functorch_wrapped_tensor(value):
+        dim = func.maybe_get_bdim(value) if func.is_batchedtensor(value) else None
+        value = func.get_unwrapped(value)
+        if dim is not None:
+            value = value.select(dim, 0)
     return value
 
 
