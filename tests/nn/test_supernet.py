@@ -161,3 +161,13 @@ def test_threads_follow_their_own_architectures():
     with ThreadPoolExecutor(2) as pool:
         runs = [pool.submit(supernet, torch.ones(1), architecture={"factor": f}) for f in (2.0, 5.0)]
         assert [run.result().item() for run in runs] == [2.0, 5.0]
+
+
+@pytest.mark.parametrize("variables", [[Real(0.0, 1.0)], {"factor": 3}, Real(0.0, 1.0), None])
+def test_what_is_no_mapping_of_slots_to_variables_is_refused(variables):
+    class Wrong(Scaled):
+        def variables(self):
+            return self.variable
+
+    with pytest.raises(SpaceError, match=r"module '0' \(Wrong\), variables: expected a mapping"):
+        Supernet(nn.Sequential(Wrong(variables), _skip_or_not()))

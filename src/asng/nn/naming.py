@@ -1,6 +1,6 @@
 """Name the variables of a model, and check what its modules must not share or change."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from asng.errors import SpaceError
 from asng.nn.base import Searchable
 from asng.nn.layers.twin import Twin
-from asng.space import SizeExpression, Variable
+from asng.space import Categorical, Integer, Real, SizeExpression, Variable
 
 __all__ = ["bind_names", "check_weights_unshared", "versions"]
 
@@ -20,13 +20,15 @@ def bind_names(model: nn.Module) -> dict[str, Variable]:
     if the module has several. Nothing is bound if anything is wrong.
 
     Raises:
-        SpaceError: One name stands for two variables, or a module already has other names.
+        SpaceError: One name stands for two variables, a module already has other names, or its variables are
+            not a mapping of slots to variables.
     """
     variables: dict[str, Variable] = {}
     owner: dict[str, str] = {}
     bound: list[tuple[str, Searchable, dict[str, str | SizeExpression]]] = []
     for path, module in _searchable_modules(model):
         slots = module.variables()
+        _check_slots(path, module, slots)
         names = {slot: _name(path, slot, variable, len(slots)) for slot, variable in slots.items()}
         _check_unbound(path, module, names)
         for slot, variable in slots.items():
@@ -59,6 +61,15 @@ def _name(path: str, slot: str, variable: Variable | SizeExpression, n_slots: in
     if not path:
         return slot
     return path if n_slots == 1 else f"{path}.{slot}"
+
+
+def _check_slots(path: str, module: Searchable, slots: object) -> None:
+    kinds = (Categorical, Integer, Real, SizeExpression)
+    if not isinstance(slots, Mapping) or not all(isinstance(one, kinds) for one in slots.values()):
+        raise SpaceError(
+            f"module {path!r} ({type(module).__name__}), variables: expected a mapping of slots to "
+            f"variables, got {slots!r:.200}. Return for instance {{'rate': asng.Real(0.0, 1.0)}}."
+        )
 
 
 def _check_unbound(path: str, module: Searchable, names: dict[str, str | SizeExpression]) -> None:
