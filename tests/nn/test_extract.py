@@ -137,6 +137,28 @@ def test_what_the_model_shares_the_child_shares():
     assert type(supernet.extract({"op": "off"}).both[0]) is nn.Identity
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+@pytest.mark.parametrize(
+    "compiled", [torch.jit.script, lambda layer: torch.jit.trace(layer, torch.ones(1, 2))]
+)
+def test_scripts_and_traces_in_a_child_have_weights_of_their_own(compiled):
+    part = compiled(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False)))
+    supernet = Supernet(nn.Sequential(Choice([nn.Linear(3, 2), nn.Tanh()], label="op"), part))
+    x, a = torch.randn(4, 3), {"op": 0}
+    child = supernet.extract(a, example=x)
+    y = supernet(x, architecture=a)
+    names = {f"1.{name}": weight.requires_grad for name, weight in part.named_parameters()}
+    assert {n: p.requires_grad for n, p in child.named_parameters() if n in names} == names
+    child(x).sum().backward()
+    assert all(
+        p.grad is not None for p in torch.optim.SGD(child[1].parameters()).param_groups[0]["params"][:2]
+    )
+    with torch.no_grad():
+        for weight in (*part.parameters(), *supernet.parameters()):
+            weight.zero_()
+    assert torch.equal(child(x), y)
+
+
 def test_chosen_module_in_two_places_stays_one():
     op = Choice([nn.Linear(3, 3)], label="op")
     child = Supernet(nn.Sequential(op, nn.ReLU(), op)).extract({"op": 0})

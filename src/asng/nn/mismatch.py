@@ -129,8 +129,9 @@ class _Widths(TorchFunctionMode):
                     pass  # a module whose error was caught
                 self._give(path, module, output)
 
-        module.register_forward_pre_hook(begins, with_kwargs=True)
-        module.register_forward_hook(ends)
+        if not isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
+            module.register_forward_pre_hook(begins, with_kwargs=True)
+            module.register_forward_hook(ends)
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None

@@ -153,6 +153,8 @@ def origin(network: nn.Module, run: Callable[[], float], function: str) -> str:
         )
     ]
     for path, module in network.named_modules():
+        if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
+            continue
         where = f"the module {path!r}" if path else "the model itself"
         sentence = f"The first output that is not finite is that of {where} ({type(module).__name__})."
         hooks.append(module.register_forward_hook(lambda *call, sentence=sentence: look(call[-1], sentence)))

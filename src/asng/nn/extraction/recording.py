@@ -87,7 +87,9 @@ class CallRecord(ByShape):
             seen.add(kind)
 
     def touches(self, module: nn.Module) -> bool:
-        """Whether a module was called, or one of its own tensors was read."""
+        """Whether a module was called, or one of its own tensors was read; a script may have been."""
+        if isinstance(module, torch.jit.ScriptModule):
+            return True
         return module in self.reached or any(id(t) in self.read for t in _own_tensors(module))
 
     def __torch_function__(
@@ -127,6 +129,8 @@ def recorded(model: nn.Module, calls: Sequence[Inputs]) -> CallRecord:
     with left_alone(model), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # known from earlier passes, or of one mode only
         for module in model.modules():
+            if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
+                continue
             if module._parameters or isinstance(module, Searchable):
                 module.register_forward_pre_hook(record.called, with_kwargs=True)
         before = _states()
