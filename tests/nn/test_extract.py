@@ -99,6 +99,22 @@ def test_users_class_keeps_its_class_and_paths():
     assert list(child.state_dict()) == ["op.weight", "op.bias"]
 
 
+def test_class_whose_new_needs_arguments_is_extracted():
+    class Sized(nn.Module):
+        def __new__(cls, size):
+            return super().__new__(cls)
+
+        def __init__(self, size):
+            super().__init__()
+            self.op = Choice([nn.Linear(size, size), nn.Tanh()], label="op")
+
+        def forward(self, x):
+            return self.op(x)
+
+    supernet, x = Supernet(Sized(3)), torch.randn(2, 3)
+    assert torch.equal(supernet.extract({"op": 0})(x), supernet(x, architecture={"op": 0}))
+
+
 def test_own_class_becomes_a_graph_with_the_same_paths():
     model = nn.Sequential(Owned(InputChoice(3, label="in"), nn.Linear(3, 3), nn.ReLU()))
     child = Supernet(model).extract({"0.op": "first", "in": 1})

@@ -1,6 +1,7 @@
 """A forward of the user's own around a searchable layer: subclasses, hooks, replaced forwards."""
 
 import copy
+import functools
 import pickle
 import types
 import weakref
@@ -67,13 +68,37 @@ class Extended(snn.Linear):
         return self.norm(super().forward(x)) * self.scale
 
 
+def doubled(method):
+    @functools.wraps(method)
+    def run(self, *args):
+        return 2 * method(self, *args)
+
+    return run
+
+
+class Decorated(snn.Linear):
+    @torch.autocast("cpu", enabled=False)
+    @doubled
+    def forward(self, x):
+        return super().forward(self.tripled(x)) / self.out_features
+
+    @property
+    @doubled
+    def factor(self):
+        return 1.5
+
+    @torch.no_grad()
+    def tripled(self, x):
+        return self.factor * x
+
+
 class Recurrent(snn.LSTM):
     def forward(self, x):
         return super().forward(x[:, None])[0][:, 0]
 
 
 @pytest.mark.parametrize("width", [3, 8])
-@pytest.mark.parametrize("kind", [Activated, Twice, Mixed, Bounded, Extended, Recurrent])
+@pytest.mark.parametrize("kind", [Activated, Twice, Mixed, Bounded, Extended, Decorated, Recurrent])
 def test_subclass_of_a_twin_keeps_its_forward_at_every_width(kind, width):
     torch.manual_seed(0)
     assert same(kind(4, WIDTH), {"w": width})

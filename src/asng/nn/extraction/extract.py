@@ -302,7 +302,7 @@ class _Extraction(Extraction):
         return child
 
     def _rebuilt(self, module: nn.Module) -> nn.Module:
-        twin = type(module).__new__(type(module))
+        twin: nn.Module = object.__new__(type(module))  # its own `__new__` may need arguments
         self._memo[id(module)] = twin
         nn.Module.__init__(twin)
         vars(twin)["training"] = module.training

@@ -98,7 +98,7 @@ def _is_abstract(kind: type) -> bool:
 def _made_again(kind: type, bases: tuple[type, ...]) -> type:
     """Return a class with the same methods over other bases."""
     cell = CellType()
-    names = {name: _bound(value, cell) for name, value in _own(kind).items()}
+    names = {name: _bound(value, cell, kind) for name, value in _own(kind).items()}
     names["__reduce_ex__"] = lambda self, protocol: (_instance, (kind,), nn.Module.__getstate__(self))  # type: ignore[no-untyped-call]
     made = type(kind.__name__, bases, names)
     made.__qualname__, made.__module__ = kind.__qualname__, kind.__module__
@@ -112,19 +112,21 @@ def _instance(kind: type) -> Any:
     return plain.__new__(plain)
 
 
-def _bound(value: Any, cell: CellType) -> Any:
-    """Return a method whose `super()` refers to the class in `cell`."""
+def _bound(value: Any, cell: CellType, kind: type) -> Any:
+    """Return a method of `kind` whose `super()` refers to the class in `cell`, also if it is decorated."""
     if isinstance(value, property):
-        get, put, drop = (f and _bound(f, cell) for f in (value.fget, value.fset, value.fdel))
+        get, put, drop = (f and _bound(f, cell, kind) for f in (value.fget, value.fset, value.fdel))
         return property(get, put, drop, value.__doc__)
     if isinstance(value, (staticmethod, classmethod)):
-        return type(value)(_bound(value.__func__, cell))
-    if not isinstance(value, FunctionType) or "__class__" not in value.__code__.co_freevars:
+        return type(value)(_bound(value.__func__, cell, kind))
+    if not isinstance(value, FunctionType):
         return value
-    names = value.__code__.co_freevars
+    names, old = value.__code__.co_freevars, value.__closure__ or ()
     cells = tuple(
-        cell if n == "__class__" else old for n, old in zip(names, value.__closure__ or (), strict=True)
+        cell if n == "__class__" else _inner(c, cell, kind) for n, c in zip(names, old, strict=True)
     )
+    if all(one is other for one, other in zip(cells, old, strict=True)):
+        return value
     made = FunctionType(value.__code__, value.__globals__, value.__name__, value.__defaults__, cells)
     made.__kwdefaults__, made.__qualname__, made.__doc__ = (
         value.__kwdefaults__,
@@ -134,3 +136,15 @@ def _bound(value: Any, cell: CellType) -> Any:
     made.__module__ = value.__module__
     made.__dict__.update(value.__dict__)
     return made
+
+
+def _inner(held: CellType, cell: CellType, kind: type) -> CellType:
+    """Return the cell of a decorator with the method of `kind` that it holds, if any, bound anew."""
+    try:
+        method = held.cell_contents
+    except ValueError:  # a variable that has no value yet
+        return held
+    if not isinstance(method, FunctionType) or method.__qualname__.rpartition(".")[0] != kind.__qualname__:
+        return held
+    made = _bound(method, cell, kind)
+    return held if made is method else CellType(made)
