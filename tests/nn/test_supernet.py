@@ -163,6 +163,23 @@ def test_threads_follow_their_own_architectures():
         assert [run.result().item() for run in runs] == [2.0, 5.0]
 
 
+@pytest.mark.parametrize("wrap", [lambda net: net, lambda net: nn.Sequential(net, nn.Linear(2, 2))])
+def test_a_supernet_of_a_supernet_is_refused(wrap):
+    with pytest.raises(InputError, match=r"^model: expected a model .* got a Supernet at .*supernet\.model"):
+        Supernet(wrap(Supernet(_skip_or_not("op"))))
+
+
+@pytest.mark.parametrize("architecture", [None, "op", [("op", "skip")], 3])
+def test_what_is_no_architecture_is_refused(architecture):
+    supernet = Supernet(_skip_or_not("op"))
+    for use in (
+        lambda: supernet(torch.ones(2), architecture=architecture),
+        lambda: supernet.extract(architecture),
+    ):
+        with pytest.raises(SpaceError, match=r"^architecture: expected values by name of a variable, got"):
+            use()
+
+
 @pytest.mark.parametrize("variables", [[Real(0.0, 1.0)], {"factor": 3}, Real(0.0, 1.0), None])
 def test_what_is_no_mapping_of_slots_to_variables_is_refused(variables):
     class Wrong(Scaled):

@@ -35,6 +35,11 @@ def check_model(model: nn.Module) -> None:
     for path, module in model.named_modules():
         _check_no_variable(path, module)
         trial.check(path, module)
+        if type(module).__name__ == "Supernet" and is_ours(type(module)):
+            raise InputError(
+                f"model: expected a model yet to be searched, got a Supernet at {path or 'its top'!r}. Give "
+                "what it was made of, supernet.model."
+            )
         if isinstance(module, Searchable):
             if is_wrapped(module) and not isinstance(module, (Twin, Choice, Repeat)):
                 raise InputError(

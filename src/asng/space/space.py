@@ -218,8 +218,13 @@ class Space(Mapping[str, Variable]):
         """Raise an error that says why `architecture` is not in this space, if it is not.
 
         Raises:
-            SpaceError: A name is missing or unknown, or a value is not allowed for its variable.
+            SpaceError: It is not a mapping, a name is missing or unknown, or a value is not allowed for its
+                variable.
         """
+        if not isinstance(architecture, Mapping):
+            raise SpaceError(
+                f"architecture: expected values by name of a variable, got {architecture!r:.80}."
+            )
         for name in architecture:
             if name not in self._variables:
                 raise SpaceError(
