@@ -53,10 +53,7 @@ def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Se
             found = passes([*gone, name])
             if order.kind == "taylor":
                 return sum(loss for _, loss in found)
-            pairs = zip(found, whole, strict=True)
-            return sum(
-                _change(a, b) for (one, _), (other, _) in pairs for a, b in zip(one, other, strict=True)
-            )
+            return sum(_change(one, other) for (one, _), (other, _) in zip(found, whole, strict=True))
 
         while len(left) > max(group.least, 1):
             gone.append(min(left, key=harm))
@@ -64,12 +61,14 @@ def with_order(group: DepthGroup, order: Importance, model: nn.Module, calls: Se
     return replace(group, order=(*left, *reversed(gone)))
 
 
-def _change(output: Tensor, whole: Tensor) -> float:
-    """Return the squared change of an output, divided by its squared norm."""
-    if output.shape != whole.shape:
+def _change(outputs: Sequence[Tensor], whole: Sequence[Tensor]) -> float:
+    """Return the sum over outputs of the squared change, divided by the squared norm."""
+    if [output.shape for output in outputs] != [output.shape for output in whole]:
         raise Refused("without some blocks the network gives an output of another shape")
-    if not whole.is_floating_point():
-        return 0.0
-    whole = whole.double()
-    size = whole.square().sum().clamp(min=torch.finfo(whole.dtype).tiny)
-    return float((output.double() - whole).square().sum() / size)
+    total = 0.0
+    for output, before in zip(outputs, whole, strict=True):
+        if before.is_floating_point():
+            before = before.double()
+            size = before.square().sum().clamp(min=torch.finfo(before.dtype).tiny)
+            total += float((output.double() - before).square().sum() / size)
+    return total

@@ -24,7 +24,7 @@ from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.exclusion import on_meta
-from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.extraction.recording import left_alone, tensors_of, tensors_within
 from asng.nn.inputs import Inputs
 from asng.nn.rules import settle_fused_paths
 
@@ -301,7 +301,7 @@ def _one_pass(
             names.fix(last, "the model's own code asks for its size")
         else:
             names.couple(*pair)
-    for tensor in tensors_of(outputs):
+    for tensor in tensors_within(outputs):
         for size in tensor.shape:
             for prime in names.within(size):
                 names.fix(prime, "its channels are part of the output")

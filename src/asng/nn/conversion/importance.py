@@ -25,7 +25,7 @@ from asng.nn.conversion.attention import along_width
 from asng.nn.conversion.proof import Refused
 from asng.nn.conversion.recurrent import along_units, first_replaced
 from asng.nn.conversion.roles import Role, parts_of
-from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of
+from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of, tensors_within
 from asng.nn.inputs import Inputs, calls_of, moved
 
 __all__ = ["Importance", "Order", "ordered", "run_on", "set_modes", "settled"]
@@ -363,7 +363,7 @@ def run_on(order: Importance, model: nn.Module, batch: Any) -> tuple[list[Tensor
     outputs: list[Tensor] = []
 
     def record(_: nn.Module, __: Any, output: Any) -> None:
-        outputs.extend(tensors_of(output))
+        outputs.extend(tensors_within(output))
 
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     batch = moved(batch, device)

@@ -14,7 +14,16 @@ from asng.nn.conversion.depth import DepthGroup, Rank, check_with_widths, depths
 from asng.nn.conversion.gathered import TWINS, gathered
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import Cut, cuts_of
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, left_of, narrow, shaken, whole_of
+from asng.nn.conversion.proof import (
+    ChannelCut,
+    Refused,
+    check_heard,
+    cut_of,
+    left_of,
+    narrow,
+    shaken,
+    whole_of,
+)
 from asng.nn.conversion.reach import PARTLY, Reach
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
@@ -53,6 +62,7 @@ class Prover:
         """
         options.refuse(paths)
         self._refuse_partly(paths)
+        check_heard(self._shaken, self._calls, self.roles, paths, self._whole)
         widths = {path: self.roles[path].makes or 0 for path in paths}
         whole, first = reduce(gcd, widths.values()), widths[paths[0]]
         step, share = options.of_paths(options.step, paths), options.of_paths(options.least, paths) or 0.25

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 from torch import nn
 
 from asng.errors import InputError
@@ -22,7 +23,7 @@ from asng.nn.conversion.reach import NEVER, reach_of
 from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.extraction.recording import left_alone, tensors_of
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.supernet import Supernet
 
@@ -202,13 +203,20 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
         )
     calls = calls_of(model, example)
     try:
-        outputs_of(model, calls)
+        outputs = outputs_of(model, calls)
     except Refused as error:
         raise InputError(
             f"model: expected it to run on the example in evaluation mode, got: {error}. The example has "
             f"tensors of {_shapes(calls)}. Give example= what the forward of {type(model).__name__} takes: a "
             "tuple, a mapping of names, or asng.nn.Inputs."
         ) from error.__cause__
+    if not all(outputs):
+        with left_alone(model), torch.no_grad():
+            got = calls[outputs.index([])].call(model)
+        raise InputError(
+            f"model: expected it to return tensors, got {type(got).__name__}. A proof compares outputs: let "
+            "forward return what it computes."
+        )
     return calls
 
 

@@ -3,8 +3,9 @@
 import random
 import warnings
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ __all__ = [
     "refill",
     "seed_torch",
     "tensors_of",
+    "tensors_within",
 ]
 
 
@@ -267,3 +269,36 @@ def _kind(value: Any) -> Any:
 def _own_tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters(recurse=False)
     yield from module.buffers(recurse=False)
+
+
+def tensors_within(value: Any) -> Iterator[Tensor]:
+    """Yield the tensors in a value of any type, such as what a model returns.
+
+    They are those of `tensors_of`, of sets, and of attributes of other objects, such as data classes and
+    distributions. Modules and functions are left out. A complex tensor comes as pairs of real numbers.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> list(tensors_within({"answer": SimpleNamespace(logits=torch.ones(1), loss=None)}))
+        [tensor([1.])]
+    """
+    yield from _within(value, {})
+
+
+def _within(value: Any, seen: dict[int, Any]) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+    elif id(value) not in seen and not isinstance(value, _NO_DATA):
+        seen[id(value)] = value  # kept, for its id
+        if isinstance(value, Mapping):
+            parts = list(value.values())
+        elif isinstance(value, (list, tuple, set, frozenset, deque)):
+            parts = list(value)
+        else:
+            slots = [name for name in getattr(type(value), "__slots__", ()) if hasattr(value, name)]
+            parts = [*getattr(value, "__dict__", {}).values(), *(getattr(value, name) for name in slots)]
+        for part in parts:
+            yield from _within(part, seen)
+
+
+_NO_DATA = (nn.Module, type, FunctionType, MethodType, ModuleType, str, bytes, int, float, np.ndarray)
