@@ -1,6 +1,5 @@
 """The road from a trained model to its children, part by part."""
 
-import copy
 import math
 import time
 import warnings
@@ -29,6 +28,7 @@ from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.nn import Importance, Inputs, Supernet, searchable
+from asng.nn.extraction.copying import deep_copy
 from asng.runs.folder import SHARED_WEIGHTS
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
@@ -199,7 +199,7 @@ class Road:
         with self._loop(supernet, teach) as loop:
             starts = self._starts(loop, supernet)
             finals = [self._finals(*pair, tuner) for pair in zip(self.goals, starts, strict=True)]
-            whole = copy.deepcopy(self.model).eval()
+            whole = deep_copy(self.model).eval()
             model = Network(whole, self._score(whole), self._costs(whole))
             self._begun = True
             if self.train_weights:

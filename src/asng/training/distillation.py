@@ -1,6 +1,5 @@
 """Knowledge distillation: a loss that also teaches networks the outputs of a trained one."""
 
-import copy
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from asng.checks import integer_at_least, real_between
 from asng.errors import InputError
 from asng.nn import Inputs
 from asng.nn.conversion import as_told
+from asng.nn.extraction.copying import deep_copy
 from asng.training.data.nested import own_copy, tensors_in
 from asng.training.forward import running
 from asng.training.objective import Forward, Loss, qualified_name
@@ -147,7 +147,7 @@ class _Teacher:
     """A copy of a trained network whose weights never change."""
 
     def __init__(self, network: nn.Module, distance: Distance, remember: int) -> None:
-        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.network = deep_copy(network).eval().requires_grad_(False)
         self._distance, self._remember = distance, remember
         self._known: OrderedDict[bytes, Any] = OrderedDict()
 

@@ -15,6 +15,7 @@ from asng.nn.base import Extraction, Searchable
 from asng.nn.conversion.blocks import searched
 from asng.nn.conversion.gathered import Threshold, left_by
 from asng.nn.conversion.roles import Role, count
+from asng.nn.extraction.copying import with_own_graph
 from asng.nn.layers.plain import asking
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.selection import current_selection
@@ -107,6 +108,7 @@ class Cuts(Searchable):
         for name, value in vars(self).items():
             if name not in made and not name.startswith("search_"):
                 vars(child)[name] = extraction.copy(value)
+        with_own_graph(child)
 
 
 def cuts_of(role: Role, made: Sequence[Threshold], read: Sequence[Threshold]) -> list[Cut]:

@@ -11,6 +11,7 @@ taken out of the weights. If all three give the same, only the weights of lost c
 
 import copy
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -201,7 +202,9 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
 
 
 def _settled(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
-    copied = copy.deepcopy(model).double()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of scripts, about their own weights
+        copied = copy.deepcopy(model).double()
     twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
     try:
         _check_clean(outputs_of(copied, twice), outputs_of(model, calls))

@@ -18,7 +18,7 @@ from torch.nn.modules.dropout import _DropoutNd
 from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
-from asng.nn.extraction.recording import CallRecord, left_alone, seed_torch
+from asng.nn.extraction.recording import CallRecord, is_script, left_alone, seed_torch
 from asng.nn.inputs import Inputs
 
 __all__ = ["NEVER", "PARTLY", "REMEDY", "Reach", "as_told", "reach_of", "run_as_told", "watched"]
@@ -124,9 +124,9 @@ def _marked(call: Inputs, *, training: bool) -> Inputs:
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    """Yield the modules with parameters of their own, by path."""
+    """Yield the modules with parameters of their own, by path, without scripts."""
     for path, module in model.named_modules():
-        if any(p is not None and p.ndim for p in module._parameters.values()):
+        if not is_script(module) and any(p is not None and p.ndim for p in module._parameters.values()):
             yield path, module
 
 

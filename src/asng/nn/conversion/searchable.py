@@ -1,6 +1,5 @@
 """Make a supernet from an existing model: its sizes become variables, and its code is not rewritten."""
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from asng.errors import InputError
+from asng.errors import InputError, in_one_line
 from asng.nn.base import Searchable
 from asng.nn.conversion.block_order import with_order
 from asng.nn.conversion.coupling import Coupling, coupled
@@ -23,7 +22,8 @@ from asng.nn.conversion.reach import NEVER, reach_of
 from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
-from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.extraction.copying import deep_copy
+from asng.nn.extraction.recording import is_script, left_alone, tensors_of
 from asng.nn.inputs import Inputs, calls_of
 from asng.nn.supernet import Supernet
 
@@ -135,7 +135,7 @@ def searchable(
     """
     calls = _checked(model, example)
     options = Options.of(only, skip, step, least)
-    model = copy.deepcopy(model)
+    model = deep_copy(model)
     roles = roles_in(model)
     options.check([*roles, *(path for path, _ in model.named_modules())])
     reach = reach_of(model, calls)
@@ -200,6 +200,17 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
     if any(isinstance(module, Searchable) for module in model.modules()):
         raise InputError(
             "model: expected a plain one, got one with searchable parts. Give it to asng.nn.Supernet."
+        )
+    try:
+        with left_alone(model):
+            model.eval()
+        reason = "it is a script" if is_script(model) else ""
+    except Exception as error:  # of programs of torch.export, for instance
+        reason = in_one_line(error)
+    if reason:
+        raise InputError(
+            f"model: expected one whose layers are modules in Python, got a {type(model).__name__}: {reason}."
+            " Give the model that it was made from."
         )
     calls = calls_of(model, example)
     try:

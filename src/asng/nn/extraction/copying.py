@@ -6,16 +6,22 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
-from typing import Any
+from typing import Any, TypeVar
 from weakref import ref
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError, in_one_line
+from asng.nn.extraction.recording import is_script
 
-__all__ = ["Copier", "CopyTrial", "check_copied", "copies_itself", "objects_read", "reaches"]
+__all__ = [
+    *("Copier", "CopyTrial", "check_copied", "copies_itself", "deep_copy", "objects_read", "reaches"),
+    "with_own_graph",
+]
+
+_T = TypeVar("_T")
 
 _LOCKS: dict[type, Callable[[], Any]] = {
     type(threading.Lock()): threading.Lock,
@@ -72,8 +78,7 @@ class Copier:
 
     def whole(self, value: Any) -> Any:
         """Return the copy that `copy.deepcopy` makes; for a module, with all its parts as they are."""
-        with _WithoutGraphs():
-            return copy.deepcopy(value, self.memo)
+        return deep_copy(value, self.memo)
 
     def _noted(self, value: Any, made: Any) -> Any:
         self.memo[id(value)] = made
@@ -126,6 +131,30 @@ class Copier:
                 "too, got one of a searchable layer alone"
             )
         return made
+
+
+def deep_copy(value: _T, memo: dict[int, Any] | None = None) -> _T:
+    """Return the result of `copy.deepcopy`, also for weights that hooks compute, and for scripts.
+
+    Example:
+        >>> deep_copy(torch.ones(1, requires_grad=True) * 2)
+        tensor([2.])
+    """
+    with torch.no_grad(), _WithoutGraphs():  # copies of scripts would be computed from the originals
+        made = copy.deepcopy(value, memo)
+    if isinstance(value, nn.Module) and isinstance(made, nn.Module):
+        scripts = (module for module in value.modules() if is_script(module))
+        new = (module for module in made.modules() if is_script(module))
+        for module, copied in zip(scripts, new, strict=True):
+            for p, its in zip(module.parameters(), copied.parameters(), strict=True):
+                its.requires_grad_(p.requires_grad)
+    return made
+
+
+def with_own_graph(module: nn.Module) -> None:
+    """Compile the graph of a copied `GraphModule`, whose class is new; do nothing for other modules."""
+    if isinstance(module, fx.GraphModule):
+        module.graph = module.graph
 
 
 class _WithoutGraphs(TorchFunctionMode):

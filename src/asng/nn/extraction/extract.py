@@ -23,7 +23,7 @@ from torch.nn.parameter import is_lazy
 
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn.base import Call, Extraction, Searchable
-from asng.nn.extraction.copying import Copier, check_copied, copies_itself
+from asng.nn.extraction.copying import Copier, check_copied, copies_itself, with_own_graph
 from asng.nn.extraction.exclusion import drop, excluded
 from asng.nn.extraction.hooks import carry_hooks, check_alone, check_same, is_wrapped
 from asng.nn.extraction.recording import CallRecord, compiled_of, recorded
@@ -318,6 +318,7 @@ class _Extraction(Extraction):
         for name, value in vars(module).items():
             if name not in ("_modules", "_compiled_call_impl"):  # the latter runs the original module
                 vars(twin)[name] = check_copied(path, name, value, self._copier.value)
+        with_own_graph(twin)
 
     def _calls_of_peer(self, module: nn.Module) -> list[Call]:
         """Return the calls of a similar layer in a similar place, for a layer that no call reached.

@@ -23,6 +23,7 @@ __all__ = [
     "CallRecord",
     "compiled_of",
     "contents_of",
+    "is_script",
     "left_alone",
     "recorded",
     "refill",
@@ -89,10 +90,9 @@ class CallRecord(ByShape):
             seen.add(kind)
 
     def touches(self, module: nn.Module) -> bool:
-        """Whether a module was called, or one of its own tensors was read; a script may have been."""
-        if isinstance(module, torch.jit.ScriptModule):
-            return True
-        return module in self.reached or any(id(t) in self.read for t in _own_tensors(module))
+        """Whether a module was called, or one of its own tensors was read; a script does not tell."""
+        read = any(id(t) in self.read for t in _own_tensors(module))
+        return read or module in self.reached or is_script(module)
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -131,9 +131,7 @@ def recorded(model: nn.Module, calls: Sequence[Inputs]) -> CallRecord:
     with left_alone(model), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # known from earlier passes, or of one mode only
         for module in model.modules():
-            if isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
-                continue
-            if module._parameters or isinstance(module, Searchable):
+            if not is_script(module) and (module._parameters or isinstance(module, Searchable)):
                 module.register_forward_pre_hook(record.called, with_kwargs=True)
         before = _states()
         ran: set[bool] = set()
@@ -182,10 +180,15 @@ def left_alone(model: nn.Module) -> Iterator[None]:
 
     State is what passes change: attributes, buffers, modes, hooks, lists of tensors. Inside the block,
     compiled modules run uncompiled, since hooks would cause a recompilation. A model with lazy weights
-    (`torch.nn.LazyLinear`) is not restored, and keeps what its first pass makes.
+    (`torch.nn.LazyLinear`) keeps what its first pass makes; of it, only the modes are restored.
     """
+    modes = [(module, module.training) for module in model.modules()]
     if any(is_lazy(p) for p in model.parameters()):
-        yield
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
         return
     kept = [(module, dict(vars(module)), contents_of(module)) for module in model.modules()]
     states = random.getstate(), np.random.get_state()  # noqa: NPY002 - a model may draw from either
@@ -204,6 +207,14 @@ def left_alone(model: nn.Module) -> Iterator[None]:
             vars(module).update(attributes)
             for name, content in contents.items():
                 refill(attributes[name], content)
+        for module, mode in modes:
+            if is_script(module):  # its mode is no attribute of Python
+                module.training = mode
+
+
+def is_script(module: nn.Module) -> bool:
+    """Whether a module is compiled by TorchScript; it has no hooks, and its code cannot be followed."""
+    return isinstance(module, torch.jit.ScriptModule)
 
 
 def seed_torch(number: int) -> None:

@@ -1,0 +1,99 @@
+"""Models that torch treats in its own way: scripted parts, graphs of torch.fx, lazy layers, old norms."""
+
+import warnings
+
+import pytest
+import torch
+from torch import fx, nn
+from torch.nn.utils import prune
+
+from asng import nn as snn
+from asng.errors import InputError
+
+
+class Middle(nn.Module):
+    """A part with weights and a norm, which can be scripted."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.norm = nn.Linear(16, 16), nn.BatchNorm1d(16)
+
+    def forward(self, x):
+        return torch.relu(self.norm(self.layer(x)))
+
+
+class Around(nn.Module):
+    """Layers around a given part."""
+
+    def __init__(self, part):
+        super().__init__()
+        self.first, self.part = nn.Sequential(nn.Linear(4, 12), nn.ReLU(), nn.Linear(12, 16)), part
+        self.token, self.last = nn.Parameter(torch.randn(16)), nn.Linear(16, 3)
+
+    def forward(self, x):
+        return self.last(self.part(self.first(x) + self.token))
+
+
+def _scripted(part):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated
+        return torch.jit.script(part)
+
+
+def test_scripted_parts_stay_as_they_are():
+    model, x = Around(_scripted(Middle())), torch.randn(5, 4)
+    model.eval()
+    model.first.train()
+    modes = [module.training for module in model.modules()]
+    expected = model(x)
+    supernet = snn.searchable(model, x)
+    assert [module.training for module in model.modules()] == modes
+    assert [group.name for group in supernet.conversion.groups] == ["first.0"]
+    supernet.eval()
+    whole = supernet.extract({"first.0": 12}, example=x)
+    assert torch.equal(whole(x), expected)
+    whole.train()(x).sum().backward()
+    assert all(p.grad is None for p in model.parameters())
+    assert all(p.is_leaf and p.grad is not None for p in whole.parameters())
+    assert supernet.extract({"first.0": 6}, example=x)(x).shape == (5, 3)
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_compiled_model_is_refused(exported):
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(5, 4)
+    compiled = torch.export.export(model, (x,)).module() if exported else _scripted(Around(Middle()))
+    with pytest.raises(InputError, match="model: expected one whose layers are modules in Python"):
+        snn.searchable(compiled, x)
+
+
+def test_a_graph_of_torch_fx_is_narrowed_like_the_module_it_was_traced_from():
+    model, x = Around(Middle()).eval(), torch.randn(5, 4)
+    traced = fx.symbolic_trace(model)
+    supernet, expected = snn.searchable(traced, x), snn.searchable(model, x)
+    assert dict(supernet.space) == dict(expected.space)
+    for sizes in ({}, dict.fromkeys(supernet.space, 4)):
+        architecture = {name: sizes.get(name, v.high) for name, v in supernet.space.items()}
+        child, other = (one.extract(architecture, example=x).eval() for one in (supernet, expected))
+        assert torch.equal(child(x), other(x))
+        child.graph.output_node().replace_input_with(child.graph.output_node().args[0], None)
+        child.recompile()  # a class of its own
+        assert child(x) is None
+        assert torch.equal(traced(x), model(x))
+
+
+def test_a_lazy_model_keeps_its_mode():
+    model = nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(2))
+    assert snn.searchable(model, torch.randn(4, 3)).model.training
+    assert model.training
+
+
+def test_weights_that_hooks_compute_are_copied():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated
+        layer = nn.utils.weight_norm(nn.Linear(16, 16))
+    model, x = Around(nn.Sequential(layer, prune.identity(nn.Linear(16, 16), "weight"))), torch.randn(5, 4)
+    model(x)  # now the weights have a graph, with which torch copies no tensor
+    supernet = snn.searchable(model, x)
+    assert [group.name for group in supernet.conversion.groups] == ["first.0"]
+    child = supernet.extract({"first.0": 12}, example=x)
+    assert torch.equal(child(x), model(x))
