@@ -77,3 +77,37 @@ def test_an_earlier_run_stays_if_the_next_one_is_refused(tmp_path):
 )
 def test_a_wrong_argument_is_named(changed, match):
     refused(match, **changed)
+
+
+class Normed(nn.Sequential):
+    """A network with a batch norm, which cannot be trained on a batch of one item."""
+
+    def __init__(self):
+        super().__init__(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 1))
+
+
+def batches_of(size, **options):
+    return DataLoader(DATA.dataset, batch_size=size, **options)
+
+
+def test_a_last_batch_of_one_item_is_refused_if_the_model_cannot_take_it():
+    refused = r"{}: expected batches .* got a last batch of one item: .*drop_last=True"
+    arguments = {"loss": MEAN, "budget": 0.5, "epochs": 1, "evaluations": 4, "progress": False}
+    with pytest.raises(InputError, match=refused.format("train")):
+        compress(Normed(), batches_of(23), DATA, **arguments)
+    with pytest.raises(InputError, match=refused.format("valid")):
+        compress(Normed(), DATA, batches_of(23), **arguments)
+    compress(Normed(), batches_of(23, drop_last=True), batches_of(12), **arguments)
+
+
+def test_batches_of_one_item_are_refused_if_the_model_cannot_take_them():
+    with pytest.raises(InputError, match=r"expected Normed and the loss to run on a first batch in training"):
+        compress(Normed(), batches_of(1), DATA, loss=MEAN, budget=0.5, progress=False)
+
+
+def test_a_last_batch_of_one_item_is_taken_by_a_model_that_can():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    made = compress(
+        model, batches_of(23), batches_of(23), loss=MEAN, budget=0.5, epochs=1, evaluations=4, progress=False
+    )
+    assert made.children

@@ -36,6 +36,15 @@ def test_training_is_plain_training():
     assert not model.training
 
 
+def test_a_failing_batch_of_one_item_is_named_as_the_cause():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    batches = DataLoader(TensorDataset(torch.randn(9, 3), torch.randn(9, 1)), batch_size=4)
+    with pytest.raises(ValueError, match="Expected more than 1 value") as caught:
+        train(model, batches, loss=mse, epochs=1)
+    told = [*getattr(caught.value, "__notes__", ()), str(caught.value.__cause__)]  # Python 3.10 has no notes
+    assert any("has one item" in line and "drop_last=True" in line for line in told)
+
+
 def test_training_clips_the_gradient():
     model, norms = _linear(), []
 

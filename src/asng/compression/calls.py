@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from asng.errors import AsngError, InputError
+from asng.errors import AsngError, InputError, in_one_line
 from asng.nn import Conversion, Inputs
 from asng.nn.conversion import REMEDY, reach_of
 from asng.nn.extraction.recording import tensors_of
 from asng.nn.inputs import calls_of
-from asng.training.data.nested import own_copy, to_device
+from asng.training.data.nested import expected_items, own_copy, to_device
 from asng.training.data.random_state import staged, undisturbed
 from asng.training.data.stream import BatchStream
 from asng.training.faults import origin
@@ -32,15 +32,30 @@ _FEW = (8, 32)
 
 
 def examples(
-    model: nn.Module, loss: Loss, train: DataLoader[Any], example: Any, *, seed: int
+    model: nn.Module,
+    loss: Loss,
+    train: DataLoader[Any],
+    example: Any,
+    *,
+    scored: DataLoader[Any] | None = None,
+    seed: int,
 ) -> tuple[list[Inputs], list[Inputs]]:
     """Return calls to prove the conversion on, and those that costs are measured on, the first of all.
 
     The former are calls of a few items, those of the example, and calls from later batches that reach layers
     which these do not reach.
 
+    Args:
+        model: The model.
+        loss: The training loss.
+        train: Training data.
+        example: As in `asng.compress`.
+        scored: Further data of which all batches pass through networks with norms as in training.
+        seed: Seed of the order of the data.
+
     Raises:
-        InputError: The model or the loss does not run, or the loss is not finite or has no gradient.
+        InputError: The model or the loss does not run, also on a last batch of one item if a loader has one;
+            or the loss is not finite or has no gradient.
     """
     stream = BatchStream(train, "train")
     try:
@@ -49,6 +64,7 @@ def examples(
         stream.close()
     calls = plain_calls(model, loss, first if few is None else few, needed=example is None)
     check_loss(model, loss, first)
+    _check_last_batch(model, loss, {"train": train, "valid": scored}, one)
     if example is not None:
         measured = calls_of(model, example)
         calls += measured
@@ -128,7 +144,13 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
     name = qualified_name(loss)
     with undisturbed(), left_alone(model), torch.enable_grad():
         model.train()
-        value: Any = loss(model, own_copy(batch))
+        try:
+            value: Any = loss(model, own_copy(batch))
+        except Exception as error:
+            raise InputError(
+                f"model, loss: expected {type(model).__name__} and the loss to run on a first batch in "
+                f"training mode, got {type(error).__name__}: {in_one_line(error)}"
+            ) from error
         if isinstance(value, Tensor) and value.numel() == 1 and not math.isfinite(value.item()):
             where = origin(model, lambda: float(loss(model, own_copy(batch))), name)
             raise InputError(
@@ -145,6 +167,24 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
             "Return a tensor of one number, computed without .detach(), .item() or torch.no_grad(). At least "
             "one parameter that it uses must have requires_grad=True."
         )
+
+
+def _check_last_batch(
+    model: nn.Module, loss: Loss, loaders: Mapping[str, DataLoader[Any] | None], one: Any
+) -> None:
+    """Raise if the last batch of a loader has one item, and the model in training fails on such a batch."""
+    given = {name: loader for name, loader in loaders.items() if loader is not None}
+    ending = [name for name, loader in given.items() if expected_items(loader, len(loader) - 1) == 1]
+    if not ending or one is None:
+        return
+    try:
+        check_loss(model, loss, one)
+    except InputError as error:
+        if error.__cause__ is not None:  # not one about the value of the loss
+            raise InputError(
+                f"{ending[0]}: expected batches that the model takes in training, got a last batch of one "
+                f"item: {in_one_line(error.__cause__)}. Give its loader drop_last=True, or another size."
+            ) from error.__cause__
 
 
 def unreached_told(conversion: Conversion) -> str:

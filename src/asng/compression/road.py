@@ -152,7 +152,11 @@ class Road:
                 "on. They favour the model and wide children. Pass valid=."
             )
         with seeded(self.seed), self._timed("conversion"):
-            calls, self.measured = examples(self.model, self.loss, self.train, self.example, seed=self.seed)
+            # Networks are scored on the first batches only, with norms as in training.
+            scored = self.valid if self._batches == len(self._valid) else None
+            calls, self.measured = examples(
+                self.model, self.loss, self.train, self.example, scored=scored, seed=self.seed
+            )
             supernet = self._supernet(calls)
             self._further = further(self.model, calls, self.measured[0])
         if note := unreached_told(supernet.conversion):

@@ -14,9 +14,9 @@ from asng.distributed import Comm
 from asng.errors import in_one_line, located
 from asng.nn import Supernet
 from asng.space import Architecture, Candidate
-from asng.training.data.nested import CountItems, items_of, own_copy, tensors_in, to_device
+from asng.training.data.nested import CountItems, items_of, own_copy, to_device
 from asng.training.data.stream import BatchStream
-from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, origin
+from asng.training.faults import OutOfMemory, is_out_of_memory, is_undefined, lonely, origin
 from asng.training.forward import ArchitectureForward
 from asng.training.metric import MetricObjective, Tally, is_whole
 from asng.training.modes import Modes
@@ -315,13 +315,6 @@ class Scorer:
 
 def _pass_of(architecture: Architecture, batch: Any) -> str:
     return f"While the architecture {in_one_line(dict(architecture))} was scored.{lonely(batch)}"
-
-
-def lonely(batch: Any) -> str:
-    """Return advice on a batch of a single item, which may be why a pass failed; else an empty string."""
-    if {tensor.shape[0] for tensor in tensors_in(batch) if tensor.ndim} != {1}:
-        return ""
-    return " The batch has one item, which batch norms cannot take: give its loader drop_last=True."
 
 
 def explained(

@@ -13,12 +13,12 @@ from asng.distributed import Comm, LocalComm
 from asng.errors import InputError, in_one_line, located
 from asng.nn import Supernet
 from asng.search.callbacks import Callbacks
-from asng.search.scorer import explained, lonely
+from asng.search.scorer import explained
 from asng.space import Architecture
 from asng.training.arguments import made_by
 from asng.training.data.nested import own_copy, to_device
 from asng.training.data.stream import BatchStream
-from asng.training.faults import OutOfMemory, refuse_other_weights
+from asng.training.faults import OutOfMemory, lonely, refuse_other_weights
 from asng.training.forward import ArchitectureForward
 from asng.training.modes import Modes
 from asng.training.objective import Loss, checked_loss, to_floats, unchanged

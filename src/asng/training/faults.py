@@ -21,6 +21,7 @@ __all__ = [
     "OutOfMemory",
     "is_out_of_memory",
     "is_undefined",
+    "lonely",
     "WorkersGone",
     "dead_workers_told",
     "timeouts_told",
@@ -311,6 +312,13 @@ def timeouts_told(name: str) -> Iterator[None]:
 
 class WorkersGone(RunError):
     """A worker of a data loader was killed."""
+
+
+def lonely(batch: Any) -> str:
+    """Return advice on a batch of a single item, which may be why a pass failed; else an empty string."""
+    if {tensor.shape[0] for tensor in tensors_in(batch) if tensor.ndim} != {1}:
+        return ""
+    return " The batch has one item, which batch norms cannot take: give its loader drop_last=True."
 
 
 @contextmanager

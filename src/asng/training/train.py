@@ -16,7 +16,7 @@ from asng.training.batch_norm import give_averages
 from asng.training.data.nested import CountItems, expected_items, items_of, own_copy, to_device
 from asng.training.data.random_state import undisturbed
 from asng.training.data.stream import with_new_workers
-from asng.training.faults import dead_workers_told, is_undefined, origin, refuse_other_weights
+from asng.training.faults import dead_workers_told, is_undefined, lonely, origin, refuse_other_weights
 from asng.training.metric import MetricObjective, as_objective
 from asng.training.modes import kept_modes
 from asng.training.objective import (
@@ -104,8 +104,8 @@ def train(
     weights = made_by(optimizer, parameters, closure=False)
     schedule = None if scheduler is None else scheduler(weights, steps)
     give_averages(model).train()
-    done, named = 0, dict(model.named_parameters())
-    where = located(lambda: f"In {title!r}, after {done} of {steps} training steps.")
+    done, named, batch = 0, dict(model.named_parameters()), None
+    where = located(lambda: f"In {title!r}, after {done} of {steps} training steps.{lonely(batch)}")
     with where, dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
         for _ in range(epochs):
             for batch in loader:
