@@ -111,3 +111,12 @@ def test_a_last_batch_of_one_item_is_taken_by_a_model_that_can():
         model, batches_of(23), batches_of(23), loss=MEAN, budget=0.5, epochs=1, evaluations=4, progress=False
     )
     assert made.children
+
+
+def test_a_metric_without_a_value_is_refused_before_anything_is_trained(tmp_path):
+    refused(
+        r"minimize, maximize: expected a number for the whole model, got nan from .*lambda",
+        maximize=lambda forward, batch: float("nan"),
+        run_dir=tmp_path / "run",
+    )
+    assert not (tmp_path / "run").exists()

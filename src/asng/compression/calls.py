@@ -21,9 +21,9 @@ from asng.training.data.stream import BatchStream
 from asng.training.faults import origin
 from asng.training.inputs import plain_calls
 from asng.training.modes import left_alone
-from asng.training.objective import Loss, qualified_name
+from asng.training.objective import Loss, Objective, qualified_name
 
-__all__ = ["check_loss", "examples", "further", "layers_told", "unreached_told"]
+__all__ = ["check_loss", "checked_score", "examples", "further", "layers_told", "unreached_told"]
 
 _SEARCHED = 20
 """Batches in which calls are looked for that reach more layers than the first ones."""
@@ -167,6 +167,20 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
             "Return a tensor of one number, computed without .detach(), .item() or torch.no_grad(). At least "
             "one parameter that it uses must have requires_grad=True."
         )
+
+
+def checked_score(score: float, objective: Objective) -> float:
+    """Return the score of the whole model, which must not be NaN, since that says nothing about children.
+
+    Raises:
+        InputError: It is NaN.
+    """
+    if math.isnan(score):
+        raise InputError(
+            "minimize, maximize: expected a number for the whole model, got nan from "
+            f"{qualified_name(objective)}. Look for a NaN in the data, or for a metric without a value."
+        )
+    return score
 
 
 def _check_last_batch(

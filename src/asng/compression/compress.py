@@ -76,7 +76,7 @@ def compress(
         example: Inputs that costs are measured on, as in `asng.OneShotSearch`; or a list of `asng.nn.Inputs`,
             of which costs are measured on the first. The conversion is proved on all of them too, so they may
             reach layers that the training data do not. Default: one item of the training data, as the loss
-            gives it to the model.
+            gives it to the model; or the first batch, if the loader's data cannot be read item by item.
         train_weights: Train the shared weights on narrow networks too. False: search on the model's own
             weights, by forward passes only.
         teaching: Weight in [0, 1] of distillation from the model, see `asng.training.distilled`.
@@ -105,7 +105,8 @@ def compress(
 
     Raises:
         InputError: An argument is not as described, the model does not run on the data, or no width of it can
-            be narrowed. The loss is not finite or has no gradient, or the smallest child is over a budget.
+            be narrowed. The loss is not finite or has no gradient, a metric is NaN, or the smallest child is
+            over a budget.
             All this is found before anything is trained. Or a child reaches a layer that no call of the
             conversion has reached, and whose input is now narrower.
         RunError: `run_dir` already holds a run, or one with other settings, or the loss is not finite.

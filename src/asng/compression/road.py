@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from asng.checks import keep_integer, nearest, real_between
-from asng.compression.calls import examples, further, layers_told, unreached_told
+from asng.compression.calls import checked_score, examples, further, layers_told, unreached_told
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
@@ -204,7 +204,7 @@ class Road:
             starts = self._starts(loop, supernet)
             finals = [self._finals(*pair, tuner) for pair in zip(self.goals, starts, strict=True)]
             whole = deep_copy(self.model).eval()
-            model = Network(whole, self._score(whole), self._costs(whole))
+            model = Network(whole, checked_score(self._score(whole), self._objective), self._costs(whole))
             self._begun = True
             if self.train_weights:
                 with self._timed("shared weights"):
