@@ -226,3 +226,21 @@ def test_arguments_of_the_functions_are_refused_in_a_line(flag, capsys):
     code, _, err = compressed(["--data", "mine.pair", "--budget", "0.5", flag, "24"], capsys)
     assert code == 1
     assert f"{flag.partition('=')[0]}: expected no arguments" in err
+
+
+@pytest.mark.parametrize("budget", ["0.6", "'0.6'", "[0.6]", "['multiply_adds=0.6']"])
+def test_a_settings_file_takes_one_value_and_numbers_where_flags_take_several_words(at_home, capsys, budget):
+    settings = f"budget: {budget}\nonly: '0'\ndata: mine.pair\nrun_dir: half\n"
+    (at_home / "settings.yaml").write_text(settings)
+    code, out, err = compressed(["--config", "settings.yaml"], capsys)
+    assert (code, err) == (0, "")
+    assert "multiply_adds-0.6" in out
+    told = json.loads((at_home / "half/compression.json").read_text())
+    assert {name for name, widths in told["children"][0]["widths"].items() if widths[0] != widths[1]} == {"0"}
+
+
+def test_a_settings_file_with_a_wrong_budget_is_told_what_a_budget_is(at_home, capsys):
+    (at_home / "settings.yaml").write_text("budget: {latency: 2ms}\ndata: mine.pair\n")
+    code, _, err = compressed(["--config", "settings.yaml"], capsys)
+    assert code == 1
+    assert "budget: expected words such as 'multiply_adds=0.5'" in err

@@ -49,6 +49,13 @@ class NearestNames(ArgumentParser):
         self._typed = args
         return super().parse_args(args, *more, **named)
 
+    def _check_value_key(self, action: Any, value: Any, *more: Any, **named: Any) -> Any:
+        """Check a value; a YAML file may give a flag of several words a single one, or numbers."""
+        if value is not None and action.nargs in ("*", "+"):
+            values = value if isinstance(value, list) else [value]
+            value = [str(one) for one in values] if getattr(action, "_typehint", None) is str else values
+        return super()._check_value_key(action, value, *more, **named)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Print the error on standard error, and exit with 2."""
         if not self.exit_on_error:  # jsonargparse makes a parser like this one for a nested class
