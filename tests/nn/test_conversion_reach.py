@@ -166,3 +166,27 @@ def test_noise_on_the_weights_is_lowered_until_the_same_layers_run():
     assert "usual" in reached
     assert "other" not in reached
     assert copied.gate.abs().max() > 0.0
+
+
+class Spare(nn.Module):
+    """A layer that only labels reach, which the call does not give."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.labels = Heads().trunk, nn.Embedding(3, 32)
+
+    def forward(self, x):
+        return self.body(self.inner(x))
+
+    def inner(self, x, labels=None):
+        return x if labels is None else x + self.labels(labels)
+
+
+@pytest.mark.filterwarnings("ignore:extract. no call:UserWarning")
+def test_no_architecture_is_tried_to_reach_what_no_call_of_the_conversion_reached(monkeypatch):
+    x = torch.randn(4, 8)
+    supernet = snn.searchable(Spare(), x)
+    assert supernet.conversion.unreached == ("labels",)
+    monkeypatch.setattr("asng.nn.extraction.extract.excluded", None)
+    child = supernet.extract({name: v.low for name, v in supernet.space.items()}, example=x)
+    assert child.labels.weight.shape == (3, 32)

@@ -212,7 +212,13 @@ class Supernet(nn.Module):
         calls = [] if example is None else calls_of(self.model, example)
         try:
             child, unreached = extract(
-                self.model, values, calls, space=self.space, reachable=self._reachable, fresh=fresh
+                self.model,
+                values,
+                calls,
+                space=self.space,
+                reachable=self._reachable,
+                never=() if self.conversion is None else self.conversion.unreached,
+                fresh=fresh,
             )
         except torch.OutOfMemoryError:
             raise

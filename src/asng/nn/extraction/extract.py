@@ -13,7 +13,7 @@ reaches it, because another input, or another mode, may.
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
@@ -59,6 +59,7 @@ def extract(
     *,
     space: Space,
     reachable: set[str],
+    never: Collection[str] = (),
     fresh: bool = False,
 ) -> Extracted:
     """Return `model` under an architecture as a plain module. See `Supernet.extract`.
@@ -69,6 +70,7 @@ def extract(
         calls: Inputs of calls of the model; not needed if no layer takes its width from its input.
         space: The variables.
         reachable: As in `excluded`.
+        never: Paths of modules that no architecture is known to reach, so that none is tried.
         fresh: Whether to reinitialise cut layers.
 
     Raises:
@@ -80,8 +82,8 @@ def extract(
         extraction.settle()
         child = extraction.made()
         unreached = extraction.unreached() if calls else {}
-        if unreached:
-            out = excluded(model, architecture, calls, set(unreached), space=space, reachable=reachable)
+        if sought := unreached.keys() - set(never):
+            out = excluded(model, architecture, calls, sought, space=space, reachable=reachable)
             if out and drop(child, [extraction.child(model.get_submodule(path)) for path in out], calls):
                 unreached = {path: width for path, width in unreached.items() if path not in out}
     check_independent(child, model)
