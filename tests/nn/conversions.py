@@ -4,7 +4,7 @@ import random
 
 import torch
 
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 
 def outputs(function, *args, **kwargs):

@@ -11,7 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d, scaled_dot_product_attentio
 
 from asng import nn as snn
 from asng.errors import InputError
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 
 class Block(nn.Module):

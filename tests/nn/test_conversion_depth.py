@@ -14,7 +14,7 @@ from asng import nn as snn
 from asng.errors import InputError
 from asng.nn.conversion import with_depths
 from asng.nn.conversion.depth import reduced
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 
 class Block(nn.Module):

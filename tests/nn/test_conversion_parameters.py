@@ -12,7 +12,7 @@ from torch import nn
 from asng import nn as snn
 from asng.errors import InputError
 from asng.nn.conversion import roles_in
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 
 class Across(nn.Module):

@@ -9,7 +9,7 @@ from torch import nn
 
 from asng import nn as snn
 from asng.nn import Supernet
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 from asng.nn.layers import plain
 from asng.space import Integer
 

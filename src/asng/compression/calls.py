@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn import Conversion, Inputs
 from asng.nn.conversion import REMEDY, reach_of
-from asng.nn.extraction.recording import tensors_of
-from asng.nn.inputs import calls_of
+from asng.nn.inputs import calls_of, tensors_of
 from asng.training.data.nested import expected_items, own_copy, to_device
 from asng.training.data.random_state import staged, undisturbed
 from asng.training.data.stream import BatchStream

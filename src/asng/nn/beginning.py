@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from asng.nn.extraction.recording import is_script
+
 __all__ = ["Beginning"]
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -38,7 +40,7 @@ class Beginning:
         self._buffers: dict[str, dict[str, Any]] = {}
         self._attributes: dict[str, dict[str, Any]] = {}
         for path, module in model.named_modules():
-            if isinstance(module, torch.jit.ScriptModule):  # its tables are not Python's
+            if is_script(module):  # its tables are not Python's
                 continue
             if not any(map(is_lazy, (*module._parameters.values(), *module._buffers.values()))):
                 self._buffers[path] = _kept(module._buffers, copies)

@@ -9,7 +9,8 @@ from torch.overrides import TorchFunctionMode
 
 from asng.errors import InputError
 from asng.nn.base import Searchable
-from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.extraction.recording import is_script, left_alone
+from asng.nn.inputs import tensors_of
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.layers.twin import Twin
 from asng.nn.selection import following
@@ -129,7 +130,7 @@ class _Widths(TorchFunctionMode):
                     pass  # a module whose error was caught
                 self._give(path, module, output)
 
-        if not isinstance(module, torch.jit.ScriptModule):  # it takes no hooks
+        if not is_script(module):  # it takes no hooks
             module.register_forward_pre_hook(begins, with_kwargs=True)
             module.register_forward_hook(ends)
 

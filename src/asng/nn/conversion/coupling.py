@@ -24,8 +24,8 @@ from asng.nn.conversion.recognition import roles_in
 from asng.nn.conversion.recurrent import CELLS_AND_LAYERS, shapes_of_units
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.exclusion import on_meta
-from asng.nn.extraction.recording import left_alone, tensors_of, tensors_within
-from asng.nn.inputs import Inputs
+from asng.nn.extraction.recording import left_alone, tensors_within
+from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.rules import settle_fused_paths
 
 __all__ = ["Coupling", "coupled"]

@@ -25,8 +25,8 @@ from asng.nn.conversion.attention import along_width
 from asng.nn.conversion.proof import Refused
 from asng.nn.conversion.recurrent import along_units, first_replaced
 from asng.nn.conversion.roles import Role, parts_of
-from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of, tensors_within
-from asng.nn.inputs import Inputs, calls_of, moved
+from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
+from asng.nn.inputs import Inputs, calls_of, moved, tensors_of
 
 __all__ = ["Importance", "Order", "ordered", "run_on", "set_modes", "settled"]
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 __all__ = ["Listen", "MisfitError", "Misfits"]
 

@@ -32,8 +32,8 @@ from asng.nn.conversion.recurrent import (
     without_units,
 )
 from asng.nn.conversion.roles import Role, narrowed
-from asng.nn.extraction.recording import left_alone, seed_torch, tensors_of, tensors_within
-from asng.nn.inputs import Inputs
+from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
+from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.rules import settle_fused_paths
 
 __all__ = [

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 __all__ = [
     "CELLS_AND_LAYERS",

@@ -23,8 +23,8 @@ from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.extraction.copying import deep_copy
-from asng.nn.extraction.recording import is_script, left_alone, tensors_of
-from asng.nn.inputs import Inputs, calls_of
+from asng.nn.extraction.recording import is_script, left_alone
+from asng.nn.inputs import Inputs, calls_of, tensors_of
 from asng.nn.supernet import Supernet
 
 __all__ = ["Conversion", "searchable"]

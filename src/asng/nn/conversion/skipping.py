@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.proof import Refused, outputs_of
-from asng.nn.extraction.recording import tensors_of
-from asng.nn.inputs import Inputs
+from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.selection import following
 
 __all__ = ["SkipTrial", "replaced", "without"]

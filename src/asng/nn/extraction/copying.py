@@ -271,7 +271,7 @@ def check_copied(path: str, name: str, value: Any, copied: Callable[[Any], Any])
 
 def copies_itself(module: nn.Module) -> bool:
     """Whether a class defines how it is copied: lists of weak references, scripts, parametrisations."""
-    if isinstance(module, torch.jit.ScriptModule):  # a traced one leaves it to an attribute
+    if is_script(module):  # a traced one leaves it to an attribute
         return True
     kind = type(module)
     ways = ("__deepcopy__", "__copy__", "__reduce__", "__reduce_ex__", "__getstate__", "__setstate__")

@@ -296,11 +296,7 @@ class _Extraction(Extraction):
 
     def _copied(self, module: nn.Module) -> nn.Module:
         path = self._paths.get(module, "")
-        with torch.no_grad():  # else the weights of a script would be computed ones, which cannot be trained
-            child: nn.Module = check_copied(path, type(module).__name__, module, self._copier.whole)
-        if isinstance(module, torch.jit.ScriptModule):
-            for own, weight in zip(child.parameters(), module.parameters(), strict=True):
-                own.requires_grad_(weight.requires_grad)
+        child: nn.Module = check_copied(path, type(module).__name__, module, self._copier.whole)
         return child
 
     def _rebuilt(self, module: nn.Module) -> nn.Module:

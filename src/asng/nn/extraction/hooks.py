@@ -8,7 +8,8 @@ from torch import fx, nn
 
 from asng.errors import InputError
 from asng.nn.base import Call
-from asng.nn.extraction.recording import left_alone, tensors_of
+from asng.nn.extraction.recording import left_alone
+from asng.nn.inputs import tensors_of
 
 __all__ = ["carry_hooks", "check_alone", "check_same", "is_wrapped"]
 

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from asng.nn.base import Call, Searchable
-from asng.nn.inputs import Inputs, tensors_of
+from asng.nn.inputs import Inputs
 
 __all__ = [
     "ByShape",
@@ -28,7 +28,6 @@ __all__ = [
     "recorded",
     "refill",
     "seed_torch",
-    "tensors_of",
     "tensors_within",
 ]
 

@@ -5,7 +5,7 @@ from torch.nn.parameter import is_lazy
 
 from asng.errors import InputError
 from asng.nn.extraction.copying import reaches
-from asng.nn.extraction.recording import tensors_of
+from asng.nn.inputs import tensors_of
 
 __all__ = ["check_independent"]
 
