@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import asng
 from asng.compression import compress
-from asng.errors import InputError
+from asng.errors import InputError, RunError
 
 X = torch.randn(24, 8, generator=torch.Generator().manual_seed(0))
 DATA = DataLoader(TensorDataset(X, X[:, :1] * X[:, 1:2]), batch_size=8)
@@ -35,6 +35,16 @@ def test_a_loss_without_a_gradient_is_refused_with_a_teacher_too(teaching):
     detached = lambda forward, batch: MEAN(forward, batch).detach()  # noqa: E731
     refused(r"loss: expected one with a gradient .* got none", loss=detached, teaching=teaching)
     refused(r"loss: expected one with a gradient", loss=lambda f, b: MEAN(f, b).item(), teaching=teaching)
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_no_child_is_written_into_a_linked_folder(resume, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "multiply_adds-0.5").symlink_to(tmp_path)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(RunError, match=r"multiply_adds-0.5: expected a folder, got a link"):
+        compress(model, DATA, DATA, loss=MEAN, budget=0.5, run_dir=tmp_path / "run", resume=resume)
+    assert [path.name for path in tmp_path.rglob("*")] == ["run", "multiply_adds-0.5"]
 
 
 def test_a_loss_of_other_weights_is_refused():

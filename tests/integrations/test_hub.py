@@ -140,3 +140,11 @@ def test_a_damaged_run_folder_is_told_before_anything_is_written(tmp_path):
     with pytest.raises(RunError, match="result"):
         save_hub_folder(tmp_path / "hub", child(), FOUND, run_dir=run)
     assert not (tmp_path / "hub").exists()
+
+
+def test_no_figures_go_into_a_linked_folder(tmp_path):
+    (tmp_path / "small").mkdir()
+    (tmp_path / "small" / "figures").symlink_to(tmp_path)
+    with pytest.raises(RunError, match=r"figures: expected a folder, got a link"):
+        save_hub_folder(tmp_path / "small", child(), FOUND)
+    assert [path.name for path in (tmp_path / "small").iterdir()] == ["figures"]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from asng.cli.parsing import NearestNames
+from asng.runs.folder import refuse_link
 
 if TYPE_CHECKING:
     from asng.search import Callback
@@ -22,6 +23,7 @@ CallbackName: TypeAlias = Literal["tensorboard", "wandb", "mlflow"]
 def _tensorboard(folder: Path) -> "Callback":
     from asng.integrations.tensorboard import TensorBoardCallback
 
+    refuse_link(folder / "tensorboard")
     return TensorBoardCallback(folder / "tensorboard")
 
 

@@ -10,7 +10,7 @@ from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag, trusted_names
 from asng.cli.terminal import Terminal
 from asng.cli.user import UserCode, add_user_code, user_code_of
-from asng.runs.folder import CHILD
+from asng.runs.folder import CHILD, refuse_link
 
 __all__ = ["add_flags", "run"]
 
@@ -43,6 +43,8 @@ def run(arguments: Namespace) -> None:
     from asng.training import load_child_weights, save_onnx, save_program
 
     folder, form = Path(arguments.run_dir), arguments.format
+    if form == "hub" and arguments.output is None:
+        refuse_link(folder / "hub")
     if form in ("safetensors", "hub"):
         require("safetensors", extra=form)  # raised before the data are read
     stored = single_run(folder, user=user_code_of(arguments), trusted=trusted_names(arguments))

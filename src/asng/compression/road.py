@@ -29,7 +29,7 @@ from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.nn import Importance, Inputs, Supernet, searchable
 from asng.nn.extraction.copying import deep_copy
-from asng.runs.folder import SHARED_WEIGHTS
+from asng.runs.folder import SHARED_WEIGHTS, refuse_link
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
 from asng.search.arguments import check_functions
@@ -145,6 +145,9 @@ class Road:
 
     def walk(self, *, resume: bool, overwrite: bool) -> Compressed:
         """Do the whole compression, or what is left of it."""
+        if self.folder is not None:
+            for goal in self.goals:
+                refuse_link(self.folder / goal.name)
         if self.valid is None:
             self.valid, self.train = split_loader(self.train, share=0.2, seed=self.seed)
             self.notes.append(

@@ -18,6 +18,7 @@ from asng.report.excerpts import MOST_ROWS, cut
 from asng.report.html import need_figures
 from asng.report.table import run_rows
 from asng.runs.files import make_folder, write_text, writes
+from asng.runs.folder import refuse_link
 from asng.space import Architecture
 from asng.training import count_parameters, save_program
 from asng.training.child_file import child_from
@@ -80,6 +81,7 @@ def save_hub_folder(
             "folder."
         )
     run = None if run_dir is None else read_run(run_dir)
+    refuse_link(folder / _FIGURES)
     with writes(folder):
         make_folder(folder)
     save_safetensors(folder / WEIGHTS, child, architecture)

@@ -9,7 +9,7 @@ from asng.pipeline.begin import Job, check_begin, check_free
 from asng.pipeline.prepare import Prepared, prepare
 from asng.pipeline.run import run_prepared
 from asng.pipeline.task import Task
-from asng.runs.folder import remove_halves, remove_run, seed_folder, write_config
+from asng.runs.folder import refuse_link, remove_halves, remove_run, seed_folder, write_config
 from asng.runs.results import write_summary
 from asng.search import Callback
 from asng.settings import SearchSettings
@@ -44,12 +44,17 @@ def run_seeds(
         The folder that contains all of the runs.
 
     Raises:
-        RunError: As for `run_task`.
+        RunError: As for `run_task`; or the folder of a seed is a link.
     """
     folder = Path(run_dir)
     homes: dict[int, Path] = {}
     with joined() as comm:
         whole = Job(task, settings, folder, seeds[0], comm, progress)
+
+        def check() -> None:
+            check_begin(task, folder, resume=resume, overwrite=overwrite)
+            for seed in seeds:
+                refuse_link(seed_folder(folder, seed))
 
         def begin() -> None:
             # Another run may have started in the folder since the first check.
@@ -60,7 +65,7 @@ def run_seeds(
                 remove_run(folder)
             write_config(folder, {**whole.config(), "seeds": list(seeds)})
 
-        comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))
+        comm.once(check)
         ready: Prepared | None = prepare(task, settings, seeds[0])
         with whole.held():
             comm.once(begin)

@@ -35,6 +35,7 @@ __all__ = [
     "note_resume",
     "read_config",
     "refuse_earlier_run",
+    "refuse_link",
     "refuse_no_run",
     "remove_halves",
     "remove_run",
@@ -141,6 +142,19 @@ def refuse_no_run(folder: Path) -> None:
         raise RunError(f"{folder}: expected a run folder, with at least one of {names}; got none of them.")
 
 
+def refuse_link(folder: Path) -> None:
+    """Raise if a folder within a run folder is a link: it may lead anywhere, and is not written through.
+
+    Raises:
+        RunError: It is a link.
+    """
+    if folder.is_symlink():
+        raise RunError(
+            f"{folder}: expected a folder, got a link, which is never followed for writing. Put a folder "
+            "there."
+        )
+
+
 def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = False) -> None:
     """Remove the files of a run, by name, and those that a killed run left half-written; nothing else.
 
@@ -152,13 +166,16 @@ def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = Fa
         alone: Whether to refuse a folder that has files of another kind of run too.
 
     Raises:
-        RunError: A run is going on in the folder, it has files of another kind, or it cannot be changed.
+        RunError: A run is going on in the folder, it has files of another kind, it cannot be changed, or the
+            folder of a seed is a link.
     """
     with writes_into(folder):
         others = [name for name in NAMES if alone and name not in names and (folder / name).exists()]
         if others:
             raise RunError(f"{folder}: contains a run of another kind ({others[0]}). Choose another run_dir.")
         for place in _places(folder):
+            if place != folder:  # the run folder itself is the user's to choose
+                refuse_link(place)
             refuse_running(place / LOG)
         for place in _places(folder):
             for name in names:
@@ -192,7 +209,9 @@ def remove_halves(folder: Path, names: Collection[str] = WRITTEN, *, inner: bool
 
 
 def _places(folder: Path) -> tuple[Path, ...]:
-    return (folder, *folder.glob("seed-*"))
+    """Return a run folder, and those in it that `seed_folder` names."""
+    seeds = (one for one in folder.glob("seed-*") if one.name[5:].isdecimal() and one.is_dir())
+    return (folder, *seeds)
 
 
 def note_resume(folder: Path, **fields: Any) -> None:
