@@ -7,9 +7,22 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
-from asng.errors import InputError, RunError
+from asng.errors import InputError, RunError, in_one_line
 
-__all__ = ["integer_at_least", "keep_integer", "whole", "real_between", "one_of", "nearest", "require"]
+__all__ = [
+    "MOST_SEED",
+    "integer_at_least",
+    "keep_integer",
+    "nearest",
+    "one_of",
+    "real_between",
+    "require",
+    "torch_seed",
+    "whole",
+]
+
+MOST_SEED = 2**63 - 1
+"""Greatest seed that every generator of torch takes."""
 
 _LONGEST = 100
 """Longest name to compare, in characters: the time grows with the square of the length."""
@@ -37,6 +50,18 @@ def keep_integer(owner: object, name: str, low: int) -> None:
         InputError: It is not an integer, or is below `low`.
     """
     object.__setattr__(owner, name, integer_at_least(name, getattr(owner, name), low))
+
+
+def torch_seed(name: str, value: object) -> int:
+    """Return `value` as a seed for torch's generators, an integer in [0, 2**63).
+
+    Raises:
+        InputError: It is not an integer, or out of range.
+    """
+    seed = integer_at_least(name, value, 0)
+    if seed > MOST_SEED:
+        raise InputError(f"{name}: expected an integer in [0, 2**63), got {in_one_line(seed, 60)}.")
+    return seed
 
 
 def whole(value: object) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from jsonargparse import Namespace
 
-from asng.checks import integer_at_least, one_of
+from asng.checks import integer_at_least, one_of, torch_seed
 from asng.cli.callbacks import callbacks_by_name
 from asng.cli.parsing import NearestNames, looked_ahead, settings_in
 from asng.errors import InputError
@@ -136,7 +136,8 @@ def run_as_told(arguments: Namespace, make_task: "Callable[[Namespace], Task]") 
                 "are trusted."
             )
         seeds = list(seeds_of(arguments))
-        integer_at_least("seed", arguments.seed, 0)
+        for seed in (seeds[0], seeds[-1]):
+            torch_seed("seed", seed)
         task = make_task(arguments)
         settings = SearchSettings(**part_of(arguments, SearchSettings))
         several = len(seeds) > 1

@@ -92,7 +92,7 @@ def compress(
             except for the order: the channels that the outputs need most come first, judged on eight batches
             of training data.
         items: Returns the number of items in a batch. Default: what the batch and its loader tell.
-        seed: Seed of everything random.
+        seed: Seed of everything random, in [0, 2**63).
         run_dir: Folder for intermediate results and for the children. Default: write nothing.
         onnx: Write an ONNX program of each child into `run_dir`, if `asng[onnx]` is installed. torch's
             exporter can take minutes for large attention networks.

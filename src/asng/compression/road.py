@@ -14,7 +14,7 @@ from msgspec import UNSET
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from asng.checks import keep_integer, nearest, real_between
+from asng.checks import keep_integer, nearest, real_between, torch_seed
 from asng.compression.calls import checked_score, examples, further, layers_told, unreached_told
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
@@ -139,6 +139,7 @@ class Road:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         for name in ("epochs", "evaluations", "finalists"):
             keep_integer(self, name, 1)
+        self.seed = torch_seed("seed", self.seed)
         real_between("teaching", self.teaching, 0.0, 1.0)
 
     # --- the whole road -----------------------------------------------------------------------------

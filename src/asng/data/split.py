@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from asng.checks import integer_at_least, real_between
+from asng.checks import integer_at_least, real_between, torch_seed
 from asng.errors import InputError
 
 __all__ = ["split_half", "split_groups", "Labels"]
@@ -37,7 +37,7 @@ def split_half(
     Args:
         what: The number of items, or their labels (one per item), or a data set.
         share: Share of the items that trains the weights, in (0, 1).
-        seed: Seed of the split, at least 0. The same input gives the same split for the same seed.
+        seed: Seed of the split, in [0, 2**63). The same input gives the same split for the same seed.
         labels: Labels of a data set's items, to stratify the split.
 
     Returns:
@@ -52,7 +52,7 @@ def split_half(
         >>> len(train), sum(index < 4 for index in train.tolist())
         (4, 2)
     """
-    seed = integer_at_least("seed", seed, 0)
+    seed = torch_seed("seed", seed)
     real_between("share", share, 0.0, 1.0)
     if isinstance(what, Dataset):
         strata = _strata_of(what, labels)
@@ -75,7 +75,7 @@ def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Ten
         groups: The group of each item, as any integers; at least two groups.
         share: Share of the items that trains the weights, in (0, 1). The split comes as close to it as
             whole groups in their random order allow; each part gets at least one group.
-        seed: Seed of the order of the groups, at least 0.
+        seed: Seed of the order of the groups, in [0, 2**63).
 
     Returns:
         Training and validation part, sorted int64 indices.
@@ -88,7 +88,7 @@ def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Ten
         >>> train, valid
         (tensor([0, 1, 5]), tensor([2, 3, 4]))
     """
-    seed = integer_at_least("seed", seed, 0)
+    seed = torch_seed("seed", seed)
     real_between("share", share, 0.0, 1.0)
     _, group, sizes = torch.unique(_as_labels(groups), return_inverse=True, return_counts=True)
     if len(sizes) < 2:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from asng.checks import MOST_SEED
 from asng.distributed import joined
 from asng.errors import InputError, RunError, in_one_line, located
 from asng.pipeline.begin import Job
@@ -274,4 +275,4 @@ class _Network(NamedTuple):
 
 def _seed_of(seed: int, network: int) -> int:
     """Return the training seed of a network, so that no two have the same initial weights or batches."""
-    return 1_000 * seed + network
+    return (1_000 * seed + network) % (MOST_SEED + 1)

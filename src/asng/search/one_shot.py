@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from asng.checks import integer_at_least, keep_integer, one_of, real_between
+from asng.checks import integer_at_least, keep_integer, one_of, real_between, torch_seed
 from asng.costs.meter import CostMeter
 from asng.costs.terms import Cost, checked_costs
 from asng.distributed import Comm, joined
@@ -109,7 +109,8 @@ class OneShotSearch:
             more than eight finalists. If a search ends early, its final is shorter in proportion. Default 16.
         clip: Maximum gradient norm of the weights, or None. Default 5 (section 5.1).
         stop: When to end before the last step. Default: never.
-        seed: Seed of theta's generator, and of torch's, Python's and NumPy's global ones during the search.
+        seed: Seed of theta's generator, and of torch's, Python's and NumPy's global ones during the search,
+            in [0, 2**63).
         checkpoint_seconds: Interval between checkpoints in seconds, >= 0; 0: after every step. Checkpoints
             take at most 2 % of the time, so those of large networks are rarer. Default 60.
         checkpoint_steps: Also write a checkpoint after this many steps, >= 1. Default None: by time alone.
@@ -183,6 +184,7 @@ class OneShotSearch:
             real_between("warmup", self.warmup, 0.0, 1.0)
         real_between("final", self.final, 0.0, MOST_FINAL)
         keep_integer(self, "finalists", 2)
+        self.seed = torch_seed("seed", self.seed)
         real_between("checkpoint_seconds", self.checkpoint_seconds, 0.0, math.inf)
         if self.checkpoint_steps is not None:
             keep_integer(self, "checkpoint_steps", 1)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
-from asng.checks import keep_integer, one_of, real_between
+from asng.checks import keep_integer, one_of, real_between, torch_seed
 from asng.options import MOST_FINAL, PRECISIONS, Precision
 
 if TYPE_CHECKING:
@@ -67,7 +67,9 @@ class SearchSettings:
 
     def __post_init__(self) -> None:
         check_integers(self, epochs=1, retrain_epochs=0, peers=0, lam_x=1, lam_theta=2, finalists=2)
-        check_integers(self, checkpoint_steps=1, retrain_seed=0, patience=1)
+        check_integers(self, checkpoint_steps=1, patience=1, retrain_seed=0)
+        if self.retrain_seed is not None:
+            torch_seed("retrain_seed", self.retrain_seed)
         one_of("precision", self.precision, PRECISIONS)
         one_of("update", self.update, ["default", "paper"])
         if self.warmup is not None:

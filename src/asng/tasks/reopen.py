@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from asng.checks import nearest
+from asng.checks import MOST_SEED, nearest
 from asng.errors import InputError, RunError, in_one_line
 from asng.nn import Inputs, Supernet
 from asng.pipeline.found import IN_PYTHON
@@ -216,9 +216,11 @@ def _kind_of(config: Mapping[str, Any], where: str) -> TaskKind:
 
 def _seeds(config: Mapping[str, Any], where: str) -> list[int]:
     seeds = config["seeds"] if "seeds" in config else [config.get("seed", 0)]
-    right = isinstance(seeds, list) and seeds and all(type(seed) is int and seed >= 0 for seed in seeds)
+    right = (
+        isinstance(seeds, list) and seeds and all(type(one) is int and 0 <= one <= MOST_SEED for one in seeds)
+    )
     if not right:
-        raise RunError(f"{where}: expected one or more seeds, integers >= 0, got {seeds!r:.80}.")
+        raise RunError(f"{where}: expected one or more seeds, integers in [0, 2**63), got {seeds!r:.80}.")
     return list(seeds)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from asng.checks import integer_at_least, real_between, require
+from asng.checks import integer_at_least, real_between, require, torch_seed
 from asng.data.image_data import ImageData
 from asng.data.readers.checksums import Checksums
 from asng.data.readers.image_file import Cut, Head, decode, read_head
@@ -49,7 +49,7 @@ def read_image_folder(
         limit: Largest number of pictures, of `train` and of `test` each; taken evenly over the sorted names.
             Default: all.
         test_share: Share of the pictures that is the test part if there is no folder `test`, in (0, 1).
-        seed: Seed of that split.
+        seed: Seed of that split, in [0, 2**63).
         progress: Called while pixels are read. Default: quiet.
 
     Returns:
@@ -73,7 +73,7 @@ def read_image_folder(
     for name, value in (("size", size), ("crop", crop), ("limit", limit)):
         if value is not None:
             integer_at_least(name, value, 1)
-    seed = integer_at_least("seed", seed, 0)
+    seed = torch_seed("seed", seed)
     real_between("test_share", test_share, 0.0, 1.0)
     require("PIL.Image", extra="images")
     parts = list_parts(folder, classes=classes, limit=limit, test_share=test_share, seed=seed)
