@@ -41,6 +41,16 @@ def test_what_the_loader_cannot_read_is_one_error_in_one_line(tmp_path, text):
         read_yaml(tmp_path / "c.yaml")
 
 
+@pytest.mark.parametrize("text", ["0x" + "f" * 5000, "59" + ":59" * 3000, "-0b" + "1" * 20_000, "9" * 301])
+def test_an_integer_that_python_cannot_write_down_is_refused(text, tmp_path):
+    (tmp_path / "c.yaml").write_text(f"seed: {text}\nname: '{text}'")
+    with pytest.raises(RunError, match=rf"cannot be read: an integer of {len(text)} letters\.$"):
+        read_yaml(tmp_path / "c.yaml")
+    for plain in (f"seed: {2**64}\nname: '{text}'", f"seed: 0x{'f' * 16}"):
+        (tmp_path / "c.yaml").write_text(plain)
+        assert read_yaml(tmp_path / "c.yaml")["seed"] in (2**64, 2**64 - 1)
+
+
 @pytest.mark.parametrize("text", ["[" * 50_000, "- " * 50_000, "{a: " * 65 + "}" * 65])
 def test_a_deep_nest_is_refused(tmp_path, text):
     (tmp_path / "c.yaml").write_text(text)

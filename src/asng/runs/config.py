@@ -23,8 +23,21 @@ _LARGEST = 2**17
 _DEEPEST = 64
 """How deep values may nest."""
 
+_LONGEST_WHOLE = 300
+"""Most letters of an integer, which YAML also takes in bases 2, 8, 16 and 60. Python writes down no integer of
+more than 4300 digits, so that an error or a report could not show it."""
+
 # The parser in C, if PyYAML was built with it, is twenty times as fast, and keeps its stack on the heap.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER: Any = type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+
+
+def _whole(loader: Any, node: Any) -> Any:
+    if len(node.value) > _LONGEST_WHOLE:
+        raise ValueError(f"an integer of {len(node.value)} letters")
+    return loader.construct_yaml_int(node)
+
+
+_LOADER.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -72,7 +85,8 @@ def read_yaml(path: Path) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        RunError: The file is unreadable, too large, not YAML, or holds more than plain values.
+        RunError: The file is unreadable, too large, not YAML, or holds more than plain values, or integers of
+            more than 300 letters.
 
     Example:
         >>> import tempfile
