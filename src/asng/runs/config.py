@@ -15,7 +15,7 @@ from asng.errors import RunError, in_one_line
 from asng.runs.files import write_text
 from asng.runs.guarded import read_plain
 
-__all__ = ["defaults_of", "read_yaml", "write_yaml"]
+__all__ = ["defaults_of", "read_yaml", "words_of", "write_yaml"]
 
 _LARGEST = 2**17
 """Largest size of a file in bytes. Settings take a few thousand; loading so many takes half a second."""
@@ -24,8 +24,8 @@ _DEEPEST = 64
 """How deep values may nest."""
 
 _LONGEST_WHOLE = 300
-"""Most letters of an integer, which YAML also takes in bases 2, 8, 16 and 60. Python writes down no integer of
-more than 4300 digits, so that an error or a report could not show it."""
+"""Most letters of an integer, which YAML also takes in bases 2, 8, 16 and 60. Python writes down none of more
+than 4300 digits, so that an error or a report could not show it."""
 
 # The parser in C, if PyYAML was built with it, is twenty times as fast, and keeps its stack on the heap.
 _LOADER: Any = type("_Loader", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
@@ -111,6 +111,32 @@ def read_yaml(path: Path) -> Any:
     if fault:
         raise RunError(f"{path}: expected YAML of plain values, got {fault}.")
     return data
+
+
+def words_of(text: str) -> list[str]:
+    """Return all scalars and keys of a text that is a list or mapping in YAML, without converting any.
+
+    Parsers differ in what they convert, and in what they refuse. This holds for all of them.
+
+    Returns:
+        The words in their order; none if the text is no YAML, or a single scalar.
+
+    Raises:
+        RunError: It holds more than plain values.
+
+    Example:
+        >>> words_of("{a: [b, 2001-99-99]}"), words_of("a"), words_of("*.png"), words_of("{a")
+        (['a', 'b', '2001-99-99'], [], [], [])
+    """
+    try:
+        events = list(yaml.parse(text, Loader=_LOADER))
+        several = any(isinstance(event, yaml.CollectionStartEvent) for event in events)
+        fault = _fault(text) if several else ""
+    except (yaml.YAMLError, ValueError):  # the latter for halves of surrogate pairs
+        return []
+    if fault:
+        raise RunError(f"expected an argument of plain values, got {fault}.")
+    return [event.value for event in events if several and isinstance(event, yaml.ScalarEvent)]
 
 
 def _fault(text: str) -> str:

@@ -204,6 +204,14 @@ SPEC = {"class_path": "fractions.Fraction", "init_args": {"numerator": "numbers.
         ({"names": "os.system", "bare": ["os.system"]}, []),
         ({"bare": [SPEC]}, ["fractions.Fraction", "numbers.Real"]),
         ({"anything": '{"class_p\u0061th": "fractions.Fraction"}'}, ["fractions.Fraction"]),
+        # Not all parsers read the same: that of jsonargparse has no dates, and so no wrong ones.
+        (
+            {"untyped": "{class_path: fractions.Fraction, x: 2001-99-99}"},
+            ["fractions.Fraction", "x", "2001-99-99"],
+        ),
+        ({"bare": "- {class_path: fractions.Fraction}\n- !!int ''"}, ["fractions.Fraction", ""]),
+        ({"anything": "{? class_path : fractions.Fraction}"}, ["fractions.Fraction"]),
+        ({"anything": "*.png", "untyped": "{a: b", "bare": "[x, class]"}, []),
         ({"no_such": "os.system"}, ["os.system"]),
     ],
 )
@@ -212,6 +220,22 @@ def test_words_that_could_be_imported_are_known_before_anything_is(arguments, na
     if names:
         with pytest.raises(RunError, match=re.escape(f"would have {', '.join(names)} imported")):
             call("data", "pkg.takes_all", takes_all, arguments, imports=Imports(frozenset(), "config.yaml"))
+
+
+LAUGHS = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9 if n else ['x'] * 9)}]" for n in range(9))
+
+
+@pytest.mark.parametrize("text", [LAUGHS, "[" * 100 + "]" * 100, "{a: &a [*a]}"])
+def test_a_text_that_would_keep_its_reader_busy_is_refused(text):
+    with pytest.raises(
+        InputError, match=r"data: expected an argument of plain values, got (an anchor|more than)"
+    ):
+        call("data", "pkg.takes_all", takes_all, {"untyped": text}, imports=ANYTHING)
+
+
+def test_a_text_that_no_parser_takes_is_an_error_of_its_argument():
+    with pytest.raises(InputError, match=r"data: pkg.takes_all: .*index out of range"):
+        call("data", "pkg.takes_all", takes_all, {"anything": "!!int ''"}, imports=ANYTHING)
 
 
 class Lazy(nn.Module):

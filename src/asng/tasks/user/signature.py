@@ -2,10 +2,8 @@
 
 import inspect
 import warnings
-from argparse import ArgumentError
 from collections import abc
 from collections.abc import Callable, Iterator, Mapping, Set
-from contextlib import suppress
 from enum import Enum
 from functools import cache
 from itertools import chain
@@ -17,7 +15,8 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 
 from asng.checks import nearest
-from asng.errors import AsngError, InputError
+from asng.errors import AsngError, InputError, RunError, in_one_line
+from asng.runs.config import words_of
 from asng.tasks.user.importing import blame
 from asng.tasks.user.trust import Imports
 
@@ -26,6 +25,8 @@ __all__ = ["add_arguments", "call", "named_by", "plain_arguments"]
 _UNIONS = (Union, UnionType)
 _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 _PLAIN = (bool, int, float, complex, str, bytes, NoneType)
+_SPELLING = ("class_path", "init_args", "dict_kwargs")
+"""Keys by which jsonargparse knows a mapping that describes an object."""
 _SEQUENCES = (list, tuple, set, frozenset, abc.Sequence, abc.Iterable, abc.Collection, abc.Set)
 
 
@@ -110,9 +111,12 @@ def named_by(key: str, target: Callable[..., Any], arguments: Mapping[str, Any])
         ['os.system']
     """
     types = {action.dest: getattr(action, "_typehint", None) for action in _parser(key, target)._actions}
-    return [
-        word for name, value in arguments.items() for word in _named_in(types.get(f"{key}.{name}"), value)
-    ]
+    try:
+        return [
+            word for name, value in arguments.items() for word in _named_in(types.get(f"{key}.{name}"), value)
+        ]
+    except RunError as error:
+        raise InputError(f"{key}: {error}") from None
 
 
 def _named_in(kind: Any, value: Any) -> Iterator[str]:
@@ -157,10 +161,8 @@ def _is_anything(kind: Any) -> bool:
 def _classes_in(value: Any) -> Iterator[str]:
     """Yield the strings in mappings with a class_path, which jsonargparse instantiates at any depth."""
     if isinstance(value, str):  # jsonargparse reads strings without a type as YAML
-        with suppress(yaml.YAMLError, ValueError):
-            inner = yaml.safe_load(value)
-            if isinstance(inner, (Mapping, list)):
-                yield from _classes_in(inner)
+        words = words_of(value)
+        yield from (word for word in words if "class_path" in words and word not in _SPELLING)
     elif isinstance(value, Mapping):
         items = value.values()
         yield from _words(value) if "class_path" in value else chain.from_iterable(map(_classes_in, items))
@@ -188,8 +190,8 @@ def _checked(
             raise InputError(f"{key}: {path} has no argument {name!r}.{nearest(name, known)}")
     try:
         parsed = parser.parse_object({key: dict(arguments)})
-    except ArgumentError as error:
-        raise InputError(f"{key}: {path}: {' '.join(str(error).split())}.") from None
+    except Exception as error:  # ArgumentError, or whatever its YAML parser raises on a malformed scalar
+        raise InputError(f"{key}: {path}: {in_one_line(error, 1000)}.") from None
     try:
         checked = _names(parser.instantiate(parsed), key)
     except Exception as error:  # raised by a user's class that is itself an argument
