@@ -353,3 +353,21 @@ def test_a_missing_extra_is_told_before_the_data_are_read(run_dir, capsys, monke
     monkeypatch.setitem(sys.modules, "safetensors", None)
     said = fails(["export", str(run_dir), "--format", "hub"], capsys)
     assert "Install it: pip install 'asng[hub]'." in said
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate", "export", "retrain"])
+def test_a_missing_folder_is_an_error_of_its_subcommand(command, capsys):
+    said = fails([command], capsys, code=2)
+    assert said == f"asng {command}: expected a value for run_dir, got none.\nTry: asng {command} --help\n"
+
+
+def test_what_does_not_fit_into_memory_is_one_line(tmp_path, capsys):
+    said = fails(["search", "--channels", "1000000000", "--run-dir", str(tmp_path / "run")], capsys)
+    assert said.startswith("asng search: expected a run that fits into memory, got: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_or_a_folder_in_the_way_is_said(tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert "It is a file: choose" in fails(["search", "--run-dir", str(tmp_path / "file")], capsys)

@@ -90,7 +90,10 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing_behind(words, message, hom
             [*NET, *DATA, "--model.act=torch.nn.ELU", "--model.act.alphe=3"],
             "path 'torch.nn.ELU': Option 'alphe' is not accepted",
         ),
-        (["--model", "owned.net.Net", *DATA], "the following arguments are required: search.model.width"),
+        (
+            ["--model", "owned.net.Net", *DATA],
+            "asng search: expected a value for --model.width, got none",
+        ),
         ([*NET, *DATA, "--baseline=owned.net.Small", "--baseline.unist=3"], "mean '--baseline.units'?"),
         ([*NET, *DATA, "--cells", "3"], "unrecognized arguments: --cells 3"),
         (["--config", "{epohcs: 3}"], "does not accept option 'epohcs'."),

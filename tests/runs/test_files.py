@@ -162,3 +162,11 @@ def test_a_folder_is_whole_or_not_there(tmp_path):
         "folder/inner",
         "folder/inner/file",
     ]
+
+
+def test_a_folder_in_the_place_of_a_file_is_said(tmp_path):
+    (tmp_path / "child.pt2").mkdir()
+    with pytest.raises(
+        RunError, match=r"child.pt2: cannot be written: Is a directory\. It is a folder: choose"
+    ):
+        write_text(tmp_path / "child.pt2", "a")

@@ -17,7 +17,7 @@ from asng import __version__
 from asng.checks import nearest, require
 from asng.cli.parsing import NearestNames
 from asng.cli.terminal import Terminal
-from asng.errors import AsngError
+from asng.errors import AsngError, in_one_line
 
 if TYPE_CHECKING:
     from asng.cli.user import UserCode
@@ -156,6 +156,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         told = f"asng {words[0]}: {error.filename}: {error.strerror}. Choose a shorter name."
         errors.print(told, style="red", markup=False)
+        return 1
+    except (MemoryError, RuntimeError) as error:
+        from asng.training.faults import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        told = f"asng {words[0]}: expected a run that fits into memory, got: {in_one_line(error)}."
+        errors.print(f"{told} Choose smaller batches or a smaller network.", style="red", markup=False)
         return 1
     except KeyboardInterrupt as stopped:
         if arguments is None:  # the process ends: another signal must not add a traceback

@@ -14,6 +14,8 @@ from asng.errors import InputError, in_one_line
 
 __all__ = ["NearestNames", "looked_ahead", "settings_in"]
 
+_REQUIRED = "the following arguments are required: "
+"""How jsonargparse begins an error about missing arguments, which it names with their subcommand."""
 _LONGEST = 500
 """Maximum length of an error in characters, since a value in it may be as long as a file."""
 
@@ -61,6 +63,11 @@ class NearestNames(ArgumentParser):
         if not self.exit_on_error:  # jsonargparse makes a parser like this one for a nested class
             super().error(message, ex)
         about: ArgumentParser = getattr(ex, "subcommand_parser", None) or self
+        if message.startswith(_REQUIRED) and (action := self._subcommands_action) is not None:
+            names = message.removeprefix(_REQUIRED).split(", ")
+            about = action.choices[names[0].partition(".")[0]]
+            flags = map(partial(_flag_of, about), names)
+            message = f"expected a value for {', '.join(flags)}, got none"
         program = about.prog.replace(" [options]", "")
         # jsonargparse passes no exception if all settings are valid but arguments are left over.
         hint = self._nearest_flag() if ex is None else ""
@@ -114,3 +121,9 @@ def settings_in(config: str) -> Mapping[str, Any]:
 
 def _pair(name: str, value: str) -> tuple[str, str]:
     return name, value
+
+
+def _flag_of(parser: ArgumentParser, name: str) -> str:
+    """Return how an argument, named with its subcommand, is given on the command line."""
+    inner = name.partition(".")[2]
+    return f"--{inner}" if f"--{inner}" in parser._option_string_actions else inner

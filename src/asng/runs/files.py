@@ -44,6 +44,8 @@ _ADVICE = {
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
     errno.ENOENT: _GONE,
+    errno.EEXIST: "It is a file: choose another name.",
+    errno.EISDIR: "It is a folder: choose another name.",
     errno.ENOTDIR: "A part of its path is a file: choose another folder.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
 }
