@@ -7,6 +7,7 @@ import torch
 
 from asng.cli import main
 from asng.runs.folder import COMPRESSION_LOG
+from asng.runs.log import JsonLines
 
 CODE = """
 import torch
@@ -244,3 +245,19 @@ def test_a_settings_file_with_a_wrong_budget_is_told_what_a_budget_is(at_home, c
     code, _, err = compressed(["--config", "settings.yaml"], capsys)
     assert code == 1
     assert "budget: expected words such as 'multiply_adds=0.5'" in err
+
+
+@pytest.mark.parametrize("why", ["a link", "another process"])
+def test_a_run_that_may_not_begin_leaves_the_settings_of_the_one_before(why, at_home, capsys):
+    folder = at_home / "half"
+    folder.mkdir()
+    (folder / "config.yaml").write_text("task: compress\n")
+    if why == "a link":
+        (folder / "multiply_adds-0.5").symlink_to(at_home)
+    log = JsonLines(folder / COMPRESSION_LOG) if why == "another process" else None  # of this process
+    words = ["--data", "mine.pair", "--budget", "0.5", "--run-dir", "half", "--overwrite"]
+    code, _, err = compressed(words, capsys)
+    assert (code, why in err) == (1, True)
+    assert (folder / "config.yaml").read_text() == "task: compress\n"
+    if log is not None:
+        log.close()

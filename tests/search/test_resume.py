@@ -203,7 +203,7 @@ def stopped(tmp_path):
 )
 def test_an_earlier_run_is_not_overwritten_unasked(left, tmp_path):
     (tmp_path / left).write_text("earlier")
-    with pytest.raises(RunError, match=r"already contains a run\. Pass resume=True"):
+    with pytest.raises(RunError, match=r"already contains a run \(.*\)\. Pass resume=True"):
         fit(searcher(), run_dir=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == [left]
     assert (tmp_path / left).read_text() == "earlier"

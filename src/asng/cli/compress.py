@@ -13,16 +13,18 @@ from jsonargparse import Namespace
 from asng.checks import real_between
 from asng.cli.parsing import NearestNames
 from asng.cli.runs import add_trust_flag
-from asng.errors import InputError, RunError, in_one_line
+from asng.errors import AsngError, InputError, RunError, in_one_line
 from asng.runs.files import make_folder, writes_into
 from asng.runs.folder import (
     COMPRESSION_FILES,
+    COMPRESSION_LOG,
     CONFIG,
     read_config,
     refuse_earlier_run,
     write_config,
 )
 from asng.runs.guarded import read_plain
+from asng.runs.log import refuse_running
 
 if TYPE_CHECKING:
     from torch.utils.data import DataLoader
@@ -176,6 +178,7 @@ def run(arguments: Namespace) -> None:
             raise InputError(f"{name}: expected one for a new run, got none. Give --{name}.")
     if not arguments.resume and not arguments.overwrite:
         refuse_earlier_run(folder, (*COMPRESSION_FILES, CONFIG))
+    refuse_running(folder / COMPRESSION_LOG)
     from asng.tasks.user.trust import ANYTHING
 
     _compress(arguments, ANYTHING)
@@ -258,18 +261,22 @@ def _compress(arguments: Namespace, imports: "Imports") -> None:
 @contextmanager
 def _config_kept(folder: Path, arguments: Namespace) -> Iterator[None]:
     """Store the arguments for a bare `--resume`; put the folder back as it was if the run does not start."""
-    path = folder / CONFIG
+    path, log = folder / CONFIG, folder / COMPRESSION_LOG
     if arguments.resume and path.exists():
         yield
         return
     before = read_plain(path) if path.exists() else None
+    begun = log.stat() if log.exists() else None
     with writes_into(folder):
         make_folder(folder)
     kept = {name: arguments[name] for name in _KEPT}
     write_config(folder, {"task": _TASK, _TASK: kept, "defaults": {_TASK: _defaults(kept)}})
     try:
         yield
-    except InputError:  # about the model, the data or a budget, before anything is written
+    except AsngError as error:
+        same = (log.stat() if log.exists() else None) == begun
+        if not isinstance(error, InputError) and not same:
+            raise  # of a run that has begun, and is to be resumed
         with suppress(OSError):
             path.unlink() if before is None else path.write_bytes(before)
             folder.rmdir()  # if it is empty

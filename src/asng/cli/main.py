@@ -17,7 +17,7 @@ from asng import __version__
 from asng.checks import nearest, require
 from asng.cli.parsing import NearestNames
 from asng.cli.terminal import Terminal
-from asng.errors import AsngError, in_one_line
+from asng.errors import AsngError, InputError, in_one_line
 
 if TYPE_CHECKING:
     from asng.cli.user import UserCode
@@ -210,6 +210,8 @@ def _run(words: list[str]) -> None:
     parsed = _parsed(words)
     if parsed.subcommand not in _SHARED and not leads():
         return
+    if parsed[parsed.subcommand].run_dir == "":  # as of a variable of the shell that is not set
+        raise InputError("run_dir: expected a folder, got an empty name. Give . for the current folder.")
     SUBCOMMANDS[parsed.subcommand].load().run(parsed[parsed.subcommand])
 
 

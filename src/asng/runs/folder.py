@@ -121,11 +121,13 @@ def refuse_earlier_run(folder: Path, names: Collection[str] = NAMES) -> None:
         RunError: There is a run, or the folder cannot be looked into.
     """
     with writes_into(folder):  # its name may be too long for the file system
-        earlier = any((place / name).exists() for place in _places(folder) for name in names)
-    if earlier:
+        earlier = next(
+            (place / name for place in _places(folder) for name in names if (place / name).exists()), None
+        )
+    if earlier is not None:
         raise RunError(
-            f"{folder}: already contains a run. Pass resume=True (--resume) to continue it, overwrite=True "
-            "(--overwrite) to replace it, or choose another run_dir (--run-dir)."
+            f"{folder}: already contains a run ({earlier.relative_to(folder)}). Pass resume=True (--resume) "
+            "to continue it, overwrite=True (--overwrite) to replace it, or choose another run_dir."
         )
 
 
@@ -166,8 +168,8 @@ def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = Fa
         alone: Whether to refuse a folder that has files of another kind of run too.
 
     Raises:
-        RunError: A run is going on in the folder, it has files of another kind, it cannot be changed, or the
-            folder of a seed is a link.
+        RunError: A run is going on in the folder, it has files of another kind, or settings that are none of
+            asng's; it cannot be changed, or the folder of a seed is a link.
     """
     with writes_into(folder):
         others = [name for name in NAMES if alone and name not in names and (folder / name).exists()]
@@ -177,10 +179,21 @@ def remove_run(folder: Path, names: Collection[str] = NAMES, *, alone: bool = Fa
             if place != folder:  # the run folder itself is the user's to choose
                 refuse_link(place)
             refuse_running(place / LOG)
+            if CONFIG in names and (place / CONFIG).exists():
+                _refuse_foreign(place)
         for place in _places(folder):
             for name in names:
                 (place / name).unlink(missing_ok=True)
             remove_halves(place, names)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    try:
+        read_config(folder)
+    except RunError as error:  # many programs have a file of this name
+        raise RunError(
+            f"{error} It is none of asng's: remove it yourself, or choose another run_dir (--run-dir)."
+        ) from error
 
 
 def remove_halves(folder: Path, names: Collection[str] = WRITTEN, *, inner: bool = False) -> None:
