@@ -146,9 +146,8 @@ class Road:
 
     def walk(self, *, resume: bool, overwrite: bool) -> Compressed:
         """Do the whole compression, or what is left of it."""
-        if self.folder is not None:
-            for goal in self.goals:
-                refuse_link(self.folder / goal.name)
+        for child in [] if self.folder is None else [self.folder / goal.name for goal in self.goals]:
+            refuse_link(child)
         if self.valid is None:
             self.valid, self.train = split_loader(self.train, share=0.2, seed=self.seed)
             self.notes.append(
@@ -156,11 +155,9 @@ class Road:
                 "on. They favour the model and wide children. Pass valid=."
             )
         with seeded(self.seed), self._timed("conversion"):
-            # Networks are scored on the first batches only, with norms as in training.
-            scored = self.valid if self._batches == len(self._valid) else None
-            calls, self.measured = examples(
-                self.model, self.loss, self.train, self.example, scored=scored, seed=self.seed
-            )
+            scored = self.valid if self._batches == len(self._valid) else None  # else the first ones alone
+            given = self.model, self.loss, self.train, self.example
+            calls, self.measured = examples(*given, scored=scored, seed=self.seed)
             supernet = self._supernet(calls)
             self._further = further(self.model, calls, self.measured[0])
         if note := unreached_told(supernet.conversion):
