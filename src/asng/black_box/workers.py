@@ -4,6 +4,7 @@ An executor may be a pool of threads or processes, or a cluster: those of Dask, 
 that of the standard library.
 """
 
+import pickle
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import (
@@ -15,7 +16,6 @@ from concurrent.futures import (
     ProcessPoolExecutor,
     wait,
 )
-from pickle import PicklingError
 from typing import Any, Protocol
 from uuid import uuid4
 
@@ -182,7 +182,7 @@ def _outcome(future: Future[CallOutcome]) -> CallOutcome:
         return future.result()
     except BrokenExecutor as error:
         raise _broken() from error
-    except PicklingError as error:
+    except pickle.PicklingError as error:
         raise RunError(
             f"f: expected a function that the executor can send, got PicklingError: {in_one_line(error)}. "
             "Define it at the top of a module, without locks, open files and the like."
