@@ -1,6 +1,6 @@
 """A device that is not the CPU, for machines that have no other: it computes on the CPU, but refuses to mix.
 
-    from benchmarks.faults.other_device import load
+    from benchmarks.other_device import load
 
     device = load()
     nn.Linear(3, 5).to(device)(torch.ones(2, 3))  # RuntimeError: as on a GPU, the input is elsewhere

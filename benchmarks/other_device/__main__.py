@@ -1,9 +1,9 @@
 """Does everything run if the model is on a device that is not the CPU, as on a GPU?
 
-python -m benchmarks.faults.other_device
+python -m benchmarks.other_device
 
 Batches come from the CPU, as those of a loader do. Each case runs on a device that computes on the CPU and
-refuses to mix its tensors with others; see `benchmarks.faults.other_device`.
+refuses to mix its tensors with others; see `benchmarks.other_device`.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import asng
 from asng.nn import Supernet
 from asng.training import accuracy, score, train
-from benchmarks.faults.other_device import load
+from benchmarks.other_device import load
 from benchmarks.record import write
 from benchmarks.step.spaces import SPACES
 from benchmarks.trained.cells import MAKERS
