@@ -117,7 +117,7 @@ def test_it_goes_on_to_the_same_bits_and_does_not_depend_on_workers(tmp_path):
     with ThreadPoolExecutor(3) as threads:
         beside = minimize(two, SPACE, 60, objectives=NAMES, workers=threads)
     assert [one.losses for one in beside.history] == [one.losses for one in straight.history]
-    with pytest.raises(RunError, match="expected a search with objectives=False"):
+    with pytest.raises(RunError, match=r"expected a search with objectives=\[\]"):
         minimize(lambda a: 0.0, SPACE, 60, run_dir=tmp_path, resume=True)
     assert "The front" in resumed.report().read_text()
 
