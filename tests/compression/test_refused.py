@@ -47,6 +47,13 @@ def test_no_child_is_written_into_a_linked_folder(resume, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["run", "multiply_adds-0.5"]
 
 
+@pytest.mark.parametrize("part", [asng.nn.Choice({"a": nn.ReLU(), "b": nn.Tanh()}), asng.nn.Linear(16, 16)])
+def test_a_model_with_an_open_choice_is_refused_by_its_name(part):
+    model = nn.Sequential(nn.Linear(8, 16), part, nn.Linear(16, 1))
+    with pytest.raises(InputError, match=rf"model: .* {type(part).__name__} at '1'.* asng\.OneShotSearch"):
+        compress(model, DATA, DATA, loss=MEAN, budget=0.5)
+
+
 def test_a_loss_of_other_weights_is_refused():
     own = torch.zeros((), requires_grad=True)
     refused(r"expected one with a gradient", loss=lambda f, b: MEAN(f, b).detach() + own)

@@ -69,3 +69,19 @@ def test_other_types_than_bytes_and_empty_arrays_are_refused(tmp_path):
     write_idx(folder / "train-labels-idx1-ubyte", np.zeros(0, np.uint8), ".gz")
     with pytest.raises(InputError, match="at least one number"):
         read_mnist_like(folder)
+
+
+@pytest.mark.parametrize("labels", [[0, 255] * 4, [7] * 8])
+def test_labels_that_are_not_counted_up_are_refused_unless_classes_are_named(tmp_path, labels):
+    folder = write_mnist_like(tmp_path)
+    write_idx(folder / "train-labels-idx1-ubyte", np.array(labels, np.uint8), ".gz")
+    most = max(labels)
+    with pytest.raises(InputError, match=f"expected labels 0, 1, .* got {len(set(labels))} .* up to {most}"):
+        read_mnist_like(folder)
+    assert len(read_mnist_like(folder, classes=[str(i) for i in range(most + 1)]).classes) == most + 1
+
+
+def test_labels_may_begin_at_1_and_leave_some_out(tmp_path):
+    folder = write_mnist_like(tmp_path)
+    write_idx(folder / "train-labels-idx1-ubyte", np.array([1, 2, 3, 5] * 2, np.uint8), ".gz")
+    assert len(read_mnist_like(folder).classes) == 6

@@ -66,6 +66,7 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, cases):
         ("@classLabel true\n@data\n1,2:a\n", "expected class labels, .* got none"),
         ("@targetLabel true\n@data\n1,2:0.5\n", "got @targetLabel, a regression"),
         ("@timeStamps true\n@classLabel true a\n@data\n(0,1):a\n", "without time stamps"),
+        ("@classLabel true a b a\n@data\n1:a\n", "expected each class once in the header, got 'a' twice"),
         (HEADER, "expected at least one case after @data, got none"),
         (HEADER + "1,2:3,4\n", "line 11: expected dimensions, .* classes low, high, got '3,4' at the end"),
         (HEADER + "low\n", "line 11: expected dimensions, a colon and one of the classes"),

@@ -215,7 +215,8 @@ def test_inputs_of_another_shape_are_refused(model, settings, inputs, message):
         ),
         (ResidualCNN, {"strides": [1, 2]}, InputError, "strides: .* one for each of 3 stages, got 2"),
         (ResidualCNN, {"strides": [1, 0, 1]}, InputError, "strides: expected an integer >= 1, got 0"),
-        (ResidualCNN, {"activation": "Relu"}, InputError, "expected one of .* Did you mean 'ReLU'"),
+        (ResidualCNN, {"activation": "Relu"}, InputError, "^activation: .* Did you mean 'ReLU'"),
+        (ResidualCNN, {"activation": Categorical(["ReLU", "Tanhh"])}, InputError, "^activation: .* 'Tanhh'"),
         (ResidualCNN, {"activation": 3}, InputError, "activation: expected a name such as 'ReLU', .* got 3"),
         (TransformerEncoder, {"tokens": 3}, InputError, "features, tokens: expected one of them.* got both"),
         (TransformerEncoder, {"features": None}, InputError, "features, tokens: .* got neither"),
@@ -233,6 +234,7 @@ def test_inputs_of_another_shape_are_refused(model, settings, inputs, message):
             InputError,
             "pooling: expected one of 'mean', .* got 'median'",
         ),
+        (TransformerEncoder, {"activation": "silu"}, InputError, "activation: .* 'relu', 'gelu', got 'silu'"),
         (TransformerEncoder, {"pooling": Categorical(["mean", "maxi"])}, InputError, "Did you mean 'max'"),
         (TransformerEncoder, {"dropout": Real(0, 2)}, SpaceError, r"expected rates in \[0, 1\], got 2\.0"),
         (

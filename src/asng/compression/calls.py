@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from asng.errors import AsngError, InputError, in_one_line
-from asng.nn import Conversion, Inputs
+from asng.nn import Conversion, Inputs, Searchable, Supernet
 from asng.nn.conversion import REMEDY, reach_of
 from asng.nn.inputs import calls_of, tensors_of
 from asng.training.data.nested import expected_items, own_copy, to_device
@@ -22,12 +22,35 @@ from asng.training.inputs import plain_calls
 from asng.training.modes import left_alone
 from asng.training.objective import Loss, Objective, qualified_name
 
-__all__ = ["check_loss", "checked_score", "examples", "further", "layers_told", "unreached_told"]
+__all__ = [
+    "check_loss",
+    "check_plain",
+    "checked_score",
+    "examples",
+    "further",
+    "layers_told",
+    "unreached_told",
+]
 
 _SEARCHED = 20
 """Batches in which calls are looked for that reach more layers than the first ones."""
 _FEW = (8, 32)
 """Numbers of items tried in turn for such a call, since proofs take longer with many."""
+
+
+def check_plain(model: object) -> None:
+    """Raise InputError unless a model is a torch.nn.Module without searchable parts."""
+    found = type(model).__name__
+    if isinstance(model, nn.Module) and not isinstance(model, Supernet):
+        open_parts = ((path, part) for path, part in model.named_modules() if isinstance(part, Searchable))
+        path, part = next(open_parts, ("", None))
+        if part is None:
+            return
+        found += f" with the searchable {type(part).__name__} at {path or 'its top'!r}"
+    raise InputError(
+        f"model: expected a plain torch.nn.Module, got {found}. To search a supernet of your own, use "
+        "asng.OneShotSearch; its result.child is plain."
+    )
 
 
 def examples(

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from asng.checks import keep_integer, nearest, real_between, torch_seed
-from asng.compression.calls import checked_score, examples, further, layers_told, unreached_told
+from asng.compression.calls import check_plain, checked_score, examples, further, layers_told, unreached_told
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
@@ -115,11 +115,7 @@ class Road:
     _begun: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.model, nn.Module) or isinstance(self.model, Supernet):
-            raise InputError(
-                f"model: expected a plain torch.nn.Module, got {type(self.model).__name__}. To search a "
-                "supernet of your own, use asng.OneShotSearch."
-            )
+        check_plain(self.model)
         for name in ("train", "valid", "test"):
             _check_loader(name, getattr(self, name), needed=name == "train")
         if isinstance(self.loss, nn.Module) or not callable(self.loss):

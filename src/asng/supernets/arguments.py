@@ -6,8 +6,10 @@ from typing import Any, TypeAlias, TypeVar, cast
 
 from torch import Tensor, fx, nn
 
+from asng.checks import one_of
 from asng.errors import InputError
 from asng.nn import Activation
+from asng.nn.choices.activation import ACTIVATIONS
 from asng.nn.layers.sizes import Size, largest
 from asng.space import Categorical, Integer, Real, SizeExpression
 
@@ -104,12 +106,13 @@ def make_activation(activation: ActivationName) -> nn.Module:
         (GELU(approximate='none'), 2)
     """
     if isinstance(activation, Categorical):
-        return Activation(cast(Sequence[str], activation.choices), label=activation.label)
+        names = [one_of("activation", name, ACTIVATIONS) for name in activation.choices]
+        return Activation(names, label=activation.label)
     if not isinstance(activation, str):
         raise InputError(
             f"activation: expected a name such as 'ReLU', or a Categorical of names, got {activation!r}."
         )
-    return Activation([activation]).candidates[activation]
+    return Activation([one_of("activation", activation, ACTIVATIONS)]).candidates[activation]
 
 
 def check_shape(name: str, x: object, *sides: str | int) -> None:

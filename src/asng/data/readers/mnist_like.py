@@ -36,15 +36,16 @@ def read_mnist_like(
         folder: Holds train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and
             t10k-labels-idx1-ubyte, each plain or with .gz or .xz. They are checked against a list of
             checksums if the folder has one.
-        classes: Names of the classes. Default: "0", "1", ... up to the greatest training label.
+        classes: Names of the classes. Default: "0", "1", ... up to the greatest training label, if at least
+            half of these occur.
         name: Name of the data in reports. Default: the folder's name.
 
     Returns:
         Images of one channel.
 
     Raises:
-        InputError: A file is missing, damaged or not of type uint8; counts or sizes disagree; or a label has
-            no class.
+        InputError: A file is missing, damaged or not of type uint8; counts or sizes disagree; a label has
+            no class; or fewer than half of the default classes occur.
 
     Example:
         >>> read_mnist_like("data/fashion-mnist").classes   # doctest: +SKIP
@@ -81,7 +82,13 @@ def from_idx_arrays(
             )
     train_images, train_labels, test_images, test_labels = (torch.from_numpy(arrays[s]) for s in MNIST_FILES)
     if classes is None:
-        classes = [str(label) for label in range(int(train_labels.max()) + 1)]
+        found, most = len(np.unique(arrays[MNIST_FILES[1]])), int(train_labels.max())
+        if 2 * found <= most:  # labels from 1 on, or a few that do not occur, are as in well-known data
+            raise InputError(
+                f"{name}, {MNIST_FILES[1]}: expected labels 0, 1, ... of which most occur, got {found} "
+                f"label(s) up to {most}. Number them from 0, or name all classes to read_mnist_like."
+            )
+        classes = [str(label) for label in range(most + 1)]
     return ImageData(
         train_images=train_images.unsqueeze(1),
         train_labels=train_labels.long(),

@@ -116,6 +116,10 @@ def _header_of(path: Path, entries: dict[str, str]) -> _Header:
         raise InputError(
             f"{path}: expected class labels, a header line such as '@classLabel true a b c', got {found}."
         )
+    if twice := next((name for name in classes if classes.count(name) > 1), None):
+        raise InputError(
+            f"{path}: expected each class once in the header, got {twice!r:.40} twice. Take one of them out."
+        )
     dimensions = entries.get("dimensions", "")
     count = int(dimensions) if dimensions.isdecimal() and len(dimensions) < 10 else None
     return _Header(entries.get("problemname", path.stem), tuple(classes), count)

@@ -9,9 +9,9 @@ from torch.nn.modules import activation as torchs
 from asng.checks import one_of
 from asng.nn.choices.choice import Choice
 
-__all__ = ["Activation"]
+__all__ = ["ACTIVATIONS", "Activation"]
 
-_NAMES = sorted(
+ACTIVATIONS = sorted(
     name
     for name in torchs.__all__
     if all(
@@ -44,5 +44,5 @@ class Activation(Choice):
     """
 
     def __init__(self, names: Sequence[str], label: str | None = None) -> None:
-        kinds = {name: getattr(nn, one_of("names", name, _NAMES)) for name in names}
+        kinds = {name: getattr(nn, one_of("names", name, ACTIVATIONS)) for name in names}
         Choice.__init__(self, {name: kind() for name, kind in kinds.items()}, label)

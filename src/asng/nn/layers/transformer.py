@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from asng.checks import one_of
 from asng.errors import InputError, SpaceError
 from asng.nn.base import Searchable
 from asng.nn.layers.attention import attention_part, check_heads
@@ -45,7 +46,7 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
         dtype: As in torch.
 
     Raises:
-        InputError: A size is not an integer >= 1, or the activation is a searchable module.
+        InputError: A size is not an integer >= 1, or the activation is a searchable module or another name.
         SpaceError: A variable may take an invalid value, or an activation other than "relu" and "gelu".
 
     Example:
@@ -81,7 +82,7 @@ class TransformerEncoderLayer(Twin, nn.TransformerEncoderLayer):
             1,  # which divides any width: torch would check only the largest numbers
             largest("dim_feedforward", dim_feedforward),
             rate_range("dropout", dropout),
-            _check_names(activation) if isinstance(activation, Categorical) else activation,
+            _checked(activation),
             layer_norm_eps,
             batch_first,
             norm_first,
@@ -134,7 +135,7 @@ class TransformerDecoderLayer(Twin, nn.TransformerDecoderLayer):
             1,
             largest("dim_feedforward", dim_feedforward),
             rate_range("dropout", dropout),
-            _check_names(activation) if isinstance(activation, Categorical) else activation,
+            _checked(activation),
             layer_norm_eps,
             batch_first,
             norm_first,
@@ -214,8 +215,13 @@ def _of(layer: Any, slot: str, fixed: Any, *, note: bool = True) -> Any:
     return layer.value(slot, note=note) if slot in layer.search_variables else fixed
 
 
-def _check_names(activation: Categorical) -> str:
+def _checked(activation: Any) -> Any:
+    """Return an activation for torch's layer: as given, or the first choice of a variable."""
+    if isinstance(activation, str):
+        return one_of("activation", activation, _ACTIVATIONS)
+    if not isinstance(activation, Categorical):
+        return activation
     for choice in activation.choices:
         if choice not in _ACTIVATIONS:
             raise SpaceError(f"activation: expected choices among {list(_ACTIVATIONS)}, got {choice!r}.")
-    return str(activation.choices[0])
+    return activation.choices[0]
