@@ -2,6 +2,7 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import onnxruntime
 import pytest
@@ -371,3 +372,13 @@ def test_what_does_not_fit_into_memory_is_one_line(tmp_path, capsys):
 def test_a_file_or_a_folder_in_the_way_is_said(tmp_path, capsys):
     (tmp_path / "file").touch()
     assert "It is a file: choose" in fails(["search", "--run-dir", str(tmp_path / "file")], capsys)
+
+
+@pytest.mark.parametrize("command", ["report", "evaluate"])
+def test_an_output_that_cannot_be_written_is_one_line(command, run_dir):
+    words = [sys.executable, "-m", "asng", command, str(run_dir)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"asng {command}: standard output: expected a file, terminal or pipe")
+    assert done.stderr.count("\n") == 1

@@ -128,6 +128,23 @@ def test_commands_that_write_nothing_by_and_by_end_too(command, number, tmp_path
     assert capsys.readouterr().err == "asng: stopped.\n"
 
 
+@pytest.mark.parametrize("command", ["search", "toy", "benchmark"])
+def test_a_signal_before_anything_was_written_does_not_speak_of_progress(
+    command, tmp_path, monkeypatch, capsys
+):
+    def run(arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+
+    (tmp_path / "config.yaml").write_text("task: of an earlier run\n")
+    monkeypatch.setattr(cli.SUBCOMMANDS[command].load(), "run", run)
+    words = [command, "--run-dir", str(tmp_path)]
+    assert main(words) == 130
+    assert capsys.readouterr().err == "asng: stopped before this run had saved anything.\n"
+    assert main([*words, "--resume"]) == 130
+    assert "the progress so far is saved" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", CODES)
 def test_a_signal_that_comes_in_a_finaliser_is_not_lost(number, tmp_path, monkeypatch, capsys):
     """Python prints what `__del__` raises, and goes on."""

@@ -68,6 +68,20 @@ def test_lines_are_written_at_once_and_whole_in_a_pipe():
         assert console.file.getvalue() == f"{'x' * 100}: 5 of 10, 1 min left\n"
 
 
+@pytest.mark.parametrize("error", [BrokenPipeError(), OSError(28, "No space left on device")])
+def test_lines_that_cannot_be_written_do_not_end_the_run(error, monkeypatch):
+    """As in the log of a full disk, or in a pipe whose reader has ended."""
+
+    def write(self, text):
+        raise error
+
+    monkeypatch.setattr("sys.stdout", type("Full", (io.StringIO,), {"write": write})())
+    now = 0.0
+    with progress_bar(TITLE, 10, show=True, clock=lambda: now) as bar:
+        now = 61.0
+        bar.update(5)
+
+
 def test_nothing_is_shown_if_it_is_not_to_be():
     console = Console(file=io.StringIO(), force_terminal=True)
     with progress_bar(TITLE, 10, show=False, console=console) as bar:

@@ -131,6 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     errors = Terminal(stderr=True)
+    saved: list[Callable[[], bool]] = []
     if not words or words[0] not in SUBCOMMANDS:
         _end_without_subcommand(words)
     try:
@@ -141,7 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from asng.training.signals import terminable  # imports torch, which takes a while
 
         with terminable(), _heard_in_finalizers(), dead_workers_told(), current_folder_importable():
-            _run(words)
+            _run(words, saved)
     except AsngError as error:
         errors.print(f"asng {words[0]}: {error}", style="red", markup=False)
         return 1
@@ -168,7 +169,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as stopped:
         if arguments is None:  # the process ends: another signal must not add a traceback
             _end_by_signals()
-        more = "; the progress so far is saved. Add --resume to continue." if words[0] in _RESUMED else "."
+        more = "."
+        if words[0] in _RESUMED:
+            more = " before this run had saved anything."
+            if any(is_saved() for is_saved in saved):
+                more = "; the progress so far is saved. Add --resume to continue."
         errors.print(f"asng: stopped{more}", markup=False)
         return getattr(stopped, "code", 128 + signal.SIGINT)
     return 0
@@ -204,15 +209,29 @@ def _parsed(words: list[str]) -> Namespace:
     return make_parser(wanted, named=named, preset=preset).parse_args(words)
 
 
-def _run(words: list[str]) -> None:
+def _run(words: list[str], saved: list[Callable[[], bool]]) -> None:
+    """Run the subcommand, and append what tells whether it has saved anything, or an earlier part of it."""
     from asng.distributed import leads
+    from asng.runs.folder import CONFIG
 
     parsed = _parsed(words)
     if parsed.subcommand not in _SHARED and not leads():
         return
-    if parsed[parsed.subcommand].run_dir == "":  # as of a variable of the shell that is not set
+    arguments = parsed[parsed.subcommand]
+    if arguments.run_dir == "":  # as of a variable of the shell that is not set
         raise InputError("run_dir: expected a folder, got an empty name. Give . for the current folder.")
-    SUBCOMMANDS[parsed.subcommand].load().run(parsed[parsed.subcommand])
+    config = Path(arguments.run_dir, CONFIG)
+    before = None if arguments.get("resume") else _written_at(config)
+    saved.append(lambda: _written_at(config) not in (None, before))
+    SUBCOMMANDS[parsed.subcommand].load().run(arguments)
+
+
+def _written_at(path: Path) -> int | None:
+    """Return when a file was written, in nanoseconds; None if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except (OSError, ValueError):
+        return None
 
 
 def _end_by_signals() -> None:

@@ -2,9 +2,12 @@
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+
+from asng.errors import RunError
 
 __all__ = ["Terminal"]
 
@@ -25,6 +28,21 @@ class Terminal(Console):
 
     def __init__(self, *, stderr: bool = False) -> None:
         super().__init__(stderr=stderr, highlight=False, soft_wrap=True)
+
+    def print(self, *objects: Any, **settings: Any) -> None:
+        """Print as rich does.
+
+        Raises:
+            RunError: The output cannot be written, as on a full disk. A pipe that is closed ends the process.
+        """
+        try:
+            super().print(*objects, **settings)
+        except OSError as error:
+            name = "error" if self.stderr else "output"
+            raise RunError(
+                f"standard {name}: expected a file, terminal or pipe that can be written, got: "
+                f"{error.strerror}. The files of the run are complete."
+            ) from error
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Return the output with unprintable characters escaped."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.progress import (
@@ -62,7 +62,7 @@ def progress_bar(
             of a cluster, a line is written each minute, and a last one if the block took longer than that.
         clock: Returns seconds, for those lines.
     """
-    console = Console() if console is None else console
+    console = _Lasting() if console is None else console
     if not show:
         yield Bar()
     elif console.is_terminal or console.is_jupyter:
@@ -93,6 +93,15 @@ def _columns(width: int) -> list[ProgressColumn]:
     return columns
 
 
+class _Lasting(Console):
+    """A console that does not end the process if the reader of its pipe has ended."""
+
+    def on_broken_pipe(self) -> None:
+        """Write to nowhere from now on."""
+        with suppress(SystemExit):
+            super().on_broken_pipe()
+
+
 class _Lines:
     """Writes a line of progress every minute."""
 
@@ -117,4 +126,5 @@ class _Lines:
         left = f", {seconds / 60.0:.0f} min left" if 0 < done < self._total else ""
         self._now = None
         line = f"{self._title}: {done} of {self._total}{left}  {words}".rstrip()
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        with suppress(OSError):  # a full disk, which is no reason to end hours of work
+            self._console.print(line, markup=False, highlight=False, soft_wrap=True)
