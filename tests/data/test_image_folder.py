@@ -194,6 +194,36 @@ def test_a_picture_is_held_as_the_camera_was(tmp_path):
     assert decode(path, Cut(), grey=False).shape == (3, 9, 4)
 
 
+@pytest.mark.parametrize(("ending", "orientation", "turned"), [("webp", 6, True), ("jpg", 99, False)])
+def test_an_orientation_is_heeded_in_webp_and_left_if_there_is_none_such(
+    tmp_path, ending, orientation, turned
+):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if ending == "webp" else {}
+    path = write(tmp_path / f"x.{ending}", exif=exif, **options)
+    head = read_head(path)
+    assert (head.width, head.height) == ((12, 10) if turned else (10, 12))
+    assert decode(path, Cut(), grey=False).shape == (3, head.height, head.width)
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "testing"), ("train_", "VAL")])
+def test_parts_of_other_names_are_not_taken_for_classes(tmp_path, names):
+    for name in names:
+        write_many(tmp_path / name / "cat")
+    if "train_" in names:
+        assert read_image_folder(tmp_path, classes=True).classes == ("VAL", "train_")
+        return
+    with pytest.raises(InputError, match=f"the names train and test, .* got {sorted(names)[0]!r}"):
+        read_image_folder(tmp_path, classes=True)
+
+
+@pytest.mark.parametrize("settings", [{"test_share": 0.0}, {"test_share": 1.0}, {"limit": 1}])
+def test_too_few_pictures_for_two_parts_name_the_share_and_the_folder(tmp_path, settings):
+    with pytest.raises(InputError, match=r"pets, test_share: expected .* picture\(s\)\. .* train and test"):
+        read_image_folder(write_many(tmp_path / "pets"), **settings)
+
+
 def test_a_limit_is_spread_over_the_names_and_so_over_the_classes(tmp_path):
     data = read_image_folder(write_classes(tmp_path), classes=True, limit=4)
     assert data.train_labels.tolist() == data.test_labels.tolist() == [0, 0, 1, 1]
@@ -288,7 +318,7 @@ def test_wrong_arguments_are_refused(tmp_path, name):
 
 
 def test_a_part_without_a_picture_is_refused(tmp_path):
-    with pytest.raises(InputError, match="leaves the validation part empty"):
+    with pytest.raises(InputError, match="leaves pictures for both parts"):
         read_image_folder(write_many(tmp_path, 2))
 
 

@@ -103,3 +103,10 @@ def test_a_number_of_dimensions_beyond_all_reason_is_none(tmp_path):
     file = tmp_path / "tiny.ts"
     file.write_text(f"@dimensions {'9' * 5_000}\n@classLabel true a\n@data\n1,2:a\n")
     assert read_ts(file).channels == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path):
+    (tmp_path / "tiny.ts").write_text(
+        "@problemName T\n@classLabel true a\n@data\n1,2:a\n", encoding="utf-8-sig"
+    )
+    assert read_ts(tmp_path / "tiny.ts").name == "T"

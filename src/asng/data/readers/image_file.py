@@ -132,9 +132,9 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
 
 
 def _orientation(image: "Image.Image") -> int:
-    """Return the EXIF orientation, 1 to 8; of JPEG only, since PNG would have to be decoded for it."""
-    orientation = image.getexif().get(_ORIENTATION, 1) if image.format == "JPEG" else 1
-    return orientation if isinstance(orientation, int) else 1
+    """Return the EXIF orientation, 1 to 8; not of PNG, which would have to be decoded for it."""
+    orientation = image.getexif().get(_ORIENTATION, 1) if image.format in ("JPEG", "WEBP") else 1
+    return orientation if orientation in range(1, 9) else 1
 
 
 def installed_folder(package: str) -> Path:

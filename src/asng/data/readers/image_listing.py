@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from asng.checks import torch_seed
 from asng.data.split import split_half
 from asng.errors import InputError
 
@@ -15,6 +16,8 @@ __all__ = ["ENDINGS", "Listing", "list_parts", "holds_pictures"]
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm")
 """File name endings of pictures, in lower or upper case."""
+_PARTS = {"train", "training", "test", "testing", "val", "valid", "validation"}
+"""Names of parts of a data set, which are hardly ever those of classes."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,20 @@ def list_parts(
     parts = [folder / name for name in ("train", "test") if (folder / name).is_dir()]
     if not parts:
         whole = _thin(_list(folder, classes=classes), limit)
-        train_indices, test_indices = split_half(whole.labels, share=1.0 - test_share, seed=seed)
+        if classes and {name.lower() for name in whole.classes} <= _PARTS and len(whole.classes) > 1:
+            raise InputError(
+                f"{folder}: expected one folder per class, or the names train and test, in these letters, "
+                f"got {whole.classes[0]!r}. Rename the two folders, and move others away."
+            )
+        seed = torch_seed("seed", seed)
+        try:
+            train_indices, test_indices = split_half(whole.labels, share=1.0 - test_share, seed=seed)
+        except InputError:
+            raise InputError(
+                f"{folder}, test_share: expected a share that leaves pictures for both parts, got "
+                f"{test_share} of {len(whole.paths)} picture(s). Give another, or put both into the folders "
+                "train and test."
+            ) from None
         return whole.take(train_indices), whole.take(test_indices)
     if len(parts) == 1:
         raise InputError(

@@ -80,7 +80,7 @@ class _Header:
 def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the number and text of each line that is neither empty nor a comment."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows add a mark
     except FileNotFoundError:
         raise InputError(f"{path}: expected a .ts file, got no such file. Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
