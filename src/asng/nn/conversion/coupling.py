@@ -314,7 +314,7 @@ def _one_pass(
 
 def _resolve(misfit: MisfitError, names: _Names) -> None:
     """Couple two layers whose sizes must agree, or fix one that must agree with a plain number."""
-    for one, other in _meetings(misfit.shapes):
+    for one, other in _meetings(misfit.function, misfit.shapes):
         here, there = names.within(one), names.within(other)
         if len(here) == len(there) == 1 and here != there:
             names.couple(here.pop(), there.pop())
@@ -335,12 +335,20 @@ def _resolve(misfit: MisfitError, names: _Names) -> None:
         names.fix(prime, f"{misfit.function} is given a size of its own")
 
 
-def _meetings(shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
-    """Yield pairs of sizes that broadcasting or a matrix product requires to agree, but that do not."""
-    for number, one in enumerate(shapes):
-        for other in shapes[number + 1 :]:
-            for a, b in zip(reversed(one), reversed(other), strict=False):
-                if a != b and 1 not in (a, b):
-                    yield a, b
-            if len(one) > 1 and len(other) > 1 and one[-1] != other[-2]:
-                yield one[-1], other[-2]
+def _meetings(function: str, shapes: Sequence[tuple[int, ...]]) -> Iterator[tuple[int, int]]:
+    """Yield pairs of sizes that differ, though a matrix product, or else broadcasting, requires one."""
+    for number, other in enumerate(shapes):
+        for one in shapes[:number]:
+            ours, theirs = one, other
+            if function in _PRODUCTS and one and other:
+                yield from _apart(one[-1:], other[-2:-1] or other)
+                ours, theirs = one[:-2], other[:-2]
+            yield from _apart(ours, theirs)
+
+
+_PRODUCTS = ("matmul", "__matmul__", "bmm", "mm", "mv", "_grouped_mm")
+
+
+def _apart(one: Sequence[int], other: Sequence[int]) -> Iterator[tuple[int, int]]:
+    pairs = zip(reversed(one), reversed(other), strict=False)
+    return ((a, b) for a, b in pairs if a != b and 1 not in (a, b))

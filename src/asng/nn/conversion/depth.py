@@ -14,7 +14,7 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.options import Options
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of
+from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, whole_of
 from asng.nn.conversion.recognition import numbers_in, own_tensors, roles_in
 from asng.nn.conversion.skipping import SkipTrial, replaced
 from asng.nn.extraction.hooks import is_wrapped
@@ -166,10 +166,12 @@ def check_with_widths(
     roles = roles_in(small)
     roles |= numbers_in(small, roles)
     there = {paths[path]: kept for path, kept in cut.made.items() if path in paths}
-    expected = {paths[path]: kept for path, kept in cut.read.items() if path in paths}
     if not there:
         return
-    got = cut_of(small, calls, roles, there).read
+    whole = whole_of(small, calls)
+    # A layer beside a block, such as a norm in a list of its own, may not run without it.
+    expected = {paths[p]: kept for p, kept in cut.read.items() if paths.get(p) in whole.reached}
+    got = cut_of(small, calls, roles, there, whole=whole).read
     if got.keys() != expected.keys() or any(not torch.equal(got[path], expected[path]) for path in got):
         raise Refused("without blocks others read other channels")
 

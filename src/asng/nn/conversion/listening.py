@@ -35,11 +35,11 @@ _RUNS_ON = 10
 
 
 class _Heard(NamedTuple):
-    """The shapes of a call's arguments, and its result if that is a tensor."""
+    """The shapes of a call's arguments, and the shapes and types of the tensors that it gave."""
 
     given: list[tuple[int, ...]]
-    result: tuple[int, ...] | None
-    dtype: torch.dtype | None
+    results: list[tuple[tuple[int, ...], torch.dtype]]
+    kind: type
 
 
 class Listen(TorchFunctionMode):
@@ -68,9 +68,8 @@ class Listen(TorchFunctionMode):
         if name in _LOOKS:
             self.seen.append((name, result))
         elif not self._within:
-            tensor = isinstance(result, Tensor)
-            shape, dtype = (tuple(result.shape), result.dtype) if tensor else (None, None)
-            self.heard.setdefault(name, []).append(_Heard(_shapes(args, kwargs), shape, dtype))
+            results = [(tuple(t.shape), t.dtype) for t in tensors_of([result])]
+            self.heard.setdefault(name, []).append(_Heard(_shapes(args, kwargs), results, type(result)))
         return result
 
 
@@ -102,17 +101,50 @@ class Misfits(TorchFunctionMode):
         if self._calls.total() > self._most:
             raise RuntimeError("a size stands for a number of steps")
         try:
-            return func(*args, **(kwargs or {}))
+            result = func(*args, **(kwargs or {}))
         except MisfitError:
             raise
         except Exception as error:
             given = _shapes(args, kwargs)
             heard = self._heard.get(name, [])[number : number + 1]
-            if heard and (shape := _without_function(heard[0], given, error)) is not None:
-                return torch.empty(shape, device="meta", dtype=heard[0].dtype)
+            if heard and (shapes := _without_function(heard[0], given, error)):
+                made = [torch.empty(shape, device="meta", dtype=dtype) for shape, dtype in shapes]
+                return heard[0].kind(made) if heard[0].kind in (tuple, list) else made[0]
             if name == "einsum" and args and isinstance(args[0], str):
                 given = _misfits_of_einsum(args[0], given) or given
+            else:  # indices, masks and lengths last, since they meet few channels
+                tensors = tensors_of([*args, *(kwargs or {}).values()])
+                given = _shapes(sorted(tensors, key=lambda tensor: not tensor.is_floating_point()), {})
             raise MisfitError(name or "a function", given, _integers([args, kwargs])) from error
+        if (written := _misfits_of_writing(name, args)) is not None:
+            raise MisfitError("writing into a tensor", written)
+        return result
+
+
+def _misfits_of_writing(name: str, args: Sequence[Any]) -> list[tuple[int, ...]] | None:
+    """Return the shapes of a part of a tensor and of what is written into it, if these do not agree.
+
+    The meta device does not check them.
+    """
+    if len(args) < 3 or not all(isinstance(args[place], Tensor) for place in (0, -1)):
+        return None
+    whole, source = args[0], tuple(args[-1].shape)
+    if name == "index_add_" and len(source) == whole.ndim:
+        dim = args[1] % whole.ndim
+        part = (*whole.shape[:dim], source[dim], *whole.shape[dim + 1 :])
+    elif name == "__setitem__":
+        mask = args[1]
+        if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+            part = (*source[: len(source) - whole.ndim + mask.ndim], *whole.shape[mask.ndim :])
+        else:
+            try:
+                part = tuple(whole[mask].shape)
+            except Exception:  # a mask among other indices
+                return None
+    else:
+        return None
+    apart = (a != b and 1 not in (a, b) for a, b in zip(reversed(part), reversed(source), strict=False))
+    return [part, source] if any(apart) else None
 
 
 def _misfits_of_einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> list[tuple[int, ...]]:
@@ -135,27 +167,30 @@ def _misfits_of_einsum(equation: str, shapes: Sequence[tuple[int, ...]]) -> list
 
 def _without_function(
     heard: _Heard, given: list[tuple[int, ...]], error: Exception
-) -> tuple[int, ...] | None:
-    """Return the result shape of a function that does not run without numbers, or None if it is unknown.
+) -> list[tuple[tuple[int, ...], torch.dtype]]:
+    """Return the shapes and types that a function gives without numbers; none if they are unknown.
 
-    If no size of its arguments has changed, it is the recorded shape. Else a function that needs numbers,
+    If no size of its arguments has changed, they are those of the record. Else a function that needs numbers,
     such as one that selects rows by a mask, keeps those last dimensions of its first argument that it kept in
     the record.
     """
-    if heard.result is None:
-        return None
+    if not (heard.kind in (tuple, list) or issubclass(heard.kind, Tensor)):
+        return []
     if heard.given == given:
-        return heard.result
+        return heard.results
     if not (isinstance(error, NotImplementedError) or "meta" in str(error).lower()):
-        return None
+        return []
     if not given or len(heard.given) != len(given):
-        return None
-    shape = list(heard.result)
-    for place in range(1, min(len(shape), len(given[0])) + 1):
-        if heard.given[0][-place] != shape[-place]:
-            break
-        shape[-place] = given[0][-place]
-    return tuple(shape)
+        return []
+    shapes = []
+    for result, dtype in heard.results:
+        shape = list(result)
+        for place in range(1, min(len(shape), len(given[0])) + 1):
+            if heard.given[0][-place] != shape[-place]:
+                break
+            shape[-place] = given[0][-place]
+        shapes.append((tuple(shape), dtype))
+    return shapes
 
 
 def _integers(value: Any) -> Iterator[int]:

@@ -46,7 +46,10 @@ class Products(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-_PRODUCTS = {"matmul": -2, "__matmul__": -2, "bmm": -2, "scaled_dot_product_attention": -1}
+_PRODUCTS = {
+    **dict.fromkeys(("matmul", "__matmul__", "bmm", "mm", "_grouped_mm"), -2),
+    **dict.fromkeys(("linear", "scaled_dot_product_attention"), -1),
+}
 """Functions to the dimension of their second factor that they sum over."""
 
 
@@ -59,14 +62,18 @@ def _lost_in_both(one: Any, other: Any, *, dim: int) -> Masks:
         dim: The dimension of the second factor that is summed over.
 
     Returns:
-        Masks of both factors, each with one row; None if no index is lost.
+        Masks of both factors, each with one row; None if no index is lost. If not each item of one factor
+        meets one of the other, an index must be lost in all items.
     """
     tensors = isinstance(one, Tensor) and isinstance(other, Tensor) and one.is_floating_point()
     if not tensors or min(one.ndim, other.ndim) < 2 or one.shape[-1] != other.shape[dim]:
         return None
     ours, theirs = one.isnan(), other.isnan().movedim(dim, -1)
-    if not ours.any() or ours.shape[:-2] != theirs.shape[:-2]:
+    if not ours.any():
         return None
+    if ours.shape[:-2] != theirs.shape[:-2]:
+        lost = ours.flatten(0, -2).all(dim=0) & theirs.flatten(0, -2).all(dim=0)
+        return (lost, lost if dim == -1 else lost.unsqueeze(-1)) if bool(lost.any()) else None
     lost = (ours.all(dim=-2) & theirs.all(dim=-2)).unsqueeze(-2)
     partly = lost & ~lost.all(dim=-1, keepdim=True)  # a head that is lost as a whole still gives NaN
     return (partly, partly.movedim(-1, dim)) if bool(partly.any()) else None

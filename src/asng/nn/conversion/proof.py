@@ -361,14 +361,16 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     """Record and return the channels left in an input, or return None if none is lost.
 
     Each channel must be lost as a whole, except where all channels are zero, as behind the end of a padded
-    sequence.
+    sequence. A row without any number is a lost channel of another dimension, as for a layer over tokens. It
+    stays NaN, which spreads if the layer mixes rows.
 
     Raises:
         Refused: A channel is lost in part, all are lost, or another call has lost other channels.
     """
     flat = x.movedim(dim, 0).flatten(1) if x.is_floating_point() else torch.zeros(1, 1)
     nan = flat.isnan()
-    lost = nan.any(dim=1)
+    rows = nan.all(dim=0)
+    lost = nan.any(dim=1) if bool(rows.all()) else nan[:, ~rows].any(dim=1)
     if not bool((nan | (flat == 0.0).all(dim=0))[lost].all()):
         raise Refused(f"{path} is given numbers in which its channels are mixed")
     kept = (~lost).nonzero().flatten().cpu()
@@ -377,7 +379,7 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
             raise Refused(f"{path} is called several times, with and without these channels")
         return None
     if not len(kept):
-        raise Refused(f"nothing is left for {path} to read")
+        raise Refused(f"nothing is left for {path} to read, or something before it mixes the channels")
     if not torch.equal(read.setdefault(path, kept), kept):
         raise Refused(f"{path} is called several times, with different channels left")
     return kept

@@ -1,0 +1,182 @@
+"""Functions of torch between layers: of three tensors or more, that write into tensors, that need numbers."""
+
+import random
+
+import pytest
+import torch
+from conversions import check_children
+from torch import nn
+
+from asng import nn as snn
+
+
+class Shift(nn.Module):
+    """A scale and a shift, as in ResMLP."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.shift = nn.Parameter(torch.ones(1, 16)), nn.Parameter(torch.zeros(1, 16))
+
+    def forward(self, x):
+        return torch.addcmul(self.shift, self.scale, x)
+
+
+class Stacked(nn.Module):
+    """Branches that meet in one function."""
+
+    def __init__(self, meet):
+        super().__init__()
+        self.branches, self.meet = nn.ModuleList(nn.Linear(3, 16) for _ in range(3)), meet
+        self.last = nn.Linear(16, 2)
+
+    def forward(self, x):
+        return self.last(self.meet([branch(x) for branch in self.branches]))
+
+
+MEETINGS = {
+    "stack": lambda parts: torch.stack(parts, -1).sum(-1),
+    "cat": lambda parts: torch.cat(parts).unflatten(0, (3, -1)).sum(0),
+    "where": lambda parts: torch.where(parts[0] > 0, parts[1], parts[2]),
+    "lerp": lambda parts: torch.lerp(*parts),
+    "block": lambda parts: torch.vstack(parts).unflatten(0, (3, -1)).sum(0),
+}
+
+
+@pytest.mark.parametrize("kind", MEETINGS)
+def test_three_tensors_that_meet_share_a_width(kind):
+    model, x = Stacked(MEETINGS[kind]).eval(), torch.randn(4, 3)
+    supernet = snn.searchable(model, x)
+    assert [list(group.widths) for group in supernet.conversion.groups] == [
+        [f"branches.{i}" for i in range(3)]
+    ]
+    check_children(model, x, supernet)
+
+
+def test_a_scale_and_a_shift_in_one_function_have_the_width_of_their_input():
+    model, x = nn.Sequential(nn.Linear(3, 16), Shift(), nn.ReLU(), nn.Linear(16, 2)).eval(), torch.randn(4, 3)
+    supernet = snn.searchable(model, x)
+    assert [list(group.widths) for group in supernet.conversion.groups] == [["0", "1.scale[1]", "1.shift[1]"]]
+    check_children(model, x, supernet)
+
+
+class Routed(nn.Module):
+    """Experts to each of which the data send some items."""
+
+    def __init__(self, route):
+        super().__init__()
+        self.first, self.last, self.route = nn.Linear(4, 16), nn.Linear(16, 3), route
+        self.gate = nn.Parameter(torch.randn(3, 16))
+        self.experts = nn.ModuleList(
+            nn.Sequential(nn.Linear(16, 8 + 8 * i), nn.ReLU(), nn.Linear(8 + 8 * i, 16)) for i in range(3)
+        )
+
+    def forward(self, x):
+        x = self.first(x)
+        best, expert = nn.functional.linear(x, self.gate).softmax(-1).max(-1)
+        return self.last(x + self.route(self.experts, x, expert) * best.unsqueeze(-1))
+
+
+def _added(experts, x, expert):
+    out = torch.zeros_like(x)
+    for number, part in enumerate(experts):
+        (rows,) = torch.where(expert == number)
+        out.index_add_(0, rows, part(x[rows]))
+    return out
+
+
+def _written(experts, x, expert):
+    out = torch.zeros_like(x)
+    for number, part in enumerate(experts):
+        out[expert == number] = part(x[expert == number])
+    return out
+
+
+def _copied(experts, x, expert):
+    out = torch.zeros_like(x)
+    for number, part in enumerate(experts):
+        rows = (expert == number).nonzero(as_tuple=True)[0]
+        out.index_copy_(0, rows, part(x[rows]))
+    return out
+
+
+def _sorted(experts, x, expert):
+    order = expert.argsort(stable=True)
+    counts = torch.bincount(expert, minlength=len(experts)).tolist()
+    made = torch.cat([part(rows) for part, rows in zip(experts, x[order].split(counts), strict=True)])
+    out = torch.empty_like(made)
+    out[order] = made
+    return out
+
+
+@pytest.mark.parametrize("route", [_added, _written, _copied, _sorted])
+def test_widths_around_routed_experts_are_searched(route):
+    torch.manual_seed(0)
+    model, x = Routed(route).eval(), torch.randn(64, 4)
+    supernet = snn.searchable(model, x, depth=False)
+    widths = {group.name: list(group.widths) for group in supernet.conversion.groups}
+    own = {f"experts.{i}.0": [f"experts.{i}.0"] for i in range(3)}
+    assert widths == {"first": ["first", "experts.0.2", "experts.1.2", "experts.2.2", "gate[1]"], **own}
+    check_children(model, x, supernet)
+    child = supernet.extract({"first": 8, "experts.0.0": 4, "experts.1.0": 8, "experts.2.0": 12}, example=x)
+    assert child.gate.shape == (3, 8)
+    assert [expert[0].weight.shape for expert in child.experts] == [(4, 8), (8, 8), (12, 8)]
+    silent = Routed(route).eval()
+    silent.load_state_dict(model.state_dict())
+    with torch.no_grad():
+        for reader in (silent.gate, silent.last.weight, *(part[0].weight for part in silent.experts)):
+            reader[:, 8:] = 0.0
+        for part, kept in zip(silent.experts, (4, 8, 12), strict=True):
+            part[2].weight[:, kept:] = 0.0
+        torch.testing.assert_close(child(x), silent(x))
+
+
+class ByHand(nn.Module):
+    """Products with matrices of a module that has several, for all items at once."""
+
+    def __init__(self, product):
+        super().__init__()
+        self.first, self.last, self.product = nn.Linear(4, 16), nn.Linear(16, 3), product
+        self.one, self.other = nn.Parameter(torch.randn(8, 16)), nn.Parameter(torch.randn(8, 16))
+
+    def forward(self, x):
+        x = self.first(x)
+        keys = torch.softmax(self.product(x, self.one), -1) + self.product(x, self.other)
+        return self.last(x) + keys.mean(-1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "product", [nn.functional.linear, lambda x, w: x @ w.T, lambda x, w: torch.matmul(x, w.mT)]
+)
+def test_matrices_of_a_module_lose_the_columns_of_their_input(product):
+    model, x = ByHand(product).eval(), torch.randn(2, 5, 4)
+    supernet = snn.searchable(model, x)
+    assert [list(group.widths) for group in supernet.conversion.groups] == [["first", "one[1]", "other[1]"]]
+    check_children(model, x, supernet)
+
+
+def test_a_norm_beside_a_block_may_go_with_it():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = nn.Linear(4, 16), nn.Linear(16, 3)
+            self.norms = nn.ModuleList(nn.LayerNorm(16) for _ in range(3))
+            self.blocks = nn.ModuleList(
+                nn.Sequential(nn.Linear(16, 24), nn.ReLU(), nn.Linear(24, 16)) for _ in range(3)
+            )
+
+        def forward(self, x):
+            x = self.first(x)
+            for norm, block in zip(self.norms, self.blocks, strict=False):
+                x = x + block(norm(x))
+            return self.last(x)
+
+    model, x = Net().eval(), torch.randn(5, 4)
+    supernet = snn.searchable(model, x)
+    assert [depth.name for depth in supernet.conversion.depths] == ["blocks.depth"]
+    assert supernet.conversion.groups[0].name == "first"
+    supernet.eval()
+    for seed in range(5):
+        architecture = supernet.space.sample(random.Random(seed))
+        child = supernet.extract(architecture, example=x).eval()
+        assert torch.equal(child(x), supernet(x, architecture=architecture))
+        assert len(child.blocks) == architecture["blocks.depth"]
