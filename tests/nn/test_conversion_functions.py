@@ -180,3 +180,68 @@ def test_a_norm_beside_a_block_may_go_with_it():
         child = supernet.extract(architecture, example=x).eval()
         assert torch.equal(child(x), supernet(x, architecture=architecture))
         assert len(child.blocks) == architecture["blocks.depth"]
+
+
+class Gated(nn.Module):
+    """A class token, and layers of a single channel: a gate and the answer."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.gate, self.more = nn.Linear(4, 16), nn.Linear(16, 1), nn.Linear(16, 16)
+        self.token, self.last = nn.Parameter(torch.randn(1, 1, 16)), nn.Linear(16, 1)
+
+    def forward(self, x):
+        x = torch.cat([self.token.expand(len(x), -1, -1), self.first(x)], 1)
+        return self.last(x + self.more(x) * self.gate(x).sigmoid())[:, 0]
+
+
+def test_layers_of_a_single_channel_meet_any_width():
+    model, x = Gated().eval(), torch.randn(3, 5, 4)
+    supernet = snn.searchable(model, x)
+    assert [list(group.widths) for group in supernet.conversion.groups] == [["first", "more", "token[2]"]]
+    assert supernet.conversion.fixed == dict.fromkeys(("gate", "last"), "it makes a single channel")
+    check_children(model, x, supernet)
+
+
+def test_messages_to_some_nodes_of_a_graph_are_narrowed():
+    class Graph(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.message, self.update = nn.Linear(4, 16), nn.Linear(20, 3)
+
+        def forward(self, x, edges):
+            sent = self.message(x[edges[0]]).relu()
+            got = x.new_zeros(len(x), sent.shape[1]).index_add(0, edges[1], sent)
+            return self.update(torch.cat([x, got], -1))
+
+    model, calls = Graph().eval(), (torch.randn(6, 4), torch.tensor([[0, 1, 2, 5], [1, 2, 1, 3]]))
+    supernet = snn.searchable(model, calls)
+    assert [group.name for group in supernet.conversion.groups] == ["message"]
+    child = supernet.extract({"message": 8}, example=calls).eval()
+    with torch.no_grad():
+        model.update.weight[:, 12:] = 0.0
+    torch.testing.assert_close(child(*calls), model(*calls))
+
+
+REASONS = {
+    "the model's own code reshapes it to a size of its own": lambda net, x: net.first(x).view(-1, 4).mean(1),
+    "the model uses its weight without calling it": lambda net, x: x @ net.first.weight.T,
+    "view is given a size of its own": lambda net, x: torch.cat([net.first(x), net.second(x)], 1).view(5, 40),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_a_width_that_stays_has_the_reason_of_its_own(reason):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.third = nn.Linear(3, 24), nn.Linear(3, 16), nn.Linear(3, 16)
+            self.last = nn.Linear(16, 2)
+
+        def forward(self, x):
+            other = REASONS[reason](self, x)
+            return self.last(self.third(x).relu()), other.view(len(other), -1).unflatten(-1, (-1, 1))
+
+    conversion = snn.searchable(Net().eval(), torch.randn(5, 3)).conversion
+    assert [group.name for group in conversion.groups] == ["third"]
+    assert conversion.fixed["first"] == reason

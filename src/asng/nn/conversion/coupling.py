@@ -32,6 +32,8 @@ __all__ = ["Coupling", "coupled"]
 
 _FIRST_PRIME = 10_007
 
+_RESHAPED = "the model's own code reshapes it to a size of its own"
+
 
 @dataclass
 class Coupling:
@@ -67,9 +69,9 @@ def coupled(model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role]
         with left_alone(model), torch.no_grad(), Listen() as listened:
             model.eval()
             listened.leave_out([model.get_submodule(path) for path in roles if roles[path].owner is None])
-            for call in calls:
-                run_as_told(model, call)
-        while not _one_pass(shapes, there, names, listened, tensors, ties):
+            outputs = [run_as_told(model, call) for call in calls]
+        given = [tuple(tensor.shape) for tensor in tensors_within(outputs)]
+        while not _one_pass(shapes, there, names, listened, tensors, ties, given):
             pass
     except Exception:  # the model reads numbers, or holds something that cannot be copied
         return Coupling([[path] for path in layers], blind=True)
@@ -87,9 +89,10 @@ class _Names:
     def __init__(self, widths: Mapping[str, int]) -> None:
         self.widths = dict(widths)
         self.primes = dict(zip(widths, _primes(), strict=False))
-        self.fixed: dict[str, str] = {}
-        self.last = ""
+        # A single channel cannot be lost, and meets any number of others.
+        self.fixed = {path: "it makes a single channel" for path, width in widths.items() if width == 1}
         self.ran: list[str] = []
+        self.sums: dict[int, list[int]] = {}
         self.given: dict[str, int] = {}
 
     def enter(self, path: str, size: int) -> None:
@@ -103,18 +106,25 @@ class _Names:
 
     def size(self, path: str) -> int:
         """Record that a layer ran, and return the number of channels that it makes in a pass on shapes."""
-        self.last = path
         self.ran.append(path)
         return self.wide(path)
+
+    @property
+    def last(self) -> int | None:
+        """The prime of the layer that ran last, among those that are not fixed; None if there is none."""
+        return next((self.primes[path] for path in reversed(self.ran) if path not in self.fixed), None)
 
     def wide(self, path: str) -> int:
         """Return the size that stands for the channels of a layer or a tensor in a pass on shapes."""
         return self.widths[path] * (1 if path in self.fixed else self.primes[path])
 
     def within(self, size: int) -> set[int]:
-        """Return the primes of layers that divide a size, without those of fixed layers."""
+        """Return the primes of layers that divide a size, or its parts, without those of fixed layers."""
+        if not size:
+            return set()
         found = {p for path, p in self.primes.items() if path not in self.fixed and size % p == 0}
-        return found if size else set()
+        whole = next((w for w in self.sums if size % w == 0), 0) if size >= _FIRST_PRIME else 0
+        return found.union(*map(self.within, self.sums[whole])) if whole else found
 
     def couple(self, one: int, other: int) -> None:
         """Couple two primes: give the layers of `other` the prime `one`."""
@@ -274,14 +284,19 @@ def _one_pass(
     listened: Listen,
     tensors: _Tensors,
     ties: Sequence[Sequence[_Side]],
+    given: Sequence[tuple[int, ...]],
 ) -> bool:
-    """Run the model once, and couple or fix sizes that do not fit; return whether nothing changed."""
+    """Run the model once, and couple or fix sizes that do not fit; return whether nothing changed.
+
+    `given` are the shapes of the outputs that the model gives with its numbers.
+    """
     before = dict(names.primes), len(names.fixed)
     names.given.clear()
     names.ran.clear()
+    names.sums.clear()
     outputs = []
     try:
-        with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened):
+        with left_alone(model), torch.no_grad(), torch.device("meta"), Misfits(listened, names.sums):
             tensors.set()
             outputs = [run_as_told(model, call) for call in calls]
             for sides in ties:
@@ -293,18 +308,19 @@ def _one_pass(
             raise
         _resolve(misfit, names)
     except Exception as error:  # the model checks a size itself
-        last = names.primes.get(names.last)
-        if last is None or names.last in names.fixed:
+        last, pair = names.last, tensors.asked_in(error)
+        if last is None:
             raise
-        pair = tensors.asked_in(error)
         if pair is None:
             names.fix(last, "the model's own code asks for its size")
         else:
             names.couple(*pair)
-    for tensor in tensors_within(outputs):
-        for size in tensor.shape:
+    for tensor, there in zip(tensors_within(outputs), given, strict=False):
+        for size, number in zip(tensor.shape, there, strict=False):
             for prime in names.within(size):
-                names.fix(prime, "its channels are part of the output")
+                widths = [names.widths[path] for path, p in names.primes.items() if p == prime]
+                moved = tensor.ndim > 1 and size == tensor.shape[0] and all(number % w for w in widths)
+                names.fix(prime, _RESHAPED if moved else "its channels are part of the output")
     if (names.primes, len(names.fixed)) != before:
         return False
     if not outputs:
@@ -329,9 +345,10 @@ def _resolve(misfit: MisfitError, names: _Names) -> None:
         names.couple(primes.pop(), asked.pop())
         return
     primes |= asked
-    if not primes and not names.last:
+    last = set() if names.last is None else {names.last}
+    if not primes and not last:
         raise misfit
-    for prime in primes or {names.primes[names.last]}:
+    for prime in primes or last:
         names.fix(prime, f"{misfit.function} is given a size of its own")
 
 

@@ -82,10 +82,12 @@ class Misfits(TorchFunctionMode):
 
     Args:
         listened: The record of that pass.
+        sums: Is filled: sizes that a concatenation has made, to the sizes of its parts.
     """
 
-    def __init__(self, listened: Listen) -> None:
+    def __init__(self, listened: Listen, sums: dict[int, list[int]]) -> None:
         super().__init__()
+        self._sums = sums
         self._seen, self._heard = list(listened.seen), listened.heard
         self._most = _RUNS_ON * sum(map(len, listened.heard.values())) + 1000
         self._calls: Counter[str] = Counter()
@@ -118,6 +120,11 @@ class Misfits(TorchFunctionMode):
             raise MisfitError(name or "a function", given, _integers([args, kwargs])) from error
         if (written := _misfits_of_writing(name, args)) is not None:
             raise MisfitError("writing into a tensor", written)
+        if name in ("cat", "concat", "concatenate", "hstack", "vstack"):
+            parts = _shapes(args, kwargs)
+            for dim, size in enumerate(result.shape):
+                if len(parts[0]) == result.ndim and size != parts[0][dim]:
+                    self._sums[size] = [part[dim] for part in parts]
         return result
 
 

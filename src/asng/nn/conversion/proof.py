@@ -157,8 +157,11 @@ def check_heard(
     """Check that some output changes if layers make NaN, since a proof compares outputs.
 
     Raises:
-        Refused: None does. The outputs may be empty, or what the layers make is left in an attribute.
+        Refused: None does. The outputs may be empty, or what the layers make is left in an attribute. Or no
+            layer is called, since the model reads their weights.
     """
+    if whole.reached.isdisjoint(paths):
+        raise Refused("the model uses its weight without calling it")
     with left_alone(model), torch.no_grad():
         model.eval()
         for path in paths:
@@ -360,9 +363,9 @@ def _looked(
 def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | None:
     """Record and return the channels left in an input, or return None if none is lost.
 
-    Each channel must be lost as a whole, except where all channels are zero, as behind the end of a padded
-    sequence. A row without any number is a lost channel of another dimension, as for a layer over tokens. It
-    stays NaN, which spreads if the layer mixes rows.
+    Each channel must be lost as a whole, except where it is zero, as behind the end of a padded sequence, or
+    at a node of a graph that gets no message. A row without any number is a lost channel of another
+    dimension, as for a layer over tokens. It stays NaN, which spreads if the layer mixes rows.
 
     Raises:
         Refused: A channel is lost in part, all are lost, or another call has lost other channels.
@@ -371,7 +374,7 @@ def _kept(path: str, x: Tensor, dim: int, read: dict[str, Tensor]) -> Tensor | N
     nan = flat.isnan()
     rows = nan.all(dim=0)
     lost = nan.any(dim=1) if bool(rows.all()) else nan[:, ~rows].any(dim=1)
-    if not bool((nan | (flat == 0.0).all(dim=0))[lost].all()):
+    if not bool((nan | (flat == 0.0))[lost].all()):
         raise Refused(f"{path} is given numbers in which its channels are mixed")
     kept = (~lost).nonzero().flatten().cpu()
     if len(kept) == len(lost):

@@ -57,7 +57,7 @@ def roles_in(model: nn.Module) -> dict[str, Role]:
         f"{path}.out_proj".lstrip(".") for path, role in found.items() if role is not None and role.heads
     }
     roles = {path: role for path, role in found.items() if role is not None and path not in parts}
-    widths = {role.makes for role in roles.values()}
+    widths = {role.makes for role in roles.values()} - {1}
     for path, module in model.named_modules():
         for name, tensor in [] if path in roles else own_tensors(module).items():
             for dim, size in enumerate(tensor.shape):
@@ -78,7 +78,7 @@ def numbers_in(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, Role]:
         >>> list(numbers_in(model, roles_in(model)))
         ['hidden_size']
     """
-    widths = {role.makes // role.runs for role in roles.values() if role.makes and role.owner is None}
+    widths = {role.makes // role.runs for role in roles.values() if role.makes and role.owner is None} - {1}
     found: dict[str, Role] = {}
     for path, module in model.named_modules():
         leaf = type(module).__module__.startswith("torch.nn.") and not module._modules
