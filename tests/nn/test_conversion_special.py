@@ -97,3 +97,38 @@ def test_weights_that_hooks_compute_are_copied():
     assert [group.name for group in supernet.conversion.groups] == ["first.0"]
     child = supernet.extract({"first.0": 12}, example=x)
     assert torch.equal(child(x), model(x))
+
+
+class Kept(nn.Module):
+    """A model whose hook keeps what a layer makes, for the head."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU())
+        self.head, self.kept = nn.Linear(32, 3), {}
+        kept = self.kept
+        hooks = {
+            "the model": lambda *args: self.kept.update(a=args[-1]),
+            "a table of it": lambda *args: kept.update(a=args[-1]),
+        }
+        self.body[1].register_forward_hook(hooks[kind])
+
+    def forward(self, x):
+        y = self.body(x)
+        return self.head(torch.cat([self.kept["a"], y], -1))
+
+
+@pytest.mark.parametrize("ran", [False, True])
+@pytest.mark.parametrize("kind", ["the model", "a table of it"])
+def test_hooks_that_refer_to_the_model_refer_to_its_copies(kind, ran):
+    model, x, other = Kept(kind).eval(), torch.randn(4, 5), torch.randn(4, 5)
+    if ran:
+        model(other)
+    supernet = snn.searchable(model, x).eval()
+    assert [group.name for group in supernet.conversion.groups] == ["body.0", "body.2"]
+    child = supernet.extract({"body.0": 4, "body.2": 8}, example=x).eval()
+    assert child.head.in_features == 12
+    kept = model.kept.get("a")
+    assert torch.equal(child(other), supernet(other, architecture={"body.0": 4, "body.2": 8}))
+    assert model.kept.get("a") is kept
+    assert torch.equal(supernet.extract({"body.0": 16, "body.2": 16}, example=x)(other), model(other))

@@ -1,6 +1,5 @@
 """Find the blocks of a model that can be left out; a row of such blocks becomes one depth variable."""
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +16,7 @@ from asng.nn.conversion.options import Options
 from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, whole_of
 from asng.nn.conversion.recognition import numbers_in, own_tensors, roles_in
 from asng.nn.conversion.skipping import SkipTrial, replaced
+from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.inputs import Inputs
 from asng.space import Integer
@@ -117,7 +117,7 @@ def _inside(trial: SkipTrial, path: str, options: Options, needed: dict[str, str
 
 def reduced(model: nn.Module, counts: Mapping[DepthGroup, int]) -> tuple[nn.Module, dict[str, str]]:
     """Return a copy of a model in which `counts` blocks stay, and old paths of modules to new ones."""
-    model = copy.deepcopy(model)
+    model = deep_copy(model)
     modules = dict(model.named_modules())  # kept alive, so that no id is used again
     old = {id(module): path for path, module in modules.items()}
     places: dict[str, Any] = {group.container: model.get_submodule(group.container) for group in counts}

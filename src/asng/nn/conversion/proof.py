@@ -9,7 +9,6 @@ channels, since a function may treat NaN like no number. Last, the narrowed netw
 taken out of the weights. If all three give the same, only the weights of lost channels are missing.
 """
 
-import copy
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +31,7 @@ from asng.nn.conversion.recurrent import (
     without_units,
 )
 from asng.nn.conversion.roles import Role, narrowed
+from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
 from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.rules import settle_fused_paths
@@ -207,12 +207,12 @@ def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[I
 def _settled(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of scripts, about their own weights
-        copied = copy.deepcopy(model).double()
+        copied = deep_copy(model).double()
     twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
     try:
         _check_clean(outputs_of(copied, twice), outputs_of(model, calls))
     except Refused:
-        copied, twice = copy.deepcopy(model), list(calls)
+        copied, twice = deep_copy(model), list(calls)
     settle_fused_paths(copied, everywhere=True)
     return copied, twice
 

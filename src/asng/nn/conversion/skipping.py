@@ -9,7 +9,6 @@ also give the same if the block keeps these outputs and returns its input (or ze
 the block).
 """
 
-import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.proof import Refused, outputs_of
+from asng.nn.extraction.copying import deep_copy
 from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.selection import following
 
@@ -44,7 +44,7 @@ class SkipTrial:
     """
 
     def __init__(self, model: nn.Module, calls: Sequence[Inputs]) -> None:
-        self.model, self.calls = copy.deepcopy(model), calls
+        self.model, self.calls = deep_copy(model), calls
         for module in self.model.modules():
             _make_plain(module)
         self.paths = {module: path for path, module in self.model.named_modules()}

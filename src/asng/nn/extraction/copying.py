@@ -3,7 +3,7 @@
 import copy
 import dis
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
@@ -80,6 +80,19 @@ class Copier:
         """Return the copy that `copy.deepcopy` makes; for a module, with all its parts as they are."""
         return deep_copy(value, self.memo)
 
+    def rebind(self, modules: Iterable[nn.Module]) -> None:
+        """Let functions of copied modules, such as their hooks, refer to what was copied."""
+        for module in modules:
+            for table in (vars(module), *(held for held in vars(module).values() if isinstance(held, dict))):
+                for name, value in table.items():
+                    if isinstance(value, FunctionType) and self._refers(value):
+                        table[name] = self._function(value)
+
+    def _refers(self, function: FunctionType) -> bool:
+        cells = [cell.cell_contents for cell in function.__closure__ or () if not _is_empty(cell)]
+        copied = any(self.memo.get(id(value), value) is not value for value in cells)
+        return copied or self._has_modules(function)
+
     def _noted(self, value: Any, made: Any) -> Any:
         self.memo[id(value)] = made
         self.memo.setdefault(id(self.memo), []).append(value)  # kept alive as by deepcopy, for its id
@@ -95,6 +108,8 @@ class Copier:
         return isinstance(value, dict) and any(map(self._has_modules, value.values()))
 
     def _function(self, function: FunctionType) -> FunctionType:
+        if id(function) in self.memo:
+            return self.memo[id(function)]  # type: ignore[no-any-return]
         check_no_global(function, self._owned)
         cells = tuple(CellType() for _ in function.__closure__ or ())
         made = FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
@@ -115,6 +130,8 @@ class Copier:
         return made
 
     def _held(self, value: Any) -> Any:
+        if id(value) in self.memo:
+            return self.memo[id(value)]
         # What refers to nothing of the model stays the same object: a counter, a cache, a teacher.
         return value if reaches(value, self._owned) is None else self.value(value)
 
@@ -136,13 +153,20 @@ class Copier:
 def deep_copy(value: _T, memo: dict[int, Any] | None = None) -> _T:
     """Return the result of `copy.deepcopy`, also for weights that hooks compute, and for scripts.
 
+    Hooks and other functions that refer to parts of a module refer to those of its copy.
+
     Example:
         >>> deep_copy(torch.ones(1, requires_grad=True) * 2)
         tensor([2.])
     """
+    memo = {} if memo is None else memo
     with torch.no_grad(), _WithoutGraphs():  # copies of scripts would be computed from the originals
         made = copy.deepcopy(value, memo)
     if isinstance(value, nn.Module) and isinstance(made, nn.Module):
+        owned = {id(part) for part in (*value.modules(), *value.parameters(), *value.buffers())}
+        copier = Copier(lambda module: memo.get(id(module), module), owned)
+        copier.memo = memo
+        copier.rebind(module for module in made.modules() if id(module) not in owned)
         scripts = (module for module in value.modules() if is_script(module))
         new = (module for module in made.modules() if is_script(module))
         for module, copied in zip(scripts, new, strict=True):

@@ -6,7 +6,6 @@ arguments, if the model takes tensors only. A module is excluded if such a pass 
 architecture and not under this one.
 """
 
-import copy
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.recording import CallRecord, left_alone, recorded
 from asng.nn.inputs import Inputs
 from asng.nn.selection import following
@@ -110,7 +110,7 @@ def on_meta(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[
         memo: dict[int, Any] = {id(b): torch.empty_like(b, device="meta") for b in model.buffers()}
         for p in model.parameters():
             memo[id(p)] = nn.Parameter(torch.empty_like(p, device="meta"), requires_grad=p.requires_grad)
-        model = copy.deepcopy(model, memo)
+        model = deep_copy(model, memo)
     return model, [Inputs(_moved(tuple(c)), _moved(dict(c.named)), training=c.training) for c in calls]
 
 

@@ -148,6 +148,7 @@ class _Extraction(Extraction):
         for work in (self._later, self._last):
             while work:
                 work.pop(0)()
+        self._copier.rebind(child.modules())
         self._tie()
         return child
 
