@@ -132,3 +132,54 @@ def test_hooks_that_refer_to_the_model_refer_to_its_copies(kind, ran):
     assert torch.equal(child(other), supernet(other, architecture={"body.0": 4, "body.2": 8}))
     assert model.kept.get("a") is kept
     assert torch.equal(supernet.extract({"body.0": 16, "body.2": 16}, example=x)(other), model(other))
+
+
+class Momentum(nn.Module):
+    """An encoder whose weights are averaged into those of another one in training, as in MoCo."""
+
+    def __init__(self, average):
+        super().__init__()
+        self.query = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.key = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.guess, self.average = nn.Sequential(nn.Linear(3, 12), nn.ReLU(), nn.Linear(12, 3)), average
+
+    def forward(self, x):
+        if self.training:
+            with torch.no_grad():
+                self.average(list(self.key.parameters()), list(self.query.parameters()))
+        return (self.guess(self.query(x)) - self.key(x)).square().sum(-1)
+
+
+def _replaced(keys, queries):
+    for key, query in zip(keys, queries, strict=True):
+        key.data = 0.9 * key.data + 0.1 * query.data
+
+
+def _in_place(keys, queries):
+    for key, query in zip(keys, queries, strict=True):
+        key.mul_(0.9).add_(query, alpha=0.1)
+
+
+def _added(keys, queries):
+    for key, query in zip(keys, queries, strict=True):
+        key.data += 0.1 * (query.data - key.data)
+
+
+def _at_once(keys, queries):
+    torch._foreach_lerp_(keys, queries, 0.1)
+
+
+@pytest.mark.parametrize("average", [_replaced, _in_place, _added, _at_once])
+def test_weights_that_a_forward_averages_are_not_changed_by_a_conversion(average):
+    model, x = Momentum(average), torch.randn(4, 5)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    supernet = snn.searchable(model, x)
+    conversion = supernet.conversion
+    assert [group.name for group in conversion.groups] == ["guess.0"]
+    assert conversion.fixed["query.0"].startswith(
+        "not together with others: in training, the network does not run"
+    )
+    child = supernet.extract({"guess.0": 12}, example=x)
+    supernet.extract({"guess.0": 6}, example=x).train()(x)
+    for one in (model, supernet.model, child):
+        assert all(torch.equal(value, before[name]) for name, value in one.state_dict().items())

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from asng.nn.conversion.depth import DepthGroup
 from asng.nn.conversion.importance import Importance, run_on, set_modes
-from asng.nn.conversion.proof import Refused
+from asng.nn.conversion.passes import Refused
 from asng.nn.conversion.skipping import without
 from asng.nn.extraction.recording import left_alone
 from asng.nn.inputs import Inputs

@@ -13,7 +13,8 @@ from torch import nn
 from asng.errors import InputError
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
 from asng.nn.conversion.options import Options
-from asng.nn.conversion.proof import ChannelCut, Refused, cut_of, whole_of
+from asng.nn.conversion.passes import Refused, whole_of
+from asng.nn.conversion.proof import ChannelCut, cut_of
 from asng.nn.conversion.recognition import numbers_in, own_tensors, roles_in
 from asng.nn.conversion.skipping import SkipTrial, replaced
 from asng.nn.extraction.copying import deep_copy

@@ -22,7 +22,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from asng.checks import keep_integer
 from asng.errors import InputError, in_one_line
 from asng.nn.conversion.attention import along_width
-from asng.nn.conversion.proof import Refused
+from asng.nn.conversion.passes import Refused
 from asng.nn.conversion.recurrent import along_units, first_replaced
 from asng.nn.conversion.roles import Role, parts_of
 from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within

@@ -7,7 +7,7 @@ from typing import Any
 
 from asng.checks import integer_at_least
 from asng.errors import InputError
-from asng.nn.conversion.proof import Refused
+from asng.nn.conversion.passes import Refused
 
 __all__ = ["Options"]
 

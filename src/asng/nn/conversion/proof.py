@@ -10,7 +10,6 @@ taken out of the weights. If all three give the same, only the weights of lost c
 """
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -19,10 +18,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from asng.errors import in_one_line
 from asng.nn.conversion.attention import given, without_heads
+from asng.nn.conversion.passes import Refused, Whole, check_clean, outputs_of, run_call, whole_of
 from asng.nn.conversion.products import Masks, Products
-from asng.nn.conversion.reach import run_as_told, watched
+from asng.nn.conversion.reach import watched
 from asng.nn.conversion.recurrent import (
     CELLS_AND_LAYERS,
     first_replaced,
@@ -31,26 +30,14 @@ from asng.nn.conversion.recurrent import (
     without_units,
 )
 from asng.nn.conversion.roles import Role, narrowed
-from asng.nn.extraction.copying import deep_copy
-from asng.nn.extraction.recording import left_alone, seed_torch, tensors_within
+from asng.nn.extraction.recording import left_alone
 from asng.nn.inputs import Inputs, tensors_of
-from asng.nn.rules import settle_fused_paths
 
-__all__ = [
-    *("ChannelCut", "Refused", "Whole", "check_heard", "cut_of", "left_of", "narrow", "outputs_of", "shaken"),
-    "whole_of",
-]
+__all__ = ["ChannelCut", "check_heard", "check_trains", "cut_of", "left_of", "narrow"]
 
 _TOLERANCE = {torch.float64: 1e-9}
 _COARSE = 2e-5
 """Largest difference of outputs, as a share of their largest number: narrowed layers sum in another order."""
-
-_SHAKES = (0.3, 0.03, 0.003, 1e-6)
-"""Noise on the weights, as shares of their spread: the first with which the same layers run as without."""
-
-
-class Refused(Exception):
-    """Channels cannot be cut; the message says why."""
 
 
 class ChannelCut(NamedTuple):
@@ -65,35 +52,13 @@ class ChannelCut(NamedTuple):
     read: dict[str, Tensor]
 
 
-class Whole(NamedTuple):
-    """What the whole network computes.
-
-    Attributes:
-        outputs: The output tensors of each call.
-        reached: Paths of the layers that ran.
-    """
-
-    outputs: list[list[Tensor]]
-    reached: set[str]
-
-
-def whole_of(model: nn.Module, calls: Sequence[Inputs]) -> Whole:
-    """Return what the whole network computes.
-
-    Raises:
-        Refused: The model does not run.
-    """
-    with watched(model) as reached:
-        return Whole(outputs_of(model, calls), reached)
-
-
 def cut_of(
     model: nn.Module,
     calls: Sequence[Inputs],
     roles: Mapping[str, Role],
     made: Mapping[str, Tensor],
     *,
-    whole: "Whole | None" = None,
+    whole: Whole | None = None,
 ) -> ChannelCut:
     """Prove that layers can make fewer channels, and return which channels all layers then keep.
 
@@ -114,12 +79,12 @@ def cut_of(
         model.eval()
         lost = _follow(model, calls, roles, cut, products)
         _check_reached(reached, whole)
-        _check_clean(lost, whole.outputs)
+        check_clean(lost, whole.outputs)
         with _silenced(model, roles, cut, numbers=True), Products(list(products), again=True):
-            silenced = [_run(model, call) for call in calls]
+            silenced = [run_call(model, call) for call in calls]
         _check_reached(reached, whole)
         with narrow(model, roles, cut):
-            got = [_run(model, call) for call in calls]
+            got = [run_call(model, call) for call in calls]
         _check_reached(reached, whole)
     _check_same(got, lost)
     _check_same(got, silenced)
@@ -169,10 +134,25 @@ def check_heard(
                 lose = partial(_lose, roles[path], torch.arange(0))
                 model.get_submodule(path).register_forward_hook(lose)
         try:
-            _check_same([_run(model, call) for call in calls], whole.outputs)
+            _check_same([run_call(model, call) for call in calls], whole.outputs)
         except Refused:
             return
     raise Refused("no output of the example depends on it")
+
+
+def check_trains(
+    model: nn.Module, calls: Sequence[Inputs], roles: Mapping[str, Role], cut: ChannelCut
+) -> None:
+    """Check that the narrowed network runs if its own code is in training mode.
+
+    Raises:
+        Refused: It does not, as if each weight of one part is averaged into one of another part.
+    """
+    with narrow(model, roles, cut):
+        try:
+            outputs_of(model, calls)
+        except Refused as error:
+            raise Refused(f"in training, {error}") from error.__cause__
 
 
 def _follow(
@@ -184,65 +164,7 @@ def _follow(
 ) -> list[list[Tensor]]:
     """Return outputs with NaN in lost channels; record in `cut` and `products` what is still read where."""
     with _silenced(model, roles, cut, numbers=False), Products(products):
-        return [_run(model, call) for call in calls]
-
-
-def shaken(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
-    """Return a copy of a model for proofs, and its calls: in double precision, with noise on the weights.
-
-    The effect of a wrong cut may be tiny in a fresh network with small weights, and zero behind a weight of
-    zero. Which channels a model reads does not depend on the values of its weights. A model that does not run
-    in double precision, or makes NaN there, is copied in its own precision. torch's encoder layers call their
-    parts, as in a supernet.
-    """
-    for share in _SHAKES:
-        copied, twice = _settled(model, calls)
-        before = whole_of(copied, twice).reached
-        _shake(copied, share)
-        if whole_of(copied, twice).reached == before:
-            break
-    return copied, twice
-
-
-def _settled(model: nn.Module, calls: Sequence[Inputs]) -> tuple[nn.Module, list[Inputs]]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of scripts, about their own weights
-        copied = deep_copy(model).double()
-    twice = [Inputs(_doubled(tuple(c)), _doubled(dict(c.named)), training=c.training) for c in calls]
-    try:
-        _check_clean(outputs_of(copied, twice), outputs_of(model, calls))
-    except Refused:
-        copied, twice = deep_copy(model), list(calls)
-    settle_fused_paths(copied, everywhere=True)
-    return copied, twice
-
-
-def _shake(model: nn.Module, share: float) -> None:
-    noise = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for p in model.parameters():
-            if p.is_floating_point():
-                size = share * (float(p.std()) if p.numel() > 1 else 0.0) or 0.05 * (share / _SHAKES[0])
-                p.add_(size * torch.randn(p.shape, generator=noise).to(p))
-
-
-def _doubled(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, Mapping):
-        return {key: _doubled(part) for key, part in value.items()}
-    return type(value)(map(_doubled, value)) if type(value) in (list, tuple) else value
-
-
-def outputs_of(model: nn.Module, calls: Sequence[Inputs]) -> list[list[Tensor]]:
-    """Return the output tensors of each call of a model, in evaluation mode.
-
-    Raises:
-        Refused: The model does not run.
-    """
-    with left_alone(model), torch.no_grad():
-        model.eval()
-        return [_run(model, call) for call in calls]
+        return [run_call(model, call) for call in calls]
 
 
 def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
@@ -251,25 +173,6 @@ def _check_same(got: list[list[Tensor]], expected: list[list[Tensor]]) -> None:
             raise Refused("the narrowed network gives an output of another shape")
         if any(not _alike(a, b) for a, b in zip(one, other, strict=True)):
             raise Refused("the narrowed network computes something else")
-
-
-def _run(model: nn.Module, call: Inputs) -> list[Tensor]:
-    seed_torch(0)  # left_alone restores the generator
-    try:
-        return [tensor.clone() for tensor in tensors_within(run_as_told(model, call))]
-    except Refused:
-        raise
-    except Exception as error:  # whatever a model raises for sizes that it does not expect
-        raise Refused(f"the network does not run so: {in_one_line(error)}") from error
-
-
-def _check_clean(silenced: list[list[Tensor]], whole: list[list[Tensor]]) -> None:
-    for ours, theirs in zip(silenced, whole, strict=True):
-        # A score of NaN, for example, is below each threshold.
-        alike = [t.shape for t in ours] == [t.shape for t in theirs]
-        for one, other in zip(ours, theirs, strict=False):
-            if not alike or (one.is_floating_point() and bool((one.isnan() & ~other.isnan()).any())):
-                raise Refused("something that is not a layer mixes its channels")
 
 
 def _check_reached(reached: set[str], whole: Whole) -> None:

@@ -14,16 +14,8 @@ from asng.nn.conversion.depth import DepthGroup, Rank, check_with_widths, depths
 from asng.nn.conversion.gathered import TWINS, gathered
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import Cut, cuts_of
-from asng.nn.conversion.proof import (
-    ChannelCut,
-    Refused,
-    check_heard,
-    cut_of,
-    left_of,
-    narrow,
-    shaken,
-    whole_of,
-)
+from asng.nn.conversion.passes import Refused, shaken, trained_by, whole_of
+from asng.nn.conversion.proof import ChannelCut, check_heard, check_trains, cut_of, left_of, narrow
 from asng.nn.conversion.reach import PARTLY, Reach
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
@@ -48,6 +40,7 @@ class Prover:
         self._shaken, self._calls = shaken(model, reach.calls)
         self._thresholds: dict[Any, dict[str, Tensor]] = {}
         self._whole = whole_of(self._shaken, self._calls)
+        self._trained = trained_by(self._shaken, self._calls)
         owners: dict[Tensor, list[tuple[str, str]]] = {}
         for path, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -218,7 +211,9 @@ class Prover:
     def _foresee(self, groups: Sequence[WidthGroup]) -> None:
         """Prove two cuts of several groups, and that each layer keeps exactly what all groups leave it."""
         for amounts in _two_amounts(groups):
-            for path, kept in self._cut(amounts).read.items():
+            cut = self._cut(amounts)
+            check_trains(self._shaken, self._trained, self.roles, cut)
+            for path, kept in cut.read.items():
                 if (self.roles[path].per or self.roles[path].heads) and sum(
                     path in self.thresholds(group) for group, _ in amounts
                 ) > 1:

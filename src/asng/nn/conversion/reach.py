@@ -19,6 +19,7 @@ from torch.nn.utils.parametrize import is_parametrized
 from torch.overrides import TorchFunctionMode
 
 from asng.nn.extraction.recording import CallRecord, is_script, left_alone, seed_torch
+from asng.nn.extraction.sparing import SparedWeights
 from asng.nn.inputs import Inputs
 
 __all__ = ["NEVER", "PARTLY", "REMEDY", "Reach", "as_told", "reach_of", "run_as_told", "watched"]
@@ -97,7 +98,7 @@ def as_told(model: nn.Module, call: Inputs) -> Iterator[None]:
     for module in own:
         module.training = True
     try:
-        with _Steady():
+        with _Steady(), SparedWeights(model):
             yield
     finally:
         for module in own:

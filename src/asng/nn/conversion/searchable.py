@@ -16,7 +16,7 @@ from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
 from asng.nn.conversion.options import Options
 from asng.nn.conversion.parameters import with_cuts
-from asng.nn.conversion.proof import Refused, outputs_of
+from asng.nn.conversion.passes import Refused, outputs_of
 from asng.nn.conversion.prover import Prover
 from asng.nn.conversion.reach import NEVER, reach_of
 from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised

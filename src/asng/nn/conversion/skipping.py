@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from asng.nn.conversion.blocks import Run, blocks_of, renumbered, shortened
-from asng.nn.conversion.proof import Refused, outputs_of
+from asng.nn.conversion.passes import Refused, outputs_of
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.selection import following

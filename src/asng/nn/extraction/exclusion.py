@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from asng.nn.extraction.copying import deep_copy
 from asng.nn.extraction.recording import CallRecord, left_alone, recorded
+from asng.nn.extraction.sparing import SparedWeights
 from asng.nn.inputs import Inputs
 from asng.nn.selection import following
 from asng.space import Categorical, Space, Value
@@ -76,7 +77,8 @@ def drop(child: nn.Module, parts: Sequence[nn.Module], calls: Sequence[Inputs]) 
     for owner, name, _ in places:
         owner._modules[name] = nn.Identity()
     try:
-        with left_alone(child), torch.no_grad(), torch.device("meta") if _is_meta(child) else torch.no_grad():
+        device = torch.device("meta") if _is_meta(child) else torch.no_grad()
+        with left_alone(child), torch.no_grad(), device, SparedWeights(child):
             for call in calls:
                 if call.training is not None:
                     child.train(call.training)

@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from asng.nn.base import Call, Searchable
+from asng.nn.extraction.sparing import SparedWeights
 from asng.nn.inputs import Inputs
 
 __all__ = [
@@ -155,7 +156,7 @@ def _run(model: nn.Module, inputs: Inputs, record: CallRecord, training: bool) -
     """Run a call in one mode, and return its error, if any, since the other mode may work."""
     _set_mode(model, training)
     try:
-        with record:
+        with SparedWeights(model), record:
             inputs.call(model)
     except Exception as error:  # whatever a model raises
         return error

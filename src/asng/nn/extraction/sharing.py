@@ -1,10 +1,10 @@
 """Check that a child shares nothing with the supernet that it comes from."""
 
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import nn
 
 from asng.errors import InputError
 from asng.nn.extraction.copying import reaches
+from asng.nn.extraction.sparing import storage_of
 from asng.nn.inputs import tensors_of
 
 __all__ = ["check_independent"]
@@ -21,12 +21,12 @@ def check_independent(child: nn.Module, model: nn.Module) -> None:
     """
     owned = {id(module) for module in model.modules()}
     owned |= {id(tensor) for tensor in (*model.parameters(), *model.buffers())}
-    storages = {_storage(tensor) for tensor in (*model.parameters(), *model.buffers())} - {None}
+    storages = {storage_of(tensor) for tensor in (*model.parameters(), *model.buffers())} - {None}
     for path, module in child.named_modules():
         for name, value in _held(module):
             held = reaches(value, owned)
             if held is None:
-                held = next((t for t in tensors_of(value) if _storage(t) in storages), None)
+                held = next((t for t in tensors_of(value) if storage_of(t) in storages), None)
             if held is not None:
                 raise InputError(
                     f"module {path!r}, attribute {name!r}: expected a copy in the child, got a "
@@ -46,13 +46,3 @@ def _held(module: nn.Module) -> list[tuple[str, object]]:
         if not isinstance(value, (dict, list, set)) or value:  # most tables of hooks are empty
             found.append((name, value))
     return found
-
-
-def _storage(tensor: Tensor) -> int | None:
-    """Return a number of the memory of a tensor, None if it has none."""
-    if is_lazy(tensor) or not tensor.numel():
-        return None
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):  # sparse and other tensors without a storage
-        return id(tensor)
