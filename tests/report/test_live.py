@@ -249,3 +249,9 @@ def test_probabilities_that_are_missing_are_no_percentages(tmp_path):
 )
 def test_what_cannot_be_told_is_left_out(events, tmp_path):
     assert left(tmp_path, events) is None
+
+
+def test_an_address_that_is_none_is_answered_too(tmp_path, capfd):
+    with watched(write_small_run(tmp_path)) as ask:
+        assert ask("http://[x", Host="127.0.0.1")[0] == 404
+    assert capfd.readouterr().err == ""

@@ -395,3 +395,10 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     assert section.count('<tr class="strong">') == 1
     assert "0.620" in section[section.index('<tr class="strong">') :]
     assert section.index("drawn uniformly") > section.index('<tr class="strong">')
+
+
+def test_marks_that_turn_the_writing_direction_are_shown_as_such(tmp_path):
+    folder = write_small_run(tmp_path / "run\u202egnp")
+    text = write_report(folder).read_text()
+    assert "\u202e" not in text
+    assert "<h1>run\\u202egnp</h1>" in text

@@ -3,6 +3,8 @@ from run_folders import result, write_json, write_seeds_run, write_small_run
 
 from asng.errors import RunError
 from asng.report import read_run
+from asng.report.words import describe
+from asng.space import Integer, Real
 
 
 def test_a_whole_folder_is_read(tmp_path):
@@ -104,3 +106,8 @@ def test_a_config_of_another_form_is_an_error_and_runs_nothing(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(RunError, match=r"config\.yaml: expected"):
         read_run(tmp_path)
+
+
+def test_great_integers_are_described_to_the_last_digit():
+    assert describe(Integer(1, 1_234_567)) == "integer in [1, 1234567]"
+    assert describe(Real(-1e300, 0.5)) == "real in [-1e+300, 0.5]"

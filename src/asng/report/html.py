@@ -3,6 +3,7 @@
 Each kind of run provides the pages and the table of its folders.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -34,6 +35,8 @@ __all__ = [
     "write_report",
 ]
 
+_TURNING = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Marks that change the writing direction, by which a name can disguise what stands beside it."""
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -207,5 +210,6 @@ def rendered(page: Page, **more: Any) -> str:
         lstrip_blocks=True,
     )
     text = environment.get_template(page.template.name).render(page.values, **more)
+    text = _TURNING.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
     # JSON can hold half of a surrogate pair; UTF-8 cannot.
     return text.encode("utf-8", "replace").decode("utf-8")

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError
@@ -138,7 +138,7 @@ class _Handler(BaseHTTPRequestHandler):
         if name not in (_HOST, "localhost"):
             self.send_error(HTTPStatus.FORBIDDEN)
             return
-        status, text = self.server.pages.page(unquote(urlsplit(self.path).path))
+        status, text = self.server.pages.page(unquote(self.path.partition("?")[0]))
         content = text.encode()
         self.send_response(status)
         for header, value in {**_HEADERS, "Content-Length": str(len(content))}.items():

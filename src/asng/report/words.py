@@ -145,9 +145,10 @@ def describe(variable: Variable) -> str:
         words = [cut(choice) for choice in variable.choices[:_MOST_CHOICES]]
         more = len(variable.choices) - len(words)
         return ", ".join(words) + (f", and {more:,} more" if more else "")
-    words = [
-        f"{'integer' if isinstance(variable, Integer) else 'real'} in [{variable.low:g}, {variable.high:g}]"
-    ]
+    if isinstance(variable, Integer):
+        words = [f"integer in [{variable.low}, {variable.high}]"]
+    else:
+        words = [f"real in [{variable.low:g}, {variable.high:g}]"]
     if variable.step not in (None, 1):
         words.append(f"steps of {variable.step}")
     if variable.log:
