@@ -389,6 +389,7 @@ def test_finalists_stand_in_a_table_with_what_tells_them_apart(tmp_path):
     assert "in the final another" in text
     section = text[text.index("<h2>The final</h2>") :]
     section = section[: section.index("</section>")]
+    assert "The best one was trained again for\nlonger, or the best two of more than eight" in section
     assert [f"<th>{name}</th>" in section for name in ("op", "drop", "width")] == [True, True, False]
     assert "0.1235" in section
     assert "<script>alert" not in section

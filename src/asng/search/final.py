@@ -3,7 +3,8 @@
 Shared weights favour what trains well beside other architectures, which need not train well alone. Inherited
 weights also keep children of different choices apart, however long they are trained on. So finalists start
 from the initial weights of the search. They are chosen in rounds, each of which knows the results of those
-before it. The best two are trained again for longer, and the winner gives the child its weights.
+before it. The best one is trained again for longer, or the best two of more than eight, and the winner gives
+the child its weights.
 """
 
 import math
