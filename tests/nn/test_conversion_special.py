@@ -1,7 +1,9 @@
 """Models that torch treats in its own way: scripted parts, graphs of torch.fx, lazy layers, old norms."""
 
+import random
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from torch import fx, nn
@@ -183,3 +185,20 @@ def test_weights_that_a_forward_averages_are_not_changed_by_a_conversion(average
     supernet.extract({"guess.0": 6}, example=x).train()(x)
     for one in (model, supernet.model, child):
         assert all(torch.equal(value, before[name]) for name, value in one.state_dict().items())
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.rand])
+def test_a_model_that_draws_from_other_generators_in_training_is_narrowed(draw):
+    class Masked(Around):
+        """As wav2vec 2.0: places that Python's or NumPy's generator chooses get a vector of their own."""
+
+        def __init__(self):
+            super().__init__(Middle())
+            self.mask = nn.Parameter(torch.randn(16))
+
+        def forward(self, x):
+            x = self.part(self.first(x))
+            return self.last(torch.where(torch.tensor(draw() < 0.5), self.mask, x) if self.training else x)
+
+    conversion = snn.searchable(Masked().eval(), torch.randn(5, 4)).conversion
+    assert [group.name for group in conversion.groups] == ["first.0", "first.2", "part.layer"]

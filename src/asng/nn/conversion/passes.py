@@ -1,9 +1,11 @@
 """Passes of a model for proofs: what it gives, and copies of it in which nothing hides a difference."""
 
+import random
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -63,7 +65,9 @@ def run_call(model: nn.Module, call: Inputs) -> list[Tensor]:
     Raises:
         Refused: The model does not run.
     """
-    seed_torch(0)  # left_alone restores the generator
+    seed_torch(0)  # left_alone restores the generators
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - a model may draw from either
     try:
         return [tensor.clone() for tensor in tensors_within(run_as_told(model, call))]
     except Refused:
