@@ -143,6 +143,22 @@ def test_what_no_sample_read_keeps_its_mean_and_its_scale():
     np.testing.assert_allclose(np.delete(state.C[1], 1), 0.0, atol=1e-12)
 
 
+@pytest.mark.parametrize(("size", "group"), [(12, 4), (30, 3), (80, 10)])
+def test_losses_that_say_nothing_leave_the_spread_alone_whatever_is_read(size, group):
+    # Each sample reads one group of variables, six of seven the first, as those of the best kind of model.
+    def after(seed):
+        rng, reads = np.random.default_rng(seed), np.repeat(np.eye(size // group), group, axis=1)
+        bounds = Bounds(*(np.full(size, value) for value in (-1e9, 1e9, 1e-9, 1e9)))
+        state = first_covariance(np.zeros(size), np.ones(size))
+        for _ in range(40):
+            read = reads[np.where(rng.random(8) < 0.86, 0, rng.integers(0, size // group, 8))]
+            state = moved(state, state.draw(rng.standard_normal((8, size))), rng.random(8), bounds, read)
+        return np.log10(state.std)
+
+    drift = np.median([after(seed) for seed in range(20)], axis=0)
+    assert np.abs(drift).max() < 0.7  # it was up to 6.4
+
+
 def test_what_all_samples_read_may_be_said_or_left_out():
     state = begun(updates=4)
     x, losses = state.draw(np.random.default_rng(2).standard_normal((6, 3))), np.arange(6) * 1.0

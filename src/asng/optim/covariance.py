@@ -33,13 +33,16 @@ References:
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asng.distributions import Floats
 from asng.optim.linear import times
 from asng.optim.ranking import by_rank
+
+Flags: TypeAlias = NDArray[np.bool_]
 
 __all__ = ["MOST_FULL", "Bounds", "Covariance", "default_lam", "first_covariance", "moved"]
 
@@ -154,8 +157,13 @@ def _rates(size: int, lam: int) -> Rates:
     d_1, d_mu, d_c, w_d = shape(size)
     c_sigma = (mu + 2.0) / (size + mu + 5.0)
     damping = 1.0 + c_sigma + 2.0 * max(0.0, math.sqrt((mu - 1.0) / (size + 1.0)) - 1.0)
-    expected = math.sqrt(size) * (1.0 - 1.0 / (4.0 * size) + 1.0 / (21.0 * size * size))
+    expected = _expected(size)
     return Rates(w, w_c, w_d, mu, c_sigma, damping, c_1, c_mu, c_c, d_1, d_mu, d_c, expected)
+
+
+def _expected(size: int) -> float:
+    """Return about the expected length of `size` standard normal numbers."""
+    return math.sqrt(size) * (1.0 - 1.0 / (4.0 * size) + 1.0 / (21.0 * size * size))
 
 
 @dataclass(frozen=True)
@@ -175,7 +183,8 @@ def moved(
 
     Equal losses share their weights. Variables that a sample did not read are left out of the step of the
     mean and of the shape. Without a signal, the path of a variable is equally long whether few or all samples
-    read it. A draw beyond a bound counts as the point at the bound, which was evaluated in its place. All
+    read it, and neither grows nor shrinks its spread. If none of the better samples read a variable, its path
+    waits. A draw beyond a bound counts as the point at the bound, which was evaluated in its place. All
     such draws have the same loss: unclipped, they would move the mean outwards and increase the spread
     wherever the bound is better than most of the inside.
 
@@ -192,34 +201,42 @@ def moved(
         return state  # all losses are equal
     t, unread, x = state.updates + 1, None, x.clip(bounds.low, bounds.high)
     if active is not None and not active.all():
-        x, unread = np.where(active > 0.0, x, state.mean), 1.0 - active
+        unread = np.where(active > 0.0, 0.0, 1.0)  # a late sample counts as any other, see `joint.weighed`
+        x = np.where(active > 0.0, x, state.mean)
     z = state.standardised(x)
-    step = (w[:, None] * z).sum(axis=0)
+    step, seen, expected = (w[:, None] * z).sum(axis=0), None, rates.expected
     mean = state.draw(step[None])[0]
-    p_sigma = _onward(state.p_sigma, step / _share(w, unread), rates.c_sigma, rates.mu)
     if unread is not None:
-        p_sigma = np.where(unread.all(axis=0), state.p_sigma, p_sigma)
-    length = math.sqrt(float((p_sigma * p_sigma).sum()))
+        share = _share(w, unread)
+        seen = share > 0.0
+        if not seen.any():
+            return state  # none of the better samples read a real
+        step, expected = step / np.where(seen, share, 1.0), _expected(int(seen.sum()))
+    p_sigma = _waiting(state.p_sigma, _onward(state.p_sigma, step, rates.c_sigma, rates.mu), seen)
+    path = p_sigma if seen is None else p_sigma[seen]
+    length = math.sqrt(float((path * path).sum()))
     gain = 1.0 - (1.0 - rates.c_sigma) ** (2 * t)
-    steady = length / math.sqrt(gain) < (1.4 + 2.0 / (len(mean) + 1.0)) * rates.expected
-    sigma = state.sigma * math.exp(min(1.0, rates.c_sigma / rates.damping * (length / rates.expected - 1.0)))
-    state = _shaped(state, z, step if steady else 0.0 * step, (w_c, w_d), rates, unread)
+    steady = length / math.sqrt(gain) < (1.4 + 2.0 / (len(path) + 1.0)) * expected
+    sigma = state.sigma * math.exp(min(1.0, rates.c_sigma / rates.damping * (length / expected - 1.0)))
+    state = _shaped(state, z, step if steady else 0.0 * step, (w_c, w_d), rates, unread, seen)
     mean = np.clip(mean, bounds.low, bounds.high)
     state = replace(state, mean=mean, sigma=sigma, p_sigma=p_sigma, updates=t)
     return _bounded(_decomposed(state, rates), bounds)
 
 
-def _share(w: Floats, unread: Floats | None) -> Floats | float:
-    """Return by which factor unread samples shorten a random step of the mean, per variable, in (0, 1]."""
-    if unread is None:
-        return 1.0
+def _share(w: Floats, unread: Floats) -> Floats:
+    """Return by which factor unread samples shorten a random step of the mean, per variable, in [0, 1]."""
     squares = np.maximum(w, 0.0) ** 2
-    share = 1.0 - (squares[:, None] * unread).sum(axis=0) / squares.sum()
-    return np.asarray(np.sqrt(np.maximum(share, 1e-6)))
+    return np.asarray(np.sqrt((squares[:, None] * (1.0 - unread)).sum(axis=0) / squares.sum()))
 
 
 def _onward(path: Floats, step: Floats, rate: float, mu: float) -> Floats:
     return np.asarray((1.0 - rate) * path + math.sqrt(rate * (2.0 - rate) * mu) * step)
+
+
+def _waiting(path: Floats, after: Floats, seen: Flags | None) -> Floats:
+    """Return the path after a step; as it was for variables that none of the better samples read."""
+    return after if seen is None else np.where(seen, after, path)
 
 
 def _shaped(
@@ -229,26 +246,31 @@ def _shaped(
     weights: tuple[Floats, Floats],
     rates: Rates,
     unread: Floats | None,
+    seen: Flags | None,
 ) -> Covariance:
     """Return the state with C and d changed; Akimoto and Hansen, Algorithm 1, lines 6 to 12."""
     (w_c, w_d), size = weights, z.shape[1]
     squares = z * z if unread is None else z * z + unread  # 1 is neutral
-    shorter = size / np.maximum((z * z).sum(axis=1), 1e-12)
+    shorter = size / np.maximum(squares.sum(axis=1), 1e-12)
     w_d = np.where(w_d < 0.0, w_d * shorter, w_d)
     if state.C is None or state.root is None:
-        p_d = _onward(state.p_d, step, rates.d_c, rates.mu)
-        change = rates.d_1 * (p_d * p_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
+        p_d = _waiting(state.p_d, _onward(state.p_d, step, rates.d_c, rates.mu), seen)
+        own = _waiting(np.zeros(1), p_d * p_d - 1.0, seen)
+        change = rates.d_1 * own + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
         return replace(state, d=state.d * np.exp(0.5 * np.clip(change, -1.0, 1.0)), p_d=p_d)
     w_c = np.where(w_c < 0.0, w_c * shorter, w_c)
     # Paths are kept in units of d; the root of C is divided out where they are compared with z.
     y = times(step[None], state.root)[0]
-    p_c, p_d = _onward(state.p_c, y, rates.c_c, rates.mu), _onward(state.p_d, y, rates.d_c, rates.mu)
+    p_c = _waiting(state.p_c, _onward(state.p_c, y, rates.c_c, rates.mu), seen)
+    p_d = _waiting(state.p_d, _onward(state.p_d, y, rates.d_c, rates.mu), seen)
     plain_c, plain_d = times(np.stack((p_c, p_d)), state.unroot if state.unroot is not None else state.root)
-    change = rates.d_1 * (plain_d * plain_d - 1.0) + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
+    own = _waiting(np.zeros(1), plain_d * plain_d - 1.0, seen)
+    change = rates.d_1 * own + rates.d_mu * (w_d[:, None] * (squares - 1.0)).sum(axis=0)
     inner = rates.c_1 * plain_c[:, None] * plain_c + rates.c_mu * times(z.T, w_c[:, None] * z)
     inner[np.diag_indices(size)] -= rates.c_1 + rates.c_mu * float(w_c.sum())
     if unread is not None:
-        inner[np.diag_indices(size)] += rates.c_mu * (w_c[:, None] * unread).sum(axis=0)
+        neutral = rates.c_1 * _waiting(1.0 - plain_c * plain_c, np.zeros(1), seen)
+        inner[np.diag_indices(size)] += neutral + rates.c_mu * (w_c[:, None] * unread).sum(axis=0)
     C = state.C + times(times(state.root, inner), state.root)
     d = state.d * np.exp(0.5 * np.clip(change / state.damped, -1.0, 1.0))
     ratio = state.d / d
