@@ -85,6 +85,32 @@ def test_a_search_that_has_settled_begins_anew_and_keeps_the_best():
     assert set(opt.best.values()) == {2}
 
 
+def test_a_search_begins_anew_although_it_does_not_read_every_variable():
+    space = Space({"kind": Categorical(["a", "b"]), "x": Integer(0, 9), "unread": Real(0.0, 1.0)})
+    opt = Staged(space, budget=300)
+    minimize(lambda a: abs(a["x"] - 3) if a["kind"] == "a" else 5.0 + a["unread"], space, 300, optimizer=opt)
+    assert opt.runs > 1
+
+
+def deep(a):
+    return abs(a["depth"] - 2) + sum(abs(math.log2(a[f"w{k}"]) - 5.0) for k in range(a["depth"]))
+
+
+def test_what_is_remembered_counts_as_no_call_of_the_model():
+    space = Space({"depth": Integer(1, 6)} | {f"w{k}": Integer(8, 64) for k in range(6)})
+    opt = Staged(space, budget=90)
+    result = minimize(deep, space, 90, optimizer=opt)
+    assert any(one.cached for one in result.history)
+    assert opt.state_dict()["calls"] == result.evaluated
+
+
+def test_a_budget_as_large_as_a_space_is_not_given_up():
+    losses = np.random.default_rng(1).random((6, 7, 9)).tolist()
+    space = Space({"a": Categorical(range(6)), "b": Integer(0, 6), "c": Integer(1, 9, log=True)})
+    result = minimize(lambda a: losses[a["a"]][a["b"]][a["c"] - 1], space, 378, seed=1)
+    assert result.evaluated >= 370  # it was 314
+
+
 def test_a_noisy_search_does_not_begin_anew():
     rng = np.random.default_rng(0)
     opt = Staged(CHOICES, budget=5000, noisy=True)

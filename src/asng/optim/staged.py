@@ -64,10 +64,10 @@ class StagedState:
     Attributes:
         theta: The present distribution; while there is a model, the one that the gradient would start from.
         archive: The evaluated points, while there is a model.
-        keys: A number for each evaluated point, sorted; empty if losses are noisy.
+        keys: A number for the read values of each evaluated point, sorted; empty if losses are noisy.
         best: The best point, snapped, shape (D,).
         least: Its loss; infinite before there is any.
-        calls: Number of different points told; if losses are noisy, of all points told.
+        calls: Number of points told that differ in what was read; if losses are noisy, of all points told.
         model: What the model has learnt about the losses.
         gradient: The state of the natural gradient, None while there is a model.
         lam: Its samples per update.
@@ -276,12 +276,12 @@ class Staged(Optimizer):
         if len(archive) >= FIRST and new.any():
             model = learnt_model(self._product, archive, model)
         theta = handed_over(self._product, archive) if len(archive) >= FIRST else state.theta
-        state = replace(state, archive=archive, model=model, theta=theta)
+        still = 0 if new.any() else state.still + 1
+        state = replace(state, archive=archive, model=model, theta=theta, still=still)
         # If draws find nothing new any more, the model has no points left to propose.
-        if state.calls >= self._modelled or (not new.any() and len(archive) >= FIRST):
-            state = self._begun(
-                replace(state, archive=Archive.empty(told.x.shape[1])), theta, self._first_lam
-            )
+        if state.calls >= self._modelled or (still > _FLAT and len(archive) >= FIRST):
+            nothing = Archive.empty(told.x.shape[1])
+            state = self._begun(replace(state, archive=nothing), theta, self._first_lam)
         return state
 
     def _counted(self, state: StagedState, told: Told) -> tuple[StagedState, Flags]:
@@ -291,7 +291,7 @@ class Staged(Optimizer):
             new = np.ones(len(snapped), dtype=bool)
             keys = state.keys
         else:
-            own = _keys(snapped)
+            own = _keys(read_only(snapped, told.active))
             first = np.zeros(len(own), dtype=bool)
             first[np.unique(own, return_index=True)[1]] = True
             new = first & ~np.isin(own, state.keys)
@@ -322,10 +322,10 @@ class Staged(Optimizer):
         state = replace(state, gradient=gradient, theta=gradient.theta)
         if self._noisy:
             return state
-        if not self._settled(gradient.theta):
+        if not self._settled(gradient.theta, told.active):
             still = state.still + 1 if not new.any() else 0
             return self._restarted(state) if still > 4 * _FLAT else replace(state, still=still)
-        still = state.still + max(1, int(new.sum()))
+        still = state.still + (int(new.sum()) or len(new))
         return self._restarted(state) if still > self._patience(state) else replace(state, still=still)
 
     def _patience(self, state: StagedState) -> float:
@@ -334,18 +334,18 @@ class Staged(Optimizer):
             _FLAT * state.lam, 2.0 * self._product.categoricals.n_theta + 2.0 * len(self._product.of_integers)
         )
 
-    def _settled(self, theta: Theta) -> bool:
-        """Whether probabilities and spreads have reached their bounds."""
-        product = self._product
-        family = product.categoricals
+    def _settled(self, theta: Theta, active: Floats | None) -> bool:
+        """Whether probabilities and spreads of the variables that most samples read are at their bounds."""
+        product, family, gauss = self._product, self._product.categoricals, self._product.gaussians
+        read = np.ones(len(self.space), dtype=bool) if active is None else (active > 0).mean(axis=0) >= 0.5
         if family.size:
             most = np.maximum.reduceat(theta.p, family.starts)
-            if (1.0 - most > 2.0 * family.theta_min * (family.counts - 1) + 1e-9).any():
+            undecided = 1.0 - most > 2.0 * family.theta_min * (family.counts - 1) + 1e-9
+            if undecided[read[product.choice_columns]].any():
                 return False
-        gauss = product.gaussians
         low = gauss.std_min(theta.mean)
         finest = np.where(np.isin(np.arange(gauss.size), product.of_reals), 1e-3 * low, 1.2 * low)
-        return bool((theta.std <= finest).all())
+        return bool((theta.std <= finest)[read[product.ordered_columns]].all())
 
     def _restarted(self, state: StagedState) -> StagedState:
         product, fresh = self._product, state.runs % 2 == 1
