@@ -68,6 +68,8 @@ def test_where_nothing_is_feasible_the_least_violation_is_the_best():
         (lambda: Measured("1"), "expected a number as the loss, got '1'"),
         (lambda: Measured(1.0, constraints={"x": None}), "expected a number as the loss, got None"),
         (lambda: Measured(1.0, constraints={3: 1.0}), "expected names that are strings, got 3"),
+        (lambda: Measured(1.0, constraints={"x": 3 < 4}), "'x': expected a number, at most 0 .* got True"),
+        (lambda: Measured(1.0, constraints={"x": np.bool_(False)}), "'x': expected a number, .* got False"),
         (lambda: np.array([1.0, 2.0]), r"expected a number as the loss, got array\(\[1., 2.\]\). Return"),
         (lambda: Decimal("sNaN"), "expected a number as the loss, got Decimal"),
         (lambda: Measured(1.0, constraints={"x": 10**400}), "expected a number as the loss, got an integer"),

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import Any
 
 from asng.errors import in_one_line
-from asng.space.plain import shown
+from asng.space.plain import plain, shown
 
 __all__ = ["Measured", "as_measured", "excess", "rank_value"]
 
@@ -23,7 +23,7 @@ class Measured:
             it is violated. Use numbers of comparable size, such as shares of a limit, since they are added.
 
     Raises:
-        TypeError: A value is not a number, or a name is not a string.
+        TypeError: A value is not a number, a constraint is a truth value, or a name is not a string.
 
     Example:
         >>> Measured(0.07, constraints={"size": 5.2 / 4.0 - 1.0}).feasible
@@ -40,7 +40,7 @@ class Measured:
             if isinstance(loss, Mapping)
             else _number(loss)
         )
-        self.constraints = {_name(key): _number(value) for key, value in (constraints or {}).items()}
+        self.constraints = {_name(key): _violation(key, value) for key, value in (constraints or {}).items()}
 
     @property
     def feasible(self) -> bool:
@@ -93,6 +93,15 @@ def _number(value: Any) -> float:
         f"expected a number as the loss, got {in_one_line(shown(value), 80)}. Return a float, or "
         "asng.black_box.Measured"
     )
+
+
+def _violation(name: str, value: Any) -> float:
+    if isinstance(plain(value), bool):
+        raise TypeError(
+            f"constraint {name!r}: expected a number, at most 0 if it holds, got {value}. Return by how much "
+            "it is violated, such as size / limit - 1"
+        )
+    return _number(value)
 
 
 def _name(key: Any) -> str:
