@@ -141,6 +141,18 @@ def test_what_no_sample_read_keeps_its_mean_and_its_scale():
         state = moved(state, x, x[:, 0] ** 2 + (x[:, 2] - 1.0) ** 2, WIDE, read)
     np.testing.assert_allclose(state.mean[1], 0.0, atol=1e-12)
     np.testing.assert_allclose(np.delete(state.C[1], 1), 0.0, atol=1e-12)
+    np.testing.assert_allclose(state.std[1], 1.0, rtol=0.2)  # it was 0.03
+    assert state.std[0] < 0.3
+
+
+def test_thousands_of_updates_after_it_has_converged_leave_numbers():
+    state, rng = first_covariance(np.zeros(3), np.ones(3)), np.random.default_rng(0)
+    read = np.array([[1.0, 1.0, 0.0]] * 7 + [[0.0, 0.0, 1.0]])
+    for _ in range(4000):
+        x = state.draw(rng.standard_normal((8, 3)))
+        state = moved(state, x, 9.0 * read[:, 2] + (x[:, :2] ** 2).sum(axis=1), WIDE, read)
+    assert np.isfinite(state.std).all()
+    np.testing.assert_allclose(state.std[2], 1.0, rtol=0.2)
 
 
 @pytest.mark.parametrize(("size", "group"), [(12, 4), (30, 3), (80, 10)])

@@ -183,9 +183,9 @@ def moved(
 
     Equal losses share their weights. Variables that a sample did not read are left out of the step of the
     mean and of the shape. Without a signal, the path of a variable is equally long whether few or all samples
-    read it, and neither grows nor shrinks its spread. If none of the better samples read a variable, its path
-    waits. A draw beyond a bound counts as the point at the bound, which was evaluated in its place. All
-    such draws have the same loss: unclipped, they would move the mean outwards and increase the spread
+    read it, and neither grows nor shrinks its spread. A variable that none of the better samples read waits.
+    A draw beyond a bound counts as the point at the bound, which was evaluated in its place. All such
+    draws have the same loss: unclipped, they would move the mean outwards and increase the spread
     wherever the bound is better than most of the inside.
 
     Args:
@@ -211,6 +211,7 @@ def moved(
         seen = share > 0.0
         if not seen.any():
             return state  # none of the better samples read a real
+        z, unread = np.where(seen, z, 0.0), np.where(seen, unread, 1.0)
         step, expected = step / np.where(seen, share, 1.0), _expected(int(seen.sum()))
     p_sigma = _waiting(state.p_sigma, _onward(state.p_sigma, step, rates.c_sigma, rates.mu), seen)
     path = p_sigma if seen is None else p_sigma[seen]
@@ -219,6 +220,8 @@ def moved(
     steady = length / math.sqrt(gain) < (1.4 + 2.0 / (len(path) + 1.0)) * expected
     sigma = state.sigma * math.exp(min(1.0, rates.c_sigma / rates.damping * (length / expected - 1.0)))
     state = _shaped(state, z, step if steady else 0.0 * step, (w_c, w_d), rates, unread, seen)
+    if seen is not None:  # the common length says nothing about variables that wait
+        state = replace(state, d=np.where(seen, state.d, state.d * (state.sigma / sigma)))
     mean = np.clip(mean, bounds.low, bounds.high)
     state = replace(state, mean=mean, sigma=sigma, p_sigma=p_sigma, updates=t)
     return _bounded(_decomposed(state, rates), bounds)
@@ -308,4 +311,6 @@ def _bounded(state: Covariance, bounds: Bounds) -> Covariance:
     sigma = state.sigma * min(1.0, float((bounds.std_max / std).max()))
     std = std * (sigma / state.sigma)
     d = state.d * (np.clip(std, bounds.std_min, bounds.std_max) / std)
+    if not 1e-100 < sigma < 1e100:  # a length that only shrinks would reach 0 in the end
+        sigma, d = 1.0, d * sigma
     return replace(state, sigma=sigma, d=d)
