@@ -54,7 +54,7 @@ def row_of(folder: Path) -> dict[str, object]:
     return {
         "seed": result["seed"],
         "found": round(found, 4),
-        "inherited": round(result["inherited"], 4),
+        "inherited": result["inherited"] and round(result["inherited"], 4),
         "random": [round(peer, 4) for peer in peers],
         "gain": round(found - statistics.fmean(peers), 4),
         "rank": 1 + sum(peer > found for peer in peers),
