@@ -41,8 +41,9 @@ class SparedWeights(TorchFunctionMode):
     ) -> Any:
         name = getattr(func, "__name__", "")
         if name in _WRITERS or (name.endswith("_") and not name.endswith("__")):
-            for tensor in tensors_of(args[:1]):
-                self._spare(tensor)
+            with torch._C.DisableTorchFunction():  # or a record of what is read would have all parameters
+                for tensor in tensors_of(args[:1]):
+                    self._spare(tensor)
         return func(*args, **(kwargs or {}))
 
     def __exit__(self, *reasons: Any) -> None:
