@@ -261,12 +261,19 @@ def test_a_log_of_a_million_lines_is_read_and_drawn_small(tmp_path):
     ("counts", "said"),
     [
         ({"over_budget": 12, "evaluated": 48}, "; 12 of 48 candidates were over the budget"),
+        ({"over_budget": 0, "evaluated": 0}, ""),  # all of the cost went into networks trained alone
         ({"evaluated": 48}, ""),
     ],
 )
 def test_what_was_over_the_budget_is_counted(counts, said, tmp_path):
     write_lines(tmp_path / "log.jsonl", [{"event": "end", "step": 4, "reason": "finished"} | counts])
     assert f">finished at step 4{said}<" in write_report(tmp_path).read_text()
+
+
+def test_a_search_of_finalists_alone_names_no_step(tmp_path):
+    finalist = {"event": "finalist", "number": 1, "architecture": {"op": "a"}, "alone": 0.5}
+    write_lines(tmp_path / "log.jsonl", [finalist, {"event": "end", "step": 0, "reason": "finished"}])
+    assert ">finished<" in write_report(tmp_path).read_text()
 
 
 BREAKS_OUT = '"onmouseover="alert(1)'

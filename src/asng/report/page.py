@@ -126,7 +126,9 @@ def _state(log: Log) -> str:
             "interrupted": "interrupted",
         }
         reason, step = log.end.reason or "ended", log.end.step
-        ended = f"{reasons.get(reason, reason)} at step {'?' if step is None else step}"
+        ended = reasons.get(reason, reason)
+        if step != 0 or not log.finalists:  # with finalists alone, there were no steps of a search
+            ended += f" at step {'?' if step is None else step}"
         return f"{ended}{_over_budget(log.end)}{'' if log.end.compiled is None else f'; {log.end.compiled}'}"
     if len(log.steps):
         return f"not ended: the last step logged is {log.steps.step[-1]:.0f}"
@@ -134,7 +136,7 @@ def _state(log: Log) -> str:
 
 
 def _over_budget(end: EndEvent) -> str:
-    if end.over_budget is None or end.evaluated is None:
+    if end.over_budget is None or not end.evaluated:
         return ""
     return f"; {end.over_budget} of {end.evaluated} candidates were over the budget"
 
