@@ -88,7 +88,7 @@ class Stream(IterableDataset):
         (([0.5, 1.5],), "labels: expected integers"),
         (([[0], [1]],), r"of shape \(2, 1\)"),
         ((["a", "b"],), "got list"),
-        ((Stream(),), "expected a data set with a length, got Stream"),
+        ((Stream(),), "expected a data set with a length and items, got Stream"),
     ],
 )
 def test_wrong_arguments_are_refused(arguments, message):
@@ -121,6 +121,55 @@ def test_of_equal_groups_half_are_on_either_side_and_which_is_by_chance():
     assert [len(train) for train in splits] == [30] * 3
     assert torch.equal(splits[0], splits[1])
     assert not torch.equal(splits[0], splits[2])
+
+
+class Rows:
+    """A data set that is none of torch's, as those of other libraries."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        return {"x": torch.ones(2), "y": index % 2}
+
+
+def test_a_data_set_of_another_library_becomes_two_subsets():
+    train, valid = split_half(Rows(), labels=[0, 1] * 4)
+    assert [len(train), len(valid)] == [4, 4]
+    assert sorted(row["y"] for row in train) == [0, 0, 1, 1]
+    assert len(split_half(Rows())[0]) == 4
+
+
+def test_a_number_of_items_may_be_an_integer_of_any_library():
+    assert torch.equal(split_half(np.int64(9))[0], split_half(9)[0])
+    assert torch.equal(split_half(torch.tensor(9))[0], split_half(9)[0])
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([5, 5, 7, 7], ">i2"), np.array([7, 7, 5, 5])[::-1], np.array([False, False, True, True])],
+)
+def test_arrays_of_any_integers_are_labels(labels):
+    assert torch.equal(split_half(labels)[0], split_half([5, 5, 7, 7])[0])
+
+
+def test_what_is_no_integer_is_told_what_to_do():
+    with pytest.raises(InputError, match=r"labels: .* got ndarray of object. Number the classes: 0, 1"):
+        split_half(np.array(["a", "b"], object))
+    with pytest.raises(InputError, match=r"groups: .* got list. Number the groups: 0, 1"):
+        split_groups(["a", "b"])
+    with pytest.raises(InputError, match=r"labels: .* got dict"):
+        split_half({0: 1, 1: 1})
+
+
+class CountedStream(Stream):
+    def __len__(self):
+        return 2
+
+
+def test_a_stream_with_a_length_has_no_items_either():
+    with pytest.raises(InputError, match="expected a data set with a length and items, got CountedStream"):
+        split_half(CountedStream())
 
 
 def test_a_single_group_cannot_be_split():

@@ -1,21 +1,23 @@
 """Split data into a part that trains the weights and a part that scores the architectures."""
 
-from collections.abc import Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any, cast, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset, IterableDataset, Subset
 
-from asng.checks import integer_at_least, real_between, torch_seed
+from asng.checks import integer_at_least, real_between, torch_seed, whole
 from asng.errors import InputError
 
 __all__ = ["split_half", "split_groups", "Labels"]
 
 Labels = Sequence[int] | NDArray[np.integer[Any]] | Tensor
 """One integer class per item."""
+
+_COUNTED = {"labels": "classes", "groups": "groups"}
 
 
 @overload
@@ -35,7 +37,8 @@ def split_half(
     labels, the split is stratified: each class is divided in the same ratio as the whole, to within one item.
 
     Args:
-        what: The number of items, or their labels (one per item), or a data set.
+        what: The number of items, or their labels (one per item), or a data set, of torch or of another
+            library: an object with a length and items.
         share: Share of the items that trains the weights, in (0, 1).
         seed: Seed of the split, in [0, 2**63). The same input gives the same split for the same seed.
         labels: Labels of a data set's items, to stratify the split.
@@ -54,15 +57,16 @@ def split_half(
     """
     seed = torch_seed("seed", seed)
     real_between("share", share, 0.0, 1.0)
-    if isinstance(what, Dataset):
-        strata = _strata_of(what, labels)
+    if _is_data_set(what):
+        dataset = cast(Dataset[Any], what)
+        strata = _strata_of(dataset, labels)
         train, valid = _split(strata, share, seed)
-        return Subset(what, train.tolist()), Subset(what, valid.tolist())
+        return Subset(dataset, train.tolist()), Subset(dataset, valid.tolist())
     if labels is not None:
         raise InputError("labels: expected only together with a data set. Pass the labels alone as `what`.")
-    if isinstance(what, int):
+    if isinstance(what, int) or _is_whole(what):
         return _split(torch.zeros(integer_at_least("what", what, 1), dtype=torch.int64), share, seed)
-    return _split(_as_labels(what), share, seed)
+    return _split(_as_labels(cast(Labels, what)), share, seed)
 
 
 def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -90,7 +94,7 @@ def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Ten
     """
     seed = torch_seed("seed", seed)
     real_between("share", share, 0.0, 1.0)
-    _, group, sizes = torch.unique(_as_labels(groups), return_inverse=True, return_counts=True)
+    _, group, sizes = torch.unique(_as_labels(groups, "groups"), return_inverse=True, return_counts=True)
     if len(sizes) < 2:
         raise InputError(f"groups: expected at least two groups, one for each part, got {len(sizes)}.")
     order = torch.randperm(len(sizes), generator=torch.Generator().manual_seed(seed))
@@ -100,10 +104,26 @@ def split_groups(groups: Labels, share: float = 0.5, seed: int = 0) -> tuple[Ten
     return in_train.nonzero().flatten(), (~in_train).nonzero().flatten()
 
 
+def _is_data_set(what: object) -> bool:
+    """Return whether this has items to choose from, rather than being a number or labels."""
+    if isinstance(what, Dataset):
+        return True
+    listed = isinstance(what, (Sequence, Mapping)) or hasattr(what, "__array__")
+    return not listed and hasattr(what, "__getitem__") and hasattr(what, "__len__")
+
+
+def _is_whole(what: object) -> bool:
+    try:
+        whole(what)
+    except TypeError:
+        return False
+    return getattr(what, "ndim", 0) == 0  # an array of one number is one label
+
+
 def _strata_of(dataset: Dataset[Any], labels: Labels | None) -> Tensor:
-    if not hasattr(dataset, "__len__"):
+    if not hasattr(dataset, "__len__") or isinstance(dataset, IterableDataset):
         raise InputError(
-            f"what: expected a data set with a length, got {type(dataset).__name__}. "
+            f"what: expected a data set with a length and items, got {type(dataset).__name__}. "
             "A stream has no items to choose from: split it where it is made."
         )
     n = len(cast(Sized, dataset))
@@ -113,14 +133,24 @@ def _strata_of(dataset: Dataset[Any], labels: Labels | None) -> Tensor:
     return strata
 
 
-def _as_labels(labels: Labels) -> Tensor:
+def _as_labels(labels: Labels, name: str = "labels") -> Tensor:
+    got = type(labels).__name__
+    if hasattr(labels, "__array__") and not isinstance(labels, Tensor):
+        array = np.asarray(labels)
+        got += f" of {array.dtype.name}"
+        if array.dtype.kind in "iub":  # torch takes no other byte order, and no array that runs backwards
+            labels = array.astype(np.int64)
     try:
+        if not isinstance(labels, (Sequence, np.ndarray, Tensor)):
+            raise TypeError("expected items in order")  # torch would count through an object for ever
         tensor = torch.as_tensor(labels).cpu()
     except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"labels: expected integers, one per item, got {type(labels).__name__}.") from error
+        raise InputError(
+            f"{name}: expected integers, one per item, got {got}. Number the {_COUNTED[name]}: 0, 1, ..."
+        ) from error
     if tensor.ndim != 1 or tensor.is_floating_point() or tensor.is_complex():
         raise InputError(
-            f"labels: expected integers, one per item, got {tensor.dtype} of shape {tuple(tensor.shape)}."
+            f"{name}: expected integers, one per item, got {tensor.dtype} of shape {tuple(tensor.shape)}."
         )
     return tensor.long()
 
