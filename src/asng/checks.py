@@ -2,15 +2,18 @@
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from asng.errors import InputError, RunError, in_one_line
 
 __all__ = [
     "MOST_SEED",
+    "as_path",
     "integer_at_least",
     "keep_integer",
     "nearest",
@@ -88,6 +91,32 @@ def real_between(name: str, value: object, low: float, high: float, *, open_low:
         bracket = "(" if open_low else "["
         raise InputError(f"{name}: expected a number in {bracket}{low}, {high}], got {value!r}.")
     return float(value)
+
+
+def as_path(name: str, value: object, *, to_read: bool = False) -> Path:
+    """Return a path, whether it is given as a string or as an object, as a `Path`.
+
+    Args:
+        name: The argument that it was given as.
+        value: The path.
+        to_read: Whether what is there will be read.
+
+    Raises:
+        InputError: It is not a path, or an empty one, which would be the current folder. Or it will be read,
+            and the system cannot look for it, for instance because a folder above it is closed.
+    """
+    text = os.fspath(value) if isinstance(value, (str, os.PathLike)) else b""
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise InputError(f"{name}: expected a path, got {value!r}. The current folder is '.'.")
+    path = Path(text)
+    if to_read:
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            pass  # the reader says what it looked for
+        except OSError as error:
+            raise InputError(f"{text}: cannot be read: {error.strerror}. Check the path.") from error
+    return path
 
 
 def one_of(name: str, value: object, allowed: Iterable[str]) -> str:

@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 
 import numpy as np
@@ -309,6 +310,35 @@ def test_links_are_followed_but_not_round_and_round(tmp_path):
     (tmp_path / "set" / "linked").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "up").symlink_to(tmp_path / "set")
     assert len(all_images(read_image_folder(tmp_path / "set"))) == 10
+
+
+@pytest.mark.parametrize("size", [10**7, 10**9, 10**30])
+def test_pictures_beyond_all_memory_are_refused_before_any_is_read(tmp_path, size):
+    with pytest.raises(InputError, match=rf"size: expected .* memory, got 10 of {size} x {size} pixels"):
+        read_image_folder(write_many(tmp_path), size=size)
+
+
+def test_a_picture_for_which_no_memory_is_left_is_not_called_damaged(tmp_path, monkeypatch):
+    def resize(*arguments):
+        raise MemoryError
+
+    monkeypatch.setattr(Image.Image, "resize", resize)
+    with pytest.raises(InputError, match=r"000\.png: expected a picture that fits into memory"):
+        read_image_folder(write_many(tmp_path), size=5)
+
+
+def test_a_class_whose_folder_is_closed_is_not_left_out(tmp_path, monkeypatch):
+    write_classes(tmp_path)
+    scandir = os.scandir
+
+    def closed(folder):
+        if str(folder).endswith("dog"):
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(InputError, match=r"dog: expected a folder that can be read, got: Permission denied"):
+        read_image_folder(tmp_path, classes=True)
 
 
 @pytest.mark.parametrize("name", ["size", "crop", "limit"])

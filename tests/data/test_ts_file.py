@@ -44,6 +44,11 @@ def test_header_is_read_in_any_case_and_with_any_blanks(tmp_path):
     assert data.series[0].tolist() == [[1.0], [2.0]]
 
 
+def test_a_line_ends_where_an_editor_ends_it(tmp_path):
+    text = HEADER.replace("another", "two\u2028three\x85four\x0c").replace("\n", "\r\n")
+    assert len(read_ts(write(tmp_path, text + "1:2:low\r\n"))) == 1
+
+
 @settings(max_examples=25)
 @given(
     cases=st.lists(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=6), min_size=1, max_size=5)
@@ -77,6 +82,8 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, cases):
         (HEADER + "1,2:3,?:low\n", r"line 11, dimension 2: .* got '\?'. It is a missing value: fill it in"),
         (HEADER + "1:inf:low\n", "line 11, dimension 2: expected a finite number, got 'inf'"),
         (HEADER + "1:1e300:low\n", "line 11, dimension 2: .* got '1e300'. It is too large for 32 bits"),
+        (HEADER + "1_0:1:low\n", "line 11, dimension 1: expected a finite number, got '1_0'"),
+        (HEADER + "1:\uff11:low\n", "line 11, dimension 2: expected a finite number, got '\uff11'"),
         (HEADER + "1,,2:1,2,3:low\n", "line 11, dimension 1: expected a finite number, got ''"),
         (
             HEADER.replace("@dimensions 2\n", "") + "1:2:low\n1:low\n",

@@ -24,6 +24,13 @@ def test_a_file_is_written_into_a_folder_and_no_folder_is_made_anew(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
 
 
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_path_without_a_name_is_told_to_be_a_folder(path):
+    for write in (write_text, lambda path, text: write_folder(path, lambda temporary: None)):
+        with pytest.raises(RunError, match=r"cannot be written: Is a directory. It is a folder: choose"):
+            write(Path(path), "")
+
+
 @pytest.mark.parametrize("error", [KeyError("mine"), KeyboardInterrupt("now"), OSError(28, "No space left")])
 def test_a_failing_writer_leaves_the_old_content_alone(error, tmp_path):
     path = write_text(tmp_path / "file.txt", "old")

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from asng.checks import integer_at_least, nearest, one_of, real_between
+from asng.checks import as_path, integer_at_least, nearest, one_of, real_between
 from asng.errors import AsngError, InputError, RunError, SpaceError
 
 
@@ -14,6 +14,12 @@ from asng.errors import AsngError, InputError, RunError, SpaceError
 def test_errors_are_asng_errors_and_their_builtin_kind(error, builtin):
     assert issubclass(error, AsngError)
     assert issubclass(error, builtin)
+
+
+@pytest.mark.parametrize("path", [None, 3, b"a", ["a"], "", "a\0"])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(InputError, match=r"run_dir: expected a path, got .*The current folder is '\.'"):
+        as_path("run_dir", path)
 
 
 def test_good_values_are_returned():

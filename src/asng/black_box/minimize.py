@@ -23,7 +23,7 @@ from asng.black_box.result import Callback, MinimizeResult, best_of
 from asng.black_box.stopping import MinimizeStopRule
 from asng.black_box.strategy import default_optimizer
 from asng.black_box.workers import calls_at_a_time, check_workers, workers_of
-from asng.checks import integer_at_least, one_of
+from asng.checks import as_path, integer_at_least, one_of
 from asng.errors import InputError, RunError
 from asng.optim import Optimizer
 from asng.runs.environment import machine, versions
@@ -149,9 +149,7 @@ def minimize(
     n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
-    if run_dir is not None and not isinstance(run_dir, (str, PathLike)):
-        raise InputError(f"run_dir: expected a path, got {run_dir!r}.")
-    folder = None if run_dir is None else Path(run_dir)
+    folder = None if run_dir is None else as_path("run_dir", run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
     log = RunLog(None if folder is None else folder / LOG, logged.take)

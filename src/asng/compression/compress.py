@@ -15,6 +15,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
+from asng.checks import as_path
 from asng.compression.goals import BudgetLike, goals_of
 from asng.compression.result import Compressed
 from asng.compression.road import Road
@@ -150,7 +151,7 @@ def compress(
         options=dict(options or {}),
         items=items,
         seed=seed,
-        folder=None if run_dir is None else Path(run_dir),
+        folder=None if run_dir is None else as_path("run_dir", run_dir),
         onnx=onnx,
         progress=progress,
         usual={

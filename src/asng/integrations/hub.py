@@ -9,6 +9,7 @@ import yaml
 from torch import nn
 
 from asng import __version__
+from asng.checks import as_path
 from asng.errors import InputError, RunError
 from asng.integrations.safetensors import load_safetensors, save_safetensors
 from asng.nn import Supernet
@@ -74,7 +75,7 @@ def save_hub_folder(
         ...     sorted(file.name for file in path.iterdir())
         ['README.md', 'config.json', 'model.safetensors']
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder)
     if not overwrite and (folder / CARD).exists():
         raise InputError(
             f"{folder}: already contains a model card. Pass overwrite=True to replace it, or choose another "
@@ -108,7 +109,7 @@ def load_hub_folder(folder: str | Path, supernet: Supernet, example: Any = None)
         RunError: The weights are missing, damaged, or of another network.
         SpaceError: The architecture is not in the supernet's space.
     """
-    path = Path(folder) / WEIGHTS
+    path = as_path("folder", folder) / WEIGHTS
     architecture, weights = load_safetensors(path)
     return child_from(supernet, architecture, weights, path, example)
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from asng.checks import require
+from asng.checks import as_path, require
 from asng.errors import InputError, RunError, SpaceError, in_one_line
 from asng.runs.files import make_folder, write_atomically, writes
 from asng.runs.guarded import open_plain
@@ -58,7 +58,7 @@ def save_safetensors(path: str | Path, child: nn.Module, architecture: Architect
             f"child: expected tensors of types that safetensors has, got {error}. Save it with "
             "asng.training.save_child."
         ) from error
-    path = Path(path)
+    path = as_path("path", path)
     with writes(path):
         make_folder(path.parent)
     return write_atomically(path, lambda temporary: temporary.write_bytes(content))
@@ -74,7 +74,7 @@ def load_safetensors(path: str | Path) -> tuple[Architecture, dict[str, torch.Te
         RunError: The extra `safetensors` is not installed, or the file is missing, damaged, not from asng, or
             of a newer format.
     """
-    library, path = require("safetensors", extra="safetensors"), Path(path)
+    library, path = require("safetensors", extra="safetensors"), as_path("path", path)
     try:
         open_plain(path).close()
         with library.safe_open(path, framework="pt") as file:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asng.checks import MOST_SEED
+from asng.checks import MOST_SEED, as_path
 from asng.distributed import joined
 from asng.errors import InputError, RunError, in_one_line, located
 from asng.pipeline.begin import Job
@@ -63,7 +63,7 @@ def retrain_run(
         SpaceError: The architecture does not belong to the space of this task.
         InputError: There are several processes and an executor.
     """
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     with joined() as comm:
         if executor is not None and comm.size > 1:
             raise InputError(

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asng.checks import as_path
 from asng.distributed import joined
 from asng.nn import Supernet
 from asng.optim import ASNG
@@ -59,7 +60,7 @@ def run_task(
         InputError: The data, the model or the loss are invalid; nothing was written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; the progress so far is on disk.
     """
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     with joined() as comm:
         job = Job(task, settings, folder, seed, comm, progress, tuple(callbacks(folder) if callbacks else ()))
         comm.once(lambda: check_begin(task, folder, resume=resume, overwrite=overwrite))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from asng.checks import as_path
 from asng.distributed import joined
 from asng.pipeline.begin import Job, check_begin, check_free
 from asng.pipeline.prepare import Prepared, prepare
@@ -46,7 +47,7 @@ def run_seeds(
     Raises:
         RunError: As for `run_task`; or the folder of a seed is a link.
     """
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     homes: dict[int, Path] = {}
     with joined() as comm:
         whole = Job(task, settings, folder, seeds[0], comm, progress)

@@ -14,7 +14,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from asng.checks import require
+from asng.checks import as_path, require
 from asng.errors import RunError
 from asng.report.excerpts import MOST_PAGES
 from asng.report.reading import read_run
@@ -92,7 +92,7 @@ def write_report(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ())
         PosixPath('runs/a/report.html')
     """
     need_figures()
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     for page in pages_of(folder, kinds):
         write_text(page.folder / REPORT, rendered(page))
     return folder / REPORT
@@ -116,7 +116,7 @@ def summary_table(run_dir: str | PathLike[str], *, kinds: Sequence[RunKind] = ()
         >>> import rich
         >>> rich.print(summary_table("runs/a"))   # doctest: +SKIP
     """
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     return _kind_of(folder, (*kinds, *SEARCHES)).table(folder)
 
 

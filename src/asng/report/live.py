@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import unquote
 
-from asng.checks import integer_at_least
+from asng.checks import as_path, integer_at_least
 from asng.errors import InputError, RunError
 from asng.report.excerpts import MOST_PAGES, MOST_ROWS, cut
 from asng.report.html import TEMPLATES, Page, RunKind, need_figures, pages_of, rendered
@@ -80,7 +80,7 @@ def watch_report(
         http://127.0.0.1:8421/
     """
     need_figures()
-    with _server(Path(run_dir), port, kinds) as server:
+    with _server(as_path("run_dir", run_dir), port, kinds) as server:
         if ready is not None:
             ready(f"http://{_HOST}:{server.server_port}/")
         server.serve_forever(poll_interval=0.2)

@@ -6,6 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from asng.checks import as_path
 from asng.errors import RunError
 from asng.runs.config import read_yaml
 from asng.runs.folder import ARCHITECTURE, CONFIG, GRAPHS, LOG, PICTURES, RESULT, SUMMARY, refuse_no_run
@@ -58,7 +59,7 @@ def read_run(run_dir: str | PathLike[str]) -> Run:
         >>> read_run("runs/a").log.steps.loss.min()   # doctest: +SKIP
         0.41
     """
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     refuse_no_run(folder)
     return Run(
         folder=folder,

@@ -139,7 +139,8 @@ def write_atomically(path: Path, write: Callable[[Path], object], *, rotate_to: 
     Raises:
         RunError: The file cannot be written; no temporary file is left behind.
     """
-    temporary = _temporary(path)
+    with writes(path):
+        temporary = _temporary(path)
     try:
         with writes(path):
             write(temporary)
@@ -160,7 +161,8 @@ def write_folder(path: Path, write: Callable[[Path], object]) -> Path:
     Raises:
         RunError: It cannot be written; no temporary folder is left behind.
     """
-    temporary = _temporary(path)
+    with writes(path):
+        temporary = _temporary(path)
     try:
         with writes(path):
             write(temporary)
@@ -195,6 +197,8 @@ def is_half(path: Path, names: Collection[str]) -> bool:
 
 
 def _temporary(path: Path) -> Path:
+    if not path.name:  # the current folder, or the root
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
     return path.with_name(f".{path.name[:_MOST_LETTERS]}.{secrets.token_hex(4)}")
 
 

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from asng.checks import as_path
 from asng.errors import RunError, SpaceError
 from asng.runs.events import (
     EndEvent,
@@ -173,7 +174,7 @@ def read_log(path: str | Path) -> Log:
         >>> read_log(file).steps.loss.tolist()
         [2.5]
     """
-    path, reader = Path(path), _Reader()
+    path, reader = as_path("path", path), _Reader()
     try:
         with open_plain(path) as file:
             for event in _events(lines_of(file, path), path):

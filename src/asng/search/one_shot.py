@@ -11,7 +11,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from asng.checks import integer_at_least, keep_integer, one_of, real_between, torch_seed
+from asng.checks import as_path, integer_at_least, keep_integer, one_of, real_between, torch_seed
 from asng.costs.meter import CostMeter
 from asng.costs.terms import Cost, checked_costs
 from asng.distributed import Comm, joined
@@ -242,7 +242,7 @@ class OneShotSearch:
                 which ends the process with exit status 143 unless caught. A checkpoint was written.
         """
         epochs = integer_at_least("epochs", epochs, 1)
-        folder = None if run_dir is None else Path(run_dir)
+        folder = None if run_dir is None else as_path("run_dir", run_dir)
         check_loader("train_loader", train_loader)
         if valid_loader is None:
             train_loader, valid_loader = split_loader(train_loader, seed=self.seed)

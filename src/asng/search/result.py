@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.utils.data import DataLoader
 
-from asng.checks import one_of
+from asng.checks import as_path, one_of
 from asng.distributed import whole
 from asng.errors import InputError
 from asng.nn import Inputs, Supernet
@@ -308,9 +308,10 @@ class SearchResult:
 
         `asng.training.load_child` reads them back into a network. A missing folder is created.
         """
-        with writes(Path(path)):
-            make_folder(Path(path).parent)
-        return save_child(Path(path), self.child, self.architecture)
+        path = as_path("path", path)
+        with writes(path):
+            make_folder(path.parent)
+        return save_child(path, self.child, self.architecture)
 
     def report(self) -> Path:
         """Write `report.html` into the run folder, and return its path.

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from asng.checks import as_path
 from asng.errors import RunError, SpaceError, in_one_line
 from asng.nn import Supernet
 from asng.runs.tensors import check_format, read_tensors, write_tensors
@@ -43,7 +44,7 @@ def save_child(path: str | Path, child: nn.Module, architecture: Architecture) -
         (Architecture({'op': 'linear'}), ['bias', 'weight'])
     """
     content = {"format": FORMAT, "architecture": architecture.to_json(), "state_dict": child.state_dict()}
-    return write_tensors(Path(path), content)
+    return write_tensors(as_path("path", path), content)
 
 
 def load_child(path: str | Path, supernet: Supernet, example: Any = None) -> nn.Module:
@@ -72,7 +73,7 @@ def load_child(path: str | Path, supernet: Supernet, example: Any = None) -> nn.
         True
     """
     architecture, weights = load_child_weights(path)
-    return child_from(supernet, architecture, weights, Path(path), example)
+    return child_from(supernet, architecture, weights, as_path("path", path), example)
 
 
 def child_from(
@@ -103,7 +104,7 @@ def load_child_weights(path: str | Path) -> tuple[Architecture, dict[str, torch.
     Raises:
         RunError: The file is missing, torn, foreign, or of another format.
     """
-    path = Path(path)
+    path = as_path("path", path)
     if not path.exists():
         raise RunError(f"{path}: expected the weights of a child, found no file. Let the search finish.")
     content = read_tensors(path, "a child")

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.export import Dim
 
-from asng.checks import require
+from asng.checks import as_path, require
 from asng.errors import InputError, RunError
 from asng.nn import Inputs
 from asng.nn.inputs import calls_of
@@ -239,7 +239,7 @@ def _batch_size(inputs: Inputs) -> int:
 
 def _made_way(path: str | Path) -> Path:
     """Make the folder of a file before the work, so that a wrong path is told at once."""
-    path = Path(path)
+    path = as_path("path", path)
     with writes(path):
         make_folder(path.parent)
     return path

@@ -1,8 +1,8 @@
 """Read labelled images from a folder in any of the known formats."""
 
 from os import PathLike
-from pathlib import Path
 
+from asng.checks import as_path
 from asng.data.image_data import ImageData
 from asng.data.readers.cifar import holds_cifar, read_cifar
 from asng.data.readers.image_folder import read_image_folder
@@ -42,7 +42,7 @@ def read_images(folder: str | PathLike[str], *, size: int | None = None) -> Imag
         >>> read_images("data/cifar-10-batches-bin").shape   # doctest: +SKIP
         (3, 32, 32)
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, to_read=True)
     if not folder.is_dir():
         raise InputError(f"{folder}: expected a folder of images, got no such folder. Check the path.")
     held = [name for name, (holds, _) in _FORMATS.items() if holds(folder)]

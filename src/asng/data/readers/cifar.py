@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from asng.checks import as_path
 from asng.data.image_data import ImageData
 from asng.data.readers.checksums import Checksums, digest_of
 from asng.errors import InputError
@@ -95,7 +96,7 @@ def read_cifar(folder: str | PathLike[str]) -> ImageData:
         >>> read_cifar("data").train_images.shape   # doctest: +SKIP
         torch.Size([50000, 3, 32, 32])
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, to_read=True)
     version, place = _find(folder)
     if place.is_dir():
         contents, vouched = _read_folder(place, version)

@@ -14,12 +14,12 @@ import math
 import struct
 import zlib
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asng.checks import as_path
 from asng.errors import InputError
 
 __all__ = ["read_idx", "parse_idx"]
@@ -56,7 +56,7 @@ def read_idx(path: str | PathLike[str], *, ndim: int | None = None) -> NDArray[A
         >>> read_idx(file).tolist()
         [7, 8, 9]
     """
-    path = Path(path)
+    path = as_path("path", path, to_read=True)
     try:
         packed = path.read_bytes()
     except FileNotFoundError:

@@ -123,6 +123,11 @@ def _opened(path: Path) -> Iterator["Image.Image"]:
         ) from error
     except FileNotFoundError:
         raise InputError(f"{path}: expected a picture, got no such file.") from None
+    except MemoryError as error:
+        raise InputError(
+            f"{path}: expected a picture that fits into memory, got none left to read it or to resize it. "
+            "Take a smaller size, or free some memory."
+        ) from error
     # Pillow's decoders raise errors of many kinds on damaged files (OSError, SyntaxError, ValueError, ...).
     except Exception as error:
         raise InputError(

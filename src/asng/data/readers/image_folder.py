@@ -4,13 +4,15 @@ Every file is read twice: all headers first, then all pixels. So a wrong file or
 anything is decoded, and the pixels go straight into one tensor of the final size.
 """
 
+import math
 from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from asng.checks import integer_at_least, real_between, require, torch_seed
+from asng.checks import as_path, integer_at_least, real_between, require, torch_seed
 from asng.data.image_data import ImageData
 from asng.data.readers.checksums import Checksums
 from asng.data.readers.image_file import Cut, Head, decode, read_head
@@ -56,7 +58,8 @@ def read_image_folder(
         Images of 3 channels, or of 1 if all pictures are grey.
 
     Raises:
-        InputError: The folder is missing or has no picture; a picture is of another format, truncated,
+        InputError: The folder is missing, closed or has no picture; all pictures together do not fit into
+            memory; a picture is of another format, truncated,
             damaged, too large (Pillow's limit) or of another size; classes differ between the parts.
         RunError: Pillow is not installed: pip install 'asng[images]'.
 
@@ -69,7 +72,7 @@ def read_image_folder(
         >>> read_image_folder(folder, size=16).train_images.shape
         torch.Size([9, 3, 16, 16])
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, to_read=True)
     for name, value in (("size", size), ("crop", crop), ("limit", limit)):
         if value is not None:
             integer_at_least(name, value, 1)
@@ -83,7 +86,7 @@ def read_image_folder(
     shape = _common_shape(heads, cut)
     grey = all(head.grey for head in heads.values())
     checksums = Checksums(folder)
-    images = torch.empty(len(paths), 1 if grey else 3, *shape, dtype=torch.uint8)
+    images = _room_for(len(paths), 1 if grey else 3, *shape)
     # One after the other: threads were no faster when measured, at 178x218 and at 2000x1500 pixels.
     for index, path in enumerate(paths):
         checksums.check(path)
@@ -95,6 +98,18 @@ def read_image_folder(
     return ImageData(
         images[:n_train], train.labels, images[n_train:], test.labels, train.classes, folder.resolve().name
     )
+
+
+def _room_for(*shape: int) -> Tensor:
+    """Return an empty tensor for all pictures, (N, C, H, W), uint8."""
+    try:
+        return torch.empty(shape, dtype=torch.uint8)
+    except (RuntimeError, TypeError, MemoryError) as error:  # torch raises TypeError beyond 64 bits
+        n, _, height, width = shape
+        raise InputError(
+            f"size: expected pictures that fit into memory, got {n} of {width} x {height} pixels, "
+            f"{math.prod(shape):,} bytes. Take a smaller size, or fewer pictures by limit."
+        ) from error
 
 
 def _common_shape(heads: dict[Path, Head], cut: Cut) -> tuple[int, int]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -120,8 +121,14 @@ def _pictures(folder: Path) -> list[Path]:
 
 
 def _walk(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> NoReturn:  # else os.walk would leave the folder out
+        raise InputError(
+            f"{error.filename}: expected a folder that can be read, got: {error.strerror}. Open it, or "
+            "move it away."
+        ) from error
+
     seen = set()
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
         # A link to a folder above would loop for ever.
         real = os.path.realpath(place)
         if real in seen:

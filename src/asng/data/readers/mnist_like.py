@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from asng.checks import as_path
 from asng.data.image_data import ImageData
 from asng.data.readers.checksums import Checksums
 from asng.data.readers.idx import read_idx
@@ -51,7 +52,7 @@ def read_mnist_like(
         >>> read_mnist_like("data/fashion-mnist").classes   # doctest: +SKIP
         ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, to_read=True)
     arrays = {stem: _read(folder, stem, ndim=3 if "images" in stem else 1) for stem in MNIST_FILES}
     return from_idx_arrays(arrays, classes=classes, name=name or folder.resolve().name)
 

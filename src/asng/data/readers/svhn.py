@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from asng.checks import as_path
 from asng.data.image_data import ImageData
 from asng.data.readers.checksums import Checksums
 from asng.data.readers.mat_file import read_mat
@@ -44,7 +45,7 @@ def read_svhn(folder: str | PathLike[str], *, extra: bool = False) -> ImageData:
         >>> read_svhn("data/svhn").train_images.shape   # doctest: +SKIP
         torch.Size([73257, 3, 32, 32])
     """
-    folder = Path(folder)
+    folder = as_path("folder", folder, to_read=True)
     checksums = Checksums(folder)
     names = (*SVHN_FILES, _EXTRA) if extra else SVHN_FILES
     (train_images, train_labels), test, *more = (_read(folder / name, checksums) for name in names)

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from asng.checks import nearest
+from asng.checks import as_path, nearest
 from asng.data.time_series import TimeSeries
 from asng.errors import InputError
 
@@ -48,7 +48,7 @@ def read_ts(path: str | PathLike[str]) -> TimeSeries:
         >>> data.name, data.series[0].shape, data.classes[data.labels[0]]
         ('Tiny', torch.Size([3, 2]), 'b')
     """
-    path = Path(path)
+    path = as_path("path", path, to_read=True)
     lines = _lines(path)
     header = _read_header(path, lines)
     series: list[Tensor] = []
@@ -85,7 +85,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
         raise InputError(f"{path}: expected a .ts file, got no such file. Check the path.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: expected a readable .ts file, got: {error}.") from error
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         stripped = line.strip()
         if stripped and not stripped.startswith(("#", "%")):
             yield number, stripped
@@ -157,7 +157,7 @@ def _to_tensor(where: str, dimensions: list[str]) -> Tensor:
 
 def _number(where: str, text: str, dimension: int) -> float:
     try:
-        value = float(text)
+        value = math.nan if "_" in text or not text.isascii() else float(text)  # 1_0 is 10 for Python alone
     except ValueError:
         value = math.nan
     if not abs(value) <= _LARGEST:  # true of NaN too

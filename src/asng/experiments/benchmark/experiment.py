@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from asng.black_box.processes import process_pool
-from asng.checks import integer_at_least, keep_integer, one_of
+from asng.checks import as_path, integer_at_least, keep_integer, one_of
 from asng.errors import InputError, RunError
 from asng.experiments.benchmark.methods import METHODS, applies
 from asng.experiments.benchmark.problems import PROBLEMS
@@ -76,7 +76,7 @@ def begun_benchmark(run_dir: str | Path) -> tuple[BenchmarkSettings, tuple[int, 
         RunError: config.yaml is damaged, belongs to another kind of run, or names problems or methods that
             this asng does not have; or the run was killed before it wrote config.yaml.
     """
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     if _is_bare(folder):
         raise RunError(
             f"{folder}: expected a benchmark that has begun, got one that was killed before. Begin it anew, "
@@ -147,7 +147,7 @@ def run_benchmark(
             f"redo: expected only with --resume, got {list(redo)!r} without it. Add --resume, or leave it "
             "out."
         )
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     if not resume:
         # An empty file without a config.yaml is from a run that was killed before it started.
         refuse_earlier_run(folder, [name for name in NAMES if name != BENCHMARK or not _is_bare(folder)])

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from asng.black_box.processes import process_pool
-from asng.checks import integer_at_least
+from asng.checks import as_path, integer_at_least
 from asng.errors import InputError, RunError
 from asng.experiments.toy.simulate import ToyCell, simulate
 from asng.experiments.toy.store import ToyStore
@@ -62,7 +62,7 @@ def run_toy(
         ['config.yaml', 'toy.json']
     """
     seeds = _check(seeds, workers)
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     check_free(folder, resume=False, overwrite=overwrite)
     with held(folder):
         if overwrite:
@@ -90,7 +90,7 @@ def resume_toy(run_dir: str | Path, *, workers: int = 2, progress: bool = True) 
         KeyboardInterrupt: As for `run_toy`.
     """
     workers = integer_at_least("workers", workers, 1)
-    folder = Path(run_dir)
+    folder = as_path("run_dir", run_dir)
     config, where = read_config(folder), f"{folder / CONFIG}"
     if config["task"] != "toy":
         raise RunError(f"{where}: expected a run of the toy problem, got the task {config['task']!r:.80}.")
