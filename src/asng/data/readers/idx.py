@@ -50,8 +50,8 @@ def read_idx(path: str | PathLike[str], *, ndim: int | None = None) -> NDArray[A
             says; it unpacks to too many bytes; or it has another number of dimensions.
 
     Example:
-        >>> import tempfile
-        >>> file = Path(tempfile.mkdtemp(), "labels.idx")
+        >>> import pathlib, tempfile
+        >>> file = pathlib.Path(tempfile.mkdtemp(), "labels.idx")
         >>> _ = file.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 8, 9]))
         >>> read_idx(file).tolist()
         [7, 8, 9]

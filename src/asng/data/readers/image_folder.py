@@ -58,9 +58,9 @@ def read_image_folder(
         Images of 3 channels, or of 1 if all pictures are grey.
 
     Raises:
-        InputError: The folder is missing, closed or has no picture; all pictures together do not fit into
-            memory; a picture is of another format, truncated,
-            damaged, too large (Pillow's limit) or of another size; classes differ between the parts.
+        InputError: The folder is missing, closed or has no picture. A picture is of another format,
+            truncated, damaged, too large (Pillow's limit) or of another size. Classes differ between the
+            parts. All pictures together do not fit into memory.
         RunError: Pillow is not installed: pip install 'asng[images]'.
 
     Example:
