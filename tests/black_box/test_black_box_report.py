@@ -83,6 +83,36 @@ def test_losses_that_are_not_finite_are_drawn_at_the_edge(tmp_path):
     assert "No call has a finite loss yet" in table(tmp_path)
 
 
+def test_the_front_of_a_long_run_is_that_of_all_its_calls(tmp_path):
+    rows = [{"event": "start", "kind": "minimize", "space": json.loads(SMALL.to_json())}]
+    architecture, rng = dict(SMALL.sample(random.Random(0))), random.Random(1)
+    for n in range(5_000):  # of so many, the reader keeps no more than every fourth
+        losses = {"u": 0.25, "v": 0.5} if n == 1 else {"u": 1 + rng.random(), "v": 1 + rng.random()}
+        row = {"event": "evaluation", "generation": n, "place": 0, "loss": sum(losses.values())}
+        rows.append(row | {"losses": losses, "seconds": 0.0, "architecture": architecture})
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = write_report(tmp_path, kinds=[MINIMIZE]).read_text()
+    assert re.findall(r"u [\d.]+, v [\d.]+", text) == ["u 0.25, v 0.5"]
+
+
+def test_with_several_objectives_the_report_does_not_call_the_least_sum_the_best(tmp_path):
+    def f(a):
+        return {"share": 0.1 * a["k"], "bytes": 1e6 - 1e5 * a["k"]}
+
+    minimize(f, SMALL, 9, objectives=["share", "bytes"], run_dir=tmp_path)
+    text = write_report(tmp_path, kinds=[MINIMIZE]).read_text()
+    assert "lowest sum of the 2 losses" in text
+    assert "least sum of losses, scaled to the front" in text
+    assert "lowest loss" not in text
+    assert not re.search(r'class="strong"><td>\d', text)
+
+
+def test_losses_that_were_known_are_said_to_be_left_out(tmp_path):
+    best = dict(SMALL.sample(random.Random(0)))
+    minimize(lambda a: 1.0, SMALL, 3, known=[(best, 0.0)], run_dir=tmp_path)
+    assert "Losses that were known before are left out." in " ".join(table(tmp_path).split())
+
+
 def breaking(a):
     if a["k"] == 1:
         return Measured(math.nan, constraints={"size": 0.1})

@@ -102,14 +102,14 @@ def test_both_losses_are_in_the_legend(steps):
     assert {"training loss", "validation loss"} <= set(texts(loss_curves(steps)))
 
 
-FRONT = [{"loss": float(n), "size": 9.0 - n} for n in range(9)]
+FRONT = np.array([[float(n), 9.0 - n] for n in range(9)])
 PAINTED = {
     "losses": lambda axes, steps: paint_losses(axes, steps),
     "two axes": lambda axes, steps: paint_losses(axes, steps, "accuracy"),
     "finalists": lambda axes, steps: paint_finalists(axes, [(0.5, 0.6, 0.7), (0.4, 0.6, None)]),
     "importance": lambda axes, steps: paint_importance(axes, {"losses": {"a": 1.0}, THETA: {"a": 1.0}}),
     "calls": lambda axes, steps: painting.paint_losses(axes, np.array([3.0, np.nan, 1.0])),
-    "front": lambda axes, steps: painting.paint_front(axes, FRONT),
+    "front": lambda axes, steps: painting.paint_front(axes, ("loss", "size"), FRONT),
 }
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from asng.distributions import Floats
 
@@ -14,8 +15,13 @@ REFERENCE = 1.1
 
 def undominated(points: Floats) -> Floats:
     """Return the points, shape (n, m), that no other dominates, each once."""
+    points = np.unique(points, axis=0)  # in lexicographic order: no later point dominates
+    if points.shape[1] == 2 and len(points):
+        least = np.minimum.accumulate(points[:, 1])
+        falls: NDArray[np.bool_] = np.append(True, points[1:, 1] < least[:-1])
+        return np.asarray(points[falls])
     kept: list[Floats] = []
-    for point in np.unique(points, axis=0):  # in lexicographic order: no later point dominates
+    for point in points:
         if not any((other <= point).all() for other in kept):
             kept.append(point)
     return np.array(kept).reshape(-1, points.shape[1])

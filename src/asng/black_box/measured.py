@@ -1,14 +1,17 @@
 """What f may return besides a number, and how outcomes rank: feasible ones first."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+
+import numpy as np
+from scipy.stats import rankdata
 
 from asng.errors import in_one_line
 from asng.space.plain import plain, shown
 
-__all__ = ["Measured", "as_measured", "excess", "rank_value"]
+__all__ = ["Measured", "as_measured", "excess", "rank_sums", "rank_value"]
 
 _INFEASIBLE = 1e300
 """What an optimiser is told of architectures that violate a constraint is at least this, above any loss."""
@@ -83,6 +86,28 @@ def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:
     if over == 0.0 or math.isnan(loss):
         return loss
     return _INFEASIBLE * (1.0 + (over / (1.0 + over) if math.isfinite(over) else 1.0))
+
+
+def rank_sums(losses: Sequence[Mapping[str, float] | None]) -> list[float]:
+    """Return the sum of the ranks of each outcome's losses, so that no objective counts by its scale.
+
+    Args:
+        losses: Losses by name of each outcome; None for one that does not count.
+
+    Returns:
+        Equal losses share their rank. NaN for an outcome that does not count, or that has a loss which is not
+        finite.
+
+    Example:
+        >>> rank_sums([{"a": 0.1, "b": 9e6}, {"a": 0.3, "b": 7e6}, None, {"a": 0.3, "b": 5e6}])
+        [4.0, 4.5, nan, 3.5]
+    """
+    names = next((one for one in losses if one), {})
+    table = np.array([[(one or {}).get(name, math.nan) for name in names] for one in losses])
+    counts = np.isfinite(table).all(axis=1)
+    sums = np.full(len(losses), math.nan)
+    sums[counts] = rankdata(table[counts], axis=0).sum(axis=1)
+    return [float(one) for one in sums]
 
 
 def _number(value: Any) -> float:

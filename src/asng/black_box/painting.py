@@ -1,7 +1,5 @@
 """Paint the figures of a black-box search into matplotlib axes, for its report and for notebooks."""
 
-from collections.abc import Mapping, Sequence
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -19,22 +17,24 @@ _DOTS = 2_000
 """Number of dots that can be told apart on a page."""
 
 
-def paint_front(axes: Axes, losses: Sequence[Mapping[str, float]]) -> None:
-    """Paint the first two of several objectives, and the points not dominated in them.
+def paint_front(axes: Axes, names: tuple[str, str], points: NDArray[np.float64]) -> None:
+    """Paint two objectives, and the points not dominated in them.
 
     Args:
         axes: Axes to paint into.
-        losses: Losses of each call by name of the objective; one call or more.
+        names: Names of the objectives.
+        points: Their losses in each call that counts, shape (n, 2).
     """
-    first, second = list(losses[0])[:2]
-    points = np.array([[one[first], one[second]] for one in losses])
-    points = points[np.isfinite(points).all(axis=1)]
-    front = undominated(points) if len(points) else points
+    first, second = names
+    points = points[np.isfinite(points).all(axis=1)] if len(points) else np.empty((0, 2))
+    front = undominated(points)
     tidy(axes)
     axes.tick_params(length=0)
     axes.set_xlabel(first)
     axes.set_ylabel(second)
-    axes.plot(*points.T, "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+    shown = points[every(len(points), _DOTS)] if len(points) else points
+    axes.plot(*shown.T, "o", color=FAINT, markersize=3, alpha=0.6, label="a call")
+    front = front[every(len(front), _DOTS)] if len(front) else front
     told = front[every(len(front), _HINTS)] if len(front) else front
     hint(axes, told[:, 0], told[:, 1], [f"{first} {x:.4g}, {second} {y:.4g}" for x, y in told])
     axes.step(*front.T, where="post", color=BLUE, linewidth=1, marker="o", markersize=4, label="the front")

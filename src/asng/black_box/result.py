@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from asng.black_box.measured import excess, rank_value
+from asng.black_box.measured import excess, rank_sums, rank_value
 from asng.black_box.reporting import Curve
 from asng.checks import one_of
 from asng.distributions import ThetaView
@@ -207,7 +207,10 @@ class MinimizeResult:
         if figure == "losses":
             painting.paint_losses(axes, np.array([one.loss for one in self.history]))
         elif figure == "front":
-            painting.paint_front(axes, [one.losses for one in self.history if one.losses])
+            first, second = list(self.front[0].losses or {})[:2]
+            counted = [losses for losses in map(_counted, self.history) if losses]
+            pairs = np.array([[one.get(first, math.nan), one.get(second, math.nan)] for one in counted])
+            painting.paint_front(axes, (first, second), pairs)
         else:
             from asng.report.figures.importance import THETA, paint_importance
 
@@ -264,7 +267,7 @@ class MinimizeResult:
             True
         """
         paid = [one for one in self.history if not one.cached or one.generation < 0]
-        told = _sums(paid) if self.front else [one.told for one in paid]
+        told = rank_sums([_counted(one) for one in paid]) if self.front else [one.told for one in paid]
         samples = [(one.architecture, loss, one.active) for one, loss in zip(paid, told, strict=True)]
         shares = sample_importance(self.space, samples)
         return {name: Importance(shares[name], self.settled[name]) for name in self.space}
@@ -286,12 +289,9 @@ class MinimizeResult:
         return write_report(self.folder, kinds=[MINIMIZE])
 
 
-def _sums(evaluations: Sequence[Evaluation]) -> list[float]:
-    """Return the sum of the ranks of each evaluation's losses; NaN if one of them is not finite."""
-    names = next(one.losses for one in evaluations if one.losses) or {}
-    table = np.array([[(one.losses or {}).get(n, math.nan) for n in names] for one in evaluations])
-    sums = table.argsort(axis=0).argsort(axis=0).sum(axis=1)
-    return [float(s) if np.isfinite(row).all() else math.nan for s, row in zip(sums, table, strict=True)]
+def _counted(one: Evaluation) -> Mapping[str, float] | None:
+    """Return the losses of an evaluation that may be on a front, else None."""
+    return one.losses if one.feasible and not one.stopped else None
 
 
 class MinimizeError(RunError):

@@ -93,6 +93,8 @@ class Calls:
         closest: Of the calls with a loss that broke constraints, the one that broke them least; the first of
             equal ones. None if there is none.
         names: Names of the variables.
+        objectives: Names of several objectives; empty for one.
+        pairs: The first two objectives of each call that counts, shape (m, 2); empty for one objective.
         sample: At most some two thousand calls, evenly taken from all.
     """
 
@@ -100,6 +102,8 @@ class Calls:
     best: tuple[Call, ...] = ()
     closest: Call | None = None
     names: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
+    pairs: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
     sample: tuple[Call, ...] = ()
 
     def __len__(self) -> int:
@@ -218,6 +222,8 @@ class _Reader:
     best: list[Call] = field(default_factory=list)
     closest: Call | None = None
     names: tuple[str, ...] = ()
+    objectives: tuple[str, ...] = ()
+    pairs: "array[float]" = field(default_factory=lambda: array("d"))
     sample: list[Call] = field(default_factory=list)
     every: int = 1
     compared: list[Compared] = field(default_factory=list)
@@ -278,10 +284,16 @@ class _Reader:
         if not self.losses:
             self.names = tuple(self.start.space or event.architecture)
         self.losses.append(loss)
+        parts = {name: float(value) for name, value in (event.losses or {}).items()} if counts else {}
+        self.objectives = self.objectives or tuple(parts)
+        if len(self.objectives) > 1:
+            self.pairs.extend(parts.get(name, math.nan) for name in self.objectives[:2])
         if (len(self.losses) - 1) % self.every == 0:
             active = None if event.active is None else frozenset(event.active)
-            parts = {name: float(value) for name, value in (event.losses or {}).items()} if counts else {}
-            self.sample.append(Call(len(self.losses), loss, event.architecture, active, parts or None))
+            excess = 0.0 if math.isnan(float(event.loss)) else event.excess
+            self.sample.append(
+                Call(len(self.losses), loss, event.architecture, active, parts or None, excess)
+            )
         if len(self.sample) > _MOST_CALLS:
             self.sample, self.every = self.sample[::2], 2 * self.every
         if len(self.best) < _MOST_BEST or loss < self.best[-1].loss:
@@ -323,7 +335,15 @@ class _Reader:
             resumed=tuple(self.resumed),
             budget=self.start.budget if self.budget is None else self.budget,
             end=self.end,
-            calls=Calls(_finite(self.losses), tuple(self.best), self.closest, self.names, tuple(self.sample)),
+            calls=Calls(
+                losses=_finite(self.losses),
+                best=tuple(self.best),
+                closest=self.closest,
+                names=self.names,
+                objectives=self.objectives,
+                pairs=_finite(self.pairs).reshape(-1, 2),
+                sample=tuple(self.sample),
+            ),
             finalists=tuple(self.finalists.values()),
             compared=tuple(self.compared),
         )

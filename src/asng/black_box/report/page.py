@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from asng.black_box.measured import rank_sums, rank_value
 from asng.black_box.painting import paint_front, paint_losses
 from asng.black_box.report.table import best_rows, ending, minimize_tiles, minimize_verdict, variable_names
 from asng.report.figures.importance import Samples, importance_figure
@@ -11,7 +12,7 @@ from asng.report.figures.svg import ABOVE, draw, drawn
 from asng.report.page import run_page
 from asng.report.reading import Run
 from asng.report.settings import settings_of
-from asng.runs.history import Calls
+from asng.runs.history import Call, Calls
 
 __all__ = ["front_figure", "loss_figure", "minimize_page"]
 
@@ -28,7 +29,7 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
         "tiles": minimize_tiles(run),
         "losses": drawn(loss_figure(run.log.calls)) if run.log.calls else "",
         "importance": _importance(run),
-        "front": drawn(front_figure(run.log.calls)) if _objectives(run.log.calls) else "",
+        "front": drawn(front_figure(run.log.calls)) if len(run.log.calls.objectives) > 1 else "",
         "columns": variable_names(run),
         "best": best_rows(run),
         "settings": settings_of({name: value for name, value in settings.items() if value is not None}),
@@ -36,26 +37,28 @@ def minimize_page(run: Run) -> Mapping[str, Any]:
 
 
 def _importance(run: Run) -> str | None:
-    if run.log.space is None or not run.log.theta or not len(run.log.calls):
+    calls = run.log.calls
+    if run.log.space is None or not run.log.theta or not len(calls):
         return None
-    calls = Samples("losses of samples", [(c.architecture, c.loss, c.active) for c in run.log.calls.sample])
-    return drawn(importance_figure(run.log, run.log.space, [calls]))
+    several = len(calls.objectives) > 1
+    told = rank_sums([c.losses for c in calls.sample]) if several else [_told(c) for c in calls.sample]
+    samples = [(c.architecture, loss, c.active) for c, loss in zip(calls.sample, told, strict=True)]
+    return drawn(importance_figure(run.log, run.log.space, [Samples("losses of samples", samples)]))
 
 
-def _objectives(calls: Calls) -> tuple[str, ...]:
-    return next((tuple(call.losses) for call in calls.sample if call.losses), ())
+def _told(call: Call) -> float:
+    return rank_value(0.0, {"": call.excess}) if call.excess > 0.0 else call.loss
 
 
 def front_figure(calls: Calls) -> str:
     """Draw the first two of several objectives, and the points not dominated in them, as an SVG element.
 
     Args:
-        calls: Calls, one or more of them with losses by name.
+        calls: Calls with several objectives.
     """
-    losses = [call.losses for call in calls.sample if call.losses]
-    first, second = list(losses[0])[:2]
+    first, second = calls.objectives[:2]
     label = f"{second} against {first} of all calls, with the Pareto front"
-    paint = partial(paint_front, losses=losses)
+    paint = partial(paint_front, names=(first, second), points=calls.pairs)
     return draw(paint, size=(700, 440), margins=(70, 16, 42, ABOVE), key="front", label=label)
 
 

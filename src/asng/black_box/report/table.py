@@ -10,8 +10,18 @@ from asng.report.reading import Run
 from asng.report.table import cell
 from asng.report.words import count, duration, score
 
-__all__ = ["best_rows", "ending", "minimize_table", "minimize_tiles", "minimize_verdict", "variable_names"]
+__all__ = [
+    "best_rows",
+    "ending",
+    "_lowest",
+    "minimize_table",
+    "minimize_tiles",
+    "minimize_verdict",
+    "variable_names",
+]
 
+_ONE = "lowest loss"
+_SEVERAL = "The found architecture is the one on the front with the least sum of losses, scaled to the front."
 _COLUMNS = 12
 """Number of variables whose values are shown."""
 
@@ -49,7 +59,18 @@ def minimize_verdict(run: Run) -> str:
     if not best:
         return "No call has a finite loss yet."
     calls = f"{count(best[0].number)} of {count(len(run.log.calls))}"
-    return f"The lowest loss is {score(best[0].loss)}, found by call {calls}; {ending(run)}."
+    known = (
+        " Losses that were known before are left out." if (run.log.start.settings or {}).get("known") else ""
+    )
+    what = _lowest(run)
+    several = f" {_SEVERAL}" if what != _ONE else ""
+    return f"The {what} is {score(best[0].loss)}, found by call {calls}; {ending(run)}.{several}{known}"
+
+
+def _lowest(run: Run) -> str:
+    """Say what the best calls are lowest in: with several objectives, in the sum of the losses."""
+    n = len(run.log.calls.objectives)
+    return f"lowest sum of the {n} losses" if n > 1 else _ONE
 
 
 def ending(run: Run) -> str:
@@ -64,7 +85,7 @@ def minimize_tiles(run: Run) -> list[tuple[str, str]]:
     """Return the key figures at the top of the page, as (name, text) pairs."""
     best, steps = run.log.calls.best, run.log.steps
     tiles = [
-        ("lowest loss", score(best[0].loss if best else None)),
+        (_lowest(run), score(best[0].loss if best else None)),
         ("calls of f", count(len(run.log.calls))),
         ("budget", count(run.log.budget)),
         ("generations", count(int(steps.step[-1]) if len(steps) else 0)),

@@ -88,7 +88,8 @@ def importance_bars(log: Log, space: Space, compared: Sequence[Samples]) -> dict
     for step, theta in log.theta:
         path.add(step, theta)
     settled = path.shares()
-    asked = {name: space[name] for name in sorted(space, key=settled.__getitem__)[-_MOST_ASKED:]}
+    most = set(sorted(space, key=settled.__getitem__)[-_MOST_ASKED:])
+    asked = {name: space[name] for name in space if name in most}  # shares depend on the order of variables
     enough = next((one for one in compared if enough_samples(asked, one.samples)), None)
     bars: dict[str, Mapping[str, float]] = {}
     if enough is not None:
