@@ -13,7 +13,7 @@ import asng
 from asng.cli import main
 from asng.errors import InputError, RunError
 from asng.pipeline.found import drawn_anew
-from asng.report import read_run, write_report
+from asng.report import read_log, read_run, write_report
 from asng.training import accuracy, score
 
 USERS = """\
@@ -80,6 +80,11 @@ ADAM = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
 
 def plain():
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def test_the_log_says_how_long_the_search_took_with_its_final(run, users):
+    log = read_log(run.folder / "log.jsonl")
+    assert log.end.seconds == pytest.approx(run.seconds, abs=1e-3)
 
 
 def test_the_folder_becomes_that_of_a_command(run, users):

@@ -46,6 +46,19 @@ def test_a_table_is_made_of_what_is_there(tmp_path):
     assert "14.0 s" in text  # by the log: 40 steps of 0.35 s
 
 
+def test_the_time_of_a_search_includes_its_final(tmp_path):
+    folder = write_small_run(tmp_path / "run")
+    (folder / "result.json").unlink()
+    *earlier, end = (folder / "log.jsonl").read_text().splitlines()
+    finalist = {"event": "finalist", "number": 1, "road": "theta", "architecture": {}, "shared": 0.5}
+    lines = [*earlier, json.dumps(finalist | {"alone": 0.6, "seconds": 75.0})]
+    (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
+    assert "1 min 15 s" in printed(folder)
+    lines.append(json.dumps(json.loads(end) | {"seconds": 80.0}))
+    (folder / "log.jsonl").write_text("\n".join(lines) + "\n")
+    assert "1 min 20 s" in printed(folder)
+
+
 def test_several_seeds_are_rows_with_their_mean(tmp_path):
     text = printed(write_seeds_run(tmp_path / "runs"))
     assert "0.853 +- 0.010" in text

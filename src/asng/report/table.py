@@ -66,10 +66,13 @@ def _others_of_peers(result: Result) -> list[tuple[str, str]]:
 
 
 def search_seconds(run: Run) -> float:
-    """Return how long the search took, from its result or else its last step; NaN if unknown."""
+    """Return how long the search took, from its result or else the last event with a time; NaN if unknown."""
     if not math.isnan(run.result.search_seconds):
         return run.result.search_seconds
-    return float(run.log.steps.seconds[-1]) if len(run.log.steps) else math.nan
+    log = run.log
+    times = [*log.steps.seconds[-1:].tolist(), *(one.seconds for one in log.finalists)]
+    times += [log.end.seconds] if log.end else []
+    return max((time for time in times if time is not None and not math.isnan(time)), default=math.nan)
 
 
 def seeds_table(summary: Summary, title: Text) -> Table:

@@ -219,8 +219,7 @@ class Loop:
             interrupt.hear(terminated=terminated)
             if more:
                 self.save()  # before the last log line, which a resumed run removes
-                end = EndEvent(step=self.state.step, reason="interrupted", **self._cost_fields([]))
-                self.log.write(end)
+                self._log_end("interrupted", **self._cost_fields([]))
                 raise interrupt.error()
         # Several processes save after each group of finalists, because none has the weights of all.
         if due or (self.comm.size > 1 and self.final.shared is not None and self.final.taken == 0):
@@ -291,7 +290,7 @@ class Loop:
             fields = {"too_large": state.memory.first, **self._cost_fields([found.cost])}
             fields["chance"] = self.final.chance
             fields["compiled"] = None if self.compiling is None else self.compiling.figures()
-            self.log.write(EndEvent(step=state.step, reason=state.reason, **fields))
+            self._log_end(state.reason, **fields)
             self.save()
         if found.excess > 0.0:
             raise nothing_within(meter.limits(), found.cost)
@@ -346,6 +345,10 @@ class Loop:
             self.log.write(event)
         if state.step % every_theta == 0 or last:
             self._log_theta()
+
+    def _log_end(self, reason: str, **fields: Any) -> None:
+        seconds = round(self.state.seconds, 3)
+        self.log.write(EndEvent(step=self.state.step, reason=reason, seconds=seconds, **fields))
 
     def _log_theta(self) -> None:
         """Log the parameters of the distribution."""
