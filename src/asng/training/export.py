@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -246,5 +247,6 @@ def _made_way(path: str | Path) -> Path:
 
 
 def _save_program(program: torch.export.ExportedProgram, path: Path) -> None:
-    with path.open("wb") as handle:
-        torch.export.save(program, handle)
+    packed = BytesIO()  # torch's own writer ends the process if the disk is full
+    torch.export.save(program, packed)
+    path.write_bytes(packed.getbuffer())
