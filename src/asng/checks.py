@@ -1,5 +1,6 @@
 """Argument checks, each called in one line where the argument enters."""
 
+import errno
 import math
 import operator
 import os
@@ -115,7 +116,8 @@ def as_path(name: str, value: object, *, to_read: bool = False) -> Path:
         except (FileNotFoundError, NotADirectoryError):
             pass  # the reader says what it looked for
         except OSError as error:
-            raise InputError(f"{text}: cannot be read: {error.strerror}. Check the path.") from error
+            advice = "Choose a shorter name" if error.errno == errno.ENAMETOOLONG else "Check the path"
+            raise InputError(f"{text}: cannot be read: {error.strerror}. {advice}.") from error
     return path
 
 

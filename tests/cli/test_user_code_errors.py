@@ -84,7 +84,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing_behind(words, message, hom
         ([*NET, *DATA, "--data.btach_size", "4"], "--data.btach_size 4. Did you mean '--data.batch_size'?"),
         (
             [*NET, *DATA, "--model.width", "wide"],
-            "\"model.width\": Expected a <class 'int'>. Got value: wide.",
+            "--model.width: expected an integer, got wide.",
         ),
         (
             [*NET, *DATA, "--model.act=torch.nn.ELU", "--model.act.alphe=3"],

@@ -4,7 +4,8 @@ import argparse
 from collections.abc import Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 import yaml
 from jsonargparse import ArgumentParser, Namespace
@@ -16,6 +17,15 @@ __all__ = ["NearestNames", "looked_ahead", "settings_in"]
 
 _REQUIRED = "the following arguments are required: "
 """How jsonargparse begins an error about missing arguments, which it names with their subcommand."""
+_INVALID, _GIVEN = 'Parser key "', " value: "
+"""How jsonargparse begins an error about a value, and what it puts before the value, at the end."""
+_WORDS = {
+    int: "an integer",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    NoneType: "null",
+}
 _LONGEST = 500
 """Maximum length of an error in characters, since a value in it may be as long as a file."""
 
@@ -68,6 +78,8 @@ class NearestNames(ArgumentParser):
             about = action.choices[names[0].partition(".")[0]]
             flags = map(partial(_flag_of, about), names)
             message = f"expected a value for {', '.join(flags)}, got none"
+        if message.startswith(_INVALID) and _GIVEN in message:
+            message = _in_words(about, message)
         program = about.prog.replace(" [options]", "")
         # jsonargparse passes no exception if all settings are valid but arguments are left over.
         hint = self._nearest_flag() if ex is None else ""
@@ -79,6 +91,27 @@ class NearestNames(ArgumentParser):
         typed = (word.partition("=")[0] for word in self._typed if word.startswith("--"))
         unknown = next((flag for flag in typed if flag not in known), None)
         return "" if unknown is None else nearest(unknown.replace("_", "-"), known)
+
+
+def _in_words(parser: ArgumentParser, message: str) -> str:
+    """Return an error about a value with the flag and what it expects, if its type is a simple one."""
+    name = message.removeprefix(_INVALID).partition('"')[0]
+    action = next((one for one in parser._actions if one.dest in (name, name.partition(".")[2])), None)
+    expected = _expected(getattr(action, "_typehint", None))
+    if action is None or expected is None:
+        return message
+    flag = next((flag for flag in action.option_strings if flag.startswith("--")), action.dest)
+    return f"{flag}: expected {expected}, got {message.partition(_GIVEN)[2]}"
+
+
+def _expected(hint: Any) -> str | None:
+    """Return a type in words, or None if it is not a simple one."""
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(map(repr, get_args(hint)))}"
+    if get_origin(hint) in (Union, UnionType):
+        parts = [_expected(one) for one in get_args(hint)]
+        return None if None in parts else " or ".join(map(str, parts))
+    return _WORDS.get(hint)
 
 
 def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
