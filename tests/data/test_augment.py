@@ -148,7 +148,9 @@ def test_wrong_arguments_are_refused(arguments, message):
 
 @pytest.mark.parametrize("change", [random_crop, random_flip, cutout])
 def test_a_single_image_is_refused(change):
-    with pytest.raises(InputError, match=r"expected a batch \(N, C, H, W\), got shape \(3, 8, 8\)"):
+    with pytest.raises(
+        InputError, match=r"expected a batch \(N, C, H, W\), got torch.float32 of shape \(3, 8, 8\)"
+    ):
         change(torch.ones(3, 8, 8))
 
 

@@ -44,6 +44,11 @@ def test_statistics_may_come_from_one_half_of_the_training_part():
     torch.testing.assert_close(train.tensors[0], (images - mean[:, None, None]) / std[:, None, None])
 
 
+def test_a_half_of_other_images_is_refused():
+    with pytest.raises(InputError, match="fit_on: expected indices of the 6 training images, got: index 9"):
+        normalise(make(pixels()), fit_on=torch.tensor([0, 9]))
+
+
 def test_a_constant_channel_becomes_zeros_not_nan():
     train, _ = normalise(make(torch.full((2, 1, 3, 3), 9, dtype=torch.uint8)))
     assert train.tensors[0].abs().max() == 0
@@ -60,6 +65,8 @@ def test_statistics_of_nothing_are_refused():
         ({"train_images": pixels().float()}, r"train_images: expected a uint8 tensor.*float32"),
         ({"test_images": pixels()[0]}, r"test_images: .* shape \(3, 4, 5\)"),
         ({"train_labels": torch.zeros(6)}, "train_labels: expected an int64 tensor.*float32"),
+        ({"train_labels": [0] * 6}, "train_labels: expected an int64 tensor.* got list. Make it a tensor"),
+        ({"train_images": pixels().numpy()}, "train_images: .* got ndarray. Make it a tensor"),
         ({"train_labels": torch.zeros(5, dtype=torch.int64)}, "6 images and 5 labels"),
         ({"train_labels": torch.full((6,), -1)}, r"in \[0, 1\] .* from -1 to -1"),
         ({"classes": ("one",)}, r"in \[0, 0\] for 1 class"),

@@ -1,5 +1,6 @@
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -85,6 +86,9 @@ def test_other_channels_are_refused():
             {"series": (torch.zeros(2, 2), torch.zeros(2, 2), torch.zeros(1, 3))},
             "expected 2 channels.* got 3",
         ),
+        ({"series": torch.zeros(3, 4, 2)}, r"series: expected a tuple of tensors, got Tensor. Pass tuple"),
+        ({"series": (np.zeros((2, 2), np.float32),) * 3}, r"series\[0\]: .* got ndarray. Make it a tensor"),
+        ({"labels": [0, 1, 0]}, "labels: expected an int64 tensor.* got list. Make it a tensor"),
         ({"labels": torch.zeros(2, dtype=torch.int64)}, r"labels: expected an int64 tensor \(3,\)"),
         ({"labels": torch.zeros(3)}, "labels: .* got torch.float32"),
         ({"labels": torch.tensor([0, 1, 2])}, r"numbers in \[0, 1\] for 2 class.* got 0 to 2"),

@@ -22,6 +22,7 @@ from torch.utils.data import (
 )
 
 from asng.checks import keep_integer, real_between
+from asng.data.image_data import in_words
 from asng.errors import InputError
 
 __all__ = ["Augmentation", "random_crop", "random_flip", "cutout", "AugmentedDataset", "loader_of"]
@@ -153,10 +154,11 @@ def _span(n: int, length: int, side: int, device: torch.device) -> Tensor:
 
 
 def _check(images: Tensor) -> tuple[int, int, int, int]:
-    if images.ndim != 4:
+    if not isinstance(images, Tensor) or images.ndim != 4:
+        got = in_words(images)
         raise InputError(
-            f"images: expected a batch (N, C, H, W), got shape {tuple(images.shape)}. Augmentation takes "
-            "whole batches: give the loader a sampler of batches."
+            f"images: expected a batch (N, C, H, W), got {got}. Augmentation takes whole batches: give the "
+            "loader a sampler of batches."
         )
     n, channels, height, width = images.shape
     return n, channels, height, width

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asng.errors import InputError
 
-__all__ = ["ImageData"]
+__all__ = ["ImageData", "check_images", "in_words"]
 
 
 # Comparing tensors gives no single truth value, so two ImageData compare by identity.
@@ -76,17 +76,31 @@ class ImageData:
         return digest.hexdigest()
 
 
+def check_images(name: str, images: Tensor) -> None:
+    """Raise InputError unless these are images as bytes, (N, C, H, W), with at least one pixel."""
+    right = isinstance(images, Tensor) and images.ndim == 4 and images.dtype == torch.uint8
+    if not right or images.numel() == 0:
+        raise InputError(
+            f"{name}: expected a uint8 tensor (N, C, H, W) of at least one pixel, got {in_words(images)}."
+        )
+
+
+def in_words(value: object) -> str:
+    """Return the type and shape of a tensor for an error, or what else came in its place, and what to do.
+
+    Example:
+        >>> in_words(torch.zeros(2, 3)), in_words([1, 2])
+        ('torch.float32 of shape (2, 3)', 'list. Make it a tensor by torch.as_tensor')
+    """
+    if isinstance(value, Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)}"
+    return f"{type(value).__name__}. Make it a tensor by torch.as_tensor"
+
+
 def _check_part(part: str, images: Tensor, labels: Tensor, n_classes: int) -> None:
-    if images.ndim != 4 or images.dtype != torch.uint8 or images.numel() == 0:
-        raise InputError(
-            f"{part}_images: expected a uint8 tensor (N, C, H, W) of at least one pixel, "
-            f"got {images.dtype} of shape {tuple(images.shape)}."
-        )
-    if labels.ndim != 1 or labels.dtype != torch.int64:
-        raise InputError(
-            f"{part}_labels: expected an int64 tensor (N,), got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}."
-        )
+    check_images(f"{part}_images", images)
+    if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.dtype != torch.int64:
+        raise InputError(f"{part}_labels: expected an int64 tensor (N,), got {in_words(labels)}.")
     if len(images) != len(labels):
         raise InputError(
             f"{part}: expected one label per image, got {len(images)} images and {len(labels)} labels. "

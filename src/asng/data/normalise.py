@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from asng.data.image_data import ImageData
+from asng.data.image_data import ImageData, check_images
 from asng.errors import InputError
 
 __all__ = ["normalise", "channel_statistics"]
@@ -24,7 +24,7 @@ def normalise(data: ImageData, *, fit_on: Tensor | None = None) -> tuple[TensorD
         The training and the test set; items are (float32 image (C, H, W), int64 label).
 
     Raises:
-        InputError: `fit_on` is empty.
+        InputError: `fit_on` is empty, or an index is out of range.
 
     Example:
         >>> pixels = torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1)
@@ -33,7 +33,12 @@ def normalise(data: ImageData, *, fit_on: Tensor | None = None) -> tuple[TensorD
         >>> train[1][0].item()
         1.0
     """
-    images = data.train_images if fit_on is None else data.train_images[fit_on]
+    try:
+        images = data.train_images if fit_on is None else data.train_images[fit_on]
+    except IndexError as error:
+        raise InputError(
+            f"fit_on: expected indices of the {len(data.train_images)} training images, got: {error}."
+        ) from error
     mean, std = channel_statistics(images)
     train, test = (
         images.float().sub_(mean[:, None, None]).div_(std[:, None, None])
@@ -60,11 +65,7 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
         >>> channel_statistics(torch.tensor([0, 100], dtype=torch.uint8).reshape(2, 1, 1, 1))
         (tensor([50.]), tensor([50.]))
     """
-    if images.ndim != 4 or images.dtype != torch.uint8 or images.numel() == 0:
-        raise InputError(
-            f"images: expected a uint8 tensor (N, C, H, W) of at least one pixel, "
-            f"got {images.dtype} of shape {tuple(images.shape)}."
-        )
+    check_images("images", images)
     # Bytes have 256 values: their counts give exact sums in no more memory than the images.
     counts = torch.stack([torch.bincount(c.flatten(), minlength=256) for c in images.unbind(1)]).double()
     share = counts / counts.sum(1, keepdim=True)

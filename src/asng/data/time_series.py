@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import Dataset
 
+from asng.data.image_data import in_words
 from asng.errors import InputError
 
 __all__ = ["TimeSeries", "normalise_series", "pad_series"]
@@ -41,15 +42,18 @@ class TimeSeries(Dataset[tuple[Tensor, Tensor]]):
     name: str
 
     def __post_init__(self) -> None:
+        if not isinstance(self.series, (tuple, list)):
+            got = type(self.series).__name__
+            raise InputError(f"{self.name}: series: expected a tuple of tensors, got {got}. Pass tuple(...).")
         if not self.series:
             raise InputError(f"{self.name}: expected at least one series, got none.")
         for index, series in enumerate(self.series):
-            _check_series(f"{self.name}: series[{index}]", series, self.series[0].shape[-1])
+            _check_series(f"{self.name}: series[{index}]", series, self.series[0])
         labels, n = self.labels, len(self.series)
-        if labels.shape != (n,) or labels.dtype != torch.int64:
+        if not isinstance(labels, Tensor) or labels.shape != (n,) or labels.dtype != torch.int64:
             raise InputError(
-                f"{self.name}: labels: expected an int64 tensor ({n},), one per series, got {labels.dtype} "
-                f"of shape {tuple(labels.shape)}."
+                f"{self.name}: labels: expected an int64 tensor ({n},), one per series, got "
+                f"{in_words(labels)}."
             )
         low, high = int(labels.min()), int(labels.max())
         if low < 0 or high >= len(self.classes):
@@ -125,11 +129,14 @@ def normalise_series(train: TimeSeries, *others: TimeSeries) -> tuple[TimeSeries
     )
 
 
-def _check_series(name: str, series: Tensor, channels: int) -> None:
-    if series.ndim != 2 or series.dtype != torch.float32 or series.numel() == 0:
+def _check_series(name: str, series: Tensor, first: Tensor) -> None:
+    right = isinstance(series, Tensor) and series.ndim == 2 and series.dtype == torch.float32
+    if not right or series.numel() == 0:
         raise InputError(
-            f"{name}: expected a float32 tensor (time, channels) of at least one step, got {series.dtype} of "
-            f"shape {tuple(series.shape)}."
+            f"{name}: expected a float32 tensor (time, channels) of at least one step, got "
+            f"{in_words(series)}."
         )
-    if series.shape[1] != channels:
-        raise InputError(f"{name}: expected {channels} channels, as the first has, got {series.shape[1]}.")
+    if series.shape[1] != first.shape[1]:
+        raise InputError(
+            f"{name}: expected {first.shape[1]} channels, as the first has, got {series.shape[1]}."
+        )
