@@ -17,6 +17,7 @@ from asng.data import (
     split_half,
 )
 from asng.data.augment import loader_of
+from asng.errors import InputError
 from asng.nn import Supernet
 from asng.pipeline.task import Loaders, Recipe, Task
 from asng.runs.config import defaults_of
@@ -39,7 +40,8 @@ def classification(settings: ClassificationSettings) -> Task:
         settings: The data, the space, and how the chosen network is trained.
 
     Raises:
-        InputError: The data are missing or damaged, or the images are too small for the cells.
+        InputError: The data are missing, damaged or of a single class, or the images are too small for the
+            cells.
 
     Example:
         >>> task = classification(ClassificationSettings(nodes=1))
@@ -134,7 +136,13 @@ class _Networks:
 def _read(settings: ClassificationSettings) -> ImageData:
     if settings.data_dir is None:
         return load_fashion_mnist_subset()
-    return read_images(settings.data_dir, size=settings.image_size)
+    data = read_images(settings.data_dir, size=settings.image_size)
+    if len(data.classes) < 2:
+        raise InputError(
+            f"{settings.data_dir}: expected images of at least two classes, got only {data.classes[0]!r}. "
+            "Give the folder that holds one folder per class, or train and test with them."
+        )
+    return data
 
 
 def classification_recipe(
