@@ -96,6 +96,15 @@ def test_faults_are_told_with_file_and_line(tmp_path, text, message):
         read_ts(write(tmp_path, text))
 
 
+def test_of_a_thousand_classes_an_error_names_the_first(tmp_path):
+    classes = " ".join(f"c{number}" for number in range(1000))
+    with pytest.raises(
+        InputError, match=r"one of the classes c0, c1, .*\.\.\., got 'zz' at the end"
+    ) as caught:
+        read_ts(write(tmp_path, f"@classLabel true {classes}\n@data\n1:zz\n"))
+    assert len(str(caught.value)) < 1000
+
+
 def test_files_that_cannot_be_read_are_told(tmp_path):
     with pytest.raises(InputError, match=r"none\.ts: expected a \.ts file, got no such file"):
         read_ts(tmp_path / "none.ts")

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from asng.checks import as_path, nearest
 from asng.data.time_series import TimeSeries
-from asng.errors import InputError
+from asng.errors import InputError, in_one_line
 
 __all__ = ["read_ts"]
 
@@ -129,8 +129,9 @@ def _split(where: str, line: str, header: _Header) -> tuple[list[str], str]:
     """Return the dimensions and the label of a case."""
     *dimensions, label = (part.strip() for part in line.split(":"))
     if not dimensions or label not in header.classes:
+        classes = in_one_line(", ".join(header.classes))
         raise InputError(
-            f"{where}: expected dimensions, a colon and one of the classes {', '.join(header.classes)}, got "
+            f"{where}: expected dimensions, a colon and one of the classes {classes}, got "
             f"{label[-40:]!r} at the end.{nearest(label, header.classes)}"
         )
     if header.dimensions is not None and len(dimensions) != header.dimensions:
