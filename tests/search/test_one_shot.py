@@ -53,6 +53,16 @@ def test_theta_stays_during_warmup_and_moves_after_it(warmup, first):
     assert search.architecture_optimizer.generation == 24 - first
 
 
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_a_search_learns_where_gradients_are_off(around):
+    inside, outside = searcher(two_layers()), searcher(two_layers())
+    with around():
+        fit(inside)
+    fit(outside)
+    for weight, same in zip(inside.supernet.parameters(), outside.supernet.parameters(), strict=True):
+        assert torch.equal(weight, same)
+
+
 def test_warmup_is_free_of_rounding():
     search = searcher(warmup=0.07)  # 0.07 * 100 > 7
     search.fit(loader(80, batch_size=8), loader(), epochs=10, progress=False)

@@ -13,6 +13,7 @@ from asng.errors import InputError, RunError
 from asng.nn import Supernet
 from asng.space import Integer
 from asng.training import accuracy, cosine, count_parameters, score, sgd, supervised, train
+from asng.training.objective import in_precision
 
 
 def _linear():
@@ -34,6 +35,26 @@ def test_training_is_plain_training():
     assert torch.equal(model.weight, twin.weight)
     assert optimizer.param_groups[0]["lr"] == pytest.approx(0.0, abs=1e-12)
     assert not model.training
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, torch.inference_mode])
+def test_a_training_learns_where_gradients_are_off(around):
+    model, twin, batches = _linear(), _linear(), DataLoader(data(), 10)
+    with around():
+        train(model, batches, loss=mse, epochs=3)
+    assert torch.equal(model.weight, train(twin, batches, loss=mse, epochs=3).weight)
+
+
+def test_a_training_within_an_autocast_sees_its_weights_change():
+    model, twin, batches = _linear(), _linear(), DataLoader(data(), 10)
+    within = in_precision(mse, "bfloat16", torch.device("cpu"))
+    with torch.autocast("cpu", torch.bfloat16):
+        before = score(model, batches, mse)
+        train(model, batches, loss=mse, epochs=3)
+        after = score(model, batches, mse)
+    train(twin, batches, loss=within, epochs=3)
+    assert after < before
+    assert torch.allclose(model.weight, twin.weight, atol=1e-3)
 
 
 def test_a_failing_batch_of_one_item_is_named_as_the_cause():

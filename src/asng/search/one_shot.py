@@ -53,7 +53,7 @@ from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, dead_workers_told
 from asng.training.inputs import make_whole
 from asng.training.metric import MetricObjective
-from asng.training.modes import Modes, kept_modes
+from asng.training.modes import Modes, kept_modes, learning
 from asng.training.objective import Loss, Objective, warn_of_untrained
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine, sgd
 from asng.training.progress import progress_bar
@@ -319,6 +319,7 @@ class OneShotSearch:
             joined() as processes,
             seeded(self.seed),
             kept_modes(self.supernet),
+            learning(),
             dead_workers_told(),
         ):
             comm = in_step(processes, self)

@@ -10,10 +10,21 @@ from torch.nn.parameter import is_lazy
 
 from asng.nn.extraction.recording import contents_of, refill
 
-__all__ = ["Modes", "cuda_devices", "evaluating", "has_own_train", "kept_modes", "left_alone", "Snapshot"]
+__all__ = [
+    "Modes",
+    "cuda_devices",
+    "evaluating",
+    "has_own_train",
+    "kept_modes",
+    "learning",
+    "left_alone",
+    "Snapshot",
+]
 
 _LOOKS = 4
 """Number of switches in which modules are looked up: those of two steps."""
+_AUTOCAST = ("cpu", "cuda", "mps", "xpu")
+"""Types of devices whose autocast a caller may have turned on."""
 
 
 class Modes:
@@ -91,6 +102,29 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     with kept_modes(model), torch.no_grad():
         model.eval()
         yield
+
+
+@contextmanager
+def learning() -> Iterator[None]:
+    """Train in the block, even if the caller has turned gradients off.
+
+    Under an autocast of the caller, torch would also keep the weights that it has cast once, so that passes
+    would not see them change.
+
+    Example:
+        >>> with torch.no_grad(), learning():
+        ...     nn.Linear(1, 1)(torch.ones(1)).requires_grad
+        True
+    """
+    keeps = torch.is_autocast_cache_enabled()
+    if any(map(torch.is_autocast_enabled, _AUTOCAST)):
+        torch.clear_autocast_cache()
+        torch.set_autocast_cache_enabled(False)
+    try:
+        with torch.inference_mode(False), torch.enable_grad():
+            yield
+    finally:
+        torch.set_autocast_cache_enabled(keeps)
 
 
 @contextmanager

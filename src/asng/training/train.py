@@ -18,7 +18,7 @@ from asng.training.data.random_state import undisturbed
 from asng.training.data.stream import with_new_workers
 from asng.training.faults import dead_workers_told, is_undefined, lonely, origin, refuse_other_weights
 from asng.training.metric import MetricObjective, as_objective
-from asng.training.modes import kept_modes
+from asng.training.modes import kept_modes, learning
 from asng.training.objective import (
     Loss,
     Objective,
@@ -106,7 +106,7 @@ def train(
     give_averages(model).train()
     done, named, batch = 0, dict(model.named_parameters()), None
     where = located(lambda: f"In {title!r}, after {done} of {steps} training steps.{lonely(batch)}")
-    with where, dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
+    with learning(), where, dead_workers_told(), progress_bar(title, steps, show=progress) as bar:
         for _ in range(epochs):
             for batch in loader:
                 if before_step is not None:
