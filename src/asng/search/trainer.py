@@ -15,7 +15,7 @@ from asng.nn import Supernet
 from asng.search.callbacks import Callbacks
 from asng.search.scorer import explained
 from asng.space import Architecture
-from asng.training.arguments import made_by
+from asng.training.arguments import made_by, scheduled_by
 from asng.training.data.nested import own_copy, to_device
 from asng.training.data.stream import BatchStream
 from asng.training.faults import OutOfMemory, lonely, refuse_other_weights
@@ -78,12 +78,13 @@ class Trainer:
         """Make a new optimiser, and its schedule over `steps` steps.
 
         Raises:
-            InputError: The function of the optimiser returns none, or its step needs a closure.
+            InputError: The function of the optimiser returns none, or its step needs a closure; or that of the
+                schedule returns none.
         """
         make_optimizer, make_scheduler = self._make
         self.optimizer = made_by(make_optimizer, self.parameters, closure=self._callbacks.may_update)
         self._gathers = False
-        self.scheduler = None if make_scheduler is None else make_scheduler(self.optimizer, steps)
+        self.scheduler = scheduled_by(make_scheduler, self.optimizer, steps)
 
     def step(self, architectures: Sequence[Architecture]) -> float:
         """Descend the mean loss of the architectures on the next batch, distributed over all processes.

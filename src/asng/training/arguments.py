@@ -11,7 +11,7 @@ from asng.errors import InputError
 from asng.training.metric import is_metric
 from asng.training.objective import qualified_name
 
-__all__ = ["check_maker", "check_objective", "made_by", "shown"]
+__all__ = ["check_maker", "check_objective", "made_by", "scheduled_by", "shown"]
 
 _CRITERIA = ("torch.nn.functional.", "torch.nn.modules.loss.", "torch._C._nn.")
 """Where torch has its criteria."""
@@ -99,17 +99,44 @@ def made_by(
             f"optimizer: expected a function that returns an optimiser, got {shown(made)} from "
             f"{qualified_name(optimizer)}. Return for instance torch.optim.SGD(weights, lr=0.1)."
         )
+    if not closure and not _steps_alone(made):
+        raise InputError(
+            f"optimizer: expected one whose step needs no closure, got {shown(made)}. Use another one. "
+            "In a search, a callback can do the update instead: see asng.search.Callback.update."
+        )
+    return made
+
+
+def scheduled_by(scheduler: Callable[[Any, int], Any] | None, optimizer: Any, steps: int) -> Any:
+    """Return the schedule of an optimiser, as a function makes it; None if there is none.
+
+    Args:
+        scheduler: The function, or None.
+        optimizer: The optimiser.
+        steps: Number of all steps.
+
+    Raises:
+        InputError: The function returns something else, or a schedule whose step needs a metric.
+    """
+    made = None if scheduler is None else scheduler(optimizer, steps)
+    if made is None or (callable(getattr(made, "step", None)) and _steps_alone(made)):
+        return made
+    raise InputError(
+        "scheduler: expected a function that returns a schedule whose step needs no arguments, got "
+        f"{shown(made)} from {qualified_name(scheduler)}. Return for instance "
+        "torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)."
+    )
+
+
+def _steps_alone(made: Any) -> bool:
+    """Whether `step` of an optimiser or a schedule can be called without arguments."""
     try:
         signature(made.step).bind()
     except TypeError:
-        if not closure:
-            raise InputError(
-                f"optimizer: expected one whose step needs no closure, got {shown(made)}. Use another one. "
-                "In a search, a callback can do the update instead: see asng.search.Callback.update."
-            ) from None
+        return False
     except ValueError:  # its signature cannot be told
         pass
-    return made
+    return True
 
 
 def _check_called(name: str, value: Any, kind: str, count: int) -> None:

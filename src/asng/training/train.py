@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from asng.checks import integer_at_least
 from asng.errors import InputError, RunError, located
-from asng.training.arguments import check_maker, check_objective, made_by
+from asng.training.arguments import check_maker, check_objective, made_by, scheduled_by
 from asng.training.batch_norm import give_averages
 from asng.training.data.nested import CountItems, expected_items, items_of, own_copy, to_device
 from asng.training.data.random_state import undisturbed
@@ -102,7 +102,7 @@ def train(
     loader = with_new_workers(loader)  # else they would continue where another training left them
     device = parameters[0].device
     weights = made_by(optimizer, parameters, closure=False)
-    schedule = None if scheduler is None else scheduler(weights, steps)
+    schedule = scheduled_by(scheduler, weights, steps)
     give_averages(model).train()
     done, named, batch = 0, dict(model.named_parameters()), None
     where = located(lambda: f"In {title!r}, after {done} of {steps} training steps.{lonely(batch)}")
