@@ -51,6 +51,33 @@ def test_a_student_learns_what_its_teacher_computes_without_labels():
     assert loss(student, (X, Y)).item() < 0.05 * before
 
 
+def test_an_output_without_variance_counts_no_more_than_others():
+    one = torch.tensor([[0.7]])
+    assert relative_error(one + 0.1, one).item() == pytest.approx(0.1**2 / (0.7**2 + 0.8**2))
+    assert relative_error(torch.ones(3, 1), torch.zeros(3, 1)).item() == 1.0
+    assert relative_error(torch.zeros(3, 1), torch.zeros(3, 1)).item() == 0.0
+    same = torch.full((1000,), 0.1)  # rounding leaves it some variance
+    assert relative_error(same + 0.1, same).item() < 1.0
+
+
+@pytest.mark.parametrize("distance", [relative_error, soft_cross_entropy(), soft_cross_entropy(0.01)])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_distances_of_half_precisions_are_those_of_the_same_numbers(distance, dtype):
+    output, target = torch.tensor([[300.0, -20.0, 2.0]]), torch.tensor([[290.0, 9.0, 1.0]])
+    exact = distance(output, target).item()
+    assert distance(output.to(dtype), target.to(dtype)).item() == pytest.approx(exact, rel=1e-5)
+
+
+def test_a_network_that_returns_its_loss_alone_has_nothing_to_be_taught():
+    class Inside(nn.Linear):
+        def forward(self, batch):
+            return nn.functional.mse_loss(super().forward(batch[0]), batch[1])
+
+    loss = distilled(Inside(3, 2), lambda forward, batch: forward(batch))
+    with pytest.raises(InputError, match=r"^teacher: .* got none\. Let forward return its predictions too"):
+        loss(Inside(3, 2), (X, Y))
+
+
 def test_soft_labels_are_softened_and_weighted_as_in_the_paper():
     output, target = torch.tensor([[1.0, 2.0, 0.5]]), torch.tensor([[0.0, 3.0, 1.0]])
     q, p = (output / 4).softmax(-1), (target / 4).softmax(-1)

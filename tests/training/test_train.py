@@ -134,7 +134,7 @@ def test_what_is_no_loss_is_told(loss, message):
         ("optimizer", torch.optim.LBFGS, "one whose step needs no closure, got a LBFGS"),
         ("scheduler", "cosine", r"a function of \(optimiser, total steps\), got 'cosine'"),
         ("scheduler", lambda weights, steps: 0.1, "a function that returns a schedule .* got 0.1"),
-        ("scheduler", lambda weights, _: torch.optim.lr_scheduler.ReduceLROnPlateau(weights), "a function .* a "),
+        ("scheduler", lambda w, _: torch.optim.lr_scheduler.ReduceLROnPlateau(w), "a function .* a"),
     ],
 )
 def test_what_is_no_optimiser_or_schedule_is_told(name, value, message):

@@ -78,8 +78,8 @@ class Trainer:
         """Make a new optimiser, and its schedule over `steps` steps.
 
         Raises:
-            InputError: The function of the optimiser returns none, or its step needs a closure; or that of the
-                schedule returns none.
+            InputError: The function of the optimiser returns none, or its step needs a closure. That of
+                the schedule returns none, or its step needs a metric.
         """
         make_optimizer, make_scheduler = self._make
         self.optimizer = made_by(make_optimizer, self.parameters, closure=self._callbacks.may_update)

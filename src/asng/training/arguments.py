@@ -118,7 +118,9 @@ def scheduled_by(scheduler: Callable[[Any, int], Any] | None, optimizer: Any, st
     Raises:
         InputError: The function returns something else, or a schedule whose step needs a metric.
     """
-    made = None if scheduler is None else scheduler(optimizer, steps)
+    if scheduler is None:
+        return None
+    made = scheduler(optimizer, steps)
     if made is None or (callable(getattr(made, "step", None)) and _steps_alone(made)):
         return made
     raise InputError(

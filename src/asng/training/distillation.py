@@ -20,6 +20,9 @@ from asng.training.objective import Forward, Loss, qualified_name
 
 __all__ = ["Distance", "distilled", "relative_error", "soft_cross_entropy"]
 
+_CONSTANT = 1e-10
+"""Variance, as a share of the mean square, up to which numbers are taken to be equal but for rounding."""
+
 Distance: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """Maps the output of a network and that of its teacher to a tensor of one number."""
 
@@ -29,6 +32,8 @@ def relative_error(output: Tensor, target: Tensor) -> Tensor:
 
     It suits numbers of any kind and scale: regressions, images, and the logits of classes. Logits teach at
     least as well this way as by soft labels (Ba and Caruana, "Do Deep Nets Really Need to be Deep?", 2014).
+    If the teacher's output has no variance, as one number for a batch of one item, the error is a share of
+    the mean square of both outputs. Half precisions are computed in float32.
 
     Args:
         output: Output of the network, any shape.
@@ -38,8 +43,10 @@ def relative_error(output: Tensor, target: Tensor) -> Tensor:
         >>> relative_error(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 3.0])).item()
         0.5
     """
-    scale = target.var(unbiased=False).clamp_min(torch.finfo(target.dtype).tiny)
-    return (output - target).square().mean() / scale
+    output, target = _widened(output), _widened(target)
+    variance, size = target.var(unbiased=False), target.square().mean()
+    both = (size + output.detach().square().mean()).clamp_min(torch.finfo(target.dtype).tiny)
+    return (output - target).square().mean() / torch.where(variance > _CONSTANT * size, variance, both)
 
 
 def soft_cross_entropy(temperature: float = 1.0, dim: int = -1) -> Distance:
@@ -59,10 +66,15 @@ def soft_cross_entropy(temperature: float = 1.0, dim: int = -1) -> Distance:
     real_between("temperature", temperature, 0.0, 1e6, open_low=True)
 
     def divergence(output: Tensor, target: Tensor) -> Tensor:
-        own, taught = ((x / temperature).log_softmax(dim) for x in (output, target))
+        own, taught = ((_widened(x) / temperature).log_softmax(dim) for x in (output, target))
         return (taught.exp() * (taught - own)).sum(dim).mean() * temperature**2
 
     return divergence
+
+
+def _widened(output: Tensor) -> Tensor:
+    """Return an output in a precision in which squares neither overflow nor vanish."""
+    return output.float() if output.dtype in (torch.float16, torch.bfloat16) else output
 
 
 def distilled(
@@ -179,6 +191,12 @@ class _Teacher:
         pairs = _pairs(output, target)
         if not pairs:
             got, wanted = _numbers_in(output), _numbers_in(target)
+            if not got:
+                raise InputError(
+                    "teacher: expected a network that returns a floating-point tensor with dimensions, which "
+                    "the teacher's can be compared with, got none. Let forward return its predictions too, "
+                    "beside the loss for instance, or train without a teacher: asng.compress(teaching=0.0)."
+                )
             raise InputError(
                 "teacher: expected an output with a tensor of the same shape as the network's, got "
                 f"{[tuple(t.shape) for t in wanted]} for {[tuple(t.shape) for t in got]}. Give the model "
