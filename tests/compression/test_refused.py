@@ -37,6 +37,13 @@ def test_a_loss_without_a_gradient_is_refused_with_a_teacher_too(teaching):
     refused(r"loss: expected one with a gradient", loss=lambda f, b: MEAN(f, b).item(), teaching=teaching)
 
 
+def test_a_loss_that_uses_more_than_calls_is_refused_before_anything_is_trained():
+    def penalised(forward, batch):
+        return MEAN(forward, batch) + sum(weight.abs().sum() for weight in forward.parameters())
+
+    refused(r"got AttributeError: forward: expected a call, .* 'parameters'.*training.running", loss=penalised)
+
+
 @pytest.mark.parametrize("resume", [False, True])
 def test_no_child_is_written_into_a_linked_folder(resume, tmp_path):
     (tmp_path / "run").mkdir()

@@ -64,6 +64,16 @@ def test_costs_are_those_of_the_child(architecture):
     assert values["parameters"] == (3 * 2 + 2 if flat else 3 * 8 + 8 + 8 * 2 + 2)
 
 
+def test_an_error_of_a_users_measure_says_which_and_of_what():
+    def joules(child, inputs):
+        raise OSError("no power meter")
+
+    with pytest.raises(OSError, match="no power meter") as caught:
+        meter_of(conditional(), joules).of(ARCHITECTURES[0])
+    told = [*getattr(caught.value, "__notes__", ()), str(caught.value.__cause__)]  # Python 3.10 has no notes
+    assert any(line.startswith("While the cost 'joules' of the architecture {'depth':") for line in told)
+
+
 def test_costs_are_measured_once_for_each_distinct_child():
     seen = []
 

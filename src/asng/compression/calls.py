@@ -18,6 +18,7 @@ from asng.training.data.nested import expected_items, own_copy, to_device
 from asng.training.data.random_state import staged, undisturbed
 from asng.training.data.stream import BatchStream
 from asng.training.faults import origin
+from asng.training.forward import PlainForward
 from asng.training.inputs import plain_calls
 from asng.training.modes import left_alone
 from asng.training.objective import Loss, Objective, qualified_name
@@ -167,7 +168,7 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
     with undisturbed(), left_alone(model), torch.enable_grad():
         model.train()
         try:
-            value: Any = loss(model, own_copy(batch))
+            value: Any = loss(PlainForward(model), own_copy(batch))
         except Exception as error:
             raise InputError(
                 f"model, loss: expected {type(model).__name__} and the loss to run on a first batch in "

@@ -3,12 +3,14 @@
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import nn
 
 from asng.costs.measures import Measure, multiply_adds_of
+from asng.errors import in_one_line, located
 from asng.nn import Inputs, Supernet
 from asng.nn.conversion import as_told
 from asng.nn.extraction.recording import ByShape
@@ -73,7 +75,11 @@ class Place(NamedTuple):
             child = give_averages(
                 self.supernet.extract(architecture, example=[self.inputs, *self.also])
             ).eval()
-            return {name: measure(child, self.inputs) for name, measure in measures.items()}
+            values: dict[str, Any] = {}
+            for name, measure in measures.items():
+                with located(partial(_measured, name, architecture)):
+                    values[name] = measure(child, self.inputs)
+            return values
 
     def _active(self, architecture: Architecture) -> frozenset[str]:
         """Return the variables that the last pass has read, and those that the further calls read."""
@@ -95,6 +101,10 @@ class Place(NamedTuple):
         new_tensors = self.device if self.device.type == "meta" else nullcontext()
         with torch.random.fork_rng(devices=cuda_devices()), evaluating(self.supernet), new_tensors:
             yield
+
+
+def _measured(name: str, architecture: Architecture) -> str:
+    return f"While the cost {name!r} of the architecture {in_one_line(dict(architecture))} was measured."
 
 
 def moved(inputs: tuple[Any, ...], device: torch.device) -> Inputs:

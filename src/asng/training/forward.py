@@ -10,10 +10,42 @@ from asng.errors import InputError
 from asng.nn import Supernet, following
 from asng.space import Value
 
-__all__ = ["ArchitectureForward", "running"]
+__all__ = ["ArchitectureForward", "PlainForward", "running"]
 
 
-class ArchitectureForward:
+class _Called:
+    """Something that a loss may call as the network, and whose methods it reaches by `running`."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(
+            f"forward: expected a call, got a look-up of {name!r}. Reach the model itself by "
+            "asng.training.running(forward).",
+            name=name,
+            obj=self,
+        )
+
+
+class PlainForward(_Called):
+    """Runs a plain network, and has no more attributes than the `forward` of a search.
+
+    Args:
+        network: The network.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the network."""
+        return self._network(*args, **kwargs)
+
+    @contextmanager
+    def following(self) -> Iterator[nn.Module]:
+        """Give the network itself."""
+        yield self._network
+
+
+class ArchitectureForward(_Called):
     """Runs one architecture of a supernet, and collects the variables that its passes read.
 
     Args:
