@@ -41,7 +41,7 @@ def test_a_loss_that_uses_more_than_calls_is_refused_before_anything_is_trained(
     def penalised(forward, batch):
         return MEAN(forward, batch) + sum(weight.abs().sum() for weight in forward.parameters())
 
-    refused(r"got AttributeError: forward: expected a call, .* 'parameters'.*training.running", loss=penalised)
+    refused(r"got AttributeError: forward: expected a call, .*'parameters'.*running", loss=penalised)
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -144,3 +144,43 @@ def test_a_metric_without_a_value_is_refused_before_anything_is_trained(tmp_path
         run_dir=tmp_path / "run",
     )
     assert not (tmp_path / "run").exists()
+
+
+def test_a_batch_that_no_few_steps_see_stops_the_shared_training(tmp_path):
+    x, y = X.repeat(12, 1), X.repeat(12, 1)[:, :1]
+    x[200] = float("nan")
+    data = DataLoader(TensorDataset(x, y), batch_size=8)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(InputError, match=r"loss: expected a finite number on a batch, got nan. The inputs"):
+        compress(model, data, DATA, loss=MEAN, budget=0.5, run_dir=tmp_path / "run", progress=False)
+    assert (tmp_path / "run" / "compression.jsonl").exists()
+
+
+def test_shared_weights_that_are_lost_are_told():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    steps = iter(range(10**6))
+
+    class Lost(torch.optim.SGD):
+        def step(self, closure=None):
+            if next(steps) > 12:  # more than the few steps
+                self.param_groups[0]["params"][0].data.fill_(float("nan"))
+
+    with pytest.raises(RunError, match=r"loss: .* of the shared weights, got none in 19 of 30"):
+        compress(
+            model, DATA, DATA, loss=MEAN, budget=0.5, optimizer=lambda weights: Lost(weights, lr=0.1),
+            scheduler=None, progress=False,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("train_weights", [True, False])
+def test_data_that_stop_a_fine_tuning_stop_the_compression_before_the_search(train_weights, tmp_path):
+    x = X.clone()
+    x[-1] = float("nan")  # not in the first batch
+    data = DataLoader(TensorDataset(x, X[:, :1]), batch_size=8)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(RunError, match=r"loss: expected a finite .* got nan.* inputs .* already not finite"):
+        compress(
+            model, data, DATA, loss=MEAN, budget=0.5, train_weights=train_weights, run_dir=tmp_path / "run",
+            optimizer=lambda weights: torch.optim.SGD(weights, lr=1e-3), progress=False,
+        )  # fmt: skip
+    assert "scores" not in (tmp_path / "run" / "compression.jsonl").read_text()

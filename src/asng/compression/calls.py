@@ -156,8 +156,14 @@ def _first(value: Any, items: int, count: int) -> Any:
     return value
 
 
-def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
+def check_loss(model: nn.Module, loss: Loss, batch: Any, *, which: str = "the first batch") -> None:
     """Check that the loss of a whole model is finite on a batch and has a gradient, and leave it unchanged.
+
+    Args:
+        model: The model.
+        loss: The training loss.
+        batch: A batch of training data.
+        which: What messages call it.
 
     Raises:
         InputError: It is not, or has none.
@@ -177,7 +183,7 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any) -> None:
         if isinstance(value, Tensor) and value.numel() == 1 and not math.isfinite(value.item()):
             where = origin(model, lambda: float(loss(model, own_copy(batch))), name)
             raise InputError(
-                f"loss: expected a finite number on the first batch, got {value.item()}. {where} Look for a "
+                f"loss: expected a finite number on {which}, got {value.item()}. {where} Look for a "
                 "NaN in the data, or for a logarithm or a division by zero."
             )
         slopes: Sequence[Tensor | None] = []

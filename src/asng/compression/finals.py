@@ -93,13 +93,34 @@ class Finals:
         return None if self.optimizer is not None else self.rate_for("rate")
 
     def rate_for(self, what: str) -> float:
-        """Return the learning rate at which a few steps help most, from the current shared weights."""
+        """Return the learning rate at which a few steps help most, from the current shared weights.
+
+        Raises:
+            RunError: The loss is not finite at any rate.
+        """
+        losses: dict[float, float] = {}
 
         def loss(rate: float) -> float:
-            return self.tuner.after_steps(self.start, partial(adamw, learning_rate=rate))[0]
+            losses[rate] = self.tuner.after_steps(self.start, partial(adamw, learning_rate=rate))[0]
+            return losses[rate]
 
-        found: float = self.journal.answer(f"{what}, {self.goal.name}", lambda: best_rate(loss), float)
+        def work() -> float:
+            best = best_rate(loss)
+            if math.isinf(losses[best]):
+                self.tuner.after_steps(self.start, partial(adamw, learning_rate=best), strictly=True)
+            return best
+
+        found: float = self.journal.answer(f"{what}, {self.goal.name}", work, float)
         return found
+
+    def check(self) -> None:
+        """Find the rate, or try a few steps by the given optimiser, before anything long is done.
+
+        Raises:
+            RunError: Their loss is not finite.
+        """
+        if self.rate is None:
+            self.tuner.after_steps(self.start, self._optimizer, strictly=True)
 
     def tried(self, frontier: Frontier, costs: Meter, reads: Reads) -> Frontier:
         """Score the best of a search, and neighbours, after a few steps of fine-tuning, which tells more."""

@@ -22,7 +22,7 @@ from asng.compression.goals import Goal
 from asng.compression.journal import MAPPINGS, Journal
 from asng.compression.result import Compressed, CompressedChild, Network
 from asng.compression.stored import write_compression
-from asng.compression.tuning import STEPS, Tuner
+from asng.compression.tuning import STEPS, Tuner, train_shared
 from asng.costs import Budget
 from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
@@ -202,6 +202,8 @@ class Road:
             finals = [self._finals(*pair, tuner) for pair in zip(self.goals, starts, strict=True)]
             whole = deep_copy(self.model).eval()
             model = Network(whole, checked_score(self._score(whole), self._objective), self._costs(whole))
+            if self.optimizer is not None or not self.train_weights:
+                finals[0].check()  # else the search for the rate is as good
             self._begun = True
             if self.train_weights:
                 with self._timed("shared weights"):
@@ -331,13 +333,14 @@ class Road:
             return
         draws, steps = thetas(supernet.space, starts, seed=self.seed + 1), self.epochs * len(self.train)
         loop.trainer.begin(steps)
-        with progress_bar("shared weights", steps, show=self.progress) as bar:
-            pool: list[Architecture] = []
-            for step in range(steps):
-                if not pool:
-                    pool = [candidate.architecture for candidate in draws.ask(2 * len(starts))]
-                value = loop.trainer.step([pool.pop()])
-                bar.update(step + 1, loss=value)
+        train_shared(
+            loop.trainer,
+            lambda: [candidate.architecture for candidate in draws.ask(2 * len(starts))],
+            steps,
+            model=self.model,
+            loss=self.loss,
+            progress=self.progress,
+        )
         if path is not None:
             write_tensors(path, {"weights": supernet.state_dict()})
         self.journal.answer("shared weights", lambda: True, bool)

@@ -1,7 +1,7 @@
 """Fine-tune children cut out of the shared weights: for a few steps, for a while, or to the end."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -10,16 +10,20 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
+from asng.compression.calls import check_loss
 from asng.errors import RunError
 from asng.nn import Inputs, Supernet
+from asng.search.trainer import Trainer
 from asng.space import Architecture
 from asng.training import recalibrate, score, train
 from asng.training.data.nested import CountItems
 from asng.training.data.random_state import staged
+from asng.training.faults import FiniteWatch
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler
+from asng.training.progress import progress_bar
 
-__all__ = ["Tuner"]
+__all__ = ["Tuner", "train_shared"]
 
 STEPS = 8
 """Steps of the short fine-tuning that predicts a longer one; see docs/compression.md, "Measured"."""
@@ -27,6 +31,46 @@ BRIEFLY = 4
 """So many batches of those steps recompute the averages of batch norms afterwards."""
 RECALIBRATED = 50
 """Largest number of batches that recompute the averages of batch norms after a fine-tuning."""
+
+
+def train_shared(
+    trainer: Trainer,
+    draw: Callable[[], list[Architecture]],
+    steps: int,
+    *,
+    model: nn.Module,
+    loss: Loss,
+    progress: bool,
+) -> None:
+    """Train shared weights on networks in turn, one for each step. A step without a finite loss is skipped.
+
+    Args:
+        trainer: Trains them, and has begun.
+        draw: Returns the next networks.
+        steps: Number of steps.
+        model: The trained model.
+        loss: Its training loss.
+        progress: Show a progress bar.
+
+    Raises:
+        InputError: The model itself has no finite loss on a batch, which would also end a fine-tuning.
+        RunError: Most steps were skipped, so the weights are lost.
+    """
+    watch, skipped, pool = FiniteWatch(), 0, list[Architecture]()
+    with progress_bar("shared weights", steps, show=progress) as bar:
+        for step in range(steps):
+            pool = pool or draw()
+            value = trainer.step([pool.pop()])
+            if not math.isfinite(value):
+                skipped += 1
+                check_loss(model, loss, trainer.last_batch, which="a batch")
+            watch.trained(value, step, trainer.explain)
+            bar.update(step + 1, loss=value)
+    if 2 * skipped > steps:
+        raise RunError(
+            f"loss: expected a finite training loss of the shared weights, got none in {skipped} of {steps} "
+            f"steps. {trainer.explain()} Lower the learning rate, or look for a NaN in the data."
+        )
 
 
 @dataclass(frozen=True)
@@ -72,10 +116,12 @@ class Tuner:
         with staged(self.seed, "averages", self.train, self.valid):
             return self._recalibrated(self.cut(architecture), self.train)
 
-    def after_steps(self, architecture: Architecture, optimizer: MakeOptimizer) -> tuple[float, float]:
+    def after_steps(
+        self, architecture: Architecture, optimizer: MakeOptimizer, *, strictly: bool = False
+    ) -> tuple[float, float]:
         """Return the loss and the score of a child after a few steps, on some validation batches.
 
-        Both are infinite if the training loss is ever not finite.
+        Both are infinite if the training loss is ever not finite; if `strictly`, that is an error.
         """
         few, some = self._few
         with staged(self.seed, "steps", self.train, self.valid):
@@ -83,7 +129,7 @@ class Tuner:
             try:
                 train(child, few, loss=loss, epochs=1, optimizer=optimizer, scheduler=None, clip=clip)
             except RunError as error:
-                if not str(error).startswith("loss:"):
+                if strictly or not str(error).startswith("loss:"):
                     raise
                 return math.inf, math.inf
             self._recalibrated(child, few[:BRIEFLY])

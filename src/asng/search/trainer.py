@@ -125,6 +125,11 @@ class Trainer:
         """
         refuse_other_weights(self._named, self.supernet)
 
+    @property
+    def last_batch(self) -> Any:
+        """The batch of the last step."""
+        return self._last[0]
+
     def explain(self) -> str:
         """Return where the non-finite loss of the last step comes from."""
         return explained(self.supernet, self.loss, *self._last)
