@@ -469,6 +469,14 @@ def test_patterns_choose_groups(options, groups):
     assert all("leaves it out" in why for path, why in found.fixed.items() if path != "head")
 
 
+def test_a_width_without_parts_says_that_it_has_steps_of_one():
+    model = nn.Sequential(nn.Linear(8, 37), nn.ReLU(), nn.Linear(37, 8), nn.ReLU(), nn.Linear(8, 3))
+    x = torch.randn(4, 8)
+    fixed = snn.searchable(model, x).conversion.fixed
+    assert fixed["0"] == "its 37 channels have no 2 to 8 equal parts; pass step=1"
+    assert "0" in snn.searchable(model, x, step={"0": 1}).space
+
+
 def test_steps_and_least_shares_go_by_pattern():
     space = snn.searchable(Residual(), images(), step={"*.conv1": 4}, least={"stem": 0.5, "*": 0.1}).space
     assert (space["stem"].low, space["stem"].step) == (4, 1)
@@ -503,6 +511,7 @@ def test_steps_and_least_shares_go_by_pattern():
             "got none in ReLU. It has no linear layer, embedding or convolution of torch. Mark",
         ),
         (nn.Sequential(snn.Choice([nn.ReLU(), nn.Tanh()])), images, {}, "got one with searchable parts"),
+        (nn.Linear(8, 2, device="meta"), images, {}, "model: expected weights with numbers, .* meta device"),
     ],
 )
 def test_wrong_input_is_told(model, example, options, match):

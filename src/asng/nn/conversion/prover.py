@@ -68,6 +68,8 @@ class Prover:
         runs, heads = (max(getattr(self.roles[path], name) for path in paths) for name in ("runs", "heads"))
         parts = f"parts in heads of {heads}" if heads else "parts"
         reason = Refused(f"its number of channels has no {parts}")
+        if not counts and whole == first > 1:
+            reason = Refused(f"its {first} channels have no 2 to {_MOST_UNITS} equal parts; pass step=1")
         # Several channels for each one of another layer are neighbours, or come in repeated rounds.
         ways = product((n for n in _BLOCKS if n % runs == 0), (False, True)[: len(set(widths.values()))])
         for blocks, repeated in ways:

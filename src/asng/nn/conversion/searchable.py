@@ -197,6 +197,11 @@ def _coupled(
 def _checked(model: nn.Module, example: Any) -> list[Inputs]:
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch.nn.Module, got {model!r:.80}.")
+    if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
+        raise InputError(
+            "model: expected weights with numbers, got some on the meta device, on which nothing can be "
+            "proved. Make room for them by model.to_empty(device='cpu'), and load them by load_state_dict."
+        )
     if any(isinstance(module, Searchable) for module in model.modules()):
         raise InputError(
             "model: expected a plain one, got one with searchable parts. Give it to asng.nn.Supernet."
