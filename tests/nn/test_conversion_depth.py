@@ -351,6 +351,15 @@ def test_a_supernet_with_a_depth_is_copied_and_pickled():
         )
 
 
+@pytest.mark.parametrize("hold", [lambda net: [net], lambda net: net.forward], ids=["itself", "its method"])
+def test_a_row_of_blocks_may_refer_to_itself(hold):
+    _, x, _ = converted("a row of all")
+    supernet = snn.searchable(flat(), x)
+    supernet.model.held = hold(supernet.model)  # accelerate, for one, keeps the forward that it replaces
+    child = supernet.extract({key: variable.low for key, variable in supernet.space.items()}, example=x)
+    assert (child.held[0] if isinstance(child.held, list) else child.held.__self__) is child
+
+
 def test_no_width_and_no_block_is_told():
     with pytest.raises(InputError, match="expected a width that can be narrowed, got none in Sequential"):
         snn.searchable(nn.Sequential(nn.Linear(3, 2)), torch.randn(2, 3))

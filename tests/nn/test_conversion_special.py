@@ -2,6 +2,8 @@
 
 import random
 import warnings
+import weakref
+from types import MethodType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -134,6 +136,68 @@ def test_hooks_that_refer_to_the_model_refer_to_its_copies(kind, ran):
     assert torch.equal(child(other), supernet(other, architecture={"body.0": 4, "body.2": 8}))
     assert model.kept.get("a") is kept
     assert torch.equal(supernet.extract({"body.0": 16, "body.2": 16}, example=x)(other), model(other))
+
+
+class Reached(nn.Module):
+    """A model that reaches a layer in a way of its own."""
+
+    def __init__(self, way):
+        super().__init__()
+        self.first, self.middle, self.last = nn.Linear(5, 16), nn.Linear(16, 16), nn.Linear(16, 3)
+        middle = self.middle
+        self.held = {
+            "weakly": lambda: weakref.ref(middle),
+            "weakly, its weight": lambda: weakref.ref(middle.weight),
+            "weakly, in a list": lambda: [weakref.ref(middle)],
+            "weakly, in a tuple in a dict": lambda: {"a": (weakref.ref(middle), None)},
+            "by a function in a list": lambda: [lambda: middle],
+            "in a list": lambda: [middle],
+            "by its call": lambda: middle.__call__,
+            "in an object": lambda: SimpleNamespace(layer=middle),
+        }[way]()
+
+    def forward(self, x):
+        y, found = self.first(x).relu(), self.held
+        while not isinstance(found, (nn.Linear, nn.Parameter, MethodType)):
+            match found:
+                case dict():
+                    found = found["a"]
+                case list() | tuple():
+                    found = found[0]
+                case SimpleNamespace():
+                    found = found.layer
+                case _:
+                    found = found()
+        return self.last(nn.functional.linear(y, found) if isinstance(found, nn.Parameter) else found(y))
+
+
+WAYS = [
+    ("weakly", True),
+    ("weakly, its weight", False),
+    ("weakly, in a list", True),
+    ("weakly, in a tuple in a dict", True),
+    ("by a function in a list", True),
+    ("in a list", True),
+    ("by its call", True),
+    ("in an object", True),
+]
+
+
+@pytest.mark.parametrize(("way", "narrowed"), WAYS)
+def test_what_refers_to_a_layer_refers_to_that_of_the_copies(way, narrowed):
+    model, x = Reached(way), torch.randn(4, 5)
+    supernet = snn.searchable(nn.Sequential(model, nn.Linear(3, 16), nn.ReLU(), nn.Linear(16, 2)), x)
+    assert ("0.middle" in supernet.space) == narrowed
+    architecture = supernet.space.sample(random.Random(1))
+    child = supernet.extract(architecture, example=x)
+    assert torch.equal(child(x), supernet(x, architecture=architecture))
+    before = child(x)
+    with torch.no_grad():
+        model.middle.weight.add_(1.0)
+        supernet.model[0].middle.weight.add_(1.0)
+    assert torch.equal(child(x), before)
+    child(x).sum().backward()
+    assert child[0].middle.weight.grad is not None
 
 
 class Momentum(nn.Module):

@@ -70,9 +70,13 @@ class Blocks(Searchable):
         child: nn.Module = kind.__new__(kind)
         nn.Module.__init__(child)
         tables = {*vars(child), "names", "path"}
-        for name, value in vars(self).items():
-            if name not in tables and not name.startswith("search_"):
-                vars(child)[name] = extraction.copy(value)
+
+        def fill() -> None:
+            for name, value in vars(self).items():
+                if name not in tables and not name.startswith("search_"):
+                    vars(child)[name] = extraction.copy(value)
+
+        extraction.later(fill)  # an attribute may refer to the container
         child._modules.update({name: extraction.child(block) for name, block in self.chosen().items()})
         vars(child)["training"] = self.training
         return child

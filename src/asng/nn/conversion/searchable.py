@@ -244,9 +244,9 @@ def _shapes(calls: Sequence[Inputs]) -> str:
 
 
 def _convert(model: nn.Module, twins: Mapping[str, nn.Module]) -> None:
-    """Replace layers by their twins, in every place where they stand."""
-    new = {id(model.get_submodule(path)): twin for path, twin in twins.items()}
-    for module in list(model.modules()):
-        for name, part in module._modules.items():
-            if id(part) in new:
-                module._modules[name] = new[id(part)]
+    """Turn layers into their twins, which are then in every list, function or object that holds a layer."""
+    for path, twin in twins.items():
+        layer = model.get_submodule(path)
+        layer.__class__ = type(twin)
+        vars(layer).clear()
+        vars(layer).update(vars(twin))

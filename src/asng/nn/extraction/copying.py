@@ -5,6 +5,7 @@ import dis
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, partial
+from operator import is_not
 from types import BuiltinMethodType, CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, TypeVar
 from weakref import ref
@@ -81,12 +82,27 @@ class Copier:
         return deep_copy(value, self.memo)
 
     def rebind(self, modules: Iterable[nn.Module]) -> None:
-        """Let functions of copied modules, such as their hooks, refer to what was copied."""
+        """Let functions and weak references of copied modules, as in hooks, refer to what was copied."""
+        seen: set[int] = set()
         for module in modules:
-            for table in (vars(module), *(held for held in vars(module).values() if isinstance(held, dict))):
-                for name, value in table.items():
-                    if isinstance(value, FunctionType) and self._refers(value):
-                        table[name] = self._function(value)
+            self._rebound(vars(module), seen)
+
+    def _rebound(self, value: Any, seen: set[int]) -> Any:
+        """Return a copied value that refers to copies; containers that can change stay the same object."""
+        if isinstance(value, FunctionType):
+            return self._function(value) if self._refers(value) else value
+        if isinstance(value, ref):
+            made = self.memo.get(id(value()))
+            return value if made is None else ref(made)
+        if isinstance(value, (dict, list)) and id(value) not in seen:
+            seen.add(id(value))
+            for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+                if (new := self._rebound(part, seen)) is not part:
+                    value[key] = new
+        if type(value) is tuple:
+            parts = tuple(self._rebound(part, seen) for part in value)
+            return parts if any(map(is_not, parts, value)) else value
+        return value
 
     def _refers(self, function: FunctionType) -> bool:
         cells = [cell.cell_contents for cell in function.__closure__ or () if not _is_empty(cell)]

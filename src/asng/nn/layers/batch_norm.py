@@ -297,9 +297,9 @@ def _largest_width(num_features: Size, track: bool) -> int:
 def _forget_averages(layer: Any) -> None:
     """Make loading skip the running averages in a state dict of torch's layer."""
     layer.search_variables = {}
-    layer.register_load_state_dict_pre_hook(_without_averages)
+    layer._register_load_state_dict_pre_hook(_without_averages)  # the public way would keep the layer itself
 
 
-def _without_averages(module: nn.Module, state: dict[str, Any], prefix: str, *_: object) -> None:
+def _without_averages(state: dict[str, Any], prefix: str, *_: object) -> None:
     for name in ("running_mean", "running_var", "num_batches_tracked"):
         state.pop(prefix + name, None)
