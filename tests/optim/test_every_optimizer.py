@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asng.errors import InputError, RunError
-from asng.optim import ASNG, SNG, Adam, RandomSearch, Staged
+from asng.optim import ASNG, SNG, Adam, RandomSearch, Staged, StagedFront
 from asng.testing import OPTIMIZER_CLAIMS
 from asng.testing.optimizers import OTHER, SPACE
 
@@ -24,14 +24,21 @@ MAKERS = {
 }
 
 
+class Short(StagedFront):
+    """Goes through all stages in few evaluations."""
+
+    _model_calls = 40
+
+
 @pytest.fixture(params=MAKERS)
 def make(request):
     return MAKERS[request.param]
 
 
 @pytest.mark.parametrize("claim", OPTIMIZER_CLAIMS, ids=lambda claim: claim.__name__)
-def test_every_optimizer_keeps_what_it_promises(make, claim):
-    claim(make)
+@pytest.mark.parametrize("name", [*MAKERS, "StagedFront"])
+def test_every_optimizer_keeps_what_it_promises(name, claim):
+    claim((MAKERS | {"StagedFront": Short})[name])
 
 
 # --- the words of errors ----------------------------------------------------------------------------------

@@ -227,11 +227,12 @@ class MinimizeLoop:
         told = [c.with_active(one.active) for c, one in zip(candidates, evaluations, strict=True)]
         self.optimizer.tell(told, self.told(evaluations))
 
-    def told(self, evaluations: Sequence[Evaluation]) -> list[float]:
+    def told(self, evaluations: Sequence[Evaluation]) -> list[float] | list[list[float]]:
         """Return what to tell the optimiser of evaluations, and add them to the front if there is one."""
         if self.front is None:
             return [one.told for one in evaluations]
-        told = self.front.told(evaluations)
+        several = self.optimizer.numbers_each > 1
+        told = self.front.rows(evaluations) if several else self.front.told(evaluations)
         for one in evaluations:
             if self.front.add(one):
                 self._improved = self.evaluated

@@ -86,8 +86,7 @@ def minimize(
         budget: Maximum number of calls of f, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
         optimizer: Any `Optimizer` over the space. Default: `asng.optim.Staged(space, budget=budget,
-            seed=seed)`; with several objectives `ASNG(space, seed=seed, reuse=False, covariance=False,
-            spread=0.5)`.
+            seed=seed)`; with several objectives `asng.optim.StagedFront`.
         start: Architectures to evaluate first, such as the settings in use now.
         known: Architectures and their losses from elsewhere, in the order of the search that found them. They
             cost nothing, and the best of them may be the result.
@@ -158,7 +157,12 @@ def minimize(
             remove_halves(folder)
         if optimizer is None:
             optimizer = default_optimizer(
-                space, budget=budget, seed=seed, noisy=noisy, front=bool(given.objectives), logged=logged
+                space,
+                budget=budget,
+                seed=seed,
+                noisy=noisy,
+                objectives=max(1, len(given.objectives)),
+                logged=logged,
             )
         record = _begin(log, logged, folder, optimizer, budget, flags | given.settings())
         calls = workers_of(workers, f, content, activity=activity, call_seconds=call_seconds)

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from asng.black_box.hypervolume import undominated
+from asng.optim.pareto import undominated
 from asng.report.figures.curves import every
 from asng.report.figures.svg import BLUE, FAINT, ORANGE, hint, legend_above, tidy
 

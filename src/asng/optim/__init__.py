@@ -5,5 +5,17 @@ from asng.optim.asng import ASNG
 from asng.optim.baselines import SNG, Adam, RandomSearch
 from asng.optim.several import SeveralGoals
 from asng.optim.staged import Staged
+from asng.optim.staged_front import StagedFront
 
-__all__ = ["ASNG", "SNG", "Adam", "HasTheta", "Optimizer", "RandomSearch", "SeveralGoals", "Staged", "Told"]
+__all__ = [
+    "ASNG",
+    "SNG",
+    "Adam",
+    "HasTheta",
+    "Optimizer",
+    "RandomSearch",
+    "SeveralGoals",
+    "Staged",
+    "StagedFront",
+    "Told",
+]

@@ -12,7 +12,17 @@ from asng.errors import InputError
 from asng.optim.draws import Sampling, draw_uniforms
 from asng.optim.reuse import LEAST, late_weights, read_by
 from asng.optim.saving import FORMAT, check_same, generator, pack_theta, unpack_theta, whole
-from asng.optim.told import Batch, Draws, Origin, Told, arrays_of, checked_batch, joined, when_drawn
+from asng.optim.told import (
+    Batch,
+    Draws,
+    Losses,
+    Origin,
+    Told,
+    arrays_of,
+    checked_batch,
+    joined,
+    when_drawn,
+)
 from asng.space import Architecture, Candidate, Space
 
 __all__ = ["HasTheta", "Optimizer", "Told"]
@@ -67,6 +77,9 @@ class Optimizer(ABC):
         >>> optimizer.generation, optimizer.best
         (1, Architecture({'width': 5}))
     """
+
+    numbers_each = 1
+    """How many numbers are told of each candidate."""
 
     _state: HasTheta
 
@@ -247,7 +260,7 @@ class Optimizer(ABC):
     def tell(
         self,
         candidates: Sequence[Candidate] | Candidate,
-        losses: Sequence[float] | float,
+        losses: Losses,
         *,
         log_densities: Floats | None = None,
     ) -> None:
@@ -260,7 +273,8 @@ class Optimizer(ABC):
             candidates: Two or more, drawn by this optimiser or made by `space.candidate`, for an immediate
                 update. Or a single one, also as the list that `ask(1)` returned: it waits until there are
                 `lam`, or until the next two or more are told.
-            losses: One for each candidate, smaller is better. NaN and infinities rank worst.
+            losses: One for each candidate, smaller is better. NaN and infinities rank worst. A list of
+                `numbers_each` numbers for each if that is more than 1.
             log_densities: The log density, as of `log_density`, that each was drawn with if another
                 distribution drew it, shape (n,); they weight the candidates. Default: as the candidates know.
 
@@ -278,8 +292,8 @@ class Optimizer(ABC):
             >>> opt.generation
             1
         """
-        theta, draws = self._state.theta, self._draws
-        batch = checked_batch(self._product, draws, theta, candidates, losses, self._log_density)
+        theta, draws, each = self._state.theta, self._draws, self.numbers_each
+        batch = checked_batch(self._product, draws, theta, candidates, losses, self._log_density, each)
         if log_densities is not None:
             batch = batch._replace(then=log_densities)
         together = joined(draws.waiting, batch)
@@ -315,7 +329,7 @@ class Optimizer(ABC):
         """
         check_same(state, self._same())
         generation, rng = whole(state, "generation"), generator(state)
-        draws = Draws.unpack(state, self._product)
+        draws = Draws.unpack(state, self._product, self.numbers_each)
         self._state = self._unpack(state, unpack_theta(state, self._product))
         self._generation, self._rng, self._draws = generation, rng, draws
 

@@ -22,7 +22,7 @@ from asng.errors import RunError
 from asng.optim.saving import array, get, whole
 from asng.optim.surrogate import Coordinates, Hyper, Surrogate, first_hyper, fitted, surprise
 
-__all__ = ["Archive", "Model", "bent", "learnt_model", "surrogate_of"]
+__all__ = ["MOST", "POWERS", "Archive", "Model", "bent", "learnt_model", "surrogate_of"]
 
 POWERS = (1.0, 0.5, 0.25, 0.0, -0.25, -0.5)
 _OFFSET = 0.01
@@ -30,7 +30,7 @@ _T_MAX = 1e12
 _LARGE = 4e307
 """Losses beyond this are scaled, so that differences and sums of two are floats."""
 _STEPS = 6
-_MOST = 150
+MOST = 150
 """Most points of a model: two thirds are the best, the others the newest."""
 
 
@@ -59,6 +59,8 @@ class Archive:
     def joined(self, x: Floats, losses: Floats, active: Floats | None) -> "Archive":
         """Return an archive with more points."""
         read = np.ones_like(x) if active is None else active
+        if not len(self):
+            return Archive(x, losses, read)
         return Archive(
             np.concatenate((self.x, x)),
             np.concatenate((self.losses, losses)),
@@ -72,10 +74,10 @@ class Archive:
     def chosen(self) -> "Archive":
         """Return the points that a model uses, the newest last."""
         n = len(self)
-        if n <= _MOST:
+        if n <= MOST:
             return self
-        good = self.order()[: 2 * _MOST // 3]
-        rest = np.setdiff1d(np.arange(n), good)[-(_MOST - len(good)) :]
+        good = self.order()[: 2 * MOST // 3]
+        rest = np.setdiff1d(np.arange(n), good)[-(MOST - len(good)) :]
         keep = np.sort(np.concatenate((good, rest)))
         return Archive(self.x[keep], self.losses[keep], self.active[keep])
 

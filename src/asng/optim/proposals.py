@@ -14,7 +14,7 @@ from asng.optim.surrogate import Coordinates, Surrogate
 
 Flags: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["log_improvement", "proposed"]
+__all__ = ["Pool", "log_improvement", "proposed", "searched"]
 
 _UNIFORM, _LOCAL, _ROUND = 20, 160, 80
 """Points of the first pool, drawn uniformly and near the best, and of each later round."""
@@ -26,7 +26,9 @@ _PARENTS = 8
 GREEDY = True
 
 
-class _Pool(NamedTuple):
+class Pool(NamedTuple):
+    """Points, shape (n, D), and what each is worth, shape (n,); more is better."""
+
     x: Floats
     value: Floats
 
@@ -63,14 +65,34 @@ def proposed(
     """
     goal = float(surrogate.mean(Coordinates.of(product, best, reads(best))).min())
 
-    def weighed(x: Floats) -> _Pool:
+    def weighed(x: Floats) -> Pool:
         x = x[~known(x)]
         if not len(x):
-            return _Pool(x, np.zeros(0))
+            return Pool(x, np.zeros(0))
         mean, variance, _, _ = surrogate.predicted(Coordinates.of(product, x, reads(x)))
         gain = log_improvement(goal - mean, np.sqrt(variance))
-        return _Pool(x, -np.minimum(_places(-gain), _places(mean)) if GREEDY else gain)
+        return Pool(x, -np.minimum(_places(-gain), _places(mean)) if GREEDY else gain)
 
+    pool, everywhere = searched(product, rng, best, weighed)
+    if not nearby or place + n < 2:
+        return _batch(product, surrogate, pool, goal, n, reads, everywhere, place)
+    if n == 1:
+        return _unseen(product, rng, best, known, np.empty((0, best.shape[1])))
+    chosen = _batch(product, surrogate, pool, goal, n - 1, reads, everywhere, place)
+    return np.concatenate((chosen, _unseen(product, rng, best, known, chosen)))
+
+
+def searched(
+    product: Product, rng: np.random.Generator, best: Floats, weighed: Callable[[Floats], Pool]
+) -> tuple[Pool, Floats]:
+    """Return points that are worth much, and the uniform draws among those that were looked at.
+
+    Args:
+        product: Family of distributions.
+        rng: Source of randomness.
+        best: Points to search from, snapped, shape (k, D).
+        weighed: Returns what points of shape (m, D) are worth, without those that need no evaluation.
+    """
     everywhere = product.snapped(product.uniform(rng.random((_UNIFORM, product.n_free))))
     pool = weighed(np.concatenate((everywhere, _mutated(product, rng, best, _LOCAL))))
     for _ in range(_ROUNDS):
@@ -78,13 +100,8 @@ def proposed(
             break
         parents = pool.x[np.argsort(-pool.value, kind="stable")[:_PARENTS]]
         more = weighed(_mutated(product, rng, parents, _ROUND))
-        pool = _Pool(np.concatenate((pool.x, more.x)), np.concatenate((pool.value, more.value)))
-    if not nearby or place + n < 2:
-        return _batch(product, surrogate, pool, goal, n, reads, everywhere, place)
-    if n == 1:
-        return _unseen(product, rng, best, known, np.empty((0, best.shape[1])))
-    chosen = _batch(product, surrogate, pool, goal, n - 1, reads, everywhere, place)
-    return np.concatenate((chosen, _unseen(product, rng, best, known, chosen)))
+        pool = Pool(np.concatenate((pool.x, more.x)), np.concatenate((pool.value, more.value)))
+    return pool, everywhere
 
 
 def _unseen(
@@ -110,7 +127,7 @@ def _places(values: Floats) -> Floats:
 def _batch(
     product: Product,
     surrogate: Surrogate,
-    pool: _Pool,
+    pool: Pool,
     goal: float,
     n: int,
     reads: Callable[[Floats], Floats | None],

@@ -14,12 +14,14 @@ from asng.errors import InputError, RunError
 from asng.optim.ask_tell import Optimizer, Told
 from asng.optim.asng import FIRST_SPREAD, pack_state, unpack_state
 from asng.optim.density import improving
+from asng.optim.handover import handed_over, near
 from asng.optim.joint import Joint, begun, drawn, updated, weighed
 from asng.optim.model import Archive, Model, learnt_model, surrogate_of
 from asng.optim.proposals import Flags, proposed
 from asng.optim.reading import Reading, read_only
 from asng.optim.saving import array, get, number, whole
 from asng.optim.step import Settings, State
+from asng.optim.told import none_if_not_finite, shape_told
 from asng.space import Space
 
 __all__ = ["Staged"]
@@ -125,6 +127,7 @@ class Staged(Optimizer):
         True
     """
 
+    _settings, _spread, _covariance, _model_calls = SETTINGS, FIRST_SPREAD, True, MODEL_CALLS
     _state: StagedState
 
     def __init__(
@@ -140,7 +143,7 @@ class Staged(Optimizer):
             budget = integer_at_least("budget", budget, 1)
         if not isinstance(noisy, bool):
             raise InputError(f"noisy: expected True or False, got {noisy!r}.")
-        product = Product(space, settled=SETTLED, spread=FIRST_SPREAD)
+        product = Product(space, settled=SETTLED, spread=self._spread)
         super().__init__(product, lam=LAM if lam is None else lam, seed=seed, sampling="stratified")
         self._lam_given = None if lam is None else self._lam
         self._first_lam = self._lam
@@ -148,7 +151,7 @@ class Staged(Optimizer):
         self._fixed |= {"lam": lam, "budget": budget, "noisy": noisy}
         self._modelled = self._calls_of_model()
         self._joint: Joint | None = None
-        if len(product.of_reals):
+        if self._covariance and len(product.of_reals):
             discrete = Product(space, settled=SETTLED, spread=FIRST_SPREAD, reals=False)
             self._joint = Joint(product, discrete)
         size = len(space)
@@ -170,13 +173,13 @@ class Staged(Optimizer):
         if too_wide or not 0 < product.n_free <= MODEL_VARIABLES:
             return 0
         real = 2 * len(product.of_reals) >= product.n_free
-        return 0 if real and self._budget > MODEL_BUDGET else MODEL_CALLS
+        return 0 if real and self._budget > MODEL_BUDGET else self._model_calls
 
     @property
     def delta(self) -> float:
         """Length of the next step of the natural gradient; 0 while there is a model."""
         gradient = self._state.gradient
-        return 0.0 if gradient is None else SETTINGS.delta_init / gradient.Delta
+        return 0.0 if gradient is None else self._settings.delta_init / gradient.Delta
 
     @property
     def gamma(self) -> float:
@@ -212,8 +215,18 @@ class Staged(Optimizer):
             return product.snapped(product.uniform(u))
         reads = Reading(product, archive.x, archive.active)
         others = product.snapped(self._under_way) if len(self._under_way) else self._under_way
-        known = self._known(reads, others)
-        chosen = np.zeros(len(u), dtype=bool)
+        return self._modelled_draw(u, reads, others)
+
+    def _modelled_draw(self, u: Floats, reads: Reading, others: Floats) -> Floats:
+        """Return points that a model proposes.
+
+        Args:
+            u: Uniform numbers, as for `_draw`.
+            reads: Returns which variables points are expected to read.
+            others: Points under way, snapped, shape (m, D).
+        """
+        state, product, archive = self._state, self._product, self._state.archive
+        known, chosen = self._known(reads, others), np.zeros(len(u), dtype=bool)
         if not self._noisy and len(archive) >= FOREST_FROM:
             chosen = self._rng.random(len(u)) < FOREST_SHARE
         points = product.snapped(product.uniform(u))
@@ -267,22 +280,29 @@ class Staged(Optimizer):
     def _update(self, told: Told) -> StagedState:
         state, new = self._counted(self._state, told)
         if state.gradient is not None:
-            return self._descended(state, state.gradient, told, new)
+            return self._descended(state, state.gradient, told._replace(losses=self._worth(told.losses)), new)
         archive = state.archive
         if new.any():
             read = None if told.active is None else told.active[new]
             archive = archive.joined(self._product.snapped(told.x[new]), told.losses[new], read)
-        model = state.model
-        if len(archive) >= FIRST and new.any():
-            model = learnt_model(self._product, archive, model)
-        theta = handed_over(self._product, archive) if len(archive) >= FIRST else state.theta
-        still = 0 if new.any() else state.still + 1
-        state = replace(state, archive=archive, model=model, theta=theta, still=still)
+        state = replace(state, archive=archive, still=0 if new.any() else state.still + 1)
+        if len(archive) >= FIRST:
+            state = self._learnt(state) if new.any() else state
+            ranked = replace(archive, losses=self._worth(archive.losses))
+            state = replace(state, theta=handed_over(self._product, ranked))
         # If draws find nothing new any more, the model has no points left to propose.
-        if state.calls >= self._modelled or (still > _FLAT and len(archive) >= FIRST):
+        if state.calls >= self._modelled or (state.still > _FLAT and len(archive) >= FIRST):
             nothing = Archive.empty(told.x.shape[1])
-            state = self._begun(replace(state, archive=nothing), theta, self._first_lam)
+            state = self._begun(replace(state, archive=nothing), state.theta, self._first_lam)
         return state
+
+    def _worth(self, losses: Floats) -> Floats:
+        """Return the numbers by which points are ordered, shape (n,); lower is better."""
+        return losses
+
+    def _learnt(self, state: StagedState) -> StagedState:
+        """Return the state with a model of the points that it has."""
+        return replace(state, model=learnt_model(self._product, state.archive, state.model))
 
     def _counted(self, state: StagedState, told: Told) -> tuple[StagedState, Flags]:
         """Return the state with keys, calls and best point updated, and which points are new."""
@@ -296,7 +316,8 @@ class Staged(Optimizer):
             first[np.unique(own, return_index=True)[1]] = True
             new = first & ~np.isin(own, state.keys)
             keys = np.union1d(state.keys, own)
-        losses = np.where(np.isfinite(told.losses), told.losses, np.inf)
+        losses = self._worth(told.losses)
+        losses = np.where(np.isfinite(losses), losses, np.inf)
         at = int(np.argmin(losses))
         better = float(losses[at]) < state.least
         return (
@@ -312,13 +333,13 @@ class Staged(Optimizer):
         )
 
     def _begun(self, state: StagedState, theta: Theta, lam: int) -> StagedState:
-        gradient = begun(self._product, self._joint, SETTINGS, theta)
+        gradient = begun(self._product, self._joint, self._settings, theta)
         return replace(state, theta=theta, gradient=gradient, lam=lam, runs=state.runs + 1, still=0)
 
     def _descended(self, state: StagedState, gradient: State, told: Told, new: Flags) -> StagedState:
         """Return the state after an update of the natural gradient, restarted if it has converged."""
         if len(told.losses) > 1:
-            gradient = updated(self._product, self._joint, SETTINGS, gradient, told)
+            gradient = updated(self._product, self._joint, self._settings, gradient, told)
         state = replace(state, gradient=gradient, theta=gradient.theta)
         if self._noisy:
             return state
@@ -359,7 +380,7 @@ class Staged(Optimizer):
         state = self._state
         return {
             "archive": {name: getattr(state.archive, name).tolist() for name in ("x", "active")}
-            | {"losses": [loss if math.isfinite(loss) else None for loss in state.archive.losses.tolist()]},
+            | {"losses": none_if_not_finite(state.archive.losses)},
             "keys": state.keys.tolist(),
             "best": state.best.tolist(),
             "least": state.least if math.isfinite(state.least) else None,
@@ -376,14 +397,14 @@ class Staged(Optimizer):
         n = len(get(saved, "losses"))
         archive = Archive(
             array(saved, "x", n, size) if n else np.empty((0, size)),
-            array(saved, "losses", n, missing=True),
+            array(saved, "losses", *shape_told(n, self.numbers_each), missing=True) if n else np.empty(0),
             array(saved, "active", n, size) if n else np.empty((0, size)),
         )
         gradient = get(state, "gradient")
         if gradient is not None:
-            like = begun(product, self._joint, SETTINGS, theta)
+            like = begun(product, self._joint, self._settings, theta)
             discrete = product if self._joint is None else self._joint.discrete
-            gradient = unpack_state(gradient, theta, like, SETTINGS, product, discrete)
+            gradient = unpack_state(gradient, theta, like, self._settings, product, discrete)
         keys = get(state, "keys")
         if not isinstance(keys, list) or not all(type(key) is int for key in keys):
             raise RunError(f"state['keys']: expected a list of integers, got {keys!r:.80}.")
@@ -401,44 +422,6 @@ class Staged(Optimizer):
             runs=whole(state, "runs"),
             still=whole(state, "still"),
         )
-
-
-def handed_over(product: Product, archive: Archive) -> Theta:
-    """Return where the natural gradient continues: around the best point, as wide as the best few."""
-    first, gauss, family = product.initial(), product.gaussians, product.categoricals
-    order = archive.order()
-    few = order[: max(4, min(len(order) // 5, 20))]
-    x, read = archive.x[few], archive.active[few]
-    weights = np.log(len(few) + 0.5) - np.log(np.arange(1, len(few) + 1))
-    p, mean, std = first
-    if family.size:
-        own = weights[:, None] * np.maximum(read[:, product.choice_columns], 1e-9)
-        at = x[:, product.choice_columns].astype(np.intp) + family.starts
-        hits = np.bincount(at.ravel(), weights=own.ravel(), minlength=len(p))
-        share = hits / family.segments.spread(own.sum(axis=0))
-        p = family.project(0.3 * first.p + 0.7 * share)
-    if gauss.size:
-        columns = product.ordered_columns
-        own = weights[:, None] * np.maximum(read[:, columns], 1e-9)
-        mean = x[0, columns]
-        unit = np.ldexp(1.0, np.frexp(gauss.std_max)[1] - 1)  # an exact scale, so that squares stay finite
-        squares = (own * (x[:, columns] / unit - mean / unit) ** 2).sum(axis=0) / own.sum(axis=0)
-        least = np.maximum(0.02 * gauss.std_max, gauss.std_min(mean))
-        std = np.clip(np.sqrt(squares) * unit, np.minimum(least, first.std), first.std)
-    return Theta(p, mean, std)
-
-
-def near(product: Product, best: Floats) -> Theta:
-    """Return a distribution around a point, as wide as that of a search that begins to converge."""
-    first, family, gauss = product.initial(), product.categoricals, product.gaussians
-    p = first.p
-    if family.size:
-        sure = np.zeros(len(p))
-        sure[best[product.choice_columns].astype(np.intp) + family.starts] = 1.0
-        p = family.project(0.25 * first.p + 0.75 * sure)
-    mean = best[product.ordered_columns]
-    std = np.clip(0.2 * gauss.std_max, gauss.std_min(mean), gauss.std_max)
-    return Theta(p, mean, std)
 
 
 def _keys(x: Floats) -> Ints:

@@ -12,7 +12,22 @@ from asng.optim.reuse import read_by
 from asng.optim.saving import array, get, whole
 from asng.space import Candidate, Space
 
-__all__ = ["Batch", "Draws", "Origin", "Told", "arrays_of", "checked_batch", "joined", "when_drawn"]
+__all__ = [
+    "Batch",
+    "Draws",
+    "Losses",
+    "Origin",
+    "Told",
+    "arrays_of",
+    "checked_batch",
+    "joined",
+    "none_if_not_finite",
+    "shape_told",
+    "when_drawn",
+]
+
+Losses: TypeAlias = Sequence[float] | Sequence[Sequence[float]] | float
+"""A loss for each candidate; a list of numbers for each if there are several objectives; or one loss."""
 
 LogDensity: TypeAlias = Callable[[Theta, Floats, Floats | None], Floats]
 """A function of (theta, raw draws, which variables each read) that returns log densities."""
@@ -23,7 +38,7 @@ class Told(NamedTuple):
 
     Attributes:
         x: Raw draws, shape (n, D).
-        losses: Losses, shape (n,); may hold NaN and infinities.
+        losses: Losses, shape (n,), or (n, k) with several objectives; may hold NaN and infinities.
         active: Weight of sample i for variable d, shape (n, D): 0 if its evaluation did not read d, else 1,
             or the weight of a sample that is told late. None if all are 1.
     """
@@ -52,7 +67,7 @@ class Batch(NamedTuple):
 
     Attributes:
         x: Raw draws, shape (n, D).
-        losses: Losses, shape (n,).
+        losses: Losses, shape (n,), or (n, k) with several objectives.
         active: 1 if a sample read a variable, shape (n, D); None if all read all.
         then: Log density that each was drawn with, over the variables that it read, shape (n,); NaN for a
             sample that is not late. None if none is late.
@@ -116,15 +131,15 @@ class Draws:
             if waiting is None
             else {
                 "x": waiting.x.tolist(),
-                "losses": _none_if_not_finite(waiting.losses),
+                "losses": none_if_not_finite(waiting.losses),
                 "active": None if waiting.active is None else waiting.active.tolist(),
-                "then": None if waiting.then is None else _none_if_not_finite(waiting.then),
+                "then": None if waiting.then is None else none_if_not_finite(waiting.then),
             },
         }
 
     @classmethod
-    def unpack(cls, state: Mapping[str, Any], product: Product) -> "Draws":
-        """Return the record of a saved state.
+    def unpack(cls, state: Mapping[str, Any], product: Product, each: int = 1) -> "Draws":
+        """Return the record of a saved state, in which `each` numbers are told of a candidate.
 
         Raises:
             RunError: A value is missing, has another shape, or is not a number.
@@ -144,11 +159,11 @@ class Draws:
             draws.rest = array(saved, "rest", len(rest), product.n_free)
             if not ((draws.rest >= 0.0) & (draws.rest < 1.0)).all():
                 raise RunError("state['draws']['rest']: expected numbers in [0, 1), got others.")
-        draws.waiting = None if waiting is None else _unpacked(waiting, product)
+        draws.waiting = None if waiting is None else _unpacked(waiting, product, each)
         return draws
 
 
-def _unpacked(saved: Any, product: Product) -> Batch:
+def _unpacked(saved: Any, product: Product, each: int) -> Batch:
     losses, active, then = get(saved, "losses"), get(saved, "active"), get(saved, "then")
     if not isinstance(losses, list) or not losses:
         raise RunError(f"state['draws']['waiting']: expected a list of losses, got {losses!r:.80}.")
@@ -160,11 +175,19 @@ def _unpacked(saved: Any, product: Product) -> Batch:
         then = array(saved, "then", n, missing=True)
         then = np.where(np.isinf(then), np.nan, then)
     active = None if active is None else array(saved, "active", n, size)
-    return Batch(x, array(saved, "losses", n, missing=True), active, then)
+    return Batch(x, array(saved, "losses", *shape_told(n, each), missing=True), active, then)
 
 
-def _none_if_not_finite(values: Floats) -> list[float | None]:
-    return [value if np.isfinite(value) else None for value in values.tolist()]
+def shape_told(n: int, each: int) -> tuple[int, ...]:
+    """Return the shape of what is told of n candidates, with `each` numbers for each."""
+    return (n,) if each == 1 else (n, each)
+
+
+def none_if_not_finite(values: Floats) -> list[Any]:
+    """Return values as lists, for JSON, with None for those that are not finite."""
+    cells = values.astype(object)
+    cells[~np.isfinite(values)] = None
+    return list(cells.tolist())
 
 
 def joined(waiting: Batch | None, batch: Batch) -> Batch:
@@ -186,8 +209,9 @@ def checked_batch(
     draws: Draws,
     theta: Theta,
     candidates: Sequence[Candidate] | Candidate,
-    losses: Sequence[float] | float,
+    losses: Losses,
     log_density: LogDensity,
+    each: int = 1,
 ) -> Batch:
     """Check the arguments of `tell`, and return them as arrays.
 
@@ -198,16 +222,17 @@ def checked_batch(
         candidates: As given to `tell`.
         losses: As given to `tell`.
         log_density: The optimiser's log density.
+        each: How many numbers are told of each candidate; if it is 1, they are not in lists.
 
     Raises:
         InputError: As described at `Optimizer.tell`.
     """
     if isinstance(candidates, Candidate):
-        given, values = [candidates], _losses([losses], 1)  # type: ignore[list-item]
+        given, values = [candidates], _losses([losses], 1, each)
     else:
         given = list(candidates)
         _check_number(given)
-        values = _losses(losses, len(given))  # type: ignore[arg-type]
+        values = _losses(losses, len(given), each)
     # The array of the last ask is read-only, so it needs no check and no copy.
     space = product.space
     fresh = len(given) == len(draws.rows) and all(
@@ -335,16 +360,20 @@ def _row(rank: Mapping[str, int], candidate: Candidate, *, decided: bool) -> lis
     return [1.0 if name in names else 0.0 for name in rank]
 
 
-def _losses(losses: Sequence[float], n: int) -> Floats:
+def _losses(losses: object, n: int, each: int) -> Floats:
     try:
         values = np.asarray(losses)
     except (RuntimeError, TypeError, ValueError):  # lists of different lengths, tensors that need gradients
-        values = np.empty((0, 0))
-    if values.ndim != 1 or values.dtype.kind not in "biuf":
+        values = np.empty((0, 0, 0))
+    shape = shape_told(n, each)
+    if values.ndim != len(shape) or values.dtype.kind not in "biuf":
+        expected = f"a flat sequence of {n} numbers" if each == 1 else f"{n} lists of {each} numbers"
         raise InputError(
-            f"losses: expected a flat sequence of {n} numbers, one per candidate, got {losses!r:.200}. "
+            f"losses: expected {expected}, one per candidate, got {losses!r:.200}. "
             "Convert each to float; for a failed evaluation tell float('inf')."
         )
-    if len(values) != n:
-        raise InputError(f"losses: expected {n} numbers, one per candidate, got {len(values)}.")
+    if values.shape != shape:
+        expected = f"{n} numbers" if each == 1 else f"{n} lists of {each} numbers"
+        got = len(values) if each == 1 else f"an array of shape {values.shape}"
+        raise InputError(f"losses: expected {expected}, one per candidate, got {got}.")
     return values.astype(np.float64)

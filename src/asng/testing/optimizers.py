@@ -160,7 +160,7 @@ def tell_counts_generations_and_edits_nothing(make: MakeOptimizer) -> None:
     opt = make(SPACE)
     candidates, losses = opt.ask(4), [3.0, 1.0, math.nan, 2.0]
     given, values, xs = list(candidates), list(losses), [np.array(c.x) for c in candidates]
-    opt.tell(candidates, losses)
+    _tell(opt, candidates, losses)
     equal("generation after tell", opt.generation, 1)
     kept = len(given) == len(candidates) and all(a is b for a, b in zip(given, candidates, strict=True))
     true("the list of candidates after tell", kept, expected="as it was", got=candidates)
@@ -174,9 +174,9 @@ def hand_made_candidates_are_told_like_drawn_ones(make: MakeOptimizer) -> None:
     """A user's own guess may be told with sampled candidates, and losses may be an array."""
     opt = make(SPACE)
     mine = SPACE.candidate(SPACE.encode(SPACE.sample(np.random.default_rng(0))))
-    opt.tell([mine, *opt.ask(2)], [0.0, 1.0, 2.0])
+    _tell(opt, [mine, *opt.ask(2)], [0.0, 1.0, 2.0])
     losses: Any = np.array([0, 1])
-    opt.tell([mine, *opt.ask(1)], losses)
+    _tell(opt, [mine, *opt.ask(1)], losses)
     equal("generation after two tells", opt.generation, 2)
 
 
@@ -184,7 +184,7 @@ def a_candidate_told_before_is_refused(make: MakeOptimizer) -> None:
     """Otherwise it would count twice."""
     opt = make(SPACE)
     candidates = opt.ask(2)
-    opt.tell(candidates, [0.0, 1.0])
+    _tell(opt, candidates, [0.0, 1.0])
     _refuses_to_learn("the same candidates once more", opt, candidates, [0.0, 1.0], "not told before")
 
 
@@ -192,18 +192,18 @@ def one_of_several_is_told_without_a_list(make: MakeOptimizer) -> None:
     """A list of one candidate is likely an error, and is refused unless the candidate was sampled alone."""
     opt = make(SPACE)
     _refuses_to_learn("one of two in a list", opt, opt.ask(2)[:1], [0.0], "at least 2")
-    opt.tell(opt.ask(2)[0], 0.0)
-    opt.tell(opt.ask(1), [1.0])
+    _tell(opt, opt.ask(2)[0], 0.0)
+    _tell(opt, opt.ask(1), [1.0])
 
 
 def single_candidates_are_learnt_from_when_there_are_lam(make: MakeOptimizer) -> None:
     """The update is that of one `tell` with all of them; before there are lam, nothing changes."""
     one, other = make(SPACE, lam=6, seed=1), make(SPACE, lam=6, seed=1)
     candidates, twins = one.ask(), other.ask()
-    one.tell(candidates, [_loss(c) for c in candidates])
+    _tell(one, candidates, [_loss(c) for c in candidates])
     for place, candidate in enumerate(twins):
         equal(f"generation after {place} single tells", other.generation, 0)
-        other.tell(candidate, _loss(candidate))
+        _tell(other, candidate, _loss(candidate))
     states = one.state_dict(), other.state_dict()
     true("the states", states[0] == states[1], expected="the same", got=_differing(*states))
 
@@ -215,7 +215,7 @@ def late_candidates_are_told_in_any_order(make: MakeOptimizer) -> None:
         waiting += [opt.ask()]
         if len(waiting) == 3:
             candidates = waiting.pop(-1 if turn % 2 else 0)[: 4 if turn % 3 else 6]
-            opt.tell(candidates[::-1], [_loss(c) for c in candidates[::-1]])
+            _tell(opt, candidates[::-1], [_loss(c) for c in candidates[::-1]])
     best: Any = opt.best
     good = best["op"] == "b" and abs(best["i"] - 5) <= 1
     true("best after late tells", good, expected="op = 'b' and i in 4..6", got=f"{best['op']!r}, {best['i']}")
@@ -227,7 +227,7 @@ def single_draws_and_late_single_tells_find_a_good_architecture(make: MakeOptimi
     under_way = [opt.ask(1)[0] for _ in range(8)]
     for _ in range(1500):
         candidate = under_way.pop(int(rng.integers(8)))
-        opt.tell(candidate, _loss(candidate))
+        _tell(opt, candidate, _loss(candidate))
         under_way += opt.ask(1)
     best: Any = opt.best
     good = best["op"] == "b" and abs(best["i"] - 5) <= 1
@@ -241,11 +241,11 @@ def what_waits_is_saved(make: MakeOptimizer) -> None:
     _run(straight, 3)
     under_way = [straight.ask(1)[0] for _ in range(4)]
     for candidate in (*late[:2], *under_way[:1]):
-        straight.tell(candidate, _loss(candidate))
+        _tell(straight, candidate, _loss(candidate))
     other.load_state_dict(json.loads(json.dumps(straight.state_dict(), allow_nan=False)))
     for opt in (straight, other):
         for candidate in (late[2], *under_way[1:], *opt.ask(1), *opt.ask(1)):
-            opt.tell(candidate, _loss(candidate))
+            _tell(opt, candidate, _loss(candidate))
     states = _run(straight, 3).state_dict(), _run(other, 3).state_dict()
     true("the states later", states[0] == states[1], expected="the same", got=_differing(*states))
 
@@ -361,16 +361,24 @@ def _loss(candidate: Candidate) -> float:
     return float(abs(number - 5) + 3 * (candidate["op"] != "b"))
 
 
+def _tell(opt: Optimizer, candidates: Any, losses: Any) -> None:
+    """Tell one loss of each candidate: an optimiser of several gets it for all, without a violation."""
+    if (m := opt.numbers_each - 1) > 0:
+        several = hasattr(losses, "__len__")
+        losses = [[loss] * m + [0.0] for loss in losses] if several else [losses] * m + [0.0]
+    opt.tell(candidates, losses)
+
+
 def _run(opt: Optimizer, updates: int) -> Optimizer:
     for _ in range(updates):
         candidates = opt.ask()
-        opt.tell(candidates, [_loss(c) for c in candidates])
+        _tell(opt, candidates, [_loss(c) for c in candidates])
     return opt
 
 
 def _refuses_to_learn(what: str, opt: Optimizer, candidates: Any, losses: Sequence[Any], names: str) -> None:
     before = opt.state_dict()
-    refused(what, lambda: opt.tell(candidates, losses), InputError, names=names)
+    refused(what, lambda: _tell(opt, candidates, losses), InputError, names=names)
     true(f"the state after {what}", opt.state_dict() == before, expected="no change", got="another state")
 
 
