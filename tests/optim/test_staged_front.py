@@ -46,8 +46,8 @@ def volume(rows):
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_sixty_points_dominate_more_than_four_hundred_at_random(seed):
-    ours = volume(searched(StagedFront(REALS, budget=100, seed=seed), concave, 60))
+def test_eighty_points_dominate_more_than_four_hundred_at_random(seed):
+    ours = volume(searched(StagedFront(REALS, budget=100, seed=seed), concave, 80))
     rng = np.random.default_rng(seed)
     chance = volume([(*concave(REALS.sample(rng)), 0.0) for _ in range(400)])
     assert ours > chance + 0.02

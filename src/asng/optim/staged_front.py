@@ -4,7 +4,7 @@ Every objective has a Gaussian process of its own, fitted to its bent losses (`a
 increasing, so it leaves the front as it is. In bent units, scaled so that the front spans 0 to 1, a direction
 lambda > 0 turns m objectives y into one number,
 
-    s(y) = max_j (y_j - o_j) / lambda_j,    o_j = -0.1
+    s(y) = max_j (y_j - o_j) / lambda_j,    o_j = -1/4
 
 where o is better than all known points in every objective. Each minimum of s is on the front, and each point
 of the front is the minimum of s for some lambda, also where the front is concave, at its ends, and beyond the
@@ -45,8 +45,8 @@ _DRAWS = 64
 """Draws from the processes of which an expectation is the mean."""
 
 _PARENTS = 8
-_UTOPIAN = -0.1
-"""What no point has, in every objective, if the front spans 0 to 1. With 0, its ends could not move."""
+_UTOPIAN = -0.25
+"""o, if the front spans 0 to 1. Closer to 0, fewer directions move its ends, and more of them its middle."""
 
 _LEAST = 1e-3
 """Least component of a direction: with 0, one objective would not count at all."""
