@@ -13,7 +13,7 @@ from scipy.integrate import quad
 
 from asng.distributions import Product
 from asng.optim.linear import inverse, times
-from asng.optim.model import POWERS, Archive, Model, bent, learnt_model, surrogate_of
+from asng.optim.model import INFEASIBLE, POWERS, Archive, Model, bent, learnt_model, surrogate_of
 from asng.optim.proposals import log_improvement, proposed
 from asng.optim.reading import Reading
 from asng.optim.surrogate import Coordinates, Surrogate, evidence, first_hyper, fitted, surprise
@@ -242,3 +242,13 @@ def test_nested_conditions_are_found_from_what_calls_read():
 
 def test_where_all_was_read_nothing_is_said_of_reading():
     assert Reading(PRODUCT, points(5), np.ones((5, 4)))(points(3)) is None
+
+
+def test_points_that_keep_constraints_differ_for_the_model_where_most_do_not():
+    losses = np.array([1.0, 2.0, 4.0] + [INFEASIBLE * (1.0 + share) for share in np.linspace(0.1, 0.9, 20)])
+    points = np.arange(23.0)[:, None]
+    known = Archive(points, losses, np.ones((23, 1))).chosen()
+    assert (np.diff(known.losses) > 0.0).all()
+    for power in POWERS:
+        y, _ = bent(known.losses, power)
+        assert min(y[1] - y[0], y[2] - y[1], y[-1] - y[3]) > 0.1, power

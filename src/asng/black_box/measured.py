@@ -9,12 +9,10 @@ import numpy as np
 from scipy.stats import rankdata
 
 from asng.errors import in_one_line
+from asng.optim.model import INFEASIBLE
 from asng.space.plain import plain, shown
 
 __all__ = ["Measured", "as_measured", "excess", "rank_sums", "rank_value"]
-
-_INFEASIBLE = 1e300
-"""What an optimiser is told of architectures that violate a constraint is at least this, above any loss."""
 
 
 class Measured:
@@ -85,7 +83,7 @@ def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:
     over = excess(constraints.values()) if constraints else 0.0
     if over == 0.0 or math.isnan(loss):
         return loss
-    return _INFEASIBLE * (1.0 + (over / (1.0 + over) if math.isfinite(over) else 1.0))
+    return INFEASIBLE * (1.0 + (over / (1.0 + over) if math.isfinite(over) else 1.0))
 
 
 def rank_sums(losses: Sequence[Mapping[str, float] | None]) -> list[float]:

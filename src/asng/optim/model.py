@@ -4,7 +4,7 @@ A Gaussian process suits losses on a smooth surface, but losses of real function
 cliffs. So they are bent by one of the Box-Cox transforms ``(t^power - 1) / power``, the logarithm among them,
 of ``t = (loss - least) / (median - least) + 1/100``. The transform is chosen by the likelihood of the
 original losses, which is the density of the bent ones times the slope of the bend. Scaling or shifting all
-losses changes nothing.
+losses changes nothing. Points that violate constraints count as just beyond the worst of the others.
 
 References:
     Box and Cox, "An analysis of transformations", Journal of the Royal Statistical Society B 26, 1964.
@@ -22,13 +22,25 @@ from asng.errors import RunError
 from asng.optim.saving import array, get, whole
 from asng.optim.surrogate import Coordinates, Hyper, Surrogate, first_hyper, fitted, surprise
 
-__all__ = ["MOST", "POWERS", "Archive", "Model", "bent", "learnt_model", "surrogate_of"]
+__all__ = [
+    "INFEASIBLE",
+    "MOST",
+    "POWERS",
+    "Archive",
+    "Model",
+    "bent",
+    "comparable",
+    "learnt_model",
+    "surrogate_of",
+]
 
 POWERS = (1.0, 0.5, 0.25, 0.0, -0.25, -0.5)
 _OFFSET = 0.01
 _T_MAX = 1e12
 _LARGE = 4e307
 """Losses beyond this are scaled, so that differences and sums of two are floats."""
+INFEASIBLE = 1e300
+"""The losses of points that violate constraints are from this, the least violation, to twice it."""
 _STEPS = 6
 MOST = 150
 """Most points of a model: two thirds are the best, the others the newest."""
@@ -73,13 +85,12 @@ class Archive:
 
     def chosen(self) -> "Archive":
         """Return the points that a model uses, the newest last."""
-        n = len(self)
-        if n <= MOST:
-            return self
-        good = self.order()[: 2 * MOST // 3]
-        rest = np.setdiff1d(np.arange(n), good)[-(MOST - len(good)) :]
-        keep = np.sort(np.concatenate((good, rest)))
-        return Archive(self.x[keep], self.losses[keep], self.active[keep])
+        n, keep = len(self), np.arange(len(self))
+        if n > MOST:
+            good = self.order()[: 2 * MOST // 3]
+            rest = np.setdiff1d(keep, good)[-(MOST - len(good)) :]
+            keep = np.sort(np.concatenate((good, rest)))
+        return Archive(self.x[keep], comparable(self.losses[keep]), self.active[keep])
 
 
 @dataclass(frozen=True)
@@ -118,6 +129,20 @@ class Model:
                 f"state['model']['bend']: expected one of {len(POWERS)}, got {get(saved, 'bend')!r}."
             )
         return cls(array(saved, "hypers", len(POWERS), size + 2), bend, whole(saved, "turn"))
+
+
+def comparable(losses: Floats) -> Floats:
+    """Return losses in which those that stand for a violation are just beyond the worst of the others.
+
+    Example:
+        >>> comparable(np.array([1.0, 3.0, INFEASIBLE, 1.5 * INFEASIBLE])).tolist()
+        [1.0, 3.0, 4.0, 5.0]
+    """
+    over = np.isfinite(losses) & (losses >= INFEASIBLE)
+    good = losses[np.isfinite(losses) & ~over]
+    low, high = (float(good.min()), float(good.max())) if len(good) else (0.0, 0.0)
+    width = min(high - low, INFEASIBLE / 10.0) or 1.0  # so that no sum is infinite
+    return np.where(over, high + width * (losses / INFEASIBLE - 0.5), losses)
 
 
 def bent(losses: Floats, power: float) -> tuple[Floats, float]:

@@ -29,7 +29,7 @@ from asng.distributions import Floats, Theta
 from asng.errors import RunError
 from asng.optim.ask_tell import Told
 from asng.optim.joint import updated
-from asng.optim.model import MOST, POWERS, Archive, Model, bent, learnt_model, surrogate_of
+from asng.optim.model import INFEASIBLE, MOST, POWERS, Archive, Model, bent, learnt_model, surrogate_of
 from asng.optim.pareto import ParetoFront, undominated
 from asng.optim.proposals import Flags, Pool, searched
 from asng.optim.reading import Reading
@@ -50,9 +50,6 @@ _UTOPIAN = -0.25
 
 _LEAST = 1e-3
 """Least component of a direction: with 0, one objective would not count at all."""
-
-_INFEASIBLE = 1e300
-"""What a point that violates constraints is worth to the natural gradient is at least this."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +135,7 @@ class StagedFront(Staged):
     def _worth(self, losses: Floats) -> Floats:
         """Return what each point adds to the front before this update, shape (n,); lower is better."""
         over, good = losses[:, -1], _feasible(losses)
-        worth = np.where(over > 0.0, _INFEASIBLE * (1.0 + _share(over)), np.nan)
+        worth = np.where(over > 0.0, INFEASIBLE * (1.0 + _share(over)), np.nan)
         worth[good] = self._state.front.worth(losses[good, :-1])
         return worth
 
