@@ -123,6 +123,14 @@ def test_who_violates_is_dominated_by_all_who_do_not():
     assert (np.diff(modelled[~good][order], axis=0) > 0.0).all()
 
 
+def test_who_violates_is_behind_the_only_one_who_does_not():
+    modelled = targets(np.array([[1.0, 2.0, 0.0], [0.5, 1.0, 0.1], [0.5, 1.0, 9.0]]))
+    assert (modelled[0] < modelled[1]).all()
+    assert (modelled[1] < modelled[2]).all()
+    alone = targets(np.array([[1.0, 2.0, 0.0], [1.0, 2.0, 0.1]]))
+    assert (alone[0] < alone[1]).all()
+
+
 def test_an_improvement_is_the_mean_over_draws():
     front = np.array([[0.0, 1.0], [0.3, 0.4], [1.0, 0.0]])
     improvement = Improvement(np.random.default_rng(0), front)

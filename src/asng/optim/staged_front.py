@@ -153,7 +153,7 @@ class StagedFront(Staged):
         losses = targets(known.losses)
         y, surrogates = np.empty(losses.shape), list[Surrogate]()
         for j, model in enumerate(self._state.models):
-            own = replace(known, losses=losses[:, j])
+            own = replace(known, losses=losses[:, j]).chosen()
             y[:, j] = bent(own.losses, POWERS[model.bend])[0]
             surrogates.append(surrogate_of(product, own, model, others, reads(others)))
 
@@ -264,14 +264,16 @@ def targets(losses: Floats) -> Floats:
         >>> targets(np.array([[1.0, 4.0, 0.0], [3.0, 2.0, 0.0], [0.0, 0.0, 1.0], [np.nan, 1.0, 0.0]]))
         array([[ 1.,  4.],
                [ 3.,  2.],
-               [ 5.,  4.],
+               [ 6.,  8.],
                [inf, inf]])
     """
     y, over, good = losses[:, :-1], losses[:, -1:], _feasible(losses)
     if not good.any():
         return np.where(np.isfinite(y).all(axis=1, keepdims=True), _share(over), np.inf) + np.zeros_like(y)
-    low, high = y[good].min(axis=0), y[good].max(axis=0)
-    beyond = high + (high - low) * (0.5 + _share(over))
+    finite = y[np.isfinite(y).all(axis=1)]
+    with np.errstate(over="ignore"):  # beyond all floats is as good as failed
+        width = np.ptp(finite, axis=0)
+        beyond = y[good].max(axis=0) + np.where(width > 0.0, width, 1.0) * (0.5 + _share(over))
     return np.where(good[:, None], y, np.where(over > 0.0, beyond, np.inf))
 
 
