@@ -81,8 +81,8 @@ class ParetoFront:
         >>> front = ParetoFront.empty(2).joined([1.0, 5.0]).joined([3.0, 2.0]).joined([4.0, 6.0])
         >>> front.points.tolist()
         [[1.0, 5.0], [3.0, 2.0]]
-        >>> front.worth([[2.0, 3.0], [3.0, 4.0]]).round(3).tolist()
-        [-0.333, 0.667]
+        >>> front.worth([[2.0, 3.0], [3.5, 4.0]]).round(3).tolist()
+        [-0.333, 0.25]
     """
 
     points: Floats
