@@ -331,11 +331,30 @@ def test_several_objectives_have_a_front():
 
     study = study_of(directions=["minimize", "maximize"])
     study.optimize(
-        lambda trial: (objective(trial)[0], -objective(trial)[1] - 2 * trial.params["y"]), n_trials=80
+        lambda trial: (objective(trial)[0], -objective(trial)[1] - 2 * trial.params["y"]), n_trials=40
     )
     ends = [trial.params["y"] for trial in study.trials[-20:]]
     assert np.mean(ends) < 0.25
     assert len(study.best_trials) > 5
+
+
+def test_several_objectives_keep_constraints_and_failed_trials_count_as_worst():
+    def objective(trial):
+        x, y = trial.suggest_float("x", 0.0, 1.0), trial.suggest_float("y", 0.0, 1.0)
+        trial.set_user_attr("c", 0.6 - y)
+        if x > 0.7:
+            raise ValueError("too large")
+        return x + y, (x - 1.0) ** 2 + y
+
+    sampler = ASNGSampler(seed=0, constraints_func=lambda trial: [trial.user_attrs["c"]])
+    study = study_of(sampler, directions=["minimize"] * 2)
+    study.optimize(objective, n_trials=50, catch=ValueError)
+    late = study.trials[-20:]
+    assert (
+        sum(trial.user_attrs["c"] <= 0.0 for trial in late) > 8
+    )  # 40 % of the space, and the loss pulls away
+    assert sum(trial.state.name == "FAIL" for trial in late) < 6  # 30 % of the space
+    assert min(trial.params["y"] for trial in study.best_trials) < 0.65
 
 
 def test_a_trial_may_be_enqueued_and_added():

@@ -10,11 +10,9 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from asng.black_box import Evaluation
-from asng.black_box.front import Front
-from asng.black_box.measured import rank_value
+from asng.black_box.measured import excess, rank_value
 from asng.integrations._optuna_space import joined, own_value, raw_of, variable_of
-from asng.optim import ASNG, Optimizer, Staged
+from asng.optim import Optimizer, Staged, StagedFront
 from asng.space import Candidate, Categorical, Space
 
 __all__ = ["CONSTRAINTS", "DRAWN", "FAILED", "Search", "has_model"]
@@ -59,7 +57,6 @@ class Search:
         self._seen: set[int] = set()
         self._told: list[FrozenTrial] = []
         self._known: dict[frozenset[str], set[tuple[Any, ...]]] = {}
-        self._front: Front | None = None
 
     def follow(self, trials: Sequence[FrozenTrial]) -> None:
         """Tell the optimiser of trials that have ended since the last call, in the order of their ends."""
@@ -109,11 +106,9 @@ class Search:
             return
         space = Space({name: variable_of(one) for name, one in self.distributions.items()})
         # The seed fixes where a new search begins: the same for all samplers of a study.
-        if len(self._signs) > 1:
-            self._front = Front([str(i) for i in range(len(self._signs))])
-            self.optimizer = ASNG(space, seed=0, reuse=False, covariance=False, spread=0.5)
-        else:
-            self.optimizer = Staged(space, budget=self._budget, seed=0, noisy=self._noisy)
+        given: dict[str, Any] = {"budget": self._budget, "seed": 0, "noisy": self._noisy}
+        m = len(self._signs)
+        self.optimizer = Staged(space, **given) if m == 1 else StagedFront(space, objectives=m, **given)
 
     def _tell(self, optimizer: Optimizer, trials: Sequence[FrozenTrial], most: int) -> None:
         done = 0
@@ -121,7 +116,7 @@ class Search:
             model = has_model(optimizer)
             part = trials[done : done + (min(most, max(_PART // 4, done)) if model else 1)]
             done += len(part)
-            candidates, losses, then = [], [], []
+            candidates, losses, then = [], list[Any](), []
             for trial in part:
                 candidate = self._candidate(trial)
                 # A model takes repeats as a sign that there is nothing new.
@@ -129,7 +124,7 @@ class Search:
                     continue
                 self._known.setdefault(candidate.active, set()).add(_key(candidate))
                 candidates.append(candidate)
-                losses.append(self._loss(trial, candidate))
+                losses.append(self._loss(trial))
                 then.append(_log_density(trial))
             if len(candidates) > 1:
                 optimizer.tell(candidates, losses)
@@ -160,23 +155,16 @@ class Search:
         """Whether an earlier trial has the same values in all variables that it read."""
         return any(_key(candidate, names) in keys for names, keys in self._known.items())
 
-    def _loss(self, trial: FrozenTrial, candidate: Candidate) -> float:
+    def _loss(self, trial: FrozenTrial) -> float | list[float]:
+        """Return what the optimiser is told: with several objectives all losses, then the violation."""
         constraints = _constraints(trial)
         if self._constrained and not constraints and CONSTRAINTS not in trial.system_attrs:
             constraints = {"": math.inf}
-        losses = [sign * value for sign, value in zip(self._signs, _values(trial), strict=False)]
-        if self._front is None:
-            return rank_value(losses[0] if losses else math.nan, constraints)
-        one = Evaluation(
-            candidate.architecture,
-            sum(losses) if losses else math.nan,
-            generation=0,
-            losses={str(i): loss for i, loss in enumerate(losses)},
-            constraints=constraints,
-        )
-        told = self._front.told([one])[0]
-        self._front.add(one)
-        return told
+        values = _values(trial) or [math.nan] * len(self._signs)
+        losses = [sign * value for sign, value in zip(self._signs, values, strict=True)]
+        if len(losses) > 1:
+            return [*losses, excess(constraints.values())]
+        return rank_value(losses[0], constraints)
 
 
 def _key(candidate: Candidate, names: frozenset[str] | None = None) -> tuple[Any, ...]:

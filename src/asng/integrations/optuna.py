@@ -56,8 +56,8 @@ class ASNGSampler(BaseSampler):
 
     A pruned trial counts by the last value that it reported. One whose objective failed counts as worst, and
     one whose process was lost does not count. Constraints, from `constraints_func` or Optuna's
-    `Trial.set_constraint`, hold if each is at most 0; trials in which all of them hold rank first. With
-    several objectives, one distribution follows the front, as in `asng.minimize(objectives=...)`.
+    `Trial.set_constraint`, hold if each is at most 0; trials in which all of them hold rank first.
+    Several objectives have a model each, as in `asng.minimize(objectives=...)`.
 
     Args:
         seed: The same seed gives the same trials if one process runs them one after the other; >= 0. Other
