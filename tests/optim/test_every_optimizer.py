@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asng.errors import InputError, RunError
-from asng.optim import ASNG, SNG, Adam, RandomSearch, Staged, StagedFront
+from asng.optim import ASNG, SNG, Adam, RandomSearch, Staged, StagedConstrained, StagedFront
 from asng.testing import OPTIMIZER_CLAIMS
 from asng.testing.optimizers import OTHER, SPACE
 
@@ -30,15 +30,18 @@ class Short(StagedFront):
     _model_calls = 40
 
 
+OF_ROWS = {"StagedConstrained": StagedConstrained, "StagedFront": Short}
+
+
 @pytest.fixture(params=MAKERS)
 def make(request):
     return MAKERS[request.param]
 
 
 @pytest.mark.parametrize("claim", OPTIMIZER_CLAIMS, ids=lambda claim: claim.__name__)
-@pytest.mark.parametrize("name", [*MAKERS, "StagedFront"])
+@pytest.mark.parametrize("name", [*MAKERS, *OF_ROWS])
 def test_every_optimizer_keeps_what_it_promises(name, claim):
-    claim((MAKERS | {"StagedFront": Short})[name])
+    claim((MAKERS | OF_ROWS)[name])
 
 
 # --- the words of errors ----------------------------------------------------------------------------------

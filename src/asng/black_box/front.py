@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from asng.black_box.measured import excess, rank_value
+from asng.black_box.measured import rank_value, worst
 from asng.black_box.result import Evaluation
 from asng.distributions import Floats
 from asng.optim.pareto import ParetoFront
@@ -56,8 +56,8 @@ class Front:
         return [self._worth(one) for one in evaluations]
 
     def rows(self, evaluations: Sequence[Evaluation]) -> list[list[float]]:
-        """Return what to tell an optimiser of several: all losses, then the violation of constraints."""
-        return [[*self._point(one).tolist(), excess((one.constraints or {}).values())] for one in evaluations]
+        """Return what to tell an optimiser of several losses: all of them, then the worst constraint."""
+        return [[*self._point(one).tolist(), worst(one.constraints)] for one in evaluations]
 
     def _worth(self, one: Evaluation) -> float:
         if not one.feasible:

@@ -229,10 +229,10 @@ class MinimizeLoop:
 
     def told(self, evaluations: Sequence[Evaluation]) -> list[float] | list[list[float]]:
         """Return what to tell the optimiser of evaluations, and add them to the front if there is one."""
+        in_rows = self.optimizer.numbers_each > 1
         if self.front is None:
-            return [one.told for one in evaluations]
-        several = self.optimizer.numbers_each > 1
-        told = self.front.rows(evaluations) if several else self.front.told(evaluations)
+            return [one.row for one in evaluations] if in_rows else [one.told for one in evaluations]
+        told = self.front.rows(evaluations) if in_rows else self.front.told(evaluations)
         for one in evaluations:
             if self.front.add(one):
                 self._improved = self.evaluated

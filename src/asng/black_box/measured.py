@@ -12,7 +12,7 @@ from asng.errors import in_one_line
 from asng.optim.model import INFEASIBLE
 from asng.space.plain import plain, shown
 
-__all__ = ["Measured", "as_measured", "excess", "rank_sums", "rank_value"]
+__all__ = ["Measured", "as_measured", "excess", "rank_sums", "rank_value", "worst"]
 
 
 class Measured:
@@ -67,6 +67,17 @@ def excess(constraints: Iterable[float]) -> float:
     for value in constraints:
         total += math.inf if math.isnan(value) else max(value, 0.0)
     return total
+
+
+def worst(constraints: Mapping[str, float] | None) -> float:
+    """Return the constraint that is violated most, or is closest to it; infinite if one is NaN, 0 if none.
+
+    Example:
+        >>> worst({"size": -0.5, "time": -0.1}), worst({"size": 0.2, "time": math.nan}), worst({})
+        (-0.1, inf, 0.0)
+    """
+    values = [math.inf if math.isnan(value) else value for value in (constraints or {}).values()]
+    return max(values, default=0.0)
 
 
 def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:

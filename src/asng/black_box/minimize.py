@@ -85,8 +85,8 @@ def minimize(
         space: The search space.
         budget: Maximum number of calls of f, >= 1. Remembered losses are free.
         seed: Seed of the default optimiser, >= 0.
-        optimizer: Any `Optimizer` over the space. Default: `asng.optim.Staged(space, budget=budget,
-            seed=seed)`; with several objectives `asng.optim.StagedFront`.
+        optimizer: Any `Optimizer` over the space. Default: `asng.optim.StagedConstrained(space,
+            budget=budget, seed=seed)`; with several objectives `asng.optim.StagedFront`.
         start: Architectures to evaluate first, such as the settings in use now.
         known: Architectures and their losses from elsewhere, in the order of the search that found them. They
             cost nothing, and the best of them may be the result.
@@ -148,6 +148,12 @@ def minimize(
     n = calls_at_a_time(workers) if asynchronous else 1
     if optimizer is not None and (not isinstance(optimizer, Optimizer) or optimizer.space != space):
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
+    losses = max(1, len(given.objectives))
+    if optimizer is not None and optimizer.numbers_each not in (1, losses + 1):
+        raise InputError(
+            f"optimizer: expected one for {losses} objectives, got {optimizer!r}, which is told "
+            f"{optimizer.numbers_each - 1}. Make it with objectives={losses}, or leave it out."
+        )
     folder = None if run_dir is None else as_path("run_dir", run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
     logged = RecordReader(folder or Path(), space)
@@ -161,7 +167,7 @@ def minimize(
                 budget=budget,
                 seed=seed,
                 noisy=noisy,
-                objectives=max(1, len(given.objectives)),
+                objectives=losses,
                 logged=logged,
             )
         record = _begin(log, logged, folder, optimizer, budget, flags | given.settings())

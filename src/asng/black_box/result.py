@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from asng.black_box.measured import excess, rank_sums, rank_value
+from asng.black_box.measured import excess, rank_sums, rank_value, worst
 from asng.black_box.reporting import Curve
 from asng.checks import one_of
 from asng.distributions import ThetaView
@@ -66,6 +66,11 @@ class Evaluation:
     def told(self) -> float:
         """What an optimiser is told of a single objective: the loss, or more than any feasible one."""
         return rank_value(self.loss, self.constraints)
+
+    @property
+    def row(self) -> list[float]:
+        """What an optimiser with a model of constraints is told: the loss, and the worst constraint."""
+        return [self.loss, worst(self.constraints)]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Choose the optimiser of `asng.minimize` if none is given."""
 
 from asng.black_box.replay import RecordReader
-from asng.optim import Optimizer, Staged, StagedFront
+from asng.optim import Optimizer, StagedConstrained, StagedFront
 from asng.space import Space
 
 __all__ = ["default_optimizer"]
@@ -27,4 +27,4 @@ def default_optimizer(
         budget = logged.record().start.budget or budget
     if objectives > 1:
         return StagedFront(space, objectives=objectives, budget=budget, seed=seed, noisy=noisy)
-    return Staged(space, budget=budget, seed=seed, noisy=noisy)
+    return StagedConstrained(space, budget=budget, seed=seed, noisy=noisy)

@@ -10,9 +10,9 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from asng.black_box.measured import excess, rank_value
+from asng.black_box.measured import worst
 from asng.integrations._optuna_space import joined, own_value, raw_of, variable_of
-from asng.optim import Optimizer, Staged, StagedFront
+from asng.optim import Optimizer, Staged, StagedConstrained, StagedFront
 from asng.space import Candidate, Categorical, Space
 
 __all__ = ["CONSTRAINTS", "DRAWN", "FAILED", "Search", "has_model"]
@@ -108,7 +108,10 @@ class Search:
         # The seed fixes where a new search begins: the same for all samplers of a study.
         given: dict[str, Any] = {"budget": self._budget, "seed": 0, "noisy": self._noisy}
         m = len(self._signs)
-        self.optimizer = Staged(space, **given) if m == 1 else StagedFront(space, objectives=m, **given)
+        one = m == 1
+        self.optimizer = (
+            StagedConstrained(space, **given) if one else StagedFront(space, objectives=m, **given)
+        )
 
     def _tell(self, optimizer: Optimizer, trials: Sequence[FrozenTrial], most: int) -> None:
         done = 0
@@ -124,7 +127,7 @@ class Search:
                     continue
                 self._known.setdefault(candidate.active, set()).add(_key(candidate))
                 candidates.append(candidate)
-                losses.append(self._loss(trial))
+                losses.append(self._row(trial))
                 then.append(_log_density(trial))
             if len(candidates) > 1:
                 optimizer.tell(candidates, losses)
@@ -155,16 +158,14 @@ class Search:
         """Whether an earlier trial has the same values in all variables that it read."""
         return any(_key(candidate, names) in keys for names, keys in self._known.items())
 
-    def _loss(self, trial: FrozenTrial) -> float | list[float]:
-        """Return what the optimiser is told: with several objectives all losses, then the violation."""
+    def _row(self, trial: FrozenTrial) -> list[float]:
+        """Return what the optimiser is told: all losses, then the worst constraint."""
         constraints = _constraints(trial)
         if self._constrained and not constraints and CONSTRAINTS not in trial.system_attrs:
             constraints = {"": math.inf}
         values = _values(trial) or [math.nan] * len(self._signs)
         losses = [sign * value for sign, value in zip(self._signs, values, strict=True)]
-        if len(losses) > 1:
-            return [*losses, excess(constraints.values())]
-        return rank_value(losses[0], constraints)
+        return [*losses, worst(constraints)]
 
 
 def _key(candidate: Candidate, names: frozenset[str] | None = None) -> tuple[Any, ...]:

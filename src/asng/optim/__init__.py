@@ -5,6 +5,7 @@ from asng.optim.asng import ASNG
 from asng.optim.baselines import SNG, Adam, RandomSearch
 from asng.optim.several import SeveralGoals
 from asng.optim.staged import Staged
+from asng.optim.staged_constrained import StagedConstrained
 from asng.optim.staged_front import StagedFront
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "RandomSearch",
     "SeveralGoals",
     "Staged",
+    "StagedConstrained",
     "StagedFront",
     "Told",
 ]

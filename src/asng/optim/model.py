@@ -85,12 +85,17 @@ class Archive:
 
     def chosen(self) -> "Archive":
         """Return the points that a model uses, the newest last."""
-        n, keep = len(self), np.arange(len(self))
-        if n > MOST:
-            good = self.order()[: 2 * MOST // 3]
-            rest = np.setdiff1d(keep, good)[-(MOST - len(good)) :]
-            keep = np.sort(np.concatenate((good, rest)))
+        keep = self.kept()
         return Archive(self.x[keep], comparable(self.losses[keep]), self.active[keep])
+
+    def kept(self) -> Ints:
+        """Return the indices of the points that a model uses, rising."""
+        every = np.arange(len(self))
+        if len(self) <= MOST:
+            return every
+        good = self.order()[: 2 * MOST // 3]
+        rest = np.setdiff1d(every, good)[-(MOST - len(good)) :]
+        return np.sort(np.concatenate((good, rest)))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from asng.optim.surrogate import Coordinates, Surrogate
 
 Flags: TypeAlias = NDArray[np.bool_]
 
-__all__ = ["Pool", "log_improvement", "proposed", "searched"]
+__all__ = ["Pool", "best_of", "log_improvement", "proposed", "searched"]
 
 _UNIFORM, _LOCAL, _ROUND = 20, 160, 80
 """Points of the first pool, drawn uniformly and near the best, and of each later round."""
@@ -102,6 +102,33 @@ def searched(
         more = weighed(_mutated(product, rng, parents, _ROUND))
         pool = Pool(np.concatenate((pool.x, more.x)), np.concatenate((pool.value, more.value)))
     return pool, everywhere
+
+
+def best_of(
+    product: Product,
+    rng: np.random.Generator,
+    best: Floats,
+    value: Callable[[Floats], Floats],
+    known: Callable[[Floats], Flags],
+    taken: Floats,
+) -> Floats:
+    """Return the point that is worth most, shape (D,).
+
+    Args:
+        product: Family of distributions.
+        rng: Source of randomness.
+        best: Points to search from, snapped, shape (k, D).
+        value: Returns what points of shape (m, D) are worth, m >= 1, shape (m,).
+        known: Returns which points need no evaluation.
+        taken: Points that are not to be proposed again, shape (j, D).
+    """
+
+    def weighed(x: Floats) -> Pool:
+        x = x[~(known(x) | (x[:, None] == taken).all(axis=2).any(axis=1))]
+        return Pool(x, value(x) if len(x) else np.zeros(0))
+
+    pool, everywhere = searched(product, rng, best, weighed)
+    return np.asarray(pool.x[int(np.argmax(pool.value))] if len(pool.x) else everywhere[0])
 
 
 def _unseen(

@@ -56,7 +56,7 @@ model's results of the first 200 would delay what the covariance learns, and be 
 LAM = 8
 """Samples of the natural gradient's first updates; 16 were not better on the development half."""
 
-_PARENTS, _FLAT, _LAM_MAX = 8, 5, 64
+PARENTS, _FLAT, _LAM_MAX = 8, 5, 64
 
 
 @dataclass(frozen=True)
@@ -225,32 +225,36 @@ class Staged(Optimizer):
             reads: Returns which variables points are expected to read.
             others: Points under way, snapped, shape (m, D).
         """
-        state, product, archive = self._state, self._product, self._state.archive
+        product, archive = self._product, self._ranked(self._state.archive)
         known, chosen = self._known(reads, others), np.zeros(len(u), dtype=bool)
         if not self._noisy and len(archive) >= FOREST_FROM:
             chosen = self._rng.random(len(u)) < FOREST_SHARE
         points = product.snapped(product.uniform(u))
         if not chosen.all():
-            surrogate = surrogate_of(product, archive, state.model, others, reads(others))
-            best = archive.x[archive.order()[:_PARENTS]]
-            turn, place = state.model.turn, 0
-            if len(u) == 1:  # single draws take the places of a batch one by one
-                turn, place = divmod(self._draws.drawn, BATCH)
-            points = proposed(
-                product,
-                self._rng,
-                surrogate,
-                best,
-                len(u),
-                place=place,
-                nearby=turn % NEARBY == NEARBY - 1,
-                reads=reads,
-                known=known,
-            )
+            points = self._by_process(len(u), reads, others, known)
         at = np.flatnonzero(chosen)
         if not len(at):
             return points
         return improving(product, self._rng, archive, points, at, reads=reads, known=known)
+
+    def _by_process(self, n: int, reads: Reading, others: Floats, known: Callable[[Floats], Flags]) -> Floats:
+        """Return n points that the Gaussian process proposes."""
+        state, archive = self._state, self._ranked(self._state.archive)
+        surrogate = surrogate_of(self._product, archive, state.model, others, reads(others))
+        turn, place = state.model.turn, 0
+        if n == 1:  # single draws take the places of a batch one by one
+            turn, place = divmod(self._draws.drawn, BATCH)
+        return proposed(
+            self._product,
+            self._rng,
+            surrogate,
+            archive.x[archive.order()[:PARENTS]],
+            n,
+            place=place,
+            nearby=turn % NEARBY == NEARBY - 1,
+            reads=reads,
+            known=known,
+        )
 
     def _log_density(self, theta: Theta, x: Floats, active: Floats | None) -> Floats:
         # A model's proposals are not drawn from theta, and are as informative if they are told late.
@@ -288,8 +292,7 @@ class Staged(Optimizer):
         state = replace(state, archive=archive, still=0 if new.any() else state.still + 1)
         if len(archive) >= FIRST:
             state = self._learnt(state) if new.any() else state
-            ranked = replace(archive, losses=self._worth(archive.losses))
-            state = replace(state, theta=handed_over(self._product, ranked))
+            state = replace(state, theta=handed_over(self._product, self._ranked(archive)))
         # If draws find nothing new any more, the model has no points left to propose.
         if state.calls >= self._modelled or (state.still > _FLAT and len(archive) >= FIRST):
             nothing = Archive.empty(told.x.shape[1])
@@ -299,6 +302,10 @@ class Staged(Optimizer):
     def _worth(self, losses: Floats) -> Floats:
         """Return the numbers by which points are ordered, shape (n,); lower is better."""
         return losses
+
+    def _ranked(self, archive: Archive) -> Archive:
+        """Return points with the numbers by which they are ordered."""
+        return replace(archive, losses=self._worth(archive.losses))
 
     def _learnt(self, state: StagedState) -> StagedState:
         """Return the state with a model of the points that it has."""

@@ -18,8 +18,10 @@ References:
     Miettinen, "Nonlinear multiobjective optimization", 1999, Section 3.4 (weighted Tchebycheff, utopian o).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,10 +33,11 @@ from asng.optim.ask_tell import Told
 from asng.optim.joint import updated
 from asng.optim.model import INFEASIBLE, MOST, POWERS, Archive, Model, bent, learnt_model, surrogate_of
 from asng.optim.pareto import ParetoFront, undominated
-from asng.optim.proposals import Flags, Pool, searched
+from asng.optim.proposals import Flags, best_of
 from asng.optim.reading import Reading
 from asng.optim.saving import array, get
-from asng.optim.staged import Staged, StagedState
+from asng.optim.staged import PARENTS, StagedState
+from asng.optim.staged_constrained import ConstrainedState, StagedConstrained, feasible, share
 from asng.optim.step import Settings, State
 from asng.optim.surrogate import Coordinates, Surrogate
 from asng.space import Space
@@ -44,16 +47,17 @@ __all__ = ["StagedFront"]
 _DRAWS = 64
 """Draws from the processes of which an expectation is the mean."""
 
-_PARENTS = 8
 _UTOPIAN = -0.25
 """o, if the front spans 0 to 1. Closer to 0, fewer directions move its ends, and more of them its middle."""
+
+_HALF, _SLIGHT, _NONE = math.log(0.5), 1e-12, -30.0
 
 _LEAST = 1e-3
 """Least component of a direction: with 0, one objective would not count at all."""
 
 
 @dataclass(frozen=True)
-class FrontState(StagedState):
+class FrontState(ConstrainedState):
     """The state that an update changes.
 
     Attributes:
@@ -65,7 +69,7 @@ class FrontState(StagedState):
     models: tuple[Model, ...] = ()
 
 
-class StagedFront(Staged):
+class StagedFront(StagedConstrained):
     """The default optimiser of `asng.minimize` for several objectives.
 
     1. A few points are spread evenly over the space.
@@ -75,8 +79,8 @@ class StagedFront(Staged):
        natural gradient moves one distribution. It ranks points by the hypervolume that they add to the front
        (`asng.optim.pareto`).
 
-    `tell` takes a list for each candidate: its losses, and by how much it violates constraints in all, 0 if
-    it keeps them. Points that violate any rank behind all others, by the violation.
+    `tell` takes a list for each candidate: its losses, and its worst constraint, which holds if it is at
+    most 0; 0 if there is none. Points that violate it are as for `StagedConstrained`.
 
     Args:
         space: The search space.
@@ -123,60 +127,77 @@ class StagedFront(Staged):
     def _update(self, told: Told) -> StagedState:
         state, front = super()._update(told), self._state.front
         assert isinstance(state, FrontState)
-        for row in told.losses[_feasible(told.losses)]:
+        for row in told.losses[feasible(told.losses)]:
             front = front.joined(row[:-1])
         state = replace(state, front=front)
         archive = state.archive
-        if len(archive) and (feasible := _feasible(archive.losses)).any():
+        if len(archive) and (good := feasible(archive.losses)).any():
             away = front.scaled(archive.losses[:, :-1]).sum(axis=1)
-            state = replace(state, best=archive.x[int(np.argmin(np.where(feasible, away, np.inf)))])
+            state = replace(state, best=archive.x[int(np.argmin(np.where(good, away, np.inf)))])
         return state
 
     def _worth(self, losses: Floats) -> Floats:
         """Return what each point adds to the front before this update, shape (n,); lower is better."""
-        over, good = losses[:, -1], _feasible(losses)
-        worth = np.where(over > 0.0, INFEASIBLE * (1.0 + _share(over)), np.nan)
+        over, good = losses[:, -1], feasible(losses)
+        worth = np.where(over > 0.0, INFEASIBLE * (1.0 + share(over)), np.nan)
         worth[good] = self._state.front.worth(losses[good, :-1])
         return worth
 
+    def _kept(self, archive: Archive) -> Archive:
+        """Return the points that models use: the front, at most two thirds, and the newest of the others."""
+        n = len(archive)
+        if n <= MOST:
+            return archive
+        good = np.flatnonzero(feasible(archive.losses))
+        front = {row.tobytes() for row in undominated(archive.losses[good, :-1])}
+        good = good[[row.tobytes() in front for row in archive.losses[good, :-1]]][-(2 * MOST // 3) :]
+        rest = np.setdiff1d(np.arange(n), good)[-(MOST - len(good)) :]
+        at = np.sort(np.concatenate((good, rest)))
+        return Archive(archive.x[at], archive.losses[at], archive.active[at])
+
     def _learnt(self, state: StagedState) -> StagedState:
         assert isinstance(state, FrontState)
-        known = chosen(state.archive)
+        known = self._kept(state.archive)
         models = tuple(
             learnt_model(self._product, replace(known, losses=losses), model)
-            for losses, model in zip(targets(known.losses).T, state.models, strict=True)
+            for losses, model in zip(known.losses.T, state.models, strict=False)
         )
-        return replace(state, models=models)
+        limit = state.limit.learnt(self._product, replace(known, losses=known.losses[:, -1]))
+        return replace(state, models=models, limit=limit)
 
     def _modelled_draw(self, u: Floats, reads: Reading, others: Floats) -> Floats:
-        product, known = self._product, chosen(self._state.archive)
-        losses = targets(known.losses)
-        y, surrogates = np.empty(losses.shape), list[Surrogate]()
-        for j, model in enumerate(self._state.models):
-            own = replace(known, losses=losses[:, j]).chosen()
+        state, product, known = self._state, self._product, self._kept(self._state.archive)
+        y, surrogates = np.empty((len(known), len(state.models))), list[Surrogate]()
+        for j, model in enumerate(state.models):
+            own = replace(known, losses=known.losses[:, j]).chosen()
             y[:, j] = bent(own.losses, POWERS[model.bend])[0]
             surrogates.append(surrogate_of(product, own, model, others, reads(others)))
+        kept = state.limit.kept(product, replace(known, losses=known.losses[:, -1]))
 
-        def predicted(x: Floats) -> tuple[Floats, Floats]:
-            points = Coordinates.of(product, x, reads(x))
-            means, variances, _, _ = zip(*(one.predicted(points) for one in surrogates), strict=True)
+        def predicted(at: Coordinates) -> tuple[Floats, Floats]:
+            means, variances, _, _ = zip(*(one.predicted(at) for one in surrogates), strict=True)
             return np.stack(means, axis=1), np.sqrt(np.stack(variances, axis=1))
 
-        front = undominated(np.concatenate((y, predicted(others)[0])) if len(others) else y)
+        def expected(x: Floats) -> Floats:
+            """Return what is predicted for points that probably keep the constraints."""
+            at = Coordinates.of(product, x, reads(x))
+            return predicted(at)[0][kept(at) > _HALF] if len(x) else np.empty((0, y.shape[1]))
+
+        front = undominated(np.concatenate((y[feasible(known.losses)], expected(others))))
         is_known, points = self._known(reads, others), np.empty((len(u), len(self.space)))
+
+        def value(improvement: Improvement | None, x: Floats) -> Floats:
+            at = Coordinates.of(product, x, reads(x))
+            return kept(at) + (0.0 if improvement is None else improvement(*predicted(at)))
+
         for i in range(len(u)):
-            improvement = Improvement(self._rng, front)
-
-            def weighed(
-                x: Floats, taken: Floats = points[:i], improvement: Improvement = improvement
-            ) -> Pool:
-                x = x[~(is_known(x) | (x[:, None] == taken).all(axis=2).any(axis=1))]
-                return Pool(x, improvement(*predicted(x)) if len(x) else np.zeros(0))
-
-            best = known.x[np.argsort(improvement.along(y), kind="stable")[:_PARENTS]]
-            pool, everywhere = searched(product, self._rng, best, weighed)
-            points[i] = pool.x[int(np.argmax(pool.value))] if len(pool.x) else everywhere[0]
-            front = undominated(np.concatenate((front, predicted(points[i : i + 1])[0])))
+            improvement = Improvement(self._rng, front) if len(front) else None
+            order = np.argsort(known.losses[:, -1], kind="stable")
+            if improvement is not None:
+                order = np.argsort(improvement.along(y) + 1e9 * ~feasible(known.losses), kind="stable")
+            best, worth = known.x[order[:PARENTS]], partial(value, improvement)
+            points[i] = best_of(product, self._rng, best, worth, is_known, points[:i])
+            front = undominated(np.concatenate((front, expected(points[i : i + 1]))))
         return points
 
     def _descended(self, state: StagedState, gradient: State, told: Told, new: Flags) -> StagedState:
@@ -224,14 +245,14 @@ class Improvement:
         self._goal = float(self.along(front).min())
 
     def __call__(self, mean: Floats, deviation: Floats) -> Floats:
-        """Return what points are worth, given predictions of shape (n, m); shape (n,), more is better.
+        """Return the logarithm of the expected improvement, given predictions of shape (n, m); shape (n,).
 
-        A point without any improvement is worth less than 0, by how far the prediction is behind the front.
+        For a point without any it is lower, by how far the prediction is behind the front.
         """
         drawn = mean[:, None] + deviation[:, None] * self._normal
         gain = np.maximum(self._goal - self.along(drawn), 0.0).mean(axis=1)
         behind = (self._scaled(mean)[:, None] - self._front).min(axis=2).max(axis=1)
-        return np.asarray(np.where(gain > 1e-12, gain, -1.0 - behind))
+        return np.asarray(np.where(gain > _SLIGHT, np.log(np.maximum(gain, _SLIGHT)), _NONE - behind))
 
     def along(self, y: Floats) -> Floats:
         """Return s of points of shape (..., m), shape (...)."""
@@ -239,50 +260,3 @@ class Improvement:
 
     def _scaled(self, y: Floats) -> Floats:
         return np.asarray((y - self._low) / self._width)
-
-
-def chosen(archive: Archive) -> Archive:
-    """Return the points that models use: the front, at most two thirds, and the newest of the others."""
-    n = len(archive)
-    if n <= MOST:
-        return archive
-    rows = targets(archive.losses)
-    front = {row.tobytes() for row in undominated(rows)}
-    good = np.flatnonzero([row.tobytes() in front for row in rows])[-(2 * MOST // 3) :]
-    rest = np.setdiff1d(np.arange(n), good)[-(MOST - len(good)) :]
-    keep = np.sort(np.concatenate((good, rest)))
-    return Archive(archive.x[keep], archive.losses[keep], archive.active[keep])
-
-
-def targets(losses: Floats) -> Floats:
-    """Return the losses to model, shape (n, m), given losses with the violation as the last, (n, m + 1).
-
-    Those of a point that violates constraints are beyond the worst of the others in every objective, by its
-    violation. Failed points get infinity. If all violate, the violation is each of the losses.
-
-    Example:
-        >>> targets(np.array([[1.0, 4.0, 0.0], [3.0, 2.0, 0.0], [0.0, 0.0, 1.0], [np.nan, 1.0, 0.0]]))
-        array([[ 1.,  4.],
-               [ 3.,  2.],
-               [ 6.,  8.],
-               [inf, inf]])
-    """
-    y, over, good = losses[:, :-1], losses[:, -1:], _feasible(losses)
-    if not good.any():
-        return np.where(np.isfinite(y).all(axis=1, keepdims=True), _share(over), np.inf) + np.zeros_like(y)
-    finite = y[np.isfinite(y).all(axis=1)]
-    with np.errstate(over="ignore"):  # beyond all floats is as good as failed
-        width = np.ptp(finite, axis=0)
-        beyond = y[good].max(axis=0) + np.where(width > 0.0, width, 1.0) * (0.5 + _share(over))
-    return np.where(good[:, None], y, np.where(over > 0.0, beyond, np.inf))
-
-
-def _share(over: Floats) -> Floats:
-    """Map violations from 0 to infinity to numbers from 0 to 1."""
-    finite = np.where(np.isfinite(over), over, 0.0)
-    return np.where(np.isfinite(over), finite / (1.0 + finite), 1.0)
-
-
-def _feasible(losses: Floats) -> Flags:
-    """Return which points, of shape (n, m + 1), have finite losses and violate no constraint."""
-    return np.asarray(np.isfinite(losses).all(axis=1) & (losses[:, -1] <= 0.0))

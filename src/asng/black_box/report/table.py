@@ -13,7 +13,6 @@ from asng.report.words import count, duration, score
 __all__ = [
     "best_rows",
     "ending",
-    "_lowest",
     "minimize_table",
     "minimize_tiles",
     "minimize_verdict",
