@@ -8,8 +8,8 @@ lambda > 0 turns m objectives y into one number,
 
 where o is better than all known points in every objective. Each minimum of s is on the front, and each point
 of the front is the minimum of s for some lambda. This holds where the front is concave, at its ends, and
-beyond the present ends. Each point that is proposed has a direction of its own, drawn uniformly. It is the one with the
-largest expected improvement of s over the front, a mean over draws from the processes.
+beyond the present ends. Each point that is proposed has a direction of its own, drawn uniformly. It is the
+one with the largest expected improvement of s over the front, a mean over draws from the processes.
 
 References:
     Knowles, "ParEGO: a hybrid algorithm with on-line landscape approximation for expensive multiobjective
