@@ -125,7 +125,11 @@ def test_any_values_have_a_probability(worst):
 
 
 def test_an_optimiser_of_other_objectives_is_refused():
-    with pytest.raises(InputError, match=r"optimizer: expected one for 1 objectives.*is told 2"):
+    with pytest.raises(
+        InputError, match=r"expected one for one loss, .*is told 2\. Leave it out, .*Constrained"
+    ):
         minimize(lambda a: 0.0, REALS, 10, optimizer=StagedFront(REALS))
-    with pytest.raises(InputError, match=r"optimizer: expected one for 2 objectives.*is told 1"):
+    with pytest.raises(
+        InputError, match=r"expected one for 2 losses, .*is told 1\..*StagedFront with objectives=2\."
+    ):
         minimize(lambda a: 0.0, REALS, 10, objectives=["a", "b"], optimizer=StagedConstrained(REALS))

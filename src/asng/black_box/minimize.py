@@ -150,9 +150,12 @@ def minimize(
         raise InputError(f"optimizer: expected an optimiser over the space, got {optimizer!r}.")
     losses = max(1, len(given.objectives))
     if optimizer is not None and optimizer.numbers_each not in (1, losses + 1):
+        fit = ("one loss", "StagedConstrained")
+        if losses > 1:
+            fit = (f"{losses} losses", f"StagedFront with objectives={losses}")
         raise InputError(
-            f"optimizer: expected one for {losses} objectives, got {optimizer!r}, which is told "
-            f"{optimizer.numbers_each - 1}. Make it with objectives={losses}, or leave it out."
+            f"optimizer: expected one for {fit[0]}, got {optimizer!r}, which is told "
+            f"{optimizer.numbers_each - 1}. Leave it out, or pass an asng.optim.{fit[1]}."
         )
     folder = None if run_dir is None else as_path("run_dir", run_dir)
     _make_free(folder, resume=resume, overwrite=overwrite)
