@@ -155,7 +155,7 @@ class Staged(Optimizer):
             discrete = Product(space, settled=SETTLED, spread=FIRST_SPREAD, reals=False)
             self._joint = Joint(product, discrete)
         size = len(space)
-        self._state = StagedState(
+        first = StagedState(
             theta=product.initial(),
             archive=Archive.empty(size),
             keys=np.empty(0, dtype=np.intp),
@@ -164,8 +164,13 @@ class Staged(Optimizer):
             calls=0,
             model=Model.first(product.n_free),
         )
+        self._state = self._extended(first)
         if not self._modelled:
             self._state = self._begun(self._state, product.initial(), self._first_lam)
+
+    def _extended(self, state: StagedState) -> StagedState:
+        """Return the initial state with what a subclass adds to it."""
+        return state
 
     def _calls_of_model(self) -> int:
         product = self._product

@@ -15,7 +15,6 @@ from asng.optim.reading import Reading
 from asng.optim.saving import array
 from asng.optim.staged import PARENTS, Staged, StagedState
 from asng.optim.surrogate import Coordinates, Surrogate
-from asng.space import Space
 
 __all__ = ["ConstrainedState", "StagedConstrained", "feasible", "share"]
 
@@ -51,7 +50,7 @@ class StagedConstrained(Staged):
         InputError: An argument is not as described.
 
     Example:
-        >>> from asng.space import Real
+        >>> from asng.space import Real, Space
         >>> opt = StagedConstrained(Space({"x": Real(0.0, 1.0), "y": Real(0.0, 1.0)}), budget=60)
         >>> for _ in range(17):
         ...     candidates = opt.ask()
@@ -63,17 +62,8 @@ class StagedConstrained(Staged):
     numbers_each = 2
     _state: ConstrainedState
 
-    def __init__(
-        self,
-        space: Space,
-        *,
-        budget: int | None = None,
-        lam: int | None = None,
-        seed: int = 0,
-        noisy: bool = False,
-    ) -> None:
-        super().__init__(space, budget=budget, lam=lam, seed=seed, noisy=noisy)
-        self._state = ConstrainedState(**vars(self._state), limit=Limit.first(self._product.n_free))
+    def _extended(self, state: StagedState) -> ConstrainedState:
+        return ConstrainedState(**vars(state), limit=Limit.first(self._product.n_free))
 
     def _worth(self, losses: Floats) -> Floats:
         loss, worst = losses.T

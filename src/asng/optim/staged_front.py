@@ -121,8 +121,11 @@ class StagedFront(StagedConstrained):
         self.numbers_each = m + 1
         super().__init__(space, budget=budget, lam=lam, seed=seed, noisy=noisy)
         self._fixed |= {"objectives": m}
+
+    def _extended(self, state: StagedState) -> FrontState:
+        m = self.numbers_each - 1
         models = (Model.first(self._product.n_free),) * m
-        self._state = FrontState(**vars(self._state), front=ParetoFront.empty(m), models=models)
+        return FrontState(**vars(super()._extended(state)), front=ParetoFront.empty(m), models=models)
 
     def _update(self, told: Told) -> StagedState:
         state, front = super()._update(told), self._state.front
