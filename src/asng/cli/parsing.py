@@ -25,6 +25,7 @@ _WORDS = {
     bool: "true or false",
     str: "text",
     NoneType: "null",
+    dict: "a mapping such as {a: 1}",
 }
 _LONGEST = 500
 """Maximum length of an error in characters, since a value in it may be as long as a file."""
@@ -111,7 +112,10 @@ def _expected(hint: Any) -> str | None:
     if get_origin(hint) in (Union, UnionType):
         parts = [_expected(one) for one in get_args(hint)]
         return None if None in parts else " or ".join(map(str, parts))
-    return _WORDS.get(hint)
+    if get_origin(hint) in (list, tuple):
+        item = _expected(get_args(hint)[0])
+        return item and "a list such as [a, b]" + (f", each {item}" if item != _WORDS[str] else "")
+    return _WORDS.get(get_origin(hint) or hint)
 
 
 def looked_ahead(words: Sequence[str], options: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
