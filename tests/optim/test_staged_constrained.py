@@ -12,6 +12,7 @@ from asng.errors import InputError
 from asng.optim import Staged, StagedConstrained, StagedFront
 from asng.optim.limit import Limit
 from asng.optim.model import Archive
+from asng.optim.staged_constrained import feasible
 from asng.optim.surrogate import Coordinates
 from asng.space import Categorical, Integer, Real, Space
 
@@ -94,6 +95,20 @@ def test_minimize_tells_of_constraints(asynchronous):
 
     result = minimize(f, REALS, 50, asynchronous=asynchronous)
     assert result.loss < 4 * 0.2**0.25 + 0.05
+
+
+@pytest.mark.parametrize("objectives", [(), ("a", "b")])
+def test_a_constraint_that_holds_by_any_margin_holds(objectives):
+    def f(a):
+        loss = {"a": a["x0"], "b": 1.0 - a["x0"]} if objectives else a["x0"]
+        return Measured(loss, constraints={"c": -math.inf if a["x1"] < 0.5 else 1.0})
+
+    result = minimize(f, REALS, 20, objectives=objectives)
+    optimizer = (StagedFront if objectives else StagedConstrained)(REALS, budget=20)
+    minimize(f, REALS, 20, objectives=objectives, optimizer=optimizer)
+    kept = [one.feasible for one in result.history]
+    assert feasible(optimizer._state.archive.losses).tolist() == kept
+    assert sum(kept) > 5
 
 
 def known(worst):

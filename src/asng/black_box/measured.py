@@ -72,12 +72,14 @@ def excess(constraints: Iterable[float]) -> float:
 def worst(constraints: Mapping[str, float] | None) -> float:
     """Return the constraint that is violated most, or is closest to it; infinite if one is NaN, 0 if none.
 
+    It is never minus infinity, which an optimiser would take for a failed measurement.
+
     Example:
         >>> worst({"size": -0.5, "time": -0.1}), worst({"size": 0.2, "time": math.nan}), worst({})
         (-0.1, inf, 0.0)
     """
     values = [math.inf if math.isnan(value) else value for value in (constraints or {}).values()]
-    return max(values, default=0.0)
+    return max(-INFEASIBLE, *values) if values else 0.0
 
 
 def rank_value(loss: float, constraints: Mapping[str, float] | None) -> float:
