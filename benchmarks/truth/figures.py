@@ -183,7 +183,8 @@ def joint(problems: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _over_tables(problems: Mapping[str, Mapping[str, Figures]]) -> dict[str, Figures]:
-    methods = dict.fromkeys(method for found in problems.values() for method in found)
+    names = [name for names in TABLES.values() for name in names]
+    methods = dict.fromkeys(method for name in names for method in problems.get(name, {}))
     return {method: _joint(problems, method) for method in methods}
 
 

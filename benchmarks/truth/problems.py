@@ -1,7 +1,7 @@
 """The truth problems: a space, its data, the budget of a network, and where the truth is looked up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import product
 from typing import Any
@@ -180,11 +180,24 @@ def _widths(name: str, limit: float | None = None) -> Problem:
     return Problem(name, Widths, fashion_data, batch=100, steps=100, lr=0.1, table="widths", limit=limit)
 
 
+FASHION = Problem("fashion", Cell, fashion_data, batch=100, steps=100, lr=0.1, table="fashion")
+OSULEAF = Problem("osuleaf", Layers, leaf_data, batch=20, steps=200, lr=0.05, table="osuleaf")
+
+LONGER = 5
+"""How many times as long networks are trained where the name of a problem ends in "_long"."""
+
+
+def _long(problem: Problem) -> Problem:
+    """Return the problem with trainings, and so a truth, that are near convergence."""
+    name = f"{problem.name}_long"
+    return replace(problem, name=name, steps=LONGER * problem.steps, table=name)
+
+
 PROBLEMS = {
     problem.name: problem
     for problem in (
-        Problem("fashion", Cell, fashion_data, batch=100, steps=100, lr=0.1, table="fashion"),
-        Problem("osuleaf", Layers, leaf_data, batch=20, steps=200, lr=0.05, table="osuleaf"),
+        FASHION,
+        OSULEAF,
         Problem(
             "nb201",
             NasBench201,
@@ -201,6 +214,7 @@ PROBLEMS = {
         _widths("widths", limit=144_000),  # four of ten networks are within it
         _widths("widths_free"),
         Problem("vowels", Filters, vowel_data, batch=20, steps=130, lr=0.05, table="vowels", limit=60_000),
+        *map(_long, (FASHION, OSULEAF)),
     )
 }
 

@@ -16,9 +16,8 @@ from asng.report import worth
 from asng.training import accuracy, score, train
 from benchmarks.truth.problems import Problem, key_of, supernet_of
 
-__all__ = ["SEEDS", "Table", "batches", "train_alone"]
+__all__ = ["Table", "batches", "train_alone"]
 
-SEEDS = (0, 1, 2, 3)
 RESULTS = Path(__file__).parents[1] / "results"
 
 
