@@ -272,3 +272,13 @@ def test_a_benchmark_that_is_started_again_searches_only_what_is_missing(tmp_pat
     assert {
         row["method"] for row in json.loads((tmp_path / "worth_widths_free.json").read_text())["runs"]
     } == {"default"}
+
+
+def test_a_method_that_ran_on_no_table_of_the_mean_is_not_in_it():
+    figures = {"worth": 2.0, "worth_over_cost": 2.0, "closed": 50.0}
+    free = {"largest network": {"worth": 1.0, "closed": 0.0}}
+    inside = {"free": free, "costs": {"1": {"default": figures}}}
+    outside = {"free": free, "costs": {"1": {"default": figures, "another": figures}}}
+    found = joint({"fashion": inside, "fashion_long": outside})
+    assert list(found["costs"]["1"]) == ["default"]
+    assert found["costs"]["1"]["default"]["closed"] == 50.0
