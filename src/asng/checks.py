@@ -1,12 +1,12 @@
 """Argument checks, each called in one line where the argument enters."""
 
 import errno
-import math
 import operator
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
 from importlib import import_module
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -80,18 +80,18 @@ def whole(value: object) -> int:
 
 
 def real_between(name: str, value: object, low: float, high: float, *, open_low: bool = False) -> float:
-    """Return `value` as a float in [low, high], or in (low, high] if `open_low`.
+    """Return a number of any library as a float in [low, high], or in (low, high] if `open_low`.
 
     Raises:
         InputError: `value` is not a number, is NaN, or lies outside the interval.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if isinstance(value, bool) or not isinstance(value, Real):
         raise InputError(f"{name}: expected a number, got {value!r}.")
-    inside = low < value <= high if open_low else low <= value <= high
-    if math.isnan(value) or not inside:
+    number = value if isinstance(value, int) else float(value)  # an integer may be beyond any float
+    if not (low < number <= high if open_low else low <= number <= high):  # NaN is not inside either
         bracket = "(" if open_low else "["
         raise InputError(f"{name}: expected a number in {bracket}{low}, {high}], got {value!r}.")
-    return float(value)
+    return float(number)
 
 
 def as_path(name: str, value: object, *, to_read: bool = False) -> Path:

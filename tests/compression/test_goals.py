@@ -3,7 +3,9 @@
 import random
 import statistics
 
+import numpy as np
 import pytest
+import torch
 
 from asng import Budget, Integer, Real, Space
 from asng.compression import Goal, evenly_within, neighbour, refined, searched
@@ -50,9 +52,18 @@ def test_budgets_in_words_and_numbers(words, found):
         ("1.5", "share"),
         ("500k", "expected words such as"),
         ("latency=2 ms", "expected words such as"),
-        ("latency=2parsec", "expected words such as"),
+        ("latency=2parsec", "a unit of latency"),
         ("speed=0.5", "measure"),
         ("parameters=150%", "share"),
+        (
+            {"multiply_adds": 0.5},
+            r"budget: .* got \{'multiply_adds': 0.5\}. Write 'multiply_adds=0.5', or a list",
+        ),
+        ({0.5, "latency=2ms"}, "a share, words or an asng.Budget"),
+        (b"0.5", "a share, words or an asng.Budget"),
+        (torch.tensor(0.5), "a share, words or an asng.Budget"),
+        ("parameters=2ms", "a unit of parameters, k, M, G, or none, got 'parameters=2ms'"),
+        ("latency=1MB", "a unit of latency, us, ms, s, or none"),
     ],
 )
 def test_what_is_no_budget_is_refused_in_words(words, message):
@@ -65,11 +76,32 @@ def test_several_goals_are_different_and_one_list():
         "multiply_adds-0.25",
         "latency-2ms",
     ]
-    for wrong in ([0.5, 0.5], [], "multiply_adds=0.5"):
+    for wrong in (
+        [0.5, 0.5],
+        ["0.5", "0.50"],
+        [0.5, "50%"],
+        [],
+        "multiply_adds=0.5",
+        {"latency": 1.0},
+        {0.5},
+    ):
         with pytest.raises(InputError, match="budgets: expected"):
             goals_of(None, wrong)
     with pytest.raises(InputError, match="got both"):
         goals_of(0.5, [0.5])
+
+
+def test_numbers_of_numpy_are_budgets_and_are_kept_as_plain_ones():
+    [one, other, *_] = goals_of(None, np.linspace(0.25, 1.0, 4))
+    assert [(type(goal.budgets[0].share), goal.name) for goal in (one, other)] == [
+        (float, "multiply_adds-0.25"),
+        (float, "multiply_adds-0.5"),
+    ]
+    [goal] = goals_of([np.float32(0.5), Budget("parameters", limit=np.int64(900))], None)
+    assert [(type(b.limit), type(b.share)) for b in goal.budgets] == [
+        (type(None), float),
+        (float, type(None)),
+    ]
 
 
 class Widths:

@@ -3,6 +3,7 @@
 import math
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +48,14 @@ def test_excess_is_the_sum_over_all_budgets():
     budgets = [Budget("latency", limit=0.5), Budget("parameters", limit=10)]
     assert excess(budgets, {"latency": 1.0, "parameters": 5.0}) == 1.0
     assert excess(budgets, {"latency": 1.0, "parameters": 15.0}) == 1.5
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones():
+    term = Penalty("parameters", weight=np.float32(0.5), target=np.int64(3))
+    assert [type(x) for x in (term.weight, term.target, Budget("latency", share=np.float64(0.5)).share)] == [
+        float
+    ] * 3
+    assert term == Penalty("parameters", weight=0.5, target=3)
 
 
 def one(child, inputs):

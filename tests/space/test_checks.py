@@ -1,7 +1,9 @@
 """Checks of arguments, and the family of errors."""
 
 import math
+from fractions import Fraction
 
+import numpy as np
 import pytest
 
 from asng.checks import as_path, integer_at_least, nearest, one_of, real_between
@@ -27,6 +29,8 @@ def test_good_values_are_returned():
     assert real_between("r", 1, 0.0, 1.0) == 1.0
     assert isinstance(real_between("r", 1, 0.0, 1.0), float)
     assert real_between("r", math.inf, 1.0, math.inf) == math.inf
+    for number in (np.float32(0.5), np.float64(0.5), np.int64(1), Fraction(1, 2)):
+        assert real_between("r", number, 0.0, 1.0) == float(number)
     assert one_of("word", "a", iter(["a", "b"])) == "a"
 
 
@@ -36,7 +40,7 @@ def test_integer_at_least_refuses(bad):
         integer_at_least("n", bad, 3)
 
 
-@pytest.mark.parametrize("bad", [0.0, 1.1, math.nan, True, "0.5", None])
+@pytest.mark.parametrize("bad", [0.0, 1.1, math.nan, 10**400, True, np.bool_(True), "0.5", None])
 def test_real_between_refuses(bad):
     with pytest.raises(InputError, match="r: expected a number"):
         real_between("r", bad, 0.0, 1.0, open_low=True)

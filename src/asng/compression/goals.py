@@ -1,10 +1,12 @@
 """What a child may cost: limits in absolute numbers, or as shares of the model's own costs."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
+from asng.checks import one_of
 from asng.costs import Budget
 from asng.costs.measures import MEASURES
 from asng.costs.terms import excess, limit_of
@@ -15,7 +17,17 @@ __all__ = ["BudgetLike", "Goal", "goals_of"]
 BudgetLike: TypeAlias = float | str | Budget | Sequence[float | str | Budget]
 """A share of the multiply-adds, words such as "latency=2ms", a Budget, or several that must all hold."""
 
-_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "B": 1.0, "k": 1e3, "kB": 1e3, "M": 1e6, "MB": 1e6, "G": 1e9}
+_TIMES = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_COUNTS = {"k": 1e3, "M": 1e6, "G": 1e9}
+_SIZES = {"B": 1.0, "kB": 1e3, "MB": 1e6, **_COUNTS}
+_UNITS = {
+    "parameters": _COUNTS,
+    "multiply_adds": _COUNTS,
+    "bytes": _SIZES,
+    "activation_memory": _SIZES,
+    "latency": _TIMES,
+    "onnx_latency": _TIMES,
+}
 _SHARE = re.compile(r"\d+(?:\.\d*)?%?")
 _WORDS = re.compile(r"(?P<measure>\w+)=(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)(?P<unit>[A-Za-z]*|%)")
 
@@ -60,16 +72,19 @@ def goals_of(budget: Any, budgets: Any) -> list[Goal]:
             f"budget, budgets: expected one of them, got {'neither' if budget is None else 'both'}. Give "
             "budget=0.5 for half of the multiply-adds, or budgets=[0.25, 0.5] for a child each."
         )
-    if isinstance(budgets, (str, int, float, Budget)):
+    if budgets is not None and (
+        isinstance(budgets, (str, Mapping, Set)) or not isinstance(budgets, Iterable)
+    ):
         raise InputError(f"budgets: expected a list, got {budgets!r}. Give one budget as budget=.")
     goals = [_goal_of(one) for one in ([budget] if budgets is None else budgets)]
-    if not goals or len({goal.name for goal in goals}) < len(goals):
-        raise InputError(f"budgets: expected one or more, all different, got {budgets!r}.")
+    names = [goal.name for goal in goals]
+    if not goals or min(len(set(names)), len({goal.budgets for goal in goals})) < len(goals):
+        raise InputError(f"budgets: expected one or more, all different, got {names}.")
     return goals
 
 
 def _goal_of(budget: Any) -> Goal:
-    together = not isinstance(budget, (str, Budget)) and isinstance(budget, Iterable)
+    together = isinstance(budget, Sequence) and not isinstance(budget, (str, bytes))
     parts = [_part_of(part) for part in (budget if together else [budget])]
     if not parts:
         raise InputError("budget: expected at least one, got none.")
@@ -80,9 +95,12 @@ def _part_of(part: Any) -> tuple[str, Budget]:
     if isinstance(part, str):
         name = f"multiply_adds-{part}" if _SHARE.fullmatch(part) else part.replace("=", "-")
         return name, _read(part)
-    if isinstance(part, bool) or not isinstance(part, (int, float, Budget)):
-        raise InputError(f"budget: expected a share, words or an asng.Budget, got {part!r}.")
-    limit = part if isinstance(part, Budget) else Budget("multiply_adds", share=part)
+    if isinstance(part, bool) or not isinstance(part, (Real, Budget)):
+        raise InputError(
+            f"budget: expected a share, words or an asng.Budget, got {part!r}. Write 'multiply_adds=0.5', or "
+            "a list of several that must all hold."
+        )
+    limit = part if isinstance(part, Budget) else Budget("multiply_adds", share=float(part))
     return f"{limit.name}-{limit.limit if limit.share is None else limit.share:g}", limit
 
 
@@ -90,15 +108,17 @@ def _read(words: str) -> Budget:
     if _SHARE.fullmatch(words):
         return Budget("multiply_adds", share=float(words.rstrip("%")) / (100.0 if "%" in words else 1.0))
     match = _WORDS.fullmatch(words)
-    if match is None or (match["unit"] not in ("", "%", *_UNITS)):
+    if match is None:
         raise InputError(
             f"budget: expected words such as 'multiply_adds=0.5' or 'latency=2ms', got {words!r}. Measures "
-            f"are {', '.join(MEASURES)}, units {', '.join(_UNITS)}. A number up to 1 without a unit is a "
-            "share of what the model costs."
+            f"are {', '.join(MEASURES)}. A number up to 1 without a unit is a share of what the model costs."
         )
-    number = float(match["number"])
-    if match["unit"] == "%":
-        return Budget(match["measure"], share=number / 100.0)
-    if match["unit"] or number > 1.0:
-        return Budget(match["measure"], limit=number * _UNITS.get(match["unit"], 1.0))
-    return Budget(match["measure"], share=number)
+    measure, number, unit = match["measure"], float(match["number"]), match["unit"]
+    units = _UNITS[one_of("measure", measure, MEASURES)]
+    if unit == "%":
+        return Budget(measure, share=number / 100.0)
+    if unit and unit not in units:
+        raise InputError(f"budget: expected a unit of {measure}, {', '.join(units)}, or none, got {words!r}.")
+    if unit or number > 1.0:
+        return Budget(measure, limit=number * units.get(unit, 1.0))
+    return Budget(measure, share=number)

@@ -130,13 +130,13 @@ class Road:
             )
         check_functions(self, self.optimizer or adamw)
         if self.clip is not None:
-            real_between("clip", self.clip, 0.0, math.inf, open_low=True)
+            self.clip = real_between("clip", self.clip, 0.0, math.inf, open_low=True)
         if self.minimize is not None and self.maximize is not None:
             raise InputError("minimize, maximize: expected at most one of them, got both.")
         for name in ("epochs", "evaluations", "finalists"):
             keep_integer(self, name, 1)
         self.seed = torch_seed("seed", self.seed)
-        real_between("teaching", self.teaching, 0.0, 1.0)
+        self.teaching = real_between("teaching", self.teaching, 0.0, 1.0)
 
     # --- the whole road -----------------------------------------------------------------------------
 

@@ -56,6 +56,7 @@ class Penalty:
         measure_of(self.measure)
         real_between("weight", self.weight, 0.0, sys.float_info.max, open_low=True)
         _check_bound("target", self.target, self.share)
+        _keep_plain(self, "weight", "target", "share")
 
     @property
     def name(self) -> str:
@@ -92,6 +93,7 @@ class Budget:
     def __post_init__(self) -> None:
         measure_of(self.measure)
         _check_bound("limit", self.limit, self.share)
+        _keep_plain(self, "limit", "share")
 
     @property
     def name(self) -> str:
@@ -101,6 +103,13 @@ class Budget:
 
 Cost: TypeAlias = Penalty | Budget
 """How one measure enters the search."""
+
+
+def _keep_plain(term: Cost, *names: str) -> None:
+    """Replace numbers of NumPy by plain ones, which logs can hold."""
+    for name in names:
+        if type(value := getattr(term, name)) not in (int, float, type(None)):
+            object.__setattr__(term, name, float(value))
 
 
 def _check_bound(name: str, bound: object, share: object) -> None:
