@@ -3,7 +3,14 @@
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 
 import asng
 from asng.compression import compress
@@ -184,3 +191,50 @@ def test_data_that_stop_a_fine_tuning_stop_the_compression_before_the_search(tra
             optimizer=lambda weights: torch.optim.SGD(weights, lr=1e-3), progress=False,
         )  # fmt: skip
     assert "scores" not in (tmp_path / "run" / "compression.jsonl").read_text()
+
+
+class Endless(IterableDataset):
+    """A dataset without a length."""
+
+    def __iter__(self):
+        return iter(DATA.dataset)
+
+
+@pytest.mark.parametrize("name", ["train", "valid", "test"])
+@pytest.mark.parametrize(
+    ("loader", "match"),
+    [
+        (DataLoader(TensorDataset(X[:0], X[:0]), batch_size=8), "{}: expected at least one batch, got none"),
+        (DataLoader(Endless(), batch_size=8), "{}: expected a loader with a length, got DataLoader"),
+        ([], "{}: expected at least one batch, got none"),
+        (iter(DATA), "{}: expected a loader .* got _SingleProcessDataLoaderIter. Wrap a dataset"),
+    ],
+    ids=["no item", "no length", "empty list", "iterator"],
+)
+def test_a_loader_without_batches_is_refused_by_its_name(name, loader, match):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    loaders = {"train": DATA, "valid": DATA, "test": DATA, name: loader}
+    with pytest.raises(InputError, match=match.format(name)):
+        compress(model, **loaders, loss=MEAN, budget=0.5, epochs=1, evaluations=4, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("train", "match"),
+    [
+        (list(DATA), r"train: expected a dataset .* got list\. Give valid data of your own"),
+        (
+            DataLoader(DATA.dataset, sampler=WeightedRandomSampler([1.0] * 24, 24)),
+            r"train: .*Give valid data of",
+        ),
+        (
+            DataLoader(DATA.dataset, sampler=RandomSampler(X, replacement=True)),
+            r"train: .*Then train is used",
+        ),
+        (DataLoader(Subset(DATA.dataset, [0])), r"train: expected items for both parts, got 1 in all"),
+    ],
+    ids=["list", "weighted", "replacement", "one"],
+)
+def test_data_that_cannot_be_divided_are_refused_by_the_names_of_the_arguments(train, match):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(InputError, match=match):
+        compress(model, train, loss=MEAN, budget=0.5, progress=False)

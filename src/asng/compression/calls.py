@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from asng.errors import AsngError, InputError, in_one_line
 from asng.nn import Conversion, Inputs, Searchable, Supernet
@@ -24,6 +24,7 @@ from asng.training.modes import left_alone
 from asng.training.objective import Loss, Objective, qualified_name
 
 __all__ = [
+    "check_loader",
     "check_loss",
     "check_plain",
     "checked_score",
@@ -52,6 +53,25 @@ def check_plain(model: object) -> None:
         f"model: expected a plain torch.nn.Module, got {found}. To search a supernet of your own, use "
         "asng.OneShotSearch; its result.child is plain."
     )
+
+
+def check_loader(name: str, loader: Any, *, needed: bool) -> None:
+    """Raise InputError unless a loader can be read again and again, and has a batch.
+
+    Args:
+        name: The name of the argument.
+        loader: The loader.
+        needed: Whether it must not be None.
+    """
+    if loader is None and not needed:
+        return
+    again = hasattr(loader, "__iter__") and not hasattr(loader, "__next__")  # an iterator is read only once
+    if isinstance(loader, Dataset) or not again or not hasattr(loader, "__len__"):
+        raise InputError(
+            f"{name}: expected a loader with a length, got {type(loader).__name__}. Wrap a dataset: "
+            "torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True)."
+        )
+    BatchStream(loader, name)  # raises if it has no batch
 
 
 def examples(

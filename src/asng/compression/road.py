@@ -12,10 +12,18 @@ from typing import Any
 
 from msgspec import UNSET
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from asng.checks import keep_integer, nearest, real_between, torch_seed
-from asng.compression.calls import check_plain, checked_score, examples, further, layers_told, unreached_told
+from asng.compression.calls import (
+    check_loader,
+    check_plain,
+    checked_score,
+    examples,
+    further,
+    layers_told,
+    unreached_told,
+)
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
@@ -117,7 +125,7 @@ class Road:
     def __post_init__(self) -> None:
         check_plain(self.model)
         for name in ("train", "valid", "test"):
-            _check_loader(name, getattr(self, name), needed=name == "train")
+            check_loader(name, getattr(self, name), needed=name == "train")
         if isinstance(self.loss, nn.Module) or not callable(self.loss):
             raise InputError(
                 f"loss: expected a function of (forward, batch), got {self.loss!r:.80}. If you have a "
@@ -145,7 +153,9 @@ class Road:
         for child in [] if self.folder is None else [self.folder / goal.name for goal in self.goals]:
             refuse_link(child)
         if self.valid is None:
-            self.valid, self.train = split_loader(self.train, share=0.2, seed=self.seed)
+            self.valid, self.train = split_loader(
+                self.train, share=0.2, seed=self.seed, names=("train", "valid data")
+            )
             self.notes.append(
                 "No validation data were given, so scores are measured on data that the model was trained "
                 "on. They favour the model and wide children. Pass valid=."
@@ -420,7 +430,7 @@ class Road:
 
     def _score(self, network: nn.Module) -> float:
         """Return the score that is reported for a network."""
-        loader = self.test or self._valid
+        loader = self._valid if self.test is None else self.test
         with staged(self.seed, "scores", loader):
             return score(network, loader, self._objective, items=self.items)
 
@@ -437,13 +447,3 @@ class Road:
             yield
         finally:
             self.seconds[part] = round(self.seconds.get(part, 0.0) + time.perf_counter() - start, 2)
-
-
-def _check_loader(name: str, loader: Any, *, needed: bool) -> None:
-    if loader is None and not needed:
-        return
-    if isinstance(loader, Dataset) or not hasattr(loader, "__iter__") or not hasattr(loader, "__len__"):
-        raise InputError(
-            f"{name}: expected a loader with a length, got {type(loader).__name__}. Wrap a dataset: "
-            "torch.utils.data.DataLoader(dataset, batch_size=32, shuffle=True)."
-        )

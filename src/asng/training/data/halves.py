@@ -20,7 +20,11 @@ __all__ = ["in_random_order", "loader_like", "split_loader"]
 
 
 def split_loader(
-    loader: DataLoader[Any], *, share: float = 0.5, seed: int = 0
+    loader: DataLoader[Any],
+    *,
+    share: float = 0.5,
+    seed: int = 0,
+    names: tuple[str, str] = ("train_loader", "a valid_loader"),
 ) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Return a loader of a random part of the data and one of the rest, both shuffled.
 
@@ -30,6 +34,7 @@ def split_loader(
         loader: Has a batch size and a dataset with a length.
         share: Share of the first part, in (0, 1). Default: half, as in the paper (section 5.1).
         seed: Seed of the split.
+        names: What messages call the loader, and one of other data that can be given instead.
 
     Raises:
         InputError: The dataset cannot be split: it has no length, too few items, or a sampler that does not
@@ -40,33 +45,34 @@ def split_loader(
         >>> [len(part.dataset) for part in split_loader(whole, share=0.2)]
         [2, 8]
     """
+    name, other = names
     dataset, size = getattr(loader, "dataset", None), getattr(loader, "batch_size", None)
     length = getattr(dataset, "__len__", None)
     if dataset is None or length is None or size is None:
         raise InputError(
-            "train_loader: expected a dataset with a length and a batch size, which can be halved, got "
-            f"{type(loader if dataset is None else dataset).__name__}. Give a valid_loader of your own."
+            f"{name}: expected a dataset with a length and a batch size, which can be divided, got "
+            f"{type(loader if dataset is None else dataset).__name__}. Give {other} of your own."
         )
     # The exact class counts: a user's sampler may be a subclass of these.
     if type(loader.sampler) not in (RandomSampler, SequentialSampler):
         raise InputError(
-            f"train_loader: expected plain shuffling, which a half can take over, got "
-            f"{type(loader.sampler).__name__}. Give a valid_loader of your own."
+            f"{name}: expected plain shuffling, which a part can take over, got "
+            f"{type(loader.sampler).__name__}. Give {other} of your own."
         )
     sampler: Any = loader.sampler  # one of torch, which has a length
     drawn, again = len(sampler), getattr(sampler, "replacement", False)
     if drawn != length() or again:
         got = (f" of {drawn} items" if drawn != length() else "") + (" with replacement" if again else "")
         raise InputError(
-            f"train_loader: expected a sampler that draws each of its {length()} items once, which a half "
-            f"can take over, got a {type(sampler).__name__}{got}. Give a valid_loader of your own. Then the "
-            "train_loader is used as it is."
+            f"{name}: expected a sampler that draws each of its {length()} items once, which a part can take "
+            f"over, got a {type(sampler).__name__}{got}. Give {other} of your own. Then {name} is used as it "
+            "is."
         )
     first = round(share * length())
     if not 0 < first < length():
         raise InputError(
-            f"train_loader: expected items for both parts, got {length()} in all. Give more data, or a "
-            "valid_loader of your own."
+            f"{name}: expected items for both parts, got {length()} in all. Give more data, or {other} of "
+            "your own."
         )
     parts = random_split(dataset, [first, length() - first], torch.Generator().manual_seed(seed))
     own = getattr(sampler, "generator", loader.generator)  # a SequentialSampler has none
