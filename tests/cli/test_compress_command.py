@@ -229,6 +229,11 @@ def test_arguments_of_the_functions_are_refused_in_a_line(flag, capsys):
     assert f"{flag.partition('=')[0]}: expected no arguments" in err
 
 
+def test_a_resume_that_overwrites_is_refused(at_home, capsys):
+    assert compressed(["--resume", "--overwrite"], capsys)[0] == 1
+    assert told_by(["--resume", "--overwrite"], capsys)[1].startswith("asng compress: resume, overwrite: ")
+
+
 @pytest.mark.parametrize("budget", ["0.6", "'0.6'", "[0.6]", "['multiply_adds=0.6']"])
 def test_a_settings_file_takes_one_value_and_numbers_where_flags_take_several_words(at_home, capsys, budget):
     settings = f"budget: {budget}\nonly: '0'\ndata: mine.pair\nrun_dir: half\n"

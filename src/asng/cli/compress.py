@@ -167,6 +167,8 @@ def refuse_arguments(words: Sequence[str]) -> None:
 def run(arguments: Namespace) -> None:
     """Compress, and print the outcome."""
     folder = Path(arguments.run_dir)
+    if arguments.resume and arguments.overwrite:
+        raise InputError("resume, overwrite: expected at most one of them, got both.")
     if arguments.resume and arguments.model is None:
         from asng.tasks.user.trust import Imports
 

@@ -97,8 +97,8 @@ def compress(
         run_dir: Folder for intermediate results and for the children. Default: write nothing.
         onnx: Write an ONNX program of each child into `run_dir`, if `asng[onnx]` is installed. torch's
             exporter can take minutes for large attention networks.
-        resume: Continue the run in `run_dir`, with the same settings.
-        overwrite: Start anew even if `run_dir` holds a run.
+        resume: Continue the run in `run_dir`, with the same model, data and settings.
+        overwrite: Start anew even if `run_dir` holds a run, whose results are removed.
         progress: Show progress bars.
 
     Returns:
@@ -130,6 +130,10 @@ def compress(
             f"options: expected a mapping of options of asng.nn.searchable, got {options!r:.80}. Write for "
             "instance options={'skip': 'head'}."
         )
+    if resume and overwrite:
+        raise InputError("resume, overwrite: expected at most one of them, got both.")
+    if (resume or overwrite) and run_dir is None:
+        raise InputError("resume, overwrite: expected a run_dir with them, got none.")
     road = Road(
         model=model,
         train=train,

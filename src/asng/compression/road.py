@@ -10,7 +10,6 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from msgspec import UNSET
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -27,7 +26,7 @@ from asng.compression.calls import (
 from asng.compression.finals import USUAL_RATE, Finals
 from asng.compression.frontier import Frontier, Meter, evenly_within, searched, thetas
 from asng.compression.goals import Goal
-from asng.compression.journal import MAPPINGS, Journal
+from asng.compression.journal import MAPPINGS, Journal, shared_settings, told_settings
 from asng.compression.result import Compressed, CompressedChild, Network
 from asng.compression.stored import write_compression
 from asng.compression.tuning import STEPS, Tuner, train_shared
@@ -41,14 +40,13 @@ from asng.runs.folder import SHARED_WEIGHTS, refuse_link
 from asng.runs.tensors import read_tensors, write_tensors
 from asng.search import Loop, OneShotSearch
 from asng.search.arguments import check_functions
-from asng.search.wiring import plain_setting
 from asng.space import Architecture
 from asng.training import score
 from asng.training.data.halves import split_loader
-from asng.training.data.nested import CountItems, checksum
+from asng.training.data.nested import CountItems
 from asng.training.data.random_state import seeded, staged
 from asng.training.distillation import distilled
-from asng.training.objective import Loss, Objective, qualified_name
+from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, adamw
 from asng.training.progress import progress_bar
 
@@ -60,21 +58,6 @@ OPTIONS = ("only", "skip", "step", "least", "depth", "order")
 """Options of `asng.nn.searchable`."""
 REPORTED = ("parameters", "multiply_adds", "bytes", "latency")
 """Measures that are reported for every network."""
-TOLD = (
-    "loss",
-    "minimize",
-    "maximize",
-    "train_weights",
-    "teaching",
-    "epochs",
-    "evaluations",
-    "finalists",
-    "optimizer",
-    "scheduler",
-    "clip",
-    "seed",
-)
-"""Settings that a report shows, beside budgets and options."""
 SHARED = 1.5
 """Factor on the number of architectures to score if there are several budgets."""
 
@@ -120,7 +103,6 @@ class Road:
     notes: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
     _rate: float = USUAL_RATE
-    _begun: bool = False
 
     def __post_init__(self) -> None:
         check_plain(self.model)
@@ -173,20 +155,13 @@ class Road:
         if self.teaching > 0.0:
             # A search uses the same batches again and again: those of the few steps and those of scores.
             teach = distilled(self.model, self.loss, self.teaching, remember=STEPS + self._batches)
-        settings = {
-            "goals": [goal.name for goal in self.goals],
-            "space": {name: variable.to_json() for name, variable in supernet.space.items()},
-            "model": checksum(self.model.state_dict()),
-            "loss": qualified_name(self.loss),
-            **{n: getattr(self, n) for n in ("seed", "epochs", "evaluations", "finalists", "teaching")},
-            "train_weights": self.train_weights,
-        }
+        settings = shared_settings(self, supernet.space)
         self.journal = Journal(self.folder, settings, resume=resume, overwrite=overwrite)
         try:
             with layers_told(supernet.conversion):
                 return self._along(supernet, calls, teach)
         except InputError:
-            if not self._begun and not resume:
+            if not self.journal.begun and not resume:
                 self.journal.discard()
             raise
         finally:
@@ -214,7 +189,7 @@ class Road:
             model = Network(whole, checked_score(self._score(whole), self._objective), self._costs(whole))
             if self.optimizer is not None or not self.train_weights:
                 finals[0].check()  # else the search for the rate is as good
-            self._begun = True
+            self.journal.begin()
             if self.train_weights:
                 with self._timed("shared weights"):
                     if self.optimizer is None:
@@ -244,19 +219,9 @@ class Road:
             notes=tuple(self.notes),
             folder=self.folder,
             example=self.measured,
-            settings=self._told(),
+            settings=told_settings(self),
         )
         return compressed if self.folder is None else write_compression(compressed, onnx=self.onnx)
-
-    def _told(self) -> dict[str, Any]:
-        """Return the settings as a report shows them, and the defaults of those that have another value."""
-        values = {name: plain_setting(getattr(self, name)) for name in TOLD}
-        values = {name: value for name, value in values.items() if value is not UNSET}
-        usual = {name: plain_setting(default) for name, default in self.usual.items() if name in values}
-        if self.options:
-            values["options"] = {name: str(value) for name, value in self.options.items()}
-        defaults = {name: default for name, default in usual.items() if default != values[name]}
-        return {"budgets": [goal.name for goal in self.goals], **values, "defaults": defaults}
 
     # --- its parts ----------------------------------------------------------------------------------
 

@@ -96,14 +96,14 @@ def shared_settings(search: Any, trainer: Trainer, epochs: int) -> dict[str, Any
     name = selects(search)
     named = {"loss": search.loss, name: as_objective(getattr(search, name))}
     named |= {"optimizer": trainer.optimizer, "scheduler": trainer.scheduler}
-    told = {key: None if value is None else _name_of(value) for key, value in named.items()}
+    told = {key: None if value is None else function_name(value) for key, value in named.items()}
     plain = {key: getattr(search, key) for key in ("seed", "lam_x", "lam_theta", "clip")}
     known = {key: text for key, text in told.items() if "<lambda>" not in (text or "")}
     return {**plain, "select": name, "epochs": epochs, **known}
 
 
-def _name_of(function: Any) -> str:
-    """Return the name of a function, or of an object's class, without its module."""
+def function_name(function: Any) -> str:
+    """Return the name of a function, or of an object's class, without its module, so that it may move."""
     while isinstance(function, partial):
         function = function.func
     named = function if hasattr(function, "__qualname__") else type(function)
