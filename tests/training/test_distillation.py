@@ -222,3 +222,30 @@ def test_outputs_that_a_model_makes_in_training_only_are_taught_too():
     for mode in (True, False, True):
         model.train(mode).drop.eval()
         assert loss(model, torch.ones(4, 3)) == 0.0  # the teacher's outputs are the same in both modes
+
+
+class Noisy(nn.Module):
+    """A network that draws in evaluation too, as a variational autoencoder does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 2)
+
+    def forward(self, x):
+        y = self.layer(x)
+        return y + torch.randn_like(y)
+
+
+@pytest.mark.parametrize("remember", [0, 4])
+def test_a_teacher_that_draws_gives_the_same_answer_again_and_leaves_the_generator_alone(remember):
+    """Else a network would draw other numbers if the answer is remembered, as in a run that is resumed."""
+    loss = distilled(Noisy(), supervised(nn.functional.mse_loss), remember=remember)
+    batch = torch.ones(4, 3), torch.zeros(4, 2)
+    network, values = Noisy(), []
+    for _ in range(3):
+        torch.manual_seed(5)
+        values.append((loss(network, batch).item(), torch.rand(()).item()))
+    assert values[0] == values[1] == values[2]
+    torch.manual_seed(5)
+    network(batch[0])
+    assert values[0][1] == torch.rand(()).item()

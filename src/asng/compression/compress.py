@@ -21,6 +21,7 @@ from asng.compression.result import Compressed
 from asng.compression.road import Road
 from asng.errors import InputError
 from asng.training.data.nested import CountItems
+from asng.training.data.random_state import undisturbed
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine
 
@@ -164,4 +165,5 @@ def compress(
             if parameter.default is not parameter.empty
         },
     )
-    return road.walk(resume=resume, overwrite=overwrite)
+    with undisturbed():
+        return road.walk(resume=resume, overwrite=overwrite)

@@ -14,8 +14,10 @@ from asng.errors import InputError
 from asng.nn import Inputs
 from asng.nn.conversion import as_told
 from asng.nn.extraction.copying import deep_copy
+from asng.nn.extraction.recording import seed_torch
 from asng.training.data.nested import own_copy, tensors_in
 from asng.training.forward import running
+from asng.training.modes import cuda_devices
 from asng.training.objective import Forward, Loss, qualified_name
 
 __all__ = ["Distance", "distilled", "relative_error", "soft_cross_entropy"]
@@ -178,8 +180,11 @@ class _Teacher:
         if key is not None and key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        with torch.no_grad(), as_told(self.network, Inputs((), training=branches)):
-            output = self.network(*args, **kwargs)
+        # Whether it is remembered or not, its random numbers are the same, and the network's too.
+        with torch.random.fork_rng(cuda_devices()), torch.no_grad():
+            seed_torch(0)
+            with as_told(self.network, Inputs((), training=branches)):
+                output = self.network(*args, **kwargs)
         if key is not None:
             self._known[key] = output
             if len(self._known) > self._remember:
