@@ -1,5 +1,7 @@
 """What cannot work is refused at the beginning, in words, and leaves no folder."""
 
+import warnings
+
 import pytest
 import torch
 from torch import nn
@@ -66,6 +68,25 @@ def test_a_model_with_an_open_choice_is_refused_by_its_name(part):
     model = nn.Sequential(nn.Linear(8, 16), part, nn.Linear(16, 1))
     with pytest.raises(InputError, match=rf"model: .* {type(part).__name__} at '1'.* asng\.OneShotSearch"):
         compress(model, DATA, DATA, loss=MEAN, budget=0.5)
+
+
+def test_a_program_of_torch_is_refused_and_a_compiled_model_is_compressed_uncompiled():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    arguments = {"loss": MEAN, "budget": 0.5, "epochs": 1, "evaluations": 4, "progress": False}
+    program = torch.export.export(model, (X,)).module()
+    with pytest.raises(InputError, match="model: expected one whose layers are modules in Python"):
+        compress(program, DATA, DATA, **arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is deprecated
+        script = torch.jit.script(model)
+    with pytest.raises(InputError, match="model: expected one whose layers are modules in Python"):
+        compress(script, DATA, DATA, **arguments)
+
+    def backend(*_):
+        raise AssertionError("compiled")
+
+    made = compress(torch.compile(model, backend=backend), DATA, DATA, **arguments)
+    assert type(made.child) is type(made.model.network) is nn.Sequential
 
 
 def test_a_loss_of_other_weights_is_refused():

@@ -70,6 +70,17 @@ def test_a_compiled_model_is_refused(exported):
         snn.searchable(compiled, x)
 
 
+def test_a_model_given_to_torch_compile_is_searched_uncompiled():
+    model, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), torch.randn(5, 4)
+
+    def backend(*_):
+        raise AssertionError("compiled")
+
+    supernet = snn.searchable(torch.compile(model, backend=backend), x)
+    assert list(supernet.space) == ["0"]
+    assert type(supernet.extract({"0": 4}, example=x)) is nn.Sequential
+
+
 def test_a_graph_of_torch_fx_is_narrowed_like_the_module_it_was_traced_from():
     model, x = Around(Middle()).eval(), torch.randn(5, 4)
     traced = fx.symbolic_trace(model)

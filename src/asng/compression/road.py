@@ -35,6 +35,7 @@ from asng.costs.measures import MEASURES, measure_of
 from asng.costs.terms import limit_of
 from asng.errors import InputError
 from asng.nn import Importance, Inputs, Supernet, searchable
+from asng.nn.conversion import python_of
 from asng.nn.extraction.copying import deep_copy
 from asng.runs.folder import SHARED_WEIGHTS, refuse_link
 from asng.runs.tensors import read_tensors, write_tensors
@@ -106,6 +107,7 @@ class Road:
 
     def __post_init__(self) -> None:
         check_plain(self.model)
+        self.model = python_of(self.model)
         for name in ("train", "valid", "test"):
             check_loader(name, getattr(self, name), needed=name == "train")
         if isinstance(self.loss, nn.Module) or not callable(self.loss):

@@ -8,7 +8,7 @@ from asng.nn.conversion.proof import ChannelCut, cut_of, left_of
 from asng.nn.conversion.reach import REMEDY, as_told, reach_of
 from asng.nn.conversion.recognition import numbers_in, roles_in
 from asng.nn.conversion.roles import Role, role_of
-from asng.nn.conversion.searchable import Conversion, searchable
+from asng.nn.conversion.searchable import Conversion, python_of, searchable
 from asng.nn.conversion.skipping import SkipTrial
 from asng.nn.conversion.widths import WidthGroup
 
@@ -30,6 +30,7 @@ __all__ = [
     "left_of",
     "numbers_in",
     "outputs_of",
+    "python_of",
     "reach_of",
     "reduced",
     "role_of",

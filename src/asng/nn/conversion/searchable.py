@@ -23,11 +23,11 @@ from asng.nn.conversion.recognition import numbers_in, roles_in, unrecognised
 from asng.nn.conversion.roles import Role
 from asng.nn.conversion.widths import WidthGroup
 from asng.nn.extraction.copying import deep_copy
-from asng.nn.extraction.recording import is_script, left_alone
+from asng.nn.extraction.recording import compiled_of, is_script, left_alone
 from asng.nn.inputs import Inputs, calls_of, tensors_of
 from asng.nn.supernet import Supernet
 
-__all__ = ["Conversion", "searchable"]
+__all__ = ["Conversion", "python_of", "searchable"]
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,9 @@ def searchable(
     channels something mixes stays fixed. Print `supernet.conversion` to see what was found, and why each
     other layer stays fixed.
 
-    The model is copied, and its class stays. Batch norms normalise by their batch, as in every supernet, and
-    `asng.training.recalibrate` gives a child running averages of its own.
+    The model is copied, and its class stays; `torch.compile` around it is taken off. Batch norms normalise by
+    their batch, as in every supernet, and `asng.training.recalibrate` gives a child running averages of its
+    own.
 
     Args:
         model: Any module, trained or not. It must run on the example in evaluation mode.
@@ -115,8 +116,9 @@ def searchable(
             network keep their places. Default: the first channels and blocks.
 
     Raises:
-        InputError: The model does not run on the example or already has searchable parts, nothing in it can
-            be searched, or an option is out of its range or matches nothing.
+        InputError: The model does not run on the example, already has searchable parts, or is a script or a
+            program of torch. Nothing in it can be searched, or an option is out of its range or matches
+            nothing.
 
     Example:
         >>> import torch
@@ -133,6 +135,7 @@ def searchable(
           (2): Linear(in_features=8, out_features=3, bias=True)
         )
     """
+    model = python_of(model)
     calls = _checked(model, example)
     options = Options.of(only, skip, step, least)
     model = deep_copy(model)
@@ -194,17 +197,18 @@ def _coupled(
     return found, roles
 
 
-def _checked(model: nn.Module, example: Any) -> list[Inputs]:
+def python_of(model: nn.Module) -> nn.Module:
+    """Return a model whose layers can be looked at: the one given, or that within `torch.compile(model)`.
+
+    Raises:
+        InputError: It is no module, a script or a program, or has weights on the meta device.
+    """
     if not isinstance(model, nn.Module):
         raise InputError(f"model: expected a torch.nn.Module, got {model!r:.80}.")
     if any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers())):
         raise InputError(
             "model: expected weights with numbers, got some on the meta device, on which nothing can be "
             "proved. Make room for them by model.to_empty(device='cpu'), and load them by load_state_dict."
-        )
-    if any(isinstance(module, Searchable) for module in model.modules()):
-        raise InputError(
-            "model: expected a plain one, got one with searchable parts. Give it to asng.nn.Supernet."
         )
     try:
         with left_alone(model):
@@ -216,6 +220,14 @@ def _checked(model: nn.Module, example: Any) -> list[Inputs]:
         raise InputError(
             f"model: expected one whose layers are modules in Python, got a {type(model).__name__}: {reason}."
             " Give the model that it was made from."
+        )
+    return compiled_of(model) or model
+
+
+def _checked(model: nn.Module, example: Any) -> list[Inputs]:
+    if any(isinstance(module, Searchable) for module in model.modules()):
+        raise InputError(
+            "model: expected a plain one, got one with searchable parts. Give it to asng.nn.Supernet."
         )
     calls = calls_of(model, example)
     try:
