@@ -132,6 +132,11 @@ def test_what_is_no_loss_is_told(loss, message):
         ("optimizer", torch.optim.SGD(_linear().parameters()), "a function of the parameters, got a SGD"),
         ("optimizer", lambda weights: None, "a function that returns an optimiser, got None"),
         ("optimizer", torch.optim.LBFGS, "one whose step needs no closure, got a LBFGS"),
+        (
+            "optimizer",
+            lambda _: torch.optim.SGD(_linear().parameters()),
+            "one of the weights .* got one of others",
+        ),
         ("scheduler", "cosine", r"a function of \(optimiser, total steps\), got 'cosine'"),
         ("scheduler", lambda weights, steps: 0.1, "a function that returns a schedule .* got 0.1"),
         ("scheduler", lambda w, _: torch.optim.lr_scheduler.ReduceLROnPlateau(w), "a function .* a"),

@@ -91,7 +91,8 @@ def made_by(
         closure: Whether its step may need a closure.
 
     Raises:
-        InputError: The function returns something else, or an optimiser whose step needs a closure.
+        InputError: The function returns something else, an optimiser whose step needs a closure, or one of
+            other weights.
     """
     made = optimizer(weights)
     if not all(callable(getattr(made, name, None)) for name in ("step", "zero_grad", "state_dict")):
@@ -103,6 +104,12 @@ def made_by(
         raise InputError(
             f"optimizer: expected one whose step needs no closure, got {shown(made)}. Use another one. "
             "In a search, a callback can do the update instead: see asng.search.Callback.update."
+        )
+    taken = {id(one) for group in getattr(made, "param_groups", ()) for one in group["params"]}
+    if taken and taken.isdisjoint(map(id, weights)):
+        raise InputError(
+            "optimizer: expected one of the weights that the function is given, got one of others from "
+            f"{qualified_name(optimizer)}. Write optimizer=lambda weights: torch.optim.SGD(weights, lr=0.1)."
         )
     return made
 
