@@ -145,7 +145,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_child(trained, loaders, fini
 
     stopping.__qualname__ = LOSS.__qualname__
     stopping.__module__ = LOSS.__module__
-    for part, passes in enumerate((12, 34)):
+    for part, passes in enumerate((13, 35)):
         left = passes
         with pytest.raises(Stopped):
             compress(trained, *loaders, loss=stopping, run_dir=tmp_path / "run", resume=part > 0, **arguments)
@@ -243,9 +243,9 @@ def refused(words, model, loaders, error=InputError, **arguments):
 
     with pytest.raises(error, match=words):
         compress(model, *loaders, loss=loss, **{"budget": 0.5, **QUICK, **arguments})
-    # What the model is called with, whether the loss has a gradient, which channels matter, and whether the
-    # loss can be called in evaluation.
-    assert trainings <= 2 + 1 + 8 + 1
+    # What the model is called with, whether the loss has a gradient and runs on validation data, which
+    # channels matter, and whether the loss can be called in evaluation.
+    assert trainings <= 2 + 1 + 1 + 8 + 1
 
 
 def test_a_budget_below_the_smallest_child(trained, loaders):
@@ -263,7 +263,7 @@ def test_no_width_that_can_be_narrowed(loaders):
 
 def test_data_of_another_shape(trained, loaders):
     model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4))
-    refused("to run on a first batch, got RuntimeError.*have 3 channels", model, loaders)
+    refused("to run on a first batch in evaluation mode, got RuntimeError.*have 3 channels", model, loaders)
 
 
 def test_no_model_and_impossible_numbers(trained, loaders):

@@ -259,3 +259,50 @@ def test_data_that_cannot_be_divided_are_refused_by_the_names_of_the_arguments(t
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
     with pytest.raises(InputError, match=match):
         compress(model, train, loss=MEAN, budget=0.5, progress=False)
+
+
+@pytest.mark.parametrize("name", ["valid", "test"])
+def test_data_that_a_model_does_not_take_are_refused_by_their_name_before_anything_is_converted(name):
+    """Else an error of torch would come half a minute later, without a word about which data."""
+    others = DataLoader(TensorDataset(X[:, :5], X[:, :1]), batch_size=8)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    loaders = {"train": DATA, "valid": DATA, name: others}
+    with pytest.raises(
+        InputError, match=rf"{name}: expected data on which .*mse_loss.* got RuntimeError: mat1"
+    ):
+        compress(model, **loaders, loss=MEAN, budget=0.5, options={"only": "none"}, progress=False)
+
+
+def test_functions_that_do_not_run_in_evaluation_are_refused_in_words():
+    def penalised(forward, batch):
+        x = batch[0].clone().requires_grad_()
+        output = forward(x)
+        [slopes] = torch.autograd.grad(output.sum(), x, create_graph=True)
+        return nn.functional.mse_loss(output, batch[1]) + slopes.square().mean()
+
+    def wrong(forward, batch):
+        return forward(batch[0]).no_such_method()
+
+    def stepping(forward, batch):
+        value = MEAN(forward, batch)
+        value.backward()
+        return value
+
+    refused(
+        r"valid: expected data on which .*penalised runs in evaluation mode, without grad", loss=penalised
+    )
+    refused(r"valid: expected data on which .*wrong runs .* AttributeError", maximize=wrong)
+    refused(r"loss: expected one with a gradient .* Return the loss without calling backward", loss=stepping)
+
+
+def test_a_model_without_weights_yet_is_refused():
+    model = nn.Sequential(nn.LazyLinear(16), nn.ReLU(), nn.LazyLinear(1))
+    with pytest.raises(InputError, match=r"model: expected a trained one, .* such as 0.weight"):
+        compress(model, DATA, DATA, loss=MEAN, budget=0.5, progress=False)
+
+
+def test_a_model_is_compressed_where_the_caller_wants_no_gradients():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with torch.inference_mode():
+        made = compress(model, DATA, DATA, loss=MEAN, budget=0.5, epochs=1, evaluations=4, progress=False)
+    assert not any(weight.is_inference() for weight in made.child.parameters())

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.utils.data import DataLoader, Dataset
 
 from asng.errors import AsngError, InputError, in_one_line
@@ -20,13 +21,16 @@ from asng.training.data.stream import BatchStream
 from asng.training.faults import origin
 from asng.training.forward import PlainForward
 from asng.training.inputs import plain_calls
+from asng.training.metric import is_metric
 from asng.training.modes import left_alone
 from asng.training.objective import Loss, Objective, qualified_name
+from asng.training.train import score
 
 __all__ = [
     "check_loader",
     "check_loss",
     "check_plain",
+    "check_scored",
     "checked_score",
     "examples",
     "further",
@@ -41,8 +45,14 @@ _FEW = (8, 32)
 
 
 def check_plain(model: object) -> None:
-    """Raise InputError unless a model is a torch.nn.Module without searchable parts."""
+    """Raise InputError unless a model is a torch.nn.Module that has weights and no searchable parts."""
     found = type(model).__name__
+    if isinstance(model, nn.Module) and any(map(is_lazy, model.parameters())):
+        path = next(path for path, weight in model.named_parameters() if is_lazy(weight))
+        raise InputError(
+            f"model: expected a trained one, got a {found} whose lazy layers have no weights yet, such as "
+            f"{path}. Run a batch through it and train it first."
+        )
     if isinstance(model, nn.Module) and not isinstance(model, Supernet):
         open_parts = ((path, part) for path, part in model.named_modules() if isinstance(part, Searchable))
         path, part = next(open_parts, ("", None))
@@ -208,7 +218,13 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any, *, which: str = "the fi
             )
         slopes: Sequence[Tensor | None] = []
         if isinstance(value, Tensor) and value.numel() == 1 and value.requires_grad and weights:
-            slopes = torch.autograd.grad(value.sum(), weights, allow_unused=True)
+            try:
+                slopes = torch.autograd.grad(value.sum(), weights, allow_unused=True)
+            except RuntimeError as error:
+                raise InputError(
+                    f"loss: expected one with a gradient in the parameters of the model, got {name}, of "
+                    f"which torch says: {in_one_line(error)} Return the loss without calling backward()."
+                ) from error
     if all(slope is None for slope in slopes):
         got = "none" if isinstance(value, Tensor) else f"a {type(value).__name__}"
         raise InputError(
@@ -216,6 +232,50 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any, *, which: str = "the fi
             "Return a tensor of one number, computed without .detach(), .item() or torch.no_grad(). At least "
             "one parameter that it uses must have requires_grad=True."
         )
+
+
+def check_scored(
+    model: nn.Module,
+    loss: Loss,
+    objective: Objective,
+    *,
+    valid: DataLoader[Any],
+    test: DataLoader[Any] | None,
+) -> None:
+    """Check that a whole model can be scored on the first batch of other data, and leave it unchanged.
+
+    Args:
+        model: The model.
+        loss: The training loss, by which networks are compared too.
+        objective: The objective. A metric is not computed, since it may need more than a batch.
+        valid: Validation data.
+        test: Test data, on which only the objective is computed.
+
+    Raises:
+        InputError: The loss or the objective fails.
+    """
+    for name, loader in (("valid", valid), ("test", test)):
+        if loader is None:
+            continue
+        stream = BatchStream(loader, name)
+        try:
+            batch = stream.first()
+        finally:
+            stream.close()
+        functions = [objective] if name == "test" or objective is loss else [loss, objective]
+        for function in (one for one in functions if not is_metric(one)):
+            with undisturbed(), left_alone(model):
+                try:
+                    score(model, [batch], function)  # type: ignore[arg-type]
+                except AsngError:
+                    raise
+                except Exception as error:
+                    raise InputError(
+                        f"{name}: expected data on which {qualified_name(function)} runs in evaluation mode, "
+                        f"without gradients, got {type(error).__name__}: {in_one_line(error)}. Check that "
+                        "batches are like those of train, and that the function takes what the model returns "
+                        "in this mode."
+                    ) from error
 
 
 def checked_score(score: float, objective: Objective) -> float:

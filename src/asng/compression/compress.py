@@ -22,6 +22,7 @@ from asng.compression.road import Road
 from asng.errors import InputError
 from asng.training.data.nested import CountItems
 from asng.training.data.random_state import undisturbed
+from asng.training.modes import learning
 from asng.training.objective import Loss, Objective
 from asng.training.optimizers import MakeOptimizer, MakeScheduler, cosine
 
@@ -165,5 +166,5 @@ def compress(
             if parameter.default is not parameter.empty
         },
     )
-    with undisturbed():
+    with undisturbed(), learning():
         return road.walk(resume=resume, overwrite=overwrite)

@@ -17,6 +17,7 @@ from asng.checks import keep_integer, nearest, real_between, torch_seed
 from asng.compression.calls import (
     check_loader,
     check_plain,
+    check_scored,
     checked_score,
     examples,
     further,
@@ -148,6 +149,7 @@ class Road:
             scored = self.valid if self._batches == len(self._valid) else None  # else the first ones alone
             given = self.model, self.loss, self.train, self.example
             calls, self.measured = examples(*given, scored=scored, seed=self.seed)
+            check_scored(self.model, self.loss, self._objective, valid=self._valid, test=self.test)
             supernet = self._supernet(calls)
             self._further = further(self.model, calls, self.measured[0])
         if note := unreached_told(supernet.conversion):

@@ -173,8 +173,9 @@ def plain_calls(model: nn.Module, function: Objective, batch: Any, *, needed: bo
             function(model, own_copy(to_device(batch, device)))
         except Exception as error:
             raise InputError(
-                f"model, loss: expected {type(model).__name__} and the loss to run on a first batch, got "
-                f"{type(error).__name__}: {in_one_line(error)}. Check that the data are what the model takes."
+                f"model, loss: expected {type(model).__name__} and the loss to run on a first batch in "
+                f"evaluation mode, got {type(error).__name__}: {in_one_line(error)}. Check that the data are "
+                "what the model takes, and that the loss takes what it returns in this mode."
             ) from error
     if needed and not calls:
         raise InputError(
