@@ -306,3 +306,20 @@ def test_a_model_is_compressed_where_the_caller_wants_no_gradients():
     with torch.inference_mode():
         made = compress(model, DATA, DATA, loss=MEAN, budget=0.5, epochs=1, evaluations=4, progress=False)
     assert not any(weight.is_inference() for weight in made.child.parameters())
+
+
+def test_a_wrong_option_is_told_once():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(InputError, match=r"skip: expected patterns") as caught:
+        compress(model, DATA, DATA, loss=MEAN, budget=0.5, options={"skip": "none"}, progress=False)
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("number", [1, -1, "0"])
+def test_a_child_that_is_not_there_is_no_program(number, tmp_path):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    made = compress(model, DATA, DATA, loss=MEAN, budget=0.5, epochs=1, evaluations=4, progress=False)
+    with pytest.raises(
+        InputError, match=r"child: expected (the number of a child \(0: multiply|an integer >= 0)"
+    ):
+        made.save_onnx(tmp_path / "child.onnx", child=number)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from asng.checks import integer_at_least
 from asng.compression.frontier import Frontier, Scored
 from asng.compression.goals import Goal
 from asng.errors import InputError
@@ -152,8 +153,20 @@ class Compressed:
         return rows
 
     def save_onnx(self, path: str | Path, *, child: int = 0) -> Path:
-        """Write a child as an ONNX program; see `asng.training.save_onnx`."""
-        return save_onnx(Path(path), self.children[child].network, self.example[0])
+        """Write a child as an ONNX program; see `asng.training.save_onnx`.
+
+        Args:
+            path: Ends in `.onnx`.
+            child: Its number in `children`, from 0.
+
+        Raises:
+            InputError: There is no such child, or the packages for ONNX are not installed.
+            RunError: The child cannot be converted, or the file cannot be written.
+        """
+        if integer_at_least("child", child, 0) >= len(self.children):
+            names = ", ".join(f"{number}: {one.goal.name}" for number, one in enumerate(self.children))
+            raise InputError(f"child: expected the number of a child ({names}), got {child}.")
+        return save_onnx(path, self.children[child].network, self.example[0])
 
     def report(self) -> Path:
         """Write `report.html` into the run folder, and return its path.

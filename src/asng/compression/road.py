@@ -231,17 +231,16 @@ class Road:
 
     def _supernet(self, calls: list[Inputs]) -> Supernet:
         """Return the model with its widths as variables, the most important channels first."""
-        if "order" not in self.options:
-            order = Importance("outputs", self.train, self.loss)
-            try:
-                return searchable(self.model, calls, order=order, **self.options)
-            except InputError as error:  # if the order is not to blame, the next call raises it again
-                supernet = searchable(self.model, calls, **self.options)
-                self.notes.append(
-                    f"Channels could not be ranked by importance and keep their original order: {error}"
-                )
-                return supernet
-        return searchable(self.model, calls, **self.options)
+        if "order" in self.options:
+            return searchable(self.model, calls, **self.options)
+        order = Importance("outputs", self.train, self.loss)
+        try:
+            return searchable(self.model, calls, order=order, **self.options)
+        except InputError as error:
+            why = str(error)
+        supernet = searchable(self.model, calls, **self.options)  # raises if the order is not to blame
+        self.notes.append(f"Channels could not be ranked by importance and keep their original order: {why}")
+        return supernet
 
     @property
     def _objective(self) -> Objective:
