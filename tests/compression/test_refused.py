@@ -5,6 +5,7 @@ import warnings
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import (
     DataLoader,
     IterableDataset,
@@ -287,6 +288,14 @@ def test_functions_that_do_not_run_in_evaluation_are_refused_in_words():
         value = MEAN(forward, batch)
         value.backward()
         return value
+
+    class Reentrant(nn.Sequential):
+        def forward(self, x):
+            return self[2](checkpoint(self[1], self[0](x), use_reentrant=True))
+
+    model = Reentrant(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 1))
+    with pytest.raises(InputError, match=r"loss: .* torch\.utils\.checkpoint, .* use_reentrant=False"):
+        compress(model, DATA, DATA, loss=MEAN, budget=0.5, progress=False)
 
     refused(
         r"valid: expected data on which .*penalised runs in evaluation mode, without grad", loss=penalised

@@ -10,6 +10,7 @@ from test_conversion import MODELS, Attention, Block, Branches, Fused, alike, la
 from test_conversion_parameters import MODELS as OF_TENSORS
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.utils.checkpoint import checkpoint
 
 from asng import nn as snn
 from asng import supervised
@@ -294,3 +295,30 @@ def test_wrong_input_is_told(order, match):
 def test_losses_of_the_library_say_how_a_batch_goes_through():
     order = snn.Importance("taylor", pairs(), supervised(cross_entropy))
     assert snn.searchable(two_layers(), torch.randn(2, 4), order=order).conversion.groups[0].ranks
+
+
+class Checkpointed(nn.Module):
+    """A network that keeps no activations of its middle, but runs it again for the gradient."""
+
+    def __init__(self, again):
+        super().__init__()
+        self.first, self.middle = nn.Linear(4, 16), nn.Sequential(nn.Linear(16, 16), nn.ReLU())
+        self.head, self.again = nn.Linear(16, 3), again
+
+    def forward(self, x):
+        x = torch.relu(self.first(x))
+        x = checkpoint(self.middle, x, use_reentrant=False) if self.again else self.middle(x)
+        return self.head(x)
+
+
+def test_activation_checkpoints_do_not_change_which_channels_matter():
+    kept = []
+    for again in (False, True):
+        torch.manual_seed(0)
+        model = Checkpointed(again)
+        order = snn.Importance("outputs", [torch.randn(16, 4) for _ in range(2)])
+        supernet = snn.searchable(model, torch.randn(4, 4), order=order)
+        kept.append([group.made(2) for group in supernet.conversion.groups])
+    assert len(kept[0]) == 2
+    for one, other in zip(*kept, strict=True):
+        assert all(torch.equal(one[path], other[path]) for path in one)

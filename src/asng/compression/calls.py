@@ -223,7 +223,8 @@ def check_loss(model: nn.Module, loss: Loss, batch: Any, *, which: str = "the fi
             except RuntimeError as error:
                 raise InputError(
                     f"loss: expected one with a gradient in the parameters of the model, got {name}, of "
-                    f"which torch says: {in_one_line(error)} Return the loss without calling backward()."
+                    f"which torch says: {in_one_line(error)} Return the loss without calling backward(), and "
+                    "let torch.utils.checkpoint, if you use it, have use_reentrant=False."
                 ) from error
     if all(slope is None for slope in slopes):
         got = "none" if isinstance(value, Tensor) else f"a {type(value).__name__}"

@@ -339,16 +339,16 @@ def _derivatives(
         ones = torch.ones(items, x.shape[dim], dtype=x.dtype, device=x.device, requires_grad=True)
         return x * gates.setdefault((place, items), ones).reshape(shape)
 
-    with _seen(model, roles, places, see):
+    with _seen(model, roles, places, see):  # in the backward pass too: activation checkpoints run again there
         outputs, value = run_on(order, model, batch)
-    if order.kind == "outputs":
-        value = sum(_random_sum(output) for output in outputs if output.requires_grad)
-    if not isinstance(value, Tensor) or not value.requires_grad:
-        raise InputError(
-            f"order: expected {'outputs' if order.kind == 'outputs' else 'a loss'} with derivatives, got "
-            f"{value!r:.80}."
-        )
-    slopes = torch.autograd.grad(value, list(gates.values()), allow_unused=True, materialize_grads=True)
+        if order.kind == "outputs":
+            value = sum(_random_sum(output) for output in outputs if output.requires_grad)
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            raise InputError(
+                f"order: expected {'outputs' if order.kind == 'outputs' else 'a loss'} with derivatives, got "
+                f"{value!r:.80}."
+            )
+        slopes = torch.autograd.grad(value, list(gates.values()), allow_unused=True, materialize_grads=True)
     return [(place, slope) for (place, _), slope in zip(gates, slopes, strict=True)]
 
 
