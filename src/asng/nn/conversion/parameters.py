@@ -2,7 +2,8 @@
 
 This is for positions, class tokens, scales, norms and linear layers of other libraries. The module keeps its
 class, and all its tensors stay whole. In a pass, reading a tensor by its name gives its channels that the
-architecture keeps, and reading a size gives the number that goes with them.
+architecture keeps, and reading a size gives the number that goes with them. A batch norm forgets its running
+averages, as twins do (`asng.nn.BatchNorm2d`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +11,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from asng.nn.base import Extraction, Searchable
 from asng.nn.conversion.blocks import searched
 from asng.nn.conversion.gathered import Threshold, left_by
 from asng.nn.conversion.roles import Role, count
 from asng.nn.extraction.copying import with_own_graph
+from asng.nn.layers.batch_norm import AVERAGES
 from asng.nn.layers.plain import asking
 from asng.nn.layers.subclasses import plain_class
 from asng.nn.selection import current_selection
@@ -54,6 +57,12 @@ class Cuts(Searchable):
             for number, cut in enumerate(self.search_cuts)
             for place, threshold in enumerate(cut.thresholds)
         }
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        if isinstance(self, _BatchNorm):
+            for name in AVERAGES:
+                state.pop(prefix + name, None)
+        super()._load_from_state_dict(state, prefix, *args)
 
     def __getattr__(self, name: str) -> Any:
         own = vars(self)
@@ -146,6 +155,10 @@ def with_cuts(module: nn.Module, cuts: Sequence[Cut]) -> None:
         (True, [1.0, 3.0])
     """
     kind: Any = type(module)
+    if isinstance(module, _BatchNorm):
+        module.track_running_stats = False
+        module._buffers.update(dict.fromkeys(AVERAGES))
+        cuts = [cut for cut in cuts if cut.name not in AVERAGES]
     sizes: Mapping[str, Any] = {cut.name: vars(module).pop(cut.name) for cut in cuts if cut.dim is None}
     module.__class__ = searched(Cuts, kind)
     vars(module).update(search_cuts=tuple(cuts), search_sizes=dict(sizes))

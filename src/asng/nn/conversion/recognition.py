@@ -14,17 +14,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
 from asng.nn.conversion.roles import Role, narrowed, role_of
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.extraction.recording import left_alone
+from asng.nn.layers.batch_norm import AVERAGES
 from asng.nn.layers.subclasses import definer
 
 __all__ = ["numbers_in", "own_tensors", "recognised", "roles_in", "unrecognised"]
 
 _TOLERANCE = 1e-3
 """Largest difference of a norm from one without eps, as a share of the largest number."""
+
+_SIDES = {nn.BatchNorm1d: 1, nn.BatchNorm2d: 2, nn.BatchNorm3d: 3}
+"""Numbers of dimensions after that of the channels."""
 
 _RESERVED = {"names", "path", "variables", "value", "extract", "described"}
 """Attributes of a searchable module; a module of a class that already has one cannot become searchable."""
@@ -136,7 +141,11 @@ def own_tensors(module: nn.Module) -> dict[str, Tensor]:
 def recognised(module: nn.Module) -> Role | None:
     """Return the role of a layer of another library, or None if a module is not such a layer."""
     tensors = own_tensors(module)
-    if module._modules or not tensors or any(t.is_meta for t in tensors.values()):
+    if not tensors or any(t.is_meta for t in tensors.values()):
+        return None
+    if isinstance(module, _BatchNorm):
+        return _of_batch_norm(module, tensors)
+    if module._modules:
         return None
     matrices = [name for name, tensor in tensors.items() if tensor.ndim == 2]
     vectors = [name for name, tensor in tensors.items() if tensor.ndim == 1]
@@ -165,6 +174,35 @@ def _linear(module: Any, tensors: Mapping[str, Tensor], matrix: str, vectors: li
             if _holds(_computes, module, role, expected, size, given):
                 return role
     return None
+
+
+def _of_batch_norm(module: Any, tensors: Mapping[str, Tensor]) -> Role | None:
+    size, inside = module.num_features, [t for part in module.children() for t in part.state_dict().values()]
+    if inside or any(tensor.shape != (size,) for tensor in tensors.values()):
+        return None
+    cuts = {name: {0: "read"} for name in tensors}
+    role = Role(None, reads=False, tensors=cuts, sizes={"num_features": "read"})
+    with left_alone(module), torch.no_grad():
+        module.eval()
+        found = (replace(role, dims=dims) for dims in (None, 0))
+        return next((role for role in found if _holds(_keeps_channels_apart, module, role, size)), None)
+
+
+def _keeps_channels_apart(module: Any, role: Role, size: int) -> bool:
+    """Whether a batch norm gives channels what it gives them beside others, with and without averages."""
+    sides = next((n for kind, n in _SIDES.items() if isinstance(module, kind)), 2)
+    x = _example(module, size, role.dims, sides)
+    dim, whole, some = role.dim(x), torch.arange(size), torch.arange(0, size, 2)
+    for averages in ({}, dict.fromkeys(AVERAGES)):
+        outputs = []
+        for read in (whole, some):
+            with narrowed(module, None, read, role):
+                module._buffers.update(averages)
+                outputs.append(module(x.index_select(dim, read.to(x.device))))
+        wanted, got = outputs[0].index_select(dim, some.to(x.device)), outputs[1]
+        if outputs[0].shape != x.shape or not torch.allclose(got, wanted, rtol=1e-4, atol=1e-5):
+            return False
+    return True
 
 
 def _holds(check: Callable[..., bool], *args: Any) -> bool:
@@ -223,10 +261,10 @@ def _computes(
     return True
 
 
-def _example(module: nn.Module, size: int, dims: int | None) -> Tensor:
+def _example(module: nn.Module, size: int, dims: int | None, sides: int = 2) -> Tensor:
     """Return an input of `size` channels with large numbers, so that eps is negligible."""
     like = next(iter(own_tensors(module).values()))
-    shape = (3, 5, size) if dims == 0 else (3, size, 4, 4)
+    shape = (3, 5, size) if dims == 0 else (3, size, *[4] * sides)
     return (10.0 * torch.randn(shape, generator=torch.Generator().manual_seed(0))).to(like)
 
 

@@ -21,6 +21,9 @@ __all__ = [
     "SyncBatchNorm",
 ]
 
+AVERAGES = ("running_mean", "running_var", "num_batches_tracked")
+"""Names of the buffers in which torch's layers keep averages of batches."""
+
 
 class BatchNorm1d(Twin, nn.BatchNorm1d):
     """torch.nn.BatchNorm1d as wide as its input; see `BatchNorm2d` for arguments and errors.
@@ -301,5 +304,5 @@ def _forget_averages(layer: Any) -> None:
 
 
 def _without_averages(state: dict[str, Any], prefix: str, *_: object) -> None:
-    for name in ("running_mean", "running_var", "num_batches_tracked"):
+    for name in AVERAGES:
         state.pop(prefix + name, None)
