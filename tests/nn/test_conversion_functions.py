@@ -6,6 +6,7 @@ import pytest
 import torch
 from conversions import check_children
 from torch import nn
+from torch.nn.functional import scaled_dot_product_attention
 
 from asng import nn as snn
 
@@ -245,3 +246,39 @@ def test_a_width_that_stays_has_the_reason_of_its_own(reason):
     conversion = snn.searchable(Net().eval(), torch.randn(5, 3)).conversion
     assert [group.name for group in conversion.groups] == ["third"]
     assert conversion.fixed["first"] == reason
+
+
+class Headed(nn.Module):
+    """As in timm: the number of heads stays, and torch scales by the size that each of them has."""
+
+    def __init__(self):
+        super().__init__()
+        self.heads = 2
+        self.patches, self.qkv = nn.Linear(3, 16), nn.Linear(16, 48)
+        self.proj, self.head = nn.Linear(16, 16), nn.Linear(16, 2)
+
+    def forward(self, x):
+        x = self.patches(x)
+        b, n, c = x.shape
+        q, k, v = self.qkv(x).reshape(b, n, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
+        x = x + self.proj(scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c))
+        return self.head(x.mean(1))
+
+
+def test_heads_that_torch_scales_by_their_size_lose_channels():
+    torch.manual_seed(0)
+    model, x = Headed().eval(), torch.randn(3, 5, 3)
+    supernet = snn.searchable(model, x)
+    (group,) = supernet.conversion.groups
+    assert list(group.widths) == ["patches", "qkv", "proj"]
+    check_children(model, x, supernet)
+    units = group.units // 2
+    child = supernet.extract({"patches": units}, example=x)
+    with torch.no_grad():
+        for path, kept in group.made(units).items():
+            layer, gone = model.get_submodule(path), torch.ones(group.widths[path], dtype=torch.bool)
+            gone[kept] = False
+            layer.weight[gone], layer.bias[gone] = 0.0, 0.0
+        model.qkv.weight[:16] *= 2**0.5  # the queries: 4 channels of a head are left of 8
+        model.qkv.bias[:16] *= 2**0.5
+        assert torch.allclose(child(x), model(x), atol=1e-6)

@@ -17,6 +17,9 @@ Masks: TypeAlias = tuple[Tensor | None, ...] | None
 class Products(TorchFunctionMode):
     """Make matrix products leave out what both factors have lost.
 
+    Attention that torch scales by the size of a head is scaled by the size that is left, as in the narrowed
+    network: like a norm, it is that of the channels that remain.
+
     Args:
         lost: For each product, the masks of what its factors leave out; written or read.
         again: Whether to read the masks; else they are written.
@@ -43,6 +46,9 @@ class Products(TorchFunctionMode):
         if lost is not None:
             known = (x if m is None else x.masked_fill(m, 0.0) for x, m in zip(factors, lost, strict=True))
             args = (*args[:first], *known, *args[first + len(factors) :])
+            if name == "scaled_dot_product_attention" and (kwargs or {}).get("scale") is None:
+                left = min(int((~mask).sum(-1).min()) for mask in lost if mask is not None)
+                kwargs = {**(kwargs or {}), "scale": max(left, 1) ** -0.5}
         return func(*args, **(kwargs or {}))
 
 
