@@ -42,6 +42,23 @@ class Mixing(nn.BatchNorm2d):
         return x + 0.1 * x.roll(1, dims=1)
 
 
+class GroupNorm(nn.GroupNorm):
+    """As in timm: the channels come first, and torch's function is called by itself."""
+
+    def __init__(self, channels, groups):
+        super().__init__(groups, channels)
+
+    def forward(self, x):
+        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+
+
+class Rooted(nn.GroupNorm):
+    """A norm that divides by the root of a width."""
+
+    def forward(self, x):
+        return super().forward(x) * x.shape[1] ** -0.5
+
+
 class Images(nn.Module):
     def __init__(self, norm, **options):
         super().__init__()
@@ -115,6 +132,30 @@ def test_a_batch_norm_of_channels_that_come_last_is_narrowed():
 
 def test_a_batch_norm_that_mixes_channels_stays():
     layers = nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 1), Mixing(16), nn.Conv2d(16, 3, 1)
+    model, x = nn.Sequential(*layers).eval(), torch.randn(4, 3, 9, 9)
+    supernet = snn.searchable(model, x)
+    assert [group.name for group in supernet.conversion.groups] == ["0"]
+    check_children(model, x, supernet)
+
+
+def test_a_group_norm_with_a_weight_alone_is_narrowed():
+    model, x = Images(GroupNorm, groups=4).eval(), torch.randn(4, 3, 9, 9)
+    model.norm1 = nn.GroupNorm(4, 16)
+    model.norm1.bias = model.norm2.bias = None
+    check_children(model, x, snn.searchable(model, x))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_group_norm_with_a_forward_of_its_own_is_narrowed(groups):
+    x = torch.randn(4, 3, 9, 9)
+    model = Images(GroupNorm, groups=groups).eval()
+    supernet = snn.searchable(model, x)
+    assert [tuple(group.widths) for group in supernet.conversion.groups] == [("conv1", "conv2"), ("conv3",)]
+    check_children(model, x, supernet)
+
+
+def test_a_group_norm_that_computes_something_else_stays():
+    layers = nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 16, 1), Rooted(1, 16), nn.Conv2d(16, 3, 1)
     model, x = nn.Sequential(*layers).eval(), torch.randn(4, 3, 9, 9)
     supernet = snn.searchable(model, x)
     assert [group.name for group in supernet.conversion.groups] == ["0"]

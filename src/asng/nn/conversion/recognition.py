@@ -17,7 +17,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrize import is_parametrized
 
-from asng.nn.conversion.roles import Role, narrowed, role_of
+from asng.nn.conversion.roles import Role, narrowed, of_group_norm, role_of
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.extraction.recording import left_alone
 from asng.nn.layers.batch_norm import AVERAGES
@@ -145,6 +145,8 @@ def recognised(module: nn.Module) -> Role | None:
         return None
     if isinstance(module, _BatchNorm):
         return _of_batch_norm(module, tensors)
+    if isinstance(module, nn.GroupNorm):
+        return of_group_norm(module) if _holds(_norms_as_torch, module) else None
     if module._modules:
         return None
     matrices = [name for name, tensor in tensors.items() if tensor.ndim == 2]
@@ -202,6 +204,21 @@ def _keeps_channels_apart(module: Any, role: Role, size: int) -> bool:
         wanted, got = outputs[0].index_select(dim, some.to(x.device)), outputs[1]
         if outputs[0].shape != x.shape or not torch.allclose(got, wanted, rtol=1e-4, atol=1e-5):
             return False
+    return True
+
+
+def _norms_as_torch(module: nn.GroupNorm) -> bool:
+    """Whether a group norm with a forward of its own gives what torch's gives, whole and narrowed."""
+    role, whole = of_group_norm(module), torch.arange(module.num_channels)
+    many = module.num_channels // module.num_groups
+    x = _example(module, module.num_channels, None)
+    with left_alone(module), torch.no_grad():
+        module.eval()
+        for read in (whole, whole[whole % many < max(1, many // 2)]):
+            with narrowed(module, None, read, role):
+                part = x.index_select(1, read.to(x.device))
+                if not torch.allclose(module(part), nn.GroupNorm.forward(module, part), rtol=1e-4, atol=1e-5):
+                    return False
     return True
 
 

@@ -14,7 +14,7 @@ from asng.nn.conversion.recurrent import directions, parts_of_units
 from asng.nn.extraction.hooks import is_wrapped
 from asng.nn.layers.subclasses import definer
 
-__all__ = ["Role", "count", "narrowed", "parts_of", "role_of"]
+__all__ = ["Role", "count", "narrowed", "of_group_norm", "parts_of", "role_of"]
 
 _CONVOLUTIONS: dict[type, int] = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 _TRANSPOSED: dict[type, int] = {nn.ConvTranspose1d: 1, nn.ConvTranspose2d: 2, nn.ConvTranspose3d: 3}
@@ -95,13 +95,14 @@ def _of_norm(layer: Any) -> Role | None:
     return Role(None, reads=False, norms=True) if len(layer.normalized_shape) == 1 else None
 
 
-def _of_group_norm(layer: Any) -> Role:
+def of_group_norm(layer: Any) -> Role:
+    """Return the role of `nn.GroupNorm`."""
     return Role(
         None,
         reads=False,
         norms=True,
         dims=None,
-        tensors={"weight": {0: "read"}, "bias": {0: "read"}} if layer.affine else {},
+        tensors={n: {0: "read"} for n in ("weight", "bias") if getattr(layer, n) is not None},
         sizes={"num_channels": "read", "num_groups": "read"},
         per={"num_groups": layer.num_channels // layer.num_groups},
     )
@@ -137,7 +138,7 @@ _KINDS: Mapping[type, Any] = {
     nn.Linear: lambda layer: Role(layer.out_features, reads=True),
     nn.Embedding: lambda layer: None if layer.max_norm else Role(layer.embedding_dim, reads=False),
     nn.LayerNorm: _of_norm,
-    nn.GroupNorm: _of_group_norm,
+    nn.GroupNorm: of_group_norm,
     nn.RMSNorm: _of_norm,
     nn.PReLU: lambda layer: Role(None, reads=False, dims=None) if layer.num_parameters > 1 else None,
     **{kind: lambda layer: Role(None, reads=False, dims=None) for kind in _BATCH_NORMS},
