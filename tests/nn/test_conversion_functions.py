@@ -6,7 +6,7 @@ import pytest
 import torch
 from conversions import check_children
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import linear, scaled_dot_product_attention
 
 from asng import nn as snn
 
@@ -282,3 +282,24 @@ def test_heads_that_torch_scales_by_their_size_lose_channels():
         model.qkv.weight[:16] *= 2**0.5  # the queries: 4 channels of a head are left of 8
         model.qkv.bias[:16] *= 2**0.5
         assert torch.allclose(child(x), model(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("items", [7, 8])
+def test_a_number_of_items_is_not_taken_for_a_part_of_a_width(items):
+    class Net(nn.Module):
+        """The sizes that stand for the biases have a sum that 8 divides, and 7 does not."""
+
+        def __init__(self):
+            super().__init__()
+            self.first, self.fused, self.last = nn.Linear(3, 8), nn.Linear(8, 24), nn.Linear(24, 2)
+            self.biases = nn.ParameterList(torch.randn(8) for _ in range(3))
+            self.one, self.other, self.end = nn.Linear(3, 16), nn.Linear(3, 16), nn.Linear(16, 2)
+
+        def forward(self, x):
+            x = torch.cat([x[:, :1], x], dim=1)
+            y = linear(self.first(x), self.fused.weight, torch.cat(list(self.biases)))
+            return self.last(y), self.end(self.one(x) + self.other(x))
+
+    conversion = snn.searchable(Net().eval(), torch.randn(2, items - 1, 3)).conversion
+    assert [list(group.widths) for group in conversion.groups] == [["one", "other"]]
+    assert conversion.fixed["first"] == "linear wants as many as a tensor that no layer makes"

@@ -123,7 +123,7 @@ class _Names:
         if not size:
             return set()
         found = {p for path, p in self.primes.items() if path not in self.fixed and size % p == 0}
-        whole = next((w for w in self.sums if size % w == 0), 0) if size >= _FIRST_PRIME else 0
+        whole = next((w for w in self.sums if w >= _FIRST_PRIME and size % w == 0), 0)
         return found.union(*map(self.within, self.sums[whole])) if whole else found
 
     def couple(self, one: int, other: int) -> None:
