@@ -66,25 +66,36 @@ class Prover:
         else:
             counts = [first // step]
         runs, heads = (max(getattr(self.roles[path], name) for path in paths) for name in ("runs", "heads"))
-        parts = f"parts in heads of {heads}" if heads else "parts"
+        parts, tried = f"parts in heads of {heads}" if heads else "parts", False
         reason = Refused(f"its number of channels has no {parts}")
         if not counts and whole == first > 1:
             reason = Refused(f"its {first} channels have no 2 to {_MOST_UNITS} equal parts; pass step=1")
         # Several channels for each one of another layer are neighbours, or come in repeated rounds.
         ways = product((n for n in _BLOCKS if n % runs == 0), (False, True)[: len(set(widths.values()))])
         for blocks, repeated in ways:
-            for units in counts:
+            first_way, found = (blocks, repeated) == (runs, False), None
+            refused: dict[int, Refused] = {}
+            for units in _in_turn(counts, finest_first=first_way):
+                # Parts can be proved only if the wider parts can that consist of them.
+                if (found and units < found.units) or any(units % wider == 0 for wider in refused):
+                    continue
                 if whole % (blocks * units) or (heads and any(n // units % heads for n in widths.values())):
                     continue
                 group = WidthGroup(paths[0], widths, units, max(1, ceil(share * units)), blocks, repeated)
                 if group.least == units:
-                    raise Refused("least= keeps all of it")
+                    reason = reason if tried else Refused("least= keeps all of it")
+                    continue
+                tried = True
                 try:
                     self.thresholds(group)
                 except Refused as error:
-                    reason = error if (blocks, repeated) == (runs, False) else reason
+                    refused[units] = error
                 else:
-                    return group
+                    found = group
+            if found:
+                return found
+            if first_way and refused:
+                reason = refused[min(refused)]
         raise reason
 
     def sources(self, group: WidthGroup) -> dict[str, Tensor]:
@@ -244,6 +255,17 @@ class Prover:
                     if not torch.equal(part, getattr(self._shaken.get_submodule(other), its)):
                         raise Refused(f"the weight of {first} is tied to {other}, which needs other parts")
         return cut
+
+
+def _in_turn(counts: Sequence[int], *, finest_first: bool) -> list[int]:
+    """Return numbers of parts in the order in which they are tried, so that few are tried in vain.
+
+    Example:
+        >>> _in_turn([8, 6, 4, 3, 2], finest_first=True), _in_turn([8, 6, 4, 3, 2], finest_first=False)
+        ([8, 2, 3, 6, 4], [2, 3, 8, 6, 4])
+    """
+    widest = [n for n in reversed(counts) if all(n == other or n % other for other in counts)]
+    return list(dict.fromkeys([*(counts[:1] if finest_first else ()), *widest, *counts]))
 
 
 def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
