@@ -251,11 +251,11 @@ def test_a_width_that_stays_has_the_reason_of_its_own(reason):
 class Headed(nn.Module):
     """As in timm: the number of heads stays, and torch scales by the size that each of them has."""
 
-    def __init__(self):
+    def __init__(self, heads):
         super().__init__()
-        self.heads = 2
-        self.patches, self.qkv = nn.Linear(3, 16), nn.Linear(16, 48)
-        self.proj, self.head = nn.Linear(16, 16), nn.Linear(16, 2)
+        self.heads, width = heads, 8 * heads
+        self.patches, self.qkv = nn.Linear(3, width), nn.Linear(width, 3 * width)
+        self.proj, self.head = nn.Linear(width, width), nn.Linear(width, 2)
 
     def forward(self, x):
         x = self.patches(x)
@@ -265,9 +265,10 @@ class Headed(nn.Module):
         return self.head(x.mean(1))
 
 
-def test_heads_that_torch_scales_by_their_size_lose_channels():
+@pytest.mark.parametrize("heads", [2, 5, 16])
+def test_heads_that_torch_scales_by_their_size_lose_channels(heads):
     torch.manual_seed(0)
-    model, x = Headed().eval(), torch.randn(3, 5, 3)
+    model, x = Headed(heads).eval(), torch.randn(3, 5, 3)
     supernet = snn.searchable(model, x)
     (group,) = supernet.conversion.groups
     assert list(group.widths) == ["patches", "qkv", "proj"]
@@ -279,8 +280,8 @@ def test_heads_that_torch_scales_by_their_size_lose_channels():
             layer, gone = model.get_submodule(path), torch.ones(group.widths[path], dtype=torch.bool)
             gone[kept] = False
             layer.weight[gone], layer.bias[gone] = 0.0, 0.0
-        model.qkv.weight[:16] *= 2**0.5  # the queries: 4 channels of a head are left of 8
-        model.qkv.bias[:16] *= 2**0.5
+        model.qkv.weight[: 8 * heads] *= 2**0.5  # the queries: 4 channels of a head are left of 8
+        model.qkv.bias[: 8 * heads] *= 2**0.5
         assert torch.allclose(child(x), model(x), atol=1e-6)
 
 

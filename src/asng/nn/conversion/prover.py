@@ -1,5 +1,6 @@
 """Prove which widths of a model can be narrowed, group by group and for all groups together."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
@@ -25,7 +26,12 @@ from asng.nn.layers.twin import Twin
 __all__ = ["Prover"]
 
 _BLOCKS = (1, 3, 2, 4, 8, 12, 6, 24)
-"""Numbers of blocks tried: one; queries, keys and values; gates; heads that each lose some channels."""
+"""Numbers of blocks tried: one; queries, keys and values; gates; heads that each lose some channels.
+
+Numbers of heads that modules store come after these.
+"""
+
+_HEADS = r"(?!.*(dim|size)).*head.*"
 
 _MOST_UNITS = 8
 """Largest number of parts of a width, unless a step is given: more cost much and gain little."""
@@ -41,6 +47,7 @@ class Prover:
         self._thresholds: dict[Any, dict[str, Tensor]] = {}
         self._whole = whole_of(self._shaken, self._calls)
         self._trained = trained_by(self._shaken, self._calls)
+        self._blocks = tuple(dict.fromkeys([*_BLOCKS, *_heads_in(model)]))
         owners: dict[Tensor, list[tuple[str, str]]] = {}
         for path, module in model.named_modules():
             for name, parameter in module.named_parameters(recurse=False):
@@ -71,7 +78,7 @@ class Prover:
         if not counts and whole == first > 1:
             reason = Refused(f"its {first} channels have no 2 to {_MOST_UNITS} equal parts; pass step=1")
         # Several channels for each one of another layer are neighbours, or come in repeated rounds.
-        ways = product((n for n in _BLOCKS if n % runs == 0), (False, True)[: len(set(widths.values()))])
+        ways = product((n for n in self._blocks if n % runs == 0), (False, True)[: len(set(widths.values()))])
         for blocks, repeated in ways:
             first_way, found = (blocks, repeated) == (runs, False), None
             refused: dict[int, Refused] = {}
@@ -266,6 +273,13 @@ def _in_turn(counts: Sequence[int], *, finest_first: bool) -> list[int]:
     """
     widest = [n for n in reversed(counts) if all(n == other or n % other for other in counts)]
     return list(dict.fromkeys([*(counts[:1] if finest_first else ()), *widest, *counts]))
+
+
+def _heads_in(model: nn.Module) -> list[int]:
+    """Return the numbers of heads that modules store, by their names, which say no size of a head."""
+    stored = (item for module in model.modules() for item in vars(module).items())
+    named = {n for name, n in stored if type(n) is int and n > 1 and re.fullmatch(_HEADS, name.lower())}
+    return sorted(named)
 
 
 def _two_amounts(groups: Sequence[WidthGroup]) -> Iterator[list[tuple[WidthGroup, int]]]:
