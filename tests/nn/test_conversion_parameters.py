@@ -353,6 +353,11 @@ def test_what_is_no_norm_mixes_channels(norm):
     assert "tokens" in conversion.fixed
 
 
+def test_a_module_whose_attribute_has_a_reserved_name_stays_and_says_so():
+    conversion = snn.searchable(Language(Named), tokens()).conversion
+    assert conversion.fixed["norm"] == "Named is not cut: it has an attribute `value`, a name that asng needs"
+
+
 def test_a_tensor_that_only_happens_to_be_as_long_stays():
     class Weighed(Language):
         def __init__(self):

@@ -118,7 +118,9 @@ def unrecognised(model: nn.Module, roles: Mapping[str, Role]) -> dict[str, str]:
         elif is_wrapped(module):
             found[path] = "its calls run hooks, or a forward that was replaced"
         else:
-            found[path] = f"{type(module).__name__} is not cut"
+            names = sorted(_RESERVED.intersection(dir(module)))
+            more = f": it has an attribute `{names[0]}`, a name that asng needs" if names else ""
+            found[path] = f"{type(module).__name__} is not cut{more}"
     return found
 
 
