@@ -28,10 +28,11 @@ from asng.nn.extraction.recording import left_alone, tensors_within
 from asng.nn.inputs import Inputs, tensors_of
 from asng.nn.rules import settle_fused_paths
 
-__all__ = ["Coupling", "coupled"]
+__all__ = ["OUTPUT", "SINGLE", "Coupling", "coupled"]
 
 _FIRST_PRIME = 10_007
 
+OUTPUT, SINGLE = "its channels are part of the output", "it makes a single channel"
 _RESHAPED = "the model's own code reshapes it to a size of its own"
 
 
@@ -90,7 +91,7 @@ class _Names:
         self.widths = dict(widths)
         self.primes = dict(zip(widths, _primes(), strict=False))
         # A single channel cannot be lost, and meets any number of others.
-        self.fixed = {path: "it makes a single channel" for path, width in widths.items() if width == 1}
+        self.fixed = {path: SINGLE for path, width in widths.items() if width == 1}
         self.ran: list[str] = []
         self.sums: dict[int, list[int]] = {}
         self.given: dict[str, int] = {}
@@ -320,7 +321,7 @@ def _one_pass(
             for prime in names.within(size):
                 widths = [names.widths[path] for path, p in names.primes.items() if p == prime]
                 moved = tensor.ndim > 1 and size == tensor.shape[0] and all(number % w for w in widths)
-                names.fix(prime, _RESHAPED if moved else "its channels are part of the output")
+                names.fix(prime, _RESHAPED if moved else OUTPUT)
     if (names.primes, len(names.fixed)) != before:
         return False
     if not outputs:

@@ -11,7 +11,7 @@ from torch import nn
 from asng.errors import InputError, in_one_line
 from asng.nn.base import Searchable
 from asng.nn.conversion.block_order import with_order
-from asng.nn.conversion.coupling import Coupling, coupled
+from asng.nn.conversion.coupling import OUTPUT, SINGLE, Coupling, coupled
 from asng.nn.conversion.depth import DepthGroup, Rank, with_depths
 from asng.nn.conversion.importance import Importance, Order, ordered, settled
 from asng.nn.conversion.options import Options
@@ -187,6 +187,12 @@ def _coupled(
     found = coupled(model, calls, roles)
     # A view of (-1, self.channels, ...) moves a wrong width into the batch, and so into the output.
     numbers = numbers_in(model, roles) if found.fixed or found.blind else {}
+    if not found.blind and {*found.fixed.values()} <= {OUTPUT, SINGLE}:
+        # A number that is no part or multiple of these widths cannot be what fixes them.
+        widths = {roles[path].makes or 1 for path, why in found.fixed.items() if why == OUTPUT}
+        sizes = {role.makes or 1 for role in numbers.values()}
+        if all(width % size and size % width for width in widths for size in sizes):
+            return found, roles
     names = dict.fromkeys(name for role in numbers.values() for name in role.sizes)
     # All names at once; then name by name, in case one counts steps and the model does not run with it.
     for tried in ({*names}, *({name} for name in names)):
