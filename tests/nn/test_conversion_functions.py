@@ -304,3 +304,18 @@ def test_a_number_of_items_is_not_taken_for_a_part_of_a_width(items):
     conversion = snn.searchable(Net().eval(), torch.randn(2, items - 1, 3)).conversion
     assert [list(group.widths) for group in conversion.groups] == [["one", "other"]]
     assert conversion.fixed["first"] == "linear wants as many as a tensor that no layer makes"
+
+
+def test_many_layers_without_functions_between_them_are_coupled():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.other, self.last = nn.Linear(3, 8), nn.Linear(3, 8), nn.Linear(8, 2)
+            self.many = nn.Sequential(*(nn.Conv1d(3, 3, 1) for _ in range(150)))
+
+        def forward(self, x):
+            x = self.many(x)
+            return self.last(self.one(x) + self.other(x))
+
+    found = snn.searchable(Net().eval(), torch.randn(2, 3, 3), only="o*", depth=False).conversion.groups
+    assert [list(group.widths) for group in found] == [["one", "other"]]

@@ -33,6 +33,9 @@ _LOOKS = ("__bool__", "__int__", "__float__", "__index__", "item", "tolist", "eq
 _RUNS_ON = 10
 """Limit on function calls, as a multiple of those in the pass with numbers."""
 
+_IN_A_LAYER = 50
+"""More than the calls that the pass on shapes makes for a layer."""
+
 
 class _Heard(NamedTuple):
     """The shapes of a call's arguments, and the shapes and types of the tensors that it gave."""
@@ -49,7 +52,7 @@ class Listen(TorchFunctionMode):
         super().__init__()
         self.seen: list[tuple[str, Any]] = []
         self.heard: dict[str, list[_Heard]] = {}
-        self._within = 0
+        self._within = self.layers = 0
 
     def leave_out(self, layers: Iterable[nn.Module]) -> None:
         """Record no shapes while one of these layers runs."""
@@ -59,6 +62,7 @@ class Listen(TorchFunctionMode):
 
     def _step(self, by: int) -> None:
         self._within += by
+        self.layers += max(by, 0)
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -89,7 +93,8 @@ class Misfits(TorchFunctionMode):
         super().__init__()
         self._sums = sums
         self._seen, self._heard = list(listened.seen), listened.heard
-        self._most = _RUNS_ON * sum(map(len, listened.heard.values())) + 1000
+        calls = sum(map(len, listened.heard.values()))
+        self._most = _RUNS_ON * calls + _IN_A_LAYER * listened.layers + 1000
         self._calls: Counter[str] = Counter()
 
     def __torch_function__(
